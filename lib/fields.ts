@@ -1,0 +1,119 @@
+import { CniError, type ErrorCode, Malformed, quote } from "./errors.ts";
+
+export type JsonObject = Readonly<Record<string, unknown>>;
+
+export function isObject(value: unknown): value is JsonObject {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+/** A JSON object read key by key: each value is parsed where it is taken, each error names key and value. */
+export class Fields {
+  /** `at` is what stands in front of a key in messages: `ipam.` or nothing. */
+  constructor(readonly raw: JsonObject, readonly at: string = "", readonly code: ErrorCode = 7) {}
+
+  has(key: string): boolean {
+    return Object.hasOwn(this.raw, key) && this.raw[key] !== undefined && this.raw[key] !== null;
+  }
+
+  /** The value of `key` through `parse`, which throws `Malformed`. Absent (or `null`) is an error. */
+  required<T>(key: string, parse: (value: unknown) => T, remedy = ""): T {
+    if (!this.has(key)) {
+      throw new CniError(this.code, `Cannot go on without "${this.at}${key}": it is missing`, {
+        details: remedy,
+      });
+    }
+    return this.#parse(key, parse, remedy);
+  }
+
+  /** As `required`, `undefined` where the key is absent or `null`. */
+  optional<T>(key: string, parse: (value: unknown) => T, remedy = ""): T | undefined {
+    return this.has(key) ? this.#parse(key, parse, remedy) : undefined;
+  }
+
+  boolean(key: string): boolean {
+    return this.optional(key, parseBoolean) ?? false;
+  }
+
+  /** The object under `key`, empty where it is absent. */
+  object(key: string): Fields {
+    const value = this.optional(key, parseObject) ?? {};
+    return new Fields(value, `${this.at}${key}.`, this.code);
+  }
+
+  /** The elements of the list under `key`, each as one-key fields for an error that names its index. */
+  list<T>(key: string, parse: (value: unknown, at: string) => T): T[] | undefined {
+    return this.optional(key, parseList)?.map((value, index) => {
+      const at = `${this.at}${key}[${index}]`;
+      try {
+        return parse(value, at);
+      } catch (error) {
+        throw this.#named(error, at, value, "");
+      }
+    });
+  }
+
+  reject(key: string, wanted: string, found: string, remedy = ""): never {
+    throw this.#named(new Malformed(wanted, found), `${this.at}${key}`, this.raw[key], remedy);
+  }
+
+  #parse<T>(key: string, parse: (value: unknown) => T, remedy: string): T {
+    try {
+      return parse(this.raw[key]);
+    } catch (error) {
+      throw this.#named(error, `${this.at}${key}`, this.raw[key], remedy);
+    }
+  }
+
+  #named(error: unknown, at: string, value: unknown, remedy: string): unknown {
+    if (!(error instanceof Malformed)) return error;
+    return new CniError(
+      this.code,
+      `Cannot use ${at} ${quote(value)} as ${error.wanted}: ${error.found}`,
+      {
+        details: remedy,
+        cause: error,
+      },
+    );
+  }
+}
+
+export function parseString(value: unknown): string {
+  if (typeof value === "string") return value;
+  throw new Malformed("a string", `got ${kindOf(value)}`);
+}
+
+export function parseBoolean(value: unknown): boolean {
+  if (typeof value === "boolean") return value;
+  throw new Malformed("true or false", `got ${kindOf(value)}`);
+}
+
+export function parseObject(value: unknown): JsonObject {
+  if (isObject(value)) return value;
+  throw new Malformed("an object", `got ${kindOf(value)}`);
+}
+
+export function parseList(value: unknown): readonly unknown[] {
+  if (Array.isArray(value)) return value;
+  throw new Malformed("a list", `got ${kindOf(value)}`);
+}
+
+export function parseStrings(value: unknown): readonly string[] {
+  return parseList(value).map(parseString);
+}
+
+/** A parser of whole numbers from `least` to `most`. */
+export function parseInteger(least: number, most: number): (value: unknown) => number {
+  return (value) => {
+    if (typeof value === "number" && Number.isInteger(value) && value >= least && value <= most) {
+      return value;
+    }
+    const found = typeof value === "number" ? "it is not" : `got ${kindOf(value)}`;
+    throw new Malformed(`a whole number from ${least} to ${most}`, found);
+  };
+}
+
+function kindOf(value: unknown): string {
+  if (value === null) return "null";
+  if (typeof value === "object") return Array.isArray(value) ? "a list" : "an object";
+  return `a ${typeof value}`;
+}

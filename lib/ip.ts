@@ -1,0 +1,154 @@
+import { CniError, quote } from "./errors.ts";
+import { isObject, type JsonObject } from "./fields.ts";
+import { IP_PATHS } from "./scope.ts";
+
+/** How long one `ip` may take. */
+export const IP_LIMIT_MS = 15_000;
+
+/** What a finished `ip` left behind. */
+export interface IpOutput {
+  readonly argv: readonly string[];
+  readonly success: boolean;
+  /** Exit status, 128 + signal where one ended it. */
+  readonly status: number;
+  readonly signal: string | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** Starts `ip` with these arguments and feeds it `stdin`. Throws `CniError` where it can't be started or ended. */
+export type RunIp = (args: readonly string[], stdin?: string) => Promise<IpOutput>;
+
+/** Runs the `ip` of the permission scope, with an empty environment and bounded in time. Codes 11, 100. */
+export const runIp: RunIp = async (args, stdin) => {
+  const child = spawn(args, stdin !== undefined);
+  const overdue = Promise.withResolvers<"overdue">();
+  const timer = setTimeout(() => overdue.resolve("overdue"), IP_LIMIT_MS);
+  if (stdin !== undefined) feed(child, stdin);
+  const output = child.output();
+  const outcome = await Promise.race([output, overdue.promise]);
+  clearTimeout(timer);
+  if (outcome === "overdue") {
+    child.kill("SIGKILL");
+    output.catch(() => {});
+    throw new CniError(
+      11,
+      `Cannot wait longer for "ip ${args.join(" ")}": ${IP_LIMIT_MS} ms are over`,
+      {
+        details:
+          `try again; if it stays so, the kernel's network lock is held (dmesg, cat /proc/locks)${
+            given(stdin)
+          }`,
+      },
+    );
+  }
+  const decoder = new TextDecoder();
+  return {
+    argv: ["ip", ...args],
+    success: outcome.success,
+    status: outcome.code,
+    signal: outcome.signal,
+    stdout: decoder.decode(outcome.stdout),
+    stderr: decoder.decode(outcome.stderr).trim() + (outcome.success ? "" : given(stdin)),
+  };
+};
+
+function given(stdin: string | undefined): string {
+  return stdin === undefined ? "" : `; its input was ${JSON.stringify(stdin)}`;
+}
+
+function spawn(args: readonly string[], piped: boolean): Deno.ChildProcess {
+  for (const path of IP_PATHS) {
+    try {
+      return new Deno.Command(path, {
+        args: [...args],
+        clearEnv: true,
+        stdin: piped ? "piped" : "null",
+        stdout: "piped",
+        stderr: "piped",
+      }).spawn();
+    } catch (error) {
+      if (error instanceof Deno.errors.NotFound) continue;
+      const found = error instanceof Error ? error.message : String(error);
+      throw new CniError(100, `Cannot run "${path}" as ip: ${found}`, {
+        details:
+          "install iproute2 (apt install iproute2, apk add iproute2) and look at the limits of the runtime's unit",
+        cause: error,
+      });
+    }
+  }
+  throw new CniError(100, `Cannot run "ip": it is at none of ${IP_PATHS.join(", ")}`, {
+    details: "install iproute2 (apt install iproute2, apk add iproute2)",
+  });
+}
+
+function feed(child: Deno.ChildProcess, text: string): void {
+  const writer = child.stdin.getWriter();
+  // A child that ended early says why itself.
+  writer.write(new TextEncoder().encode(text)).then(() => writer.close()).catch(() => {});
+}
+
+/** An `ip` that said no: its argv, exit status and what it wrote to stderr (code 100). */
+export function ipFailed(action: string, output: IpOutput): CniError {
+  const { argv, status, signal, stderr } = output;
+  const end = signal === null ? `exit status ${status}` : `ended by ${signal}`;
+  return new CniError(100, `Cannot ${action}: ip failed with ${end}`, {
+    details: `${argv.join(" ")}: ${stderr === "" ? "nothing on stderr" : stderr}`,
+  });
+}
+
+/** The documents that `ip -j` printed, one array for each command of a batch. Code 100 for anything else. */
+export function parseIpJson(output: IpOutput): JsonObject[][] {
+  return output.stdout.split("\n").filter((line) => line.trim() !== "").map((line) => {
+    try {
+      const list: unknown = JSON.parse(line);
+      // A filtered dump has an empty object for each link that did not match.
+      if (Array.isArray(list)) {
+        return list.filter(isObject).filter((it) => Object.keys(it).length > 0);
+      }
+    } catch {
+      // Told below.
+    }
+    throw new CniError(100, `Cannot read ${quote(line)} as the output of ip -j: it is no list`, {
+      details: `${
+        output.argv.join(" ")
+      }; this needs iproute2's ip, not another program of that name`,
+    });
+  });
+}
+
+/** Words that `ip -batch` reads as they are: it knows quotes, `#` and `\`, but no way to escape them. */
+const PLAIN = /^[^\s"'#\\\0]+$/;
+
+/**
+ * Runs `lines` in one process where `ip -batch` can express them, else each in its own; stops at the first that
+ * fails. `options` stand in front of each.
+ */
+export async function runBatch(
+  run: RunIp,
+  options: readonly string[],
+  lines: readonly (readonly string[])[],
+): Promise<IpOutput> {
+  const [only] = lines;
+  if (only !== undefined && lines.length === 1) return await run([...options, ...only]);
+  const quoted = lines.map((line) => line.map(quoteWord));
+  if (quoted.every((line) => line.every((word) => word !== undefined))) {
+    return await run(
+      [...options, "-batch", "-"],
+      quoted.map((line) => `${line.join(" ")}\n`).join(""),
+    );
+  }
+  let stdout = "";
+  for (const line of lines) {
+    const output = await run([...options, ...line]);
+    stdout += output.stdout.trimEnd() + "\n";
+    if (!output.success || line === lines.at(-1)) return { ...output, stdout };
+  }
+  throw new Error("a batch without lines");
+}
+
+function quoteWord(word: string): string | undefined {
+  if (PLAIN.test(word)) return word;
+  // The only white space of ours is the blank between an alias's pod and its owner.
+  return /^[^\t\r\n\f\v"'#\\\0]*$/.test(word) ? `"${word}"` : undefined;
+}

@@ -1,0 +1,374 @@
+import { CniError } from "./errors.ts";
+import {
+  after,
+  broadcastOf,
+  type Cidr,
+  contains,
+  formatCidr,
+  formatIpv4,
+  inRange,
+  type Ipv4,
+  parseIpv4,
+  type Range,
+  sizeOf,
+  tryIpv4,
+} from "./ipv4.ts";
+import { join } from "@std/path/posix";
+import { acquire, LOCK_LIMIT_MS } from "./lock.ts";
+import {
+  type Attachment,
+  attachmentOf,
+  type ContainerId,
+  hostVethName,
+  type InterfaceName,
+  leaseKey,
+  legacyVethName,
+  type Mac,
+  type NetworkName,
+} from "./names.ts";
+import {
+  checkWritable,
+  isCurrent,
+  type LeaseNote,
+  prepareFolder,
+  readState,
+  type Snapshot,
+  type State,
+  sweepTemporaries,
+  writeState,
+} from "./statefile.ts";
+
+/** An address and whose it is. */
+export interface Lease {
+  /** `container ID/interface`, or a container ID alone where the Go original gave it. */
+  readonly key: string;
+  readonly ip: Ipv4;
+  /** Absent where the Go original gave it. */
+  readonly note?: LeaseNote;
+}
+
+/** A lease this run took, and what lastReserved was before. */
+export interface TakenLease extends Lease {
+  readonly before: string;
+}
+
+/** The addresses that a network may give. */
+export interface Pool {
+  readonly subnet: Cidr;
+  readonly range: Range;
+  readonly gateway: Ipv4;
+}
+
+export interface LeaseRequest {
+  readonly attachment: Attachment;
+  readonly pool: Pool;
+  /** MAC of the host veth this run made. */
+  readonly veth: Mac;
+  readonly requestedIp?: Ipv4;
+  readonly requestedMac?: Mac;
+  readonly pod?: string;
+}
+
+/** The host veths that exist, by name; only asked for when a lease is in doubt. */
+export type LookAtVeths = () => Promise<
+  ReadonlyMap<string, { readonly mac: string; readonly alias: string }>
+>;
+
+/** One network's leases. */
+export interface Leases {
+  /** The leases an attachment holds, the Go original's for the container included; read without the lock. */
+  of(attachment: Attachment): Lease[];
+  all(): Lease[];
+  /** Gives the attachment an address, durably. Codes 5, 11, 101, 102, 104. */
+  take(request: LeaseRequest, look: LookAtVeths): Promise<TakenLease>;
+  /** Takes back exactly these leases; one that has changed since it was read is somebody else's. */
+  release(leases: readonly Lease[]): Promise<void>;
+  /** Takes back a lease this run took, as if it had never been given. */
+  giveBack(taken: TakenLease): Promise<void>;
+  /** Takes back the leases without a host veth; says which. */
+  releaseStale(look: LookAtVeths): Promise<Lease[]>;
+  /** How many more addresses an ADD could get, healing included. */
+  free(pool: Pool, look: LookAtVeths): Promise<number>;
+  /** Code 5 where the next ADD could not write; as far as that shows without writing. */
+  mustBeWritable(): void;
+}
+
+export function openLeases(
+  dataDir: string,
+  network: NetworkName,
+  stop: AbortSignal,
+  lockLimitMs: number = LOCK_LIMIT_MS,
+): Leases {
+  let snapshot: Snapshot | undefined;
+  const peek = (): State => {
+    snapshot ??= readState(dataDir, network);
+    return snapshot.state;
+  };
+  /** What a change left in memory is not what the file holds. */
+  const forget = (): void => {
+    snapshot?.file?.close();
+    snapshot = undefined;
+  };
+  /** Runs `change` on the current state under the lock and writes what it returns `true` for. */
+  const update = async (change: (state: State) => boolean | Promise<boolean>): Promise<void> => {
+    prepareFolder(dataDir);
+    const lock = await acquire(join(dataDir, `${network}.lock`), stop, lockLimitMs);
+    try {
+      sweepTemporaries(dataDir, network);
+      if (snapshot === undefined || !isCurrent(snapshot, dataDir, network)) {
+        forget();
+        snapshot = readState(dataDir, network);
+      }
+      const { state } = snapshot;
+      if (await change(state)) writeState(dataDir, network, state);
+    } finally {
+      forget();
+      lock.release();
+    }
+  };
+  const remove = (doomed: readonly Lease[], before?: string) =>
+    update((state) => {
+      const mine = doomed.filter((lease) => isSame(find(state, lease.key), lease));
+      mine.forEach((lease) => drop(state, lease));
+      if (
+        before !== undefined &&
+        state.lastReserved === formatIpv4(doomed[0]?.ip ?? parseIpv4("0.0.0.0"))
+      ) {
+        state.lastReserved = before;
+      }
+      return mine.length > 0;
+    });
+  return {
+    of: ({ containerId, ifname, network }) => {
+      const state = peek();
+      const keys = [leaseKey({ containerId, ifname, network }), containerId];
+      return keys.flatMap((key) => find(state, key) ?? []);
+    },
+    all: () => list(peek()),
+    take: async (request, look) => {
+      let taken: TakenLease | undefined;
+      await update(async (state) => {
+        taken = await give(state, request, look);
+        return true;
+      });
+      if (taken === undefined) throw new Error("an update that did not run");
+      return taken;
+    },
+    release: async (leases) => {
+      if (leases.length > 0) await remove(leases);
+    },
+    giveBack: async (taken) => await remove([taken], taken.before),
+    releaseStale: async (look) => {
+      let stale: Lease[] = [];
+      if (Object.keys(peek().containerToIP).length === 0) return stale;
+      await update(async (state) => {
+        stale = await heal(state, network, look);
+        return stale.length > 0;
+      });
+      return stale;
+    },
+    free: async (pool, look) => {
+      const state = peek();
+      if (choose(state, pool) === undefined) await heal(state, network, look);
+      return countFree(state, pool);
+    },
+    mustBeWritable: () => checkWritable(dataDir),
+  };
+}
+
+function find(state: State, key: string): Lease | undefined {
+  const ip = Object.hasOwn(state.containerToIP, key)
+    ? tryIpv4(state.containerToIP[key] ?? "")
+    : undefined;
+  if (ip === undefined) return undefined;
+  const note = state.leases[formatIpv4(ip)];
+  return { key, ip, ...(note && { note }) };
+}
+
+function list(state: State): Lease[] {
+  return Object.keys(state.containerToIP).flatMap((key) => find(state, key) ?? []);
+}
+
+function isSame(found: Lease | undefined, lease: Lease): boolean {
+  return found?.ip === lease.ip && found.note?.veth === lease.note?.veth &&
+    found.note?.since === lease.note?.since;
+}
+
+function drop(state: State, { key, ip }: Lease): void {
+  const address = formatIpv4(ip);
+  delete state.containerToIP[key];
+  delete state.ipToContainer[address];
+  delete state.leases[address];
+}
+
+function put(state: State, key: string, ip: Ipv4, note: LeaseNote): void {
+  const address = formatIpv4(ip);
+  state.containerToIP[key] = address;
+  state.ipToContainer[address] = key;
+  state.leases[address] = note;
+  state.lastReserved = address;
+}
+
+/** Chooses an address for the request and notes it in `state`. */
+async function give(state: State, request: LeaseRequest, look: LookAtVeths): Promise<TakenLease> {
+  const { attachment, pool, veth, requestedIp, requestedMac, pod } = request;
+  const key = leaseKey(attachment);
+  const before = state.lastReserved;
+  checkSpan(state, pool.subnet, attachment.network);
+  const own = find(state, key);
+  if (own !== undefined) await mustBeOurs(attachment, veth, look);
+  const kept = own !== undefined && isGivable(pool, own.ip) ? own.ip : undefined;
+  if (own !== undefined) drop(state, own);
+  const ip = requestedIp === undefined
+    ? kept ?? await chooseOrHeal(state, attachment.network, pool, look)
+    : await reserve(state, attachment.network, pool, requestedIp, look);
+  const note: LeaseNote = {
+    since: `${new Date().toISOString().slice(0, 19)}Z`,
+    veth,
+    ...(pod !== undefined && { pod }),
+    ...(requestedMac !== undefined && { mac: requestedMac }),
+  };
+  put(state, key, ip, note);
+  return { key, ip, note, before };
+}
+
+/** Leases that another subnet's configuration gave can't be told from damage, so nothing is given beside them. */
+function checkSpan({ span }: State, subnet: Cidr, network: NetworkName): void {
+  if (span === undefined || (contains(subnet, span.lowest) && contains(subnet, span.highest))) {
+    return;
+  }
+  const outside = contains(subnet, span.lowest) ? span.highest : span.lowest;
+  throw new CniError(
+    104,
+    `Cannot use the state of network "${network}" for ${formatCidr(subnet)}: it holds ${
+      formatIpv4(outside)
+    }`,
+    {
+      details:
+        "either it is damaged (run `atomicni repair` with the network's configuration on stdin), or the subnet " +
+        "was changed while containers had addresses: give the new subnet a network name of its own",
+    },
+  );
+}
+
+/**
+ * A lease of this very attachment: a run before this one was killed, and its host veth was replaced by ours. Unless
+ * another run of the same attachment is at work, whose veth then stands in the place of ours.
+ */
+async function mustBeOurs(attachment: Attachment, veth: Mac, look: LookAtVeths): Promise<void> {
+  const standing = (await look()).get(await hostVethName(attachment));
+  if (standing?.mac === veth) return;
+  throw new CniError(
+    11,
+    `Cannot give "${leaseKey(attachment)}" an address: another ADD or DEL of it is at work`,
+    {
+      details: "a runtime may not run two operations on one attachment at once; try again",
+    },
+  );
+}
+
+/** Next-fit behind `lastReserved`, wrapping inside the range; `undefined` where every address is held. */
+export function choose(state: State, pool: Pool): Ipv4 | undefined {
+  const { range } = pool;
+  let ip = after(tryIpv4(state.lastReserved) ?? range.end, range);
+  for (let tries = sizeOf(range); tries > 0; tries--, ip = after(ip, range)) {
+    if (isGivable(pool, ip) && !Object.hasOwn(state.ipToContainer, formatIpv4(ip))) return ip;
+  }
+  return undefined;
+}
+
+/** In the range, and neither gateway, network nor broadcast address. */
+function isGivable({ subnet, range, gateway }: Pool, ip: Ipv4): boolean {
+  return inRange(range, ip) && ip !== gateway && ip !== subnet.base && ip !== broadcastOf(subnet);
+}
+
+async function chooseOrHeal(
+  state: State,
+  network: NetworkName,
+  pool: Pool,
+  look: LookAtVeths,
+): Promise<Ipv4> {
+  const free = choose(state, pool);
+  if (free !== undefined) return free;
+  await heal(state, network, look);
+  const healed = choose(state, pool);
+  if (healed !== undefined) return healed;
+  const { start, end } = pool.range;
+  throw new CniError(
+    101,
+    `Cannot give an address of ${formatIpv4(start)} - ${formatIpv4(end)}: all are held`,
+    {
+      details:
+        "every one belongs to a live container (`atomicni list` shows whose); widen the range or remove containers",
+    },
+  );
+}
+
+async function reserve(
+  state: State,
+  network: NetworkName,
+  pool: Pool,
+  ip: Ipv4,
+  look: LookAtVeths,
+): Promise<Ipv4> {
+  const address = formatIpv4(ip);
+  const refuse = (found: string, details: string): never => {
+    throw new CniError(102, `Cannot give "${address}" as asked for: ${found}`, { details });
+  };
+  const { start, end } = pool.range;
+  const within = `ask for one from ${formatIpv4(start)} to ${formatIpv4(end)}`;
+  if (!contains(pool.subnet, ip)) refuse(`it is outside ${formatCidr(pool.subnet)}`, within);
+  if (ip === pool.gateway) refuse("it is the gateway", within);
+  if (ip === pool.subnet.base || ip === broadcastOf(pool.subnet)) {
+    refuse("it is reserved in the subnet", within);
+  }
+  if (!inRange(pool.range, ip)) refuse("it is outside the range", within);
+  if (!Object.hasOwn(state.ipToContainer, address)) return ip;
+  await heal(state, network, look);
+  const holder = state.ipToContainer[address];
+  if (holder !== undefined) {
+    refuse(`"${holder}" holds it`, "remove that container first, or ask for another address");
+  }
+  return ip;
+}
+
+/**
+ * Takes back every lease whose host veth is gone; returns them. Safe at any time under the lock: the veth comes
+ * before the lease and goes before it, so a lease without one is garbage or in the middle of its own DEL.
+ */
+async function heal(state: State, network: NetworkName, look: LookAtVeths): Promise<Lease[]> {
+  const veths = await look();
+  const known = new Set<string>();
+  for (const { alias } of veths.values()) {
+    const owner = attachmentOf(alias);
+    if (owner?.network === network) known.add(leaseKey(owner));
+  }
+  const stale: Lease[] = [];
+  for (const lease of list(state)) {
+    if (known.has(lease.key) || veths.has(await vethOf(lease.key, network))) continue;
+    drop(state, lease);
+    stale.push(lease);
+  }
+  return stale;
+}
+
+/** Name of the host veth that belongs to a lease. */
+export async function vethOf(key: string, network: NetworkName): Promise<InterfaceName> {
+  const slash = key.indexOf("/");
+  if (slash < 0) return await legacyVethName(key);
+  const containerId = key.slice(0, slash) as ContainerId;
+  return await hostVethName({
+    network,
+    containerId,
+    ifname: key.slice(slash + 1) as InterfaceName,
+  });
+}
+
+function countFree(state: State, pool: Pool): number {
+  const { subnet, range, gateway } = pool;
+  const never = new Set(
+    [gateway, subnet.base, broadcastOf(subnet)].filter((ip) => inRange(range, ip)),
+  );
+  const held = list(state).filter(({ ip }) => isGivable(pool, ip)).length;
+  return sizeOf(range) - never.size - held;
+}

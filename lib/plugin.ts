@@ -1,0 +1,316 @@
+import { differences } from "./check.ts";
+import type { Invocation, Network, NetworkConfig, Valid } from "./config.ts";
+import { asCniError, CniError } from "./errors.ts";
+import type { Lease, Leases, LookAtVeths } from "./ipam.ts";
+import { vethOf } from "./ipam.ts";
+import { formatCidr, formatInterfaceAddress, formatIpv4 } from "./ipv4.ts";
+import type { Link } from "./links.ts";
+import {
+  aliasOf,
+  type Attachment,
+  attachmentOf,
+  freshMac,
+  hostVethName,
+  type InterfaceName,
+  leaseKey,
+  type Mac,
+  macOf,
+} from "./names.ts";
+import type { BridgeSpec } from "./bridge.ts";
+import type { Kernel, Plugged, PlugSpec } from "./netops.ts";
+import type { Result } from "./result.ts";
+import { Rollback } from "./rollback.ts";
+
+/** All that the steps do something with. */
+export interface Effects {
+  readonly kernel: Kernel;
+  readonly leases: Leases;
+  /** Aborts with a `CniError` of code 11 when the run is to end. */
+  readonly stop: AbortSignal;
+}
+
+/** ADD (DESIGN §3): all of it, or an error and nothing. */
+export async function add(
+  config: NetworkConfig,
+  invocation: Invocation,
+  effects: Effects,
+): Promise<Result> {
+  const { kernel, leases, stop } = effects;
+  const attachment = { network: config.name, ...invocation };
+  const undo = new Rollback();
+  try {
+    stop.throwIfAborted();
+    leases.of(attachment); // a damaged state is found before anything is touched
+    const hostMac = freshMac();
+    const plugged = await kernel.plug(await plugSpec(config, invocation, hostMac), undo);
+    stop.throwIfAborted();
+    const lease = await leases.take({
+      attachment,
+      pool: config,
+      veth: hostMac,
+      ...(config.requestedIp !== undefined && { requestedIp: config.requestedIp }),
+      ...(config.requestedMac !== undefined && { requestedMac: config.requestedMac }),
+      ...(invocation.args.pod !== undefined && { pod: invocation.args.pod }),
+    }, lookAt(kernel));
+    undo.push(`give back ${formatIpv4(lease.ip)}`, () => leases.giveBack(lease));
+    stop.throwIfAborted();
+    const mac = config.requestedMac ?? macOf(lease.ip);
+    await kernel.configure({ ...config, ...invocation, mac, ip: lease.ip });
+    if (config.requestedMac !== undefined) await kernel.forgetNeighbour(config.bridge, lease.ip);
+    stop.throwIfAborted();
+    return resultOf(config, invocation, plugged, lease, mac);
+  } catch (error) {
+    throw await undo.run(error);
+  }
+}
+
+async function plugSpec(
+  config: NetworkConfig,
+  invocation: Invocation,
+  hostMac: Mac,
+): Promise<PlugSpec> {
+  const attachment = { network: config.name, ...invocation };
+  return {
+    bridge: bridgeSpec(config),
+    host: await hostVethName(attachment),
+    hostMac,
+    alias: aliasOf(attachment, invocation.args.pod),
+    netns: invocation.netns,
+    ifname: invocation.ifname,
+    hairpin: config.hairpin,
+    isolated: config.isolated,
+  };
+}
+
+function bridgeSpec(config: NetworkConfig): BridgeSpec {
+  const { bridge, subnet, mtu, gateway, gatewayOnBridge, forceAddress, promiscuous } = config;
+  return {
+    name: bridge,
+    subnet,
+    mtu,
+    gateway: gatewayOnBridge ? gateway : undefined,
+    forceAddress,
+    promiscuous,
+    mac: gatewayOnBridge ? macOf(gateway) : freshMac(),
+  };
+}
+
+function lookAt(kernel: Kernel): LookAtVeths {
+  return () => kernel.hostVeths();
+}
+
+/** The result of an ADD, behind what an earlier plugin of the chain returned (rules R9, R12). */
+function resultOf(
+  config: NetworkConfig,
+  { ifname, netns }: Invocation,
+  { bridge, host }: Plugged,
+  { ip }: Lease,
+  mac: Mac,
+): Result {
+  const previous: Result = config.prevResult ?? { interfaces: [], ips: [], routes: [], dns: {} };
+  const first = previous.interfaces.length;
+  return {
+    interfaces: [
+      ...previous.interfaces,
+      { name: bridge.ifname, mac: bridge.mac, mtu: bridge.mtu },
+      { name: host.ifname, mac: host.mac, mtu: host.mtu },
+      { name: ifname, mac, mtu: host.mtu, sandbox: netns },
+    ],
+    ips: [...previous.ips, {
+      interface: first + 2,
+      address: formatInterfaceAddress({ ip, prefix: config.subnet.prefix }),
+      gateway: formatIpv4(config.gateway),
+    }],
+    routes: [
+      ...previous.routes,
+      ...config.routes.map(({ dst, via: _, gw, ...rest }) => ({
+        dst: formatCidr(dst),
+        ...(gw !== undefined && { gw: formatIpv4(gw) }),
+        ...rest,
+      })),
+    ],
+    dns: Object.keys(config.dns).length > 0 ? config.dns : previous.dns,
+  };
+}
+
+/** DEL: the veth, then the lease. Missing is success; as often as you like. */
+export async function del(
+  { name, bridge }: Network,
+  { containerId, ifname }: Invocation,
+  effects: Effects,
+): Promise<void> {
+  const attachment = { network: name, containerId, ifname };
+  const failures = new Failures();
+  // What the state said before the veth was seen gone: a lease that is there later under another veth is a new one.
+  const held = await failures.past(async () => await effects.leases.of(attachment)) ?? [];
+  const hosts = new Set<string>([await hostVethName(attachment)]);
+  for (const { key } of held) hosts.add(await vethOf(key, name));
+  let unplugged = true;
+  for (const host of hosts) {
+    unplugged = await failures.past(() => unplug(host, effects)) !== undefined && unplugged;
+  }
+  // An address gets the MAC that belongs to it next time; who chose another must not be remembered.
+  for (const { ip, note } of held) {
+    if (note?.mac !== undefined && bridge !== undefined) {
+      await effects.kernel.forgetNeighbour(bridge, ip);
+    }
+  }
+  if (unplugged) await failures.past(() => release(held, effects));
+  failures.raise();
+}
+
+async function unplug(host: string, { kernel, stop }: Effects): Promise<true> {
+  stop.throwIfAborted();
+  await kernel.unplug(host);
+  return true;
+}
+
+async function release(leases: readonly Lease[], effects: Effects): Promise<true> {
+  effects.stop.throwIfAborted();
+  await effects.leases.release(leases);
+  return true;
+}
+
+/** CHECK: everything of ours in `prevResult`, all differences in one answer (rules K1 to K5). */
+export async function check(
+  config: NetworkConfig,
+  invocation: Invocation,
+  effects: Effects,
+): Promise<void> {
+  const { ifname, netns } = invocation;
+  const { prevResult } = config;
+  if (prevResult === undefined) {
+    throw new CniError(7, 'Cannot CHECK without "prevResult": it is missing', {
+      details: "the runtime sends the result of the ADD along",
+    });
+  }
+  const attachment: Attachment = { network: config.name, ...invocation };
+  const [lease] = effects.leases.of(attachment);
+  const host = lease === undefined
+    ? await hostVethName(attachment)
+    : await vethOf(lease.key, config.name);
+  const seen = await effects.kernel.inspect(config.bridge, host as InterfaceName, netns, ifname);
+  if (lease === undefined && seen.host === undefined) {
+    throw new CniError(
+      3,
+      `Cannot CHECK "${leaseKey(attachment)}": network "${config.name}" knows no such attachment`,
+      {
+        details: "it was never added, or removed already; no DEL is needed",
+      },
+    );
+  }
+  const found = differences({
+    config,
+    prevResult,
+    host: host as InterfaceName,
+    ifname,
+    netns,
+    lease: lease && { ip: lease.ip, prefix: config.subnet.prefix },
+  }, seen);
+  if (found.length > 0) {
+    throw new CniError(106, `Cannot confirm "${leaseKey(attachment)}": ${found.join("; ")}`, {
+      details: "remove the container and start it again, or set back what was changed",
+    });
+  }
+}
+
+/** GC: what of this network is not listed; without a list, what is provably garbage (rules G1 to G3, S6). */
+export async function gc(
+  { name }: Network,
+  valid: readonly Valid[] | undefined,
+  effects: Effects,
+): Promise<void> {
+  const failures = new Failures();
+  const held = await failures.past(async () => await effects.leases.all()) ?? [];
+  const veths = await effects.kernel.hostVeths();
+  const owners = await ownVeths(veths, name);
+  if (valid === undefined) {
+    await failures.past(() => effects.leases.releaseStale(lookAt(effects.kernel)));
+    for (const [host, owner] of owners) {
+      await failures.past(() => unplugAbandoned(host, owner, effects, veths));
+    }
+    return failures.raise();
+  }
+  const keep = new Set(
+    valid.flatMap(({ containerId, ifname }) => [`${containerId}/${ifname}`, containerId]),
+  );
+  const doomed = held.filter(({ key }) => !keep.has(key));
+  const hosts = new Map<string, Lease | undefined>();
+  for (const [host, owner] of owners) if (!keep.has(leaseKey(owner))) hosts.set(host, undefined);
+  for (const lease of doomed) hosts.set(await vethOf(lease.key, name), lease);
+  const free: Lease[] = [];
+  for (const [host, lease] of hosts) {
+    const gone = !veths.has(host) || await failures.past(() => unplug(host, effects));
+    if (gone && lease !== undefined) free.push(lease);
+  }
+  await failures.past(() => release(free, effects));
+  failures.raise();
+}
+
+/** The host veths whose alias says that they are this network's, and whose name agrees. */
+async function ownVeths(
+  veths: ReadonlyMap<string, Link>,
+  network: string,
+): Promise<Map<string, Attachment>> {
+  const owners = new Map<string, Attachment>();
+  for (const [host, { alias }] of veths) {
+    const owner = attachmentOf(alias);
+    if (owner?.network === network && await hostVethName(owner) === host) owners.set(host, owner);
+  }
+  return owners;
+}
+
+/** A host veth without lease whose container has no such interface: no ADD is in its middle there. */
+async function unplugAbandoned(
+  host: string,
+  owner: Attachment,
+  effects: Effects,
+  veths: ReadonlyMap<string, Link>,
+): Promise<true> {
+  const link = veths.get(host);
+  if (link === undefined || effects.leases.of(owner).length > 0) return true;
+  return await effects.kernel.hasInside(link, owner.ifname) === false
+    ? await unplug(host, effects)
+    : true;
+}
+
+/** STATUS: could an ADD be served now? Whatever stands in its way is code 50 (rules T1, T2). */
+export async function status(config: NetworkConfig, { kernel, leases }: Effects): Promise<void> {
+  try {
+    await kernel.inspectBridge(bridgeSpec(config));
+    if (await leases.free(config, lookAt(kernel)) === 0) {
+      throw new CniError(101, `network "${config.name}" has no free address`, {
+        details: "remove containers or widen the range",
+      });
+    }
+    leases.mustBeWritable();
+  } catch (error) {
+    const { message, details, code } = asCniError(error);
+    if (code === 199) throw error;
+    throw new CniError(50, `Cannot serve an ADD: ${message}`, { details, cause: error });
+  }
+}
+
+/** Errors of steps that don't keep the next from being tried. */
+class Failures {
+  readonly #errors: CniError[] = [];
+
+  async past<T>(step: () => Promise<T>): Promise<T | undefined> {
+    try {
+      return await step();
+    } catch (error) {
+      this.#errors.push(asCniError(error));
+      return undefined;
+    }
+  }
+
+  /** Throws the first, with what the others said in its details. */
+  raise(): void {
+    const [first, ...others] = this.#errors;
+    if (first === undefined) return;
+    throw others.reduce(
+      (error, other) => error.withDetails(`then: ${other.message} (${other.details})`),
+      first,
+    );
+  }
+}

@@ -1,0 +1,31 @@
+import { asCniError, type CniError } from "./errors.ts";
+
+interface Undo {
+  readonly what: string;
+  readonly run: () => Promise<void>;
+}
+
+/** What this run made, newest last; `run` takes it back newest first and goes on past what fails. */
+export class Rollback {
+  readonly #undos: Undo[] = [];
+
+  /** Records how to take back what has just been made. `what` names it for whoever reads of a failed undo. */
+  push(what: string, run: () => Promise<void>): void {
+    this.#undos.push({ what, run });
+  }
+
+  /** Undoes everything; returns `thrown` as an error that also names what could not be undone. */
+  async run(thrown: unknown): Promise<CniError> {
+    let error = asCniError(thrown);
+    for (let undo = this.#undos.pop(); undo !== undefined; undo = this.#undos.pop()) {
+      try {
+        await undo.run();
+      } catch (failure) {
+        const { message, details } = asCniError(failure);
+        const why = details === "" ? message : `${message} (${details})`;
+        error = error.withDetails(`could not ${undo.what}, the next DEL will: ${why}`);
+      }
+    }
+    return error;
+  }
+}

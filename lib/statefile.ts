@@ -1,0 +1,356 @@
+import { ensureDirSync } from "@std/fs/ensure-dir";
+import { dirname, join } from "@std/path/posix";
+import { CniError, quote } from "./errors.ts";
+import { isObject } from "./fields.ts";
+import { type Ipv4, tryIpv4 } from "./ipv4.ts";
+import type { NetworkName } from "./names.ts";
+import { STATE_FOLDER } from "./scope.ts";
+
+/** The format this program writes. Files of the Go original have no number and are read too. */
+const SCHEMA = 2;
+const LARGEST_FILE = 128 * 1024 * 1024;
+
+/** What is known of a lease beside its address and owner. */
+export interface LeaseNote {
+  /** UTC, to the second. */
+  readonly since: string;
+  /** MAC of the host veth the lease was taken for: tells this attachment's runs apart. */
+  readonly veth: string;
+  readonly pod?: string;
+  /** The container's MAC where the runtime chose it. */
+  readonly mac?: string;
+}
+
+/** A network's leases as the file has them (DESIGN §5). Addresses are dotted quads, owners `container ID/interface`. */
+export interface State {
+  readonly containerToIP: Record<string, string>;
+  readonly ipToContainer: Record<string, string>;
+  /** Empty where no address was given yet. */
+  lastReserved: string;
+  readonly leases: Record<string, LeaseNote>;
+  /** Lowest and highest address held when it was read; `undefined` where none was. */
+  readonly span?: { readonly lowest: Ipv4; readonly highest: Ipv4 };
+}
+
+/** A state as it was read, and the open file it came from: as long as that is the file by name, it is current. */
+export interface Snapshot {
+  readonly state: State;
+  readonly file?: Deno.FsFile;
+}
+
+export function emptyState(): State {
+  return { containerToIP: {}, ipToContainer: {}, lastReserved: "", leases: {} };
+}
+
+export function statePath(dataDir: string, network: NetworkName): string {
+  return join(dataDir, `${network}.json`);
+}
+
+/** An operating system's error as one of code 5. */
+export function ioError(action: string, path: string, error: unknown): CniError {
+  const found = error instanceof Error ? error.message : String(error);
+  return new CniError(5, `Cannot ${action} "${path}": ${found}`, {
+    details: `look at the disk (df, mount) and the folder (ls -ld ${
+      dirname(path)
+    }); it must be root's and writable`,
+    cause: error,
+  });
+}
+
+function damaged(path: string, found: string, cause?: unknown): CniError {
+  return new CniError(104, `Cannot read "${path}" as a state file: ${found}`, {
+    details:
+      "no address is given until it is mended: run `atomicni repair` with the network's configuration on stdin",
+    cause,
+  });
+}
+
+/**
+ * Makes sure that `dataDir` is a folder of root's alone, `STATE_FOLDER` and what is between included. A symlink
+ * would lead out of the permission scope and is refused (code 5).
+ */
+export function prepareFolder(dataDir: string): void {
+  for (let folder = dataDir; folder.length >= STATE_FOLDER.length; folder = dirname(folder)) {
+    const found = tryLstat(folder);
+    if (found === undefined) continue;
+    checkFolder(folder, found);
+  }
+  try {
+    ensureDirSync(dataDir);
+    for (let folder = dataDir; folder.length >= STATE_FOLDER.length; folder = dirname(folder)) {
+      const mode = Deno.lstatSync(folder).mode ?? 0;
+      if ((mode & 0o777) !== 0o700) Deno.chmodSync(folder, 0o700);
+    }
+  } catch (error) {
+    throw ioError("make the state folder", dataDir, error);
+  }
+}
+
+/** Code 5 where the state folder is there and can't be written: its own mode is set again, which changes nothing. */
+export function checkWritable(dataDir: string): void {
+  const found = tryLstat(dataDir);
+  if (found === undefined) return;
+  checkFolder(dataDir, found);
+  try {
+    Deno.chmodSync(dataDir, (found.mode ?? 0o700) & 0o7777);
+  } catch (error) {
+    throw ioError("write to", dataDir, error);
+  }
+}
+
+function checkFolder(folder: string, found: Deno.FileInfo): void {
+  const wrong = found.isSymlink
+    ? "it is a symbolic link"
+    : !found.isDirectory
+    ? "it is no folder"
+    : found.uid !== 0
+    ? `it belongs to user ${found.uid}, not to root`
+    : undefined;
+  if (wrong === undefined) return;
+  throw new CniError(5, `Cannot use "${folder}" as the state folder: ${wrong}`, {
+    details: `move it away (mv ${folder} ${folder}.old); it is made anew, of root's alone`,
+  });
+}
+
+function tryLstat(path: string): Deno.FileInfo | undefined {
+  try {
+    return Deno.lstatSync(path);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return undefined;
+    throw ioError("look at", path, error);
+  }
+}
+
+/** Reads the network's state without a lock, for a file is only ever replaced whole. Missing is empty. */
+export function readState(dataDir: string, network: NetworkName): Snapshot {
+  const path = statePath(dataDir, network);
+  for (let folder = dataDir; folder.length >= STATE_FOLDER.length; folder = dirname(folder)) {
+    const found = tryLstat(folder);
+    if (found !== undefined) checkFolder(folder, found);
+  }
+  const found = tryLstat(path);
+  if (found === undefined) return { state: emptyState() };
+  if (!found.isFile) throw damaged(path, "it is no regular file");
+  if (found.size > LARGEST_FILE) throw damaged(path, `it has ${found.size} bytes`);
+  let file: Deno.FsFile;
+  try {
+    file = Deno.openSync(path, { read: true });
+  } catch (error) {
+    // Renamed away between the look and the open: another file stands there now.
+    if (error instanceof Deno.errors.NotFound) return readState(dataDir, network);
+    if (error instanceof Deno.errors.PermissionDenied) {
+      throw damaged(path, "permission denied", error);
+    }
+    throw ioError("open", path, error);
+  }
+  try {
+    return { state: parseState(readAll(file), path), file };
+  } catch (error) {
+    file.close();
+    throw error instanceof CniError ? error : ioError("read", path, error);
+  }
+}
+
+/** Is `snapshot` what the file by that name holds now? An open file's inode can't be given to another. */
+export function isCurrent({ file }: Snapshot, dataDir: string, network: NetworkName): boolean {
+  const now = tryLstat(statePath(dataDir, network));
+  if (file === undefined || now === undefined) return file === undefined && now === undefined;
+  const then = file.statSync();
+  return then.ino === now.ino && then.dev === now.dev;
+}
+
+function readAll(file: Deno.FsFile): Uint8Array {
+  const bytes = new Uint8Array(file.statSync().size);
+  let length = 0;
+  while (length < bytes.length) {
+    const read = file.readSync(bytes.subarray(length));
+    if (read === null) break;
+    length += read;
+  }
+  return bytes.subarray(0, length);
+}
+
+/** The state in `bytes`, its two maps checked against each other. Code 104 for anything else (DESIGN §5). */
+export function parseState(bytes: Uint8Array, path: string): State {
+  if (bytes.length === 0) throw damaged(path, "it is empty");
+  let text: string;
+  let value: unknown;
+  try {
+    text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
+    value = JSON.parse(text);
+  } catch (error) {
+    throw damaged(path, error instanceof Error ? error.message : "it is no JSON", error);
+  }
+  if (!isObject(value)) throw damaged(path, "it holds no object");
+  const { schema, lastReserved, leases = {} } = value;
+  if (typeof schema === "number" && schema > SCHEMA) {
+    throw new CniError(
+      104,
+      `Cannot read "${path}" as a state file of schema ${SCHEMA}: it has schema ${schema}`,
+      {
+        details:
+          "a newer atomicni wrote it: install that version again, or drain the node and remove the file",
+      },
+    );
+  }
+  if (schema !== undefined && schema !== SCHEMA) {
+    throw damaged(path, `its schema is ${quote(schema)}`);
+  }
+  const containerToIP = strings(value["containerToIP"], "containerToIP", path);
+  const ipToContainer = strings(value["ipToContainer"], "ipToContainer", path);
+  const last = lastReserved ?? "";
+  if (typeof last !== "string" || (last !== "" && tryIpv4(last) === undefined)) {
+    throw damaged(path, `lastReserved is ${quote(lastReserved)}, no IPv4 address`);
+  }
+  const span = crossCheck(containerToIP, ipToContainer, path);
+  const state = {
+    containerToIP,
+    ipToContainer,
+    lastReserved: last,
+    leases: notes(leases, ipToContainer, path),
+  };
+  if (hasDoubleKeys(text, value, state)) throw damaged(path, "a key stands in it twice");
+  return { ...state, ...(span && { span }) };
+}
+
+function strings(value: unknown, key: string, path: string): Record<string, string> {
+  if (!isObject(value)) throw damaged(path, `${key} is ${quote(value)}, no object`);
+  for (const name in value) {
+    if (typeof value[name] !== "string") {
+      throw damaged(path, `${key}[${quote(name)}] is ${quote(value[name])}, no string`);
+    }
+  }
+  return value as Record<string, string>;
+}
+
+function crossCheck(
+  containerToIP: Record<string, string>,
+  ipToContainer: Record<string, string>,
+  path: string,
+): State["span"] {
+  let owners = 0;
+  let lowest = 2 ** 32;
+  let highest = -1;
+  for (const owner in containerToIP) {
+    const address = containerToIP[owner] ?? "";
+    const ip = tryIpv4(address);
+    if (ip === undefined) {
+      throw damaged(path, `${quote(owner)} has ${quote(address)}, no IPv4 address`);
+    }
+    const other = Object.hasOwn(ipToContainer, address) ? ipToContainer[address] : undefined;
+    if (other !== owner) {
+      throw damaged(
+        path,
+        `${quote(owner)} has ${address}, which is noted for ${
+          other === undefined ? "nobody" : quote(other)
+        }`,
+      );
+    }
+    if (ip < lowest) lowest = ip;
+    if (ip > highest) highest = ip;
+    owners++;
+  }
+  const addresses = Object.keys(ipToContainer).length;
+  if (addresses !== owners) throw damaged(path, `${owners} owners have ${addresses} addresses`);
+  return owners === 0 ? undefined : { lowest: lowest as Ipv4, highest: highest as Ipv4 };
+}
+
+function notes(
+  value: unknown,
+  ipToContainer: Record<string, string>,
+  path: string,
+): Record<string, LeaseNote> {
+  if (!isObject(value)) throw damaged(path, `leases is ${quote(value)}, no object`);
+  for (const ip in value) {
+    const note = value[ip];
+    if (!Object.hasOwn(ipToContainer, ip)) {
+      throw damaged(path, `leases has ${quote(ip)}, which nobody holds`);
+    }
+    if (!isObject(note) || typeof note["since"] !== "string" || typeof note["veth"] !== "string") {
+      throw damaged(path, `leases[${quote(ip)}] is ${quote(note)}`);
+    }
+    for (const key in note) {
+      if (typeof note[key] !== "string") {
+        throw damaged(path, `leases[${quote(ip)}].${key} is ${quote(note[key])}`);
+      }
+    }
+  }
+  return value as Record<string, LeaseNote>;
+}
+
+/** `JSON.parse` keeps the last of two equal keys; the text is then longer than what it holds. */
+function hasDoubleKeys(text: string, value: unknown, state: State): boolean {
+  const { containerToIP, ipToContainer, leases } = state;
+  let length =
+    `{"schema":2,"lastReserved":"${state.lastReserved}","containerToIP":,"ipToContainer":,"leases":}\n`
+      .length;
+  length += lengthOf(containerToIP) + lengthOf(ipToContainer) +
+    (Object.keys(leases).length === 0 ? 2 : 1);
+  for (const ip in leases) length += ip.length + 4 + lengthOf({ ...leases[ip] });
+  if (length === text.length) return false; // as this program writes it, without a character that needs escaping
+  const compact = text.replaceAll(/("(?:[^"\\]|\\.)*")|\s+/g, "$1");
+  return compact.length !== JSON.stringify(value).length;
+}
+
+/** Length of a flat object of strings as compact JSON. */
+function lengthOf(object: Record<string, string>): number {
+  let length = 1;
+  for (const key in object) length += key.length + (object[key] ?? "").length + 6;
+  return length === 1 ? 2 : length;
+}
+
+/**
+ * Replaces the network's state file: exclusive temporary file, write, fsync, rename, fsync of the folder. Either
+ * the old or the new file is there, whole, whenever the power goes. The caller holds the lock. Code 5.
+ */
+export function writeState(dataDir: string, network: NetworkName, state: State): void {
+  const path = statePath(dataDir, network);
+  const { lastReserved, containerToIP, ipToContainer, leases } = state;
+  const text = `${
+    JSON.stringify({ schema: SCHEMA, lastReserved, containerToIP, ipToContainer, leases })
+  }\n`;
+  const temporary = join(dataDir, temporaryName(network));
+  try {
+    writeDurably(temporary, new TextEncoder().encode(text));
+    Deno.renameSync(temporary, path);
+    syncFolder(dataDir);
+  } catch (error) {
+    removeQuietly(temporary);
+    throw ioError("write", path, error);
+  }
+}
+
+function writeDurably(path: string, bytes: Uint8Array): void {
+  using file = Deno.openSync(path, { write: true, createNew: true, mode: 0o600 });
+  for (let written = 0; written < bytes.length;) written += file.writeSync(bytes.subarray(written));
+  file.syncDataSync();
+}
+
+function syncFolder(path: string): void {
+  using folder = Deno.openSync(path, { read: true });
+  folder.syncSync();
+}
+
+function removeQuietly(path: string): void {
+  try {
+    Deno.removeSync(path);
+  } catch {
+    // Not made, renamed already, or swept by the next run.
+  }
+}
+
+/** A name no network's state or lock can have, for those start with a letter or digit. */
+function temporaryName(network: NetworkName): string {
+  const random = crypto.getRandomValues(new Uint8Array(8));
+  return `.${network}.${
+    Array.from(random, (byte) => byte.toString(16).padStart(2, "0")).join("")
+  }.tmp`;
+}
+
+/** Removes the temporaries that killed runs left for this network. The caller holds the lock, so none is in use. */
+export function sweepTemporaries(dataDir: string, network: NetworkName): void {
+  for (const { name } of Deno.readDirSync(dataDir)) {
+    const random = name.startsWith(`.${network}.`) ? name.slice(network.length + 2) : "";
+    if (/^[0-9a-f]{16}\.tmp$/.test(random)) removeQuietly(join(dataDir, name));
+  }
+}

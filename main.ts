@@ -1,0 +1,214 @@
+import { asCniError, CniError } from "./lib/errors.ts";
+import {
+  isCommand,
+  parseConfig,
+  parseInvocation,
+  parseNetwork,
+  parseStdin,
+  parseValid,
+  parseVersion,
+  type Variable,
+} from "./lib/config.ts";
+import { runIp } from "./lib/ip.ts";
+import { openLeases } from "./lib/ipam.ts";
+import { IpKernel } from "./lib/netops.ts";
+import { add, check, del, type Effects, gc, status } from "./lib/plugin.ts";
+import { type Document, errorDocument, resultDocument, versionDocument } from "./lib/result.ts";
+import { NEWEST, SPEC_VERSIONS } from "./lib/spec.ts";
+
+/** What a run of the plugin ends with. */
+export interface Outcome {
+  /** One JSON document, or nothing where the specification wants nothing. */
+  readonly stdout: string;
+  /** For people; what was not undone stands here as well as in the document. */
+  readonly stderr: string;
+  readonly exitCode: 0 | 1;
+}
+
+/** What a run gets from outside. */
+export interface Surroundings {
+  readonly env: Variable;
+  /** The whole of stdin; throws `CniError` where it can't be had. */
+  readonly stdin: () => Promise<string>;
+  readonly stop: AbortSignal;
+}
+
+/** One invocation by a container runtime: everything but the process around it (SPEC §2, rule E8). */
+export async function run({ env, stdin, stop }: Surroundings): Promise<Outcome> {
+  let cniVersion: string = NEWEST;
+  try {
+    const command = env("CNI_COMMAND") ?? "";
+    if (command === "VERSION") return printed(versionDocument(await askedIn(stdin), SPEC_VERSIONS));
+    const invocation = isCommand(command) ? parseInvocation(command, env) : undefined;
+    const root = parseStdin(await stdin());
+    if (!isCommand(command) || invocation === undefined) {
+      throw new CniError(4, `unknown CNI_COMMAND: ${command}`, {
+        details: "one of ADD, DEL, CHECK, GC, STATUS, VERSION, in capitals",
+      });
+    }
+    const version = cniVersion = parseVersion(root, command);
+    const effects = (network: Parameters<typeof openLeases>[1], dataDir: string): Effects => ({
+      kernel: new IpKernel(runIp),
+      leases: openLeases(dataDir, network, stop),
+      stop,
+    });
+    if (command === "DEL" || command === "GC") {
+      const network = parseNetwork(root);
+      const tools = effects(network.name, network.dataDir);
+      await (command === "DEL"
+        ? del(network, invocation, tools)
+        : gc(network, parseValid(root), tools));
+      return printed(undefined);
+    }
+    const config = parseConfig(root, version, invocation.args);
+    const tools = effects(config.name, config.dataDir);
+    if (command === "ADD") {
+      return printed(resultDocument(version, await add(config, invocation, tools)));
+    }
+    await (command === "CHECK" ? check(config, invocation, tools) : status(config, tools));
+    return printed(undefined);
+  } catch (thrown) {
+    const error = asCniError(thrown);
+    const details = error.details === "" ? "" : ` (${error.details})`;
+    return {
+      ...printed(errorDocument(cniVersion, error)),
+      stderr: `atomicni: ${error.message}${details}\n`,
+      exitCode: 1,
+    };
+  }
+}
+
+function printed(document: Document | undefined): Outcome {
+  return {
+    stdout: document === undefined ? "" : `${JSON.stringify(document)}\n`,
+    stderr: "",
+    exitCode: 0,
+  };
+}
+
+/** The version a VERSION was asked in, whatever its stdin looks like (rules V1, V2). */
+async function askedIn(stdin: () => Promise<string>): Promise<string> {
+  try {
+    const asked: unknown = JSON.parse(await stdin())?.cniVersion;
+    return typeof asked === "string" && /^[\w.-]{1,32}$/.test(asked) ? asked : NEWEST;
+  } catch {
+    return NEWEST;
+  }
+}
+
+/** A configuration of a runtime has a few kB; what is larger is none. */
+const MOST_STDIN = 8 * 1024 * 1024;
+const STDIN_LIMIT_MS = 30_000;
+
+async function readStdin(): Promise<string> {
+  const overdue = Promise.withResolvers<undefined>();
+  const timer = setTimeout(() => overdue.resolve(undefined), STDIN_LIMIT_MS);
+  const chunks: Uint8Array[] = [];
+  let length = 0;
+  for (;;) {
+    const chunk = new Uint8Array(64 * 1024);
+    const read = await Promise.race([readSome(chunk), overdue.promise]);
+    if (read === undefined) {
+      throw new CniError(5, `Cannot read stdin: it was not closed within ${STDIN_LIMIT_MS} ms`);
+    }
+    if (read === null) break;
+    chunks.push(chunk.subarray(0, read));
+    length += read;
+    if (length > MOST_STDIN) {
+      throw new CniError(
+        6,
+        `Cannot read stdin as a network configuration: it has more than ${MOST_STDIN} bytes`,
+      );
+    }
+  }
+  clearTimeout(timer);
+  try {
+    return new TextDecoder("utf-8", { fatal: true }).decode(
+      await new Blob(chunks as BlobPart[]).arrayBuffer(),
+    );
+  } catch (error) {
+    throw new CniError(6, "Cannot read stdin as a network configuration: it is not UTF-8", {
+      cause: error,
+    });
+  }
+}
+
+async function readSome(chunk: Uint8Array): Promise<number | null> {
+  for (;;) {
+    try {
+      return await Deno.stdin.read(chunk);
+    } catch (error) {
+      // A pipe that somebody set to non-blocking has nothing for us yet.
+      if (!(error instanceof Deno.errors.WouldBlock)) {
+        throw new CniError(5, `Cannot read stdin: ${asCniError(error).message}`, { cause: error });
+      }
+      await new Promise((resume) => setTimeout(resume, 2));
+    }
+  }
+}
+
+function environment(name: string): string | undefined {
+  try {
+    return Deno.env.get(name);
+  } catch (error) {
+    if (!(error instanceof Deno.errors.InvalidData)) throw error;
+    throw new CniError(4, `Cannot use ${name} as text: it is not UTF-8`, { cause: error });
+  }
+}
+
+/** Writes all of `text`, to a pipe that is full for the moment too. */
+function writeAll(to: typeof Deno.stdout, text: string): void {
+  const bytes = new TextEncoder().encode(text);
+  for (let written = 0; written < bytes.length;) {
+    try {
+      written += to.writeSync(bytes.subarray(written));
+    } catch (error) {
+      if (!(error instanceof Deno.errors.WouldBlock)) throw error;
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 2);
+    }
+  }
+}
+
+/** Prints an outcome and ends the process; a reader that is gone makes it a failure. */
+function finish({ stdout, stderr, exitCode }: Outcome): never {
+  try {
+    writeAll(Deno.stderr, stderr);
+  } catch {
+    // Nobody reads it; the document counts.
+  }
+  try {
+    writeAll(Deno.stdout, stdout);
+  } catch {
+    Deno.exit(1);
+  }
+  Deno.exit(exitCode);
+}
+
+async function main(): Promise<never> {
+  const stop = new AbortController();
+  const signalled = (signal: string) => () => {
+    stop.abort(
+      new CniError(11, `Cannot finish: ended by ${signal}`, {
+        details: "what had been made was taken back; try again",
+      }),
+    );
+  };
+  Deno.addSignalListener("SIGTERM", signalled("SIGTERM"));
+  Deno.addSignalListener("SIGINT", signalled("SIGINT"));
+  return finish(await run({ env: environment, stdin: readStdin, stop: stop.signal }));
+}
+
+if (import.meta.main) {
+  // A bug outside of `run` still ends in one document.
+  globalThis.addEventListener("unhandledrejection", (event) => {
+    event.preventDefault();
+    finish({
+      stdout: `${JSON.stringify(errorDocument(NEWEST, asCniError(event.reason)))}\n`,
+      stderr: "",
+      exitCode: 1,
+    });
+  });
+  if (environment("CNI_COMMAND")) await main();
+  const { serve } = await import("./lib/cli.ts");
+  Deno.exit(await serve(Deno.args));
+}

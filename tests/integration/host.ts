@@ -1,0 +1,326 @@
+import { assertEquals } from "@std/assert";
+import { fromFileUrl } from "@std/path/posix";
+
+const ROOT = fromFileUrl(new URL("../../", import.meta.url));
+const DECODER = new TextDecoder();
+
+/** The program under test: what ATOMICNI names, else the source under the declared permissions. */
+export const PROGRAM: readonly string[] = Deno.env.get("ATOMICNI") !== undefined
+  ? [new URL(Deno.env.get("ATOMICNI") ?? "", `file://${Deno.cwd()}/`).pathname]
+  : [
+    Deno.execPath(),
+    "run",
+    "-q",
+    "-P=plugin",
+    "-c",
+    `${ROOT}deno.json`,
+    "--no-prompt",
+    `${ROOT}main.ts`,
+  ];
+
+/** What the program needs beside the CNI variables: only its source form, to find Deno's cache and JSR's files. */
+const PASSED_ON = Deno.env.get("ATOMICNI") !== undefined
+  ? []
+  : ["HOME", "JSR_URL", "DENO_DIR", "XDG_CACHE_HOME"];
+
+export interface Finished {
+  readonly code: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+// deno-lint-ignore no-explicit-any
+export type Json = any;
+
+/** What one run of the plugin did. `json` is its document, `undefined` where it printed none. */
+export interface Answer extends Finished {
+  readonly json: Json;
+}
+
+export interface CniCall {
+  readonly config?: unknown;
+  /** Instead of `config`: the bytes as they are. */
+  readonly stdin?: string;
+  readonly id?: string;
+  /** Name below /run/netns, or a path. */
+  readonly netns?: string;
+  readonly ifname?: string;
+  readonly args?: string;
+  readonly env?: Readonly<Record<string, string>>;
+}
+
+/** A configuration that works, for a test to change. */
+export const CONFIG = {
+  cniVersion: "1.1.0",
+  name: "podnet",
+  type: "atomicni",
+  bridge: "atomic0",
+  subnet: "10.88.0.0/24",
+  gateway: "10.88.0.1",
+} as const;
+
+export const STATE_FOLDER = "/var/lib/atomicni";
+
+export async function run(
+  command: readonly string[],
+  stdin = "",
+  env?: Record<string, string>,
+): Promise<Finished> {
+  const [program = "", ...args] = command;
+  const child = new Deno.Command(program, {
+    args,
+    stdin: "piped",
+    stdout: "piped",
+    stderr: "piped",
+    ...(env !== undefined && { clearEnv: true, env }),
+  }).spawn();
+  const writer = child.stdin.getWriter();
+  writer.write(new TextEncoder().encode(stdin)).then(() => writer.close()).catch(() => {});
+  const { code, stdout, stderr } = await child.output();
+  return { code, stdout: DECODER.decode(stdout), stderr: DECODER.decode(stderr) };
+}
+
+/** Whether tests may make a private host as real root, or only inside a user namespace of their own. */
+export const MODES: readonly Mode[] = Deno.uid() === 0 ? ["root", "rootless"] : ["rootless"];
+export type Mode = "root" | "rootless";
+
+const SETUP = `
+mount -t tmpfs tmpfs /run && mkdir -p /run/netns
+[ -d ${STATE_FOLDER} ] || mount -t tmpfs tmpfs /var/lib
+mkdir -p ${STATE_FOLDER} && mount -t tmpfs -o mode=0700 tmpfs ${STATE_FOLDER}
+ip link set dev lo up && echo ready && exec sleep 3600`;
+
+/**
+ * A host of a test's own: network and mount namespaces in which /run and the state folder are empty. All of it
+ * goes with the one process that holds it.
+ */
+export class Host implements AsyncDisposable {
+  readonly #holder: Deno.ChildProcess;
+  readonly #enter: readonly string[];
+  #answers: Answer[] = [];
+
+  private constructor(holder: Deno.ChildProcess, enter: readonly string[]) {
+    this.#holder = holder;
+    this.#enter = enter;
+  }
+
+  static async create(mode: Mode = MODES[0] ?? "rootless"): Promise<Host> {
+    const holder = new Deno.Command("unshare", {
+      args: [mode === "root" ? "-mn" : "-Urmn", "--propagation", "private", "sh", "-c", SETUP],
+      stdin: "null",
+      stdout: "piped",
+      stderr: "inherit",
+    }).spawn();
+    const reader = holder.stdout.getReader();
+    const { value } = await reader.read();
+    reader.releaseLock();
+    await holder.stdout.cancel();
+    if (DECODER.decode(value) !== "ready\n") {
+      throw new Error(`no private host: ${DECODER.decode(value)}`);
+    }
+    const userns = mode === "root" ? [] : ["-U", "--preserve-credentials"];
+    return new Host(holder, ["nsenter", "-t", String(holder.pid), ...userns, "-m", "-n", "--"]);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#holder.kill("SIGKILL");
+    await this.#holder.status;
+  }
+
+  /** The command line that runs `command` in here. */
+  inside(...command: string[]): string[] {
+    return [...this.#enter, ...command];
+  }
+
+  async run(
+    command: readonly string[],
+    stdin = "",
+    env?: Record<string, string>,
+  ): Promise<Finished> {
+    return await run([...this.#enter, ...command], stdin, env);
+  }
+
+  /** Runs a shell script in here; a failure fails the test. */
+  async sh(script: string): Promise<string> {
+    const { code, stdout, stderr } = await this.run(["sh", "-ec", script]);
+    if (code !== 0) throw new Error(`${script}: exit ${code}: ${stderr}`);
+    return stdout;
+  }
+
+  /** Makes network namespaces below /run/netns. */
+  async containers(...names: string[]): Promise<void> {
+    for (const name of names) {
+      await this.sh(`ip netns add ${name} && ip -n ${name} link set dev lo up`);
+    }
+  }
+
+  /** Runs the program as a runtime does. */
+  async cni(command: string, call: CniCall = {}): Promise<Answer> {
+    const { config = CONFIG, id = "c1", netns = id, ifname = "eth0", args } = call;
+    const env = {
+      CNI_COMMAND: command,
+      CNI_CONTAINERID: id,
+      CNI_NETNS: netns === "" || netns.startsWith("/") ? netns : `/run/netns/${netns}`,
+      CNI_IFNAME: ifname,
+      CNI_PATH: "/opt/cni/bin",
+      ...(args !== undefined && { CNI_ARGS: args }),
+      ...call.env,
+    };
+    return await this.program([], call.stdin ?? JSON.stringify(config), env);
+  }
+
+  /** Runs the program with arguments, as a person does, or with an environment of the test's own. */
+  async program(
+    args: readonly string[],
+    stdin: string,
+    env: Record<string, string> = {},
+  ): Promise<Answer> {
+    for (const name of PASSED_ON) {
+      const value = Deno.env.get(name);
+      if (value !== undefined) env = { ...env, [name]: value };
+    }
+    const finished = await this.run([...PROGRAM, ...args], stdin, env);
+    const answer = { ...finished, json: parsed(finished.stdout) };
+    this.#answers.push(answer);
+    return answer;
+  }
+
+  /** An ADD that has to work; returns its result. */
+  async add(call: CniCall = {}): Promise<Json> {
+    const { code, json, stderr } = await this.cni("ADD", call);
+    assertEquals(code, 0, `ADD failed: ${stderr}`);
+    return json;
+  }
+
+  async del(call: CniCall = {}): Promise<void> {
+    const { code, stdout, stderr } = await this.cni("DEL", call);
+    assertEquals({ code, stdout }, { code: 0, stdout: "" }, `DEL failed: ${stderr}`);
+  }
+
+  /** `ip -j` with these arguments, in the namespace of a container or (`""`) of the host. */
+  async ip(namespace: string, ...args: string[]): Promise<Json[]> {
+    const at = namespace === "" ? [] : ["-n", namespace];
+    const { code, stdout } = await this.run(["ip", ...at, "-d", "-j", ...args]);
+    if (code !== 0) return [];
+    return (JSON.parse(stdout || "[]") as Json[]).filter((it) => Object.keys(it).length > 0);
+  }
+
+  /** Names of the host's links, `lo` left out. */
+  async links(): Promise<string[]> {
+    return (await this.ip("", "link", "show")).map((link) => link.ifname).filter((name) =>
+      name !== "lo"
+    ).sort();
+  }
+
+  async hostVeths(): Promise<string[]> {
+    return (await this.links()).filter((name) => /^a[vp][0-9a-f]{13}$/.test(name));
+  }
+
+  /** IPv4 addresses with prefix length of one interface. */
+  async addresses(namespace: string, ifname: string): Promise<string[]> {
+    const [link] = await this.ip(namespace, "-4", "addr", "show", "dev", ifname);
+    return (link?.addr_info ?? []).map((it: Json) => `${it.local}/${it.prefixlen}`);
+  }
+
+  async state(network: string = CONFIG.name): Promise<Json> {
+    const { code, stdout } = await this.run(["cat", `${STATE_FOLDER}/${network}.json`]);
+    return code === 0 ? JSON.parse(stdout) : undefined;
+  }
+
+  /** Who holds which address: the state file's one map, after a look at the other. */
+  async leases(network: string = CONFIG.name): Promise<Record<string, string>> {
+    const { containerToIP = {}, ipToContainer = {} } = await this.state(network) ?? {};
+    assertEquals(
+      Object.fromEntries(Object.entries(ipToContainer).map(([ip, owner]) => [owner, ip])),
+      containerToIP,
+      "the two maps of the state file disagree",
+    );
+    return containerToIP;
+  }
+
+  /** Everything in the state folder, hidden files too. */
+  async files(): Promise<string[]> {
+    return (await this.sh(`cd ${STATE_FOLDER} && find . -mindepth 1 | sort`)).split("\n").filter((
+      name,
+    ) => name !== "");
+  }
+
+  async pings(from: string, to: string): Promise<boolean> {
+    const { code } = await this.run([
+      "ip",
+      "netns",
+      "exec",
+      from,
+      "busybox",
+      "ping",
+      "-c",
+      "1",
+      "-W",
+      "2",
+      to,
+    ]);
+    return code === 0;
+  }
+
+  /** No veth, no lease, no temporary file of ours, whatever else there is. */
+  async assertNothingLeft(network: string = CONFIG.name): Promise<void> {
+    assertEquals(await this.hostVeths(), [], "a host veth is left");
+    assertEquals(await this.leases(network), {}, "a lease is left");
+    assertEquals(
+      (await this.files()).filter((name) => name.endsWith(".tmp")),
+      [],
+      "a temporary file is left",
+    );
+  }
+
+  /** Kernel, state and documents, for whoever reads of a failed test. */
+  async report(): Promise<string> {
+    const { stdout: names } = await this.run(["ls", "/run/netns"]);
+    const parts = [`# host: ip -j addr\n${(await this.run(["ip", "-j", "addr"])).stdout}`];
+    for (const name of names.split("\n").filter((it) => it !== "")) {
+      parts.push(
+        `# ${name}: ip -j addr\n${(await this.run(["ip", "-n", name, "-j", "addr"])).stdout}`,
+      );
+    }
+    parts.push(
+      `# state\n${
+        (await this.run([
+          "sh",
+          "-c",
+          `head -c 4000 ${STATE_FOLDER}/*.json; ls -la ${STATE_FOLDER}`,
+        ])).stdout
+      }`,
+    );
+    for (const { code, stdout, stderr } of this.#answers.slice(-3)) {
+      parts.push(`# a run: exit ${code}\n${stdout.slice(0, 3000)}\n${stderr.slice(0, 3000)}`);
+    }
+    return parts.join("\n");
+  }
+}
+
+function parsed(stdout: string): Json {
+  try {
+    return JSON.parse(stdout);
+  } catch {
+    return undefined;
+  }
+}
+
+/** A test on a host of its own; kernel, state and documents are printed where it fails. */
+export function hostTest(
+  name: string,
+  body: (host: Host, mode: Mode) => Promise<void>,
+  modes: readonly Mode[] = MODES.slice(0, 1),
+): void {
+  for (const mode of modes) {
+    Deno.test(`${name}${mode === "rootless" ? " (rootless)" : ""}`, async () => {
+      await using host = await Host.create(mode);
+      try {
+        await body(host, mode);
+      } catch (error) {
+        if (error instanceof Error) error.message += `\n${await host.report()}`;
+        throw error;
+      }
+    });
+  }
+}
