@@ -1,3 +1,4 @@
+import { expiry } from "./lib/deadline.ts";
 import { asCniError, CniError } from "./lib/errors.ts";
 import {
   isCommand,
@@ -101,14 +102,13 @@ const MOST_STDIN = 8 * 1024 * 1024;
 const STDIN_LIMIT_MS = 30_000;
 
 async function readStdin(): Promise<string> {
-  const overdue = Promise.withResolvers<undefined>();
-  const timer = setTimeout(() => overdue.resolve(undefined), STDIN_LIMIT_MS);
+  const expired = expiry(STDIN_LIMIT_MS);
   const chunks: Uint8Array[] = [];
   let length = 0;
   for (;;) {
     const chunk = new Uint8Array(64 * 1024);
-    const read = await Promise.race([readSome(chunk), overdue.promise]);
-    if (read === undefined) {
+    const read = await Promise.race([readSome(chunk), expired]);
+    if (read === "expired") {
       throw new CniError(5, `Cannot read stdin: it was not closed within ${STDIN_LIMIT_MS} ms`);
     }
     if (read === null) break;
@@ -121,7 +121,6 @@ async function readStdin(): Promise<string> {
       );
     }
   }
-  clearTimeout(timer);
   try {
     return new TextDecoder("utf-8", { fatal: true }).decode(
       await new Blob(chunks as BlobPart[]).arrayBuffer(),
@@ -142,7 +141,7 @@ async function readSome(chunk: Uint8Array): Promise<number | null> {
       if (!(error instanceof Deno.errors.WouldBlock)) {
         throw new CniError(5, `Cannot read stdin: ${asCniError(error).message}`, { cause: error });
       }
-      await new Promise((resume) => setTimeout(resume, 2));
+      await expiry(2);
     }
   }
 }

@@ -1,3 +1,4 @@
+import { expiry } from "./deadline.ts";
 import { CniError, quote } from "./errors.ts";
 import { isObject, type JsonObject } from "./fields.ts";
 import { IP_PATHS } from "./scope.ts";
@@ -22,13 +23,10 @@ export type RunIp = (args: readonly string[], stdin?: string) => Promise<IpOutpu
 /** Runs the `ip` of the permission scope, with an empty environment and bounded in time. Codes 11, 100. */
 export const runIp: RunIp = async (args, stdin) => {
   const child = spawn(args, stdin !== undefined);
-  const overdue = Promise.withResolvers<"overdue">();
-  const timer = setTimeout(() => overdue.resolve("overdue"), IP_LIMIT_MS);
   if (stdin !== undefined) feed(child, stdin);
   const output = child.output();
-  const outcome = await Promise.race([output, overdue.promise]);
-  clearTimeout(timer);
-  if (outcome === "overdue") {
+  const outcome = await Promise.race([output, expiry(IP_LIMIT_MS)]);
+  if (outcome === "expired") {
     child.kill("SIGKILL");
     output.catch(() => {});
     throw new CniError(

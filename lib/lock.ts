@@ -1,3 +1,4 @@
+import { expiry } from "./deadline.ts";
 import { CniError, quote } from "./errors.ts";
 import { ioError } from "./statefile.ts";
 
@@ -65,19 +66,17 @@ async function waitFor(
   limitMs: number,
 ): Promise<void> {
   const began = Date.now();
-  const over = Promise.withResolvers<CniError>();
-  const stopped = () => over.resolve(stop.reason);
-  stop.addEventListener("abort", stopped);
-  if (stop.aborted) stopped();
-  const timer = setTimeout(() => over.resolve(timedOut(file, path, Date.now() - began)), limitMs);
+  const stopped = Promise.withResolvers<"stopped">();
+  const onStop = () => stopped.resolve("stopped");
+  stop.addEventListener("abort", onStop);
+  if (stop.aborted) onStop();
+  const locked = file.lock(true).then(() => "locked" as const);
+  const end = await Promise.race([locked, stopped.promise, expiry(limitMs)]);
+  stop.removeEventListener("abort", onStop);
+  if (end === "locked") return;
   // A blocking flock can't be taken back. Where it comes too late it is let go again.
-  const locked = file.lock(true).then(() => undefined);
-  const error = await Promise.race([locked, over.promise]);
-  clearTimeout(timer);
-  stop.removeEventListener("abort", stopped);
-  if (error === undefined) return;
   locked.then(() => file.close(), () => {});
-  throw error;
+  throw end === "stopped" ? stop.reason : timedOut(file, path, Date.now() - began);
 }
 
 function timedOut(file: Deno.FsFile, path: string, waited: number): CniError {

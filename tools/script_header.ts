@@ -1,7 +1,8 @@
 /**
  * Prints the first lines of the script form: a shell line that JavaScript takes for a string and a comment. It
  * starts the Deno given as argument with the permissions of deno.json and with the declared variables alone, so
- * that nothing else in a runtime's environment reaches Deno. Nothing is written: DENO_DIR can't be made.
+ * that nothing else in a runtime's environment reaches Deno. Deno keeps what it knows of this file (what it imports,
+ * compiled code) in the state folder, if that is a folder of root's own; else nowhere.
  */
 import manifest from "../deno.json" with { type: "json" };
 
@@ -14,12 +15,11 @@ const flags = [
     "--no-remote",
     "--no-npm",
     "--cached-only",
-    "--no-code-cache",
   ],
   ...[`--allow-read=${read}`, `--allow-write=${write}`, `--allow-run=${run}`, `--allow-env=${env}`],
 ];
 const variables = [
-  "DENO_DIR=/dev/null/none",
+  "DENO_DIR=$d",
   "NO_COLOR=1",
   ...env.map((name) => `${name}="$${name}"`),
 ];
@@ -31,5 +31,7 @@ const command = [
   '"$0" "$@"',
 ].join(" ");
 // A working directory that is gone would keep Deno from starting.
-const text = `#!/bin/sh\n":" //; case $0 in /*) cd /;; esac; ${command}\n`;
+const prepare =
+  `case $0 in /*) cd /;; esac; s=${write}; d=/dev/null/none; [ -d $s ] && [ -O $s ] && [ ! -L $s ] && d=$s/.deno`;
+const text = `#!/bin/sh\n":" //; ${prepare}; ${command}\n`;
 await Deno.stdout.write(new TextEncoder().encode(text));
