@@ -366,7 +366,8 @@ function plugCommands(
       ],
       ...["peer", "name", ifname, ...mtu, "netns", netns],
     ],
-    ["link", "show", "dev", host],
+    // `link show` would make this process leave out the addresses of what it shows afterwards.
+    ["addr", "show", "dev", host],
     ["link", "set", "dev", host, "alias", alias],
     ...(flags.length > 0 ? [["link", "set", "dev", host, "type", "bridge_slave", ...flags]] : []),
     ["addr", "show", "dev", bridge.name],
