@@ -9,7 +9,7 @@ TASK = $(DENO) task -q
 
 SOURCES := deno.json main.ts $(wildcard lib/*.ts lib/*/*.ts) tools/build tools/script_header.ts
 
-.PHONY: help demo test build script install uninstall clean packages
+.PHONY: help demo test build script bench install uninstall clean packages
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /\1|/p' $(MAKEFILE_LIST) | while IFS='|' read -r target text; do printf '  make %-10s %s\n' "$$target" "$$text"; done
@@ -25,6 +25,11 @@ test: packages bin/atomicni bin/atomicni.js ## set up what the tests need and ru
 
 build: bin/atomicni ## bin/atomicni, one executable file (deno compile)
 script: bin/atomicni.js ## bin/atomicni.js, the same program for an installed Deno
+
+bench: bin/atomicni bin/atomicni.js ## the comparison with bridge + host-local: bench/results.md and bench/plot.svg, under 5 minutes
+	@sh tools/packages iproute2 util-linux strace time containernetworking-plugins
+	@sh tools/build empty
+	@JSR_URL=$$(sh tools/jsr_url) unshare -mn --propagation private $(DENO) run -q -A bench/run.ts
 
 install: bin/atomicni ## put it into /opt/cni/bin (PREFIX, DESTDIR) and make the state folder
 	install -d "$(DESTDIR)$(PREFIX)/bin"

@@ -1,0 +1,147 @@
+import { measure, median, quantile, shell } from "./measure.ts";
+import { type Call, netnsOf, type Peer } from "./peers.ts";
+
+export const COMMANDS = ["ADD", "CHECK", "DEL", "VERSION"] as const;
+export type Command = (typeof COMMANDS)[number];
+
+/** Milliseconds of each run, by peer and command. */
+export type Times = Map<string, Map<Command, number[]>>;
+
+/** Peers in turn, one container's life each, so that a slow moment of the machine meets all of them. */
+export async function lives(peers: readonly Peer[], rounds: number): Promise<Times> {
+  const times: Times = new Map(
+    peers.map(({ name }) => [name, new Map(COMMANDS.map((it) => [it, []]))]),
+  );
+  for (let round = -1; round < rounds; round++) {
+    for (const peer of peers) {
+      let result = "";
+      for (const command of COMMANDS) {
+        const call = peer.call(command, 0, result);
+        if (call === undefined) continue;
+        const { ms, stdout } = await measure(call);
+        if (command === "ADD") result = stdout;
+        if (round >= 0) times.get(peer.name)?.get(command)?.push(ms); // the first warms the caches
+      }
+    }
+  }
+  return times;
+}
+
+export interface Burst {
+  readonly wall: number;
+  /** User and system time of all processes, in milliseconds. */
+  readonly cpu: number;
+}
+
+/** `count` of one command started at once by one shell, which adds up their processor time. */
+export async function burst(peer: Peer, command: "ADD" | "DEL", count: number): Promise<Burst> {
+  const folder = await Deno.makeTempDir();
+  const lines: string[] = [];
+  for (let i = 1; i <= count; i++) {
+    const call = peer.call(command, i, "{}");
+    if (call === undefined) throw new Error(`${peer.name} has no ${command}`);
+    await Deno.writeTextFile(`${folder}/${i}`, call.stdin);
+    lines.push(`${started(call)} <${folder}/${i} >${folder}/out.${i} 2>&1 & pids="$pids $!"`);
+  }
+  const script = `TIMEFORMAT='%R %U %S'; time { pids=; ${lines.join("\n")}
+for pid in $pids; do wait $pid || { cat ${folder}/out.*; exit 1; }; done; }`;
+  const { success, stdout, stderr } = await new Deno.Command("bash", { args: ["-c", script] })
+    .output();
+  const text = new TextDecoder().decode(stderr).trim();
+  if (!success) {
+    throw new Error(`${peer.name} ${command}: ${new TextDecoder().decode(stdout)} ${text}`);
+  }
+  const [wall = NaN, user = NaN, system = NaN] = text.split("\n").at(-1)?.split(" ").map(Number) ??
+    [];
+  await Deno.remove(folder, { recursive: true });
+  return { wall: wall * 1000, cpu: (user + system) * 1000 };
+}
+
+function started({ argv, env }: Call): string {
+  const quote = (text: string) => `'${text.replaceAll("'", "'\\''")}'`;
+  const variables = Object.entries(env).map(([name, value]) => `${name}=${quote(value)}`);
+  return ["env", "-i", ...variables, ...argv.map(quote)].join(" ");
+}
+
+export interface Restart {
+  readonly perSecond: number;
+  readonly p50: number;
+  readonly p99: number;
+}
+
+/** A node that comes back: `pods` ADDs by `workers` at a time. */
+export async function restart(peer: Peer, pods: number, workers: number): Promise<Restart> {
+  const times: number[] = [];
+  let next = 1;
+  const began = performance.now();
+  await Promise.all(Array.from({ length: workers }, async () => {
+    for (let pod = next++; pod <= pods; pod = next++) {
+      const call = peer.call("ADD", pod, "");
+      if (call !== undefined) times.push((await measure(call)).ms);
+    }
+  }));
+  const wall = performance.now() - began;
+  return { perSecond: pods / (wall / 1000), p50: median(times), p99: quantile(times, 0.99) };
+}
+
+/** Takes away whatever the restart left, all namespaces and with them all veths. */
+export async function freshContainers(count: number): Promise<void> {
+  await shell(`for n in $(ls /run/netns); do ip netns del $n; done
+for i in $(seq 0 ${count}); do ip netns add b$i; done
+for _ in $(seq 100); do ip -br link show type veth | grep -q . || exit 0; sleep 0.05; done; exit 1`);
+}
+
+export interface Footprint {
+  readonly processes: number;
+  readonly calls: number;
+  readonly written: number;
+  readonly syncs: number;
+  readonly peakKb: number;
+}
+
+/** One ADD under strace, then one under time(1): what it starts, asks of the kernel, writes and needs. */
+export async function footprint(peer: Peer): Promise<Footprint> {
+  const call = peer.call("ADD", 0, "");
+  if (call === undefined) throw new Error(`${peer.name} has no ADD`);
+  const folder = await Deno.makeTempDir();
+  const under = (tool: readonly string[]) => measure({ ...call, argv: [...tool, ...call.argv] });
+  await under(["/usr/bin/strace", "-f", "-qq", "-y", "-s", "0", "-o", `${folder}/trace`]);
+  await clear(peer);
+  await under(["/usr/bin/time", "-f", "%M", "-o", `${folder}/peak`]);
+  await clear(peer);
+  const trace = (await Deno.readTextFile(`${folder}/trace`)).split("\n");
+  const count = (pattern: RegExp) => trace.filter((line) => pattern.test(line)).length;
+  let written = 0;
+  for (const line of trace) {
+    // What goes to files of the state, not to pipes.
+    const match = /write(?:64)?\(\d+<\/var\/lib\/[^>]*>.* = (\d+)$/.exec(line);
+    if (match !== null) written += Number(match[1]);
+  }
+  const peakKb = Number((await Deno.readTextFile(`${folder}/peak`)).trim().split("\n").at(-1));
+  await Deno.remove(folder, { recursive: true });
+  return {
+    processes: count(/ execve\(.* = 0$/),
+    calls: count(/^\d+ +\w+\(/),
+    written,
+    syncs: count(/ (fsync|fdatasync)\(/),
+    peakKb,
+  };
+}
+
+async function clear(peer: Peer): Promise<void> {
+  const call = peer.call("DEL", 0, "{}");
+  if (call !== undefined) await measure(call);
+}
+
+/** What the removal of one veth costs in the kernel, with nothing but `ip` around it. */
+export async function vethRemoval(rounds: number): Promise<number[]> {
+  const times: number[] = [];
+  for (let i = 0; i < rounds; i++) {
+    await shell(
+      `ip link add name kc0 type veth peer name eth9 netns ${netnsOf(0)} && ip link set dev kc0 up`,
+    );
+    const argv = ["/usr/sbin/ip", "link", "del", "dev", "kc0"];
+    times.push((await measure({ argv, env: {}, stdin: "" })).ms);
+  }
+  return times;
+}

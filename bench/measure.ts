@@ -1,0 +1,50 @@
+import type { Call } from "./peers.ts";
+
+export interface Measured {
+  readonly ms: number;
+  readonly stdout: string;
+}
+
+/** Runs one call as a runtime does and times the whole process; a call that fails ends the run. */
+export async function measure({ argv, env, stdin }: Call): Promise<Measured> {
+  const [program = "", ...args] = argv;
+  const bytes = new TextEncoder().encode(stdin);
+  const began = performance.now();
+  const child = new Deno.Command(program, {
+    args,
+    env,
+    clearEnv: true,
+    stdin: "piped",
+    stdout: "piped",
+    stderr: "piped",
+  }).spawn();
+  const writer = child.stdin.getWriter();
+  // An empty program ends without reading.
+  await writer.write(bytes).then(() => writer.close()).catch(() => {});
+  const { success, stdout, stderr } = await child.output();
+  const ms = performance.now() - began;
+  const decoder = new TextDecoder();
+  if (!success) {
+    throw new Error(`${argv.join(" ")}: ${decoder.decode(stdout)}${decoder.decode(stderr)}`);
+  }
+  return { ms, stdout: decoder.decode(stdout) };
+}
+
+/** The value that `share` (0 to 1) of the sorted values do not exceed. */
+export function quantile(values: readonly number[], share: number): number {
+  const sorted = [...values].sort((left, right) => left - right);
+  return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? NaN;
+}
+
+export function median(values: readonly number[]): number {
+  return quantile(values, 0.5);
+}
+
+/** Runs a shell script; its output, or an error with what it said. */
+export async function shell(script: string): Promise<string> {
+  const { success, stdout, stderr } = await new Deno.Command("bash", { args: ["-ec", script] })
+    .output();
+  const decoder = new TextDecoder();
+  if (!success) throw new Error(`${script}: ${decoder.decode(stderr)}`);
+  return decoder.decode(stdout);
+}

@@ -1,0 +1,126 @@
+/**
+ * The comparison with `bridge` + `host-local`, with the floor and with an empty program, in one run. Started by
+ * `make bench` inside private namespaces; writes bench/results.md and bench/plot.svg.
+ */
+import { fromFileUrl } from "@std/path/posix";
+import {
+  type Burst,
+  burst,
+  type Footprint,
+  footprint,
+  freshContainers,
+  lives,
+  type Restart,
+  restart,
+  type Times,
+  vethRemoval,
+} from "./loads.ts";
+import { median, shell } from "./measure.ts";
+import { atomicni, empty, floor, GATEWAY, type Peer, reference } from "./peers.ts";
+import { plot } from "./plot.ts";
+import { report } from "./report.ts";
+
+export const HELD = [0, 250, 1_000, 10_000, 65_000];
+export const AT_ONCE = 64;
+export const PODS = 250;
+export const WORKERS = 16;
+
+export interface Bursts {
+  readonly add: Burst;
+  readonly del: Burst;
+  /** Processor time of one ADD by itself, in milliseconds. */
+  readonly singleCpu: number;
+}
+
+export interface Results {
+  /** Times of single operations, by number of leases that others hold. */
+  readonly held: ReadonlyMap<number, Times>;
+  readonly bursts: ReadonlyMap<string, Bursts>;
+  readonly restarts: ReadonlyMap<string, Restart>;
+  readonly footprints: ReadonlyMap<string, Footprint>;
+  /** Bytes of each executable. */
+  readonly sizes: ReadonlyMap<string, number>;
+  readonly removal: readonly number[];
+}
+
+const root = fromFileUrl(new URL("..", import.meta.url));
+const script = atomicni("script form", `${root}bin/atomicni.js`);
+const compiled = atomicni("compiled form", `${root}bin/atomicni`);
+const pair = reference("/usr/lib/cni");
+const ground = floor();
+const emptyScript = empty("empty script form", `${root}build/empty.js`);
+const emptyCompiled = empty("empty compiled form", `${root}build/empty`);
+
+async function prepare(): Promise<void> {
+  await shell(`mount -t tmpfs tmpfs /run && mkdir -p /run/netns && mount -t tmpfs tmpfs /var/lib
+mkdir -p -m 700 /var/lib/atomicni && ip link set dev lo up
+ip link add name bench2 address 0a:58:0a:40:00:01 type bridge
+ip addr add ${GATEWAY}/14 dev bench2 && ip link set dev bench2 up`);
+}
+
+async function withHeld(count: number): Promise<Times> {
+  for (const peer of [script, compiled, pair]) peer.hold(count);
+  return await lives(
+    [script, compiled, pair, ground, emptyScript, emptyCompiled],
+    count > 10_000 ? 8 : 15,
+  );
+}
+
+/** Processor time of an ADD with nobody beside it: the median of some. */
+async function alone(peer: Peer): Promise<number> {
+  const times: number[] = [];
+  for (let i = 0; i < 9; i++) {
+    times.push((await burst(peer, "ADD", 1)).cpu);
+    await burst(peer, "DEL", 1);
+  }
+  return median(times);
+}
+
+async function main(): Promise<void> {
+  await prepare();
+  const log = (what: string) => Deno.stderr.writeSync(new TextEncoder().encode(`bench: ${what}\n`));
+  await freshContainers(1);
+  const held = new Map<number, Times>();
+  for (const count of HELD) {
+    log(`${count} leases held`);
+    held.set(count, await withHeld(count));
+  }
+  for (const peer of [script, compiled, pair]) peer.hold(0);
+  const footprints = new Map<string, Footprint>();
+  log("footprints");
+  for (const peer of [script, compiled, pair, ground, emptyScript, emptyCompiled]) {
+    footprints.set(peer.name, await footprint(peer));
+  }
+  const removal = await vethRemoval(15);
+
+  const bursts = new Map<string, Bursts>();
+  const restarts = new Map<string, Restart>();
+  for (const peer of [script, compiled, pair] as Peer[]) {
+    log(`${AT_ONCE} at once: ${peer.name}`);
+    await freshContainers(AT_ONCE);
+    peer.hold(0);
+    const singleCpu = await alone(peer);
+    bursts.set(peer.name, {
+      add: await burst(peer, "ADD", AT_ONCE),
+      del: await burst(peer, "DEL", AT_ONCE),
+      singleCpu,
+    });
+    log(`${PODS} pods, ${WORKERS} at a time: ${peer.name}`);
+    await freshContainers(PODS);
+    peer.hold(0);
+    restarts.set(peer.name, await restart(peer, PODS, WORKERS));
+  }
+  const size = (path: string) => Deno.statSync(path).size;
+  const sizes = new Map([
+    [script.name, size(`${root}bin/atomicni.js`)],
+    [compiled.name, size(`${root}bin/atomicni`)],
+    [pair.name, size("/usr/lib/cni/bridge") + size("/usr/lib/cni/host-local")],
+  ]);
+  const results: Results = { held, bursts, restarts, footprints, sizes, removal };
+  const text = report(results);
+  await Deno.writeTextFile(`${root}bench/results.md`, text);
+  await Deno.writeTextFile(`${root}bench/plot.svg`, plot(results));
+  await Deno.stdout.write(new TextEncoder().encode(text));
+}
+
+if (import.meta.main) await main();
