@@ -8,13 +8,11 @@ import {
   formatIpv4,
   inRange,
   type Ipv4,
-  parseIpv4,
   type Range,
   sizeOf,
   tryIpv4,
 } from "./ipv4.ts";
-import { join } from "@std/path/posix";
-import { acquire, LOCK_LIMIT_MS } from "./lock.ts";
+import { LOCK_LIMIT_MS } from "./lock.ts";
 import {
   type Attachment,
   attachmentOf,
@@ -26,17 +24,8 @@ import {
   type Mac,
   type NetworkName,
 } from "./names.ts";
-import {
-  checkWritable,
-  isCurrent,
-  type LeaseNote,
-  prepareFolder,
-  readState,
-  type Snapshot,
-  type State,
-  sweepTemporaries,
-  writeState,
-} from "./statefile.ts";
+import type { LeaseNote, State } from "./statefile.ts";
+import { openStore, type Store } from "./store.ts";
 
 /** An address and whose it is. */
 export interface Lease {
@@ -74,17 +63,23 @@ export type LookAtVeths = () => Promise<
   ReadonlyMap<string, { readonly mac: string; readonly alias: string }>
 >;
 
+/**
+ * The attachments of this network beside that one whose container holds an address, as the kernel has it; only
+ * asked for where there is no state file. A container that can't be looked into is left out.
+ */
+export type LookInside = (beside: Attachment) => Promise<readonly string[]>;
+
 /** One network's leases. */
 export interface Leases {
   /** The leases an attachment holds, the Go original's for the container included; read without the lock. */
   of(attachment: Attachment): Lease[];
   all(): Lease[];
   /** Gives the attachment an address, durably. Codes 5, 11, 101, 102, 104. */
-  take(request: LeaseRequest, look: LookAtVeths): Promise<TakenLease>;
+  take(request: LeaseRequest, look: LookAtVeths, lookInside: LookInside): Promise<TakenLease>;
   /** Takes back exactly these leases; one that has changed since it was read is somebody else's. */
   release(leases: readonly Lease[]): Promise<void>;
-  /** Takes back a lease this run took, as if it had never been given. */
-  giveBack(taken: TakenLease): Promise<void>;
+  /** Takes back what `take` took, as if it had never been given; also where `take` failed after it had written. */
+  undoTake(): Promise<void>;
   /** Takes back the leases without a host veth; says which. */
   releaseStale(look: LookAtVeths): Promise<Lease[]>;
   /** How many more addresses an ADD could get, healing included. */
@@ -99,80 +94,60 @@ export function openLeases(
   stop: AbortSignal,
   lockLimitMs: number = LOCK_LIMIT_MS,
 ): Leases {
-  let snapshot: Snapshot | undefined;
-  const peek = (): State => {
-    snapshot ??= readState(dataDir, network);
-    return snapshot.state;
-  };
-  /** What a change left in memory is not what the file holds. */
-  const forget = (): void => {
-    snapshot?.file?.close();
-    snapshot = undefined;
-  };
-  /** Runs `change` on the current state under the lock and writes what it returns `true` for. */
-  const update = async (change: (state: State) => boolean | Promise<boolean>): Promise<void> => {
-    prepareFolder(dataDir);
-    const lock = await acquire(join(dataDir, `${network}.lock`), stop, lockLimitMs);
-    try {
-      sweepTemporaries(dataDir, network);
-      if (snapshot === undefined || !isCurrent(snapshot, dataDir, network)) {
-        forget();
-        snapshot = readState(dataDir, network);
-      }
-      const { state } = snapshot;
-      if (await change(state)) writeState(dataDir, network, state);
-    } finally {
-      forget();
-      lock.release();
-    }
-  };
-  const remove = (doomed: readonly Lease[], before?: string) =>
-    update((state) => {
+  return leasesIn(openStore(dataDir, network, lockLimitMs), network, stop);
+}
+
+export function leasesIn(store: Store, network: NetworkName, stop: AbortSignal): Leases {
+  let taken: TakenLease | undefined;
+  const release = (doomed: readonly Lease[], until: AbortSignal, before?: string) =>
+    store.update((state) => {
       const mine = doomed.filter((lease) => isSame(find(state, lease.key), lease));
-      mine.forEach((lease) => drop(state, lease));
-      if (
-        before !== undefined &&
-        state.lastReserved === formatIpv4(doomed[0]?.ip ?? parseIpv4("0.0.0.0"))
-      ) {
-        state.lastReserved = before;
+      for (const lease of mine) {
+        drop(state, lease);
+        if (before !== undefined && state.lastReserved === formatIpv4(lease.ip)) {
+          state.lastReserved = before;
+        }
       }
       return mine.length > 0;
-    });
+    }, until);
   return {
     of: ({ containerId, ifname, network }) => {
-      const state = peek();
+      const state = store.read();
       const keys = [leaseKey({ containerId, ifname, network }), containerId];
       return keys.flatMap((key) => find(state, key) ?? []);
     },
-    all: () => list(peek()),
-    take: async (request, look) => {
-      let taken: TakenLease | undefined;
-      await update(async (state) => {
+    all: () => list(store.read()),
+    take: async (request, look, lookInside) => {
+      await store.update(async (state) => {
+        if (state.isMissing) await mustBeFirst(request.attachment, lookInside);
         taken = await give(state, request, look);
         return true;
-      });
+      }, stop);
       if (taken === undefined) throw new Error("an update that did not run");
       return taken;
     },
     release: async (leases) => {
-      if (leases.length > 0) await remove(leases);
+      if (leases.length > 0) await release(leases, stop);
     },
-    giveBack: async (taken) => await remove([taken], taken.before),
+    undoTake: async () => {
+      // Who is told to stop waits for the lock all the same: this is the end of the run.
+      if (taken !== undefined) await release([taken], new AbortController().signal, taken.before);
+    },
     releaseStale: async (look) => {
       let stale: Lease[] = [];
-      if (Object.keys(peek().containerToIP).length === 0) return stale;
-      await update(async (state) => {
+      if (Object.keys(store.read().containerToIP).length === 0) return stale;
+      await store.update(async (state) => {
         stale = await heal(state, network, look);
         return stale.length > 0;
-      });
+      }, stop);
       return stale;
     },
     free: async (pool, look) => {
-      const state = peek();
+      const state = store.read();
       if (choose(state, pool) === undefined) await heal(state, network, look);
       return countFree(state, pool);
     },
-    mustBeWritable: () => checkWritable(dataDir),
+    mustBeWritable: () => store.mustBeWritable(),
   };
 }
 
@@ -207,6 +182,24 @@ function put(state: State, key: string, ip: Ipv4, note: LeaseNote): void {
   state.ipToContainer[address] = key;
   state.leases[address] = note;
   state.lastReserved = address;
+}
+
+/**
+ * Where there is no state file nobody can have a lease, so a container with an address proves that the file was
+ * removed, and that address would be given a second time. An ADD in its middle has none yet.
+ */
+async function mustBeFirst(attachment: Attachment, lookInside: LookInside): Promise<void> {
+  const [holder, ...more] = await lookInside(attachment);
+  if (holder === undefined) return;
+  const others = more.length === 0 ? "" : ` and ${more.length} more`;
+  throw new CniError(
+    104,
+    `Cannot start the state of network "${attachment.network}" anew: "${holder}"${others} holds an address`,
+    {
+      details:
+        "its state file is gone: run `atomicni repair` with the network's configuration on stdin",
+    },
+  );
 }
 
 /** Chooses an address for the request and notes it in `state`. */

@@ -42,6 +42,15 @@ export interface Seen {
   readonly routes: readonly RouteFound[];
 }
 
+/** The namespace behind a host veth. */
+export interface Inside {
+  /** Name below /run/netns. */
+  readonly netns: string;
+  readonly links: readonly Link[];
+  /** The veth's other end, one of them. */
+  readonly peer: Link;
+}
+
 /** What is done to the kernel. Each throws code 100 where `ip` fails and 11 where it takes too long. */
 export interface Kernel {
   /** Makes the veth, and the bridge where it is missing. Pushes how to take the veth back. Codes 8, 103, 105. */
@@ -52,10 +61,12 @@ export interface Kernel {
   forgetNeighbour(bridge: InterfaceName, ip: Ipv4): Promise<void>;
   /** Removes a host veth; success where it is gone already. */
   unplug(host: string): Promise<void>;
+  /** Removes this very host veth; one that another run has put in its place stays. */
+  remove(host: Link): Promise<void>;
   /** Every host veth of this plugin, by name. */
   hostVeths(): Promise<Map<string, Link>>;
-  /** Whether the namespace behind a host veth has that interface; `undefined` where it can't be told. */
-  hasInside(host: Link, ifname: string): Promise<boolean | undefined>;
+  /** What is behind each of these host veths, by name; left out where its namespace can't be found. */
+  lookInside(hosts: readonly Link[]): Promise<Map<string, Inside>>;
   /** Code 8 where the namespace can't be entered. */
   inspect(
     bridge: InterfaceName,
@@ -120,7 +131,9 @@ export class IpKernel implements Kernel {
   /** Why could nothing be made? Mends what can be mended and throws what can't; touches nothing before it knows. */
   async #prepare(spec: PlugSpec, undo: Rollback): Promise<void> {
     const { netns, ifname, host } = spec;
-    const [links, inside] = await Promise.all([this.#links(), this.#linksInside(netns)]);
+    // One after the other: a veth that stands before the container lacks its other end is left over, not just made.
+    const links = await this.#links();
+    const inside = await this.#linksInside(netns);
     const standing = links.find((link) => link.ifname === host);
     const taken = inside.some((link) => link.ifname === ifname);
     if (standing?.netnsId !== undefined && taken) throw interfaceExists(spec);
@@ -217,6 +230,12 @@ export class IpKernel implements Kernel {
     }
   }
 
+  async remove({ ifindex, ifname }: Link): Promise<void> {
+    const links = await this.#links();
+    const standing = links.find((link) => link.ifindex === ifindex && link.ifname === ifname);
+    if (standing !== undefined) await this.#removeByIndex(standing, links);
+  }
+
   /** Removes the host veth if it is the one this run made. */
   async #removeOwn(host: string, mac: Mac): Promise<void> {
     const links = await this.#links();
@@ -244,16 +263,21 @@ export class IpKernel implements Kernel {
     );
   }
 
-  async hasInside({ netnsId, peerIndex }: Link, ifname: string): Promise<boolean | undefined> {
+  async lookInside(hosts: readonly Link[]): Promise<Map<string, Inside>> {
+    const found = new Map<string, Inside>();
+    if (hosts.length === 0) return found;
     const output = await this.#must("list the namespaces", this.#run(["-j", "netns", "list"]));
-    const namespace = (parseIpJson(output)[0] ?? []).find(({ id }) =>
-      id !== undefined && id === netnsId
-    );
-    if (namespace === undefined) return undefined;
-    const links = await this.#linksInside(`/run/netns/${String(namespace["name"])}`);
-    return links.some((link) => link.ifindex === peerIndex)
-      ? links.some((link) => link.ifname === ifname)
-      : undefined;
+    for (const { id, name } of parseIpJson(output)[0] ?? []) {
+      const behind = hosts.filter(({ netnsId }) => netnsId !== undefined && netnsId === id);
+      if (behind.length === 0) continue;
+      const netns = String(name);
+      const links = await this.#linksIfThere(`/run/netns/${netns}`);
+      for (const { ifname, peerIndex } of behind) {
+        const peer = links.find(({ ifindex }) => ifindex === peerIndex);
+        if (peer !== undefined) found.set(ifname, { netns, links, peer });
+      }
+    }
+    return found;
   }
 
   async inspect(
@@ -306,6 +330,16 @@ export class IpKernel implements Kernel {
     const output = await this.#run([...enter(netns), "-j", "addr", "show"]);
     if (!output.success) throw await this.#namespaceError(netns, output);
     return (parseIpJson(output)[0] ?? []).map(parseLink);
+  }
+
+  /** None where the namespace went away since it was listed. */
+  async #linksIfThere(netns: string): Promise<Link[]> {
+    try {
+      return await this.#linksInside(netns);
+    } catch (error) {
+      if (error instanceof CniError && error.code === 8) return [];
+      throw error;
+    }
   }
 
   async #routesInside(netns: string): Promise<RouteFound[]> {

@@ -1,7 +1,7 @@
 import { differences } from "./check.ts";
 import type { Invocation, Network, NetworkConfig, Valid } from "./config.ts";
 import { asCniError, CniError } from "./errors.ts";
-import type { Lease, Leases, LookAtVeths } from "./ipam.ts";
+import type { Lease, Leases, LookAtVeths, LookInside } from "./ipam.ts";
 import { vethOf } from "./ipam.ts";
 import { formatCidr, formatInterfaceAddress, formatIpv4 } from "./ipv4.ts";
 import type { Link } from "./links.ts";
@@ -42,17 +42,22 @@ export async function add(
     stop.throwIfAborted();
     leases.of(attachment); // a damaged state is found before anything is touched
     const hostMac = freshMac();
+    // Undone after the veth: an address is free only when nothing can answer on it.
+    undo.push("give back the address", () => leases.undoTake());
     const plugged = await kernel.plug(await plugSpec(config, invocation, hostMac), undo);
     stop.throwIfAborted();
-    const lease = await leases.take({
-      attachment,
-      pool: config,
-      veth: hostMac,
-      ...(config.requestedIp !== undefined && { requestedIp: config.requestedIp }),
-      ...(config.requestedMac !== undefined && { requestedMac: config.requestedMac }),
-      ...(invocation.args.pod !== undefined && { pod: invocation.args.pod }),
-    }, lookAt(kernel));
-    undo.push(`give back ${formatIpv4(lease.ip)}`, () => leases.giveBack(lease));
+    const lease = await leases.take(
+      {
+        attachment,
+        pool: config,
+        veth: hostMac,
+        ...(config.requestedIp !== undefined && { requestedIp: config.requestedIp }),
+        ...(config.requestedMac !== undefined && { requestedMac: config.requestedMac }),
+        ...(invocation.args.pod !== undefined && { pod: invocation.args.pod }),
+      },
+      lookAt(kernel),
+      holders(kernel),
+    );
     stop.throwIfAborted();
     const mac = config.requestedMac ?? macOf(lease.ip);
     await kernel.configure({ ...config, ...invocation, mac, ip: lease.ip });
@@ -97,6 +102,18 @@ function bridgeSpec(config: NetworkConfig): BridgeSpec {
 
 function lookAt(kernel: Kernel): LookAtVeths {
   return () => kernel.hostVeths();
+}
+
+function holders(kernel: Kernel): LookInside {
+  return async (beside) => {
+    const own = await hostVethName(beside);
+    const veths = await kernel.hostVeths();
+    const owners = await ownVeths(veths, beside.network);
+    owners.delete(own);
+    const inside = await kernel.lookInside([...owners.keys()].flatMap((it) => veths.get(it) ?? []));
+    return [...owners].filter(([host]) => (inside.get(host)?.peer.addresses ?? []).length > 0)
+      .map(([, owner]) => leaseKey(owner));
+  };
 }
 
 /** The result of an ADD, behind what an earlier plugin of the chain returned (rules R9, R12). */
@@ -162,6 +179,13 @@ export async function del(
 async function unplug(host: string, { kernel, stop }: Effects): Promise<true> {
   stop.throwIfAborted();
   await kernel.unplug(host);
+  return true;
+}
+
+/** Not by name: an ADD may have replaced it since it was looked at. */
+async function remove(host: Link, { kernel, stop }: Effects): Promise<true> {
+  stop.throwIfAborted();
+  await kernel.remove(host);
   return true;
 }
 
@@ -240,7 +264,8 @@ export async function gc(
   for (const lease of doomed) hosts.set(await vethOf(lease.key, name), lease);
   const free: Lease[] = [];
   for (const [host, lease] of hosts) {
-    const gone = !veths.has(host) || await failures.past(() => unplug(host, effects));
+    const link = veths.get(host);
+    const gone = link === undefined || await failures.past(() => remove(link, effects));
     if (gone && lease !== undefined) free.push(lease);
   }
   await failures.past(() => release(free, effects));
@@ -269,8 +294,9 @@ async function unplugAbandoned(
 ): Promise<true> {
   const link = veths.get(host);
   if (link === undefined || effects.leases.of(owner).length > 0) return true;
-  return await effects.kernel.hasInside(link, owner.ifname) === false
-    ? await unplug(host, effects)
+  const inside = (await effects.kernel.lookInside([link])).get(host);
+  return inside !== undefined && !inside.links.some(({ ifname }) => ifname === owner.ifname)
+    ? await remove(link, effects)
     : true;
 }
 

@@ -5,7 +5,10 @@ interface Undo {
   readonly run: () => Promise<void>;
 }
 
-/** What this run made, newest last; `run` takes it back newest first and goes on past what fails. */
+/**
+ * What this run made, newest last; `run` takes it back newest first. Where one can't be taken back, what was recorded
+ * before it stays too: an address must not be free while the veth that answers on it stands.
+ */
 export class Rollback {
   readonly #undos: Undo[] = [];
 
@@ -16,14 +19,15 @@ export class Rollback {
 
   /** Undoes everything; returns `thrown` as an error that also names what could not be undone. */
   async run(thrown: unknown): Promise<CniError> {
-    let error = asCniError(thrown);
+    const error = asCniError(thrown);
     for (let undo = this.#undos.pop(); undo !== undefined; undo = this.#undos.pop()) {
       try {
         await undo.run();
       } catch (failure) {
         const { message, details } = asCniError(failure);
         const why = details === "" ? message : `${message} (${details})`;
-        error = error.withDetails(`could not ${undo.what}, the next DEL will: ${why}`);
+        const left = new Set([undo, ...this.#undos.reverse()].map(({ what }) => what));
+        return error.withDetails(`could not ${[...left].join(", ")}, the next DEL will: ${why}`);
       }
     }
     return error;

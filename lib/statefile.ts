@@ -28,6 +28,8 @@ export interface State {
   /** Empty where no address was given yet. */
   lastReserved: string;
   readonly leases: Record<string, LeaseNote>;
+  /** There was no file to read it from. */
+  readonly isMissing?: boolean;
   /** Lowest and highest address held when it was read; `undefined` where none was. */
   readonly span?: { readonly lowest: Ipv4; readonly highest: Ipv4 };
 }
@@ -129,7 +131,7 @@ export function readState(dataDir: string, network: NetworkName): Snapshot {
     if (found !== undefined) checkFolder(folder, found);
   }
   const found = tryLstat(path);
-  if (found === undefined) return { state: emptyState() };
+  if (found === undefined) return { state: { ...emptyState(), isMissing: true } };
   if (!found.isFile) throw damaged(path, "it is no regular file");
   if (found.size > LARGEST_FILE) throw damaged(path, `it has ${found.size} bytes`);
   let file: Deno.FsFile;

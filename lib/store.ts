@@ -1,0 +1,63 @@
+import { join } from "@std/path/posix";
+import { acquire, LOCK_LIMIT_MS } from "./lock.ts";
+import type { NetworkName } from "./names.ts";
+import {
+  checkWritable,
+  isCurrent,
+  prepareFolder,
+  readState,
+  type Snapshot,
+  type State,
+  sweepTemporaries,
+  writeState,
+} from "./statefile.ts";
+
+/** Where a network's state is kept. */
+export interface Store {
+  /** What it is, read without the lock. Codes 5, 104. */
+  read(): State;
+  /**
+   * Runs `change` on the current state under the lock, and writes it durably where that returns `true`. Codes 5, 11,
+   * 104; `stop` ends the wait for the lock.
+   */
+  update(change: (state: State) => boolean | Promise<boolean>, stop: AbortSignal): Promise<void>;
+  /** Code 5 where the next write would fail; as far as that shows without writing. */
+  mustBeWritable(): void;
+}
+
+/** The state file of a network in `dataDir`, and its lock beside it (DESIGN §5). */
+export function openStore(
+  dataDir: string,
+  network: NetworkName,
+  lockLimitMs: number = LOCK_LIMIT_MS,
+): Store {
+  let snapshot: Snapshot | undefined;
+  /** What a change left in memory is not what the file holds. */
+  const forget = (): void => {
+    snapshot?.file?.close();
+    snapshot = undefined;
+  };
+  return {
+    read: () => {
+      snapshot ??= readState(dataDir, network);
+      return snapshot.state;
+    },
+    update: async (change, stop) => {
+      prepareFolder(dataDir);
+      const lock = await acquire(join(dataDir, `${network}.lock`), stop, lockLimitMs);
+      try {
+        sweepTemporaries(dataDir, network);
+        if (snapshot === undefined || !isCurrent(snapshot, dataDir, network)) {
+          forget();
+          snapshot = readState(dataDir, network);
+        }
+        const { state } = snapshot;
+        if (await change(state)) writeState(dataDir, network, state);
+      } finally {
+        forget();
+        lock.release();
+      }
+    },
+    mustBeWritable: () => checkWritable(dataDir),
+  };
+}
