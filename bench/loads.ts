@@ -120,7 +120,7 @@ export async function footprint(peer: Peer): Promise<Footprint> {
   const peakKb = Number((await Deno.readTextFile(`${folder}/peak`)).trim().split("\n").at(-1));
   await Deno.remove(folder, { recursive: true });
   return {
-    processes: count(/ execve\(.* = 0$/),
+    processes: count(/(?: execve\(|execve resumed>).* = 0$/),
     calls: count(/^\d+ +\w+\(/),
     written,
     syncs: count(/ (fsync|fdatasync)\(/),

@@ -1,5 +1,5 @@
 import { median } from "./measure.ts";
-import type { Results } from "./run.ts";
+import type { Results } from "./results.ts";
 
 const WIDTH = 720;
 const HEIGHT = 400;

@@ -1,6 +1,6 @@
 import type { Command, Times } from "./loads.ts";
 import { median, quantile } from "./measure.ts";
-import type { Results } from "./run.ts";
+import type { Results } from "./results.ts";
 
 const REFERENCE = "bridge + host-local";
 const FLOOR = "floor (sh + ip)";

@@ -4,7 +4,6 @@
  */
 import { fromFileUrl } from "@std/path/posix";
 import {
-  type Burst,
   burst,
   type Footprint,
   footprint,
@@ -19,29 +18,12 @@ import { median, shell } from "./measure.ts";
 import { atomicni, empty, floor, GATEWAY, type Peer, reference } from "./peers.ts";
 import { plot } from "./plot.ts";
 import { report } from "./report.ts";
+import type { Bursts, Results } from "./results.ts";
 
 export const HELD = [0, 250, 1_000, 10_000, 65_000];
 export const AT_ONCE = 64;
 export const PODS = 250;
 export const WORKERS = 16;
-
-export interface Bursts {
-  readonly add: Burst;
-  readonly del: Burst;
-  /** Processor time of one ADD by itself, in milliseconds. */
-  readonly singleCpu: number;
-}
-
-export interface Results {
-  /** Times of single operations, by number of leases that others hold. */
-  readonly held: ReadonlyMap<number, Times>;
-  readonly bursts: ReadonlyMap<string, Bursts>;
-  readonly restarts: ReadonlyMap<string, Restart>;
-  readonly footprints: ReadonlyMap<string, Footprint>;
-  /** Bytes of each executable. */
-  readonly sizes: ReadonlyMap<string, number>;
-  readonly removal: readonly number[];
-}
 
 const root = fromFileUrl(new URL("..", import.meta.url));
 const script = atomicni("script form", `${root}bin/atomicni.js`);

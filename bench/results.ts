@@ -1,0 +1,19 @@
+import type { Burst, Footprint, Restart, Times } from "./loads.ts";
+
+export interface Bursts {
+  readonly add: Burst;
+  readonly del: Burst;
+  /** Processor time of one ADD by itself, in milliseconds. */
+  readonly singleCpu: number;
+}
+
+export interface Results {
+  /** Times of single operations, by number of leases that others hold. */
+  readonly held: ReadonlyMap<number, Times>;
+  readonly bursts: ReadonlyMap<string, Bursts>;
+  readonly restarts: ReadonlyMap<string, Restart>;
+  readonly footprints: ReadonlyMap<string, Footprint>;
+  /** Bytes of each executable. */
+  readonly sizes: ReadonlyMap<string, number>;
+  readonly removal: readonly number[];
+}
