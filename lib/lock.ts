@@ -21,7 +21,7 @@ export async function acquire(
   for (;;) {
     const file = openLock(path);
     try {
-      if (!file.tryLockSync()) await waitFor(file, path, stop, limitMs);
+      if (!file.tryLockSync(true)) await waitFor(file, path, stop, limitMs);
     } catch (error) {
       throw error instanceof CniError ? error : ioError("lock", path, error);
     }
