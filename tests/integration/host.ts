@@ -40,7 +40,7 @@ export interface Answer extends Finished {
 export interface CniCall {
   readonly config?: unknown;
   /** Instead of `config`: the bytes as they are. */
-  readonly stdin?: string;
+  readonly stdin?: string | Uint8Array;
   readonly id?: string;
   /** Name below /run/netns, or a path. */
   readonly netns?: string;
@@ -63,7 +63,7 @@ export const STATE_FOLDER = "/var/lib/atomicni";
 
 export async function run(
   command: readonly string[],
-  stdin = "",
+  stdin: string | Uint8Array = "",
   env?: Record<string, string>,
 ): Promise<Finished> {
   const [program = "", ...args] = command;
@@ -75,7 +75,8 @@ export async function run(
     ...(env !== undefined && { clearEnv: true, env }),
   }).spawn();
   const writer = child.stdin.getWriter();
-  writer.write(new TextEncoder().encode(stdin)).then(() => writer.close()).catch(() => {});
+  const bytes = typeof stdin === "string" ? new TextEncoder().encode(stdin) : stdin;
+  writer.write(bytes).then(() => writer.close()).catch(() => {});
   const { code, stdout, stderr } = await child.output();
   return { code, stdout: DECODER.decode(stdout), stderr: DECODER.decode(stderr) };
 }
@@ -134,7 +135,7 @@ export class Host implements AsyncDisposable {
 
   async run(
     command: readonly string[],
-    stdin = "",
+    stdin: string | Uint8Array = "",
     env?: Record<string, string>,
   ): Promise<Finished> {
     return await run([...this.#enter, ...command], stdin, env);
@@ -172,7 +173,7 @@ export class Host implements AsyncDisposable {
   /** Runs the program with arguments, as a person does, or with an environment of the test's own. */
   async program(
     args: readonly string[],
-    stdin: string,
+    stdin: string | Uint8Array,
     env: Record<string, string> = {},
   ): Promise<Answer> {
     for (const name of PASSED_ON) {
@@ -238,11 +239,12 @@ export class Host implements AsyncDisposable {
     return containerToIP;
   }
 
-  /** Everything in the state folder, hidden files too. */
+  /** Everything in the state folder, hidden files too, but for what Deno keeps there for the script form. */
   async files(): Promise<string[]> {
-    return (await this.sh(`cd ${STATE_FOLDER} && find . -mindepth 1 | sort`)).split("\n").filter((
-      name,
-    ) => name !== "");
+    const found = await this.sh(
+      `cd ${STATE_FOLDER} && find . -mindepth 1 -not -path './.deno*' | sort`,
+    );
+    return found.split("\n").filter((name) => name !== "");
   }
 
   async pings(from: string, to: string): Promise<boolean> {
