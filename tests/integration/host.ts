@@ -47,6 +47,8 @@ export interface CniCall {
   readonly ifname?: string;
   readonly args?: string;
   readonly env?: Readonly<Record<string, string>>;
+  /** What starts the program: strace, for one. */
+  readonly under?: readonly string[];
 }
 
 /** A configuration that works, for a test to change. */
@@ -167,7 +169,7 @@ export class Host implements AsyncDisposable {
       ...(args !== undefined && { CNI_ARGS: args }),
       ...call.env,
     };
-    return await this.program([], call.stdin ?? JSON.stringify(config), env);
+    return await this.program([], call.stdin ?? JSON.stringify(config), env, call.under);
   }
 
   /** Runs the program with arguments, as a person does, or with an environment of the test's own. */
@@ -175,12 +177,13 @@ export class Host implements AsyncDisposable {
     args: readonly string[],
     stdin: string | Uint8Array,
     env: Record<string, string> = {},
+    under: readonly string[] = [],
   ): Promise<Answer> {
     for (const name of PASSED_ON) {
       const value = Deno.env.get(name);
       if (value !== undefined) env = { ...env, [name]: value };
     }
-    const finished = await this.run([...PROGRAM, ...args], stdin, env);
+    const finished = await this.run([...under, ...PROGRAM, ...args], stdin, env);
     const answer = { ...finished, json: parsed(finished.stdout) };
     this.#answers.push(answer);
     return answer;
