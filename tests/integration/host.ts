@@ -40,13 +40,15 @@ export interface Answer extends Finished {
 export interface CniCall {
   readonly config?: unknown;
   /** Instead of `config`: the bytes as they are. */
-  readonly stdin?: string;
+  readonly stdin?: string | Uint8Array;
   readonly id?: string;
   /** Name below /run/netns, or a path. */
   readonly netns?: string;
   readonly ifname?: string;
   readonly args?: string;
   readonly env?: Readonly<Record<string, string>>;
+  /** What starts the program: strace, for one. */
+  readonly under?: readonly string[];
 }
 
 /** A configuration that works, for a test to change. */
@@ -63,7 +65,7 @@ export const STATE_FOLDER = "/var/lib/atomicni";
 
 export async function run(
   command: readonly string[],
-  stdin = "",
+  stdin: string | Uint8Array = "",
   env?: Record<string, string>,
 ): Promise<Finished> {
   const [program = "", ...args] = command;
@@ -75,7 +77,8 @@ export async function run(
     ...(env !== undefined && { clearEnv: true, env }),
   }).spawn();
   const writer = child.stdin.getWriter();
-  writer.write(new TextEncoder().encode(stdin)).then(() => writer.close()).catch(() => {});
+  const bytes = typeof stdin === "string" ? new TextEncoder().encode(stdin) : stdin;
+  writer.write(bytes).then(() => writer.close()).catch(() => {});
   const { code, stdout, stderr } = await child.output();
   return { code, stdout: DECODER.decode(stdout), stderr: DECODER.decode(stderr) };
 }
@@ -134,7 +137,7 @@ export class Host implements AsyncDisposable {
 
   async run(
     command: readonly string[],
-    stdin = "",
+    stdin: string | Uint8Array = "",
     env?: Record<string, string>,
   ): Promise<Finished> {
     return await run([...this.#enter, ...command], stdin, env);
@@ -166,20 +169,21 @@ export class Host implements AsyncDisposable {
       ...(args !== undefined && { CNI_ARGS: args }),
       ...call.env,
     };
-    return await this.program([], call.stdin ?? JSON.stringify(config), env);
+    return await this.program([], call.stdin ?? JSON.stringify(config), env, call.under);
   }
 
   /** Runs the program with arguments, as a person does, or with an environment of the test's own. */
   async program(
     args: readonly string[],
-    stdin: string,
+    stdin: string | Uint8Array,
     env: Record<string, string> = {},
+    under: readonly string[] = [],
   ): Promise<Answer> {
     for (const name of PASSED_ON) {
       const value = Deno.env.get(name);
       if (value !== undefined) env = { ...env, [name]: value };
     }
-    const finished = await this.run([...PROGRAM, ...args], stdin, env);
+    const finished = await this.run([...under, ...PROGRAM, ...args], stdin, env);
     const answer = { ...finished, json: parsed(finished.stdout) };
     this.#answers.push(answer);
     return answer;
@@ -238,11 +242,12 @@ export class Host implements AsyncDisposable {
     return containerToIP;
   }
 
-  /** Everything in the state folder, hidden files too. */
+  /** Everything in the state folder, hidden files too, but for what Deno keeps there for the script form. */
   async files(): Promise<string[]> {
-    return (await this.sh(`cd ${STATE_FOLDER} && find . -mindepth 1 | sort`)).split("\n").filter((
-      name,
-    ) => name !== "");
+    const found = await this.sh(
+      `cd ${STATE_FOLDER} && find . -mindepth 1 -not -path './.deno*' | sort`,
+    );
+    return found.split("\n").filter((name) => name !== "");
   }
 
   async pings(from: string, to: string): Promise<boolean> {

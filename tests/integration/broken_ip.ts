@@ -1,0 +1,33 @@
+import type { Host } from "./host.ts";
+
+/** Every call of the `ip` in front of the real one is noted here, its environment and its batch too. */
+const LOG = "/run/ip.log";
+
+/**
+ * Puts a shell script in front of this host's `ip`. `rule` is run at each call, with the arguments in `$*` and a
+ * batch in `$in`: it may change `in`, wait, or exit.
+ */
+export async function breakIp(host: Host, rule: string): Promise<void> {
+  const script = `#!/bin/sh
+{ printf 'env:'; tr '\\0' ' ' </proc/$$/environ; printf '\\nip %s\\n' "$*"; } >>${LOG}
+PATH=/usr/sbin:/usr/bin:/sbin:/bin
+in=
+case " $* " in *' -batch '*) in=$(cat); printf '%s\\n' "$in" >>${LOG} ;; esac
+${rule}
+case " $* " in
+  *' -batch '*) printf '%s\\n' "$in" | /run/ip.real "$@" ;;
+  *) exec /run/ip.real "$@" ;;
+esac
+`;
+  const ready = await host.run(["test", "-e", "/run/ip.real"]);
+  if (ready.code !== 0) {
+    await host.sh(`cp "$(readlink -f /usr/sbin/ip || readlink -f /usr/bin/ip)" /run/ip.real
+      : >/run/ip.fake; chmod 755 /run/ip.fake; mount --bind /run/ip.fake "$(readlink -f /usr/bin/ip)"`);
+  }
+  await host.run(["tee", "/run/ip.fake"], script);
+}
+
+/** What was asked of `ip` since the last look. */
+export async function ipLog(host: Host): Promise<string> {
+  return await host.sh(`cat ${LOG}; : >${LOG}`);
+}

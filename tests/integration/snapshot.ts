@@ -1,0 +1,29 @@
+import { type Host, type Json, STATE_FOLDER } from "./host.ts";
+
+const SCRIPT = `
+for at in '' $(ls /run/netns); do
+  ip \${at:+-n $at} -j addr show; echo
+  ip \${at:+-n $at} -j -4 route show table all; echo
+done
+cd ${STATE_FOLDER}
+find . -path ./.deno -prune -o -printf '"%p %y %m %U %l"\\n' | sort
+find . -path ./.deno -prune -o -type f -print | sort | while read -r file; do
+  printf '"%s"\\n' "$file $(base64 -w 0 "$file")"
+done`;
+
+/**
+ * What a failed run must leave as it was: links, addresses and routes of the host and of every container, and each
+ * file of the state folder with its content. What the kernel changes by itself is left out.
+ */
+export async function snapshot(host: Host): Promise<Json[]> {
+  const lines = (await host.sh(SCRIPT)).split("\n").filter((line) => line.trim() !== "");
+  return lines.map((line) => {
+    const value: Json = JSON.parse(line);
+    return Array.isArray(value) ? value.map(lasting) : value;
+  });
+}
+
+function lasting({ operstate: _, flags = [], addr_info = [], ...rest }: Json): Json {
+  const own = flags.filter((flag: string) => !/^(LOWER_UP|NO-CARRIER|linkdown)$/.test(flag));
+  return { ...rest, flags: own, addr_info: addr_info.filter((it: Json) => it.family === "inet") };
+}

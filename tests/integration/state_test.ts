@@ -1,0 +1,241 @@
+import { assert, assertEquals, assertMatch, assertNotEquals } from "@std/assert";
+import { CONFIG, type Host, hostTest, type Json, MODES, STATE_FOLDER } from "./host.ts";
+
+const FILE = `${STATE_FOLDER}/podnet.json`;
+/** Without routes, for a second interface of a container. */
+const BARE = { ...CONFIG, ipam: { routes: [] } };
+/** Room for three containers. */
+const SMALL = { ...CONFIG, ipam: { rangeStart: "10.88.0.2", rangeEnd: "10.88.0.4" } };
+
+async function given(host: Host, id: string, config: unknown = CONFIG): Promise<string> {
+  return (await host.add({ id, config })).ips[0].address.replace("/24", "");
+}
+
+hostTest("addresses are given next-fit and wrap inside the range", async (host) => {
+  await host.containers("c1", "c2", "c3", "c4", "c5");
+  assertEquals(await given(host, "c1", SMALL), "10.88.0.2");
+  assertEquals(await given(host, "c2", SMALL), "10.88.0.3");
+  await host.del({ id: "c1", config: SMALL });
+  assertEquals(await given(host, "c3", SMALL), "10.88.0.4");
+  assertEquals(await given(host, "c4", SMALL), "10.88.0.2");
+  const { code, json } = await host.cni("ADD", { id: "c5", config: SMALL });
+  assertEquals([code, json.code], [1, 101]);
+  assertMatch(json.msg, /10\.88\.0\.2 - 10\.88\.0\.4: all are held/);
+});
+
+hostTest("a full pool heals itself by what the kernel says", async (host) => {
+  await host.containers("c1", "c2", "c3", "c4");
+  for (const id of ["c1", "c2", "c3"]) await given(host, id, SMALL);
+  const [gone] = await host.hostVeths();
+  await host.sh(`ip link del dev ${gone}`);
+  const address = await given(host, "c4", SMALL);
+  const leases = await host.leases();
+  assertEquals(Object.keys(leases).length, 3);
+  assertEquals(leases["c4/eth0"], address);
+}, MODES);
+
+hostTest("an attachment is added once; again is refused and harms nothing", async (host) => {
+  await host.containers("c1");
+  await host.add();
+  const before = [await host.leases(), await host.hostVeths(), await host.ip("c1", "addr")];
+  const { code, json } = await host.cni("ADD");
+  assertEquals([code, json.code], [1, 103]);
+  assertEquals([await host.leases(), await host.hostVeths(), await host.ip("c1", "addr")], before);
+  assert(await host.pings("c1", CONFIG.gateway));
+});
+
+hostTest("an attachment whose container is gone gets the same address again", async (host) => {
+  await host.containers("c1", "c2");
+  await host.add();
+  await host.add({ id: "c2" });
+  await host.sh("ip netns del c1");
+  await host.containers("c1");
+  assertEquals(await given(host, "c1"), "10.88.0.2");
+  assertEquals((await host.hostVeths()).length, 2);
+  assert(await host.pings("c1", CONFIG.gateway));
+});
+
+hostTest("a host veth left over by a killed run is replaced", async (host) => {
+  await host.containers("c1", "c2");
+  const name = (await host.add()).interfaces[1].name;
+  await host.del();
+  for (const peer of ["peer name left0", "peer name eth9 netns c2"]) {
+    await host.sh(`ip link add name ${name} type veth ${peer}`);
+    await host.add();
+    assert(await host.pings("c1", CONFIG.gateway), peer);
+    assertEquals(await host.hostVeths(), [name]);
+    assertEquals(await host.ip("", "link", "show", "dev", "left0"), []);
+    await host.del();
+  }
+});
+
+hostTest("an address asked for is given, or refused with who holds it", async (host) => {
+  await host.containers("c1", "c2", "c3", "c4");
+  const asked = (ips: string[]) => ({ ...CONFIG, runtimeConfig: { ips } });
+  assertEquals(await given(host, "c1", asked(["10.88.0.50"])), "10.88.0.50");
+  const arg = await host.add({ id: "c2", args: "IgnoreUnknown=1;IP=10.88.0.60" });
+  assertEquals(arg.ips[0].address, "10.88.0.60/24");
+  const conventional = { ...CONFIG, args: { cni: { ips: ["10.88.0.70/24"] } } };
+  assertEquals(await given(host, "c3", conventional), "10.88.0.70");
+  const rows: [string, RegExp][] = [
+    ["10.88.0.50", /"c1\/eth0" holds it/],
+    ["10.88.0.1", /it is the gateway/],
+    ["10.88.0.0", /reserved in the subnet/],
+    ["10.88.0.255", /reserved in the subnet/],
+    ["10.89.0.5", /outside 10\.88\.0\.0\/24/],
+  ];
+  for (const [ip, message] of rows) {
+    const { code, json } = await host.cni("ADD", { id: "c4", config: asked([ip]) });
+    assertEquals([code, json.code], [1, 102], ip);
+    assertMatch(json.msg, message);
+  }
+  const outside = await host.cni("ADD", {
+    id: "c4",
+    config: { ...SMALL, runtimeConfig: { ips: ["10.88.0.9"] } },
+  });
+  assertMatch(outside.json.msg, /outside the range/);
+  // Who held it is gone without a DEL: the address is free.
+  await host.sh(`ip link del dev ${(await linkOf(host, "c1")).ifname}`);
+  assertEquals(await given(host, "c4", asked(["10.88.0.50"])), "10.88.0.50");
+});
+
+async function linkOf(host: Host, id: string): Promise<Json> {
+  const links = await host.ip("", "link", "show", "type", "veth");
+  return links.find(({ ifalias }) => ifalias === `podnet/${id}/eth0`);
+}
+
+hostTest("a state file of the Go original is read, and its container is deleted", async (host) => {
+  await host.containers("old", "c1");
+  // printf old | sha1sum
+  const veth = "avc00dbbc9dadfb";
+  await host.sh(`ip link add atomic0 type bridge; ip link set atomic0 up
+    ip addr add 10.88.0.1/24 dev atomic0
+    ip link add ${veth} master atomic0 up type veth peer name eth0 netns old
+    ip -n old addr add 10.88.0.2/24 dev eth0; ip -n old link set eth0 up`);
+  await host.run(
+    ["tee", FILE],
+    JSON.stringify({
+      containerToIP: { old: "10.88.0.2" },
+      ipToContainer: { "10.88.0.2": "old" },
+      lastReserved: "10.88.0.1",
+    }),
+  );
+  assertEquals(await given(host, "c1"), "10.88.0.3");
+  assertEquals(await host.leases(), { old: "10.88.0.2", "c1/eth0": "10.88.0.3" });
+  assert(await host.pings("c1", "10.88.0.2"));
+  await host.del({ id: "old" });
+  assertEquals(await host.leases(), { "c1/eth0": "10.88.0.3" });
+  assertEquals(await host.ip("", "link", "show", "dev", veth), []);
+  assertEquals((await host.state()).schema, 2);
+}, MODES);
+
+hostTest("temporaries of killed runs are swept, other networks' are not", async (host) => {
+  await host.containers("c1");
+  const mine = ".podnet.0123456789abcdef.tmp";
+  const theirs = ".podnet2.0123456789abcdef.tmp";
+  await host.sh(`cd ${STATE_FOLDER}; echo x >${mine}; echo x >${theirs}`);
+  await host.add();
+  assertEquals(await host.files(), [`./${theirs}`, "./podnet.json", "./podnet.lock"]);
+});
+
+hostTest("the lock is waited for, and not for ever", async (host) => {
+  await host.containers("c1", "c2");
+  await host.add();
+  await host.sh(`flock -F ${STATE_FOLDER}/podnet.lock sleep 30 >/run/holder 2>&1 &
+    echo $! >/run/holder.pid`);
+  const began = Date.now();
+  const { code, json } = await host.cni("ADD", { id: "c2" });
+  assertEquals([code, json.code], [1, 11]);
+  assertMatch(
+    json.msg,
+    /Cannot take the lock ".*podnet\.lock" within 1\d{4} ms: held by a process/,
+  );
+  assert(Date.now() - began < 15_000);
+  await host.sh("kill $(cat /run/holder.pid)");
+  assertEquals((await host.hostVeths()).length, 1);
+  assertEquals(await host.leases(), { "c1/eth0": "10.88.0.2" });
+});
+
+hostTest(
+  "folders are 0700 and files 0600, whatever stood there and whatever the umask",
+  async (host) => {
+    await host.containers("c1");
+    const config = { ...CONFIG, ipam: { dataDir: `${STATE_FOLDER}/a/b` } };
+    const modes = async () =>
+      (await host.sh(`cd ${STATE_FOLDER}; stat -c '%a %n' . a a/b a/b/*`)).trim().split("\n");
+    const expected = ["700 .", "700 a", "700 a/b", "600 a/b/podnet.json", "600 a/b/podnet.lock"];
+    await host.add({ config, under: ["sh", "-c", 'umask 0; exec "$@"', "sh"] });
+    assertEquals(await modes(), expected);
+    await host.del({ config });
+    await host.sh(`chmod 755 ${STATE_FOLDER} ${STATE_FOLDER}/a ${STATE_FOLDER}/a/b`);
+    await host.add({ config });
+    assertEquals(await modes(), expected);
+    const foreign = await host.run(["chown", "1", `${STATE_FOLDER}/a`]);
+    assertEquals(foreign.code, 0);
+    const { json } = await host.cni("ADD", { id: "c2", netns: "c1", ifname: "eth1", config });
+    assertEquals(json.code, 5);
+    assertMatch(json.msg, /belongs to user 1, not to root/);
+  },
+);
+
+hostTest("eight ADDs at once get eight addresses and make one bridge", async (host) => {
+  const ids = ["c1", "c2", "c3", "c4", "c5", "c6", "c7", "c8"];
+  await host.containers(...ids);
+  const results = await Promise.all(ids.map((id) => host.add({ id })));
+  const addresses = new Set(results.map(({ ips }) => ips[0].address));
+  assertEquals(addresses.size, 8);
+  assertEquals(Object.keys(await host.leases()).length, 8);
+  for (const { interfaces } of results) assertEquals(interfaces[0].mac, "0a:58:0a:58:00:01");
+  assertEquals(await host.addresses("", CONFIG.bridge), ["10.88.0.1/24"]);
+  assert(await host.pings("c1", CONFIG.gateway));
+  await Promise.all(ids.map((id) => host.del({ id })));
+  await host.assertNothingLeft();
+}, MODES);
+
+hostTest("ADDs and DELs at once of many containers leave no address twice", async (host) => {
+  const ids = ["c1", "c2", "c3", "c4", "c5", "c6"];
+  await host.containers(...ids);
+  await Promise.all(ids.map((id) => host.add({ id, config: BARE })));
+  await Promise.all(ids.map(async (id, index) => {
+    if (index % 2 === 0) await host.del({ id });
+    else await host.cni("ADD", { id, config: BARE, ifname: "eth1" });
+  }));
+  const leases = Object.values(await host.leases());
+  assertEquals(new Set(leases).size, 6);
+  assertEquals((await host.hostVeths()).length, 6);
+});
+
+hostTest(
+  "the state file is replaced durably, in the order that a power cut asks for",
+  async (host) => {
+    await host.containers("c1", "c2");
+    await host.add();
+    const before = await host.sh(`stat -c %i ${FILE}`);
+    await host.add({
+      id: "c2",
+      under: [
+        "strace",
+        "-f",
+        "-y",
+        "-o",
+        "/run/trace",
+        "-e",
+        "trace=openat,flock,fsync,fdatasync,rename,renameat,renameat2",
+      ],
+    });
+    assertNotEquals(await host.sh(`stat -c %i ${FILE}`), before);
+    const trace = (await host.sh(`grep -F ${STATE_FOLDER} /run/trace`)).split("\n");
+    const order = trace.flatMap((line) => {
+      if (line.includes("/.deno")) return [];
+      if (/flock\(.*podnet\.lock>, LOCK_EX/.test(line)) return ["lock"];
+      if (/openat\(.*\.podnet\.[0-9a-f]{16}\.tmp", O_WRONLY\|O_CREAT\|O_EXCL/.test(line)) {
+        return ["create"];
+      }
+      if (/fdatasync\(.*\.tmp>|fsync\(.*\.tmp>/.test(line)) return ["sync file"];
+      if (/rename.*\.tmp".*podnet\.json"/.test(line)) return ["rename"];
+      if (/fsync\(\d+<\/var\/lib\/atomicni>\)/.test(line)) return ["sync folder"];
+      return [];
+    });
+    assertEquals(order, ["lock", "create", "sync file", "rename", "sync folder"]);
+  },
+);

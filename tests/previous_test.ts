@@ -1,0 +1,49 @@
+import { assertEquals, assertThrows } from "@std/assert";
+import { CniError } from "../lib/errors.ts";
+import { parsePrevResult } from "../lib/previous.ts";
+
+Deno.test("parsePrevResult() reads each family of versions", () => {
+  const oldest = {
+    cniVersion: "0.2.0",
+    ip4: { ip: "10.9.0.2/24", gateway: "10.9.0.1", routes: [{ dst: "0.0.0.0/0" }] },
+    dns: { domain: "x" },
+  };
+  assertEquals(parsePrevResult(oldest, "0.1.0"), {
+    interfaces: [],
+    ips: [{ address: "10.9.0.2/24", gateway: "10.9.0.1" }],
+    routes: [{ dst: "0.0.0.0/0" }],
+    dns: { domain: "x" },
+  });
+  const newest = {
+    interfaces: [{ name: "eth0", mac: "", mtu: 1500, sandbox: "/run/netns/c1", other: 1 }],
+    ips: [{ interface: 0, address: "10.9.0.2/24", version: "4" }],
+    routes: [{ dst: "0.0.0.0/0", gw: "", table: 0 }],
+  };
+  const read = {
+    interfaces: [{ name: "eth0", mtu: 1500, sandbox: "/run/netns/c1" }],
+    ips: [{ interface: 0, address: "10.9.0.2/24" }],
+    routes: [{ dst: "0.0.0.0/0", table: 0 }],
+    dns: {},
+  };
+  assertEquals(parsePrevResult(newest, "1.1.0"), read);
+  assertEquals(parsePrevResult({ cniVersion: "0.4.0", ...newest }, "0.3.1"), read);
+  assertEquals(parsePrevResult({}, "1.1.0"), { interfaces: [], ips: [], routes: [], dns: {} });
+});
+
+Deno.test("parsePrevResult() refuses what is no result", () => {
+  const rows: [object, string][] = [
+    [{ cniVersion: "0.4.0" }, "prevResult.cniVersion"],
+    [{ cniVersion: "1.2.0" }, "prevResult.cniVersion"],
+    [{ interfaces: {} }, "prevResult.interfaces"],
+    [{ interfaces: [{}] }, '"prevResult.interfaces[0].name": it is missing'],
+    [{ ips: [{ address: 7 }] }, "prevResult.ips[0].address 7"],
+    [{ ips: ["10.9.0.2/24"] }, "prevResult.ips[0]"],
+    [{ ips: [{ address: "10.9.0.2/24", interface: 0 }] }, "there are 0 interfaces"],
+    [{ ips: [{ address: "10.9.0.2/24", interface: -1 }] }, "prevResult.ips[0].interface -1"],
+    [{ routes: [{ gw: "10.9.0.1" }] }, '"prevResult.routes[0].dst": it is missing'],
+  ];
+  for (const [value, message] of rows) {
+    const parse = () => parsePrevResult({ ...value }, "1.1.0");
+    assertEquals(assertThrows(parse, CniError, message).code, 7);
+  }
+});
