@@ -87,10 +87,14 @@ function printed(document: Document | undefined): Outcome {
   };
 }
 
+/** A VERSION needs no stdin, so nobody has to close it; what a runtime writes is there by then. */
+const VERSION_STDIN_LIMIT_MS = 500;
+
 /** The version a VERSION was asked in, whatever its stdin looks like (rules V1, V2). */
 async function askedIn(stdin: () => Promise<string>): Promise<string> {
   try {
-    const asked: unknown = JSON.parse(await stdin())?.cniVersion;
+    const text = await Promise.race([stdin(), expiry(VERSION_STDIN_LIMIT_MS)]);
+    const asked: unknown = JSON.parse(text)?.cniVersion;
     return typeof asked === "string" && /^[\w.-]{1,32}$/.test(asked) ? asked : NEWEST;
   } catch {
     return NEWEST;

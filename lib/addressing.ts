@@ -100,9 +100,6 @@ function refuseUnsupported(root: Fields): void {
       'leave it out, or use "host-local": addresses are given by this plugin itself',
     );
   }
-  if (ipam.has("resolvConf") && ipam.optional("resolvConf", parseString) !== "") {
-    refuse(ipam, "resolvConf", 'outside the permission scope; write the servers under "dns"');
-  }
 }
 
 /** DESIGN's own table: bridge, subnet and gateway at the top level. */

@@ -1,5 +1,12 @@
 import type { NetworkConfig } from "./config.ts";
-import { formatCidr, formatInterfaceAddress, formatIpv4, type InterfaceAddress } from "./ipv4.ts";
+import {
+  contains,
+  formatCidr,
+  formatInterfaceAddress,
+  formatIpv4,
+  type InterfaceAddress,
+  tryIpv4,
+} from "./ipv4.ts";
 import { type Link, sameAddress } from "./links.ts";
 import { type InterfaceName, isHostVethName } from "./names.ts";
 import type { Seen } from "./netops.ts";
@@ -122,9 +129,15 @@ function leaseDifferences({ prevResult, lease, config }: Expected): string[] {
   ];
 }
 
-/** Each route of the configuration is there, on this interface; more may be (rule K2). */
-function routeDifferences({ config, ifname }: Expected, { routes }: Seen): string[] {
-  return config.routes.flatMap(({ dst, via, table }) => {
+/**
+ * Each route of the configuration is there, on this interface, and each that `prevResult` has through our subnet;
+ * more may be, and later plugins' lead elsewhere (rule K2).
+ */
+function routeDifferences(
+  { config, prevResult, ifname }: Expected,
+  { routes }: Seen,
+): string[] {
+  const configured = config.routes.flatMap(({ dst, via, table }) => {
     const target = formatCidr(dst);
     const gateway = via === undefined ? "" : formatIpv4(via);
     const tableName = table === undefined || table === 254 ? "main" : String(table);
@@ -136,6 +149,14 @@ function routeDifferences({ config, ifname }: Expected, { routes }: Seen): strin
     const wanted = gateway === "" ? `on ${ifname}` : `via ${gateway} on ${ifname}`;
     return [`route to ${target}: expected ${wanted}, found ${found || "none"}`];
   });
+  const listed = prevResult.routes.flatMap(({ dst, gw = "" }) => {
+    const gateway = tryIpv4(gw);
+    if (gateway === undefined || !contains(config.subnet, gateway)) return [];
+    if (config.routes.some((it) => formatCidr(it.dst) === dst && it.via === gateway)) return [];
+    const there = routes.some((it) => it.dst === dst && it.gw === gw);
+    return there ? [] : [`route to ${dst}: expected via ${gw} on ${ifname}, found none`];
+  });
+  return [...configured, ...listed];
 }
 
 function upOrDown({ up }: Link): string {

@@ -2,7 +2,7 @@ import { isAbsolute, normalize } from "@std/path/posix";
 import { type Addressing, type PortFlags, readAddressing, readPortFlags } from "./addressing.ts";
 import { type CniArgs, parseCniArgs, parseRequestedIp } from "./args.ts";
 import { CniError, Malformed, quote } from "./errors.ts";
-import { Fields, isObject, parseObject, parseString } from "./fields.ts";
+import { Fields, isObject, parseObject, parseString, parseStrings } from "./fields.ts";
 import { formatIpv4, type Ipv4 } from "./ipv4.ts";
 import {
   type ContainerId,
@@ -47,6 +47,8 @@ export interface NetworkConfig extends Addressing, PortFlags {
   readonly dataDir: string;
   readonly cniVersion: SpecVersion;
   readonly dns: Dns;
+  /** A file below the state folder whose servers count where `dns` is empty. */
+  readonly resolvConf?: string;
   readonly requestedIp?: Ipv4;
   readonly requestedMac?: Mac;
   readonly prevResult?: Result;
@@ -213,6 +215,7 @@ export function parseConfig(root: Fields, cniVersion: SpecVersion, args: CniArgs
   const addressing = readAddressing(root);
   const requestedIp = readRequestedIp(root, args);
   const requestedMac = readRequestedMac(root, args);
+  const resolvConf = readResolvConfPath(root);
   const previous = root.optional("prevResult", parseObject);
   return {
     name: parseName(root),
@@ -220,7 +223,8 @@ export function parseConfig(root: Fields, cniVersion: SpecVersion, args: CniArgs
     cniVersion,
     ...addressing,
     ...readPortFlags(root),
-    dns: parseDns(root),
+    dns: readDns(root),
+    ...(resolvConf !== undefined && { resolvConf }),
     ...(requestedIp !== undefined && { requestedIp }),
     ...(requestedMac !== undefined && { requestedMac }),
     ...(previous !== undefined && { prevResult: parsePrevResult(previous, cniVersion) }),
@@ -234,9 +238,8 @@ function parseDataDir(root: Fields): string {
     `leave it out, or name ${STATE_FOLDER} or a folder below it: nothing else is in the permission scope`;
   const given = ipam.optional("dataDir", parseString, remedy) ?? "";
   if (given === "") return STATE_FOLDER;
-  const folder = normalize(given).replace(/(.)\/$/, "$1");
-  const inside = folder === STATE_FOLDER || folder.startsWith(`${STATE_FOLDER}/`);
-  if (isAbsolute(folder) && inside && !given.includes("\0")) return folder;
+  const folder = insideStateFolder(given);
+  if (folder !== undefined) return folder;
   const code = ipam.raw["type"] === "host-local" ? 2 : 7;
   throw new CniError(
     code,
@@ -245,6 +248,40 @@ function parseDataDir(root: Fields): string {
       details: remedy,
     },
   );
+}
+
+/** `path` with `..` folded, if it is the state folder or below it: the permission scope ends there. */
+function insideStateFolder(path: string): string | undefined {
+  const folded = normalize(path).replace(/(.)\/$/, "$1");
+  const inside = folded === STATE_FOLDER || folded.startsWith(`${STATE_FOLDER}/`);
+  return isAbsolute(folded) && inside && !path.includes("\0") ? folded : undefined;
+}
+
+/** `ipam.resolvConf` of host-local (rule H8). Code 2 for a file out of reach. */
+function readResolvConfPath(root: Fields): string | undefined {
+  const given = root.object("ipam").optional("resolvConf", parseString) ?? "";
+  if (given === "") return undefined;
+  const path = insideStateFolder(given);
+  if (path !== undefined) return path;
+  throw new CniError(
+    2,
+    `Cannot use ipam.resolvConf ${quote(given)} as a file to read: it is outside ${STATE_FOLDER}`,
+    { details: `write the servers under "dns", or put a copy below ${STATE_FOLDER}` },
+  );
+}
+
+/** What the runtime gives (capability `dns`, with names of its own), else the configuration's (rules B18, C4). */
+function readDns(root: Fields): Dns {
+  const given = root.object("runtimeConfig").object("dns");
+  const servers = given.optional("servers", parseStrings) ?? [];
+  const searches = given.optional("searches", parseStrings) ?? [];
+  const options = given.optional("options", parseStrings) ?? [];
+  if (servers.length + searches.length + options.length === 0) return parseDns(root);
+  return {
+    ...(servers.length > 0 && { nameservers: servers }),
+    ...(searches.length > 0 && { search: searches }),
+    ...(options.length > 0 && { options }),
+  };
 }
 
 /** Rule C3, after CONVENTIONS: `runtimeConfig.ips`, then `args.cni.ips`, then `IP` of CNI_ARGS. One at most. */

@@ -18,6 +18,7 @@ import {
 } from "./names.ts";
 import type { BridgeSpec } from "./bridge.ts";
 import type { Kernel, Plugged, PlugSpec } from "./netops.ts";
+import { readResolvConf } from "./resolvconf.ts";
 import type { Result } from "./result.ts";
 import { Rollback } from "./rollback.ts";
 
@@ -40,6 +41,7 @@ export async function add(
   const undo = new Rollback();
   try {
     stop.throwIfAborted();
+    const fileDns = config.resolvConf === undefined ? {} : readResolvConf(config.resolvConf);
     leases.of(attachment); // a damaged state is found before anything is touched
     const hostMac = freshMac();
     // Undone after the veth: an address is free only when nothing can answer on it.
@@ -63,7 +65,8 @@ export async function add(
     await kernel.configure({ ...config, ...invocation, mac, ip: lease.ip });
     if (config.requestedMac !== undefined) await kernel.forgetNeighbour(config.bridge, lease.ip);
     stop.throwIfAborted();
-    return resultOf(config, invocation, plugged, lease, mac);
+    const dns = Object.keys(config.dns).length > 0 ? config.dns : fileDns;
+    return resultOf({ ...config, dns }, invocation, plugged, lease, mac);
   } catch (error) {
     throw await undo.run(error);
   }

@@ -8,6 +8,7 @@ import {
   parseString,
   parseStrings,
 } from "./fields.ts";
+import { parseInterfaceAddress } from "./ipv4.ts";
 import type { Address, Dns, Interface, Result, ResultRoute } from "./result.ts";
 import { familyOf, SPEC_VERSIONS, type SpecVersion } from "./spec.ts";
 
@@ -47,7 +48,7 @@ function oldest(fields: Fields): Omit<Result, "dns"> {
   for (const key of ["ip4", "ip6"]) {
     if (!fields.has(key)) continue;
     const side = fields.object(key);
-    ips.push({ address: side.required("ip", parseString), ...text(side, "gateway") });
+    ips.push({ address: side.required("ip", parseAnyCidr), ...text(side, "gateway") });
     routes.push(...side.list("routes", parseRoute) ?? []);
   }
   return { interfaces: [], ips, routes };
@@ -58,7 +59,7 @@ function parseInterface(value: unknown, at: string): Interface {
   return {
     name: fields.required("name", parseString),
     ...text(fields, "mac"),
-    ...number(fields, "mtu"),
+    ...positive(fields, "mtu"),
     ...text(fields, "sandbox"),
     ...text(fields, "socketPath"),
     ...text(fields, "pciID"),
@@ -68,7 +69,7 @@ function parseInterface(value: unknown, at: string): Interface {
 function parseAddress(value: unknown, at: string): Address {
   const fields = element(value, at);
   return {
-    address: fields.required("address", parseString),
+    address: fields.required("address", parseAnyCidr),
     ...text(fields, "gateway"),
     ...number(fields, "interface"),
   };
@@ -76,9 +77,12 @@ function parseAddress(value: unknown, at: string): Address {
 
 function parseRoute(value: unknown, at: string): ResultRoute {
   const fields = element(value, at);
-  const numbers = ["mtu", "advmss", "priority", "table", "scope"].map((key) => number(fields, key));
+  const numbers = [
+    ...["mtu", "advmss", "priority"].map((key) => positive(fields, key)),
+    ...["table", "scope"].map((key) => number(fields, key)),
+  ];
   return {
-    dst: fields.required("dst", parseString),
+    dst: fields.required("dst", parseAnyCidr),
     ...text(fields, "gw"),
     ...Object.assign({}, ...numbers),
   };
@@ -97,6 +101,27 @@ function text(fields: Fields, key: string): { [key: string]: string } {
 function number(fields: Fields, key: string): { [key: string]: number } {
   const value = fields.optional(key, parseInteger(0, 2 ** 32 - 1));
   return value === undefined ? {} : { [key]: value };
+}
+
+/** As `number`; 0 is the same as absent (rule R7). */
+function positive(fields: Fields, key: string): { [key: string]: number } {
+  const value = number(fields, key);
+  return value[key] === 0 ? {} : value;
+}
+
+/**
+ * An address with prefix length, of any family: a runtime refuses a result with another one (rule R8). Throws
+ * `Malformed`.
+ */
+function parseAnyCidr(value: unknown): string {
+  const text = parseString(value);
+  if (!text.includes(":")) {
+    parseInterfaceAddress(text);
+    return text;
+  }
+  const prefix = /^[0-9a-fA-F:.]+\/(\d{1,3})$/.exec(text)?.[1];
+  if (prefix !== undefined && Number(prefix) <= 128) return text;
+  throw new Malformed("an address with prefix length", "it is not of that form");
 }
 
 /** The `dns` object of a configuration or a result (SPEC §5). */
