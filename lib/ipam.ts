@@ -364,7 +364,7 @@ export async function vethOf(key: string, network: NetworkName): Promise<Interfa
   });
 }
 
-function countFree(state: State, pool: Pool): number {
+export function countFree(state: State, pool: Pool): number {
   const { subnet, range, gateway } = pool;
   const never = new Set(
     [gateway, subnet.base, broadcastOf(subnet)].filter((ip) => inRange(range, ip)),
