@@ -1,19 +1,29 @@
 import { parseArgs } from "@std/cli/parse-args";
 import type { Call, Command, ExitStatus, Report } from "./cli/command.ts";
 import { UsageError } from "./cli/command.ts";
+import { completionOf } from "./cli/completion.ts";
 import { doctor } from "./cli/doctor.ts";
+import { explain } from "./cli/explain.ts";
 import { helpOf, overview } from "./cli/help.ts";
 import { list } from "./cli/list.ts";
 import { didYouMean } from "./cli/nearest.ts";
 import { problems } from "./cli/problems.ts";
 import { type Line, render } from "./cli/screen.ts";
+import { status } from "./cli/status.ts";
 import { version } from "./cli/version.ts";
 import { asCniError, printable } from "./errors.ts";
 import { PROGRAM_VERSION } from "./scope.ts";
 import { SPEC_VERSIONS } from "./spec.ts";
 
 /** What a person can run, in the order of help. */
-const COMMANDS: readonly Command[] = [list, doctor, version];
+const COMMANDS: readonly Command[] = [
+  list,
+  explain,
+  status,
+  doctor,
+  version,
+  completionOf(() => COMMANDS),
+];
 
 /** The process around a command. */
 export interface Terminal {

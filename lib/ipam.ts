@@ -14,6 +14,7 @@ import {
   tryIpv4,
 } from "./ipv4.ts";
 import { join } from "@std/path/posix";
+import { noteOf } from "./poolnote.ts";
 import { acquire, LOCK_LIMIT_MS } from "./lock.ts";
 import {
   type Attachment,
@@ -229,6 +230,7 @@ async function give(state: State, request: LeaseRequest, look: LookAtVeths): Pro
     ...(requestedMac !== undefined && { mac: requestedMac }),
   };
   put(state, key, ip, note);
+  state.pool = noteOf(pool);
   return { key, ip, note, before };
 }
 

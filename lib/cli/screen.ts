@@ -13,6 +13,13 @@ const COLOURS: Readonly<Record<Tone, string>> = {
   faint: "2",
 };
 
+/** A line without its tones. */
+export function textOf(line: Line): string {
+  return typeof line === "string"
+    ? line
+    : line.map((it) => typeof it === "string" ? it : it.text).join("");
+}
+
 /** The lines as text: control characters made visible, tones as colours where `colour` says so. */
 export function render(lines: readonly Line[], colour: boolean): string {
   return lines.map((line) =>
