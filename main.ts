@@ -213,5 +213,14 @@ if (import.meta.main) {
   });
   if (environment("CNI_COMMAND")) await main();
   const { serve } = await import("./lib/cli.ts");
-  Deno.exit(await serve(Deno.args));
+  const isTerminal = Deno.stdout.isTerminal();
+  Deno.exit(
+    await serve(Deno.args, {
+      stdin: readStdin,
+      print: (text) => writeAll(Deno.stdout, text),
+      warn: (text) => writeAll(Deno.stderr, text),
+      isTerminal,
+      colour: isTerminal && !Deno.noColor,
+    }),
+  );
 }

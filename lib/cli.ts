@@ -1,3 +1,162 @@
-export function serve(_args: readonly string[]): Promise<number> {
-  return Promise.resolve(0);
+import { parseArgs } from "@std/cli/parse-args";
+import type { Call, Command, ExitStatus, Report } from "./cli/command.ts";
+import { UsageError } from "./cli/command.ts";
+import { completionOf } from "./cli/completion.ts";
+import { doctor } from "./cli/doctor.ts";
+import { explain } from "./cli/explain.ts";
+import { helpOf, overview } from "./cli/help.ts";
+import { list } from "./cli/list.ts";
+import { didYouMean } from "./cli/nearest.ts";
+import { problems } from "./cli/problems.ts";
+import { type Line, render } from "./cli/screen.ts";
+import { status } from "./cli/status.ts";
+import { version } from "./cli/version.ts";
+import { asCniError, printable } from "./errors.ts";
+import { PROGRAM_VERSION } from "./scope.ts";
+import { SPEC_VERSIONS } from "./spec.ts";
+
+/** What a person can run, in the order of help. */
+const COMMANDS: readonly Command[] = [
+  list,
+  explain,
+  status,
+  doctor,
+  version,
+  completionOf(() => COMMANDS),
+];
+
+/** The process around a command. */
+export interface Terminal {
+  readonly stdin: () => Promise<string>;
+  readonly print: (text: string) => void;
+  readonly warn: (text: string) => void;
+  /** stdout is somebody's terminal. */
+  readonly isTerminal: boolean;
+  readonly colour: boolean;
+}
+
+/** Runs what `args` ask for; returns the exit status: 0 well, 1 needs a look, 2 can't be done. */
+export async function serve(args: readonly string[], terminal: Terminal): Promise<ExitStatus> {
+  try {
+    if (args.length === 0 && !terminal.isTerminal) {
+      // What every plugin says without a command (rule V3); stdout stays empty, stdin unread.
+      terminal.warn(
+        `CNI atomicni plugin ${PROGRAM_VERSION}\nCNI protocol versions supported: ${
+          SPEC_VERSIONS.join(", ")
+        }\n`,
+      );
+      return 0;
+    }
+    return await dispatch(args, terminal);
+  } catch (error) {
+    // Whoever reads has read enough.
+    if (error instanceof Deno.errors.BrokenPipe) return 0;
+    return tell(error, args.includes("--json"), terminal);
+  }
+}
+
+async function dispatch(args: readonly string[], terminal: Terminal): Promise<ExitStatus> {
+  const [first] = args.filter((it) => !it.startsWith("-"));
+  const command = COMMANDS.find(({ name }) => name === first);
+  const { words, flags } = parsed(args, command);
+  if (first === "help" || flags["help"] === true || (first === undefined && !flags["version"])) {
+    const about = first === "help" ? words[1] : first;
+    return print(about === undefined ? overview(COMMANDS) : helpOf(known(about)), flags, terminal);
+  }
+  const chosen = first === undefined ? version : known(first);
+  const call: Call = {
+    words: words.slice(1),
+    has: (option) => flags[option] === true,
+    value: (option) => typeof flags[option] === "string" ? String(flags[option]) : undefined,
+    stdin: terminal.stdin,
+  };
+  const surplus = call.words[chosen.mostWords];
+  if (surplus !== undefined) {
+    throw new UsageError(
+      `Cannot take "${surplus}": it is one word too many`,
+      usage(chosen),
+    );
+  }
+  for (;;) {
+    const exit = print(await chosen.run(call), flags, terminal);
+    if (flags["watch"] !== true) return exit;
+    await new Promise((resume) => setTimeout(resume, 1000));
+    if (terminal.isTerminal) terminal.print("\x1b[H\x1b[2J");
+  }
+}
+
+function known(name: string): Command {
+  const found = COMMANDS.find((it) => it.name === name);
+  if (found !== undefined) return found;
+  const names = [...COMMANDS.map((it) => it.name), "help"];
+  throw new UsageError(
+    `Cannot do "${name}": it is no command`,
+    didYouMean(name, names) || `commands: ${names.join(", ")}`,
+  );
+}
+
+function usage({ name, takes }: Command): string {
+  return `usage: atomicni ${name}${
+    takes === "" ? "" : ` ${takes}`
+  } (more: atomicni ${name} --help)`;
+}
+
+/** The words and options of a command line; `help` and a line without a command have the common options alone. */
+function parsed(args: readonly string[], command: Command | undefined): {
+  words: string[];
+  flags: Record<string, unknown>;
+} {
+  const options = Object.entries(command?.options ?? {});
+  const strings = options.filter(([, { type }]) => type === "string").map(([name]) => name);
+  const booleans = options.filter(([, { type }]) => type === "boolean").map(([name]) => name);
+  booleans.push("help", "json", ...(command === undefined ? ["version"] : []));
+  const { _: words, ...flags }: { _: unknown[]; [option: string]: unknown } = parseArgs([...args], {
+    boolean: booleans,
+    string: [...strings, "_"],
+    alias: { h: "help" },
+    unknown: (arg: string, key?: string) => {
+      if (key === undefined) return true;
+      // Behind a command that does not exist, that is what has to be told.
+      const [first] = args;
+      if (command === undefined && first !== undefined && !first.startsWith("-")) known(first);
+      const all = [...booleans, ...strings].map((name) => `--${name}`);
+      throw new UsageError(
+        `Cannot use "${arg}": it is no option${
+          command === undefined ? "" : ` of "${command.name}"`
+        }`,
+        didYouMean(`--${key}`, all) || `options: ${all.join(", ")}`,
+      );
+    },
+  });
+  return { words: words.map(String), flags };
+}
+
+function print(
+  report: Report,
+  flags: Readonly<Record<string, unknown>>,
+  { print, colour }: Terminal,
+): ExitStatus {
+  // JSON itself leaves the second half of the control characters as they are.
+  print(
+    flags["json"] === true
+      ? `${printable(JSON.stringify(report.json))}\n`
+      : render(report.lines, colour),
+  );
+  return report.exit;
+}
+
+/** An error in the form that was asked for: JSON on stdout, or sentences on stderr. */
+function tell(error: unknown, json: boolean, { print, warn }: Terminal): 2 {
+  const { code, message, details } = error instanceof UsageError
+    ? { code: undefined, message: error.message, details: error.remedy }
+    : asCniError(error);
+  if (json) {
+    print(`${printable(JSON.stringify({ error: { code, msg: message, details } }))}\n`);
+    return 2;
+  }
+  const lines: Line[] = error instanceof UsageError
+    ? [`atomicni: ${message}`, `  ${details}`]
+    : problems([asCniError(error)]);
+  warn(render(lines, false));
+  return 2;
 }

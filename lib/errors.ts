@@ -35,9 +35,10 @@ export class CniError extends Error {
   readonly details: string;
 
   constructor(code: ErrorCode, message: string, context: ErrorContext = {}) {
-    super(message, { cause: context.cause });
+    // Both are shown on somebody's terminal, and both quote what others wrote.
+    super(printable(message), { cause: context.cause });
     this.code = code;
-    this.details = context.details ?? "";
+    this.details = printable(context.details ?? "");
   }
 
   /** The same error with a further sentence behind its details. */
@@ -53,6 +54,18 @@ export class Malformed extends Error {
   constructor(readonly wanted: string, readonly found: string) {
     super(`not ${wanted}: ${found}`);
   }
+}
+
+/**
+ * `text` with everything that a terminal would act on, or that turns the order of letters round, made visible.
+ * Newlines and tabs stay: `ip` has them in what it says.
+ */
+export function printable(text: string): string {
+  return text.replaceAll(
+    // deno-lint-ignore no-control-regex
+    /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u200e\u200f\u2028-\u202e\u2066-\u2069]/g,
+    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`,
+  );
 }
 
 const LONGEST_QUOTE = 120;

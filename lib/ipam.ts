@@ -24,6 +24,7 @@ import {
   type Mac,
   type NetworkName,
 } from "./names.ts";
+import { noteOf } from "./poolnote.ts";
 import type { LeaseNote, State } from "./statefile.ts";
 import { openStore, type Store } from "./store.ts";
 
@@ -222,6 +223,7 @@ async function give(state: State, request: LeaseRequest, look: LookAtVeths): Pro
     ...(requestedMac !== undefined && { mac: requestedMac }),
   };
   put(state, key, ip, note);
+  state.pool = noteOf(pool);
   return { key, ip, note, before };
 }
 
@@ -357,7 +359,7 @@ export async function vethOf(key: string, network: NetworkName): Promise<Interfa
   });
 }
 
-function countFree(state: State, pool: Pool): number {
+export function countFree(state: State, pool: Pool): number {
   const { subnet, range, gateway } = pool;
   const never = new Set(
     [gateway, subnet.base, broadcastOf(subnet)].filter((ip) => inRange(range, ip)),

@@ -90,7 +90,7 @@ async function plugSpec(
   };
 }
 
-function bridgeSpec(config: NetworkConfig): BridgeSpec {
+export function bridgeSpec(config: NetworkConfig): BridgeSpec {
   const { bridge, subnet, mtu, gateway, gatewayOnBridge, forceAddress, promiscuous } = config;
   return {
     name: bridge,

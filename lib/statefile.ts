@@ -21,6 +21,14 @@ export interface LeaseNote {
   readonly mac?: string;
 }
 
+/** What the network had to give at its last ADD, as addresses are written. For people: nothing is decided by it. */
+export interface PoolNote {
+  readonly subnet: string;
+  readonly gateway: string;
+  readonly rangeStart: string;
+  readonly rangeEnd: string;
+}
+
 /** A network's leases as the file has them (DESIGN §5). Addresses are dotted quads, owners `container ID/interface`. */
 export interface State {
   readonly containerToIP: Record<string, string>;
@@ -30,6 +38,8 @@ export interface State {
   readonly leases: Record<string, LeaseNote>;
   /** There was no file to read it from. */
   readonly isMissing?: boolean;
+  /** Absent where no ADD of this program was yet. */
+  pool?: PoolNote;
   /** Lowest and highest address held when it was read; `undefined` where none was. */
   readonly span?: { readonly lowest: Ipv4; readonly highest: Ipv4 };
 }
@@ -210,6 +220,7 @@ export function parseState(bytes: Uint8Array, path: string): State {
     ipToContainer,
     lastReserved: last,
     leases: notes(leases, ipToContainer, path),
+    ...(value["pool"] !== undefined && { pool: poolNote(value["pool"], path) }),
   };
   if (hasDoubleKeys(text, value, state)) throw damaged(path, "a key stands in it twice");
   return { ...state, ...(span && { span }) };
@@ -280,6 +291,14 @@ function notes(
   return value as Record<string, LeaseNote>;
 }
 
+function poolNote(value: unknown, path: string): PoolNote {
+  const { subnet, gateway, rangeStart, rangeEnd } = strings(value, "pool", path);
+  if (!subnet || !gateway || !rangeStart || !rangeEnd) {
+    throw damaged(path, `pool is ${quote(value)}`);
+  }
+  return { subnet, gateway, rangeStart, rangeEnd };
+}
+
 /** `JSON.parse` keeps the last of two equal keys; the text is then longer than what it holds. */
 function hasDoubleKeys(text: string, value: unknown, state: State): boolean {
   const { containerToIP, ipToContainer, leases } = state;
@@ -289,6 +308,7 @@ function hasDoubleKeys(text: string, value: unknown, state: State): boolean {
   length += lengthOf(containerToIP) + lengthOf(ipToContainer) +
     (Object.keys(leases).length === 0 ? 2 : 1);
   for (const ip in leases) length += ip.length + 4 + lengthOf({ ...leases[ip] });
+  if (state.pool !== undefined) length += `,"pool":`.length + lengthOf({ ...state.pool });
   if (length === text.length) return false; // as this program writes it, without a character that needs escaping
   const compact = text.replaceAll(/("(?:[^"\\]|\\.)*")|\s+/g, "$1");
   return compact.length !== JSON.stringify(value).length;
@@ -307,9 +327,9 @@ function lengthOf(object: Record<string, string>): number {
  */
 export function writeState(dataDir: string, network: NetworkName, state: State): void {
   const path = statePath(dataDir, network);
-  const { lastReserved, containerToIP, ipToContainer, leases } = state;
+  const { lastReserved, containerToIP, ipToContainer, leases, pool } = state;
   const text = `${
-    JSON.stringify({ schema: SCHEMA, lastReserved, containerToIP, ipToContainer, leases })
+    JSON.stringify({ schema: SCHEMA, lastReserved, containerToIP, ipToContainer, leases, pool })
   }\n`;
   const temporary = join(dataDir, temporaryName(network));
   try {

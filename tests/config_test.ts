@@ -216,7 +216,7 @@ Deno.test("parseConfig() refuses by name what it can't do, code 2", () => {
     [{ macspoofchk: true }, '"macspoofchk"'],
     [{ disableContainerInterface: true }, '"disableContainerInterface"'],
     [{ ipam: { type: "dhcp" } }, '"ipam.type": "dhcp"'],
-    [{ ipam: { resolvConf: "/etc/resolv.conf" } }, '"ipam.resolvConf"'],
+    [{ ipam: { resolvConf: "/etc/resolv.conf" } }, "ipam.resolvConf"],
   ];
   for (const [keys, message] of rows) refused({ ...NET, ...keys }, 2, message);
   config({ ...NET, ipMasq: false, vlan: 0, vlanTrunk: [], macspoofchk: false });

@@ -2,17 +2,20 @@ import { assertEquals, assertStringIncludes } from "@std/assert";
 import { CniError } from "../lib/errors.ts";
 import { Rollback } from "../lib/rollback.ts";
 
-Deno.test("Rollback undoes newest first, goes on past a failure, and tells of it", async () => {
+Deno.test("Rollback undoes newest first and stops where an undo fails, telling of all that is left", async () => {
   const done: string[] = [];
   const undo = new Rollback();
   const failing = new CniError(100, "ip failed", { details: "its stderr" });
-  undo.push("remove the veth", () => Promise.resolve(void done.push("veth")));
-  undo.push("give back the address", () => Promise.reject(failing));
+  undo.push("give back the address", () => Promise.resolve(void done.push("address")));
+  undo.push("remove the veth", () => Promise.reject(failing));
   undo.push("remove the route", () => Promise.resolve(void done.push("route")));
   const error = await undo.run(new CniError(11, "Cannot wait", { details: "try again" }));
-  assertEquals(done, ["route", "veth"]);
+  assertEquals(done, ["route"]);
   assertEquals([error.code, error.message], [11, "Cannot wait"]);
-  assertStringIncludes(error.details, "try again; could not give back the address");
+  assertStringIncludes(
+    error.details,
+    "try again; could not remove the veth, give back the address",
+  );
   assertStringIncludes(error.details, "ip failed (its stderr)");
 });
 

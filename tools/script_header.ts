@@ -20,7 +20,8 @@ const flags = [
 ];
 const variables = [
   "DENO_DIR=$d",
-  "NO_COLOR=1",
+  // A runtime gets no colours on stderr, whatever it has set.
+  'NO_COLOR="${CNI_COMMAND:+1}$NO_COLOR"',
   ...env.map((name) => `${name}="$${name}"`),
 ];
 const command = [

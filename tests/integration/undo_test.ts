@@ -158,9 +158,13 @@ hostTest("undo: what could not be undone is told, and the next DEL removes it", 
   const { code, json } = await host.cni("ADD");
   assertEquals([code, json.code], [1, 100]);
   assertMatch(json.msg, /Cannot configure "eth0"/);
-  assertMatch(json.details, /could not remove the host veth "av[0-9a-f]{13}", the next DEL will: /);
+  assertMatch(
+    json.details,
+    /could not remove the host veth "av[0-9a-f]{13}", give back the address, the next DEL will: /,
+  );
   assertEquals((await host.hostVeths()).length, 2);
-  assertEquals(await host.leases(), { "c2/eth0": "10.88.0.2" });
+  // The veth still answers on the address, so nobody else may get it.
+  assertEquals(await host.leases(), { "c2/eth0": "10.88.0.2", "c1/eth0": "10.88.0.3" });
   await breakIp(host, "");
   await host.del();
   await host.del({ id: "c2" });

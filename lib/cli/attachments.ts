@@ -1,0 +1,153 @@
+import { join } from "@std/path/posix";
+import { asCniError, CniError, Malformed } from "../errors.ts";
+import { ipFailed, parseIpJson, runIp } from "../ip.ts";
+import { type Lease, vethOf } from "../ipam.ts";
+import { formatIpv4, type Ipv4, tryIpv4 } from "../ipv4.ts";
+import { type Link, parseLink } from "../links.ts";
+import {
+  attachmentOf,
+  isHostVethName,
+  leaseKey,
+  macOf,
+  type NetworkName,
+  parseNetworkName,
+} from "../names.ts";
+import { STATE_FOLDER } from "../scope.ts";
+import { readState, type State } from "../statefile.ts";
+
+/** One network of the state folder. */
+export interface Held {
+  readonly network: NetworkName;
+  readonly dataDir: string;
+  readonly state: State;
+}
+
+/** Every network that can be read, and an error for each that can't. */
+export interface Networks {
+  readonly held: readonly Held[];
+  readonly errors: readonly CniError[];
+}
+
+/** A lease with what the kernel says of it. */
+export interface Attached {
+  readonly network: NetworkName;
+  readonly containerId: string;
+  /** Empty where the Go original gave the lease. */
+  readonly ifname: string;
+  readonly pod?: string;
+  readonly ip: Ipv4;
+  readonly address: string;
+  /** The container's; absent where the Go original gave the lease. */
+  readonly mac?: string;
+  readonly veth: string;
+  /** UTC; absent where the Go original gave the lease. */
+  readonly since?: string;
+  /** The host veth is there; without it the address is free for whoever needs it. */
+  readonly live: boolean;
+  readonly link?: Link;
+}
+
+/** Reads each `*.json` in the state folder and the folders below; nothing is locked and nothing is changed. */
+export function readNetworks(): Networks {
+  const held: Held[] = [];
+  const errors: CniError[] = [];
+  for (const { network, dataDir } of stateFiles(STATE_FOLDER)) {
+    try {
+      const { state, file } = readState(dataDir, network);
+      file?.close();
+      held.push({ network, dataDir, state });
+    } catch (error) {
+      errors.push(asCniError(error));
+    }
+  }
+  held.sort((a, b) => compareText(a.network, b.network) || compareText(a.dataDir, b.dataDir));
+  return { held, errors };
+}
+
+function stateFiles(folder: string): { network: NetworkName; dataDir: string }[] {
+  const found: { network: NetworkName; dataDir: string }[] = [];
+  try {
+    for (const { name, isDirectory } of Deno.readDirSync(folder)) {
+      // No network begins with a dot; what else has such a name is not ours to look at.
+      if (name.startsWith(".")) continue;
+      if (isDirectory) found.push(...stateFiles(join(folder, name)));
+      // What is no file by that name (a link, a FIFO) is told by whoever reads it.
+      else if (name.endsWith(".json")) {
+        const network = networkNamed(name.slice(0, -".json".length));
+        if (network !== undefined) found.push({ network, dataDir: folder });
+      }
+    }
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return found;
+    const denied = error instanceof Deno.errors.PermissionDenied;
+    throw new CniError(5, `Cannot list "${folder}": ${(error as Error).message}`, {
+      details: denied ? "it is root's alone: run this as root" : `see what it is: ls -ld ${folder}`,
+      cause: error,
+    });
+  }
+  return found;
+}
+
+function networkNamed(text: string): NetworkName | undefined {
+  try {
+    return parseNetworkName(text);
+  } catch (error) {
+    if (error instanceof Malformed) return undefined;
+    throw error;
+  }
+}
+
+/** The host veths of this plugin by name, from one `ip`; `options` stand in front of it. */
+export async function hostVeths(...options: string[]): Promise<Map<string, Link>> {
+  const output = await runIp([...options, "-j", "link", "show", "type", "veth"]);
+  if (!output.success) throw ipFailed("list the host's veths", output);
+  const links = (parseIpJson(output)[0] ?? []).map(parseLink);
+  return new Map(
+    links.filter(({ ifname }) => isHostVethName(ifname)).map((link) => [link.ifname, link]),
+  );
+}
+
+/** The network's leases beside the veths they belong to, in the order of their addresses. */
+export async function attachments(
+  { network, state }: Held,
+  veths: ReadonlyMap<string, Link>,
+): Promise<Attached[]> {
+  const byOwner = new Map<string, Link>();
+  for (const link of veths.values()) {
+    const owner = attachmentOf(link.alias);
+    if (owner?.network === network) byOwner.set(leaseKey(owner), link);
+  }
+  const rows = await Promise.all(
+    leases(state).map(async ({ key, ip, note }): Promise<Attached> => {
+      const veth = await vethOf(key, network);
+      const link = veths.get(veth) ?? byOwner.get(key);
+      const slash = key.indexOf("/");
+      return {
+        network,
+        containerId: slash < 0 ? key : key.slice(0, slash),
+        ifname: slash < 0 ? "" : key.slice(slash + 1),
+        ...(note?.pod !== undefined && { pod: note.pod }),
+        ip,
+        address: formatIpv4(ip),
+        ...(note !== undefined && { mac: note.mac ?? macOf(ip) }),
+        veth: link?.ifname ?? veth,
+        ...(note !== undefined && { since: note.since }),
+        live: link !== undefined,
+        ...(link !== undefined && { link }),
+      };
+    }),
+  );
+  return rows.sort((a, b) => a.ip - b.ip);
+}
+
+function leases({ containerToIP, leases }: State): Lease[] {
+  return Object.entries(containerToIP).flatMap(([key, address]) => {
+    const ip = tryIpv4(address);
+    const note = leases[address];
+    return ip === undefined ? [] : [{ key, ip, ...(note !== undefined && { note }) }];
+  });
+}
+
+function compareText(left: string, right: string): number {
+  return left < right ? -1 : left > right ? 1 : 0;
+}

@@ -1,0 +1,48 @@
+import type { Line } from "./screen.ts";
+
+/** An option of a command, `--name` or, for a string, `--name VALUE`. */
+export interface Option {
+  readonly type: "boolean" | "string";
+  readonly about: string;
+}
+
+/** Exit status for scripts: all is well; something needs a look; it can't be done. */
+export type ExitStatus = 0 | 1 | 2;
+
+/** What a command found, for people as lines and for programs as one JSON value. */
+export interface Report {
+  readonly lines: readonly Line[];
+  readonly json: unknown;
+  readonly exit: ExitStatus;
+}
+
+/** What a command is called with. */
+export interface Call {
+  /** The words behind the command's name. */
+  readonly words: readonly string[];
+  readonly has: (option: string) => boolean;
+  readonly value: (option: string) => string | undefined;
+  /** The whole of stdin. */
+  readonly stdin: () => Promise<string>;
+}
+
+/** One command of those a person runs; `lib/cli.ts` has the list. */
+export interface Command {
+  readonly name: string;
+  /** The words it takes, as help shows them. */
+  readonly takes: string;
+  readonly about: string;
+  readonly example: string;
+  /** Beside `--json` and `--help`, which each command has. */
+  readonly options: Readonly<Record<string, Option>>;
+  readonly mostWords: number;
+  readonly run: (call: Call) => Report | Promise<Report>;
+}
+
+/** A command line that is not of the form; the message says which word, the remedy what would be. */
+export class UsageError extends Error {
+  override readonly name = "UsageError";
+  constructor(message: string, readonly remedy: string) {
+    super(message);
+  }
+}

@@ -1,0 +1,129 @@
+import { STATE_FOLDER } from "../scope.ts";
+import { type Command, type Report, UsageError } from "./command.ts";
+import { didYouMean } from "./nearest.ts";
+
+type Script = (commands: readonly Command[]) => string[];
+
+const SHELLS: Readonly<Record<string, Script>> = { bash, zsh, fish };
+
+/** `completion`, for what `commands` returns when it is run: it is one of them itself. */
+export function completionOf(commands: () => readonly Command[]): Command {
+  return {
+    name: "completion",
+    takes: "bash | zsh | fish",
+    about: "a script that lets a shell complete commands, options and networks",
+    example: "atomicni completion bash > /etc/bash_completion.d/atomicni",
+    options: {},
+    mostWords: 1,
+    run: ({ words: [shell = ""] }): Report => {
+      const script = Object.hasOwn(SHELLS, shell) ? SHELLS[shell] : undefined;
+      if (script === undefined) {
+        const shells = Object.keys(SHELLS);
+        throw new UsageError(
+          `Cannot complete for "${shell}": it is no shell that this knows`,
+          didYouMean(shell, shells) || `one of ${shells.join(", ")}`,
+        );
+      }
+      const lines = script(commands());
+      return { lines, json: { shell, script: `${lines.join("\n")}\n` }, exit: 0 };
+    },
+  };
+}
+
+/** Where the words behind a command are names of networks. */
+function takesNetwork({ takes }: Command): boolean {
+  return takes === "[NETWORK]";
+}
+
+function optionsOf({ options }: Command): string[] {
+  return [...Object.keys(options), "json", "help"].map((name) => `--${name}`);
+}
+
+/** Names of networks are words of these characters; `compgen` would run what other file names may hold. */
+const LIST_NETWORKS = [
+  "_atomicni_networks() {",
+  "  local file",
+  `  for file in $(ls -1 ${STATE_FOLDER} 2>/dev/null | grep -E '^[A-Za-z0-9_.-]+\\.json$'); do`,
+  "    echo ${file%.json}",
+  "  done",
+  "}",
+];
+
+/** The words behind each command: options, fixed words, networks. */
+function wordsOf(command: Command): string {
+  const words = optionsOf(command);
+  if (command.name === "completion") words.push(...Object.keys(SHELLS));
+  if (takesNetwork(command)) words.push("$(_atomicni_networks)");
+  return words.join(" ");
+}
+
+function bash(commands: readonly Command[]): string[] {
+  const names = commands.map(({ name }) => name).join(" ");
+  return [
+    ...LIST_NETWORKS,
+    "_atomicni() {",
+    '  local word=${COMP_WORDS[COMP_CWORD]} words=""',
+    "  if [ $COMP_CWORD -eq 1 ]; then",
+    `    words="${names} help --help --version"`,
+    "  else",
+    "    case ${COMP_WORDS[1]} in",
+    ...commands.map((it) => `      ${it.name}) words="${wordsOf(it)}" ;;`),
+    `      help) words="${names}" ;;`,
+    "    esac",
+    "  fi",
+    '  COMPREPLY=($(compgen -W "$words" -- "$word"))',
+    "}",
+    "complete -F _atomicni atomicni",
+  ];
+}
+
+function zsh(commands: readonly Command[]): string[] {
+  return [
+    "#compdef atomicni",
+    ...LIST_NETWORKS,
+    "_atomicni() {",
+    "  if (( CURRENT == 2 )); then",
+    "    local -a commands=(",
+    ...commands.map(({ name, about }) => `      ${quoted(`${name}:${about}`)}`),
+    "      'help:what there is'",
+    "    )",
+    "    _describe command commands",
+    "  else",
+    "    case $words[2] in",
+    ...commands.map((it) => `      ${it.name}) compadd -- ${wordsOf(it)} ;;`),
+    `      help) compadd -- ${commands.map(({ name }) => name).join(" ")} ;;`,
+    "    esac",
+    "  fi",
+    "}",
+    "compdef _atomicni atomicni",
+  ];
+}
+
+function fish(commands: readonly Command[]): string[] {
+  const networks =
+    `(ls -1 ${STATE_FOLDER} 2>/dev/null | string match -r '^[A-Za-z0-9_.-]+(?=\\.json$)')`;
+  return [
+    "complete -c atomicni -f",
+    ...commands.flatMap((it) => [
+      `complete -c atomicni -n __fish_use_subcommand -a ${it.name} -d ${quoted(it.about)}`,
+      ...Object.entries(it.options).map(([name, { about }]) =>
+        `complete -c atomicni -n '__fish_seen_subcommand_from ${it.name}' -l ${name} -d ${
+          quoted(about)
+        }`
+      ),
+      ...(takesNetwork(it)
+        ? [
+          `complete -c atomicni -n '__fish_seen_subcommand_from ${it.name}' -a ${quoted(networks)}`,
+        ]
+        : []),
+    ]),
+    `complete -c atomicni -n '__fish_seen_subcommand_from completion' -a 'bash zsh fish'`,
+    "complete -c atomicni -l json -d 'the same as one JSON value'",
+    "complete -c atomicni -l help -d 'what it does, with an example'",
+  ];
+}
+
+/** One word of a shell's. */
+function quoted(text: string): string {
+  return `'${text.replaceAll("'", `'\\''`)}'`;
+}

@@ -1,0 +1,94 @@
+import { parse } from "@std/jsonc";
+import { isObject, type JsonObject } from "../../fields.ts";
+import { didYouMean } from "../nearest.ts";
+import { type Finding, finding } from "./finding.ts";
+import { LIST_KEYS } from "./keys.ts";
+
+const TYPE = "atomicni";
+
+/** What was read, and the configuration as a runtime would send it; `undefined` where there is none. */
+export interface Input {
+  readonly findings: readonly Finding[];
+  readonly config?: JsonObject;
+}
+
+/** A configuration, or this plugin's part of a conflist, out of JSON that may have comments. */
+export function readInput(text: string): Input {
+  if (text.trim() === "") {
+    const remedy = "atomicni doctor < /etc/cni/net.d/10-atomicni.conflist";
+    return { findings: [finding("error", "input", "stdin is empty", remedy)] };
+  }
+  let value: unknown;
+  try {
+    value = parse(text);
+  } catch (error) {
+    const found = error instanceof Error ? error.message : String(error);
+    return { findings: [finding("error", "input", found, "mend the JSON at that place")] };
+  }
+  if (!isObject(value)) {
+    return { findings: [finding("error", "input", "it is no JSON object", 'begin with "{"')] };
+  }
+  const findings = isPlainJson(text) ? [] : [
+    finding(
+      "warning",
+      "input",
+      "it has comments or trailing commas, which runtimes do not read",
+      "take them out of the file that the runtime reads",
+    ),
+  ];
+  if (!Object.hasOwn(value, "plugins")) return { findings, config: value };
+  const list = readList(value);
+  return { ...list, findings: [...findings, ...list.findings] };
+}
+
+function isPlainJson(text: string): boolean {
+  try {
+    JSON.parse(text);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** As a runtime takes a plugin's configuration out of a list: with the list's name and version. */
+function readList(list: JsonObject): Input {
+  const findings = Object.keys(list).filter((key) => !LIST_KEYS.includes(key)).map((key) =>
+    finding(
+      "warning",
+      "key",
+      `"${key}" is no key of a list, and is ignored`,
+      didYouMean(key, LIST_KEYS) || "take it out",
+    )
+  );
+  const plugins = Array.isArray(list["plugins"]) ? list["plugins"].filter(isObject) : [];
+  const types = plugins.map(({ type }) => String(type));
+  const own = plugins.find(({ type }) => type === TYPE);
+  if (own === undefined) {
+    const near = types.map((type) => didYouMean(type, [TYPE])).find((it) => it !== "");
+    const found = `no plugin of the list has "type": "${TYPE}"; there are ${
+      types.map((type) => `"${type}"`).join(", ") || "none"
+    }`;
+    return { findings: [...findings, finding("error", "input", found, near ?? "name it so")] };
+  }
+  if (types.filter((type) => type === TYPE).length > 1) {
+    findings.push(
+      finding("warning", "input", `"${TYPE}" stands in the list more than once: the first is read`),
+    );
+  }
+  const { name, cniVersion, cniVersions } = list;
+  const versions = [cniVersion, ...(Array.isArray(cniVersions) ? cniVersions : [])].filter((it) =>
+    typeof it === "string"
+  ).sort(byVersion);
+  return {
+    findings,
+    config: {
+      ...own,
+      name,
+      ...(versions.length > 0 && { cniVersion: versions.at(-1) }),
+    },
+  };
+}
+
+function byVersion(left: string, right: string): number {
+  return left.localeCompare(right, "en", { numeric: true });
+}

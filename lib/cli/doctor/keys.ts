@@ -1,0 +1,151 @@
+import { isObject, type JsonObject } from "../../fields.ts";
+import { didYouMean } from "../nearest.ts";
+import { type Finding, finding } from "./finding.ts";
+
+/** Keys of a conflist itself. */
+export const LIST_KEYS = [
+  "cniVersion",
+  "cniVersions",
+  "name",
+  "disableCheck",
+  "disableGC",
+  "loadOnlyInlinedPlugins",
+  "plugins",
+];
+
+/** The keys of an object: `true`, or the keys of what stands below, in a list or not; `null` leaves them open. */
+interface Keys {
+  readonly [key: string]: true | null | Keys;
+}
+
+const ROUTE: Keys = {
+  dst: true,
+  gw: true,
+  mtu: true,
+  advmss: true,
+  priority: true,
+  table: true,
+  scope: true,
+};
+const RANGE: Keys = { subnet: true, rangeStart: true, rangeEnd: true, gateway: true };
+
+const BOTH: Keys = {
+  cniVersion: true,
+  name: true,
+  type: true,
+  bridge: true,
+  mtu: true,
+  hairpinMode: true,
+  portIsolation: true,
+  promiscMode: true,
+  dns: { nameservers: true, domain: true, search: true, options: true },
+  // What a runtime adds, and what is for other plugins too.
+  args: null,
+  capabilities: null,
+  runtimeConfig: null,
+  prevResult: null,
+  "cni.dev/valid-attachments": null,
+  "cni.dev/attachments": null,
+};
+
+const OWN: Keys = {
+  ...BOTH,
+  subnet: true,
+  gateway: true,
+  ipam: { type: true, dataDir: true, rangeStart: true, rangeEnd: true, routes: ROUTE },
+};
+
+const HOST_LOCAL: Keys = {
+  ...BOTH,
+  isGateway: true,
+  isDefaultGateway: true,
+  forceAddress: true,
+  ipam: {
+    type: true,
+    dataDir: true,
+    routes: ROUTE,
+    ranges: RANGE,
+    ...RANGE,
+    resolvConf: true,
+  },
+};
+
+/** Keys of the reference bridge that change nothing here with a value that is accepted. */
+const WITHOUT_EFFECT = [
+  "ipMasq",
+  "ipMasqBackend",
+  "vlan",
+  "vlanTrunk",
+  "preserveDefaultVlan",
+  "macspoofchk",
+  "enabledad",
+  "disableContainerInterface",
+];
+
+/** A warning for each key that an ADD would ignore. */
+export function unknownKeys(config: JsonObject): Finding[] {
+  const ipam = isObject(config["ipam"]) ? config["ipam"] : {};
+  const isHostLocal = ipam["type"] === "host-local";
+  const [keys, others] = isHostLocal ? [HOST_LOCAL, OWN] : [OWN, HOST_LOCAL];
+  const dialect = isHostLocal
+    ? 'a configuration with "ipam": {"type": "host-local"}'
+    : "a configuration without ipam.type";
+  return look(config, keys, "", (path, key, known) => {
+    if (path === "" && WITHOUT_EFFECT.includes(key)) {
+      const found = `"${key}" is accepted as it is and has no effect`;
+      return finding("note", "key", found);
+    }
+    if (stands(others, path, key)) {
+      return finding(
+        "warning",
+        "key",
+        `"${path}${key}" has no effect in ${dialect}`,
+        where(keys, key),
+      );
+    }
+    return finding(
+      "warning",
+      "key",
+      `"${path}${key}" is not known, and is ignored`,
+      didYouMean(key, Object.keys(known)) || where(keys, key),
+    );
+  });
+}
+
+function look(
+  value: unknown,
+  keys: Keys,
+  path: string,
+  tell: (path: string, key: string, known: Keys) => Finding,
+): Finding[] {
+  if (Array.isArray(value)) {
+    return value.flatMap((it, index) =>
+      look(it, keys, `${path.replace(/\.$/, "")}[${index}].`, tell)
+    );
+  }
+  if (!isObject(value)) return [];
+  return Object.entries(value).flatMap(([key, below]) => {
+    const known = Object.hasOwn(keys, key) ? keys[key] : undefined;
+    if (known === undefined) return [tell(path, key, keys)];
+    return isKeys(known) ? look(below, known, `${path}${key}.`, tell) : [];
+  });
+}
+
+function isKeys(known: Keys[string]): known is Keys {
+  return known !== true && known !== null;
+}
+
+/** Whether the dialect has `key` at `path`. */
+function stands(dialect: Keys, path: string, key: string): boolean {
+  if (path === "") return Object.hasOwn(dialect, key);
+  const below = dialect["ipam"];
+  return path === "ipam." && below !== undefined && isKeys(below) && Object.hasOwn(below, key);
+}
+
+/** Where a key that is misplaced belongs. */
+function where(keys: Keys, key: string): string {
+  if (Object.hasOwn(keys, key)) return `move it to the top level`;
+  const ipam = keys["ipam"];
+  if (ipam !== undefined && isKeys(ipam) && Object.hasOwn(ipam, key)) return `move it into "ipam"`;
+  return "take it out";
+}

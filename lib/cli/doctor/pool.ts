@@ -1,0 +1,108 @@
+import type { NetworkConfig } from "../../config.ts";
+import { asCniError } from "../../errors.ts";
+import { countFree, type Pool } from "../../ipam.ts";
+import { contains, formatCidr, formatIpv4 } from "../../ipv4.ts";
+import type { Link } from "../../links.ts";
+import { attachmentOf, hostVethName, leaseKey } from "../../names.ts";
+import { emptyState, readState, type State } from "../../statefile.ts";
+import { attachments } from "../attachments.ts";
+import { failure, type Finding, finding } from "./finding.ts";
+
+/** Below this share of free addresses a pool is called short. */
+const SHORT = 0.1;
+
+/** How many addresses there are to give. */
+export function poolSize(pool: Pool): number {
+  return countFree(emptyState(), pool);
+}
+
+/** The network's leases against its pool and against the veths that the host has. */
+export async function examinePool(
+  config: NetworkConfig,
+  veths: ReadonlyMap<string, Link>,
+): Promise<Finding[]> {
+  let state: State;
+  try {
+    const snapshot = readState(config.dataDir, config.name);
+    snapshot.file?.close();
+    state = snapshot.state;
+  } catch (error) {
+    return [failure("state", asCniError(error))];
+  }
+  const rows = await attachments({ network: config.name, dataDir: config.dataDir, state }, veths);
+  const outside = rows.filter(({ ip }) => !contains(config.subnet, ip));
+  const stale = rows.filter(({ live }) => !live);
+  const size = poolSize(config);
+  const free = countFree(state, config);
+  const { start, end } = config.range;
+  const numbers =
+    `${formatIpv4(start)} - ${formatIpv4(end)}: ${size} addresses, ${rows.length} held, ` +
+    `${stale.length} of them stale, ${free} free`;
+  return [
+    ...outside.slice(0, 1).map(({ address }) => ({
+      ...finding(
+        "error",
+        "state",
+        `it holds ${address}, which is not in ${formatCidr(config.subnet)}: the subnet was changed`,
+        "give the new subnet a network name of its own, or set the old one back",
+      ),
+      code: 104,
+    })),
+    poolFinding(numbers, free, stale.length, size),
+    ...stale.slice(0, 1).map(() =>
+      finding(
+        "warning",
+        "leases",
+        `${stale.length} without a host veth, ${
+          stale.slice(0, 3).map(({ address }) => address).join(", ")
+        }${stale.length > 3 ? ", …" : ""}: an ADD that finds no free address takes them back`,
+        "atomicni repair < CONFIGURATION takes them back now",
+      )
+    ),
+    ...await leftoverVeths(config, state, veths),
+  ];
+}
+
+function poolFinding(numbers: string, free: number, stale: number, size: number): Finding {
+  if (free + stale === 0) {
+    return {
+      ...finding(
+        "error",
+        "pool",
+        `${numbers}: every address belongs to a live container`,
+        "see whose (atomicni list), remove containers, or widen the range",
+      ),
+      code: 101,
+    };
+  }
+  const isShort = free + stale < size * SHORT;
+  return finding(
+    isShort ? "warning" : "ok",
+    "pool",
+    numbers,
+    isShort ? "widen the range or the subnet before it is full" : "",
+  );
+}
+
+/** Host veths that say they are this network's and have no lease. */
+async function leftoverVeths(
+  { name }: NetworkConfig,
+  { containerToIP }: State,
+  veths: ReadonlyMap<string, Link>,
+): Promise<Finding[]> {
+  const found: Finding[] = [];
+  for (const { ifname, alias } of veths.values()) {
+    const owner = attachmentOf(alias);
+    if (owner?.network !== name || await hostVethName(owner) !== ifname) continue;
+    if (Object.hasOwn(containerToIP, leaseKey(owner))) continue;
+    found.push(
+      finding(
+        "warning",
+        "veths",
+        `"${ifname}" of container "${owner.containerId}" has no lease: an ADD or DEL is at work, or was killed`,
+        `if it stays: ip link del dev ${ifname}`,
+      ),
+    );
+  }
+  return found;
+}

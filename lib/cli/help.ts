@@ -1,0 +1,62 @@
+import { PROGRAM_VERSION, STATE_FOLDER } from "../scope.ts";
+import type { Command, Report } from "./command.ts";
+import type { Line } from "./screen.ts";
+
+/** What `atomicni help` shows. */
+export function overview(commands: readonly Command[]): Report {
+  const rows = commands.map((it) => [`${it.name} ${it.takes}`.trim(), it.about] as const);
+  const width = Math.max(...rows.map(([left]) => left.length));
+  return {
+    lines: [
+      [
+        { text: `atomicni ${PROGRAM_VERSION}`, tone: "strong" },
+        ": a CNI plugin. A container runtime runs it with CNI_COMMAND set; a person runs",
+      ],
+      "",
+      ...rows.map(([left, about]): Line => [
+        "  atomicni ",
+        { text: left.padEnd(width), tone: "strong" },
+        `  ${about}`,
+      ]),
+      "",
+      "Each takes --json, and --help, which has an example. Exit status: 0 all is well, 1 something needs a look,",
+      "2 it can't be done.",
+      `Nothing but ${STATE_FOLDER} and ip is used: a configuration comes on stdin (atomicni doctor < FILE).`,
+    ],
+    json: commands.map(({ name, takes, about, example, options }) => ({
+      name,
+      takes,
+      about,
+      example,
+      options: Object.entries(options).map(([option, { type, about }]) => ({
+        name: option,
+        type,
+        about,
+      })),
+    })),
+    exit: 0,
+  };
+}
+
+/** What `atomicni COMMAND --help` shows. */
+export function helpOf(command: Command): Report {
+  const { name, takes, about, example, options } = command;
+  const all: Record<string, { type: string; about: string }> = {
+    ...options,
+    json: { type: "boolean", about: "the same as one JSON value" },
+  };
+  return {
+    lines: [
+      [{ text: `atomicni ${name}${takes === "" ? "" : ` ${takes}`} [OPTIONS]`, tone: "strong" }],
+      about,
+      "",
+      ...Object.entries(all).map(([option, { type, about }]) =>
+        `  --${`${option}${type === "string" ? " VALUE" : ""}`.padEnd(14)}${about}`
+      ),
+      "",
+      `Example: ${example}`,
+    ],
+    json: { name, takes, about, example, options: all },
+    exit: 0,
+  };
+}

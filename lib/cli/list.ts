@@ -1,0 +1,59 @@
+import { type Attached, attachments, hostVeths, readNetworks } from "./attachments.ts";
+import { type Call, type Command, type Report, UsageError } from "./command.ts";
+import { didYouMean } from "./nearest.ts";
+import { type Line, type Segment, table } from "./screen.ts";
+import { problems } from "./problems.ts";
+
+export const list: Command = {
+  name: "list",
+  takes: "[NETWORK]",
+  about: "each attachment: whose it is, its address, where it is plugged in, live or stale",
+  example: "atomicni list podnet",
+  options: { watch: { type: "boolean", about: "again every second, until it is ended" } },
+  mostWords: 1,
+  run: report,
+};
+
+async function report({ words: [only] }: Call): Promise<Report> {
+  const { held, errors } = readNetworks();
+  const shown = held.filter(({ network }) => only === undefined || network === only);
+  if (only !== undefined && shown.length === 0 && errors.length === 0) {
+    throw new UsageError(
+      `Cannot list "${only}": no network of that name has a state file`,
+      didYouMean(only, held.map(({ network }) => network)) || "see all: atomicni list",
+    );
+  }
+  const veths = await hostVeths();
+  const rows = (await Promise.all(shown.map((it) => attachments(it, veths)))).flat();
+  return {
+    lines: [...tableOf(rows), ...problems(errors)],
+    json: {
+      attachments: rows.map(({ ip: _, link: __, ...row }) => row),
+      errors: errors.map(({ code, message, details }) => ({ code, msg: message, details })),
+    },
+    exit: errors.length > 0 ? 2 : 0,
+  };
+}
+
+function tableOf(rows: readonly Attached[]): Line[] {
+  if (rows.length === 0) return ["No attachments."];
+  const heading = ["NETWORK", "OWNER", "INTERFACE", "ADDRESS", "MAC", "VETH", "SINCE", "STATE"];
+  return table(heading, rows.map((it) => [it.network, ...cells(it)]));
+}
+
+function cells(it: Attached): Segment[] {
+  return [
+    it.pod ?? shortened(it.containerId),
+    it.ifname || "-",
+    it.address,
+    it.mac ?? "-",
+    it.veth,
+    it.since ?? "-",
+    it.live ? { text: "live", tone: "good" } : { text: "stale", tone: "warning" },
+  ];
+}
+
+/** A runtime's container ID is known by its first digits; `explain` takes them. */
+export function shortened(containerId: string): string {
+  return containerId.length > 32 ? containerId.slice(0, 12) : containerId;
+}

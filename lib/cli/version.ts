@@ -1,0 +1,81 @@
+import { BUILD_COMMIT, BUILD_FORM } from "../build.ts";
+import { IP_PATHS, PROGRAM_VERSION, STATE_FOLDER, VARIABLES } from "../scope.ts";
+import { SPEC_VERSIONS } from "../spec.ts";
+import type { Command, Report } from "./command.ts";
+
+export const version: Command = {
+  name: "version",
+  takes: "",
+  about: "what this program is, what runs it, and what it is allowed",
+  example: "atomicni version --json",
+  options: {},
+  mostWords: 0,
+  run: report,
+};
+
+/** What a build did not replace is the source itself; spelt so that the build does not replace it here. */
+function built(value: string, otherwise: string): string {
+  return value.startsWith("@") ? otherwise : value;
+}
+
+function report(): Report {
+  const form = built(BUILD_FORM, "source");
+  const commit = built(BUILD_COMMIT, "unknown");
+  const borrowed = form.includes("borrowed");
+  const more = beyondScope();
+  const json = {
+    version: PROGRAM_VERSION,
+    form,
+    borrowedRuntime: borrowed,
+    commit,
+    deno: Deno.version.deno,
+    specVersions: SPEC_VERSIONS,
+    scope: { read: [STATE_FOLDER], write: [STATE_FOLDER], run: IP_PATHS, env: VARIABLES },
+    beyondScope: more,
+  };
+  const rows: [string, string][] = [
+    ["form", form],
+    ["commit", commit],
+    ["Deno", Deno.version.deno],
+    ["CNI", SPEC_VERSIONS.join(", ")],
+    ["reads, writes", STATE_FOLDER],
+    ["runs", IP_PATHS.join(", ")],
+    ["environment", VARIABLES.join(", ")],
+  ];
+  return {
+    lines: [
+      [{ text: `atomicni ${PROGRAM_VERSION}`, tone: "strong" }],
+      ...rows.map(([name, value]) => `${name.padEnd(15)}${value}`),
+      ...(borrowed
+        ? [[{
+          text: "The runtime inside is a borrowed one: for trying, not for release.",
+          tone: "warning" as const,
+        }]]
+        : []),
+      ...(more.length > 0
+        ? [[{
+          text: `It was started with more than that: ${more.join(", ")}.`,
+          tone: "bad" as const,
+        }]]
+        : []),
+    ],
+    json,
+    exit: more.length > 0 ? 1 : 0,
+  };
+}
+
+/** Kinds of access that whoever started it gave beside the declared scope; a look, nothing is asked for. */
+function beyondScope(): string[] {
+  const outside: Deno.PermissionDescriptor[] = [
+    { name: "read", path: "/" },
+    { name: "write", path: "/" },
+    { name: "run", command: "/bin/sh" },
+    { name: "env", variable: "HOME" },
+    { name: "net" },
+    { name: "ffi" },
+    { name: "sys" },
+  ];
+  return outside.filter((it) => Deno.permissions.querySync(it).state === "granted").map((it) =>
+    it.name
+  );
+}

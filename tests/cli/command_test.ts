@@ -1,0 +1,106 @@
+import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import manifest from "../../deno.json" with { type: "json" };
+import { nearest } from "../../lib/cli/nearest.ts";
+import { hostTest, PROGRAM, run } from "../integration/host.ts";
+
+hostTest(
+  "without command and arguments it says what it is on stderr, as every plugin does",
+  async (host) => {
+    const { code, stdout, stderr } = await host.program([], "");
+    assertEquals({ code, stdout, stderr }, {
+      code: 0,
+      stdout: "",
+      stderr: `CNI atomicni plugin ${manifest.version}\n` +
+        "CNI protocol versions supported: 0.1.0, 0.2.0, 0.3.0, 0.3.1, 0.4.0, 1.0.0, 1.1.0\n",
+    });
+  },
+);
+
+hostTest("on a terminal it shows help instead, in colours unless NO_COLOR is set", async (host) => {
+  const line = (variable: string) => [
+    "script",
+    "-qec",
+    `${variable} ${PROGRAM.join(" ")}`,
+    "/dev/null",
+  ];
+  const env = { ...Deno.env.toObject(), CNI_COMMAND: "", TERM: "xterm" };
+  delete (env as Record<string, string>)["NO_COLOR"];
+  const plain = await host.run(line("NO_COLOR=1"), "", env);
+  assertStringIncludes(plain.stdout, "atomicni list [NETWORK]");
+  assert(!plain.stdout.includes("\x1b"), JSON.stringify(plain.stdout));
+  const coloured = await host.run(line(""), "", env);
+  assertStringIncludes(coloured.stdout, "\x1b[1m");
+});
+
+hostTest("each command has help with an example, and JSON", async (host) => {
+  const { code, stdout } = await host.program(["help", "--json"], "");
+  assertEquals(code, 0);
+  const commands: { name: string; example: string }[] = JSON.parse(stdout);
+  const overview = (await host.program(["help"], "")).stdout;
+  for (const { name, example } of commands) {
+    assertStringIncludes(overview, `atomicni ${name}`);
+    const help = await host.program([name, "--help"], "");
+    assertEquals(help.code, 0);
+    assertStringIncludes(help.stdout, `Example: ${example}`);
+    assertEquals((await host.program(["help", name], "")).stdout, help.stdout);
+  }
+});
+
+hostTest(
+  "a command line that is not of the form is refused with what was probably meant",
+  async (host) => {
+    const rows: [string[], string][] = [
+      [["lst"], 'did you mean "list"?'],
+      [["docter"], 'did you mean "doctor"?'],
+      [["frobnicate"], "commands: list,"],
+      [["list", "--wach"], 'did you mean "--watch"?'],
+      [["list", "a", "b"], "usage: atomicni list [NETWORK]"],
+      [["lst", "--watch"], 'did you mean "list"?'],
+      [["--verson"], 'did you mean "--version"?'],
+      [["\x1b[31mred"], "commands: list,"],
+    ];
+    for (const [args, remedy] of rows) {
+      const { code, stdout, stderr } = await host.program(args, "");
+      assertEquals({ code, stdout }, { code: 2, stdout: "" }, args.join(" "));
+      assertStringIncludes(stderr, remedy);
+      assert(!stderr.includes("\x1b"), JSON.stringify(stderr));
+      const json = await host.program([...args, "--json"], "");
+      assertEquals(json.code, 2);
+      assertStringIncludes(json.json.error.details, remedy);
+    }
+  },
+);
+
+hostTest("version tells the build form, Deno, the commit and the scope", async (host) => {
+  const { code, json } = await host.program(["version", "--json"], "");
+  assertEquals(code, 0);
+  const built = Deno.env.get("ATOMICNI") ?? "";
+  const form = built === "" ? "source" : built.endsWith(".js") ? "script" : "compiled";
+  assertEquals(json.form.split(",")[0], form);
+  assertEquals(json.borrowedRuntime, json.form.includes("borrowed"));
+  assertEquals(json.scope, manifest.permissions.plugin);
+  assertEquals(json.beyondScope, []);
+  if (built !== "") {
+    const { stdout } = await run(["git", "describe", "--always", "--dirty"]);
+    assertEquals(json.commit.replace("-dirty", ""), stdout.trim().replace("-dirty", ""));
+  }
+  const { stdout } = await host.program(["--version"], "");
+  assertStringIncludes(stdout, `atomicni ${manifest.version}\n`);
+  assertStringIncludes(stdout, manifest.permissions.plugin.run.join(", "));
+});
+
+Deno.test("the nearest word", () => {
+  const words = ["list", "explain", "doctor", "status", "rangeStart", "gateway"];
+  const rows: [string, string | undefined][] = [
+    ["list", "list"],
+    ["lsit", "list"],
+    ["LIST", "list"],
+    ["statsu", "status"],
+    ["gatway", "gateway"],
+    ["range_start", "rangeStart"],
+    ["x", undefined],
+    ["completely", undefined],
+    ["", undefined],
+  ];
+  for (const [typed, expected] of rows) assertEquals(nearest(typed, words), expected, typed);
+});

@@ -1,0 +1,297 @@
+import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import {
+  CONFIG,
+  type Host,
+  hostTest,
+  type Json,
+  MODES,
+  STATE_FOLDER,
+} from "../integration/host.ts";
+
+/** One thing wrong with a host or a configuration, and what doctor has to find. */
+interface Row {
+  readonly name: string;
+  /** A shell script that makes it so. */
+  readonly given?: string;
+  readonly config?: Json;
+  /** What the finding is about, how bad it is, and words of it and of its remedy. */
+  readonly expected: readonly [about: string, level: string, found: string, remedy: string];
+  /** The code that an ADD fails with; absent where it works. */
+  readonly code?: number;
+}
+
+const { gateway: _, ...NO_GATEWAY } = CONFIG;
+const HOST_LOCAL = {
+  cniVersion: "1.1.0",
+  name: "podnet",
+  type: "atomicni",
+  ipam: { type: "host-local", subnet: "10.88.0.0/24" },
+};
+const SMALL = { ...CONFIG, subnet: "10.88.0.0/30" };
+
+const ROWS: readonly Row[] = [
+  {
+    name: "a misspelt key",
+    config: { ...NO_GATEWAY, gatway: "10.88.0.1" },
+    expected: ["key", "warning", '"gatway" is not known', 'did you mean "gateway"?'],
+    code: 7,
+  },
+  {
+    name: "a misspelt key further down",
+    config: { ...CONFIG, ipam: { routes: [{ dst: "0.0.0.0/0", metric: 5, gwy: "10.88.0.1" }] } },
+    expected: ["key", "warning", '"ipam.routes[0].gwy"', 'did you mean "gw"?'],
+  },
+  {
+    name: "a key of the other dialect",
+    config: { ...CONFIG, isGateway: true },
+    expected: ["key", "warning", '"isGateway" has no effect', "take it out"],
+  },
+  {
+    name: "a key in the wrong place",
+    config: { ...HOST_LOCAL, subnet: "10.88.0.0/24" },
+    expected: ["key", "warning", '"subnet" has no effect', 'move it into "ipam"'],
+  },
+  {
+    name: "a key of the reference bridge that changes nothing",
+    config: { ...HOST_LOCAL, ipMasq: false },
+    expected: ["key", "note", '"ipMasq" is accepted', ""],
+  },
+  {
+    name: "a key that can't be done",
+    config: { ...CONFIG, ipMasq: true },
+    expected: ["configuration", "error", '"ipMasq"', "nftables"],
+    code: 2,
+  },
+  {
+    name: "a version that there is not",
+    config: { ...CONFIG, cniVersion: "9.0.0" },
+    expected: ["configuration", "error", "incompatible CNI versions", '"1.1.0"'],
+    code: 1,
+  },
+  {
+    name: "host bits in the subnet",
+    config: { ...CONFIG, subnet: "10.88.0.7/24" },
+    expected: ["configuration", "error", "the network is 10.88.0.0/24", "10.88.0.0/24"],
+    code: 7,
+  },
+  {
+    name: "an interface that is no bridge",
+    given: "ip link add atomic0 type veth peer name other",
+    expected: ["bridge", "error", "it is a veth", "ip link show dev atomic0"],
+    code: 105,
+  },
+  {
+    name: "a bridge with another address",
+    given: "ip link add atomic0 type bridge && ip addr add 110.88.0.1/24 dev atomic0",
+    expected: ["bridge", "error", "it has 110.88.0.1/24", "ip addr del 110.88.0.1/24 dev atomic0"],
+    code: 105,
+  },
+  {
+    name: "a bridge with another MTU",
+    given: "ip link add atomic0 type bridge && ip link add port mtu 1400 type veth && " +
+      "ip link set port master atomic0",
+    expected: ["bridge", "warning", "has MTU 1400", '"mtu": 1400'],
+  },
+  {
+    name: "a bridge with the spanning tree protocol",
+    given: "ip link add atomic0 type bridge stp_state 1",
+    expected: ["bridge", "warning", "spanning tree", "stp_state 0"],
+  },
+  {
+    name: "another interface in the subnet",
+    given: "ip link add lan type bridge && ip addr add 10.88.0.9/16 dev lan",
+    expected: ["subnet", "warning", '"lan" has 10.88.0.9/16', "ip -4 addr"],
+  },
+  {
+    name: "a route into the subnet",
+    given:
+      "ip link add vpn type bridge && ip link set vpn up && ip route add 10.88.0.128/25 dev vpn",
+    expected: ["subnet", "warning", "a route to 10.88.0.128/25", "ip -4 route"],
+  },
+  {
+    name: "another network in the subnet",
+    given: `cat > ${STATE_FOLDER}/other.json <<'E'
+{"lastReserved":"","containerToIP":{"x":"10.88.0.9"},"ipToContainer":{"10.88.0.9":"x"}}
+E`,
+    expected: ["subnet", "warning", 'network "other" holds 10.88.0.9', "choose a subnet"],
+  },
+  {
+    name: "forwarding off",
+    given: "echo 0 > /proc/sys/net/ipv4/ip_forward",
+    expected: ["forwarding", "warning", "and nothing beyond", "sysctl -w net.ipv4.ip_forward=1"],
+  },
+  {
+    name: "a folder that others can look into",
+    given: `chmod 755 ${STATE_FOLDER}`,
+    expected: ["folder", "warning", "others can look in", `chmod 700 ${STATE_FOLDER}`],
+  },
+  {
+    name: "a folder that is a symbolic link",
+    given: `mkdir /run/x && ln -s /run/x ${STATE_FOLDER}/sub`,
+    config: { ...CONFIG, ipam: { dataDir: `${STATE_FOLDER}/sub` } },
+    expected: ["folder", "error", "symbolic link", "mv "],
+    code: 5,
+  },
+  {
+    name: "a lock that is a FIFO",
+    given: `mkfifo ${STATE_FOLDER}/podnet.lock`,
+    expected: ["lock", "error", "it is no regular file", "rm "],
+    code: 5,
+  },
+  {
+    name: "a state file that was cut off",
+    given: `printf '{"lastRes' > ${STATE_FOLDER}/podnet.json`,
+    expected: ["state", "error", "podnet.json", "atomicni repair"],
+    code: 104,
+  },
+  {
+    name: "a subnet that was changed",
+    given: `cat > ${STATE_FOLDER}/podnet.json <<'E'
+{"lastReserved":"","containerToIP":{"x":"10.9.0.9"},"ipToContainer":{"10.9.0.9":"x"}}
+E`,
+    expected: ["state", "error", "holds 10.9.0.9", "a network name of its own"],
+    code: 104,
+  },
+  {
+    name: "leases without a veth",
+    given: `cat > ${STATE_FOLDER}/podnet.json <<'E'
+{"lastReserved":"","containerToIP":{"x":"10.88.0.9"},"ipToContainer":{"10.88.0.9":"x"}}
+E`,
+    expected: ["leases", "warning", "10.88.0.9", "atomicni repair"],
+  },
+  {
+    name: "a pool that only stale leases fill",
+    config: SMALL,
+    given: `cat > ${STATE_FOLDER}/podnet.json <<'E'
+{"lastReserved":"","containerToIP":{"x":"10.88.0.2"},"ipToContainer":{"10.88.0.2":"x"}}
+E`,
+    expected: ["pool", "ok", "1 addresses, 1 held, 1 of them stale, 0 free", ""],
+  },
+  {
+    name: "no folder of namespaces",
+    given: "ip netns del c1; umount /run/netns; rmdir /run/netns",
+    expected: ["namespaces", "error", "ip can enter none", "mkdir -p /run/netns"],
+    code: 8,
+  },
+  {
+    name: "no ip",
+    given: "mount --bind /dev/null /usr/bin/ip",
+    expected: ["ip", "error", "Permission denied", "apt install iproute2"],
+    code: 100,
+  },
+];
+
+for (const { name, given, config = CONFIG, expected, code } of ROWS) {
+  hostTest(`doctor finds ${name}, and an ADD agrees`, async (host) => {
+    await host.containers("c1");
+    await host.sh(`echo 1 > /proc/sys/net/ipv4/ip_forward; ${given ?? ""}`);
+    const report = await examined(host, JSON.stringify(config));
+    const [about, level, found, remedy] = expected;
+    const match = report.json.findings.find((it: Json) =>
+      it.about === about && it.level === level && it.found.includes(found)
+    );
+    assert(match !== undefined, JSON.stringify(report.json.findings, undefined, 1));
+    assertStringIncludes(`${match.found} ${match.remedy ?? ""}`, remedy);
+    const added = await host.cni("ADD", { config });
+    assertEquals(added.json?.code, code, added.stdout);
+    assertEquals(report.code === 2, code !== undefined, "doctor and ADD disagree");
+    if (code !== undefined) {
+      const codes = report.json.findings.map((it: Json) => it.code);
+      assert(codes.includes(code), `none of ${codes} is ${code}`);
+    }
+  });
+}
+
+/** What doctor says: the same in sentences and in JSON, with a remedy for whatever is wrong. */
+async function examined(host: Host, stdin: string): Promise<{ code: number; json: Json }> {
+  const people = await host.program(["doctor"], stdin);
+  const report = await host.program(["doctor", "--json"], stdin);
+  assertEquals(people.code, report.code);
+  for (const { level, found, remedy } of report.json.findings) {
+    assertStringIncludes(people.stdout, found);
+    if (level === "warning" || level === "error") assert((remedy ?? "") !== "", found);
+  }
+  assertStringIncludes(people.stdout, report.json.verdict);
+  return report;
+}
+
+hostTest("doctor has nothing to say against a host that works", async (host) => {
+  await host.sh("echo 1 > /proc/sys/net/ipv4/ip_forward");
+  for (const config of [CONFIG, HOST_LOCAL]) {
+    const fresh = await examined(host, JSON.stringify(config));
+    assertEquals(fresh.code, 0, JSON.stringify(fresh.json));
+  }
+  await host.containers("c1");
+  await host.add();
+  const before = await host.state();
+  assertEquals((await examined(host, JSON.stringify(CONFIG))).code, 0);
+  assertEquals(await host.state(), before, "doctor changes nothing");
+  assertEquals(await host.files(), ["./podnet.json", "./podnet.lock"]);
+}, MODES);
+
+hostTest("doctor reads a conflist with comments as a runtime would send it", async (host) => {
+  await host.containers("c1");
+  const { code, json } = await examined(
+    host,
+    `{ // a list
+      "cniVersion": "0.4.0", "cniVersions": ["0.4.0", "1.1.0"], "name": "podnet", "plugin": [],
+      "plugins": [
+        { "type": "atomicni", "bridge": "atomic0", "subnet": "10.88.0.0/24", "gateway": "10.88.0.1" },
+        { "type": "portmap", "capabilities": { "portMappings": true } },
+      ],
+    }`,
+  );
+  assertEquals(code, 1);
+  const found = json.findings.map((it: Json) => it.found).join("\n");
+  assertStringIncludes(found, "comments or trailing commas");
+  assertStringIncludes(found, '"plugin" is no key of a list');
+  assertStringIncludes(found, 'network "podnet", 10.88.0.0/24 on bridge "atomic0", CNI 1.1.0');
+});
+
+hostTest("doctor says what is wrong with input that is no configuration", async (host) => {
+  const rows: [string, string][] = [
+    ["", "stdin is empty"],
+    ["{", "JSONC"],
+    ["[]", "no JSON object"],
+    ['{"name":"x","plugins":[{"type":"atomcni"}]}', 'did you mean "atomicni"?'],
+    ['{"name":"x","plugins":[]}', "there are none"],
+    ['{"name":"\\u001b[31mx","plugins":[{"type":"atomicni"}]}', "invalid characters"],
+  ];
+  for (const [stdin, found] of rows) {
+    const { code, stdout } = await host.program(["doctor"], stdin);
+    assertEquals(code, 2);
+    assertStringIncludes(stdout, found);
+    assertStringIncludes(stdout, "An ADD would fail.");
+    assert(!stdout.includes("\x1b"));
+  }
+});
+
+hostTest("doctor tells live containers that fill the pool from veths left over", async (host) => {
+  await host.containers("c1", "c2");
+  await host.add({ config: SMALL });
+  const full = await examined(host, JSON.stringify(SMALL));
+  assertEquals(full.code, 2);
+  assertEquals((await host.cni("ADD", { config: SMALL, id: "c2" })).json.code, 101);
+  await host.sh(`rm ${STATE_FOLDER}/podnet.json`);
+  const left = await examined(host, JSON.stringify(SMALL));
+  const [veth] = await host.hostVeths();
+  const match = left.json.findings.find((it: Json) => it.about === "veths");
+  assertStringIncludes(match.remedy, `ip link del dev ${veth}`);
+});
+
+hostTest("doctor says who holds the lock", async (host) => {
+  await host.containers("c1");
+  await host.add();
+  const holder = await host.program(["doctor", "--json"], JSON.stringify(CONFIG));
+  assertEquals(holder.json.findings.find((it: Json) => it.about === "lock").level, "ok");
+  const finished = host.run(
+    ["flock", `${STATE_FOLDER}/podnet.lock`, "sh", "-c", "mkfifo /run/over; read x < /run/over"],
+  );
+  while (
+    (await host.run(["test", "-p", "/run/over"])).code !== 0
+  ) { /* it makes it with the lock held */ }
+  const held = await examined(host, JSON.stringify(CONFIG));
+  assertEquals(held.json.findings.find((it: Json) => it.about === "lock").level, "warning");
+  await host.sh("echo > /run/over");
+  await finished;
+});

@@ -1,0 +1,106 @@
+import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { ago } from "../../lib/cli/ago.ts";
+import { CODES } from "../../lib/codes.ts";
+import { hostTest, STATE_FOLDER } from "../integration/host.ts";
+
+const POD = "IgnoreUnknown=1;K8S_POD_NAMESPACE=default;K8S_POD_NAME=web";
+
+hostTest(
+  "explain knows an attachment by address, veth, pod and the start of its container's ID",
+  async (host) => {
+    const id = "c1a2b3c4d5e6f708192a3b4c5d6e7f80";
+    await host.containers("c1");
+    const added = await host.add({ id, netns: "c1", args: POD });
+    const veth = added.interfaces[1].name;
+    for (const what of ["10.88.0.2", veth, id, id.slice(0, 6), "default/web", "web"]) {
+      const { code, stdout } = await host.program(["explain", what], "");
+      assertEquals(code, 0, what);
+      assertStringIncludes(
+        stdout,
+        `10.88.0.2 in network "podnet" belongs to container ${id} (pod default/web), interface eth0.`,
+      );
+      assertStringIncludes(stdout, "with MAC 0a:58:0a:58:00:02");
+      assertStringIncludes(stdout, `live: its host veth ${veth} is plugged into atomic0, up`);
+    }
+    const { json } = await host.program(["explain", "web", "--json"], "");
+    assertEquals(json.attachments[0].containerId, id);
+
+    await host.sh(`ip link set dev ${veth} nomaster down`);
+    const loose = await host.program(["explain", "web"], "");
+    assertStringIncludes(loose.stdout, "is in no bridge, so it reaches nothing, down");
+    await host.sh(`ip link del dev ${veth}`);
+    const stale = await host.program(["explain", "web"], "");
+    assertStringIncludes(stale.stdout, "It is stale");
+    assertStringIncludes(stale.stdout, "atomicni repair");
+  },
+);
+
+hostTest("explain says what an address is that nobody holds", async (host) => {
+  await host.containers("c1");
+  const config = {
+    cniVersion: "1.1.0",
+    name: "podnet",
+    type: "atomicni",
+    bridge: "atomic0",
+    subnet: "10.88.0.0/24",
+    gateway: "10.88.0.1",
+    ipam: { rangeStart: "10.88.0.10", rangeEnd: "10.88.0.20" },
+  };
+  await host.add({ config });
+  const rows: [string, string][] = [
+    ["10.88.0.1", "the gateway"],
+    ["10.88.0.0", "the network address"],
+    ["10.88.0.255", "the broadcast address"],
+    ["10.88.0.5", "outside the range"],
+    ["10.88.0.15", "it is free"],
+    ["192.0.2.1", "No network has given 192.0.2.1"],
+    ["nobody", 'No network has an attachment of "nobody"'],
+    ["av0123456789abc", "No interface of that name is there"],
+  ];
+  for (const [what, expected] of rows) {
+    const { code, stdout } = await host.program(["explain", what], "");
+    assertEquals(code, 1, what);
+    assertStringIncludes(stdout, expected);
+  }
+  await host.sh(`rm ${STATE_FOLDER}/podnet.json`);
+  const [veth = ""] = await host.hostVeths();
+  const left = await host.program(["explain", veth], "");
+  assertStringIncludes(left.stdout, "belongs to container c1, interface eth0, in network");
+  assertStringIncludes(left.stdout, `ip link del dev ${veth}`);
+});
+
+hostTest("explain knows a lease that the Go original gave", async (host) => {
+  await host.sh(`cat > ${STATE_FOLDER}/old.json <<'E'
+{"lastReserved":"10.22.0.2","containerToIP":{"abc":"10.22.0.2"},"ipToContainer":{"10.22.0.2":"abc"}}
+E`);
+  const { code, stdout } = await host.program(["explain", "10.22.0.2"], "");
+  assertEquals(code, 0);
+  assertStringIncludes(stdout, "by the plugin's predecessor");
+  assertStringIncludes((await host.program(["list"], "")).stdout, "10.22.0.2");
+});
+
+hostTest("explain has cause and cure of every code", async (host) => {
+  for (const [code, { meaning, cure }] of Object.entries(CODES)) {
+    const { code: exit, stdout } = await host.program(["explain", code], "");
+    assertEquals(exit, 0);
+    assertStringIncludes(stdout, `Code ${code}: ${meaning.replaceAll("`", "")}\nWhy: `);
+    assert(cure.length > 0);
+  }
+  const unknown = await host.program(["explain", "999"], "");
+  assertEquals(unknown.code, 2);
+  assertStringIncludes(unknown.stderr, "its codes: 1, 2, 3");
+});
+
+Deno.test("how long ago something was", () => {
+  const now = Date.parse("2026-03-01T12:00:00Z");
+  const rows: [string, string][] = [
+    ["2026-03-01T12:00:00Z", "0 seconds ago"],
+    ["2026-03-01T11:59:59Z", "1 second ago"],
+    ["2026-03-01T11:01:00Z", "59 minutes ago"],
+    ["2026-03-01T11:00:00Z", "1 hour ago"],
+    ["2026-02-27T11:00:00Z", "2 days ago"],
+    ["2026-03-02T12:00:00Z", "which lies ahead: the clock was set back since"],
+    ["yesterday", "at a time that can't be read"],
+  ];
+  for (const [since, expected] of rows) assertEquals(ago(since, now), expected, since);
+});

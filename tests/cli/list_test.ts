@@ -1,0 +1,136 @@
+import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { hostTest, MODES, PROGRAM, STATE_FOLDER } from "../integration/host.ts";
+
+const POD = "IgnoreUnknown=1;K8S_POD_NAMESPACE=default;K8S_POD_NAME=web";
+
+hostTest("list shows whose each address is and whether its veth is there", async (host) => {
+  await host.containers("c1", "c2");
+  const first = await host.add({ id: "c1", args: POD });
+  await host.add({ id: "c2" });
+  await host.sh(`ip link del dev ${first.interfaces[1].name}`);
+  const { code, stdout, stderr } = await host.program(["list"], "");
+  assertEquals({ code, stderr }, { code: 0, stderr: "" });
+  const [heading = "", ...rows] = stdout.trimEnd().split("\n");
+  assertEquals(
+    heading.split(/ +/),
+    ["NETWORK", "OWNER", "INTERFACE", "ADDRESS", "MAC", "VETH", "SINCE", "STATE"],
+  );
+  const { leases } = await host.state();
+  const [veth] = await host.hostVeths();
+  assertEquals(rows.map((row) => row.split(/ +/)), [
+    ["podnet", "default/web", "eth0", "10.88.0.2", "0a:58:0a:58:00:02", first.interfaces[1].name]
+      .concat(leases["10.88.0.2"].since, "stale"),
+    ["podnet", "c2", "eth0", "10.88.0.3", "0a:58:0a:58:00:03", veth ?? ""]
+      .concat(leases["10.88.0.3"].since, "live"),
+  ]);
+  const column = heading.indexOf("ADDRESS");
+  for (const row of rows) assertEquals(row.slice(column, column + 8), "10.88.0.", "aligned");
+  const { json } = await host.program(["list", "podnet", "--json"], "");
+  assertEquals(
+    json.attachments.map((it: { containerId: string; live: boolean }) => [it.containerId, it.live]),
+    [["c1", false], ["c2", true]],
+  );
+}, MODES);
+
+hostTest("list of nothing, of another network, and of one that does not exist", async (host) => {
+  assertEquals((await host.program(["list"], "")).stdout, "No attachments.\n");
+  await host.containers("c1");
+  await host.add();
+  const { code, stderr } = await host.program(["list", "podnte"], "");
+  assertEquals(code, 2);
+  assertStringIncludes(stderr, 'did you mean "podnet"?');
+});
+
+hostTest("list names a damaged file and shows the other networks", async (host) => {
+  await host.containers("c1");
+  await host.add();
+  await host.sh(`mkdir ${STATE_FOLDER}/sub && printf '{' > ${STATE_FOLDER}/sub/broken.json`);
+  const { code, stdout } = await host.program(["list"], "");
+  assertEquals(code, 2);
+  assertStringIncludes(stdout, "10.88.0.2");
+  assertStringIncludes(stdout, `error 104: Cannot read "${STATE_FOLDER}/sub/broken.json"`);
+});
+
+hostTest("list passes no terminal escape on", async (host) => {
+  await host.containers("c1");
+  await host.add();
+  const state = await host.state();
+  state.leases["10.88.0.2"].pod = "\x1b]0;title\x07\u009b31m\u202e";
+  await host.sh(`cat > ${STATE_FOLDER}/podnet.json <<'E'\n${JSON.stringify(state)}\nE`);
+  for (const args of [["list"], ["list", "--json"]]) {
+    const { code, stdout } = await host.program(args, "");
+    assertEquals(code, 0);
+    // deno-lint-ignore no-control-regex
+    assertMatch(stdout, /^[^\u0000-\u0009\u000b-\u001f\u007f-\u009f\u202e]*$/);
+    assertStringIncludes(stdout, "u009b31m");
+  }
+});
+
+hostTest(
+  "list shows 1,000 attachments, sorted, in less than half a second beyond its start",
+  async (host) => {
+    const state = { lastReserved: "", schema: 2, containerToIP: {}, ipToContainer: {}, leases: {} };
+    const [containers, addresses, leases]: Record<string, unknown>[] = [
+      state.containerToIP,
+      state.ipToContainer,
+      state.leases,
+    ];
+    for (let i = 1000; i > 0; i--) {
+      const ip = `10.88.${i >> 8}.${i & 255}`;
+      const owner = `${"f".repeat(60)}${i}/eth0`;
+      Object.assign(containers ?? {}, { [owner]: ip });
+      Object.assign(addresses ?? {}, { [ip]: owner });
+      Object.assign(leases ?? {}, { [ip]: { since: "2026-01-01T00:00:00Z", veth: "" } });
+    }
+    await host.run(["sh", "-c", `cat > ${STATE_FOLDER}/many.json`], JSON.stringify(state));
+    const timed = async (args: string[]) => {
+      const began = performance.now();
+      const { stdout } = await host.program(args, "");
+      return { stdout, ms: performance.now() - began };
+    };
+    const start = Math.min(
+      ...(await Promise.all([timed(["version"]), timed(["version"])])).map((it) => it.ms),
+    );
+    const listed = await timed(["list", "many"]);
+    const rows = listed.stdout.trimEnd().split("\n").slice(1);
+    assertEquals(rows.length, 1000);
+    assertStringIncludes(rows[0] ?? "", " 10.88.0.1 ");
+    assertStringIncludes(rows[999] ?? "", " 10.88.3.232 ");
+    assert(listed.ms - start < 500, `${listed.ms} ms, a start takes ${start} ms`);
+  },
+);
+
+hostTest("list --watch shows what comes and goes until it is ended", async (host) => {
+  await host.containers("c1");
+  const [program = "", ...args] = host.inside(...PROGRAM, "list", "--watch");
+  const child = new Deno.Command(program, { args, stdin: "null", stdout: "piped" }).spawn();
+  const reader = child.stdout.pipeThrough(new TextDecoderStream()).getReader();
+  await until(reader, "No attachments.");
+  await host.add();
+  await until(reader, "10.88.0.2");
+  await host.del();
+  await until(reader, "No attachments.");
+  reader.cancel();
+  child.kill("SIGTERM");
+  await child.status;
+});
+
+async function until(reader: ReadableStreamDefaultReader<string>, text: string): Promise<void> {
+  for (let seen = ""; !seen.includes(text);) {
+    const { value, done } = await reader.read();
+    if (done) throw new Error(`it ended with ${JSON.stringify(seen)}`);
+    seen += value;
+  }
+}
+
+hostTest("list says that it needs root where the folder can't be read", async (host) => {
+  await host.sh(`chown 1 ${STATE_FOLDER}`);
+  const powers = "-dac_override,-dac_read_search";
+  const { code, stderr } = await host.run(
+    ["setpriv", `--bounding-set=${powers}`, "--", ...PROGRAM, "list"],
+    "",
+    { HOME: Deno.env.get("HOME") ?? "/", JSR_URL: Deno.env.get("JSR_URL") ?? "" },
+  );
+  assertEquals(code, 2);
+  assertStringIncludes(stderr, "run this as root");
+});

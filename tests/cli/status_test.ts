@@ -1,0 +1,100 @@
+import { assertEquals, assertStringIncludes } from "@std/assert";
+import { CONFIG, hostTest, STATE_FOLDER } from "../integration/host.ts";
+
+/** Reads the metrics with the parsers of Prometheus's own client, for OpenMetrics and for the older text format. */
+const PARSE = `
+import json, sys
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics
+from prometheus_client.parser import text_string_to_metric_families as prometheus
+text = sys.stdin.read()
+read = lambda parse: [[f.name, f.type, [[s.name, s.labels, s.value] for s in f.samples]] for f in parse(text)]
+new, old = read(openmetrics), read(prometheus)
+assert new == old, (new, old)
+print(json.dumps(new))
+`;
+
+hostTest("status shows the use of each network's pool", async (host) => {
+  assertEquals((await host.program(["status"], "")).stdout, "No networks.\n");
+  await host.containers("c1", "c2");
+  const first = await host.add({ id: "c1" });
+  await host.add({ id: "c2" });
+  await host.add({
+    id: "c2",
+    ifname: "eth1",
+    config: { ...CONFIG, name: "other", ipam: { routes: [] } },
+  });
+  await host.sh(`ip link del dev ${first.interfaces[1].name}`);
+  const { code, stdout } = await host.program(["status"], "");
+  assertEquals(code, 0);
+  assertEquals(stdout.trimEnd().split("\n").map((line) => line.split(/  +/)), [
+    ["NETWORK", "SUBNET", "RANGE", "SIZE", "HELD", "STALE", "FREE"],
+    ["other", "10.88.0.0/24", "10.88.0.1 - 10.88.0.254", "253", "1", "0", "252"],
+    ["podnet", "10.88.0.0/24", "10.88.0.1 - 10.88.0.254", "253", "2", "1", "251"],
+  ]);
+  const only = await host.program(["status", "podnet", "--json"], "");
+  assertEquals(only.json.networks, [{
+    network: "podnet",
+    subnet: "10.88.0.0/24",
+    range: "10.88.0.1 - 10.88.0.254",
+    size: 253,
+    held: 2,
+    stale: 1,
+    free: 251,
+  }]);
+  assertStringIncludes((await host.program(["status", "podnt"], "")).stderr, '"podnet"?');
+});
+
+hostTest("status fails a script's test where an ADD would find no address", async (host) => {
+  await host.containers("c1");
+  const config = { ...CONFIG, subnet: "10.88.0.0/30" };
+  const added = await host.add({ config });
+  assertEquals((await host.program(["status"], "")).code, 1);
+  await host.sh(`ip link del dev ${added.interfaces[1].name}`);
+  assertEquals((await host.program(["status"], "")).code, 0, "a stale lease is as good as free");
+});
+
+hostTest("status --metrics is what Prometheus's parsers read", async (host) => {
+  await host.containers("c1");
+  await host.add();
+  await host.sh(`cat > ${STATE_FOLDER}/old.json <<'E'
+{"lastReserved":"","containerToIP":{"x":"10.22.0.2"},"ipToContainer":{"10.22.0.2":"x"}}
+E
+printf x > ${STATE_FOLDER}/broken.json`);
+  const { code, stdout } = await host.program(["status", "--metrics"], "");
+  assertEquals(code, 2, "a state file can't be read");
+  const parsed = await host.run(["/usr/bin/python3", "-c", PARSE], stdout);
+  assertEquals(parsed.stderr, "");
+  const families: [string, string, [string, Record<string, string>, number][]][] = JSON.parse(
+    parsed.stdout,
+  );
+  const values = Object.fromEntries(families.flatMap(([, type, samples]) => {
+    assertEquals(type, "gauge");
+    return samples.map(([name, { network }, value]) => [`${name} ${network ?? ""}`.trim(), value]);
+  }));
+  assertEquals(values, {
+    "atomicni_pool_addresses podnet": 253,
+    "atomicni_pool_held old": 1,
+    "atomicni_pool_held podnet": 1,
+    "atomicni_pool_stale old": 1,
+    "atomicni_pool_stale podnet": 0,
+    "atomicni_pool_free podnet": 252,
+    "atomicni_state_unreadable": 1,
+    "atomicni_build": 1,
+  });
+});
+
+hostTest("the pool in the state file is checked and kept", async (host) => {
+  await host.containers("c1", "c2");
+  await host.add();
+  const pool = {
+    subnet: "10.88.0.0/24",
+    gateway: "10.88.0.1",
+    rangeStart: "10.88.0.1",
+    rangeEnd: "10.88.0.254",
+  };
+  assertEquals((await host.state()).pool, pool);
+  await host.del();
+  assertEquals((await host.state()).pool, pool);
+  await host.sh(`sed -i 's/"rangeStart":"[^"]*",//' ${STATE_FOLDER}/podnet.json`);
+  assertEquals((await host.cni("ADD")).json.code, 104);
+});
