@@ -12,6 +12,14 @@ export const DEPLOY = `${ROOT}deploy`;
 /** Where the reference plugins are in Debian's package. */
 export const REFERENCE_PLUGINS = "/usr/lib/cni";
 
+/** What a call of the plugin has beside configuration and container. */
+export interface CniCall {
+  readonly ifname?: string;
+  readonly netns?: string;
+  readonly args?: string;
+  readonly plugin?: string;
+}
+
 /**
  * What a node is made of: writable layers over /etc, /opt and /var that nobody else sees, an empty /run, and the
  * plugins where runtimes look for them. Process 1 waits for what is left to it, as an init does.
@@ -127,6 +135,40 @@ export class Node implements AsyncDisposable {
     const { code, stdout } = await this.run(["ip", "-d", "-j", ...args]);
     if (code !== 0) return [];
     return (JSON.parse(stdout || "[]") as Json[]).filter((it) => Object.keys(it).length > 0);
+  }
+
+  /** Makes network namespaces, `id` for each, that stand for containers. */
+  async containers(...ids: string[]): Promise<void> {
+    await this.sh(ids.map((id) => `ip netns add ${id}; ip -n ${id} link set dev lo up`).join("\n"));
+  }
+
+  /** Runs the plugin as a runtime does, for the container that `containers` made. */
+  async cni(command: string, config: unknown, id: string, call: CniCall = {}): Promise<Finished> {
+    return await this.run([call.plugin ?? "/opt/cni/bin/atomicni"], JSON.stringify(config), {
+      CNI_COMMAND: command,
+      CNI_CONTAINERID: id,
+      CNI_NETNS: call.netns ?? `/run/netns/${id}`,
+      CNI_IFNAME: call.ifname ?? "eth0",
+      CNI_PATH: "/opt/cni/bin",
+      ...(call.args !== undefined && { CNI_ARGS: call.args }),
+    });
+  }
+
+  /** An ADD that has to work; its result. */
+  async add(config: unknown, id: string, call: CniCall = {}): Promise<Json> {
+    const { code, stdout } = await this.cni("ADD", config, id, call);
+    if (code !== 0) throw new Error(`${this.name}: ADD of ${id}: ${stdout}`);
+    return JSON.parse(stdout);
+  }
+
+  async del(config: unknown, id: string, call: CniCall = {}): Promise<void> {
+    const { code, stdout } = await this.cni("DEL", config, id, call);
+    if (code !== 0) throw new Error(`${this.name}: DEL of ${id}: ${stdout}`);
+  }
+
+  async pings(id: string, to: string, ...options: string[]): Promise<boolean> {
+    const ping = ["busybox", "ping", "-c", "1", "-W", "2", ...options, to];
+    return (await this.run(["ip", "netns", "exec", id, ...ping])).code === 0;
   }
 
   async hostVeths(): Promise<Json[]> {
