@@ -41,7 +41,7 @@ cp "$BINARY" /opt/cni/bin/atomicni
 ip link set dev lo up
 sysctl -qw net.ipv4.ip_forward=1
 echo ready
-while sleep 1; do :; done`;
+while :; do sleep 1; done`;
 
 /**
  * A machine of a test's own: mount, network, host name and process namespaces. Whatever runs in it, containers and

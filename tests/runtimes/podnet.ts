@@ -4,7 +4,7 @@ import type { Node } from "./node.ts";
 export const NETWORK = "podnet";
 
 /** The plugin of the tests' network, to stand first in a chain. */
-const ATOMICNI = {
+export const ATOMICNI = {
   type: "atomicni",
   bridge: "atomic0",
   subnet: "10.88.0.0/24",
@@ -12,9 +12,14 @@ const ATOMICNI = {
 };
 
 /** Writes the network's configuration where runtimes look for it. */
-export async function configure(node: Node, ...chained: unknown[]): Promise<void> {
-  const conflist = { cniVersion: "1.0.0", name: NETWORK, plugins: [ATOMICNI, ...chained] };
+export async function writeConflist(node: Node, ...plugins: unknown[]): Promise<void> {
+  const conflist = { cniVersion: "1.0.0", name: NETWORK, plugins };
   await node.write("/etc/cni/net.d/10-podnet.conflist", JSON.stringify(conflist));
+}
+
+/** The plugin with these behind it in the chain. */
+export async function configure(node: Node, ...chained: unknown[]): Promise<void> {
+  await writeConflist(node, ATOMICNI, ...chained);
 }
 
 /** No veth, lease, cached result, ifb or rule of any container. */
