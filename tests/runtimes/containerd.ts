@@ -4,19 +4,19 @@ import type { Node } from "./node.ts";
 export const IMAGE = "localhost/busybox:1";
 export const PAUSE = "localhost/pause:1";
 
-/** Everything at its usual place; the last three lines are for hosts where a score can't be lowered (containers). */
-const CONFIG = `version = 2
+/** Everything at its usual place. Without `restrict_oom_score_adj` no pod starts inside a container. */
+const config = (networks: number) =>
+  `version = 2
 [plugins."io.containerd.grpc.v1.cri"]
   sandbox_image = "${PAUSE}"
-  max_concurrent_downloads = 1
   restrict_oom_score_adj = true
-  disable_apparmor = true
   [plugins."io.containerd.grpc.v1.cri".cni]
     bin_dir = "/opt/cni/bin"
     conf_dir = "/etc/cni/net.d"
+    max_conf_num = ${networks}
 `;
 
-/** Makes a file as \`docker save\` does, of Debian's static busybox. */
+/** Makes a file as `docker save` does, of Debian's static busybox. */
 const BUILD_IMAGE = `
 mkdir -p /run/image/rootfs/bin /run/image/rootfs/www /run/image/rootfs/etc
 cd /run/image
@@ -44,10 +44,10 @@ export class Containerd {
     this.#node = node;
   }
 
-  /** Starts it and gives it the image, for `ctr` and for CRI. */
-  static async start(node: Node): Promise<Containerd> {
+  /** Starts it and gives it the image, for `ctr` and for CRI, which attaches pods to that many networks. */
+  static async start(node: Node, networks = 1): Promise<Containerd> {
     const containerd = new Containerd(node);
-    await node.write("/etc/containerd/config.toml", CONFIG);
+    await node.write("/etc/containerd/config.toml", config(networks));
     await containerd.restart();
     const architecture = Deno.build.arch === "x86_64" ? "amd64" : "arm64";
     await node.sh(BUILD_IMAGE.replace("ARCH", architecture));

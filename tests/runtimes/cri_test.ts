@@ -1,7 +1,7 @@
-import { assert, assertEquals, assertMatch } from "@std/assert";
+import { assert, assertEquals } from "@std/assert";
 import { Containerd, PAGE } from "./containerd.ts";
 import { Cri, inParallel } from "./cri.ts";
-import { DEPLOY, type Node, nodeTest, REFERENCE_PLUGINS } from "./node.ts";
+import { DEPLOY, type Node, nodeTest } from "./node.ts";
 import { assertNothingLeft, ATOMICNI, NETWORK, writeConflist } from "./podnet.ts";
 
 const PODS = Array.from({ length: 50 }, (_, index) => `pod-${index + 1}`);

@@ -26,7 +26,11 @@ export async function configure(node: Node, ...chained: unknown[]): Promise<void
 export async function assertNothingLeft(node: Node): Promise<void> {
   assertEquals(await node.hostVeths(), [], "a host veth is left");
   assertEquals(await node.leases(NETWORK), {}, "a lease is left");
-  assertEquals(await node.sh("find /var/lib/cni -type f"), "", "a cached result is left");
+  assertEquals(
+    await node.sh(`find /var/lib/cni -name '${NETWORK}-*'`),
+    "",
+    "a cached result is left",
+  );
   assertEquals((await node.ip("link", "show", "type", "ifb")).length, 0, "an ifb is left");
   const rules = (await node.sh("iptables-save")).split("\n").filter((line) =>
     /10\.88\.0\.|CNI-DN-|CNI-SN-|dport/.test(line)
