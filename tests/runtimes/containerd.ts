@@ -1,0 +1,105 @@
+import type { Node } from "./node.ts";
+
+/** The image the tests run: busybox alone, with a page to serve. `pause` is the same under the name CRI asks for. */
+export const IMAGE = "localhost/busybox:1";
+export const PAUSE = "localhost/pause:1";
+
+/** Everything at its usual place. Without `restrict_oom_score_adj` no pod starts inside a container. */
+const config = (networks: number) =>
+  `version = 2
+[plugins."io.containerd.grpc.v1.cri"]
+  sandbox_image = "${PAUSE}"
+  restrict_oom_score_adj = true
+  [plugins."io.containerd.grpc.v1.cri".cni]
+    bin_dir = "/opt/cni/bin"
+    conf_dir = "/etc/cni/net.d"
+    max_conf_num = ${networks}
+`;
+
+/** Makes a file as `docker save` does, of Debian's static busybox. */
+const BUILD_IMAGE = `
+mkdir -p /run/image/rootfs/bin /run/image/rootfs/www /run/image/rootfs/etc
+cd /run/image
+cp /usr/bin/busybox rootfs/bin/
+for applet in sh httpd wget sleep ip cat dd sysctl; do ln -s busybox rootfs/bin/$applet; done
+echo 'a page from a container' >rootfs/www/index.html
+dd if=/dev/zero of=rootfs/www/block bs=64k count=32 2>/dev/null
+tar -C rootfs -cf layer.tar .
+sum=$(sha256sum layer.tar | cut -d' ' -f1)
+printf '{"architecture":"ARCH","os":"linux","config":{"Cmd":["/bin/sleep","3600"]},"rootfs":{"type":"layers","diff_ids":["sha256:%s"]}}' $sum >config.json
+printf '[{"Config":"config.json","RepoTags":["${IMAGE}","${PAUSE}"],"Layers":["layer.tar"]}]' >manifest.json
+tar -cf image.tar manifest.json config.json layer.tar
+rm -r rootfs layer.tar`;
+
+export const PAGE = "a page from a container\n";
+/** Size of /www/block in the image. */
+export const BLOCK_BYTES = 32 * 64 * 1024;
+
+/** Debian's containerd on a node. */
+export class Containerd {
+  readonly #node: Node;
+  #pid = 0;
+
+  private constructor(node: Node) {
+    this.#node = node;
+  }
+
+  /** Starts it and gives it the image, for `ctr` and for CRI, which attaches pods to that many networks. */
+  static async start(node: Node, networks = 1): Promise<Containerd> {
+    const containerd = new Containerd(node);
+    await node.write("/etc/containerd/config.toml", config(networks));
+    await containerd.restart();
+    const architecture = Deno.build.arch === "x86_64" ? "amd64" : "arm64";
+    await node.sh(BUILD_IMAGE.replace("ARCH", architecture));
+    for (const namespace of ["default", "k8s.io"]) {
+      await node.sh(`ctr -n ${namespace} image import /run/image/image.tar`);
+    }
+    return containerd;
+  }
+
+  async restart(): Promise<void> {
+    const node = this.#node;
+    this.#pid = await node.daemon("containerd", "containerd", "--log-level", "warn");
+    await node.until("containerd answers", async () => await node.sh("ctr version"));
+  }
+
+  /** Ends it as a crash does; containers go on. */
+  async crash(): Promise<void> {
+    await this.#node.sh(`kill -9 ${this.#pid}`);
+    await this.#node.until(
+      "containerd is gone",
+      async () =>
+        (await this.#node.run(["test", "-d", `/proc/${this.#pid}`])).code !== 0 || undefined,
+    );
+  }
+
+  /** Runs a container with `ctr run --cni` in the background; its command. */
+  async run(id: string, ...command: string[]): Promise<string> {
+    const line = `ctr run --detach --cni ${IMAGE} ${[id, ...command].join(" ")}`;
+    await this.#node.sh(line);
+    return line;
+  }
+
+  /** What a command prints inside a running container. */
+  async exec(id: string, ...command: string[]): Promise<string> {
+    const words = command.map((word) => `'${word}'`).join(" ");
+    const session = crypto.randomUUID().slice(0, 8);
+    return await this.#node.sh(`ctr task exec --exec-id ${session} ${id} ${words}`);
+  }
+
+  /** Ends a container and takes it away. */
+  async remove(id: string): Promise<void> {
+    const node = this.#node;
+    await node.sh(`ctr task kill --signal SIGKILL ${id}`);
+    await node.until(`${id} has ended`, async () => await node.sh(`ctr task rm ${id}`));
+    await node.sh(`ctr container rm ${id}`);
+  }
+
+  /** IPv4 address of a container's interface, as it sees it itself. */
+  async address(id: string, ifname = "eth0"): Promise<string> {
+    const text = await this.exec(id, "ip", "-4", "addr", "show", "dev", ifname);
+    const found = /inet ([\d.]+)\//.exec(text)?.[1];
+    if (found === undefined) throw new Error(`${id} has no address: ${text}`);
+    return found;
+  }
+}

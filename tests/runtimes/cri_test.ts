@@ -1,0 +1,135 @@
+import { assert, assertEquals } from "@std/assert";
+import { Containerd, PAGE } from "./containerd.ts";
+import { Cri, inParallel } from "./cri.ts";
+import { DEPLOY, type Node, nodeTest } from "./node.ts";
+import { assertNothingLeft, ATOMICNI, NETWORK, writeConflist } from "./podnet.ts";
+
+const PODS = Array.from({ length: 50 }, (_, index) => `pod-${index + 1}`);
+const AT_A_TIME = 10;
+
+/** Every ready pod has an address of its own, its lease says the same, and nobody else has a lease. */
+async function assertAllConnected(node: Node, cri: Cri): Promise<void> {
+  const ready = (await cri.pods()).filter((pod) => pod.ready);
+  assertEquals(ready.map(({ name }) => name).sort(), [...PODS].sort());
+  const leases = await node.leases(NETWORK);
+  const addresses = new Set<string>();
+  for (const { id } of ready) {
+    const address = await cri.addressOf(id);
+    assertEquals(leases[`${id}/eth0`], address, `lease of ${id}`);
+    addresses.add(address);
+  }
+  assertEquals(addresses.size, PODS.length, "an address was given twice");
+}
+
+nodeTest(
+  "containerd through CRI: a pod, its page, its port, its name; nothing is left",
+  async (node) => {
+    await node.write(
+      "/etc/cni/net.d/10-podnet.conflist",
+      await Deno.readTextFile(`${DEPLOY}/10-atomicni-chain.conflist`),
+    );
+    await Containerd.start(node);
+    using cri = await Cri.connect(node);
+    const web = { name: "web", ports: [{ host: 8080, container: 80 }] };
+    const client = { name: "client" };
+    const webId = await cri.runPod(web);
+    const clientId = await cri.runPod(client);
+    await cri.runContainer(webId, web, "httpd", "-f", "-h", "/www");
+    const container = await cri.runContainer(clientId, client, "sleep", "3600");
+
+    const address = await cri.addressOf(webId);
+    assertEquals([address, await cri.addressOf(clientId)], ["10.88.0.2", "10.88.0.3"]);
+    assertEquals(await node.fetch(`http://${address}/`), PAGE, "from the host");
+    assertEquals(await node.fetch("http://127.0.0.1:8080/"), PAGE, "through the published port");
+    assertEquals(
+      await cri.exec(container, "wget", "-qO-", `http://${address}/`),
+      PAGE,
+      "pod to pod",
+    );
+
+    const state = JSON.parse(await node.read(`/var/lib/atomicni/${NETWORK}.json`));
+    assertEquals(state.leases[address].pod, "shop/web");
+    const aliases = (await node.hostVeths()).map(({ ifalias }) => ifalias).sort();
+    assertEquals(aliases, [`shop/client podnet/${clientId}/eth0`, `shop/web podnet/${webId}/eth0`]);
+
+    await cri.removePod(webId);
+    assertEquals(Object.keys(await node.leases(NETWORK)), [`${clientId}/eth0`]);
+    await cri.removePod(clientId);
+    await assertNothingLeft(node);
+  },
+);
+
+nodeTest(
+  "containerd through CRI: 50 pods, 10 at a time, while containerd is killed and the node rebooted",
+  async (node) => {
+    // 61 addresses: 50 new pods beside 50 leases of before find room only if the pool heals.
+    await writeConflist(node, { ...ATOMICNI, subnet: "10.88.0.0/26" });
+    const containerd = await Containerd.start(node);
+    let cri = await Cri.connect(node);
+    try {
+      let started = 0;
+      let crashed: Promise<void> | undefined;
+      await inParallel(PODS, AT_A_TIME, async (name) => {
+        if (started++ === PODS.length / 2) crashed = containerd.crash();
+        // Those under way when it is killed fail, as a kubelet sees it.
+        await cri.runPod({ name }).catch(() => {});
+      });
+      assert(crashed !== undefined);
+      await crashed;
+      cri[Symbol.dispose]();
+      await containerd.restart();
+      cri = await Cri.connect(node);
+      await startMissing(cri, 1);
+      await assertAllConnected(node, cri);
+
+      await reboot(node, containerd);
+      cri[Symbol.dispose]();
+      cri = await Cri.connect(node);
+      const before = await cri.pods();
+      assertEquals(before.filter(({ ready }) => ready), [], "a pod has survived the reboot");
+      await inParallel(
+        PODS,
+        AT_A_TIME,
+        async (name) => void await cri.runPod({ name, attempt: 2 }),
+      );
+      await inParallel(before, AT_A_TIME, async ({ id }) => await cri.removePod(id));
+      await assertAllConnected(node, cri);
+
+      await inParallel(await cri.pods(), AT_A_TIME, async ({ id }) => await cri.removePod(id));
+      await assertNothingLeft(node);
+    } finally {
+      cri[Symbol.dispose]();
+    }
+  },
+);
+
+/** What a kubelet does: removes sandboxes that are not ready, and starts the pods that have none. */
+async function startMissing(cri: Cri, attempt: number): Promise<void> {
+  const pods = await cri.pods();
+  await inParallel(
+    pods.filter(({ ready }) => !ready),
+    AT_A_TIME,
+    async ({ id }) => await cri.removePod(id),
+  );
+  const running = new Set(pods.filter(({ ready }) => ready).map(({ name }) => name));
+  const missing = PODS.filter((name) => !running.has(name));
+  await inParallel(missing, AT_A_TIME, async (name) => void await cri.runPod({ name, attempt }));
+}
+
+/** Every process, network namespace and link is gone, and /run is empty; disks stay. */
+async function reboot(node: Node, containerd: Containerd): Promise<void> {
+  await containerd.crash();
+  await node.sh(`
+for process in /proc/[0-9]*; do
+  case $(readlink $process/exe) in */containerd-shim* | */busybox) kill -9 \${process#/proc/} ;; esac
+done
+for name in $(ls /run/netns); do umount /run/netns/$name; rm /run/netns/$name; done
+for mounted in $(sed -n 's|^[^ ]* \\(/run/containerd/[^ ]*\\) .*|\\1|p' /proc/mounts | sort -r); do umount -l $mounted; done
+rm -r /run/containerd
+ip link del dev atomic0`);
+  await node.until(
+    "the veths are gone",
+    async () => (await node.hostVeths()).length === 0 || undefined,
+  );
+  await containerd.restart();
+}

@@ -1,0 +1,217 @@
+import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { fromFileUrl } from "@std/path/posix";
+import type { Json } from "../integration/host.ts";
+import { Containerd } from "./containerd.ts";
+import { BINARY, DEPLOY, type Node, nodeTest } from "./node.ts";
+
+// Not literal, so that only who runs these tests needs the packages, and not who checks types.
+const YAML = "npm:yaml@2.9.1";
+const MODELS = "npm:kubernetes-models@5.1.0";
+
+const API = "/run/api";
+const CONFLIST = "/etc/cni/net.d/10-atomicni.conflist";
+const DAEMONSET = "/apis/apps/v1/namespaces/kube-system/daemonsets/atomicni";
+
+async function manifests(): Promise<Json[]> {
+  const { parseAllDocuments } = await import(YAML);
+  const text = await Deno.readTextFile(`${DEPLOY}/kubernetes.yaml`);
+  return parseAllDocuments(text, { strict: true }).map((document: Json) => {
+    assertEquals(document.errors, []);
+    return document.toJS();
+  });
+}
+
+async function manifest(kind: string): Promise<Json> {
+  const found = (await manifests()).find((it) => it.kind === kind);
+  assert(found !== undefined, `no ${kind} in kubernetes.yaml`);
+  return found;
+}
+
+Deno.test("kubernetes.yaml: each document is of its kind's schema", async (t) => {
+  const documents = await manifests();
+  assertEquals(documents.map(({ kind }) => kind), [
+    "ServiceAccount",
+    "ClusterRole",
+    "ClusterRoleBinding",
+    "ConfigMap",
+    "DaemonSet",
+  ]);
+  for (const document of documents) {
+    await t.step(document.kind, async () => {
+      const { [document.kind]: Model } = await import(
+        `${MODELS}/${document.apiVersion}/${document.kind}`
+      );
+      await new Model(document).validate();
+    });
+  }
+});
+
+Deno.test("kubernetes.yaml: what the script uses is mounted, and may be read", async () => {
+  const { spec } = (await manifest("DaemonSet")).spec.template;
+  const [container] = spec.containers;
+  const mounts: Json[] = container.volumeMounts;
+  assertEquals(
+    mounts.map(({ name }) => name).sort(),
+    spec.volumes.map(({ name }: Json) => name).sort(),
+  );
+  for (const { name, mountPath } of mounts.filter((it) => it.mountPath.startsWith("/host"))) {
+    const { hostPath } = spec.volumes.find((it: Json) => it.name === name);
+    assertEquals(mountPath, `/host${hostPath.path}`);
+  }
+  assertEquals([spec.hostNetwork, spec.tolerations], [true, [{ operator: "Exists" }]]);
+  const rules: Json[] = (await manifest("ClusterRole")).rules;
+  assertEquals(rules.map(({ resources, verbs }) => [resources, verbs]), [
+    [["nodes"], ["get"]],
+    [["daemonsets"], ["get"]],
+  ]);
+});
+
+/** The DaemonSet's pod on a node: its script, with the node's own folders, and an API server. */
+class InstallPod {
+  readonly #node: Node;
+  #pid = 0;
+
+  private constructor(node: Node) {
+    this.#node = node;
+  }
+
+  static async prepare(node: Node): Promise<InstallPod> {
+    const { data } = await manifest("ConfigMap");
+    await node.write("/config/install.sh", data["install.sh"]);
+    await node.write("/config/conflist", data.conflist);
+    await node.sh(
+      `mkdir -p ${API} && echo a-token >${API}/token && cp ${API}/token ${API}/token.server`,
+    );
+    await node.sh(`
+cd ${API} && openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=kubernetes \
+  -addext subjectAltName=IP:127.0.0.1 -keyout tls.key -out tls.crt 2>/dev/null && cp tls.crt ca.crt`);
+    const server = fromFileUrl(new URL("apiserver.ts", import.meta.url));
+    await node.daemon("api", Deno.execPath(), "run", "-A", "--no-config", server, API, "6443");
+    await node.until(
+      "the API answers",
+      async () => await node.sh(`curl -sk https://127.0.0.1:6443/`),
+    );
+    return new InstallPod(node);
+  }
+
+  async answer(path: string, document: Json): Promise<void> {
+    await this.#node.write(`${API}${path}`, JSON.stringify(document));
+  }
+
+  async start(program: string): Promise<void> {
+    this.#pid = await this.#node.daemon(
+      "install",
+      "env",
+      "HOST=",
+      `PROGRAM=${program}`,
+      `ACCOUNT=${API}`,
+      "NODE_NAME=node-a",
+      "KUBERNETES_SERVICE_HOST=127.0.0.1",
+      "KUBERNETES_SERVICE_PORT=6443",
+      "sh",
+      "/config/install.sh",
+    );
+  }
+
+  /** Ends it as a kubelet does; what it said last. */
+  async end(): Promise<string> {
+    const pid = this.#pid;
+    await this.#node.sh(`kill -TERM ${pid}; while [ -d /proc/${pid} ]; do sleep 0.1; done`);
+    return (await this.said()).at(-1) ?? "";
+  }
+
+  async said(): Promise<string[]> {
+    return (await this.#node.read("/run/log/install.log")).trim().split("\n");
+  }
+
+  async installs(program: string): Promise<void> {
+    const before = await this.#node.run(["stat", "-c", "%i %Z", CONFLIST]);
+    await this.start(program);
+    await this.#node.until("the conflist is written", async () => {
+      const now = await this.#node.run(["stat", "-c", "%i %Z", CONFLIST]);
+      return now.code === 0 && now.stdout !== before.stdout ? true : undefined;
+    });
+  }
+}
+
+nodeTest(
+  "kubernetes.yaml: installs with the node's own CIDR, upgrades, stays, leaves",
+  async (node) => {
+    await node.sh("mv /opt/cni/bin/atomicni /run/atomicni.1 && cp /run/atomicni.1 /run/atomicni.2");
+    const pod = await InstallPod.prepare(node);
+    await pod.answer("/api/v1/nodes/node-a", {
+      spec: { podCIDR: "10.244.3.0/24", podCIDRs: ["fd00:3::/64", "10.244.3.0/24"] },
+    });
+    await pod.answer(DAEMONSET, { metadata: { name: "atomicni" } });
+    await pod.installs("/run/atomicni.1");
+    const [plugin] = JSON.parse(await node.read(CONFLIST)).plugins;
+    assertEquals(plugin.ipam, { type: "host-local", subnet: "10.244.3.0/24" });
+    await node.sh(`cmp /opt/cni/bin/atomicni "${BINARY}"`);
+
+    const containerd = await Containerd.start(node);
+    await containerd.run("before", "sleep", "3600");
+    assertEquals(await containerd.address("before"), "10.244.3.2");
+    assertEquals(await pod.end(), "the DaemonSet stays: nothing removed");
+    await node.sh("echo >>/run/atomicni.2");
+    await pod.installs("/run/atomicni.2");
+    await node.sh(`cmp /opt/cni/bin/atomicni /run/atomicni.2`);
+    await containerd.run("after", "sleep", "3600");
+
+    await node.sh(`rm ${API}${DAEMONSET}`);
+    assertStringIncludes(await pod.end(), "stays for the containers that are left");
+    assertEquals(await node.sh("ls -A /etc/cni/net.d"), "");
+    await node.sh("cp -a /opt/cni/bin/atomicni /run/atomicni.3 && test -x /opt/cni/bin/atomicni");
+    // Where a runtime has read its configuration at start it still takes its containers off the network.
+    await pod.installs("/run/atomicni.2");
+    await containerd.remove("before");
+    await containerd.remove("after");
+    assertEquals(await node.hostVeths(), []);
+    assertStringIncludes(
+      await pod.end(),
+      "removed: /etc/cni/net.d/10-atomicni.conflist and /opt/cni/bin/atomicni",
+    );
+    assertEquals(
+      await node.sh("ls -A /etc/cni/net.d; ls -A /opt/cni/bin | grep atomicni || :"),
+      "",
+    );
+  },
+);
+
+nodeTest("kubernetes.yaml: it leaves for good only when its DaemonSet is deleted", async (node) => {
+  const pod = await InstallPod.prepare(node);
+  await pod.answer("/api/v1/nodes/node-a", { spec: { podCIDR: "10.244.3.0/24" } });
+  const doomed = JSON.stringify({ metadata: { deletionTimestamp: "2026-01-01T00:00:00Z" } });
+  const rows: [why: string, change: string, stays: boolean][] = [
+    ["the DaemonSet is there", "", true],
+    ["the API server is broken", `rm ${API}/token.server`, true],
+    ["it is being deleted", `echo '${doomed}' >${API}${DAEMONSET}`, false],
+    ["its account was deleted with it", `echo another >${API}/token.server`, false],
+    ["it is gone", `rm ${API}${DAEMONSET}`, false],
+  ];
+  for (const [why, change, stays] of rows) {
+    await node.sh(`echo a-token >${API}/token; echo a-token >${API}/token.server`);
+    await pod.answer(DAEMONSET, { metadata: { name: "atomicni" } });
+    await pod.installs(BINARY);
+    await node.sh(change);
+    const said = await pod.end();
+    assertEquals(said.startsWith("removed: "), !stays, `${why}: ${said}`);
+    const files = await node.sh("ls -A /etc/cni/net.d; ls -A /opt/cni/bin | grep atomicni || :");
+    assertEquals(files, stays ? "10-atomicni.conflist\natomicni\n" : "", why);
+  }
+});
+
+nodeTest(
+  "kubernetes.yaml: without an IPv4 podCIDR nothing is written, and it says so",
+  async (node) => {
+    await node.sh("rm /opt/cni/bin/atomicni");
+    const pod = await InstallPod.prepare(node);
+    await pod.answer("/api/v1/nodes/node-a", { spec: { podCIDRs: ["fd00:3::/64"] } });
+    await pod.start(BINARY);
+    await node.until("it gives up", async () => (await pod.said()).join() !== "" || undefined);
+    assertStringIncludes((await pod.said()).join(), "node-a has no IPv4 podCIDR");
+    assertEquals(
+      await node.sh("ls -A /etc/cni/net.d; ls -A /opt/cni/bin | grep atomicni || :"),
+      "",
+    );
+  },
+);

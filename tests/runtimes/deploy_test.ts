@@ -1,0 +1,69 @@
+import { assertEquals, assertMatch } from "@std/assert";
+import { run } from "../integration/host.ts";
+import { Containerd, PAGE } from "./containerd.ts";
+import { DEPLOY, nodeTest } from "./node.ts";
+import { assertNothingLeft } from "./podnet.ts";
+
+const CONFLISTS = [...Deno.readDirSync(DEPLOY)].map(({ name }) => name).filter((name) =>
+  name.endsWith(".conflist")
+).sort();
+
+Deno.test("deploy/: there is a conflist for each runtime and for the usual chain", () => {
+  assertEquals(CONFLISTS, [
+    "10-atomicni-chain.conflist",
+    "10-atomicni.conflist",
+    "10-crio-atomicni.conflist",
+  ]);
+});
+
+for (const name of CONFLISTS) {
+  nodeTest(`deploy/${name}: runs a container`, async (node) => {
+    await node.write(`/etc/cni/net.d/${name}`, await Deno.readTextFile(`${DEPLOY}/${name}`));
+    const containerd = await Containerd.start(node);
+    await containerd.run("web", "httpd", "-f", "-h", "/www");
+    assertEquals(await node.fetch(`http://${await containerd.address("web")}/`), PAGE);
+    await containerd.remove("web");
+    await assertNothingLeft(node);
+  });
+}
+
+nodeTest("deploy/atomicni.nft: nft takes it, twice, and lists one table", async (node) => {
+  const file = `${DEPLOY}/atomicni.nft`;
+  await node.sh(`nft -c -f ${file} && nft -f ${file} && nft -f ${file}`);
+  assertEquals(await node.sh("nft list tables"), "table ip atomicni_podnet\n");
+});
+
+nodeTest(
+  "deploy/atomicni-rules.service: systemd takes it; its commands load and unload the rules",
+  async (node) => {
+    const unit = `${DEPLOY}/atomicni-rules.service`;
+    const { code, stdout, stderr } = await run(["systemd-analyze", "verify", "--man=no", unit]);
+    assertEquals({ code, stdout, stderr }, { code: 0, stdout: "", stderr: "" });
+    await node.sh(`cp ${DEPLOY}/atomicni.nft /etc/atomicni.nft`);
+    const text = await Deno.readTextFile(unit);
+    const command = (name: string) => new RegExp(`^${name}=(.*)$`, "m").exec(text)?.[1] ?? "false";
+    await node.sh(command("ExecStart"));
+    await node.sh(command("ExecReload"));
+    assertMatch(await node.sh("nft list ruleset"), /masquerade/);
+    await node.sh(command("ExecStop"));
+    assertEquals(await node.sh("nft list ruleset"), "");
+  },
+);
+
+nodeTest("deploy/atomicni.sysctl: turns forwarding on", async (node) => {
+  await node.sh("sysctl -qw net.ipv4.ip_forward=0");
+  await node.sh(`sysctl -q -p ${DEPLOY}/atomicni.sysctl`);
+  assertEquals((await node.sh("sysctl -n net.ipv4.ip_forward")).trim(), "1");
+});
+
+nodeTest(
+  "deploy/atomicni.tmpfiles: makes the state folder and the one ip -n starts from",
+  async (node) => {
+    await node.sh("mkdir /run/root");
+    await node.sh(`systemd-tmpfiles --create --root=/run/root ${DEPLOY}/atomicni.tmpfiles`);
+    assertEquals(
+      await node.sh("cd /run/root && stat -c '%a %U %n' var/lib/atomicni run/netns"),
+      "700 root var/lib/atomicni\n755 root run/netns\n",
+    );
+  },
+);

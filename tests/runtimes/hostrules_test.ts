@@ -1,0 +1,164 @@
+import { assert, assertEquals, assertThrows } from "@std/assert";
+import { parseConfig, parseStdin, parseVersion } from "../../lib/config.ts";
+import { CniError } from "../../lib/errors.ts";
+import { hostRules } from "../../lib/hostrules.ts";
+import { type Cidr, parseCidr } from "../../lib/ipv4.ts";
+import { DEPLOY, type Node, nodeTest } from "./node.ts";
+
+const CONFIG = {
+  cniVersion: "1.0.0",
+  name: "podnet",
+  type: "atomicni",
+  bridge: "atomic0",
+  subnet: "10.88.0.0/24",
+  gateway: "10.88.0.1",
+};
+
+function rulesOf(config: unknown, direct: readonly Cidr[] = []): string {
+  const root = parseStdin(JSON.stringify(config));
+  return hostRules(parseConfig(root, parseVersion(root, "ADD"), {}), direct);
+}
+
+async function ruleset(node: Node): Promise<string> {
+  return await node.sh("nft -s list ruleset");
+}
+
+/** Another machine, 192.0.2.2, with no route to the containers; it counts pings by their source. */
+async function addOutside(node: Node): Promise<void> {
+  await node.containers("outside");
+  await node.sh(`
+ip link add name uplink type veth peer name eth0 netns outside
+ip addr add 192.0.2.1/24 dev uplink
+ip link set dev uplink up
+ip -n outside addr add 192.0.2.2/24 dev eth0
+ip -n outside link set dev eth0 up
+ip netns exec outside nft -f - <<'END'
+table ip seen {
+  counter node {}
+  counter container {}
+  chain input {
+    type filter hook input priority 0;
+    ip saddr 192.0.2.1 icmp type echo-request counter name node
+    ip saddr 10.88.0.0/24 icmp type echo-request counter name container
+  }
+}
+END`);
+}
+
+/** How many pings came outside from the node's address, and from a container's own. */
+async function seen(node: Node): Promise<{ node: number; container: number }> {
+  const { nftables } = JSON.parse(await node.sh("ip netns exec outside nft -j list counters"));
+  const packets = (name: string): number =>
+    nftables.find((it: { counter?: { name: string } }) => it.counter?.name === name).counter
+      .packets;
+  return { node: packets("node"), container: packets("container") };
+}
+
+nodeTest(
+  "host-rules: the file in deploy/ is what it prints for the conflist in deploy/",
+  async (node) => {
+    const { name, cniVersion, plugins: [plugin] } = JSON.parse(
+      await Deno.readTextFile(`${DEPLOY}/10-atomicni.conflist`),
+    );
+    await node.sh("nft -f -", await Deno.readTextFile(`${DEPLOY}/atomicni.nft`));
+    const byHand = await ruleset(node);
+    assert(byHand.includes("masquerade"), byHand);
+    await node.sh("nft flush ruleset");
+    await node.sh("nft -f -", rulesOf({ ...plugin, name, cniVersion }));
+    assertEquals(await ruleset(node), byHand);
+  },
+);
+
+nodeTest(
+  "host-rules: masquerades by subnet; no rule comes or goes with a container",
+  async (node) => {
+    await addOutside(node);
+    await node.containers("c1", "c2", "c3");
+    for (const id of ["c1", "c2"]) await node.add(CONFIG, id);
+    assert(!await node.pings("c1", "192.0.2.2"), "answered without masquerade");
+    assertEquals(await seen(node), { node: 0, container: 1 });
+
+    await node.sh("nft -f -", rulesOf(CONFIG));
+    const before = await ruleset(node);
+    await node.add(CONFIG, "c3");
+    for (const id of ["c1", "c2", "c3"]) assert(await node.pings(id, "192.0.2.2"), id);
+    assertEquals(await seen(node), { node: 3, container: 1 });
+    assert(await node.pings("c1", "10.88.0.3"), "container to container");
+    for (const id of ["c1", "c2", "c3"]) await node.del(CONFIG, id);
+    assertEquals(await ruleset(node), before);
+    await node.sh("nft -f -", rulesOf(CONFIG));
+    assertEquals(await ruleset(node), before, "loaded twice");
+  },
+);
+
+nodeTest(
+  "host-rules: a network named as reached directly sees the container's own address",
+  async (node) => {
+    await addOutside(node);
+    await node.sh("ip -n outside route add 10.88.0.0/24 via 192.0.2.1");
+    await node.containers("c1");
+    await node.add(CONFIG, "c1");
+    await node.sh(
+      "nft -f -",
+      rulesOf(CONFIG, [parseCidr("192.0.2.0/25"), parseCidr("192.0.2.0/24")]),
+    );
+    assert(await node.pings("c1", "192.0.2.2"));
+    assertEquals(await seen(node), { node: 0, container: 1 });
+  },
+);
+
+nodeTest("host-rules: a source outside the subnet does not leave the bridge", async (node) => {
+  await addOutside(node);
+  await node.sh(
+    "ip -n outside route add 10.99.0.0/24 via 192.0.2.1; ip route add 10.99.0.0/24 dev atomic0 || :",
+  );
+  await node.containers("c1");
+  await node.add(CONFIG, "c1");
+  await node.sh(
+    "ip -n c1 addr add 10.99.0.9/32 dev eth0; ip route replace 10.99.0.0/24 dev atomic0",
+  );
+  assert(await node.pings("c1", "192.0.2.2", "-I", "10.99.0.9"), "the way without rules");
+  await node.sh("nft -f -", rulesOf(CONFIG));
+  assert(!await node.pings("c1", "192.0.2.2", "-I", "10.99.0.9"), "a foreign source got out");
+  assert(await node.pings("c1", "192.0.2.2"), "its own address");
+});
+
+nodeTest(
+  "host-rules: every name a configuration may have is written as nft takes it, or refused",
+  async (node) => {
+    const rows: [name: string, bridge: string, error: string][] = [
+      ["podnet", "atomic0", ""],
+      ["9.a-b_C", "br-1.2@x", ""],
+      ["table", "drop", ""],
+      ["n".repeat(200), "ünter$(x)'", ""],
+      ["podnet", 'a"; flush', 'Cannot use bridge "a\\"; flush" as a name in nftables: it has a "'],
+      ["podnet", "a*", 'Cannot use bridge "a*" as a name in nftables: it has a *'],
+      ["podnet", "a\\", 'Cannot use bridge "a\\\\" as a name in nftables: it has a \\'],
+    ];
+    for (const [name, bridge, error] of rows) {
+      const config = { ...CONFIG, name, bridge: bridge.replace("; ", ";") };
+      if (error === "") {
+        await node.sh("nft -c -f -", rulesOf(config));
+      } else {
+        assertEquals(
+          assertThrows(() => rulesOf(config), CniError).message,
+          error.replace("; ", ";"),
+        );
+      }
+    }
+  },
+);
+
+nodeTest("host-rules: the dialect of bridge + host-local gives the same file", async (node) => {
+  const { name, bridge, cniVersion, type } = CONFIG;
+  const config = {
+    cniVersion,
+    name,
+    type,
+    bridge,
+    isGateway: true,
+    ipam: { type: "host-local", subnet: CONFIG.subnet },
+  };
+  assertEquals(rulesOf(config), rulesOf(CONFIG));
+  await node.sh("nft -c -f -", rulesOf(config));
+});

@@ -1,0 +1,247 @@
+import { fromFileUrl } from "@std/path/posix";
+import { type Finished, type Json, run } from "../integration/host.ts";
+
+const ROOT = fromFileUrl(new URL("../../", import.meta.url));
+const DECODER = new TextDecoder();
+
+/** The built file under test: what ATOMICNI names, else the script form. */
+export const BINARY = Deno.env.get("ATOMICNI") === undefined
+  ? `${ROOT}bin/atomicni.js`
+  : new URL(Deno.env.get("ATOMICNI") ?? "", `file://${Deno.cwd()}/`).pathname;
+export const DEPLOY = `${ROOT}deploy`;
+/** Where the reference plugins are in Debian's package. */
+export const REFERENCE_PLUGINS = "/usr/lib/cni";
+
+/** What a call of the plugin has beside configuration and container. */
+export interface CniCall {
+  readonly ifname?: string;
+  readonly netns?: string;
+  readonly args?: string;
+  readonly plugin?: string;
+}
+
+/**
+ * What a node is made of: writable layers over /etc, /opt and /var that nobody else sees, an empty /run, and the
+ * plugins where runtimes look for them. Process 1 waits for what is left to it, as an init does.
+ */
+const SETUP = `
+set -e
+mount -t tmpfs tmpfs /run && mkdir -p /run/netns /run/lock /run/log
+for top in etc opt var; do
+  mkdir -p /run/layers/$top/upper /run/layers/$top/work
+  mount -t overlay overlay -o lowerdir=/$top,upperdir=/run/layers/$top/upper,workdir=/run/layers/$top/work /$top
+done
+for folder in /var/lib/atomicni /var/lib/cni /var/lib/containerd /etc/cni /etc/containerd /opt/cni; do
+  mkdir -p $folder && mount -t tmpfs -o mode=0755 tmpfs $folder
+done
+mkdir -p /etc/cni/net.d /opt/cni/bin
+chmod 700 /var/lib/atomicni
+for plugin in ${REFERENCE_PLUGINS}/*; do ln -s $plugin /opt/cni/bin/; done
+cp "$BINARY" /opt/cni/bin/atomicni
+ip link set dev lo up
+sysctl -qw net.ipv4.ip_forward=1
+echo ready
+while :; do sleep 1; done`;
+
+/**
+ * A machine of a test's own: mount, network, host name and process namespaces. Whatever runs in it, containers and
+ * their shims included, ends with its process 1.
+ */
+export class Node implements AsyncDisposable {
+  readonly #holder: Deno.ChildProcess;
+  /** Process 1, by its number outside. */
+  readonly pid: number;
+  readonly name: string;
+  readonly #reports: (() => Promise<string>)[] = [];
+
+  private constructor(name: string, holder: Deno.ChildProcess, pid: number) {
+    this.name = name;
+    this.#holder = holder;
+    this.pid = pid;
+  }
+
+  static async create(name = "node"): Promise<Node> {
+    const holder = new Deno.Command("unshare", {
+      args: [
+        "-mnpu",
+        "--fork",
+        "--kill-child=KILL",
+        "--mount-proc",
+        "--propagation",
+        "private",
+        "sh",
+        "-c",
+        SETUP,
+      ],
+      env: { BINARY },
+      stdin: "null",
+      stdout: "piped",
+      stderr: "inherit",
+    }).spawn();
+    const reader = holder.stdout.getReader();
+    const { value } = await reader.read();
+    reader.releaseLock();
+    await holder.stdout.cancel();
+    if (DECODER.decode(value) !== "ready\n") throw new Error(`no node: ${DECODER.decode(value)}`);
+    const children = `/proc/${holder.pid}/task/${holder.pid}/children`;
+    const node = new Node(name, holder, Number((await Deno.readTextFile(children)).trim()));
+    await node.sh(`hostname ${name}`);
+    return node;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#holder.kill("SIGKILL");
+    await this.#holder.status;
+  }
+
+  inside(...command: string[]): string[] {
+    return ["nsenter", "-t", String(this.pid), "-m", "-n", "-p", "-u", "--", ...command];
+  }
+
+  async run(
+    command: readonly string[],
+    stdin = "",
+    env?: Record<string, string>,
+  ): Promise<Finished> {
+    return await run(this.inside(...command), stdin, env);
+  }
+
+  /** Runs a shell script in here and returns what it printed; a failure fails the test. */
+  async sh(script: string, stdin = ""): Promise<string> {
+    const { code, stdout, stderr } = await this.run(["sh", "-ec", script], stdin);
+    if (code !== 0) throw new Error(`${this.name}: ${script}: exit ${code}: ${stderr}${stdout}`);
+    return stdout;
+  }
+
+  /** Starts a program that stays, its output in /run/log/NAME.log; its process number in here. */
+  async daemon(name: string, ...command: string[]): Promise<number> {
+    const words = command.map((word) => `'${word}'`).join(" ");
+    return Number(await this.sh(`${words} >>/run/log/${name}.log 2>&1 </dev/null & echo $!`));
+  }
+
+  async write(path: string, text: string): Promise<void> {
+    await this.sh(
+      `mkdir -p "$(dirname "${path}")" && cat >"${path}.new" && mv "${path}.new" "${path}"`,
+      text,
+    );
+  }
+
+  async read(path: string): Promise<string> {
+    return await this.sh(`cat "${path}"`);
+  }
+
+  /** `ip -d -j` with these arguments; nothing where it fails. */
+  async ip(...args: string[]): Promise<Json[]> {
+    const { code, stdout } = await this.run(["ip", "-d", "-j", ...args]);
+    if (code !== 0) return [];
+    return (JSON.parse(stdout || "[]") as Json[]).filter((it) => Object.keys(it).length > 0);
+  }
+
+  /** Makes network namespaces, `id` for each, that stand for containers. */
+  async containers(...ids: string[]): Promise<void> {
+    await this.sh(ids.map((id) => `ip netns add ${id}; ip -n ${id} link set dev lo up`).join("\n"));
+  }
+
+  /** Runs the plugin as a runtime does, for the container that `containers` made. */
+  async cni(command: string, config: unknown, id: string, call: CniCall = {}): Promise<Finished> {
+    return await this.run([call.plugin ?? "/opt/cni/bin/atomicni"], JSON.stringify(config), {
+      CNI_COMMAND: command,
+      CNI_CONTAINERID: id,
+      CNI_NETNS: call.netns ?? `/run/netns/${id}`,
+      CNI_IFNAME: call.ifname ?? "eth0",
+      CNI_PATH: "/opt/cni/bin",
+      ...(call.args !== undefined && { CNI_ARGS: call.args }),
+    });
+  }
+
+  /** An ADD that has to work; its result. */
+  async add(config: unknown, id: string, call: CniCall = {}): Promise<Json> {
+    const { code, stdout } = await this.cni("ADD", config, id, call);
+    if (code !== 0) throw new Error(`${this.name}: ADD of ${id}: ${stdout}`);
+    return JSON.parse(stdout);
+  }
+
+  async del(config: unknown, id: string, call: CniCall = {}): Promise<void> {
+    const { code, stdout } = await this.cni("DEL", config, id, call);
+    if (code !== 0) throw new Error(`${this.name}: DEL of ${id}: ${stdout}`);
+  }
+
+  async pings(id: string, to: string, ...options: string[]): Promise<boolean> {
+    const ping = ["busybox", "ping", "-c", "1", "-W", "2", ...options, to];
+    return (await this.run(["ip", "netns", "exec", id, ...ping])).code === 0;
+  }
+
+  async hostVeths(): Promise<Json[]> {
+    return (await this.ip("link", "show", "type", "veth")).filter(({ ifname }) =>
+      /^a[vp][0-9a-f]{13}$/.test(ifname)
+    );
+  }
+
+  /** Who holds which address of a network, by the state file. */
+  async leases(network: string): Promise<Record<string, string>> {
+    const { code, stdout } = await this.run(["cat", `/var/lib/atomicni/${network}.json`]);
+    return code === 0 ? JSON.parse(stdout).containerToIP : {};
+  }
+
+  /** Tries until `attempt` returns something; the last failure is the test's. */
+  async until<T>(what: string, attempt: () => Promise<T | undefined>, seconds = 20): Promise<T> {
+    const end = Date.now() + seconds * 1000;
+    let failure: unknown;
+    do {
+      try {
+        const value = await attempt();
+        if (value !== undefined) return value;
+      } catch (error) {
+        failure = error;
+      }
+      await new Promise((resume) => setTimeout(resume, 50));
+    } while (Date.now() < end);
+    throw new Error(`${this.name}: ${what}: not within ${seconds} s`, { cause: failure });
+  }
+
+  /** A page as `wget` gets it in here, once its server answers. */
+  async fetch(url: string, ...through: string[]): Promise<string> {
+    return await this.until(`fetch ${url}`, async () => {
+      const { code, stdout, stderr } = await this.run(
+        [...through, "busybox", "wget", "-T", "2", "-qO-", url],
+      );
+      if (code !== 0) throw new Error(stderr);
+      return stdout;
+    });
+  }
+
+  /** Adds to what is printed where a test fails. */
+  onFailure(report: () => Promise<string>): void {
+    this.#reports.push(report);
+  }
+
+  async report(): Promise<string> {
+    const { stdout } = await this.run([
+      "sh",
+      "-c",
+      "ip -br addr; ip route; head -c 3000 /var/lib/atomicni/*.json; iptables-save | head -60; tail -n 25 /run/log/*.log",
+    ]);
+    const more = await Promise.all(this.#reports.map((report) => report()));
+    return [`# ${this.name}`, stdout, ...more].join("\n");
+  }
+}
+
+/** A test on nodes of its own; what they look like is printed where it fails. */
+export function nodeTest(
+  name: string,
+  body: (...nodes: [Node, Node]) => Promise<void>,
+  names: readonly string[] = ["node"],
+): void {
+  Deno.test(name, async () => {
+    await using stack = new AsyncDisposableStack();
+    const nodes: Node[] = [];
+    for (const it of names) nodes.push(stack.use(await Node.create(it)));
+    try {
+      await body(...nodes as [Node, Node]);
+    } catch (error) {
+      const reports = await Promise.all(nodes.map((node) => node.report()));
+      if (error instanceof Error) error.message += `\n${reports.join("\n")}`;
+      throw error;
+    }
+  });
+}
