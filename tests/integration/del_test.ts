@@ -1,0 +1,86 @@
+import { assert, assertEquals, assertMatch } from "@std/assert";
+import { breakIp } from "./broken_ip.ts";
+import { type CniCall, CONFIG, hostTest, MODES, STATE_FOLDER } from "./host.ts";
+
+/** DELs that have all that is needed: each is tried on an attachment that is there. */
+const ENOUGH: readonly [string, CniCall][] = [
+  ["all of it", {}],
+  ["no namespace", { netns: "" }],
+  ["a namespace that is gone", { netns: "gone" }],
+  ["a namespace that is none", { netns: "/etc/passwd" }],
+  ["the name alone", { config: { cniVersion: "1.1.0", name: "podnet" } }],
+  ["arguments that are none", { args: "x;y=" }],
+  ["a bad subnet", { config: { ...CONFIG, subnet: "10.88.0.7/33", gateway: 7, mtu: -1 } }],
+  ["a key that can't be done", { config: { ...CONFIG, ipMasq: true, ipam: { type: "dhcp" } } }],
+  ["ipam of the wrong type", { config: { ...CONFIG, ipam: 7, bridge: ["x"] } }],
+  ["a prevResult that is none", { config: { ...CONFIG, prevResult: { ips: 7 } } }],
+  ["an old version", { config: { ...CONFIG, cniVersion: "0.3.0" } }],
+  ["no version", { config: { ...CONFIG, cniVersion: undefined } }],
+];
+
+hostTest("DEL needs the name, the container ID and the interface, nothing else", async (host) => {
+  await host.containers("c1", "n1");
+  await host.add({ id: "n1" });
+  for (const [name, call] of ENOUGH) {
+    await host.add();
+    await host.del(call);
+    assertEquals(Object.keys(await host.leases()), ["n1/eth0"], name);
+    assertEquals((await host.hostVeths()).length, 1, name);
+    assertEquals(await host.ip("c1", "link", "show", "dev", "eth0"), [], name);
+  }
+  assert(await host.pings("n1", CONFIG.gateway));
+});
+
+hostTest("DEL of what is not there is success, as often as you like", async (host) => {
+  await host.del();
+  assertEquals(await host.files(), []);
+  await host.containers("c1");
+  await host.add();
+  await host.sh("ip netns del c1");
+  for (let times = 0; times < 3; times++) await host.del({ netns: "" });
+  await host.assertNothingLeft();
+}, MODES);
+
+hostTest(
+  "DEL leaves the container's other interfaces and a namespace's next user alone",
+  async (host) => {
+    await host.containers("c1");
+    const second = { id: "c1", ifname: "eth1", config: { ...CONFIG, ipam: { routes: [] } } };
+    await host.add();
+    await host.add(second);
+    await host.del(second);
+    assertEquals(await host.leases(), { "c1/eth0": "10.88.0.2" });
+    assert(await host.pings("c1", CONFIG.gateway));
+    // The namespace is another container's now, with an eth0 that is not ours.
+    await host.del({ id: "c9", netns: "c1" });
+    assertEquals(await host.addresses("c1", "eth0"), ["10.88.0.2/24"]);
+  },
+);
+
+hostTest(
+  "DEL that can't remove the veth keeps the address, and the next one frees both",
+  async (host) => {
+    await host.containers("c1");
+    await host.add();
+    await breakIp(host, 'case "$*" in "link del"*) echo no >&2; exit 2 ;; esac');
+    const { code, json } = await host.cni("DEL");
+    assertEquals([code, json.code], [1, 100]);
+    assertMatch(json.msg, /Cannot remove the host veth/);
+    assertEquals(await host.leases(), { "c1/eth0": "10.88.0.2" });
+    await breakIp(host, "");
+    await host.del();
+    await host.assertNothingLeft();
+  },
+);
+
+hostTest("DEL with a damaged state removes the veth and says what is damaged", async (host) => {
+  await host.containers("c1");
+  await host.add();
+  await host.sh(`cp ${STATE_FOLDER}/podnet.json /run/save; : >${STATE_FOLDER}/podnet.json`);
+  const { code, json } = await host.cni("DEL");
+  assertEquals([code, json.code], [1, 104]);
+  assertEquals(await host.hostVeths(), []);
+  await host.sh(`cp /run/save ${STATE_FOLDER}/podnet.json`);
+  await host.del();
+  await host.assertNothingLeft();
+});
