@@ -9,10 +9,10 @@ const LOG = "/run/ip.log";
  */
 export async function breakIp(host: Host, rule: string): Promise<void> {
   const script = `#!/bin/sh
-{ printf 'env:'; tr '\\0' ' ' </proc/$$/environ; printf '\\nip %s\\n' "$*"; } >>${LOG}
 PATH=/usr/sbin:/usr/bin:/sbin:/bin
 in=
-case " $* " in *' -batch '*) in=$(cat); printf '%s\\n' "$in" >>${LOG} ;; esac
+case " $* " in *' -batch '*) in=$(cat) ;; esac
+printf '%s\\n' "env:$(tr '\\0' ' ' </proc/$$/environ)" "ip $*" "$in" >>${LOG}
 ${rule}
 case " $* " in
   *' -batch '*) printf '%s\\n' "$in" | /run/ip.real "$@" ;;

@@ -1,0 +1,206 @@
+import { assert, assertEquals, assertMatch, assertNotEquals } from "@std/assert";
+import { fromFileUrl } from "@std/path/posix";
+import manifest from "../../deno.json" with { type: "json" };
+import { breakIp, ipLog } from "./broken_ip.ts";
+import {
+  CONFIG,
+  type Host,
+  hostTest,
+  type Json,
+  MODES,
+  PROGRAM,
+  run,
+  STATE_FOLDER,
+} from "./host.ts";
+
+const ROOT = fromFileUrl(new URL("../../", import.meta.url));
+const SCOPE = manifest.permissions.plugin;
+const BUILT = PROGRAM.length === 1 ? PROGRAM[0] ?? "" : undefined;
+
+/** Tries what the program may and what it may not; prints what came of each. */
+const PROBE = `
+const tries = {
+  "state folder": () => Deno.readDirSync("${STATE_FOLDER}").next(),
+  "state file": () => Deno.writeTextFileSync("${STATE_FOLDER}/probe", "x"),
+  "ip": () => new Deno.Command("/usr/sbin/ip", { args: ["-V"], clearEnv: true }).outputSync(),
+  "own variable": () => Deno.env.get("CNI_COMMAND"),
+  "read a file": () => Deno.readTextFileSync("/etc/passwd"),
+  "read by ..": () => Deno.readTextFileSync("${STATE_FOLDER}/../../../etc/passwd"),
+  "read the environment": () => Deno.readTextFileSync("/proc/self/environ"),
+  "read a namespace": () => Deno.statSync("/proc/self/ns/net"),
+  "write a file": () => Deno.writeTextFileSync("/run/probe", "x"),
+  "write beside": () => Deno.writeTextFileSync("/var/lib/probe", "x"),
+  "write a setting": () => Deno.writeTextFileSync("/proc/sys/net/ipv4/ip_forward", "1"),
+  "link out": () => Deno.linkSync("/etc/passwd", "${STATE_FOLDER}/probe.link"),
+  "symlink": () => Deno.symlinkSync("/etc/passwd", "${STATE_FOLDER}/probe.symlink"),
+  "run a shell": () => new Deno.Command("/bin/sh", { args: ["-c", ":"] }).outputSync(),
+  "run a neighbour of ip": () => new Deno.Command("/usr/sbin/nft", { clearEnv: true }).outputSync(),
+  "connect": () => Deno.connect({ hostname: "127.0.0.1", port: 9 }),
+  "listen": () => Deno.listen({ port: 0 }),
+  "fetch": () => fetch("http://127.0.0.1:8080/"),
+  "resolve": () => Deno.resolveDns("localhost", "A"),
+  "other variable": () => Deno.env.get("HOME"),
+  "all variables": () => Deno.env.toObject(),
+  "load a library": () => Deno.dlopen("libc.so.6", {}),
+  "system": () => Deno.hostname(),
+  "signal": () => Deno.kill(1, "SIGCONT"),
+};
+const came = {};
+for (const [name, act] of Object.entries(tries)) {
+  try { await act(); came[name] = "done"; } catch (error) { came[name] = error.constructor.name; }
+}
+console.log(JSON.stringify(came));
+`;
+const ALLOWED = ["state folder", "state file", "ip", "own variable"];
+
+/** Runs the probe as this form of the program is run; a compiled file can't be made to run another program. */
+async function probe(host: Host): Promise<Record<string, string>> {
+  const script = "/run/probe.js";
+  const header = BUILT === undefined ? "" : (await run(["head", "-n", "2", BUILT])).stdout;
+  await host.run(["tee", script], header + PROBE);
+  await host.sh(`chmod 755 ${script}`);
+  const { stdout, stderr } = BUILT === undefined
+    ? await host.run([...PROGRAM.slice(0, -1), script])
+    : await host.run([script]);
+  assertMatch(stdout, /^\{.*\}\n$/, stderr);
+  return JSON.parse(stdout);
+}
+
+if (BUILT === undefined || BUILT.endsWith(".js")) {
+  hostTest("the declared scope allows what is needed and nothing else", async (host) => {
+    for (const [name, came] of Object.entries(await probe(host))) {
+      assertEquals(came, ALLOWED.includes(name) ? "done" : "NotCapable", name);
+    }
+  });
+} else {
+  Deno.test("the compiled file has the declared scope and no other", async () => {
+    const pattern = '"permissions":\\{.*?\\}(?=,")';
+    const { stdout } = await run(["grep", "-aoP", pattern, BUILT]);
+    const found = stdout.trim().split("\n").at(-1) ?? "";
+    const { permissions } = JSON.parse(`{${found}}`);
+    // Deno's own list of hosts for import() stands there always; nothing here imports by URL, see below.
+    const { allow_import: _, prompt, ...scope } = permissions;
+    const granted = Object.entries(scope).filter(([, value]) => value !== null);
+    assertEquals(Object.fromEntries(granted), {
+      allow_env: SCOPE.env,
+      allow_read: SCOPE.read,
+      allow_run: SCOPE.run,
+      allow_write: SCOPE.write,
+    });
+    assertEquals(prompt, false);
+  });
+}
+
+Deno.test("a script's first lines hand on the declared scope and variables alone", async () => {
+  const { stdout } = await run([
+    Deno.execPath(),
+    "run",
+    "-q",
+    "-A",
+    `${ROOT}tools/script_header.ts`,
+    "/bin/deno",
+  ]);
+  const flags = stdout.match(/--allow-\S+/g) ?? [];
+  assertEquals(flags, Object.entries(SCOPE).map(([kind, list]) => `--allow-${kind}=${list}`));
+  assertMatch(stdout, / --no-prompt /);
+  assertMatch(stdout, /exec \/usr\/bin\/env -i /);
+  const handedOn = [...stdout.matchAll(/ (\w+)="\$(\w+)"/g)].map(([, name]) => name);
+  assertEquals(handedOn, SCOPE.env);
+});
+
+Deno.test("no module is imported whose name is computed, and no code is made of text", async () => {
+  const { stdout } = await run(["sh", "-c", `ls ${ROOT}main.ts; find ${ROOT}lib -name '*.ts'`]);
+  const files = stdout.trim().split("\n");
+  assert(files.length > 20, stdout);
+  for (const file of files) {
+    const text = await Deno.readTextFile(file);
+    const imported = [...text.matchAll(/\bimport\s*\(([^)]*)\)/g)].map(([, what]) => what);
+    assertEquals(imported.filter((what) => !/^"\.\/lib\/\w+\.ts"$/.test(what ?? "")), [], file);
+    assertEquals(
+      text.match(/\beval\(|new Function|new Worker|Deno\.dlopen|"node:|"npm:|"https?:/g),
+      null,
+      file,
+    );
+  }
+});
+
+const TRACED =
+  "execve,openat,mkdirat,mkdir,unlink,unlinkat,rename,renameat,renameat2,chmod,fchmodat,socket";
+
+/** What the program did to the system, by strace: its own process and whatever it started. */
+async function traced(host: Host, command: string, id: string): Promise<string[]> {
+  const config = command === "CHECK" ? { ...CONFIG, prevResult: {} } : CONFIG;
+  const under = ["strace", "-f", "-s", "400", "-o", "/run/trace", "-e", `trace=${TRACED}`];
+  await host.cni(command, { id, config, under });
+  return (await host.sh("cat /run/trace")).split("\n").filter((line) => / = \d/.test(line));
+}
+
+function started(trace: readonly string[]): string[] {
+  const all = trace.flatMap((line) => /execve\("([^"]+)"/.exec(line)?.[1] ?? []);
+  // What brings the program itself up: the file, and for a script its shell, env, and Deno.
+  return all.slice(BUILT === undefined ? 1 : BUILT.endsWith(".js") ? 3 : 1);
+}
+
+hostTest(
+  "an ADD beside others starts ip twice, a DEL once; nothing else is started or written",
+  async (host) => {
+    await host.containers("c1", "c2");
+    await host.add({ id: "c1" });
+    const add = await traced(host, "ADD", "c2");
+    const del = await traced(host, "DEL", "c2");
+    assertEquals(started(add), ["/usr/sbin/ip", "/usr/sbin/ip"]);
+    assertEquals(started(del), ["/usr/sbin/ip"]);
+    for (const line of [...add, ...del]) {
+      if (/execve\("\/usr\/sbin\/ip"/.test(line)) assertMatch(line, /\/\* 0 vars \*\/|\[\]\)/);
+      assertEquals(/socket\(AF_INET/.test(line), false, line);
+      const changes = /O_(WRONLY|RDWR|CREAT)|mkdir|unlink|rename|chmod/.test(line);
+      const path = /"([^"]*)"/.exec(line)?.[1] ?? "";
+      if (changes && path !== "/dev/null") assert(isOwn(path), line);
+    }
+  },
+  MODES.slice(0, 1),
+);
+
+/** In the state folder; for the source form in Deno's cache too. */
+function isOwn(path: string): boolean {
+  const cache = Deno.env.get("DENO_DIR") ?? `${Deno.env.get("HOME")}/.cache/deno`;
+  return `${path}/`.startsWith(`${STATE_FOLDER}/`) ||
+    (BUILT === undefined && `${path}/`.startsWith(`${cache}/`));
+}
+
+hostTest("ip is started with an empty environment, whatever the runtime's holds", async (host) => {
+  await host.containers("c1");
+  await breakIp(host, "");
+  const env = { SECRET: "x", LC_ALL: "C.UTF-8", COLUMNS: "7" };
+  for (const command of ["ADD", "DEL"]) {
+    const { code, stdout } = await host.cni(command, { env });
+    assertEquals(code, 0, stdout);
+  }
+  const log = (await ipLog(host)).split("\n");
+  const environments = log.filter((line) => line.startsWith("env:"));
+  assertNotEquals(environments.length, 0);
+  assertEquals(new Set(environments), new Set(["env:"]));
+}, MODES);
+
+if (BUILT === undefined) {
+  hostTest("the program uses all of its scope that a log of permissions shows", async (host) => {
+    await host.containers("c1");
+    const lines: Json[] = [];
+    for (const command of ["ADD", "DEL", "GC"]) {
+      await host.cni(command, { env: { DENO_AUDIT_PERMISSIONS: "/run/audit" } });
+      const log = await host.sh("cat /run/audit; rm /run/audit");
+      lines.push(...log.trim().split("\n").map((line) => JSON.parse(line)));
+    }
+    const values = (kind: string) =>
+      new Set(lines.filter(({ permission }) => permission === kind).map(({ value }) => value));
+    assertEquals([...values("env")].sort(), [...SCOPE.env].sort());
+    for (const kind of ["read", "write"]) {
+      assert(values(kind).has(`${STATE_FOLDER}/podnet.lock`), kind);
+      for (const path of values(kind)) assert(isOwn(path), path);
+    }
+    assertEquals(
+      new Set(lines.map(({ permission }) => permission)),
+      new Set(["read", "write", "env"]),
+    );
+  });
+}
