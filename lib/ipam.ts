@@ -13,7 +13,6 @@ import {
   tryIpv4,
 } from "./ipv4.ts";
 import { LOCK_LIMIT_MS } from "./lock.ts";
-import { noteOf } from "./poolnote.ts";
 import {
   type Attachment,
   attachmentOf,

@@ -36,8 +36,6 @@ export interface State {
   /** Empty where no address was given yet. */
   lastReserved: string;
   readonly leases: Record<string, LeaseNote>;
-  /** Absent where no ADD of this program was yet. */
-  pool?: PoolNote;
   /** There was no file to read it from. */
   readonly isMissing?: boolean;
   /** Absent where no ADD of this program was yet. */
