@@ -113,7 +113,9 @@ async function readStdin(): Promise<string> {
     const chunk = new Uint8Array(64 * 1024);
     const read = await Promise.race([readSome(chunk), expired]);
     if (read === "expired") {
-      throw new CniError(5, `Cannot read stdin: it was not closed within ${STDIN_LIMIT_MS} ms`);
+      throw new CniError(5, `Cannot read stdin: it was not closed within ${STDIN_LIMIT_MS} ms`, {
+        details: "close it behind the configuration (atomicni doctor < CONFIGURATION)",
+      });
     }
     if (read === null) break;
     chunks.push(chunk.subarray(0, read));
@@ -122,6 +124,7 @@ async function readStdin(): Promise<string> {
       throw new CniError(
         6,
         `Cannot read stdin as a network configuration: it has more than ${MOST_STDIN} bytes`,
+        { details: "a configuration has a few kB: see what the runtime sends" },
       );
     }
   }
@@ -131,6 +134,7 @@ async function readStdin(): Promise<string> {
     );
   } catch (error) {
     throw new CniError(6, "Cannot read stdin as a network configuration: it is not UTF-8", {
+      details: "save the configuration as UTF-8 (iconv -t UTF-8)",
       cause: error,
     });
   }
@@ -143,7 +147,10 @@ async function readSome(chunk: Uint8Array): Promise<number | null> {
     } catch (error) {
       // A pipe that somebody set to non-blocking has nothing for us yet.
       if (!(error instanceof Deno.errors.WouldBlock)) {
-        throw new CniError(5, `Cannot read stdin: ${asCniError(error).message}`, { cause: error });
+        throw new CniError(5, `Cannot read stdin: ${(error as Error).message}`, {
+          details: "give the configuration as a file or by a pipe (< CONFIGURATION)",
+          cause: error,
+        });
       }
       await expiry(2);
     }
@@ -155,7 +162,10 @@ function environment(name: string): string | undefined {
     return Deno.env.get(name);
   } catch (error) {
     if (!(error instanceof Deno.errors.InvalidData)) throw error;
-    throw new CniError(4, `Cannot use ${name} as text: it is not UTF-8`, { cause: error });
+    throw new CniError(4, `Cannot use ${name} as text: it is not UTF-8`, {
+      details: `set ${name} to UTF-8 text, or not at all`,
+      cause: error,
+    });
   }
 }
 

@@ -128,9 +128,8 @@ function checkVariable(name: string, value: string, check: (value: string) => un
     check(value);
   } catch (error) {
     if (!(error instanceof Malformed)) throw error;
-    throw new CniError(4, `Cannot use ${name} ${quote(value)} as ${error.wanted}: ${error.found}`, {
-      cause: error,
-    });
+    const remedy = `the container runtime sets ${name}; by hand, set it to ${error.wanted}`;
+    throw error.named(4, name, value, remedy);
   }
 }
 
@@ -141,32 +140,30 @@ export function parseStdin(text: string): Fields {
     value = JSON.parse(text);
   } catch (error) {
     const found = text.trim() === "" ? "it is empty" : (error as Error).message;
-    throw new CniError(
-      6,
-      `Cannot read stdin ${quote(text.slice(0, 60))} as a network configuration: ${found}`,
-      {
-        details: "one JSON object without comments",
-        cause: error,
-      },
-    );
+    throw noConfiguration(text, found, error);
   }
   // Go's decoder takes null for an object without keys, and so does every runtime's test suite.
   if (value !== null && !isObject(value)) {
-    throw new CniError(
-      6,
-      `Cannot read stdin ${
-        quote(text.slice(0, 60))
-      } as a network configuration: it is no JSON object`,
-    );
+    throw noConfiguration(text, "it is no JSON object");
   }
   const root = new Fields(value ?? {});
   for (const key of ["name", "cniVersion"]) {
     if (root.has(key) && typeof root.raw[key] !== "string") {
-      throw new CniError(6, `Cannot read ${key} ${quote(root.raw[key])} as a string: it is none`);
+      throw new CniError(6, `Cannot read ${key} ${quote(root.raw[key])} as a string: it is none`, {
+        details: `put the value of ${key} in double quotes`,
+      });
     }
   }
   parseName(root);
   return root;
+}
+
+function noConfiguration(text: string, found: string, cause?: unknown): CniError {
+  const start = quote(text.slice(0, 60));
+  return new CniError(6, `Cannot read stdin ${start} as a network configuration: ${found}`, {
+    details: "one JSON object without comments; atomicni doctor < CONFIGURATION finds the place",
+    cause,
+  });
 }
 
 /** The configuration's version as one `command` can be asked in: see `negotiate`. */

@@ -54,6 +54,18 @@ export class Malformed extends Error {
   constructor(readonly wanted: string, readonly found: string) {
     super(`not ${wanted}: ${found}`);
   }
+
+  /** The same for somebody who knows the name, and the value that was read under it. */
+  named(code: ErrorCode, name: string, value: unknown, remedy: string): CniError {
+    return new CniError(
+      code,
+      `Cannot use ${name} ${quote(value)} as ${this.wanted}: ${this.found}`,
+      {
+        details: remedy,
+        cause: this,
+      },
+    );
+  }
 }
 
 /**

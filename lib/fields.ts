@@ -1,4 +1,4 @@
-import { CniError, type ErrorCode, Malformed, quote } from "./errors.ts";
+import { CniError, type ErrorCode, Malformed } from "./errors.ts";
 
 export type JsonObject = Readonly<Record<string, unknown>>;
 
@@ -19,7 +19,7 @@ export class Fields {
   required<T>(key: string, parse: (value: unknown) => T, remedy = ""): T {
     if (!this.has(key)) {
       throw new CniError(this.code, `Cannot go on without "${this.at}${key}": it is missing`, {
-        details: remedy,
+        details: remedy || `write "${key}" there`,
       });
     }
     return this.#parse(key, parse, remedy);
@@ -66,14 +66,7 @@ export class Fields {
 
   #named(error: unknown, at: string, value: unknown, remedy: string): unknown {
     if (!(error instanceof Malformed)) return error;
-    return new CniError(
-      this.code,
-      `Cannot use ${at} ${quote(value)} as ${error.wanted}: ${error.found}`,
-      {
-        details: remedy,
-        cause: error,
-      },
-    );
+    return error.named(this.code, at, value, remedy || `set ${at} to ${error.wanted}`);
   }
 }
 

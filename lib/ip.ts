@@ -91,7 +91,9 @@ export function ipFailed(action: string, output: IpOutput): CniError {
   const { argv, status, signal, stderr } = output;
   const end = signal === null ? `exit status ${status}` : `ended by ${signal}`;
   return new CniError(100, `Cannot ${action}: ip failed with ${end}`, {
-    details: `${argv.join(" ")}: ${stderr === "" ? "nothing on stderr" : stderr}`,
+    details: `${argv.join(" ")}: ${
+      stderr === "" ? "nothing on stderr" : stderr
+    }; atomicni doctor < CONFIGURATION looks for the cause`,
   });
 }
 

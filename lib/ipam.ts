@@ -288,8 +288,12 @@ async function chooseOrHeal(
   await heal(state, network, look);
   const healed = choose(state, pool);
   if (healed !== undefined) return healed;
-  const { start, end } = pool.range;
-  throw new CniError(
+  throw poolFull(pool);
+}
+
+/** Code 101. */
+export function poolFull({ range: { start, end } }: Pool): CniError {
+  return new CniError(
     101,
     `Cannot give an address of ${formatIpv4(start)} - ${formatIpv4(end)}: all are held`,
     {

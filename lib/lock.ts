@@ -33,7 +33,8 @@ export async function acquire(
   }
 }
 
-function openLock(path: string): Deno.FsFile {
+/** Whether there is a file that may be opened as the lock; code 5 where something else has its name. */
+export function hasLockFile(path: string): boolean {
   try {
     const found = Deno.lstatSync(path);
     // A symlink or a second name would let the note below be written into somebody else's file.
@@ -47,11 +48,15 @@ function openLock(path: string): Deno.FsFile {
         details: `remove it (rm -r ${path}); it is made anew`,
       });
     }
+    return true;
   } catch (error) {
-    if (!(error instanceof Deno.errors.NotFound)) {
-      throw error instanceof CniError ? error : ioError("look at", path, error);
-    }
+    if (error instanceof Deno.errors.NotFound) return false;
+    throw error instanceof CniError ? error : ioError("look at", path, error);
   }
+}
+
+function openLock(path: string): Deno.FsFile {
+  hasLockFile(path);
   try {
     return Deno.openSync(path, { read: true, write: true, create: true, mode: 0o600 });
   } catch (error) {

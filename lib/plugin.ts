@@ -2,7 +2,7 @@ import { differences } from "./check.ts";
 import type { Invocation, Network, NetworkConfig, Valid } from "./config.ts";
 import { asCniError, CniError } from "./errors.ts";
 import type { Lease, Leases, LookAtVeths, LookInside } from "./ipam.ts";
-import { vethOf } from "./ipam.ts";
+import { poolFull, vethOf } from "./ipam.ts";
 import { formatCidr, formatInterfaceAddress, formatIpv4 } from "./ipv4.ts";
 import type { Link } from "./links.ts";
 import {
@@ -308,9 +308,7 @@ export async function status(config: NetworkConfig, { kernel, leases }: Effects)
   try {
     await kernel.inspectBridge(bridgeSpec(config));
     if (await leases.free(config, lookAt(kernel)) === 0) {
-      throw new CniError(101, `network "${config.name}" has no free address`, {
-        details: "remove containers or widen the range",
-      });
+      throw poolFull(config);
     }
     leases.mustBeWritable();
   } catch (error) {

@@ -36,6 +36,7 @@ export function parsePrevResult(raw: JsonObject, configVersion: SpecVersion): Re
       throw new CniError(
         7,
         `Cannot use prevResult.ips[${index}].interface ${ip.interface} as an index: there are ${interfaces.length} interfaces`,
+        { details: "an earlier plugin of the chain made it: look at what that one returns" },
       );
     }
   });

@@ -48,6 +48,7 @@ export function negotiate(text: string, command: string): SpecVersion {
       throw new CniError(
         6,
         `Cannot read cniVersion ${JSON.stringify(text)} as a version: it is not of the form 1.1.0`,
+        { details: supports(text) },
       );
     }
     if (compare(parts, numbersOf(floor) ?? []) < 0) {

@@ -73,13 +73,16 @@ Deno.test("ipFailed() tells argv, exit status and stderr", () => {
   assertEquals([error.code, error.message, error.details], [
     100,
     "Cannot make it: ip failed with exit status 2",
-    "ip link: no",
+    "ip link: no; atomicni doctor < CONFIGURATION looks for the cause",
   ]);
   assertEquals(
     ipFailed("x", { ...failed, signal: "SIGKILL" }).message.endsWith("by SIGKILL"),
     true,
   );
-  assertEquals(ipFailed("x", { ...failed, stderr: "" }).details, "ip link: nothing on stderr");
+  assertEquals(
+    ipFailed("x", { ...failed, stderr: "" }).details,
+    "ip link: nothing on stderr; atomicni doctor < CONFIGURATION looks for the cause",
+  );
 });
 
 Deno.test("runIp() runs the real ip, says what it was given where it failed, and names no shell", async () => {

@@ -20,6 +20,8 @@ const flags = [
 ];
 const variables = [
   "DENO_DIR=$d",
+  // Without it Deno looks for the user in /etc/passwd, and for .npmrc in that home.
+  "HOME=$h",
   // A runtime gets no colours on stderr, whatever it has set.
   'NO_COLOR="${CNI_COMMAND:+1}$NO_COLOR"',
   ...env.map((name) => `${name}="$${name}"`),
@@ -33,6 +35,6 @@ const command = [
 ].join(" ");
 // A working directory that is gone would keep Deno from starting.
 const prepare =
-  `case $0 in /*) cd /;; esac; s=${write}; d=/dev/null/none; [ -d $s ] && [ -O $s ] && [ ! -L $s ] && d=$s/.deno`;
+  `case $0 in /*) cd /;; esac; s=${write}; d=/dev/null/none h=/; [ -d $s ] && [ -O $s ] && [ ! -L $s ] && d=$s/.deno h=$s/.deno`;
 const text = `#!/bin/sh\n":" //; ${prepare}; ${command}\n`;
 await Deno.stdout.write(new TextEncoder().encode(text));

@@ -1,7 +1,7 @@
 import { join } from "@std/path/posix";
 import { bridgeCommands, checkPorts } from "../../bridge.ts";
 import type { NetworkConfig } from "../../config.ts";
-import { asCniError, CniError } from "../../errors.ts";
+import { asCniError } from "../../errors.ts";
 import { isObject, type JsonObject } from "../../fields.ts";
 import { ipFailed, type IpOutput, parseIpJson, runIp } from "../../ip.ts";
 import {
@@ -13,6 +13,7 @@ import {
   parseInterfaceAddress,
 } from "../../ipv4.ts";
 import { type Link, parseLink } from "../../links.ts";
+import { hasLockFile } from "../../lock.ts";
 import { bridgeSpec } from "../../plugin.ts";
 import { STATE_FOLDER } from "../../scope.ts";
 import { checkWritable } from "../../statefile.ts";
@@ -179,7 +180,7 @@ export async function examineForwarding(
       "masquerade",
       `what leaves the host with an address of ${formatCidr(subnet)} needs it, or routes back; ` +
         "packet filters can't be seen through ip",
-      "nft list ruleset | grep masquerade",
+      "nft list ruleset | grep masquerade; a rule that does it: deploy/atomicni.nft",
     ),
   ];
 }
@@ -212,13 +213,7 @@ export function examineFolder({ dataDir }: NetworkConfig): Finding[] {
 export function examineLock({ dataDir, name }: NetworkConfig): Finding[] {
   const path = join(dataDir, `${name}.lock`);
   try {
-    const seen = Deno.lstatSync(path);
-    if (!seen.isFile || (seen.nlink ?? 1) > 1) {
-      const found = `Cannot use "${path}" as the lock: it is ${
-        seen.isFile ? "a hard link" : "no regular file"
-      }`;
-      return [failure("lock", new CniError(5, found, { details: `rm -r ${path}` }))];
-    }
+    if (!hasLockFile(path)) return [finding("ok", "lock", "not made yet")];
     using file = Deno.openSync(path, { read: true });
     if (file.tryLockSync()) return [finding("ok", "lock", `${path} is free`)];
     const bytes = new Uint8Array(200);
@@ -232,7 +227,6 @@ export function examineLock({ dataDir, name }: NetworkConfig): Finding[] {
       ),
     ];
   } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return [finding("ok", "lock", "not made yet")];
     return [failure("lock", asCniError(error))];
   }
 }

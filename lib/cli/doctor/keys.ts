@@ -52,7 +52,14 @@ const OWN: Keys = {
   ...BOTH,
   subnet: true,
   gateway: true,
-  ipam: { type: true, dataDir: true, rangeStart: true, rangeEnd: true, routes: ROUTE },
+  ipam: {
+    type: true,
+    dataDir: true,
+    rangeStart: true,
+    rangeEnd: true,
+    routes: ROUTE,
+    resolvConf: true,
+  },
 };
 
 const HOST_LOCAL: Keys = {

@@ -1,0 +1,82 @@
+import { assert, assertEquals } from "@std/assert";
+import { fromFileUrl } from "@std/path/posix";
+import { CODES } from "../../lib/codes.ts";
+import { run } from "../integration/host.ts";
+import { errorsPage } from "../../tools/errors_page.ts";
+
+const ROOT = fromFileUrl(new URL("../../", import.meta.url));
+
+/** Every TypeScript file of the program, without its comments. */
+function sources(folder: string): { path: string; text: string }[] {
+  return [...Deno.readDirSync(folder)].flatMap(({ name, isDirectory }) => {
+    const path = `${folder}/${name}`;
+    if (isDirectory) return sources(path);
+    return name.endsWith(".ts") ? [read(path)] : [];
+  });
+}
+
+function read(path: string): { path: string; text: string } {
+  const text = Deno.readTextFileSync(path).replaceAll(/^\s*(\/\/|\/?\*).*$/gm, "");
+  return { path: path.slice(ROOT.length), text };
+}
+
+const SOURCES = [read(`${ROOT}main.ts`), ...sources(`${ROOT}lib`)];
+
+/** The text of each `new CniError(…)`, up to its closing bracket. */
+function thrown(): { path: string; call: string }[] {
+  return SOURCES.flatMap(({ path, text }) =>
+    text.split("new CniError(").slice(1).map((rest) => {
+      let open = 1;
+      let end = 0;
+      for (; open > 0 && end < rest.length; end++) {
+        if (rest[end] === "(") open++;
+        if (rest[end] === ")") open--;
+      }
+      return { path, call: rest.slice(0, end - 1) };
+    })
+  );
+}
+
+Deno.test("docs/errors.md is made of the table of codes", async () => {
+  const { code, stdout, stderr } = await run(
+    [Deno.execPath(), "fmt", "-q", "--config", `${ROOT}deno.json`, "--ext", "md", "-"],
+    errorsPage(),
+  );
+  assertEquals(code, 0, stderr);
+  assertEquals(
+    await Deno.readTextFile(`${ROOT}docs/errors.md`),
+    stdout,
+    "run tools/docs and commit docs/errors.md",
+  );
+});
+
+Deno.test("every code that is thrown is in the table, and every code in the table is thrown", () => {
+  const codes = new Set(
+    thrown().flatMap(({ call }) => /^\s*(\d+)\s*,/.exec(call)?.[1] ?? []),
+  );
+  // Codes that are passed on as values: `Fields` and what is made of it.
+  for (const { text } of SOURCES) {
+    for (const [, code = ""] of text.matchAll(/code: ErrorCode = (\d+)/g)) codes.add(code);
+  }
+  assertEquals([...codes].sort(), Object.keys(CODES).sort());
+  assert(thrown().length > 25, `only ${thrown().length} places found`);
+});
+
+Deno.test("every error says what to do about it", () => {
+  const silent = thrown().filter(({ call }) => !/\bdetails\b/.test(call));
+  assertEquals(silent, []);
+});
+
+Deno.test("no message is said in two places", () => {
+  const messages = thrown().flatMap(({ path, call }) => {
+    const text = /^[^,]*,\s*(?:"([^"]*)"|`((?:[^`\\]|\\.)*)`|'([^']*)')/.exec(call);
+    const message = text?.[1] ?? text?.[2] ?? text?.[3];
+    return message === undefined
+      ? []
+      : [{ path, message: message.replaceAll(/\$\{[^}]*\}/g, "…") }];
+  });
+  const twice = messages.filter(({ message }, index) =>
+    messages.findIndex((it) => it.message === message) !== index
+  );
+  assertEquals(twice, []);
+});
