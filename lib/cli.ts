@@ -5,6 +5,7 @@ import { completionOf } from "./cli/completion.ts";
 import { doctor } from "./cli/doctor.ts";
 import { explain } from "./cli/explain.ts";
 import { helpOf, overview } from "./cli/help.ts";
+import { hostRulesCommand } from "./cli/host_rules.ts";
 import { list } from "./cli/list.ts";
 import { didYouMean } from "./cli/nearest.ts";
 import { problems } from "./cli/problems.ts";
@@ -21,6 +22,7 @@ const COMMANDS: readonly Command[] = [
   explain,
   status,
   doctor,
+  hostRulesCommand,
   version,
   completionOf(() => COMMANDS),
 ];

@@ -31,19 +31,19 @@ export function hostRules(
 table ${table}
 delete table ${table}
 table ${table} {
-	# Reached under the container's own address: this network, networks with a route back, multicast.
-	set direct {
-		type ipv4_addr; flags interval; auto-merge
-		elements = { ${unmasked} }
-	}
-	chain postrouting {
-		type nat hook postrouting priority srcnat; policy accept;
-		ip saddr ${own} oifname != ${port} ip daddr != @direct masquerade
-	}
-	chain forward {
-		type filter hook forward priority filter; policy accept;
-		iifname ${port} ip saddr != ${own} counter drop
-	}
+  # Reached under the container's own address: this network, networks with a route back, multicast.
+  set direct {
+    type ipv4_addr; flags interval; auto-merge
+    elements = { ${unmasked} }
+  }
+  chain postrouting {
+    type nat hook postrouting priority srcnat; policy accept;
+    ip saddr ${own} oifname != ${port} ip daddr != @direct masquerade
+  }
+  chain forward {
+    type filter hook forward priority filter; policy accept;
+    iifname ${port} ip saddr != ${own} counter drop
+  }
 }
 `;
 }

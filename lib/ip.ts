@@ -86,9 +86,20 @@ function feed(child: Deno.ChildProcess, text: string): void {
   writer.write(new TextEncoder().encode(text)).then(() => writer.close()).catch(() => {});
 }
 
+/** BusyBox has an `ip` of its own, without JSON, batches or namespaces; this is how its answer to those begins. */
+const BUSYBOX = /^BusyBox v\S+/;
+
 /** An `ip` that said no: its argv, exit status and what it wrote to stderr (code 100). */
 export function ipFailed(action: string, output: IpOutput): CniError {
   const { argv, status, signal, stderr } = output;
+  const [busybox] = BUSYBOX.exec(stderr) ?? [];
+  if (busybox !== undefined) {
+    return new CniError(100, `Cannot ${action}: the ip of ${busybox} is no iproute2`, {
+      details: `install iproute2 (apk add iproute2, apt install iproute2); ${
+        argv.join(" ")
+      } was run`,
+    });
+  }
   const end = signal === null ? `exit status ${status}` : `ended by ${signal}`;
   return new CniError(100, `Cannot ${action}: ip failed with ${end}`, {
     details: `${argv.join(" ")}: ${

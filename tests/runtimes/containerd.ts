@@ -5,7 +5,7 @@ export const IMAGE = "localhost/busybox:1";
 export const PAUSE = "localhost/pause:1";
 
 /** Everything at its usual place. Without `restrict_oom_score_adj` no pod starts inside a container. */
-const config = (networks: number) =>
+const config = (networks: number, more: string) =>
   `version = 2
 [plugins."io.containerd.grpc.v1.cri"]
   sandbox_image = "${PAUSE}"
@@ -14,6 +14,7 @@ const config = (networks: number) =>
     bin_dir = "/opt/cni/bin"
     conf_dir = "/etc/cni/net.d"
     max_conf_num = ${networks}
+    ${more}
 `;
 
 /** Makes a file as `docker save` does, of Debian's static busybox. */
@@ -44,10 +45,10 @@ export class Containerd {
     this.#node = node;
   }
 
-  /** Starts it and gives it the image, for `ctr` and for CRI, which attaches pods to that many networks. */
-  static async start(node: Node, networks = 1): Promise<Containerd> {
+  /** Starts it and gives it the image, for `ctr` and for CRI, which attaches pods to that many networks; `more` is a line of its network settings. */
+  static async start(node: Node, networks = 1, more = ""): Promise<Containerd> {
     const containerd = new Containerd(node);
-    await node.write("/etc/containerd/config.toml", config(networks));
+    await node.write("/etc/containerd/config.toml", config(networks, more));
     await containerd.restart();
     const architecture = Deno.build.arch === "x86_64" ? "amd64" : "arm64";
     await node.sh(BUILD_IMAGE.replace("ARCH", architecture));

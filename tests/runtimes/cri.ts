@@ -26,7 +26,7 @@ export class Cri implements Disposable {
   }
 
   /** Connects to the containerd of a node, through its process 1: the socket is in its own mount namespace. */
-  static async connect(node: Node): Promise<Cri> {
+  static async connect(node: Node, waits = true): Promise<Cri> {
     const grpc = await import(GRPC);
     const { loadSync } = await import(LOADER);
     const definition = loadSync(PROTO, {
@@ -39,13 +39,18 @@ export class Cri implements Disposable {
     const { RuntimeService } = grpc.loadPackageDefinition(definition).runtime.v1;
     const socket = `unix:/proc/${node.pid}/root/run/containerd/containerd.sock`;
     const cri = new Cri(new RuntimeService(socket, grpc.credentials.createInsecure()));
+    if (waits) await cri.ready(node);
+    return cri;
+  }
+
+  /** Waits until there is a network for pods. */
+  async ready(node: Node): Promise<void> {
     await node.until("the network is ready", async () => {
-      const { status } = await cri.call("Status", {});
+      const { status } = await this.call("Status", {});
       const network = status.conditions.find((it: Json) => it.type === "NetworkReady");
       if (!network.status) throw new Error(network.message);
       return true;
     });
-    return cri;
   }
 
   [Symbol.dispose](): void {

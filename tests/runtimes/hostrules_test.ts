@@ -57,14 +57,12 @@ async function seen(node: Node): Promise<{ node: number; container: number }> {
 nodeTest(
   "host-rules: the file in deploy/ is what it prints for the conflist in deploy/",
   async (node) => {
-    const { name, cniVersion, plugins: [plugin] } = JSON.parse(
-      await Deno.readTextFile(`${DEPLOY}/10-atomicni.conflist`),
-    );
     await node.sh("nft -f -", await Deno.readTextFile(`${DEPLOY}/atomicni.nft`));
     const byHand = await ruleset(node);
     assert(byHand.includes("masquerade"), byHand);
     await node.sh("nft flush ruleset");
-    await node.sh("nft -f -", rulesOf({ ...plugin, name, cniVersion }));
+    const conflist = await Deno.readTextFile(`${DEPLOY}/10-atomicni.conflist`);
+    await node.sh("/opt/cni/bin/atomicni host-rules | nft -f -", conflist);
     assertEquals(await ruleset(node), byHand);
   },
 );
@@ -122,6 +120,39 @@ nodeTest("host-rules: a source outside the subnet does not leave the bridge", as
   assert(!await node.pings("c1", "192.0.2.2", "-I", "10.99.0.9"), "a foreign source got out");
   assert(await node.pings("c1", "192.0.2.2"), "its own address");
 });
+
+nodeTest(
+  "host-rules: as a command it takes networks and says what is wrong with its input",
+  async (node) => {
+    const rows: [args: string[], stdin: string, code: number, text: string][] = [
+      [
+        ["192.0.2.0/24"],
+        JSON.stringify(CONFIG),
+        0,
+        "elements = { 10.88.0.0/24, 192.0.2.0/24, 224.0.0.0/4 }",
+      ],
+      [
+        ["192.0.2.1/24"],
+        JSON.stringify(CONFIG),
+        2,
+        "host bits are set; the network is 192.0.2.0/24",
+      ],
+      [[], "", 2, "stdin is empty"],
+      [[], JSON.stringify({ ...CONFIG, subnet: "10.88.0.0" }), 2, 'Cannot use subnet "10.88.0.0"'],
+      [
+        [],
+        JSON.stringify({ cniVersion: "1.0.0", name: "n", plugins: [] }),
+        2,
+        'has "type": "atomicni"',
+      ],
+    ];
+    for (const [args, stdin, code, text] of rows) {
+      const found = await node.run(["/opt/cni/bin/atomicni", "host-rules", ...args], stdin);
+      assertEquals(found.code, code, found.stderr);
+      assert((found.stdout + found.stderr).includes(text), found.stdout + found.stderr);
+    }
+  },
+);
 
 nodeTest(
   "host-rules: every name a configuration may have is written as nft takes it, or refused",

@@ -219,7 +219,7 @@ export class Node implements AsyncDisposable {
     const { stdout } = await this.run([
       "sh",
       "-c",
-      "ip -br addr; ip route; head -c 3000 /var/lib/atomicni/*.json; iptables-save | head -60; tail -n 25 /run/log/*.log",
+      "ip -br addr; ip route; head -c 3000 /var/lib/atomicni/*.json; iptables-save | head -60; tail -n 12 /run/log/*.log",
     ]);
     const more = await Promise.all(this.#reports.map((report) => report()));
     return [`# ${this.name}`, stdout, ...more].join("\n");
