@@ -28,6 +28,8 @@ export interface Plugged {
 export interface InsideSpec {
   readonly netns: string;
   readonly ifname: InterfaceName;
+  /** Index of `ifname` there, so that nothing is given to one that another run put in its place. */
+  readonly ifindex: number | undefined;
   readonly mac: Mac;
   readonly ip: Ipv4;
   readonly subnet: Cidr;
@@ -90,9 +92,9 @@ export class IpKernel implements Kernel {
 
   async plug(spec: PlugSpec, undo: Rollback): Promise<Plugged> {
     for (let tries = 1;; tries++) {
-      const outcome = await this.#tryPlug(spec, undo);
+      const outcome = await this.#tryPlug(spec, undo, tries);
       if ("host" in outcome) return { ...outcome, bridge: await this.#settle(spec, outcome) };
-      await this.#prepare(spec, undo);
+      await this.#prepare(spec, outcome);
       if (tries === TRIES) {
         throw ipFailed(`plug "${spec.host}" into "${spec.bridge.name}"`, outcome);
       }
@@ -100,26 +102,26 @@ export class IpKernel implements Kernel {
   }
 
   /** One batch: make the veth and read back what came of it. The failed output where nothing was made. */
-  async #tryPlug(spec: PlugSpec, undo: Rollback): Promise<Plugged | IpOutput> {
+  async #tryPlug(spec: PlugSpec, undo: Rollback, tries: number): Promise<Plugged | IpOutput> {
     const { host, hostMac } = spec;
-    const takeBack = () =>
-      undo.push(`remove the host veth "${host}"`, () => this.#removeOwn(host, hostMac));
-    let output: IpOutput;
-    try {
-      output = await runBatch(this.#run, ["-d", "-j"], plugCommands(spec));
-    } catch (error) {
-      takeBack(); // it may have been made before time was up
+    const output = await runBatch(this.#run, ["-d", "-j"], plugCommands(spec)).catch((error) => {
+      // It may have been made before time was up; only an ip that did not start has made nothing.
+      if (tries === 1 && asCniError(error).code === 11) this.#willRemove(spec, undo);
       throw error;
-    }
-    // The batch stops at its first failure: without the second command's answer the first made nothing.
+    });
+    if (tries === 1) this.#willRemove(spec, undo);
+    // The batch stops at its first failure: without the second command's answer the first may have made nothing.
     if (!output.success && output.signal === null && output.stdout.trim() === "") return output;
-    takeBack();
     if (!output.success) throw ipFailed(`set up the host veth "${host}"`, output);
     const [[made] = [], [bridge] = []] = parseIpJson(output);
     if (made?.["address"] !== hostMac || bridge === undefined) {
       throw ipFailed(`read back "${host}"`, output);
     }
     return { host: parseLink(made), bridge: parseLink(bridge) };
+  }
+
+  #willRemove({ host, hostMac }: PlugSpec, undo: Rollback): void {
+    undo.push(`remove the host veth "${host}"`, () => this.#removeOwn(host, hostMac));
   }
 
   /** The veth stands; is it in two namespaces, and the bridge what it must be? Returns the bridge as it is then. */
@@ -129,27 +131,30 @@ export class IpKernel implements Kernel {
   }
 
   /** Why could nothing be made? Mends what can be mended and throws what can't; touches nothing before it knows. */
-  async #prepare(spec: PlugSpec, undo: Rollback): Promise<void> {
+  async #prepare(spec: PlugSpec, output: IpOutput): Promise<void> {
     const { netns, ifname, host } = spec;
     // One after the other: a veth that stands before the container lacks its other end is left over, not just made.
     const links = await this.#links();
     const inside = await this.#linksInside(netns);
     const standing = links.find((link) => link.ifname === host);
+    if (standing?.mac === spec.hostMac) throw ipFailed(`read back "${host}"`, output);
     const taken = inside.some((link) => link.ifname === ifname);
     if (standing?.netnsId !== undefined && taken) throw interfaceExists(spec);
     if (standing !== undefined) await this.#removeByIndex(standing, links);
     const suspect = inside.every((link) =>
       links.some((it) => it.ifindex === link.ifindex && it.mac === link.mac)
     );
-    if (suspect && await this.#isOwnNamespace(spec, undo)) throw ownNamespace(netns);
+    if (suspect && await this.#isOwnNamespace(spec, links)) throw ownNamespace(netns);
     if (taken) throw interfaceExists(spec);
     checkPorts(spec.bridge.name, links);
     await this.#mendBridge(spec.bridge, links.find((link) => link.ifname === spec.bridge.name));
   }
 
   /** Makes a veth into the namespace under the host veth's own name, so that a DEL sees it, and removes it again. */
-  async #isOwnNamespace({ host, hostMac, netns }: PlugSpec, undo: Rollback): Promise<boolean> {
-    undo.push(`remove the host veth "${host}"`, () => this.#removeOwn(host, hostMac));
+  async #isOwnNamespace(
+    { host, hostMac, netns }: PlugSpec,
+    links: readonly Link[],
+  ): Promise<boolean> {
     const output = await this.#must(
       `look whether "${netns}" is another namespace`,
       runBatch(this.#run, ["-j"], [
@@ -169,10 +174,12 @@ export class IpKernel implements Kernel {
           netns,
         ],
         ["link", "show", "dev", host],
-        ["link", "del", "dev", host],
       ]),
     );
-    return parseIpJson(output)[0]?.map(parseLink)[0]?.netnsId === undefined;
+    const [made] = (parseIpJson(output)[0] ?? []).map(parseLink);
+    if (made?.mac !== hostMac) throw ipFailed(`read back "${host}"`, output);
+    await this.#removeByIndex(made, links);
+    return made.netnsId === undefined;
   }
 
   async #mendBridge(spec: BridgeSpec, found: Link | undefined): Promise<Link> {
@@ -408,9 +415,12 @@ function plugCommands(
   ];
 }
 
-function insideCommands({ ifname, mac, ip, subnet, routes }: InsideSpec): string[][] {
+function insideCommands(
+  { ifname, ifindex, mac, ip, subnet, routes }: InsideSpec,
+): string[][] {
+  const dev = ifindex === undefined ? ifname : `if${ifindex}`;
   return [
-    ["link", "set", "dev", ifname, "address", mac, "up"],
+    ["link", "set", "dev", dev, "address", mac, "up"],
     [
       "addr",
       "add",
@@ -418,7 +428,7 @@ function insideCommands({ ifname, mac, ip, subnet, routes }: InsideSpec): string
       "brd",
       "+",
       "dev",
-      ifname,
+      dev,
     ],
     ...routes.map((route, index) => {
       // A second next hop for one destination is appended; a destination somebody else has is a conflict.
@@ -426,21 +436,21 @@ function insideCommands({ ifname, mac, ip, subnet, routes }: InsideSpec): string
         formatCidr(it.dst) === formatCidr(route.dst) && it.table === route.table &&
         it.priority === route.priority
       );
-      return ["route", again ? "append" : "add", ...routeWords(route, ifname)];
+      return ["route", again ? "append" : "add", ...routeWords(route, dev)];
     }),
   ];
 }
 
 function routeWords(
   { dst, via, mtu, advmss, priority, table, scope }: Route,
-  ifname: string,
+  dev: string,
 ): string[] {
   const word = (name: string, value: number | undefined) =>
     value === undefined ? [] : [name, String(value)];
   return [
     formatCidr(dst),
     ...(via === undefined ? [] : ["via", formatIpv4(via)]),
-    ...["dev", ifname],
+    ...["dev", dev],
     ...word("mtu", mtu),
     ...word("advmss", advmss),
     ...word("metric", priority),

@@ -62,7 +62,8 @@ export async function add(
     );
     stop.throwIfAborted();
     const mac = config.requestedMac ?? macOf(lease.ip);
-    await kernel.configure({ ...config, ...invocation, mac, ip: lease.ip });
+    const ifindex = plugged.host.peerIndex;
+    await kernel.configure({ ...config, ...invocation, ifindex, mac, ip: lease.ip });
     if (config.requestedMac !== undefined) await kernel.forgetNeighbour(config.bridge, lease.ip);
     stop.throwIfAborted();
     const dns = Object.keys(config.dns).length > 0 ? config.dns : fileDns;
@@ -248,7 +249,7 @@ export async function gc(
   effects: Effects,
 ): Promise<void> {
   const failures = new Failures();
-  const held = await failures.past(async () => await effects.leases.all()) ?? [];
+  const held = valid && await failures.past(async () => await effects.leases.all()) || [];
   const veths = await effects.kernel.hostVeths();
   const owners = await ownVeths(veths, name);
   if (valid === undefined) {
