@@ -39,21 +39,21 @@ function assertRefused(answer: Answer, { name, code, message }: Row): void {
   assert(!/\n\s+at |\\n\s+at |Stack backtrace/.test(said), `${name}: a stack trace: ${said}`);
 }
 
-/** Rows without a preparation of their own are run at once, so many at a time. */
-const AT_ONCE = 4;
+/** Rows without a preparation of their own are run at once, so many at a time, each on a container of its own. */
+const CONTAINERS = ["c1", "c2", "c3", "c4"];
 
 /** ADDs that have to be refused beside a live neighbour, which must not notice, as nothing else may. */
 async function refuseAll(host: Host, rows: readonly Row[]): Promise<void> {
-  await host.containers("n1", "c1");
+  await host.containers("n1", ...CONTAINERS);
   await host.add({ id: "n1" });
   assert(await host.pings("n1", CONFIG.gateway));
   for (const group of groups(rows)) {
     const names = group.map(({ name }) => name).join(", ");
     for (const { prepare } of group) if (prepare !== undefined) await host.sh(prepare);
     const before = await snapshot(host);
-    await Promise.all(
-      group.map(async (row) => assertRefused(await host.cni("ADD", row.call), row)),
-    );
+    await Promise.all(group.map(async (row, index) => {
+      assertRefused(await host.cni("ADD", { id: CONTAINERS[index] ?? "", ...row.call }), row);
+    }));
     assertEquals(await snapshot(host), before, `something was touched: ${names}`);
     assert(await host.pings("n1", CONFIG.gateway), `the neighbour is cut off: ${names}`);
     for (const { restore } of group) if (restore !== undefined) await host.sh(restore);
@@ -68,8 +68,9 @@ function groups(rows: readonly Row[]): Row[][] {
   const simple = ({ prepare, restore }: Row) => prepare === undefined && restore === undefined;
   for (const row of rows) {
     const last = all.at(-1);
-    if (last !== undefined && last.length < AT_ONCE && [...last, row].every(simple)) last.push(row);
-    else all.push([row]);
+    if (last !== undefined && last.length < CONTAINERS.length && [...last, row].every(simple)) {
+      last.push(row);
+    } else all.push([row]);
   }
   return all;
 }
@@ -316,7 +317,7 @@ badInputTest("bridge and container", [
     code: 103,
     message: /"eth0" in "\/run\/netns\/c1": an interface of that name exists/,
   },
-  { name: "an eth0 beside the bridge", call: {}, code: 103, message: /exists there/ },
+  { name: "an eth0 beside the bridge", call: { id: "c1" }, code: 103, message: /exists there/ },
   {
     name: "a default route that is there",
     prepare: `ip -n c1 link set eth0 name other0; ip -n c1 addr add 10.99.0.2/24 dev other0
