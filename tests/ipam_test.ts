@@ -129,8 +129,14 @@ Deno.test("take() gives an address, and undoTake() leaves no trace of it", async
   await take(request("c1"));
   assertEquals(held(), { "c1/eth0": "10.0.0.2" });
   const before = structuredClone(state());
-  await take(request("c2", { pod: "web/front" }));
-  assertEquals([state().leases["10.0.0.3"]?.pod, state().lastReserved], ["web/front", "10.0.0.3"]);
+  const wider = pool("10.0.0.0/29", "10.0.0.1");
+  await take(request("c2", { pod: "web/front", pool: wider }));
+  const { leases: notes, lastReserved, pool: noted } = state();
+  assertEquals([notes["10.0.0.3"]?.pod, lastReserved, noted?.rangeEnd], [
+    "web/front",
+    "10.0.0.3",
+    "10.0.0.6",
+  ]);
   await leases.undoTake();
   assertEquals(state(), before);
 });
