@@ -37,9 +37,9 @@ export interface Lease {
   readonly note?: LeaseNote;
 }
 
-/** A lease this run took, and what lastReserved was before. */
+/** A lease this run took, and what the state noted beside the leases before. */
 export interface TakenLease extends Lease {
-  readonly before: string;
+  readonly before: Pick<State, "lastReserved" | "pool">;
 }
 
 /** The addresses that a network may give. */
@@ -100,13 +100,13 @@ export function openLeases(
 
 export function leasesIn(store: Store, network: NetworkName, stop: AbortSignal): Leases {
   let taken: TakenLease | undefined;
-  const release = (doomed: readonly Lease[], until: AbortSignal, before?: string) =>
+  const release = (doomed: readonly Lease[], until: AbortSignal, before?: TakenLease["before"]) =>
     store.update((state) => {
       const mine = doomed.filter((lease) => isSame(find(state, lease.key), lease));
       for (const lease of mine) {
         drop(state, lease);
         if (before !== undefined && state.lastReserved === formatIpv4(lease.ip)) {
-          state.lastReserved = before;
+          Object.assign(state, before);
         }
       }
       return mine.length > 0;
@@ -207,7 +207,7 @@ async function mustBeFirst(attachment: Attachment, lookInside: LookInside): Prom
 async function give(state: State, request: LeaseRequest, look: LookAtVeths): Promise<TakenLease> {
   const { attachment, pool, veth, requestedIp, requestedMac, pod } = request;
   const key = leaseKey(attachment);
-  const before = state.lastReserved;
+  const before = { lastReserved: state.lastReserved, ...(state.pool && { pool: state.pool }) };
   checkSpan(state, pool.subnet, attachment.network);
   const own = find(state, key);
   if (own !== undefined) await mustBeOurs(attachment, veth, look);

@@ -62,7 +62,7 @@ function effects(failing = "", stopping = "", held: readonly Lease[] = []) {
       return [...held];
     },
     all: () => [...held],
-    take: () => step("take", { ...LEASE, before: "" }),
+    take: () => step("take", { ...LEASE, before: { lastReserved: "" } }),
     release: () => step("release", undefined),
     undoTake: () => step("undo take", undefined),
     releaseStale: () => step("releaseStale", []),

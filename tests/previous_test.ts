@@ -15,14 +15,17 @@ Deno.test("parsePrevResult() reads each family of versions", () => {
     dns: { domain: "x" },
   });
   const newest = {
-    interfaces: [{ name: "eth0", mac: "", mtu: 1500, sandbox: "/run/netns/c1", other: 1 }],
+    interfaces: [
+      { name: "eth0", mac: "", mtu: 1500, sandbox: "/run/netns/c1", other: 1 },
+      { name: "eth1", mtu: 0 },
+    ],
     ips: [{ interface: 0, address: "10.9.0.2/24", version: "4" }],
-    routes: [{ dst: "0.0.0.0/0", gw: "", table: 0 }],
+    routes: [{ dst: "0.0.0.0/0", gw: "", table: 0, priority: 0 }, { dst: "fd00::/8" }],
   };
   const read = {
-    interfaces: [{ name: "eth0", mtu: 1500, sandbox: "/run/netns/c1" }],
+    interfaces: [{ name: "eth0", mtu: 1500, sandbox: "/run/netns/c1" }, { name: "eth1" }],
     ips: [{ interface: 0, address: "10.9.0.2/24" }],
-    routes: [{ dst: "0.0.0.0/0", table: 0 }],
+    routes: [{ dst: "0.0.0.0/0", table: 0 }, { dst: "fd00::/8" }],
     dns: {},
   };
   assertEquals(parsePrevResult(newest, "1.1.0"), read);
@@ -37,6 +40,10 @@ Deno.test("parsePrevResult() refuses what is no result", () => {
     [{ interfaces: {} }, "prevResult.interfaces"],
     [{ interfaces: [{}] }, '"prevResult.interfaces[0].name": it is missing'],
     [{ ips: [{ address: 7 }] }, "prevResult.ips[0].address 7"],
+    [{ ips: [{ address: "10.9.0.2" }] }, "no prefix length"],
+    [{ ips: [{ address: "fd00::2" }] }, "as an address with prefix length"],
+    [{ ips: [{ address: "fd00::2/129" }] }, "as an address with prefix length"],
+    [{ routes: [{ dst: "10.9.0.0" }] }, "no prefix length"],
     [{ ips: ["10.9.0.2/24"] }, "prevResult.ips[0]"],
     [{ ips: [{ address: "10.9.0.2/24", interface: 0 }] }, "there are 0 interfaces"],
     [{ ips: [{ address: "10.9.0.2/24", interface: -1 }] }, "prevResult.ips[0].interface -1"],

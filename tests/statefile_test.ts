@@ -77,6 +77,8 @@ Deno.test("parseState() refuses each kind of damage", () => {
     [changed({ leases: { "10.88.0.9": NOTE } }), "which nobody holds"],
     [changed({ leases: { "10.88.0.2": {} } }), 'leases["10.88.0.2"] is {}'],
     [changed({ leases: { "10.88.0.2": { ...NOTE, pod: 7 } } }), "pod is 7"],
+    [changed({ pool: "x" }), 'pool is "x"'],
+    [changed({ pool: { subnet: "10.88.0.0/24" } }), "pool is {"],
     [good.replace('"c1/eth0":', '"c2/eth0":"10.88.0.3","c1/eth0":'), "a key stands in it twice"],
     [good.replace('{"schema":2', '{"schema":2,"schema":2'), "a key stands in it twice"],
   ];

@@ -129,6 +129,22 @@ hostTest("a state file of the Go original is read, and its container is deleted"
   assertEquals((await host.state()).schema, 2);
 }, MODES);
 
+hostTest(
+  "a state file that was removed under live containers is not started anew",
+  async (host) => {
+    await host.containers("c1", "c2");
+    await host.add();
+    await host.sh(`cp ${FILE} /run/save; rm ${FILE}`);
+    const { code, json } = await host.cni("ADD", { id: "c2" });
+    assertEquals([code, json.code], [1, 104]);
+    assertMatch(json.msg, /"c1\/eth0" holds an address/);
+    assertEquals((await host.hostVeths()).length, 1);
+    assert(await host.pings("c1", CONFIG.gateway));
+    await host.sh(`cp /run/save ${FILE}`);
+    assertEquals(await given(host, "c2"), "10.88.0.3");
+  },
+);
+
 hostTest("temporaries of killed runs are swept, other networks' are not", async (host) => {
   await host.containers("c1");
   const mine = ".podnet.0123456789abcdef.tmp";

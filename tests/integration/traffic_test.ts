@@ -24,20 +24,23 @@ hostTest("a MAC that the runtime asks for is the container's, and traffic flows"
 }, MODES);
 
 hostTest("an address whose MAC changes is reached at once", async (host) => {
-  await host.containers("c1", "c2", "c3");
+  await host.containers("n1", "c1", "c2", "c3");
+  // A bridge that loses its last port forgets every neighbour by itself.
+  await host.add({ id: "n1" });
   const ip = "10.88.0.9";
-  const asked = (mac: string) => ({ ...CONFIG, runtimeConfig: { ips: [ip], mac } });
-  // The host must have learnt the old MAC each time.
-  const reaches = async () =>
+  const reached = async () =>
     (await host.run(["busybox", "ping", "-c", "1", "-W", "2", ip])).code === 0;
-  await host.add({ id: "c1", config: asked(MAC) });
-  assert(await reaches());
-  await host.del({ id: "c1", config: asked(MAC) });
-  await host.add({ id: "c2", config: asked("02:00:00:00:00:08") });
-  assert(await reaches(), "another MAC asked for");
-  await host.del({ id: "c2" });
-  await host.add({ id: "c3", args: `IP=${ip}` });
-  assert(await reaches(), "the address's own MAC again");
+  // Each time the host has learnt the MAC before: of the address, asked for, of the address.
+  const rows: [string, CniCall][] = [
+    ["c1", { args: `IP=${ip}` }],
+    ["c2", { args: `IP=${ip};MAC=${MAC}` }],
+    ["c3", { args: `IP=${ip}` }],
+  ];
+  for (const [id, call] of rows) {
+    await host.add({ id, ...call });
+    assert(await reached(), id);
+    await host.del({ id });
+  }
 });
 
 hostTest("a result names CNI_NETNS byte for byte", async (host) => {

@@ -3,6 +3,9 @@ import { breakIp } from "./broken_ip.ts";
 import { type CniCall, CONFIG, hostTest, type Mode, MODES, STATE_FOLDER } from "./host.ts";
 import { snapshot } from "./snapshot.ts";
 
+/** Another than the neighbour's: the state notes what was to be had. */
+const RANGE = { rangeStart: "10.88.0.100", rangeEnd: "10.88.0.200" };
+
 interface Row {
   /** Shell in front of `ip`, see `breakIp`. */
   readonly rule?: string;
@@ -114,7 +117,7 @@ undoTest("the address is refused", {
 
 undoTest("a route is refused by the kernel", {
   call: {
-    config: { ...CONFIG, ipam: { routes: [{ dst: "10.9.0.0/16", gw: "192.0.2.1" }] } },
+    config: { ...CONFIG, ipam: { ...RANGE, routes: [{ dst: "10.9.0.0/16", gw: "192.0.2.1" }] } },
   },
   code: 100,
   message: /Cannot configure "eth0"[^]*route add 10\.9\.0\.0/,
