@@ -103,7 +103,7 @@ export class Lab {
   }
 
   /** One run with exactly this environment. */
-  async raw(env: Record<string, string>, stdin = ""): Promise<Answer> {
+  async raw(env: Record<string, string>, stdin: string | Uint8Array = ""): Promise<Answer> {
     const answer = this.form === undefined
       ? await this.host.program([], stdin, env)
       : asAnswer(await this.host.run([this.form], stdin, env));
