@@ -9,6 +9,7 @@ import {
   type InterfaceName,
   type Mac,
   type NetworkName,
+  parseAnyInterfaceName,
   parseContainerId,
   parseInterfaceName,
   parseMac,
@@ -80,10 +81,12 @@ const TABLE: readonly {
   { name: "CNI_NETNS", by: ["ADD", "CHECK"], as: "a network namespace" },
   {
     name: "CNI_IFNAME",
-    by: ["ADD", "DEL", "CHECK"],
+    by: ["ADD", "CHECK"],
     check: parseInterfaceName,
     as: "an interface name",
   },
+  // A name that only an ADD refuses has been given to nothing, and a DEL of nothing succeeds.
+  { name: "CNI_IFNAME", by: ["DEL"], check: parseAnyInterfaceName, as: "an interface name" },
   { name: "CNI_PATH", by: ["GC"], as: "plugin folders" },
 ];
 

@@ -42,6 +42,11 @@ export interface TakenLease extends Lease {
   readonly before: Pick<State, "lastReserved" | "pool">;
 }
 
+/** A lease that another plugin gave, to be held here from now on. */
+export interface Adoption extends Lease {
+  readonly note: LeaseNote;
+}
+
 /** The addresses that a network may give. */
 export interface Pool {
   readonly subnet: Cidr;
@@ -81,6 +86,8 @@ export interface Leases {
   release(leases: readonly Lease[]): Promise<void>;
   /** Takes back what `take` took, as if it had never been given; also where `take` failed after it had written. */
   undoTake(): Promise<void>;
+  /** Holds the leases of another plugin, durably: all of them, or an error and none. Codes 5, 11, 102, 104. */
+  adopt(leases: readonly Adoption[], pool: Pool, lastReserved: Ipv4 | undefined): Promise<void>;
   /** Takes back the leases without a host veth; says which. */
   releaseStale(look: LookAtVeths): Promise<Lease[]>;
   /** How many more addresses an ADD could get, healing included. */
@@ -134,6 +141,15 @@ export function leasesIn(store: Store, network: NetworkName, stop: AbortSignal):
       // Who is told to stop waits for the lock all the same: this is the end of the run.
       if (taken !== undefined) await release([taken], new AbortController().signal, taken.before);
     },
+    adopt: async (leases, pool, lastReserved) =>
+      await store.update((state) => {
+        checkSpan(state, pool.subnet, network);
+        const fresh = leases.filter((lease) => mayAdopt(state, lease));
+        const last = state.lastReserved || (lastReserved && formatIpv4(lastReserved));
+        for (const { key, ip, note } of fresh) put(state, key, ip, note);
+        if (last !== undefined) state.lastReserved = last;
+        return fresh.length > 0;
+      }, stop),
     releaseStale: async (look) => {
       let stale: Lease[] = [];
       if (Object.keys(store.read().containerToIP).length === 0) return stale;
@@ -201,6 +217,22 @@ async function mustBeFirst(attachment: Attachment, lookInside: LookInside): Prom
         "its state file is gone: run `atomicni repair` with the network's configuration on stdin",
     },
   );
+}
+
+/** Whether the lease is new here; one that is held already is no error, for an import can be done again. Code 102. */
+function mayAdopt(state: State, { key, ip }: Adoption): boolean {
+  const own = find(state, key);
+  const holder = Object.hasOwn(state.ipToContainer, formatIpv4(ip))
+    ? state.ipToContainer[formatIpv4(ip)]
+    : undefined;
+  if (own === undefined && holder === undefined) return true;
+  if (own?.ip === ip && holder === key) return false;
+  const found = holder === undefined || holder === key
+    ? `it has ${own === undefined ? "none" : formatIpv4(own.ip)} here`
+    : `"${holder}" holds it here`;
+  throw new CniError(102, `Cannot take "${formatIpv4(ip)}" over for "${key}": ${found}`, {
+    details: "nothing was taken over; remove one of the two containers and import again",
+  });
 }
 
 /** Chooses an address for the request and notes it in `state`. */
@@ -344,11 +376,17 @@ async function heal(state: State, network: NetworkName, look: LookAtVeths): Prom
   }
   const stale: Lease[] = [];
   for (const lease of list(state)) {
-    if (known.has(lease.key) || veths.has(await vethOf(lease.key, network))) continue;
+    const hosts = hostsOf(lease) ?? [await vethOf(lease.key, network)];
+    if (known.has(lease.key) || hosts.some((host) => veths.has(host))) continue;
     drop(state, lease);
     stale.push(lease);
   }
   return stale;
+}
+
+/** The host veths of which one belongs to a lease that was taken over; `undefined` for a lease of our own. */
+export function hostsOf({ note }: Lease): readonly string[] | undefined {
+  return note?.hosts?.split(" ");
 }
 
 /** Name of the host veth that belongs to a lease. */

@@ -20,14 +20,29 @@ const LONGEST_INTERFACE_NAME = 15;
 const LONGEST_NETWORK_NAME = 200;
 const IDENTIFIER = /^[a-zA-Z0-9][a-zA-Z0-9_.-]*$/;
 
+const WANTED_INTERFACE =
+  "an interface name (1 to 15 bytes; no white space, control character, / : or %)";
+
 /**
  * A name the kernel takes and takes literally (rules E6, E7): `%` would be expanded by it, a leading `-` reads
  * as an option, a control character reaches somebody's terminal. Throws `Malformed`.
  */
 export function parseInterfaceName(text: unknown): InterfaceName {
-  const wanted = "an interface name (1 to 15 bytes; no white space, control character, / : or %)";
+  const name = parseAnyInterfaceName(text);
   const reject = (why: string): never => {
-    throw new Malformed(wanted, why);
+    throw new Malformed(WANTED_INTERFACE, why);
+  };
+  if (name.includes("%")) reject("the kernel would replace the %");
+  if (name.startsWith("-")) reject("it starts with -");
+  // deno-lint-ignore no-control-regex
+  if (/[\u0000-\u001f\u007f-\u009f]/u.test(name)) reject("it has a control character");
+  return name;
+}
+
+/** What the specification calls an interface name (rule E6): enough for a DEL, which asks the kernel for none. */
+export function parseAnyInterfaceName(text: unknown): InterfaceName {
+  const reject = (why: string): never => {
+    throw new Malformed(WANTED_INTERFACE, why);
   };
   if (typeof text !== "string") return reject(`got ${quote(text)}`);
   const bytes = new TextEncoder().encode(text).length;
@@ -35,10 +50,6 @@ export function parseInterfaceName(text: unknown): InterfaceName {
   if (bytes > LONGEST_INTERFACE_NAME) reject(`interface name is too long, ${bytes} bytes`);
   if (text === "." || text === "..") reject("interface name is . or ..");
   if (/[/:\s\u0085]/u.test(text)) reject("interface name contains / or : or whitespace characters");
-  if (text.includes("%")) reject("the kernel would replace the %");
-  if (text.startsWith("-")) reject("it starts with -");
-  // deno-lint-ignore no-control-regex
-  if (/[\u0000-\u001f\u007f-\u009f]/u.test(text)) reject("it has a control character");
   return text as InterfaceName;
 }
 

@@ -67,6 +67,8 @@ export interface Kernel {
   remove(host: Link): Promise<void>;
   /** Every host veth of this plugin, by name. */
   hostVeths(): Promise<Map<string, Link>>;
+  /** Every veth of the host, by name, whoever made it. */
+  veths(): Promise<Map<string, Link>>;
   /** What is behind each of these host veths, by name; left out where its namespace can't be found. */
   lookInside(hosts: readonly Link[]): Promise<Map<string, Inside>>;
   /** Code 8 where the namespace can't be entered. */
@@ -260,14 +262,16 @@ export class IpKernel implements Kernel {
   }
 
   async hostVeths(): Promise<Map<string, Link>> {
+    return new Map([...await this.veths()].filter(([name]) => isHostVethName(name)));
+  }
+
+  async veths(): Promise<Map<string, Link>> {
     const output = await this.#must(
       "list the host's veths",
       this.#run(["-j", "link", "show", "type", "veth"]),
     );
     const links = (parseIpJson(output)[0] ?? []).map(parseLink);
-    return new Map(
-      links.filter(({ ifname }) => isHostVethName(ifname)).map((link) => [link.ifname, link]),
-    );
+    return new Map(links.map((link) => [link.ifname, link]));
   }
 
   async lookInside(hosts: readonly Link[]): Promise<Map<string, Inside>> {

@@ -1,8 +1,9 @@
+import { findHost } from "./adopted.ts";
 import { differences } from "./check.ts";
 import type { Invocation, Network, NetworkConfig, Valid } from "./config.ts";
 import { asCniError, CniError } from "./errors.ts";
 import type { Lease, Leases, LookAtVeths, LookInside } from "./ipam.ts";
-import { poolFull, vethOf } from "./ipam.ts";
+import { hostsOf, poolFull, vethOf } from "./ipam.ts";
 import { formatCidr, formatInterfaceAddress, formatIpv4 } from "./ipv4.ts";
 import type { Link } from "./links.ts";
 import {
@@ -105,7 +106,7 @@ export function bridgeSpec(config: NetworkConfig): BridgeSpec {
 }
 
 function lookAt(kernel: Kernel): LookAtVeths {
-  return () => kernel.hostVeths();
+  return () => kernel.veths();
 }
 
 function holders(kernel: Kernel): LookInside {
@@ -157,7 +158,7 @@ function resultOf(
 /** DEL: the veth, then the lease. Missing is success; as often as you like. */
 export async function del(
   { name, bridge }: Network,
-  { containerId, ifname }: Invocation,
+  { containerId, ifname, netns }: Invocation,
   effects: Effects,
 ): Promise<void> {
   const attachment = { network: name, containerId, ifname };
@@ -165,8 +166,18 @@ export async function del(
   // What the state said before the veth was seen gone: a lease that is there later under another veth is a new one.
   const held = await failures.past(async () => await effects.leases.of(attachment)) ?? [];
   const hosts = new Set<string>([await hostVethName(attachment)]);
+  const adopted = held.filter((lease) => hostsOf(lease) !== undefined);
   for (const { key } of held) hosts.add(await vethOf(key, name));
   let unplugged = true;
+  for (const lease of adopted) {
+    const whereabouts = { bridge: bridge ?? ifname, netns, ifname };
+    const host = await failures.past(() => findHost(lease, effects.kernel, whereabouts));
+    if (host === undefined) unplugged = false;
+    // One that is hidden goes with its namespace: the runtime says that the container has none any more.
+    else if (typeof host === "object") {
+      unplugged = await failures.past(() => remove(host, effects)) !== undefined && unplugged;
+    }
+  }
   for (const host of hosts) {
     unplugged = await failures.past(() => unplug(host, effects)) !== undefined && unplugged;
   }
@@ -216,7 +227,7 @@ export async function check(
   const [lease] = effects.leases.of(attachment);
   const host = lease === undefined
     ? await hostVethName(attachment)
-    : await vethOf(lease.key, config.name);
+    : hostListed(lease, prevResult) ?? await vethOf(lease.key, config.name);
   const seen = await effects.kernel.inspect(config.bridge, host as InterfaceName, netns, ifname);
   if (lease === undefined && seen.host === undefined) {
     throw new CniError(
@@ -265,8 +276,11 @@ export async function gc(
   const doomed = held.filter(({ key }) => !keep.has(key));
   const hosts = new Map<string, Lease | undefined>();
   for (const [host, owner] of owners) if (!keep.has(leaseKey(owner))) hosts.set(host, undefined);
-  for (const lease of doomed) hosts.set(await vethOf(lease.key, name), lease);
   const free: Lease[] = [];
+  for (const lease of doomed) {
+    if (hostsOf(lease) === undefined) hosts.set(await vethOf(lease.key, name), lease);
+    else if (await failures.past(() => removeAdopted(lease, effects))) free.push(lease);
+  }
   for (const [host, lease] of hosts) {
     const link = veths.get(host);
     const gone = link === undefined || await failures.past(() => remove(link, effects));
@@ -274,6 +288,18 @@ export async function gc(
   }
   await failures.past(() => release(free, effects));
   failures.raise();
+}
+
+/** Whether nothing can answer on the lease's address any more. */
+async function removeAdopted(lease: Lease, effects: Effects): Promise<boolean> {
+  const host = await findHost(lease, effects.kernel);
+  return typeof host === "object" ? await remove(host, effects) : host === "gone";
+}
+
+/** The host veth of a lease that was taken over: where it may be one of several, the one that `prevResult` has. */
+function hostListed(lease: Lease, { interfaces }: Result): string | undefined {
+  const hosts = hostsOf(lease);
+  return hosts?.find((host) => interfaces.some(({ name }) => name === host)) ?? hosts?.[0];
 }
 
 /** The host veths whose alias says that they are this network's, and whose name agrees. */

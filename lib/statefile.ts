@@ -19,6 +19,11 @@ export interface LeaseNote {
   readonly pod?: string;
   /** The container's MAC where the runtime chose it. */
   readonly mac?: string;
+  /**
+   * Names of the host veths of which one is the lease's, blanks between: only of a lease taken over from another
+   * plugin. `veth` is then the MAC of the one, or empty where there are several.
+   */
+  readonly hosts?: string;
 }
 
 /** What the network had to give at its last ADD, as addresses are written. For people: nothing is decided by it. */

@@ -49,6 +49,7 @@ function effects(failing = "", stopping = "", held: readonly Lease[] = []) {
     forgetNeighbour: () => step("forget", undefined),
     unplug: () => step("unplug", undefined),
     hostVeths: () => step("look", new Map()),
+    veths: () => step("look", new Map()),
     remove: () => step("remove", undefined),
     lookInside: () => step("lookInside", new Map()),
     inspect: () =>
@@ -65,6 +66,7 @@ function effects(failing = "", stopping = "", held: readonly Lease[] = []) {
     take: () => step("take", { ...LEASE, before: { lastReserved: "" } }),
     release: () => step("release", undefined),
     undoTake: () => step("undo take", undefined),
+    adopt: () => step("adopt", undefined),
     releaseStale: () => step("releaseStale", []),
     free: () => step("free", 1),
     mustBeWritable: () => undefined,

@@ -1,0 +1,215 @@
+import type { Difference } from "./differential.ts";
+
+/** A difference from the reference that is meant. */
+export interface Meant {
+  readonly rule: string;
+  readonly why: string;
+  readonly holds: (it: Difference) => boolean;
+  /** The reference shows it in some runs only. */
+  readonly byChance?: boolean;
+}
+
+/** A difference in how a step ends, for inputs of these names. */
+function ends(
+  rule: string,
+  why: string,
+  ours: string | RegExp,
+  theirs: string,
+  inputs: RegExp,
+  command = "ADD",
+): Meant {
+  return {
+    rule,
+    why,
+    holds: (it) =>
+      it.path === "outcome" && it.step.command === command && inputs.test(it.input) &&
+      (typeof ours === "string" ? it.ours === ours : ours.test(String(it.ours))) &&
+      it.theirs === theirs,
+  };
+}
+
+function at(rule: string, why: string, path: RegExp, holds: (it: Difference) => boolean): Meant {
+  return { rule, why, holds: (it) => path.test(it.path) && holds(it) };
+}
+
+export const DIFFERENCES: readonly Meant[] = [
+  at(
+    "X4",
+    "An error document has cniVersion; the reference's has none",
+    /^document\.cniVersion$/,
+    (it) => it.theirs === undefined && typeof it.ours === "string",
+  ),
+  at(
+    "Q5",
+    "The code of an error says what is wrong; the reference's is 999 for nearly everything",
+    /^document\.code$/,
+    (it) =>
+      it.theirs === 999 && [2, 3, 4, 7, 8, 100, 101, 102, 103, 105, 106].includes(Number(it.ours)),
+  ),
+  at(
+    "A3",
+    "A failed ADD leaves nothing; the reference leaves the veth, often the bridge, at times the lease",
+    /^left behind$/,
+    (it) => it.ours === "" && it.theirs !== "" && it.step.command === "ADD",
+  ),
+  at(
+    "A3",
+    "A failed ADD leaves the bridge where it was made: others may be plugging into it; the reference leaves the veth too",
+    /^left behind$/,
+    (it) => it.ours === "host" && it.theirs === "host, ports, containers",
+  ),
+  at(
+    "B2",
+    "Forwarding is not switched on: /proc/sys is outside the permission scope; a sysctl file does it once per host",
+    /^kernel\.forwarding$/,
+    (it) => it.ours === undefined && it.theirs === true,
+  ),
+  at(
+    "B16",
+    "portIsolation is done; the packaged reference is older than that key",
+    /^kernel\.ports\.\d\.isolated$/,
+    (it) => it.input.startsWith("portIsolation") && it.ours === true,
+  ),
+  at(
+    "V2",
+    "1.1.0 is supported too; VERSION repeats the version asked in",
+    /^document\.(supportedVersions\.6|cniVersion)$/,
+    (it) => it.step.command === "VERSION" && it.ours === "1.1.0",
+  ),
+  at(
+    "R12",
+    "prevResult is passed on in front of our own result; the reference drops it",
+    /^document\.(interfaces|ips)\./,
+    (it) => it.input === "prevResult on ADD",
+  ),
+  at(
+    "D2",
+    "DEL without a namespace removes the host veth too; the reference leaves both ends and frees the address",
+    /^kernel\.(ports|containers)\./,
+    (it) => it.input === "DEL with an empty namespace",
+  ),
+  at(
+    "S3",
+    "Keys count in their exact spelling; Go takes any letter case",
+    /^kernel\.host\.cni0\.addresses/,
+    (it) => it.input === "stdin: a key in capitals",
+  ),
+  ends(
+    "D4",
+    "A DEL does not depend on the configuration; the reference refuses what it refuses on ADD and keeps the lease",
+    "works",
+    "code 999",
+    /ipam|subnet|range|address that is none|stdin: a/,
+    "DEL",
+  ),
+  ends(
+    "E12",
+    "A DEL does not depend on the namespace: a path that is none is the same as one that is gone",
+    "works",
+    "code 999",
+    /^DEL with a file as namespace/,
+    "DEL",
+  ),
+  ends(
+    "E19",
+    "A DEL does not depend on CNI_ARGS",
+    "works",
+    "code 999",
+    /^DEL with bad arguments/,
+    "DEL",
+  ),
+  ends(
+    "D3",
+    "DEL removes its own link alone; the reference tries to remove the container's lo",
+    "works",
+    "code 999",
+    /^interface "lo"/,
+    "DEL",
+  ),
+  ends(
+    "E18",
+    "IP and MAC alone are arguments of this plugin; the reference's two programs each know one",
+    "works",
+    "code 999",
+    /^CNI_ARGS (IP|MAC)=/,
+  ),
+  ends("E17", "The K8S arguments need no IgnoreUnknown", "works", "code 999", /^CNI_ARGS K8S_/),
+  ends(
+    "C3",
+    "args.cni.ips counts before IP of CNI_ARGS, as the conventions say; the reference wants both addresses",
+    "works",
+    "code 999",
+    /^IP beside args/,
+  ),
+  ends(
+    "B3",
+    "A default route without gw beside isDefaultGateway is the one default route; the reference adds it twice and fails",
+    "works",
+    "code 999",
+    /^a default route without gw, isDefaultGateway/,
+  ),
+  ends(
+    "B5",
+    "ipMasq: true is refused by name: masquerading is one nftables rule per subnet, outside the scope",
+    "code 2",
+    "works",
+    /^ipMasq/,
+  ),
+  ends("B7", "A negative mtu is refused instead of taken for 0", "code 7", "works", /^mtu -5/),
+  ends(
+    "H1",
+    "One range set of one range; a second is refused by name",
+    "code 2",
+    "works",
+    /^ranges of two ranges/,
+  ),
+  ends("H1", "IPv4 only; an IPv6 subnet is refused by name", "code 7", "works", /^an IPv6 subnet/),
+  ends(
+    "H5",
+    "A gateway on the bridge must be inside the subnet, or no container reaches it",
+    "code 7",
+    "works",
+    /^gateway outside, isGateway/,
+  ),
+  ends(
+    "Q1",
+    "A network without addresses is not given; without ipam.type the configuration is this plugin's own, which needs a subnet",
+    "code 7",
+    "works",
+    /^no ipam/,
+  ),
+  ends(
+    "E11",
+    "The plugin's own namespace is refused before anything is made; the reference prints two documents",
+    "code 8",
+    "works",
+    /^the own namespace, ADD/,
+  ),
+  {
+    ...ends(
+      "I4",
+      "The bridge keeps its MAC; without isGateway the reference's follows its lowest port, and CHECK of an earlier container fails",
+      "works",
+      "code 999",
+      /no gateway|no isGateway/,
+      "CHECK",
+    ),
+    byChance: true,
+  },
+  ends(
+    "K2",
+    "An address that is held and not in prevResult is a difference",
+    "code 106",
+    "works",
+    /^CHECK: no ips/,
+    "CHECK",
+  ),
+  ends(
+    "K3",
+    "The gateway's address on the bridge is compared",
+    "code 106",
+    "works",
+    /^CHECK: the gateway off the bridge/,
+    "CHECK",
+  ),
+];

@@ -1,0 +1,200 @@
+import { assert, assertEquals, assertMatch } from "@std/assert";
+import {
+  type Answer,
+  type CniCall,
+  CONFIG,
+  type Host,
+  type Json,
+  PROGRAM,
+  STATE_FOLDER,
+} from "../integration/host.ts";
+
+/** What the source form needs beside the CNI variables, to find Deno's cache and the five packages. */
+const PASSED_ON = Object.fromEntries(
+  ["HOME", "JSR_URL", "DENO_DIR", "XDG_CACHE_HOME", "PATH"].flatMap((name) => {
+    const value = Deno.env.get(name);
+    return value === undefined ? [] : [[name, value]];
+  }),
+);
+
+/** One row of the conformance table: what it proves, and the steps that prove it on a fresh host. */
+export interface Row {
+  /** Rules, with a blank between them. */
+  readonly rules: string;
+  readonly what: string;
+  readonly steps: (lab: Lab) => Promise<void>;
+}
+
+export function row(rules: string, what: string, steps: Row["steps"]): Row {
+  return { rules, what, steps };
+}
+
+/** A row of one run that is refused: code, what the document says, and nothing changed. */
+export function refused(
+  rules: string,
+  what: string,
+  command: string,
+  call: CniCall,
+  code: number,
+  says: RegExp,
+): Row {
+  return row(rules, what, async (lab) => {
+    await lab.refuse(command, call, code, says);
+  });
+}
+
+/** The same configuration in the dialect of bridge + host-local. */
+export const HOST_LOCAL = {
+  cniVersion: "1.0.0",
+  name: "podnet",
+  type: "atomicni",
+  bridge: "cni0",
+  isGateway: true,
+  ipam: { type: "host-local", subnet: "10.88.0.0/24" },
+} as const;
+
+export function hostLocal(change: Json = {}, ipam: Json = {}): Json {
+  return { ...HOST_LOCAL, ...change, ipam: { ...HOST_LOCAL.ipam, ...ipam } };
+}
+
+/** Everything a run could have changed, as text that does not change by itself. */
+const SNAPSHOT = `
+ip -br link | cut -d' ' -f1; ip -o -4 addr | awk '{print $2, $4}'; ip -4 route show table all | sed "s, linkdown,,"
+for n in $(ls /run/netns); do echo "# $n"; ip -n $n -br link | awk '{print $1, $3}'; ip -n $n -o -4 addr | awk '{print $2, $4}'; ip -n $n -4 route | sed "s, linkdown,,"; done
+cat ${STATE_FOLDER}/*.json 2>/dev/null || true`;
+
+const PUT_IP = `
+ip=$(readlink -f /usr/sbin/ip); mkdir -p /run/bin; [ -e /run/bin/real ] || cp "$ip" /run/bin/real
+cat >/run/bin/ip; if [ -s /run/bin/ip ]; then chmod 755 /run/bin/ip; else chmod 644 /run/bin/ip; fi
+mount --bind /run/bin/ip "$ip"`;
+
+const CLEAN = `
+for n in $(ls /run/netns); do ip netns del $n; done
+for l in $(ip -br link | awk '{sub(/@.*/, "", $1); print $1}'); do [ $l = lo ] || ip link del dev $l 2>/dev/null || true; done
+rm -rf ${STATE_FOLDER}/* ${STATE_FOLDER}/.[!.]*`;
+
+/** A host for one row after another; `form` is how the program is started, `undefined` for what host.ts tests. */
+export class Lab {
+  readonly documents: string[] = [];
+  readonly #made = new Set<string>();
+
+  constructor(readonly host: Host, readonly form?: string) {}
+
+  /** Puts the host back to nothing. */
+  async clean(): Promise<void> {
+    this.#made.clear();
+    await this.host.sh(CLEAN);
+  }
+
+  /** One run; the container's namespace is made where `call` names one that does not exist yet. */
+  async cni(command: string, call: CniCall = {}): Promise<Answer> {
+    const { id = "c1", netns = id } = call;
+    if (/^[a-z]\w*$/i.test(netns) && netns !== "gone") await this.container(netns);
+    const { config = CONFIG, ifname = "eth0", args } = call;
+    return await this.raw({
+      CNI_COMMAND: command,
+      CNI_CONTAINERID: id,
+      CNI_NETNS: netns === "" || netns.startsWith("/") ? netns : `/run/netns/${netns}`,
+      CNI_IFNAME: ifname,
+      CNI_PATH: "/opt/cni/bin",
+      ...(args !== undefined && { CNI_ARGS: args }),
+      ...call.env,
+    }, call.stdin ?? JSON.stringify(config));
+  }
+
+  /** One run with exactly this environment. */
+  async raw(env: Record<string, string>, stdin: string | Uint8Array = ""): Promise<Answer> {
+    const answer = this.form === undefined
+      ? await this.host.program([], stdin, env)
+      : asAnswer(await this.host.run([this.form], stdin, env));
+    this.documents.push(`${env["CNI_COMMAND"]} exit ${answer.code} ${answer.stdout}`);
+    return answer;
+  }
+
+  /** One run whose stdin is never closed, given two seconds. */
+  async openStdin(env: Record<string, string>): Promise<Answer> {
+    const script = 'p=/run/stdin.$$; mkfifo $p; exec 3<>$p; exec timeout 2 "$@" <$p';
+    const command = [
+      "sh",
+      "-c",
+      script,
+      "sh",
+      ...(this.form === undefined ? PROGRAM : [this.form]),
+    ];
+    return asAnswer(await this.host.run(command, "", { ...PASSED_ON, ...env }));
+  }
+
+  /** One run while a shell script stands in the place of `ip`; `/run/bin/real` is the true one. */
+  async withIp(script: string, command: string, call: CniCall = {}): Promise<Answer> {
+    await this.container(call.netns ?? call.id ?? "c1");
+    await this.host.run(["sh", "-ec", PUT_IP], script);
+    try {
+      return await this.cni(command, call);
+    } finally {
+      await this.host.sh('umount "$(readlink -f /usr/sbin/ip)"');
+    }
+  }
+
+  async container(name: string): Promise<void> {
+    if (this.#made.has(name)) return;
+    this.#made.add(name);
+    await this.host.containers(name);
+  }
+
+  async add(call: CniCall = {}): Promise<Json> {
+    const { code, json, stdout, stderr } = await this.cni("ADD", call);
+    assertEquals(code, 0, `ADD: ${stderr}${stdout}`);
+    assert(stdout.endsWith("}\n") && json !== undefined, `one document: ${stdout}`);
+    return json;
+  }
+
+  /** A run that has to succeed and to say nothing. */
+  async silent(command: string, call: CniCall = {}): Promise<void> {
+    const { code, stdout, stderr } = await this.cni(command, call);
+    assertEquals({ code, stdout, stderr }, { code: 0, stdout: "", stderr: "" }, command);
+  }
+
+  /** A run that has to be refused, with nothing changed on the host, in a container or in the state. */
+  async refuse(command: string, call: CniCall, code: number, says: RegExp): Promise<Json> {
+    const { id = "c1", netns = id } = call;
+    if (/^[a-z]\w*$/i.test(netns) && netns !== "gone") await this.container(netns);
+    const before = await this.host.sh(SNAPSHOT);
+    const answer = await this.cni(command, call);
+    const document = this.mustBeError(answer, code, says);
+    assertEquals(await this.host.sh(SNAPSHOT), before, `${command} changed something`);
+    return document;
+  }
+
+  mustBeError({ code: exit, json, stdout, stderr }: Answer, code: number, says: RegExp): Json {
+    assertEquals(exit, 1, `exit status; ${stdout}`);
+    assertEquals(json?.code, code, `code; ${stdout}`);
+    assertMatch(`${json.msg}; ${json.details ?? ""}`, says);
+    assertEquals(typeof json.cniVersion, "string", "cniVersion in the error document");
+    for (const key of Object.keys(json)) {
+      assert(["cniVersion", "code", "msg", "details"].includes(key), `key ${key} in ${stdout}`);
+    }
+    assert(!/\n\s+at |file:\/\//.test(stderr + stdout), `a stack trace: ${stderr}`);
+    return json;
+  }
+
+  /** The interface of a container as the kernel has it. */
+  async inside(container = "c1", ifname = "eth0"): Promise<Json> {
+    return (await this.host.ip(container, "addr", "show", "dev", ifname))[0];
+  }
+
+  async link(name: string): Promise<Json> {
+    return (await this.host.ip("", "addr", "show", "dev", name))[0];
+  }
+
+  async routes(container = "c1", ...what: string[]): Promise<Json[]> {
+    return await this.host.ip(container, "-4", "route", "show", ...what);
+  }
+}
+
+function asAnswer(finished: Omit<Answer, "json">): Answer {
+  try {
+    return { ...finished, json: JSON.parse(finished.stdout) };
+  } catch {
+    return { ...finished, json: undefined };
+  }
+}

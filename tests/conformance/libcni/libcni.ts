@@ -1,0 +1,70 @@
+import { assert, assertEquals } from "@std/assert";
+import { fromFileUrl } from "@std/path/posix";
+import { Host, PROGRAM, run, STATE_FOLDER } from "../../integration/host.ts";
+import { cell, writeSection } from "../docs.ts";
+import { LIBCNI_CHECKS } from "../libcni_checks.ts";
+
+const HERE = fromFileUrl(new URL(".", import.meta.url));
+const BUILT = fromFileUrl(new URL("../../../build/libcni", import.meta.url));
+
+const LIST = {
+  cniVersion: "1.0.0",
+  name: "podnet",
+  plugins: [{
+    type: "atomicni",
+    bridge: "atomic0",
+    subnet: "10.88.0.0/24",
+    gateway: "10.88.0.1",
+    capabilities: { ips: true, mac: true, ipRanges: true },
+  }],
+};
+
+/** libcni and go-cni write below /var/lib/cni; all of /var/lib is this host's own. */
+const SETUP = `
+mount -t tmpfs tmpfs /var/lib && mkdir -p /var/lib/cni ${STATE_FOLDER} && chmod 700 ${STATE_FOLDER}
+mkdir -p /run/plugins /run/net.d && cat >/run/net.d/10-podnet.conflist`;
+
+Deno.test("through libcni and go-cni", async () => {
+  const built = await run(["go", "build", "-o", BUILT, `${HERE}main.go`], "", {
+    GO111MODULE: "off",
+    GOPATH: "/usr/share/gocode",
+    GOCACHE: `${BUILT}.cache`,
+    GOFLAGS: "",
+    PATH: Deno.env.get("PATH") ?? "",
+  });
+  assertEquals(built.code, 0, built.stderr);
+
+  await using host = await Host.create();
+  await host.run(["sh", "-ec", SETUP], JSON.stringify(LIST));
+  const command = PROGRAM.map((word) => `'${word}'`).join(" ");
+  await host.run(
+    ["sh", "-ec", "cat >/run/plugins/atomicni && chmod 755 /run/plugins/atomicni"],
+    `#!/bin/sh\nexec ${command}\n`,
+  );
+  await host.containers("c1", "c2");
+  const { stdout, stderr } = await host.run([
+    ...[BUILT, "/run/plugins", "/run/net.d"],
+    ...["/run/netns/c1", "/run/netns/c2"],
+  ]);
+  const passed = stdout.split("\n").filter((line) => line.startsWith("ok ")).map((line) =>
+    line.slice(3)
+  );
+  await writeSection("libcni", section(passed));
+  assert(!stdout.includes("FAIL"), `${stdout}${stderr}`);
+  assertEquals(passed.toSorted(), LIBCNI_CHECKS.map(({ what }) => what).toSorted(), stderr);
+  await host.assertNothingLeft();
+});
+
+function section(passed: readonly string[]): string {
+  const lines = LIBCNI_CHECKS.map(({ rules, what }) =>
+    `| ${rules} | ${cell(what)} | ${passed.includes(what) ? "passes" : "**fails**"} |`
+  );
+  return `## Through libcni 1.1.2 and go-cni 1.1.9
+
+A Go program built against Debian's packages. This libcni has no GC and no STATUS; both are sent as the newest does.
+
+| rules | check | outcome |
+|---|---|---|
+${lines.join("\n")}
+`;
+}

@@ -1,0 +1,372 @@
+import { assert, assertEquals } from "@std/assert";
+import { CONFIG, type Json, STATE_FOLDER } from "../../integration/host.ts";
+import { type Lab, refused, type Row, row } from "../lab.ts";
+
+const OTHER = {
+  ...CONFIG,
+  name: "othernet",
+  bridge: "atomic1",
+  subnet: "10.89.0.0/24",
+  gateway: "10.89.0.1",
+};
+/** A second network of one container: no second default route. */
+const SECOND = { ...OTHER, ipam: { routes: [] } };
+
+/** The longest a stopped or killed run is waited for to show a sign. */
+async function until(lab: Lab, what: () => Promise<boolean>): Promise<void> {
+  for (let tries = 0; tries < 200; tries++) {
+    if (await what()) return;
+    await lab.host.run(["busybox", "usleep", "10000"]);
+  }
+  throw new Error("it never came");
+}
+
+const ADD: readonly Row[] = [
+  row("A1 I1", "a container that has lo and eth0 already: neither is touched", async (lab) => {
+    await lab.container("c1");
+    await lab.host.sh("ip -n c1 link add eth0 type bridge");
+    await lab.refuse(
+      "ADD",
+      {},
+      103,
+      /"eth0" in "\/run\/netns\/c1": an interface of that name exists/,
+    );
+    await lab.refuse("ADD", { ifname: "lo" }, 103, /"lo"/);
+    assertEquals(await lab.host.links(), []);
+  }),
+  row("A2 P14 H14", "ADD twice: the second is refused, the first stays", async (lab) => {
+    await lab.add();
+    await lab.refuse("ADD", {}, 103, /"eth0"/);
+    assertEquals(await lab.host.leases(), { "c1/eth0": "10.88.0.2" });
+    assert(await lab.host.pings("c1", "10.88.0.1"));
+  }),
+  row("A2 P15", "two interfaces of one container; DEL of one leaves the other", async (lab) => {
+    const config = { ...CONFIG, ipam: { routes: [] } };
+    await lab.add({ config });
+    await lab.add({ config, ifname: "eth1" });
+    assertEquals(await lab.host.leases(), { "c1/eth0": "10.88.0.2", "c1/eth1": "10.88.0.3" });
+    await lab.silent("DEL", { config });
+    assertEquals(await lab.host.leases(), { "c1/eth1": "10.88.0.3" });
+    assertEquals(await lab.host.addresses("c1", "eth1"), ["10.88.0.3/24"]);
+  }),
+  row("A2", "two networks of one container", async (lab) => {
+    await lab.add();
+    await lab.add({ config: SECOND, ifname: "eth1" });
+    await lab.silent("DEL");
+    assertEquals(await lab.host.leases("othernet"), { "c1/eth1": "10.89.0.2" });
+    assertEquals(await lab.host.addresses("c1", "eth1"), ["10.89.0.2/24"]);
+  }),
+  row("A3 Q3", "a route that can't be set: veth and address are taken back", async (lab) => {
+    await lab.add({ id: "c2" }); // the bridge stands
+    const config = { ...CONFIG, ipam: { routes: [{ dst: "10.1.0.0/16", gw: "10.200.0.1" }] } };
+    await lab.refuse("ADD", { config }, 100, /ip failed with exit status/);
+    assertEquals(await lab.host.leases(), { "c2/eth0": "10.88.0.2" });
+    assertEquals((await lab.add()).ips[0].address, "10.88.0.3/24");
+  }),
+  row("A3", "no free address: no veth is left", async (lab) => {
+    const config = { ...CONFIG, subnet: "10.88.0.0/30" };
+    await lab.add({ id: "c2", config });
+    await lab.refuse("ADD", { config }, 101, /all are held/);
+  }),
+  ...[["/run/netns/gone", "a path that is missing"], ["/etc/passwd", "a file"], [
+    "/run",
+    "a folder",
+  ], ["/dev/null", "a device"]].map(([netns = "", what]) =>
+    refused(
+      "A4 P17",
+      `a namespace that is ${what}: not even the bridge is made`,
+      "ADD",
+      { netns },
+      8,
+      new RegExp(`CNI_NETNS "${netns}"`),
+    )
+  ),
+  refused(
+    "A4",
+    "a namespace that is no absolute path",
+    "ADD",
+    { env: { CNI_NETNS: "c1" } },
+    8,
+    /no absolute path/,
+  ),
+  refused(
+    "A4",
+    "CHECK in a namespace that is none",
+    "CHECK",
+    {
+      netns: "/etc/passwd",
+      config: { ...CONFIG, prevResult: { cniVersion: "1.1.0" } },
+    },
+    8,
+    /CNI_NETNS/,
+  ),
+  row("A5", "eight containers at once on an empty host", async (lab) => {
+    const ids = ["c1", "c2", "c3", "c4", "c5", "c6", "c7", "c8"];
+    for (const id of ids) await lab.container(id);
+    const results = await Promise.all(ids.map((id) => lab.add({ id })));
+    const addresses = new Set(results.map((it) => it.ips[0].address));
+    lab.documents.length = 0; // the order of the eight is anybody's
+    assertEquals(addresses.size, 8);
+    assertEquals(Object.keys(await lab.host.leases()).length, 8);
+  }),
+  row("A6 D1 Q4", "a killed ADD's veth and lease are found by DEL", async (lab) => {
+    const [veth = ""] = await killedAdd(lab);
+    assert(veth.startsWith("av"));
+    await lab.silent("DEL");
+    await lab.host.assertNothingLeft();
+  }),
+  row("A6 G1 G2", "a killed ADD's veth is found by GC", async (lab) => {
+    await killedAdd(lab);
+    await lab.silent("GC", { config: { ...CONFIG, "cni.dev/valid-attachments": [] } });
+    await lab.host.assertNothingLeft();
+  }),
+  row("A6 A1", "a killed ADD is done again", async (lab) => {
+    await killedAdd(lab);
+    assertEquals((await lab.add()).ips[0].address, "10.88.0.2/24");
+    assert(await lab.host.pings("c1", "10.88.0.1"));
+  }),
+];
+
+/** What an ADD leaves that was killed behind its veth and lease; returns the host veths. */
+async function killedAdd(lab: Lab): Promise<string[]> {
+  await lab.add();
+  await lab.host.sh("ip -n c1 link set dev eth0 down && ip -n c1 addr flush dev eth0");
+  // The veth's end in the container goes first when its namespace goes; here it is renamed away, as unfinished.
+  await lab.host.sh("ip -n c1 link set dev eth0 name tmp0");
+  return await lab.host.hostVeths();
+}
+
+const DEL: readonly Row[] = [
+  row("D1 P16", "DEL of what never was, and twice", async (lab) => {
+    await lab.silent("DEL");
+    await lab.add();
+    await lab.silent("DEL");
+    await lab.silent("DEL");
+    await lab.silent("DEL", { netns: "" });
+    await lab.host.assertNothingLeft();
+  }),
+  row("D1 E12 P16", "DEL with an empty namespace frees both", async (lab) => {
+    await lab.add();
+    await lab.silent("DEL", { netns: "" });
+    assertEquals([await lab.host.hostVeths(), await lab.inside()], [[], undefined]);
+    await lab.host.assertNothingLeft();
+  }),
+  row("D2 E12 P16", "DEL with the namespace gone", async (lab) => {
+    await lab.add();
+    await lab.host.sh("ip netns del c1");
+    await lab.silent("DEL", { netns: "/run/netns/c1" });
+    await lab.host.assertNothingLeft();
+  }),
+  row("D2 E12", "DEL with a namespace that is none", async (lab) => {
+    await lab.add();
+    await lab.silent("DEL", { netns: "/etc/passwd" });
+    await lab.host.assertNothingLeft();
+  }),
+  row("D2", "DEL with the link gone and the lease there, and the other way round", async (lab) => {
+    await lab.add();
+    await lab.host.sh("ip -n c1 link del dev eth0");
+    await lab.silent("DEL");
+    await lab.add();
+    await lab.host.sh(`rm ${STATE_FOLDER}/podnet.json`);
+    await lab.silent("DEL");
+    await lab.host.assertNothingLeft();
+  }),
+  row(
+    "D3 S5 P16",
+    "DEL without prevResult, and with one of another family or of no sense",
+    async (lab) => {
+      for (
+        const prevResult of [undefined, { cniVersion: "0.1.0", ip4: {} }, "x", { interfaces: 5 }]
+      ) {
+        await lab.add();
+        await lab.silent("DEL", { config: { ...CONFIG, prevResult } });
+        await lab.host.assertNothingLeft();
+      }
+    },
+  ),
+  row("D3", "DEL leaves an interface of the same name that is another container's", async (lab) => {
+    await lab.add();
+    await lab.add({ id: "c2" });
+    await lab.silent("DEL", { id: "c1", netns: "c2" });
+    assertEquals(await lab.host.leases(), { "c2/eth0": "10.88.0.3" });
+    assert(await lab.host.pings("c2", "10.88.0.1"));
+  }),
+  row("D4", "DEL with a configuration that an ADD would refuse", async (lab) => {
+    const bad = [
+      { subnet: "x", gateway: 5, mtu: "a" },
+      { ipam: { type: "dhcp" } },
+      { ipam: { type: "host-local" } },
+      { ipMasq: true, vlan: 5 },
+      { bridge: undefined, subnet: undefined },
+      { ipam: { dataDir: "/tmp" }, bridge: "a/b" },
+    ];
+    for (const change of bad) {
+      await lab.add();
+      await lab.silent("DEL", { config: { ...CONFIG, ...change } });
+      await lab.host.assertNothingLeft();
+    }
+  }),
+  row(
+    "D5 Q3",
+    "a damaged state: the link goes all the same, then the error is told",
+    async (lab) => {
+      await lab.add();
+      await lab.host.sh(`: >${STATE_FOLDER}/podnet.json`);
+      lab.mustBeError(await lab.cni("DEL"), 104, /podnet\.json/);
+      assertEquals(await lab.host.hostVeths(), []);
+    },
+  ),
+  row("D5 Q3 Q4", "an address is free only when the link is gone", async (lab) => {
+    await lab.add();
+    // A link that can't be removed stands for one whose removal failed: the address then stays held.
+    const answer = await lab.withIp("#!/bin/sh\nexit 1\n", "DEL");
+    lab.mustBeError(answer, 100, /exit status 1/);
+    assertEquals(await lab.host.leases(), { "c1/eth0": "10.88.0.2" });
+    await lab.silent("DEL");
+    await lab.host.assertNothingLeft();
+  }),
+];
+
+const valid = (...attachments: Json[]) => ({ "cni.dev/valid-attachments": attachments });
+
+const GC: readonly Row[] = [
+  row("G1 G2 P25", "one of two is valid; another network is not touched", async (lab) => {
+    await lab.add();
+    await lab.add({ id: "c2" });
+    await lab.add({ id: "c3", config: OTHER });
+    await lab.silent("GC", {
+      config: { ...CONFIG, ...valid({ containerID: "c2", ifname: "eth0" }) },
+    });
+    assertEquals(await lab.host.leases(), { "c2/eth0": "10.88.0.3" });
+    assertEquals(await lab.host.leases("othernet"), { "c3/eth0": "10.89.0.2" });
+    assertEquals((await lab.host.hostVeths()).length, 2);
+    assertEquals([await lab.inside("c1"), (await lab.inside("c2")).ifname], [undefined, "eth0"]);
+  }),
+  row("G1", "the other interface of a valid container goes", async (lab) => {
+    await lab.add();
+    await lab.add({ ifname: "eth1", config: { ...CONFIG, ipam: { routes: [] } } });
+    await lab.silent("GC", {
+      config: { ...CONFIG, ...valid({ containerID: "c1", ifname: "eth0" }) },
+    });
+    assertEquals(await lab.host.leases(), { "c1/eth0": "10.88.0.2" });
+  }),
+  ...[null, []].map((list) =>
+    row("G1 P25", `a list of ${JSON.stringify(list)} keeps nothing`, async (lab) => {
+      await lab.add();
+      await lab.silent("GC", { config: { ...CONFIG, "cni.dev/valid-attachments": list } });
+      await lab.host.assertNothingLeft();
+    })
+  ),
+  row("G1", "the older name of the list, and which of the two counts", async (lab) => {
+    await lab.add();
+    await lab.add({ id: "c2" });
+    const attachments = [{ containerID: "c1", ifname: "eth0" }, {
+      containerID: "c2",
+      ifname: "eth0",
+    }];
+    await lab.silent("GC", { config: { ...CONFIG, "cni.dev/attachments": attachments } });
+    assertEquals(Object.keys(await lab.host.leases()), ["c1/eth0", "c2/eth0"]);
+    await lab.silent("GC", {
+      config: { ...CONFIG, ...valid(attachments[1]), "cni.dev/attachments": attachments },
+    });
+    assertEquals(Object.keys(await lab.host.leases()), ["c2/eth0"]);
+  }),
+  refused(
+    "G1 S2",
+    "a list that is none",
+    "GC",
+    { config: { ...CONFIG, "cni.dev/valid-attachments": { a: 1 } } },
+    7,
+    /cni\.dev\/valid-attachments/,
+  ),
+  refused(
+    "G1 S2",
+    "an attachment that is none",
+    "GC",
+    { config: { ...CONFIG, "cni.dev/valid-attachments": [5] } },
+    7,
+    /valid-attachments\[0\] 5/,
+  ),
+  row("G3", "a lease of the container ID alone is kept by any interface of it", async (lab) => {
+    await lab.host.sh(`cat >${STATE_FOLDER}/podnet.json <<'END'
+{"containerToIP":{"c1":"10.88.0.7","c2":"10.88.0.8"},"ipToContainer":{"10.88.0.7":"c1","10.88.0.8":"c2"},"lastReserved":"10.88.0.8"}
+END`);
+    await lab.silent("GC", {
+      config: { ...CONFIG, ...valid({ containerID: "c1", ifname: "eth3" }) },
+    });
+    assertEquals(await lab.host.leases(), { c1: "10.88.0.7" });
+  }),
+  row("G3", "GC waits for the lock, and a DEL meanwhile does no harm", async (lab) => {
+    await lab.add();
+    const config = { ...CONFIG, ...valid() };
+    const results = await Promise.all([
+      lab.cni("GC", { config }),
+      lab.cni("DEL"),
+      lab.cni("GC", { config }),
+    ]);
+    assertEquals(results.map(({ code }) => code), [0, 0, 0]);
+    await lab.host.assertNothingLeft();
+  }),
+  row("G1", "GC goes on past a veth that can't be removed", async (lab) => {
+    await lab.add();
+    await lab.add({ id: "c2" });
+    const { interfaces } = await lab.add({ id: "c3" });
+    const script = `#!/bin/sh
+case "$*" in "link del dev if${(await lab.link(interfaces[1].name)).ifindex}" | "link del dev ${
+      interfaces[1].name
+    }") exit 1 ;; esac
+exec /run/bin/real "$@"
+`;
+    const answer = await lab.withIp(script, "GC", { config: { ...CONFIG, ...valid() } });
+    lab.mustBeError(answer, 100, new RegExp(interfaces[1].name));
+    assertEquals(await lab.host.leases(), { "c3/eth0": "10.88.0.4" });
+    assertEquals(await lab.host.hostVeths(), [interfaces[1].name]);
+  }),
+];
+
+const STATUS: readonly Row[] = [
+  row("T1 T2 P26", "a healthy host, before and after an ADD", async (lab) => {
+    await lab.silent("STATUS");
+    assertEquals([await lab.host.links(), await lab.host.files()], [[], []]);
+    await lab.add();
+    await lab.silent("STATUS");
+  }),
+  row("T1 T2 P23", "a full pool is 50; what is stale counts as free, and stays", async (lab) => {
+    const config = { ...CONFIG, subnet: "10.88.0.0/30" };
+    const { interfaces } = await lab.add({ config });
+    await lab.refuse("STATUS", { config }, 50, /^Cannot serve an ADD: .*no free address/);
+    await lab.host.sh(`ip link del dev ${interfaces[1].name}`);
+    await lab.silent("STATUS", { config });
+    assertEquals(await lab.host.leases(), { "c1/eth0": "10.88.0.2" });
+  }),
+  row("T1", "another address on the bridge is 50", async (lab) => {
+    await lab.host.sh("ip link add atomic0 type bridge && ip addr add 10.1.1.1/24 dev atomic0");
+    await lab.refuse("STATUS", {}, 50, /10\.1\.1\.1\/24/);
+  }),
+  row("T1", "no ip is 50", async (lab) => {
+    const answer = await lab.withIp("", "STATUS");
+    lab.mustBeError(answer, 50, /Cannot run ".*ip"/);
+  }),
+  row("T1", "a folder that can't be written is 50", async (lab) => {
+    await lab.add();
+    await lab.host.sh(`mount -o remount,ro ${STATE_FOLDER}`);
+    const answer = await lab.cni("STATUS");
+    await lab.host.sh(`mount -o remount,rw ${STATE_FOLDER}`);
+    lab.mustBeError(answer, 50, /Read-only file system/);
+  }),
+  row("T1", "a damaged state is 50", async (lab) => {
+    await lab.add();
+    await lab.host.sh(`echo '{' >${STATE_FOLDER}/podnet.json`);
+    await lab.refuse("STATUS", {}, 50, /podnet\.json.*repair/);
+  }),
+  row("T2", "DEL and ADD work after STATUS said no", async (lab) => {
+    const config = { ...CONFIG, subnet: "10.88.0.0/30" };
+    await lab.add({ config });
+    await lab.refuse("STATUS", { config }, 50, /no free address/);
+    await lab.silent("DEL", { config });
+    await until(lab, async () => (await lab.host.hostVeths()).length === 0);
+    await lab.add({ config, id: "c2" });
+  }),
+];
+
+export const COMMANDS: readonly Row[] = [...ADD, ...DEL, ...GC, ...STATUS];

@@ -1,0 +1,174 @@
+import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { fromFileUrl } from "@std/path/posix";
+import { type Host, hostTest, type Json, STATE_FOLDER } from "./host.ts";
+
+const DRIVER = fromFileUrl(new URL("./import_driver.ts", import.meta.url));
+const CONFIG_FILE = fromFileUrl(new URL("../../deno.json", import.meta.url));
+const LEASES = "/var/lib/cni/networks/podnet";
+const CONFIG = {
+  cniVersion: "1.0.0",
+  name: "podnet",
+  type: "atomicni",
+  bridge: "cni0",
+  isGateway: true,
+  ipam: { type: "host-local", subnet: "10.88.0.0/29", routes: [{ dst: "0.0.0.0/0" }] },
+};
+const REFERENCE = { ...CONFIG, type: "bridge" };
+
+/** A host on which the reference has given addresses to these containers. */
+async function node(host: Host, ...ids: string[]): Promise<Record<string, Json>> {
+  await host.sh(`mount -t tmpfs tmpfs /var/lib && mkdir -p /var/lib/cni ${STATE_FOLDER}`);
+  await host.sh(`chmod 700 ${STATE_FOLDER}`);
+  await host.containers(...ids);
+  const results: Record<string, Json> = {};
+  for (const id of ids) results[id] = await reference(host, "ADD", id);
+  return results;
+}
+
+async function reference(host: Host, command: string, id: string): Promise<Json> {
+  const { code, stdout } = await host.run(["/usr/lib/cni/bridge"], JSON.stringify(REFERENCE), {
+    PATH: "/usr/sbin:/usr/bin",
+    CNI_COMMAND: command,
+    CNI_CONTAINERID: id,
+    CNI_NETNS: `/run/netns/${id}`,
+    CNI_IFNAME: "eth0",
+    CNI_PATH: "/usr/lib/cni",
+  });
+  assertEquals(code, 0, stdout);
+  return JSON.parse(stdout || "null");
+}
+
+async function importAll(host: Host, config: Json = CONFIG): Promise<Json> {
+  const listing = await host.sh(`grep -H '' ${LEASES}/* || true`);
+  const { stdout, stderr } = await host.run(
+    [Deno.execPath(), "run", "-q", "-A", "-c", CONFIG_FILE, DRIVER],
+    `${JSON.stringify(config)}\n${listing}`,
+    Object.fromEntries(
+      ["HOME", "PATH", "JSR_URL", "DENO_DIR"].flatMap((it) => {
+        const value = Deno.env.get(it);
+        return value === undefined ? [] : [[it, value]];
+      }),
+    ),
+  );
+  return JSON.parse(stdout || JSON.stringify(stderr));
+}
+
+const leases = async (host: Host) => Object.entries(await host.leases()).sort();
+const ping = async (host: Host) => assert(await host.pings("c1", "10.88.0.1"), "c1 is cut off");
+
+hostTest("an imported lease is held, checked and freed with its veth", async (host) => {
+  const { c1 } = await node(host, "c1", "c2");
+  assertEquals(await importAll(host), ["2 leases taken over"]);
+  assertEquals(await leases(host), [["c1/eth0", "10.88.0.2"], ["c2/eth0", "10.88.0.3"]]);
+  const note = (await host.state()).leases["10.88.0.2"];
+  assertEquals([note.hosts, note.veth, note.mac], [
+    c1.interfaces[1].name,
+    c1.interfaces[1].mac,
+    c1.interfaces[2].mac,
+  ]);
+  // What the reference left is what CHECK compares.
+  const checked = await host.cni("CHECK", { config: { ...CONFIG, prevResult: c1 } });
+  assertEquals(checked.code, 0, checked.stdout);
+  // Again: nothing changes.
+  assertEquals(await importAll(host), ["2 leases taken over"]);
+  assertEquals((await host.state()).lastReserved, "10.88.0.3");
+
+  await host.containers("c3");
+  assertEquals((await host.add({ id: "c3", config: CONFIG })).ips[0].address, "10.88.0.4/29");
+  await ping(host);
+  await host.del({ id: "c1", config: CONFIG });
+  const links = await host.links();
+  assert(!links.includes(c1.interfaces[1].name), "the reference's veth is left");
+  assertEquals((await leases(host)).map(([key]) => key), ["c2/eth0", "c3/eth0"]);
+  assertEquals(await host.ip("c1", "addr", "show", "dev", "eth0"), []);
+});
+
+hostTest(
+  "healing leaves imported leases of live containers, and takes those of dead ones",
+  async (host) => {
+    await node(host, "c1", "c2");
+    await importAll(host);
+    const ids = ["c3", "c4", "c5"];
+    await host.containers(...ids, "c6");
+    for (const id of ids) await host.add({ id, config: CONFIG });
+    const full = await host.cni("ADD", { id: "c6", config: CONFIG });
+    assertEquals(full.json.code, 101, full.stdout);
+    await ping(host);
+    // The container dies, and no DEL comes.
+    await host.sh("ip netns del c2");
+    await host.sh("for i in 1 2 3 4 5 6 7 8 9; do ip neigh show >/dev/null; done");
+    for (let tries = 0; (await host.links()).length > 5 && tries < 100; tries++);
+    assertEquals((await host.add({ id: "c6", config: CONFIG })).ips[0].address, "10.88.0.3/29");
+    await ping(host);
+  },
+);
+
+hostTest("GC takes imported leases that are not valid, with their veths", async (host) => {
+  const { c2 } = await node(host, "c1", "c2");
+  await importAll(host);
+  const config = { ...CONFIG, cniVersion: "1.1.0" };
+  const { code, stdout } = await host.cni("GC", {
+    config: { ...config, "cni.dev/valid-attachments": [{ containerID: "c1", ifname: "eth0" }] },
+  });
+  assertEquals([code, stdout], [0, ""]);
+  assertEquals(await leases(host), [["c1/eth0", "10.88.0.2"]]);
+  assert(!(await host.links()).includes(c2.interfaces[1].name));
+  await ping(host);
+});
+
+hostTest(
+  "leases whose containers have no named namespace stay held until their DEL",
+  async (host) => {
+    await node(host, "c1", "c2");
+    // As Docker has them: a namespace that lives by its processes.
+    await host.sh(
+      "for n in c1 c2; do ip netns exec $n sleep 3600 >/dev/null 2>&1 & echo $! >/run/$n.pid; done",
+    );
+    await host.sh(
+      'for n in c1 c2; do until [ "$(readlink /proc/$(cat /run/$n.pid)/ns/net)" != "$(readlink /proc/self/ns/net)" ]; do :; done; done',
+    );
+    await host.sh("ip netns del c1; ip netns del c2");
+    try {
+      const [first, second] = await importAll(host);
+      assertEquals(first, "0 leases taken over");
+      assertMatch(second, /^2 more, .*stays held until its DEL$/);
+      const ids = ["c3", "c4", "c5"];
+      await host.containers(...ids, "c6");
+      for (const id of ids) await host.add({ id, config: CONFIG });
+      assertEquals((await host.cni("ADD", { id: "c6", config: CONFIG })).json.code, 101);
+      // GC can't tell whose veth is whose, and so keeps them.
+      const config = { ...CONFIG, cniVersion: "1.1.0", "cni.dev/valid-attachments": [] };
+      await host.cni("GC", { config });
+      assertEquals((await leases(host)).map(([key]) => key), ["c1/eth0", "c2/eth0"]);
+      // DEL looks into the namespace that the runtime names, and removes what has the address.
+      const pid = (await host.sh("cat /run/c1.pid")).trim();
+      const before = (await host.links()).filter((it) => it.startsWith("veth")).length;
+      await host.del({ id: "c1", netns: `/proc/${pid}/ns/net`, config: CONFIG });
+      assertEquals((await host.links()).filter((it) => it.startsWith("veth")).length, before - 1);
+      assertEquals(await leases(host), [["c2/eth0", "10.88.0.3"]]);
+      const { stdout } = await host.run(["nsenter", "-t", pid, "-n", "ip", "-br", "link"]);
+      assert(!stdout.includes("eth0"), stdout);
+    } finally {
+      await host.sh("kill $(cat /run/c1.pid) $(cat /run/c2.pid)");
+    }
+  },
+);
+
+hostTest("the old format, a dead lease, and what can't be taken over", async (host) => {
+  await node(host, "c1", "c2");
+  await host.sh(`printf c1 >${LEASES}/10.88.0.2; printf 'dead\\r\\neth0' >${LEASES}/10.88.0.5`);
+  assertEquals(await importAll(host), [
+    "2 leases taken over",
+    '10.88.0.5 of "dead" left out: no container has it',
+  ]);
+  // The kernel knew the interface.
+  assertEquals(await leases(host), [["c1/eth0", "10.88.0.2"], ["c2/eth0", "10.88.0.3"]]);
+
+  const other = { ...CONFIG, ipam: { type: "host-local", subnet: "10.99.0.0/24" } };
+  assertEquals((await importAll(host, other)).code, 7);
+  await host.sh(`printf 'c9\\r\\neth0' >${LEASES}/10.88.0.2`);
+  const { code, message } = await importAll(host);
+  assertEquals(code, 102);
+  assertStringIncludes(message, '"c1/eth0" holds it here');
+  assertEquals(await leases(host), [["c1/eth0", "10.88.0.2"], ["c2/eth0", "10.88.0.3"]]);
+});
