@@ -1,7 +1,8 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { fromFileUrl } from "@std/path/posix";
+import type { Json } from "../integration/host.ts";
 import { Containerd, PAGE } from "./containerd.ts";
-import { inParallel } from "./cri.ts";
+import { Cri, inParallel } from "./cri.ts";
 import { type Node, nodeTest } from "./node.ts";
 import { assertNothingLeft, ATOMICNI, configure, NETWORK } from "./podnet.ts";
 
@@ -83,6 +84,29 @@ nodeTest("make install, upgrade, roll back and uninstall with live containers", 
   await containerd.remove("web");
   await assertNothingLeft(node);
 });
+
+nodeTest(
+  "a configuration removed under live pods keeps containerd from stopping them until it is back",
+  async (node) => {
+    await configure(node);
+    await Containerd.start(node);
+    using cri = await Cri.connect(node);
+    const id = await cri.runPod({ name: "web" });
+    await node.sh("rm /etc/cni/net.d/10-podnet.conflist");
+    await node.until("containerd sees it", async () => {
+      const { status } = await cri.call("Status", {});
+      return status.conditions.some((it: Json) => it.type === "NetworkReady" && !it.status) ||
+        undefined;
+    });
+    const refused = await cri.removePod(id).then(() => "", String);
+    assertStringIncludes(refused, "cni plugin not initialized");
+    assertEquals(await node.leases(NETWORK), { [`${id}/eth0`]: "10.88.0.2" });
+    await configure(node);
+    await cri.ready(node);
+    await cri.removePod(id);
+    await assertNothingLeft(node);
+  },
+);
 
 /** A container as the Go original leaves it: one key, no schema, a veth named after the container's ID alone. */
 async function addAsTheOriginal(node: Node): Promise<void> {
