@@ -123,7 +123,7 @@ export function parseIpJson(output: IpOutput): JsonObject[][] {
     throw new CniError(100, `Cannot read ${quote(line)} as the output of ip -j: it is no list`, {
       details: `${
         output.argv.join(" ")
-      }; this needs iproute2's ip, not another program of that name`,
+      }; this needs the ip of iproute2 5.0 or newer, not another program of that name`,
     });
   });
 }

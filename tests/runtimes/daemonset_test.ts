@@ -2,6 +2,7 @@ import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { fromFileUrl } from "@std/path/posix";
 import type { Json } from "../integration/host.ts";
 import { Containerd } from "./containerd.ts";
+import { Cri } from "./cri.ts";
 import { BINARY, DEPLOY, type Node, nodeTest } from "./node.ts";
 
 // Not literal, so that only who runs these tests needs the packages, and not who checks types.
@@ -98,11 +99,12 @@ cd ${API} && openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 
     await this.#node.write(`${API}${path}`, JSON.stringify(document));
   }
 
-  async start(program: string): Promise<void> {
+  async start(program: string, patience = 2): Promise<void> {
     this.#pid = await this.#node.daemon(
       "install",
       "env",
       "HOST=",
+      `PATIENCE=${patience}`,
       `PROGRAM=${program}`,
       `ACCOUNT=${API}`,
       "NODE_NAME=node-a",
@@ -124,9 +126,9 @@ cd ${API} && openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 
     return (await this.#node.read("/run/log/install.log")).trim().split("\n");
   }
 
-  async installs(program: string): Promise<void> {
+  async installs(program: string, patience?: number): Promise<void> {
     const before = await this.#node.run(["stat", "-c", "%i %Z", CONFLIST]);
-    await this.start(program);
+    await this.start(program, patience);
     await this.#node.until("the conflist is written", async () => {
       const now = await this.#node.run(["stat", "-c", "%i %Z", CONFLIST]);
       return now.code === 0 && now.stdout !== before.stdout ? true : undefined;
@@ -148,28 +150,33 @@ nodeTest(
     assertEquals(plugin.ipam, { type: "host-local", subnet: "10.244.3.0/24" });
     await node.sh(`cmp /opt/cni/bin/atomicni "${BINARY}"`);
 
-    const containerd = await Containerd.start(node);
-    await containerd.run("before", "sleep", "3600");
-    assertEquals(await containerd.address("before"), "10.244.3.2");
+    await Containerd.start(node);
+    using cri = await Cri.connect(node);
+    const before = await cri.runPod({ name: "before" });
+    assertEquals(await cri.addressOf(before), "10.244.3.2");
     assertEquals(await pod.end(), "the DaemonSet stays: nothing removed");
     await node.sh("echo >>/run/atomicni.2");
     await pod.installs("/run/atomicni.2");
-    await node.sh(`cmp /opt/cni/bin/atomicni /run/atomicni.2`);
-    await containerd.run("after", "sleep", "3600");
+    await node.sh("cmp /opt/cni/bin/atomicni /run/atomicni.2");
+    await cri.ready(node);
+    const after = await cri.runPod({ name: "after" });
 
     await node.sh(`rm ${API}${DAEMONSET}`);
-    assertStringIncludes(await pod.end(), "stays for the containers that are left");
-    assertEquals(await node.sh("ls -A /etc/cni/net.d"), "");
-    await node.sh("cp -a /opt/cni/bin/atomicni /run/atomicni.3 && test -x /opt/cni/bin/atomicni");
-    // Where a runtime has read its configuration at start it still takes its containers off the network.
-    await pod.installs("/run/atomicni.2");
-    await containerd.remove("before");
-    await containerd.remove("after");
-    assertEquals(await node.hostVeths(), []);
-    assertStringIncludes(
-      await pod.end(),
+    assertStringIncludes(await pod.end(), "kept for containers that are left");
+    await pod.installs("/run/atomicni.2", 600);
+    const ended = pod.end();
+    await node.until(
+      "it waits",
+      async () => (await pod.said()).at(-1)?.startsWith("waiting") || undefined,
+    );
+    for (const id of [before, after]) {
+      await cri.removePod(id);
+    }
+    assertEquals(
+      await ended,
       "removed: /etc/cni/net.d/10-atomicni.conflist and /opt/cni/bin/atomicni",
     );
+    assertEquals(await node.hostVeths(), []);
     assertEquals(
       await node.sh("ls -A /etc/cni/net.d; ls -A /opt/cni/bin | grep atomicni || :"),
       "",

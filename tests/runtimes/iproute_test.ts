@@ -34,3 +34,32 @@ nodeTest(
     await node.del(CONFIG, "c1");
   },
 );
+
+nodeTest("doctor knows an iproute2 that is too old by what it says of itself", async (node) => {
+  await node.sh("cp /usr/sbin/ip /run/ip");
+  const rows: [says: string, exit: number, found: string][] = [
+    ["ip utility, iproute2-6.15.0, libbpf 1.5.0", 0, "ok      ip: ip utility, iproute2-6.15.0"],
+    ["ip utility, iproute2-ss190319", 0, "ok      ip: ip utility, iproute2-ss190319"],
+    [
+      "ip utility, iproute2-ss190107",
+      1,
+      "warning ip: ip utility, iproute2-ss190107 is older than iproute2 5.0",
+    ],
+    [
+      "ip utility, iproute2-4.20.0",
+      1,
+      "warning ip: ip utility, iproute2-4.20.0 is older than iproute2 5.0",
+    ],
+    ["something else", 1, "no version of iproute2 can be read from that"],
+  ];
+  for (const [says, exit, found] of rows) {
+    await node.sh(`
+printf '#!/bin/sh\n[ "$1" != -V ] || exec echo "%s"\nexec /run/ip "$@"\n' '${says}' >/run/ip.says
+chmod 755 /run/ip.says
+mount --bind /run/ip.says $(readlink -f /usr/sbin/ip)`);
+    const doctor = await node.run(["/opt/cni/bin/atomicni", "doctor"], JSON.stringify(CONFIG));
+    assert(doctor.stdout.includes(found), doctor.stdout);
+    assertEquals(doctor.code, exit, doctor.stdout);
+    await node.sh("umount $(readlink -f /usr/sbin/ip)");
+  }
+});

@@ -19,6 +19,7 @@ import { STATE_FOLDER } from "../../scope.ts";
 import { checkWritable } from "../../statefile.ts";
 import { readNetworks } from "../attachments.ts";
 import { failure, type Finding, finding } from "./finding.ts";
+import { examineVersion } from "./iproute.ts";
 
 /** The host as one `ip` shows it. */
 export interface Host {
@@ -45,7 +46,7 @@ export async function examineIp(): Promise<Finding[]> {
   const version = await must("ask ip for its version", ["-V"]);
   const own = await runIp(["-n", "../../../proc/self/ns/net", "-j", "link", "show", "dev", "lo"]);
   return [
-    finding("ok", "ip", version.stdout.trim()),
+    examineVersion(version.stdout.trim()),
     own.success ? finding("ok", "namespaces", "ip can enter them") : {
       ...finding(
         "error",

@@ -1,0 +1,29 @@
+import { type Finding, finding } from "./finding.ts";
+
+/** The oldest iproute2 that all of this works with, and what the one before it can't do. */
+const OLDEST = {
+  version: [5, 0],
+  snapshot: 190319,
+  lacks: "CHECK can't read its list of routes",
+} as const;
+
+/** What `ip -V` printed: a version number, or before 5.1 the date of a snapshot. */
+export function examineVersion(text: string): Finding {
+  const [, major, minor] = /iproute2-(\d+)\.(\d+)/.exec(text) ?? [];
+  const [, snapshot] = /iproute2-ss(\d{6})/.exec(text) ?? [];
+  if (major === undefined && snapshot === undefined) {
+    return finding("warning", "ip", `${text}: no version of iproute2 can be read from that`);
+  }
+  const [oldestMajor, oldestMinor] = OLDEST.version;
+  const isOld = snapshot !== undefined
+    ? Number(snapshot) < OLDEST.snapshot
+    : Number(major) < oldestMajor ||
+      (Number(major) === oldestMajor && Number(minor) < oldestMinor);
+  if (!isOld) return finding("ok", "ip", text);
+  return finding(
+    "warning",
+    "ip",
+    `${text} is older than iproute2 ${OLDEST.version.join(".")}: ${OLDEST.lacks}`,
+    `install iproute2 ${OLDEST.version.join(".")} or newer`,
+  );
+}

@@ -1,0 +1,48 @@
+import { assert, assertMatch } from "@std/assert";
+import { fromFileUrl } from "@std/path/posix";
+import { Containerd } from "./containerd.ts";
+import { DEPLOY, nodeTest } from "./node.ts";
+
+const ROOT = fromFileUrl(new URL("../../", import.meta.url));
+
+/** The blocks of README.md and docs/ that show commands of root's with what they print. */
+async function transcripts(): Promise<[file: string, text: string][]> {
+  const docs = [...Deno.readDirSync(`${ROOT}docs`)].map(({ name }) => `docs/${name}`);
+  const found: [string, string][] = [];
+  for (const file of ["README.md", ...docs.filter((name) => name.endsWith(".md"))]) {
+    const text = await Deno.readTextFile(`${ROOT}${file}`);
+    for (const [, block = ""] of text.matchAll(/^```text\n(# ctr [\s\S]*?)^```/gm)) {
+      found.push([file, block]);
+    }
+  }
+  return found;
+}
+
+/** Commands with their output, in which … stands for what differs from run to run, and blanks for as many as it takes. */
+function steps(transcript: string): { command: string; output: RegExp }[] {
+  return transcript.split(/^# /m).slice(1).map((step) => {
+    const [command = "", ...lines] = step.trimEnd().split("\n");
+    const literal = lines.join("\n").replace(/[.*+?^${}()|[\]\\]/g, "\\$&");
+    return {
+      command,
+      output: new RegExp(`^${literal.replaceAll("…", ".*").replaceAll(/ +/g, " +")}\\s*$`),
+    };
+  });
+}
+
+nodeTest("README and docs: each transcript of ctr run --cni does what it shows", async (node) => {
+  const found = await transcripts();
+  assert(found.length > 0, "no transcript");
+  await node.write(
+    "/etc/cni/net.d/10-atomicni.conflist",
+    await Deno.readTextFile(`${DEPLOY}/10-atomicni.conflist`),
+  );
+  await Containerd.start(node);
+  for (const [file, text] of found) {
+    await node.sh("rm -rf /var/lib/atomicni/*");
+    for (const { command, output } of steps(text)) {
+      const printed = await node.sh(`PATH=$PATH:/opt/cni/bin; ${command}`);
+      assertMatch(printed, output, `${file}: # ${command}`);
+    }
+  }
+});
