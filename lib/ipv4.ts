@@ -21,7 +21,6 @@ export interface Range {
   readonly end: Ipv4;
 }
 
-const OCTETS = /^(0|[1-9]\d{0,2})\.(0|[1-9]\d{0,2})\.(0|[1-9]\d{0,2})\.(0|[1-9]\d{0,2})$/;
 const WANTED = "an IPv4 address (four decimal numbers from 0 to 255, no leading zeros)";
 
 /** The address in `text`, strictly a decimal dotted quad. Throws `Malformed`. */
@@ -31,15 +30,24 @@ export function parseIpv4(text: unknown): Ipv4 {
   return ip;
 }
 
-/** As `parseIpv4`, `undefined` where it is none: the form for loops over many addresses. */
+/** As `parseIpv4`, `undefined` where it is none: the form for loops over many addresses, digit by digit for speed. */
 export function tryIpv4(text: string): Ipv4 | undefined {
-  const octets = OCTETS.exec(text);
-  if (octets === null) return undefined;
   let ip = 0;
-  for (let i = 1; i <= 4; i++) {
-    const octet = Number(octets[i]);
-    if (octet > 255) return undefined;
-    ip = ip * 256 + octet;
+  let octet = -1;
+  let octets = 0;
+  for (let i = 0; i <= text.length; i++) {
+    const digit = text.charCodeAt(i) - 48;
+    if (digit >= 0 && digit <= 9) {
+      if (octet === 0) return undefined;
+      octet = octet < 0 ? digit : octet * 10 + digit;
+      if (octet > 255) return undefined;
+    } else {
+      const isEnd = i === text.length;
+      if (octet < 0 || (isEnd ? octets !== 3 : text[i] !== "." || octets === 3)) return undefined;
+      ip = ip * 256 + octet;
+      octet = -1;
+      octets++;
+    }
   }
   return ip as Ipv4;
 }

@@ -1,7 +1,7 @@
 import { ensureDirSync } from "@std/fs/ensure-dir";
 import { dirname, join } from "@std/path/posix";
 import { CniError, quote } from "./errors.ts";
-import { isObject } from "./fields.ts";
+import { isObject, type JsonObject } from "./fields.ts";
 import { type Ipv4, tryIpv4 } from "./ipv4.ts";
 import type { NetworkName } from "./names.ts";
 import { STATE_FOLDER } from "./scope.ts";
@@ -213,72 +213,72 @@ export function parseState(bytes: Uint8Array, path: string): State {
   if (schema !== undefined && schema !== SCHEMA) {
     throw damaged(path, `its schema is ${quote(schema)}`);
   }
-  const containerToIP = strings(value["containerToIP"], "containerToIP", path);
-  const ipToContainer = strings(value["ipToContainer"], "ipToContainer", path);
   const last = lastReserved ?? "";
   if (typeof last !== "string" || (last !== "" && tryIpv4(last) === undefined)) {
     throw damaged(path, `lastReserved is ${quote(lastReserved)}, no IPv4 address`);
   }
-  const span = crossCheck(containerToIP, ipToContainer, path);
-  const state = {
-    containerToIP,
-    ipToContainer,
-    lastReserved: last,
-    leases: notes(leases, ipToContainer, path),
-    ...(value["pool"] !== undefined && { pool: poolNote(value["pool"], path) }),
-  };
-  if (hasDoubleKeys(text, value, state)) throw damaged(path, "a key stands in it twice");
-  return { ...state, ...(span && { span }) };
+  const { length, ...maps } = crossCheck(value["containerToIP"], value["ipToContainer"], path);
+  const noted = checkNotes(leases, maps.ipToContainer, path);
+  const pool = value["pool"] === undefined ? undefined : poolNote(value["pool"], path);
+  const state = { ...maps, lastReserved: last, leases: noted.leases, ...(pool && { pool }) };
+  // As this program writes it, without a character that needs escaping, each key once.
+  const rest = serialized({ ...emptyState(), lastReserved: last, ...(pool && { pool }) });
+  const isPlain = rest.length + length + noted.length === text.length;
+  if (!isPlain && hasDoubleKeys(text, value)) throw damaged(path, "a key stands in it twice");
+  return state;
 }
 
-function strings(value: unknown, key: string, path: string): Record<string, string> {
-  if (!isObject(value)) throw damaged(path, `${key} is ${quote(value)}, no object`);
-  for (const name in value) {
-    if (typeof value[name] !== "string") {
-      throw damaged(path, `${key}[${quote(name)}] is ${quote(value[name])}, no string`);
-    }
-  }
-  return value as Record<string, string>;
-}
-
+/** The two maps, each owner's address held by that owner and nobody else; with their length beyond empty ones. */
 function crossCheck(
-  containerToIP: Record<string, string>,
-  ipToContainer: Record<string, string>,
+  containerToIP: unknown,
+  ipToContainer: unknown,
   path: string,
-): State["span"] {
+): Pick<State, "containerToIP" | "ipToContainer" | "span"> & { length: number } {
+  if (!isObject(containerToIP)) {
+    throw damaged(path, `containerToIP is ${quote(containerToIP)}, no object`);
+  }
+  if (!isObject(ipToContainer)) {
+    throw damaged(path, `ipToContainer is ${quote(ipToContainer)}, no object`);
+  }
   let owners = 0;
+  let length = 0;
   let lowest = 2 ** 32;
   let highest = -1;
   for (const owner in containerToIP) {
-    const address = containerToIP[owner] ?? "";
-    const ip = tryIpv4(address);
-    if (ip === undefined) {
+    const address = containerToIP[owner];
+    const ip = typeof address === "string" ? tryIpv4(address) : undefined;
+    if (typeof address !== "string" || ip === undefined) {
       throw damaged(path, `${quote(owner)} has ${quote(address)}, no IPv4 address`);
     }
-    const other = Object.hasOwn(ipToContainer, address) ? ipToContainer[address] : undefined;
+    const other = ipToContainer[address];
     if (other !== owner) {
-      throw damaged(
-        path,
-        `${quote(owner)} has ${address}, which is noted for ${
-          other === undefined ? "nobody" : quote(other)
-        }`,
-      );
+      const whom = other === undefined ? "nobody" : quote(other);
+      throw damaged(path, `${quote(owner)} has ${address}, which is noted for ${whom}`);
     }
     if (ip < lowest) lowest = ip;
     if (ip > highest) highest = ip;
     owners++;
+    length += 2 * (owner.length + address.length + 6);
   }
+  // As many addresses as owners, and each owner's is its own: no other address is left.
   const addresses = Object.keys(ipToContainer).length;
   if (addresses !== owners) throw damaged(path, `${owners} owners have ${addresses} addresses`);
-  return owners === 0 ? undefined : { lowest: lowest as Ipv4, highest: highest as Ipv4 };
+  return {
+    containerToIP: containerToIP as Record<string, string>,
+    ipToContainer: ipToContainer as Record<string, string>,
+    length: owners === 0 ? 0 : length - 2,
+    ...(owners > 0 && { span: { lowest: lowest as Ipv4, highest: highest as Ipv4 } }),
+  };
 }
 
-function notes(
+/** What is noted of leases, each with an owner; with its length beyond nothing noted. */
+function checkNotes(
   value: unknown,
   ipToContainer: Record<string, string>,
   path: string,
-): Record<string, LeaseNote> {
+): { leases: Record<string, LeaseNote>; length: number } {
   if (!isObject(value)) throw damaged(path, `leases is ${quote(value)}, no object`);
+  let length = -1;
   for (const ip in value) {
     const note = value[ip];
     if (!Object.hasOwn(ipToContainer, ip)) {
@@ -287,43 +287,33 @@ function notes(
     if (!isObject(note) || typeof note["since"] !== "string" || typeof note["veth"] !== "string") {
       throw damaged(path, `leases[${quote(ip)}] is ${quote(note)}`);
     }
+    length += ip.length + 5;
     for (const key in note) {
-      if (typeof note[key] !== "string") {
-        throw damaged(path, `leases[${quote(ip)}].${key} is ${quote(note[key])}`);
+      const said = note[key];
+      if (typeof said !== "string") {
+        throw damaged(path, `leases[${quote(ip)}].${key} is ${quote(said)}`);
       }
+      length += key.length + said.length + 6;
     }
   }
-  return value as Record<string, LeaseNote>;
+  return { leases: value as Record<string, LeaseNote>, length: Math.max(length, 0) };
 }
 
 function poolNote(value: unknown, path: string): PoolNote {
-  const { subnet, gateway, rangeStart, rangeEnd } = strings(value, "pool", path);
-  if (!subnet || !gateway || !rangeStart || !rangeEnd) {
+  const { subnet, gateway, rangeStart, rangeEnd }: JsonObject = isObject(value) ? value : {};
+  if (
+    typeof subnet !== "string" || typeof gateway !== "string" ||
+    typeof rangeStart !== "string" || typeof rangeEnd !== "string"
+  ) {
     throw damaged(path, `pool is ${quote(value)}`);
   }
   return { subnet, gateway, rangeStart, rangeEnd };
 }
 
 /** `JSON.parse` keeps the last of two equal keys; the text is then longer than what it holds. */
-function hasDoubleKeys(text: string, value: unknown, state: State): boolean {
-  const { containerToIP, ipToContainer, leases } = state;
-  let length =
-    `{"schema":2,"lastReserved":"${state.lastReserved}","containerToIP":,"ipToContainer":,"leases":}\n`
-      .length;
-  length += lengthOf(containerToIP) + lengthOf(ipToContainer) +
-    (Object.keys(leases).length === 0 ? 2 : 1);
-  for (const ip in leases) length += ip.length + 4 + lengthOf({ ...leases[ip] });
-  if (state.pool !== undefined) length += `,"pool":`.length + lengthOf({ ...state.pool });
-  if (length === text.length) return false; // as this program writes it, without a character that needs escaping
+function hasDoubleKeys(text: string, value: unknown): boolean {
   const compact = text.replaceAll(/("(?:[^"\\]|\\.)*")|\s+/g, "$1");
   return compact.length !== JSON.stringify(value).length;
-}
-
-/** Length of a flat object of strings as compact JSON. */
-function lengthOf(object: Record<string, string>): number {
-  let length = 1;
-  for (const key in object) length += key.length + (object[key] ?? "").length + 6;
-  return length === 1 ? 2 : length;
 }
 
 /**
@@ -332,19 +322,20 @@ function lengthOf(object: Record<string, string>): number {
  */
 export function writeState(dataDir: string, network: NetworkName, state: State): void {
   const path = statePath(dataDir, network);
-  const { lastReserved, containerToIP, ipToContainer, leases, pool } = state;
-  const text = `${
-    JSON.stringify({ schema: SCHEMA, lastReserved, containerToIP, ipToContainer, leases, pool })
-  }\n`;
   const temporary = join(dataDir, temporaryName(network));
   try {
-    writeDurably(temporary, new TextEncoder().encode(text));
+    writeDurably(temporary, new TextEncoder().encode(serialized(state)));
     Deno.renameSync(temporary, path);
     syncFolder(dataDir);
   } catch (error) {
     removeQuietly(temporary);
     throw ioError("write", path, error);
   }
+}
+
+function serialized({ lastReserved, containerToIP, ipToContainer, leases, pool }: State): string {
+  const file = { schema: SCHEMA, lastReserved, containerToIP, ipToContainer, leases, pool };
+  return `${JSON.stringify(file)}\n`;
 }
 
 function writeDurably(path: string, bytes: Uint8Array): void {

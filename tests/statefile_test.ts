@@ -62,7 +62,7 @@ Deno.test("parseState() refuses each kind of damage", () => {
     [changed({ schema: 1 }), "its schema is 1"],
     [changed({ containerToIP: [] }), "containerToIP is []"],
     [changed({ ipToContainer: "x" }), 'ipToContainer is "x"'],
-    [changed({ containerToIP: { ...GOOD.containerToIP, "c1/eth0": 7 } }), "no string"],
+    [changed({ containerToIP: { ...GOOD.containerToIP, "c1/eth0": 7 } }), "has 7, no IPv4 address"],
     [changed({ containerToIP: { ...GOOD.containerToIP, "c1/eth0": "10.88.0.02" } }), "no IPv4"],
     [changed({ containerToIP: { "c1/eth0": "10.88.0.2" } }), "1 owners have 2 addresses"],
     [changed({ ipToContainer: { "10.88.0.2": "c1/eth0" } }), "noted for nobody"],
