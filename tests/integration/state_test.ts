@@ -174,7 +174,7 @@ hostTest("the lock is waited for, and not for ever", async (host) => {
 
 hostTest(
   "folders are 0700 and files 0600, whatever stood there and whatever the umask",
-  async (host) => {
+  async (host, mode) => {
     await host.containers("c1");
     const config = { ...CONFIG, ipam: { dataDir: `${STATE_FOLDER}/a/b` } };
     const modes = async () =>
@@ -186,6 +186,7 @@ hostTest(
     await host.sh(`chmod 755 ${STATE_FOLDER} ${STATE_FOLDER}/a ${STATE_FOLDER}/a/b`);
     await host.add({ config });
     assertEquals(await modes(), expected);
+    if (mode === "rootless") return; // one user alone is mapped there
     const foreign = await host.run(["chown", "1", `${STATE_FOLDER}/a`]);
     assertEquals(foreign.code, 0);
     const { json } = await host.cni("ADD", { id: "c2", netns: "c1", ifname: "eth1", config });

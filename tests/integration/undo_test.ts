@@ -98,7 +98,7 @@ undoTest("the address asked for is held", {
 });
 
 undoTest("the state can't be written", {
-  prepare: `mount -o remount,ro ${STATE_FOLDER}`,
+  prepare: `mount -o remount,bind,ro ${STATE_FOLDER}`,
   code: 5,
   message: /Read-only file system/,
 });
