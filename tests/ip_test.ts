@@ -61,6 +61,9 @@ Deno.test("parseIpJson() has a list for each command and drops empty objects", (
   const stdout = '[{"ifname":"lo"},{},{}]\n\n[]\n[{"a":1}]\n';
   assertEquals(parseIpJson(output({ stdout })), [[{ ifname: "lo" }], [], [{ a: 1 }]]);
   assertEquals(parseIpJson(output()), []);
+  assertEquals(parseIpJson(output({ stdout: '[{"ifalias":"\x1b[31m\x01"}]\n' })), [
+    [{ ifalias: "\x1b[31m\x01" }],
+  ]);
   for (const bad of ["{}", "1: lo: <LOOPBACK>", "[{"]) {
     const error = assertThrows(() => parseIpJson(output({ stdout: bad })), CniError, "no list");
     assertEquals(error.code, 100);

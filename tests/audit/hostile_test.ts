@@ -1,0 +1,111 @@
+import { assert, assertEquals } from "@std/assert";
+import { fromFileUrl } from "@std/path/posix";
+import { CONFIG, type Host, hostTest, type Json, run } from "../integration/host.ts";
+import { surroundingsPage } from "../../tools/surroundings_page.ts";
+import { type Attempt, type Ended, SURROUNDINGS, type Surroundings } from "./surroundings.ts";
+
+const ROOT = fromFileUrl(new URL("../../", import.meta.url));
+
+/** The built forms: the surroundings of the source are a developer's. */
+const FILES: readonly string[] = (Deno.env.get("ATOMICNI") ?? "bin/atomicni bin/atomicni.js")
+  .split(" ").map((file) => new URL(file, `file://${ROOT}`).pathname);
+
+/** The real ip behind one that notes its environment; a shell adds these four by itself. */
+const WATCHED_IP = `cp /usr/bin/ip /run/real-ip
+cat > /run/watched-ip <<'E'
+#!/bin/sh
+/usr/bin/env | /usr/bin/grep -v '^\\(PWD\\|OLDPWD\\|SHLVL\\|_\\)=' >> /run/env-of-ip
+exec /run/real-ip "$@"
+E
+chmod 755 /run/watched-ip; touch /run/env-of-ip; mount --bind /run/watched-ip /usr/bin/ip`;
+
+for (const file of FILES) {
+  const form = file.endsWith(".js") ? "script" : "compiled";
+  for (const row of SURROUNDINGS) {
+    hostTest(`${row.name.slice(0, 100)} (${form})`, (host) => examine(host, file, row));
+  }
+}
+
+async function examine(host: Host, file: string, row: Surroundings): Promise<void> {
+  await host.containers("c1");
+  if (row.given !== undefined) await host.sh(row.given);
+  await host.sh(WATCHED_IP);
+  const attempt: Attempt = (command, more = {}) =>
+    attempted(host, file, command, { ...row, run: "exec FILE", ...more });
+  const ended = await attempted(host, file, "ADD", row);
+  const { code, json } = ended;
+  const works = row.end === "works" || (row.end === "either" && code === 0);
+  if (works) {
+    assertEquals([code, json?.ips?.[0]?.address.split("/")[1]], [0, "24"], JSON.stringify(ended));
+  } else if (row.end === "lost") assertEquals([code, json], [0, undefined]);
+  else if (typeof row.end === "string") {
+    assert(code !== 0 && json?.ips === undefined, "it went on");
+  } else assertEquals([code, json?.code], [1, row.end], JSON.stringify(ended));
+  // After this it may be the test itself that runs ip.
+  assertEquals(await host.sh("cat /run/env-of-ip"), "", "ip got an environment");
+  await row.after?.(host, ended, attempt);
+  if (works) {
+    const { code, stdout } = await attempt("DEL");
+    assertEquals([code, stdout], [0, ""], "DEL");
+  }
+  assertEquals(await host.hostVeths(), [], "a host veth is left");
+  const { stdout: left } = await host.run(
+    ["sh", "-c", "[ ! -f /var/lib/atomicni/podnet.json ] || cat /var/lib/atomicni/podnet.json"],
+  );
+  assert(!/"c+1?\/eth0"/.test(left), "a lease is left");
+  assertEquals((await host.run(["test", "-e", "/run/owned"])).code, 1, "something was written");
+}
+
+async function attempted(
+  host: Host,
+  file: string,
+  command: string,
+  { run = "exec FILE", env = {}, config = CONFIG, stderrIsDenos = false }: Partial<Surroundings>,
+): Promise<Ended> {
+  const began = performance.now();
+  const cni = {
+    CNI_COMMAND: command,
+    CNI_CONTAINERID: "c1",
+    CNI_NETNS: "/run/netns/c1",
+    CNI_IFNAME: "eth0",
+    CNI_PATH: "/opt/cni/bin",
+    PATH: "/usr/sbin:/usr/bin",
+  };
+  const finished = await host.run(
+    [
+      ...["/usr/bin/timeout", "-k", "5", "60", "/usr/bin/env", "-i"],
+      ...Object.entries({ ...cni, ...env }).map(([name, value]) => `${name}=${value}`),
+      ...["/bin/sh", "-c", run.replaceAll("FILE", file)],
+    ],
+    JSON.stringify(config),
+  );
+  assert(performance.now() - began < 50_000, "it hung");
+  const { stdout, stderr } = finished;
+  // deno-lint-ignore no-control-regex
+  const escapes = /[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f\u202e]/;
+  const shown = stderrIsDenos ? stdout : stdout + stderr;
+  assert(!escapes.test(shown), `an escape: ${JSON.stringify(shown)}`);
+  return { ...finished, json: document(stdout) };
+}
+
+/** One JSON document, or nothing. */
+function document(stdout: string): Json {
+  try {
+    return JSON.parse(stdout);
+  } catch {
+    return undefined;
+  }
+}
+
+Deno.test("docs/hostile-surroundings.md has every one of them", async () => {
+  const { code, stdout, stderr } = await run(
+    [Deno.execPath(), "fmt", "-q", "--config", `${ROOT}deno.json`, "--ext", "md", "-"],
+    surroundingsPage(),
+  );
+  assertEquals(code, 0, stderr);
+  assertEquals(
+    await Deno.readTextFile(`${ROOT}docs/hostile-surroundings.md`),
+    stdout,
+    "run tools/docs and commit docs/hostile-surroundings.md",
+  );
+});
