@@ -123,7 +123,7 @@ async function reboot(node: Node, containerd: Containerd): Promise<void> {
 for process in /proc/[0-9]*; do
   case $(readlink $process/exe) in */containerd-shim* | */busybox) kill -9 \${process#/proc/} ;; esac
 done
-for name in $(ls /run/netns); do umount /run/netns/$name; rm /run/netns/$name; done
+for name in $(ls /run/netns); do umount /run/netns/$name 2>/dev/null || :; rm /run/netns/$name; done
 for mounted in $(sed -n 's|^[^ ]* \\(/run/containerd/[^ ]*\\) .*|\\1|p' /proc/mounts | sort -r); do umount -l $mounted; done
 rm -r /run/containerd
 ip link del dev atomic0`);
