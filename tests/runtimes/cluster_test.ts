@@ -51,13 +51,18 @@ install -o frr -g frr /dev/null /run/log/frr.log
 /usr/lib/frr/frrinit.sh start >/run/log/frrinit.log 2>&1`);
 }
 
-/** Containers, links and routing daemons are gone, as when power fails; disks stay. */
-async function powerOff(node: Node): Promise<void> {
+async function killFrr(node: Node): Promise<void> {
   await node.sh(`
 for process in /proc/[0-9]*; do
   case $(readlink $process/exe) in /usr/lib/frr/*) kill -9 \${process#/proc/} ;; esac
 done
-rm -rf /run/frr
+rm -rf /run/frr`);
+}
+
+/** Containers, links and routing daemons are gone, as when power fails; disks stay. */
+async function powerOff(node: Node): Promise<void> {
+  await killFrr(node);
+  await node.sh(`
 ip link set dev eth0 down
 for name in $(ls /run/netns); do ip netns del $name; done
 ip link del dev atomic0`);
@@ -111,6 +116,25 @@ nodeTest(
     await untilRoute(b, A.subnet, "192.0.2.1 ospf");
     await untilPings(a, "a1", "10.244.2.3");
     await untilPings(b, "b2", "10.244.1.2");
+  },
+  NAMES,
+);
+
+nodeTest(
+  "two nodes with FRR (OSPF): a node that falls silent is forgotten after the dead interval",
+  async (a, b) => {
+    await connect(a, b);
+    await b.containers("b1");
+    await b.add(B.config, "b1");
+    await startFrr(a, A.address);
+    await startFrr(b, B.address);
+    await untilRoute(a, B.subnet, "192.0.2.2 ospf");
+    const silent = performance.now();
+    // Its link stays up, so nothing but the missing hellos tells.
+    await killFrr(b);
+    await untilRoute(a, B.subnet, "");
+    const seconds = (performance.now() - silent) / 1000;
+    assert(seconds > 2 && seconds < 20, `forgotten after ${seconds} s`);
   },
   NAMES,
 );

@@ -20,9 +20,11 @@ export interface Pod {
 /** A kubelet's side of the Container Runtime Interface. */
 export class Cri implements Disposable {
   readonly #client: Json;
+  readonly #cgroup: string;
 
-  private constructor(client: Json) {
+  private constructor(client: Json, cgroup: string) {
     this.#client = client;
+    this.#cgroup = cgroup;
   }
 
   /** Connects to the containerd of a node, through its process 1: the socket is in its own mount namespace. */
@@ -38,7 +40,7 @@ export class Cri implements Disposable {
     });
     const { RuntimeService } = grpc.loadPackageDefinition(definition).runtime.v1;
     const socket = `unix:/proc/${node.pid}/root/run/containerd/containerd.sock`;
-    const cri = new Cri(new RuntimeService(socket, grpc.credentials.createInsecure()));
+    const cri = new Cri(new RuntimeService(socket, grpc.credentials.createInsecure()), node.cgroup);
     if (waits) await cri.ready(node);
     return cri;
   }
@@ -69,7 +71,7 @@ export class Cri implements Disposable {
 
   /** Starts a pod's sandbox; its ID. */
   async runPod(pod: Pod): Promise<string> {
-    const { pod_sandbox_id } = await this.call("RunPodSandbox", { config: sandbox(pod) });
+    const { pod_sandbox_id } = await this.call("RunPodSandbox", { config: this.#sandbox(pod) });
     return pod_sandbox_id;
   }
 
@@ -78,7 +80,7 @@ export class Cri implements Disposable {
     const { container_id } = await this.call("CreateContainer", {
       pod_sandbox_id: id,
       config: { metadata: { name: "main" }, image: { image: IMAGE }, command, linux: {} },
-      sandbox_config: sandbox(pod),
+      sandbox_config: this.#sandbox(pod),
     });
     await this.call("StartContainer", { container_id });
     return container_id;
@@ -115,20 +117,20 @@ export class Cri implements Disposable {
     await this.call("StopPodSandbox", { pod_sandbox_id: id });
     await this.call("RemovePodSandbox", { pod_sandbox_id: id });
   }
-}
 
-function sandbox({ name, attempt = 0, ports = [] }: Pod): Json {
-  return {
-    metadata: { name, uid: `uid-${name}`, namespace: "shop", attempt },
-    hostname: name,
-    log_directory: `/run/log/pods/${name}`,
-    port_mappings: ports.map(({ host, container }) => ({
-      protocol: "TCP",
-      host_port: host,
-      container_port: container,
-    })),
-    linux: {},
-  };
+  #sandbox({ name, attempt = 0, ports = [] }: Pod): Json {
+    return {
+      metadata: { name, uid: `uid-${name}`, namespace: "shop", attempt },
+      hostname: name,
+      log_directory: `/run/log/pods/${name}`,
+      port_mappings: ports.map(({ host, container }) => ({
+        protocol: "TCP",
+        host_port: host,
+        container_port: container,
+      })),
+      linux: { cgroup_parent: this.#cgroup },
+    };
+  }
 }
 
 /** Does `work` for each item, `width` of them at a time. */

@@ -1,4 +1,4 @@
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertMatch } from "@std/assert";
 import { Containerd, PAGE } from "./containerd.ts";
 import { Cri, inParallel } from "./cri.ts";
 import { DEPLOY, type Node, nodeTest } from "./node.ts";
@@ -49,6 +49,7 @@ nodeTest(
 
     const state = JSON.parse(await node.read(`/var/lib/atomicni/${NETWORK}.json`));
     assertEquals(state.leases[address].pod, "shop/web");
+    assertMatch(await node.sh("/opt/cni/bin/atomicni list"), /shop\/web .* 10\.88\.0\.2 .* live/);
     const aliases = (await node.hostVeths()).map(({ ifalias }) => ifalias).sort();
     assertEquals(aliases, [`shop/client podnet/${clientId}/eth0`, `shop/web podnet/${webId}/eth0`]);
 
@@ -123,7 +124,7 @@ async function reboot(node: Node, containerd: Containerd): Promise<void> {
 for process in /proc/[0-9]*; do
   case $(readlink $process/exe) in */containerd-shim* | */busybox) kill -9 \${process#/proc/} ;; esac
 done
-for name in $(ls /run/netns); do umount /run/netns/$name; rm /run/netns/$name; done
+for name in $(ls /run/netns); do umount /run/netns/$name 2>/dev/null || :; rm /run/netns/$name; done
 for mounted in $(sed -n 's|^[^ ]* \\(/run/containerd/[^ ]*\\) .*|\\1|p' /proc/mounts | sort -r); do umount -l $mounted; done
 rm -r /run/containerd
 ip link del dev atomic0`);

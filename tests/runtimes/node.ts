@@ -43,6 +43,16 @@ sysctl -qw net.ipv4.ip_forward=1
 echo ready
 while :; do sleep 1; done`;
 
+/** Process 1 takes a moment to die, and all others with it; only an empty cgroup can be removed. */
+const FORGET_CGROUPS = `
+for try in 1 2 3 4 5 6 7 8 9 10; do
+  left=$(find /sys/fs/cgroup -depth -type d -path "*$1*" 2>/dev/null)
+  [ -n "$left" ] || exit 0
+  rmdir $left 2>/dev/null || sleep 0.2
+done
+echo "$left" >&2
+exit 1`;
+
 /**
  * A machine of a test's own: mount, network, host name and process namespaces. Whatever runs in it, containers and
  * their shims included, ends with its process 1.
@@ -89,9 +99,16 @@ export class Node implements AsyncDisposable {
     return node;
   }
 
+  /** Where its containers' cgroups are, for those are the kernel's alone and outlive it. */
+  get cgroup(): string {
+    return `/atomicni-tests-${this.pid}`;
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     this.#holder.kill("SIGKILL");
     await this.#holder.status;
+    const { code, stderr } = await run(["sh", "-c", FORGET_CGROUPS, "sh", this.cgroup]);
+    if (code !== 0) throw new Error(`cgroups of ${this.name} are left: ${stderr}`);
   }
 
   inside(...command: string[]): string[] {
