@@ -10,7 +10,7 @@ import {
   parseVersion,
   type Variable,
 } from "./lib/config.ts";
-import { runIp } from "./lib/ip.ts";
+import { type RunIp, runIp } from "./lib/ip.ts";
 import { openLeases } from "./lib/ipam.ts";
 import { IpKernel } from "./lib/netops.ts";
 import { add, check, del, type Effects, gc, status } from "./lib/plugin.ts";
@@ -32,10 +32,12 @@ export interface Surroundings {
   /** The whole of stdin; throws `CniError` where it can't be had. */
   readonly stdin: () => Promise<string>;
   readonly stop: AbortSignal;
+  /** Instead of the host's `ip`. */
+  readonly ip?: RunIp;
 }
 
 /** One invocation by a container runtime: everything but the process around it (SPEC §2, rule E8). */
-export async function run({ env, stdin, stop }: Surroundings): Promise<Outcome> {
+export async function run({ env, stdin, stop, ip = runIp }: Surroundings): Promise<Outcome> {
   let cniVersion: string = NEWEST;
   try {
     const command = env("CNI_COMMAND") ?? "";
@@ -49,7 +51,7 @@ export async function run({ env, stdin, stop }: Surroundings): Promise<Outcome> 
     }
     const version = cniVersion = parseVersion(root, command);
     const effects = (network: Parameters<typeof openLeases>[1], dataDir: string): Effects => ({
-      kernel: new IpKernel(runIp),
+      kernel: new IpKernel(ip),
       leases: openLeases(dataDir, network, stop),
       stop,
     });

@@ -1,0 +1,85 @@
+/**
+ * The part of the fuzz run that needs no kernel: `inside.ts SEED COUNT` gives that many inputs to `run()` with an
+ * imagined `ip`. It runs on a private host, for the state folder is the true one. Prints what is wrong as JSON.
+ */
+import { run } from "../../../main.ts";
+import { FakeIp } from "./fake_ip.ts";
+import { type Case, caseOf, OWN } from "./mutate.ts";
+import { complaint } from "./verdict.ts";
+
+const FOLDER = "/var/lib/atomicni";
+const [seed = 0, count = 0] = Deno.args.map(Number);
+const found: unknown[] = [];
+const codes: Record<string, number> = {};
+
+async function once({ env, stdin }: Case, ip: FakeIp) {
+  const began = performance.now();
+  const { stdout, stderr, exitCode } = await run({
+    env: (name) => env[name],
+    stdin: () => Promise.resolve(stdin),
+    stop: new AbortController().signal,
+    ip: ip.run,
+  });
+  return { exit: exitCode, stdout, stderr, ms: performance.now() - began };
+}
+
+/** Addresses held in any state file, and temporary files. */
+function leftInState(folder: string): string[] {
+  return [...Deno.readDirSync(folder)].flatMap(({ name, isDirectory }) => {
+    const path = `${folder}/${name}`;
+    if (isDirectory) return leftInState(path);
+    if (name.endsWith(".tmp")) return [path];
+    if (!name.endsWith(".json")) return [];
+    return Object.keys(JSON.parse(Deno.readTextFileSync(path)).containerToIP);
+  });
+}
+
+/** Runs that have to work, around the mutated one: of a neighbour, or of the same attachment. */
+const others = (command: string, id: string, ips: readonly string[]): Case => ({
+  env: {
+    CNI_COMMAND: command,
+    CNI_CONTAINERID: id,
+    CNI_NETNS: `/run/netns/${id}`,
+    CNI_IFNAME: "eth0",
+  },
+  stdin: JSON.stringify({ ...OWN, prevResult: undefined, args: undefined, runtimeConfig: { ips } }),
+});
+
+for (let index = 0; index < count; index++) {
+  let previous: unknown;
+  const ip = new FakeIp(["c1", "c2"]);
+  const around: [string, string[]][] = index % 2 === 0 ? [] : [["c2", ["10.88.0.9"]]];
+  if (index % 4 < 2) around.push(["c1", []]);
+  for (const [id, ips] of around) {
+    previous = JSON.parse((await once(others("ADD", id, ips), ip)).stdout);
+  }
+  const input = caseOf(seed + index, previous);
+  const ended = await once(input, ip);
+  const key = ended.exit === 0
+    ? `${input.env["CNI_COMMAND"]} works`
+    : `code ${JSON.parse(ended.stdout || "{}").code}`;
+  codes[key] = (codes[key] ?? 0) + 1;
+  let wrong = complaint(input, ended);
+  if (ended.exit === 0 && input.env["CNI_COMMAND"] === "ADD") {
+    const del = await once({ ...input, env: { ...input.env, CNI_COMMAND: "DEL" } }, ip);
+    if (del.exit !== 0) wrong ??= `a DEL of what was added fails: ${del.stdout}`;
+  }
+  for (const [id, ips] of around) {
+    const { exit, stdout } = await once(others("DEL", id, ips), ip);
+    if (exit !== 0) wrong ??= `a DEL beside it fails: ${stdout}`;
+  }
+  const left = [...ip.hostVeths, ...leftInState(FOLDER)];
+  if (left.length > 0) wrong ??= `left behind: ${left.join(", ")}`;
+  if (wrong !== undefined) {
+    found.push({ seed: seed + index, wrong, input, ended });
+    for (const { name } of Deno.readDirSync(FOLDER)) {
+      Deno.removeSync(`${FOLDER}/${name}`, { recursive: true });
+    }
+  }
+}
+await Deno.stdout.write(
+  new TextEncoder().encode(
+    JSON.stringify({ found: found.slice(0, 20), total: found.length, codes }),
+  ),
+);
+Deno.exit(0);

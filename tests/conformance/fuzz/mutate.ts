@@ -1,0 +1,275 @@
+import type { Json } from "../../integration/host.ts";
+
+/** One input of a run: its environment and its stdin. */
+export interface Case {
+  readonly env: Readonly<Record<string, string>>;
+  readonly stdin: string;
+}
+
+/** Numbers from 0 to 1 that are the same for the same seed (mulberry32). */
+export function randomFrom(seed: number): () => number {
+  let state = seed >>> 0;
+  return () => {
+    state = (state + 0x6d2b79f5) >>> 0;
+    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
+    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61)) ^ mixed;
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
+  };
+}
+
+type Random = () => number;
+const pick = <T>(random: Random, from: readonly T[]): T =>
+  from[Math.floor(random() * from.length)] as T;
+
+const PREVIOUS = {
+  cniVersion: "1.1.0",
+  interfaces: [
+    { name: "atomic0", mac: "0a:58:0a:58:00:01", mtu: 1500 },
+    { name: "av0123456789abc", mac: "fe:00:00:00:00:01" },
+    { name: "eth0", mac: "0a:58:0a:58:00:02", sandbox: "/run/netns/c1" },
+  ],
+  ips: [{ interface: 2, address: "10.88.0.2/24", gateway: "10.88.0.1" }],
+  routes: [{ dst: "0.0.0.0/0", gw: "10.88.0.1" }, { dst: "fd00::/8", gw: "fd00::1" }],
+  dns: { nameservers: ["10.0.0.1"] },
+};
+/** A configuration that works, with every key that a runtime adds. */
+export const OWN = {
+  cniVersion: "1.1.0",
+  name: "podnet",
+  type: "atomicni",
+  bridge: "atomic0",
+  subnet: "10.88.0.0/24",
+  gateway: "10.88.0.1",
+  mtu: 1400,
+  dns: { nameservers: ["10.0.0.1"], search: ["a.b"] },
+  runtimeConfig: { ips: ["10.88.0.9"], mac: "0a:00:00:00:00:09" },
+  args: { cni: { ips: ["10.88.0.8"], mac: "0a:00:00:00:00:08" } },
+  "cni.dev/valid-attachments": [{ containerID: "c1", ifname: "eth0" }],
+  prevResult: PREVIOUS,
+};
+const PAIR = {
+  cniVersion: "1.0.0",
+  name: "podnet",
+  type: "atomicni",
+  bridge: "cni0",
+  isGateway: true,
+  isDefaultGateway: true,
+  forceAddress: false,
+  hairpinMode: true,
+  portIsolation: false,
+  ipMasq: false,
+  ipam: {
+    type: "host-local",
+    ranges: [[{
+      subnet: "10.88.0.0/24",
+      rangeStart: "10.88.0.5",
+      rangeEnd: "10.88.0.9",
+      gateway: "10.88.0.1",
+    }]],
+    routes: [{ dst: "10.1.0.0/16", gw: "10.88.0.1", priority: 5, table: 100, scope: 0, mtu: 1300 }],
+    dataDir: "/var/lib/atomicni/sub",
+  },
+  runtimeConfig: { ipRanges: [[{ subnet: "10.88.0.0/24", rangeStart: "10.88.0.6" }]] },
+};
+const OLD = {
+  ...OWN,
+  cniVersion: "0.2.0",
+  prevResult: { cniVersion: "0.2.0", ip4: { ip: "10.1.1.1/24" } },
+};
+
+/** Values that have broken somebody's parser. */
+const VALUES: readonly Json[] = [
+  ...[null, true, false, 0, -1, 1, 1.5, 1e308, 4294967296, 9007199254740993, -0],
+  ...[
+    "",
+    " ",
+    "0",
+    "true",
+    "null",
+    "\u0000",
+    "\n",
+    "a\nb",
+    "é",
+    "\ud800",
+    "x".repeat(5000),
+    "%s%n",
+    "eth0",
+    "lo",
+  ],
+  ...[
+    "../../etc/passwd",
+    "/etc/passwd",
+    "/var/lib/atomicni/../x",
+    "-rf",
+    "$(id)",
+    "`id`",
+    "a b",
+    "a'b",
+    'a"b',
+    "\\",
+  ],
+  ...[
+    "10.88.0.0/24",
+    "10.88.0.5/24",
+    "10.88.0.0/33",
+    "10.88.0.0/0",
+    "0.0.0.0/0",
+    "255.255.255.255/32",
+    "10.88.0.0/7",
+  ],
+  ...[
+    "10.88.0.1",
+    "010.88.0.1",
+    "10.88.1",
+    "10.88.0.256",
+    "fd00::1",
+    "fd00::/64",
+    "::",
+    "::ffff:10.88.0.1/120",
+  ],
+  ...[
+    "0a:58:0a:58:00:02",
+    "ff:ff:ff:ff:ff:ff",
+    "00:00:00:00:00:00",
+    "zz",
+    "1.1.0",
+    "9.9.9",
+    "0.1.0",
+    "host-local",
+    "dhcp",
+  ],
+  ...[[], {}, [[]], [null], [{}], [[[]]], { a: { b: [1] } }, [1, "a", null], { length: 5 }],
+  ...[{ constructor: 1 }, { toString: 1 }, { hasOwnProperty: null }],
+];
+const KEYS = [
+  "name",
+  "cniVersion",
+  "ipam",
+  "bridge",
+  "subnet",
+  "__proto__",
+  "constructor",
+  "toString",
+  "",
+  "vlan",
+  "a",
+];
+const WORDS = [
+  "",
+  "c1",
+  "c2",
+  "-a",
+  "a/b",
+  "eth0",
+  "eth%d",
+  "..",
+  "/run/netns/c1",
+  "/run/netns/gone",
+  "/proc/self/ns/net",
+  "/etc/passwd",
+  "\n",
+  "é",
+  "x".repeat(300),
+  "a;b",
+  "a b",
+];
+const ARGUMENTS = [
+  "IP=10.88.0.7",
+  "MAC=0a:00:00:00:00:07",
+  "IgnoreUnknown=1",
+  "IgnoreUnknown=x",
+  "K8S_POD_NAME=p",
+  "K8S_POD_NAMESPACE=\u001b[31m",
+  "FOO=1",
+  "",
+  "=",
+  "A=b=c",
+  "IP=",
+  "MAC=1",
+  "K8S_POD_UID",
+];
+
+/** A copy of `value` with something in it replaced, removed or added. */
+function mutateJson(value: Json, random: Random, depth = 0): Json {
+  const inner = typeof value === "object" && value !== null;
+  if (!inner || random() < (depth === 0 ? 0.02 : 0.15)) return pick(random, VALUES);
+  const keys = Object.keys(value);
+  const key = keys.length === 0 || random() < 0.1 ? pick(random, KEYS) : pick(random, keys);
+  const change = random();
+  if (Array.isArray(value)) {
+    if (change < 0.2) return [...value, ...value];
+    const index = Math.floor(random() * Math.max(value.length, 1));
+    const element = mutateJson(value[index] ?? pick(random, VALUES), random, depth + 1);
+    return [...value.slice(0, index), element, ...value.slice(index + 1)];
+  }
+  const entries = Object.entries(value).filter(([name]) => name !== key || change >= 0.2);
+  if (change < 0.2) return Object.fromEntries(entries);
+  const rest = entries.filter(([name]) => name !== key);
+  return Object.fromEntries([...rest, [key, mutateJson(value[key], random, depth + 1)]]);
+}
+
+function mutateText(text: string, random: Random): string {
+  const at = Math.floor(random() * text.length);
+  const change = random();
+  if (change < 0.3) return text.slice(0, at);
+  if (change < 0.6) {
+    return text.slice(0, at) +
+      pick(random, ['"', "{", "}", ",", "0", "\u0000", "\\", "é", "[", "e9"]) + text.slice(at);
+  }
+  if (change < 0.8) return text.slice(0, at) + text.slice(at + 1 + Math.floor(random() * 5));
+  return change < 0.9
+    ? text + text
+    : text.replace("{", `{"name":"x","ipam":${JSON.stringify(pick(random, VALUES))},`);
+}
+
+/** The input that belongs to `seed`; `previous` is what an ADD has answered. */
+export function caseOf(seed: number, previous: Json = PREVIOUS): Case {
+  const random = randomFrom(seed);
+  let config: Json = structuredClone(pick(random, [OWN, PAIR, OLD]));
+  if (random() < 0.3) delete config.prevResult;
+  else if (config.prevResult?.interfaces !== undefined) {
+    config.prevResult = structuredClone(previous);
+  }
+  if (random() < 0.6) delete config.runtimeConfig;
+  if (config.prevResult !== undefined && random() < 0.5) {
+    config.prevResult = mutateJson(config.prevResult, random, 1);
+  }
+  for (let times = Math.floor(random() * 4); times > 0; times--) {
+    config = mutateJson(config, random);
+  }
+  let stdin = JSON.stringify(config) ?? "";
+  if (random() < 0.1) stdin = mutateText(stdin, random);
+  const commands = [
+    "ADD",
+    "ADD",
+    "ADD",
+    "ADD",
+    "DEL",
+    "DEL",
+    "CHECK",
+    "CHECK",
+    "GC",
+    "STATUS",
+    "VERSION",
+    "add",
+  ];
+  const env: Record<string, string> = {
+    CNI_COMMAND: pick(random, commands),
+    CNI_CONTAINERID: "c1",
+    CNI_NETNS: "/run/netns/c1",
+    CNI_IFNAME: "eth0",
+    CNI_PATH: "/opt/cni/bin",
+  };
+  if (random() < 0.3) {
+    env["CNI_ARGS"] = Array.from(
+      { length: 1 + Math.floor(random() * 3) },
+      () => pick(random, ARGUMENTS),
+    ).join(";");
+  }
+  if (random() < 0.2) {
+    const name = pick(random, Object.keys(env).filter((it) => it !== "CNI_COMMAND"));
+    if (random() < 0.3) delete env[name];
+    else env[name] = pick(random, WORDS);
+  }
+  return { env, stdin };
+}

@@ -1,0 +1,36 @@
+import { CODES } from "../../../lib/codes.ts";
+import type { Case } from "./mutate.ts";
+
+/** How one run ended. */
+export interface Ended {
+  readonly exit: number;
+  readonly stdout: string;
+  readonly stderr: string;
+  readonly ms: number;
+}
+
+export const SLOWEST_MS = 2000;
+
+/** What is wrong with how a run ended; `undefined` where all is as it must be. */
+export function complaint({ env }: Case, { exit, stdout, stderr, ms }: Ended): string | undefined {
+  if (exit !== 0 && exit !== 1) return `exit status ${exit}`;
+  if (ms > SLOWEST_MS) return `it took ${Math.round(ms)} ms`;
+  if (/\n\s+at |\\n\s+at |Stack backtrace|Uncaught/.test(stdout + stderr)) return "a stack trace";
+  const silent = exit === 0 && ["DEL", "CHECK", "GC", "STATUS"].includes(env["CNI_COMMAND"] ?? "");
+  if (silent) return stdout === "" ? undefined : "success that says something";
+  let document: unknown;
+  try {
+    document = JSON.parse(stdout);
+  } catch {
+    return "not one JSON document";
+  }
+  if (typeof document !== "object" || document === null) return "no JSON object";
+  const { cniVersion, code, msg, details, ...rest } = document as Record<string, unknown>;
+  if (typeof cniVersion !== "string") return "no cniVersion";
+  if (exit === 0) return code === undefined ? undefined : "an error with exit status 0";
+  if (!Object.hasOwn(CODES, String(code)) || code === 199) return `code ${code}`;
+  if (typeof msg !== "string" || msg === "" || !["string", "undefined"].includes(typeof details)) {
+    return "no message";
+  }
+  return Object.keys(rest).length === 0 ? undefined : "more keys than an error has";
+}
