@@ -104,7 +104,7 @@ undoTest("the state can't be written", {
 });
 
 undoTest("the MAC is refused", {
-  rule: failing("link set dev if[0-9]* address"),
+  rule: failing("link set dev [a-z0-9]* address"),
   code: 100,
   message: /Cannot configure "eth0"/,
 });
@@ -146,7 +146,7 @@ undoTest("SIGTERM while the lock is waited for", {
 });
 
 undoTest("SIGTERM while the container is configured", {
-  rule: 'case "$in" in "link set dev if"*) kill -TERM $PPID; sleep 0.3 ;; esac',
+  rule: 'case "$in" in "link set dev "*" address "*) kill -TERM $PPID; sleep 0.3 ;; esac',
   code: 11,
   message: /ended by SIGTERM/,
 }, MODES);
