@@ -181,7 +181,7 @@ export async function examineForwarding(
       "masquerade",
       `what leaves the host with an address of ${formatCidr(subnet)} needs it, or routes back; ` +
         "packet filters can't be seen through ip",
-      "nft list ruleset | grep masquerade; a rule that does it: deploy/atomicni.nft",
+      "nft list ruleset | grep masquerade; rules that do it: atomicni host-rules < CONFIGURATION",
     ),
   ];
 }

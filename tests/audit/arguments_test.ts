@@ -1,0 +1,219 @@
+import { assert, assertEquals } from "@std/assert";
+import { fromFileUrl } from "@std/path/posix";
+import { parseConfig, parseInvocation, parseStdin, parseVersion } from "../../lib/config.ts";
+import { CniError } from "../../lib/errors.ts";
+import type { RunIp } from "../../lib/ip.ts";
+import { aliasOf, hostVethName, type Mac } from "../../lib/names.ts";
+import { IpKernel } from "../../lib/netops.ts";
+import { bridgeSpec } from "../../lib/plugin.ts";
+import { Rollback } from "../../lib/rollback.ts";
+import { CONFIG, type Json } from "../integration/host.ts";
+
+/** What somebody may write who wants ip to do something else. */
+const HOSTILE: readonly string[] = [
+  "-batch",
+  "-n",
+  "--help",
+  "-force",
+  "-netns",
+  "x -batch /run/x",
+  "x\nlink del dev lo",
+  "x\rlink del dev lo",
+  "x\u2028link del dev lo",
+  "x;reboot",
+  "$(reboot)",
+  "`reboot`",
+  "x|reboot",
+  "x&&reboot",
+  "x > /etc/passwd",
+  '"',
+  "'",
+  "\\",
+  "x\\",
+  '" netns exec x reboot #',
+  "# x",
+  "%s%n",
+  "x%d",
+  "../../etc/passwd",
+  "/etc/passwd",
+  "netns exec x reboot",
+  "exec",
+  "dev",
+  "up",
+  "type",
+  "help",
+  "all",
+  "*",
+  "~",
+  "\u0000",
+  "\t",
+  " ",
+  "",
+  "é\u0301",
+  "x".repeat(300),
+];
+
+/** Each way by which somebody's text comes in. */
+const WAYS: Readonly<Record<string, (text: string) => { env?: Json; config?: Json }>> = {
+  "container ID": (text) => ({ env: { CNI_CONTAINERID: text } }),
+  "interface name": (text) => ({ env: { CNI_IFNAME: text } }),
+  "namespace": (text) => ({ env: { CNI_NETNS: text } }),
+  "namespace below /run/netns": (text) => ({ env: { CNI_NETNS: `/run/netns/${text}` } }),
+  "pod's name": (text) => ({
+    env: { CNI_ARGS: `IgnoreUnknown=1;K8S_POD_NAMESPACE=default;K8S_POD_NAME=${text}` },
+  }),
+  "pod's namespace": (text) => ({
+    env: { CNI_ARGS: `IgnoreUnknown=1;K8S_POD_NAMESPACE=${text};K8S_POD_NAME=web` },
+  }),
+  "MAC": (text) => ({ env: { CNI_ARGS: `MAC=${text}` } }),
+  "network": (text) => ({ config: { name: text } }),
+  "bridge": (text) => ({ config: { bridge: text } }),
+  "subnet": (text) => ({ config: { subnet: text } }),
+  "gateway": (text) => ({ config: { gateway: text } }),
+  "MTU": (text) => ({ config: { mtu: text } }),
+  "route": (text) => ({ config: { ipam: { routes: [{ dst: text }] } } }),
+  "gateway of a route": (text) => ({
+    config: { ipam: { routes: [{ dst: "0.0.0.0/0", gw: text }] } },
+  }),
+  "metric of a route": (text) => ({
+    config: { ipam: { routes: [{ dst: "0.0.0.0/0", priority: text }] } },
+  }),
+};
+
+/** Words of ip behind which a value stands. */
+const TAKE_A_VALUE = [
+  "name",
+  "dev",
+  "master",
+  "alias",
+  "netns",
+  "address",
+  "to",
+  "via",
+  "add",
+];
+
+Deno.test("no input reaches ip as an option, as another command or as another line", async () => {
+  const usual = await commands({});
+  assert(usual.length > 10, "nothing was run");
+  let passed = 0;
+  for (const [way, change] of Object.entries(WAYS)) {
+    for (const text of HOSTILE) {
+      const lines = await commands(change(text));
+      if (lines.length === 0) continue;
+      passed++;
+      const where = `${way} ${JSON.stringify(text)}: ${JSON.stringify(lines)}`;
+      assertEquals(lines.map(({ length }) => length), usual.map(({ length }) => length), where);
+      lines.forEach((words, line) =>
+        words.forEach((word, at) => {
+          if (word === usual[line]?.[at]) return;
+          assert(TAKE_A_VALUE.includes(words[at - 1] ?? ""), `"${word}" in ${where}`);
+          assert(!word.startsWith("-"), `"${word}" in ${where}`);
+        })
+      );
+    }
+  }
+  assert(passed > 50, `only ${passed} texts were let in at all`);
+});
+
+/** The command lines, and the lines of batches, that ip would get; none where the input is refused. */
+async function commands(
+  { env = {}, config = {} }: { env?: Json; config?: Json },
+): Promise<string[][]> {
+  const lines: string[][] = [];
+  const record: RunIp = (args, stdin) => {
+    const command = [...args];
+    for (let first = command[0]; first?.startsWith("-"); first = command[0]) {
+      assert(["-d", "-j", "-n", "-batch"].includes(first), `"${first}" in ${args.join(" ")}`);
+      command.shift();
+      if (first === "-n") assert(command.shift()?.startsWith("../../../"), args.join(" "));
+      if (first === "-batch") assertEquals(command.shift(), "-");
+    }
+    // What a batch can't express is run line by line: the same commands.
+    if (stdin === undefined) lines.push(command);
+    else for (const line of stdin.trimEnd().split("\n")) lines.push(wordsOf(line));
+    return Promise.resolve({
+      argv: ["ip", ...args],
+      success: true,
+      status: 0,
+      signal: null,
+      stdout: "[]\n[]\n",
+      stderr: "",
+    });
+  };
+  try {
+    await attach(record, { ...CONFIG, ...config }, {
+      CNI_CONTAINERID: "c1",
+      CNI_NETNS: "/run/netns/c1",
+      CNI_IFNAME: "eth0",
+      CNI_ARGS: "IgnoreUnknown=1;K8S_POD_NAMESPACE=default;K8S_POD_NAME=web",
+      ...env,
+    });
+  } catch (error) {
+    if (!(error instanceof CniError) || lines.length > 0) throw error;
+  }
+  // CHECK runs two at once; the first two words are never anybody's text.
+  const key = (words: readonly string[]) => words.slice(0, 2).join(" ");
+  return lines.sort((a, b) => key(a) < key(b) ? -1 : key(a) > key(b) ? 1 : 0);
+}
+
+/** Everything that an ADD, a CHECK and a DEL have ip do for these texts. */
+async function attach(run: RunIp, raw: Json, env: Record<string, string>): Promise<void> {
+  const invocation = parseInvocation("ADD", (name) => env[name]);
+  const root = parseStdin(JSON.stringify(raw));
+  const config = parseConfig(root, parseVersion(root, "ADD"), invocation.args);
+  const attachment = { network: config.name, ...invocation };
+  const host = await hostVethName(attachment);
+  const kernel = new IpKernel(run);
+  const { netns, ifname } = invocation;
+  const plugged = kernel.plug({
+    bridge: { ...bridgeSpec(config), mac: "fe:00:00:00:00:02" as Mac },
+    host,
+    hostMac: "fe:00:00:00:00:01" as Mac,
+    alias: aliasOf(attachment, "default/web"),
+    netns,
+    ifname,
+    hairpin: true,
+    isolated: true,
+  }, new Rollback());
+  // The recorder has no veth to read back.
+  await plugged.catch((error) => assert(error instanceof CniError));
+  const ip = config.gateway;
+  await kernel.configure({
+    ...config,
+    netns,
+    ifname,
+    ip,
+    ifindex: undefined,
+    mac: config.requestedMac ?? ("fe:00:00:00:00:03" as Mac),
+  });
+  await kernel.forgetNeighbour(config.bridge, ip);
+  await kernel.unplug(host);
+  await kernel.inspect(config.bridge, host, netns, ifname);
+}
+
+/** As `ip -batch` reads a line: words, and quoted words. */
+function wordsOf(line: string): string[] {
+  return [...line.matchAll(/"([^"]*)"|(\S+)/g)].map(([, quoted, plain]) => quoted ?? plain ?? "");
+}
+
+Deno.test("ip is the only program, run in one place, without a shell and without an environment", async () => {
+  const root = fromFileUrl(new URL("../../", import.meta.url));
+  const places: string[] = [];
+  for (const path of sources(`${root}lib`).concat(`${root}main.ts`)) {
+    const text = await Deno.readTextFile(path);
+    const name = path.slice(root.length);
+    if (/Deno\.Command|child_process|Deno\.run/.test(text)) places.push(name);
+    // A compiled file reads outside of its scope through an import that is computed.
+    assertEquals(/\bimport\((?!")/.test(text), false, `${name} imports what is computed`);
+    assertEquals(/\beval\(|new Function\(|\bWorker\(/.test(text), false, name);
+  }
+  assertEquals(places, ["lib/ip.ts"]);
+  assert((await Deno.readTextFile(`${root}lib/ip.ts`)).includes("clearEnv: true"));
+});
+
+function sources(folder: string): string[] {
+  return [...Deno.readDirSync(folder)].flatMap(({ name, isDirectory }) =>
+    isDirectory ? sources(`${folder}/${name}`) : name.endsWith(".ts") ? [`${folder}/${name}`] : []
+  );
+}
