@@ -1,0 +1,216 @@
+import { assert, assertEquals } from "@std/assert";
+import { breakIp } from "../integration/broken_ip.ts";
+import { type Answer, type CniCall, CONFIG, Host, type Json } from "../integration/host.ts";
+import { record, SIZE } from "./outcome.ts";
+
+/** Does one thing at one call of `ip`, which /run/fault names, and counts the calls. */
+const RULE = `
+mkdir -p /run/calls
+n=1; until (set -C; : >/run/calls/$n) 2>/run/null; do n=$((n + 1)); done
+real() { case " $* " in *' -batch '*) printf '%s\\n' "$in" | /run/ip.real "$@" ;; *) /run/ip.real "$@" ;; esac; }
+at=0; [ -e /run/fault ] && read -r at kind </run/fault
+if [ "$n" = "$at" ]; then case $kind in
+  fails) echo 'RTNETLINK answers: told to' >&2; exit 2 ;;
+  done-fails) real "$@"; exit 2 ;;
+  half) in=$(printf '%s\\n' "$in" | head -n 1); real "$@"; exit 1 ;;
+  killed) kill -KILL $$ ;;
+  done-killed) real "$@"; kill -KILL $$ ;;
+  garbage) real "$@" >/run/null; echo '<html>what you asked for</html>'; exit 0 ;;
+  hangs) exec sleep 100 ;;
+  done-hangs) real "$@" >/run/null; exec sleep 100 ;;
+esac; fi`;
+
+const KINDS = ["fails", "done-fails", "half", "killed", "done-killed", "garbage"];
+const FEWER = ["half", "done-killed"];
+
+interface Row {
+  readonly name: string;
+  readonly command: string;
+  readonly call?: CniCall;
+  /** From a host on which c2 is attached, or nothing is; may say more about the call. */
+  readonly prepare: (host: Host) => Promise<CniCall | void>;
+  readonly alone?: boolean;
+}
+
+const attached = async (host: Host) => {
+  await host.add({ id: "c1" });
+};
+const keepsOther = {
+  config: { ...CONFIG, "cni.dev/valid-attachments": [{ containerID: "c2", ifname: "eth0" }] },
+};
+const ROWS: readonly Row[] = [
+  { name: "ADD", command: "ADD", prepare: () => Promise.resolve() },
+  {
+    name: "ADD without a bridge",
+    command: "ADD",
+    alone: true,
+    prepare: async (host) => {
+      await host.run(["ip", "link", "del", "dev", CONFIG.bridge]);
+    },
+  },
+  {
+    name: "ADD over what a killed run left",
+    command: "ADD",
+    prepare: async (host) => {
+      await host.add({ id: "c1", netns: "old" });
+    },
+  },
+  {
+    name: "ADD of a MAC",
+    command: "ADD",
+    call: { config: { ...CONFIG, runtimeConfig: { mac: "02:00:00:00:00:07" } } },
+    prepare: () => Promise.resolve(),
+  },
+  { name: "DEL", command: "DEL", prepare: attached },
+  {
+    name: "CHECK",
+    command: "CHECK",
+    prepare: async (host) => ({
+      config: { ...CONFIG, prevResult: await host.add({ id: "c1" }) },
+    }),
+  },
+  { name: "GC with a list", command: "GC", call: keepsOther, prepare: attached },
+  {
+    name: "GC without a list",
+    command: "GC",
+    prepare: async (host) => {
+      await host.add({ id: "c1" });
+      const [{ ifname }] = (await host.ip("", "link", "show", "type", "veth"))
+        .filter(({ ifalias }) => ifalias === "podnet/c1/eth0");
+      await host.run(["ip", "link", "del", "dev", ifname]);
+    },
+  },
+  { name: "STATUS", command: "STATUS", prepare: () => Promise.resolve() },
+];
+
+interface Seen {
+  readonly veths: readonly string[];
+  readonly inside: Json;
+  readonly leases: Json;
+}
+
+/** What a failed ADD must leave as it was. */
+async function look(host: Host): Promise<Seen> {
+  const inside: Record<string, Json> = {};
+  for (const name of ["c1", "c2"]) {
+    inside[name] = (await host.ip(name, "-4", "addr", "show")).map(({ ifname, addr_info }) => [
+      ifname,
+      (addr_info ?? []).map((it: Json) => it.local),
+    ]);
+  }
+  const veths = (await host.ip("", "link", "show", "type", "veth")).map((it) =>
+    `${it.ifname} ${it.address} ${it.ifalias}`
+  );
+  assertEquals((await host.files()).filter((it) => it.endsWith(".tmp")), [], "a temporary is left");
+  return { veths, inside, leases: await host.leases() };
+}
+
+async function madeHost(row: Row): Promise<Host> {
+  const host = await Host.create();
+  await host.containers("c1", "c2", "old");
+  await host.sh(": >/run/null");
+  if (!row.alone) await host.add({ id: "c2" });
+  await breakIp(host, RULE);
+  return host;
+}
+
+/** Runs the row's command with a fault at the n-th `ip`. Returns the answer and whether there was an n-th. */
+async function faulty(
+  host: Host,
+  { command, call }: Row,
+  more: CniCall | void,
+  n: number,
+  kind: string,
+): Promise<[Answer, boolean]> {
+  await host.sh(`rm -rf /run/calls; echo ${n} ${kind} >/run/fault`);
+  const answer = await host.cni(command, { ...call, ...more });
+  const { code } = await host.run(["test", "-e", `/run/calls/${n}`]);
+  await host.sh("rm -f /run/fault");
+  return [answer, code === 0];
+}
+
+/** What must hold after the fault; then one DEL, and nothing of c1 is left while c2 is as it was. */
+async function judge(host: Host, row: Row, answer: Answer, before: Seen): Promise<void> {
+  const { code, json, stderr } = answer;
+  const said = `${json?.msg} ${json?.details}`;
+  if (code === 0) assertEquals(stderr, "");
+  else assert([8, 11, 50, 100, 105, 106].includes(json?.code), `code ${json?.code}: ${said}`);
+  const after = await look(host);
+  const own = (seen: Seen) => seen.veths.filter((it) => !it.endsWith("podnet/c2/eth0"));
+  if (["STATUS", "CHECK"].includes(row.command)) assertEquals(after, before);
+  else if (code !== 0 && row.command === "ADD" && !said.includes("the next DEL will")) {
+    // A veth that a killed run left may be gone: it was nobody's.
+    if (own(before).length === 0) assertEquals(after, before, said);
+    else assertEquals(after.inside, before.inside, said);
+  } else if (code === 0 && row.command === "DEL") {
+    assertEquals(own(after), []);
+  } else if (code === 0 && row.command === "ADD") {
+    assertEquals((await host.addresses("c1", "eth0")).length, 1);
+  }
+  await host.del({ id: "c1" });
+  const left = await look(host);
+  assertEquals(own(left), [], "a DEL leaves a veth");
+  assertEquals(Object.keys(left.leases), row.alone ? [] : ["c2/eth0"], "a DEL leaves a lease");
+  assertEquals(left.inside.c2, before.inside.c2);
+  assertEquals(left.inside.c1, [["lo", ["127.0.0.1"]]], "c1 is as it was made");
+}
+
+async function everyStep(row: Row, kinds: readonly string[]): Promise<number> {
+  await using host = await madeHost(row);
+  let tries = 0;
+  for (let n = 1;; n++) {
+    for (const kind of kinds) {
+      const more = await row.prepare(host);
+      const before = await look(host);
+      const [answer, reached] = await faulty(host, row, more, n, kind);
+      try {
+        await judge(host, row, answer, before);
+      } catch (error) {
+        const report = `${answer.stdout}${await host.report()}`;
+        throw new Error(`${row.name}, ${kind} at ip ${n}: ${error}\n${report}`, { cause: error });
+      }
+      if (!reached) return tries;
+      tries++;
+    }
+  }
+}
+
+for (const row of ROWS) {
+  const isUsual = ["ADD", "DEL", "CHECK", "GC with a list"].includes(row.name);
+  const kinds = SIZE === "full" ? KINDS : isUsual ? FEWER : ["fails"];
+  Deno.test(`steps: ${row.name}: each ip in turn: ${kinds.join(", ")}`, async () => {
+    const tries = await everyStep(row, kinds);
+    assert(tries > 0, "no ip was run");
+    record({
+      fault: `${row.name}: each \`ip\` in turn (${kinds.join(", ")})`,
+      tries,
+      outcome: "undone or told; one DEL and nothing is left",
+    });
+  });
+}
+
+Deno.test("steps: an ip that hangs is ended after 15 s", async () => {
+  const rows = ROWS.filter(({ command }) => SIZE === "full" || command !== "GC").slice(0, 7);
+  const places = rows.flatMap((row) =>
+    (SIZE === "full" ? [1, 2, 3] : row.name === "ADD" ? [1, 2] : row.name === "DEL" ? [1] : [])
+      .flatMap((n) =>
+        (SIZE === "full" ? ["hangs", "done-hangs"] : [n === 1 ? "done-hangs" : "hangs"])
+          .map((kind) => ({ row, n, kind }))
+      )
+  );
+  const tries = await Promise.all(places.map(async ({ row, n, kind }) => {
+    await using host = await madeHost(row);
+    const more = await row.prepare(host);
+    const before = await look(host);
+    const [answer, reached] = await faulty(host, row, more, n, kind);
+    if (!reached) return 0;
+    assertEquals(answer.json?.code, 11, `${row.name}, ${kind} at ip ${n}: ${answer.stdout}`);
+    await judge(host, row, answer, before);
+    return 1;
+  }));
+  record({
+    fault: "an `ip` that hangs, before or after it did its work",
+    tries: tries.reduce<number>((sum, it) => sum + it, 0),
+    outcome: "code 11 after 15 s; undone or told; one DEL and nothing is left",
+  });
+});
