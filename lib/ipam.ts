@@ -82,7 +82,10 @@ export interface Leases {
   all(): Lease[];
   /** Gives the attachment an address, durably. Codes 5, 11, 101, 102, 104. */
   take(request: LeaseRequest, look: LookAtVeths, lookInside: LookInside): Promise<TakenLease>;
-  /** Takes back exactly these leases; one that has changed since it was read is somebody else's. */
+  /**
+   * Takes back exactly these leases; one that has changed since it was read is somebody else's. Where there is none,
+   * what a killed run left of a write goes all the same.
+   */
   release(leases: readonly Lease[]): Promise<void>;
   /** Takes back what `take` took, as if it had never been given; also where `take` failed after it had written. */
   undoTake(): Promise<void>;
@@ -135,7 +138,7 @@ export function leasesIn(store: Store, network: NetworkName, stop: AbortSignal):
       return taken;
     },
     release: async (leases) => {
-      if (leases.length > 0) await release(leases, stop);
+      await (leases.length > 0 ? release(leases, stop) : store.tidy(stop));
     },
     undoTake: async () => {
       // Who is told to stop waits for the lock all the same: this is the end of the run.

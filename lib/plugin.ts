@@ -164,7 +164,8 @@ export async function del(
   const attachment = { network: name, containerId, ifname };
   const failures = new Failures();
   // What the state said before the veth was seen gone: a lease that is there later under another veth is a new one.
-  const held = await failures.past(async () => await effects.leases.of(attachment)) ?? [];
+  const read = await failures.past(async () => await effects.leases.of(attachment));
+  const held = read ?? [];
   const hosts = new Set<string>([await hostVethName(attachment)]);
   const adopted = held.filter((lease) => hostsOf(lease) !== undefined);
   for (const { key } of held) hosts.add(await vethOf(key, name));
@@ -187,7 +188,7 @@ export async function del(
       await effects.kernel.forgetNeighbour(bridge, ip);
     }
   }
-  if (unplugged) await failures.past(() => release(held, effects));
+  if (unplugged && read !== undefined) await failures.past(() => release(held, effects));
   failures.raise();
 }
 

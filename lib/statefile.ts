@@ -365,10 +365,19 @@ function temporaryName(network: NetworkName): string {
   }.tmp`;
 }
 
+/** Paths of the temporaries of this network: what is being written, and what killed runs left. */
+export function temporaries(dataDir: string, network: NetworkName): string[] {
+  try {
+    return [...Deno.readDirSync(dataDir)].map(({ name }) => name).filter((name) =>
+      name.startsWith(`.${network}.`) && /^[0-9a-f]{16}\.tmp$/.test(name.slice(network.length + 2))
+    ).map((name) => join(dataDir, name));
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return [];
+    throw ioError("list", dataDir, error);
+  }
+}
+
 /** Removes the temporaries that killed runs left for this network. The caller holds the lock, so none is in use. */
 export function sweepTemporaries(dataDir: string, network: NetworkName): void {
-  for (const { name } of Deno.readDirSync(dataDir)) {
-    const random = name.startsWith(`.${network}.`) ? name.slice(network.length + 2) : "";
-    if (/^[0-9a-f]{16}\.tmp$/.test(random)) removeQuietly(join(dataDir, name));
-  }
+  for (const path of temporaries(dataDir, network)) removeQuietly(path);
 }

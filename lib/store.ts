@@ -9,6 +9,7 @@ import {
   type Snapshot,
   type State,
   sweepTemporaries,
+  temporaries,
   writeState,
 } from "./statefile.ts";
 
@@ -21,6 +22,8 @@ export interface Store {
    * 104; `stop` ends the wait for the lock.
    */
   update(change: (state: State) => boolean | Promise<boolean>, stop: AbortSignal): Promise<void>;
+  /** Removes what a killed run left of its write; the lock is taken only where there is something. */
+  tidy(stop: AbortSignal): Promise<void>;
   /** Code 5 where the next write would fail; as far as that shows without writing. */
   mustBeWritable(): void;
 }
@@ -57,6 +60,12 @@ export function openStore(
         forget();
         lock.release();
       }
+    },
+    tidy: async (stop) => {
+      if (temporaries(dataDir, network).length === 0) return;
+      const lock = await acquire(join(dataDir, `${network}.lock`), stop, lockLimitMs);
+      sweepTemporaries(dataDir, network);
+      lock.release();
     },
     mustBeWritable: () => checkWritable(dataDir),
   };

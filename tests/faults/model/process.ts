@@ -125,6 +125,7 @@ function ask(program: Program, replies: readonly Reply[]): Promise<Request> {
       }
       await wait({ kind: "unlock", ...(changed && { state }) });
     },
+    tidy: () => Promise.resolve(),
     mustBeWritable: () => {},
   };
   const kernel = new IpKernel(async (args, stdin) =>

@@ -1,0 +1,182 @@
+import { assert, assertEquals } from "@std/assert";
+import { type Answer, type CniCall, CONFIG, Host, type Json } from "../integration/host.ts";
+import { newRandom, record, SIZE } from "./outcome.ts";
+
+const KILLS = Number(Deno.env.get("FAULTS_KILLS") ?? (SIZE === "full" ? 500 : 60));
+
+/** The system calls between which something is half done, and others to be killed at. */
+const STEPS = ["openat", "rename", "fsync", "fdatasync", "flock", "ftruncate", "write", "clone3"];
+const CALLS = [...STEPS, "pidfd_open", "wait4", "read", "close", "statx", "lseek", "epoll_wait"];
+
+interface Operation {
+  readonly name: "ADD" | "DEL" | "GC";
+  readonly call?: CniCall;
+}
+
+const OPERATIONS: readonly Operation[] = [
+  { name: "ADD" },
+  { name: "DEL" },
+  {
+    name: "GC",
+    call: {
+      config: { ...CONFIG, "cni.dev/valid-attachments": [{ containerID: "c2", ifname: "eth0" }] },
+    },
+  },
+];
+
+/** Where a run may be killed: at the n-th of a system call, counted from the end back to where it leaves its start. */
+async function placesOf(host: Host, { name, call }: Operation): Promise<string[]> {
+  const under = ["strace", "-o", "/run/calls", "-e", `trace=${CALLS.join()}`];
+  const { code, stdout } = await host.cni(name, { ...call, under });
+  assertEquals(code, 0, stdout);
+  const lines = (await host.sh("cat /run/calls")).split("\n");
+  const counts = new Map<string, number>();
+  const steps: string[] = [];
+  const others: string[] = [];
+  let hasStarted = false;
+  for (const line of lines) {
+    const what = line.slice(0, line.indexOf("("));
+    if (!CALLS.includes(what)) continue;
+    const count = (counts.get(what) ?? 0) + 1;
+    counts.set(what, count);
+    // Before it looks at its state nothing can be half done.
+    hasStarted ||= line.includes("/var/lib/atomicni/podnet.json") || what === "clone3";
+    if (!hasStarted) continue;
+    (STEPS.includes(what) ? steps : others).push(`${what}:signal=SIGKILL:when=${count}`);
+  }
+  const places = [...steps, ...others];
+  assert(places.length > 20, `only ${places.length} places in ${lines.length} system calls`);
+  return places;
+}
+
+/** Whoever has an address has its lease, and nobody's is another's (DESIGN §3), whatever was killed. */
+async function assertLeased(host: Host): Promise<void> {
+  const leases = await host.leases();
+  for (const name of ["c1", "c2"]) {
+    const [address] = await host.addresses(name, "eth0");
+    if (address !== undefined) assertEquals(leases[`${name}/eth0`], address.split("/")[0]);
+  }
+}
+
+async function assertOnlyOther(host: Host, before: Json): Promise<void> {
+  assertEquals((await host.hostVeths()).length, 1, "a veth is left");
+  assertEquals(await host.leases(), before, "leases");
+  assertEquals(await host.addresses("c2", "eth0"), [`${before["c2/eth0"]}/24`]);
+  assertEquals((await host.files()).filter((it) => it.endsWith(".tmp")), [], "a temporary");
+}
+
+async function timeOf(run: () => Promise<Answer>): Promise<number> {
+  const began = performance.now();
+  assertEquals((await run()).code, 0);
+  return performance.now() - began;
+}
+
+for (const operation of OPERATIONS) {
+  Deno.test(`kill: ${operation.name}, ${KILLS} times, then one DEL`, async () => {
+    const { name, call } = operation;
+    const random = newRandom(`kill ${name}`);
+    await using host = await Host.create();
+    await host.containers("c1", "c2");
+    await host.add({ id: "c2" });
+    const before = await host.leases();
+    const prepare = async () => {
+      if (name !== "ADD") await host.add({ id: "c1" });
+    };
+    await prepare();
+    const places = await placesOf(host, operation);
+    await host.del({ id: "c1" });
+    await prepare();
+    const usual = await timeOf(() => host.cni(name, { ...call }));
+    await host.del({ id: "c1" });
+    let killed = 0;
+    for (let kill = 0; kill < KILLS; kill++) {
+      // Two of three at a place, each place in turn; the others at any time.
+      const place = places[Math.floor(kill * 2 / 3) % places.length] ?? "";
+      const under = kill % 3 < 2
+        ? ["strace", "-qq", "-o", "/dev/null", "-e", `inject=${place}`]
+        : ["timeout", "--foreground", "-s", "KILL", (random() * usual * 1.1 / 1000).toFixed(4)];
+      await prepare();
+      const answer = await host.cni(name, { ...call, under });
+      if (answer.code === 137) killed++;
+      try {
+        assert([0, 124, 137].includes(answer.code), `exit ${answer.code}`); // 124: just too late
+        await assertLeased(host);
+        await host.del({ id: "c1" });
+        await assertOnlyOther(host, before);
+      } catch (error) {
+        throw new Error(`${under.join(" ")}: ${error}\n${await host.report()}`, { cause: error });
+      }
+    }
+    // An ip that outlived its run has long ended by now.
+    await assertOnlyOther(host, before);
+    assert(killed > KILLS / 3, `only ${killed} of ${KILLS} were killed in time`);
+    record({
+      fault:
+        `${name} killed: SIGKILL at ${places.length} places among its system calls, and at any time`,
+      tries: `${KILLS} (${killed} before it had ended)`,
+      outcome: "one DEL each, nothing left; the other attachment as it was",
+    });
+  });
+}
+
+const REFERENCE = "/usr/lib/cni";
+const REFERENCE_CONFIG = {
+  cniVersion: "1.0.0",
+  name: "refnet",
+  type: "bridge",
+  bridge: "ref0",
+  isGateway: true,
+  ipam: { type: "host-local", subnet: "10.89.0.0/16", dataDir: "/run/ref" },
+};
+
+Deno.test("kill: bridge + host-local, to compare", async () => {
+  const kills = Math.ceil(KILLS / 2);
+  const random = newRandom("kill bridge + host-local");
+  await using host = await Host.create();
+  await host.containers("c1");
+  const cni = (command: string, id: string, under: readonly string[] = []) =>
+    host.run([...under, `${REFERENCE}/bridge`], JSON.stringify(REFERENCE_CONFIG), {
+      PATH: "/usr/sbin:/usr/bin",
+      CNI_COMMAND: command,
+      CNI_CONTAINERID: id,
+      CNI_NETNS: "/run/netns/c1",
+      CNI_IFNAME: "eth0",
+      CNI_PATH: REFERENCE,
+    });
+  const veths = async () => (await host.links()).filter((it) => it !== "ref0").length;
+  const leases = async () =>
+    Number(await host.sh("find /run/ref/refnet -name '10.*' 2>/run/err | wc -l"));
+  const began = performance.now();
+  assertEquals((await cni("ADD", "first")).code, 0);
+  const usual = performance.now() - began;
+  assertEquals((await cni("DEL", "first")).code, 0);
+  // Of either process, for the leases are the other's.
+  const places = [["write", 8], ["sendto", 24], ["openat", 24], ["flock", 2], ["fchmod", 1]]
+    .flatMap(([what, most]) =>
+      Array.from({ length: Number(most) }, (_, n) => `${what}:signal=SIGKILL:when=${n + 1}`)
+    );
+  const left = { killed: 0, failed: 0, veths: 0, leases: 0 };
+  for (let kill = 0; kill < kills; kill++) {
+    const after = (random() * usual * 1.1 / 1000).toFixed(4);
+    const place = places[Math.floor(kill * 2 / 3) % places.length] ?? "";
+    const under = kill % 3 < 2
+      ? ["strace", "-f", "-qq", "-o", "/dev/null", "-e", `inject=${place}`]
+      : ["timeout", "--foreground", "-s", "KILL", after];
+    if (![0, 124].includes((await cni("ADD", `k${kill}`, under)).code)) left.killed++;
+    if ((await cni("DEL", `k${kill}`)).code !== 0) left.failed++;
+    if (await veths() > 0) {
+      left.veths++;
+      // So that the next try starts as this one did.
+      await host.sh(
+        "for it in $(ip -o link show type veth | sed 's/^[0-9]*: //; s/[@:].*//'); do ip link del dev $it; done",
+      );
+    }
+  }
+  left.leases = await leases();
+  record({
+    fault: "to compare, the reference pair `bridge` + `host-local`: ADD killed likewise",
+    tries: `${kills} (${left.killed} before it had ended)`,
+    outcome:
+      `after one DEL each: ${left.leases} leases left, ${left.veths} times a veth; ${left.failed} of the DELs failed`,
+  });
+});
