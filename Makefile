@@ -6,6 +6,8 @@ STATE := /var/lib/atomicni
 # Looked for only by the targets that need it.
 DENO = $(shell sh tools/deno)
 TASK = $(DENO) task -q
+# A company's proxy has a certificate that the system knows and Deno by itself does not.
+export DENO_TLS_CA_STORE ?= mozilla,system
 
 SOURCES := deno.json main.ts $(wildcard lib/*.ts lib/*/*.ts) tools/build tools/script_header.ts
 
