@@ -15,6 +15,8 @@ const flags = [
     "--no-remote",
     "--no-npm",
     "--cached-only",
+    // Functions are compiled when the code cache is written, not one by one in each run.
+    "--v8-flags=--no-lazy",
   ],
   ...[`--allow-read=${read}`, `--allow-write=${write}`, `--allow-run=${run}`, `--allow-env=${env}`],
 ];
