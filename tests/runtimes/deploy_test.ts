@@ -34,14 +34,15 @@ nodeTest("deploy/atomicni.nft: nft takes it, twice, and lists one table", async 
 });
 
 nodeTest(
-  "deploy/atomicni-rules.service: systemd takes it; its commands load and unload the rules",
+  "deploy/atomicni-rules@.service: systemd takes it; its commands load and unload the rules",
   async (node) => {
-    const unit = `${DEPLOY}/atomicni-rules.service`;
+    const unit = `${DEPLOY}/atomicni-rules@.service`;
     const { code, stdout, stderr } = await run(["systemd-analyze", "verify", "--man=no", unit]);
     assertEquals({ code, stdout, stderr }, { code: 0, stdout: "", stderr: "" });
-    await node.sh(`cp ${DEPLOY}/atomicni.nft /etc/atomicni.nft`);
+    await node.sh(`mkdir /etc/atomicni && cp ${DEPLOY}/atomicni.nft /etc/atomicni/podnet.nft`);
     const text = await Deno.readTextFile(unit);
-    const command = (name: string) => new RegExp(`^${name}=(.*)$`, "m").exec(text)?.[1] ?? "false";
+    const command = (name: string) =>
+      new RegExp(`^${name}=(.*)$`, "m").exec(text)?.[1]?.replaceAll("%i", "podnet") ?? "false";
     await node.sh(command("ExecStart"));
     await node.sh(command("ExecReload"));
     assertMatch(await node.sh("nft list ruleset"), /masquerade/);
@@ -50,11 +51,15 @@ nodeTest(
   },
 );
 
-nodeTest("deploy/atomicni.sysctl: turns forwarding on", async (node) => {
-  await node.sh("sysctl -qw net.ipv4.ip_forward=0");
-  await node.sh(`sysctl -q -p ${DEPLOY}/atomicni.sysctl`);
-  assertEquals((await node.sh("sysctl -n net.ipv4.ip_forward")).trim(), "1");
-});
+nodeTest(
+  "deploy/atomicni.sysctl: forwarding, and the packet filter for bridged packets",
+  async (node) => {
+    await node.sh("sysctl -qw net.ipv4.ip_forward=0 net.bridge.bridge-nf-call-iptables=0");
+    await node.sh(`sysctl -q -p ${DEPLOY}/atomicni.sysctl`);
+    const set = await node.sh("sysctl -n net.ipv4.ip_forward net.bridge.bridge-nf-call-iptables");
+    assertEquals(set, "1\n1\n");
+  },
+);
 
 nodeTest(
   "deploy/atomicni.tmpfiles: makes the state folder and the one ip -n starts from",
@@ -67,3 +72,20 @@ nodeTest(
     );
   },
 );
+
+Deno.test("deploy/Containerfile: has what the DaemonSet's script runs, and starts it", async () => {
+  const text = await Deno.readTextFile(`${DEPLOY}/Containerfile`);
+  const instructions = text.split("\n").filter((line) => /^[A-Z]/.test(line)).map((line) => {
+    const [name = "", ...words] = line.split(" ");
+    return [name, words.join(" ")] as const;
+  });
+  assertEquals(instructions.map(([name]) => name), ["FROM", "RUN", "COPY", "ENTRYPOINT"]);
+  const of = Object.fromEntries(instructions);
+  assertMatch(of["RUN"] ?? "", /apt-get install -y --no-install-recommends curl jq &&/);
+  const manifest = await Deno.readTextFile(`${DEPLOY}/kubernetes.yaml`);
+  const [source, target] = (of["COPY"] ?? "").split(" ");
+  assertMatch(await Deno.readTextFile(`${DEPLOY}/../Makefile`), new RegExp(`^${source}:`, "m"));
+  assertMatch(manifest, new RegExp(`program=\\$\\{PROGRAM:-${target}\\}`));
+  assertEquals(JSON.parse(of["ENTRYPOINT"] ?? ""), ["/bin/sh", "/config/install.sh"]);
+  assertMatch(manifest, /^ {2}install\.sh: \|$/m);
+});
