@@ -20,6 +20,20 @@ Deno.test("docs/clusters.md: the FRR file is the one in deploy/", async () => {
   assertEquals(await block("router ospf"), await Deno.readTextFile(`${DEPLOY}/frr.conf`));
 });
 
+Deno.test("README and docs: each test that a table names is there", async () => {
+  const folder = fromFileUrl(new URL("../../", import.meta.url));
+  let named = 0;
+  for (const file of ["README.md", "docs/runtimes.md"]) {
+    const text = await Deno.readTextFile(`${folder}${file}`);
+    for (const [, test, name = ""] of text.matchAll(/\[(\w+_test\.ts)\]\([^)]*\): (.+?) *\|/g)) {
+      const source = await Deno.readTextFile(new URL(test ?? "", import.meta.url));
+      assert(source.includes(name), `${file} names a test that ${test} has not: ${name}`);
+      named++;
+    }
+  }
+  assert(named > 20, `${named} tests are named`);
+});
+
 /** What flannel's CNI plugin makes of its configuration and of flanneld's /run/flannel/subnet.env for the delegate. */
 function delegateOf(conflist: Json, env: { subnet: string; network: string; mtu: number }): Json {
   const { delegate } = conflist.plugins.find(({ type }: Json) => type === "flannel");
