@@ -83,9 +83,12 @@ Deno.test("deploy/Containerfile: has what the DaemonSet's script runs, and start
   const of = Object.fromEntries(instructions);
   assertMatch(of["RUN"] ?? "", /apt-get install -y --no-install-recommends curl jq &&/);
   const manifest = await Deno.readTextFile(`${DEPLOY}/kubernetes.yaml`);
-  const [source, target] = (of["COPY"] ?? "").split(" ");
-  assertMatch(await Deno.readTextFile(`${DEPLOY}/../Makefile`), new RegExp(`^${source}:`, "m"));
-  assertMatch(manifest, new RegExp(`program=\\$\\{PROGRAM:-${target}\\}`));
+  assertEquals(of["COPY"], "bin/atomicni tools/install /");
+  assertMatch(await Deno.readTextFile(`${DEPLOY}/../Makefile`), /^bin\/atomicni:/m);
+  assertMatch(
+    manifest,
+    /program=\$\{PROGRAM:-\/atomicni\}\n +installer=\$\{INSTALLER:-\/install\}/,
+  );
   assertEquals(JSON.parse(of["ENTRYPOINT"] ?? ""), ["/bin/sh", "/config/install.sh"]);
   assertMatch(manifest, /^ {2}install\.sh: \|$/m);
 });

@@ -3,7 +3,7 @@ import { fromFileUrl } from "@std/path/posix";
 import type { Json } from "../integration/host.ts";
 import { Containerd, PAGE } from "./containerd.ts";
 import { Cri, inParallel } from "./cri.ts";
-import { type Node, nodeTest } from "./node.ts";
+import { ANOTHER_BUILD, type Node, nodeTest } from "./node.ts";
 import { assertNothingLeft, ATOMICNI, configure, NETWORK } from "./podnet.ts";
 
 const CONFIG = { cniVersion: "1.1.0", name: NETWORK, ...ATOMICNI };
@@ -18,11 +18,14 @@ nodeTest(
   async (node) => {
     const ids = Array.from({ length: CONTAINERS }, (_, index) => `c${index}`);
     await node.containers(...ids);
+    await node.sh(
+      `${ANOTHER_BUILD}; rm ${PLUGIN}; sh ${CHECKOUT}tools/install /run/one /opt/cni/bin`,
+    );
     const pid = await node.daemon(
       "swapper",
       "sh",
       "-c",
-      `while :; do cp ${PLUGIN} ${PLUGIN}.new && mv ${PLUGIN}.new ${PLUGIN} && echo swapped; done`,
+      `while :; do for build in another one; do sh ${CHECKOUT}tools/install /run/$build /opt/cni/bin && echo swapped; done; done`,
     );
     const given = new Set<string>();
     await inParallel(ids, AT_A_TIME, async (id) => {
@@ -34,9 +37,33 @@ nodeTest(
     assertEquals(Object.keys(await node.leases(NETWORK)).length, CONTAINERS / 2);
     await inParallel(ids, AT_A_TIME, async (id) => await node.del(CONFIG, id));
     await node.sh(`kill ${pid}`);
-    const swaps = (await node.read("/run/log/swapper.log")).trim().split("\n").length;
-    assert(swaps >= CONTAINERS, `only ${swaps} swaps`);
+    const swaps = (await node.read("/run/log/swapper.log")).trim().split("\n");
+    assertEquals(new Set(swaps), new Set(["swapped"]));
+    assert(swaps.length >= 10, `only ${swaps.length} swaps`);
     await assertNothingLeft(node);
+  },
+);
+
+nodeTest(
+  "tools/install keeps the build before, drops older ones, and takes over a plain file",
+  async (node) => {
+    await node.sh(
+      `${ANOTHER_BUILD}; cp /run/another /run/third; printf y | dd of=/run/third bs=1 seek=14 conv=notrunc status=none`,
+    );
+    const builds = async () =>
+      (await node.sh("ls -A /opt/cni/bin | grep '^.atomicni-' || :")).split("\n").length - 1;
+    for (
+      const [build, left] of [["one", 1], ["another", 2], ["third", 2], ["third", 2], [
+        "one",
+        2,
+      ]] as const
+    ) {
+      await node.sh(
+        `sh ${CHECKOUT}tools/install /run/${build} /opt/cni/bin && cmp ${PLUGIN} /run/${build}`,
+      );
+      assertEquals(await builds(), left, build);
+    }
+    assertEquals(await node.sh(`stat -L -c '%a %U' ${PLUGIN}`), "755 root\n");
   },
 );
 
@@ -48,7 +75,7 @@ nodeTest("make install, upgrade, roll back and uninstall with live containers", 
   await configure(node);
   await make("install");
   assertEquals(
-    await node.sh("stat -c '%a %U' /opt/cni/bin/atomicni /var/lib/atomicni"),
+    await node.sh("stat -L -c '%a %U' /opt/cni/bin/atomicni /var/lib/atomicni"),
     "755 root\n700 root\n",
   );
   const containerd = await Containerd.start(node);
@@ -64,7 +91,7 @@ nodeTest("make install, upgrade, roll back and uninstall with live containers", 
   await containerd.run("second", "sleep", "3600");
   assertEquals(await node.fetch(page), PAGE, "after the upgrade");
 
-  await node.sh(`cp -p /run/before ${PLUGIN}.back && mv ${PLUGIN}.back ${PLUGIN}`);
+  await node.sh(`sh ${CHECKOUT}tools/install /run/before /opt/cni/bin`);
   await containerd.remove("second");
   assertEquals(await node.fetch(page), PAGE, "after the roll-back");
 

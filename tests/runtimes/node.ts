@@ -12,6 +12,16 @@ export const DEPLOY = `${ROOT}deploy`;
 /** Where the reference plugins are in Debian's package. */
 export const REFERENCE_PLUGINS = "/usr/lib/cni";
 
+/**
+ * Copies the plugin to /run/one, and another build of it to /run/another: a compiled file differs in a byte that ELF
+ * leaves unused.
+ */
+export const ANOTHER_BUILD = `
+cp /opt/cni/bin/atomicni /run/one && cp /opt/cni/bin/atomicni /run/another
+if [ "$(head -c 4 /run/one | tail -c 3)" = ELF ]; then printf x | dd of=/run/another bs=1 seek=15 conv=notrunc status=none
+else echo >>/run/another; fi
+! cmp -s /run/one /run/another`;
+
 /** What a call of the plugin has beside configuration and container. */
 export interface CniCall {
   readonly ifname?: string;
