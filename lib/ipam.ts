@@ -217,8 +217,7 @@ async function mustBeFirst(attachment: Attachment, lookInside: LookInside): Prom
     104,
     `Cannot start the state of network "${attachment.network}" anew: "${holder}"${others} holds an address`,
     {
-      details:
-        "its state file is gone: run `atomicni repair` with the network's configuration on stdin",
+      details: "its state file is gone: atomicni repair < CONFIGURATION",
     },
   );
 }
@@ -275,8 +274,7 @@ function checkSpan({ span }: State, subnet: Cidr, network: NetworkName): void {
       formatIpv4(outside)
     }`,
     {
-      details:
-        "either it is damaged (run `atomicni repair` with the network's configuration on stdin), or the subnet " +
+      details: "either it is damaged (atomicni repair < CONFIGURATION), or the subnet " +
         "was changed while containers had addresses: give the new subnet a network name of its own",
     },
   );
