@@ -102,7 +102,7 @@ export const CODES: Readonly<Record<ErrorCode, CodeMeaning>> = {
   102: {
     meaning: "The address asked for can't be given.",
     cause:
-      "`IP` in `CNI_ARGS`, `args.cni.ips` or `runtimeConfig.ips` asks for one that is outside, reserved, or held by a live container.",
+      "`IP` in `CNI_ARGS`, `args.cni.ips` or `runtimeConfig.ips` asks for one that is outside, reserved, or held by a live container; or an import finds it held.",
     cure: [
       "See who holds it: `atomicni explain ADDRESS`.",
       "Ask for another, or for none.",
@@ -116,7 +116,7 @@ export const CODES: Readonly<Record<ErrorCode, CodeMeaning>> = {
   104: {
     meaning: "The state file is damaged, so no address is given.",
     cause:
-      "It was edited, cut off by something else than this program, restored from elsewhere, or the subnet was changed while containers had addresses.",
+      "It was edited, cut off by something else than this program, restored from elsewhere or removed, or the subnet was changed, while containers had addresses.",
     cure: [
       "Rebuild it from what the kernel has: `atomicni repair < CONFIGURATION`.",
       "If the subnet was changed: give the new one a network name of its own.",

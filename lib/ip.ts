@@ -3,6 +3,8 @@ import { CniError, quote } from "./errors.ts";
 import { isObject, type JsonObject } from "./fields.ts";
 import { IP_PATHS } from "./scope.ts";
 
+const INSTALL = "install iproute2 (apt install iproute2, apk add iproute2)";
+
 /** How long one `ip` may take. */
 export const IP_LIMIT_MS = 15_000;
 
@@ -69,14 +71,13 @@ function spawn(args: readonly string[], piped: boolean): Deno.ChildProcess {
       if (error instanceof Deno.errors.NotFound) continue;
       const found = error instanceof Error ? error.message : String(error);
       throw new CniError(100, `Cannot run "${path}" as ip: ${found}`, {
-        details:
-          "install iproute2 (apt install iproute2, apk add iproute2) and look at the limits of the runtime's unit",
+        details: `${INSTALL}, and look at the limits of the runtime's unit`,
         cause: error,
       });
     }
   }
   throw new CniError(100, `Cannot run "ip": it is at none of ${IP_PATHS.join(", ")}`, {
-    details: "install iproute2 (apt install iproute2, apk add iproute2)",
+    details: INSTALL,
   });
 }
 
@@ -95,9 +96,7 @@ export function ipFailed(action: string, output: IpOutput): CniError {
   const [busybox] = BUSYBOX.exec(stderr) ?? [];
   if (busybox !== undefined) {
     return new CniError(100, `Cannot ${action}: the ip of ${busybox} is no iproute2`, {
-      details: `install iproute2 (apk add iproute2, apt install iproute2); ${
-        argv.join(" ")
-      } was run`,
+      details: `${INSTALL}; ${argv.join(" ")} was run`,
     });
   }
   const end = signal === null ? `exit status ${status}` : `ended by ${signal}`;

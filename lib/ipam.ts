@@ -11,6 +11,7 @@ import {
   type Range,
   sizeOf,
   tryIpv4,
+  usable,
 } from "./ipv4.ts";
 import { LOCK_LIMIT_MS } from "./lock.ts";
 import {
@@ -216,8 +217,7 @@ async function mustBeFirst(attachment: Attachment, lookInside: LookInside): Prom
     104,
     `Cannot start the state of network "${attachment.network}" anew: "${holder}"${others} holds an address`,
     {
-      details:
-        "its state file is gone: run `atomicni repair` with the network's configuration on stdin",
+      details: "its state file is gone: atomicni repair < CONFIGURATION",
     },
   );
 }
@@ -274,8 +274,7 @@ function checkSpan({ span }: State, subnet: Cidr, network: NetworkName): void {
       formatIpv4(outside)
     }`,
     {
-      details:
-        "either it is damaged (run `atomicni repair` with the network's configuration on stdin), or the subnet " +
+      details: "either it is damaged (atomicni repair < CONFIGURATION), or the subnet " +
         "was changed while containers had addresses: give the new subnet a network name of its own",
     },
   );
@@ -327,13 +326,18 @@ async function chooseOrHeal(
 }
 
 /** Code 101. */
-export function poolFull({ range: { start, end } }: Pool): CniError {
+export function poolFull({ subnet, range: { start, end } }: Pool): CniError {
+  const all = usable(subnet);
+  const isWhole = start === all.start && end === all.end;
+  const more = isWhole
+    ? "give further containers a network of its own, with another subnet and bridge, for the range is the whole subnet"
+    : `widen the range, the subnet has ${formatIpv4(all.start)} to ${formatIpv4(all.end)}`;
   return new CniError(
     101,
     `Cannot give an address of ${formatIpv4(start)} - ${formatIpv4(end)}: all are held`,
     {
       details:
-        "every one belongs to a live container (`atomicni list` shows whose); widen the range or remove containers",
+        `every one belongs to a live container (atomicni list shows whose): remove some, or ${more}`,
     },
   );
 }

@@ -220,7 +220,7 @@ export async function check(
   const { ifname, netns } = invocation;
   const { prevResult } = config;
   if (prevResult === undefined) {
-    throw new CniError(7, 'Cannot CHECK without "prevResult": it is missing', {
+    throw new CniError(7, 'Cannot go on without "prevResult": it is missing', {
       details: "the runtime sends the result of the ADD along",
     });
   }

@@ -76,8 +76,7 @@ export function ioError(action: string, path: string, error: unknown): CniError 
 
 function damaged(path: string, found: string, cause?: unknown): CniError {
   return new CniError(104, `Cannot read "${path}" as a state file: ${found}`, {
-    details:
-      "no address is given until it is mended: run `atomicni repair` with the network's configuration on stdin",
+    details: "no address is given until it is mended: atomicni repair < CONFIGURATION",
     cause,
   });
 }

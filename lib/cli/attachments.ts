@@ -42,8 +42,8 @@ export interface Attached {
   readonly veth: string;
   /** UTC; absent where the Go original gave the lease. */
   readonly since?: string;
-  /** The host veth is there; without it the address is free for whoever needs it. */
-  readonly live: boolean;
+  /** The host veth is there; without it the address is free for whoever needs it. Absent where ip can't tell. */
+  readonly live?: boolean;
   readonly link?: Link;
 }
 
@@ -97,8 +97,23 @@ function networkNamed(text: string): NetworkName | undefined {
   }
 }
 
+/** Every network that can be read, and the host veths as far as ip shows them. */
+export interface Survey extends Networks {
+  readonly veths?: ReadonlyMap<string, Link>;
+}
+
+/** What is known at this moment; what can't be read is among the errors, and the rest is told all the same. */
+export async function survey(...options: string[]): Promise<Survey> {
+  const networks = readNetworks();
+  try {
+    return { ...networks, veths: await hostVeths(...options) };
+  } catch (error) {
+    return { ...networks, errors: [...networks.errors, asCniError(error)] };
+  }
+}
+
 /** The host veths of this plugin by name, from one `ip`; `options` stand in front of it. */
-export async function hostVeths(...options: string[]): Promise<Map<string, Link>> {
+async function hostVeths(...options: string[]): Promise<Map<string, Link>> {
   const output = await runIp([...options, "-j", "link", "show", "type", "veth"]);
   if (!output.success) throw ipFailed("list the host's veths", output);
   const links = (parseIpJson(output)[0] ?? []).map(parseLink);
@@ -110,17 +125,17 @@ export async function hostVeths(...options: string[]): Promise<Map<string, Link>
 /** The network's leases beside the veths they belong to, in the order of their addresses. */
 export async function attachments(
   { network, state }: Held,
-  veths: ReadonlyMap<string, Link>,
+  veths: ReadonlyMap<string, Link> | undefined,
 ): Promise<Attached[]> {
   const byOwner = new Map<string, Link>();
-  for (const link of veths.values()) {
+  for (const link of veths?.values() ?? []) {
     const owner = attachmentOf(link.alias);
     if (owner?.network === network) byOwner.set(leaseKey(owner), link);
   }
   const rows = await Promise.all(
     leases(state).map(async ({ key, ip, note }): Promise<Attached> => {
       const veth = await vethOf(key, network);
-      const link = veths.get(veth) ?? byOwner.get(key);
+      const link = veths?.get(veth) ?? byOwner.get(key);
       const slash = key.indexOf("/");
       return {
         network,
@@ -132,7 +147,7 @@ export async function attachments(
         ...(note !== undefined && { mac: note.mac ?? macOf(ip) }),
         veth: link?.ifname ?? veth,
         ...(note !== undefined && { since: note.since }),
-        live: link !== undefined,
+        ...(veths !== undefined && { live: link !== undefined }),
         ...(link !== undefined && { link }),
       };
     }),

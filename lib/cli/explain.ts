@@ -3,7 +3,7 @@ import { broadcastOf, contains, formatCidr, inRange, type Ipv4, tryIpv4 } from "
 import type { Link } from "../links.ts";
 import { attachmentOf, isHostVethName } from "../names.ts";
 import { poolOf } from "../poolnote.ts";
-import { type Attached, attachments, type Held, hostVeths, readNetworks } from "./attachments.ts";
+import { type Attached, attachments, type Held, survey } from "./attachments.ts";
 import { ago } from "./ago.ts";
 import { type Call, type Command, type Report, UsageError } from "./command.ts";
 import { explainCode } from "./explain_code.ts";
@@ -25,13 +25,13 @@ async function report({ words: [what] }: Call): Promise<Report> {
     throw new UsageError("Cannot explain nothing", "atomicni explain 10.88.0.2");
   }
   if (/^\d{1,3}$/.test(what)) return explainCode(what);
-  const { held, errors } = readNetworks();
-  const veths = await hostVeths("-d");
+  const { held, errors, veths } = await survey("-d");
   const all = (await Promise.all(held.map((it) => attachments(it, veths)))).flat();
   const found = all.filter((it) => matches(it, what));
-  const lines = found.length > 0
-    ? found.flatMap(sentences)
-    : [...absent(what, held), ...leftover(what, veths.get(what))];
+  const lines = found.length > 0 ? found.flatMap(sentences) : [
+    ...absent(what, held, errors.length > 0 ? " that can be read" : ""),
+    ...(veths === undefined ? [] : leftover(what, veths.get(what))),
+  ];
   return {
     lines: [...lines, ...problems(errors)],
     json: {
@@ -60,11 +60,15 @@ function sentences(it: Attached): Line[] {
       : `It was given at ${since}, ${ago(since, Date.now())}${
         mac === undefined ? "" : `, with MAC ${mac}`
       }.`,
-    live ? [{ text: "It is live", tone: "good" }, `: ${plugged(veth, link)}`] : [
-      { text: "It is stale", tone: "warning" },
-      `: its host veth ${veth} is gone, and with it the container's interface. An ADD that finds no free ` +
-      `address takes it back; atomicni repair < CONFIGURATION does so now.`,
-    ],
+    live === undefined
+      ? "Whether it is live, only ip could tell."
+      : live
+      ? [{ text: "It is live", tone: "good" }, `: ${plugged(veth, link)}`]
+      : [
+        { text: "It is stale", tone: "warning" },
+        `: its host veth ${veth} is gone, and with it the container's interface. An ADD that finds no free ` +
+        `address takes it back; atomicni repair < CONFIGURATION does so now.`,
+      ],
   ];
 }
 
@@ -78,11 +82,11 @@ function plugged(veth: string, link: Link | undefined): string {
   return `its host veth ${veth} is ${where}, ${up ? "up" : "down"}, MTU ${mtu}. ${peer}`;
 }
 
-function absent(what: string, held: readonly Held[]): string[] {
+function absent(what: string, held: readonly Held[], which: string): string[] {
   const ip = tryIpv4(what);
-  if (ip === undefined) return [`No network has an attachment of "${what}".`];
+  if (ip === undefined) return [`No network${which} has an attachment of "${what}".`];
   return [
-    `No network has given ${what}.`,
+    `No network${which} has given ${what}.`,
     ...held.flatMap(({ network, state }) => {
       const pool = poolOf(state.pool);
       return pool === undefined || !contains(pool.subnet, ip)

@@ -1,4 +1,4 @@
-import { type Attached, attachments, hostVeths, readNetworks } from "./attachments.ts";
+import { type Attached, attachments, survey } from "./attachments.ts";
 import { type Call, type Command, type Report, UsageError } from "./command.ts";
 import { didYouMean } from "./nearest.ts";
 import { type Line, type Segment, table } from "./screen.ts";
@@ -15,7 +15,7 @@ export const list: Command = {
 };
 
 async function report({ words: [only] }: Call): Promise<Report> {
-  const { held, errors } = readNetworks();
+  const { held, errors, veths } = await survey();
   const shown = held.filter(({ network }) => only === undefined || network === only);
   if (only !== undefined && shown.length === 0 && errors.length === 0) {
     throw new UsageError(
@@ -23,10 +23,10 @@ async function report({ words: [only] }: Call): Promise<Report> {
       didYouMean(only, held.map(({ network }) => network)) || "see all: atomicni list",
     );
   }
-  const veths = await hostVeths();
   const rows = (await Promise.all(shown.map((it) => attachments(it, veths)))).flat();
   return {
-    lines: [...tableOf(rows), ...problems(errors)],
+    // An empty list beside an error would be a lie.
+    lines: [...(rows.length > 0 || errors.length === 0 ? tableOf(rows) : []), ...problems(errors)],
     json: {
       attachments: rows.map(({ ip: _, link: __, ...row }) => row),
       errors: errors.map(({ code, message, details }) => ({ code, msg: message, details })),
@@ -49,7 +49,11 @@ function cells(it: Attached): Segment[] {
     it.mac ?? "-",
     it.veth,
     it.since ?? "-",
-    it.live ? { text: "live", tone: "good" } : { text: "stale", tone: "warning" },
+    it.live === undefined
+      ? { text: "unknown", tone: "faint" }
+      : it.live
+      ? { text: "live", tone: "good" }
+      : { text: "stale", tone: "warning" },
   ];
 }
 

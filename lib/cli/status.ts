@@ -5,7 +5,7 @@ import type { Link } from "../links.ts";
 import { poolOf } from "../poolnote.ts";
 import { PROGRAM_VERSION } from "../scope.ts";
 import { emptyState } from "../statefile.ts";
-import { attachments, type Held, hostVeths, readNetworks } from "./attachments.ts";
+import { attachments, type Held, survey } from "./attachments.ts";
 import { type Call, type Command, type Report, UsageError } from "./command.ts";
 import { type Family, openMetrics } from "./metrics.ts";
 import { didYouMean } from "./nearest.ts";
@@ -29,12 +29,12 @@ interface Use {
   readonly range: string | undefined;
   readonly size: number | undefined;
   readonly held: number;
-  readonly stale: number;
+  readonly stale: number | undefined;
   readonly free: number | undefined;
 }
 
 async function report({ words: [only], has }: Call): Promise<Report> {
-  const { held, errors } = readNetworks();
+  const { held, errors, veths } = await survey();
   const shown = held.filter(({ network }) => only === undefined || network === only);
   if (only !== undefined && shown.length === 0 && errors.length === 0) {
     throw new UsageError(
@@ -42,15 +42,17 @@ async function report({ words: [only], has }: Call): Promise<Report> {
       didYouMean(only, held.map(({ network }) => network)) || "see all: atomicni status",
     );
   }
-  const veths = await hostVeths();
   const uses = await Promise.all(shown.map((it) => useOf(it, veths)));
-  const isFull = ({ free, stale }: Use) => free !== undefined && free + stale === 0;
+  const isFull = ({ free, stale }: Use) => free === 0 && stale === 0;
   const exit = errors.length > 0 ? 2 : uses.some(isFull) ? 1 : 0;
   if (has("metrics")) {
     return { lines: openMetrics(families(uses, errors.length)), json: uses, exit };
   }
   return {
-    lines: [...tableOf(uses, isFull), ...problems(errors)],
+    lines: [
+      ...(uses.length > 0 || errors.length === 0 ? tableOf(uses, isFull) : []),
+      ...problems(errors),
+    ],
     json: {
       networks: uses,
       errors: errors.map(({ code, message, details }) => ({ code, msg: message, details })),
@@ -59,7 +61,7 @@ async function report({ words: [only], has }: Call): Promise<Report> {
   };
 }
 
-async function useOf(it: Held, veths: ReadonlyMap<string, Link>): Promise<Use> {
+async function useOf(it: Held, veths: ReadonlyMap<string, Link> | undefined): Promise<Use> {
   const rows = await attachments(it, veths);
   const pool: Pool | undefined = poolOf(it.state.pool);
   return {
@@ -68,7 +70,7 @@ async function useOf(it: Held, veths: ReadonlyMap<string, Link>): Promise<Use> {
     range: pool && `${formatIpv4(pool.range.start)} - ${formatIpv4(pool.range.end)}`,
     size: pool && countFree(emptyState(), pool),
     held: rows.length,
-    stale: rows.filter(({ live }) => !live).length,
+    stale: veths && rows.filter(({ live }) => !live).length,
     free: pool && countFree(it.state, pool),
   };
 }
@@ -83,7 +85,7 @@ function tableOf(uses: readonly Use[], isFull: (use: Use) => boolean): Line[] {
       use.range ?? "-",
       String(use.size ?? "-"),
       String(use.held),
-      use.stale === 0 ? "0" : { text: String(use.stale), tone: "warning" },
+      use.stale ? { text: String(use.stale), tone: "warning" } : String(use.stale ?? "-"),
       isFull(use) ? { text: "0", tone: "bad" } : String(use.free ?? "-"),
     ]),
   );

@@ -116,6 +116,13 @@ E`,
     expected: ["subnet", "warning", 'network "other" holds 10.88.0.9', "choose a subnet"],
   },
   {
+    name: "another network's subnet, of which no address is held",
+    given: `cat > ${STATE_FOLDER}/other.json <<'E'
+{"schema":2,"lastReserved":"","containerToIP":{},"ipToContainer":{},"leases":{},"pool":{"subnet":"10.88.0.0/16","gateway":"10.88.0.1","rangeStart":"10.88.0.1","rangeEnd":"10.88.255.254"}}
+E`,
+    expected: ["subnet", "warning", 'network "other" has 10.88.0.0/16', "choose a subnet"],
+  },
+  {
     name: "forwarding off",
     given: "echo 0 > /proc/sys/net/ipv4/ip_forward",
     expected: ["forwarding", "warning", "and nothing beyond", "sysctl -w net.ipv4.ip_forward=1"],

@@ -134,3 +134,30 @@ hostTest("list says that it needs root where the folder can't be read", async (h
   assertEquals(code, 2);
   assertStringIncludes(stderr, "run this as root");
 });
+
+hostTest("without ip the state is told, and that more can't be", async (host) => {
+  await host.containers("c1");
+  await host.add();
+  await host.sh("mount --bind /dev/null /usr/bin/ip");
+  const rows: [string[], string][] = [
+    [["list"], "unknown"],
+    [["explain", "10.88.0.2"], "only ip could tell"],
+    [["status"], "253   1     -"],
+  ];
+  for (const [args, expected] of rows) {
+    const { code, stdout } = await host.program(args, "");
+    assertEquals(code, 2);
+    assertStringIncludes(stdout, expected);
+    assertStringIncludes(stdout, "install iproute2");
+  }
+});
+
+hostTest("beside a state file that can't be read nothing is called empty", async (host) => {
+  await host.sh(`printf x > ${STATE_FOLDER}/podnet.json`);
+  for (const args of [["list"], ["status"], ["explain", "10.88.0.2"]]) {
+    const { code, stdout } = await host.program(args, "");
+    assertEquals(code, 2);
+    assert(!/^No (attachments|networks)|No network has/m.test(stdout), stdout);
+    assertStringIncludes(stdout, "error 104");
+  }
+});

@@ -14,6 +14,7 @@ import {
 } from "../../ipv4.ts";
 import { type Link, parseLink } from "../../links.ts";
 import { hasLockFile } from "../../lock.ts";
+import { poolOf } from "../../poolnote.ts";
 import { bridgeSpec } from "../../plugin.ts";
 import { STATE_FOLDER } from "../../scope.ts";
 import { checkWritable } from "../../statefile.ts";
@@ -136,6 +137,15 @@ export async function examineOverlap(config: NetworkConfig, { links }: Host): Pr
   }
   for (const { network, state, dataDir } of readNetworks().held) {
     if (network === name && dataDir === config.dataDir) continue;
+    const pool = poolOf(state.pool)?.subnet;
+    if (pool !== undefined && overlaps(subnet, formatCidr(pool))) {
+      found.push(
+        warn(
+          `network "${network}" has ${formatCidr(pool)}, which overlaps with ${formatCidr(subnet)}`,
+        ),
+      );
+      continue;
+    }
     const shared = Object.keys(state.ipToContainer).find((ip) => overlaps(subnet, `${ip}/32`));
     if (shared === undefined) continue;
     found.push(

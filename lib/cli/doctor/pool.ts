@@ -1,6 +1,6 @@
 import type { NetworkConfig } from "../../config.ts";
 import { asCniError } from "../../errors.ts";
-import { countFree, type Pool } from "../../ipam.ts";
+import { countFree, type Pool, poolFull } from "../../ipam.ts";
 import { contains, formatCidr, formatIpv4 } from "../../ipv4.ts";
 import type { Link } from "../../links.ts";
 import { attachmentOf, hostVethName, leaseKey } from "../../names.ts";
@@ -48,7 +48,7 @@ export async function examinePool(
       ),
       code: 104,
     })),
-    poolFinding(numbers, free, stale.length, size),
+    poolFinding(config, numbers, free, stale.length, size),
     ...stale.slice(0, 1).map(() =>
       finding(
         "warning",
@@ -63,17 +63,16 @@ export async function examinePool(
   ];
 }
 
-function poolFinding(numbers: string, free: number, stale: number, size: number): Finding {
+function poolFinding(
+  pool: Pool,
+  numbers: string,
+  free: number,
+  stale: number,
+  size: number,
+): Finding {
   if (free + stale === 0) {
-    return {
-      ...finding(
-        "error",
-        "pool",
-        `${numbers}: every address belongs to a live container`,
-        "see whose (atomicni list), remove containers, or widen the range",
-      ),
-      code: 101,
-    };
+    const { code, details } = poolFull(pool);
+    return { ...finding("error", "pool", `${numbers}: no address is left`, details), code };
   }
   const isShort = free + stale < size * SHORT;
   return finding(
