@@ -108,6 +108,7 @@ function opened(initial: State, live: readonly string[] = [], holders: readonly 
       const changed = structuredClone(state);
       if (await change(changed)) state = changed;
     },
+    tidy: () => Promise.resolve(),
     mustBeWritable: () => undefined,
   };
   const leases = leasesIn(store, NETWORK, NEVER);
