@@ -10,6 +10,7 @@ import { list } from "./cli/list.ts";
 import { didYouMean } from "./cli/nearest.ts";
 import { problems } from "./cli/problems.ts";
 import { type Line, render } from "./cli/screen.ts";
+import { repair } from "./cli/repair.ts";
 import { status } from "./cli/status.ts";
 import { version } from "./cli/version.ts";
 import { asCniError, printable } from "./errors.ts";
@@ -22,6 +23,7 @@ const COMMANDS: readonly Command[] = [
   explain,
   status,
   doctor,
+  repair,
   hostRulesCommand,
   version,
   completionOf(() => COMMANDS),

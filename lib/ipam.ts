@@ -181,7 +181,7 @@ function find(state: State, key: string): Lease | undefined {
   return { key, ip, ...(note && { note }) };
 }
 
-function list(state: State): Lease[] {
+export function list(state: State): Lease[] {
   return Object.keys(state.containerToIP).flatMap((key) => find(state, key) ?? []);
 }
 

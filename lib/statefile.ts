@@ -169,10 +169,15 @@ export function readState(dataDir: string, network: NetworkName): Snapshot {
 
 /** Is `snapshot` what the file by that name holds now? An open file's inode can't be given to another. */
 export function isCurrent({ file }: Snapshot, dataDir: string, network: NetworkName): boolean {
-  const now = tryLstat(statePath(dataDir, network));
+  const path = statePath(dataDir, network);
+  const now = tryLstat(path);
   if (file === undefined || now === undefined) return file === undefined && now === undefined;
-  const then = file.statSync();
-  return then.ino === now.ino && then.dev === now.dev;
+  try {
+    const then = file.statSync();
+    return then.ino === now.ino && then.dev === now.dev;
+  } catch (error) {
+    throw ioError("look at", path, error);
+  }
 }
 
 function readAll(file: Deno.FsFile): Uint8Array {

@@ -1,0 +1,127 @@
+import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { CONFIG, type Host, hostTest, type Json, STATE_FOLDER } from "../integration/host.ts";
+import { record } from "./outcome.ts";
+
+const FILE = `${STATE_FOLDER}/podnet.json`;
+const BYTES = new TextEncoder();
+
+/** What is done to the file: new content made of the old, or a shell script. */
+type Damage = ((text: string) => string | Uint8Array) | { readonly shell: string };
+
+function changed(change: (state: Json) => void): Damage {
+  return (text) => {
+    const state: Json = JSON.parse(text);
+    change(state);
+    return JSON.stringify(state);
+  };
+}
+
+const DAMAGES: Record<string, Damage> = {
+  "zero length": () => "",
+  "one byte": () => "{",
+  "cut in the first key": (text) => text.slice(0, 5),
+  "cut in the first map": (text) => text.slice(0, text.indexOf("containerToIP") + 25),
+  "cut between the maps": (text) => text.slice(0, text.indexOf('"ipToContainer"')),
+  "cut before the last brace": (text) => text.trimEnd().slice(0, -1),
+  "the same number of NULs": (text) => new Uint8Array(text.length),
+  "its second half NULs": (text) => text.slice(0, text.length / 2) + "\0".repeat(text.length / 2),
+  "white space": () => "  \n",
+  "twice behind itself": (text) => text + text,
+  "not UTF-8": (text) => new Uint8Array([...BYTES.encode(text.slice(0, -3)), 0xff, 0xfe, 0x7d]),
+  "a byte order mark": (text) => `\ufeff${text}`,
+  "UTF-16": (text) => new Uint8Array([...text].flatMap((it) => [it.charCodeAt(0), 0])),
+  "a list": () => "[]",
+  "null": () => "null",
+  "a string": () => '"podnet"',
+  "an empty object": () => "{}",
+  "a map is missing": changed((state) => delete state.ipToContainer),
+  "a map is a list": changed((state) => state.containerToIP = []),
+  "a map lost an entry": changed((state) => delete state.ipToContainer["10.88.0.2"]),
+  "a map has one more": changed((state) => state.ipToContainer["10.88.0.9"] = "c9/eth0"),
+  "the maps disagree": changed((state) => state.ipToContainer["10.88.0.2"] = "c9/eth0"),
+  "an address twice": changed((state) => state.containerToIP["c9/eth0"] = "10.88.0.2"),
+  "a key twice": (text) =>
+    text.replace('"containerToIP":{', '"containerToIP":{"c1/eth0":"10.88.0.2",'),
+  "a whole map twice": (text) =>
+    text.replace('"ipToContainer"', '"ipToContainer":{},"ipToContainer"'),
+  "an address outside the subnet": changed((state) => {
+    state.containerToIP["c9/eth0"] = "10.99.0.2";
+    state.ipToContainer["10.99.0.2"] = "c9/eth0";
+  }),
+  "an address that is none": changed((state) => {
+    state.containerToIP["c9/eth0"] = "10.88.0.300";
+    state.ipToContainer["10.88.0.300"] = "c9/eth0";
+  }),
+  "an address with leading zeros": changed((state) => {
+    state.containerToIP["c9/eth0"] = "10.88.0.010";
+    state.ipToContainer["10.88.0.010"] = "c9/eth0";
+  }),
+  "an address that is a number": changed((state) => state.containerToIP["c1/eth0"] = 2),
+  "lastReserved is no address": changed((state) => state.lastReserved = "none"),
+  "a note of nobody's address": changed((state) =>
+    state.leases["10.88.0.9"] = { since: "2026-01-01T00:00:00Z", veth: "fe:00:00:00:00:01" }
+  ),
+  "a note without its veth": changed((state) => delete state.leases["10.88.0.2"].veth),
+  "a schema to come": changed((state) => state.schema = 99),
+  "a schema that is none": changed((state) => state.schema = "2"),
+  "nested 100,000 deep": () => "[".repeat(100_000) + "]".repeat(100_000),
+  "1 GB": { shell: `truncate -s 1G ${FILE}` },
+  "a folder": { shell: `rm ${FILE}; mkdir ${FILE}; echo keep >${FILE}/me` },
+  "a symlink to nothing": { shell: `rm ${FILE}; ln -s /nowhere ${FILE}` },
+  "a symlink out of the scope": {
+    shell: `cp ${FILE} /run/outside; rm ${FILE}; ln -s /run/outside ${FILE}`,
+  },
+  "a FIFO": { shell: `rm ${FILE}; mkfifo ${FILE}` },
+  "a device": { shell: `rm ${FILE}; mknod ${FILE} c 1 3` },
+};
+
+async function damageIt(host: Host, damage: Damage, text: string): Promise<void> {
+  if (typeof damage === "object") await host.sh(damage.shell);
+  else await host.run(["sh", "-c", `cat >${FILE}`], damage(text));
+}
+
+hostTest("damage: each is refused by name, and repair brings back the truth", async (host) => {
+  await host.containers("c1", "c2", "c3");
+  await host.add({ id: "c1" });
+  await host.add({ id: "c2" });
+  const text = await host.sh(`cat ${FILE}`);
+  const { containerToIP } = JSON.parse(text);
+  for (const [name, damage] of Object.entries(DAMAGES)) {
+    await host.sh(`rm -rf ${FILE}*`);
+    await host.run(["tee", FILE], text);
+    await damageIt(host, damage, text);
+    const refused = await host.cni("ADD", { id: "c3" });
+    assertEquals([refused.code, refused.json?.code], [1, 104], `${name}: ${refused.stdout}`);
+    const told = name === "an address outside the subnet" ? '"podnet"' : FILE;
+    assertStringIncludes(refused.json.msg, told, name);
+    assertEquals((await host.hostVeths()).length, 2, name);
+    assertEquals(await host.links(), [...await host.hostVeths(), CONFIG.bridge].sort(), name);
+    const status = await host.cni("STATUS");
+    if (name !== "an address outside the subnet") {
+      assertEquals(status.json?.code, 50, `${name}: ${status.stdout}`);
+    }
+    const repaired = await host.program(["repair", "--json"], JSON.stringify(CONFIG));
+    assertEquals(repaired.code, 0, `${name}: ${repaired.stdout}${repaired.stderr}`);
+    assertEquals(await host.leases(), containerToIP, name);
+    assertEquals((await host.add({ id: "c3" })).ips[0].address, "10.88.0.4/24", name);
+    await host.del({ id: "c3" });
+    assert(await host.pings("c1", "10.88.0.3"), name);
+  }
+  record({
+    fault: "the state file damaged, each in another way",
+    tries: Object.keys(DAMAGES).length,
+    outcome: "ADD: code 104 that names the file, no address given; `repair` brings the leases back",
+  });
+});
+
+hostTest("damage: DEL takes the veth away and says that the lease stays", async (host) => {
+  await host.containers("c1");
+  await host.add();
+  await host.sh(`: >${FILE}`);
+  const { code, json } = await host.cni("DEL");
+  assertEquals([code, json.code], [1, 104]);
+  assertEquals(await host.hostVeths(), []);
+  await host.program(["repair"], JSON.stringify(CONFIG));
+  await host.del();
+  await host.assertNothingLeft();
+});

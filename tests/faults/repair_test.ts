@@ -1,0 +1,140 @@
+import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { type Answer, CONFIG, type Host, hostTest, STATE_FOLDER } from "../integration/host.ts";
+
+const STATE = `${STATE_FOLDER}/podnet.json`;
+const NARROW = { ...CONFIG, ipam: { rangeStart: "10.88.0.2", rangeEnd: "10.88.0.9" } };
+
+async function repair(host: Host, ...options: string[]): Promise<Answer> {
+  const args = ["repair", "--json", ...options];
+  return await host.program(args, JSON.stringify({ ...NARROW, name: "podnet" }));
+}
+
+hostTest("repair rebuilds a damaged state from the kernel, keeping the file", async (host) => {
+  await host.containers("c1", "c2", "c3");
+  await host.add({ id: "c1", args: "K8S_POD_NAMESPACE=shop;K8S_POD_NAME=web" });
+  await host.add({ id: "c2", config: { ...CONFIG, runtimeConfig: { mac: "02:00:00:00:00:07" } } });
+  const before = await host.state();
+  await host.sh(`head -c 100 ${STATE} >/run/cut && cp /run/cut ${STATE}`);
+  const refused = await host.cni("ADD", { id: "c3" });
+  assertEquals([refused.code, refused.json.code], [1, 104]);
+
+  const dry = await repair(host, "--dry-run");
+  assertEquals([dry.code, dry.json.written, dry.json.found.length], [0, false, 2], dry.stderr);
+  assertEquals((await host.cni("ADD", { id: "c3" })).json.code, 104, "a dry run writes nothing");
+
+  const { code, json, stderr } = await repair(host);
+  assertEquals([code, json.written, json.findings], [0, true, []], stderr);
+  const { leases, containerToIP } = await host.state();
+  assertEquals(containerToIP, before.containerToIP);
+  for (const ip of Object.keys(leases)) leases[ip].since = before.leases[ip].since;
+  assertEquals(leases, before.leases, "pod, MAC and host veth are read from the kernel");
+  assertMatch(json.aside, /^\/var\/lib\/atomicni\/podnet\.json\.damaged-\d{8}T\d{6}Z$/);
+  assertEquals((await host.sh(`wc -c <${json.aside}`)).trim(), "100");
+  const added = await host.add({ id: "c3", config: NARROW });
+  assertEquals(added.ips[0].address, "10.88.0.4/24");
+  for (const id of ["c1", "c2", "c3"]) await host.del({ id });
+  await host.assertNothingLeft();
+});
+
+hostTest("repair of a sound state changes nothing", async (host) => {
+  await host.containers("c1");
+  await host.add();
+  const before = await host.sh(`cat ${STATE}; ls -i ${STATE}`);
+  const { code, json } = await repair(host);
+  assertEquals([code, json.written, json.kept.length], [0, false, 1]);
+  assertEquals(await host.sh(`cat ${STATE}; ls -i ${STATE}`), before);
+});
+
+hostTest("repair drops stale leases and finds those that are missing", async (host) => {
+  await host.containers("c1", "c2");
+  await host.add({ id: "c1" });
+  const only = await host.sh(`cat ${STATE}`);
+  await host.add({ id: "c2" });
+  await host.run(["tee", STATE], only);
+  await host.sh("ip netns del c1; while ip link show type veth | grep -q podnet/c1/; do :; done");
+  const { json } = await repair(host);
+  assertEquals(json.dropped, [{ owner: "c1/eth0", address: "10.88.0.2" }]);
+  assertEquals(json.found, [{ owner: "c2/eth0", address: "10.88.0.3" }]);
+  assertEquals(await host.leases(), { "c2/eth0": "10.88.0.3" });
+});
+
+hostTest("repair: a removed state file is found out by the next ADD", async (host) => {
+  await host.containers("c1", "c2");
+  await host.add({ id: "c1" });
+  await host.sh(`rm ${STATE}`);
+  const { json } = await host.cni("ADD", { id: "c2" });
+  assertEquals(json.code, 104);
+  assertStringIncludes(json.msg, '"c1/eth0" holds an address');
+  assertEquals((await repair(host)).json.written, true);
+  assertEquals((await host.add({ id: "c2" })).ips[0].address, "10.88.0.3/24");
+});
+
+hostTest("repair writes nothing where an address can't be told", async (host) => {
+  // A namespace that has no name in /run/netns.
+  await host.sh("unshare -n sleep 100 >/run/out 2>&1 & echo $! >/run/pid; sleep 0.2");
+  const pid = (await host.sh("cat /run/pid")).trim();
+  await host.containers("c2");
+  await host.add({ id: "c1", netns: `/proc/${pid}/ns/net` });
+  await host.sh(`: >${STATE}`);
+  const { code, json } = await repair(host);
+  assertEquals([code, json.written], [2, false]);
+  assertEquals(json.findings[0].level, "unproved");
+  assertStringIncludes(json.findings[0].found, "can't be looked into");
+  assertEquals((await host.cni("ADD", { id: "c2" })).json.code, 104);
+  // As the remedy says: the DEL fails for the state, but takes the veth away.
+  assertEquals((await host.cni("DEL", { id: "c1" })).json.code, 104);
+  assertEquals((await repair(host)).json.written, true);
+  await host.add({ id: "c2" });
+  await host.sh(`kill ${pid}`);
+});
+
+hostTest("repair: two addresses, an address twice, and a stranger's", async (host) => {
+  await host.containers("c1", "c2", "c3");
+  await host.add({ id: "c1" });
+  await host.add({ id: "c2" });
+  await host.sh(`ip -n c1 addr add 10.88.0.8/24 dev eth0; : >${STATE}`);
+  const two = await repair(host);
+  assertEquals([two.code, two.json.written], [2, false]);
+  assertStringIncludes(two.json.findings[0].found, '"c1/eth0" has 10.88.0.2 and 10.88.0.8');
+  await host.sh(`ip -n c1 addr del 10.88.0.8/24 dev eth0
+    ip -n c2 addr del 10.88.0.3/24 dev eth0; ip -n c2 addr add 10.88.0.2/24 dev eth0`);
+  const twice = await repair(host);
+  assertEquals([twice.code, twice.json.written], [1, true]);
+  assertStringIncludes(twice.json.findings[0].found, "10.88.0.2 is in two containers");
+  assertEquals(Object.values(await host.leases()), ["10.88.0.2"]);
+  await host.sh(`ip link add str0 master atomic0 type veth peer name eth0 netns c3
+    ip -n c3 addr add 10.88.0.9/24 dev eth0; : >${STATE}`);
+  const stranger = await repair(host);
+  assertEquals([stranger.code, stranger.json.written], [2, false]);
+  assertStringIncludes(
+    JSON.stringify(stranger.json.findings),
+    "10.88.0.9 is behind str0, and nothing says whose",
+  );
+});
+
+hostTest("repair while ADDs run: no address twice, and each keeps its lease", async (host) => {
+  const names = Array.from({ length: 12 }, (_, n) => `c${n}`);
+  await host.containers(...names);
+  await host.add({ id: "c0" });
+  const adding = names.slice(1).map((id) => host.cni("ADD", { id }));
+  const repairs = [];
+  for (let n = 0; n < 4; n++) {
+    repairs.push(await repair(host));
+    if (n === 1) await host.sh(`: >${STATE}`);
+  }
+  const answers = await Promise.all(adding);
+  for (const { code, json } of answers) assert(code === 0 || json.code === 104, json.msg);
+  assertEquals((await repair(host)).code, 0);
+  const leases = await host.leases();
+  const held: string[] = [];
+  for (const name of names) {
+    for (const address of await host.addresses(name, "eth0")) {
+      held.push(address);
+      assertEquals(`${leases[`${name}/eth0`]}/24`, address, name);
+    }
+  }
+  assertEquals(new Set(held).size, held.length);
+  assertEquals(Object.keys(leases).length, held.length);
+  for (const id of names) await host.del({ id });
+  await host.assertNothingLeft();
+});

@@ -1,0 +1,39 @@
+import type { Outcome } from "./outcome.ts";
+
+/** What can't be made on the machines this runs on; named so that nobody takes it for tested. */
+const UNTESTED: Record<string, string> = {
+  "power cut under a real disk (dm-flakey, dm-log-writes)":
+    "the kernels of the test machines have no device mapper: the recorded writes are replayed instead",
+  "a disk that says it has synced and has not": "no program can tell",
+  "EIO of a failing disk": "injected by strace at each system call instead",
+  "a node that starts anew": "veths, bridge and namespaces are removed and the state kept instead",
+  "an `ip` that exits 0 and did nothing":
+    "ADD reads back what it made on the host's side only; CHECK reads the container's too",
+  "an `ip` of a killed run that starts to act after the whole DEL that follows":
+    "seen in no kill; the model lets it act at any time until the runs beside it are over, not after the last DEL",
+  "two nodes on one state folder (NFS)":
+    "not supported: flock and rename are those of a local file system",
+};
+
+const rows = (await new Response(Deno.stdin.readable).text()).split("\n").filter((it) => it !== "")
+  .map((it): Outcome => JSON.parse(it)).sort((a, b) => a.fault.localeCompare(b.fault, "en"));
+const cell = (text: unknown) => String(text).replaceAll("|", "\\|");
+const lines = [
+  "# Faults",
+  "",
+  "Written by `make faults`; each line is what a test of `tests/faults/` saw in that run. The exact histories, places and seeds are in its output.",
+  "",
+  "| fault | tries | outcome |",
+  "| --- | --- | --- |",
+  ...rows.map(({ fault, tries, outcome }) =>
+    `| ${[fault, tries, outcome].map(cell).join(" | ")} |`
+  ),
+  "",
+  "## Untested",
+  "",
+  "| fault | why, and what is done instead |",
+  "| --- | --- |",
+  ...Object.entries(UNTESTED).map(([fault, why]) => `| ${cell(fault)} | ${cell(why)} |`),
+  "",
+];
+await Deno.stdout.write(new TextEncoder().encode(lines.join("\n")));
