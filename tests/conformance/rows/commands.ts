@@ -334,7 +334,7 @@ const STATUS: readonly Row[] = [
   row("T1 T2 P23", "a full pool is 50; what is stale counts as free, and stays", async (lab) => {
     const config = { ...CONFIG, subnet: "10.88.0.0/30" };
     const { interfaces } = await lab.add({ config });
-    await lab.refuse("STATUS", { config }, 50, /^Cannot serve an ADD: .*no free address/);
+    await lab.refuse("STATUS", { config }, 50, /^Cannot serve an ADD: .*all are held/);
     await lab.host.sh(`ip link del dev ${interfaces[1].name}`);
     await lab.silent("STATUS", { config });
     assertEquals(await lab.host.leases(), { "c1/eth0": "10.88.0.2" });
@@ -362,7 +362,7 @@ const STATUS: readonly Row[] = [
   row("T2", "DEL and ADD work after STATUS said no", async (lab) => {
     const config = { ...CONFIG, subnet: "10.88.0.0/30" };
     await lab.add({ config });
-    await lab.refuse("STATUS", { config }, 50, /no free address/);
+    await lab.refuse("STATUS", { config }, 50, /all are held/);
     await lab.silent("DEL", { config });
     await until(lab, async () => (await lab.host.hostVeths()).length === 0);
     await lab.add({ config, id: "c2" });
