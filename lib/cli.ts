@@ -6,6 +6,7 @@ import { doctor } from "./cli/doctor.ts";
 import { explain } from "./cli/explain.ts";
 import { helpOf, overview } from "./cli/help.ts";
 import { hostRulesCommand } from "./cli/host_rules.ts";
+import { importCommand } from "./cli/import.ts";
 import { list } from "./cli/list.ts";
 import { didYouMean } from "./cli/nearest.ts";
 import { problems } from "./cli/problems.ts";
@@ -25,6 +26,7 @@ const COMMANDS: readonly Command[] = [
   doctor,
   repair,
   hostRulesCommand,
+  importCommand,
   version,
   completionOf(() => COMMANDS),
 ];

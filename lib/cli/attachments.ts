@@ -1,17 +1,10 @@
 import { join } from "@std/path/posix";
 import { asCniError, CniError, Malformed } from "../errors.ts";
 import { ipFailed, parseIpJson, runIp } from "../ip.ts";
-import { type Lease, vethOf } from "../ipam.ts";
+import { hostsOf, type Lease, vethOf } from "../ipam.ts";
 import { formatIpv4, type Ipv4, tryIpv4 } from "../ipv4.ts";
 import { type Link, parseLink } from "../links.ts";
-import {
-  attachmentOf,
-  isHostVethName,
-  leaseKey,
-  macOf,
-  type NetworkName,
-  parseNetworkName,
-} from "../names.ts";
+import { attachmentOf, leaseKey, macOf, type NetworkName, parseNetworkName } from "../names.ts";
 import { STATE_FOLDER } from "../scope.ts";
 import { readState, type State } from "../statefile.ts";
 
@@ -112,14 +105,12 @@ export async function survey(...options: string[]): Promise<Survey> {
   }
 }
 
-/** The host veths of this plugin by name, from one `ip`; `options` stand in front of it. */
+/** The host's veths by name, whoever made them, from one `ip`; `options` stand in front of it. */
 async function hostVeths(...options: string[]): Promise<Map<string, Link>> {
   const output = await runIp([...options, "-j", "link", "show", "type", "veth"]);
   if (!output.success) throw ipFailed("list the host's veths", output);
   const links = (parseIpJson(output)[0] ?? []).map(parseLink);
-  return new Map(
-    links.filter(({ ifname }) => isHostVethName(ifname)).map((link) => [link.ifname, link]),
-  );
+  return new Map(links.map((link) => [link.ifname, link]));
 }
 
 /** The network's leases beside the veths they belong to, in the order of their addresses. */
@@ -134,7 +125,8 @@ export async function attachments(
   }
   const rows = await Promise.all(
     leases(state).map(async ({ key, ip, note }): Promise<Attached> => {
-      const veth = await vethOf(key, network);
+      const hosts = hostsOf({ key, ip, ...(note && { note }) }) ?? [await vethOf(key, network)];
+      const veth = hosts.find((it) => veths?.has(it)) ?? hosts[0] ?? "";
       const link = veths?.get(veth) ?? byOwner.get(key);
       const slash = key.indexOf("/");
       return {

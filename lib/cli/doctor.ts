@@ -2,7 +2,6 @@ import { type NetworkConfig, parseConfig, parseStdin, parseVersion } from "../co
 import { asCniError } from "../errors.ts";
 import type { JsonObject } from "../fields.ts";
 import { formatCidr } from "../ipv4.ts";
-import { isHostVethName } from "../names.ts";
 import { isAtLeast } from "../spec.ts";
 import type { Call, Command, Report } from "./command.ts";
 import { failure, type Finding, finding, type Level } from "./doctor/finding.ts";
@@ -55,9 +54,7 @@ async function examine(text: string): Promise<Finding[]> {
   if (host === undefined) return found;
   const seen = host;
   const wanted = config;
-  const veths = new Map(
-    host.links.filter(({ ifname }) => isHostVethName(ifname)).map((link) => [link.ifname, link]),
-  );
+  const veths = new Map(host.links.map((link) => [link.ifname, link]));
   found.push(...examineBridge(wanted, seen));
   await noted(found, "subnet", async () => found.push(...await examineOverlap(wanted, seen)));
   found.push(...await examinePool(wanted, veths));

@@ -4,7 +4,9 @@ import { ROWS } from "./rows.ts";
 
 const FILE = fromFileUrl(new URL("../../docs/conformance.md", import.meta.url));
 const SECTIONS = ["rules", "differences", "libcni", "fuzz"];
-const HEAD = `# Conformance to the CNI specification, 0.1.0 to 1.1.0
+const HEAD = `<!-- deno-fmt-ignore-file -->
+
+# Conformance to the CNI specification, 0.1.0 to 1.1.0
 
 Written by the suites under \`tests/conformance/\`; do not edit by hand. The rules are those of
 \`tests/conformance/rules.ts\`.

@@ -43,6 +43,11 @@ export function refused(
   });
 }
 
+/** The beginning of what `says` matches, as a row's name has it. */
+export function plain(says: RegExp): string {
+  return says.source.replace(/\.\*.*/, "").replaceAll("\\", "");
+}
+
 /** The same configuration in the dialect of bridge + host-local. */
 export const HOST_LOCAL = {
   cniVersion: "1.0.0",

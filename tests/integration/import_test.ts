@@ -1,9 +1,6 @@
-import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
-import { fromFileUrl } from "@std/path/posix";
+import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { type Host, hostTest, type Json, STATE_FOLDER } from "./host.ts";
 
-const DRIVER = fromFileUrl(new URL("./import_driver.ts", import.meta.url));
-const CONFIG_FILE = fromFileUrl(new URL("../../deno.json", import.meta.url));
 const LEASES = "/var/lib/cni/networks/podnet";
 const CONFIG = {
   cniVersion: "1.0.0",
@@ -40,17 +37,12 @@ async function reference(host: Host, command: string, id: string): Promise<Json>
 
 async function importAll(host: Host, config: Json = CONFIG): Promise<Json> {
   const listing = await host.sh(`grep -H '' ${LEASES}/* || true`);
-  const { stdout, stderr } = await host.run(
-    [Deno.execPath(), "run", "-q", "-A", "-c", CONFIG_FILE, DRIVER],
-    `${JSON.stringify(config)}\n${listing}`,
-    Object.fromEntries(
-      ["HOME", "PATH", "JSR_URL", "DENO_DIR"].flatMap((it) => {
-        const value = Deno.env.get(it);
-        return value === undefined ? [] : [[it, value]];
-      }),
-    ),
+  const list = { name: "podnet", cniVersion: "1.0.0", plugins: [config] };
+  const { json } = await host.program(
+    ["import", "--json"],
+    `${JSON.stringify(list, null, 2)}\n${listing}`,
   );
-  return JSON.parse(stdout || JSON.stringify(stderr));
+  return json.error ?? [json.proved.length, json.possible.length, json.dead.length];
 }
 
 const leases = async (host: Host) => Object.entries(await host.leases()).sort();
@@ -58,7 +50,7 @@ const ping = async (host: Host) => assert(await host.pings("c1", "10.88.0.1"), "
 
 hostTest("an imported lease is held, checked and freed with its veth", async (host) => {
   const { c1 } = await node(host, "c1", "c2");
-  assertEquals(await importAll(host), ["2 leases taken over"]);
+  assertEquals(await importAll(host), [2, 0, 0]);
   assertEquals(await leases(host), [["c1/eth0", "10.88.0.2"], ["c2/eth0", "10.88.0.3"]]);
   const note = (await host.state()).leases["10.88.0.2"];
   assertEquals([note.hosts, note.veth, note.mac], [
@@ -69,8 +61,13 @@ hostTest("an imported lease is held, checked and freed with its veth", async (ho
   // What the reference left is what CHECK compares.
   const checked = await host.cni("CHECK", { config: { ...CONFIG, prevResult: c1 } });
   assertEquals(checked.code, 0, checked.stdout);
+  const { json } = await host.program(["list", "--json"], "");
+  assertEquals(
+    json.attachments.map(({ address, veth, live }: Json) => [address, veth, live])[0],
+    ["10.88.0.2", c1.interfaces[1].name, true],
+  );
   // Again: nothing changes.
-  assertEquals(await importAll(host), ["2 leases taken over"]);
+  assertEquals(await importAll(host), [2, 0, 0]);
   assertEquals((await host.state()).lastReserved, "10.88.0.3");
 
   await host.containers("c3");
@@ -129,9 +126,7 @@ hostTest(
     );
     await host.sh("ip netns del c1; ip netns del c2");
     try {
-      const [first, second] = await importAll(host);
-      assertEquals(first, "0 leases taken over");
-      assertMatch(second, /^2 more, .*stays held until its DEL$/);
+      assertEquals(await importAll(host), [0, 2, 0]);
       const ids = ["c3", "c4", "c5"];
       await host.containers(...ids, "c6");
       for (const id of ids) await host.add({ id, config: CONFIG });
@@ -157,18 +152,15 @@ hostTest(
 hostTest("the old format, a dead lease, and what can't be taken over", async (host) => {
   await node(host, "c1", "c2");
   await host.sh(`printf c1 >${LEASES}/10.88.0.2; printf 'dead\\r\\neth0' >${LEASES}/10.88.0.5`);
-  assertEquals(await importAll(host), [
-    "2 leases taken over",
-    '10.88.0.5 of "dead" left out: no container has it',
-  ]);
+  assertEquals(await importAll(host), [2, 0, 1]);
   // The kernel knew the interface.
   assertEquals(await leases(host), [["c1/eth0", "10.88.0.2"], ["c2/eth0", "10.88.0.3"]]);
 
   const other = { ...CONFIG, ipam: { type: "host-local", subnet: "10.99.0.0/24" } };
   assertEquals((await importAll(host, other)).code, 7);
   await host.sh(`printf 'c9\\r\\neth0' >${LEASES}/10.88.0.2`);
-  const { code, message } = await importAll(host);
+  const { code, msg } = await importAll(host);
   assertEquals(code, 102);
-  assertStringIncludes(message, '"c1/eth0" holds it here');
+  assertStringIncludes(msg, '"c1/eth0" holds it here');
   assertEquals(await leases(host), [["c1/eth0", "10.88.0.2"], ["c2/eth0", "10.88.0.3"]]);
 });

@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { CONFIG, type Json, STATE_FOLDER } from "../../integration/host.ts";
-import { hostLocal, refused, type Row, row } from "../lab.ts";
+import { hostLocal, plain, refused, type Row, row } from "../lab.ts";
 
 /** Keys of the reference that are refused by name: code 2, key and value in the message. */
 const UNSUPPORTED: readonly (readonly [string, Json, RegExp])[] = [
@@ -58,7 +58,46 @@ const BAD_POOLS: readonly (readonly [string, Json, RegExp])[] = [
   ["H5 B2", { gateway: "10.99.0.1" }, /gateway "10\.99\.0\.1".*outside the subnet/],
 ];
 
+/** What flannel's plugin writes for its delegate, of kube-flannel's own list with `type` set. */
+const FLANNEL = {
+  cniVersion: "1.0.0",
+  name: "cbr0",
+  type: "atomicni",
+  bridge: undefined,
+  hairpinMode: true,
+  isDefaultGateway: true,
+  ipMasq: false,
+  mtu: 1450,
+  ipam: {
+    type: "host-local",
+    ranges: [[{ subnet: "10.244.1.0/24" }]],
+    routes: [{ dst: "10.244.0.0/16" }],
+  },
+};
+
 const KEYS: readonly Row[] = [
+  row("B3 H1 B8 B7", "the configuration that flannel writes for its delegate", async (lab) => {
+    const { interfaces, ips, routes } = await lab.add({ config: FLANNEL });
+    assertEquals([interfaces[0].name, ips[0].address], ["cni0", "10.244.1.2/24"]);
+    assertEquals(routes, [{ dst: "10.244.0.0/16" }, { dst: "0.0.0.0/0", gw: "10.244.1.1" }]);
+    assertEquals((await lab.inside()).mtu, 1450);
+    const set = await lab.routes("c1");
+    const seen = set.filter(({ gateway }) => gateway !== undefined);
+    assertEquals(seen.map(({ dst, gateway }) => [dst, gateway]), [
+      ["default", "10.244.1.1"],
+      ["10.244.0.0/16", "10.244.1.1"],
+    ]);
+    await lab.silent("DEL", { config: FLANNEL });
+    await lab.host.assertNothingLeft("cbr0");
+  }),
+  refused(
+    "B5",
+    "flannel's delegate where flanneld does not masquerade",
+    "ADD",
+    { config: { ...FLANNEL, ipMasq: true } },
+    2,
+    /"ipMasq": true/,
+  ),
   row("B1", "the bridge is made, used again, and not deleted", async (lab) => {
     await lab.add({ config: hostLocal() });
     const { ifindex } = await lab.link("cni0");
@@ -199,7 +238,7 @@ const KEYS: readonly Row[] = [
     });
   }),
   ...UNSUPPORTED.map(([rules, config, says]) =>
-    refused(rules, `not supported: ${says.source}`, "ADD", { config }, 2, says)
+    refused(rules, `not supported: ${plain(says)}`, "ADD", { config }, 2, says)
   ),
   ...BAD_POOLS.map(([rules, ipam, says]) =>
     refused(rules, `ipam ${JSON.stringify(ipam)}`, "ADD", { config: hostLocal({}, ipam) }, 7, says)
