@@ -45,7 +45,10 @@ export class Containerd {
     this.#node = node;
   }
 
-  /** Starts it and gives it the image, for `ctr` and for CRI, which attaches pods to that many networks; `more` is a line of its network settings. */
+  /**
+   * Starts it and gives it the image, for `ctr` and for CRI, which attaches pods to that many networks. `more` is a
+   * line of its network settings.
+   */
   static async start(node: Node, networks = 1, more = ""): Promise<Containerd> {
     const containerd = new Containerd(node);
     await node.write("/etc/containerd/config.toml", config(networks, more));

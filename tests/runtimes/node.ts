@@ -27,7 +27,6 @@ export interface CniCall {
   readonly ifname?: string;
   readonly netns?: string;
   readonly args?: string;
-  readonly plugin?: string;
 }
 
 /**
@@ -56,7 +55,7 @@ while :; do sleep 1; done`;
 /** Process 1 takes a moment to die, and all others with it; only an empty cgroup can be removed. */
 const FORGET_CGROUPS = `
 for try in 1 2 3 4 5 6 7 8 9 10; do
-  left=$(find /sys/fs/cgroup -depth -type d -path "*$1*" 2>/dev/null)
+  left=$(find /sys/fs/cgroup -depth -type d \\( -path "*$1" -o -path "*$1/*" \\) 2>/dev/null)
   [ -n "$left" ] || exit 0
   rmdir $left 2>/dev/null || sleep 0.2
 done
@@ -72,7 +71,6 @@ export class Node implements AsyncDisposable {
   /** Process 1, by its number outside. */
   readonly pid: number;
   readonly name: string;
-  readonly #reports: (() => Promise<string>)[] = [];
 
   private constructor(name: string, holder: Deno.ChildProcess, pid: number) {
     this.name = name;
@@ -171,7 +169,7 @@ export class Node implements AsyncDisposable {
 
   /** Runs the plugin as a runtime does, for the container that `containers` made. */
   async cni(command: string, config: unknown, id: string, call: CniCall = {}): Promise<Finished> {
-    return await this.run([call.plugin ?? "/opt/cni/bin/atomicni"], JSON.stringify(config), {
+    return await this.run(["/opt/cni/bin/atomicni"], JSON.stringify(config), {
       CNI_COMMAND: command,
       CNI_CONTAINERID: id,
       CNI_NETNS: call.netns ?? `/run/netns/${id}`,
@@ -237,19 +235,13 @@ export class Node implements AsyncDisposable {
     });
   }
 
-  /** Adds to what is printed where a test fails. */
-  onFailure(report: () => Promise<string>): void {
-    this.#reports.push(report);
-  }
-
   async report(): Promise<string> {
     const { stdout } = await this.run([
       "sh",
       "-c",
       "ip -br addr; ip route; head -c 3000 /var/lib/atomicni/*.json; iptables-save | head -60; tail -n 12 /run/log/*.log",
     ]);
-    const more = await Promise.all(this.#reports.map((report) => report()));
-    return [`# ${this.name}`, stdout, ...more].join("\n");
+    return `# ${this.name}\n${stdout}`;
   }
 }
 
