@@ -6,7 +6,7 @@ import { formatIpv4, type Ipv4, tryIpv4 } from "../ipv4.ts";
 import { type Link, parseLink } from "../links.ts";
 import { attachmentOf, leaseKey, macOf, type NetworkName, parseNetworkName } from "../names.ts";
 import { STATE_FOLDER } from "../scope.ts";
-import { readState, type State } from "../statefile.ts";
+import { type LeaseNote, readState, type State } from "../statefile.ts";
 
 /** One network of the state folder. */
 export interface Held {
@@ -30,7 +30,7 @@ export interface Attached {
   readonly pod?: string;
   readonly ip: Ipv4;
   readonly address: string;
-  /** The container's; absent where the Go original gave the lease. */
+  /** The container's; absent where another program gave the lease. */
   readonly mac?: string;
   readonly veth: string;
   /** UTC; absent where the Go original gave the lease. */
@@ -90,7 +90,7 @@ function networkNamed(text: string): NetworkName | undefined {
   }
 }
 
-/** Every network that can be read, and the host veths as far as ip shows them. */
+/** Every network that can be read, and the host's veths as far as ip shows them. */
 export interface Survey extends Networks {
   readonly veths?: ReadonlyMap<string, Link>;
 }
@@ -125,9 +125,12 @@ export async function attachments(
   }
   const rows = await Promise.all(
     leases(state).map(async ({ key, ip, note }): Promise<Attached> => {
-      const hosts = hostsOf({ key, ip, ...(note && { note }) }) ?? [await vethOf(key, network)];
-      const veth = hosts.find((it) => veths?.has(it)) ?? hosts[0] ?? "";
-      const link = veths?.get(veth) ?? byOwner.get(key);
+      // Its alias says whose it is; only where it does not, the name has to be worked out.
+      const known = byOwner.get(key);
+      const hosts = known !== undefined
+        ? [known.ifname]
+        : hostsOf({ key, ip, ...(note && { note }) }) ?? [await vethOf(key, network)];
+      const link = known ?? hosts.map((host) => veths?.get(host)).find((it) => it !== undefined);
       const slash = key.indexOf("/");
       return {
         network,
@@ -136,8 +139,8 @@ export async function attachments(
         ...(note?.pod !== undefined && { pod: note.pod }),
         ip,
         address: formatIpv4(ip),
-        ...(note !== undefined && { mac: note.mac ?? macOf(ip) }),
-        veth: link?.ifname ?? veth,
+        ...macNoted(ip, note),
+        veth: link?.ifname ?? hosts.join(" or "),
         ...(note !== undefined && { since: note.since }),
         ...(veths !== undefined && { live: link !== undefined }),
         ...(link !== undefined && { link }),
@@ -145,6 +148,12 @@ export async function attachments(
     }),
   );
   return rows.sort((a, b) => a.ip - b.ip);
+}
+
+/** The container's MAC; of a lease that was taken over only its maker knew it. */
+function macNoted(ip: Ipv4, note: LeaseNote | undefined): { mac?: string } {
+  if (note?.mac !== undefined) return { mac: note.mac };
+  return note === undefined || note.hosts !== undefined ? {} : { mac: macOf(ip) };
 }
 
 function leases({ containerToIP, leases }: State): Lease[] {

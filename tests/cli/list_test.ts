@@ -161,3 +161,16 @@ hostTest("beside a state file that can't be read nothing is called empty", async
     assertStringIncludes(stdout, "error 104");
   }
 });
+
+hostTest("list calls a lease live whose veth another plugin made", async (host) => {
+  await host.sh(`ip link add vethabc type veth peer name other
+cat > ${STATE_FOLDER}/podnet.json <<'E'
+{"schema":2,"lastReserved":"","containerToIP":{"c1/eth0":"10.88.0.2","c2/eth0":"10.88.0.3"},"ipToContainer":{"10.88.0.2":"c1/eth0","10.88.0.3":"c2/eth0"},"leases":{"10.88.0.2":{"since":"2026-01-01T00:00:00Z","veth":"","hosts":"vethxyz vethabc"},"10.88.0.3":{"since":"2026-01-01T00:00:00Z","veth":"","hosts":"vethxyz"}}}
+E`);
+  const { code, json, stdout } = await host.program(["list", "--json"], "");
+  assertEquals(code, 0, stdout);
+  assertEquals(
+    json.attachments.map((it: { veth: string; live: boolean }) => [it.veth, it.live]),
+    [["vethabc", true], ["vethxyz", false]],
+  );
+});
