@@ -1,19 +1,25 @@
 import { join } from "@std/path/posix";
 import { type NetworkConfig, parseConfig, parseStdin, parseVersion } from "./config.ts";
 import { expiry } from "./deadline.ts";
-import { asCniError, CniError } from "./errors.ts";
+import { asCniError } from "./errors.ts";
 import { IP_LIMIT_MS, runIp } from "./ip.ts";
-import { hostsOf, type Lease, list, vethOf } from "./ipam.ts";
-import { contains, formatIpv4, inRange, type Ipv4, tryIpv4 } from "./ipv4.ts";
-import type { Link } from "./links.ts";
+import {
+  addressesIn,
+  heldTwice,
+  leaseOf,
+  look,
+  type Owned,
+  type RepairFinding,
+  strangeFinding,
+} from "./evidence.ts";
+import { type Lease, list } from "./ipam.ts";
+import { formatIpv4, type Ipv4 } from "./ipv4.ts";
 import { acquire } from "./lock.ts";
-import { attachmentOf, hostVethName, leaseKey, macOf } from "./names.ts";
-import { type Inside, IpKernel, type Kernel } from "./netops.ts";
+import { IpKernel, type Kernel } from "./netops.ts";
 import { noteOf } from "./poolnote.ts";
 import {
   emptyState,
   ioError,
-  type LeaseNote,
   prepareFolder,
   readState,
   type State,
@@ -29,13 +35,7 @@ export interface RepairOptions {
   readonly patienceMs?: number;
 }
 
-/** What could not be proved, or is not as it should be. */
-export interface RepairFinding {
-  /** `unproved` keeps the state from being written: an address might be given a second time. */
-  readonly level: "unproved" | "wrong" | "note";
-  readonly found: string;
-  readonly remedy?: string;
-}
+export type { RepairFinding };
 
 export interface RepairReport {
   readonly network: string;
@@ -113,55 +113,6 @@ async function settled(config: NetworkConfig, kernel: Kernel, patienceMs: number
   }
 }
 
-/** A host veth, and what of it is known. */
-interface Owned {
-  readonly key: string;
-  readonly pod?: string;
-  readonly link: Link;
-  readonly inside: Inside | undefined;
-  readonly old: Lease | undefined;
-}
-
-interface Look {
-  readonly owned: readonly Owned[];
-  /** On the bridge or of a name of ours, but nothing says whose they are. */
-  readonly strange: readonly { readonly link: Link; readonly inside: Inside | undefined }[];
-}
-
-async function look(config: NetworkConfig, kernel: Kernel, state: State): Promise<Look> {
-  const { name, bridge } = config;
-  const veths = await kernel.veths();
-  const byHost = new Map<string, Lease>();
-  for (const lease of list(state)) {
-    for (const host of hostsOf(lease) ?? [await vethOf(lease.key, name)]) byHost.set(host, lease);
-  }
-  const links = [...veths.values()].filter((it) => it.netnsId !== undefined);
-  const inside = await kernel.lookInside(links);
-  const owned: Owned[] = [];
-  const strange: { link: Link; inside: Inside | undefined }[] = [];
-  for (const link of links) {
-    const old = byHost.get(link.ifname);
-    const owner = attachmentOf(link.alias);
-    const isOwn = owner !== undefined && await hostVethName(owner) === link.ifname;
-    const there = inside.get(link.ifname);
-    if (isOwn && owner.network === name) {
-      const pod = link.alias.includes(" ") ? { pod: link.alias.split(" ")[0] ?? "" } : {};
-      owned.push({ key: leaseKey(owner), ...pod, link, inside: there, old });
-    } else if (!isOwn && old !== undefined) {
-      owned.push({ key: old.key, link, inside: there, old });
-    } else if (!isOwn && link.master === bridge) {
-      strange.push({ link, inside: there });
-    }
-  }
-  return { owned, strange };
-}
-
-/** The addresses of the network that the container's end has. */
-function addressesIn({ subnet }: NetworkConfig, inside: Inside | undefined): Ipv4[] {
-  return (inside?.peer.addresses ?? []).flatMap((it) => tryIpv4(it.split("/")[0] ?? "") ?? [])
-    .filter((ip) => contains(subnet, ip));
-}
-
 async function examine(config: NetworkConfig, kernel: Kernel): Promise<RepairReport> {
   const { dataDir, name } = config;
   const old = readOld(config);
@@ -198,81 +149,6 @@ async function examine(config: NetworkConfig, kernel: Kernel): Promise<RepairRep
   };
 }
 
-/** The lease that a host veth proves; a finding where it proves none. */
-function leaseOf(
-  config: NetworkConfig,
-  { key, pod, link, inside, old }: Owned,
-  isReadable: boolean,
-): Lease | RepairFinding | undefined {
-  const addresses = addressesIn(config, inside);
-  const [ip] = addresses;
-  const state = old?.key === key ? old : undefined;
-  if (addresses.length > 1) {
-    return {
-      level: "unproved",
-      found: `"${key}" has ${addresses.map(formatIpv4).join(" and ")}: which is its lease?`,
-      remedy: "take all but one from the container, or remove it, and repair again",
-    };
-  }
-  if (ip === undefined) {
-    // In the middle of its ADD, or out of reach: the lease that can be read holds as long as the veth stands.
-    if (state !== undefined) return state;
-    if (inside === undefined) {
-      return {
-        level: "unproved",
-        found: `the container of "${key}" (${link.ifname}) can't be looked into`,
-        remedy: `remove it (its DEL takes ${link.ifname} away), and repair again`,
-      };
-    }
-    const found = `"${key}" has no address`;
-    return isReadable
-      ? { level: "note", found: `${found}: in the middle of its ADD, or left over` }
-      : { level: "wrong", found, remedy: "DEL it; what a killed ADD left is garbage" };
-  }
-  if (state?.ip === ip) return state;
-  const mac = inside?.peer.mac;
-  const note: LeaseNote = {
-    since: `${new Date().toISOString().slice(0, 19)}Z`,
-    veth: link.mac,
-    ...(pod !== undefined && { pod }),
-    ...(mac !== undefined && mac !== macOf(ip) && { mac }),
-  };
-  return { key, ip, note };
-}
-
-function heldTwice(second: Lease, first: Lease): RepairFinding {
-  return {
-    level: "wrong",
-    found:
-      `${formatIpv4(second.ip)} is in two containers: "${first.key}", which keeps the lease, ` +
-      `and "${second.key}"`,
-    remedy: `remove "${second.key}" and add it again`,
-  };
-}
-
-/** A veth of nobody on the bridge: what matters is whether an address that could be given is behind it. */
-function strangeFinding(
-  config: NetworkConfig,
-  { link, inside }: Look["strange"][number],
-): RepairFinding | undefined {
-  const held = addressesIn(config, inside).filter((ip) => inRange(config.range, ip));
-  const remedy =
-    `remove ${link.ifname}, or keep its address out of rangeStart to rangeEnd, and repair again`;
-  if (held.length > 0) {
-    const found = `${
-      held.map(formatIpv4).join(", ")
-    } is behind ${link.ifname}, and nothing says whose`;
-    return { level: "unproved", found, remedy };
-  }
-  if (inside !== undefined) return undefined;
-  return {
-    level: "unproved",
-    found:
-      `${link.ifname} on ${config.bridge} is nobody's, and what is behind it can't be looked into`,
-    remedy,
-  };
-}
-
 function stateOf(config: NetworkConfig, leases: readonly Lease[]): State {
   const { state } = readOld(config);
   const sorted = [...leases].sort((a, b) => a.ip - b.ip);
@@ -303,18 +179,4 @@ function setAside(path: string): string | undefined {
     if (error instanceof Deno.errors.NotFound) return undefined;
     throw ioError(`keep "${path}" as`, aside, error);
   }
-}
-
-/** Code 104 where the state still can't be used; what a program goes by. */
-export function unproved({ network, findings }: RepairReport): CniError | undefined {
-  const [first, ...more] = findings.filter(({ level }) => level === "unproved");
-  if (first === undefined) return undefined;
-  const others = more.length === 0 ? "" : ` (and ${more.length} more)`;
-  return new CniError(
-    104,
-    `Cannot repair the state of network "${network}": ${first.found}${others}`,
-    {
-      details: first.remedy ?? "",
-    },
-  );
 }

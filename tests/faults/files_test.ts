@@ -48,13 +48,20 @@ async function look(host: Host): Promise<Json> {
 }
 
 /** After a failed ADD all is as before; after a DEL more nothing of c1 is left. */
-async function judge(host: Host, command: string, answer: Answer, before: Json): Promise<void> {
+async function judge(
+  host: Host,
+  command: string,
+  answer: Answer,
+  before: Json,
+  isHit: boolean,
+): Promise<void> {
   const { code, json, stdout } = answer;
   const after = await look(host);
-  // 100: the count of writes differs a little from run to run, so that an ip got no input.
-  assert(code === 0 || [5, 100, 104].includes(json?.code), stdout);
+  assert(!isHit || code === 0 || [5, 104].includes(json?.code), stdout);
   const isTold = String(json?.details).includes("the next DEL will");
-  if (command === "ADD" && code !== 0 && !isTold) assertEquals(after, before, stdout);
+  if (command === "ADD" && json !== undefined && code !== 0 && !isTold) {
+    assertEquals(after, before, stdout);
+  }
   for (const id of ["c1", "c2"]) {
     if (after[id].length > 0) assertEquals(`${after.leases[`${id}/eth0`]}/24`, after[id][0]);
   }
@@ -89,13 +96,15 @@ for (const command of ["ADD", "DEL", "GC"]) {
       for (const error of ERRORS) {
         await prepare();
         const before = await look(host);
-        const under = ["strace", "-qq", "-o", "/run/trace"];
+        const under = ["strace", "-y", "-qq", "-o", "/run/trace"];
         under.push("-e", `trace=${name}`, "-e", `inject=${name}:error=${error}:when=${nth}`);
         const answer = await host.cni(command, { ...call, under });
-        const { code } = await host.run(["grep", "-q", "INJECTED", "/run/trace"]);
-        if (code === 0) tries++;
+        // The count of writes differs a little from run to run: another one may have failed.
+        const { stdout } = await host.run(["grep", "INJECTED", "/run/trace"]);
+        const isHit = stdout.includes(STATE_FOLDER);
+        if (isHit) tries++;
         try {
-          await judge(host, command, answer, before);
+          await judge(host, command, answer, before, isHit);
         } catch (failure) {
           throw new Error(`${error} at ${line}: ${failure}`, { cause: failure });
         }

@@ -177,11 +177,6 @@ const SCENARIOS: Record<string, Parts> = {
     before: { p: "stale lease", q: "stale lease" },
     runs: [A, B, collecting("G", ["a", "b"])],
   },
-  "two ADDs of one attachment whose last container is left over; killed anywhere": {
-    before: { a: "old namespace" },
-    runs: [A, adding("B", "a")],
-    killsOnly: true,
-  },
   "an ADD and the DEL of one attachment, line by line; any fault": {
     before: { a: "veth" },
     runs: [A, deleting("D", "a")],
@@ -197,6 +192,11 @@ const SCENARIOS: Record<string, Parts> = {
 
 /** Minutes each: only where there is time for all. */
 const LONG: Record<string, Parts> = {
+  "two ADDs of one attachment whose last container is left over; killed anywhere": {
+    before: { a: "old namespace" },
+    runs: [A, adding("B", "a")],
+    killsOnly: true,
+  },
   "two ADDs of one attachment, its DEL, a GC without a list; killed anywhere": {
     before: { a: "stale lease", q: "stale lease" },
     runs: [A, adding("B", "a"), deleting("D", "a"), collecting("G")],

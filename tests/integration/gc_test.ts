@@ -1,0 +1,109 @@
+import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { breakIp } from "./broken_ip.ts";
+import { CONFIG, type Host, hostTest, type Json, STATE_FOLDER } from "./host.ts";
+
+const OTHER = {
+  ...CONFIG,
+  name: "othernet",
+  bridge: "other0",
+  subnet: "10.99.0.0/24",
+  gateway: "10.99.0.1",
+};
+
+async function gc(host: Host, keys: Json): Promise<void> {
+  const { code, stdout } = await host.cni("GC", { config: { ...CONFIG, ...keys } });
+  assertEquals([code, stdout], [0, ""]);
+}
+
+/** c1 and c2 of this network, c3 of another, and a stranger's veth on this network's bridge. */
+async function crowd(host: Host): Promise<void> {
+  await host.containers("c1", "c2", "c3");
+  for (const id of ["c1", "c2"]) await host.add({ id });
+  await host.add({ id: "c3", config: OTHER });
+  // Its name is of the form of ours, its alias of another network's.
+  await host.sh(`ip link add name av0123456789abc master atomic0 type veth peer name p0
+    ip link set dev av0123456789abc alias "othernet/x/eth0"
+    ip link add name vethstranger master atomic0 type veth peer name p1`);
+}
+
+async function left(host: Host): Promise<Json> {
+  const links = await host.links();
+  return {
+    strangers: links.filter((it) => ["av0123456789abc", "vethstranger"].includes(it)).length,
+    own: Object.keys(await host.leases()),
+    other: Object.keys(await host.leases("othernet")),
+    veths: (await host.hostVeths()).length - 1,
+  };
+}
+
+const ALL = { strangers: 2, own: ["c1/eth0", "c2/eth0"], other: ["c3/eth0"], veths: 3 };
+const KEPT = { ...ALL, own: ["c2/eth0"], veths: 2 };
+const NONE = { ...ALL, own: [], veths: 1 };
+const C2 = { containerID: "c2", ifname: "eth0" };
+
+const ROWS: readonly [name: string, keys: Json, expected: Json][] = [
+  ["a list keeps what is in it", { "cni.dev/valid-attachments": [C2] }, KEPT],
+  ["the older key is read too", { "cni.dev/attachments": [C2] }, KEPT],
+  [
+    "the newer key goes first",
+    { "cni.dev/valid-attachments": [C2], "cni.dev/attachments": [] },
+    KEPT,
+  ],
+  [
+    "another interface of a container is another attachment",
+    { "cni.dev/valid-attachments": [{ containerID: "c1", ifname: "eth1" }, C2] },
+    KEPT,
+  ],
+  ["null keeps none", { "cni.dev/valid-attachments": null }, NONE],
+  ["an empty list keeps none", { "cni.dev/valid-attachments": [] }, NONE],
+  ["without a list nothing that lives goes", {}, ALL],
+];
+
+for (const [name, keys, expected] of ROWS) {
+  hostTest(`GC: ${name}`, async (host) => {
+    await crowd(host);
+    await gc(host, keys);
+    assertEquals(await left(host), expected);
+  });
+}
+
+hostTest("GC without a list takes what is provably garbage", async (host) => {
+  await crowd(host);
+  const veths = await host.ip("", "link", "show", "type", "veth");
+  const named = (alias: string) => veths.find((it) => it.ifalias === alias).ifname;
+  // A lease without a host veth; and a host veth without a lease, whose container has no such interface.
+  await host.sh(`ip link del dev ${named("podnet/c1/eth0")}
+    ip -n c2 link set dev eth0 down; ip -n c2 link set dev eth0 name moved`);
+  const state = await host.state();
+  delete state.containerToIP["c2/eth0"];
+  delete state.ipToContainer["10.88.0.3"];
+  delete state.leases["10.88.0.3"];
+  await host.run(["tee", `${STATE_FOLDER}/podnet.json`], JSON.stringify(state));
+  await gc(host, {});
+  assertEquals(await left(host), NONE);
+});
+
+hostTest("GC goes on past an error and tells it in the end", async (host) => {
+  await crowd(host);
+  const veths = await host.ip("", "link", "show", "type", "veth");
+  const { ifindex } = veths.find((it) => it.ifalias === "podnet/c1/eth0");
+  await breakIp(host, `case "$*" in "link del dev if${ifindex}") echo no >&2; exit 2 ;; esac`);
+  const config = { ...CONFIG, "cni.dev/valid-attachments": [] };
+  const { code, json } = await host.cni("GC", { config });
+  assertEquals([code, json.code], [1, 100]);
+  assertMatch(json.msg, /Cannot remove the host veth "av[0-9a-f]{13}"/);
+  assertEquals(await left(host), { ...ALL, own: ["c1/eth0"], veths: 2 });
+  await breakIp(host, "");
+  await gc(host, { "cni.dev/valid-attachments": [] });
+  assertEquals(await left(host), NONE);
+});
+
+hostTest("GC with a damaged state removes the veths and tells of the state", async (host) => {
+  await crowd(host);
+  await host.sh(`: >${STATE_FOLDER}/podnet.json`);
+  const config = { ...CONFIG, "cni.dev/valid-attachments": [] };
+  const { code, json } = await host.cni("GC", { config });
+  assertEquals([code, json.code], [1, 104]);
+  assertStringIncludes(json.msg, "podnet.json");
+  assertEquals((await host.hostVeths()).length - 1, 1);
+});

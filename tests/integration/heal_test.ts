@@ -1,0 +1,99 @@
+import { assert, assertEquals, assertMatch } from "@std/assert";
+import { breakIp, ipLog } from "./broken_ip.ts";
+import { CONFIG, type Host, hostTest, STATE_FOLDER } from "./host.ts";
+
+const FOUR = { ...CONFIG, ipam: { rangeStart: "10.88.0.2", rangeEnd: "10.88.0.5" } };
+const IDS = ["c1", "c2", "c3", "c4"];
+
+/** A pool whose every address is held, by containers that went with the node. */
+async function rebooted(host: Host): Promise<void> {
+  await host.containers(...IDS);
+  for (const id of IDS) await host.add({ id, config: FOUR });
+  await host.sh(`for it in $(ip -o link show type veth | sed 's/^[0-9]*: //; s/[@:].*//')
+    do ip link del dev $it; done; ip link del dev ${CONFIG.bridge}
+    for it in $(ls /run/netns); do ip netns del $it; done`);
+}
+
+hostTest("heal: a pool full of what a reboot left serves the next ADD at once", async (host) => {
+  await rebooted(host);
+  await host.containers("n1");
+  const status = await host.cni("STATUS", { config: FOUR });
+  assertEquals([status.code, status.stdout], [0, ""]);
+  const { ips } = await host.add({ id: "n1", config: FOUR });
+  assertEquals(ips[0].address, "10.88.0.2/24");
+  assertEquals(await host.leases(), { "n1/eth0": "10.88.0.2" });
+});
+
+hostTest("heal: an address asked for that a reboot left held is given", async (host) => {
+  await rebooted(host);
+  await host.containers("n1");
+  const { ips } = await host.add({ id: "n1", config: FOUR, args: "IP=10.88.0.4" });
+  assertEquals(ips[0].address, "10.88.0.4/24");
+});
+
+hostTest("heal: the same container gets its address again after a reboot", async (host) => {
+  await rebooted(host);
+  await host.containers("c3");
+  assertEquals((await host.add({ id: "c3", config: FOUR })).ips[0].address, "10.88.0.4/24");
+});
+
+hostTest("heal: a live pool that is full stays as it is", async (host) => {
+  await host.containers(...IDS, "n1");
+  for (const id of IDS) await host.add({ id, config: FOUR });
+  const before = await host.leases();
+  const { json } = await host.cni("ADD", { id: "n1", config: FOUR });
+  assertEquals(json.code, 101);
+  const status = await host.cni("STATUS", { config: FOUR });
+  assertEquals([status.json.code, status.code], [50, 1]);
+  assertEquals(await host.leases(), before);
+});
+
+hostTest("heal: nobody looks at the links while there is a free address", async (host) => {
+  await host.containers("c1", "c2");
+  await host.add({ id: "c1" });
+  await breakIp(host, "");
+  await host.add({ id: "c2" });
+  const calls = (await ipLog(host)).split("\n").filter((it) => it.startsWith("ip "));
+  assertEquals(calls.length, 2, `the usual ADD runs ip twice: ${calls}`);
+  assert(!calls.some((it) => it.includes("type veth")));
+});
+
+/** What stands in the way of an ADD, and what STATUS says of it. */
+const IN_THE_WAY: readonly [name: string, shell: string, message: RegExp][] = [
+  ["a damaged state", `: >${STATE_FOLDER}/podnet.json`, /podnet\.json" as a state file/],
+  ["a read-only folder", `mount -o remount,ro ${STATE_FOLDER}`, /Read-only file system/],
+  ["another user's folder", `chown 1000 ${STATE_FOLDER}`, /belongs to user 1000/],
+  [
+    "no ip",
+    `: >/run/none; chmod 644 /run/none; mount --bind /run/none "$(readlink -f /usr/sbin/ip)"`,
+    /Cannot run "[^"]*ip" as ip/,
+  ],
+  [
+    "a bridge that is none",
+    `ip link del dev atomic0; ip link add name atomic0 type veth peer name p9`,
+    /Cannot use "atomic0" as the bridge: it is a veth/,
+  ],
+  [
+    "a bridge of another network",
+    `ip addr flush dev atomic0; ip addr add 10.77.0.1/24 dev atomic0`,
+    /it has 10\.77\.0\.1\/24/,
+  ],
+];
+
+for (const [name, shell, message] of IN_THE_WAY) {
+  hostTest(`STATUS: code 50 for ${name}; it changes nothing`, async (host) => {
+    await host.containers("c1");
+    await host.add();
+    const quiet = await host.cni("STATUS");
+    assertEquals([quiet.code, quiet.stdout, quiet.stderr], [0, "", ""]);
+    await host.sh(shell);
+    const before = await host.sh(`cd ${STATE_FOLDER}; ls -lan --full-time podnet*; cat podnet*`);
+    const { code, json } = await host.cni("STATUS");
+    assertEquals([code, json?.code], [1, 50]);
+    assertMatch(json.msg, message);
+    assertEquals(
+      await host.sh(`cd ${STATE_FOLDER}; ls -lan --full-time podnet*; cat podnet*`),
+      before,
+    );
+  });
+}
