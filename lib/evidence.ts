@@ -2,7 +2,7 @@ import type { NetworkConfig } from "./config.ts";
 import { hostsOf, type Lease, list, vethOf } from "./ipam.ts";
 import { contains, formatIpv4, inRange, type Ipv4, tryIpv4 } from "./ipv4.ts";
 import type { Link } from "./links.ts";
-import { attachmentOf, hostVethName, leaseKey, macOf } from "./names.ts";
+import { attachmentOf, hostVethName, isHostVethName, leaseKey, macOf } from "./names.ts";
 import type { Inside, Kernel } from "./netops.ts";
 import type { LeaseNote, State } from "./statefile.ts";
 
@@ -27,34 +27,43 @@ export interface Look {
   readonly owned: readonly Owned[];
   /** On the bridge or of a name of ours, but nothing says whose they are. */
   readonly strange: readonly { readonly link: Link; readonly inside: Inside | undefined }[];
+  /** Leases taken over from another plugin that may belong to any of several host veths, one of which stands. */
+  readonly possible: readonly Lease[];
 }
 
 export async function look(config: NetworkConfig, kernel: Kernel, state: State): Promise<Look> {
   const { name, bridge } = config;
   const veths = await kernel.veths();
   const byHost = new Map<string, Lease>();
+  const possible: Lease[] = [];
   for (const lease of list(state)) {
-    for (const host of hostsOf(lease) ?? [await vethOf(lease.key, name)]) byHost.set(host, lease);
+    const hosts = hostsOf(lease) ?? [await vethOf(lease.key, name)];
+    if (hosts.length === 1) byHost.set(hosts[0] ?? "", lease);
+    else if (hosts.some((host) => veths.has(host))) possible.push(lease);
   }
   const links = [...veths.values()].filter((it) => it.netnsId !== undefined);
   const inside = await kernel.lookInside(links);
   const owned: Owned[] = [];
   const strange: { link: Link; inside: Inside | undefined }[] = [];
   for (const link of links) {
-    const old = byHost.get(link.ifname);
+    const there = inside.get(link.ifname);
+    const candidates = possible.filter((lease) => hostsOf(lease)?.includes(link.ifname));
+    const old = byHost.get(link.ifname) ??
+      candidates.find(({ ip }) => addressesIn(config, there).includes(ip));
     const owner = attachmentOf(link.alias);
     const isOwn = owner !== undefined && await hostVethName(owner) === link.ifname;
-    const there = inside.get(link.ifname);
     if (isOwn && owner.network === name) {
       const pod = link.alias.includes(" ") ? { pod: link.alias.split(" ")[0] ?? "" } : {};
       owned.push({ key: leaseKey(owner), ...pod, link, inside: there, old });
     } else if (!isOwn && old !== undefined) {
       owned.push({ key: old.key, link, inside: there, old });
-    } else if (!isOwn && link.master === bridge) {
+    } else if (
+      !isOwn && link.master === bridge && (there !== undefined || candidates.length === 0)
+    ) {
       strange.push({ link, inside: there });
     }
   }
-  return { owned, strange };
+  return { owned, strange, possible };
 }
 
 /** The addresses of the network that the container's end has. */
@@ -101,6 +110,7 @@ export function leaseOf(
     veth: link.mac,
     ...(pod !== undefined && { pod }),
     ...(mac !== undefined && mac !== macOf(ip) && { mac }),
+    ...(!isHostVethName(link.ifname) && { hosts: link.ifname }),
   };
   return { key, ip, note };
 }

@@ -116,7 +116,7 @@ async function settled(config: NetworkConfig, kernel: Kernel, patienceMs: number
 async function examine(config: NetworkConfig, kernel: Kernel): Promise<RepairReport> {
   const { dataDir, name } = config;
   const old = readOld(config);
-  const { owned, strange } = await look(config, kernel, old.state);
+  const { owned, strange, possible } = await look(config, kernel, old.state);
   const findings: RepairFinding[] = strange.flatMap((it) => strangeFinding(config, it) ?? []);
   const leases = new Map<Ipv4, Lease>();
   // Whom the state names for an address comes first.
@@ -134,6 +134,7 @@ async function examine(config: NetworkConfig, kernel: Kernel): Promise<RepairRep
     if (other === undefined) leases.set(result.ip, result);
     else if (other.key !== result.key) findings.push(heldTwice(result, other));
   }
+  for (const lease of possible) if (!leases.has(lease.ip)) leases.set(lease.ip, lease);
   const before = new Map(list(old.state).map((lease) => [lease.ip, lease]));
   const isKept = ({ ip, key }: Lease) => before.get(ip)?.key === key;
   const now = [...leases.values()];

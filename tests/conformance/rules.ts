@@ -33,7 +33,7 @@ export const RULES: readonly Rule[] = [
     "Order: environment, stdin, JSON and name, command, version, work",
     "Command names are in capitals; another is code 4 with its name in the message",
     "Without CNI_COMMAND a text about the program is shown (V3)",
-    "The plugin's own namespace as CNI_NETNS is code 8 and nothing is touched",
+    "ADD with the plugin's own namespace is code 8 and nothing is touched; DEL does not look at the namespace",
     "DEL succeeds where CNI_NETNS is empty or gone, and frees the rest",
     "Any path to a namespace will do; the result repeats it byte for byte",
     "CNI_ARGS: pairs between semicolons, each with exactly one equals sign",
