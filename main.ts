@@ -32,12 +32,15 @@ export interface Surroundings {
   /** The whole of stdin; throws `CniError` where it can't be had. */
   readonly stdin: () => Promise<string>;
   readonly stop: AbortSignal;
+  /** Prints the result of an ADD; where that fails, the ADD is undone. Without it the result is in the outcome. */
+  readonly deliver?: (text: string) => void;
   /** Instead of the host's `ip`. */
   readonly ip?: RunIp;
 }
 
 /** One invocation by a container runtime: everything but the process around it (SPEC §2, rule E8). */
-export async function run({ env, stdin, stop, ip = runIp }: Surroundings): Promise<Outcome> {
+export async function run(surroundings: Surroundings): Promise<Outcome> {
+  const { env, stdin, stop, deliver, ip = runIp } = surroundings;
   let cniVersion: string = NEWEST;
   try {
     const command = env("CNI_COMMAND") ?? "";
@@ -66,7 +69,12 @@ export async function run({ env, stdin, stop, ip = runIp }: Surroundings): Promi
     const config = parseConfig(root, version, invocation.args);
     const tools = effects(config.name, config.dataDir);
     if (command === "ADD") {
-      return printed(resultDocument(version, await add(config, invocation, tools)));
+      let outcome = printed(undefined);
+      await add(config, invocation, tools, (result) => {
+        outcome = printed(resultDocument(version, result));
+        if (deliver !== undefined) outcome = delivered(outcome, deliver);
+      });
+      return outcome;
     }
     await (command === "CHECK" ? check(config, invocation, tools) : status(config, tools));
     return printed(undefined);
@@ -87,6 +95,19 @@ function printed(document: Document | undefined): Outcome {
     stderr: "",
     exitCode: 0,
   };
+}
+
+/** What is left to print of an outcome that was delivered. A result that nobody can read is none (code 5). */
+function delivered({ stdout }: Outcome, deliver: (text: string) => void): Outcome {
+  try {
+    deliver(stdout);
+  } catch (error) {
+    throw new CniError(5, `Cannot print the result: ${(error as Error).message}`, {
+      details: "what had been made was taken back; see who reads the plugin's stdout",
+      cause: error,
+    });
+  }
+  return printed(undefined);
 }
 
 /** A VERSION needs no stdin, so nobody has to close it; what a runtime writes is there by then. */
@@ -210,7 +231,14 @@ async function main(): Promise<never> {
   };
   Deno.addSignalListener("SIGTERM", signalled("SIGTERM"));
   Deno.addSignalListener("SIGINT", signalled("SIGINT"));
-  return finish(await run({ env: environment, stdin: readStdin, stop: stop.signal }));
+  return finish(
+    await run({
+      env: environment,
+      stdin: readStdin,
+      stop: stop.signal,
+      deliver: (text) => writeAll(Deno.stdout, text),
+    }),
+  );
 }
 
 if (import.meta.main) {

@@ -36,6 +36,7 @@ export async function add(
   config: NetworkConfig,
   invocation: Invocation,
   effects: Effects,
+  deliver: (result: Result) => void = () => {},
 ): Promise<Result> {
   const { kernel, leases, stop } = effects;
   const attachment = { network: config.name, ...invocation };
@@ -68,7 +69,9 @@ export async function add(
     if (config.requestedMac !== undefined) await kernel.forgetNeighbour(config.bridge, lease.ip);
     stop.throwIfAborted();
     const dns = Object.keys(config.dns).length > 0 ? config.dns : fileDns;
-    return resultOf({ ...config, dns }, invocation, plugged, lease, mac);
+    const result = resultOf({ ...config, dns }, invocation, plugged, lease, mac);
+    deliver(result); // a result that nobody gets is a failed ADD as well
+    return result;
   } catch (error) {
     throw await undo.run(error);
   }
