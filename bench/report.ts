@@ -28,6 +28,12 @@ export function report(results: Results): string {
     "",
     ...footprints(results),
     "",
+    "## Where the time of an ADD goes",
+    "",
+    "Script form, seen from outside by strace, which makes each part somewhat longer.",
+    "",
+    ...bars(results),
+    "",
   ].join("\n");
 }
 
@@ -197,6 +203,12 @@ function footprints({ footprints, sizes }: Results): string[] {
     "fsyncs",
     "size on disk, MB",
   ], rows);
+}
+
+/** A bar for each phase, one sign for half a millisecond. */
+function bars({ phases }: Results): string[] {
+  const rows = phases.map(([phase, ms]) => [phase, ms.toFixed(1), "█".repeat(Math.round(ms * 2))]);
+  return table(["phase", "ms", ""], rows);
 }
 
 function table(head: readonly string[], rows: readonly (readonly string[])[]): string[] {

@@ -1,3 +1,4 @@
+import type { Phases } from "./phases.ts";
 import type { Burst, Footprint, Restart, Times } from "./loads.ts";
 
 export interface Bursts {
@@ -16,4 +17,6 @@ export interface Results {
   /** Bytes of each executable. */
   readonly sizes: ReadonlyMap<string, number>;
   readonly removal: readonly number[];
+  /** Of the script form. */
+  readonly phases: Phases;
 }

@@ -15,6 +15,7 @@ import {
   vethRemoval,
 } from "./loads.ts";
 import { median, shell } from "./measure.ts";
+import { phases } from "./phases.ts";
 import { atomicni, empty, floor, GATEWAY, type Peer, reference } from "./peers.ts";
 import { plot } from "./plot.ts";
 import { report } from "./report.ts";
@@ -74,6 +75,7 @@ async function main(): Promise<void> {
     footprints.set(peer.name, await footprint(peer));
   }
   const removal = await vethRemoval(15);
+  const where = await phases(script, 11);
 
   const bursts = new Map<string, Bursts>();
   const restarts = new Map<string, Restart>();
@@ -98,7 +100,7 @@ async function main(): Promise<void> {
     [compiled.name, size(`${root}bin/atomicni`)],
     [pair.name, size("/usr/lib/cni/bridge") + size("/usr/lib/cni/host-local")],
   ]);
-  const results: Results = { held, bursts, restarts, footprints, sizes, removal };
+  const results: Results = { held, bursts, restarts, footprints, sizes, removal, phases: where };
   const text = report(results);
   await Deno.writeTextFile(`${root}bench/results.md`, text);
   await Deno.writeTextFile(`${root}bench/plot.svg`, plot(results));
