@@ -217,7 +217,8 @@ async function mustBeFirst(attachment: Attachment, lookInside: LookInside): Prom
     104,
     `Cannot start the state of network "${attachment.network}" anew: "${holder}"${others} holds an address`,
     {
-      details: "its state file is gone: atomicni repair < CONFIGURATION",
+      details:
+        "its state file is gone: atomicni repair < CONFIGURATION; where another plugin gave the address: atomicni import",
     },
   );
 }

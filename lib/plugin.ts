@@ -4,7 +4,14 @@ import type { Invocation, Network, NetworkConfig, Valid } from "./config.ts";
 import { asCniError, CniError } from "./errors.ts";
 import type { Lease, Leases, LookAtVeths, LookInside } from "./ipam.ts";
 import { hostsOf, poolFull, vethOf } from "./ipam.ts";
-import { formatCidr, formatInterfaceAddress, formatIpv4 } from "./ipv4.ts";
+import {
+  formatCidr,
+  formatInterfaceAddress,
+  formatIpv4,
+  inRange,
+  type Ipv4,
+  tryIpv4,
+} from "./ipv4.ts";
 import type { Link } from "./links.ts";
 import {
   aliasOf,
@@ -13,6 +20,7 @@ import {
   freshMac,
   hostVethName,
   type InterfaceName,
+  isHostVethName,
   leaseKey,
   type Mac,
   macOf,
@@ -60,7 +68,7 @@ export async function add(
         ...(invocation.args.pod !== undefined && { pod: invocation.args.pod }),
       },
       lookAt(kernel),
-      holders(kernel),
+      holders(kernel, config),
     );
     stop.throwIfAborted();
     const mac = config.requestedMac ?? macOf(lease.ip);
@@ -112,15 +120,24 @@ function lookAt(kernel: Kernel): LookAtVeths {
   return () => kernel.veths();
 }
 
-function holders(kernel: Kernel): LookInside {
+/** Those of this network, and those that another plugin has put into the bridge with an address of the range. */
+function holders(kernel: Kernel, { bridge, range }: NetworkConfig): LookInside {
   return async (beside) => {
     const own = await hostVethName(beside);
-    const veths = await kernel.hostVeths();
+    const veths = await kernel.veths();
     const owners = await ownVeths(veths, beside.network);
     owners.delete(own);
-    const inside = await kernel.lookInside([...owners.keys()].flatMap((it) => veths.get(it) ?? []));
-    return [...owners].filter(([host]) => (inside.get(host)?.peer.addresses ?? []).length > 0)
-      .map(([, owner]) => leaseKey(owner));
+    const others = [...veths.values()].filter(({ ifname, master, netnsId }) =>
+      !isHostVethName(ifname) && master === bridge && netnsId !== undefined
+    );
+    const mine = [...owners.keys()].flatMap((it) => veths.get(it) ?? []);
+    const inside = await kernel.lookInside([...mine, ...others]);
+    const addresses = (host: string) => inside.get(host)?.peer.addresses ?? [];
+    const isGivable = (it: string) => inRange(range, tryIpv4(it.split("/")[0] ?? "") ?? 0 as Ipv4);
+    return [
+      ...[...owners].filter(([host]) => addresses(host).length > 0).map(([, it]) => leaseKey(it)),
+      ...others.map(({ ifname }) => ifname).filter((host) => addresses(host).some(isGivable)),
+    ];
   };
 }
 

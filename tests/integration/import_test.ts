@@ -50,6 +50,14 @@ const ping = async (host: Host) => assert(await host.pings("c1", "10.88.0.1"), "
 
 hostTest("an imported lease is held, checked and freed with its veth", async (host) => {
   const { c1 } = await node(host, "c1", "c2");
+  // Without an import the first ADD would give an address that c1 has.
+  await host.containers("c9");
+  const early = await host.cni("ADD", { id: "c9", config: CONFIG });
+  assertEquals(early.json.code, 104, early.stdout);
+  assertStringIncludes(early.json.msg, `"${c1.interfaces[1].name}"`);
+  assertStringIncludes(early.json.details, "atomicni import");
+  assertEquals(await host.hostVeths(), []);
+
   assertEquals(await importAll(host), [2, 0, 0]);
   assertEquals(await leases(host), [["c1/eth0", "10.88.0.2"], ["c2/eth0", "10.88.0.3"]]);
   const note = (await host.state()).leases["10.88.0.2"];
