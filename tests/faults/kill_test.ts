@@ -180,3 +180,30 @@ Deno.test("kill: bridge + host-local, to compare", async () => {
       `after one DEL each: ${left.leases} leases left, ${left.veths} times a veth; ${left.failed} of the DELs failed`,
   });
 });
+
+Deno.test("a full pool and a new start of the node: bridge + host-local, to compare", async () => {
+  await using host = await Host.create();
+  const ids = ["c1", "c2", "c3", "c4", "c5"];
+  await host.containers(...ids, "n1");
+  const ipam = { type: "host-local", subnet: "10.89.0.0/29", dataDir: "/run/ref" };
+  const add = (id: string) =>
+    host.run([`${REFERENCE}/bridge`], JSON.stringify({ ...REFERENCE_CONFIG, ipam }), {
+      PATH: "/usr/sbin:/usr/bin",
+      CNI_COMMAND: "ADD",
+      CNI_CONTAINERID: id,
+      CNI_NETNS: `/run/netns/${id}`,
+      CNI_IFNAME: "eth0",
+      CNI_PATH: REFERENCE,
+    });
+  for (const id of ids) assertEquals((await add(id)).code, 0);
+  await host.sh(`for it in ${ids.join(" ")}; do ip netns del $it; done; ip link del dev ref0`);
+  const { code, stdout } = await add("n1");
+  const message = code === 0 ? "gives an address" : `fails: ${JSON.parse(stdout).msg}`;
+  record({
+    fault: "to compare, the reference pair: a pool of 5 full, then the node starts anew",
+    tries: 1,
+    outcome: `the next ADD ${
+      message.slice(0, 120)
+    } (AtomicNI: gives an address, tests/integration/heal_test.ts)`,
+  });
+});

@@ -1,5 +1,6 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { type Answer, CONFIG, type Host, hostTest, STATE_FOLDER } from "../integration/host.ts";
+import { record } from "./outcome.ts";
 
 const STATE = `${STATE_FOLDER}/podnet.json`;
 const NARROW = { ...CONFIG, ipam: { rangeStart: "10.88.0.2", rangeEnd: "10.88.0.9" } };
@@ -67,6 +68,11 @@ hostTest("repair: a removed state file is found out by the next ADD", async (hos
   assertStringIncludes(json.msg, '"c1/eth0" holds an address');
   assertEquals((await repair(host)).json.written, true);
   assertEquals((await host.add({ id: "c2" })).ips[0].address, "10.88.0.3/24");
+  record({
+    fault: "the state file removed while a container is live",
+    tries: 1,
+    outcome: "ADD: code 104 that names the container; `repair` brings the lease back",
+  });
 });
 
 hostTest("repair writes nothing where an address can't be told", async (host) => {
@@ -137,4 +143,9 @@ hostTest("repair while ADDs run: no address twice, and each keeps its lease", as
   assertEquals(Object.keys(leases).length, held.length);
   for (const id of names) await host.del({ id });
   await host.assertNothingLeft();
+  record({
+    fault: "`repair`, and the state emptied, while 11 ADDs run",
+    tries: `${repairs.length} repairs`,
+    outcome: "no address twice, each container that has one has its lease",
+  });
 });

@@ -15,10 +15,18 @@ const UNTESTED: Record<string, string> = {
     "not supported: flock and rename are those of a local file system",
 };
 
-const rows = (await new Response(Deno.stdin.readable).text()).split("\n").filter((it) => it !== "")
-  .map((it): Outcome => JSON.parse(it)).sort((a, b) => a.fault.localeCompare(b.fault, "en"));
+// A fault that was tried again counts once.
+const seen = new Map<string, Outcome>();
+const lines = (await new Response(Deno.stdin.readable).text()).split("\n").filter((it) =>
+  it !== ""
+);
+for (const line of lines) {
+  const outcome: Outcome = JSON.parse(line);
+  seen.set(outcome.fault.replace(/\d+ places/, "places"), outcome);
+}
+const rows = [...seen.values()].sort((a, b) => a.fault.localeCompare(b.fault, "en"));
 const cell = (text: unknown) => String(text).replaceAll("|", "\\|");
-const lines = [
+const page = [
   "# Faults",
   "",
   "Written by `make faults`; each line is what a test of `tests/faults/` saw in that run. The exact histories, places and seeds are in its output.",
@@ -36,4 +44,4 @@ const lines = [
   ...Object.entries(UNTESTED).map(([fault, why]) => `| ${cell(fault)} | ${cell(why)} |`),
   "",
 ];
-await Deno.stdout.write(new TextEncoder().encode(lines.join("\n")));
+await Deno.stdout.write(new TextEncoder().encode(page.join("\n")));
