@@ -31,10 +31,10 @@ script: bin/atomicni.js ## bin/atomicni.js, the same program for an installed De
 
 conformance: packages $(FORMS) ## libcni, bridge + host-local and mutated inputs beside the rules of the specification
 	@sh tools/packages containernetworking-plugins golang-go golang-github-appc-cni-dev golang-github-containerd-go-cni-dev
-	CONFORMANCE_COMMANDS
+	ATOMICNI=bin/atomicni.js $(TASK) test:at tests/conformance/libcni/libcni.ts tests/conformance/differential/differential.ts tests/conformance/fuzz/fuzz.ts tests/conformance/forms.ts
 
-faults: packages $(FORMS) ## every step failing, killed, delayed; damages, a storm, a model; writes docs/faults.md; long
-	FAULTS_COMMANDS
+faults: packages $(FORMS) ## every step failing or killed, damages, a storm, a model; writes docs/faults.md; a quarter of an hour
+	@sh tools/faults full
 
 runtimes: $(FORMS) ## the plugin under containerd, with chains, FRR and more than one node; 3 to 5 minutes, root
 	@sh tools/packages iproute2 util-linux procps systemd busybox-static containerd runc containernetworking-plugins iptables nftables frr curl jq openssl golang-github-kubernetes-cri-api-dev
