@@ -79,8 +79,8 @@ export type LookInside = (beside: Attachment) => Promise<readonly string[]>;
 /** One network's leases. */
 export interface Leases {
   /** The leases an attachment holds, the Go original's for the container included; read without the lock. */
-  of(attachment: Attachment): Lease[];
-  all(): Lease[];
+  of(attachment: Attachment): Promise<Lease[]>;
+  all(): Promise<Lease[]>;
   /** Gives the attachment an address, durably. Codes 5, 11, 101, 102, 104. */
   take(request: LeaseRequest, look: LookAtVeths, lookInside: LookInside): Promise<TakenLease>;
   /**
@@ -123,12 +123,12 @@ export function leasesIn(store: Store, network: NetworkName, stop: AbortSignal):
       return mine.length > 0;
     }, until);
   return {
-    of: ({ containerId, ifname, network }) => {
-      const state = store.read();
+    of: async ({ containerId, ifname, network }) => {
+      const state = await store.read();
       const keys = [leaseKey({ containerId, ifname, network }), containerId];
       return keys.flatMap((key) => find(state, key) ?? []);
     },
-    all: () => list(store.read()),
+    all: async () => list(await store.read()),
     take: async (request, look, lookInside) => {
       await store.update(async (state) => {
         if (state.isMissing) await mustBeFirst(request.attachment, lookInside);
@@ -147,7 +147,7 @@ export function leasesIn(store: Store, network: NetworkName, stop: AbortSignal):
     },
     adopt: async (leases, pool, lastReserved) =>
       await store.update((state) => {
-        checkSpan(state, pool.subnet, network);
+        checkSubnet(state, pool.subnet, network);
         const fresh = leases.filter((lease) => mayAdopt(state, lease));
         const last = state.lastReserved || (lastReserved && formatIpv4(lastReserved));
         for (const { key, ip, note } of fresh) put(state, key, ip, note);
@@ -156,7 +156,7 @@ export function leasesIn(store: Store, network: NetworkName, stop: AbortSignal):
       }, stop),
     releaseStale: async (look) => {
       let stale: Lease[] = [];
-      if (Object.keys(store.read().containerToIP).length === 0) return stale;
+      if (Object.keys((await store.read()).containerToIP).length === 0) return stale;
       await store.update(async (state) => {
         stale = await heal(state, network, look);
         return stale.length > 0;
@@ -164,7 +164,7 @@ export function leasesIn(store: Store, network: NetworkName, stop: AbortSignal):
       return stale;
     },
     free: async (pool, look) => {
-      const state = store.read();
+      const state = await store.read();
       if (choose(state, pool) === undefined) await heal(state, network, look);
       return countFree(state, pool);
     },
@@ -244,7 +244,7 @@ async function give(state: State, request: LeaseRequest, look: LookAtVeths): Pro
   const { attachment, pool, veth, requestedIp, requestedMac, pod } = request;
   const key = leaseKey(attachment);
   const before = { lastReserved: state.lastReserved, ...(state.pool && { pool: state.pool }) };
-  checkSpan(state, pool.subnet, attachment.network);
+  checkSubnet(state, pool.subnet, attachment.network);
   const own = find(state, key);
   if (own !== undefined) await mustBeOurs(attachment, veth, look);
   const kept = own !== undefined && isGivable(pool, own.ip) ? own.ip : undefined;
@@ -264,11 +264,11 @@ async function give(state: State, request: LeaseRequest, look: LookAtVeths): Pro
 }
 
 /** Leases that another subnet's configuration gave can't be told from damage, so nothing is given beside them. */
-function checkSpan({ span }: State, subnet: Cidr, network: NetworkName): void {
-  if (span === undefined || (contains(subnet, span.lowest) && contains(subnet, span.highest))) {
-    return;
-  }
-  const outside = contains(subnet, span.lowest) ? span.highest : span.lowest;
+function checkSubnet(state: State, subnet: Cidr, network: NetworkName): void {
+  // What was given last was given for this subnet, beside leases that were looked at then.
+  if (state.isSealed && state.pool?.subnet === formatCidr(subnet)) return;
+  const outside = list(state).find(({ ip }) => !contains(subnet, ip))?.ip;
+  if (outside === undefined) return;
   throw new CniError(
     104,
     `Cannot use the state of network "${network}" for ${formatCidr(subnet)}: it holds ${

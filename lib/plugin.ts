@@ -52,7 +52,7 @@ export async function add(
   try {
     stop.throwIfAborted();
     const fileDns = config.resolvConf === undefined ? {} : readResolvConf(config.resolvConf);
-    leases.of(attachment); // a damaged state is found before anything is touched
+    await leases.of(attachment); // a damaged state is found before anything is touched
     const hostMac = freshMac();
     // Undone after the veth: an address is free only when nothing can answer on it.
     undo.push("give back the address", () => leases.undoTake());
@@ -184,7 +184,7 @@ export async function del(
   const attachment = { network: name, containerId, ifname };
   const failures = new Failures();
   // What the state said before the veth was seen gone: a lease that is there later under another veth is a new one.
-  const read = await failures.past(async () => await effects.leases.of(attachment));
+  const read = await failures.past(() => effects.leases.of(attachment));
   const held = read ?? [];
   const hosts = new Set<string>([await hostVethName(attachment)]);
   const adopted = held.filter((lease) => hostsOf(lease) !== undefined);
@@ -245,7 +245,7 @@ export async function check(
     });
   }
   const attachment: Attachment = { network: config.name, ...invocation };
-  const [lease] = effects.leases.of(attachment);
+  const [lease] = await effects.leases.of(attachment);
   const host = lease === undefined
     ? await hostVethName(attachment)
     : hostListed(lease, prevResult) ?? await vethOf(lease.key, config.name);
@@ -281,7 +281,7 @@ export async function gc(
   effects: Effects,
 ): Promise<void> {
   const failures = new Failures();
-  const held = valid && await failures.past(async () => await effects.leases.all()) || [];
+  const held = valid && await failures.past(() => effects.leases.all()) || [];
   const veths = await effects.kernel.hostVeths();
   const owners = await ownVeths(veths, name);
   if (valid === undefined) {
@@ -344,7 +344,7 @@ async function unplugAbandoned(
   veths: ReadonlyMap<string, Link>,
 ): Promise<true> {
   const link = veths.get(host);
-  if (link === undefined || effects.leases.of(owner).length > 0) return true;
+  if (link === undefined || (await effects.leases.of(owner)).length > 0) return true;
   const inside = (await effects.kernel.lookInside([link])).get(host);
   return inside !== undefined && !inside.links.some(({ ifname }) => ifname === owner.ifname)
     ? await remove(link, effects)

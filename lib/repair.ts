@@ -13,7 +13,7 @@ import {
   strangeFinding,
 } from "./evidence.ts";
 import { type Lease, list } from "./ipam.ts";
-import { formatIpv4, type Ipv4 } from "./ipv4.ts";
+import { contains, formatIpv4, type Ipv4 } from "./ipv4.ts";
 import { acquire } from "./lock.ts";
 import { IpKernel, type Kernel } from "./netops.ts";
 import { noteOf } from "./poolnote.ts";
@@ -79,7 +79,7 @@ export async function repairNetwork(
     const changes = damage !== undefined || found.length > 0 || dropped.length > 0;
     if (!changes || findings.some(({ level }) => level === "unproved")) return report;
     const aside = damage === undefined ? undefined : setAside(report.path);
-    writeState(dataDir, name, stateOf(config, [...kept, ...found]));
+    await writeState(dataDir, name, await stateOf(config, [...kept, ...found]));
     return { ...report, ...(aside !== undefined && { aside }), written: true };
   } finally {
     lock.release();
@@ -88,9 +88,9 @@ export async function repairNetwork(
 
 type Old = { readonly state: State } | { readonly state: State; readonly damage: string };
 
-function readOld({ dataDir, name }: NetworkConfig): Old {
+async function readOld({ dataDir, name }: NetworkConfig): Promise<Old> {
   try {
-    const { state, file } = readState(dataDir, name);
+    const { state, file } = await readState(dataDir, name);
     file?.close();
     return state.isMissing ? { state, damage: "there is none" } : { state };
   } catch (error) {
@@ -115,7 +115,7 @@ async function settled(config: NetworkConfig, kernel: Kernel, patienceMs: number
 
 async function examine(config: NetworkConfig, kernel: Kernel): Promise<RepairReport> {
   const { dataDir, name } = config;
-  const old = readOld(config);
+  const old = await readOld(config);
   const { owned, strange, possible } = await look(config, kernel, old.state);
   const findings: RepairFinding[] = strange.flatMap((it) => strangeFinding(config, it) ?? []);
   const leases = new Map<Ipv4, Lease>();
@@ -150,14 +150,15 @@ async function examine(config: NetworkConfig, kernel: Kernel): Promise<RepairRep
   };
 }
 
-function stateOf(config: NetworkConfig, leases: readonly Lease[]): State {
-  const { state } = readOld(config);
+async function stateOf(config: NetworkConfig, leases: readonly Lease[]): Promise<State> {
+  const { state } = await readOld(config);
   const sorted = [...leases].sort((a, b) => a.ip - b.ip);
   const highest = sorted.at(-1);
   const built: State = {
     ...emptyState(),
     lastReserved: state.lastReserved || (highest === undefined ? "" : formatIpv4(highest.ip)),
-    pool: noteOf(config),
+    // What the pool's note stands for: every address is of this subnet.
+    ...(sorted.every(({ ip }) => contains(config.subnet, ip)) && { pool: noteOf(config) }),
   };
   for (const { key, ip, note } of sorted) {
     const address = formatIpv4(ip);

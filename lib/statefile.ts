@@ -2,7 +2,7 @@ import { ensureDirSync } from "@std/fs/ensure-dir";
 import { dirname, join } from "@std/path/posix";
 import { CniError, quote } from "./errors.ts";
 import { isObject, type JsonObject } from "./fields.ts";
-import { type Ipv4, tryIpv4 } from "./ipv4.ts";
+import { tryIpv4 } from "./ipv4.ts";
 import type { NetworkName } from "./names.ts";
 import { STATE_FOLDER } from "./scope.ts";
 
@@ -45,8 +45,8 @@ export interface State {
   readonly isMissing?: boolean;
   /** Absent where no ADD of this program was yet. */
   pool?: PoolNote;
-  /** Lowest and highest address held when it was read; `undefined` where none was. */
-  readonly span?: { readonly lowest: Ipv4; readonly highest: Ipv4 };
+  /** The file was as this program had written it, so that what it had checked then still holds. */
+  readonly isSealed?: boolean;
 }
 
 /** A state as it was read, and the open file it came from: as long as that is the file by name, it is current. */
@@ -138,7 +138,7 @@ function tryLstat(path: string): Deno.FileInfo | undefined {
 }
 
 /** Reads the network's state without a lock, for a file is only ever replaced whole. Missing is empty. */
-export function readState(dataDir: string, network: NetworkName): Snapshot {
+export async function readState(dataDir: string, network: NetworkName): Promise<Snapshot> {
   const path = statePath(dataDir, network);
   for (let folder = dataDir; folder.length >= STATE_FOLDER.length; folder = dirname(folder)) {
     const found = tryLstat(folder);
@@ -153,14 +153,16 @@ export function readState(dataDir: string, network: NetworkName): Snapshot {
     file = Deno.openSync(path, { read: true });
   } catch (error) {
     // Renamed away between the look and the open: another file stands there now.
-    if (error instanceof Deno.errors.NotFound) return readState(dataDir, network);
+    if (error instanceof Deno.errors.NotFound) return await readState(dataDir, network);
     if (error instanceof Deno.errors.PermissionDenied) {
       throw damaged(path, "permission denied", error);
     }
     throw ioError("open", path, error);
   }
   try {
-    return { state: parseState(readAll(file), path), file };
+    const bytes = readAll(file);
+    const state = await isSealed(bytes) ? sealedState(bytes) : parseState(bytes, path);
+    return { state, file };
   } catch (error) {
     file.close();
     throw error instanceof CniError ? error : ioError("read", path, error);
@@ -180,7 +182,7 @@ export function isCurrent({ file }: Snapshot, dataDir: string, network: NetworkN
   }
 }
 
-function readAll(file: Deno.FsFile): Uint8Array {
+function readAll(file: Deno.FsFile): Uint8Array<ArrayBuffer> {
   const bytes = new Uint8Array(file.statSync().size);
   let length = 0;
   while (length < bytes.length) {
@@ -189,6 +191,54 @@ function readAll(file: Deno.FsFile): Uint8Array {
     length += read;
   }
   return bytes.subarray(0, length);
+}
+
+const SEAL = ',"seal":"';
+/** 128 bits of a SHA-256 as hexadecimal digits. */
+const SEAL_DIGITS = 32;
+const SEAL_LENGTH = SEAL.length + SEAL_DIGITS + '"}\n'.length;
+
+async function sealOf(bytes: Uint8Array<ArrayBuffer>): Promise<string> {
+  const hash = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
+  const digits = Array.from(
+    hash.subarray(0, SEAL_DIGITS / 2),
+    (it) => it.toString(16).padStart(2, "0"),
+  );
+  return digits.join("");
+}
+
+/**
+ * Whether the file ends in the seal over all that stands before it. Then it is what this program wrote, whole, and
+ * checking a thousand leases again would tell nothing. Whoever edits the file breaks the seal, and all is checked.
+ */
+async function isSealed(bytes: Uint8Array<ArrayBuffer>): Promise<boolean> {
+  const cut = bytes.length - SEAL_LENGTH;
+  const tail = new TextDecoder().decode(bytes.subarray(Math.max(cut, 0)));
+  return cut > 0 && tail === `${SEAL}${await sealOf(bytes.subarray(0, cut))}"}\n`;
+}
+
+function sealedState(bytes: Uint8Array): State {
+  const { lastReserved, containerToIP, ipToContainer, leases, pool } = JSON.parse(
+    new TextDecoder().decode(bytes),
+  );
+  return {
+    lastReserved,
+    containerToIP,
+    ipToContainer,
+    leases,
+    ...(pool && { pool }),
+    isSealed: true,
+  };
+}
+
+async function sealed(state: State): Promise<Uint8Array> {
+  const text = serialized(state);
+  const bytes = new TextEncoder().encode(text.slice(0, text.lastIndexOf("}")));
+  const seal = new TextEncoder().encode(`${SEAL}${await sealOf(bytes)}"}\n`);
+  const whole = new Uint8Array(bytes.length + seal.length);
+  whole.set(bytes);
+  whole.set(seal, bytes.length);
+  return whole;
 }
 
 /** The state in `bytes`, its two maps checked against each other. Code 104 for anything else (DESIGN §5). */
@@ -237,7 +287,7 @@ function crossCheck(
   containerToIP: unknown,
   ipToContainer: unknown,
   path: string,
-): Pick<State, "containerToIP" | "ipToContainer" | "span"> & { length: number } {
+): Pick<State, "containerToIP" | "ipToContainer"> & { length: number } {
   if (!isObject(containerToIP)) {
     throw damaged(path, `containerToIP is ${quote(containerToIP)}, no object`);
   }
@@ -246,12 +296,9 @@ function crossCheck(
   }
   let owners = 0;
   let length = 0;
-  let lowest = 2 ** 32;
-  let highest = -1;
   for (const owner in containerToIP) {
     const address = containerToIP[owner];
-    const ip = typeof address === "string" ? tryIpv4(address) : undefined;
-    if (typeof address !== "string" || ip === undefined) {
+    if (typeof address !== "string" || tryIpv4(address) === undefined) {
       throw damaged(path, `${quote(owner)} has ${quote(address)}, no IPv4 address`);
     }
     const other = ipToContainer[address];
@@ -259,8 +306,6 @@ function crossCheck(
       const whom = other === undefined ? "nobody" : quote(other);
       throw damaged(path, `${quote(owner)} has ${address}, which is noted for ${whom}`);
     }
-    if (ip < lowest) lowest = ip;
-    if (ip > highest) highest = ip;
     owners++;
     length += 2 * (owner.length + address.length + 6);
   }
@@ -271,7 +316,6 @@ function crossCheck(
     containerToIP: containerToIP as Record<string, string>,
     ipToContainer: ipToContainer as Record<string, string>,
     length: owners === 0 ? 0 : length - 2,
-    ...(owners > 0 && { span: { lowest: lowest as Ipv4, highest: highest as Ipv4 } }),
   };
 }
 
@@ -324,11 +368,16 @@ function hasDoubleKeys(text: string, value: unknown): boolean {
  * Replaces the network's state file: exclusive temporary file, write, fsync, rename, fsync of the folder. Either
  * the old or the new file is there, whole, whenever the power goes. The caller holds the lock. Code 5.
  */
-export function writeState(dataDir: string, network: NetworkName, state: State): void {
+export async function writeState(
+  dataDir: string,
+  network: NetworkName,
+  state: State,
+): Promise<void> {
   const path = statePath(dataDir, network);
   const temporary = join(dataDir, temporaryName(network));
+  const bytes = await sealed(state);
   try {
-    writeDurably(temporary, new TextEncoder().encode(serialized(state)));
+    writeDurably(temporary, bytes);
     Deno.renameSync(temporary, path);
     syncFolder(dataDir);
   } catch (error) {

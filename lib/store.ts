@@ -16,7 +16,7 @@ import {
 /** Where a network's state is kept. */
 export interface Store {
   /** What it is, read without the lock. Codes 5, 104. */
-  read(): State;
+  read(): Promise<State>;
   /**
    * Runs `change` on the current state under the lock, and writes it durably where that returns `true`. Codes 5, 11,
    * 104; `stop` ends the wait for the lock.
@@ -41,8 +41,8 @@ export function openStore(
     snapshot = undefined;
   };
   return {
-    read: () => {
-      snapshot ??= readState(dataDir, network);
+    read: async () => {
+      snapshot ??= await readState(dataDir, network);
       return snapshot.state;
     },
     update: async (change, stop) => {
@@ -52,10 +52,10 @@ export function openStore(
         sweepTemporaries(dataDir, network);
         if (snapshot === undefined || !isCurrent(snapshot, dataDir, network)) {
           forget();
-          snapshot = readState(dataDir, network);
+          snapshot = await readState(dataDir, network);
         }
         const { state } = snapshot;
-        if (await change(state)) writeState(dataDir, network, state);
+        if (await change(state)) await writeState(dataDir, network, state);
       } finally {
         forget();
         lock.release();

@@ -103,7 +103,7 @@ function request(id: string, changes: Partial<LeaseRequest> = {}): LeaseRequest 
 function opened(initial: State, live: readonly string[] = [], holders: readonly string[] = []) {
   let state = initial;
   const store = {
-    read: () => structuredClone(state),
+    read: () => Promise.resolve(structuredClone(state)),
     update: async (change: (state: State) => boolean | Promise<boolean>) => {
       const changed = structuredClone(state);
       if (await change(changed)) state = changed;
@@ -145,7 +145,7 @@ Deno.test("take() gives an address, and undoTake() leaves no trace of it", async
 Deno.test("a lease that has changed since it was read is somebody else's", async () => {
   const one = opened(emptyState(), ["c1"]);
   await one.take(request("c1"));
-  const [lease] = one.leases.of(request("c1").attachment);
+  const [lease] = await one.leases.of(request("c1").attachment);
   const note = { ...one.state().leases["10.0.0.2"], veth: "fe:00:00:00:00:09" };
   Object.assign(one.state().leases, { "10.0.0.2": note });
   await one.leases.release(lease === undefined ? [] : [lease]);
@@ -192,8 +192,7 @@ Deno.test("an address asked for is given or refused with the reason", async () =
 });
 
 Deno.test("nothing is given beside leases of another subnet, nor where the file was removed", async () => {
-  const span = { lowest: parseIpv4("10.0.0.2"), highest: parseIpv4("10.9.0.2") };
-  const foreign = opened({ ...state("", "10.0.0.2", "10.9.0.2"), span });
+  const foreign = opened(state("", "10.0.0.2", "10.9.0.2"));
   const found = await assertRejects(() => foreign.take(request("c1")), CniError, "holds 10.9.0.2");
   assertEquals(found.code, 104);
   const removed = opened({ ...emptyState(), isMissing: true }, [], ["c9/eth0", "c8/eth0"]);

@@ -59,10 +59,10 @@ function effects(failing = "", stopping = "", held: readonly Lease[] = []) {
   const leases: Leases = {
     of: () => {
       steps.push("read");
-      if (failing === "read") throw new CniError(104, "read");
-      return [...held];
+      if (failing === "read") return Promise.reject(new CniError(104, "read"));
+      return Promise.resolve([...held]);
     },
-    all: () => [...held],
+    all: () => Promise.resolve([...held]),
     take: () => step("take", { ...LEASE, before: { lastReserved: "" } }),
     release: () => step("release", undefined),
     undoTake: () => step("undo take", undefined),

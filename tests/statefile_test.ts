@@ -1,10 +1,18 @@
-import { assert, assertEquals, assertNotEquals, assertThrows } from "@std/assert";
+import {
+  assert,
+  assertEquals,
+  assertMatch,
+  assertNotEquals,
+  assertRejects,
+  assertThrows,
+} from "@std/assert";
 import { join } from "@std/path/posix";
 import { CniError } from "../lib/errors.ts";
 import { parseNetworkName } from "../lib/names.ts";
 import {
   emptyState,
   parseState,
+  readState,
   type State,
   statePath,
   sweepTemporaries,
@@ -26,10 +34,9 @@ function parse(text: string): State {
 }
 
 Deno.test("parseState() reads what this program and the Go original write", () => {
-  const { span, ...state } = parse(JSON.stringify(GOOD));
+  const state = parse(JSON.stringify(GOOD));
   const { schema: _, ...good } = GOOD;
   assertEquals(state, good);
-  assertEquals<unknown>(span, { lowest: 0x0a580002, highest: 0x0a580003 });
   const original = {
     containerToIP: { c1: "10.22.0.2" },
     ipToContainer: { "10.22.0.2": "c1" },
@@ -90,39 +97,74 @@ Deno.test("parseState() refuses each kind of damage", () => {
   assertThrows(() => parseState(new Uint8Array([0x7b, 0xff, 0x7d]), "/s"), CniError, "state file");
 });
 
-Deno.test("writeState() replaces the file whole, private, and leaves no temporary", () => {
+Deno.test("writeState() replaces the file whole, private, and leaves no temporary", async () => {
   const folder = Deno.makeTempDirSync();
   try {
-    writeState(folder, NET, emptyState());
+    await writeState(folder, NET, emptyState());
     const before = Deno.statSync(statePath(folder, NET));
     const { schema: _, ...state } = GOOD;
-    writeState(folder, NET, state);
+    await writeState(folder, NET, state);
     const after = Deno.statSync(statePath(folder, NET));
     assertNotEquals(after.ino, before.ino);
     assertEquals((after.mode ?? 0) & 0o777, 0o600);
-    assertEquals(JSON.parse(Deno.readTextFileSync(statePath(folder, NET))), GOOD);
+    const { seal, ...written } = JSON.parse(Deno.readTextFileSync(statePath(folder, NET)));
+    assertEquals(written, GOOD);
+    assertMatch(seal, /^[0-9a-f]{32}$/);
     assertEquals([...Deno.readDirSync(folder)].map(({ name }) => name), ["podnet.json"]);
   } finally {
     Deno.removeSync(folder, { recursive: true });
   }
 });
 
-Deno.test("writeState() that fails is code 5 and leaves the folder as it was", () => {
+Deno.test("writeState() that fails is code 5 and leaves the folder as it was", async () => {
   const folder = Deno.makeTempDirSync();
   try {
     Deno.mkdirSync(statePath(folder, NET));
-    const error = assertThrows(
+    const error = await assertRejects(
       () => writeState(folder, NET, emptyState()),
       CniError,
       "Cannot write",
     );
     assertEquals(error.code, 5);
     assertEquals([...Deno.readDirSync(folder)].map(({ name }) => name), ["podnet.json"]);
-    assertThrows(
+    await assertRejects(
       () => writeState(join(folder, "gone"), NET, emptyState()),
       CniError,
       "Cannot write",
     );
+  } finally {
+    Deno.removeSync(folder, { recursive: true });
+  }
+});
+
+Deno.test("readState() believes the seal, and checks all where it is broken", async () => {
+  const folder = Deno.makeTempDirSync();
+  const path = statePath(folder, NET);
+  const { schema: _, ...good } = GOOD;
+  const read = async () => {
+    const { state, file } = await readState(folder, NET);
+    file?.close();
+    return state;
+  };
+  try {
+    await writeState(folder, NET, good);
+    assertEquals(await read(), { ...good, isSealed: true });
+    const text = Deno.readTextFileSync(path);
+    // Changed by hand, but true: taken, without trusting the seal.
+    Deno.writeTextFileSync(path, text.replaceAll("10.88.0.3", "10.88.0.9"));
+    assertEquals((await read()).isSealed, undefined);
+    assertEquals((await read()).containerToIP["c2/eth0"], "10.88.0.9");
+    for (
+      const damage of [
+        text.replace('"c2/eth0":"10.88.0.3"', '"c2/eth0":"10.88.0.2"'),
+        text.slice(0, -30),
+        text.slice(1),
+        `${text}${text}`,
+      ]
+    ) {
+      Deno.writeTextFileSync(path, damage);
+      assertEquals((await assertRejects(read, CniError, "state file")).code, 104, damage);
+    }
   } finally {
     Deno.removeSync(folder, { recursive: true });
   }

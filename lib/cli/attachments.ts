@@ -41,12 +41,12 @@ export interface Attached {
 }
 
 /** Reads each `*.json` in the state folder and the folders below; nothing is locked and nothing is changed. */
-export function readNetworks(): Networks {
+export async function readNetworks(): Promise<Networks> {
   const held: Held[] = [];
   const errors: CniError[] = [];
   for (const { network, dataDir } of stateFiles(STATE_FOLDER)) {
     try {
-      const { state, file } = readState(dataDir, network);
+      const { state, file } = await readState(dataDir, network);
       file?.close();
       held.push({ network, dataDir, state });
     } catch (error) {
@@ -97,7 +97,7 @@ export interface Survey extends Networks {
 
 /** What is known at this moment; what can't be read is among the errors, and the rest is told all the same. */
 export async function survey(...options: string[]): Promise<Survey> {
-  const networks = readNetworks();
+  const networks = await readNetworks();
   try {
     return { ...networks, veths: await hostVeths(...options) };
   } catch (error) {

@@ -135,7 +135,7 @@ export async function examineOverlap(config: NetworkConfig, { links }: Host): Pr
       ),
     );
   }
-  for (const { network, state, dataDir } of readNetworks().held) {
+  for (const { network, state, dataDir } of (await readNetworks()).held) {
     if (network === name && dataDir === config.dataDir) continue;
     const pool = poolOf(state.pool)?.subnet;
     if (pool !== undefined && overlaps(subnet, formatCidr(pool))) {

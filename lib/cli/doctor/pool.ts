@@ -23,7 +23,7 @@ export async function examinePool(
 ): Promise<Finding[]> {
   let state: State;
   try {
-    const snapshot = readState(config.dataDir, config.name);
+    const snapshot = await readState(config.dataDir, config.name);
     snapshot.file?.close();
     state = snapshot.state;
   } catch (error) {

@@ -108,11 +108,7 @@ function ask(program: Program, replies: readonly Reply[]): Promise<Request> {
     return opened(reply);
   };
   const store: Store = {
-    read: () => {
-      const reply = answer({ kind: "read" });
-      if (reply === undefined) throw new Error("the run ends here");
-      return opened(reply) as State;
-    },
+    read: async () => await wait({ kind: "read" }) as State,
     update: async (change, until) => {
       const stoppable = until === stop.signal;
       const state = await wait({ kind: "lock", stoppable }) as State;

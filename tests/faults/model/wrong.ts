@@ -69,7 +69,7 @@ export async function delThatFreesFirst(
   { kernel, leases }: Effects,
 ): Promise<void> {
   const attachment = { network: name, ...invocation };
-  await leases.release(leases.of(attachment));
+  await leases.release(await leases.of(attachment));
   await kernel.unplug(await hostVethName(attachment));
 }
 
@@ -80,7 +80,7 @@ export async function delThatFreesAnyway(
   { kernel, leases }: Effects,
 ): Promise<void> {
   const attachment = { network: name, ...invocation };
-  const held: readonly Lease[] = leases.of(attachment);
+  const held: readonly Lease[] = await leases.of(attachment);
   await kernel.unplug(await hostVethName(attachment)).catch(() => {});
   await leases.release(held);
 }
@@ -91,7 +91,7 @@ export async function gcByName({ name }: Network, owner: Invocation, effects: Ef
   const attachment = { network: name, ...owner };
   const host = await hostVethName(attachment);
   const link = (await kernel.hostVeths()).get(host);
-  if (link === undefined || leases.of(attachment).length > 0) return;
+  if (link === undefined || (await leases.of(attachment)).length > 0) return;
   const inside = (await kernel.lookInside([link])).get(host);
   if (inside !== undefined && inside.netns !== owner.containerId) await kernel.unplug(host);
 }
