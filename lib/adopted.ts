@@ -1,7 +1,8 @@
 import type { NetnsPath } from "./config.ts";
 import { asCniError, CniError, quote } from "./errors.ts";
 import type { FoundLease, LeaseFolder } from "./import.ts";
-import { type Adoption, hostsOf, type Lease, type Leases, type Pool } from "./ipam.ts";
+import { type Adoption, hostsOf, type Lease, type Leases } from "./ipam.ts";
+import type { Pool } from "./pool.ts";
 import { contains, formatCidr, formatIpv4, type Ipv4 } from "./ipv4.ts";
 import type { Link } from "./links.ts";
 import { type InterfaceName, isHostVethName, type NetworkName } from "./names.ts";
@@ -94,7 +95,6 @@ function adoption(
 
 /** Where a DEL says that the container is. */
 export interface Whereabouts {
-  readonly bridge: InterfaceName;
   readonly netns: NetnsPath;
   readonly ifname: InterfaceName;
 }
@@ -127,13 +127,14 @@ export async function findHost(
 }
 
 async function linkThere(
-  { bridge, netns, ifname }: Whereabouts,
+  { netns, ifname }: Whereabouts,
   any: Link,
   kernel: Kernel,
 ): Promise<Link | undefined> {
   if (!netns.startsWith("/") || netns.includes("\0")) return undefined;
   try {
-    return (await kernel.inspect(bridge, any.ifname as InterfaceName, netns, ifname)).inside;
+    const host = any.ifname as InterfaceName; // only the container's side is looked for
+    return (await kernel.inspect(host, host, netns, ifname)).inside;
   } catch (error) {
     if (asCniError(error).code === 8) return undefined;
     throw error;

@@ -8,7 +8,6 @@ import {
   formatIpv4,
   inRange,
   type Ipv4,
-  type Range,
   sizeOf,
   tryIpv4,
   usable,
@@ -25,7 +24,7 @@ import {
   type Mac,
   type NetworkName,
 } from "./names.ts";
-import { noteOf } from "./poolnote.ts";
+import { noteOf, type Pool } from "./pool.ts";
 import type { LeaseNote, State } from "./statefile.ts";
 import { openStore, type Store } from "./store.ts";
 
@@ -46,13 +45,6 @@ export interface TakenLease extends Lease {
 /** A lease that another plugin gave, to be held here from now on. */
 export interface Adoption extends Lease {
   readonly note: LeaseNote;
-}
-
-/** The addresses that a network may give. */
-export interface Pool {
-  readonly subnet: Cidr;
-  readonly range: Range;
-  readonly gateway: Ipv4;
 }
 
 export interface LeaseRequest {

@@ -191,8 +191,7 @@ export async function del(
   for (const { key } of held) hosts.add(await vethOf(key, name));
   let unplugged = true;
   for (const lease of adopted) {
-    const whereabouts = { bridge: bridge ?? ifname, netns, ifname };
-    const host = await failures.past(() => findHost(lease, effects.kernel, whereabouts));
+    const host = await failures.past(() => findHost(lease, effects.kernel, { netns, ifname }));
     if (host === undefined) unplugged = false;
     // One that is hidden goes with its namespace: the runtime says that the container has none any more.
     else if (typeof host === "object") {

@@ -16,7 +16,7 @@ import { type Lease, list } from "./ipam.ts";
 import { contains, formatIpv4, type Ipv4 } from "./ipv4.ts";
 import { acquire } from "./lock.ts";
 import { IpKernel, type Kernel } from "./netops.ts";
-import { noteOf } from "./poolnote.ts";
+import { noteOf } from "./pool.ts";
 import {
   emptyState,
   ioError,

@@ -1,6 +1,7 @@
 import { assertEquals, assertRejects } from "@std/assert";
 import { CniError } from "../lib/errors.ts";
-import { choose, type LeaseRequest, leasesIn, type Pool, vethOf } from "../lib/ipam.ts";
+import { choose, type LeaseRequest, leasesIn, vethOf } from "../lib/ipam.ts";
+import type { Pool } from "../lib/pool.ts";
 import { formatIpv4, parseCidr, parseIpv4, usable } from "../lib/ipv4.ts";
 import {
   hostVethName,

@@ -1,8 +1,8 @@
-import type { Pool } from "../ipam.ts";
+import type { Pool } from "../pool.ts";
 import { broadcastOf, contains, formatCidr, inRange, type Ipv4, tryIpv4 } from "../ipv4.ts";
 import type { Link } from "../links.ts";
 import { attachmentOf, isHostVethName } from "../names.ts";
-import { poolOf } from "../poolnote.ts";
+import { poolOf } from "../pool.ts";
 import { type Attached, attachments, type Held, survey } from "./attachments.ts";
 import { ago } from "./ago.ts";
 import { type Call, type Command, type Report, UsageError } from "./command.ts";

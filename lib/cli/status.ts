@@ -1,8 +1,9 @@
 import { BUILD_FORM } from "../build.ts";
-import { countFree, type Pool } from "../ipam.ts";
+import { countFree } from "../ipam.ts";
+import type { Pool } from "../pool.ts";
 import { formatIpv4 } from "../ipv4.ts";
 import type { Link } from "../links.ts";
-import { poolOf } from "../poolnote.ts";
+import { poolOf } from "../pool.ts";
 import { PROGRAM_VERSION } from "../scope.ts";
 import { emptyState } from "../statefile.ts";
 import { attachments, type Held, survey } from "./attachments.ts";

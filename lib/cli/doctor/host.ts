@@ -14,7 +14,7 @@ import {
 } from "../../ipv4.ts";
 import { type Link, parseLink } from "../../links.ts";
 import { hasLockFile } from "../../lock.ts";
-import { poolOf } from "../../poolnote.ts";
+import { poolOf } from "../../pool.ts";
 import { bridgeSpec } from "../../plugin.ts";
 import { STATE_FOLDER } from "../../scope.ts";
 import { checkWritable } from "../../statefile.ts";

@@ -1,6 +1,7 @@
 import type { NetworkConfig } from "../../config.ts";
 import { asCniError } from "../../errors.ts";
-import { countFree, type Pool, poolFull } from "../../ipam.ts";
+import { countFree, poolFull } from "../../ipam.ts";
+import type { Pool } from "../../pool.ts";
 import { contains, formatCidr, formatIpv4 } from "../../ipv4.ts";
 import type { Link } from "../../links.ts";
 import { attachmentOf, hostVethName, leaseKey } from "../../names.ts";

@@ -1,7 +1,21 @@
 import { Malformed } from "./errors.ts";
-import type { Pool } from "./ipam.ts";
-import { formatCidr, formatIpv4, parseCidr, parseIpv4 } from "./ipv4.ts";
+import {
+  type Cidr,
+  formatCidr,
+  formatIpv4,
+  type Ipv4,
+  parseCidr,
+  parseIpv4,
+  type Range,
+} from "./ipv4.ts";
 import type { PoolNote } from "./statefile.ts";
+
+/** The addresses that a network may give. */
+export interface Pool {
+  readonly subnet: Cidr;
+  readonly range: Range;
+  readonly gateway: Ipv4;
+}
 
 /** The pool as the state file has it, for `status` to know its size without a configuration. */
 export function noteOf({ subnet, gateway, range }: Pool): PoolNote {

@@ -1,6 +1,6 @@
 import { assertEquals } from "@std/assert";
 import { parseCidr, parseIpv4, usable } from "../lib/ipv4.ts";
-import { noteOf, poolOf } from "../lib/poolnote.ts";
+import { noteOf, poolOf } from "../lib/pool.ts";
 
 Deno.test("a pool's note leads back to the pool", () => {
   const subnet = parseCidr("10.88.0.0/24");
