@@ -61,13 +61,7 @@ function componentOf({ name, version, from, isStandIn }: Part): Models.Component
     ...(isStandIn && { description: "a stand-in of this project's, made of npm's deno-std" }),
   });
   component.licenses.add(new Models.SpdxLicense("MIT"));
-  if (from === "npm") component.purl = `pkg:npm/${name}@${version}`;
-  component.externalReferences.add(
-    new Models.ExternalReference(
-      from === "npm" ? `https://www.npmjs.com/package/${name}` : `https://jsr.io/${name}`,
-      Enums.ExternalReferenceType.Distribution,
-    ),
-  );
+  component.purl = `pkg:${from}/${name}@${version}`;
   return component;
 }
 
