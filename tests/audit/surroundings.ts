@@ -274,7 +274,8 @@ const PROCESS: readonly Surroundings[] = [
   {
     name: "the root file system is read-only, /tmp too",
     happens: "works: the state folder is a mount of its own",
-    given: "mount -t tmpfs -o ro tmpfs /tmp; mount -o remount,bind,ro /",
+    // Bound onto itself, for the checkout may be below it.
+    given: "mount --bind /tmp /tmp; mount -o remount,bind,ro /tmp; mount -o remount,bind,ro /",
     end: "works",
   },
   {
