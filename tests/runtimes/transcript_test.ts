@@ -44,6 +44,7 @@ nodeTest("README and docs: each transcript of ctr run --cni does what it shows",
       const printed = await node.sh(`PATH=$PATH:/opt/cni/bin; ${command}`);
       assertMatch(printed, output, `${file}: # ${command}`);
     }
-    await node.sh("for id in $(ctr task ls -q); do ctr task rm --force $id; done");
+    await node.sh(`for id in $(ctr task ls -q); do ctr task rm --force $id; done
+      for id in $(ctr container ls -q); do ctr container rm $id; done`);
   }
 });
