@@ -211,7 +211,7 @@ hostTest("defect: ../x as a network name reaches outside the folder", async (hos
     const answer = await host.cni(command, { config: { ...CONFIG, name: "../x" } });
     assertError(answer, 7, /invalid characters found in network name/);
   }
-  assertEquals(await host.sh("ls -A /var/lib | grep -c '^x' || true"), "0\n");
+  assertEquals(await host.sh("ls -A /var/lib | grep -cE '^x([.]|$)' || true"), "0\n");
 });
 
 hostTest("defect: an MTU of -5 accepted", async (host) => {
