@@ -52,16 +52,19 @@ function notABridge({ ifname, kind }: Link): CniError {
   const found = kind === "" ? "it is an interface of another kind" : `it is a ${kind}`;
   return new CniError(105, `Cannot use "${ifname}" as the bridge: ${found}`, {
     details:
-      `name another one under "bridge", or remove this interface (ip link show dev ${ifname})`,
+      `name another one under "bridge", or look at this interface (ip link show dev ${ifname}) and ` +
+      `remove it (ip link del dev ${ifname})`,
   });
 }
 
 function otherAddress({ ifname, addresses }: Link, wanted: string): CniError {
   const found = addresses.join(", ");
   return new CniError(105, `Cannot use "${ifname}" as the bridge of ${wanted}: it has ${found}`, {
-    details: `set "gateway" and "subnet" to that address, or remove it (ip addr del ${
-      addresses[0]
-    } dev ${ifname})`,
+    details:
+      `remove that address (ip addr del ${
+        addresses[0]
+      } dev ${ifname}), the bridge then gets ${wanted}; ` +
+      'or, if no container of this network is left, set "subnet", "gateway" and the range to its network',
   });
 }
 

@@ -71,7 +71,9 @@ function spawn(args: readonly string[], piped: boolean): Deno.ChildProcess {
       if (error instanceof Deno.errors.NotFound) continue;
       const found = error instanceof Error ? error.message : String(error);
       throw new CniError(100, `Cannot run "${path}" as ip: ${found}`, {
-        details: `${INSTALL}, and look at the limits of the runtime's unit`,
+        details:
+          `it is there but can't be run: look at the file (ls -lL ${path}; findmnt -T ${path}), install ` +
+          "it anew (apt install --reinstall iproute2, apk fix iproute2), and look at the limits of the runtime's unit",
         cause: error,
       });
     }

@@ -268,7 +268,8 @@ function checkSubnet(state: State, subnet: Cidr, network: NetworkName): void {
     }`,
     {
       details: "either it is damaged (atomicni repair < CONFIGURATION), or the subnet " +
-        "was changed while containers had addresses: give the new subnet a network name of its own",
+        "was changed while containers had addresses: give the new subnet a network name of its own, " +
+        "or set the old one back",
     },
   );
 }

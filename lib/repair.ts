@@ -171,7 +171,8 @@ async function stateOf(config: NetworkConfig, leases: readonly Lease[]): Promise
 
 /** Keeps a damaged file; returns where, `undefined` where there is none. A file stays until the new one replaces it. */
 function setAside(path: string): string | undefined {
-  const time = new Date().toISOString().replaceAll(/[-:]|\.\d+/g, "");
+  // To the millisecond: two repairs in one second keep two files.
+  const time = new Date().toISOString().replaceAll(/[-:]/g, "");
   const aside = `${path}.damaged-${time}`;
   try {
     if (Deno.lstatSync(path).isFile) Deno.linkSync(path, aside);

@@ -29,7 +29,7 @@ hostTest("repair rebuilds a damaged state from the kernel, keeping the file", as
   assertEquals(containerToIP, before.containerToIP);
   for (const ip of Object.keys(leases)) leases[ip].since = before.leases[ip].since;
   assertEquals(leases, before.leases, "pod, MAC and host veth are read from the kernel");
-  assertMatch(json.aside, /^\/var\/lib\/atomicni\/podnet\.json\.damaged-\d{8}T\d{6}Z$/);
+  assertMatch(json.aside, /^\/var\/lib\/atomicni\/podnet\.json\.damaged-\d{8}T\d{6}\.\d{3}Z$/);
   assertEquals((await host.sh(`wc -c <${json.aside}`)).trim(), "100");
   const added = await host.add({ id: "c3", config: NARROW });
   assertEquals(added.ips[0].address, "10.88.0.4/24");
