@@ -183,7 +183,7 @@ E`,
   {
     name: "no ip",
     given: "mount --bind /dev/null /usr/bin/ip",
-    expected: ["ip", "error", "Permission denied", "apt install iproute2"],
+    expected: ["ip", "error", "Permission denied", "--reinstall iproute2"],
     code: 100,
   },
 ];
