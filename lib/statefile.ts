@@ -26,7 +26,7 @@ export interface LeaseNote {
   readonly hosts?: string;
 }
 
-/** What the network had to give at its last ADD, as addresses are written. For people: nothing is decided by it. */
+/** What the network had to give when it last gave an address, as addresses are written; every lease is of its subnet. */
 export interface PoolNote {
   readonly subnet: string;
   readonly gateway: string;
@@ -271,23 +271,19 @@ export function parseState(bytes: Uint8Array, path: string): State {
   if (typeof last !== "string" || (last !== "" && tryIpv4(last) === undefined)) {
     throw damaged(path, `lastReserved is ${quote(lastReserved)}, no IPv4 address`);
   }
-  const { length, ...maps } = crossCheck(value["containerToIP"], value["ipToContainer"], path);
-  const noted = checkNotes(leases, maps.ipToContainer, path);
+  const maps = crossCheck(value["containerToIP"], value["ipToContainer"], path);
+  const checked = checkNotes(leases, maps.ipToContainer, path);
   const pool = value["pool"] === undefined ? undefined : poolNote(value["pool"], path);
-  const state = { ...maps, lastReserved: last, leases: noted.leases, ...(pool && { pool }) };
-  // As this program writes it, without a character that needs escaping, each key once.
-  const rest = serialized({ ...emptyState(), lastReserved: last, ...(pool && { pool }) });
-  const isPlain = rest.length + length + noted.length === text.length;
-  if (!isPlain && hasDoubleKeys(text, value)) throw damaged(path, "a key stands in it twice");
-  return state;
+  if (hasDoubleKeys(text, value)) throw damaged(path, "a key stands in it twice");
+  return { ...maps, lastReserved: last, leases: checked, ...(pool && { pool }) };
 }
 
-/** The two maps, each owner's address held by that owner and nobody else; with their length beyond empty ones. */
+/** The two maps, each owner's address held by that owner and nobody else. */
 function crossCheck(
   containerToIP: unknown,
   ipToContainer: unknown,
   path: string,
-): Pick<State, "containerToIP" | "ipToContainer"> & { length: number } {
+): Pick<State, "containerToIP" | "ipToContainer"> {
   if (!isObject(containerToIP)) {
     throw damaged(path, `containerToIP is ${quote(containerToIP)}, no object`);
   }
@@ -295,7 +291,6 @@ function crossCheck(
     throw damaged(path, `ipToContainer is ${quote(ipToContainer)}, no object`);
   }
   let owners = 0;
-  let length = 0;
   for (const owner in containerToIP) {
     const address = containerToIP[owner];
     if (typeof address !== "string" || tryIpv4(address) === undefined) {
@@ -307,7 +302,6 @@ function crossCheck(
       throw damaged(path, `${quote(owner)} has ${address}, which is noted for ${whom}`);
     }
     owners++;
-    length += 2 * (owner.length + address.length + 6);
   }
   // As many addresses as owners, and each owner's is its own: no other address is left.
   const addresses = Object.keys(ipToContainer).length;
@@ -315,18 +309,16 @@ function crossCheck(
   return {
     containerToIP: containerToIP as Record<string, string>,
     ipToContainer: ipToContainer as Record<string, string>,
-    length: owners === 0 ? 0 : length - 2,
   };
 }
 
-/** What is noted of leases, each with an owner; with its length beyond nothing noted. */
+/** What is noted of leases, each with an owner. */
 function checkNotes(
   value: unknown,
   ipToContainer: Record<string, string>,
   path: string,
-): { leases: Record<string, LeaseNote>; length: number } {
+): Record<string, LeaseNote> {
   if (!isObject(value)) throw damaged(path, `leases is ${quote(value)}, no object`);
-  let length = -1;
   for (const ip in value) {
     const note = value[ip];
     if (!Object.hasOwn(ipToContainer, ip)) {
@@ -335,16 +327,14 @@ function checkNotes(
     if (!isObject(note) || typeof note["since"] !== "string" || typeof note["veth"] !== "string") {
       throw damaged(path, `leases[${quote(ip)}] is ${quote(note)}`);
     }
-    length += ip.length + 5;
     for (const key in note) {
       const said = note[key];
       if (typeof said !== "string") {
         throw damaged(path, `leases[${quote(ip)}].${key} is ${quote(said)}`);
       }
-      length += key.length + said.length + 6;
     }
   }
-  return { leases: value as Record<string, LeaseNote>, length: Math.max(length, 0) };
+  return value as Record<string, LeaseNote>;
 }
 
 function poolNote(value: unknown, path: string): PoolNote {
