@@ -143,6 +143,7 @@ export function leasesIn(store: Store, network: NetworkName, stop: AbortSignal):
         const fresh = leases.filter((lease) => mayAdopt(state, lease));
         const last = state.lastReserved || (lastReserved && formatIpv4(lastReserved));
         for (const { key, ip, note } of fresh) put(state, key, ip, note);
+        state.pool = noteOf(pool);
         if (last !== undefined) state.lastReserved = last;
         return fresh.length > 0;
       }, stop),

@@ -126,6 +126,13 @@ function opened(initial: State, live: readonly string[] = [], holders: readonly 
   };
 }
 
+Deno.test("adopt() notes the pool whose leases it took over", async () => {
+  const { leases, state } = opened(emptyState());
+  const note = { since: "2026-01-01T00:00:00Z", veth: VETH, hosts: "veth0" };
+  await leases.adopt([{ key: "c9/eth0", ip: parseIpv4("10.0.0.3"), note }], SMALL, undefined);
+  assertEquals(state().pool?.subnet, "10.0.0.0/29");
+});
+
 Deno.test("take() gives an address, and undoTake() leaves no trace of it", async () => {
   const { take, leases, state, held } = opened(emptyState(), ["c1", "c2"]);
   await take(request("c1"));
