@@ -1,3 +1,4 @@
+import { serve } from "./lib/cli.ts";
 import { expiry } from "./lib/deadline.ts";
 import { asCniError, CniError } from "./lib/errors.ts";
 import {
@@ -10,9 +11,9 @@ import {
   parseVersion,
   type Variable,
 } from "./lib/config.ts";
-import { type RunIp, runIp } from "./lib/ip.ts";
+import { BatchesAhead, type RunIp } from "./lib/ip.ts";
 import { openLeases } from "./lib/ipam.ts";
-import { IpKernel } from "./lib/netops.ts";
+import { IpKernel, type Step } from "./lib/netops.ts";
 import { add, check, del, type Effects, gc, status } from "./lib/plugin.ts";
 import { type Document, errorDocument, resultDocument, versionDocument } from "./lib/result.ts";
 import { NEWEST, SPEC_VERSIONS } from "./lib/spec.ts";
@@ -40,13 +41,21 @@ export interface Surroundings {
 
 /** One invocation by a container runtime: everything but the process around it (SPEC §2, rule E8). */
 export async function run(surroundings: Surroundings): Promise<Outcome> {
-  const { env, stdin, stop, deliver, ip = runIp } = surroundings;
+  const { env, stdin, stop, deliver, ip } = surroundings;
   let cniVersion: string = NEWEST;
+  const ahead = new BatchesAhead();
   try {
     const command = env("CNI_COMMAND") ?? "";
     if (command === "VERSION") return printed(versionDocument(await askedIn(stdin), SPEC_VERSIONS));
+    const reading = stdin();
+    reading.catch(() => {}); // told where it is awaited
     const invocation = isCommand(command) ? parseInvocation(command, env) : undefined;
-    const root = parseStdin(await stdin());
+    const kernel = ip === undefined
+      ? new IpKernel(ahead.run, (options) => ahead.start(options))
+      : new IpKernel(ip);
+    const first = FIRST_STEP[command];
+    if (first !== undefined) kernel.expect(first, invocation?.netns ?? "");
+    const root = parseStdin(await reading);
     if (!isCommand(command) || invocation === undefined) {
       throw new CniError(4, `unknown CNI_COMMAND: ${command}`, {
         details: "one of ADD, DEL, CHECK, GC, STATUS, VERSION, in capitals",
@@ -54,7 +63,7 @@ export async function run(surroundings: Surroundings): Promise<Outcome> {
     }
     const version = cniVersion = parseVersion(root, command);
     const effects = (network: Parameters<typeof openLeases>[1], dataDir: string): Effects => ({
-      kernel: new IpKernel(ip),
+      kernel,
       leases: openLeases(dataDir, network, stop),
       stop,
     });
@@ -86,8 +95,13 @@ export async function run(surroundings: Surroundings): Promise<Outcome> {
       stderr: `atomicni: ${error.message}${details}\n`,
       exitCode: 1,
     };
+  } finally {
+    await ahead.end();
   }
 }
+
+/** What a command does first, whatever its configuration says. */
+const FIRST_STEP: Readonly<Record<string, Step>> = { ADD: "plug", CHECK: "inspect", DEL: "unplug" };
 
 function printed(document: Document | undefined): Outcome {
   return {
@@ -130,18 +144,17 @@ const STDIN_LIMIT_MS = 30_000;
 
 async function readStdin(): Promise<string> {
   const expired = expiry(STDIN_LIMIT_MS);
-  const chunks: Uint8Array[] = [];
+  let bytes = new Uint8Array(16 * 1024);
   let length = 0;
   for (;;) {
-    const chunk = new Uint8Array(64 * 1024);
-    const read = await Promise.race([readSome(chunk), expired]);
+    if (length === bytes.length) bytes = enlarged(bytes);
+    const read = await Promise.race([readSome(bytes.subarray(length)), expired]);
     if (read === "expired") {
       throw new CniError(5, `Cannot read stdin: it was not closed within ${STDIN_LIMIT_MS} ms`, {
         details: "close it behind the configuration (atomicni doctor < CONFIGURATION)",
       });
     }
     if (read === null) break;
-    chunks.push(chunk.subarray(0, read));
     length += read;
     if (length > MOST_STDIN) {
       throw new CniError(
@@ -152,15 +165,19 @@ async function readStdin(): Promise<string> {
     }
   }
   try {
-    return new TextDecoder("utf-8", { fatal: true }).decode(
-      await new Blob(chunks as BlobPart[]).arrayBuffer(),
-    );
+    return new TextDecoder("utf-8", { fatal: true }).decode(bytes.subarray(0, length));
   } catch (error) {
     throw new CniError(6, "Cannot read stdin as a network configuration: it is not UTF-8", {
       details: "save the configuration as UTF-8 (iconv -t UTF-8)",
       cause: error,
     });
   }
+}
+
+function enlarged(bytes: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer> {
+  const larger = new Uint8Array(bytes.length * 4);
+  larger.set(bytes);
+  return larger;
 }
 
 async function readSome(chunk: Uint8Array): Promise<number | null> {
@@ -252,7 +269,6 @@ if (import.meta.main) {
     });
   });
   if (environment("CNI_COMMAND")) await main();
-  const { serve } = await import("./lib/cli.ts");
   const isTerminal = Deno.stdout.isTerminal();
   Deno.exit(
     await serve(Deno.args, {

@@ -1,10 +1,10 @@
 import type { NetworkConfig } from "./config.ts";
-import { hostsOf, type Lease, list, vethOf } from "./ipam.ts";
+import { hostsOf, type Lease, vethOf } from "./ipam.ts";
 import { contains, formatIpv4, inRange, type Ipv4, tryIpv4 } from "./ipv4.ts";
+import type { LeaseNote } from "./ledger.ts";
 import type { Link } from "./links.ts";
 import { attachmentOf, hostVethName, isHostVethName, leaseKey, macOf } from "./names.ts";
 import type { Inside, Kernel } from "./netops.ts";
-import type { LeaseNote, State } from "./statefile.ts";
 
 /** What could not be proved, or is not as it should be. */
 export interface RepairFinding {
@@ -31,12 +31,16 @@ export interface Look {
   readonly possible: readonly Lease[];
 }
 
-export async function look(config: NetworkConfig, kernel: Kernel, state: State): Promise<Look> {
+export async function look(
+  config: NetworkConfig,
+  kernel: Kernel,
+  leases: readonly Lease[],
+): Promise<Look> {
   const { name, bridge } = config;
   const veths = await kernel.veths();
   const byHost = new Map<string, Lease>();
   const possible: Lease[] = [];
-  for (const lease of list(state)) {
+  for (const lease of leases) {
     const hosts = hostsOf(lease) ?? [await vethOf(lease.key, name)];
     if (hosts.length === 1) byHost.set(hosts[0] ?? "", lease);
     else if (hosts.some((host) => veths.has(host))) possible.push(lease);

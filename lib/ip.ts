@@ -23,8 +23,48 @@ export interface IpOutput {
 export type RunIp = (args: readonly string[], stdin?: string) => Promise<IpOutput>;
 
 /** Runs the `ip` of the permission scope, with an empty environment and bounded in time. Codes 11, 100. */
-export const runIp: RunIp = async (args, stdin) => {
-  const child = spawn(args, stdin !== undefined);
+export const runIp: RunIp = async (args, stdin) =>
+  await finish(spawn(args, stdin !== undefined), args, stdin);
+
+/**
+ * Batches of `ip` that are started before it is known what they shall do: to start one takes longer than what it
+ * does for an ADD. Without a command they do nothing, and end where this process ends.
+ */
+export class BatchesAhead {
+  readonly #waiting = new Map<string, Deno.ChildProcess>();
+
+  /** Starts `ip OPTIONS -batch -`. What keeps it from starting is met again, and told, by `run`. */
+  start(options: readonly string[]): void {
+    const args = batch(options);
+    try {
+      this.#waiting.set(args.join(" "), spawn(args, true));
+    } catch {
+      // As said.
+    }
+  }
+
+  /** `runIp`, by the one that was started with these arguments, where there is one. */
+  readonly run: RunIp = async (args, stdin) => {
+    const child = stdin === undefined ? undefined : this.#waiting.get(args.join(" "));
+    if (child === undefined) return await runIp(args, stdin);
+    this.#waiting.delete(args.join(" "));
+    return await finish(child, args, stdin);
+  };
+
+  /** Ends those that were not needed. */
+  async end(): Promise<void> {
+    for (const child of this.#waiting.values()) {
+      child.stdin.close().catch(() => {});
+      if (await Promise.race([child.status, expiry(1_000)]) === "expired") child.kill("SIGKILL");
+    }
+  }
+}
+
+async function finish(
+  child: Deno.ChildProcess,
+  args: readonly string[],
+  stdin: string | undefined,
+): Promise<IpOutput> {
   if (stdin !== undefined) feed(child, stdin);
   const output = child.output();
   const outcome = await Promise.race([output, expiry(IP_LIMIT_MS)]);
@@ -51,7 +91,11 @@ export const runIp: RunIp = async (args, stdin) => {
     stdout: decoder.decode(outcome.stdout),
     stderr: decoder.decode(outcome.stderr).trim() + (outcome.success ? "" : given(stdin)),
   };
-};
+}
+
+function batch(options: readonly string[]): string[] {
+  return [...options, "-batch", "-"];
+}
 
 function given(stdin: string | undefined): string {
   return stdin === undefined ? "" : `; its input was ${JSON.stringify(stdin)}`;
@@ -149,12 +193,10 @@ export async function runBatch(
   options: readonly string[],
   lines: readonly (readonly string[])[],
 ): Promise<IpOutput> {
-  const [only] = lines;
-  if (only !== undefined && lines.length === 1) return await run([...options, ...only]);
   const quoted = lines.map((line) => line.map(quoteWord));
   if (quoted.every((line) => line.every((word) => word !== undefined))) {
     return await run(
-      [...options, "-batch", "-"],
+      batch(options),
       quoted.map((line) => `${line.join(" ")}\n`).join(""),
     );
   }

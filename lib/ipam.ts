@@ -12,6 +12,7 @@ import {
   tryIpv4,
   usable,
 } from "./ipv4.ts";
+import type { LeaseNote, Ledger } from "./ledger.ts";
 import { LOCK_LIMIT_MS } from "./lock.ts";
 import {
   type Attachment,
@@ -25,7 +26,6 @@ import {
   type NetworkName,
 } from "./names.ts";
 import { noteOf, type Pool } from "./pool.ts";
-import type { LeaseNote, State } from "./statefile.ts";
 import { openStore, type Store } from "./store.ts";
 
 /** An address and whose it is. */
@@ -39,7 +39,7 @@ export interface Lease {
 
 /** A lease this run took, and what the state noted beside the leases before. */
 export interface TakenLease extends Lease {
-  readonly before: Pick<State, "lastReserved" | "pool">;
+  readonly before: Pick<Ledger, "lastReserved" | "pool">;
 }
 
 /** A lease that another plugin gave, to be held here from now on. */
@@ -70,6 +70,8 @@ export type LookInside = (beside: Attachment) => Promise<readonly string[]>;
 
 /** One network's leases. */
 export interface Leases {
+  /** Codes 5, 104 where they can't be read; as far as that shows without reading. */
+  mustBeReadable(): void;
   /** The leases an attachment holds, the Go original's for the container included; read without the lock. */
   of(attachment: Attachment): Promise<Lease[]>;
   all(): Promise<Lease[]>;
@@ -104,27 +106,28 @@ export function openLeases(
 export function leasesIn(store: Store, network: NetworkName, stop: AbortSignal): Leases {
   let taken: TakenLease | undefined;
   const release = (doomed: readonly Lease[], until: AbortSignal, before?: TakenLease["before"]) =>
-    store.update((state) => {
-      const mine = doomed.filter((lease) => isSame(find(state, lease.key), lease));
+    store.update((ledger) => {
+      const mine = doomed.filter((lease) => isSame(find(ledger, lease.key), lease));
       for (const lease of mine) {
-        drop(state, lease);
-        if (before !== undefined && state.lastReserved === formatIpv4(lease.ip)) {
-          Object.assign(state, before);
+        drop(ledger, lease);
+        if (before !== undefined && ledger.lastReserved === formatIpv4(lease.ip)) {
+          Object.assign(ledger, before);
         }
       }
       return mine.length > 0;
     }, until);
   return {
+    mustBeReadable: () => store.mustBeReadable(),
     of: async ({ containerId, ifname, network }) => {
-      const state = await store.read();
+      const ledger = await store.read();
       const keys = [leaseKey({ containerId, ifname, network }), containerId];
-      return keys.flatMap((key) => find(state, key) ?? []);
+      return keys.flatMap((key) => find(ledger, key) ?? []);
     },
     all: async () => list(await store.read()),
     take: async (request, look, lookInside) => {
-      await store.update(async (state) => {
-        if (state.isMissing) await mustBeFirst(request.attachment, lookInside);
-        taken = await give(state, request, look);
+      await store.update(async (ledger) => {
+        if (ledger.origin === "missing") await mustBeFirst(request.attachment, lookInside);
+        taken = await give(ledger, request, look);
         return true;
       }, stop);
       if (taken === undefined) throw new Error("an update that did not run");
@@ -138,44 +141,48 @@ export function leasesIn(store: Store, network: NetworkName, stop: AbortSignal):
       if (taken !== undefined) await release([taken], new AbortController().signal, taken.before);
     },
     adopt: async (leases, pool, lastReserved) =>
-      await store.update((state) => {
-        checkSubnet(state, pool.subnet, network);
-        const fresh = leases.filter((lease) => mayAdopt(state, lease));
-        const last = state.lastReserved || (lastReserved && formatIpv4(lastReserved));
-        for (const { key, ip, note } of fresh) put(state, key, ip, note);
-        state.pool = noteOf(pool);
-        if (last !== undefined) state.lastReserved = last;
+      await store.update((ledger) => {
+        checkSubnet(ledger, pool.subnet, network);
+        const fresh = leases.filter((lease) => mayAdopt(ledger, lease));
+        const last = ledger.lastReserved || (lastReserved && formatIpv4(lastReserved));
+        for (const { key, ip, note } of fresh) ledger.put(key, formatIpv4(ip), note);
+        ledger.pool = noteOf(pool);
+        if (last !== undefined) ledger.lastReserved = last;
         return fresh.length > 0;
       }, stop),
     releaseStale: async (look) => {
       let stale: Lease[] = [];
-      if (Object.keys((await store.read()).containerToIP).length === 0) return stale;
-      await store.update(async (state) => {
-        stale = await heal(state, network, look);
+      if (list(await store.read()).length === 0) return stale;
+      await store.update(async (ledger) => {
+        stale = await heal(ledger, network, look);
         return stale.length > 0;
       }, stop);
       return stale;
     },
     free: async (pool, look) => {
-      const state = await store.read();
-      if (choose(state, pool) === undefined) await heal(state, network, look);
-      return countFree(state, pool);
+      const ledger = await store.read();
+      if (choose(ledger, pool) === undefined) await heal(ledger, network, look);
+      return countFree(list(ledger), pool);
     },
     mustBeWritable: () => store.mustBeWritable(),
   };
 }
 
-function find(state: State, key: string): Lease | undefined {
-  const ip = Object.hasOwn(state.containerToIP, key)
-    ? tryIpv4(state.containerToIP[key] ?? "")
-    : undefined;
+function find(ledger: Ledger, key: string): Lease | undefined {
+  const ip = tryIpv4(ledger.addressOf(key) ?? "");
   if (ip === undefined) return undefined;
-  const note = state.leases[formatIpv4(ip)];
+  const note = ledger.noteOf(formatIpv4(ip));
   return { key, ip, ...(note && { note }) };
 }
 
-export function list(state: State): Lease[] {
-  return Object.keys(state.containerToIP).flatMap((key) => find(state, key) ?? []);
+/** All leases, in the order in which they were given. */
+export function list(ledger: Ledger): Lease[] {
+  const { containerToIP, leases } = ledger.state();
+  return Object.entries(containerToIP).flatMap(([key, address]) => {
+    const ip = tryIpv4(address);
+    const note = leases[address];
+    return ip === undefined ? [] : [{ key, ip, ...(note && { note }) }];
+  });
 }
 
 function isSame(found: Lease | undefined, lease: Lease): boolean {
@@ -183,19 +190,8 @@ function isSame(found: Lease | undefined, lease: Lease): boolean {
     found.note?.since === lease.note?.since;
 }
 
-function drop(state: State, { key, ip }: Lease): void {
-  const address = formatIpv4(ip);
-  delete state.containerToIP[key];
-  delete state.ipToContainer[address];
-  delete state.leases[address];
-}
-
-function put(state: State, key: string, ip: Ipv4, note: LeaseNote): void {
-  const address = formatIpv4(ip);
-  state.containerToIP[key] = address;
-  state.ipToContainer[address] = key;
-  state.leases[address] = note;
-  state.lastReserved = address;
+function drop(ledger: Ledger, { key, ip }: Lease): void {
+  ledger.drop(key, formatIpv4(ip));
 }
 
 /**
@@ -217,11 +213,9 @@ async function mustBeFirst(attachment: Attachment, lookInside: LookInside): Prom
 }
 
 /** Whether the lease is new here; one that is held already is no error, for an import can be done again. Code 102. */
-function mayAdopt(state: State, { key, ip }: Adoption): boolean {
-  const own = find(state, key);
-  const holder = Object.hasOwn(state.ipToContainer, formatIpv4(ip))
-    ? state.ipToContainer[formatIpv4(ip)]
-    : undefined;
+function mayAdopt(ledger: Ledger, { key, ip }: Adoption): boolean {
+  const own = find(ledger, key);
+  const holder = ledger.ownerOf(formatIpv4(ip));
   if (own === undefined && holder === undefined) return true;
   if (own?.ip === ip && holder === key) return false;
   const found = holder === undefined || holder === key
@@ -232,35 +226,35 @@ function mayAdopt(state: State, { key, ip }: Adoption): boolean {
   });
 }
 
-/** Chooses an address for the request and notes it in `state`. */
-async function give(state: State, request: LeaseRequest, look: LookAtVeths): Promise<TakenLease> {
+/** Chooses an address for the request and notes it in `ledger`. */
+async function give(ledger: Ledger, request: LeaseRequest, look: LookAtVeths): Promise<TakenLease> {
   const { attachment, pool, veth, requestedIp, requestedMac, pod } = request;
   const key = leaseKey(attachment);
-  const before = { lastReserved: state.lastReserved, ...(state.pool && { pool: state.pool }) };
-  checkSubnet(state, pool.subnet, attachment.network);
-  const own = find(state, key);
+  const before = { lastReserved: ledger.lastReserved, pool: ledger.pool };
+  checkSubnet(ledger, pool.subnet, attachment.network);
+  const own = find(ledger, key);
   if (own !== undefined) await mustBeOurs(attachment, veth, look);
   const kept = own !== undefined && isGivable(pool, own.ip) ? own.ip : undefined;
-  if (own !== undefined) drop(state, own);
+  if (own !== undefined) drop(ledger, own);
   const ip = requestedIp === undefined
-    ? kept ?? await chooseOrHeal(state, attachment.network, pool, look)
-    : await reserve(state, attachment.network, pool, requestedIp, look);
+    ? kept ?? await chooseOrHeal(ledger, attachment.network, pool, look)
+    : await reserve(ledger, attachment.network, pool, requestedIp, look);
   const note: LeaseNote = {
     since: `${new Date().toISOString().slice(0, 19)}Z`,
     veth,
     ...(pod !== undefined && { pod }),
     ...(requestedMac !== undefined && { mac: requestedMac }),
   };
-  put(state, key, ip, note);
-  state.pool = noteOf(pool);
+  ledger.put(key, formatIpv4(ip), note);
+  ledger.pool = noteOf(pool);
   return { key, ip, note, before };
 }
 
 /** Leases that another subnet's configuration gave can't be told from damage, so nothing is given beside them. */
-function checkSubnet(state: State, subnet: Cidr, network: NetworkName): void {
+function checkSubnet(ledger: Ledger, subnet: Cidr, network: NetworkName): void {
   // What was given last was given for this subnet, beside leases that were looked at then.
-  if (state.isSealed && state.pool?.subnet === formatCidr(subnet)) return;
-  const outside = list(state).find(({ ip }) => !contains(subnet, ip))?.ip;
+  if (ledger.origin === "sealed" && ledger.pool?.subnet === formatCidr(subnet)) return;
+  const outside = list(ledger).find(({ ip }) => !contains(subnet, ip))?.ip;
   if (outside === undefined) return;
   throw new CniError(
     104,
@@ -292,11 +286,11 @@ async function mustBeOurs(attachment: Attachment, veth: Mac, look: LookAtVeths):
 }
 
 /** Next-fit behind `lastReserved`, wrapping inside the range; `undefined` where every address is held. */
-export function choose(state: State, pool: Pool): Ipv4 | undefined {
+export function choose(ledger: Ledger, pool: Pool): Ipv4 | undefined {
   const { range } = pool;
-  let ip = after(tryIpv4(state.lastReserved) ?? range.end, range);
+  let ip = after(tryIpv4(ledger.lastReserved) ?? range.end, range);
   for (let tries = sizeOf(range); tries > 0; tries--, ip = after(ip, range)) {
-    if (isGivable(pool, ip) && !Object.hasOwn(state.ipToContainer, formatIpv4(ip))) return ip;
+    if (isGivable(pool, ip) && ledger.ownerOf(formatIpv4(ip)) === undefined) return ip;
   }
   return undefined;
 }
@@ -307,15 +301,15 @@ function isGivable({ subnet, range, gateway }: Pool, ip: Ipv4): boolean {
 }
 
 async function chooseOrHeal(
-  state: State,
+  ledger: Ledger,
   network: NetworkName,
   pool: Pool,
   look: LookAtVeths,
 ): Promise<Ipv4> {
-  const free = choose(state, pool);
+  const free = choose(ledger, pool);
   if (free !== undefined) return free;
-  await heal(state, network, look);
-  const healed = choose(state, pool);
+  await heal(ledger, network, look);
+  const healed = choose(ledger, pool);
   if (healed !== undefined) return healed;
   throw poolFull(pool);
 }
@@ -338,7 +332,7 @@ export function poolFull({ subnet, range: { start, end } }: Pool): CniError {
 }
 
 async function reserve(
-  state: State,
+  ledger: Ledger,
   network: NetworkName,
   pool: Pool,
   ip: Ipv4,
@@ -356,9 +350,9 @@ async function reserve(
     refuse("it is reserved in the subnet", within);
   }
   if (!inRange(pool.range, ip)) refuse("it is outside the range", within);
-  if (!Object.hasOwn(state.ipToContainer, address)) return ip;
-  await heal(state, network, look);
-  const holder = state.ipToContainer[address];
+  if (ledger.ownerOf(address) === undefined) return ip;
+  await heal(ledger, network, look);
+  const holder = ledger.ownerOf(address);
   if (holder !== undefined) {
     refuse(`"${holder}" holds it`, "remove that container first, or ask for another address");
   }
@@ -369,7 +363,7 @@ async function reserve(
  * Takes back every lease whose host veth is gone; returns them. Safe at any time under the lock: the veth comes
  * before the lease and goes before it, so a lease without one is garbage or in the middle of its own DEL.
  */
-async function heal(state: State, network: NetworkName, look: LookAtVeths): Promise<Lease[]> {
+async function heal(ledger: Ledger, network: NetworkName, look: LookAtVeths): Promise<Lease[]> {
   const veths = await look();
   const known = new Set<string>();
   for (const { alias } of veths.values()) {
@@ -377,10 +371,10 @@ async function heal(state: State, network: NetworkName, look: LookAtVeths): Prom
     if (owner?.network === network) known.add(leaseKey(owner));
   }
   const stale: Lease[] = [];
-  for (const lease of list(state)) {
+  for (const lease of list(ledger)) {
     const hosts = hostsOf(lease) ?? [await vethOf(lease.key, network)];
     if (known.has(lease.key) || hosts.some((host) => veths.has(host))) continue;
-    drop(state, lease);
+    drop(ledger, lease);
     stale.push(lease);
   }
   return stale;
@@ -403,11 +397,11 @@ export async function vethOf(key: string, network: NetworkName): Promise<Interfa
   });
 }
 
-export function countFree(state: State, pool: Pool): number {
+export function countFree(leases: readonly Lease[], pool: Pool): number {
   const { subnet, range, gateway } = pool;
   const never = new Set(
     [gateway, subnet.base, broadcastOf(subnet)].filter((ip) => inRange(range, ip)),
   );
-  const held = list(state).filter(({ ip }) => isGivable(pool, ip)).length;
+  const held = leases.filter(({ ip }) => isGivable(pool, ip)).length;
   return sizeOf(range) - never.size - held;
 }

@@ -53,8 +53,13 @@ export interface Inside {
   readonly peer: Link;
 }
 
+/** What can be prepared before it is known what shall be done. */
+export type Step = "plug" | "configure" | "unplug" | "inspect";
+
 /** What is done to the kernel. Each throws code 100 where `ip` fails and 11 where it takes too long. */
 export interface Kernel {
+  /** Starts what `step` will run first, so that it is there by then; until then it does nothing. */
+  expect(step: Step, netns: string): void;
   /** Makes the veth, and the bridge where it is missing. Pushes how to take the veth back. Codes 8, 103, 105. */
   plug(spec: PlugSpec, undo: Rollback): Promise<Plugged>;
   /** MAC, up, address and routes inside the container. Code 8. */
@@ -87,9 +92,16 @@ const TRIES = 4;
 
 export class IpKernel implements Kernel {
   readonly #run: RunIp;
+  readonly #startBatch: (options: readonly string[]) => void;
 
-  constructor(run: RunIp) {
+  /** `startBatch` starts a batch that a later `run` with these options goes on with. */
+  constructor(run: RunIp, startBatch: (options: readonly string[]) => void = () => {}) {
     this.#run = run;
+    this.#startBatch = startBatch;
+  }
+
+  expect(step: Step, netns: string): void {
+    for (const options of firstBatches(step, netns)) this.#startBatch(options);
   }
 
   async plug(spec: PlugSpec, undo: Rollback): Promise<Plugged> {
@@ -106,7 +118,7 @@ export class IpKernel implements Kernel {
   /** One batch: make the veth and read back what came of it. The failed output where nothing was made. */
   async #tryPlug(spec: PlugSpec, undo: Rollback, tries: number): Promise<Plugged | IpOutput> {
     const { host, hostMac } = spec;
-    const output = await runBatch(this.#run, ["-d", "-j"], plugCommands(spec)).catch((error) => {
+    const output = await runBatch(this.#run, SHOWN, plugCommands(spec)).catch((error) => {
       // It may have been made before time was up; only an ip that did not start has made nothing.
       if (tries === 1 && asCniError(error).code === 11) this.#willRemove(spec, undo);
       throw error;
@@ -232,7 +244,7 @@ export class IpKernel implements Kernel {
   }
 
   async unplug(host: string): Promise<void> {
-    const output = await this.#run(["link", "del", "dev", host]);
+    const output = await runBatch(this.#run, [], [["link", "del", "dev", host]]);
     if (output.success) return;
     if ((await this.#links()).some(({ ifname }) => ifname === host)) {
       throw ipFailed(`remove the host veth "${host}"`, output);
@@ -298,13 +310,13 @@ export class IpKernel implements Kernel {
     ifname: InterfaceName,
   ): Promise<Seen> {
     const [outside, within] = await Promise.all([
-      runBatch(this.#run, ["-d", "-j"], [["addr", "show", "dev", bridge], [
+      runBatch(this.#run, SHOWN, [["addr", "show", "dev", bridge], [
         "link",
         "show",
         "dev",
         host,
       ]]),
-      runBatch(this.#run, [...enter(netns), "-j"], [
+      runBatch(this.#run, shownInside(netns), [
         ["addr", "show", "dev", ifname],
         ["route", "show", "table", "all", "dev", ifname],
       ]),
@@ -332,13 +344,13 @@ export class IpKernel implements Kernel {
   async #links(): Promise<Link[]> {
     const output = await this.#must(
       "list the host's links",
-      this.#run(["-d", "-j", "addr", "show"]),
+      this.#run([...SHOWN, "addr", "show"]),
     );
     return (parseIpJson(output)[0] ?? []).map(parseLink);
   }
 
   async #linksInside(netns: string): Promise<Link[]> {
-    const output = await this.#run([...enter(netns), "-j", "addr", "show"]);
+    const output = await this.#run([...shownInside(netns), "addr", "show"]);
     if (!output.success) throw await this.#namespaceError(netns, output);
     return (parseIpJson(output)[0] ?? []).map(parseLink);
   }
@@ -356,7 +368,7 @@ export class IpKernel implements Kernel {
   async #routesInside(netns: string): Promise<RouteFound[]> {
     const output = await this.#must(
       "list routes",
-      this.#run([...enter(netns), "-j", "route", "show", "table", "all"]),
+      this.#run([...shownInside(netns), "route", "show", "table", "all"]),
     );
     return (parseIpJson(output)[0] ?? []).flatMap((route) => parseRouteFound(route) ?? []);
   }
@@ -386,6 +398,26 @@ export class IpKernel implements Kernel {
 /** `ip -n` takes names below /run/netns alone, so a path goes in as the way up and down again. */
 function enter(netns: string): readonly string[] {
   return ["-n", `../../..${netns}`];
+}
+
+/** All that there is to see of a link, as JSON. */
+const SHOWN = ["-d", "-j"];
+
+function shownInside(netns: string): readonly string[] {
+  return [...enter(netns), "-j"];
+}
+
+function firstBatches(step: Step, netns: string): readonly (readonly string[])[] {
+  switch (step) {
+    case "plug":
+      return [SHOWN];
+    case "configure":
+      return [enter(netns)];
+    case "unplug":
+      return [[]];
+    case "inspect":
+      return [SHOWN, shownInside(netns)];
+  }
 }
 
 function plugCommands(

@@ -52,11 +52,14 @@ export async function add(
   try {
     stop.throwIfAborted();
     const fileDns = config.resolvConf === undefined ? {} : readResolvConf(config.resolvConf);
-    await leases.of(attachment); // a damaged state is found before anything is touched
+    leases.mustBeReadable();
     const hostMac = freshMac();
     // Undone after the veth: an address is free only when nothing can answer on it.
     undo.push("give back the address", () => leases.undoTake());
-    const plugged = await kernel.plug(await plugSpec(config, invocation, hostMac), undo);
+    const plugging = kernel.plug(await plugSpec(config, invocation, hostMac), undo);
+    kernel.expect("configure", invocation.netns);
+    // Read while the kernel is at work. Both have ended, however, before anything is undone.
+    const [plugged] = await both(plugging, leases.of(attachment));
     stop.throwIfAborted();
     const lease = await leases.take(
       {
@@ -83,6 +86,12 @@ export async function add(
   } catch (error) {
     throw await undo.run(error);
   }
+}
+
+/** Both of them; where one fails, only after the other has ended as well. The first's error counts more. */
+async function both<A, B>(first: Promise<A>, second: Promise<B>): Promise<[A, B]> {
+  await Promise.allSettled([first, second]);
+  return [await first, await second];
 }
 
 async function plugSpec(

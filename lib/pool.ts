@@ -8,7 +8,7 @@ import {
   parseIpv4,
   type Range,
 } from "./ipv4.ts";
-import type { PoolNote } from "./statefile.ts";
+import type { PoolNote } from "./ledger.ts";
 
 /** The addresses that a network may give. */
 export interface Pool {

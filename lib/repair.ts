@@ -14,15 +14,14 @@ import {
 } from "./evidence.ts";
 import { type Lease, list } from "./ipam.ts";
 import { contains, formatIpv4, type Ipv4 } from "./ipv4.ts";
+import { emptyState, Ledger, type State } from "./ledger.ts";
 import { acquire } from "./lock.ts";
 import { IpKernel, type Kernel } from "./netops.ts";
 import { noteOf } from "./pool.ts";
 import {
-  emptyState,
   ioError,
   prepareFolder,
   readState,
-  type State,
   statePath,
   sweepTemporaries,
   writeState,
@@ -68,7 +67,8 @@ export async function repairNetwork(
   { dryRun, patienceMs = IP_LIMIT_MS + 1000 }: RepairOptions,
 ): Promise<RepairReport> {
   const { dataDir, name } = config;
-  if ("damage" in readOld(config)) await settled(config, kernel, dryRun ? 0 : patienceMs);
+  const { damage } = await readOld(config);
+  if (damage !== undefined) await settled(config, kernel, dryRun ? 0 : patienceMs);
   if (dryRun) return await examine(config, kernel);
   prepareFolder(dataDir);
   const lock = await acquire(join(dataDir, `${name}.lock`), new AbortController().signal);
@@ -79,24 +79,27 @@ export async function repairNetwork(
     const changes = damage !== undefined || found.length > 0 || dropped.length > 0;
     if (!changes || findings.some(({ level }) => level === "unproved")) return report;
     const aside = damage === undefined ? undefined : setAside(report.path);
-    await writeState(dataDir, name, await stateOf(config, [...kept, ...found]));
+    await writeState(dataDir, name, new Ledger(await stateOf(config, [...kept, ...found])));
     return { ...report, ...(aside !== undefined && { aside }), written: true };
   } finally {
     lock.release();
   }
 }
 
-type Old = { readonly state: State } | { readonly state: State; readonly damage: string };
+interface Old {
+  readonly ledger: Ledger;
+  readonly damage?: string;
+}
 
 async function readOld({ dataDir, name }: NetworkConfig): Promise<Old> {
   try {
-    const { state, file } = await readState(dataDir, name);
+    const { ledger, file } = await readState(dataDir, name);
     file?.close();
-    return state.isMissing ? { state, damage: "there is none" } : { state };
+    return { ledger, ...(ledger.origin === "missing" && { damage: "there is none" }) };
   } catch (error) {
     const { code, message } = asCniError(error);
     if (code !== 104) throw error;
-    return { state: emptyState(), damage: message };
+    return { ledger: new Ledger(emptyState()), damage: message };
   }
 }
 
@@ -106,7 +109,7 @@ async function readOld({ dataDir, name }: NetworkConfig): Promise<Old> {
  */
 async function settled(config: NetworkConfig, kernel: Kernel, patienceMs: number): Promise<void> {
   for (const end = Date.now() + patienceMs; Date.now() < end; await expiry(200)) {
-    const { owned } = await look(config, kernel, emptyState());
+    const { owned } = await look(config, kernel, []);
     const isDone = ({ inside }: Owned) =>
       inside === undefined || addressesIn(config, inside).length > 0;
     if (owned.every(isDone)) return;
@@ -116,7 +119,8 @@ async function settled(config: NetworkConfig, kernel: Kernel, patienceMs: number
 async function examine(config: NetworkConfig, kernel: Kernel): Promise<RepairReport> {
   const { dataDir, name } = config;
   const old = await readOld(config);
-  const { owned, strange, possible } = await look(config, kernel, old.state);
+  const held = list(old.ledger);
+  const { owned, strange, possible } = await look(config, kernel, held);
   const findings: RepairFinding[] = strange.flatMap((it) => strangeFinding(config, it) ?? []);
   const leases = new Map<Ipv4, Lease>();
   // Whom the state names for an address comes first.
@@ -124,7 +128,7 @@ async function examine(config: NetworkConfig, kernel: Kernel): Promise<RepairRep
     Number(b.old !== undefined) - Number(a.old !== undefined)
   );
   for (const one of order) {
-    const result = leaseOf(config, one, !("damage" in old));
+    const result = leaseOf(config, one, old.damage === undefined);
     if (result === undefined) continue;
     if ("level" in result) {
       findings.push(result);
@@ -135,13 +139,13 @@ async function examine(config: NetworkConfig, kernel: Kernel): Promise<RepairRep
     else if (other.key !== result.key) findings.push(heldTwice(result, other));
   }
   for (const lease of possible) if (!leases.has(lease.ip)) leases.set(lease.ip, lease);
-  const before = new Map(list(old.state).map((lease) => [lease.ip, lease]));
+  const before = new Map(held.map((lease) => [lease.ip, lease]));
   const isKept = ({ ip, key }: Lease) => before.get(ip)?.key === key;
   const now = [...leases.values()];
   return {
     network: name,
     path: statePath(dataDir, name),
-    ...("damage" in old && { damage: old.damage }),
+    ...(old.damage !== undefined && { damage: old.damage }),
     kept: now.filter(isKept),
     found: now.filter((lease) => !isKept(lease)),
     dropped: [...before.values()].filter(({ ip, key }) => leases.get(ip)?.key !== key),
@@ -151,12 +155,12 @@ async function examine(config: NetworkConfig, kernel: Kernel): Promise<RepairRep
 }
 
 async function stateOf(config: NetworkConfig, leases: readonly Lease[]): Promise<State> {
-  const { state } = await readOld(config);
+  const { ledger } = await readOld(config);
   const sorted = [...leases].sort((a, b) => a.ip - b.ip);
   const highest = sorted.at(-1);
   const built: State = {
     ...emptyState(),
-    lastReserved: state.lastReserved || (highest === undefined ? "" : formatIpv4(highest.ip)),
+    lastReserved: ledger.lastReserved || (highest === undefined ? "" : formatIpv4(highest.ip)),
     // What the pool's note stands for: every address is of this subnet.
     ...(sorted.every(({ ip }) => contains(config.subnet, ip)) && { pool: noteOf(config) }),
   };

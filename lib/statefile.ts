@@ -3,60 +3,16 @@ import { dirname, join } from "@std/path/posix";
 import { CniError, quote } from "./errors.ts";
 import { isObject, type JsonObject } from "./fields.ts";
 import { tryIpv4 } from "./ipv4.ts";
+import { emptyState, type LeaseNote, Ledger, type PoolNote, SCHEMA, type State } from "./ledger.ts";
 import type { NetworkName } from "./names.ts";
 import { STATE_FOLDER } from "./scope.ts";
 
-/** The format this program writes. Files of the Go original have no number and are read too. */
-const SCHEMA = 2;
 const LARGEST_FILE = 128 * 1024 * 1024;
-
-/** What is known of a lease beside its address and owner. */
-export interface LeaseNote {
-  /** UTC, to the second. */
-  readonly since: string;
-  /** MAC of the host veth the lease was taken for: tells this attachment's runs apart. */
-  readonly veth: string;
-  readonly pod?: string;
-  /** The container's MAC where the runtime chose it. */
-  readonly mac?: string;
-  /**
-   * Names of the host veths of which one is the lease's, blanks between: only of a lease taken over from another
-   * plugin. `veth` is then the MAC of the one, or empty where there are several.
-   */
-  readonly hosts?: string;
-}
-
-/** What the network had to give when it last gave an address, as addresses are written; every lease is of its subnet. */
-export interface PoolNote {
-  readonly subnet: string;
-  readonly gateway: string;
-  readonly rangeStart: string;
-  readonly rangeEnd: string;
-}
-
-/** A network's leases as the file has them (DESIGN §5). Addresses are dotted quads, owners `container ID/interface`. */
-export interface State {
-  readonly containerToIP: Record<string, string>;
-  readonly ipToContainer: Record<string, string>;
-  /** Empty where no address was given yet. */
-  lastReserved: string;
-  readonly leases: Record<string, LeaseNote>;
-  /** There was no file to read it from. */
-  readonly isMissing?: boolean;
-  /** Absent where no ADD of this program was yet. */
-  pool?: PoolNote;
-  /** The file was as this program had written it, so that what it had checked then still holds. */
-  readonly isSealed?: boolean;
-}
 
 /** A state as it was read, and the open file it came from: as long as that is the file by name, it is current. */
 export interface Snapshot {
-  readonly state: State;
+  readonly ledger: Ledger;
   readonly file?: Deno.FsFile;
-}
-
-export function emptyState(): State {
-  return { containerToIP: {}, ipToContainer: {}, lastReserved: "", leases: {} };
 }
 
 export function statePath(dataDir: string, network: NetworkName): string {
@@ -137,17 +93,24 @@ function tryLstat(path: string): Deno.FileInfo | undefined {
   }
 }
 
-/** Reads the network's state without a lock, for a file is only ever replaced whole. Missing is empty. */
-export async function readState(dataDir: string, network: NetworkName): Promise<Snapshot> {
+/** Whether there is a state file, and one that may be opened; what it holds is not looked at. Codes 5, 104. */
+export function checkReadable(dataDir: string, network: NetworkName): boolean {
   const path = statePath(dataDir, network);
   for (let folder = dataDir; folder.length >= STATE_FOLDER.length; folder = dirname(folder)) {
     const found = tryLstat(folder);
     if (found !== undefined) checkFolder(folder, found);
   }
   const found = tryLstat(path);
-  if (found === undefined) return { state: { ...emptyState(), isMissing: true } };
+  if (found === undefined) return false;
   if (!found.isFile) throw damaged(path, "it is no regular file");
   if (found.size > LARGEST_FILE) throw damaged(path, `it has ${found.size} bytes`);
+  return true;
+}
+
+/** Reads the network's state without a lock, for a file is only ever replaced whole. Missing is empty. */
+export async function readState(dataDir: string, network: NetworkName): Promise<Snapshot> {
+  const path = statePath(dataDir, network);
+  if (!checkReadable(dataDir, network)) return { ledger: new Ledger(emptyState(), "missing") };
   let file: Deno.FsFile;
   try {
     file = Deno.openSync(path, { read: true });
@@ -161,8 +124,8 @@ export async function readState(dataDir: string, network: NetworkName): Promise<
   }
   try {
     const bytes = readAll(file);
-    const state = await isSealed(bytes) ? sealedState(bytes) : parseState(bytes, path);
-    return { state, file };
+    const ledger = await sealedLedger(bytes) ?? new Ledger(parseState(bytes, path));
+    return { ledger, file };
   } catch (error) {
     file.close();
     throw error instanceof CniError ? error : ioError("read", path, error);
@@ -208,37 +171,21 @@ async function sealOf(bytes: Uint8Array<ArrayBuffer>): Promise<string> {
 }
 
 /**
- * Whether the file ends in the seal over all that stands before it. Then it is what this program wrote, whole, and
+ * The leases of a file that ends in the seal over all that stands before it. It is what this program wrote, whole, and
  * checking a thousand leases again would tell nothing. Whoever edits the file breaks the seal, and all is checked.
  */
-async function isSealed(bytes: Uint8Array<ArrayBuffer>): Promise<boolean> {
+async function sealedLedger(bytes: Uint8Array<ArrayBuffer>): Promise<Ledger | undefined> {
   const cut = bytes.length - SEAL_LENGTH;
-  const tail = new TextDecoder().decode(bytes.subarray(Math.max(cut, 0)));
-  return cut > 0 && tail === `${SEAL}${await sealOf(bytes.subarray(0, cut))}"}\n`;
+  if (cut <= 0) return undefined;
+  const decoder = new TextDecoder();
+  const sealing = sealOf(bytes.subarray(0, cut));
+  const text = decoder.decode(bytes.subarray(0, cut)); // while another thread is at the hash
+  const isSealed = decoder.decode(bytes.subarray(cut)) === ending(await sealing);
+  return isSealed ? Ledger.fromSealed(text) : undefined;
 }
 
-function sealedState(bytes: Uint8Array): State {
-  const { lastReserved, containerToIP, ipToContainer, leases, pool } = JSON.parse(
-    new TextDecoder().decode(bytes),
-  );
-  return {
-    lastReserved,
-    containerToIP,
-    ipToContainer,
-    leases,
-    ...(pool && { pool }),
-    isSealed: true,
-  };
-}
-
-async function sealed(state: State): Promise<Uint8Array> {
-  const text = serialized(state);
-  const bytes = new TextEncoder().encode(text.slice(0, text.lastIndexOf("}")));
-  const seal = new TextEncoder().encode(`${SEAL}${await sealOf(bytes)}"}\n`);
-  const whole = new Uint8Array(bytes.length + seal.length);
-  whole.set(bytes);
-  whole.set(seal, bytes.length);
-  return whole;
+function ending(seal: string): string {
+  return `${SEAL}${seal}"}\n`;
 }
 
 /** The state in `bytes`, its two maps checked against each other. Code 104 for anything else (DESIGN §5). */
@@ -361,13 +308,13 @@ function hasDoubleKeys(text: string, value: unknown): boolean {
 export async function writeState(
   dataDir: string,
   network: NetworkName,
-  state: State,
+  ledger: Ledger,
 ): Promise<void> {
   const path = statePath(dataDir, network);
   const temporary = join(dataDir, temporaryName(network));
-  const bytes = await sealed(state);
+  const bytes = new TextEncoder().encode(ledger.toText());
   try {
-    writeDurably(temporary, bytes);
+    await writeSealed(temporary, bytes);
     Deno.renameSync(temporary, path);
     syncFolder(dataDir);
   } catch (error) {
@@ -376,15 +323,16 @@ export async function writeState(
   }
 }
 
-function serialized({ lastReserved, containerToIP, ipToContainer, leases, pool }: State): string {
-  const file = { schema: SCHEMA, lastReserved, containerToIP, ipToContainer, leases, pool };
-  return `${JSON.stringify(file)}\n`;
+async function writeSealed(path: string, bytes: Uint8Array<ArrayBuffer>): Promise<void> {
+  using file = Deno.openSync(path, { write: true, createNew: true, mode: 0o600 });
+  const sealing = sealOf(bytes);
+  writeAll(file, bytes); // while another thread is at the hash
+  writeAll(file, new TextEncoder().encode(ending(await sealing)));
+  file.syncDataSync();
 }
 
-function writeDurably(path: string, bytes: Uint8Array): void {
-  using file = Deno.openSync(path, { write: true, createNew: true, mode: 0o600 });
+function writeAll(file: Deno.FsFile, bytes: Uint8Array): void {
   for (let written = 0; written < bytes.length;) written += file.writeSync(bytes.subarray(written));
-  file.syncDataSync();
 }
 
 function syncFolder(path: string): void {

@@ -1,13 +1,14 @@
 import { join } from "@std/path/posix";
 import { acquire, LOCK_LIMIT_MS } from "./lock.ts";
+import type { Ledger } from "./ledger.ts";
 import type { NetworkName } from "./names.ts";
 import {
+  checkReadable,
   checkWritable,
   isCurrent,
   prepareFolder,
   readState,
   type Snapshot,
-  type State,
   sweepTemporaries,
   temporaries,
   writeState,
@@ -15,13 +16,15 @@ import {
 
 /** Where a network's state is kept. */
 export interface Store {
+  /** Codes 5, 104 where `read` would fail; as far as that shows without reading. */
+  mustBeReadable(): void;
   /** What it is, read without the lock. Codes 5, 104. */
-  read(): Promise<State>;
+  read(): Promise<Ledger>;
   /**
-   * Runs `change` on the current state under the lock, and writes it durably where that returns `true`. Codes 5, 11,
+   * Runs `change` on the current leases under the lock, and writes it durably where that returns `true`. Codes 5, 11,
    * 104; `stop` ends the wait for the lock.
    */
-  update(change: (state: State) => boolean | Promise<boolean>, stop: AbortSignal): Promise<void>;
+  update(change: (ledger: Ledger) => boolean | Promise<boolean>, stop: AbortSignal): Promise<void>;
   /** Removes what a killed run left of its write; the lock is taken only where there is something. */
   tidy(stop: AbortSignal): Promise<void>;
   /** Code 5 where the next write would fail; as far as that shows without writing. */
@@ -41,9 +44,12 @@ export function openStore(
     snapshot = undefined;
   };
   return {
+    mustBeReadable: () => {
+      checkReadable(dataDir, network);
+    },
     read: async () => {
       snapshot ??= await readState(dataDir, network);
-      return snapshot.state;
+      return snapshot.ledger;
     },
     update: async (change, stop) => {
       prepareFolder(dataDir);
@@ -54,8 +60,8 @@ export function openStore(
           forget();
           snapshot = await readState(dataDir, network);
         }
-        const { state } = snapshot;
-        if (await change(state)) await writeState(dataDir, network, state);
+        const { ledger } = snapshot;
+        if (await change(ledger)) await writeState(dataDir, network, ledger);
       } finally {
         forget();
         lock.release();

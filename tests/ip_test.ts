@@ -1,6 +1,14 @@
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { CniError } from "../lib/errors.ts";
-import { ipFailed, type IpOutput, parseIpJson, runBatch, type RunIp, runIp } from "../lib/ip.ts";
+import {
+  BatchesAhead,
+  ipFailed,
+  type IpOutput,
+  parseIpJson,
+  runBatch,
+  type RunIp,
+  runIp,
+} from "../lib/ip.ts";
 
 function output(changes: Partial<IpOutput> = {}): IpOutput {
   return {
@@ -51,10 +59,29 @@ Deno.test("runBatch() starts a process each for what a batch can't express, and 
   assertEquals([success, stdout.startsWith("[1]\n"), calls.length], [false, true, 2]);
 });
 
-Deno.test("runBatch() runs a single command as arguments, whatever it holds", async () => {
-  const { calls, run } = recorder();
-  await runBatch(run, ["-j"], [["link", "show", "dev", 'a"b']]);
-  assertEquals(calls, [[["-j", "link", "show", "dev", 'a"b'], undefined]]);
+/** Process IDs of this process's children. */
+function children(): string[] {
+  const task = `/proc/${Deno.pid}/task`;
+  return [...Deno.readDirSync(task)].flatMap(({ name }) =>
+    Deno.readTextFileSync(`${task}/${name}/children`).split(" ").filter((it) => it !== "")
+  );
+}
+
+Deno.test("BatchesAhead runs what is asked for by the process that waits for it", async () => {
+  const ahead = new BatchesAhead();
+  const before = children();
+  const started = () => children().filter((it) => !before.includes(it));
+  ahead.start(["-j"]);
+  ahead.start(["-d", "-j"]);
+  const [first, second] = started();
+  assert(first !== undefined && second !== undefined);
+  const asked = ahead.run(["-j", "-batch", "-"], "link show dev lo\n");
+  assertEquals(started(), [first, second], "a third was started");
+  assertEquals(parseIpJson(await asked)[0]?.[0]?.["ifname"], "lo");
+  assertEquals(started(), [second]);
+  assertEquals((await ahead.run(["-j", "-batch", "-"], "link show dev lo\n")).success, true);
+  await ahead.end();
+  assertEquals(started(), []);
 });
 
 Deno.test("parseIpJson() has a list for each command and drops empty objects", () => {

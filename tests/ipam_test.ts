@@ -11,11 +11,12 @@ import {
   parseMac,
   parseNetworkName,
 } from "../lib/names.ts";
-import { emptyState, type State } from "../lib/statefile.ts";
+import { emptyState, Ledger, type Origin, type State } from "../lib/ledger.ts";
 
 const NETWORK = parseNetworkName("podnet");
 const SMALL = pool("10.0.0.0/29", "10.0.0.1", "10.0.0.2", "10.0.0.3");
 const VETH = parseMac("fe:00:00:00:00:01");
+const NOTE = { since: "2026-01-01T00:00:00Z", veth: VETH };
 const NEVER = new AbortController().signal;
 
 function pool(subnet: string, gateway: string, start?: string, end?: string): Pool {
@@ -66,7 +67,7 @@ Deno.test("choose() is next-fit behind the address given last, inside the range"
     ["never the broadcast address", whole, state("10.0.0.6"), "10.0.0.2"],
   ];
   for (const [name, from, before, expected] of rows) {
-    const ip = choose(before, from);
+    const ip = choose(new Ledger(before), from);
     assertEquals(ip === undefined ? undefined : formatIpv4(ip), expected, name);
   }
 });
@@ -74,12 +75,11 @@ Deno.test("choose() is next-fit behind the address given last, inside the range"
 Deno.test("choose() gives each address once before any twice", () => {
   const from = pool("10.0.0.0/28", "10.0.0.5");
   const given = new Set<string>();
-  const current = state("10.0.0.9");
+  const current = new Ledger(state("10.0.0.9"));
   for (let ip = choose(current, from); ip !== undefined; ip = choose(current, from)) {
     const address = formatIpv4(ip);
     given.add(address);
-    current.lastReserved = address;
-    current.ipToContainer[address] = "c/eth0";
+    current.put(`c${given.size}/eth0`, address, NOTE);
   }
   assertEquals(given.size, 13);
   assertEquals(given.has("10.0.0.5"), false);
@@ -101,14 +101,20 @@ function request(id: string, changes: Partial<LeaseRequest> = {}): LeaseRequest 
 }
 
 /** Leases in memory, with host veths of those containers that `live` names. */
-function opened(initial: State, live: readonly string[] = [], holders: readonly string[] = []) {
+function opened(
+  initial: State,
+  live: readonly string[] = [],
+  holders: readonly string[] = [],
+  origin: Origin = "checked",
+) {
   let state = initial;
   const store = {
-    read: () => Promise.resolve(structuredClone(state)),
-    update: async (change: (state: State) => boolean | Promise<boolean>) => {
-      const changed = structuredClone(state);
-      if (await change(changed)) state = changed;
+    read: () => Promise.resolve(new Ledger(structuredClone(state), origin)),
+    update: async (change: (ledger: Ledger) => boolean | Promise<boolean>) => {
+      const changed = new Ledger(structuredClone(state), origin);
+      if (await change(changed)) state = changed.state();
     },
+    mustBeReadable: () => undefined,
     tidy: () => Promise.resolve(),
     mustBeWritable: () => undefined,
   };
@@ -128,7 +134,7 @@ function opened(initial: State, live: readonly string[] = [], holders: readonly 
 
 Deno.test("adopt() notes the pool whose leases it took over", async () => {
   const { leases, state } = opened(emptyState());
-  const note = { since: "2026-01-01T00:00:00Z", veth: VETH, hosts: "veth0" };
+  const note = { ...NOTE, hosts: "veth0" };
   await leases.adopt([{ key: "c9/eth0", ip: parseIpv4("10.0.0.3"), note }], SMALL, undefined);
   assertEquals(state().pool?.subnet, "10.0.0.0/29");
 });
@@ -203,7 +209,7 @@ Deno.test("nothing is given beside leases of another subnet, nor where the file 
   const foreign = opened(state("", "10.0.0.2", "10.9.0.2"));
   const found = await assertRejects(() => foreign.take(request("c1")), CniError, "holds 10.9.0.2");
   assertEquals(found.code, 104);
-  const removed = opened({ ...emptyState(), isMissing: true }, [], ["c9/eth0", "c8/eth0"]);
+  const removed = opened(emptyState(), [], ["c9/eth0", "c8/eth0"], "missing");
   const message = '"c9/eth0" and 1 more holds an address';
   assertEquals(
     (await assertRejects(() => removed.take(request("c1")), CniError, message)).code,

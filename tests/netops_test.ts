@@ -87,9 +87,9 @@ Deno.test("plug() is one batch where the bridge stands", async () => {
 });
 
 Deno.test("unplug() is success where nothing is left, and an error where it is", async () => {
-  const failing = (links: unknown[]): RunIp => (args) =>
+  const failing = (links: unknown[]): RunIp => (_args, stdin) =>
     Promise.resolve(
-      args.includes("del")
+      stdin?.startsWith("link del")
         ? { ...answer(""), success: false, status: 1, stderr: "no" }
         : answer(JSON.stringify(links)),
     );

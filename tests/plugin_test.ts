@@ -37,6 +37,7 @@ function effects(failing = "", stopping = "", held: readonly Lease[] = []) {
     return name === failing ? Promise.reject(new CniError(100, name)) : Promise.resolve(result);
   };
   const kernel: Kernel = {
+    expect: () => {},
     plug: async ({ host, hostMac }, undo) => {
       await step("plug", undefined);
       undo.push("unplug", () => step("undo plug", undefined));
@@ -57,13 +58,14 @@ function effects(failing = "", stopping = "", held: readonly Lease[] = []) {
     inspectBridge: () => step("inspectBridge", undefined),
   };
   const leases: Leases = {
+    mustBeReadable: () => undefined,
     of: () => {
       steps.push("read");
       if (failing === "read") return Promise.reject(new CniError(104, "read"));
       return Promise.resolve([...held]);
     },
     all: () => Promise.resolve([...held]),
-    take: () => step("take", { ...LEASE, before: { lastReserved: "" } }),
+    take: () => step("take", { ...LEASE, before: { lastReserved: "", pool: undefined } }),
     release: () => step("release", undefined),
     undoTake: () => step("undo take", undefined),
     adopt: () => step("adopt", undefined),
@@ -77,16 +79,16 @@ function effects(failing = "", stopping = "", held: readonly Lease[] = []) {
 Deno.test("ADD makes the veth before the lease and configures last", async () => {
   const plain = effects();
   await add(config(), INVOCATION, plain);
-  assertEquals(plain.steps, ["read", "plug", "take", "configure"]);
+  assertEquals(plain.steps, ["plug", "read", "take", "configure"]);
   const asked = effects();
   await add(config({ runtimeConfig: { mac: "02:00:00:00:00:01" } }), INVOCATION, asked);
-  assertEquals(asked.steps, ["read", "plug", "take", "configure", "forget"]);
+  assertEquals(asked.steps, ["plug", "read", "take", "configure", "forget"]);
 });
 
 Deno.test("ADD that fails undoes what it had made, newest first", async () => {
   const asked = config({ runtimeConfig: { mac: "02:00:00:00:00:01" } });
   const rows: [string, string[]][] = [
-    ["read", []],
+    ["read", ["undo plug", "undo take"]],
     // `undoTake` knows by itself that nothing was taken yet.
     ["plug", ["undo take"]],
     ["take", ["undo plug", "undo take"]],

@@ -9,11 +9,10 @@ import {
 import { join } from "@std/path/posix";
 import { CniError } from "../lib/errors.ts";
 import { parseNetworkName } from "../lib/names.ts";
+import { emptyState, Ledger, type State } from "../lib/ledger.ts";
 import {
-  emptyState,
   parseState,
   readState,
-  type State,
   statePath,
   sweepTemporaries,
   writeState,
@@ -100,10 +99,10 @@ Deno.test("parseState() refuses each kind of damage", () => {
 Deno.test("writeState() replaces the file whole, private, and leaves no temporary", async () => {
   const folder = Deno.makeTempDirSync();
   try {
-    await writeState(folder, NET, emptyState());
+    await writeState(folder, NET, new Ledger(emptyState()));
     const before = Deno.statSync(statePath(folder, NET));
     const { schema: _, ...state } = GOOD;
-    await writeState(folder, NET, state);
+    await writeState(folder, NET, new Ledger(state));
     const after = Deno.statSync(statePath(folder, NET));
     assertNotEquals(after.ino, before.ino);
     assertEquals((after.mode ?? 0) & 0o777, 0o600);
@@ -121,14 +120,14 @@ Deno.test("writeState() that fails is code 5 and leaves the folder as it was", a
   try {
     Deno.mkdirSync(statePath(folder, NET));
     const error = await assertRejects(
-      () => writeState(folder, NET, emptyState()),
+      () => writeState(folder, NET, new Ledger(emptyState())),
       CniError,
       "Cannot write",
     );
     assertEquals(error.code, 5);
     assertEquals([...Deno.readDirSync(folder)].map(({ name }) => name), ["podnet.json"]);
     await assertRejects(
-      () => writeState(join(folder, "gone"), NET, emptyState()),
+      () => writeState(join(folder, "gone"), NET, new Ledger(emptyState())),
       CniError,
       "Cannot write",
     );
@@ -142,18 +141,19 @@ Deno.test("readState() believes the seal, and checks all where it is broken", as
   const path = statePath(folder, NET);
   const { schema: _, ...good } = GOOD;
   const read = async () => {
-    const { state, file } = await readState(folder, NET);
+    const { ledger, file } = await readState(folder, NET);
     file?.close();
-    return state;
+    return ledger;
   };
   try {
-    await writeState(folder, NET, good);
-    assertEquals(await read(), { ...good, isSealed: true });
+    await writeState(folder, NET, new Ledger(good));
+    assertEquals((await read()).state(), good);
+    assertEquals((await read()).origin, "sealed");
     const text = Deno.readTextFileSync(path);
     // Changed by hand, but true: taken, without trusting the seal.
     Deno.writeTextFileSync(path, text.replaceAll("10.88.0.3", "10.88.0.9"));
-    assertEquals((await read()).isSealed, undefined);
-    assertEquals((await read()).containerToIP["c2/eth0"], "10.88.0.9");
+    assertEquals((await read()).origin, "checked");
+    assertEquals((await read()).addressOf("c2/eth0"), "10.88.0.9");
     for (
       const damage of [
         text.replace('"c2/eth0":"10.88.0.3"', '"c2/eth0":"10.88.0.2"'),

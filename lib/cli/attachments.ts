@@ -1,18 +1,19 @@
 import { join } from "@std/path/posix";
 import { asCniError, CniError, Malformed } from "../errors.ts";
 import { ipFailed, parseIpJson, runIp } from "../ip.ts";
-import { hostsOf, type Lease, vethOf } from "../ipam.ts";
-import { formatIpv4, type Ipv4, tryIpv4 } from "../ipv4.ts";
+import { hostsOf, list, vethOf } from "../ipam.ts";
+import { formatIpv4, type Ipv4 } from "../ipv4.ts";
+import type { LeaseNote, Ledger } from "../ledger.ts";
 import { type Link, parseLink } from "../links.ts";
 import { attachmentOf, leaseKey, macOf, type NetworkName, parseNetworkName } from "../names.ts";
 import { STATE_FOLDER } from "../scope.ts";
-import { type LeaseNote, readState, type State } from "../statefile.ts";
+import { readState } from "../statefile.ts";
 
 /** One network of the state folder. */
 export interface Held {
   readonly network: NetworkName;
   readonly dataDir: string;
-  readonly state: State;
+  readonly ledger: Ledger;
 }
 
 /** Every network that can be read, and an error for each that can't. */
@@ -46,9 +47,9 @@ export async function readNetworks(): Promise<Networks> {
   const errors: CniError[] = [];
   for (const { network, dataDir } of stateFiles(STATE_FOLDER)) {
     try {
-      const { state, file } = await readState(dataDir, network);
+      const { ledger, file } = await readState(dataDir, network);
       file?.close();
-      held.push({ network, dataDir, state });
+      held.push({ network, dataDir, ledger });
     } catch (error) {
       errors.push(asCniError(error));
     }
@@ -115,7 +116,7 @@ async function hostVeths(...options: string[]): Promise<Map<string, Link>> {
 
 /** The network's leases beside the veths they belong to, in the order of their addresses. */
 export async function attachments(
-  { network, state }: Held,
+  { network, ledger }: Held,
   veths: ReadonlyMap<string, Link> | undefined,
 ): Promise<Attached[]> {
   const byOwner = new Map<string, Link>();
@@ -124,7 +125,7 @@ export async function attachments(
     if (owner?.network === network) byOwner.set(leaseKey(owner), link);
   }
   const rows = await Promise.all(
-    leases(state).map(async ({ key, ip, note }): Promise<Attached> => {
+    list(ledger).map(async ({ key, ip, note }): Promise<Attached> => {
       // Its alias says whose it is; only where it does not, the name has to be worked out.
       const known = byOwner.get(key);
       const hosts = known !== undefined
@@ -154,14 +155,6 @@ export async function attachments(
 function macNoted(ip: Ipv4, note: LeaseNote | undefined): { mac?: string } {
   if (note?.mac !== undefined) return { mac: note.mac };
   return note === undefined || note.hosts !== undefined ? {} : { mac: macOf(ip) };
-}
-
-function leases({ containerToIP, leases }: State): Lease[] {
-  return Object.entries(containerToIP).flatMap(([key, address]) => {
-    const ip = tryIpv4(address);
-    const note = leases[address];
-    return ip === undefined ? [] : [{ key, ip, ...(note !== undefined && { note }) }];
-  });
 }
 
 function compareText(left: string, right: string): number {

@@ -87,8 +87,8 @@ function absent(what: string, held: readonly Held[], which: string): string[] {
   if (ip === undefined) return [`No network${which} has an attachment of "${what}".`];
   return [
     `No network${which} has given ${what}.`,
-    ...held.flatMap(({ network, state }) => {
-      const pool = poolOf(state.pool);
+    ...held.flatMap(({ network, ledger }) => {
+      const pool = poolOf(ledger.pool);
       return pool === undefined || !contains(pool.subnet, ip)
         ? []
         : [`In network "${network}" (${formatCidr(pool.subnet)}) it is ${roleOf(ip, pool)}.`];

@@ -1,11 +1,10 @@
 import { BUILD_FORM } from "../build.ts";
-import { countFree } from "../ipam.ts";
+import { countFree, list } from "../ipam.ts";
 import type { Pool } from "../pool.ts";
 import { formatIpv4 } from "../ipv4.ts";
 import type { Link } from "../links.ts";
 import { poolOf } from "../pool.ts";
 import { PROGRAM_VERSION } from "../scope.ts";
-import { emptyState } from "../statefile.ts";
 import { attachments, type Held, survey } from "./attachments.ts";
 import { type Call, type Command, type Report, UsageError } from "./command.ts";
 import { type Family, openMetrics } from "./metrics.ts";
@@ -64,15 +63,15 @@ async function report({ words: [only], has }: Call): Promise<Report> {
 
 async function useOf(it: Held, veths: ReadonlyMap<string, Link> | undefined): Promise<Use> {
   const rows = await attachments(it, veths);
-  const pool: Pool | undefined = poolOf(it.state.pool);
+  const pool: Pool | undefined = poolOf(it.ledger.pool);
   return {
     network: it.network,
-    subnet: it.state.pool?.subnet,
+    subnet: it.ledger.pool?.subnet,
     range: pool && `${formatIpv4(pool.range.start)} - ${formatIpv4(pool.range.end)}`,
-    size: pool && countFree(emptyState(), pool),
+    size: pool && countFree([], pool),
     held: rows.length,
     stale: veths && rows.filter(({ live }) => !live).length,
-    free: pool && countFree(it.state, pool),
+    free: pool && countFree(list(it.ledger), pool),
   };
 }
 

@@ -4,7 +4,7 @@ import type { ContainerId, InterfaceName, NetworkName } from "../../lib/names.ts
 import { aliasOf, hostVethName, macOf } from "../../lib/names.ts";
 import { parseIpv4 } from "../../lib/ipv4.ts";
 import { add, del, type Effects, gc } from "../../lib/plugin.ts";
-import type { State } from "../../lib/statefile.ts";
+import { emptyState } from "../../lib/ledger.ts";
 import type { NetnsPath } from "../../lib/config.ts";
 import {
   addCopied,
@@ -106,7 +106,7 @@ async function scenario(
       addresses: ["10.88.0.1/29"],
     });
   }
-  const state: State = { containerToIP: {}, ipToContainer: {}, lastReserved: "", leases: {} };
+  const state = { ...emptyState() };
   const live: Record<string, string> = {};
   let last = 1;
   for (const [container, what] of Object.entries(before)) {

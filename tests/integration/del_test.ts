@@ -62,7 +62,7 @@ hostTest(
   async (host) => {
     await host.containers("c1");
     await host.add();
-    await breakIp(host, 'case "$*" in "link del"*) echo no >&2; exit 2 ;; esac');
+    await breakIp(host, 'case "$in" in "link del"*) echo no >&2; exit 2 ;; esac');
     const { code, json } = await host.cni("DEL");
     assertEquals([code, json.code], [1, 100]);
     assertMatch(json.msg, /Cannot remove the host veth/);

@@ -135,9 +135,9 @@ export async function examineOverlap(config: NetworkConfig, { links }: Host): Pr
       ),
     );
   }
-  for (const { network, state, dataDir } of (await readNetworks()).held) {
+  for (const { network, ledger, dataDir } of (await readNetworks()).held) {
     if (network === name && dataDir === config.dataDir) continue;
-    const pool = poolOf(state.pool)?.subnet;
+    const pool = poolOf(ledger.pool)?.subnet;
     if (pool !== undefined && overlaps(subnet, formatCidr(pool))) {
       found.push(
         warn(
@@ -146,7 +146,9 @@ export async function examineOverlap(config: NetworkConfig, { links }: Host): Pr
       );
       continue;
     }
-    const shared = Object.keys(state.ipToContainer).find((ip) => overlaps(subnet, `${ip}/32`));
+    const shared = Object.keys(ledger.state().ipToContainer).find((ip) =>
+      overlaps(subnet, `${ip}/32`)
+    );
     if (shared === undefined) continue;
     found.push(
       warn(`network "${network}" holds ${shared}, which is in ${formatCidr(subnet)} too`),

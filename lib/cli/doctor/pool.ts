@@ -1,11 +1,12 @@
 import type { NetworkConfig } from "../../config.ts";
 import { asCniError } from "../../errors.ts";
-import { countFree, poolFull } from "../../ipam.ts";
+import { countFree, list, poolFull } from "../../ipam.ts";
+import type { Ledger } from "../../ledger.ts";
 import type { Pool } from "../../pool.ts";
 import { contains, formatCidr, formatIpv4 } from "../../ipv4.ts";
 import type { Link } from "../../links.ts";
 import { attachmentOf, hostVethName, leaseKey } from "../../names.ts";
-import { emptyState, readState, type State } from "../../statefile.ts";
+import { readState } from "../../statefile.ts";
 import { attachments } from "../attachments.ts";
 import { failure, type Finding, finding } from "./finding.ts";
 
@@ -14,7 +15,7 @@ const SHORT = 0.1;
 
 /** How many addresses there are to give. */
 export function poolSize(pool: Pool): number {
-  return countFree(emptyState(), pool);
+  return countFree([], pool);
 }
 
 /** The network's leases against its pool and against the veths that the host has. */
@@ -22,19 +23,19 @@ export async function examinePool(
   config: NetworkConfig,
   veths: ReadonlyMap<string, Link>,
 ): Promise<Finding[]> {
-  let state: State;
+  let ledger: Ledger;
   try {
     const snapshot = await readState(config.dataDir, config.name);
     snapshot.file?.close();
-    state = snapshot.state;
+    ledger = snapshot.ledger;
   } catch (error) {
     return [failure("state", asCniError(error))];
   }
-  const rows = await attachments({ network: config.name, dataDir: config.dataDir, state }, veths);
+  const rows = await attachments({ network: config.name, dataDir: config.dataDir, ledger }, veths);
   const outside = rows.filter(({ ip }) => !contains(config.subnet, ip));
   const stale = rows.filter(({ live }) => !live);
   const size = poolSize(config);
-  const free = countFree(state, config);
+  const free = countFree(list(ledger), config);
   const { start, end } = config.range;
   const numbers =
     `${formatIpv4(start)} - ${formatIpv4(end)}: ${size} addresses, ${rows.length} held, ` +
@@ -60,7 +61,7 @@ export async function examinePool(
         "atomicni repair < CONFIGURATION takes them back now",
       )
     ),
-    ...await leftoverVeths(config, state, veths),
+    ...await leftoverVeths(config, ledger, veths),
   ];
 }
 
@@ -87,14 +88,14 @@ function poolFinding(
 /** Host veths that say they are this network's and have no lease. */
 async function leftoverVeths(
   { name }: NetworkConfig,
-  { containerToIP }: State,
+  ledger: Ledger,
   veths: ReadonlyMap<string, Link>,
 ): Promise<Finding[]> {
   const found: Finding[] = [];
   for (const { ifname, alias } of veths.values()) {
     const owner = attachmentOf(alias);
     if (owner?.network !== name || await hostVethName(owner) !== ifname) continue;
-    if (Object.hasOwn(containerToIP, leaseKey(owner))) continue;
+    if (ledger.addressOf(leaseKey(owner)) !== undefined) continue;
     found.push(
       finding(
         "warning",

@@ -1,4 +1,4 @@
-import type { State } from "../../../lib/statefile.ts";
+import type { State } from "../../../lib/ledger.ts";
 import { type ModelKernel, outputOf } from "./ip.ts";
 import { Automaton, type Program, type Reply, type Request } from "./process.ts";
 import {
@@ -19,7 +19,6 @@ import {
 
 /** A program, and what it is asked to do. */
 export interface Run extends Program {
-  readonly kind: "ADD" | "DEL" | "GC";
   /** The attachment of an ADD or DEL. */
   readonly key?: string;
   /** What a GC was told to keep. */
@@ -104,11 +103,8 @@ class Explorer {
   async #first(): Promise<World> {
     const { kernel, state, live, faults, runs } = this.#scenario;
     const status: Status[] = [];
-    for (const [index, run] of this.#runs.entries()) {
-      const automaton = this.#automaton(index);
-      const start = await automaton.start();
-      // An ADD reads the state at its start only to see that it is not damaged: no step others could disturb.
-      const at = run.kind === "ADD" ? (await automaton.follow(start, {})).id : start.id;
+    for (const index of this.#runs.keys()) {
+      const { id: at } = await this.#automaton(index).start();
       const phase = index < runs.length ? "running" : "waiting";
       status.push({ at, line: 0, printed: OUTPUTS.numberOf([]), phase });
     }
@@ -291,7 +287,7 @@ class Explorer {
     if (run === undefined) throw new Error(`no run ${index}`);
     const automaton = this.#automaton(index);
     const status = statusOf(world, index);
-    if (!isBegun(run, status)) excuse(world, run);
+    if (!isBegun(status)) excuse(world, run);
     const here = automaton.at(status.at);
     const { id, request } = here.next.get(JSON.stringify(reply)) ??
       await automaton.follow(here, reply);
@@ -315,7 +311,7 @@ class Explorer {
     return this.#runs.some((run, index) => {
       const status = statusOf(world, index);
       const begun = status.phase === "orphan" ||
-        status.phase === "running" && isBegun(run, status);
+        status.phase === "running" && isBegun(status);
       return begun && mayRemove(run, key);
     });
   }
@@ -351,16 +347,15 @@ class Explorer {
 type Done = "more" | "done" | readonly [string];
 
 function stored({ state }: World): Reply {
-  const missing = { containerToIP: {}, ipToContainer: {}, lastReserved: "", leases: {} };
-  return { value: STATES.at(state) ?? { ...missing, isMissing: true } };
+  return { value: STATES.at(state) };
 }
 
 function over(world: World, run: number): void {
   setStatus(world, run, { phase: "over", line: 0, printed: OUTPUTS.numberOf([]) });
 }
 
-function isBegun({ kind }: Run, { at, line }: Status): boolean {
-  return at > (kind === "ADD" ? 1 : 0) || line > 0;
+function isBegun({ at, line }: Status): boolean {
+  return at > 0 || line > 0;
 }
 
 function mayRemove({ kind, key, keep }: Run, owner: string): boolean {

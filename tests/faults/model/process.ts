@@ -1,10 +1,10 @@
 import { asCniError, CniError } from "../../../lib/errors.ts";
 import type { IpOutput } from "../../../lib/ip.ts";
 import { leasesIn } from "../../../lib/ipam.ts";
+import { emptyState, Ledger, type State } from "../../../lib/ledger.ts";
 import type { NetworkName } from "../../../lib/names.ts";
 import { IpKernel } from "../../../lib/netops.ts";
 import type { Effects } from "../../../lib/plugin.ts";
-import { emptyState, type State } from "../../../lib/statefile.ts";
 import type { Store } from "../../../lib/store.ts";
 import { type ModelCommand, parseCommand } from "./ip.ts";
 
@@ -20,13 +20,15 @@ export type Request =
 
 /** What it gets. `stop` comes with it: the run is told to end. */
 export interface Reply {
-  readonly value?: IpOutput | State;
+  /** `null` where there is no state yet. */
+  readonly value?: IpOutput | State | null;
   readonly error?: { readonly code: 5 | 11; readonly message: string };
   readonly stop?: true;
 }
 
 export interface Program {
   readonly name: string;
+  readonly kind: "ADD" | "DEL" | "GC";
   readonly run: (effects: Effects) => Promise<unknown>;
 }
 
@@ -108,19 +110,22 @@ function ask(program: Program, replies: readonly Reply[]): Promise<Request> {
     return opened(reply);
   };
   const store: Store = {
-    read: async () => await wait({ kind: "read" }) as State,
+    // An ADD reads without the lock only to see early that the state is damaged: no step others could disturb.
+    read: async () =>
+      program.kind === "ADD" ? new Ledger(emptyState()) : ledgerOf(await wait({ kind: "read" })),
     update: async (change, until) => {
       const stoppable = until === stop.signal;
-      const state = await wait({ kind: "lock", stoppable }) as State;
+      const ledger = ledgerOf(await wait({ kind: "lock", stoppable }));
       let changed = false;
       try {
-        changed = await change(state);
+        changed = await change(ledger);
       } catch (error) {
         await wait({ kind: "unlock" });
         throw error;
       }
-      await wait({ kind: "unlock", ...(changed && { state }) });
+      await wait({ kind: "unlock", ...(changed && { state: ledger.state() }) });
     },
+    mustBeReadable: () => {},
     tidy: () => Promise.resolve(),
     mustBeWritable: () => {},
   };
@@ -140,7 +145,11 @@ function ask(program: Program, replies: readonly Reply[]): Promise<Request> {
 
 function opened({ value, error }: Reply): unknown {
   if (error !== undefined) throw new CniError(error.code, error.message);
-  return structuredClone(value ?? emptyState());
+  return structuredClone(value);
+}
+
+function ledgerOf(value: unknown): Ledger {
+  return value === null ? new Ledger(emptyState(), "missing") : new Ledger(value as State);
 }
 
 /** A run that is repeated must draw the same random bytes, and different runs different ones. */

@@ -1,4 +1,4 @@
-import type { State } from "../../../lib/statefile.ts";
+import type { State } from "../../../lib/ledger.ts";
 import { Interned } from "./interned.ts";
 import { type ModelKernel, perform } from "./ip.ts";
 
