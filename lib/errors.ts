@@ -76,8 +76,13 @@ export function printable(text: string): string {
   return text.replaceAll(
     // deno-lint-ignore no-control-regex
     /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u200e\u200f\u2028-\u202e\u2066-\u2069]/g,
-    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`,
+    escaped,
   );
+}
+
+/** A character as JSON writes those that it may not have as they are. */
+export function escaped(character: string): string {
+  return `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`;
 }
 
 const LONGEST_QUOTE = 120;

@@ -1,5 +1,5 @@
 import { expiry } from "./deadline.ts";
-import { CniError, quote } from "./errors.ts";
+import { CniError, escaped, quote } from "./errors.ts";
 import { isObject, type JsonObject } from "./fields.ts";
 import { IP_PATHS } from "./scope.ts";
 
@@ -156,10 +156,6 @@ export function ipFailed(action: string, output: IpOutput): CniError {
 /** `ip -j` escapes newlines and tabs, and writes other control characters of an alias as they are. */
 // deno-lint-ignore no-control-regex
 const RAW_CONTROL = /[\u0000-\u001f]/g;
-
-function escaped(character: string): string {
-  return `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`;
-}
 
 /** The documents that `ip -j` printed, one array for each command of a batch. Code 100 for anything else. */
 export function parseIpJson(output: IpOutput): JsonObject[][] {

@@ -131,10 +131,7 @@ async function vethNameFrom(algorithm: string, text: string): Promise<InterfaceN
   const hash = new Uint8Array(
     await crypto.subtle.digest(algorithm, new TextEncoder().encode(text)),
   );
-  const hex = Array.from(hash.subarray(0, 7), (byte) => byte.toString(16).padStart(2, "0")).join(
-    "",
-  );
-  return `av${hex.slice(0, 13)}` as InterfaceName;
+  return `av${hash.toHex().slice(0, 13)}` as InterfaceName;
 }
 
 /** IFALIASZ without its terminating NUL, in bytes. */

@@ -54,7 +54,7 @@ export interface Inside {
 }
 
 /** What can be prepared before it is known what shall be done. */
-export type Step = "plug" | "configure" | "unplug" | "inspect";
+export type Step = "plug" | "configure" | "unplug" | "inspect" | "inspect inside";
 
 /** What is done to the kernel. Each throws code 100 where `ip` fails and 11 where it takes too long. */
 export interface Kernel {
@@ -101,7 +101,7 @@ export class IpKernel implements Kernel {
   }
 
   expect(step: Step, netns: string): void {
-    for (const options of firstBatches(step, netns)) this.#startBatch(options);
+    this.#startBatch(firstOptions(step, netns));
   }
 
   async plug(spec: PlugSpec, undo: Rollback): Promise<Plugged> {
@@ -407,16 +407,17 @@ function shownInside(netns: string): readonly string[] {
   return [...enter(netns), "-j"];
 }
 
-function firstBatches(step: Step, netns: string): readonly (readonly string[])[] {
+function firstOptions(step: Step, netns: string): readonly string[] {
   switch (step) {
     case "plug":
-      return [SHOWN];
-    case "configure":
-      return [enter(netns)];
-    case "unplug":
-      return [[]];
     case "inspect":
-      return [SHOWN, shownInside(netns)];
+      return SHOWN;
+    case "configure":
+      return enter(netns);
+    case "unplug":
+      return [];
+    case "inspect inside":
+      return shownInside(netns);
   }
 }
 

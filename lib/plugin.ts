@@ -52,11 +52,12 @@ export async function add(
   try {
     stop.throwIfAborted();
     const fileDns = config.resolvConf === undefined ? {} : readResolvConf(config.resolvConf);
-    leases.mustBeReadable();
     const hostMac = freshMac();
+    const spec = plugSpec(config, invocation, hostMac);
+    leases.mustBeReadable();
     // Undone after the veth: an address is free only when nothing can answer on it.
     undo.push("give back the address", () => leases.undoTake());
-    const plugging = kernel.plug(await plugSpec(config, invocation, hostMac), undo);
+    const plugging = kernel.plug(await spec, undo);
     kernel.expect("configure", invocation.netns);
     // Read while the kernel is at work. Both have ended, however, before anything is undone.
     const [plugged] = await both(plugging, leases.of(attachment));
@@ -253,6 +254,7 @@ export async function check(
     });
   }
   const attachment: Attachment = { network: config.name, ...invocation };
+  effects.kernel.expect("inspect inside", netns);
   const [lease] = await effects.leases.of(attachment);
   const host = lease === undefined
     ? await hostVethName(attachment)

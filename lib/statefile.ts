@@ -162,12 +162,7 @@ const SEAL_DIGITS = 32;
 const SEAL_LENGTH = SEAL.length + SEAL_DIGITS + '"}\n'.length;
 
 async function sealOf(bytes: Uint8Array<ArrayBuffer>): Promise<string> {
-  const hash = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
-  const digits = Array.from(
-    hash.subarray(0, SEAL_DIGITS / 2),
-    (it) => it.toString(16).padStart(2, "0"),
-  );
-  return digits.join("");
+  return new Uint8Array(await crypto.subtle.digest("SHA-256", bytes)).toHex().slice(0, SEAL_DIGITS);
 }
 
 /**
@@ -350,10 +345,7 @@ function removeQuietly(path: string): void {
 
 /** A name no network's state or lock can have, for those start with a letter or digit. */
 function temporaryName(network: NetworkName): string {
-  const random = crypto.getRandomValues(new Uint8Array(8));
-  return `.${network}.${
-    Array.from(random, (byte) => byte.toString(16).padStart(2, "0")).join("")
-  }.tmp`;
+  return `.${network}.${crypto.getRandomValues(new Uint8Array(8)).toHex()}.tmp`;
 }
 
 /** Paths of the temporaries of this network: what is being written, and what killed runs left. */
