@@ -96,7 +96,10 @@ export interface Footprint {
   readonly calls: number;
   readonly written: number;
   readonly syncs: number;
-  readonly peakKb: number;
+  /** What the largest of its processes has resident, pages of files that all of them share included. */
+  readonly residentKb: number;
+  /** What the kernel charges a control group with that runs it; `undefined` where there is no such group. */
+  readonly chargedKb: number | undefined;
 }
 
 /** One ADD under strace, then one under time(1): what it starts, asks of the kernel, writes and needs. */
@@ -117,15 +120,50 @@ export async function footprint(peer: Peer): Promise<Footprint> {
     const match = /write(?:64)?\(\d+<\/var\/lib\/[^>]*>.* = (\d+)$/.exec(line);
     if (match !== null) written += Number(match[1]);
   }
-  const peakKb = Number((await Deno.readTextFile(`${folder}/peak`)).trim().split("\n").at(-1));
+  const residentKb = Number((await Deno.readTextFile(`${folder}/peak`)).trim().split("\n").at(-1));
+  const charged: number[] = [];
+  for (let i = 0; i < 5; i++) {
+    const peak = await chargedKb(call);
+    if (peak !== undefined) charged.push(peak);
+    await clear(peer);
+  }
   await Deno.remove(folder, { recursive: true });
   return {
     processes: count(/(?: execve\(|execve resumed>).* = 0$/),
     calls: count(/^\d+ +\w+\(/),
     written,
     syncs: count(/ (fsync|fdatasync)\(/),
-    peakKb,
+    residentKb,
+    chargedKb: charged.length > 0 ? median(charged) : undefined,
   };
+}
+
+/** Folders of control groups, and the file with a group's peak: version 1, version 2. */
+const GROUPS = [
+  ["/sys/fs/cgroup/memory", "memory.max_usage_in_bytes"],
+  ["/sys/fs/cgroup", "memory.peak"],
+] as const;
+
+/** The most that a group of its own is charged with for one call. */
+async function chargedKb(call: Call): Promise<number | undefined> {
+  for (const [root, peak] of GROUPS) {
+    const group = `${root}/atomicni-bench-${Deno.pid}`;
+    try {
+      Deno.mkdirSync(group);
+    } catch {
+      continue;
+    }
+    try {
+      const enter = 'echo $$ >"$1"/cgroup.procs && shift && exec "$@"';
+      await measure({ ...call, argv: ["/bin/sh", "-c", enter, "sh", group, ...call.argv] });
+      return Number(await Deno.readTextFile(`${group}/${peak}`)) / 1024;
+    } catch (error) {
+      if (!(error instanceof Deno.errors.NotFound)) throw error;
+    } finally {
+      Deno.removeSync(group);
+    }
+  }
+  return undefined;
 }
 
 async function clear(peer: Peer): Promise<void> {

@@ -4,7 +4,7 @@ import type { Peer } from "./peers.ts";
 /** Where the time of an ADD goes, in milliseconds, in the order in which it passes. */
 export type Phases = readonly (readonly [phase: string, ms: number])[];
 
-const CALLS = "execve,read,flock,rename,write,exit_group";
+const CALLS = "execve,read,rename,write,exit_group";
 
 interface Event {
   readonly at: number;
@@ -52,7 +52,7 @@ function events(trace: string): Event[] {
   });
 }
 
-/** Cuts an ADD at what can be seen from outside: stdin, the two `ip`, the lock, the rename, the result. */
+/** Cuts an ADD at what can be seen from outside: stdin, the two `ip` and their batches, the rename, the result. */
 function between(all: readonly Event[]): [string, number][] {
   const first = all[0];
   const last = all.at(-1);
@@ -72,15 +72,18 @@ function between(all: readonly Event[]): [string, number][] {
     throw new Error("an ADD that does not start ip twice");
   }
   const stdin = find(/read.*"\{\\"cniVersion/, program.at);
-  const rename = find(/^rename\(/, one.at);
+  const plug = find(/^write\(\d+, "link add/, one.at);
+  const rename = find(/^rename\(/, plug);
+  const configure = find(/^write\(\d+, "link set/, rename);
   const printed = find(/^write\(1,/, two.at);
   const marks: [string, number][] = [
     ["the shell line that starts Deno", program.at],
-    ["Deno starts", stdin],
-    ["configuration read and checked, state read, what starts processes loaded", one.at],
-    ["first ip: veth, alias, bridge read back", end(one)],
+    ["Deno starts, the program is loaded", stdin],
+    ["what starts processes loaded, first ip started", one.at],
+    ["configuration read and checked", plug],
+    ["first ip: veth, alias, bridge read back; state read, second ip started", end(one)],
     ["lock, address chosen, state written", rename],
-    ["unlocked, second ip started", two.at],
+    ["unlocked", configure],
     ["second ip: MAC, address, routes", end(two)],
     ["result printed", printed],
     ["process ends", last.at],

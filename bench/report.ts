@@ -15,7 +15,12 @@ export function report(results: Results): string {
     "",
     "## Goals",
     "",
-    ...table(["goal", "bound", "found", "met"], goals(results).map(goalRow)),
+    ...table(
+      ["goal", "bound", "an empty program and the floor alone", "found", "met"],
+      goals(results).map(goalRow),
+    ),
+    "",
+    "Where an empty program and the bare `ip` commands alone are above the bound, no program of this kind meets it.",
     "",
     "## One operation, by number of leases held",
     "",
@@ -40,14 +45,17 @@ export function report(results: Results): string {
 interface Goal {
   readonly what: string;
   readonly bound: number;
+  /** What is not this program's own: Deno's start, and where `ip` is run the floor. */
+  readonly least?: number;
   readonly found: number;
   readonly unit: string;
 }
 
-function goalRow({ what, bound, found, unit }: Goal): string[] {
+function goalRow({ what, bound, least, found, unit }: Goal): string[] {
   return [
     what,
     `${bound.toFixed(2)} ${unit}`,
+    least === undefined ? "" : `${least.toFixed(2)} ${unit}`,
     `${found.toFixed(2)} ${unit}`,
     found <= bound ? "yes" : "**no**",
   ];
@@ -62,37 +70,53 @@ function goals({ held, bursts, footprints }: Results): Goal[] {
   const burst = bursts.get("script form");
   const pair = bursts.get(REFERENCE);
   const single = mine("ADD");
+  const least = (count: number) => at(count, "empty script form", "ADD") + at(count, FLOOR, "ADD");
+  const memory = (peer: string) => {
+    const { chargedKb, residentKb = NaN } = footprints.get(peer) ?? {};
+    return (chargedKb ?? residentKb) / 1024;
+  };
   const ms = "ms";
   const times = "×";
   return [
     {
       what: "ADD, 0 held ≤ empty + floor + 4 ms",
-      bound: empty + at(0, FLOOR, "ADD") + 4,
+      bound: least(0) + 4,
+      least: least(0),
       found: single,
       unit: ms,
     },
     {
       what: "CHECK ≤ empty + one ip + 2 ms",
       bound: empty + ip + 2,
+      least: empty + at(0, FLOOR, "CHECK"),
       found: mine("CHECK"),
       unit: ms,
     },
     {
       what: "DEL ≤ floor DEL + empty + 2 ms",
       bound: at(0, FLOOR, "DEL") + empty + 2,
+      least: at(0, FLOOR, "DEL") + empty,
       found: mine("DEL"),
       unit: ms,
     },
-    { what: "VERSION ≤ empty + 1 ms", bound: empty + 1, found: mine("VERSION"), unit: ms },
+    {
+      what: "VERSION ≤ empty + 1 ms",
+      bound: empty + 1,
+      least: empty,
+      found: mine("VERSION"),
+      unit: ms,
+    },
     {
       what: "ADD at 1,000 held ≤ 1.0 × the reference",
       bound: 1,
+      least: least(1_000) / at(1_000, REFERENCE, "ADD"),
       found: mine("ADD", 1_000) / at(1_000, REFERENCE, "ADD"),
       unit: times,
     },
     {
       what: "ADD at 65,000 held ≤ 0.5 × the reference",
       bound: 0.5,
+      least: least(65_000) / at(65_000, REFERENCE, "ADD"),
       found: mine("ADD", 65_000) / at(65_000, REFERENCE, "ADD"),
       unit: times,
     },
@@ -111,13 +135,15 @@ function goals({ held, bursts, footprints }: Results): Goal[] {
     {
       what: "64 ADDs at once: wall time ≤ 1.5 × the reference",
       bound: 1.5,
+      least: (bursts.get("empty script form")?.add.wall ?? NaN) / (pair?.add.wall ?? NaN),
       found: (burst?.add.wall ?? NaN) / (pair?.add.wall ?? NaN),
       unit: times,
     },
     {
       what: "peak memory ≤ empty + 6 MB",
-      bound: (footprints.get("empty script form")?.peakKb ?? NaN) / 1024 + 6,
-      found: (footprints.get("script form")?.peakKb ?? NaN) / 1024,
+      bound: memory("empty script form") + 6,
+      least: memory("empty script form"),
+      found: memory("script form"),
       unit: "MB",
     },
   ];
@@ -163,13 +189,13 @@ function cell(times: Times, peer: string, command: Command): string {
 
 function many({ bursts, restarts }: Results): string[] {
   const rows = [...bursts].map(([peer, { add, del }]) => {
-    const { perSecond = NaN, p50 = NaN, p99 = NaN } = restarts.get(peer) ?? {};
+    const after = restarts.get(peer);
     return [
       peer,
       `${add.wall.toFixed(0)} (${add.cpu.toFixed(0)})`,
       `${del.wall.toFixed(0)} (${del.cpu.toFixed(0)})`,
-      perSecond.toFixed(0),
-      `${p50.toFixed(0)} / ${p99.toFixed(0)}`,
+      after?.perSecond.toFixed(0) ?? "",
+      after === undefined ? "" : `${after.p50.toFixed(0)} / ${after.p99.toFixed(0)}`,
     ];
   });
   return table(
@@ -187,7 +213,8 @@ function many({ bursts, restarts }: Results): string[] {
 function footprints({ footprints, sizes }: Results): string[] {
   const rows = [...footprints].map(([peer, it]) => [
     peer,
-    `${(it.peakKb / 1024).toFixed(1)}`,
+    it.chargedKb === undefined ? "" : (it.chargedKb / 1024).toFixed(1),
+    (it.residentKb / 1024).toFixed(1),
     String(it.processes),
     String(it.calls),
     String(it.written),
@@ -196,7 +223,8 @@ function footprints({ footprints, sizes }: Results): string[] {
   ]);
   return table([
     "",
-    "peak memory, MB",
+    "peak memory charged to its control group, MB",
+    "peak resident, pages of shared files included, MB",
     "programs started",
     "system calls",
     "bytes written below /var/lib",

@@ -79,7 +79,7 @@ async function main(): Promise<void> {
 
   const bursts = new Map<string, Bursts>();
   const restarts = new Map<string, Restart>();
-  for (const peer of [script, compiled, pair] as Peer[]) {
+  for (const peer of [script, compiled, pair, emptyScript, emptyCompiled] as Peer[]) {
     log(`${AT_ONCE} at once: ${peer.name}`);
     await freshContainers(AT_ONCE);
     peer.hold(0);
@@ -89,6 +89,7 @@ async function main(): Promise<void> {
       del: await burst(peer, "DEL", AT_ONCE),
       singleCpu,
     });
+    if (peer === emptyScript || peer === emptyCompiled) continue;
     log(`${PODS} pods, ${WORKERS} at a time: ${peer.name}`);
     await freshContainers(PODS);
     peer.hold(0);

@@ -109,16 +109,16 @@ Deno.test("a script's first lines hand on the declared scope and variables alone
   assertEquals(handedOn, SCOPE.env);
 });
 
-Deno.test("no module is imported whose name is computed, and no code is made of text", async () => {
+Deno.test("no module is imported at run time, and no code is made of text", async () => {
   const { stdout } = await run(["sh", "-c", `ls ${ROOT}main.ts; find ${ROOT}lib -name '*.ts'`]);
   const files = stdout.trim().split("\n");
   assert(files.length > 20, stdout);
   for (const file of files) {
     const text = await Deno.readTextFile(file);
-    const imported = [...text.matchAll(/\bimport\s*\(([^)]*)\)/g)].map(([, what]) => what);
-    assertEquals(imported.filter((what) => !/^"\.\/lib\/\w+\.ts"$/.test(what ?? "")), [], file);
     assertEquals(
-      text.match(/\beval\(|new Function|new Worker|Deno\.dlopen|"node:|"npm:|"https?:/g),
+      text.match(
+        /\bimport\s*\(|\beval\(|new Function|new Worker|Deno\.dlopen|"node:|"npm:|"https?:/g,
+      ),
       null,
       file,
     );
