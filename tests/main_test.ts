@@ -46,6 +46,7 @@ Deno.test("what is wrong is told in the order of environment, stdin, command, ve
     [{ CNI_COMMAND: "ADD", ...all }, "{", 6, "1.1.0", "as a network configuration"],
     [{ CNI_COMMAND: "add", ...all }, "{", 6, "1.1.0", "as a network configuration"],
     [{ CNI_COMMAND: "add", ...all }, GOOD, 4, "1.1.0", "unknown CNI_COMMAND: add"],
+    [{ CNI_COMMAND: "constructor", ...all }, GOOD, 4, "1.1.0", "unknown CNI_COMMAND: constructor"],
     [{}, GOOD, 4, "1.1.0", "unknown CNI_COMMAND: "],
     [{ CNI_COMMAND: "ADD", ...all }, versioned, 1, "1.1.0", "incompatible CNI versions"],
     [{ CNI_COMMAND: "STATUS" }, GOOD, 1, "1.1.0", "does not allow STATUS"],
