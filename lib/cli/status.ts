@@ -55,7 +55,10 @@ async function report({ words: [only], has }: Call): Promise<Report> {
   };
 }
 
-async function useOf(it: Held, veths: ReadonlyMap<string, Link> | undefined): Promise<Use> {
+export async function useOf(
+  it: Held,
+  veths: ReadonlyMap<string, Link> | undefined,
+): Promise<Use> {
   const rows = await attachments(it, veths);
   const pool: Pool | undefined = poolOf(it.ledger.pool);
   return {
