@@ -63,7 +63,7 @@ async function inUse(it: Held, veths: ReadonlyMap<string, Link> | undefined): Pr
   return [
     [
       { text: network, tone: "strong" },
-      subnet === undefined
+      range === undefined
         ? " is a network; the next ADD notes what it gives."
         : ` is a network: it gives ${range} of ${subnet}.`,
     ],
