@@ -8,6 +8,17 @@ export interface CodeMeaning {
   readonly cure: readonly string[];
 }
 
+/** The word that stands for a file in many a remedy; help, docs/errors.md and README.md say what it is, in these words. */
+export const CONFIGURATION: readonly string[] = [
+  "`CONFIGURATION` is the network's file below /etc/cni/net.d as it is, a .conflist of several plugins too: `atomicni repair < /etc/cni/net.d/10-atomicni.conflist`",
+  "Which file that is, for a network called podnet: `grep -l '\"podnet\"' /etc/cni/net.d/*`",
+];
+
+/** Backquotes are for the page; a terminal shows the words alone. */
+export function plain(text: string): string {
+  return text.replaceAll("`", "");
+}
+
 /** The one table of codes: `atomicni explain CODE` and docs/errors.md are made of it. */
 export const CODES: Readonly<Record<ErrorCode, CodeMeaning>> = {
   1: {

@@ -1,6 +1,6 @@
 import type { NetworkConfig } from "./config.ts";
-import { hostsOf, type Lease, vethOf } from "./ipam.ts";
-import { contains, formatIpv4, inRange, type Ipv4, tryIpv4 } from "./ipv4.ts";
+import { hostsOf, type Lease, SUBNET_CHANGED, vethOf } from "./ipam.ts";
+import { contains, formatCidr, formatIpv4, inRange, type Ipv4, tryIpv4 } from "./ipv4.ts";
 import type { LeaseNote } from "./ledger.ts";
 import type { Link } from "./links.ts";
 import { attachmentOf, hostVethName, isHostVethName, leaseKey, macOf } from "./names.ts";
@@ -126,6 +126,24 @@ export function heldTwice(second: Lease, first: Lease): RepairFinding {
       `${formatIpv4(second.ip)} is in two containers: "${first.key}", which keeps the lease, ` +
       `and "${second.key}"`,
     remedy: `remove "${second.key}" and add it again`,
+  };
+}
+
+/** Leases that containers hold in another subnet: beside them an ADD gives nothing, and there is nothing to rebuild. */
+export function outsideFinding(
+  { name, subnet }: NetworkConfig,
+  leases: readonly Lease[],
+): RepairFinding | undefined {
+  const outside = leases.filter(({ ip }) => !contains(subnet, ip));
+  if (outside.length === 0) return undefined;
+  const count = outside.length === 1 ? "1 lease is" : `${outside.length} leases are`;
+  const whose = outside.slice(0, 3).map(({ key, ip }) => `${formatIpv4(ip)} of "${key}"`);
+  return {
+    level: "wrong",
+    found: `${count} outside of ${formatCidr(subnet)}: ${whose.join(", ")}${
+      outside.length > 3 ? ", …" : ""
+    }; the subnet was changed, which is no damage that repair can mend`,
+    remedy: `${SUBNET_CHANGED}; see all: atomicni list ${name}`,
   };
 }
 

@@ -250,6 +250,10 @@ async function give(ledger: Ledger, request: LeaseRequest, look: LookAtVeths): P
   return { key, ip, note, before };
 }
 
+/** What to do about leases that another subnet's configuration gave. */
+export const SUBNET_CHANGED =
+  "give the new subnet a network name of its own, or set the old one back";
+
 /** Leases that another subnet's configuration gave can't be told from damage, so nothing is given beside them. */
 function checkSubnet(ledger: Ledger, subnet: Cidr, network: NetworkName): void {
   // What was given last was given for this subnet, beside leases that were looked at then.
@@ -263,8 +267,7 @@ function checkSubnet(ledger: Ledger, subnet: Cidr, network: NetworkName): void {
     }`,
     {
       details: "either it is damaged (atomicni repair < CONFIGURATION), or the subnet " +
-        "was changed while containers had addresses: give the new subnet a network name of its own, " +
-        "or set the old one back",
+        `was changed while containers had addresses: ${SUBNET_CHANGED}`,
     },
   );
 }

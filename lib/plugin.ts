@@ -196,7 +196,8 @@ export async function del(
   // What the state said before the veth was seen gone: a lease that is there later under another veth is a new one.
   const read = await failures.past(() => effects.leases.of(attachment));
   const held = read ?? [];
-  const hosts = new Set<string>([await hostVethName(attachment)]);
+  const own = await hostVethName(attachment);
+  const hosts = new Set<string>([own]);
   const adopted = held.filter((lease) => hostsOf(lease) !== undefined);
   for (const { key } of held) hosts.add(await vethOf(key, name));
   let unplugged = true;
@@ -218,7 +219,12 @@ export async function del(
     }
   }
   if (unplugged && read !== undefined) await failures.past(() => release(held, effects));
-  failures.raise();
+  failures.raise(unplugged && read === undefined ? goneAlready(own) : undefined);
+}
+
+/** What has become of an attachment whose lease can't be read. */
+function goneAlready(host: InterfaceName): string {
+  return `the host veth ${host} is gone; its lease goes with atomicni repair, or with a DEL once the state can be read`;
 }
 
 async function unplug(host: string, { kernel, stop }: Effects): Promise<true> {
@@ -389,13 +395,14 @@ class Failures {
     }
   }
 
-  /** Throws the first, with what the others said in its details. */
-  raise(): void {
+  /** Throws the first, with what the others said and what was done all the same in its details. */
+  raise(done?: string): void {
     const [first, ...others] = this.#errors;
     if (first === undefined) return;
-    throw others.reduce(
+    const all = others.reduce(
       (error, other) => error.withDetails(`then: ${other.message} (${other.details})`),
       first,
     );
+    throw done === undefined ? all : all.withDetails(done);
   }
 }

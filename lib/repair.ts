@@ -8,6 +8,7 @@ import {
   heldTwice,
   leaseOf,
   look,
+  outsideFinding,
   type Owned,
   type RepairFinding,
   strangeFinding,
@@ -142,14 +143,15 @@ async function examine(config: NetworkConfig, kernel: Kernel): Promise<RepairRep
   const before = new Map(held.map((lease) => [lease.ip, lease]));
   const isKept = ({ ip, key }: Lease) => before.get(ip)?.key === key;
   const now = [...leases.values()];
+  const kept = now.filter(isKept);
   return {
     network: name,
     path: statePath(dataDir, name),
     ...(old.damage !== undefined && { damage: old.damage }),
-    kept: now.filter(isKept),
+    kept,
     found: now.filter((lease) => !isKept(lease)),
     dropped: [...before.values()].filter(({ ip, key }) => leases.get(ip)?.key !== key),
-    findings,
+    findings: findings.concat(outsideFinding(config, kept) ?? []),
     written: false,
   };
 }

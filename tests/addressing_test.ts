@@ -1,26 +1,7 @@
-import { assertEquals, assertThrows } from "@std/assert";
-import { type NetworkConfig, parseConfig, parseStdin } from "../lib/config.ts";
-import { CniError } from "../lib/errors.ts";
+import { assertEquals } from "@std/assert";
 import { formatIpv4, parseIpv4 } from "../lib/ipv4.ts";
 import { STATE_FOLDER } from "../lib/scope.ts";
-
-const NET = {
-  cniVersion: "1.1.0",
-  name: "podnet",
-  type: "atomicni",
-  bridge: "atomic0",
-  subnet: "10.88.0.0/24",
-  gateway: "10.88.0.1",
-};
-
-function config(value: object): NetworkConfig {
-  return parseConfig(parseStdin(JSON.stringify(value)), "1.1.0", {});
-}
-
-function refused(value: object, code: number, message: string): void {
-  const error = assertThrows(() => config(value), CniError, message);
-  assertEquals(error.code, code, error.message);
-}
+import { config, NET, refused } from "./podnet.ts";
 
 Deno.test("the own dialect has its defaults", () => {
   const { dst, via, gw } = config(NET).routes[0] ?? {};

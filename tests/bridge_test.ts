@@ -1,24 +1,8 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { bridgeCommands, type BridgeSpec, checkPorts } from "../lib/bridge.ts";
 import { CniError } from "../lib/errors.ts";
-import { parseCidr, parseIpv4 } from "../lib/ipv4.ts";
 import { type Link, parseLink } from "../lib/links.ts";
-import { macOf, parseInterfaceName } from "../lib/names.ts";
-
-const GATEWAY = parseIpv4("10.88.0.1");
-
-function spec(changes: Partial<BridgeSpec> = {}): BridgeSpec {
-  return {
-    name: parseInterfaceName("br0"),
-    subnet: parseCidr("10.88.0.0/24"),
-    mtu: 1500,
-    gateway: GATEWAY,
-    forceAddress: false,
-    promiscuous: false,
-    mac: macOf(GATEWAY),
-    ...changes,
-  };
-}
+import { BR0 } from "./br0.ts";
 
 function bridge(changes: Partial<Link> = {}): Link {
   return {
@@ -59,7 +43,11 @@ Deno.test("bridgeCommands() does what is missing and nothing else", () => {
     ["promiscuous, not asked for", {}, bridge({ promiscuous: true }), []],
   ];
   for (const [name, changes, found, commands] of rows) {
-    assertEquals(bridgeCommands(spec(changes), found).map((it) => it.join(" ")), commands, name);
+    assertEquals(
+      bridgeCommands({ ...BR0, ...changes }, found).map((it) => it.join(" ")),
+      commands,
+      name,
+    );
   }
 });
 
@@ -72,18 +60,17 @@ Deno.test("bridgeCommands() refuses what can't be made the bridge", () => {
     [{ addresses: ["10.88.0.1/16"] }, "it has 10.88.0.1/16"],
   ];
   for (const [changes, message] of rows) {
-    const error = assertThrows(() => bridgeCommands(spec(), bridge(changes)), CniError, message);
+    const error = assertThrows(() => bridgeCommands(BR0, bridge(changes)), CniError, message);
     assertEquals(error.code, 105);
   }
 });
 
 Deno.test("checkPorts() knows the kernel's limit", () => {
   const port = (master: string) => bridge({ kind: "veth", master });
-  const { name } = spec();
   const nearly = Array.from({ length: 1022 }, () => port("br0"));
-  checkPorts(name, [...nearly, port("br1"), port("br1")]);
+  checkPorts(BR0.name, [...nearly, port("br1"), port("br1")]);
   const error = assertThrows(
-    () => checkPorts(name, [...nearly, port("br0")]),
+    () => checkPorts(BR0.name, [...nearly, port("br0")]),
     CniError,
     "1023 ports",
   );

@@ -2,7 +2,6 @@ import { assertEquals, assertThrows } from "@std/assert";
 import {
   type Command,
   isCommand,
-  type NetworkConfig,
   parseConfig,
   parseInvocation,
   parseNetwork,
@@ -13,24 +12,7 @@ import {
 import { CniError } from "../lib/errors.ts";
 import { formatIpv4, parseIpv4 } from "../lib/ipv4.ts";
 import { STATE_FOLDER } from "../lib/scope.ts";
-
-const NET = {
-  cniVersion: "1.1.0",
-  name: "podnet",
-  type: "atomicni",
-  bridge: "atomic0",
-  subnet: "10.88.0.0/24",
-  gateway: "10.88.0.1",
-};
-
-function config(value: object): NetworkConfig {
-  return parseConfig(parseStdin(JSON.stringify(value)), "1.1.0", {});
-}
-
-function refused(value: object, code: number, message: string): void {
-  const error = assertThrows(() => config(value), CniError, message);
-  assertEquals(error.code, code, error.message);
-}
+import { config, NET, refused } from "./podnet.ts";
 
 Deno.test("parseInvocation() needs of each command its own variables", () => {
   const all: Record<string, string> = {

@@ -1,22 +1,13 @@
 import { assertEquals, assertRejects } from "@std/assert";
 import { CniError } from "../lib/errors.ts";
 import type { IpOutput, RunIp } from "../lib/ip.ts";
-import { parseCidr, parseIpv4 } from "../lib/ipv4.ts";
-import { freshMac, macOf, parseInterfaceName } from "../lib/names.ts";
+import { freshMac, parseInterfaceName } from "../lib/names.ts";
 import { IpKernel, type PlugSpec } from "../lib/netops.ts";
 import { Rollback } from "../lib/rollback.ts";
+import { BR0 } from "./br0.ts";
 
-const GATEWAY = parseIpv4("10.88.0.1");
 const SPEC: PlugSpec = {
-  bridge: {
-    name: parseInterfaceName("br0"),
-    subnet: parseCidr("10.88.0.0/24"),
-    mtu: 1500,
-    gateway: GATEWAY,
-    forceAddress: false,
-    promiscuous: false,
-    mac: macOf(GATEWAY),
-  },
+  bridge: BR0,
   host: parseInterfaceName("av0123456789abc"),
   hostMac: freshMac(),
   alias: "podnet/c1/eth0",

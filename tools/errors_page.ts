@@ -1,5 +1,5 @@
 /** Prints docs/errors.md, made of the one table of codes in lib/codes.ts. */
-import { CODES } from "../lib/codes.ts";
+import { CODES, CONFIGURATION } from "../lib/codes.ts";
 
 const NOTE = "<!-- Made of lib/codes.ts by tools/docs; a test compares the two. -->";
 
@@ -24,6 +24,7 @@ export function errorsPage(): string {
     "The error document's `msg` names the value that is wrong, what was wanted and what was found, and `details` " +
     "the remedy. Here is what all errors of a code have in common; `atomicni explain CODE` says the same. " +
     "Codes below 100 are those of the CNI specification.",
+    CONFIGURATION.map((line) => `${line}.`).join(" "),
     ...sections,
     "",
   ].join("\n\n").trimEnd() + "\n";

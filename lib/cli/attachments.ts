@@ -8,6 +8,8 @@ import { type Link, parseLink } from "../links.ts";
 import { attachmentOf, leaseKey, macOf, type NetworkName, parseNetworkName } from "../names.ts";
 import { STATE_FOLDER } from "../scope.ts";
 import { readState } from "../statefile.ts";
+import { UsageError } from "./command.ts";
+import { didYouMean } from "./nearest.ts";
 
 /** One network of the state folder. */
 export interface Held {
@@ -56,6 +58,20 @@ export async function readNetworks(): Promise<Networks> {
   }
   held.sort((a, b) => compareText(a.network, b.network) || compareText(a.dataDir, b.dataDir));
   return { held, errors };
+}
+
+/** Those of that name, or all without one; what `command` says where there is none and everything could be read. */
+export function named(
+  { held, errors }: Networks,
+  name: string | undefined,
+  command: string,
+): Held[] {
+  const found = held.filter(({ network }) => name === undefined || network === name);
+  if (name === undefined || found.length > 0 || errors.length > 0) return found;
+  throw new UsageError(
+    `Cannot show "${name}": no network of that name has a state file`,
+    didYouMean(name, held.map(({ network }) => network)) || `see all: atomicni ${command}`,
+  );
 }
 
 function stateFiles(folder: string): { network: NetworkName; dataDir: string }[] {

@@ -3,17 +3,20 @@ import { broadcastOf, contains, formatCidr, inRange, type Ipv4, tryIpv4 } from "
 import type { Link } from "../links.ts";
 import { attachmentOf, isHostVethName } from "../names.ts";
 import { poolOf } from "../pool.ts";
+import { statePath } from "../statefile.ts";
 import { type Attached, attachments, type Held, survey } from "./attachments.ts";
 import { ago } from "./ago.ts";
 import { type Call, type Command, type Report, UsageError } from "./command.ts";
 import { explainCode } from "./explain_code.ts";
 import { problems } from "./problems.ts";
 import { type Line, textOf } from "./screen.ts";
+import { useOf } from "./status.ts";
 
 export const explain: Command = {
   name: "explain",
-  takes: "ADDRESS | VETH | CONTAINER | CODE",
-  about: "all that is known of an address, a host veth, a container or pod, or an error code",
+  takes: "ADDRESS | NAME | CODE",
+  about:
+    "all that is known of an address, of a network, host veth, container or pod, or of an error code",
   example: "atomicni explain 10.88.0.2",
   options: {},
   mostWords: 1,
@@ -28,7 +31,12 @@ async function report({ words: [what] }: Call): Promise<Report> {
   const { held, errors, veths } = await survey("-d");
   const all = (await Promise.all(held.map((it) => attachments(it, veths)))).flat();
   const found = all.filter((it) => matches(it, what));
-  const lines = found.length > 0 ? found.flatMap(sentences) : [
+  const networks = held.filter(({ network }) => network === what);
+  const known = [
+    ...(await Promise.all(networks.map((it) => inUse(it, veths)))).flat(),
+    ...found.flatMap(sentences),
+  ];
+  const lines = known.length > 0 ? known : [
     ...absent(what, held, errors.length > 0 ? " that can be read" : ""),
     ...(veths === undefined ? [] : leftover(what, veths.get(what))),
   ];
@@ -39,7 +47,7 @@ async function report({ words: [what] }: Call): Promise<Report> {
       errors: errors.map(({ code, message, details }) => ({ code, msg: message, details })),
       text: lines.map(textOf),
     },
-    exit: errors.length > 0 ? 2 : found.length > 0 ? 0 : 1,
+    exit: errors.length > 0 ? 2 : known.length > 0 ? 0 : 1,
   };
 }
 
@@ -47,6 +55,24 @@ async function report({ words: [what] }: Call): Promise<Report> {
 function matches({ address, veth, pod, containerId }: Attached, what: string): boolean {
   return [address, veth, pod, pod?.split("/")[1]].includes(what) ||
     (tryIpv4(what) === undefined && containerId.startsWith(what));
+}
+
+/** A network: what it gives, how much of that is held, and where to look further. */
+async function inUse(it: Held, veths: ReadonlyMap<string, Link> | undefined): Promise<Line[]> {
+  const { network, subnet, range, held, stale, free } = await useOf(it, veths);
+  return [
+    [
+      { text: network, tone: "strong" },
+      range === undefined
+        ? " is a network; the next ADD notes what it gives."
+        : ` is a network: it gives ${range} of ${subnet}.`,
+    ],
+    `Held: ${held}${stale === undefined ? "" : `, of which ${stale} stale`}${
+      free === undefined ? "" : `; free: ${free}`
+    }.`,
+    `Its state file is ${statePath(it.dataDir, it.network)}.`,
+    `Whose its addresses are: atomicni list ${network}; its pool: atomicni status ${network}`,
+  ];
 }
 
 function sentences(it: Attached): Line[] {

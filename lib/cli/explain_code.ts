@@ -1,4 +1,4 @@
-import { CODES } from "../codes.ts";
+import { CODES, plain } from "../codes.ts";
 import type { ErrorCode } from "../errors.ts";
 import { type Report, UsageError } from "./command.ts";
 import type { Line } from "./screen.ts";
@@ -20,9 +20,4 @@ export function explainCode(text: string): Report {
     ...cure.map((step) => `  - ${plain(step)}`),
   ];
   return { lines, json: { code: Number(code) as ErrorCode, meaning, cause, cure }, exit: 0 };
-}
-
-/** Backquotes are for the page; a terminal shows the words alone. */
-function plain(text: string): string {
-  return text.replaceAll("`", "");
 }

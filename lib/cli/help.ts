@@ -1,3 +1,4 @@
+import { CONFIGURATION, plain } from "../codes.ts";
 import { PROGRAM_VERSION, STATE_FOLDER } from "../scope.ts";
 import type { Command, Report } from "./command.ts";
 import type { Line } from "./screen.ts";
@@ -21,7 +22,8 @@ export function overview(commands: readonly Command[]): Report {
       "",
       "Each takes --json, and --help, which has an example. Exit status: 0 all is well, 1 something needs a look,",
       "2 it can't be done.",
-      `Nothing but ${STATE_FOLDER} and ip is used: a configuration comes on stdin (atomicni doctor < FILE).`,
+      `Nothing but ${STATE_FOLDER} and ip is used: a configuration comes on stdin.`,
+      ...CONFIGURATION.map(plain),
     ],
     json: commands.map(({ name, takes, about, example, options }) => ({
       name,
@@ -54,6 +56,7 @@ export function helpOf(command: Command): Report {
         `  --${`${option}${type === "string" ? " VALUE" : ""}`.padEnd(14)}${about}`
       ),
       "",
+      ...(takes.includes("CONFIGURATION") ? CONFIGURATION.map(plain) : []),
       `Example: ${example}`,
     ],
     json: { name, takes, about, example, options: all },

@@ -1,6 +1,5 @@
-import { type Attached, attachments, survey } from "./attachments.ts";
-import { type Call, type Command, type Report, UsageError } from "./command.ts";
-import { didYouMean } from "./nearest.ts";
+import { type Attached, attachments, named, survey } from "./attachments.ts";
+import type { Call, Command, Report } from "./command.ts";
 import { type Line, type Segment, table } from "./screen.ts";
 import { problems } from "./problems.ts";
 
@@ -15,14 +14,9 @@ export const list: Command = {
 };
 
 async function report({ words: [only] }: Call): Promise<Report> {
-  const { held, errors, veths } = await survey();
-  const shown = held.filter(({ network }) => only === undefined || network === only);
-  if (only !== undefined && shown.length === 0 && errors.length === 0) {
-    throw new UsageError(
-      `Cannot list "${only}": no network of that name has a state file`,
-      didYouMean(only, held.map(({ network }) => network)) || "see all: atomicni list",
-    );
-  }
+  const networks = await survey();
+  const { errors, veths } = networks;
+  const shown = named(networks, only, "list");
   const rows = (await Promise.all(shown.map((it) => attachments(it, veths)))).flat();
   return {
     // An empty list beside an error would be a lie.

@@ -35,11 +35,12 @@ const TONES: Readonly<Record<RepairFinding["level"], Tone>> = {
 function reportOf(report: RepairReport, dryRun: boolean): Report {
   const { network, path, damage, kept, found, dropped, findings, aside, written } = report;
   const isStuck = findings.some(({ level }) => level === "unproved");
+  const isWrong = findings.some(({ level }) => level === "wrong");
   const isWhole = damage === undefined && found.length === 0 && dropped.length === 0;
   const verdict = isStuck
     ? "Nothing was written: an address might be given a second time."
     : isWhole
-    ? "Nothing to repair."
+    ? isWrong ? "Nothing that repair can mend." : "Nothing to repair."
     : dryRun
     ? "Nothing was written: a dry run."
     : `Written: ${kept.length + found.length} leases.`;
@@ -56,7 +57,7 @@ function reportOf(report: RepairReport, dryRun: boolean): Report {
         ...(it.remedy === undefined ? [] : [`    -> ${it.remedy}`]),
       ]),
       ...(aside === undefined ? [] : [`  the damaged file is kept as ${aside}`]),
-      [{ text: verdict, tone: isStuck ? "bad" : "good" }],
+      [{ text: verdict, tone: isStuck ? "bad" : isWrong ? "warning" : "good" }],
     ],
     json: {
       ...report,
@@ -65,7 +66,7 @@ function reportOf(report: RepairReport, dryRun: boolean): Report {
       found: found.map(plain),
       dropped: dropped.map(plain),
     },
-    exit: isStuck ? 2 : findings.some(({ level }) => level === "wrong") ? 1 : 0,
+    exit: isStuck ? 2 : isWrong ? 1 : 0,
   };
 }
 

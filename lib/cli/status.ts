@@ -5,10 +5,9 @@ import { formatIpv4 } from "../ipv4.ts";
 import type { Link } from "../links.ts";
 import { poolOf } from "../pool.ts";
 import { PROGRAM_VERSION } from "../scope.ts";
-import { attachments, type Held, survey } from "./attachments.ts";
-import { type Call, type Command, type Report, UsageError } from "./command.ts";
+import { attachments, type Held, named, survey } from "./attachments.ts";
+import type { Call, Command, Report } from "./command.ts";
 import { type Family, openMetrics } from "./metrics.ts";
-import { didYouMean } from "./nearest.ts";
 import { problems } from "./problems.ts";
 import { type Line, table } from "./screen.ts";
 
@@ -34,14 +33,9 @@ interface Use {
 }
 
 async function report({ words: [only], has }: Call): Promise<Report> {
-  const { held, errors, veths } = await survey();
-  const shown = held.filter(({ network }) => only === undefined || network === only);
-  if (only !== undefined && shown.length === 0 && errors.length === 0) {
-    throw new UsageError(
-      `Cannot show "${only}": no network of that name has a state file`,
-      didYouMean(only, held.map(({ network }) => network)) || "see all: atomicni status",
-    );
-  }
+  const networks = await survey();
+  const { errors, veths } = networks;
+  const shown = named(networks, only, "status");
   const uses = await Promise.all(shown.map((it) => useOf(it, veths)));
   const isFull = ({ free, stale }: Use) => free === 0 && stale === 0;
   const exit = errors.length > 0 ? 2 : uses.some(isFull) ? 1 : 0;
@@ -61,7 +55,10 @@ async function report({ words: [only], has }: Call): Promise<Report> {
   };
 }
 
-async function useOf(it: Held, veths: ReadonlyMap<string, Link> | undefined): Promise<Use> {
+export async function useOf(
+  it: Held,
+  veths: ReadonlyMap<string, Link> | undefined,
+): Promise<Use> {
   const rows = await attachments(it, veths);
   const pool: Pool | undefined = poolOf(it.ledger.pool);
   return {

@@ -1,7 +1,10 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import manifest from "../../deno.json" with { type: "json" };
 import { nearest } from "../../lib/cli/nearest.ts";
-import { hostTest, PROGRAM, run } from "../integration/host.ts";
+import { CONFIGURATION, plain } from "../../lib/codes.ts";
+import { CONFIG, hostTest, PROGRAM, run, STATE_FOLDER } from "../integration/host.ts";
+
+const ROOT = new URL("../../", import.meta.url);
 
 hostTest(
   "without command and arguments it says what it is on stderr, as every plugin does",
@@ -44,6 +47,47 @@ hostTest("each command has help with an example, and JSON", async (host) => {
     assertStringIncludes(help.stdout, `Example: ${example}`);
     assertEquals((await host.program(["help", name], "")).stdout, help.stdout);
   }
+});
+
+hostTest(
+  "what CONFIGURATION is stands in help, README and docs in the same words",
+  async (host) => {
+    const lines = CONFIGURATION.map(plain).join("\n");
+    for (const args of [["help"], ["repair", "--help"], ["doctor", "--help"]]) {
+      assertStringIncludes((await host.program(args, "")).stdout, lines);
+    }
+    assert(!(await host.program(["list", "--help"], "")).stdout.includes("CONFIGURATION is"));
+    const sentences = CONFIGURATION.map((line) => `${line}.`).join(" ");
+    for (const page of ["README.md", "docs/errors.md"]) {
+      const text = await Deno.readTextFile(new URL(page, ROOT));
+      assert(
+        text.replaceAll(/\s+/g, " ").includes(sentences),
+        `${page} does not say: ${sentences}`,
+      );
+    }
+  },
+);
+
+hostTest("the commands that say what CONFIGURATION is do what they say", async (host) => {
+  const [repair, find] = CONFIGURATION.map((line) =>
+    /.*`(.*)`/.exec(line)?.[1]?.replace("/etc/cni/net.d", "/run/net.d") ?? ""
+  );
+  const conflist = await Deno.readTextFile(new URL("deploy/10-atomicni.conflist", ROOT));
+  assertEquals(JSON.parse(conflist).plugins.length, 2);
+  await host.run(
+    ["sh", "-c", "mkdir /run/net.d && cat >/run/net.d/10-atomicni.conflist"],
+    conflist,
+  );
+  await host.sh(
+    "sed s/podnet/other/ /run/net.d/10-atomicni.conflist >/run/net.d/20-other.conflist",
+  );
+  assertEquals(await host.sh(find ?? ""), "/run/net.d/10-atomicni.conflist\n");
+  await host.containers("c1");
+  await host.add({ config: { ...CONFIG, subnet: "10.88.0.0/16" } });
+  await host.sh(`: >${STATE_FOLDER}/podnet.json`);
+  const command = `atomicni() { ${PROGRAM.join(" ")} "$@"; }; ${repair}`;
+  assertStringIncludes(await host.sh(command), "Written: 1 leases.");
+  assertEquals(await host.leases(), { "c1/eth0": "10.88.0.2" });
 });
 
 hostTest(

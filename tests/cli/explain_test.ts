@@ -69,6 +69,26 @@ hostTest("explain says what an address is that nobody holds", async (host) => {
   assertStringIncludes(left.stdout, `ip link del dev ${veth}`);
 });
 
+hostTest("explain knows a network by its name, beside what else has that name", async (host) => {
+  await host.containers("c1", "c2");
+  const added = await host.add({ id: "c1" });
+  await host.add({ id: "c2" });
+  await host.sh(`ip link del dev ${added.interfaces[1].name}`);
+  const { code, stdout } = await host.program(["explain", "podnet"], "");
+  assertEquals(code, 0);
+  assertEquals(stdout.split("\n"), [
+    "podnet is a network: it gives 10.88.0.1 - 10.88.0.254 of 10.88.0.0/24.",
+    "Held: 2, of which 1 stale; free: 251.",
+    `Its state file is ${STATE_FOLDER}/podnet.json.`,
+    "Whose its addresses are: atomicni list podnet; its pool: atomicni status podnet",
+    "",
+  ]);
+  await host.add({ id: "podnet", netns: "c1", ifname: "eth1" });
+  const both = await host.program(["explain", "podnet"], "");
+  assertStringIncludes(both.stdout, "podnet is a network");
+  assertStringIncludes(both.stdout, "belongs to container podnet, interface eth1");
+});
+
 hostTest("explain knows a lease that the Go original gave", async (host) => {
   await host.sh(`cat > ${STATE_FOLDER}/old.json <<'E'
 {"lastReserved":"10.22.0.2","containerToIP":{"abc":"10.22.0.2"},"ipToContainer":{"10.22.0.2":"abc"}}
@@ -76,6 +96,11 @@ E`);
   const { code, stdout } = await host.program(["explain", "10.22.0.2"], "");
   assertEquals(code, 0);
   assertStringIncludes(stdout, "by the plugin's predecessor");
+  const network = await host.program(["explain", "old"], "");
+  assertStringIncludes(
+    network.stdout,
+    "is a network; the next ADD notes what it gives.\nHeld: 1, of which 1 ",
+  );
   assertStringIncludes((await host.program(["list"], "")).stdout, "10.22.0.2");
 });
 

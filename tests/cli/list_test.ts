@@ -32,13 +32,19 @@ hostTest("list shows whose each address is and whether its veth is there", async
   );
 }, MODES);
 
-hostTest("list of nothing, of another network, and of one that does not exist", async (host) => {
+hostTest("list of nothing, and list and status of a network that does not exist", async (host) => {
   assertEquals((await host.program(["list"], "")).stdout, "No attachments.\n");
   await host.containers("c1");
   await host.add();
-  const { code, stderr } = await host.program(["list", "podnte"], "");
-  assertEquals(code, 2);
-  assertStringIncludes(stderr, 'did you mean "podnet"?');
+  for (const command of ["list", "status"]) {
+    const near = await host.program([command, "podnte"], "");
+    assertEquals(near.code, 2);
+    assertStringIncludes(near.stderr, 'did you mean "podnet"?');
+    const { code, stderr } = await host.program([command, "dmz"], "");
+    assertEquals(code, 2);
+    assertStringIncludes(stderr, 'Cannot show "dmz": no network of that name has a state file');
+    assertStringIncludes(stderr, `see all: atomicni ${command}\n`);
+  }
 });
 
 hostTest("list names a damaged file and shows the other networks", async (host) => {

@@ -118,6 +118,39 @@ hostTest("repair: two addresses, an address twice, and a stranger's", async (hos
   );
 });
 
+hostTest(
+  "repair of a network whose subnet was changed says whose leases are outside",
+  async (host) => {
+    const names = ["c1", "c2", "c3", "c4"];
+    await host.containers(...names, "c5");
+    for (const id of names) await host.add({ id });
+    const moved = { ...CONFIG, subnet: "10.89.0.0/24", gateway: "10.89.0.1", bridge: "atomic1" };
+    const call = { id: "c5", config: moved };
+    const remedy = "give the new subnet a network name of its own, or set the old one back";
+    const refused = await host.cni("ADD", call);
+    assertEquals(refused.json.code, 104);
+    assertStringIncludes(refused.json.details, remedy);
+    const before = await host.state();
+    const { code, json } = await host.program(["repair", "--json"], JSON.stringify(moved));
+    assertEquals([code, json.written, json.findings], [1, false, [{
+      level: "wrong",
+      found: '4 leases are outside of 10.89.0.0/24: 10.88.0.2 of "c1/eth0", ' +
+        '10.88.0.3 of "c2/eth0", 10.88.0.4 of "c3/eth0", …; ' +
+        "the subnet was changed, which is no damage that repair can mend",
+      remedy: `${remedy}; see all: atomicni list podnet`,
+    }]]);
+    assertEquals(await host.state(), before);
+    const { stdout } = await host.program(["repair"], JSON.stringify(moved));
+    assertMatch(stdout, /^Nothing that repair can mend\.$/m);
+    // With the containers go the leases that are in the way.
+    await host.sh(`for id in ${names.join(" ")}; do ip netns del $id; done
+    while ip link show type veth | grep -q podnet/; do :; done`);
+    const gone = await host.program(["repair", "--json"], JSON.stringify(moved));
+    assertEquals([gone.code, gone.json.written, gone.json.findings], [0, true, []]);
+    assertEquals((await host.add(call)).ips[0].address, "10.89.0.2/24");
+  },
+);
+
 hostTest("repair while ADDs run: no address twice, and each keeps its lease", async (host) => {
   const names = Array.from({ length: 12 }, (_, n) => `c${n}`);
   await host.containers(...names);

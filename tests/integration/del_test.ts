@@ -1,4 +1,4 @@
-import { assert, assertEquals, assertMatch } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { breakIp } from "./broken_ip.ts";
 import { type CniCall, CONFIG, hostTest, MODES, STATE_FOLDER } from "./host.ts";
 
@@ -75,12 +75,33 @@ hostTest(
 
 hostTest("DEL with a damaged state removes the veth and says what is damaged", async (host) => {
   await host.containers("c1");
-  await host.add();
+  const [, { name: veth }] = (await host.add()).interfaces;
   await host.sh(`cp ${STATE_FOLDER}/podnet.json /run/save; : >${STATE_FOLDER}/podnet.json`);
   const { code, json } = await host.cni("DEL");
   assertEquals([code, json.code], [1, 104]);
   assertEquals(await host.hostVeths(), []);
+  assertStringIncludes(json.msg, `Cannot read "${STATE_FOLDER}/podnet.json" as a state file`);
+  const told =
+    `the host veth ${veth} is gone; its lease goes with atomicni repair, or with a DEL once`;
+  assertStringIncludes(json.details, told);
+  // Both ways.
+  await host.program(["repair"], JSON.stringify(CONFIG));
+  await host.assertNothingLeft();
   await host.sh(`cp /run/save ${STATE_FOLDER}/podnet.json`);
   await host.del();
   await host.assertNothingLeft();
 });
+
+hostTest(
+  "DEL that can neither read the state nor remove the veth calls nothing gone",
+  async (host) => {
+    await host.containers("c1");
+    await host.add();
+    await host.sh(`: >${STATE_FOLDER}/podnet.json`);
+    await breakIp(host, 'case "$in" in "link del"*) echo no >&2; exit 2 ;; esac');
+    const { json } = await host.cni("DEL");
+    assertEquals(json.code, 104);
+    assertMatch(json.details, /then: Cannot remove the host veth/);
+    assert(!json.details.includes("is gone"), json.details);
+  },
+);

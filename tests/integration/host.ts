@@ -4,24 +4,26 @@ import { fromFileUrl } from "@std/path/posix";
 const ROOT = fromFileUrl(new URL("../../", import.meta.url));
 const DECODER = new TextDecoder();
 
-/** The program under test: what ATOMICNI names, else the source under the declared permissions. */
-export const PROGRAM: readonly string[] = Deno.env.get("ATOMICNI") !== undefined
-  ? [new URL(Deno.env.get("ATOMICNI") ?? "", `file://${Deno.cwd()}/`).pathname]
-  : [
-    Deno.execPath(),
-    "run",
-    "-q",
-    "-P=plugin",
-    "-c",
-    `${ROOT}deno.json`,
-    "--no-prompt",
-    `${ROOT}main.ts`,
-  ];
+const NAMED = Deno.env.get("ATOMICNI");
+/** The built file that ATOMICNI names. */
+export const BUILT = NAMED === undefined
+  ? undefined
+  : new URL(NAMED, `file://${Deno.cwd()}/`).pathname;
+
+/** The program under test: the built file, else the source under the declared permissions. */
+export const PROGRAM: readonly string[] = BUILT !== undefined ? [BUILT] : [
+  Deno.execPath(),
+  "run",
+  "-q",
+  "-P=plugin",
+  "-c",
+  `${ROOT}deno.json`,
+  "--no-prompt",
+  `${ROOT}main.ts`,
+];
 
 /** What the program needs beside the CNI variables: only its source form, to find Deno's cache and JSR's files. */
-const PASSED_ON = Deno.env.get("ATOMICNI") !== undefined
-  ? []
-  : ["HOME", "JSR_URL", "DENO_DIR", "XDG_CACHE_HOME"];
+const PASSED_ON = BUILT !== undefined ? [] : ["HOME", "JSR_URL", "DENO_DIR", "XDG_CACHE_HOME"];
 
 export interface Finished {
   readonly code: number;
@@ -83,6 +85,41 @@ export async function run(
   return { code, stdout: DECODER.decode(stdout), stderr: DECODER.decode(stderr) };
 }
 
+/**
+ * Starts the process that holds a host's namespaces: `unshare` with a script that says "ready" and stays. All of the
+ * host goes with it.
+ */
+export async function hold(
+  options: readonly string[],
+  script: string,
+  env: Record<string, string> = {},
+): Promise<Deno.ChildProcess> {
+  const holder = new Deno.Command("unshare", {
+    args: [...options, "--propagation", "private", "sh", "-c", script],
+    env,
+    stdin: "null",
+    stdout: "piped",
+    stderr: "inherit",
+  }).spawn();
+  const reader = holder.stdout.getReader();
+  const { value } = await reader.read();
+  reader.releaseLock();
+  await holder.stdout.cancel();
+  if (DECODER.decode(value) === "ready\n") return holder;
+  throw new Error(`no private host: ${DECODER.decode(value)}`);
+}
+
+/** What `ip -j` printed, without the empty objects in the place of what it left out; nothing where it failed. */
+export function objects({ code, stdout }: Finished): Json[] {
+  if (code !== 0) return [];
+  return (JSON.parse(stdout || "[]") as Json[]).filter((it) => Object.keys(it).length > 0);
+}
+
+/** Whether an interface is one of ours, by its name. */
+export function isHostVeth(ifname: string): boolean {
+  return /^a[vp][0-9a-f]{13}$/.test(ifname);
+}
+
 /** Whether tests may make a private host as real root, or only inside a user namespace of their own. */
 export const MODES: readonly Mode[] = Deno.uid() === 0 ? ["root", "rootless"] : ["rootless"];
 export type Mode = "root" | "rootless";
@@ -108,19 +145,7 @@ export class Host implements AsyncDisposable {
   }
 
   static async create(mode: Mode = MODES[0] ?? "rootless"): Promise<Host> {
-    const holder = new Deno.Command("unshare", {
-      args: [mode === "root" ? "-mn" : "-Urmn", "--propagation", "private", "sh", "-c", SETUP],
-      stdin: "null",
-      stdout: "piped",
-      stderr: "inherit",
-    }).spawn();
-    const reader = holder.stdout.getReader();
-    const { value } = await reader.read();
-    reader.releaseLock();
-    await holder.stdout.cancel();
-    if (DECODER.decode(value) !== "ready\n") {
-      throw new Error(`no private host: ${DECODER.decode(value)}`);
-    }
+    const holder = await hold([mode === "root" ? "-mn" : "-Urmn"], SETUP);
     const userns = mode === "root" ? [] : ["-U", "--preserve-credentials"];
     return new Host(holder, ["nsenter", "-t", String(holder.pid), ...userns, "-m", "-n", "--"]);
   }
@@ -204,9 +229,7 @@ export class Host implements AsyncDisposable {
   /** `ip -j` with these arguments, in the namespace of a container or (`""`) of the host. */
   async ip(namespace: string, ...args: string[]): Promise<Json[]> {
     const at = namespace === "" ? [] : ["-n", namespace];
-    const { code, stdout } = await this.run(["ip", ...at, "-d", "-j", ...args]);
-    if (code !== 0) return [];
-    return (JSON.parse(stdout || "[]") as Json[]).filter((it) => Object.keys(it).length > 0);
+    return objects(await this.run(["ip", ...at, "-d", "-j", ...args]));
   }
 
   /** Names of the host's links, `lo` left out. */
@@ -217,7 +240,7 @@ export class Host implements AsyncDisposable {
   }
 
   async hostVeths(): Promise<string[]> {
-    return (await this.links()).filter((name) => /^a[vp][0-9a-f]{13}$/.test(name));
+    return (await this.links()).filter(isHostVeth);
   }
 
   /** IPv4 addresses with prefix length of one interface. */

@@ -1,13 +1,18 @@
 import { fromFileUrl } from "@std/path/posix";
-import { type Finished, type Json, run } from "../integration/host.ts";
+import {
+  BUILT,
+  type Finished,
+  hold,
+  isHostVeth,
+  type Json,
+  objects,
+  run,
+} from "../integration/host.ts";
 
 const ROOT = fromFileUrl(new URL("../../", import.meta.url));
-const DECODER = new TextDecoder();
 
 /** The built file under test: what ATOMICNI names, else the script form. */
-export const BINARY = Deno.env.get("ATOMICNI") === undefined
-  ? `${ROOT}bin/atomicni.js`
-  : new URL(Deno.env.get("ATOMICNI") ?? "", `file://${Deno.cwd()}/`).pathname;
+export const BINARY = BUILT ?? `${ROOT}bin/atomicni.js`;
 export const DEPLOY = `${ROOT}deploy`;
 /** Where the reference plugins are in Debian's package. */
 export const REFERENCE_PLUGINS = "/usr/lib/cni";
@@ -79,28 +84,8 @@ export class Node implements AsyncDisposable {
   }
 
   static async create(name = "node"): Promise<Node> {
-    const holder = new Deno.Command("unshare", {
-      args: [
-        "-mnpu",
-        "--fork",
-        "--kill-child=KILL",
-        "--mount-proc",
-        "--propagation",
-        "private",
-        "sh",
-        "-c",
-        SETUP,
-      ],
-      env: { BINARY },
-      stdin: "null",
-      stdout: "piped",
-      stderr: "inherit",
-    }).spawn();
-    const reader = holder.stdout.getReader();
-    const { value } = await reader.read();
-    reader.releaseLock();
-    await holder.stdout.cancel();
-    if (DECODER.decode(value) !== "ready\n") throw new Error(`no node: ${DECODER.decode(value)}`);
+    const options = ["-mnpu", "--fork", "--kill-child=KILL", "--mount-proc"];
+    const holder = await hold(options, SETUP, { BINARY });
     const children = `/proc/${holder.pid}/task/${holder.pid}/children`;
     const node = new Node(name, holder, Number((await Deno.readTextFile(children)).trim()));
     await node.sh(`hostname ${name}`);
@@ -157,9 +142,7 @@ export class Node implements AsyncDisposable {
 
   /** `ip -d -j` with these arguments; nothing where it fails. */
   async ip(...args: string[]): Promise<Json[]> {
-    const { code, stdout } = await this.run(["ip", "-d", "-j", ...args]);
-    if (code !== 0) return [];
-    return (JSON.parse(stdout || "[]") as Json[]).filter((it) => Object.keys(it).length > 0);
+    return objects(await this.run(["ip", "-d", "-j", ...args]));
   }
 
   /** Makes network namespaces, `id` for each, that stand for containers. */
@@ -197,9 +180,7 @@ export class Node implements AsyncDisposable {
   }
 
   async hostVeths(): Promise<Json[]> {
-    return (await this.ip("link", "show", "type", "veth")).filter(({ ifname }) =>
-      /^a[vp][0-9a-f]{13}$/.test(ifname)
-    );
+    return (await this.ip("link", "show", "type", "veth")).filter((it) => isHostVeth(it.ifname));
   }
 
   /** Who holds which address of a network, by the state file. */

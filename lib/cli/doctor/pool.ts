@@ -1,6 +1,6 @@
 import type { NetworkConfig } from "../../config.ts";
 import { asCniError } from "../../errors.ts";
-import { countFree, list, poolFull } from "../../ipam.ts";
+import { countFree, list, poolFull, SUBNET_CHANGED } from "../../ipam.ts";
 import type { Ledger } from "../../ledger.ts";
 import type { Pool } from "../../pool.ts";
 import { contains, formatCidr, formatIpv4 } from "../../ipv4.ts";
@@ -46,7 +46,7 @@ export async function examinePool(
         "error",
         "state",
         `it holds ${address}, which is not in ${formatCidr(config.subnet)}: the subnet was changed`,
-        "give the new subnet a network name of its own, or set the old one back",
+        SUBNET_CHANGED,
       ),
       code: 104,
     })),

@@ -1,0 +1,24 @@
+import { assertEquals, assertThrows } from "@std/assert";
+import { type NetworkConfig, parseConfig, parseStdin } from "../lib/config.ts";
+import { CniError } from "../lib/errors.ts";
+
+/** A configuration that is taken, for a test to change. */
+export const NET = {
+  cniVersion: "1.1.0",
+  name: "podnet",
+  type: "atomicni",
+  bridge: "atomic0",
+  subnet: "10.88.0.0/24",
+  gateway: "10.88.0.1",
+};
+
+/** What is made of a configuration. */
+export function config(value: object): NetworkConfig {
+  return parseConfig(parseStdin(JSON.stringify(value)), "1.1.0", {});
+}
+
+/** A configuration is refused, with that code and that in the message. */
+export function refused(value: object, code: number, message: string): void {
+  const error = assertThrows(() => config(value), CniError, message);
+  assertEquals(error.code, code, error.message);
+}
