@@ -2,6 +2,7 @@ import { serve } from "./lib/cli.ts";
 import { expiry } from "./lib/deadline.ts";
 import { asCniError, CniError } from "./lib/errors.ts";
 import {
+  type Command,
   isCommand,
   parseConfig,
   parseInvocation,
@@ -53,7 +54,7 @@ export async function run(surroundings: Surroundings): Promise<Outcome> {
     const kernel = ip === undefined
       ? new IpKernel(ahead.run, (options) => ahead.start(options))
       : new IpKernel(ip);
-    const first = FIRST_STEP[command];
+    const first = isCommand(command) ? FIRST_STEP[command] : undefined;
     if (first !== undefined) kernel.expect(first, invocation?.netns ?? "");
     const root = parseStdin(await reading);
     if (!isCommand(command) || invocation === undefined) {
@@ -101,7 +102,11 @@ export async function run(surroundings: Surroundings): Promise<Outcome> {
 }
 
 /** What a command does first, whatever its configuration says. */
-const FIRST_STEP: Readonly<Record<string, Step>> = { ADD: "plug", CHECK: "inspect", DEL: "unplug" };
+const FIRST_STEP: Readonly<Partial<Record<Command, Step>>> = {
+  ADD: "plug",
+  CHECK: "inspect",
+  DEL: "unplug",
+};
 
 function printed(document: Document | undefined): Outcome {
   return {

@@ -55,7 +55,7 @@ export class BatchesAhead {
   async end(): Promise<void> {
     for (const child of this.#waiting.values()) {
       child.stdin.close().catch(() => {});
-      if (await Promise.race([child.status, expiry(1_000)]) === "expired") child.kill("SIGKILL");
+      if (await Promise.race([child.status, expiry(1_000)]) === "expired") kill(child);
     }
   }
 }
@@ -69,7 +69,7 @@ async function finish(
   const output = child.output();
   const outcome = await Promise.race([output, expiry(IP_LIMIT_MS)]);
   if (outcome === "expired") {
-    child.kill("SIGKILL");
+    kill(child);
     output.catch(() => {});
     throw new CniError(
       11,
@@ -91,6 +91,14 @@ async function finish(
     stdout: decoder.decode(outcome.stdout),
     stderr: decoder.decode(outcome.stderr).trim() + (outcome.success ? "" : given(stdin)),
   };
+}
+
+function kill(child: Deno.ChildProcess): void {
+  try {
+    child.kill("SIGKILL");
+  } catch {
+    // It has ended by itself, whoever holds its output.
+  }
 }
 
 function batch(options: readonly string[]): string[] {

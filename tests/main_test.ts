@@ -47,6 +47,7 @@ Deno.test("what is wrong is told in the order of environment, stdin, command, ve
     [{ CNI_COMMAND: "add", ...all }, "{", 6, "1.1.0", "as a network configuration"],
     [{ CNI_COMMAND: "add", ...all }, GOOD, 4, "1.1.0", "unknown CNI_COMMAND: add"],
     [{}, GOOD, 4, "1.1.0", "unknown CNI_COMMAND: "],
+    [{ CNI_COMMAND: "constructor" }, GOOD, 4, "1.1.0", "unknown CNI_COMMAND: constructor"],
     [{ CNI_COMMAND: "ADD", ...all }, versioned, 1, "1.1.0", "incompatible CNI versions"],
     [{ CNI_COMMAND: "STATUS" }, GOOD, 1, "1.1.0", "does not allow STATUS"],
     [{ CNI_COMMAND: "GC" }, GOOD, 4, "1.1.0", "[CNI_PATH] missing"],
