@@ -1,4 +1,5 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { breakIp } from "../integration/broken_ip.ts";
 import { type Answer, CONFIG, type Host, hostTest, STATE_FOLDER } from "../integration/host.ts";
 import { record } from "./outcome.ts";
 
@@ -116,6 +117,41 @@ hostTest("repair: two addresses, an address twice, and a stranger's", async (hos
     JSON.stringify(stranger.json.findings),
     "10.88.0.9 is behind str0, and nothing says whose",
   );
+});
+
+hostTest("repair waits for an ADD between its lease and its address", async (host) => {
+  await host.containers("c1", "c2");
+  await host.add({ id: "c1" });
+  await breakIp(
+    host,
+    `case "$in" in "link set dev "*" address "*) : >/run/reached; sleep 3 ;; esac`,
+  );
+  const adding = host.add({ id: "c2" });
+  await host.sh("until [ -e /run/reached ]; do sleep 0.05; done");
+  const before = await host.leases();
+  await host.sh(`: >${STATE}`);
+  const { code, json } = await repair(host);
+  assertEquals([code, json.written, json.findings], [0, true, []]);
+  await adding;
+  assertEquals(before, { "c1/eth0": "10.88.0.2", "c2/eth0": "10.88.0.3" });
+  assertEquals(await host.leases(), before);
+});
+
+hostTest("repair is not kept from it by a veth that goes meanwhile", async (host) => {
+  await host.containers("c1", "c2");
+  await host.add({ id: "c1" });
+  const gone = (await host.add({ id: "c2" })).interfaces[1].name;
+  // Behind the second list of the host's veths: the first is from the look for running ADDs.
+  await breakIp(
+    host,
+    `case "$*" in "-j netns list")
+      if [ -e /run/once ]; then /run/ip.real link del dev ${gone}; else : >/run/once; fi ;; esac`,
+  );
+  await host.sh(`: >${STATE}`);
+  const { code, json } = await repair(host);
+  assertEquals([code, json.written, json.findings], [0, true, []]);
+  assertEquals(await host.leases(), { "c1/eth0": "10.88.0.2" });
+  assertEquals((await host.hostVeths()).length, 1);
 });
 
 hostTest("repair while ADDs run: no address twice, and each keeps its lease", async (host) => {
