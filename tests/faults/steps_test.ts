@@ -18,6 +18,7 @@ if [ "$n" = "$at" ]; then case $kind in
   garbage) real "$@" >/run/null; echo '<html>what you asked for</html>'; exit 0 ;;
   hangs) exec sleep 100 ;;
   done-hangs) real "$@" >/run/null; exec sleep 100 ;;
+  held) real "$@"; sleep 20 & exit 0 ;;
 esac; fi`;
 
 const KINDS = ["fails", "done-fails", "half", "killed", "done-killed", "garbage"];
@@ -194,8 +195,11 @@ Deno.test("steps: an ip that hangs is ended after 15 s", async () => {
   const places = rows.flatMap((row) =>
     (SIZE === "full" ? [1, 2, 3] : row.name === "ADD" ? [1, 2] : row.name === "DEL" ? [1] : [])
       .flatMap((n) =>
-        (SIZE === "full" ? ["hangs", "done-hangs"] : [n === 1 ? "done-hangs" : "hangs"])
-          .map((kind) => ({ row, n, kind }))
+        (SIZE === "full"
+          ? ["hangs", "done-hangs", "held"]
+          : row.name === "DEL"
+          ? ["done-hangs", "held"]
+          : [n === 1 ? "done-hangs" : "hangs"]).map((kind) => ({ row, n, kind }))
       )
   );
   const tries = await Promise.all(places.map(async ({ row, n, kind }) => {
@@ -209,7 +213,7 @@ Deno.test("steps: an ip that hangs is ended after 15 s", async () => {
     return 1;
   }));
   record({
-    fault: "an `ip` that hangs, before or after it did its work",
+    fault: "an `ip` that hangs, before or after it did its work, or whose output is held open",
     tries: tries.reduce<number>((sum, it) => sum + it, 0),
     outcome: "code 11 after 15 s; undone or told; one DEL and nothing is left",
   });
