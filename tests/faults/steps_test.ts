@@ -138,6 +138,10 @@ async function judge(host: Host, row: Row, answer: Answer, before: Seen): Promis
   else assert([8, 11, 50, 100, 105, 106].includes(json?.code), `code ${json?.code}: ${said}`);
   const after = await look(host);
   const own = (seen: Seen) => seen.veths.filter((it) => !it.endsWith("podnet/c2/eth0"));
+  for (const id of ["c1", "c2"]) {
+    const [address] = await host.addresses(id, "eth0");
+    if (address !== undefined) assertEquals(`${after.leases[`${id}/eth0`]}/24`, address, said);
+  }
   if (["STATUS", "CHECK"].includes(row.command)) assertEquals(after, before);
   else if (code !== 0 && row.command === "ADD" && !said.includes("the next DEL will")) {
     // A veth that a killed run left may be gone: it was nobody's.
@@ -166,6 +170,7 @@ async function everyStep(row: Row, kinds: readonly string[]): Promise<number> {
       const [answer, reached] = await faulty(host, row, more, n, kind);
       try {
         await judge(host, row, answer, before);
+        if (reached && row.command === "STATUS") assertEquals(answer.json?.code, 50);
       } catch (error) {
         const report = `${answer.stdout}${await host.report()}`;
         throw new Error(`${row.name}, ${kind} at ip ${n}: ${error}\n${report}`, { cause: error });
