@@ -21,7 +21,7 @@ async function left(host: Host): Promise<string> {
 async function waitingAdd(host: Host, end: string): Promise<number> {
   const lock = `${STATE_FOLDER}/podnet.lock`;
   await host.sh(`rm -f /run/pids
-    flock -F ${lock} sleep 30 >/run/holder 2>&1 & echo $! >/run/holder.pid`);
+    flock -F ${lock} sleep 30 >/run/holder 2>&1 & echo $! >/run/holder.pid; sleep 0.1`);
   const under = ["sh", "-c", 'echo $$ >/run/plugin; exec "$0" "$@"'];
   const adding = host.cni("ADD", { under });
   await host.sh(
