@@ -45,8 +45,13 @@ export async function look(
     if (hosts.length === 1) byHost.set(hosts[0] ?? "", lease);
     else if (hosts.some((host) => veths.has(host))) possible.push(lease);
   }
-  const links = [...veths.values()].filter((it) => it.netnsId !== undefined);
-  const inside = await kernel.lookInside(links);
+  const listed = [...veths.values()].filter((it) => it.netnsId !== undefined);
+  const inside = await kernel.lookInside(listed);
+  // One that went meanwhile is none that can't be looked into: a DEL removed it, or an ADD took it back.
+  const standing = listed.every(({ ifname }) => inside.has(ifname)) ? veths : await kernel.veths();
+  const links = listed.filter(({ ifname, ifindex }) =>
+    inside.has(ifname) || standing.get(ifname)?.ifindex === ifindex
+  );
   const owned: Owned[] = [];
   const strange: { link: Link; inside: Inside | undefined }[] = [];
   for (const link of links) {

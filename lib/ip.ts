@@ -55,7 +55,7 @@ export class BatchesAhead {
   async end(): Promise<void> {
     for (const child of this.#waiting.values()) {
       child.stdin.close().catch(() => {});
-      if (await Promise.race([child.status, expiry(1_000)]) === "expired") child.kill("SIGKILL");
+      if (await Promise.race([child.status, expiry(1_000)]) === "expired") kill(child);
     }
   }
 }
@@ -65,12 +65,11 @@ async function finish(
   args: readonly string[],
   stdin: string | undefined,
 ): Promise<IpOutput> {
-  if (stdin !== undefined) feed(child, stdin);
-  const output = child.output();
-  const outcome = await Promise.race([output, expiry(IP_LIMIT_MS)]);
-  if (outcome === "expired") {
-    child.kill("SIGKILL");
-    output.catch(() => {});
+  const ending = Promise.all([child.output(), stdin === undefined ? "" : feed(child, stdin)]);
+  const end = await Promise.race([ending, expiry(IP_LIMIT_MS)]);
+  if (end === "expired") {
+    kill(child);
+    ending.catch(() => {});
     throw new CniError(
       11,
       `Cannot wait longer for "ip ${args.join(" ")}": ${IP_LIMIT_MS} ms are over`,
@@ -82,15 +81,27 @@ async function finish(
       },
     );
   }
+  const [outcome, unfed] = end;
+  // Without its commands it has done none of them, however it ended.
+  const success = outcome.success && unfed === "";
   const decoder = new TextDecoder();
+  const said = decoder.decode(outcome.stderr).trim() || unfed;
   return {
     argv: ["ip", ...args],
-    success: outcome.success,
+    success,
     status: outcome.code,
     signal: outcome.signal,
     stdout: decoder.decode(outcome.stdout),
-    stderr: decoder.decode(outcome.stderr).trim() + (outcome.success ? "" : given(stdin)),
+    stderr: said + (success ? "" : given(stdin)),
   };
+}
+
+function kill(child: Deno.ChildProcess): void {
+  try {
+    child.kill("SIGKILL");
+  } catch {
+    // It has ended by itself, whoever holds its output.
+  }
 }
 
 function batch(options: readonly string[]): string[] {
@@ -127,10 +138,16 @@ function spawn(args: readonly string[], piped: boolean): Deno.ChildProcess {
   });
 }
 
-function feed(child: Deno.ChildProcess, text: string): void {
+/** Writes all of `text`; returns what kept it from being written, "" where nothing did. */
+async function feed(child: Deno.ChildProcess, text: string): Promise<string> {
   const writer = child.stdin.getWriter();
-  // A child that ended early says why itself.
-  writer.write(new TextEncoder().encode(text)).then(() => writer.close()).catch(() => {});
+  try {
+    await writer.write(new TextEncoder().encode(text));
+    await writer.close();
+    return "";
+  } catch (error) {
+    return `its stdin can't be written: ${(error as Error).message}`;
+  }
 }
 
 /** BusyBox has an `ip` of its own, without JSON, batches or namespaces; this is how its answer to those begins. */

@@ -200,13 +200,24 @@ function split(
   const pool = text.lastIndexOf(POOL);
   const end = pool < 0 ? text.length - 1 : pool;
   if (!text.startsWith(start) || addresses < 0 || notes < 0 || end < notes) return undefined;
-  return {
-    lastReserved,
+  const sections = {
     owners: text.slice(start.length, addresses),
     addresses: text.slice(addresses + ADDRESSES.length, notes),
     notes: text.slice(notes + NOTES.length, end),
-    ...(pool >= 0 && { pool: JSON.parse(text.slice(pool + POOL.length - 1)) }),
   };
+  const rest = pool < 0 ? "}" : text.slice(pool + POOL.length - 1);
+  // Where another version has put more into the file, all of it is read and checked.
+  if (
+    !isOneMap(sections.owners, '"') || !isOneMap(sections.addresses, '"') ||
+    !isOneMap(sections.notes, '"}') || rest.indexOf("}") < rest.length - 1
+  ) return undefined;
+  return { lastReserved, ...sections, ...(pool >= 0 && { pool: JSON.parse(rest) }) };
+}
+
+/** Whether these are a map's entries, the last of which has that end, and nothing of what may stand behind a map. */
+function isOneMap(entries: string, end: string): boolean {
+  return entries === "" ||
+    entries.startsWith('"') && entries.endsWith(end) && !entries.includes(`${end}},"`);
 }
 
 interface Entry {

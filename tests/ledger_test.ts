@@ -108,6 +108,13 @@ Deno.test("text of another form is not taken", () => {
     good.replace('"ipToContainer"', '"ipToContainers"'),
     good.replace('"leases":{', '"lease":{'),
     `{"pool":{},${good.slice(1)}`,
+    // More than is known here, as another version might have put there.
+    `${good},"more":{"a":{"b":"c"}}`,
+    ...["ipToContainer", "leases", "pool"].map((key) => {
+      return good.replace(`},"${key}"`, `},"more":{"a":"b"},"${key}"`);
+    }),
+    good.replace(/"pool":.*/, `"more":{}`),
+    `${new Ledger(emptyState()).toText()},"more":{}`,
   ];
   for (const text of rows) assertEquals(Ledger.fromSealed(text), undefined, text);
 });

@@ -150,6 +150,15 @@ Deno.test("readState() believes the seal, and checks all where it is broken", as
     assertEquals((await read()).state(), good);
     assertEquals((await read()).origin, "sealed");
     const text = Deno.readTextFileSync(path);
+    // Sealed, but with more in it than is known here.
+    const more = `${text.slice(0, text.lastIndexOf(',"seal"'))},"more":{}`;
+    const hash = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(more));
+    Deno.writeTextFileSync(
+      path,
+      `${more},"seal":"${new Uint8Array(hash).toHex().slice(0, 32)}"}\n`,
+    );
+    assertEquals((await read()).origin, "checked");
+    assertEquals((await read()).state(), good);
     // Changed by hand, but true: taken, without trusting the seal.
     Deno.writeTextFileSync(path, text.replaceAll("10.88.0.3", "10.88.0.9"));
     assertEquals((await read()).origin, "checked");

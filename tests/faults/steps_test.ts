@@ -18,6 +18,7 @@ if [ "$n" = "$at" ]; then case $kind in
   garbage) real "$@" >/run/null; echo '<html>what you asked for</html>'; exit 0 ;;
   hangs) exec sleep 100 ;;
   done-hangs) real "$@" >/run/null; exec sleep 100 ;;
+  held) real "$@"; sleep 20 & exit 0 ;;
 esac; fi`;
 
 const KINDS = ["fails", "done-fails", "half", "killed", "done-killed", "garbage"];
@@ -137,6 +138,10 @@ async function judge(host: Host, row: Row, answer: Answer, before: Seen): Promis
   else assert([8, 11, 50, 100, 105, 106].includes(json?.code), `code ${json?.code}: ${said}`);
   const after = await look(host);
   const own = (seen: Seen) => seen.veths.filter((it) => !it.endsWith("podnet/c2/eth0"));
+  for (const id of ["c1", "c2"]) {
+    const [address] = await host.addresses(id, "eth0");
+    if (address !== undefined) assertEquals(`${after.leases[`${id}/eth0`]}/24`, address, said);
+  }
   if (["STATUS", "CHECK"].includes(row.command)) assertEquals(after, before);
   else if (code !== 0 && row.command === "ADD" && !said.includes("the next DEL will")) {
     // A veth that a killed run left may be gone: it was nobody's.
@@ -165,6 +170,7 @@ async function everyStep(row: Row, kinds: readonly string[]): Promise<number> {
       const [answer, reached] = await faulty(host, row, more, n, kind);
       try {
         await judge(host, row, answer, before);
+        if (reached && row.command === "STATUS") assertEquals(answer.json?.code, 50);
       } catch (error) {
         const report = `${answer.stdout}${await host.report()}`;
         throw new Error(`${row.name}, ${kind} at ip ${n}: ${error}\n${report}`, { cause: error });
@@ -194,8 +200,11 @@ Deno.test("steps: an ip that hangs is ended after 15 s", async () => {
   const places = rows.flatMap((row) =>
     (SIZE === "full" ? [1, 2, 3] : row.name === "ADD" ? [1, 2] : row.name === "DEL" ? [1] : [])
       .flatMap((n) =>
-        (SIZE === "full" ? ["hangs", "done-hangs"] : [n === 1 ? "done-hangs" : "hangs"])
-          .map((kind) => ({ row, n, kind }))
+        (SIZE === "full"
+          ? ["hangs", "done-hangs", "held"]
+          : row.name === "DEL"
+          ? ["done-hangs", "held"]
+          : [n === 1 ? "done-hangs" : "hangs"]).map((kind) => ({ row, n, kind }))
       )
   );
   const tries = await Promise.all(places.map(async ({ row, n, kind }) => {
@@ -209,7 +218,7 @@ Deno.test("steps: an ip that hangs is ended after 15 s", async () => {
     return 1;
   }));
   record({
-    fault: "an `ip` that hangs, before or after it did its work",
+    fault: "an `ip` that hangs, before or after it did its work, or whose output is held open",
     tries: tries.reduce<number>((sum, it) => sum + it, 0),
     outcome: "code 11 after 15 s; undone or told; one DEL and nothing is left",
   });

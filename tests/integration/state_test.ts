@@ -1,4 +1,7 @@
 import { assert, assertEquals, assertMatch, assertNotEquals } from "@std/assert";
+import { emptyState, Ledger, type State } from "../../lib/ledger.ts";
+import { parseNetworkName } from "../../lib/names.ts";
+import { statePath, writeState } from "../../lib/statefile.ts";
 import { CONFIG, type Host, hostTest, type Json, MODES, STATE_FOLDER } from "./host.ts";
 
 const FILE = `${STATE_FOLDER}/podnet.json`;
@@ -8,7 +11,7 @@ const BARE = { ...CONFIG, ipam: { routes: [] } };
 const SMALL = { ...CONFIG, ipam: { rangeStart: "10.88.0.2", rangeEnd: "10.88.0.4" } };
 
 async function given(host: Host, id: string, config: unknown = CONFIG): Promise<string> {
-  return (await host.add({ id, config })).ips[0].address.replace("/24", "");
+  return (await host.add({ id, config })).ips[0].address.replace(/\/\d+$/, "");
 }
 
 hostTest("addresses are given next-fit and wrap inside the range", async (host) => {
@@ -21,6 +24,56 @@ hostTest("addresses are given next-fit and wrap inside the range", async (host) 
   const { code, json } = await host.cni("ADD", { id: "c5", config: SMALL });
   assertEquals([code, json.code], [1, 101]);
   assertMatch(json.msg, /10\.88\.0\.2 - 10\.88\.0\.4: all are held/);
+});
+
+/** 4000 leases, every tenth of the Go original's, with one address free; as this program writes them. */
+async function crowded(host: Host, subnet: string, free: string): Promise<Json> {
+  const pool = {
+    subnet,
+    gateway: CONFIG.gateway,
+    rangeStart: "10.88.0.1",
+    rangeEnd: "10.88.255.254",
+  };
+  const state: State = { ...emptyState(), lastReserved: "10.88.5.9", pool };
+  for (let n = 0; n < 4000; n++) {
+    const ip = `10.88.${2 + (n >> 8)}.${n & 255}`;
+    if (ip === free) continue;
+    const owner = n % 10 === 0 ? `old${n}` : `p${n}/eth0`;
+    state.containerToIP[owner] = ip;
+    state.ipToContainer[ip] = owner;
+    if (n % 10 === 0) continue;
+    state.leases[ip] = {
+      since: "2026-01-01T00:00:00Z",
+      veth: "fe:00:00:00:00:01",
+      pod: `a/{${n}}`,
+    };
+  }
+  const folder = Deno.makeTempDirSync();
+  const network = parseNetworkName(CONFIG.name);
+  await writeState(folder, network, new Ledger(state));
+  await host.run(["tee", FILE], Deno.readFileSync(statePath(folder, network)));
+  Deno.removeSync(folder, { recursive: true });
+  return await host.state();
+}
+
+hostTest("one ADD and DEL among thousands of leases change no other", async (host) => {
+  await host.containers("c1");
+  const config = { ...CONFIG, subnet: "10.88.0.0/16" };
+  const { seal, ...before } = await crowded(host, config.subnet, "10.88.5.12");
+  assertEquals(await given(host, "c1", config), "10.88.5.12");
+  const { seal: second, ...after } = await host.state();
+  assertNotEquals(second, seal);
+  assertEquals(after, {
+    ...before,
+    lastReserved: "10.88.5.12",
+    containerToIP: { ...before.containerToIP, "c1/eth0": "10.88.5.12" },
+    ipToContainer: { ...before.ipToContainer, "10.88.5.12": "c1/eth0" },
+    leases: { ...before.leases, "10.88.5.12": after.leases["10.88.5.12"] },
+  });
+  assertEquals(Object.keys(after.leases["10.88.5.12"]), ["since", "veth"]);
+  await host.del({ config });
+  const { seal: _, ...last } = await host.state();
+  assertEquals(last, { ...before, lastReserved: "10.88.5.12" });
 });
 
 hostTest("a full pool heals itself by what the kernel says", async (host) => {

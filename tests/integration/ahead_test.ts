@@ -1,0 +1,58 @@
+import { assertEquals } from "@std/assert";
+import { breakIp } from "./broken_ip.ts";
+import { CONFIG, type Host, hostTest, STATE_FOLDER } from "./host.ts";
+
+/** Each `ip` notes its process ID; where /run/hang says so, it does not look at its stdin then. */
+const NOTING = `#!/bin/sh
+echo $$ >>/run/pids
+[ -e /run/hang ] && exec sleep 30
+exec /run/ip.real "$@"
+`;
+
+/** The noted processes that still run after two seconds. */
+async function left(host: Host): Promise<string> {
+  return await host.sh(`n=0; while [ $((n += 1)) -lt 40 ]; do
+      out=$(for it in $(cat /run/pids); do readlink /proc/$it/exe || :; done)
+      [ -z "$out" ] && exit 0; sleep 0.05
+    done; echo "$out"`);
+}
+
+/** Starts an ADD that gets as far as the lock, which is held, and returns when its second `ip` waits. */
+async function waitingAdd(host: Host, end: string): Promise<number> {
+  const lock = `${STATE_FOLDER}/podnet.lock`;
+  await host.sh(`rm -f /run/pids
+    flock -F ${lock} sleep 30 >/run/holder 2>&1 & echo $! >/run/holder.pid; sleep 0.1`);
+  const under = ["sh", "-c", 'echo $$ >/run/plugin; exec "$0" "$@"'];
+  const adding = host.cni("ADD", { under });
+  await host.sh(
+    `until grep -q -- "-> FLOCK.*:$(stat -c %i ${lock}) " /proc/locks; do sleep 0.02; done`,
+  );
+  await host.sh(
+    `test "$(wc -l </run/pids)" = 2; readlink /proc/$(tail -n 1 /run/pids)/exe; ${end}`,
+  );
+  const { code } = await adding;
+  await host.sh("kill $(cat /run/holder.pid)");
+  return code;
+}
+
+hostTest("no ip stays behind an ADD that is refused or ended", async (host) => {
+  await host.containers("c1");
+  await host.add();
+  await host.del();
+  await breakIp(host, "");
+  await host.run(["tee", "/run/ip.fake"], NOTING);
+
+  await host.sh(": >/run/hang");
+  const refused = await host.cni("ADD", { config: { ...CONFIG, mtu: 1 } });
+  await host.sh("rm /run/hang");
+  assertEquals(refused.json?.code, 7, refused.stdout);
+  assertEquals(await host.sh("wc -l </run/pids"), "1\n");
+  assertEquals(await left(host), "", "refused for its configuration");
+
+  assertEquals(await waitingAdd(host, "kill -TERM $(cat /run/plugin)"), 1);
+  assertEquals(await left(host), "", "SIGTERM");
+  assertEquals(await waitingAdd(host, "kill -KILL $(cat /run/plugin)"), 137);
+  assertEquals(await left(host), "", "SIGKILL");
+  await host.del();
+  await host.assertNothingLeft();
+});
