@@ -75,7 +75,7 @@ function between(all: readonly Event[]): [string, number][] {
   const plug = find(/^write\(\d+, "link add/, one.at);
   const rename = find(/^rename\(/, plug);
   const configure = find(/^write\(\d+, "link set/, rename);
-  const printed = find(/^write\(1,/, two.at);
+  const printed = find(/^write\(1,/, end(two));
   const marks: [string, number][] = [
     ["the shell line that starts Deno", program.at],
     ["Deno starts, the program is loaded", stdin],

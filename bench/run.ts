@@ -23,6 +23,7 @@ import type { Bursts, Results } from "./results.ts";
 
 export const HELD = [0, 250, 1_000, 10_000, 65_000];
 export const AT_ONCE = 64;
+const BURSTS = 5;
 export const PODS = 250;
 export const WORKERS = 16;
 
@@ -45,7 +46,7 @@ async function withHeld(count: number): Promise<Times> {
   for (const peer of [script, compiled, pair]) peer.hold(count);
   return await lives(
     [script, compiled, pair, ground, emptyScript, emptyCompiled],
-    count > 10_000 ? 8 : 15,
+    count > 10_000 ? 9 : 21,
   );
 }
 
@@ -57,6 +58,34 @@ async function alone(peer: Peer): Promise<number> {
     await burst(peer, "DEL", 1);
   }
   return median(times);
+}
+
+/** Peers in turn, as with single operations; medians. */
+async function inBursts(peers: readonly Peer[]): Promise<Map<string, Bursts>> {
+  const seen = new Map<string, Bursts[]>(peers.map(({ name }) => [name, []]));
+  for (let round = 0; round < BURSTS; round++) {
+    for (const peer of peers) {
+      await freshContainers(AT_ONCE);
+      peer.hold(0);
+      seen.get(peer.name)?.push({
+        singleCpu: await alone(peer),
+        add: await burst(peer, "ADD", AT_ONCE),
+        del: await burst(peer, "DEL", AT_ONCE),
+      });
+    }
+  }
+  const middle = (all: readonly Bursts[], pick: (it: Bursts) => number) => median(all.map(pick));
+  return new Map([...seen].map(([name, all]) => [name, {
+    singleCpu: middle(all, (it) => it.singleCpu),
+    add: {
+      wall: middle(all, ({ add }) => add.wall),
+      cpu: middle(all, ({ add }) => add.cpu),
+    },
+    del: {
+      wall: middle(all, ({ del }) => del.wall),
+      cpu: middle(all, ({ del }) => del.cpu),
+    },
+  }]));
 }
 
 async function main(): Promise<void> {
@@ -77,19 +106,10 @@ async function main(): Promise<void> {
   const removal = await vethRemoval(15);
   const where = await phases(script, 11);
 
-  const bursts = new Map<string, Bursts>();
+  log(`${AT_ONCE} at once`);
+  const bursts = await inBursts([script, compiled, pair, emptyScript, emptyCompiled]);
   const restarts = new Map<string, Restart>();
-  for (const peer of [script, compiled, pair, emptyScript, emptyCompiled] as Peer[]) {
-    log(`${AT_ONCE} at once: ${peer.name}`);
-    await freshContainers(AT_ONCE);
-    peer.hold(0);
-    const singleCpu = await alone(peer);
-    bursts.set(peer.name, {
-      add: await burst(peer, "ADD", AT_ONCE),
-      del: await burst(peer, "DEL", AT_ONCE),
-      singleCpu,
-    });
-    if (peer === emptyScript || peer === emptyCompiled) continue;
+  for (const peer of [script, compiled, pair]) {
     log(`${PODS} pods, ${WORKERS} at a time: ${peer.name}`);
     await freshContainers(PODS);
     peer.hold(0);
