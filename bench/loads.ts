@@ -7,24 +7,35 @@ export type Command = (typeof COMMANDS)[number];
 /** Milliseconds of each run, by peer and command. */
 export type Times = Map<string, Map<Command, number[]>>;
 
-/** Peers in turn, one container's life each, so that a slow moment of the machine meets all of them. */
-export async function lives(peers: readonly Peer[], rounds: number): Promise<Times> {
-  const times: Times = new Map(
-    peers.map(({ name }) => [name, new Map(COMMANDS.map((it) => [it, []]))]),
-  );
-  for (let round = -1; round < rounds; round++) {
-    for (const peer of peers) {
-      let result = "";
-      for (const command of COMMANDS) {
-        const call = peer.call(command, 0, result);
-        if (call === undefined) continue;
-        const { ms, stdout } = await measure(call);
-        if (command === "ADD") result = stdout;
-        if (round >= 0) times.get(peer.name)?.get(command)?.push(ms); // the first warms the caches
+/**
+ * Numbers of leases in turn and peers in turn, one container's life each, so that a slow moment of the machine meets
+ * all of them. Returns the times by number of leases.
+ */
+export async function lives(
+  peers: readonly Peer[],
+  rounds: ReadonlyMap<number, number>,
+): Promise<Map<number, Times>> {
+  const counts = [...rounds.keys()];
+  const all = new Map(counts.map((held): [number, Times] => [
+    held,
+    new Map(peers.map(({ name }) => [name, new Map(COMMANDS.map((it) => [it, []]))])),
+  ]));
+  for (let round = -1; round < Math.max(...rounds.values()); round++) {
+    for (const held of counts.filter((it) => round < (rounds.get(it) ?? 0))) {
+      for (const peer of peers) {
+        let result = "";
+        for (const command of COMMANDS) {
+          const call = peer.call(command, 0, result, held);
+          if (call === undefined) continue;
+          const { ms, stdout } = await measure(call);
+          if (command === "ADD") result = stdout;
+          // The first warms the caches.
+          if (round >= 0) all.get(held)?.get(peer.name)?.get(command)?.push(ms);
+        }
       }
     }
   }
-  return times;
+  return all;
 }
 
 export interface Burst {

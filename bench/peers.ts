@@ -2,13 +2,14 @@
 
 export interface Peer {
   readonly name: string;
-  /** The command line of one operation, its environment and its stdin. */
+  /** The command line of one operation beside `held` leases of others, its environment and its stdin. */
   call(
     command: "ADD" | "CHECK" | "DEL" | "VERSION",
     container: number,
     result: string,
+    held?: number,
   ): Call | undefined;
-  /** Writes the state of `count` leases that others hold, in this peer's own format. */
+  /** Writes the state of a network in which others hold `count` leases, in this peer's own format. */
   hold(count: number): void;
 }
 
@@ -45,24 +46,27 @@ function owner(index: number): string {
   return String(index).padStart(64, "f");
 }
 
+/** A network for each number of leases, so that they can be measured in turn. */
+function network(held: number): string {
+  return `bench${held}`;
+}
+
 /** AtomicNI in one of its build forms. */
 export function atomicni(name: string, program: string): Peer {
-  const config = {
+  const configOf = (held: number) => ({
     cniVersion: "1.0.0",
-    name: "bench",
+    name: network(held),
     type: "atomicni",
     bridge: "bench0",
     subnet: SUBNET,
     gateway: GATEWAY,
-  };
+  });
   return {
     name,
-    call: (command, container, result) => ({
+    call: (command, container, result, held = 0) => ({
       argv: [program],
       env: cniEnv(command, container),
-      stdin: JSON.stringify(
-        command === "ADD" ? config : { ...config, prevResult: JSON.parse(result || "{}") },
-      ),
+      stdin: stdinOf(configOf(held), command, result),
     }),
     hold: (count) => {
       const folder = "/var/lib/atomicni";
@@ -81,33 +85,39 @@ export function atomicni(name: string, program: string): Peer {
       }
       const lastReserved = count === 0 ? "" : address(count - 1);
       const state = { schema: 2, lastReserved, containerToIP, ipToContainer, leases };
-      Deno.writeTextFileSync(`${folder}/bench.json`, `${JSON.stringify(state)}\n`, { mode: 0o600 });
+      Deno.writeTextFileSync(`${folder}/${network(count)}.json`, `${JSON.stringify(state)}\n`, {
+        mode: 0o600,
+      });
     },
   };
+}
+
+function stdinOf(config: object, command: string, result: string): string {
+  return JSON.stringify(
+    command === "ADD" ? config : { ...config, prevResult: JSON.parse(result || "{}") },
+  );
 }
 
 /** The reference pair `bridge` + `host-local`. */
 export function reference(folder: string): Peer {
   const dataDir = "/var/lib/cni-bench";
-  const config = {
+  const configOf = (held: number) => ({
     cniVersion: "1.0.0",
-    name: "bench",
+    name: network(held),
     type: "bridge",
     bridge: "bench1",
     isDefaultGateway: true,
     ipam: { type: "host-local", subnet: SUBNET, dataDir },
-  };
+  });
   return {
     name: "bridge + host-local",
-    call: (command, container, result) => ({
+    call: (command, container, result, held = 0) => ({
       argv: [`${folder}/bridge`],
       env: cniEnv(command, container),
-      stdin: JSON.stringify(
-        command === "ADD" ? config : { ...config, prevResult: JSON.parse(result || "{}") },
-      ),
+      stdin: stdinOf(configOf(held), command, result),
     }),
     hold: (count) => {
-      const leases = `${dataDir}/bench`;
+      const leases = `${dataDir}/${network(count)}`;
       try {
         Deno.removeSync(leases, { recursive: true });
       } catch (error) {

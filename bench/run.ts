@@ -11,7 +11,6 @@ import {
   lives,
   type Restart,
   restart,
-  type Times,
   vethRemoval,
 } from "./loads.ts";
 import { median, shell } from "./measure.ts";
@@ -21,7 +20,8 @@ import { plot } from "./plot.ts";
 import { report } from "./report.ts";
 import type { Bursts, Results } from "./results.ts";
 
-export const HELD = [0, 250, 1_000, 10_000, 65_000];
+/** How often single operations are measured, by number of leases held. */
+const ROUNDS = new Map([[0, 21], [250, 21], [1_000, 21], [10_000, 15], [65_000, 9]]);
 export const AT_ONCE = 64;
 const BURSTS = 5;
 export const PODS = 250;
@@ -40,14 +40,6 @@ async function prepare(): Promise<void> {
 mkdir -p -m 700 /var/lib/atomicni && ip link set dev lo up
 ip link add name bench2 address 0a:58:0a:40:00:01 type bridge
 ip addr add ${GATEWAY}/14 dev bench2 && ip link set dev bench2 up`);
-}
-
-async function withHeld(count: number): Promise<Times> {
-  for (const peer of [script, compiled, pair]) peer.hold(count);
-  return await lives(
-    [script, compiled, pair, ground, emptyScript, emptyCompiled],
-    count > 10_000 ? 9 : 21,
-  );
 }
 
 /** Processor time of an ADD with nobody beside it: the median of some. */
@@ -92,12 +84,12 @@ async function main(): Promise<void> {
   await prepare();
   const log = (what: string) => Deno.stderr.writeSync(new TextEncoder().encode(`bench: ${what}\n`));
   await freshContainers(1);
-  const held = new Map<number, Times>();
-  for (const count of HELD) {
-    log(`${count} leases held`);
-    held.set(count, await withHeld(count));
-  }
-  for (const peer of [script, compiled, pair]) peer.hold(0);
+  for (const peer of [script, compiled, pair]) for (const count of ROUNDS.keys()) peer.hold(count);
+  log("single operations");
+  const held = await lives(
+    [script, compiled, pair, ground, emptyScript, emptyCompiled],
+    ROUNDS,
+  );
   const footprints = new Map<string, Footprint>();
   log("footprints");
   for (const peer of [script, compiled, pair, ground, emptyScript, emptyCompiled]) {
