@@ -119,11 +119,13 @@ export async function footprint(peer: Peer): Promise<Footprint> {
   if (call === undefined) throw new Error(`${peer.name} has no ADD`);
   const folder = await Deno.makeTempDir();
   const under = (tool: readonly string[]) => measure({ ...call, argv: [...tool, ...call.argv] });
-  await under(["/usr/bin/strace", "-f", "-qq", "-y", "-s", "0", "-o", `${folder}/trace`]);
+  await under(["/usr/bin/strace", "-ff", "-qq", "-y", "-s", "0", "-o", `${folder}/trace`]);
   await clear(peer);
   await under(["/usr/bin/time", "-f", "%M", "-o", `${folder}/peak`]);
   await clear(peer);
-  const trace = (await Deno.readTextFile(`${folder}/trace`)).split("\n");
+  // A file for each process.
+  const trace = [...Deno.readDirSync(folder)].filter(({ name }) => name.startsWith("trace."))
+    .flatMap(({ name }) => Deno.readTextFileSync(`${folder}/${name}`).split("\n"));
   const count = (pattern: RegExp) => trace.filter((line) => pattern.test(line)).length;
   let written = 0;
   for (const line of trace) {
@@ -140,10 +142,10 @@ export async function footprint(peer: Peer): Promise<Footprint> {
   }
   await Deno.remove(folder, { recursive: true });
   return {
-    processes: count(/(?: execve\(|execve resumed>).* = 0$/),
-    calls: count(/^\d+ +\w+\(/),
+    processes: count(/^execve\(.* = 0$/),
+    calls: count(/^\w+\(/),
     written,
-    syncs: count(/ (fsync|fdatasync)\(/),
+    syncs: count(/^(fsync|fdatasync)\(/),
     residentKb,
     chargedKb: charged.length > 0 ? median(charged) : undefined,
   };

@@ -131,9 +131,12 @@ const TRACED =
 /** What the program did to the system, by strace: its own process and whatever it started. */
 async function traced(host: Host, command: string, id: string): Promise<string[]> {
   const config = command === "CHECK" ? { ...CONFIG, prevResult: {} } : CONFIG;
-  const under = ["strace", "-f", "-s", "400", "-o", "/run/trace", "-e", `trace=${TRACED}`];
+  // A file for each process: in one file, a call that others come between is cut in two lines.
+  const under = ["strace", "-ff", "-s", "400", "-o", "/run/trace", "-e", `trace=${TRACED}`];
+  await host.sh("rm -f /run/trace.*");
   await host.cni(command, { id, config, under });
-  return (await host.sh("cat /run/trace")).split("\n").filter((line) => / = \d/.test(line));
+  const lines = (await host.sh("cat $(ls -v /run/trace.*)")).split("\n");
+  return lines.filter((line) => / = \d/.test(line));
 }
 
 function started(trace: readonly string[]): string[] {
