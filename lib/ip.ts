@@ -45,9 +45,10 @@ export class BatchesAhead {
 
   /** `runIp`, by the one that was started with these arguments, where there is one. */
   readonly run: RunIp = async (args, stdin) => {
-    const child = stdin === undefined ? undefined : this.#waiting.get(args.join(" "));
+    const key = args.join(" ");
+    const child = stdin === undefined ? undefined : this.#waiting.get(key);
     if (child === undefined) return await runIp(args, stdin);
-    this.#waiting.delete(args.join(" "));
+    this.#waiting.delete(key);
     return await finish(child, args, stdin);
   };
 

@@ -175,7 +175,7 @@ function find(ledger: Ledger, key: string): Lease | undefined {
   return { key, ip, ...(note && { note }) };
 }
 
-/** All leases, in the order in which they were given. */
+/** All leases. */
 export function list(ledger: Ledger): Lease[] {
   const { containerToIP, leases } = ledger.state();
   return Object.entries(containerToIP).flatMap(([key, address]) => {
@@ -400,11 +400,12 @@ export async function vethOf(key: string, network: NetworkName): Promise<Interfa
   });
 }
 
-export function countFree(leases: readonly Lease[], pool: Pool): number {
+/** How many addresses nobody holds, where these are held. */
+export function countFree(held: readonly Pick<Lease, "ip">[], pool: Pool): number {
   const { subnet, range, gateway } = pool;
   const never = new Set(
     [gateway, subnet.base, broadcastOf(subnet)].filter((ip) => inRange(range, ip)),
   );
-  const held = leases.filter(({ ip }) => isGivable(pool, ip)).length;
-  return sizeOf(range) - never.size - held;
+  const taken = held.filter(({ ip }) => isGivable(pool, ip)).length;
+  return sizeOf(range) - never.size - taken;
 }

@@ -159,7 +159,7 @@ function readAll(file: Deno.FsFile): Uint8Array<ArrayBuffer> {
 const SEAL = ',"seal":"';
 /** 128 bits of a SHA-256 as hexadecimal digits. */
 const SEAL_DIGITS = 32;
-const SEAL_LENGTH = SEAL.length + SEAL_DIGITS + '"}\n'.length;
+const SEAL_LENGTH = ending("").length + SEAL_DIGITS;
 
 async function sealOf(bytes: Uint8Array<ArrayBuffer>): Promise<string> {
   return new Uint8Array(await crypto.subtle.digest("SHA-256", bytes)).toHex().slice(0, SEAL_DIGITS);

@@ -10,7 +10,7 @@ export const NET = {
   bridge: "atomic0",
   subnet: "10.88.0.0/24",
   gateway: "10.88.0.1",
-};
+} as const;
 
 /** What is made of a configuration. */
 export function config(value: object): NetworkConfig {

@@ -1,5 +1,5 @@
 import { BUILD_FORM } from "../build.ts";
-import { countFree, list } from "../ipam.ts";
+import { countFree } from "../ipam.ts";
 import type { Pool } from "../pool.ts";
 import { formatIpv4 } from "../ipv4.ts";
 import type { Link } from "../links.ts";
@@ -68,7 +68,7 @@ export async function useOf(
     size: pool && countFree([], pool),
     held: rows.length,
     stale: veths && rows.filter(({ live }) => !live).length,
-    free: pool && countFree(list(it.ledger), pool),
+    free: pool && countFree(rows, pool),
   };
 }
 

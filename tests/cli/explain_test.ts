@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { ago } from "../../lib/cli/ago.ts";
 import { CODES } from "../../lib/codes.ts";
-import { hostTest, STATE_FOLDER } from "../integration/host.ts";
+import { CONFIG, hostTest, STATE_FOLDER } from "../integration/host.ts";
 
 const POD = "IgnoreUnknown=1;K8S_POD_NAMESPACE=default;K8S_POD_NAME=web";
 
@@ -37,15 +37,7 @@ hostTest(
 
 hostTest("explain says what an address is that nobody holds", async (host) => {
   await host.containers("c1");
-  const config = {
-    cniVersion: "1.1.0",
-    name: "podnet",
-    type: "atomicni",
-    bridge: "atomic0",
-    subnet: "10.88.0.0/24",
-    gateway: "10.88.0.1",
-    ipam: { rangeStart: "10.88.0.10", rangeEnd: "10.88.0.20" },
-  };
+  const config = { ...CONFIG, ipam: { rangeStart: "10.88.0.10", rangeEnd: "10.88.0.20" } };
   await host.add({ config });
   const rows: [string, string][] = [
     ["10.88.0.1", "the gateway"],

@@ -1,5 +1,6 @@
 import { assertEquals } from "@std/assert";
 import { fromFileUrl } from "@std/path/posix";
+import { NET } from "../podnet.ts";
 
 const ROOT = fromFileUrl(new URL("../../", import.meta.url));
 const DECODER = new TextDecoder();
@@ -54,14 +55,7 @@ export interface CniCall {
 }
 
 /** A configuration that works, for a test to change. */
-export const CONFIG = {
-  cniVersion: "1.1.0",
-  name: "podnet",
-  type: "atomicni",
-  bridge: "atomic0",
-  subnet: "10.88.0.0/24",
-  gateway: "10.88.0.1",
-} as const;
+export { NET as CONFIG };
 
 export const STATE_FOLDER = "/var/lib/atomicni";
 
@@ -184,7 +178,7 @@ export class Host implements AsyncDisposable {
 
   /** Runs the program as a runtime does. */
   async cni(command: string, call: CniCall = {}): Promise<Answer> {
-    const { config = CONFIG, id = "c1", netns = id, ifname = "eth0", args } = call;
+    const { config = NET, id = "c1", netns = id, ifname = "eth0", args } = call;
     const env = {
       CNI_COMMAND: command,
       CNI_CONTAINERID: id,
@@ -249,13 +243,13 @@ export class Host implements AsyncDisposable {
     return (link?.addr_info ?? []).map((it: Json) => `${it.local}/${it.prefixlen}`);
   }
 
-  async state(network: string = CONFIG.name): Promise<Json> {
+  async state(network: string = NET.name): Promise<Json> {
     const { code, stdout } = await this.run(["cat", `${STATE_FOLDER}/${network}.json`]);
     return code === 0 ? JSON.parse(stdout) : undefined;
   }
 
   /** Who holds which address: the state file's one map, after a look at the other. */
-  async leases(network: string = CONFIG.name): Promise<Record<string, string>> {
+  async leases(network: string = NET.name): Promise<Record<string, string>> {
     const { containerToIP = {}, ipToContainer = {} } = await this.state(network) ?? {};
     assertEquals(
       Object.fromEntries(Object.entries(ipToContainer).map(([ip, owner]) => [owner, ip])),
@@ -291,7 +285,7 @@ export class Host implements AsyncDisposable {
   }
 
   /** No veth, no lease, no temporary file of ours, whatever else there is. */
-  async assertNothingLeft(network: string = CONFIG.name): Promise<void> {
+  async assertNothingLeft(network: string = NET.name): Promise<void> {
     assertEquals(await this.hostVeths(), [], "a host veth is left");
     assertEquals(await this.leases(network), {}, "a lease is left");
     assertEquals(

@@ -1,6 +1,6 @@
 import type { NetworkConfig } from "../../config.ts";
 import { asCniError } from "../../errors.ts";
-import { countFree, list, poolFull, SUBNET_CHANGED } from "../../ipam.ts";
+import { countFree, poolFull, SUBNET_CHANGED } from "../../ipam.ts";
 import type { Ledger } from "../../ledger.ts";
 import type { Pool } from "../../pool.ts";
 import { contains, formatCidr, formatIpv4 } from "../../ipv4.ts";
@@ -35,7 +35,7 @@ export async function examinePool(
   const outside = rows.filter(({ ip }) => !contains(config.subnet, ip));
   const stale = rows.filter(({ live }) => !live);
   const size = poolSize(config);
-  const free = countFree(list(ledger), config);
+  const free = countFree(rows, config);
   const { start, end } = config.range;
   const numbers =
     `${formatIpv4(start)} - ${formatIpv4(end)}: ${size} addresses, ${rows.length} held, ` +

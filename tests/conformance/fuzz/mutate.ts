@@ -1,4 +1,5 @@
 import type { Json } from "../../integration/host.ts";
+import { NET } from "../../podnet.ts";
 
 /** One input of a run: its environment and its stdin. */
 export interface Case {
@@ -34,12 +35,7 @@ const PREVIOUS = {
 };
 /** A configuration that works, with every key that a runtime adds. */
 export const OWN = {
-  cniVersion: "1.1.0",
-  name: "podnet",
-  type: "atomicni",
-  bridge: "atomic0",
-  subnet: "10.88.0.0/24",
-  gateway: "10.88.0.1",
+  ...NET,
   mtu: 1400,
   dns: { nameservers: ["10.0.0.1"], search: ["a.b"] },
   runtimeConfig: { ips: ["10.88.0.9"], mac: "0a:00:00:00:00:09" },
