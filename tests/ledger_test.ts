@@ -59,6 +59,11 @@ Deno.test("a key inside of a note is not taken for a lease's", () => {
   const strange = { ...NOTE, "10.0.0.3": "x", pod: '{"10.0.0.3":{' } as LeaseNote;
   const { text } = both({ ...state("c1", "c2"), leases: { "10.0.0.2": strange } });
   assertEquals([text.noteOf("10.0.0.2"), text.noteOf("10.0.0.3")], [strange, undefined]);
+  const behind = both({
+    ...state("c1", "c2"),
+    leases: { "10.0.0.2": strange, "10.0.0.3": NOTE },
+  });
+  assertEquals(behind.text.noteOf("10.0.0.3"), NOTE);
   text.drop("c1", "10.0.0.2");
   assertEquals(written(text), { schema: 2, ...state("c1", "c2"), ...without("c1", "10.0.0.2") });
 });

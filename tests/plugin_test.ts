@@ -58,7 +58,9 @@ function effects(failing = "", stopping = "", held: readonly Lease[] = []) {
     inspectBridge: () => step("inspectBridge", undefined),
   };
   const leases: Leases = {
-    mustBeReadable: () => undefined,
+    mustBeReadable: () => {
+      if (failing === "readable") throw new CniError(5, "readable");
+    },
     of: () => {
       steps.push("read");
       if (failing === "read") return Promise.reject(new CniError(104, "read"));
@@ -88,6 +90,7 @@ Deno.test("ADD makes the veth before the lease and configures last", async () =>
 Deno.test("ADD that fails undoes what it had made, newest first", async () => {
   const asked = config({ runtimeConfig: { mac: "02:00:00:00:00:01" } });
   const rows: [string, string[]][] = [
+    ["readable", []],
     ["read", ["undo plug", "undo take"]],
     // `undoTake` knows by itself that nothing was taken yet.
     ["plug", ["undo take"]],
@@ -100,6 +103,23 @@ Deno.test("ADD that fails undoes what it had made, newest first", async () => {
     await assertRejects(() => add(asked, INVOCATION, tools), CniError, failing);
     assertEquals(tools.steps.filter((it) => it.startsWith("undo")), undone, failing);
   }
+});
+
+Deno.test("ADD whose state can't be read touches nothing, or undoes when the veth is made", async () => {
+  const unreadable = effects("readable");
+  await assertRejects(() => add(config(), INVOCATION, unreadable), CniError, "readable");
+  assertEquals(unreadable.steps, []);
+  const slow = effects("read");
+  const { plug } = slow.kernel;
+  const kernel: Kernel = {
+    ...slow.kernel,
+    plug: async (spec, undo) => {
+      await new Promise((made) => setTimeout(made, 20));
+      return await plug(spec, undo);
+    },
+  };
+  await assertRejects(() => add(config(), INVOCATION, { ...slow, kernel }), CniError, "read");
+  assertEquals(slow.steps, ["read", "plug", "undo plug", "undo take"]);
 });
 
 Deno.test("ADD that is told to stop undoes what it had made", async () => {
