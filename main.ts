@@ -1,23 +1,17 @@
+import { expiry } from "./lib/base/deadline.ts";
+import { asCniError, CniError } from "./lib/base/errors.ts";
+import { NEWEST, SPEC_VERSIONS } from "./lib/base/spec.ts";
 import { serve } from "./lib/cli.ts";
-import { expiry } from "./lib/deadline.ts";
-import { asCniError, CniError } from "./lib/errors.ts";
 import {
-  type Command,
   isCommand,
-  parseConfig,
+  parseDocument,
   parseInvocation,
-  parseNetwork,
-  parseStdin,
-  parseValid,
   parseVersion,
   type Variable,
 } from "./lib/config.ts";
-import { BatchesAhead, type RunIp } from "./lib/ip.ts";
-import { openLeases } from "./lib/ipam.ts";
-import { IpKernel, type Step } from "./lib/netops.ts";
-import { add, check, del, type Effects, gc, status } from "./lib/plugin.ts";
+import { openKernel, type RunIp } from "./lib/netops.ts";
+import { perform } from "./lib/plugin.ts";
 import { type Document, errorDocument, resultDocument, versionDocument } from "./lib/result.ts";
-import { NEWEST, SPEC_VERSIONS } from "./lib/spec.ts";
 
 /** What a run of the plugin ends with. */
 export interface Outcome {
@@ -43,70 +37,44 @@ export interface Surroundings {
 /** One invocation by a container runtime: everything but the process around it (SPEC §2, rule E8). */
 export async function run(surroundings: Surroundings): Promise<Outcome> {
   const { env, stdin, stop, deliver, ip } = surroundings;
+  const warnings: string[] = [];
   let cniVersion: string = NEWEST;
-  const ahead = new BatchesAhead();
+  let outcome = printed(undefined);
+  let close: () => Promise<void> = () => Promise.resolve();
   try {
     const command = env("CNI_COMMAND") ?? "";
     if (command === "VERSION") return printed(versionDocument(await askedIn(stdin), SPEC_VERSIONS));
     const reading = stdin();
-    reading.catch(() => {}); // told where it is awaited
+    reading.catch(() => {}); // awaited below
     const invocation = isCommand(command) ? parseInvocation(command, env) : undefined;
-    const kernel = ip === undefined
-      ? new IpKernel(ahead.run, (options) => ahead.start(options))
-      : new IpKernel(ip);
-    const first = isCommand(command) ? FIRST_STEP[command] : undefined;
-    if (first !== undefined) kernel.expect(first, invocation?.netns ?? "");
-    const root = parseStdin(await reading);
+    const kernel = openKernel({ command, netns: invocation?.netns ?? "" }, ip);
+    close = () => kernel.close();
+    const root = parseDocument(await reading);
     if (!isCommand(command) || invocation === undefined) {
-      throw new CniError(4, `unknown CNI_COMMAND: ${command}`, {
+      throw new CniError("InvalidEnvironment", `unknown CNI_COMMAND: ${command}`, {
         details: "one of ADD, DEL, CHECK, GC, STATUS, VERSION, in capitals",
       });
     }
     const version = cniVersion = parseVersion(root, command);
-    const effects = (network: Parameters<typeof openLeases>[1], dataDir: string): Effects => ({
+    await perform({ command, invocation, root, version }, {
       kernel,
-      leases: openLeases(dataDir, network, stop),
       stop,
-    });
-    if (command === "DEL" || command === "GC") {
-      const network = parseNetwork(root);
-      const tools = effects(network.name, network.dataDir);
-      await (command === "DEL"
-        ? del(network, invocation, tools)
-        : gc(network, parseValid(root), tools));
-      return printed(undefined);
-    }
-    const config = parseConfig(root, version, invocation.args);
-    const tools = effects(config.name, config.dataDir);
-    if (command === "ADD") {
-      let outcome = printed(undefined);
-      await add(config, invocation, tools, (result) => {
+      warn: (sentence) => warnings.push(sentence),
+      deliver: (result) => {
         outcome = printed(resultDocument(version, result));
         if (deliver !== undefined) outcome = delivered(outcome, deliver);
-      });
-      return outcome;
-    }
-    await (command === "CHECK" ? check(config, invocation, tools) : status(config, tools));
-    return printed(undefined);
+      },
+    });
   } catch (thrown) {
     const error = asCniError(thrown);
     const details = error.details === "" ? "" : ` (${error.details})`;
-    return {
-      ...printed(errorDocument(cniVersion, error)),
-      stderr: `atomicni: ${error.message}${details}\n`,
-      exitCode: 1,
-    };
+    warnings.push(`${error.message}${details}`);
+    outcome = { ...printed(errorDocument(cniVersion, error)), exitCode: 1 };
   } finally {
-    await ahead.end();
+    await close();
   }
+  return { ...outcome, stderr: warnings.map((it) => `atomicni: ${it}\n`).join("") };
 }
-
-/** What a command does first, whatever its configuration says. */
-const FIRST_STEP: { readonly [command in Command]?: Step } = {
-  ADD: "plug",
-  CHECK: "inspect",
-  DEL: "unplug",
-};
 
 function printed(document: Document | undefined): Outcome {
   return {
@@ -116,12 +84,12 @@ function printed(document: Document | undefined): Outcome {
   };
 }
 
-/** What is left to print of an outcome that was delivered. A result that nobody can read is none (code 5). */
+/** What is left to print of an outcome that was delivered. A result that nobody can read is none. */
 function delivered({ stdout }: Outcome, deliver: (text: string) => void): Outcome {
   try {
     deliver(stdout);
   } catch (error) {
-    throw new CniError(5, `Cannot print the result: ${(error as Error).message}`, {
+    throw new CniError("IOFailure", `Cannot print the result: ${(error as Error).message}`, {
       details: "what had been made was taken back; see who reads the plugin's stdout",
       cause: error,
     });
@@ -155,15 +123,19 @@ async function readStdin(): Promise<string> {
     if (length === bytes.length) bytes = enlarged(bytes);
     const read = await Promise.race([readSome(bytes.subarray(length)), expired]);
     if (read === "expired") {
-      throw new CniError(5, `Cannot read stdin: it was not closed within ${STDIN_LIMIT_MS} ms`, {
-        details: "close it behind the configuration (atomicni doctor < CONFIGURATION)",
-      });
+      throw new CniError(
+        "IOFailure",
+        `Cannot read stdin: it was not closed within ${STDIN_LIMIT_MS} ms`,
+        {
+          details: "close it behind the configuration (atomicni doctor < CONFIGURATION)",
+        },
+      );
     }
     if (read === null) break;
     length += read;
     if (length > MOST_STDIN) {
       throw new CniError(
-        6,
+        "DecodingFailure",
         `Cannot read stdin as a network configuration: it has more than ${MOST_STDIN} bytes`,
         { details: "a configuration has a few kB: see what the runtime sends" },
       );
@@ -172,10 +144,14 @@ async function readStdin(): Promise<string> {
   try {
     return new TextDecoder("utf-8", { fatal: true }).decode(bytes.subarray(0, length));
   } catch (error) {
-    throw new CniError(6, "Cannot read stdin as a network configuration: it is not UTF-8", {
-      details: "save the configuration as UTF-8 (iconv -t UTF-8)",
-      cause: error,
-    });
+    throw new CniError(
+      "DecodingFailure",
+      "Cannot read stdin as a network configuration: it is not UTF-8",
+      {
+        details: "save the configuration as UTF-8 (iconv -t UTF-8)",
+        cause: error,
+      },
+    );
   }
 }
 
@@ -192,7 +168,7 @@ async function readSome(chunk: Uint8Array): Promise<number | null> {
     } catch (error) {
       // A pipe that somebody set to non-blocking has nothing for us yet.
       if (!(error instanceof Deno.errors.WouldBlock)) {
-        throw new CniError(5, `Cannot read stdin: ${(error as Error).message}`, {
+        throw new CniError("IOFailure", `Cannot read stdin: ${(error as Error).message}`, {
           details: "give the configuration as a file or by a pipe (< CONFIGURATION)",
           cause: error,
         });
@@ -207,7 +183,7 @@ function environment(name: string): string | undefined {
     return Deno.env.get(name);
   } catch (error) {
     if (!(error instanceof Deno.errors.InvalidData)) throw error;
-    throw new CniError(4, `Cannot use ${name} as text: it is not UTF-8`, {
+    throw new CniError("InvalidEnvironment", `Cannot use ${name} as text: it is not UTF-8`, {
       details: `set ${name} to UTF-8 text, or not at all`,
       cause: error,
     });
@@ -246,7 +222,7 @@ async function main(): Promise<never> {
   const stop = new AbortController();
   const signalled = (signal: string) => () => {
     stop.abort(
-      new CniError(11, `Cannot finish: ended by ${signal}`, {
+      new CniError("TryAgainLater", `Cannot finish: ended by ${signal}`, {
         details: "what had been made was taken back; try again",
       }),
     );

@@ -14,9 +14,10 @@ import { type Line, render } from "./cli/screen.ts";
 import { repair } from "./cli/repair.ts";
 import { status } from "./cli/status.ts";
 import { version } from "./cli/version.ts";
-import { asCniError, printable } from "./errors.ts";
-import { PROGRAM_VERSION } from "./scope.ts";
-import { SPEC_VERSIONS } from "./spec.ts";
+import { openKernel } from "./netops.ts";
+import { asCniError, printable } from "./base/errors.ts";
+import { PROGRAM_VERSION } from "./base/scope.ts";
+import { SPEC_VERSIONS } from "./base/spec.ts";
 
 /** What a person can run, in the order of help. */
 const COMMANDS: readonly Command[] = [
@@ -75,11 +76,12 @@ async function dispatch(args: readonly string[], terminal: Terminal): Promise<Ex
     has: (option) => flags[option] === true,
     value: (option) => typeof flags[option] === "string" ? String(flags[option]) : undefined,
     stdin: terminal.stdin,
+    kernel: openKernel(),
   };
   const surplus = call.words[chosen.mostWords];
   if (surplus !== undefined) {
     throw new UsageError(
-      `Cannot take "${surplus}": it is one word too many`,
+      `Cannot take "${surplus}": unexpected argument`,
       usage(chosen),
     );
   }

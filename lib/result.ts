@@ -1,5 +1,5 @@
-import type { CniError } from "./errors.ts";
-import { familyOf, isAtLeast, type SpecVersion } from "./spec.ts";
+import type { CniError } from "./base/errors.ts";
+import { isAtLeast, shapeOf, type SpecVersion } from "./base/spec.ts";
 
 /** One network interface of a result; host interfaces have no sandbox (rule R5). */
 export interface Interface {
@@ -12,7 +12,7 @@ export interface Interface {
 }
 
 export interface Address {
-  /** With prefix length. A chained plugin's may be IPv6. */
+  /** With prefix length, of either family. */
   readonly address: string;
   readonly gateway?: string;
   /** Index into the result's interfaces. */
@@ -48,9 +48,9 @@ export type Document = Readonly<Record<string, unknown>>;
 
 /** The success document of an ADD in the version that was asked in (SPEC §5, rules R3 to R8). */
 export function resultDocument(cniVersion: SpecVersion, result: Result): Document {
-  if (familyOf(cniVersion) === "0.1") return oldest(cniVersion, result);
+  if (shapeOf(cniVersion) === "0.1") return oldest(cniVersion, result);
   const newest = isAtLeast(cniVersion, "1.1.0");
-  const versioned = familyOf(cniVersion) === "0.3";
+  const versioned = shapeOf(cniVersion) === "0.3";
   return {
     cniVersion,
     ...filled(

@@ -1,4 +1,4 @@
-import { asCniError, type CniError } from "./errors.ts";
+import { asCniError, type CniError } from "./base/errors.ts";
 
 interface Undo {
   readonly what: string;

@@ -1,3 +1,4 @@
+import type { Kernel } from "../netops.ts";
 import type { Line } from "./screen.ts";
 
 /** An option of a command, `--name` or, for a string, `--name VALUE`. */
@@ -24,6 +25,7 @@ export interface Call {
   readonly value: (option: string) => string | undefined;
   /** The whole of stdin. */
   readonly stdin: () => Promise<string>;
+  readonly kernel: Kernel;
 }
 
 /** One command of those a person runs; `lib/cli.ts` has the list. */

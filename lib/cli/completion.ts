@@ -1,4 +1,4 @@
-import { STATE_FOLDER } from "../scope.ts";
+import { STATE_FOLDER } from "../base/scope.ts";
 import { type Command, type Report, UsageError } from "./command.ts";
 import { didYouMean } from "./nearest.ts";
 

@@ -1,23 +1,27 @@
-import { type NetworkConfig, parseConfig, parseStdin, parseVersion } from "../config.ts";
-import { asCniError } from "../errors.ts";
-import type { JsonObject } from "../fields.ts";
-import { formatCidr } from "../ipv4.ts";
-import { isAtLeast } from "../spec.ts";
+import { asCniError } from "../base/errors.ts";
+import type { JsonObject } from "../base/fields.ts";
+import { isAtLeast } from "../base/spec.ts";
+import {
+  type NetworkConfig,
+  parseCniArgs,
+  parseConfig,
+  parseDocument,
+  parseVersion,
+} from "../config.ts";
+import type { Kernel } from "../netops.ts";
+import { effectsOn, mustNotShare, mustServe } from "../plugin.ts";
 import type { Call, Command, Report } from "./command.ts";
 import { failure, type Finding, finding, type Level } from "./doctor/finding.ts";
 import {
+  examineAdvertisements,
   examineBridge,
-  examineFolder,
   examineForwarding,
   examineIp,
-  examineLock,
   examineOverlap,
-  type Host,
-  readHost,
 } from "./doctor/host.ts";
 import { readInput } from "./doctor/input.ts";
 import { unknownKeys } from "./doctor/keys.ts";
-import { examinePool } from "./doctor/pool.ts";
+import { examineFolder, examineLeases, examineLock, subnetsLine } from "./doctor/state.ts";
 import type { Line, Tone } from "./screen.ts";
 
 export const doctor: Command = {
@@ -27,60 +31,90 @@ export const doctor: Command = {
   example: "atomicni doctor < /etc/cni/net.d/10-atomicni.conflist",
   options: {},
   mostWords: 0,
-  run: async ({ stdin }: Call) => reportOf(await examine(await stdin())),
+  run: async ({ stdin, kernel }: Call) => reportOf(await examine(await stdin(), kernel)),
 };
 
-/** All findings, in the order in which an ADD would meet them. Nothing is changed. */
-async function examine(text: string): Promise<Finding[]> {
+/** All findings, in the order in which an ADD would meet them. Its own checks decide; nothing is changed. */
+async function examine(text: string, kernel: Kernel): Promise<Finding[]> {
   const { findings, config: raw } = readInput(text);
   const found = [...findings];
   let config: NetworkConfig | undefined;
   if (raw !== undefined) {
     found.push(...unknownKeys(raw));
-    try {
+    await noted(found, "configuration", () => {
       config = parsed(raw);
-      found.push(configFinding(config));
-    } catch (error) {
-      found.push(failure("configuration", asCniError(error)));
-    }
+      return [configFinding(config)];
+    });
   }
-  let host: Host | undefined;
+  let isIpThere = false;
   await noted(found, "ip", async () => {
-    found.push(...await examineIp());
-    host = await readHost();
+    const seen = await examineIp(kernel, config?.guarded === true);
+    isIpThere = true;
+    return seen;
   });
   if (config === undefined) return found;
-  found.push(...examineFolder(config), ...examineLock(config));
-  if (host === undefined) return found;
-  const seen = host;
   const wanted = config;
-  const veths = new Map(host.links.map((link) => [link.ifname, link]));
-  found.push(...examineBridge(wanted, seen));
-  await noted(found, "subnet", async () => found.push(...await examineOverlap(wanted, seen)));
-  found.push(...await examinePool(wanted, veths));
-  await noted(
-    found,
-    "forwarding",
-    async () => found.push(...await examineForwarding(wanted)),
-  );
+  const warnings: string[] = [];
+  const effects = effectsOn(wanted.name, wanted.dataDir, {
+    kernel,
+    stop: new AbortController().signal,
+    warn: (sentence) => warnings.push(sentence),
+  });
+  found.push(...examineFolder(wanted), ...await examineLock(wanted));
+  if (!isIpThere) return found;
+  await noted(found, "ADD", async () => {
+    await mustServe(wanted, effects);
+    return [];
+  });
+  await noted(found, "bridge", async () => {
+    const links = await kernel.links();
+    const routes = await kernel.routes();
+    const veths = new Map(links.map((link) => [link.ifname, link]));
+    return [
+      ...examineBridge(wanted, links),
+      ...examineAdvertisements(wanted, links, routes),
+      ...examineOverlap(wanted, links, routes),
+      ...sharing(wanted),
+      ...await examineLeases(wanted, effects, veths),
+      ...await examineForwarding(wanted, kernel),
+    ];
+  });
   return found;
 }
 
-async function noted(found: Finding[], about: string, look: () => Promise<unknown>): Promise<void> {
+/** Adds what `look` finds; what it throws would fail an ADD. The same error is told once. */
+async function noted(
+  found: Finding[],
+  about: string,
+  look: () => Finding[] | Promise<Finding[]>,
+): Promise<void> {
   try {
-    await look();
+    found.push(...await look());
   } catch (error) {
-    found.push(failure(about, asCniError(error)));
+    const failed = failure(about, asCniError(error));
+    if (!found.some((it) => it.found === failed.found)) found.push(failed);
+  }
+}
+
+/** An ADD works beside another network with the same addresses, and gives one to two containers. */
+function sharing(config: NetworkConfig): Finding[] {
+  try {
+    mustNotShare(config);
+    return [];
+  } catch (error) {
+    const { message, details } = asCniError(error);
+    return [finding("warning", "subnet", message, details)];
   }
 }
 
 function parsed(raw: JsonObject): NetworkConfig {
-  const root = parseStdin(JSON.stringify(raw));
-  return parseConfig(root, parseVersion(root, "ADD"), {});
+  const root = parseDocument(JSON.stringify(raw));
+  return parseConfig(root, parseVersion(root, "ADD"), parseCniArgs(""));
 }
 
-function configFinding({ name, cniVersion, bridge, subnet }: NetworkConfig): Finding {
-  const found = `network "${name}", ${formatCidr(subnet)} on bridge "${bridge}", CNI ${cniVersion}`;
+function configFinding(config: NetworkConfig): Finding {
+  const { name, cniVersion } = config;
+  const found = `network "${name}", ${subnetsLine(config)}, CNI ${cniVersion}`;
   if (isAtLeast(cniVersion, "1.1.0")) return finding("ok", "configuration", found);
   const lacks = isAtLeast(cniVersion, "0.4.0") ? "GC or STATUS" : "CHECK, GC or STATUS";
   return finding("ok", "configuration", `${found}: a version without ${lacks}`);

@@ -1,5 +1,5 @@
-import { CODES, plain } from "../codes.ts";
-import type { ErrorCode } from "../errors.ts";
+import { CODES, plain } from "./codes.ts";
+import type { ErrorCode } from "../base/errors.ts";
 import { type Report, UsageError } from "./command.ts";
 import type { Line } from "./screen.ts";
 

@@ -1,5 +1,5 @@
-import { CONFIGURATION, plain } from "../codes.ts";
-import { PROGRAM_VERSION, STATE_FOLDER } from "../scope.ts";
+import { CONFIGURATION, plain } from "./codes.ts";
+import { PROGRAM_VERSION, STATE_FOLDER } from "../base/scope.ts";
 import type { Command, Report } from "./command.ts";
 import type { Line } from "./screen.ts";
 

@@ -1,13 +1,12 @@
-import { describeImport, importLeases } from "../adopted.ts";
-import { parseConfig, parseStdin, parseVersion } from "../config.ts";
-import { CniError } from "../errors.ts";
-import { parseLeaseFolder, splitImport } from "../import.ts";
-import { openLeases } from "../ipam.ts";
-import { runIp } from "../ip.ts";
-import { formatIpv4 } from "../ipv4.ts";
-import { IpKernel } from "../netops.ts";
+import { ownerKey } from "../base/attachment.ts";
+import { quote } from "../base/errors.ts";
+import type { Ip } from "../base/address.ts";
+import type { Adoption } from "../ipam.ts";
+import { effectsOn } from "../plugin.ts";
 import type { Call, Command, Report } from "./command.ts";
-import { readInput } from "./doctor/input.ts";
+import { readConfiguration } from "./configuration.ts";
+import { importLeases, type ImportReport } from "./import/adopt.ts";
+import { parseLeaseFolder, splitImport } from "./import/lease_folder.ts";
 
 const EXAMPLE =
   "{ cat /etc/cni/net.d/10-podnet.conflist; grep -H '' /var/lib/cni/networks/podnet/*; } | atomicni import";
@@ -15,43 +14,55 @@ const EXAMPLE =
 export const importCommand: Command = {
   name: "import",
   takes: "< CONFIGURATION AND LEASES",
-  about: "takes the leases of host-local over, so that its live containers keep their addresses",
+  about: "holds the leases of host-local, so that its live containers keep their addresses",
   example: EXAMPLE,
   options: {},
   mostWords: 0,
   run,
 };
 
-async function run({ stdin }: Call): Promise<Report> {
+async function run({ stdin, kernel }: Call): Promise<Report> {
   const { configuration, listing } = splitImport(await stdin());
-  const { findings, config: found } = readInput(configuration);
-  if (found === undefined) {
-    const wrong = findings.find(({ level }) => level === "error")?.found ?? "there is none";
-    throw new CniError(6, `Cannot import leases without the network's configuration: ${wrong}`, {
-      details: EXAMPLE,
-    });
-  }
-  const root = parseStdin(JSON.stringify(found));
-  const config = parseConfig(root, parseVersion(root, "ADD"), {});
-  const stop = new AbortController().signal;
-  const report = await importLeases(
-    parseLeaseFolder(listing),
-    config,
-    new IpKernel(runIp),
-    openLeases(config.dataDir, config.name, stop),
-  );
-  const plain = ({ key, ip }: { key: string; ip: Parameters<typeof formatIpv4>[0] }) => ({
-    owner: key,
-    address: formatIpv4(ip),
+  const config = readConfiguration(configuration, "import leases", EXAMPLE);
+  const warnings: string[] = [];
+  const effects = effectsOn(config.name, config.dataDir, {
+    kernel,
+    stop: new AbortController().signal,
+    warn: (sentence) => warnings.push(sentence),
   });
+  const report = await importLeases(parseLeaseFolder(listing), config, effects);
   return {
-    lines: describeImport(report),
+    lines: [...describe(report), ...warnings],
     json: {
       network: config.name,
       proved: report.proved.map(plain),
-      possible: report.possible.map(plain),
-      dead: report.dead.map(({ containerId, ip }) => plain({ key: containerId, ip })),
+      possible: report.possible.map((it) => ({ ...plain(it), hosts: it.record.hosts })),
+      dead: report.dead.map(({ containerId, ips }) => row(containerId, ips)),
     },
     exit: report.possible.length > 0 ? 1 : 0,
   };
+}
+
+function plain({ owner, ips }: Adoption) {
+  return row(ownerKey(owner), ips);
+}
+
+function row(owner: string, ips: readonly Ip[]) {
+  return { owner, address: ips[0], addresses: ips };
+}
+
+function describe({ proved, possible, dead }: ImportReport): string[] {
+  return [
+    `${proved.length} leases imported`,
+    ...possible.map(({ owner, ips, record }) =>
+      `${ips.join(" and ")} of ${
+        quote(ownerKey(owner))
+      } is held until its DEL: its container may be behind ${
+        record.hosts?.replaceAll(" ", " or ")
+      }, which can't be told`
+    ),
+    ...dead.map(({ ips, containerId }) =>
+      `${ips.join(" and ")} of ${quote(containerId)} left out: no container has it`
+    ),
+  ];
 }

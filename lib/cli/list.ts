@@ -1,4 +1,11 @@
-import { type Attached, attachments, named, survey } from "./attachments.ts";
+import {
+  type Attached,
+  attachments,
+  named,
+  plainAttachment,
+  plainErrors,
+  survey,
+} from "./attachments.ts";
 import type { Call, Command, Report } from "./command.ts";
 import { type Line, type Segment, table } from "./screen.ts";
 import { problems } from "./problems.ts";
@@ -13,8 +20,8 @@ export const list: Command = {
   run: report,
 };
 
-async function report({ words: [only] }: Call): Promise<Report> {
-  const networks = await survey();
+async function report({ words: [only], kernel }: Call): Promise<Report> {
+  const networks = await survey(kernel);
   const { errors, veths } = networks;
   const shown = named(networks, only, "list");
   const rows = (await Promise.all(shown.map((it) => attachments(it, veths)))).flat();
@@ -22,8 +29,8 @@ async function report({ words: [only] }: Call): Promise<Report> {
     // An empty list beside an error would be a lie.
     lines: [...(rows.length > 0 || errors.length === 0 ? tableOf(rows) : []), ...problems(errors)],
     json: {
-      attachments: rows.map(({ ip: _, link: __, ...row }) => row),
-      errors: errors.map(({ code, message, details }) => ({ code, msg: message, details })),
+      attachments: rows.map(plainAttachment),
+      errors: plainErrors(errors),
     },
     exit: errors.length > 0 ? 2 : 0,
   };
@@ -39,7 +46,7 @@ function cells(it: Attached): Segment[] {
   return [
     it.pod ?? shortened(it.containerId),
     it.ifname || "-",
-    it.address,
+    it.ips.join(", "),
     it.mac ?? "-",
     it.veth,
     it.since ?? "-",

@@ -1,4 +1,4 @@
-import type { CniError } from "../errors.ts";
+import type { CniError } from "../base/errors.ts";
 import type { Line } from "./screen.ts";
 
 /** Errors for people: what is wrong, then what to do about it. */

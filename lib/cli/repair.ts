@@ -1,28 +1,31 @@
-import { CniError } from "../errors.ts";
-import { formatIpv4 } from "../ipv4.ts";
+import { ownerKey } from "../base/attachment.ts";
 import type { Lease } from "../ipam.ts";
-import { repair as rebuild, type RepairFinding, type RepairReport } from "../repair.ts";
+import { effectsOn } from "../plugin.ts";
 import type { Call, Command, Report } from "./command.ts";
-import { readInput } from "./doctor/input.ts";
+import { readConfiguration } from "./configuration.ts";
+import type { RepairFinding } from "./repair/evidence.ts";
+import { rebuild, type RepairReport } from "./repair/rebuild.ts";
 import type { Line, Tone } from "./screen.ts";
+
+const EXAMPLE = "atomicni repair --dry-run < /etc/cni/net.d/10-atomicni.conflist";
 
 export const repair: Command = {
   name: "repair",
   takes: "< CONFIGURATION",
-  about: "rebuilds a network's state file from what the kernel has; keeps the damaged one aside",
-  example: "atomicni repair --dry-run < /etc/cni/net.d/10-atomicni.conflist",
+  about:
+    "rebuilds a network's state file from what the kernel has, and puts ports and guards back; keeps a damaged file aside",
+  example: EXAMPLE,
   options: { "dry-run": { type: "boolean", about: "only say what would be done" } },
   mostWords: 0,
-  run: async ({ stdin, has }: Call) => {
-    const { findings, config } = readInput(await stdin());
-    if (config === undefined) {
-      const [wrong] = findings.filter(({ level }) => level === "error");
-      throw new CniError(6, `Cannot repair a network without its configuration: ${wrong?.found}`, {
-        details: "atomicni repair < /etc/cni/net.d/10-atomicni.conflist",
-      });
-    }
+  run: async ({ stdin, has, kernel }: Call) => {
+    const config = readConfiguration(await stdin(), "repair a network", EXAMPLE);
     const dryRun = has("dry-run");
-    return reportOf(await rebuild(JSON.stringify(config), { dryRun }), dryRun);
+    const effects = effectsOn(config.name, config.dataDir, {
+      kernel,
+      stop: new AbortController().signal,
+      warn: () => {}, // nothing here begins a state anew by itself
+    });
+    return reportOf(await rebuild(config, effects, dryRun), dryRun);
   },
 };
 
@@ -45,7 +48,7 @@ function reportOf(report: RepairReport, dryRun: boolean): Report {
     ? "Nothing was written: a dry run."
     : `Written: ${kept.length + found.length} leases.`;
   const leases = (what: string, list: readonly Lease[]): Line[] =>
-    list.map(({ key, ip }) => `  ${what} ${formatIpv4(ip)} ${key}`);
+    list.map(({ owner, ips }) => `  ${what} ${ips.join(" and ")} ${ownerKey(owner)}`);
   return {
     lines: [
       `${network}: ${path}${damage === undefined ? "" : `: ${damage}`}`,
@@ -70,6 +73,6 @@ function reportOf(report: RepairReport, dryRun: boolean): Report {
   };
 }
 
-function plain({ key, ip }: Lease): { owner: string; address: string } {
-  return { owner: key, address: formatIpv4(ip) };
+function plain({ owner, ips }: Lease) {
+  return { owner: ownerKey(owner), address: ips[0], addresses: ips };
 }

@@ -1,4 +1,4 @@
-import { printable } from "../errors.ts";
+import { printable } from "../base/errors.ts";
 
 export type Tone = "good" | "warning" | "bad" | "strong" | "faint";
 export type Segment = string | { readonly text: string; readonly tone: Tone };

@@ -1,11 +1,10 @@
-import { BUILD_FORM } from "../build.ts";
-import { countFree } from "../ipam.ts";
-import type { Pool } from "../pool.ts";
-import { formatIpv4 } from "../ipv4.ts";
-import type { Link } from "../links.ts";
-import { poolOf } from "../pool.ts";
-import { PROGRAM_VERSION } from "../scope.ts";
-import { attachments, type Held, named, survey } from "./attachments.ts";
+import { formatCidr, type Ip } from "../base/address.ts";
+import { BUILD_FORM } from "../base/build.ts";
+import { formatSet, type RangeSet, subnetsOf } from "../base/range.ts";
+import { PROGRAM_VERSION } from "../base/scope.ts";
+import { countFree, type Held, listLeases } from "../ipam.ts";
+import type { Link } from "../netops.ts";
+import { attachments, named, plainErrors, survey } from "./attachments.ts";
 import type { Call, Command, Report } from "./command.ts";
 import { type Family, openMetrics } from "./metrics.ts";
 import { problems } from "./problems.ts";
@@ -14,62 +13,88 @@ import { type Line, table } from "./screen.ts";
 export const status: Command = {
   name: "status",
   takes: "[NETWORK]",
-  about: "each network's pool: size, held, stale and free addresses; also as metrics",
+  about: "each network's pools: size, held, stale and free addresses; also as metrics",
   example: "atomicni status --metrics > /var/lib/node_exporter/textfile/atomicni.prom",
   options: { metrics: { type: "boolean", about: "as OpenMetrics text, for a textfile collector" } },
   mostWords: 1,
   run: report,
 };
 
-/** What is known of a network's pool; sizes only where an ADD has noted the pool in the state. */
-interface Use {
+/** What is known of one range set of a network; nothing of its size where no ADD has noted what the network gives. */
+export interface Use {
   readonly network: string;
+  readonly dataDir: string;
+  /** Number of the set in the configuration, from 0. */
+  readonly set: number;
   readonly subnet: string | undefined;
   readonly range: string | undefined;
-  readonly size: number | undefined;
+  readonly size: bigint | undefined;
   readonly held: number;
   readonly stale: number | undefined;
-  readonly free: number | undefined;
+  readonly free: bigint | undefined;
 }
 
-async function report({ words: [only], has }: Call): Promise<Report> {
-  const networks = await survey();
+async function report({ words: [only], has, kernel }: Call): Promise<Report> {
+  const networks = await survey(kernel);
   const { errors, veths } = networks;
   const shown = named(networks, only, "status");
-  const uses = await Promise.all(shown.map((it) => useOf(it, veths)));
-  const isFull = ({ free, stale }: Use) => free === 0 && stale === 0;
+  const uses = (await Promise.all(shown.map((it) => usesOf(it, veths)))).flat();
+  const isFull = ({ free, stale }: Use) => free === 0n && stale === 0;
   const exit = errors.length > 0 ? 2 : uses.some(isFull) ? 1 : 0;
+  const json = { networks: uses.map(plain), errors: plainErrors(errors) };
   if (has("metrics")) {
-    return { lines: openMetrics(families(uses, errors.length)), json: uses, exit };
+    const unreadable = errors.filter(({ kind }) => kind === "StateDamaged" || kind === "IOFailure");
+    return { lines: openMetrics(families(uses, unreadable.length)), json, exit };
   }
   return {
     lines: [
       ...(uses.length > 0 || errors.length === 0 ? tableOf(uses, isFull) : []),
       ...problems(errors),
     ],
-    json: {
-      networks: uses,
-      errors: errors.map(({ code, message, details }) => ({ code, msg: message, details })),
-    },
+    json,
     exit,
   };
 }
 
-export async function useOf(
+/** Numbers as JSON has them; those of a /64 are only as exact as that allows. */
+function plain(use: Use) {
+  return {
+    ...use,
+    size: use.size === undefined ? undefined : Number(use.size),
+    free: use.free === undefined ? undefined : Number(use.free),
+  };
+}
+
+/** One for each range set; a network that never gave an address has one without a size. */
+export async function usesOf(
   it: Held,
   veths: ReadonlyMap<string, Link> | undefined,
-): Promise<Use> {
+): Promise<Use[]> {
   const rows = await attachments(it, veths);
-  const pool: Pool | undefined = poolOf(it.ledger.pool);
-  return {
-    network: it.network,
-    subnet: it.ledger.pool?.subnet,
-    range: pool && `${formatIpv4(pool.range.start)} - ${formatIpv4(pool.range.end)}`,
-    size: pool && countFree([], pool),
-    held: rows.length,
-    stale: veths && rows.filter(({ live }) => !live).length,
-    free: pool && countFree(rows, pool),
-  };
+  const stale = new Set(rows.filter(({ live }) => live === false).flatMap(({ ips }) => ips));
+  const held = listLeases(it.state).flatMap(({ ips }) => ips);
+  const sets = it.state.ranges ?? [];
+  const common = { network: it.network, dataDir: it.dataDir };
+  if (sets.length === 0) {
+    const unknown = { subnet: undefined, range: undefined, size: undefined, free: undefined };
+    const count = veths && stale.size;
+    return [{ ...common, ...unknown, set: 0, held: held.length, stale: count }];
+  }
+  return sets.map((set, index) => ({
+    ...common,
+    set: index,
+    subnet: subnetsOf([set]).map(formatCidr).join(", "),
+    range: formatSet(set),
+    size: countFree(set, []),
+    held: given(set, held),
+    stale: veths && given(set, [...stale]),
+    free: countFree(set, held),
+  }));
+}
+
+/** How many of these addresses the set gives. */
+function given(set: RangeSet, ips: readonly Ip[]): number {
+  return Number(countFree(set, []) - countFree(set, ips));
 }
 
 function tableOf(uses: readonly Use[], isFull: (use: Use) => boolean): Line[] {
@@ -95,19 +120,26 @@ function families(uses: readonly Use[], unreadable: number): Family[] {
     help,
     samples: uses.flatMap((use) => {
       const value = of(use);
-      return value === undefined ? [] : [{ labels: { network: use.network }, value }];
+      const { network, dataDir, set, subnet } = use;
+      const labels = { network, folder: dataDir, set: String(set), subnet: subnet ?? "" };
+      return value === undefined ? [] : [{ labels, value }];
     }),
   });
+  const number = (value: bigint | undefined) => value === undefined ? undefined : Number(value);
   const built = BUILD_FORM.startsWith("@") ? "source" : BUILD_FORM;
   return [
-    gauge("pool_addresses", "Addresses that the network can give in all.", ({ size }) => size),
+    gauge(
+      "pool_addresses",
+      "Addresses that the range set can give in all.",
+      ({ size }) => number(size),
+    ),
     gauge("pool_held", "Addresses that are given, stale ones included.", ({ held }) => held),
     gauge(
       "pool_stale",
       "Addresses whose host veth is gone; an ADD takes them back.",
       (it) => it.stale,
     ),
-    gauge("pool_free", "Addresses that nobody holds.", ({ free }) => free),
+    gauge("pool_free", "Addresses that nobody holds.", ({ free }) => number(free)),
     {
       name: "atomicni_state_unreadable",
       help: "State files that can't be read; see `atomicni status`.",

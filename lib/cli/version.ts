@@ -1,6 +1,6 @@
-import { BUILD_COMMIT, BUILD_FORM } from "../build.ts";
-import { IP_PATHS, PROGRAM_VERSION, STATE_FOLDER, VARIABLES } from "../scope.ts";
-import { SPEC_VERSIONS } from "../spec.ts";
+import { BUILD_COMMIT, BUILD_FORM } from "../base/build.ts";
+import { IP_PATHS, PROGRAM_VERSION, STATE_FOLDER, VARIABLES } from "../base/scope.ts";
+import { SPEC_VERSIONS } from "../base/spec.ts";
 import type { Command, Report } from "./command.ts";
 
 export const version: Command = {

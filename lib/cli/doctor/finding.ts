@@ -1,4 +1,4 @@
-import type { CniError } from "../../errors.ts";
+import type { CniError } from "../../base/errors.ts";
 
 /** `note` is what the scope keeps from being seen; `warning` works but not as one may think; `error` fails an ADD. */
 export type Level = "ok" | "note" | "warning" | "error";

@@ -1,5 +1,5 @@
 import { parse } from "@std/jsonc";
-import { isObject, type JsonObject } from "../../fields.ts";
+import { isObject, type JsonObject } from "../../base/fields.ts";
 import { didYouMean } from "../nearest.ts";
 import { type Finding, finding } from "./finding.ts";
 import { LIST_KEYS } from "./keys.ts";
@@ -23,22 +23,33 @@ export function readInput(text: string): Input {
     value = parse(text);
   } catch (error) {
     const found = error instanceof Error ? error.message : String(error);
-    return { findings: [finding("error", "input", found, "mend the JSON at that place")] };
+    return { findings: [finding("error", "input", found, "fix the JSON there")] };
   }
   if (!isObject(value)) {
     return { findings: [finding("error", "input", "it is no JSON object", 'begin with "{"')] };
   }
-  const findings = isPlainJson(text) ? [] : [
-    finding(
-      "warning",
+  const findings = isPlainJson(text) ? [] : [{
+    ...finding(
+      "error",
       "input",
       "it has comments or trailing commas, which runtimes do not read",
       "take them out of the file that the runtime reads",
     ),
-  ];
-  if (!Object.hasOwn(value, "plugins")) return { findings, config: value };
+    code: 6,
+  }];
+  if (!Object.hasOwn(value, "plugins")) {
+    return { findings: [...findings, ...typeFindings(value)], config: value };
+  }
   const list = readList(value);
   return { ...list, findings: [...findings, ...list.findings] };
+}
+
+/** A runtime runs the plugin that `type` names. */
+function typeFindings({ type }: JsonObject): Finding[] {
+  if (type === TYPE) return [];
+  const found = type === undefined ? `"type" is required` : `"type" is "${type}", not "${TYPE}"`;
+  const near = typeof type === "string" ? didYouMean(type, [TYPE]) : "";
+  return [finding("error", "input", found, near || `write "type": "${TYPE}"`)];
 }
 
 function isPlainJson(text: string): boolean {
@@ -68,7 +79,9 @@ function readList(list: JsonObject): Input {
     const found = `no plugin of the list has "type": "${TYPE}"; there are ${
       types.map((type) => `"${type}"`).join(", ") || "none"
     }`;
-    return { findings: [...findings, finding("error", "input", found, near ?? "name it so")] };
+    return {
+      findings: [...findings, finding("error", "input", found, near ?? `write "type": "${TYPE}"`)],
+    };
   }
   if (types.filter((type) => type === TYPE).length > 1) {
     findings.push(

@@ -6,19 +6,27 @@ const OLDEST = {
   snapshot: 190319,
   lacks: "CHECK can't read its list of routes",
 } as const;
+/** The first iproute2 that can lock a port. */
+const LOCKS = [5, 18] as const;
 
 /** What `ip -V` printed: a version number, or before 5.1 the date of a snapshot. */
-export function examineVersion(text: string): Finding {
+export function examineVersion(text: string, guarded: boolean): Finding {
   const [, major, minor] = /iproute2-(\d+)\.(\d+)/.exec(text) ?? [];
   const [, snapshot] = /iproute2-ss(\d{6})/.exec(text) ?? [];
   if (major === undefined && snapshot === undefined) {
     return finding("warning", "ip", `${text}: no version of iproute2 can be read from that`);
   }
-  const [oldestMajor, oldestMinor] = OLDEST.version;
+  const isOlderThan = ([least, part]: readonly [number, number]) =>
+    snapshot !== undefined || Number(major) < least ||
+    (Number(major) === least && Number(minor) < part);
+  if (guarded && isOlderThan(LOCKS)) {
+    const found = `${text} can't lock a port, which "macspoofchk": true needs`;
+    const remedy = `install iproute2 ${LOCKS.join(".")} or newer, or set it to false`;
+    return { ...finding("error", "ip", found, remedy), code: 2 };
+  }
   const isOld = snapshot !== undefined
     ? Number(snapshot) < OLDEST.snapshot
-    : Number(major) < oldestMajor ||
-      (Number(major) === oldestMajor && Number(minor) < oldestMinor);
+    : isOlderThan(OLDEST.version);
   if (!isOld) return finding("ok", "ip", text);
   return finding(
     "warning",

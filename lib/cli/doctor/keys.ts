@@ -1,4 +1,4 @@
-import { isObject, type JsonObject } from "../../fields.ts";
+import { isObject, type JsonObject } from "../../base/fields.ts";
 import { didYouMean } from "../nearest.ts";
 import { type Finding, finding } from "./finding.ts";
 
@@ -38,6 +38,8 @@ const BOTH: Keys = {
   hairpinMode: true,
   portIsolation: true,
   promiscMode: true,
+  macspoofchk: true,
+  disableContainerInterface: true,
   dns: { nameservers: true, domain: true, search: true, options: true },
   // What a runtime adds, and what is for other plugins too.
   args: null,
@@ -52,11 +54,15 @@ const OWN: Keys = {
   ...BOTH,
   subnet: true,
   gateway: true,
+  subnet6: true,
+  gateway6: true,
   ipam: {
     type: true,
     dataDir: true,
     rangeStart: true,
     rangeEnd: true,
+    rangeStart6: true,
+    rangeEnd6: true,
     routes: ROUTE,
     resolvConf: true,
   },
@@ -84,9 +90,7 @@ const WITHOUT_EFFECT = [
   "vlan",
   "vlanTrunk",
   "preserveDefaultVlan",
-  "macspoofchk",
   "enabledad",
-  "disableContainerInterface",
 ];
 
 /** A warning for each key that an ADD would ignore. */
@@ -99,8 +103,12 @@ export function unknownKeys(config: JsonObject): Finding[] {
     : "a configuration without ipam.type";
   return look(config, keys, "", (path, key, known) => {
     if (path === "" && WITHOUT_EFFECT.includes(key)) {
-      const found = `"${key}" is accepted as it is and has no effect`;
-      return finding("note", "key", found);
+      // With any other value the configuration is refused, which is told by itself.
+      return finding(
+        "note",
+        "key",
+        `"${key}" belongs to the reference bridge; the value that it has there by default has no effect`,
+      );
     }
     if (stands(others, path, key)) {
       return finding(

@@ -1,0 +1,230 @@
+import { Malformed, quote } from "./errors.ts";
+
+/**
+ * An IPv4 or IPv6 address in its one canonical spelling (a dotted quad, or RFC 5952), so that it compares with `===`
+ * and is a key as it is. Only this file makes one.
+ */
+export type Ip = string & { readonly __ip: true };
+
+export type Family = 4 | 6;
+
+/** A network: `base` has no bit set behind `prefix`. */
+export interface Cidr {
+  readonly base: Ip;
+  readonly prefix: number;
+}
+
+/** An address with the prefix length of its network, as an interface carries it. */
+export interface InterfaceAddress {
+  readonly ip: Ip;
+  readonly prefix: number;
+}
+
+const WANTED: Readonly<Record<Family, string>> = {
+  4: "an IPv4 address (four decimal numbers from 0 to 255, no leading zeros)",
+  6: "an IPv6 address (fd00::2)",
+};
+
+/** Number of bits of an address. */
+const BITS: Readonly<Record<Family, number>> = { 4: 32, 6: 128 };
+
+export function familyOf(ip: Ip): Family {
+  return ip.includes(":") ? 6 : 4;
+}
+
+/** The address in `text`, of `family` where one is wanted. Throws `Malformed`. */
+export function parseIp(text: unknown, family?: Family): Ip {
+  const ip = typeof text === "string" ? tryIp(text) : undefined;
+  if (ip !== undefined && (family === undefined || familyOf(ip) === family)) return ip;
+  throw new Malformed(wantedOf(text, family), foundIn(text, family));
+}
+
+export function parseIpv4(text: unknown): Ip {
+  return parseIp(text, 4);
+}
+
+export function parseIpv6(text: unknown): Ip {
+  return parseIp(text, 6);
+}
+
+/** As `parseIp`, `undefined` where it is none. */
+export function tryIp(text: string): Ip | undefined {
+  if (!text.includes(":")) return isQuad(text) ? (text as Ip) : undefined;
+  const value = valueOfIpv6(text);
+  return value === undefined ? undefined : ipOf(value, 6);
+}
+
+/** Whether `text` is a dotted quad, which is canonical as it stands; digit by digit, for loops over many. */
+function isQuad(text: string): boolean {
+  let octet = -1;
+  let octets = 0;
+  for (let i = 0; i <= text.length; i++) {
+    const digit = text.charCodeAt(i) - 48;
+    if (digit >= 0 && digit <= 9) {
+      if (octet === 0) return false;
+      octet = octet < 0 ? digit : octet * 10 + digit;
+      if (octet > 255) return false;
+    } else {
+      const isEnd = i === text.length;
+      if (octet < 0 || (isEnd ? octets !== 3 : text[i] !== "." || octets === 3)) return false;
+      octet = -1;
+      octets++;
+    }
+  }
+  return true;
+}
+
+/** RFC 4291 §2.2: groups of hexadecimal digits, one `::`, the last two groups as a dotted quad or not. */
+function valueOfIpv6(text: string): bigint | undefined {
+  const [head, tail, ...more] = text.split("::");
+  if (head === undefined || more.length > 0) return undefined;
+  const left = groupsOf(head, tail === undefined);
+  const right = tail === undefined ? [] : groupsOf(tail, true);
+  if (left === undefined || right === undefined) return undefined;
+  const missing = 8 - left.length - right.length;
+  if (tail === undefined ? missing !== 0 : missing < 1) return undefined;
+  const groups = [...left, ...new Array<number>(missing).fill(0), ...right];
+  return groups.reduce((value, group) => (value << 16n) | BigInt(group), 0n);
+}
+
+function groupsOf(text: string, isEnd: boolean): number[] | undefined {
+  if (text === "") return [];
+  const words = text.split(":");
+  const groups: number[] = [];
+  for (const [index, word] of words.entries()) {
+    if (/^[0-9a-fA-F]{1,4}$/.test(word)) groups.push(parseInt(word, 16));
+    else if (isEnd && index === words.length - 1 && isQuad(word)) {
+      const value = Number(valueOf(word as Ip));
+      groups.push(value >>> 16, value & 0xffff);
+    } else return undefined;
+  }
+  return groups;
+}
+
+/** The address as a number, to count with. */
+export function valueOf(ip: Ip): bigint {
+  if (familyOf(ip) === 6) return valueOfIpv6(ip) ?? 0n;
+  return BigInt(ip.split(".").reduce((value, octet) => value * 256 + Number(octet), 0));
+}
+
+/** The address of that number. */
+export function ipOf(value: bigint, family: Family): Ip {
+  if (family === 4) {
+    const quad = Number(value);
+    return [quad >>> 24, (quad >>> 16) & 255, (quad >>> 8) & 255, quad & 255].join(".") as Ip;
+  }
+  const groups = Array.from(
+    { length: 8 },
+    (_, index) => Number((value >> BigInt(16 * (7 - index))) & 0xffffn),
+  );
+  // RFC 5952 §5: a mapped IPv4 address is written as one.
+  if (value >> 32n === 0xffffn) return `::ffff:${ipOf(value & 0xffffffffn, 4)}` as Ip;
+  const [start, length] = longestZeros(groups);
+  const words = groups.map((group) => group.toString(16));
+  if (length < 2) return words.join(":") as Ip;
+  return `${words.slice(0, start).join(":")}::${words.slice(start + length).join(":")}` as Ip;
+}
+
+/** Start and length of the first longest run of zeros (RFC 5952 §4.2). */
+function longestZeros(groups: readonly number[]): [number, number] {
+  let best: [number, number] = [0, 0];
+  let length = 0;
+  for (const [index, group] of groups.entries()) {
+    length = group === 0 ? length + 1 : 0;
+    if (length > best[1]) best = [index - length + 1, length];
+  }
+  return best;
+}
+
+function wantedOf(text: unknown, family: Family | undefined): string {
+  if (family !== undefined) return WANTED[family];
+  return typeof text === "string" && text.includes(":") ? WANTED[6] : WANTED[4];
+}
+
+function foundIn(text: unknown, family: Family | undefined): string {
+  if (typeof text !== "string") return `got ${quote(text)}`;
+  if (text.includes(":") && family === 4) return "it is of IPv6";
+  if (!text.includes(":") && family === 6) return "it is of IPv4";
+  if (/(^|\.)0\d/.test(text)) return "a number has a leading zero";
+  return "it is not of that form";
+}
+
+/** `10.1.2.3/24`, `fd00::2/64` → address and prefix length. Throws `Malformed`. */
+export function parseInterfaceAddress(text: unknown, family?: Family): InterfaceAddress {
+  const isV6 = family === 6 ||
+    (family === undefined && typeof text === "string" && text.includes(":"));
+  const wanted = `an ${isV6 ? "IPv6" : "IPv4"} address with prefix length (${
+    isV6 ? "fd00::2/64" : "10.1.2.3/24"
+  })`;
+  if (typeof text !== "string") throw new Malformed(wanted, `got ${quote(text)}`);
+  const slash = text.indexOf("/");
+  const address = slash < 0 ? text : text.slice(0, slash);
+  const ip = tryIp(address);
+  if (ip === undefined || (family !== undefined && familyOf(ip) !== family)) {
+    throw new Malformed(wanted, foundIn(address, family));
+  }
+  if (slash < 0) throw new Malformed(wanted, "it has no prefix length");
+  const length = text.slice(slash + 1);
+  const most = BITS[familyOf(ip)];
+  if (!/^(\d|[1-9]\d{1,2})$/.test(length) || Number(length) > most) {
+    throw new Malformed(wanted, `prefix length ${quote(length)} is not a number from 0 to ${most}`);
+  }
+  return { ip, prefix: Number(length) };
+}
+
+/** `10.1.2.0/24`, `fd00::/64` → network. Host bits that are set are an error that shows the right value. */
+export function parseCidr(text: unknown, family?: Family): Cidr {
+  const { ip, prefix } = parseInterfaceAddress(text, family);
+  const network = networkOf(ip, prefix);
+  if (network.base !== ip) {
+    const wanted = `an IPv${familyOf(ip)} network`;
+    throw new Malformed(wanted, `host bits are set; the network is ${formatCidr(network)}`);
+  }
+  return network;
+}
+
+export function formatCidr({ base, prefix }: Cidr): string {
+  return `${base}/${prefix}`;
+}
+
+export function formatInterfaceAddress({ ip, prefix }: InterfaceAddress): string {
+  return `${ip}/${prefix}`;
+}
+
+/** How many addresses a network has. */
+export function extentOf({ base, prefix }: Cidr): bigint {
+  return 1n << BigInt(BITS[familyOf(base)] - prefix);
+}
+
+/** The network that an address with this prefix length is in. */
+export function networkOf(ip: Ip, prefix: number): Cidr {
+  const family = familyOf(ip);
+  const hosts = BigInt(BITS[family] - prefix);
+  return { base: ipOf((valueOf(ip) >> hosts) << hosts, family), prefix };
+}
+
+export function contains({ base, prefix }: Cidr, ip: Ip): boolean {
+  return familyOf(base) === familyOf(ip) && networkOf(ip, prefix).base === base;
+}
+
+export function overlap(left: Cidr, right: Cidr): boolean {
+  return left.prefix <= right.prefix ? contains(left, right.base) : contains(right, left.base);
+}
+
+export function sameNetwork(left: Cidr, right: Cidr): boolean {
+  return left.base === right.base && left.prefix === right.prefix;
+}
+
+/** IPv4 before IPv6, each from low to high. */
+export function compareIps(left: Ip, right: Ip): number {
+  const families = familyOf(left) - familyOf(right);
+  if (families !== 0) return families;
+  const difference = valueOf(left) - valueOf(right);
+  return difference < 0n ? -1 : difference > 0n ? 1 : 0;
+}
+
+/** The default route's destination. */
+export const DEFAULT_ROUTE: Readonly<Record<Family, Cidr>> = {
+  4: { base: ipOf(0n, 4), prefix: 0 },
+  6: { base: ipOf(0n, 6), prefix: 0 },
+};

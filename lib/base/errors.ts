@@ -1,0 +1,129 @@
+/**
+ * The errors of this program: the specification's own names and codes up to 99 (SPEC §5, and `types.go` of the
+ * reference for the names), this plugin's from 100. People and runtimes see the number, the code has the name.
+ */
+export const ERROR_CODES = {
+  IncompatibleVersion: 1,
+  UnsupportedField: 2,
+  UnknownContainer: 3,
+  InvalidEnvironment: 4,
+  IOFailure: 5,
+  DecodingFailure: 6,
+  InvalidNetworkConfig: 7,
+  InvalidNetNS: 8,
+  TryAgainLater: 11,
+  PluginNotAvailable: 50,
+  IpFailed: 100,
+  PoolExhausted: 101,
+  AddressUnavailable: 102,
+  InterfaceExists: 103,
+  StateDamaged: 104,
+  BridgeUnusable: 105,
+  AttachmentDiffers: 106,
+  Bug: 199,
+} as const;
+
+export type ErrorName = keyof typeof ERROR_CODES;
+export type ErrorCode = (typeof ERROR_CODES)[ErrorName];
+
+export interface ErrorContext {
+  /** What to do about it; a sentence or several. */
+  readonly details?: string;
+  readonly cause?: unknown;
+}
+
+/**
+ * The only error a caller of this program ever sees. The message names the value, what was wanted and what was
+ * found (`Cannot <do> "<value>" as <wanted>: <found>`); `details` holds the remedy.
+ */
+export class CniError extends Error {
+  override readonly name = "CniError";
+  readonly kind: ErrorName;
+  readonly details: string;
+
+  constructor(kind: ErrorName, message: string, context: ErrorContext = {}) {
+    // Both are shown on somebody's terminal, and both quote what others wrote.
+    super(printable(message), { cause: context.cause });
+    this.kind = kind;
+    this.details = printable(context.details ?? "");
+  }
+
+  get code(): ErrorCode {
+    return ERROR_CODES[this.kind];
+  }
+
+  /** The same error with a further sentence behind its details. */
+  withDetails(sentence: string): CniError {
+    const details = this.details === "" ? sentence : `${this.details}; ${sentence}`;
+    return new CniError(this.kind, this.message, { details, cause: this.cause });
+  }
+}
+
+/** Whether `thrown` is this program's error of that kind. */
+export function isError(thrown: unknown, kind: ErrorName): boolean {
+  return thrown instanceof CniError && thrown.kind === kind;
+}
+
+/** A value that does not parse: what was wanted and what was found, without the name it was read under. */
+export class Malformed extends Error {
+  override readonly name = "Malformed";
+  constructor(readonly wanted: string, readonly found: string) {
+    super(`not ${wanted}: ${found}`);
+  }
+
+  /** As a CniError that names the value and the key it was read under. */
+  named(kind: ErrorName, name: string, value: unknown, remedy: string): CniError {
+    return new CniError(
+      kind,
+      `Cannot use ${name} ${quote(value)} as ${this.wanted}: ${this.found}`,
+      { details: remedy, cause: this },
+    );
+  }
+}
+
+/**
+ * `text` with everything that a terminal would act on, or that turns the order of letters round, made visible.
+ * Newlines and tabs stay: `ip` has them in what it says.
+ */
+export function printable(text: string): string {
+  return text.replaceAll(
+    // deno-lint-ignore no-control-regex
+    /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u200e\u200f\u2028-\u202e\u2066-\u2069]/g,
+    escaped,
+  );
+}
+
+/** A character as JSON writes those that it may not have as they are. */
+export function escaped(character: string): string {
+  return `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`;
+}
+
+const LONGEST_QUOTE = 120;
+
+/** `value` as JSON, cut to a length that fits a log line; control characters stay escaped. */
+export function quote(value: unknown): string {
+  const text = JSON.stringify(value) ?? String(value);
+  return text.length <= LONGEST_QUOTE ? text : `${text.slice(0, LONGEST_QUOTE)}…`;
+}
+
+/** Any thrown thing as a `CniError`; what is not one already is a bug of ours. */
+export function asCniError(thrown: unknown): CniError {
+  if (thrown instanceof CniError) return thrown;
+  const error = thrown instanceof Error ? thrown : new Error(String(thrown));
+  const frame = error.stack?.split("\n").find((line) => line.trimStart().startsWith("at "));
+  return new CniError("Bug", `Unexpected internal error: ${error.name}: ${error.message}`, {
+    details: `this is a bug in atomicni; it happened ${frame?.trim() ?? "at an unknown place"}`,
+    cause: error,
+  });
+}
+
+/** An operating system's error about a path in the state folder. */
+export function ioError(action: string, path: string, error: unknown): CniError {
+  const found = error instanceof Error ? error.message : String(error);
+  const folder = path.slice(0, path.lastIndexOf("/")) || "/";
+  return new CniError("IOFailure", `Cannot ${action} "${path}": ${found}`, {
+    details:
+      `look at the disk (df, mount) and the folder (ls -ld ${folder}); it must be root's and writable`,
+    cause: error,
+  });
+}

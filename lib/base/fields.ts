@@ -1,0 +1,137 @@
+import { CniError, type ErrorName, Malformed } from "./errors.ts";
+
+export type JsonObject = Readonly<Record<string, unknown>>;
+
+export function isObject(value: unknown): value is JsonObject {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+/**
+ * A JSON object read key by key: each value is parsed where it is taken, each error names key and value. Keys are found
+ * as Go's decoder finds them: in the exact spelling first, then in any letter case (rule S3). `null` is absent.
+ */
+export class Fields {
+  /** `at` is what stands in front of a key in messages: `ipam.` or nothing. */
+  constructor(
+    readonly raw: JsonObject,
+    readonly at: string = "",
+    readonly kind: ErrorName = "InvalidNetworkConfig",
+  ) {}
+
+  has(key: string): boolean {
+    return this.get(key) !== undefined && this.get(key) !== null;
+  }
+
+  /** The value as it stands there, `undefined` where no key is spelt like that. */
+  get(key: string): unknown {
+    const spelt = this.spelling(key);
+    return spelt === undefined ? undefined : this.raw[spelt];
+  }
+
+  /** The object's own spelling of `key`. */
+  spelling(key: string): string | undefined {
+    if (Object.hasOwn(this.raw, key)) return key;
+    const folded = key.toLowerCase();
+    return Object.keys(this.raw).findLast((it) => it.toLowerCase() === folded);
+  }
+
+  /** The value of `key` through `parse`, which throws `Malformed`. Absent (or `null`) is an error. */
+  required<T>(key: string, parse: (value: unknown) => T, remedy = ""): T {
+    if (!this.has(key)) {
+      throw new CniError(this.kind, `"${this.at}${key}" is required`, {
+        details: remedy || `write "${key}" there`,
+      });
+    }
+    return this.#parse(key, parse, remedy);
+  }
+
+  /** As `required`, `undefined` where the key is absent or `null`. */
+  optional<T>(key: string, parse: (value: unknown) => T, remedy = ""): T | undefined {
+    return this.has(key) ? this.#parse(key, parse, remedy) : undefined;
+  }
+
+  boolean(key: string): boolean {
+    return this.optional(key, parseBoolean) ?? false;
+  }
+
+  /** The object under `key`, empty where it is absent. */
+  object(key: string): Fields {
+    const value = this.optional(key, parseObject) ?? {};
+    return new Fields(value, `${this.at}${key}.`, this.kind);
+  }
+
+  /** The elements of the list under `key`; an error names the element's index. */
+  list<T>(key: string, parse: (value: unknown, at: string) => T): T[] | undefined {
+    return this.optional(key, parseList)?.map((value, index) => {
+      const at = `${this.at}${key}[${index}]`;
+      try {
+        return parse(value, at);
+      } catch (error) {
+        throw this.#named(error, at, value, "");
+      }
+    });
+  }
+
+  reject(key: string, wanted: string, found: string, remedy = ""): never {
+    throw this.#named(new Malformed(wanted, found), `${this.at}${key}`, this.get(key), remedy);
+  }
+
+  #parse<T>(key: string, parse: (value: unknown) => T, remedy: string): T {
+    try {
+      return parse(this.get(key));
+    } catch (error) {
+      throw this.#named(error, `${this.at}${key}`, this.get(key), remedy);
+    }
+  }
+
+  #named(error: unknown, at: string, value: unknown, remedy: string): unknown {
+    if (!(error instanceof Malformed)) return error;
+    return error.named(this.kind, at, value, remedy || `set ${at} to ${error.wanted}`);
+  }
+}
+
+export function parseString(value: unknown): string {
+  if (typeof value === "string") return value;
+  throw new Malformed("a string", `got ${kindOf(value)}`);
+}
+
+export function parseBoolean(value: unknown): boolean {
+  if (typeof value === "boolean") return value;
+  throw new Malformed("true or false", `got ${kindOf(value)}`);
+}
+
+export function parseObject(value: unknown): JsonObject {
+  if (isObject(value)) return value;
+  throw new Malformed("an object", `got ${kindOf(value)}`);
+}
+
+export function parseList(value: unknown): readonly unknown[] {
+  if (Array.isArray(value)) return value;
+  throw new Malformed("a list", `got ${kindOf(value)}`);
+}
+
+export function parseStrings(value: unknown): readonly string[] {
+  return parseList(value).map(parseString);
+}
+
+/** A parser of whole numbers from `least` to `most`. */
+export function parseInteger(least: number, most: number): (value: unknown) => number {
+  return (value) => {
+    if (typeof value === "number" && Number.isInteger(value) && value >= least && value <= most) {
+      return value;
+    }
+    throw new Malformed(`a whole number from ${least} to ${most}`, notInteger(value, least));
+  };
+}
+
+function notInteger(value: unknown, least: number): string {
+  if (typeof value !== "number") return `got ${kindOf(value)}`;
+  if (!Number.isInteger(value)) return "it has a fraction";
+  return value < least ? "it is too small" : "it is too large";
+}
+
+function kindOf(value: unknown): string {
+  if (value === null) return "null";
+  if (typeof value === "object") return Array.isArray(value) ? "a list" : "an object";
+  return `a ${typeof value}`;
+}

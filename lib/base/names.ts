@@ -1,0 +1,75 @@
+import { Malformed, quote } from "./errors.ts";
+
+export type InterfaceName = string & { readonly __interface: true };
+export type ContainerId = string & { readonly __container: true };
+export type NetworkName = string & { readonly __network: true };
+
+/** IFNAMSIZ without its terminating NUL. */
+const LONGEST_INTERFACE_NAME = 15;
+/** A state file, its temporary and its backup carry the network's name and must fit NAME_MAX (255). */
+const LONGEST_NETWORK_NAME = 200;
+const IDENTIFIER = /^[a-zA-Z0-9][a-zA-Z0-9_.-]*$/;
+
+const WANTED_INTERFACE =
+  "an interface name (1 to 15 bytes; no white space, control character, / : or %)";
+
+/**
+ * A name that the kernel and `ip -batch` take literally (rules E6, E7): the kernel would expand a `%`, a leading `-`
+ * reads as an option, quotes, `#` and `\` mean something in a batch, and a control character reaches somebody's
+ * terminal. Throws `Malformed`.
+ */
+export function parseInterfaceName(text: unknown): InterfaceName {
+  const name = parseAnyInterfaceName(text);
+  const reject = (why: string): never => {
+    throw new Malformed(WANTED_INTERFACE, why);
+  };
+  if (name.includes("%")) reject("the kernel would replace the %");
+  if (name.startsWith("-")) reject("it starts with -");
+  const special = /["'#\\]/.exec(name)?.[0];
+  if (special !== undefined) reject(`it has a ${special}, which ip can't be given in a batch`);
+  // deno-lint-ignore no-control-regex
+  if (/[\u0000-\u001f\u007f-\u009f]/u.test(name)) reject("it has a control character");
+  return name;
+}
+
+/** What the specification calls an interface name (rule E6): enough for a DEL, which asks the kernel for none. */
+export function parseAnyInterfaceName(text: unknown): InterfaceName {
+  const reject = (why: string): never => {
+    throw new Malformed(WANTED_INTERFACE, why);
+  };
+  if (typeof text !== "string") return reject(`got ${quote(text)}`);
+  const bytes = new TextEncoder().encode(text).length;
+  if (bytes === 0) reject("it is empty");
+  if (bytes > LONGEST_INTERFACE_NAME) reject(`interface name is too long, ${bytes} bytes`);
+  if (text === "." || text === "..") reject("interface name is . or ..");
+  if (/[/:\s\u0085]/u.test(text)) reject("interface name contains / or : or whitespace characters");
+  return text as InterfaceName;
+}
+
+/** SPEC §2: a letter or digit, then letters, digits, `_`, `.`, `-` (rule E4). Throws `Malformed`. */
+export function parseContainerId(text: unknown): ContainerId {
+  if (typeof text === "string" && IDENTIFIER.test(text)) return text as ContainerId;
+  throw new Malformed("a container ID", "invalid characters in containerID");
+}
+
+/** Same characters as a container ID (rule E5); at most 200, for it becomes a file's name. Throws `Malformed`. */
+export function parseNetworkName(text: unknown): NetworkName {
+  if (text === undefined || text === "") {
+    throw new Malformed("a network name", "missing network name");
+  }
+  if (typeof text !== "string" || !IDENTIFIER.test(text)) {
+    throw new Malformed("a network name", "invalid characters found in network name");
+  }
+  if (text.length > LONGEST_NETWORK_NAME) {
+    throw new Malformed(
+      "a network name",
+      `it has ${text.length} characters, more than ${LONGEST_NETWORK_NAME}`,
+    );
+  }
+  return text as NetworkName;
+}
+
+/** `namespace/name` of a pod, free of anything a terminal or `ip` could misread. */
+export function podName(namespace: string, name: string): string {
+  return `${namespace}/${name}`.slice(0, 320).replaceAll(/[^A-Za-z0-9._/-]/g, "?");
+}

@@ -1,0 +1,132 @@
+import {
+  type Cidr,
+  extentOf,
+  type Family,
+  familyOf,
+  formatCidr,
+  type Ip,
+  ipOf,
+  overlap,
+  parseCidr,
+  valueOf,
+} from "./address.ts";
+import { Malformed } from "./errors.ts";
+
+/** The addresses of one subnet that a network gives, both ends included. */
+export interface AddressRange {
+  readonly subnet: Cidr;
+  readonly start: Ip;
+  readonly end: Ip;
+  /** Never given, wherever it lies. */
+  readonly gateway: Ip;
+}
+
+/** Ranges of one family, of which an attachment gets one address (rule H1). */
+export type RangeSet = readonly AddressRange[];
+
+/** Prefix lengths of a subnet that a network may have. */
+const PREFIXES: Readonly<Record<Family, { least: number; most: number }>> = {
+  4: { least: 8, most: 30 },
+  6: { least: 8, most: 126 },
+};
+
+/** Networks whose addresses no container can have, and what they are for. */
+const UNUSABLE: readonly { network: Cidr; purpose: string }[] = [
+  { network: parseCidr("0.0.0.0/8"), purpose: "0/8 is for hosts without an address" },
+  { network: parseCidr("127.0.0.0/8"), purpose: "127/8 is for loopback" },
+  { network: parseCidr("169.254.0.0/16"), purpose: "169.254/16 is link-local" },
+  { network: parseCidr("224.0.0.0/4"), purpose: "224/4 is for multicast" },
+  { network: parseCidr("::/96"), purpose: "::/96 is for loopback and hosts without an address" },
+  { network: parseCidr("::ffff:0:0/96"), purpose: "::ffff/96 is for mapped IPv4 addresses" },
+  { network: parseCidr("fe80::/10"), purpose: "fe80::/10 is link-local" },
+  { network: parseCidr("ff00::/8"), purpose: "ff00::/8 is for multicast" },
+];
+
+/** A subnet that a network may have (DESIGN §4), of `family` where one is wanted. Throws `Malformed`. */
+export function parseSubnet(value: unknown, family?: Family): Cidr {
+  const subnet = parseCidr(value, family);
+  const { least, most } = PREFIXES[familyOf(subnet.base)];
+  const { prefix } = subnet;
+  if (prefix < least || prefix > most) {
+    throw new Malformed(
+      `a subnet from /${least} to /${most}`,
+      `/${prefix} is ${prefix < least ? "too large" : "too small"}`,
+    );
+  }
+  const unusable = UNUSABLE.find(({ network }) => overlap(network, subnet));
+  if (unusable !== undefined) {
+    throw new Malformed("a subnet of unicast addresses", unusable.purpose);
+  }
+  return subnet;
+}
+
+/** The last address of a network; with IPv4 the broadcast address. */
+function lastOf(subnet: Cidr): Ip {
+  return ipOf(valueOf(subnet.base) + extentOf(subnet) - 1n, familyOf(subnet.base));
+}
+
+/** First and last address that a host may have: no network, broadcast or subnet-router anycast address. */
+export function usable(subnet: Cidr): { readonly start: Ip; readonly end: Ip } {
+  const family = familyOf(subnet.base);
+  const end = valueOf(lastOf(subnet)) - (family === 4 ? 1n : 0n);
+  return { start: ipOf(valueOf(subnet.base) + 1n, family), end: ipOf(end, family) };
+}
+
+/** What an address that no host may have is in its subnet; `undefined` for all others. */
+export function reservedAs({ base, prefix }: Cidr, ip: Ip): string | undefined {
+  if (ip === base) {
+    return familyOf(ip) === 4 ? "the network address" : "the subnet-router anycast address";
+  }
+  return familyOf(ip) === 4 && ip === lastOf({ base, prefix })
+    ? "the broadcast address"
+    : undefined;
+}
+
+/** Between the ends of the range, or one of them. */
+export function inRange({ start, end }: Pick<AddressRange, "start" | "end">, ip: Ip): boolean {
+  if (familyOf(start) !== familyOf(ip)) return false;
+  const value = valueOf(ip);
+  return valueOf(start) <= value && value <= valueOf(end);
+}
+
+/** In the range, and neither its gateway nor reserved. */
+export function isGivable(range: AddressRange, ip: Ip): boolean {
+  return inRange(range, ip) && ip !== range.gateway && reservedAs(range.subnet, ip) === undefined;
+}
+
+/** The range of the set that gives `ip`. */
+export function givingRange(set: RangeSet, ip: Ip): AddressRange | undefined {
+  return set.find((range) => isGivable(range, ip));
+}
+
+/** How many addresses the range gives. */
+export function sizeOf(range: AddressRange): bigint {
+  const all = valueOf(range.end) - valueOf(range.start) + 1n;
+  const { start, end } = usable(range.subnet);
+  const reserved = [range.gateway, range.subnet.base, lastOf(range.subnet)].filter((ip, index) =>
+    (index === 0 || !inRange({ start, end }, ip)) && inRange(range, ip)
+  );
+  return all - BigInt(new Set(reserved).size);
+}
+
+/** `10.88.0.2 - 10.88.0.9`, as messages have it. */
+export function formatRange({ start, end }: Pick<AddressRange, "start" | "end">): string {
+  return `${start} - ${end}`;
+}
+
+/** All ranges of a set, as messages have them. */
+export function formatSet(set: RangeSet): string {
+  return set.map(formatRange).join(", ");
+}
+
+/** The subnets of a network, each once. */
+export function subnetsOf(sets: readonly RangeSet[]): Cidr[] {
+  return [...new Map(sets.flat().map(({ subnet }) => [formatCidr(subnet), subnet])).values()];
+}
+
+/** All that the sets say, in one line: two networks that give the same have the same. */
+export function formatRanges(sets: readonly RangeSet[]): string {
+  const one = ({ subnet, start, end, gateway }: AddressRange) =>
+    `${formatCidr(subnet)} ${start} ${end} ${gateway}`;
+  return sets.map((set) => set.map(one).join(",")).join(";");
+}

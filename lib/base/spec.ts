@@ -1,0 +1,89 @@
+import { CniError } from "./errors.ts";
+
+/** Every released version of the CNI specification, oldest first. */
+export const SPEC_VERSIONS = [
+  "0.1.0",
+  "0.2.0",
+  "0.3.0",
+  "0.3.1",
+  "0.4.0",
+  "1.0.0",
+  "1.1.0",
+] as const;
+export type SpecVersion = (typeof SPEC_VERSIONS)[number];
+export const NEWEST: SpecVersion = "1.1.0";
+
+/** A configuration without `cniVersion` is one of 0.1.0 (rule X9). */
+export const OLDEST: SpecVersion = "0.1.0";
+
+/** Which shape results have: `ip4`/`ip6` objects, `ips` with a `version`, or `ips` without (rules R3, S5). */
+export type ResultShape = "0.1" | "0.3" | "1.0";
+
+export function shapeOf(version: SpecVersion): ResultShape {
+  if (isAtLeast(version, "1.0.0")) return "1.0";
+  return isAtLeast(version, "0.3.0") ? "0.3" : "0.1";
+}
+
+export function isAtLeast(version: SpecVersion, floor: SpecVersion): boolean {
+  return SPEC_VERSIONS.indexOf(version) >= SPEC_VERSIONS.indexOf(floor);
+}
+
+const FLOORS: Readonly<Record<string, SpecVersion>> = {
+  CHECK: "0.4.0",
+  GC: "1.1.0",
+  STATUS: "1.1.0",
+};
+
+/**
+ * The configuration's version as one that `command` may be asked in (rules X8 to X11). Throws IncompatibleVersion for a
+ * version that is not supported or has no such command, DecodingFailure for CHECK, GC and STATUS where it is none at all.
+ */
+export function negotiate(text: string, command: string): SpecVersion {
+  const version = SPEC_VERSIONS.find((known) => known === (text === "" ? OLDEST : text));
+  const floor = FLOORS[command];
+  if (version !== undefined && (floor === undefined || isAtLeast(version, floor))) return version;
+  if (floor !== undefined) {
+    const parts = numbersOf(text);
+    if (parts === undefined) {
+      throw new CniError(
+        "DecodingFailure",
+        `Cannot read cniVersion ${JSON.stringify(text)} as a version: it is not of the form 1.1.0`,
+        { details: supports(text) },
+      );
+    }
+    if (compare(parts, numbersOf(floor) ?? []) < 0) {
+      throw new CniError("IncompatibleVersion", `config version does not allow ${command}`, {
+        details: `config is "${text}"; ${command} begins with "${floor}"`,
+      });
+    }
+    if (compare(parts, numbersOf(NEWEST) ?? []) > 0) {
+      throw new CniError("IncompatibleVersion", `plugin version does not allow ${command}`, {
+        details: supports(text),
+      });
+    }
+  }
+  throw new CniError("IncompatibleVersion", "incompatible CNI versions", {
+    details: supports(text),
+  });
+}
+
+function supports(text: string): string {
+  const all = SPEC_VERSIONS.map((version) => `"${version}"`).join(" ");
+  return `config is ${
+    JSON.stringify(text)
+  }, plugin supports [${all}]; set cniVersion to one of them`;
+}
+
+/** Up to three dot-separated numbers (rule X11). */
+function numbersOf(text: string): number[] | undefined {
+  if (text === "") return numbersOf(OLDEST);
+  return /^\d+(\.\d+){0,2}$/.test(text) ? text.split(".").map(Number) : undefined;
+}
+
+function compare(left: readonly number[], right: readonly number[]): number {
+  for (let i = 0; i < 3; i++) {
+    const difference = (left[i] ?? 0) - (right[i] ?? 0);
+    if (difference !== 0) return difference;
+  }
+  return 0;
+}

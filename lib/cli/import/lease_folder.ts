@@ -1,0 +1,106 @@
+import { type Ip, parseIp, tryIp } from "../../base/address.ts";
+import { CniError, Malformed, quote } from "../../base/errors.ts";
+import {
+  type ContainerId,
+  type InterfaceName,
+  parseAnyInterfaceName,
+  parseContainerId,
+} from "../../base/names.ts";
+
+/** The lease files of one attachment in host-local's folder: one for each range set. */
+export interface FoundLease {
+  readonly ips: readonly Ip[];
+  readonly containerId: ContainerId;
+  /** `undefined` in the old format, which has the container ID alone. */
+  readonly ifname: InterfaceName | undefined;
+}
+
+/** host-local's folder of one network. */
+export interface LeaseFolder {
+  readonly leases: readonly FoundLease[];
+  /** The last address given, of each range set. */
+  readonly lastReserved: readonly Ip[];
+}
+
+const REMEDY =
+  "the text is what `grep -H '' /var/lib/cni/networks/NETWORK/*` prints: FILE:LINE for each line of each file";
+/** A line of such a text: a folder or none, a file's name, a line of it, which never has a colon. */
+const LINE = /^(?:[^\0]*\/)?([^/]+):([^:]*)$/;
+const FIRST_LINE =
+  /^(?:[^\s\0{"]*\/)?(?:\d+(?:\.\d+){3}|[0-9a-fA-F]*:[0-9a-fA-F:]+|last_reserved_ip\.\d+|lock):/m;
+
+/** A configuration and, behind it, the listing of a folder, as one stdin has them. */
+export function splitImport(text: string): { configuration: string; listing: string } {
+  const start = text.search(FIRST_LINE);
+  return start < 0
+    ? { configuration: text, listing: "" }
+    : { configuration: text.slice(0, start), listing: text.slice(start) };
+}
+
+/**
+ * The leases in `listing`, which is what `grep -H ''` prints of host-local's folder (rule H11): each file is named
+ * by its address and holds the container ID, CR LF and the interface; older ones the container ID alone. Throws
+ * InvalidNetworkConfig.
+ */
+export function parseLeaseFolder(listing: string): LeaseFolder {
+  const files = new Map<string, string[]>();
+  for (const line of listing.split(/\r?\n/)) {
+    if (line.trim() === "") continue;
+    const [, name = "", content = ""] = LINE.exec(line) ?? refuse(line, "it is no FILE:LINE");
+    files.set(name, [...files.get(name) ?? [], content.trim()]);
+  }
+  const leases = new Map<string, FoundLease>();
+  const last: Ip[] = [];
+  for (const [name, lines] of files) {
+    const set = /^last_reserved_ip\.(\d+)$/.exec(name)?.[1];
+    const reserved = set === undefined ? undefined : tryIp(lines[0] ?? "");
+    if (reserved !== undefined) last[Number(set)] = reserved;
+    else if (set === undefined && name !== "lock") merge(leases, parseLease(name, lines));
+  }
+  mustBeOfOneFormat([...leases.values()]);
+  return { leases: [...leases.values()], lastReserved: last.filter((ip) => ip !== undefined) };
+}
+
+/** Files of one attachment, in the order in which they stand there. */
+function merge(leases: Map<string, FoundLease>, lease: FoundLease): void {
+  const key = `${lease.containerId}/${lease.ifname ?? ""}`;
+  const ips = [...leases.get(key)?.ips ?? [], ...lease.ips];
+  leases.set(key, { ...lease, ips });
+}
+
+function parseLease(name: string, lines: readonly string[]): FoundLease {
+  const [id = "", ifname = "", ...more] = lines;
+  if (more.length > 0) refuse(name, `it has ${lines.length} lines, a lease has one or two`);
+  try {
+    return {
+      ips: [parseIp(name)],
+      containerId: parseContainerId(id),
+      ifname: ifname === "" ? undefined : parseAnyInterfaceName(ifname),
+    };
+  } catch (error) {
+    if (!(error instanceof Malformed)) throw error;
+    return refuse(name, `${quote(lines.join(" "))}: not ${error.wanted}: ${error.found}`);
+  }
+}
+
+/** One that names no interface may mean the interface that another names. */
+function mustBeOfOneFormat(leases: readonly FoundLease[]): void {
+  for (const { containerId, ifname } of leases) {
+    if (ifname !== undefined) continue;
+    const other = leases.find((it) => it.containerId === containerId && it.ifname !== undefined);
+    if (other !== undefined) {
+      refuse(
+        containerId,
+        `${other.ips[0]} names its interface and another of its leases does not: which is whose?`,
+      );
+    }
+  }
+}
+
+function refuse(what: string, found: string): never {
+  throw new CniError(
+    "InvalidNetworkConfig",
+    `Cannot read ${quote(what)} as a lease of host-local: ${found}`,
+    { details: REMEDY },
+  );
+}

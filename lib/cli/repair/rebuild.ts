@@ -1,0 +1,210 @@
+import { compareIps, type Ip } from "../../base/address.ts";
+import { ownerKey } from "../../base/attachment.ts";
+import { expiry } from "../../base/deadline.ts";
+import { asCniError, isError } from "../../base/errors.ts";
+import { macOfAll } from "../../base/mac.ts";
+import type { InterfaceName } from "../../base/names.ts";
+import type { NetworkConfig } from "../../config.ts";
+import {
+  addLease,
+  emptyState,
+  hostsOf,
+  type Lease,
+  listLeases,
+  NewerSchema,
+  openLeases,
+  type Rebuilt,
+  type State,
+  statePath,
+  tryLstat,
+} from "../../ipam.ts";
+import type { Guards, GuardSpec, Link } from "../../netops.ts";
+import { type Effects, guardOf } from "../../plugin.ts";
+import { Rollback } from "../../rollback.ts";
+import {
+  leaseBehind,
+  type Look,
+  look,
+  outsideFinding,
+  type Owned,
+  type RepairFinding,
+  stands,
+  strangerFinding,
+} from "./evidence.ts";
+
+export interface RepairReport {
+  readonly network: string;
+  readonly path: string;
+  /** What was wrong with the file; `undefined` where it could be read. */
+  readonly damage: string | undefined;
+  /** Leases by what became of them: as they were, new from the kernel, without a host veth any more. */
+  readonly kept: readonly Lease[];
+  readonly found: readonly Lease[];
+  readonly dropped: readonly Lease[];
+  readonly findings: readonly RepairFinding[];
+  /** Where the damaged file is kept. */
+  readonly aside: string | undefined;
+  readonly written: boolean;
+}
+
+/** How long an ADD in its middle is waited for: its address can't be known yet. */
+const PATIENCE_MS = 16_000;
+
+/**
+ * Rebuilds the network's state from what the kernel has. The lease that the state has and the kernel does not contradict
+ * wins: host veths say whose they are, and only for one without a lease counts what its container says. Nothing is guessed.
+ * Throws StateDamaged for the file of a newer version, which it leaves as it is.
+ */
+export async function rebuild(
+  config: NetworkConfig,
+  effects: Effects,
+  dryRun: boolean,
+): Promise<RepairReport> {
+  await atRest(effects);
+  if (dryRun) return await examine(config, effects);
+  let report: RepairReport | undefined;
+  const aside = await effects.leases.rebuild(async () => {
+    report = await examine(config, effects);
+    return rebuilt(config, report);
+  });
+  if (report === undefined) throw new Error("a rebuild that did not run");
+  const written = isChanged(report) && !isStuck(report);
+  const restored = isStuck(report) ? [] : await restore(config, effects, report);
+  return { ...report, aside, written, findings: [...report.findings, ...restored] };
+}
+
+function isStuck({ findings }: RepairReport): boolean {
+  return findings.some(({ level }) => level === "unproved");
+}
+
+function isChanged({ damage, found, dropped }: RepairReport): boolean {
+  return damage !== undefined || found.length > 0 || dropped.length > 0;
+}
+
+async function atRest({ marks }: Effects): Promise<void> {
+  const isAtWork = () => marks.hosts().some((host) => marks.of(host) === "at work");
+  for (const end = Date.now() + PATIENCE_MS; isAtWork() && Date.now() < end;) await expiry(200);
+}
+
+/** The state as it is now, whatever was read before. */
+function readOld({ dataDir, name }: NetworkConfig): { state: State; damage: string | undefined } {
+  try {
+    const state = openLeases(dataDir, name, new AbortController().signal).state();
+    const isMissing = tryLstat(statePath(dataDir, name)) === undefined;
+    return { state, damage: isMissing ? "there is none" : undefined };
+  } catch (error) {
+    if (!isError(error, "StateDamaged") || error instanceof NewerSchema) throw error;
+    return { state: emptyState(), damage: asCniError(error).message };
+  }
+}
+
+async function examine(config: NetworkConfig, effects: Effects): Promise<RepairReport> {
+  // Before the look for what may be dropped, behind it for what may be found: an ADD or DEL beside a dry run is neither.
+  const before = new Set(listLeases(readOld(config).state).map(({ owner }) => ownerKey(owner)));
+  const seen = await look(config, effects);
+  const { state, damage } = readOld(config);
+  const kept: Lease[] = [];
+  const dropped: Lease[] = [];
+  for (const lease of listLeases(state)) {
+    const isStale = before.has(ownerKey(lease.owner)) && !await stands(lease, config, seen);
+    (isStale ? dropped : kept).push(lease);
+  }
+  const { found, findings } = await findLeases(config, seen, kept, damage !== undefined);
+  return {
+    network: config.name,
+    path: statePath(config.dataDir, config.name),
+    damage,
+    kept,
+    found,
+    dropped,
+    findings: findings.concat(outsideFinding(config, kept) ?? []),
+    aside: undefined,
+    written: false,
+  };
+}
+
+/** Leases for the host veths that have none. */
+async function findLeases(
+  config: NetworkConfig,
+  { owned, strangers }: Look,
+  kept: readonly Lease[],
+  isBlind: boolean,
+): Promise<{ found: Lease[]; findings: RepairFinding[] }> {
+  const holders = new Map<Ip, string>();
+  const hold = ({ ips, owner }: Lease) => ips.forEach((ip) => holders.set(ip, ownerKey(owner)));
+  kept.forEach(hold);
+  const owners = new Set(kept.map(({ owner }) => ownerKey(owner)));
+  const hosts = new Set(kept.flatMap(({ record }) => record?.hosts?.split(" ") ?? []));
+  const isHeld = (ip: Ip) => holders.get(ip);
+  const found: Lease[] = [];
+  const findings: RepairFinding[] = [];
+  const without = owned.filter(({ owner, link }) =>
+    !(owner !== undefined && owners.has(ownerKey(owner))) && !hosts.has(link.ifname)
+  );
+  // Whose MAC fits an address, and who was there before, has it rather than who came and took it.
+  for (const one of without.sort((a, b) => rank(a) - rank(b) || a.link.ifindex - b.link.ifindex)) {
+    const result = await leaseBehind(config, one, isHeld);
+    if ("level" in result) findings.push(result);
+    else {
+      hold(result);
+      found.push(result);
+    }
+  }
+  for (const one of strangers.filter(({ link }) => !hosts.has(link.ifname))) {
+    findings.push(...[strangerFinding(config, one, isHeld, isBlind)].flatMap((it) => it ?? []));
+  }
+  return { found, findings };
+}
+
+function rank({ inside }: Owned): number {
+  const { mac, addresses = [] } = inside?.peer ?? {};
+  return addresses.some(({ ip }) => macOfAll([ip]) === mac) ? 0 : 1;
+}
+
+function rebuilt(config: NetworkConfig, report: RepairReport): Rebuilt | undefined {
+  if (!isChanged(report) || isStuck(report)) return undefined;
+  const { kept, found, damage } = report;
+  const old = readOld(config).state;
+  const state = emptyState();
+  const leases = [...kept, ...found];
+  leases.forEach((lease) => addLease(state, lease));
+  const highest = config.sets.flatMap((_, index) =>
+    leases.flatMap(({ ips }) => ips[index] ?? []).sort(compareIps).at(-1) ?? []
+  );
+  state.lastReserved.push(...(old.lastReserved.length > 0 ? old.lastReserved : highest));
+  state.ranges = outsideFinding(config, leases) === undefined ? config.sets : old.ranges;
+  return { state, keepOld: damage !== undefined };
+}
+
+/** Puts back ports that have lost their bridge, and guards that are gone or wrong. */
+async function restore(
+  config: NetworkConfig,
+  { kernel }: Effects,
+  { kept, found }: RepairReport,
+): Promise<RepairFinding[]> {
+  const { name, bridge, hairpin, isolated } = config;
+  const restored: RepairFinding[] = [];
+  if (await kernel.link(bridge) === undefined) return restored;
+  const veths = await kernel.veths();
+  const guards = await kernel.guards(bridge);
+  for (const lease of [...kept, ...found]) {
+    const link = (await hostsOf(lease, name)).flatMap((host) => veths.get(host) ?? []).at(0);
+    if (link === undefined) continue;
+    const host = link.ifname as InterfaceName;
+    const guard = guardOf(lease, host);
+    const isIn = link.master === bridge;
+    if (isIn && (guard === undefined || isGuarded(guard, link, guards))) continue;
+    if (link.master !== "" && !isIn) continue;
+    // What is put back stays, whatever fails behind it.
+    await kernel.reattach(bridge, { host, hairpin, isolated, guard }, new Rollback());
+    const what = isIn ? "its guard is put back" : `it is put into ${bridge} again`;
+    restored.push({ level: "note", found: `"${ownerKey(lease.owner)}" (${host}): ${what}` });
+  }
+  return restored;
+}
+
+function isGuarded({ mac, ips, host }: GuardSpec, { port }: Link, guards: Guards): boolean {
+  return port.locked === true && !port.learning &&
+    guards.entries.some((it) => it.dev === host && it.mac === mac) &&
+    ips.every((ip) => guards.neighbours.some((it) => it.ip === ip && it.mac === mac));
+}

@@ -1,0 +1,197 @@
+import { contains, familyOf, type Ip, parseIp } from "../base/address.ts";
+import { Malformed } from "../base/errors.ts";
+import { type Fields, parseInteger, parseString } from "../base/fields.ts";
+import { type InterfaceName, parseInterfaceName } from "../base/names.ts";
+import { type AddressRange, parseSubnet, type RangeSet, usable } from "../base/range.ts";
+import {
+  checkGateway,
+  checkOverlaps,
+  narrowed,
+  readHostLocalRange,
+  readRange,
+  readSets,
+} from "./ranges.ts";
+import { defaultRoute, gatewayOf, isDefault, readRoutes, type Route } from "./routes.ts";
+import { refuseUnsupported } from "./unsupported.ts";
+
+/** Which bridge the container is attached to and what addresses there are: the same for both dialects. */
+export interface Addressing {
+  readonly bridge: InterfaceName;
+  /** One address of each; none for a layer-2 attachment. */
+  readonly sets: readonly RangeSet[];
+  /** The bridge carries the gateway of each range. */
+  readonly gatewayOnBridge: boolean;
+  /** Another address on the bridge is replaced instead of refused. */
+  readonly forceAddress: boolean;
+  /** In bytes; `undefined` means the kernel's default. */
+  readonly mtu: number | undefined;
+  readonly routes: readonly Route[];
+}
+
+const parseMtu = parseInteger(68, 65535);
+/** RFC 8200 §5: what every link that carries IPv6 has to take. */
+const LEAST_MTU_IPV6 = 1280;
+
+/** Reads the dialect that `ipam.type` names: none is this plugin's own, `host-local` that of bridge + host-local. */
+export function readAddressing(root: Fields): Addressing {
+  refuseUnsupported(root);
+  const ipam = root.object("ipam");
+  const type = ipam.optional("type", parseString) ?? "";
+  const addressing = type === "host-local"
+    ? hostLocalDialect(root, ipam)
+    : isLayer2(root, ipam)
+    ? referenceBridge(root, ipam, [])
+    : ownDialect(root, ipam);
+  const { mtu, sets } = addressing;
+  const hasIpv6 = sets.flat().some(({ start }) => familyOf(start) === 6);
+  if (mtu !== undefined && mtu < LEAST_MTU_IPV6 && hasIpv6) {
+    const wanted = `an MTU of a network with IPv6`;
+    root.reject(
+      "mtu",
+      wanted,
+      `IPv6 needs ${LEAST_MTU_IPV6}`,
+      `set it to ${LEAST_MTU_IPV6} or more`,
+    );
+  }
+  return addressing;
+}
+
+/** `"ipam": {}` written out and no subnet: a forgotten subnet has no `ipam`, or one with something in it. */
+function isLayer2(root: Fields, ipam: Fields): boolean {
+  return root.has("ipam") && Object.keys(ipam.raw).length === 0 &&
+    !root.has("subnet") && !root.has("subnet6");
+}
+
+/** DESIGN §4's own table: bridge, subnets and gateways at the top level. */
+function ownDialect(root: Fields, ipam: Fields): Addressing {
+  const bridge = root.required("bridge", parseBridge, 'for example "bridge": "atomic0"');
+  const has6 = root.has("subnet6") || root.has("gateway6");
+  const has4 = root.has("subnet") || root.has("gateway") || !has6;
+  const configured: RangeSet[] = [
+    ...(has4 ? [[ownRange(root, ipam, 4)]] : []),
+    ...(has6 ? [[ownRange(root, ipam, 6)]] : []),
+  ];
+  const sets = narrowed(configured, root);
+  return {
+    bridge,
+    sets,
+    gatewayOnBridge: true,
+    forceAddress: false,
+    mtu: root.optional("mtu", parseMtu) ?? 1500,
+    routes: readRoutes(ipam, sets) ??
+      sets.flatMap(([range]) => range?.gateway ?? []).map(defaultRoute),
+  };
+}
+
+function ownRange(root: Fields, ipam: Fields, family: 4 | 6): AddressRange {
+  const more = family === 4 ? "" : "6";
+  const [subnetKey, gatewayKey] = [`subnet${more}`, `gateway${more}`];
+  const [startKey, endKey] = [`rangeStart${more}`, `rangeEnd${more}`];
+  const example = family === 4 ? "10.88.0.0/16" : "fd00:88::/64";
+  const parse = (value: unknown) => parseIp(value, family);
+  const subnet = root.required(
+    subnetKey,
+    (value) => parseSubnet(value, family),
+    `for example "${subnetKey}": "${example}"`,
+  );
+  const first = usable(subnet).start;
+  const gateway = root.required(gatewayKey, parse, `for example "${gatewayKey}": "${first}"`);
+  checkGateway(root, { subnet, gateway }, gatewayKey);
+  if (ipam.has(startKey) !== ipam.has(endKey)) {
+    const missing = ipam.has(startKey) ? endKey : startKey;
+    ipam.required(missing, parse, `set both ipam.${startKey} and ipam.${endKey}, or neither`);
+  }
+  return readRange(ipam, { subnet, gateway, startKey, endKey });
+}
+
+/** A configuration of bridge + host-local with that pair's defaults. */
+function hostLocalDialect(root: Fields, ipam: Fields): Addressing {
+  const sets = [
+    ...readSets(root.object("runtimeConfig"), "ipRanges"),
+    ...(ipam.has("subnet") ? [{ set: [readHostLocalRange(ipam)], from: [ipam] }] : []),
+    ...readSets(ipam, "ranges"),
+  ];
+  if (sets.length === 0) {
+    ipam.required("subnet", parseSubnet, 'give "ipam": {"subnet": "10.88.0.0/16"} or "ranges"');
+  }
+  checkOverlaps(sets.map(({ set }) => set));
+  const addressing = referenceBridge(root, ipam, sets.map(({ set }) => set));
+  if (addressing.gatewayOnBridge) {
+    sets.forEach(({ set, from }) =>
+      set.forEach((range, index) => checkGateway(from[index] ?? ipam, range))
+    );
+  }
+  return addressing;
+}
+
+/** The keys of the reference bridge, whose defaults hold: `cni0`, no gateway, no default route unless asked for. */
+function referenceBridge(root: Fields, ipam: Fields, sets: readonly RangeSet[]): Addressing {
+  const isDefaultGateway = root.boolean("isDefaultGateway");
+  const mtu = root.optional("mtu", parseInteger(0, 65535)) ?? 0;
+  if (mtu !== 0) root.optional("mtu", parseMtu);
+  const routes = readRoutes(ipam, sets) ?? [];
+  const added = ([4, 6] as const).flatMap((family) => {
+    const gateway = gatewayOf(sets, family);
+    const hasDefault = routes.some((it) => isDefault(it) && familyOf(it.dst.base) === family);
+    return isDefaultGateway && gateway !== undefined && !hasDefault ? [defaultRoute(gateway)] : [];
+  });
+  return {
+    bridge: root.optional("bridge", parseBridge) ?? parseInterfaceName("cni0"),
+    sets,
+    gatewayOnBridge: (root.boolean("isGateway") || isDefaultGateway) && sets.length > 0,
+    forceAddress: root.boolean("forceAddress"),
+    mtu: mtu === 0 ? undefined : mtu,
+    routes: [...routes, ...added],
+  };
+}
+
+/** `ip` takes a bridge `if2` that does not exist for the interface of index 2. Throws `Malformed`. */
+function parseBridge(value: unknown): InterfaceName {
+  const name = parseInterfaceName(value);
+  if (!/^if\d+$/.test(name)) return name;
+  throw new Malformed("the name of a bridge", "ip would read it as the index of an interface");
+}
+
+/** Flags of the container's port and of its interface, the same in both dialects. */
+export interface PortFlags {
+  readonly hairpin: boolean;
+  readonly isolated: boolean;
+  /** The bridge's promiscuous mode. */
+  readonly promiscuous: boolean;
+  /** The guard of DESIGN §11. */
+  readonly guarded: boolean;
+  /** The container's interface is set up. */
+  readonly containerUp: boolean;
+}
+
+export function readPortFlags(root: Fields, sets: readonly RangeSet[]): PortFlags {
+  const flags = {
+    hairpin: root.boolean("hairpinMode"),
+    isolated: root.boolean("portIsolation"),
+    promiscuous: root.boolean("promiscMode"),
+    guarded: root.boolean("macspoofchk"),
+    containerUp: !root.boolean("disableContainerInterface"),
+  };
+  if (flags.hairpin && flags.promiscuous) {
+    root.reject(
+      "hairpinMode",
+      "a setting beside promiscMode",
+      "a bridge port can't have both",
+      "set one of them to false",
+    );
+  }
+  if (!flags.containerUp && sets.length > 0) {
+    root.reject(
+      "disableContainerInterface",
+      "a setting of a network with addresses",
+      "an interface that is down can have none",
+      'leave it out, or give no addresses ("ipam": {})',
+    );
+  }
+  return flags;
+}
+
+/** Whether `ip` may be given out by any of the sets' subnets. */
+export function isInSubnets(sets: readonly RangeSet[], ip: Ip): boolean {
+  return sets.flat().some(({ subnet }) => contains(subnet, ip));
+}

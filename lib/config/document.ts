@@ -1,0 +1,66 @@
+import { CniError, Malformed, quote } from "../base/errors.ts";
+import { Fields, isObject, parseString } from "../base/fields.ts";
+import { type NetworkName, parseNetworkName } from "../base/names.ts";
+import { negotiate, type SpecVersion } from "../base/spec.ts";
+import type { Command } from "./environment.ts";
+
+/**
+ * The object on stdin, with its name looked at (rules S1, S2, E5). Throws DecodingFailure for what is no such object,
+ * InvalidNetworkConfig for the name.
+ */
+export function parseDocument(text: string): Fields {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch (error) {
+    const found = text.trim() === "" ? "it is empty" : (error as Error).message;
+    throw noConfiguration(text, found, error);
+  }
+  // Go's decoder takes null for an object without keys, and so does every runtime's test suite.
+  if (value !== null && !isObject(value)) {
+    throw noConfiguration(text, "it is no JSON object");
+  }
+  const root = new Fields(value ?? {});
+  for (const key of ["name", "cniVersion"]) {
+    if (root.has(key) && typeof root.get(key) !== "string") {
+      throw new CniError(
+        "DecodingFailure",
+        `Cannot read ${key} ${quote(root.get(key))} as a string: it is none`,
+        { details: `put the value of ${key} in double quotes` },
+      );
+    }
+  }
+  parseName(root);
+  return root;
+}
+
+function noConfiguration(text: string, found: string, cause?: unknown): CniError {
+  const start = quote(text.slice(0, 60));
+  return new CniError(
+    "DecodingFailure",
+    `Cannot read stdin ${start} as a network configuration: ${found}`,
+    {
+      details: "one JSON object without comments; atomicni doctor < CONFIGURATION shows the place",
+      cause,
+    },
+  );
+}
+
+/** The configuration's version as one `command` can be asked in: see `negotiate`. */
+export function parseVersion(root: Fields, command: Command): SpecVersion {
+  return negotiate(root.optional("cniVersion", parseString) ?? "", command);
+}
+
+export function parseName(root: Fields): NetworkName {
+  try {
+    return parseNetworkName(root.get("name") ?? undefined);
+  } catch (error) {
+    if (!(error instanceof Malformed)) throw error;
+    throw new CniError("InvalidNetworkConfig", error.found, {
+      details: `"name" is ${
+        quote(root.get("name"))
+      }; a letter or digit, then letters, digits, _ . -`,
+      cause: error,
+    });
+  }
+}

@@ -1,0 +1,88 @@
+import { CniError, Malformed, quote } from "../base/errors.ts";
+import {
+  type ContainerId,
+  type InterfaceName,
+  parseAnyInterfaceName,
+  parseContainerId,
+  parseInterfaceName,
+} from "../base/names.ts";
+import { type CniArgs, parseCniArgs } from "./cni_args.ts";
+
+/** An absolute path to a network namespace, as `CNI_NETNS` had it. */
+export type NetnsPath = string & { readonly __netns: true };
+export type Variable = (name: string) => string | undefined;
+
+const COMMANDS = ["ADD", "DEL", "CHECK", "GC", "STATUS"] as const;
+export type Command = (typeof COMMANDS)[number];
+
+/** What the environment asks for, beside the command; each as far as the command needs it (rule E3). */
+export interface Invocation {
+  readonly containerId: ContainerId;
+  readonly ifname: InterfaceName;
+  readonly netns: NetnsPath;
+  readonly args: CniArgs;
+}
+
+export function isCommand(text: string): text is Command {
+  return COMMANDS.some((command) => command === text);
+}
+
+/** Name, needed for which commands, validator (SPEC §2). */
+const TABLE: readonly {
+  name: string;
+  by: readonly Command[];
+  check?: (value: string) => unknown;
+}[] = [
+  { name: "CNI_CONTAINERID", by: ["ADD", "DEL", "CHECK"], check: parseContainerId },
+  { name: "CNI_NETNS", by: ["ADD", "CHECK"] },
+  { name: "CNI_IFNAME", by: ["ADD", "CHECK"], check: parseInterfaceName },
+  // A name that only an ADD refuses has been given to nothing, and a DEL of nothing succeeds.
+  { name: "CNI_IFNAME", by: ["DEL"], check: parseAnyInterfaceName },
+  { name: "CNI_PATH", by: ["GC"] },
+];
+
+/**
+ * Every variable `command` needs, checked (rules E1 to E6). A value that is wrong is reported before one that is
+ * missing; all that are missing at once. Throws InvalidEnvironment; InvalidNetNS for a `CNI_NETNS` that can't be a path.
+ */
+export function parseInvocation(command: Command, env: Variable): Invocation {
+  const missing: string[] = [];
+  for (const { name, by, check } of TABLE) {
+    if (!by.includes(command)) continue;
+    const value = env(name) ?? "";
+    if (value === "") missing.push(name);
+    else if (check !== undefined) checkVariable(name, value, check);
+  }
+  if (missing.length > 0) {
+    throw new CniError(
+      "InvalidEnvironment",
+      `required env variables [${missing.join(",")}] missing`,
+      { details: `${command} needs ${missing.join(", ")}, set by the container runtime` },
+    );
+  }
+  const netns = env("CNI_NETNS") ?? "";
+  if ((command === "ADD" || command === "CHECK") && !/^\/[^\0]*$/.test(netns)) {
+    throw new CniError(
+      "InvalidNetNS",
+      `Cannot use CNI_NETNS ${quote(netns)} as a network namespace: it is no absolute path`,
+      { details: "a path such as /run/netns/NAME or /proc/PID/ns/net" },
+    );
+  }
+  return {
+    containerId: (env("CNI_CONTAINERID") ?? "") as ContainerId,
+    ifname: (env("CNI_IFNAME") ?? "") as InterfaceName,
+    netns: netns as NetnsPath,
+    // Nothing that a DEL releases depends on arguments (rule E19).
+    args: parseCniArgs(command === "ADD" || command === "CHECK" ? env("CNI_ARGS") ?? "" : ""),
+  };
+}
+
+function checkVariable(name: string, value: string, check: (value: string) => unknown): void {
+  try {
+    check(value);
+  } catch (error) {
+    if (!(error instanceof Malformed)) throw error;
+    const remedy = `the container runtime sets ${name}; by hand, set it to ${error.wanted}`;
+    throw error.named("InvalidEnvironment", name, value, remedy);
+  }
+}

@@ -1,0 +1,54 @@
+import { isAbsolute, normalize } from "@std/path/posix";
+import { CniError, quote } from "../base/errors.ts";
+import { type Fields, parseString } from "../base/fields.ts";
+import { STATE_FOLDER } from "../base/scope.ts";
+
+/**
+ * `ipam.dataDir`: the state folder or one below it, after `..` is folded (DESIGN §4). A part that begins with a dot would
+ * not be listed, and one that ends like a state or lock file is another network's.
+ */
+export function parseDataDir(root: Fields): string {
+  const ipam = root.object("ipam");
+  const remedy =
+    `leave it out, or name ${STATE_FOLDER} or a folder below it: nothing else is in the permission scope`;
+  const given = ipam.optional("dataDir", parseString, remedy) ?? "";
+  if (given === "") return STATE_FOLDER;
+  const folder = insideStateFolder(given);
+  const part = folder?.slice(STATE_FOLDER.length).split("/").find((it) =>
+    it.startsWith(".") || /\.(json|lock)$/.test(it)
+  );
+  if (folder !== undefined && part === undefined) return folder;
+  const found = part === undefined
+    ? `it is outside ${STATE_FOLDER}`
+    : part.startsWith(".")
+    ? `"${part}" begins with a dot`
+    : `"${part}" ends like a state or lock file`;
+  const kind = ipam.get("type") === "host-local" && part === undefined
+    ? "UnsupportedField"
+    : "InvalidNetworkConfig";
+  throw new CniError(
+    kind,
+    `Cannot use ipam.dataDir ${quote(given)} as a state folder: ${found}`,
+    { details: part === undefined ? remedy : `choose another name than "${part}"` },
+  );
+}
+
+/** `ipam.resolvConf` of host-local (rule H8): a file that is in reach. Throws UnsupportedField. */
+export function parseResolvConfPath(root: Fields): string | undefined {
+  const given = root.object("ipam").optional("resolvConf", parseString) ?? "";
+  if (given === "") return undefined;
+  const path = insideStateFolder(given);
+  if (path !== undefined) return path;
+  throw new CniError(
+    "UnsupportedField",
+    `Cannot use ipam.resolvConf ${quote(given)} as a file to read: it is outside ${STATE_FOLDER}`,
+    { details: `write the servers under "dns", or put a copy below ${STATE_FOLDER}` },
+  );
+}
+
+/** `path` with `..` folded, if it is the state folder or below it: the permission scope ends there. */
+function insideStateFolder(path: string): string | undefined {
+  const folded = normalize(path).replace(/(.)\/$/, "$1");
+  const inside = folded === STATE_FOLDER || folded.startsWith(`${STATE_FOLDER}/`);
+  return isAbsolute(folded) && inside && !path.includes("\0") ? folded : undefined;
+}

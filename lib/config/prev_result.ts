@@ -1,0 +1,140 @@
+import { parseInterfaceAddress } from "../base/address.ts";
+import { CniError, Malformed } from "../base/errors.ts";
+import {
+  Fields,
+  isObject,
+  type JsonObject,
+  parseInteger,
+  parseObject,
+  parseString,
+  parseStrings,
+} from "../base/fields.ts";
+import { shapeOf, SPEC_VERSIONS, type SpecVersion } from "../base/spec.ts";
+import type { Address, Dns, Interface, Result, ResultRoute } from "../result.ts";
+
+/**
+ * `prevResult` in the newest version's terms. Its own `cniVersion` may be absent, and is otherwise of the
+ * configuration's shape (rule S5). What the specification does not name is dropped (rule R13).
+ */
+export function parsePrevResult(raw: JsonObject, configVersion: SpecVersion): Result {
+  const fields = new Fields(raw, "prevResult.");
+  const version = fields.optional("cniVersion", parseString) ?? "";
+  const known = SPEC_VERSIONS.find((it) => it === (version === "" ? configVersion : version));
+  if (known === undefined || shapeOf(known) !== shapeOf(configVersion)) {
+    return fields.reject(
+      "cniVersion",
+      `a version like the configuration's ${configVersion}`,
+      "its results have another shape",
+    );
+  }
+  const dns = parseDns(fields);
+  if (shapeOf(known) === "0.1") return { ...oldest(fields), dns };
+  const interfaces = fields.list("interfaces", parseInterface) ?? [];
+  const ips = fields.list("ips", parseAddress) ?? [];
+  ips.forEach((ip, index) => {
+    if (ip.interface !== undefined && ip.interface >= interfaces.length) {
+      throw new CniError(
+        "InvalidNetworkConfig",
+        `Cannot use prevResult.ips[${index}].interface ${ip.interface} as an index: there are ${interfaces.length} interfaces`,
+        { details: "an earlier plugin of the chain made it: look at what that one returns" },
+      );
+    }
+  });
+  return { interfaces, ips, routes: fields.list("routes", parseRoute) ?? [], dns };
+}
+
+function oldest(fields: Fields): Omit<Result, "dns"> {
+  const ips: Address[] = [];
+  const routes: ResultRoute[] = [];
+  for (const key of ["ip4", "ip6"]) {
+    if (!fields.has(key)) continue;
+    const side = fields.object(key);
+    ips.push({ address: side.required("ip", parseAnyCidr), ...text(side, "gateway") });
+    routes.push(...side.list("routes", parseRoute) ?? []);
+  }
+  return { interfaces: [], ips, routes };
+}
+
+function parseInterface(value: unknown, at: string): Interface {
+  const fields = element(value, at);
+  return {
+    name: fields.required("name", parseString),
+    ...text(fields, "mac"),
+    ...positive(fields, "mtu"),
+    ...text(fields, "sandbox"),
+    ...text(fields, "socketPath"),
+    ...text(fields, "pciID"),
+  };
+}
+
+function parseAddress(value: unknown, at: string): Address {
+  const fields = element(value, at);
+  return {
+    address: fields.required("address", parseAnyCidr),
+    ...text(fields, "gateway"),
+    ...number(fields, "interface"),
+  };
+}
+
+function parseRoute(value: unknown, at: string): ResultRoute {
+  const fields = element(value, at);
+  const numbers = [
+    ...["mtu", "advmss", "priority"].map((key) => positive(fields, key)),
+    ...["table", "scope"].map((key) => number(fields, key)),
+  ];
+  return {
+    dst: fields.required("dst", parseAnyCidr),
+    ...text(fields, "gw"),
+    ...Object.assign({}, ...numbers),
+  };
+}
+
+function element(value: unknown, at: string): Fields {
+  if (!isObject(value)) throw new Malformed("an object", "it is none");
+  return new Fields(value, `${at}.`);
+}
+
+function text(fields: Fields, key: string): { [key: string]: string } {
+  const value = fields.optional(key, parseString);
+  return value === undefined || value === "" ? {} : { [key]: value };
+}
+
+function number(fields: Fields, key: string): { [key: string]: number } {
+  const value = fields.optional(key, parseInteger(0, 2 ** 32 - 1));
+  return value === undefined ? {} : { [key]: value };
+}
+
+/** As `number`; 0 is the same as absent (rule R7). */
+function positive(fields: Fields, key: string): { [key: string]: number } {
+  const value = number(fields, key);
+  return value[key] === 0 ? {} : value;
+}
+
+/**
+ * An address with prefix length, of any family, as it stands: a runtime refuses a result with another one (rule R8).
+ * Throws `Malformed`.
+ */
+function parseAnyCidr(value: unknown): string {
+  const text = parseString(value);
+  parseInterfaceAddress(text);
+  return text;
+}
+
+/** The `dns` object of a configuration or a result (SPEC §5). */
+export function parseDns(fields: Fields): Dns {
+  const dns = new Fields(
+    fields.optional("dns", parseObject) ?? {},
+    `${fields.at}dns.`,
+    fields.kind,
+  );
+  const nameservers = dns.optional("nameservers", parseStrings);
+  const domain = dns.optional("domain", parseString);
+  const search = dns.optional("search", parseStrings);
+  const options = dns.optional("options", parseStrings);
+  return {
+    ...(nameservers !== undefined && { nameservers }),
+    ...(domain !== undefined && { domain }),
+    ...(search !== undefined && { search }),
+    ...(options !== undefined && { options }),
+  };
+}

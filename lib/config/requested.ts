@@ -1,0 +1,33 @@
+import { type Ip, parseInterfaceAddress, parseIp } from "../base/address.ts";
+import type { Fields } from "../base/fields.ts";
+import { type Mac, parseMac } from "../base/mac.ts";
+import type { CniArgs } from "./cni_args.ts";
+
+/** An address, with or without a prefix length, which is the subnet's anyway. Throws `Malformed`. */
+export function parseRequestedIp(value: unknown): Ip {
+  return typeof value === "string" && value.includes("/")
+    ? parseInterfaceAddress(value).ip
+    : parseIp(value);
+}
+
+/**
+ * Rule C3, after CONVENTIONS: what `runtimeConfig.ips` asks for, else `args.cni.ips`, else `IP` of CNI_ARGS. Each address
+ * once.
+ */
+export function readRequestedIps(root: Fields, args: CniArgs): readonly Ip[] {
+  for (const fields of [root.object("runtimeConfig"), conventionalArgs(root)]) {
+    const ips = new Set(fields.list("ips", parseRequestedIp));
+    if (ips.size > 0) return [...ips];
+  }
+  return args.ip === undefined ? [] : [args.ip];
+}
+
+/** Rule C2: `runtimeConfig.mac`, then `args.cni.mac`, then `MAC` of CNI_ARGS. */
+export function readRequestedMac(root: Fields, args: CniArgs): Mac | undefined {
+  return root.object("runtimeConfig").optional("mac", parseMac) ??
+    conventionalArgs(root).optional("mac", parseMac) ?? args.mac;
+}
+
+function conventionalArgs(root: Fields): Fields {
+  return root.object("args").object("cni");
+}

@@ -1,0 +1,47 @@
+import { dirname } from "@std/path/posix";
+import { CniError, ioError } from "../base/errors.ts";
+import { STATE_FOLDER } from "../base/scope.ts";
+import type { Dns } from "../result.ts";
+
+const LARGEST_FILE = 64 * 1024;
+
+/** The servers and suffixes in a file of the form of resolv.conf(5), inside the state folder (rule H8). Throws IOFailure. */
+export function readResolvConf(path: string): Dns {
+  try {
+    for (let at = path; at.length >= STATE_FOLDER.length; at = dirname(at)) {
+      const { isFile, isDirectory, size } = Deno.lstatSync(at);
+      // A symbolic link would lead out of the permission scope.
+      if (at === path ? isFile && size <= LARGEST_FILE : isDirectory) continue;
+      const found = !isFile || at !== path ? "it is no regular file" : `it has ${size} bytes`;
+      throw new CniError("IOFailure", `Cannot read "${at}" as ipam.resolvConf: ${found}`, {
+        details: 'name a regular file below the state folder, or write the servers under "dns"',
+      });
+    }
+    return parseResolvConf(Deno.readTextFileSync(path));
+  } catch (error) {
+    throw error instanceof CniError ? error : ioError("read", path, error);
+  }
+}
+
+/** `nameserver` adds one, `search` and `options` add several, the last `domain` counts; the rest is not looked at. */
+export function parseResolvConf(text: string): Dns {
+  const nameservers: string[] = [];
+  const search: string[] = [];
+  const options: string[] = [];
+  let domain: string | undefined;
+  for (const line of text.split("\n")) {
+    const [key = "", ...values] = line.trim().split(/\s+/);
+    const [first] = values;
+    if (first === undefined || /^[#;]/.test(key)) continue;
+    if (key === "nameserver") nameservers.push(first);
+    else if (key === "domain") domain = first;
+    else if (key === "search") search.push(...values);
+    else if (key === "options") options.push(...values);
+  }
+  return {
+    ...(nameservers.length > 0 && { nameservers }),
+    ...(domain !== undefined && { domain }),
+    ...(search.length > 0 && { search }),
+    ...(options.length > 0 && { options }),
+  };
+}

@@ -1,0 +1,83 @@
+import {
+  type Cidr,
+  DEFAULT_ROUTE,
+  type Family,
+  familyOf,
+  type Ip,
+  parseCidr,
+  parseIp,
+} from "../base/address.ts";
+import { Malformed } from "../base/errors.ts";
+import { Fields, isObject, parseInteger } from "../base/fields.ts";
+import type { RangeSet } from "../base/range.ts";
+
+/** A route of the container; one without `via` is on the link. */
+export interface Route {
+  readonly dst: Cidr;
+  readonly via: Ip | undefined;
+  /** As the configuration had it, for the result. */
+  readonly gw: Ip | undefined;
+  readonly mtu: number | undefined;
+  readonly advmss: number | undefined;
+  readonly priority: number | undefined;
+  readonly table: number | undefined;
+  readonly scope: number | undefined;
+}
+
+export function defaultRoute(gateway: Ip): Route {
+  return {
+    dst: DEFAULT_ROUTE[familyOf(gateway)],
+    via: gateway,
+    gw: gateway,
+    mtu: undefined,
+    advmss: undefined,
+    priority: undefined,
+    table: undefined,
+    scope: undefined,
+  };
+}
+
+export function isDefault({ dst }: Route): boolean {
+  return dst.prefix === 0;
+}
+
+/** The gateway of a family: that of the first range that has it. */
+export function gatewayOf(sets: readonly RangeSet[], family: Family): Ip | undefined {
+  return sets.flat().find(({ gateway }) => familyOf(gateway) === family)?.gateway;
+}
+
+/**
+ * `ipam.routes`, `undefined` where there is none. A route without `gw` goes through its family's gateway, unless its scope
+ * says that it is on the link. Throws InvalidNetworkConfig.
+ */
+export function readRoutes(ipam: Fields, sets: readonly RangeSet[]): Route[] | undefined {
+  return ipam.list("routes", (value, at) => {
+    if (!isObject(value)) throw new Malformed("a route", "it is no object");
+    return readRoute(new Fields(value, `${at}.`), sets);
+  });
+}
+
+function readRoute(fields: Fields, sets: readonly RangeSet[]): Route {
+  const whole = (key: string, most: number) => fields.optional(key, parseInteger(0, most));
+  const dst = fields.required("dst", parseCidr);
+  const family = familyOf(dst.base);
+  const gateway = gatewayOf(sets, family);
+  if (gateway === undefined) {
+    const found = `the network has no IPv${family} subnet`;
+    fields.reject("dst", "a destination of the network's families", found, "leave the route out");
+  }
+  const gw = fields.optional("gw", (gw) => parseIp(gw, family));
+  const scope = whole("scope", 255);
+  const isOnLink = scope !== undefined && scope >= 253;
+  return {
+    dst,
+    // The kernel takes an unspecified gateway for none.
+    via: gw === "0.0.0.0" || gw === "::" ? undefined : gw ?? (isOnLink ? undefined : gateway),
+    gw,
+    mtu: whole("mtu", 65535) || undefined,
+    advmss: whole("advmss", 65535) || undefined,
+    priority: whole("priority", 2 ** 32 - 1) || undefined,
+    table: whole("table", 2 ** 32 - 1),
+    scope,
+  };
+}

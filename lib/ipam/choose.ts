@@ -1,0 +1,177 @@
+import {
+  compareIps,
+  contains,
+  type Family,
+  familyOf,
+  formatCidr,
+  type Ip,
+  ipOf,
+  valueOf,
+} from "../base/address.ts";
+import { CniError } from "../base/errors.ts";
+import {
+  type AddressRange,
+  formatSet,
+  givingRange,
+  inRange,
+  isGivable,
+  type RangeSet,
+  reservedAs,
+  sizeOf,
+} from "../base/range.ts";
+
+/** Whether somebody holds the address. */
+export type IsHeld = (ip: Ip) => boolean;
+
+/** What is asked for. */
+export interface Wanted {
+  readonly sets: readonly RangeSet[];
+  /** The last address given, of each set. */
+  readonly last: readonly Ip[];
+  /** Addresses asked for, at most one of each set (rule H10). */
+  readonly requested: readonly Ip[];
+  /** Addresses that the attachment had before; kept where they can still be given. */
+  readonly kept: readonly Ip[];
+}
+
+/**
+ * One address of each set, in their order; the number of a set of which every address is held. IPv4 comes first, so that an
+ * IPv6 address can have the same place in its range.
+ */
+export function choose(wanted: Wanted, isHeld: IsHeld): Ip[] | number {
+  const { sets } = wanted;
+  const chosen = new Map<number, Ip>();
+  const order = sets.map((_, index) => index).sort((a, b) =>
+    familyOfSet(sets[a]) - familyOfSet(sets[b]) || a - b
+  );
+  for (const index of order) {
+    const ip = chooseOne(wanted, index, chosen, isHeld);
+    if (ip === undefined) return index;
+    chosen.set(index, ip);
+  }
+  return sets.flatMap((_, index) => chosen.get(index) ?? []);
+}
+
+function familyOfSet(set: RangeSet | undefined): Family {
+  return familyOf(set?.[0]?.start ?? ("0.0.0.0" as Ip));
+}
+
+function chooseOne(
+  { sets, last, requested, kept }: Wanted,
+  index: number,
+  chosen: ReadonlyMap<number, Ip>,
+  isHeld: IsHeld,
+): Ip | undefined {
+  const set = sets[index] ?? [];
+  const own = [...requested, ...kept].find((ip) => givingRange(set, ip) !== undefined);
+  if (own !== undefined) return own;
+  const paired = pairOf(sets, set, chosen);
+  if (paired !== undefined && !isHeld(paired)) return paired;
+  for (const ip of candidates(set, last[index])) if (!isHeld(ip)) return ip;
+  return undefined;
+}
+
+/** The IPv6 address at the place in its range that the first IPv4 address has in its own: a re-used pair keeps its MAC. */
+function pairOf(
+  sets: readonly RangeSet[],
+  set: RangeSet,
+  chosen: ReadonlyMap<number, Ip>,
+): Ip | undefined {
+  if (familyOfSet(set) !== 6) return undefined;
+  for (const [index, ip] of chosen) {
+    if (familyOf(ip) !== 4) continue;
+    const place = (sets[index] ?? []).findIndex((range) => inRange(range, ip));
+    const from = sets[index]?.[place];
+    const to = set[place] ?? set[0];
+    if (from === undefined || to === undefined) return undefined;
+    const pair = ipOf(valueOf(to.start) + valueOf(ip) - valueOf(from.start), 6);
+    return isGivable(to, pair) ? pair : undefined;
+  }
+  return undefined;
+}
+
+/**
+ * Every address of the set that can be given, each once: next-fit behind `last`, from range to range, around to `last`
+ * itself (rule H12). A `last` outside of the set leads to its start.
+ */
+function* candidates(set: RangeSet, last: Ip | undefined): Generator<Ip> {
+  const at = last === undefined ? -1 : set.findIndex((range) => inRange(range, last));
+  const first = set[at];
+  if (first === undefined || last === undefined) {
+    for (const range of set) yield* between(range, valueOf(range.start), valueOf(range.end));
+    return;
+  }
+  const value = valueOf(last);
+  yield* between(first, value + 1n, valueOf(first.end));
+  for (const range of [...set.slice(at + 1), ...set.slice(0, at)]) {
+    yield* between(range, valueOf(range.start), valueOf(range.end));
+  }
+  yield* between(first, valueOf(first.start), value);
+}
+
+function* between(range: AddressRange, start: bigint, end: bigint): Generator<Ip> {
+  const family = familyOf(range.start);
+  for (let value = start; value <= end; value++) {
+    const ip = ipOf(value, family);
+    if (ip !== range.gateway && reservedAs(range.subnet, ip) === undefined) yield ip;
+  }
+}
+
+/** Throws AddressUnavailable for what can't be given whoever holds it, and for two of one set (rule H10). */
+export function checkRequested(sets: readonly RangeSet[], requested: readonly Ip[]): void {
+  const asked = new Map<RangeSet, Ip>();
+  for (const ip of requested) {
+    const set = sets.find((it) => givingRange(it, ip) !== undefined);
+    if (set === undefined) throw refused(ip, whyNot(sets, ip), rangesFor(sets, ip));
+    const other = asked.get(set);
+    if (other !== undefined) {
+      throw refused(
+        ip,
+        `${other} is asked for too, and an attachment gets one address of ${formatSet(set)}`,
+        "ask for one of them",
+      );
+    }
+    asked.set(set, ip);
+  }
+}
+
+function whyNot(sets: readonly RangeSet[], ip: Ip): string {
+  const ranges = sets.flat();
+  const near = ranges.filter(({ subnet }) => contains(subnet, ip));
+  const [range] = near;
+  if (range === undefined) {
+    const subnets = new Set(ranges.map(({ subnet }) => formatCidr(subnet)));
+    return subnets.size === 0
+      ? "the network gives no addresses"
+      : `it is outside ${[...subnets].join(", ")}`;
+  }
+  if (near.some(({ gateway }) => gateway === ip)) return "it is the gateway";
+  if (reservedAs(range.subnet, ip) !== undefined) return "it is reserved in the subnet";
+  return "it is outside the range";
+}
+
+function rangesFor(sets: readonly RangeSet[], ip: Ip): string {
+  const same = sets.filter((set) => familyOfSet(set) === familyOf(ip));
+  return same.length === 0
+    ? "ask for none of that family"
+    : `ask for one from ${same.map(formatSet).join(" or ").replaceAll(" - ", " to ")}`;
+}
+
+export function refused(ip: Ip, found: string, details: string): CniError {
+  return new CniError("AddressUnavailable", `Cannot give "${ip}" as asked for: ${found}`, {
+    details,
+  });
+}
+
+/** How many addresses of the set nobody holds; nothing is enumerated but what is held. */
+export function countFree(set: RangeSet, held: Iterable<Ip>): bigint {
+  const size = set.reduce((all, range) => all + sizeOf(range), 0n);
+  let taken = 0n;
+  for (const ip of held) if (givingRange(set, ip) !== undefined) taken++;
+  return size - taken;
+}
+
+/** Addresses from low to high. */
+export function sorted(ips: Iterable<Ip>): Ip[] {
+  return [...ips].sort(compareIps);
+}

@@ -1,0 +1,107 @@
+import { ensureDirSync } from "@std/fs/ensure-dir";
+import { dirname, join } from "@std/path/posix";
+import { CniError, ioError } from "../base/errors.ts";
+import type { NetworkName } from "../base/names.ts";
+import { STATE_FOLDER } from "../base/scope.ts";
+
+export function statePath(dataDir: string, network: NetworkName): string {
+  return join(dataDir, `${network}.json`);
+}
+
+export function lockPath(dataDir: string, network: NetworkName): string {
+  return join(dataDir, `${network}.lock`);
+}
+
+/** `dataDir` and what lies between it and the state folder, that one included; innermost first. */
+function upToStateFolder(dataDir: string): string[] {
+  const folders: string[] = [];
+  for (let folder = dataDir; folder.length >= STATE_FOLDER.length; folder = dirname(folder)) {
+    folders.push(folder);
+  }
+  return folders;
+}
+
+/**
+ * Throws IOFailure where what stands for `dataDir` or a folder above it is no folder of root's. A symlink would lead out of
+ * the permission scope. Says whether `dataDir` is there.
+ */
+export function checkFolder(dataDir: string): boolean {
+  const found = upToStateFolder(dataDir).map((folder) => {
+    const info = tryLstat(folder);
+    if (info !== undefined) mustBeRoots(folder, info);
+    return info;
+  });
+  return found[0] !== undefined;
+}
+
+/** Makes sure that `dataDir` is a folder of root's alone, `STATE_FOLDER` and what is between included. IOFailure. */
+export function prepareFolder(dataDir: string): void {
+  const isThere = checkFolder(dataDir);
+  try {
+    if (!isThere) makeFolders(dataDir);
+    for (const folder of upToStateFolder(dataDir)) {
+      const mode = Deno.lstatSync(folder).mode ?? 0;
+      if ((mode & 0o777) !== 0o700) Deno.chmodSync(folder, 0o700);
+    }
+  } catch (error) {
+    throw ioError("make the state folder", dataDir, error);
+  }
+}
+
+/** Each of ours is born as root's alone. */
+function makeFolders(dataDir: string): void {
+  for (const folder of upToStateFolder(dataDir).reverse()) {
+    try {
+      Deno.mkdirSync(folder, { mode: 0o700 });
+    } catch (error) {
+      // What lies above the state folder is the host's, and gets the host's mode.
+      if (error instanceof Deno.errors.NotFound) ensureDirSync(folder);
+      else if (!(error instanceof Deno.errors.AlreadyExists)) throw error;
+    }
+  }
+}
+
+function mustBeRoots(folder: string, found: Deno.FileInfo): void {
+  const wrong = found.isSymlink
+    ? "it is a symbolic link"
+    : !found.isDirectory
+    ? "it is no folder"
+    : found.uid !== 0
+    ? `it belongs to user ${found.uid}, not to root`
+    : undefined;
+  if (wrong === undefined) return;
+  throw new CniError("IOFailure", `Cannot use "${folder}" as the state folder: ${wrong}`, {
+    details: `move it away (mv ${folder} ${folder}.old); it is made anew, of root's alone`,
+  });
+}
+
+/** What stands there, a link not followed; `undefined` where nothing does. Throws IOFailure. */
+export function tryLstat(path: string): Deno.FileInfo | undefined {
+  try {
+    return Deno.lstatSync(path);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return undefined;
+    throw ioError("look at", path, error);
+  }
+}
+
+/** Names in `dataDir`; none where it is missing. Throws IOFailure. */
+export function namesIn(dataDir: string): string[] {
+  try {
+    return [...Deno.readDirSync(dataDir)].map(({ name }) => name);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return [];
+    throw ioError("list", dataDir, error);
+  }
+}
+
+/** Removes a file; says whether there was one that could be removed. */
+export function removeQuietly(path: string): boolean {
+  try {
+    Deno.removeSync(path);
+    return true;
+  } catch {
+    // It was not made, or somebody else has removed or renamed it.
+    return false;
+  }
+}

@@ -1,0 +1,73 @@
+import { join } from "@std/path/posix";
+import { asCniError, CniError, Malformed } from "../base/errors.ts";
+import { type NetworkName, parseNetworkName } from "../base/names.ts";
+import { STATE_FOLDER } from "../base/scope.ts";
+import type { State } from "./state.ts";
+import { readState } from "./statefile.ts";
+
+/** One network that has a state file. */
+export interface Held {
+  readonly network: NetworkName;
+  readonly dataDir: string;
+  readonly state: State;
+}
+
+/** Every network that can be read, and an error for each that can't. */
+export interface Networks {
+  readonly held: readonly Held[];
+  readonly errors: readonly CniError[];
+}
+
+/** Reads each `*.json` in the state folder and the folders below; nothing is locked and nothing is changed. */
+export function readNetworks(): Networks {
+  const held: Held[] = [];
+  const errors: CniError[] = [];
+  for (const { network, dataDir } of stateFiles(STATE_FOLDER)) {
+    try {
+      const { state, file } = readState(dataDir, network);
+      file?.close();
+      held.push({ network, dataDir, state });
+    } catch (error) {
+      errors.push(asCniError(error));
+    }
+  }
+  held.sort((a, b) => compareText(a.network, b.network) || compareText(a.dataDir, b.dataDir));
+  return { held, errors };
+}
+
+function stateFiles(folder: string): { network: NetworkName; dataDir: string }[] {
+  const found: { network: NetworkName; dataDir: string }[] = [];
+  try {
+    for (const { name, isDirectory } of Deno.readDirSync(folder)) {
+      // No network begins with a dot; what else has such a name is not ours to look at.
+      if (name.startsWith(".")) continue;
+      if (isDirectory) found.push(...stateFiles(join(folder, name)));
+      // What is no file by that name (a link, a FIFO) is told by whoever reads it.
+      else if (name.endsWith(".json")) {
+        const network = networkNamed(name.slice(0, -".json".length));
+        if (network !== undefined) found.push({ network, dataDir: folder });
+      }
+    }
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return found;
+    const denied = error instanceof Deno.errors.PermissionDenied;
+    throw new CniError("IOFailure", `Cannot list "${folder}": ${(error as Error).message}`, {
+      details: denied ? "it is root's alone: run this as root" : `see what it is: ls -ld ${folder}`,
+      cause: error,
+    });
+  }
+  return found;
+}
+
+function networkNamed(text: string): NetworkName | undefined {
+  try {
+    return parseNetworkName(text);
+  } catch (error) {
+    if (error instanceof Malformed) return undefined;
+    throw error;
+  }
+}
+
+function compareText(left: string, right: string): number {
+  return left < right ? -1 : left > right ? 1 : 0;
+}

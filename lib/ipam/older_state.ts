@@ -1,0 +1,31 @@
+/** State files of earlier formats, read as one of today's: schema 2, and the Go original's, which has no number. */
+import { quote } from "../base/errors.ts";
+import { isObject, type JsonObject } from "../base/fields.ts";
+import { damaged } from "./state.ts";
+
+/**
+ * `file` in the form of schema 3, to be checked as one. Schema 2 had one address for each owner, its leases by address with
+ * `veth` for the host veth's MAC, one range as `pool`, and a checksum (`seal`).
+ */
+export function readOlder(file: JsonObject, path: string): JsonObject {
+  const { schema, containerToIP, ipToContainer, lastReserved, leases = {}, pool } = file;
+  if (schema !== undefined && schema !== 2) throw damaged(path, `its schema is ${quote(schema)}`);
+  if (!isObject(leases)) throw damaged(path, `leases is ${quote(leases)}, no object`);
+  const owners: JsonObject = isObject(ipToContainer) ? ipToContainer : {};
+  const records = Object.entries(leases).map(([ip, lease]) => {
+    const owner = owners[ip];
+    if (typeof owner !== "string") {
+      throw damaged(path, `leases has ${quote(ip)}, which nobody holds`);
+    }
+    if (!isObject(lease)) throw damaged(path, `leases[${quote(ip)}] is ${quote(lease)}`);
+    const { veth: hostMac, ...more } = lease;
+    return [owner, { hostMac, ...more }];
+  });
+  return {
+    containerToIP,
+    ipToContainer,
+    lastReserved: lastReserved ?? "",
+    leases: Object.fromEntries(records),
+    ...(pool !== undefined && { ranges: [[pool]] }),
+  };
+}

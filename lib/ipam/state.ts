@@ -1,0 +1,262 @@
+import { compareIps, formatCidr, type Ip, parseCidr, parseIp, tryIp } from "../base/address.ts";
+import { type Owner, ownerKey, tryOwner } from "../base/attachment.ts";
+import { CniError, Malformed, quote } from "../base/errors.ts";
+import { isObject, type JsonObject } from "../base/fields.ts";
+import type { RangeSet } from "../base/range.ts";
+import { readOlder } from "./older_state.ts";
+
+/** The format this program writes. */
+export const SCHEMA = 3;
+
+/** What is known of a lease beside its owner and its addresses. */
+export interface LeaseRecord {
+  /** UTC, to the second. */
+  readonly since: string;
+  /** MAC of the host veth the lease was given for: tells this attachment's runs apart. */
+  readonly hostMac: string;
+  readonly pod?: string;
+  /** The container's MAC where it is not the one that follows from its address. */
+  readonly mac?: string;
+  /** The bridge, where something on it has to be taken back with the lease. */
+  readonly bridge?: string;
+  readonly guarded?: boolean;
+  /**
+   * Names of the candidate host veths, blanks between, one of which is the lease's: only of a lease imported from another
+   * plugin. `hostMac` is then the MAC of the one, or empty where there are several.
+   */
+  readonly hosts?: string;
+}
+
+/** A network's leases as the file has them (DESIGN §5). */
+export interface State {
+  /** `container ID/interface` → its address, or the list of its addresses where it has several. */
+  readonly containerToIP: Record<string, string | readonly string[]>;
+  readonly ipToContainer: Record<string, string>;
+  /** The last address given, of each range set. */
+  readonly lastReserved: Ip[];
+  /** By owner, as `containerToIP`; none for those that the Go original gave. */
+  readonly leases: Record<string, LeaseRecord>;
+  /** What the network had to give when it last gave an address; every lease is of one of these subnets. */
+  ranges: readonly RangeSet[] | undefined;
+}
+
+/** Addresses and whose they are. */
+export interface Lease {
+  readonly owner: Owner;
+  /** In the order of the range sets. */
+  readonly ips: readonly Ip[];
+  /** `undefined` where the Go original gave it. */
+  readonly record: LeaseRecord | undefined;
+}
+
+export function emptyState(): State {
+  return {
+    containerToIP: {},
+    ipToContainer: {},
+    lastReserved: [],
+    leases: {},
+    ranges: undefined,
+  };
+}
+
+export function findLease(state: State, owner: Owner): Lease | undefined {
+  const key = ownerKey(owner);
+  if (!Object.hasOwn(state.containerToIP, key)) return undefined;
+  return {
+    owner,
+    ips: addressesOf(state.containerToIP[key] ?? []),
+    record: Object.hasOwn(state.leases, key) ? state.leases[key] : undefined,
+  };
+}
+
+/** Who holds the address, as a key of the state. */
+export function holderOf({ ipToContainer }: State, ip: Ip): string | undefined {
+  return ipToContainer[ip];
+}
+
+/** All leases, in the order of their addresses. */
+export function listLeases(state: State): Lease[] {
+  const leases = Object.keys(state.containerToIP).flatMap((key) => {
+    const owner = tryOwner(key);
+    return (owner && findLease(state, owner)) ?? [];
+  });
+  return leases.sort((a, b) => compareFirst(a.ips, b.ips));
+}
+
+function compareFirst([left]: readonly Ip[], [right]: readonly Ip[]): number {
+  return left === undefined || right === undefined ? 0 : compareIps(left, right);
+}
+
+export function addLease(state: State, { owner, ips, record }: Lease): void {
+  const key = ownerKey(owner);
+  const [first = "", ...more] = ips;
+  state.containerToIP[key] = more.length === 0 ? first : ips;
+  for (const ip of ips) state.ipToContainer[ip] = key;
+  if (record !== undefined) state.leases[key] = record;
+}
+
+export function dropLease(state: State, { owner, ips }: Lease): void {
+  const key = ownerKey(owner);
+  delete state.containerToIP[key];
+  for (const ip of ips) delete state.ipToContainer[ip];
+  delete state.leases[key];
+}
+
+function addressesOf(value: string | readonly string[]): readonly Ip[] {
+  return (typeof value === "string" ? [value] : value) as readonly Ip[];
+}
+
+/** Whether it is the same lease as it was, and not a later one of the same owner. */
+export function isSameLease(left: Lease | undefined, right: Lease): boolean {
+  return left !== undefined && left.ips.join() === right.ips.join() &&
+    left.record?.hostMac === right.record?.hostMac && left.record?.since === right.record?.since;
+}
+
+export function formatState(state: State): string {
+  const { containerToIP, ipToContainer, lastReserved, leases, ranges } = state;
+  const last = lastReserved.length > 1 ? lastReserved : lastReserved[0] ?? "";
+  const text = JSON.stringify({
+    schema: SCHEMA,
+    containerToIP,
+    ipToContainer,
+    lastReserved: last,
+    leases,
+    ...(ranges !== undefined && { ranges: ranges.map((set) => set.map(formatRange)) }),
+  });
+  return `${text}\n`;
+}
+
+function formatRange({ subnet, start, end, gateway }: RangeSet[number]) {
+  return { subnet: formatCidr(subnet), rangeStart: start, rangeEnd: end, gateway };
+}
+
+export function damaged(path: string, found: string, cause?: unknown): CniError {
+  return new CniError("StateDamaged", `Cannot read "${path}" as a state file: ${found}`, {
+    details: "no address is given until it is mended: atomicni repair < CONFIGURATION",
+    cause,
+  });
+}
+
+/** A file that a later version wrote: nothing of this one may replace it. */
+export class NewerSchema extends CniError {
+  constructor(path: string, schema: number) {
+    super(
+      "StateDamaged",
+      `Cannot read "${path}" as a state file of schema ${SCHEMA}: it has schema ${schema}`,
+      {
+        details:
+          "a newer atomicni wrote it: install that version again, or drain the node and remove the file",
+      },
+    );
+  }
+}
+
+/** The state in `bytes`, its maps checked against each other. Throws StateDamaged for anything else (DESIGN §5). */
+export function parseState(bytes: Uint8Array, path: string): State {
+  if (bytes.length === 0) throw damaged(path, "it is empty");
+  let value: unknown;
+  try {
+    value = JSON.parse(new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes));
+  } catch (error) {
+    throw damaged(path, error instanceof Error ? error.message : "it is no JSON", error);
+  }
+  if (!isObject(value)) throw damaged(path, "it holds no object");
+  const { schema } = value;
+  if (typeof schema === "number" && schema > SCHEMA) throw new NewerSchema(path, schema);
+  const found = schema === SCHEMA ? value : readOlder(value, path);
+  return {
+    ...crossCheck(found, path),
+    lastReserved: readLast(found["lastReserved"] ?? "", path),
+    leases: checkRecords(found, path),
+    ranges: readRanges(found["ranges"], path),
+  };
+}
+
+/** The two maps, each owner's addresses held by that owner and nobody else. */
+function crossCheck(
+  { containerToIP, ipToContainer }: JsonObject,
+  path: string,
+): Pick<State, "containerToIP" | "ipToContainer"> {
+  if (!isObject(containerToIP)) {
+    throw damaged(path, `containerToIP is ${quote(containerToIP)}, no object`);
+  }
+  if (!isObject(ipToContainer)) {
+    throw damaged(path, `ipToContainer is ${quote(ipToContainer)}, no object`);
+  }
+  let held = 0;
+  for (const owner in containerToIP) {
+    const value = containerToIP[owner];
+    const addresses = Array.isArray(value) ? value : [value];
+    if (addresses.length === 0) throw damaged(path, `${quote(owner)} has no address`);
+    for (const address of addresses) {
+      if (typeof address !== "string" || tryIp(address) !== address) {
+        throw damaged(path, `${quote(owner)} has ${quote(address)}, no IP address`);
+      }
+      const other = ipToContainer[address];
+      if (other !== owner) {
+        const whom = other === undefined ? "nobody" : quote(other);
+        throw damaged(path, `${quote(owner)} has ${address}, which is held by ${whom}`);
+      }
+    }
+    held += addresses.length;
+  }
+  // As many addresses as the owners have, and each is its owner's: no other address is left.
+  const addresses = Object.keys(ipToContainer).length;
+  if (addresses !== held) throw damaged(path, `${held} held addresses are ${addresses} addresses`);
+  return {
+    containerToIP: containerToIP as State["containerToIP"],
+    ipToContainer: ipToContainer as State["ipToContainer"],
+  };
+}
+
+/** What is known of leases, each with an owner. */
+function checkRecords(
+  { leases = {}, containerToIP }: JsonObject,
+  path: string,
+): State["leases"] {
+  if (!isObject(leases)) throw damaged(path, `leases is ${quote(leases)}, no object`);
+  const owners = containerToIP as JsonObject;
+  for (const owner in leases) {
+    const record = leases[owner];
+    if (owners[owner] === undefined) {
+      throw damaged(path, `leases has ${quote(owner)}, who holds nothing`);
+    }
+    if (
+      !isObject(record) || typeof record["since"] !== "string" ||
+      typeof record["hostMac"] !== "string"
+    ) {
+      throw damaged(path, `leases[${quote(owner)}] is ${quote(record)}`);
+    }
+    for (const key in record) {
+      const type = key === "guarded" ? "boolean" : "string";
+      if (typeof record[key] !== type) {
+        throw damaged(path, `leases[${quote(owner)}].${key} is ${quote(record[key])}`);
+      }
+    }
+  }
+  return leases as State["leases"];
+}
+
+function readLast(value: unknown, path: string): Ip[] {
+  return (Array.isArray(value) ? value : value === "" ? [] : [value]).map((address) => {
+    if (typeof address === "string" && tryIp(address) === address) return address as Ip;
+    throw damaged(path, `lastReserved is ${quote(value)}, no IP address`);
+  });
+}
+
+function readRanges(value: unknown, path: string): readonly RangeSet[] | undefined {
+  if (value === undefined) return undefined;
+  try {
+    if (!Array.isArray(value)) throw new Malformed("a list of range sets", "it is none");
+    return value.map((set: JsonObject[]) =>
+      set.map(({ subnet, rangeStart, rangeEnd, gateway }) => ({
+        subnet: parseCidr(subnet),
+        start: parseIp(rangeStart),
+        end: parseIp(rangeEnd),
+        gateway: parseIp(gateway),
+      }))
+    );
+  } catch (error) {
+    throw damaged(path, `ranges is ${quote(value)}`, error);
+  }
+}

@@ -1,0 +1,156 @@
+import { join } from "@std/path/posix";
+import { CniError, ioError } from "../base/errors.ts";
+import type { NetworkName } from "../base/names.ts";
+import { checkFolder, namesIn, removeQuietly, statePath, tryLstat } from "./folder.ts";
+import { damaged, emptyState, formatState, parseState, type State } from "./state.ts";
+
+const LARGEST_FILE = 128 * 1024 * 1024;
+
+/** A state as it was read, and the open file it came from: as long as that is the file by name, it is current. */
+export interface Snapshot {
+  readonly state: State;
+  /** `undefined` where there is no file. */
+  readonly file: Deno.FsFile | undefined;
+}
+
+/** Whether there is a state file, and one that may be opened; what it holds is not looked at. IOFailure, StateDamaged. */
+export function checkReadable(dataDir: string, network: NetworkName): boolean {
+  checkFolder(dataDir);
+  const path = statePath(dataDir, network);
+  const found = tryLstat(path);
+  if (found === undefined) return false;
+  if (!found.isFile) throw damaged(path, "it is not a regular file");
+  if (found.size > LARGEST_FILE) throw damaged(path, `it has ${found.size} bytes`);
+  return true;
+}
+
+/** Reads the network's state without a lock, for a file is only ever replaced whole. Missing is empty. */
+export function readState(dataDir: string, network: NetworkName): Snapshot {
+  const path = statePath(dataDir, network);
+  if (!checkReadable(dataDir, network)) return { state: emptyState(), file: undefined };
+  let file: Deno.FsFile;
+  try {
+    file = Deno.openSync(path, { read: true });
+  } catch (error) {
+    // Renamed away between the look and the open: another file stands there now.
+    if (error instanceof Deno.errors.NotFound) return readState(dataDir, network);
+    if (error instanceof Deno.errors.PermissionDenied) {
+      throw damaged(path, "permission denied", error);
+    }
+    throw ioError("open", path, error);
+  }
+  try {
+    return { state: parseState(readAll(file), path), file };
+  } catch (error) {
+    file.close();
+    throw error instanceof CniError ? error : ioError("read", path, error);
+  }
+}
+
+/** Is `snapshot` what the file by that name holds now? An open file's inode can't be given to another. */
+export function isCurrent({ file }: Snapshot, dataDir: string, network: NetworkName): boolean {
+  const path = statePath(dataDir, network);
+  const now = tryLstat(path);
+  if (file === undefined || now === undefined) return file === undefined && now === undefined;
+  try {
+    return identityOf(file.statSync()) === identityOf(now);
+  } catch (error) {
+    throw ioError("look at", path, error);
+  }
+}
+
+/** What tells a file that this program wrote from one that was edited, restored or put in its place. */
+export function identityOf(info: Deno.FileInfo | undefined): string {
+  return info === undefined ? "none" : `${info.ino} ${info.mtime?.getTime() ?? 0} ${info.size}`;
+}
+
+function readAll(file: Deno.FsFile): Uint8Array<ArrayBuffer> {
+  const bytes = new Uint8Array(file.statSync().size);
+  let length = 0;
+  while (length < bytes.length) {
+    const read = file.readSync(bytes.subarray(length));
+    if (read === null) break;
+    length += read;
+  }
+  return bytes.subarray(0, length);
+}
+
+/**
+ * Replaces the network's state file: exclusive temporary file, write, fsync, rename, fsync of the folder. Either
+ * the old or the new file is there, whole, whenever the power goes. The caller holds the lock. Throws IOFailure.
+ */
+export function writeState(dataDir: string, network: NetworkName, state: State): void {
+  const path = statePath(dataDir, network);
+  const temporary = join(dataDir, temporaryName(network));
+  try {
+    writeDurably(temporary, new TextEncoder().encode(formatState(state)));
+    Deno.renameSync(temporary, path);
+    syncFolder(dataDir);
+  } catch (error) {
+    removeQuietly(temporary);
+    throw ioError("write", path, error);
+  }
+}
+
+function writeDurably(path: string, bytes: Uint8Array): void {
+  using file = Deno.openSync(path, { write: true, createNew: true, mode: 0o600 });
+  writeAll(file, bytes);
+  file.syncDataSync();
+}
+
+function writeAll(file: Deno.FsFile, bytes: Uint8Array): void {
+  for (let written = 0; written < bytes.length;) written += file.writeSync(bytes.subarray(written));
+}
+
+function syncFolder(path: string): void {
+  using folder = Deno.openSync(path, { read: true });
+  folder.syncSync();
+}
+
+/** Throws IOFailure where a state as large as the one that stands could not be written: a probe is, and taken away. */
+export function checkWritable(dataDir: string, network: NetworkName): void {
+  if (!checkFolder(dataDir)) return;
+  const size = (tryLstat(statePath(dataDir, network))?.size ?? 0) + 4096;
+  const probe = join(dataDir, temporaryName(network));
+  try {
+    using file = Deno.openSync(probe, { write: true, createNew: true, mode: 0o600 });
+    writeAll(file, new Uint8Array(Math.min(size, LARGEST_FILE)));
+  } catch (error) {
+    throw ioError("write to", `${dataDir}/`, error);
+  } finally {
+    removeQuietly(probe);
+  }
+}
+
+/** A name no network's state or lock can have, for those start with a letter or digit. */
+function temporaryName(network: NetworkName): string {
+  return `.${network}.${crypto.getRandomValues(new Uint8Array(8)).toHex()}.tmp`;
+}
+
+/** Paths of the temporaries of this network: what is being written, and what killed runs left. */
+export function temporaries(dataDir: string, network: NetworkName): string[] {
+  return namesIn(dataDir).filter((name) =>
+    name.startsWith(`.${network}.`) && /^[0-9a-f]{16}\.tmp$/.test(name.slice(network.length + 2))
+  ).map((name) => join(dataDir, name));
+}
+
+/** Removes the temporaries that killed runs left for this network. The caller holds the lock, so none is in use. */
+export function sweepTemporaries(dataDir: string, network: NetworkName): void {
+  for (const path of temporaries(dataDir, network)) removeQuietly(path);
+}
+
+/** Keeps a damaged file beside the one that will replace it; `undefined` where there is none. Throws IOFailure. */
+export function setAside(dataDir: string, network: NetworkName): string | undefined {
+  const path = statePath(dataDir, network);
+  // To the millisecond: two in one second keep two files.
+  const aside = `${path}.damaged-${new Date().toISOString().replaceAll(/[-:]/g, "")}`;
+  try {
+    // A regular file stays until the new one replaces it.
+    if (Deno.lstatSync(path).isFile) Deno.linkSync(path, aside);
+    else Deno.renameSync(path, aside);
+    return aside;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return undefined;
+    throw ioError(`keep "${path}" as`, aside, error);
+  }
+}

@@ -1,0 +1,154 @@
+import { isError } from "../base/errors.ts";
+import type { NetworkName } from "../base/names.ts";
+import { lockPath, prepareFolder, statePath, tryLstat } from "./folder.ts";
+import { acquire } from "./lock.ts";
+import { emptyState, NewerSchema, type State } from "./state.ts";
+import {
+  checkReadable,
+  checkWritable,
+  identityOf,
+  isCurrent,
+  readState,
+  setAside,
+  type Snapshot,
+  sweepTemporaries,
+  temporaries,
+  writeState,
+} from "./statefile.ts";
+
+/** Where a state comes from. */
+export type Origin =
+  | "written" // as this program wrote it last
+  | "changed" // edited, restored, put there by somebody, or the lock's word was lost
+  | "missing"; // there is no file
+
+/** What to do where the state file can't be read. */
+export interface Unreadable {
+  /** Throws where somebody may hold an address; else the state begins anew. */
+  readonly mustBeUnused: (damage: unknown) => Promise<void>;
+  /** Told where the damaged file is kept. */
+  readonly startedAnew: (aside: string | undefined) => void;
+}
+
+/** Where a network's state is kept. */
+export interface Store {
+  /** Where `read` would fail, as far as that shows without reading. IOFailure, StateDamaged. */
+  mustBeReadable(): void;
+  /** What it is, read without the lock. IOFailure, StateDamaged. */
+  read(): State;
+  /** Whether there is a state file at all. */
+  exists(): boolean;
+  /**
+   * Runs `change` on the current leases under the lock, and writes it durably where that returns `true`. IOFailure,
+   * TryAgainLater, StateDamaged; `stop` ends the wait for the lock.
+   */
+  update(
+    change: (state: State, origin: Origin) => boolean | Promise<boolean>,
+    stop: AbortSignal,
+    unreadable?: Unreadable,
+  ): Promise<void>;
+  /** Replaces the state by what `build` returns, under the lock and whatever stands there; `undefined` leaves it. */
+  rebuild(
+    build: () => Promise<Rebuilt | undefined>,
+    stop: AbortSignal,
+  ): Promise<string | undefined>;
+  /** Removes what a killed run left of its write; the lock is taken only where there is something. */
+  sweep(stop: AbortSignal): Promise<void>;
+  /** IOFailure where the next write would fail. */
+  mustBeWritable(): void;
+}
+
+/** A state to be written in the place of another. */
+export interface Rebuilt {
+  readonly state: State;
+  /** The file that stands there is damaged, and kept beside. */
+  readonly keepOld: boolean;
+}
+
+/** The state file of a network in `dataDir`, and its lock beside it (DESIGN §5). */
+export function openStore(dataDir: string, network: NetworkName): Store {
+  const path = statePath(dataDir, network);
+  let snapshot: Snapshot | undefined;
+  /** Drops the cache: it may no longer match the file. */
+  const forget = (): void => {
+    snapshot?.file?.close();
+    snapshot = undefined;
+  };
+  const identity = () => identityOf(tryLstat(path));
+  const locked = async (stop: AbortSignal, work: (written: string) => Promise<boolean>) => {
+    prepareFolder(dataDir);
+    const lock = await acquire(lockPath(dataDir, network), stop);
+    let written = lock.written;
+    try {
+      sweepTemporaries(dataDir, network);
+      if (await work(written)) written = identity();
+    } finally {
+      forget();
+      lock.release(written);
+    }
+  };
+  return {
+    mustBeReadable: () => {
+      checkReadable(dataDir, network);
+    },
+    exists: () => tryLstat(path) !== undefined,
+    read: () => {
+      snapshot ??= readState(dataDir, network);
+      return snapshot.state;
+    },
+    update: (change, stop, unreadable) =>
+      locked(stop, async (written) => {
+        if (snapshot === undefined || !isCurrent(snapshot, dataDir, network)) {
+          forget();
+          snapshot = await readOrBegin(dataDir, network, unreadable);
+        }
+        const { state, file } = snapshot;
+        const origin = file === undefined
+          ? "missing"
+          : written === identity()
+          ? "written"
+          : "changed";
+        if (!await change(state, origin)) return false;
+        writeState(dataDir, network, state);
+        return true;
+      }),
+    rebuild: async (build, stop) => {
+      let aside: string | undefined;
+      await locked(stop, async () => {
+        const rebuilt = await build();
+        if (rebuilt === undefined) return false;
+        if (rebuilt.keepOld) aside = setAside(dataDir, network);
+        writeState(dataDir, network, rebuilt.state);
+        return true;
+      });
+      return aside;
+    },
+    sweep: async (stop) => {
+      if (temporaries(dataDir, network).length > 0) {
+        await locked(stop, () => Promise.resolve(false));
+      }
+    },
+    mustBeWritable: () => checkWritable(dataDir, network),
+  };
+}
+
+/** The state, or an empty one where the file is damaged and nobody can hold an address. */
+async function readOrBegin(
+  dataDir: string,
+  network: NetworkName,
+  unreadable: Unreadable | undefined,
+): Promise<Snapshot> {
+  try {
+    return readState(dataDir, network);
+  } catch (damage) {
+    if (unreadable === undefined || !isUnreadable(damage)) throw damage;
+    await unreadable.mustBeUnused(damage);
+    unreadable.startedAnew(setAside(dataDir, network));
+    return { state: emptyState(), file: undefined };
+  }
+}
+
+/** Whether a state file is damaged so that nothing of it counts; a newer version's counts. */
+export function isUnreadable(error: unknown): boolean {
+  return isError(error, "StateDamaged") && !(error instanceof NewerSchema);
+}

@@ -1,0 +1,144 @@
+import {
+  contains,
+  familyOf,
+  formatInterfaceAddress,
+  type InterfaceAddress,
+  networkOf,
+  overlap,
+} from "../base/address.ts";
+import { CniError } from "../base/errors.ts";
+import type { Mac } from "../base/mac.ts";
+import type { InterfaceName } from "../base/names.ts";
+import type { Link, LinkAddress } from "./links.ts";
+
+/** A bridge as it must be before a container is attached to it. */
+export interface BridgeSpec {
+  readonly name: InterfaceName;
+  /** In bytes; `undefined` leaves it to the kernel. */
+  readonly mtu: number | undefined;
+  /** The addresses it carries; none where it carries none of ours. */
+  readonly gateways: readonly InterfaceAddress[];
+  readonly forceAddress: boolean;
+  readonly promiscuous: boolean;
+  /** Given to it when it is made, so that it does not take the lowest of its ports'. */
+  readonly mac: Mac;
+}
+
+/** BR_MAX_PORTS of the kernel. */
+export const MOST_PORTS = 1023;
+
+/** What makes the bridge of a spec out of what was found. */
+export interface BridgeChange {
+  /** Commands of `ip`; none where it is one already. */
+  readonly commands: readonly (readonly string[])[];
+  /** What puts back the addresses that were replaced (`forceAddress`). */
+  readonly undo: readonly (readonly string[])[];
+}
+
+/** How to make the bridge of `spec` out of `found`. Throws BridgeUnusable where it can't be. */
+export function bridgeChange(spec: BridgeSpec, found: Link | undefined): BridgeChange {
+  const { name, mac, mtu, promiscuous, gateways } = spec;
+  const wake = ["link", "set", "dev", name, ...(promiscuous ? ["promisc", "on"] : []), "up"];
+  if (found === undefined) {
+    const size = mtu === undefined ? [] : ["mtu", String(mtu)];
+    const make = ["link", "add", "name", name, "address", mac, ...size, "type", "bridge"];
+    return { commands: [make, wake, ...gateways.map((it) => addAddress(it, name))], undo: [] };
+  }
+  if (found.kind !== "bridge") throw notABridge(found);
+  if (found.bridge.dropsUntagged) throw dropsUntagged(found);
+  const replaced = conflicts(spec, found.addresses);
+  if (replaced.length > 0 && !spec.forceAddress) throw otherAddress(found, spec, replaced);
+  const missing = gateways.filter((gateway) => !found.addresses.some((it) => isSame(it, gateway)));
+  const isReady = found.up && (found.promiscuous || !promiscuous);
+  return {
+    commands: [
+      ...replaced.map((it) => deleteAddress(it, name)),
+      ...(isReady ? [] : [wake]),
+      // A bridge that was down has lost its IPv6 addresses.
+      ...missing.map((it) => addAddress(it, name)),
+    ],
+    undo: replaced.length === 0 ? [] : [
+      ...missing.map((it) => deleteAddress(it, name)),
+      ...replaced.map((it) => addAddress(it, name)),
+    ],
+  };
+}
+
+export function isSame(left: InterfaceAddress, right: InterfaceAddress): boolean {
+  return left.ip === right.ip && left.prefix === right.prefix;
+}
+
+/** Without a running port an IPv6 address of a bridge would stay tentative for ever. */
+function addAddress(address: InterfaceAddress, bridge: string): string[] {
+  const more = familyOf(address.ip) === 4 ? ["brd", "+"] : ["nodad"];
+  return ["addr", "add", formatInterfaceAddress(address), ...more, "dev", bridge];
+}
+
+function deleteAddress(address: InterfaceAddress, bridge: string): string[] {
+  return ["addr", "del", formatInterfaceAddress(address), "dev", bridge];
+}
+
+/** Addresses that can't stand beside the gateways (rule B4): any other of IPv4, of IPv6 those of an overlapping subnet. */
+function conflicts({ gateways }: BridgeSpec, addresses: readonly LinkAddress[]): LinkAddress[] {
+  return addresses.filter((it) => {
+    if (it.isDynamic || gateways.some((gateway) => isSame(gateway, it))) return false;
+    const ours = gateways.filter(({ ip }) => familyOf(ip) === familyOf(it.ip));
+    if (familyOf(it.ip) === 4) return ours.length > 0;
+    return ours.some((gateway) =>
+      overlap(networkOf(gateway.ip, gateway.prefix), networkOf(it.ip, it.prefix))
+    );
+  });
+}
+
+function notABridge({ ifname, kind }: Link): CniError {
+  const found = kind === "" ? "it is an interface of another kind" : `it is a ${kind}`;
+  return new CniError("BridgeUnusable", `Cannot use "${ifname}" as the bridge: ${found}`, {
+    details:
+      `name another one under "bridge", or look at this interface (ip link show dev ${ifname}) and ` +
+      `remove it (ip link del dev ${ifname})`,
+  });
+}
+
+function dropsUntagged({ ifname }: Link): CniError {
+  return new CniError(
+    "BridgeUnusable",
+    `Cannot use "${ifname}" as the bridge: it filters VLANs and gives a new port none (vlan_default_pvid 0)`,
+    {
+      details: `nothing would reach the container: ip link set dev ${ifname} type bridge ` +
+        `vlan_default_pvid 1 gives ports one, or name another bridge under "bridge"`,
+    },
+  );
+}
+
+function otherAddress(
+  { ifname }: Link,
+  { gateways }: BridgeSpec,
+  others: readonly LinkAddress[],
+): CniError {
+  const wanted = gateways.map(formatInterfaceAddress).join(", ");
+  const found = others.map(formatInterfaceAddress).join(", ");
+  const inSame = others.some((it) =>
+    gateways.some((gateway) => contains(networkOf(gateway.ip, gateway.prefix), it.ip))
+  );
+  return new CniError(
+    "BridgeUnusable",
+    `Cannot use "${ifname}" as the bridge of ${wanted}: it has ${found}`,
+    {
+      details: inSame
+        ? `set the gateway to that address, or name another bridge under "bridge"`
+        : `name another bridge under "bridge"; containers that use ${found} as their gateway lose it if it goes ` +
+          `(ip -4 addr show dev ${ifname}, atomicni list)`,
+    },
+  );
+}
+
+/** Throws BridgeUnusable where the bridge can take no further port. */
+export function checkPorts(name: InterfaceName, links: readonly Link[]): void {
+  const ports = links.filter(({ master }) => master === name).length;
+  if (ports < MOST_PORTS) return;
+  throw new CniError(
+    "BridgeUnusable",
+    `Cannot attach another container to "${name}": it has ${ports} ports, the kernel's limit`,
+    { details: "give further containers networks with bridges of their own" },
+  );
+}

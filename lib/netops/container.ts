@@ -1,0 +1,132 @@
+import {
+  type Cidr,
+  familyOf,
+  formatCidr,
+  formatInterfaceAddress,
+  type InterfaceAddress,
+  type Ip,
+} from "../base/address.ts";
+import { CniError } from "../base/errors.ts";
+import type { Mac } from "../base/mac.ts";
+import type { InterfaceName } from "../base/names.ts";
+import { enter, linksInside, routesInside } from "./inside.ts";
+import { ipFailed, runBatch, type RunIp } from "./ip.ts";
+import { MAIN_TABLE } from "./links.ts";
+import { named } from "./host.ts";
+
+/** A route as the container gets it; one without `via` is on the link. */
+export interface RouteSpec {
+  readonly dst: Cidr;
+  readonly via: Ip | undefined;
+  readonly mtu: number | undefined;
+  readonly advmss: number | undefined;
+  readonly priority: number | undefined;
+  readonly table: number | undefined;
+  readonly scope: number | undefined;
+}
+
+/** The container's side of an attachment. */
+export interface ContainerSpec {
+  readonly netns: string;
+  readonly ifname: InterfaceName;
+  /** Index of `ifname` there, so that nothing is given to one that another run put in its place. */
+  readonly ifindex: number | undefined;
+  readonly mac: Mac;
+  readonly up: boolean;
+  readonly addresses: readonly InterfaceAddress[];
+  readonly routes: readonly RouteSpec[];
+  /** Neighbours that nobody may speak for: the gateways, with the bridge's MAC. */
+  readonly neighbours: readonly { readonly ip: Ip; readonly mac: string }[];
+}
+
+/** MAC, up, addresses and routes inside the container, in one batch. Throws InvalidNetNS, IpFailed. */
+export async function configure(run: RunIp, spec: ContainerSpec): Promise<void> {
+  const { ifname, netns } = spec;
+  const output = await runBatch(run, enter(netns), containerCommands(spec));
+  if (output.success) return;
+  const links = await linksInside(run, netns);
+  const link = links.find(named(ifname));
+  if (link === undefined || (spec.ifindex ?? link.ifindex) !== link.ifindex) {
+    throw ipFailed(`configure "${ifname}", which is gone from "${netns}"`, output);
+  }
+  const failed = await routeConflict(run, spec) ??
+    ipFailed(`configure "${ifname}" in "${netns}"`, output);
+  const lacksIpv6 = spec.addresses.some(({ ip }) =>
+    familyOf(ip) === 6 && !link.addresses.some((it) => it.ip === ip)
+  );
+  throw lacksIpv6
+    ? failed.withDetails(
+      "where IPv6 is switched off in the container: sysctl net.ipv6.conf.default.disable_ipv6=0 in it (runtimes have a setting for it)",
+    )
+    : failed;
+}
+
+/** The error for a route that somebody else has in the container already; `undefined` where there is none. */
+async function routeConflict(
+  run: RunIp,
+  { netns, ifname, routes }: ContainerSpec,
+): Promise<CniError | undefined> {
+  const found = (await routesInside(run, netns)).find((route) =>
+    route.dev !== ifname && route.table === MAIN_TABLE &&
+    routes.some(({ dst }) => formatCidr(dst) === route.dst)
+  );
+  if (found === undefined) return undefined;
+  const there = `${found.gw === undefined ? "" : `via ${found.gw} `}dev ${found.dev}`;
+  return new CniError(
+    "IpFailed",
+    `Cannot add a route to "${found.dst}" for "${ifname}": one ${there} is there already`,
+    {
+      details:
+        'for a second network of a container set "ipam": {"routes": []}, or routes that it does not have yet',
+    },
+  );
+}
+
+function containerCommands(
+  { ifname, ifindex, mac, up, addresses, routes, neighbours }: ContainerSpec,
+): string[][] {
+  return [
+    // Fails where the interface of that index has another name by now; from here on the name says which is meant.
+    ...(ifindex === undefined ? [] : [["link", "set", "dev", `if${ifindex}`, "name", ifname]]),
+    ["link", "set", "dev", ifname, "address", mac, ...(up ? ["up"] : [])],
+    ...addresses.map((it) => [
+      ...["addr", "add", formatInterfaceAddress(it), "dev", ifname],
+      ...(familyOf(it.ip) === 4 ? ["brd", "+"] : ["nodad"]),
+    ]),
+    ...routes.map((route, index) => {
+      // A second next hop for one destination is appended; a destination somebody else has is a conflict.
+      const again = routes.slice(0, index).some((it) =>
+        formatCidr(it.dst) === formatCidr(route.dst) && it.table === route.table &&
+        it.priority === route.priority
+      );
+      return ["route", again ? "append" : "add", ...routeWords(route, ifname)];
+    }),
+    ...neighbours.map(({ ip, mac }) => [
+      ...["neigh", "replace", ip, "lladdr", mac, "dev", ifname, "nud", "permanent"],
+    ]),
+  ];
+}
+
+/** Below the 1024 of routes by router advertisements, one of which may have come first. */
+const IPV6_DEFAULT_METRIC = 512;
+
+function routeWords(
+  { dst, via, mtu, advmss, priority, table, scope }: RouteSpec,
+  dev: string,
+): string[] {
+  const word = (name: string, value: number | undefined) =>
+    value === undefined ? [] : [name, String(value)];
+  const isIpv6 = familyOf(dst.base) === 6;
+  const metric = priority ?? (isIpv6 && dst.prefix === 0 ? IPV6_DEFAULT_METRIC : undefined);
+  return [
+    formatCidr(dst),
+    ...(via === undefined ? [] : ["via", via]),
+    ...["dev", dev],
+    ...word("mtu", mtu),
+    ...word("advmss", advmss),
+    ...word("metric", metric),
+    ...word("table", table),
+    // An IPv6 route has no scope.
+    ...(isIpv6 ? [] : word("scope", scope)),
+  ];
+}

@@ -1,0 +1,86 @@
+import type { Ip } from "../base/address.ts";
+import type { InterfaceName } from "../base/names.ts";
+import { dump, ipFailed, parseIpJson, runBatch, type RunIp } from "./ip.ts";
+import { type Link, parseLink } from "./links.ts";
+
+/** All that there is to see of a link, as JSON. */
+export const SHOWN = ["-d", "-j"];
+
+/** Every interface of the host. */
+export async function hostLinks(run: RunIp): Promise<Link[]> {
+  return (await dump(run, "list the host's links", [...SHOWN, "addr", "show"])).map(parseLink);
+}
+
+/** Every veth of the host, by name, whoever made it; without addresses. */
+export async function hostVeths(run: RunIp): Promise<Map<string, Link>> {
+  const found = await dump(run, "list the host's veths", [
+    ...SHOWN,
+    "link",
+    "show",
+    "type",
+    "veth",
+  ]);
+  return new Map(found.map(parseLink).map((link) => [link.ifname, link]));
+}
+
+/** The interface of that name; `undefined` where there is none. */
+export async function hostLink(run: RunIp, ifname: string): Promise<Link | undefined> {
+  const output = await run([...SHOWN, "link", "show", "dev", ifname]);
+  if (output.success) return (parseIpJson(output)[0] ?? []).map(parseLink).find(named(ifname));
+  return (await hostLinks(run)).find(named(ifname));
+}
+
+/** `ip` takes `if3` for the interface of index 3 where none has that name. */
+export function named(ifname: string): (link: Link) => boolean {
+  return (link) => link.ifname === ifname;
+}
+
+/** Removes the host veth of that name; says whether there was one. */
+export async function removeNamed(run: RunIp, host: string): Promise<boolean> {
+  const output = await runBatch(run, [], [["link", "del", "dev", host]]);
+  if (output.success) return true;
+  if ((await hostLinks(run)).some(named(host))) {
+    throw ipFailed(`remove the host veth "${host}"`, output);
+  }
+  return false;
+}
+
+/** Removes this very interface; one that has been put in its place stays. */
+export async function removeLink(run: RunIp, { ifindex, ifname }: Link): Promise<void> {
+  const links = await hostLinks(run);
+  const standing = links.find((link) => link.ifindex === ifindex && link.ifname === ifname);
+  if (standing !== undefined) await removeByIndex(run, standing, links);
+}
+
+/** Removes the host veth if it has that MAC, by which a run knows the one that it made. */
+export async function removeOwn(run: RunIp, host: string, mac: string): Promise<void> {
+  const links = await hostLinks(run);
+  const own = links.find((link) => link.ifname === host && link.mac === mac);
+  if (own !== undefined) await removeByIndex(run, own, links);
+}
+
+/** By index, so that an interface that another run puts in its place meanwhile stays. */
+export async function removeByIndex(
+  run: RunIp,
+  { ifname, ifindex }: Link,
+  links: readonly Link[],
+): Promise<void> {
+  const index = `if${ifindex}`;
+  const name = links.some((link) => link.ifname === index) ? ifname : index;
+  const output = await run(["link", "del", "dev", name]);
+  if (output.success || !(await hostLinks(run)).some((link) => link.ifindex === ifindex)) return;
+  throw ipFailed(`remove the host veth "${ifname}"`, output);
+}
+
+/** Makes the host ask anew for the MACs behind `ips`, permanent entries included; success where there is no bridge. */
+export async function forgetNeighbours(
+  run: RunIp,
+  bridge: InterfaceName,
+  ips: readonly Ip[],
+): Promise<void> {
+  if (ips.length === 0) return;
+  const flush = ips.map((ip) => ["neigh", "flush", "to", ip, "dev", bridge, "nud", "all"]);
+  const output = await runBatch(run, [], flush);
+  if (output.success || !(await hostLinks(run)).some(named(bridge))) return;
+  throw ipFailed(`flush the neighbours ${ips.join(", ")} of "${bridge}"`, output);
+}

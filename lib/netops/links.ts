@@ -1,0 +1,170 @@
+import {
+  DEFAULT_ROUTE,
+  type Family,
+  familyOf,
+  formatCidr,
+  type InterfaceAddress,
+  type Ip,
+  networkOf,
+  parseInterfaceAddress,
+  tryIp,
+} from "../base/address.ts";
+import { isObject, type JsonObject } from "../base/fields.ts";
+
+/** An address of an interface; those of the link alone (fe80::/10) are nobody's business and left out. */
+export interface LinkAddress extends InterfaceAddress {
+  /** It came by a router advertisement. */
+  readonly isDynamic: boolean;
+}
+
+/** What a bridge's port has of its own; only with `-d`. */
+export interface Port {
+  readonly hairpin: boolean;
+  readonly isolated: boolean;
+  readonly learning: boolean;
+  /** `undefined` where the kernel or `ip` does not know it. */
+  readonly locked: boolean | undefined;
+}
+
+/** A network interface as `ip -d -j addr show` or `link show` lists it. What the output lacks is empty. */
+export interface Link {
+  readonly ifindex: number;
+  readonly ifname: string;
+  readonly mac: string;
+  readonly mtu: number;
+  readonly up: boolean;
+  readonly promiscuous: boolean;
+  readonly master: string;
+  readonly alias: string;
+  /** `bridge`, `veth`, …; only with `-d`. */
+  readonly kind: string;
+  /** Number of the peer's namespace; `undefined` where the peer is in this one. */
+  readonly netnsId: number | undefined;
+  readonly peerIndex: number | undefined;
+  readonly port: Port;
+  readonly bridge: Bridge;
+  readonly addresses: readonly LinkAddress[];
+}
+
+/** What a bridge has of its own; only with `-d`. */
+export interface Bridge {
+  /** It has no port yet, and no MAC that stays when one comes. */
+  readonly followsPorts: boolean;
+  readonly stp: boolean;
+  /** It filters VLANs and gives a port none: nothing passes. */
+  readonly dropsUntagged: boolean;
+}
+
+export function parseLink(raw: JsonObject): Link {
+  const flags = Array.isArray(raw["flags"]) ? raw["flags"] : [];
+  const info = isObject(raw["linkinfo"]) ? raw["linkinfo"] : {};
+  const data = isObject(info["info_data"]) ? info["info_data"] : {};
+  const port = isObject(info["info_slave_data"]) ? info["info_slave_data"] : {};
+  const { locked } = port;
+  return {
+    ifindex: number(raw["ifindex"]) ?? 0,
+    ifname: text(raw["ifname"]),
+    mac: text(raw["address"]),
+    mtu: number(raw["mtu"]) ?? 0,
+    up: flags.includes("UP"),
+    promiscuous: flags.includes("PROMISC"),
+    master: text(raw["master"]),
+    alias: text(raw["ifalias"]),
+    kind: text(info["info_kind"]),
+    netnsId: number(raw["link_netnsid"]),
+    peerIndex: number(raw["link_index"]),
+    port: {
+      hairpin: port["hairpin"] === true,
+      isolated: port["isolated"] === true,
+      learning: port["learning"] !== false,
+      locked: typeof locked === "boolean" ? locked : undefined,
+    },
+    bridge: {
+      followsPorts: /\.0:0:0:0:0:0$/.test(text(data["bridge_id"])),
+      stp: Number(data["stp_state"] ?? 0) !== 0,
+      dropsUntagged: Number(data["vlan_filtering"] ?? 0) !== 0 && data["vlan_default_pvid"] === 0,
+    },
+    addresses: list(raw["addr_info"]).flatMap(parseAddress),
+  };
+}
+
+function parseAddress(raw: JsonObject): LinkAddress[] {
+  const ip = tryIp(text(raw["local"]));
+  const prefix = number(raw["prefixlen"]);
+  if (ip === undefined || prefix === undefined || networkOf(ip, 10).base === "fe80::") return [];
+  return [{ ip, prefix, isDynamic: raw["dynamic"] === true }];
+}
+
+/** A unicast route as `ip -N -j route show` lists it. */
+export interface RouteFound {
+  /** With prefix length: `0.0.0.0/0` for the default route. */
+  readonly dst: string;
+  readonly gw: Ip | undefined;
+  readonly dev: string;
+  readonly table: number;
+  /** It came by a router advertisement. */
+  readonly isDynamic: boolean;
+}
+
+/** The number of the table `main`, where routes without a table are. */
+export const MAIN_TABLE = 254;
+const UNICAST = [undefined, "unicast", "1"];
+/** The number of the protocol `ra`. */
+const ROUTER_ADVERTISEMENT = ["ra", "9"];
+
+/** None for what the kernel keeps for itself (local, broadcast and multicast routes), several for several next hops. */
+export function parseRoutes(raw: JsonObject): RouteFound[] {
+  const { type, dst, table = MAIN_TABLE, protocol } = raw;
+  if (!UNICAST.includes(type as string | undefined)) return [];
+  const hops = list(raw["nexthops"]);
+  return (hops.length > 0 ? hops : [raw]).flatMap((hop) => {
+    const gw = tryIp(text(hop["gateway"]));
+    const target = destination(text(dst), gw, raw);
+    return target === undefined ? [] : [{
+      dst: target,
+      gw,
+      dev: text(hop["dev"]) || text(raw["dev"]),
+      table: table === "main" ? MAIN_TABLE : Number(table),
+      isDynamic: ROUTER_ADVERTISEMENT.includes(String(protocol)),
+    }];
+  });
+}
+
+/** The default route is called the same in both families; only IPv6 routes have a preference. */
+function destination(dst: string, gw: Ip | undefined, raw: JsonObject): string | undefined {
+  if (dst === "default") {
+    const family: Family = gw === undefined ? (raw["pref"] === undefined ? 4 : 6) : familyOf(gw);
+    return formatCidr(DEFAULT_ROUTE[family]);
+  }
+  const host = tryIp(dst);
+  if (host !== undefined) return `${host}/${familyOf(host) === 4 ? 32 : 128}`;
+  try {
+    const { ip, prefix } = parseInterfaceAddress(dst);
+    return `${ip}/${prefix}`;
+  } catch {
+    return undefined;
+  }
+}
+
+/** A neighbour, or with `ip -B` an entry of a bridge's forwarding table, which has no address. */
+export interface Neighbour {
+  readonly ip: Ip | undefined;
+  readonly mac: string;
+  readonly dev: string;
+}
+
+export function parseNeighbour(raw: JsonObject): Neighbour {
+  return { ip: tryIp(text(raw["dst"])), mac: text(raw["lladdr"]), dev: text(raw["dev"]) };
+}
+
+function list(value: unknown): JsonObject[] {
+  return Array.isArray(value) ? value.filter(isObject) : [];
+}
+
+function text(value: unknown): string {
+  return typeof value === "string" ? value : "";
+}
+
+function number(value: unknown): number | undefined {
+  return typeof value === "number" ? value : undefined;
+}

@@ -1,0 +1,291 @@
+import { expiry } from "../base/deadline.ts";
+import { asCniError, CniError, quote } from "../base/errors.ts";
+import { isHostMac, type Mac } from "../base/mac.ts";
+import type { InterfaceName } from "../base/names.ts";
+import type { Rollback } from "../rollback.ts";
+import { bridgeChange, type BridgeSpec, checkPorts } from "./bridge.ts";
+import { hostLinks, named, removeByIndex, removeOwn, SHOWN } from "./host.ts";
+import { canEnter, enter, linksInside } from "./inside.ts";
+import { ipFailed, type IpOutput, must, parseIpJson, runBatch, type RunIp } from "./ip.ts";
+import { type Link, parseLink } from "./links.ts";
+
+/** A veth from a bridge into a container. */
+export interface VethSpec {
+  readonly bridge: BridgeSpec;
+  readonly host: InterfaceName;
+  /** The host end's MAC, this run's alone: by it the run knows what it made. */
+  readonly hostMac: Mac;
+  readonly alias: string;
+  readonly netns: string;
+  readonly ifname: InterfaceName;
+  readonly hairpin: boolean;
+  readonly isolated: boolean;
+}
+
+/** What was read back after attaching. */
+export interface Attached {
+  readonly bridge: Link;
+  readonly host: Link;
+  /** This run made the bridge, where there was none. */
+  readonly madeBridge: boolean;
+}
+
+/** What `attach` asks and tells while it works. */
+export interface AttachHooks {
+  readonly undo: Rollback;
+  /** Throws where the bridge may not be touched; called before it is. */
+  readonly beforeBridge: () => Promise<void>;
+}
+
+/** Looks and mends between tries; more would be a fight with somebody. */
+const TRIES = 4;
+/** How long a batch may take before it is looked at what holds it up. */
+const SLOW_MS = 2_000;
+
+/**
+ * Makes the veth, and the bridge where it is missing; acts first and looks only where that fails. Pushes how to take
+ * back what it made. Throws InvalidNetNS, InterfaceExists, BridgeUnusable.
+ */
+export async function attach(run: RunIp, spec: VethSpec, hooks: AttachHooks): Promise<Attached> {
+  let madeBridge = false;
+  for (let tries = 1;; tries++) {
+    const outcome = await tryAttach(run, spec, hooks.undo, tries);
+    if ("host" in outcome) {
+      if (outcome.host.netnsId === undefined) throw ownNamespace(spec.netns);
+      const bridge = await settle(run, spec, outcome, hooks);
+      return { host: outcome.host, bridge, madeBridge };
+    }
+    madeBridge = await prepare(run, spec, outcome, hooks) || madeBridge;
+    if (tries === TRIES) {
+      throw ipFailed(`attach "${spec.host}" to "${spec.bridge.name}"`, outcome);
+    }
+  }
+}
+
+interface Made {
+  readonly before: Link;
+  readonly host: Link;
+  readonly after: Link;
+}
+
+/** One batch: make the veth and read back what came of it. The failed output where nothing was made. */
+async function tryAttach(
+  run: RunIp,
+  spec: VethSpec,
+  undo: Rollback,
+  tries: number,
+): Promise<Made | IpOutput> {
+  const { host, hostMac } = spec;
+  const willRemove = () =>
+    undo.push(`remove the host veth "${host}"`, () => removeOwn(run, host, hostMac));
+  const output = await inTime(run, spec).catch((error) => {
+    // It may have been made before time was up; only an ip that did not start has made nothing.
+    if (tries === 1 && asCniError(error).kind === "TryAgainLater") willRemove();
+    throw error;
+  });
+  if (tries === 1) willRemove();
+  const answers = output.stdout.trim() === "" ? [] : output.stdout.trim().split("\n");
+  // The batch stops at its first failure: without the look at the veth there may be none.
+  if (!output.success && output.signal === null && answers.length < 2) return output;
+  if (!output.success) throw ipFailed(`set up the host veth "${host}"`, output);
+  const [[before] = [], [made] = [], [after] = []] = parseIpJson(output);
+  const wrong = made?.["address"] !== hostMac || before === undefined || after === undefined ||
+    after["ifname"] !== spec.bridge.name;
+  if (wrong) throw ipFailed(`read back "${host}"`, output);
+  return { before: parseLink(before), host: parseLink(made), after: parseLink(after) };
+}
+
+/** The batch of `attachCommands`. One that takes long may hang in a namespace file that is none, such as a FIFO. */
+async function inTime(run: RunIp, spec: VethSpec): Promise<IpOutput> {
+  const running = runBatch(run, SHOWN, attachCommands(spec));
+  const first = await Promise.race([running, expiry(SLOW_MS)]);
+  if (first !== "expired") return first;
+  running.catch(() => {}); // awaited below, or not wanted any more
+  const own = await Promise.race([canEnter(run), expiry(1_000)]);
+  if (own === "expired" || !own.success) return await running;
+  const probe = run([...enter(spec.netns), "-j", "link", "show", "dev", "lo"]);
+  probe.catch(() => {});
+  if (await Promise.race([running, probe, expiry(1_000)]) !== "expired") return await running;
+  throw new CniError(
+    "InvalidNetNS",
+    `Cannot use CNI_NETNS ${
+      quote(spec.netns)
+    } as a network namespace: it can't be opened, as if it were a FIFO`,
+    {
+      details:
+        `look at it (ls -l): it must be the path of a network namespace, such as /run/netns/NAME`,
+    },
+  );
+}
+
+function attachCommands(
+  { host, hostMac, bridge, ifname, netns, alias, hairpin, isolated }: VethSpec,
+): string[][] {
+  const mtu = bridge.mtu === undefined ? [] : ["mtu", String(bridge.mtu)];
+  const flags = [...(hairpin ? ["hairpin", "on"] : []), ...(isolated ? ["isolated", "on"] : [])];
+  // `link show` would make this process leave out the addresses of what it shows afterwards.
+  const show = (dev: string) => ["addr", "show", "dev", dev];
+  const make = ["link", "add", "name", host, "address", hostMac, ...mtu, "master", bridge.name];
+  const peer = ["peer", "name", ifname, ...mtu, "netns", netns];
+  return [
+    show(bridge.name),
+    [...make, "up", "type", "veth", ...peer],
+    show(host),
+    ["link", "set", "dev", host, "alias", alias],
+    ...(flags.length > 0 ? [["link", "set", "dev", host, "type", "bridge_slave", ...flags]] : []),
+    show(bridge.name),
+  ];
+}
+
+/** The veth stands: is the bridge what it must be? Returns the bridge as it is then. */
+async function settle(
+  run: RunIp,
+  { bridge }: VethSpec,
+  { before, after }: Made,
+  hooks: AttachHooks,
+): Promise<Link> {
+  const { bridge: ready } = await mendBridge(run, bridge, after, hooks);
+  // Without a MAC of its own it takes the lowest of its ports', and neighbours lose it as ports come and go.
+  const own = isHostMac(before.mac) || before.bridge.followsPorts ? before.mac : undefined;
+  if (own === undefined) return ready;
+  const fixed = isHostMac(own) ? bridge.mac : own;
+  const output = await run(["link", "set", "dev", bridge.name, "address", fixed]);
+  if (!output.success) throw ipFailed(`fix the MAC of "${bridge.name}"`, output);
+  return { ...ready, mac: fixed };
+}
+
+/**
+ * Why could nothing be made? Mends what can be mended and throws what can't; touches nothing before it knows. Says whether
+ * it made the bridge.
+ */
+async function prepare(
+  run: RunIp,
+  spec: VethSpec,
+  output: IpOutput,
+  hooks: AttachHooks,
+): Promise<boolean> {
+  const { netns, ifname, host } = spec;
+  const links = await hostLinks(run);
+  const standing = links.find(named(host));
+  if (standing?.mac === spec.hostMac) throw ipFailed(`read back "${host}"`, output);
+  const inside = await linksInside(run, netns);
+  const suspect = inside.every((link) =>
+    links.some((it) => it.ifindex === link.ifindex && it.mac === link.mac)
+  );
+  if (standing === undefined && suspect && await isOwnNamespace(run, spec, links)) {
+    throw ownNamespace(netns);
+  }
+  // A host veth that stands may be a live container's, in this namespace or another: it is never replaced.
+  if (standing !== undefined) throw hostVethExists(standing, spec);
+  if (inside.some(named(ifname))) throw interfaceExists(spec);
+  checkPorts(spec.bridge.name, links);
+  const found = links.find(named(spec.bridge.name));
+  const { made } = await mendBridge(run, spec.bridge, found, hooks);
+  return made;
+}
+
+/** Makes a veth into the namespace under the host veth's own name, so that a DEL sees it, and removes it again. */
+async function isOwnNamespace(
+  run: RunIp,
+  { host, hostMac, netns }: VethSpec,
+  links: readonly Link[],
+): Promise<boolean> {
+  const peer = ["type", "veth", "peer", "name", `ap${host.slice(2)}`, "netns", netns];
+  const output = await must(
+    `look whether "${netns}" is another namespace`,
+    runBatch(run, ["-j"], [
+      ["link", "add", "name", host, "address", hostMac, ...peer],
+      ["link", "show", "dev", host],
+    ]),
+  );
+  const [made] = (parseIpJson(output)[0] ?? []).map(parseLink);
+  if (made?.mac !== hostMac) throw ipFailed(`read back "${host}"`, output);
+  await removeByIndex(run, made, links);
+  return made.netnsId === undefined;
+}
+
+/** Makes the bridge what the spec says; returns it, and whether it was made anew. */
+async function mendBridge(
+  run: RunIp,
+  spec: BridgeSpec,
+  found: Link | undefined,
+  { undo, beforeBridge }: AttachHooks,
+): Promise<{ bridge: Link; made: boolean }> {
+  let bridge = found;
+  let made = false;
+  for (let tries = 1;; tries++) {
+    const { commands, undo: restore } = await changeFor(spec, bridge, beforeBridge);
+    if (bridge !== undefined && commands.length === 0) return { bridge, made };
+    await beforeBridge();
+    const output = await runBatch(run, [], commands);
+    if (output.success && restore.length > 0) {
+      undo.push(`put back the addresses of "${spec.name}"`, async () => {
+        await must("put back the bridge's addresses", runBatch(run, [], restore));
+      });
+    }
+    made ||= output.success && bridge === undefined;
+    bridge = (await hostLinks(run)).find(named(spec.name));
+    // Another run may do the same at this moment: what counts is what stands in the end.
+    if (tries === TRIES) throw bridgeFailed(spec, output);
+  }
+}
+
+/** What the state says counts more than what the bridge looks like: its remedy hurts nobody. */
+async function changeFor(
+  spec: BridgeSpec,
+  bridge: Link | undefined,
+  beforeBridge: () => Promise<void>,
+) {
+  try {
+    return bridgeChange(spec, bridge);
+  } catch (error) {
+    await beforeBridge();
+    throw error;
+  }
+}
+
+function bridgeFailed({ name, gateways }: BridgeSpec, output: IpOutput): CniError {
+  const failed = ipFailed(`make the bridge "${name}"`, output);
+  return gateways.some(({ ip }) => ip.includes(":"))
+    ? failed.withDetails(
+      `where IPv6 is switched off: sysctl -w net.ipv6.conf.${name}.disable_ipv6=0, and net.ipv6.conf.default.disable_ipv6=0`,
+    )
+    : failed;
+}
+
+function ownNamespace(netns: string): CniError {
+  return new CniError(
+    "InvalidNetNS",
+    `Cannot use CNI_NETNS ${quote(netns)} as a container's: it is the plugin's own namespace`,
+    {
+      details:
+        "plugin's netns and netns from CNI_NETNS should not be the same; pods of the host's network need no CNI",
+    },
+  );
+}
+
+function interfaceExists({ ifname, netns }: VethSpec): CniError {
+  return new CniError(
+    "InterfaceExists",
+    `Cannot make "${ifname}" in "${netns}": an interface of that name exists there`,
+    { details: "an attachment is added once: DEL it first, or choose another CNI_IFNAME" },
+  );
+}
+
+function hostVethExists(
+  { ifname, alias, netnsId, peerIndex }: Link,
+  { alias: own }: VethSpec,
+): CniError {
+  const whose = alias === "" ? "nobody, as far as its alias says" : quote(alias);
+  const where = netnsId === undefined
+    ? "its other end is in the host's own namespace"
+    : `its other end is interface ${peerIndex} of namespace ${netnsId} (ip netns list-id)`;
+  const remedy = alias === "" || alias === own
+    ? "an attachment is added once: DEL it first"
+    : "two container IDs have the same host veth name: give this container another ID";
+  return new CniError(
+    "InterfaceExists",
+    `Cannot make the host veth "${ifname}": it exists and belongs to ${whose}; ${where}`,
+    { details: remedy },
+  );
+}

@@ -1,0 +1,235 @@
+import {
+  formatCidr,
+  formatInterfaceAddress,
+  type InterfaceAddress,
+  type Ip,
+} from "../base/address.ts";
+import { aliasOf, type Attachment, attachmentOf, hostVethName } from "../base/attachment.ts";
+import { isError } from "../base/errors.ts";
+import { freshHostMac, freshMac, type Mac, macOfAll } from "../base/mac.ts";
+import type { InterfaceName } from "../base/names.ts";
+import { givingRange } from "../base/range.ts";
+import { together } from "../base/together.ts";
+import { type Invocation, type NetworkConfig, readResolvConf } from "../config.ts";
+import { containerMac, type Lease, type LeaseRequest } from "../ipam.ts";
+import {
+  type Attached,
+  type ContainerSpec,
+  type GuardSpec,
+  mustBeGuardable,
+  type VethSpec,
+} from "../netops.ts";
+import type { Result } from "../result.ts";
+import { Rollback } from "../rollback.ts";
+import { bridgeSpec, gatewaysOf } from "./bridge_spec.ts";
+import type { Effects } from "./effects.ts";
+import { evidenceOf } from "./evidence.ts";
+
+/** What an ADD works on, beside its effects. */
+interface Job {
+  readonly config: NetworkConfig;
+  readonly invocation: Invocation;
+  readonly attachment: Attachment;
+  readonly host: InterfaceName;
+  readonly hostMac: Mac;
+}
+
+/** ADD (DESIGN §3): all of it, or an error and nothing. `deliver` prints the result; one that nobody gets is a failure. */
+export async function add(
+  config: NetworkConfig,
+  invocation: Invocation,
+  effects: Effects,
+  deliver: (result: Result) => void = () => {},
+): Promise<Result> {
+  const { containerId, ifname } = invocation;
+  const attachment = { network: config.name, containerId, ifname };
+  const host = await hostVethName(attachment);
+  const job = { config, invocation, attachment, host, hostMac: freshHostMac() };
+  effects.stop.throwIfAborted();
+  effects.leases.mustBeReadable();
+  const dns = dnsOf(config);
+  const mark = effects.marks.begin(host);
+  const undo = new Rollback();
+  let mayBeAtWork = false;
+  try {
+    const result = await steps({ ...job, config: { ...config, dns } }, effects, undo);
+    deliver(result);
+    return result;
+  } catch (error) {
+    // An ip that was given up may do its work when the kernel lets it.
+    mayBeAtWork = isError(error, "TryAgainLater");
+    throw await undo.run(error);
+  } finally {
+    mark.end(mayBeAtWork);
+  }
+}
+
+function dnsOf({ dns, resolvConf }: NetworkConfig): NetworkConfig["dns"] {
+  const fromFile = resolvConf === undefined ? {} : readResolvConf(resolvConf);
+  return Object.keys(dns).length > 0 ? dns : fromFile;
+}
+
+async function steps(job: Job, effects: Effects, undo: Rollback): Promise<Result> {
+  const { config, host } = job;
+  const { kernel, leases, stop } = effects;
+  // Undone after the veth: an address is free only when nothing can answer on it.
+  undo.push("release the address", () => leases.undoReserve());
+  const attaching = kernel.attach(vethSpec(job), {
+    undo,
+    beforeBridge: () => Promise.resolve(leases.mustFit(config.sets)),
+  });
+  attaching.catch(() => {}); // awaited below
+  leases.preload(); // while the kernel is at work
+  const attached = await attaching;
+  if (config.guarded) mustBeGuardable(attached.host);
+  stop.throwIfAborted();
+  const lease = config.sets.length === 0
+    ? undefined
+    : await leases.reserve(leaseRequest(job), evidenceOf(config, effects));
+  stop.throwIfAborted();
+  const ips = lease?.ips ?? [];
+  const mac = config.requestedMac ?? macOfAll(ips) ?? freshMac();
+  await together(
+    kernel.configure(containerSpec(job, attached, ips, mac)),
+    config.guarded
+      ? kernel.guard({ bridge: config.bridge, host, mac, ips }, undo)
+      : Promise.resolve(undefined),
+  );
+  if (config.requestedMac !== undefined && !config.guarded) {
+    await kernel.forgetNeighbours(config.bridge, ips);
+  }
+  if (attached.madeBridge) await reattachOthers(job, effects, undo);
+  stop.throwIfAborted();
+  return resultOf(job, attached, ips, mac);
+}
+
+function vethSpec({ config, invocation, attachment, host, hostMac }: Job): VethSpec {
+  return {
+    bridge: bridgeSpec(config),
+    host,
+    hostMac,
+    alias: aliasOf(attachment, invocation.args.pod),
+    netns: invocation.netns,
+    ifname: invocation.ifname,
+    hairpin: config.hairpin,
+    isolated: config.isolated,
+  };
+}
+
+function leaseRequest({ config, invocation, attachment, hostMac }: Job): LeaseRequest {
+  return {
+    attachment,
+    sets: config.sets,
+    hostMac,
+    requestedIps: config.requestedIps,
+    requestedMac: config.requestedMac,
+    pod: invocation.args.pod,
+    bridge: config.bridge,
+    guarded: config.guarded,
+  };
+}
+
+function containerSpec(
+  { config, invocation }: Job,
+  { host, bridge }: Attached,
+  ips: readonly Ip[],
+  mac: Mac,
+): ContainerSpec {
+  const gateways = config.guarded && config.gatewayOnBridge ? gatewaysOf(config) : [];
+  return {
+    netns: invocation.netns,
+    ifname: invocation.ifname,
+    ifindex: host.peerIndex,
+    mac,
+    up: config.containerUp,
+    addresses: ips.map((ip) => withPrefix(config, ip)),
+    routes: config.routes,
+    neighbours: gateways.map(({ ip }) => ({ ip, mac: bridge.mac })),
+  };
+}
+
+/** An address with the prefix length of the subnet that gave it. */
+export function withPrefix({ sets }: Pick<NetworkConfig, "sets">, ip: Ip): InterfaceAddress {
+  return { ip, prefix: rangeOf(sets, ip)?.subnet.prefix ?? (ip.includes(":") ? 128 : 32) };
+}
+
+function rangeOf(sets: NetworkConfig["sets"], ip: Ip) {
+  return sets.flatMap((set) => givingRange(set, ip) ?? []).at(0);
+}
+
+/** A bridge that was removed and comes back has lost its ports: this network's own go back into it, guard included. */
+async function reattachOthers(job: Job, effects: Effects, undo: Rollback): Promise<void> {
+  const { kernel, leases, warn } = effects;
+  const { config } = job;
+  for (const link of (await kernel.veths()).values()) {
+    if (link.master !== "" || link.ifname === job.host) continue;
+    const owner = await attachmentOf(link);
+    if (owner?.network !== config.name) continue;
+    const host = link.ifname as InterfaceName;
+    try {
+      await kernel.reattach(config.bridge, {
+        host,
+        hairpin: config.hairpin,
+        isolated: config.isolated,
+        guard: guardOf(leases.of(owner), host),
+      }, undo);
+    } catch (error) {
+      warn(`could not put "${host}" into "${config.bridge}" again: ${(error as Error).message}`);
+    }
+  }
+}
+
+/** The guard of a lease; `undefined` for one that is not guarded. */
+export function guardOf(lease: Lease | undefined, host: InterfaceName): GuardSpec | undefined {
+  const mac = lease && containerMac(lease);
+  const bridge = lease?.record?.bridge;
+  if (lease?.record?.guarded !== true || mac === undefined || bridge === undefined) {
+    return undefined;
+  }
+  return { bridge: bridge as InterfaceName, host, mac: mac as Mac, ips: lease.ips };
+}
+
+/** The result of an ADD, behind what an earlier plugin of the chain returned (rules R9, R12). */
+function resultOf(
+  { config, invocation: { ifname, netns } }: Job,
+  { bridge, host }: Attached,
+  ips: readonly Ip[],
+  mac: Mac,
+): Result {
+  const previous: Result = config.prevResult ?? { interfaces: [], ips: [], routes: [], dns: {} };
+  const first = previous.interfaces.length;
+  return {
+    interfaces: [
+      ...previous.interfaces,
+      { name: bridge.ifname, mac: bridge.mac, mtu: bridge.mtu },
+      { name: host.ifname, mac: host.mac, mtu: host.mtu },
+      { name: ifname, mac, mtu: host.mtu, sandbox: netns },
+    ],
+    ips: [
+      ...previous.ips,
+      ...ips.map((ip) => {
+        const gateway = rangeOf(config.sets, ip)?.gateway;
+        return {
+          interface: first + 2,
+          address: formatInterfaceAddress(withPrefix(config, ip)),
+          ...(gateway !== undefined && { gateway }),
+        };
+      }),
+    ],
+    routes: [
+      ...previous.routes,
+      ...config.routes.map(({ dst, gw, mtu, advmss, priority, table, scope }) => ({
+        dst: formatCidr(dst),
+        ...defined({ gw, mtu, advmss, priority, table, scope }),
+      })),
+    ],
+    dns: Object.keys(config.dns).length > 0 ? config.dns : previous.dns,
+  };
+}
+
+/** Documents leave out what is not there (rule R7). */
+function defined<T extends object>(values: T): { [K in keyof T]?: Exclude<T[K], undefined> } {
+  return Object.fromEntries(
+    Object.entries(values).filter(([, value]) => value !== undefined),
+  ) as { [K in keyof T]?: Exclude<T[K], undefined> };
+}

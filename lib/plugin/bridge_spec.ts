@@ -1,0 +1,25 @@
+import { formatInterfaceAddress, type InterfaceAddress } from "../base/address.ts";
+import { freshMac, macOf } from "../base/mac.ts";
+import type { NetworkConfig } from "../config.ts";
+import type { BridgeSpec } from "../netops.ts";
+
+/** The bridge that the configuration wants: with the gateway of every range, where it carries them. */
+export function bridgeSpec(config: NetworkConfig): BridgeSpec {
+  const { bridge, mtu, forceAddress, promiscuous } = config;
+  const gateways = config.gatewayOnBridge ? gatewaysOf(config) : [];
+  const [first] = gateways;
+  return {
+    name: bridge,
+    mtu,
+    gateways,
+    forceAddress,
+    promiscuous,
+    mac: first === undefined ? freshMac() : macOf(first.ip),
+  };
+}
+
+/** The gateway of each range with its subnet's prefix length, each once. */
+export function gatewaysOf({ sets }: Pick<NetworkConfig, "sets">): InterfaceAddress[] {
+  const all = sets.flat().map(({ gateway, subnet }) => ({ ip: gateway, prefix: subnet.prefix }));
+  return [...new Map(all.map((it) => [formatInterfaceAddress(it), it])).values()];
+}

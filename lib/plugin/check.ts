@@ -1,0 +1,53 @@
+import { hostVethName, ownerKey } from "../base/attachment.ts";
+import { CniError } from "../base/errors.ts";
+import type { InterfaceName } from "../base/names.ts";
+import type { Invocation, NetworkConfig } from "../config.ts";
+import { hostsOf, type Lease } from "../ipam.ts";
+import type { Result } from "../result.ts";
+import { differences } from "./compare.ts";
+import type { Effects } from "./effects.ts";
+
+/** CHECK: everything of ours in `prevResult`, all differences in one answer (rules K1 to K5). */
+export async function check(
+  config: NetworkConfig,
+  { containerId, ifname, netns }: Invocation,
+  { kernel, leases }: Effects,
+): Promise<void> {
+  const { prevResult, bridge, name, guarded } = config;
+  if (prevResult === undefined) {
+    throw new CniError("InvalidNetworkConfig", '"prevResult" is required', {
+      details: "the runtime sends the result of the ADD along",
+    });
+  }
+  const owner = { containerId, ifname };
+  const lease = leases.of(owner) ?? leases.of({ containerId, ifname: undefined });
+  const host = lease === undefined
+    ? await hostVethName({ network: name, ...owner })
+    : await hostOf(lease, config, prevResult);
+  const seen = await kernel.inspect({ bridge, host, netns, ifname, guarded });
+  if (lease === undefined && seen.host === undefined) {
+    throw new CniError(
+      "UnknownContainer",
+      `Cannot CHECK "${ownerKey(owner)}": network "${name}" knows no such attachment`,
+      { details: "it was never added, or removed already; no DEL is needed" },
+    );
+  }
+  const found = differences({ config, prevResult, host, ifname, netns, lease }, seen);
+  if (found.length === 0) return;
+  throw new CniError(
+    "AttachmentDiffers",
+    `Cannot confirm "${ownerKey(owner)}": ${found.join("; ")}`,
+    { details: "remove the container and start it again, or set back what was changed" },
+  );
+}
+
+/** The host veth of a lease: where it may be one of several, the one that `prevResult` has. */
+async function hostOf(
+  lease: Lease,
+  { name }: NetworkConfig,
+  { interfaces }: Result,
+): Promise<InterfaceName> {
+  const hosts = await hostsOf(lease, name);
+  const listed = hosts.find((host) => interfaces.some((it) => it.name === host));
+  return (listed ?? hosts[0]) as InterfaceName;
+}

@@ -1,0 +1,210 @@
+import { formatCidr, formatInterfaceAddress, type Ip, tryIp } from "../base/address.ts";
+import { isHostVethName } from "../base/attachment.ts";
+import type { InterfaceName } from "../base/names.ts";
+import { isInSubnets, type NetworkConfig, type Route } from "../config.ts";
+import { containerMac, type Lease } from "../ipam.ts";
+import { isSame, type Link, MAIN_TABLE, type RouteFound, type Seen } from "../netops.ts";
+import type { Interface, Result } from "../result.ts";
+import { withPrefix } from "./add.ts";
+import { gatewaysOf } from "./bridge_spec.ts";
+
+/** What of an attachment CHECK knows beside what it saw. */
+export interface Expected {
+  readonly config: NetworkConfig;
+  readonly prevResult: Result;
+  readonly host: InterfaceName;
+  readonly ifname: InterfaceName;
+  readonly netns: string;
+  /** The lease; `undefined` where the state has none. */
+  readonly lease: Lease | undefined;
+}
+
+/** One line for each difference between what an ADD left and what is there now; expected first, then found. */
+export function differences(expected: Expected, seen: Seen): string[] {
+  return [
+    ...bridgeDifferences(expected, seen.bridge),
+    ...hostDifferences(expected, seen),
+    ...insideDifferences(expected, seen.inside),
+    ...leaseDifferences(expected),
+    ...(seen.inside === undefined ? [] : routeDifferences(expected, seen)),
+    ...(seen.host === undefined ? [] : guardDifferences(expected, seen)),
+  ];
+}
+
+function differ(what: string, expected: unknown, found: unknown): string[] {
+  return expected === found ? [] : [`${what}: expected ${expected}, found ${found}`];
+}
+
+/** Compares what a result has of an interface: names it can't know are left to later plugins (rule K2). */
+function listedDifferences(listed: Interface | undefined, found: Link): string[] {
+  if (listed === undefined) return [];
+  return [
+    ...(listed.mac === undefined
+      ? []
+      : differ(`MAC of ${found.ifname}`, listed.mac.toLowerCase(), found.mac)),
+    ...(listed.mtu === undefined ? [] : differ(`MTU of ${found.ifname}`, listed.mtu, found.mtu)),
+  ];
+}
+
+function bridgeDifferences({ config, prevResult }: Expected, bridge: Link | undefined): string[] {
+  const name = config.bridge;
+  if (bridge === undefined) return [`bridge ${name}: expected a bridge, found none`];
+  const listed = prevResult.interfaces.find((it) => it.name === name && it.sandbox === undefined);
+  const gateways = config.gatewayOnBridge ? gatewaysOf(config) : [];
+  return [
+    ...differ(`kind of ${name}`, "bridge", bridge.kind),
+    ...differ(`state of ${name}`, "up", upOrDown(bridge)),
+    ...gateways.filter((it) => !bridge.addresses.some((found) => isSame(found, it))).map((it) =>
+      `address of ${name}: expected ${formatInterfaceAddress(it)}, found ${addressesOf(bridge)}`
+    ),
+    ...(config.promiscuous ? differ(`promiscuous mode of ${name}`, true, bridge.promiscuous) : []),
+    ...listedDifferences(listed && pickMac(listed), bridge),
+  ];
+}
+
+function addressesOf({ addresses }: Link): string {
+  return addresses.map(formatInterfaceAddress).join(", ") || "none";
+}
+
+/** A bridge's MTU follows its ports'. */
+function pickMac({ name, mac }: Interface): Interface {
+  return { name, ...(mac !== undefined && { mac }) };
+}
+
+function hostDifferences(
+  { config, prevResult, host, ifname }: Expected,
+  { host: found, inside }: Seen,
+): string[] {
+  if (found === undefined) {
+    return [`host veth ${host}: expected a veth in ${config.bridge}, found none`];
+  }
+  const listed = prevResult.interfaces.find((it) =>
+    it.sandbox === undefined && isHostVethName(it.name)
+  );
+  const isPeer = inside === undefined ||
+    (found.peerIndex === inside.ifindex && inside.peerIndex === found.ifindex);
+  return [
+    ...(listed === undefined ? [] : differ("host veth", listed.name, host)),
+    ...differ(`kind of ${host}`, "veth", found.kind),
+    ...(isPeer ? [] : [
+      `other end of ${host}: expected ${ifname} (interface ${inside.ifindex}), found interface ${found.peerIndex}`,
+    ]),
+    ...differ(`master of ${host}`, config.bridge, found.master || "none"),
+    ...differ(`state of ${host}`, "up", upOrDown(found)),
+    ...(config.hairpin ? differ(`hairpin mode of ${host}`, true, found.port.hairpin) : []),
+    ...(config.isolated ? differ(`isolation of ${host}`, true, found.port.isolated) : []),
+    ...listedDifferences(listed?.name === host ? listed : undefined, found),
+  ];
+}
+
+function insideDifferences(
+  { config, prevResult, ifname, netns }: Expected,
+  inside: Link | undefined,
+): string[] {
+  if (inside === undefined) return [`interface ${ifname}: expected in ${netns}, found none`];
+  const index = prevResult.interfaces.findIndex((it) =>
+    it.name === ifname && it.sandbox !== undefined
+  );
+  const listed = prevResult.interfaces[index];
+  const addresses = prevResult.ips.filter((it) =>
+    it.interface === undefined || it.interface === index
+  );
+  return [
+    ...(listed?.sandbox === undefined ? [] : differ(`sandbox of ${ifname}`, listed.sandbox, netns)),
+    ...(config.containerUp ? differ(`state of ${ifname}`, "up", upOrDown(inside)) : []),
+    ...(listed === undefined ? [] : listedDifferences(listed, inside)),
+    ...(listed?.mtu === undefined && config.mtu !== undefined
+      ? differ(`MTU of ${ifname}`, config.mtu, inside.mtu)
+      : []),
+    ...addresses.filter(({ address }) => !hasAddress(inside, address)).map(({ address }) =>
+      `address of ${ifname}: expected ${address}, found ${addressesOf(inside)}`
+    ),
+  ];
+}
+
+function hasAddress({ addresses }: Link, wanted: string): boolean {
+  return addresses.some((it) => formatInterfaceAddress(it) === canonical(wanted));
+}
+
+/** A result may spell an address in another way. */
+function canonical(address: string): string {
+  const [text = "", prefix = ""] = address.split("/");
+  return `${tryIp(text) ?? text}/${prefix}`;
+}
+
+function leaseDifferences({ prevResult, lease, config }: Expected): string[] {
+  const listed = prevResult.ips.map(({ address }) => canonical(address));
+  if (lease === undefined) {
+    return config.sets.length === 0 ? [] : ["lease: expected one, found none"];
+  }
+  return lease.ips.map((ip) => formatInterfaceAddress(withPrefix(config, ip))).filter((it) =>
+    !listed.includes(it)
+  ).map((it) =>
+    `lease in network ${config.name}: expected one of ${
+      listed.join(", ") || "nothing"
+    }, found ${it}`
+  );
+}
+
+/**
+ * Each route of the configuration is there, on this interface, and each that `prevResult` has through our subnets;
+ * more may be, and later plugins' lead elsewhere (rule K2).
+ */
+function routeDifferences(
+  { config, prevResult, ifname }: Expected,
+  { routes }: Seen,
+): string[] {
+  const configured = config.routes.flatMap((route) => configuredRoute(route, ifname, routes));
+  const listed = prevResult.routes.flatMap(({ dst, gw = "" }) => {
+    const gateway = tryIp(gw);
+    if (gateway === undefined || !isInSubnets(config.sets, gateway)) return [];
+    const target = canonical(dst);
+    if (config.routes.some((it) => formatCidr(it.dst) === target && it.via === gateway)) return [];
+    const there = routes.some((it) => it.dst === target && it.gw === gateway);
+    return there ? [] : [`route to ${dst}: expected via ${gw} on ${ifname}, found none`];
+  });
+  return [...configured, ...listed];
+}
+
+function configuredRoute(
+  { dst, via, table }: Route,
+  ifname: string,
+  routes: readonly RouteFound[],
+): string[] {
+  const target = formatCidr(dst);
+  // The kernel takes table 0 for none; what is in `local` it keeps beside its own.
+  const number = table === undefined || table === 0 ? MAIN_TABLE : table;
+  const there = routes.filter((route) => route.dst === target && route.table === number);
+  if (there.some(({ gw }) => gw === via)) return [];
+  const found = there.map(({ gw }) => gw === undefined ? "one on the link" : `one via ${gw}`);
+  const wanted = via === undefined ? `on ${ifname}` : `via ${via} on ${ifname}`;
+  return [`route to ${target}: expected ${wanted}, found ${found.join(", ") || "none"}`];
+}
+
+/** The guard of a port, where the network has it (DESIGN §11). */
+function guardDifferences({ config, host, ifname, lease }: Expected, seen: Seen): string[] {
+  if (!config.guarded) return [];
+  const { bridge, inside, staticEntries, bridgeNeighbours, insideNeighbours } = seen;
+  const mac = (lease && containerMac(lease)) ?? inside?.mac;
+  const knows = (list: Seen["bridgeNeighbours"], ip: Ip, wanted: string | undefined) =>
+    list.some((it) => it.ip === ip && it.mac === wanted);
+  const gateways = config.gatewayOnBridge ? gatewaysOf(config) : [];
+  const entry = staticEntries.map((it) => it.mac).join(", ") || "none";
+  return [
+    ...differ(`guard of ${host}: locked`, true, seen.host?.port.locked),
+    ...differ(`guard of ${host}: learning`, false, seen.host?.port.learning),
+    ...(staticEntries.some((it) => it.mac === mac)
+      ? []
+      : [`guard of ${host}: expected the static entry ${mac}, found ${entry}`]),
+    ...(lease?.ips ?? []).filter((ip) => !knows(bridgeNeighbours, ip, mac)).map((ip) =>
+      `guard of ${host}: expected ${ip} as a permanent neighbour on ${config.bridge}, found none`
+    ),
+    ...gateways.filter(({ ip }) => inside && !knows(insideNeighbours, ip, bridge?.mac)).map((
+      { ip },
+    ) => `guard of ${ifname}: expected ${ip} as a permanent neighbour, found none`),
+  ];
+}
+
+function upOrDown({ up }: Link): string {
+  return up ? "up" : "down";
+}

@@ -1,0 +1,154 @@
+import { type Attachment, attachmentIn, hostVethName, ownerKey } from "../base/attachment.ts";
+import { expiry } from "../base/deadline.ts";
+import type { InterfaceName } from "../base/names.ts";
+import type { Invocation, Network } from "../config.ts";
+import { isImported, type Lease } from "../ipam.ts";
+import type { Effects } from "./effects.ts";
+import { evidenceOf } from "./evidence.ts";
+import { Failures } from "./failures.ts";
+import { findHost, findRenamed } from "./find_host.ts";
+
+/** DEL: the veth, then the lease. Missing is success; as often as you like. */
+export async function del(
+  network: Network,
+  { containerId, ifname, netns }: Invocation,
+  effects: Effects,
+): Promise<void> {
+  const { name } = network;
+  const { kernel, leases, marks, stop } = effects;
+  const attachment = { network: name, containerId, ifname };
+  const host = await hostVethName(attachment);
+  const failures = new Failures();
+  // What the state said before the veth was seen gone: a lease that is there later under another veth is a new one.
+  const read = await failures.past(() => leasesOf(attachment, effects));
+  const held = read ?? [];
+  const free: Lease[] = [];
+  let isGone = true;
+  for (const lease of held.filter(isForeign)) {
+    const found = await failures.past(() => findHost(lease, name, kernel, { netns, ifname }));
+    // The bare container ID counts for the interface that it was given for, and for no other.
+    if (found === "another") continue;
+    // One that is hidden goes with its namespace: the runtime says that the container has none any more.
+    const removed = found !== undefined && await failures.past(async () => {
+          stop.throwIfAborted();
+          if (typeof found === "object") await kernel.remove(found);
+          return true;
+        }) === true;
+    if (removed) free.push(lease);
+    isGone &&= removed;
+  }
+  const own = held.find((lease) => !isForeign(lease));
+  const removed = await failures.past(() => removeHost(attachment, host, own, effects)) === true;
+  if (removed && own !== undefined) free.push(own);
+  isGone &&= removed;
+  for (const lease of free) await forget(lease, network.bridge, effects);
+  if (removed && marks.of(host) === "died") {
+    if (own?.record?.guarded === true) await forgetAgain(own, effects);
+    marks.clear(host);
+  }
+  if (read !== undefined) await failures.past(() => release(free, effects));
+  else if (isGone && await wouldBeginAnew(network, effects)) return;
+  failures.raise(isGone && read === undefined ? goneAlready(host) : undefined);
+}
+
+/** The attachment's own lease, and what the Go original gave the container. */
+function leasesOf(attachment: Attachment, { leases }: Effects): Lease[] {
+  const legacy = leases.of({ containerId: attachment.containerId, ifname: undefined });
+  return [leases.of(attachment), legacy].flatMap((lease) => lease ?? []);
+}
+
+/** Whether another program gave it, so that its host veth has to be found. */
+function isForeign(lease: Lease): boolean {
+  return isImported(lease) || lease.owner.ifname === undefined;
+}
+
+/**
+ * Removes the attachment's host veth. With a lease it is ours by its name, or has been renamed; without one the name may be
+ * another attachment's, and its alias says so. Where an ADD died in its middle, its veth may still come.
+ */
+async function removeHost(
+  attachment: Attachment,
+  host: InterfaceName,
+  lease: Lease | undefined,
+  { kernel, marks, stop }: Effects,
+): Promise<true> {
+  stop.throwIfAborted();
+  if (lease === undefined) {
+    const link = await kernel.link(host);
+    const whose = link && attachmentIn(link.alias);
+    if (
+      whose !== undefined &&
+      (ownerKey(whose) !== ownerKey(attachment) || whose.network !== attachment.network)
+    ) {
+      return true;
+    }
+    if (link !== undefined) await kernel.remove(link);
+    else if (marks.of(host) === "died") await removeLate(host, kernel);
+    return true;
+  }
+  if (await kernel.detach(host)) return true;
+  if (marks.of(host) === "died" && await removeLate(host, kernel)) return true;
+  const renamed = await findRenamed(lease.owner, attachment.network, kernel);
+  if (renamed !== undefined) await kernel.remove(renamed);
+  return true;
+}
+
+/** How long after the death of an ADD its `ip` is waited for, which may wait for the kernel's lock: 2 s in all. */
+const LATE_MS = [50, 100, 150, 300, 600, 800];
+
+async function removeLate(host: InterfaceName, kernel: Effects["kernel"]): Promise<boolean> {
+  for (const pause of LATE_MS) {
+    await expiry(pause);
+    if (await kernel.link(host) !== undefined) return await kernel.detach(host);
+  }
+  return false;
+}
+
+/**
+ * An address gets the MAC that belongs to it next time: who had another, or was guarded, must not be remembered. Best
+ * effort: a neighbour that stays is replaced by the next guarded ADD of its address.
+ */
+async function forget(
+  { ips, record }: Lease,
+  configured: InterfaceName | undefined,
+  { kernel, warn }: Effects,
+): Promise<void> {
+  if (record?.mac === undefined && record?.guarded !== true) return;
+  const bridge = (record.bridge ?? configured) as InterfaceName | undefined;
+  if (bridge === undefined) return;
+  try {
+    await kernel.forgetNeighbours(bridge, ips);
+  } catch (error) {
+    warn((error as Error).message);
+  }
+}
+
+/** The neighbours of a guarded ADD that was killed may come late as well. */
+async function forgetAgain(lease: Lease, effects: Effects): Promise<void> {
+  await expiry(200);
+  await forget(lease, undefined, effects);
+}
+
+export async function release(leases: readonly Lease[], effects: Effects): Promise<true> {
+  effects.stop.throwIfAborted();
+  await effects.leases.release(leases);
+  return true;
+}
+
+/** A state that can't be read holds nobody's lease where no host veth of the network stands: there is nothing to release. */
+async function wouldBeginAnew(network: Network, effects: Effects): Promise<boolean> {
+  try {
+    return await effects.leases.wouldBeginAnew(
+      evidenceOf({ ...network, sets: undefined }, effects),
+    );
+  } catch {
+    return false; // the error of the first read is told
+  }
+}
+
+/** What has become of an attachment whose lease can't be read. */
+function goneAlready(host: InterfaceName): string {
+  return `the host veth ${host} is gone; its lease goes with atomicni repair, or with a DEL once the state can be read`;
+}
+
+export { forget as forgetNeighboursOf };

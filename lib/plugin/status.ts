@@ -1,0 +1,73 @@
+import { asCniError, CniError } from "../base/errors.ts";
+import { formatSet, inRange, type RangeSet } from "../base/range.ts";
+import type { NetworkConfig } from "../config.ts";
+import { poolFull, readNetworks } from "../ipam.ts";
+import { type Link, mustBeGuardable } from "../netops.ts";
+import { bridgeSpec } from "./bridge_spec.ts";
+import type { Effects } from "./effects.ts";
+import { evidenceOf } from "./evidence.ts";
+
+/** STATUS: could an ADD be served now? Whatever stands in its way is PluginNotAvailable (rules T1, T2). */
+export async function status(config: NetworkConfig, effects: Effects): Promise<void> {
+  try {
+    await mustServe(config, effects);
+    mustNotShare(config);
+  } catch (error) {
+    const { message, details, kind } = asCniError(error);
+    if (kind === "Bug") throw error;
+    throw new CniError("PluginNotAvailable", `Cannot serve an ADD: ${message}`, {
+      details,
+      cause: error,
+    });
+  }
+}
+
+/** Throws what the next ADD would fail with, as far as that shows without making anything. */
+export async function mustServe(config: NetworkConfig, effects: Effects): Promise<void> {
+  const { kernel, leases } = effects;
+  const evidence = evidenceOf(config, effects);
+  leases.mustBeReadable();
+  leases.mustBeWritable();
+  const links = await kernel.links();
+  const isAnew = await leases.wouldBeginAnew(evidence);
+  if (!isAnew) leases.mustFit(config.sets);
+  await kernel.inspectBridge(bridgeSpec(config), links);
+  if (config.guarded) portOf(config, links).forEach(mustBeGuardable);
+  if (isAnew || config.sets.length === 0) return;
+  await leases.mustBeWhole(evidence);
+  const free = await leases.free(config.sets, () => kernel.veths());
+  const full = free.findIndex((count) => count <= 0n);
+  if (full >= 0) throw poolFull(config.sets[full] ?? []);
+}
+
+/** Any port of the bridge shows whether kernel and `ip` know how to lock one. */
+function portOf({ bridge }: NetworkConfig, links: readonly Link[]): Link[] {
+  return links.filter(({ master, kind }) => master === bridge && kind === "veth").slice(0, 1);
+}
+
+/** Two networks that give the same addresses give one to two containers: neither's ADD can see the other's leases. */
+export function mustNotShare(config: NetworkConfig): void {
+  for (const { network, dataDir, state } of readNetworks().held) {
+    if (network === config.name && dataDir === config.dataDir) continue;
+    const shared = state.ranges?.flatMap((set) => overlapping(config.sets, set)).at(0);
+    if (shared === undefined || Object.keys(state.ipToContainer).length === 0) continue;
+    throw new CniError(
+      "InvalidNetworkConfig",
+      `Cannot give ${
+        formatSet([shared])
+      } for network "${config.name}" alone: network "${network}" gives it too`,
+      {
+        details: "two containers would get one address: give each network a subnet of its own, " +
+          "or parts of one that do not overlap (rangeStart, rangeEnd)",
+      },
+    );
+  }
+}
+
+function overlapping(sets: readonly RangeSet[], other: RangeSet): RangeSet[number][] {
+  return sets.flat().filter((range) =>
+    other.some((it) =>
+      inRange(range, it.start) || inRange(range, it.end) || inRange(it, range.start)
+    )
+  );
+}
