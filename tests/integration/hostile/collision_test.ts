@@ -1,0 +1,92 @@
+import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { CONFIG, type Host, hostTest } from "../host.ts";
+
+/**
+ * Two container IDs whose host veths have one name. The name has 52 bits of SHA-256("podnet/ID/eth0"), so that among
+ * 2^27 IDs two such are likely: a table of the last ID for each 27 bits of the hash, IDs that differ in their last
+ * seven digits alone (the second block of the hash), ten seconds of one processor.
+ */
+const FIRST = "00aec40b51e652a4516a3beed53f3a2f2c164de0b54aecb8694192c130c0ec1f";
+const SECOND = "00aec40b51e652a4516a3beed53f3a2f2c164de0b54aecb8694192c130e7c1ad";
+const HOST_VETH = "ava946a5c5e458a";
+
+async function assertUntouched(host: Host): Promise<void> {
+  assertEquals(await host.hostVeths(), [HOST_VETH]);
+  assertEquals(await host.leases(), { [`${FIRST}/eth0`]: "10.88.0.2" });
+  assertEquals(await host.addresses("c1", "eth0"), ["10.88.0.2/24"]);
+  assert(await host.pings("c1", CONFIG.gateway), "the first container is cut off");
+}
+
+hostTest(
+  "an ADD whose host veth's name another container has is refused and says whose",
+  async (host) => {
+    await host.containers("c1", "c2");
+    const { interfaces } = await host.add({ id: FIRST, netns: "c1" });
+    assertEquals(interfaces[1].name, HOST_VETH, "is the name made otherwise now? Search anew");
+    const { code, json, stdout } = await host.cni("ADD", { id: SECOND, netns: "c2" });
+    await assertUntouched(host);
+    assertEquals([code, json?.code], [1, 103], stdout);
+    assertStringIncludes(`${json.msg} ${json.details}`, `${FIRST}/eth0`);
+    assertEquals(await host.ip("c2", "link", "show", "dev", "eth0"), []);
+    // The DEL that a runtime sends after a failed ADD.
+    for (const netns of ["c2", ""]) {
+      await host.del({ id: SECOND, netns });
+      await assertUntouched(host);
+    }
+    await host.del({ id: FIRST, netns: "c1" });
+    await host.assertNothingLeft();
+    await host.add({ id: SECOND, netns: "c2" });
+    assert(await host.pings("c2", CONFIG.gateway));
+    await host.del({ id: SECOND, netns: "c2" });
+    await host.assertNothingLeft();
+  },
+);
+
+hostTest(
+  "a DEL of what never was leaves another container's host veth of the same name",
+  async (host) => {
+    await host.containers("c1", "c2");
+    await host.add({ id: FIRST, netns: "c1" });
+    await host.del({ id: SECOND, netns: "c2" });
+    await assertUntouched(host);
+  },
+);
+
+hostTest(
+  "GC with a list of the one container leaves its host veth, whatever else had its name",
+  async (host) => {
+    await host.containers("c1", "c2");
+    await host.add({ id: FIRST, netns: "c1" });
+    await host.cni("ADD", { id: SECOND, netns: "c2" });
+    const list = [{ containerID: FIRST, ifname: "eth0" }];
+    const { code } = await host.cni("GC", {
+      config: { ...CONFIG, "cni.dev/valid-attachments": list },
+    });
+    assertEquals(code, 0);
+    await assertUntouched(host);
+  },
+);
+
+hostTest(
+  "an ADD again with another namespace is refused and leaves the first container's eth0",
+  async (host) => {
+    await host.containers("c1", "c2");
+    const { interfaces } = await host.add({ id: "c1" });
+    const before = [await host.leases(), await host.hostVeths(), await host.ip("c1", "addr")];
+    const { code, json, stdout } = await host.cni("ADD", { id: "c1", netns: "c2" });
+    assert(await host.pings("c1", CONFIG.gateway), "the first container is cut off");
+    assertEquals(
+      [await host.leases(), await host.hostVeths(), await host.ip("c1", "addr")],
+      before,
+    );
+    assertEquals([code, json?.code], [1, 103], stdout);
+    const said = `${json.msg} ${json.details}`;
+    assertStringIncludes(said, interfaces[1].name);
+    assertStringIncludes(said, "c1/eth0");
+    assertEquals(await host.ip("c2", "link", "show", "dev", "eth0"), []);
+    // Whoever wants it moved calls DEL first.
+    await host.del({ id: "c1", netns: "c2" });
+    await host.add({ id: "c1", netns: "c2" });
+    assert(await host.pings("c2", CONFIG.gateway));
+  },
+);

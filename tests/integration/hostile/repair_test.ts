@@ -1,0 +1,114 @@
+import { assert, assertEquals, assertNotEquals, assertStringIncludes } from "@std/assert";
+import { breakIp } from "../broken_ip.ts";
+import { type Answer, CONFIG, type Host, hostTest, type Json, STATE_FOLDER } from "../host.ts";
+
+const STATE = `${STATE_FOLDER}/podnet.json`;
+
+async function repair(host: Host, ...options: string[]): Promise<Answer> {
+  return await host.program(["repair", "--json", ...options], JSON.stringify(CONFIG));
+}
+
+for (const [liar, victim] of [["c1", "c2"], ["c2", "c1"]] as const) {
+  hostTest(
+    `repair leaves ${victim}'s lease with it where ${liar} has taken its address on its own eth0`,
+    async (host) => {
+      await host.containers("c1", "c2", "c3");
+      for (const id of ["c1", "c2"]) await host.add({ id });
+      const before = await host.leases();
+      const [own, taken] = [before[`${liar}/eth0`], before[`${victim}/eth0`]];
+      await host.sh(`ip -n ${liar} addr del ${own}/24 dev eth0
+        ip -n ${liar} addr add ${taken}/24 dev eth0`);
+      const { code, json } = await repair(host);
+      assert([0, 1, 2].includes(code), "repair says nothing");
+      const lost = json.dropped.map(({ owner }: Json) => owner);
+      assert(!lost.includes(`${victim}/eth0`), `the victim's lease was dropped: ${lost}`);
+      assertEquals((await host.leases())[`${victim}/eth0`], taken, "the victim's lease");
+      // Whoever comes after the liar gets what the liar held at most.
+      await host.del({ id: liar });
+      assertEquals((await host.leases())[`${victim}/eth0`], taken, "after the liar's DEL");
+      const asked = await host.cni("ADD", { id: "c3", args: `IP=${taken}` });
+      assertEquals(asked.json.code, 102, "the victim's address is given a second time");
+    },
+  );
+}
+
+hostTest(
+  "repair keeps the lease of a container that added a second address to its eth0",
+  async (host) => {
+    await host.containers("c1", "c2");
+    for (const id of ["c1", "c2"]) await host.add({ id });
+    // As keepalived does.
+    await host.sh("ip -n c1 addr add 10.88.0.100/24 dev eth0");
+    const gone = (await host.ip("", "link", "show")).find(({ ifalias }) =>
+      ifalias?.endsWith("podnet/c2/eth0")
+    );
+    await host.sh(`ip link del dev ${gone.ifname}`);
+    const { json, stdout } = await repair(host);
+    assertEquals(json.written, true, `the stale lease is not dropped: ${stdout}`);
+    assertEquals(await host.leases(), { "c1/eth0": "10.88.0.2" });
+  },
+);
+
+hostTest("repair refuses the state of a newer schema and leaves it byte for byte", async (host) => {
+  await host.containers("c1");
+  await host.add();
+  const newer = JSON.stringify({
+    schema: 99,
+    containerToIP: { "c1/eth0": "10.88.0.2" },
+    ipToContainer: { "10.88.0.2": "c1/eth0" },
+    lastReserved: "10.88.0.2",
+    leases: {},
+    quarantine: ["10.88.0.7"],
+  });
+  await host.run(["tee", STATE], newer);
+  const files = await host.files();
+  for (const options of [["--dry-run"], []]) {
+    const { code, stdout, stderr } = await repair(host, ...options);
+    assertNotEquals(code, 0, "repair calls it done");
+    assertStringIncludes(stdout + stderr, "schema 99");
+    assertEquals(await host.sh(`cat ${STATE}`), newer, "the newer file was rewritten");
+    assertEquals(await host.files(), files);
+  }
+});
+
+/** Passes a batch on line by line, so that each command is done well before the next. */
+const SLOW_BATCH = `case " $* " in *' -batch '*)
+  printf '%s\\n' "$in" | while IFS= read -r line; do printf '%s\\n' "$line"; sleep 0.6; done |
+    /run/ip.real "$@"
+  exit ;; esac`;
+
+hostTest(
+  "repair --dry-run during an ADD does not advise to remove the new container's veth",
+  async (host) => {
+    await host.containers("c1", "c2");
+    await host.add({ id: "c1" });
+    await breakIp(host, SLOW_BATCH);
+    let isDone = false;
+    const adding = host.add({ id: "c2" }).finally(() => isDone = true);
+    const seen: Json[] = [];
+    for (let tries = 0; !isDone && tries < 60; tries++) {
+      const { json } = await repair(host, "--dry-run");
+      seen.push(...json.findings);
+    }
+    await adding;
+    const wrong = seen.filter(({ level }) => level !== "note");
+    assertEquals(wrong, [], "a healthy container's veth is called a stranger's");
+    assertEquals((await repair(host, "--dry-run")).json.findings, []);
+  },
+);
+
+hostTest(
+  "repair --dry-run during ADDs does not list leases that are held as found",
+  async (host) => {
+    const ids = ["c2", "c3", "c4", "c5"];
+    await host.containers("c1", ...ids);
+    await host.add({ id: "c1" });
+    // Only what repair asks of the kernel takes long: ADDs end between its first look and its last.
+    await breakIp(host, "if tr '\\0' ' ' </proc/$PPID/cmdline | grep -q repair; then sleep 1; fi");
+    const looking = repair(host, "--dry-run");
+    for (const id of ids) await host.add({ id });
+    const { json } = await looking;
+    assertEquals(json.found, [], "leases that the state has");
+    assertEquals(json.dropped, []);
+  },
+);
