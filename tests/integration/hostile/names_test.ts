@@ -5,12 +5,12 @@ import { CONFIG, hostTest } from "../host.ts";
 const BARE = { ...CONFIG, ipam: { routes: [] } };
 
 hostTest(
-  "interfaces called if3, if4, if5 are not taken for indices inside a container",
+  "interfaces called if4, if5, … are not taken for indices inside a container",
   async (host) => {
     await host.containers("c1");
     const results = new Map<string, { address: string; mac: string }>();
-    // if3 has the index 2, so that the second interface has the index that the first one is called like.
-    for (const ifname of ["if3", "eth1", "if5", "eth2", "eth3"]) {
+    // Indices begin with 2 or 3, so that some interface has the index that an earlier one is called like.
+    for (const ifname of ["if4", "if5", "if6", "if7", "if8", "eth1"]) {
       const { ips, interfaces } = await host.add({ config: BARE, ifname });
       results.set(ifname, { address: ips[0].address, mac: interfaces[2].mac });
       for (const [name, { address, mac }] of results) {

@@ -1,0 +1,151 @@
+import { assert, assertEquals, assertNotEquals, assertStringIncludes } from "@std/assert";
+import { CONFIG, type Host, hostTest, type Json, STATE_FOLDER } from "../host.ts";
+
+/** Of the dialect of bridge + host-local, with an answer for a bridge that has another address. */
+const FORCED = {
+  cniVersion: "1.1.0",
+  name: "podnet",
+  type: "atomicni",
+  bridge: "atomic0",
+  isGateway: true,
+  forceAddress: true,
+  ipam: { type: "host-local", subnet: "10.88.0.0/24", routes: [{ dst: "0.0.0.0/0" }] },
+};
+
+async function linkOf(host: Host, name: string): Promise<Json> {
+  const [link] = await host.ip("", "link", "show", "dev", name);
+  return link;
+}
+
+hostTest(
+  "forceAddress: an ADD that fails leaves the other network's gateway on the bridge",
+  async (host) => {
+    await host.sh(`ip link add atomic0 address 02:00:00:00:00:01 type bridge
+    ip addr add 10.77.0.1/24 dev atomic0; ip link set atomic0 up`);
+    await host.containers("c1");
+    // The container has a default route already, so that its own can't be added.
+    await host.sh("ip -n c1 route add default dev lo");
+    const { code, stdout } = await host.cni("ADD", { config: FORCED });
+    assertEquals(code, 1, stdout);
+    const addresses = await host.addresses("", "atomic0");
+    assert(addresses.includes("10.77.0.1/24"), `the bridge has ${addresses} only`);
+    await host.assertNothingLeft();
+    // Without what made it fail it does what it is told.
+    await host.sh("ip -n c1 route del default dev lo");
+    await host.add({ config: FORCED });
+    assertEquals(await host.addresses("", "atomic0"), ["10.88.0.1/24"]);
+  },
+);
+
+hostTest("a gateway that is a live container's address is refused", async (host) => {
+  await host.containers("c1", "c2");
+  const taken = (await host.add({ id: "c1", config: FORCED })).ips[0].address.split("/")[0];
+  const config = { ...FORCED, ipam: { ...FORCED.ipam, gateway: taken } };
+  const { code, json, stdout } = await host.cni("ADD", { id: "c2", config });
+  assertEquals(code, 1, `the gateway has the address of c1: ${stdout}`);
+  const said = `${json.msg} ${json.details}`;
+  assertStringIncludes(said, taken);
+  assertStringIncludes(said, "c1/eth0");
+  assertEquals(await host.addresses("", "atomic0"), ["10.88.0.1/24"]);
+  assert(await host.pings("c1", "10.88.0.1"), "c1 is cut off from its gateway");
+});
+
+hostTest("a bridge that stood before keeps its MAC while ports come and go", async (host) => {
+  const ids = ["c1", "c2", "c3", "c4", "c5", "c6"];
+  await host.containers(...ids);
+  await host.sh("ip link add atomic0 type bridge; ip link set atomic0 up");
+  const { address: before } = await linkOf(host, "atomic0");
+  const results: Json[] = [];
+  for (const id of ids) {
+    results.push(await host.add({ id }));
+    assertEquals((await linkOf(host, "atomic0")).address, before, `after ADD of ${id}`);
+  }
+  assertEquals(results[0].interfaces[0].mac, before);
+  for (const id of ids.slice(1)) {
+    await host.del({ id });
+    assertEquals((await linkOf(host, "atomic0")).address, before, `after DEL of ${id}`);
+    const checked = await host.cni("CHECK", { config: { ...CONFIG, prevResult: results[0] } });
+    assertEquals(checked.code, 0, `CHECK of c1 after DEL of ${id}: ${checked.stdout}`);
+  }
+  await host.del();
+  assertEquals((await linkOf(host, "atomic0")).address, before, "without ports");
+});
+
+hostTest(
+  "an ADD that makes the bridge anew puts the earlier containers back into it",
+  async (host) => {
+    await host.containers("c1", "c2", "c3", "other");
+    for (const id of ["c1", "c2"]) await host.add({ id });
+    // Of another network, with a bridge of its own that is gone as well, and of nobody.
+    const other = { ...CONFIG, name: "othernet", bridge: "other0", subnet: "10.99.0.0/24" };
+    const theirs = (await host.add({ id: "other", config: { ...other, gateway: "10.99.0.1" } }))
+      .interfaces[1].name;
+    await host.sh(`ip link add stranger0 type veth peer name stranger1
+    ip link del atomic0; ip link del other0`);
+    await host.add({ id: "c3" });
+    for (const id of ["c1", "c2", "c3"]) {
+      assert(await host.pings(id, CONFIG.gateway), `${id} is cut off`);
+    }
+    assert(await host.pings("c1", "10.88.0.3"), "c1 to c2");
+    for (const name of [theirs, "stranger0", "stranger1"]) {
+      assertEquals((await linkOf(host, name)).master, undefined, name);
+    }
+  },
+);
+
+hostTest("STATUS and doctor name another network on the same bridge and subnet", async (host) => {
+  await host.containers("c1");
+  const second = { ...CONFIG, name: "second" };
+  const alone = await host.cni("STATUS", { config: second });
+  assertEquals([alone.code, alone.stdout], [0, ""]);
+  await host.add({ id: "c1" });
+  const status = await host.cni("STATUS", { config: second });
+  assertStringIncludes(status.stdout + status.stderr, "podnet", "STATUS says nothing of it");
+  const doctor = await host.program(["doctor"], JSON.stringify(second));
+  assertNotEquals(doctor.code, 0, doctor.stdout);
+  assertStringIncludes(doctor.stdout, "podnet");
+});
+
+for (
+  const [whose, config, mac] of [
+    ["a MAC that another container asked for", {
+      ...CONFIG,
+      runtimeConfig: { mac: "02:00:00:00:00:07" },
+    }, "02:00:00:00:00:07"],
+    ["the MAC that belongs to another container's address", CONFIG, "0a:58:0a:58:00:02"],
+  ] as const
+) {
+  hostTest(`${whose} is refused, and nothing is left`, async (host) => {
+    await host.containers("c1", "c2");
+    const first = await host.add({ id: "c1", config });
+    assertEquals(first.interfaces[2].mac, mac);
+    const asked = { ...CONFIG, runtimeConfig: { mac: mac.toUpperCase() } };
+    const { code, json, stdout } = await host.cni("ADD", { id: "c2", config: asked });
+    assertEquals([code, json?.code], [1, 102], stdout);
+    assertStringIncludes(`${json.msg} ${json.details}`, "c1/eth0");
+    assertEquals(Object.keys(await host.leases()), ["c1/eth0"]);
+    assertEquals((await host.hostVeths()).length, 1);
+    // Its own MAC is given to the same container again, and to another when it is gone.
+    await host.del({ id: "c1" });
+    assertEquals((await host.add({ id: "c2", config: asked })).interfaces[2].mac, mac);
+  });
+}
+
+hostTest("a range of the network or the broadcast address alone is refused", async (host) => {
+  await host.containers("c1");
+  for (const only of ["10.88.0.0", "10.88.0.255"]) {
+    const range = { rangeStart: only, rangeEnd: only };
+    for (
+      const config of [{ ...CONFIG, ipam: range }, {
+        ...FORCED,
+        ipam: { ...FORCED.ipam, ...range },
+      }]
+    ) {
+      const { code, json, stdout } = await host.cni("ADD", { config });
+      assertEquals([code, json?.code], [1, 7], stdout);
+      assertStringIncludes(json.msg, only);
+    }
+  }
+  assertEquals(await host.links(), []);
+  assertEquals(await host.files(), [], STATE_FOLDER);
+});
