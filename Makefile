@@ -70,7 +70,7 @@ clean: ## remove what was built
 	rm -rf bin build
 
 packages:
-	@sh tools/packages iproute2 util-linux bsdutils busybox-static strace zsh fish python3-prometheus-client
+	@sh tools/packages iproute2 util-linux bsdutils busybox-static strace zsh fish nftables python3 python3-prometheus-client
 
 bin/atomicni: $(SOURCES)
 	@sh tools/build compiled

@@ -95,7 +95,9 @@ hostTest(
       seen.push(...json.findings);
     }
     const { interfaces } = await adding;
-    const wrong = seen.filter((it) => JSON.stringify(it).includes(interfaces[1].name));
+    const wrong = seen.filter((it) =>
+      it.level !== "note" && JSON.stringify(it).includes(interfaces[1].name)
+    );
     assertEquals(wrong, [], "a healthy container's veth is called a stranger's");
     assertEquals((await repair(host, "--dry-run")).json.findings, []);
   },

@@ -1,0 +1,141 @@
+import { assert, assertEquals } from "@std/assert";
+import { breakIp } from "../broken_ip.ts";
+import { CONFIG, type Host, hostTest, STATE_FOLDER } from "../host.ts";
+
+/** Starts a program whose process ID is then in /run/add.pid. */
+const NOTED = ["sh", "-c", 'echo $$ >/run/add.pid; exec "$@"', "sh"];
+
+/** The `ip` of the first ADD waits so many seconds before it makes the veth, as one does that the kernel's lock keeps. */
+function lateVeth(seconds: number): string {
+  return `case "$in $*" in *"link add"*veth*) if mkdir /run/once 2>/run/err; then
+    : >/run/reached; sleep ${seconds}; fi ;; esac`;
+}
+
+/** An ADD that was killed while its `ip` waits, which goes on by itself. */
+async function killedAdd(host: Host, seconds: number): Promise<void> {
+  // The bridge is there, so that the veth is the first thing to be made.
+  await host.add({ id: "c2" });
+  await breakIp(host, lateVeth(seconds));
+  const adding = host.cni("ADD", { id: "c1", under: NOTED });
+  await host.sh("for i in $(seq 400); do [ -e /run/reached ] && break; sleep 0.02; done");
+  await host.sh("kill -9 $(cat /run/add.pid)");
+  assertEquals((await adding).code, 137, "the ADD was not killed in its middle");
+}
+
+async function assertOnlyOther(host: Host): Promise<void> {
+  assertEquals((await host.hostVeths()).length, 1, "a veth is left");
+  assertEquals(Object.keys(await host.leases()), ["c2/eth0"]);
+  assertEquals(await host.ip("c1", "link", "show", "dev", "eth0"), []);
+  assert(await host.pings("c2", CONFIG.gateway));
+}
+
+for (const seconds of [0.3, 1.5]) {
+  hostTest(
+    `one DEL after a killed ADD removes a veth that appears ${seconds} s later`,
+    async (host) => {
+      await host.containers("c1", "c2");
+      await killedAdd(host, seconds);
+      await host.del({ id: "c1" });
+      await host.sh(`sleep ${seconds + 0.5}`);
+      await assertOnlyOther(host);
+      assertEquals(await host.files(), ["./podnet.json", "./podnet.lock"], "a mark is left");
+      await host.add({ id: "c1" });
+      assert(await host.pings("c1", CONFIG.gateway));
+    },
+  );
+}
+
+hostTest("a DEL without a killed ADD before it waits for nothing", async (host) => {
+  await host.containers("c1", "c2");
+  await host.add({ id: "c2" });
+  const began = performance.now();
+  for (let n = 0; n < 3; n++) await host.del({ id: "c1" });
+  assert(performance.now() - began < 3000, "a DEL waits for a link that nobody makes");
+});
+
+hostTest(
+  "a DEL beside an ADD of the same attachment leaves both veth and lease, or neither",
+  async (host) => {
+    await host.containers("c1", "c2");
+    await host.add({ id: "c2" });
+    await breakIp(host, lateVeth(1));
+    const adding = host.cni("ADD", { id: "c1" });
+    await host.sh("for i in $(seq 400); do [ -e /run/reached ] && break; sleep 0.02; done");
+    const del = await host.cni("DEL", { id: "c1" });
+    const add = await adding;
+    const isThere = (await host.hostVeths()).length === 2;
+    const holds = "c1/eth0" in await host.leases();
+    assertEquals(isThere, holds, "a veth without a lease, or a lease without a veth");
+    if (add.code === 0) assert(isThere && holds, "the ADD reports success for what is gone");
+    else assert(del.code !== 0 || !isThere, "the DEL reports success for what is there");
+    await host.del({ id: "c1" });
+    await assertOnlyOther(host);
+  },
+);
+
+/** How often an ADD is killed under pressure. */
+const KILLS = 12;
+
+hostTest(
+  `${KILLS} ADDs killed while the kernel's network lock is busy, one DEL each`,
+  async (host) => {
+    await host.containers("c1", "c2");
+    await host.add({ id: "c2" });
+    // Ends by itself, whatever becomes of this test.
+    await host.sh(`for n in 1 2 3; do
+    timeout 60 sh -c "until [ -e /run/enough ]; do
+      ip link add b$n type veth peer name p$n; ip link del b$n; done" >/run/busy$n 2>&1 & done`);
+    const began = performance.now();
+    await host.cni("STATUS");
+    const usual = performance.now() - began;
+    try {
+      for (let kill = 0; kill < KILLS; kill++) {
+        const after = (usual * (0.5 + kill / KILLS) / 1000).toFixed(3);
+        await host.cni("ADD", {
+          id: "c1",
+          under: ["timeout", "--foreground", "-s", "KILL", after],
+        });
+        const { code, stdout } = await host.cni("DEL", { id: "c1" });
+        assertEquals([code, stdout], [0, ""], `the DEL after the kill at ${after} s`);
+        await host.sh("sleep 0.3");
+        const own = (await host.hostVeths()).length;
+        assertEquals(own, 1, `kill at ${after} s: a veth is left`);
+        assertEquals(Object.keys(await host.leases()), ["c2/eth0"]);
+      }
+    } finally {
+      await host.sh(": >/run/enough; sleep 0.5");
+    }
+  },
+);
+
+const DOCS = new URL("../../../docs/", import.meta.url);
+
+async function docsSay(words: RegExp): Promise<boolean> {
+  const pages = [...Deno.readDirSync(DOCS)].filter(({ name }) => name.endsWith(".md"));
+  const texts = await Promise.all(pages.map(({ name }) => Deno.readTextFile(new URL(name, DOCS))));
+  return texts.some((text) => words.test(text));
+}
+
+/** Limits under which there may be nothing left to say it with; the page then says so by the limit's name. */
+const LIMITS: readonly [limit: string, named: RegExp][] = [
+  ["-f 0", /SIGXFSZ/],
+  ...["3", "6", "9", "12"].map((n): [string, RegExp] => [`-n ${n}`, /NOFILE|ulimit -n/]),
+];
+
+for (const [limit, named] of LIMITS) {
+  hostTest(
+    `under ulimit ${limit} an ADD gives a document, or docs say that it gives none; DEL cleans up`,
+    async (host) => {
+      await host.containers("c1", "c2");
+      await host.add({ id: "c2" });
+      const under = ["sh", "-c", `ulimit ${limit}; exec "$@"`, "sh"];
+      const { code, json, stdout } = await host.cni("ADD", { id: "c1", under });
+      await host.del({ id: "c1" });
+      await assertOnlyOther(host);
+      const left = (await host.files()).filter((it) => !/podnet\.(json|lock)$/.test(it));
+      assertEquals(left, [], `${STATE_FOLDER}: left behind`);
+      if (json !== undefined) return;
+      assert(await docsSay(named), `exit ${code}, "${stdout}", and no page says ${named}`);
+    },
+  );
+}

@@ -1,0 +1,156 @@
+import { assert, assertEquals, assertMatch } from "@std/assert";
+import { CONFIG, type Host, hostTest } from "../host.ts";
+
+/**
+ * Sends one router advertisement to all nodes, as a frame of its own making: lifetime 1800 s and the prefix
+ * fd77::/64. What CVE-2020-10749 is about. With `options` the message stands behind a destination options header.
+ */
+const SEND = `
+import socket, struct, sys
+device, options = sys.argv[1], sys.argv[2:]
+source = bytes.fromhex("fe8000000000000000000000000bad00")
+target = bytes.fromhex("ff020000000000000000000000000001")
+prefix = struct.pack("!BBBBIII16s", 3, 4, 64, 0xc0, 3600, 3600, 0, bytes.fromhex("fd77" + "00" * 14))
+def message(checksum):
+    return struct.pack("!BBHBBHII", 134, 0, checksum, 64, 0, 1800, 0, 0) + prefix
+def total(data):
+    s = sum(struct.unpack("!%dH" % (len(data) // 2), data))
+    while s >> 16: s = (s & 0xffff) + (s >> 16)
+    return s
+pseudo = source + target + struct.pack("!II", len(message(0)), 58)
+body = message(~total(pseudo + message(0)) & 0xffff)
+extension = struct.pack("!BBBBI", 58, 0, 1, 4, 0) if options else b""
+head = struct.pack("!IHBB", 0x60000000, len(extension) + len(body), 60 if options else 58, 255)
+ethernet = bytes.fromhex("333300000001" + "0200000bad00" + "86dd")
+raw = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
+raw.bind((device, 0))
+raw.send(ethernet + head + source + target + extension + body)
+`;
+const PLAIN: readonly string[] = [];
+const FORMS: readonly [name: string, words: readonly string[]][] = [
+  ["as it is", PLAIN],
+  ["behind a destination options header", ["options"]],
+];
+
+async function advertise(host: Host, from: string, device: string, words = PLAIN): Promise<void> {
+  const command = ["ip", "netns", "exec", from, "/usr/bin/python3", "-c", SEND, device, ...words];
+  const { code, stderr } = await host.run(command);
+  assertEquals(code, 0, stderr);
+}
+
+/** Whether a namespace has taken a route or an address from an advertisement. */
+async function isTaken(host: Host, namespace: string): Promise<boolean> {
+  const at = namespace === "" ? [] : ["-n", namespace];
+  const routes = await host.run(["ip", ...at, "-6", "route", "show", "proto", "ra"]);
+  const { stdout } = await host.run(["ip", ...at, "-6", "addr", "show", "dynamic"]);
+  return routes.stdout.trim() !== "" || stdout.trim() !== "";
+}
+
+/** Sends until it is taken, five times at most. */
+async function isTakenBy(
+  host: Host,
+  namespaces: readonly string[],
+  words = PLAIN,
+): Promise<boolean[]> {
+  let taken: boolean[] = [];
+  for (let tries = 0; tries < 5; tries++) {
+    await advertise(host, "c1", "eth0", words);
+    await host.sh("sleep 0.15");
+    taken = await Promise.all(namespaces.map((it) => isTaken(host, it)));
+    if (taken.every((it) => it)) break;
+  }
+  return taken;
+}
+
+/** Two containers; the host and they take advertisements, as kernels do unless told otherwise. */
+async function node(host: Host): Promise<void> {
+  await host.containers("c1", "c2");
+  for (const id of ["c1", "c2"]) await host.add({ id });
+}
+
+async function hostRules(host: Host): Promise<string> {
+  const { code, stdout, stderr } = await host.program(["host-rules"], JSON.stringify(CONFIG));
+  assertEquals(code, 0, stderr);
+  return stdout;
+}
+
+async function deployed(name: string): Promise<string> {
+  return await Deno.readTextFile(new URL(`../../../deploy/${name}`, import.meta.url));
+}
+
+const RULES: readonly [name: string, text: (host: Host) => Promise<string>][] = [
+  ["host-rules", hostRules],
+  ["deploy/atomicni.nft", () => deployed("atomicni.nft")],
+];
+
+for (const [name, text] of RULES) {
+  for (const [form, words] of FORMS) {
+    hostTest(
+      `a container's router advertisement, ${form}, reaches host and neighbours without rules; ${name} stops it`,
+      async (host) => {
+        await node(host);
+        const load = ["nft", "-f", "-"];
+        const rules = await text(host);
+        assertMatch(rules, /^table bridge /m, "no rule for what stays on the bridge");
+        const loaded = await host.run(load, rules);
+        assertEquals(loaded.code, 0, loaded.stderr);
+        assertEquals(await isTakenBy(host, ["", "c2"], words), [false, false]);
+        // Once more is the same, and containers still reach each other and the gateway.
+        assertEquals((await host.run(load, rules)).code, 0);
+        assert(await host.pings("c1", "10.88.0.3"));
+        assert(await host.pings("c1", CONFIG.gateway));
+        // What it stopped: without the rules both take it.
+        await host.sh("nft flush ruleset");
+        assertEquals(await isTakenBy(host, ["", "c2"], words), [true, true]);
+      },
+    );
+  }
+
+  hostTest(`${name}: an advertisement from the host's own uplink is still taken`, async (host) => {
+    await node(host);
+    await host.containers("router");
+    await host.sh(`ip link add uplink0 up type veth peer name eth0 netns router
+      ip -n router link set eth0 up`);
+    const { code, stderr } = await host.run(["nft", "-f", "-"], await text(host));
+    assertEquals(code, 0, stderr);
+    for (let tries = 0; tries < 10 && !await isTaken(host, ""); tries++) {
+      await advertise(host, "router", "eth0");
+      await host.sh("sleep 0.2");
+    }
+    assert(await isTaken(host, ""), "the host takes none at all");
+  });
+}
+
+hostTest(
+  "deploy/atomicni.sysctl keeps the host from taking a container's router advertisement",
+  async (host) => {
+    await node(host);
+    const lines = (await deployed("atomicni.sysctl")).matchAll(
+      /^-?(net[./]ipv6[./]conf[./](\S+)[./]accept_ra)\s*=\s*(\d)$/gm,
+    );
+    const settings = [...lines].map(([, key = "", device, value]) => ({ key, device, value }));
+    assert(
+      settings.some((it) => it.device === CONFIG.bridge),
+      "no accept_ra of the bridge by name",
+    );
+    for (const { key, device, value } of settings) {
+      if (device !== CONFIG.bridge) continue;
+      await host.sh(`echo ${value} >/proc/sys/${key.replaceAll(".", "/")}`);
+    }
+    assertEquals(await isTakenBy(host, [""]), [false]);
+    await host.sh(`echo 1 >/proc/sys/net/ipv6/conf/${CONFIG.bridge}/accept_ra`);
+    assertEquals(await isTakenBy(host, [""]), [true], "nothing had to be stopped");
+  },
+);
+
+hostTest("doctor reports what a container's router advertisement did to the host", async (host) => {
+  await node(host);
+  const warnings = async () => {
+    const { stdout } = await host.program(["doctor"], JSON.stringify(CONFIG));
+    return stdout.split("\n").filter((line) => /^(warning|error)\b/.test(line)).join("\n");
+  };
+  const symptom = /router advertisement|proto ra/i;
+  assert(!symptom.test(await warnings()), "reported where nothing was sent");
+  assertEquals(await isTakenBy(host, [""]), [true]);
+  assertMatch(await warnings(), symptom);
+});

@@ -1,0 +1,120 @@
+import { assert, assertEquals, assertNotEquals } from "@std/assert";
+import { BUILT, type Host, hostTest, STATE_FOLDER } from "../host.ts";
+
+const CACHE = `${STATE_FOLDER}/.deno`;
+const isScript = BUILT?.endsWith(".js") ?? false;
+
+async function cached(host: Host, folder = CACHE): Promise<string[]> {
+  const found = await host.sh(`find ${folder} -type f`);
+  return found.split("\n").filter((name) => name !== "");
+}
+
+/** What an unprivileged user can have put into the state folder, or beside the cache, before root's next ADD. */
+const FOREIGN: readonly [name: string, prepare: string, folder: string][] = [
+  [
+    "a cache folder in a state folder that others may write to",
+    `mkdir -m 700 ${CACHE}; chmod 777 ${STATE_FOLDER}`,
+    CACHE,
+  ],
+  [
+    "a cache folder in a state folder that its group may write to",
+    `mkdir -m 700 ${CACHE}; chmod 770 ${STATE_FOLDER}`,
+    CACHE,
+  ],
+  ["another user's cache folder", `mkdir -m 755 ${CACHE}; chown 1000 ${CACHE}`, CACHE],
+  ["a cache folder that others may write to", `mkdir ${CACHE}; chmod 777 ${CACHE}`, CACHE],
+  [
+    "a symlink in the cache folder's place",
+    `mkdir -m 700 /run/outside; ln -s /run/outside ${CACHE}`,
+    "/run/outside",
+  ],
+  [
+    "another user's symlink in the cache folder's place, the state folder open",
+    `mkdir -m 700 /run/outside; ln -s /run/outside ${CACHE}; chown -h 1000 ${CACHE}
+      chmod 777 ${STATE_FOLDER}`,
+    "/run/outside",
+  ],
+];
+
+if (isScript) {
+  hostTest("script form: root's own cache folder is used, and root's alone", async (host) => {
+    await host.containers("c1");
+    await host.add();
+    assertNotEquals(await cached(host), [], "no cache: the tests beside this one prove nothing");
+    const open = await host.sh(`find ${STATE_FOLDER} -maxdepth 1 -type d -perm /077`);
+    assertEquals(open, "", "others can read or write this");
+  });
+
+  for (const [name, prepare, folder] of FOREIGN) {
+    hostTest(`script form: ${name} is not used`, async (host) => {
+      await host.containers("c1");
+      await host.sh(prepare);
+      const { code, stdout, stderr } = await host.cni("ADD");
+      assertEquals(await cached(host, folder), [], `something was kept in it (exit ${code})`);
+      assertEquals(code, 0, stdout + stderr);
+    });
+  }
+}
+
+/** Sockets but for those of `ip`, which speaks to the kernel, and of the C library, which asks for a name service. */
+const NETWORK = "socket\\(AF_INET|connect\\(.*(AF_INET|sin_addr|sin6_addr)|sendto\\(.*sin_addr";
+const TRACED = [
+  "strace",
+  "-f",
+  "-o",
+  "/run/trace",
+  "-e",
+  "trace=socket,connect,sendto,sendmmsg",
+];
+
+async function assertNoNetwork(host: Host): Promise<void> {
+  assert((await host.sh("wc -l </run/trace")).trim() !== "0", "nothing was traced");
+  const { stdout } = await host.run(["grep", "-E", NETWORK, "/run/trace"]);
+  assertEquals(stdout, "", "a socket to somewhere else");
+}
+
+hostTest("an ADD that waits seconds for the lock asks nobody on the network", async (host) => {
+  await host.containers("c1", "c2");
+  await host.add();
+  await host.sh(`timeout 20 flock -F ${STATE_FOLDER}/podnet.lock sleep 4 >/run/holder 2>&1 &
+    sleep 0.2`);
+  const began = performance.now();
+  const { code, stdout } = await host.cni("ADD", { id: "c2", under: TRACED });
+  assertEquals(code, 0, stdout);
+  assert(performance.now() - began > 2500, "it did not wait");
+  await assertNoNetwork(host);
+});
+
+hostTest("list --watch asks nobody on the network", async (host) => {
+  await host.containers("c1");
+  await host.add();
+  const under = ["timeout", "-s", "INT", "4", ...TRACED];
+  const { stdout } = await host.program(["list", "--watch"], "", {}, under);
+  assert(stdout.includes("10.88.0.2"), stdout);
+  await assertNoNetwork(host);
+});
+
+hostTest("the state folder and those below are made root's alone in one step", async (host) => {
+  await host.containers("c1");
+  await host.sh(`umount ${STATE_FOLDER}; mount -t tmpfs tmpfs /var/lib`);
+  const dataDir = `${STATE_FOLDER}/a/b`;
+  const trace = ["strace", "-f", "-o", "/run/trace", "-e", "trace=mkdir,mkdirat"];
+  const under = ["sh", "-c", 'umask 0; exec "$@"', "sh", ...trace];
+  const { code, stdout } = await host.cni("ADD", {
+    config: {
+      cniVersion: "1.1.0",
+      name: "podnet",
+      type: "atomicni",
+      bridge: "atomic0",
+      subnet: "10.88.0.0/24",
+      gateway: "10.88.0.1",
+      ipam: { dataDir },
+    },
+    under,
+  });
+  assertEquals(code, 0, stdout);
+  const made = (await host.sh("grep -F /var/lib/atomicni /run/trace | grep ' = 0' || :"))
+    .split("\n").filter((line) => line !== "" && !line.includes("/.deno/"));
+  assert(made.length >= 3, `made: ${made}`);
+  for (const line of made) assert(/, 0700\) = 0$/.test(line), `open to others at first: ${line}`);
+});
