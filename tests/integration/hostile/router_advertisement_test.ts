@@ -3,11 +3,12 @@ import { CONFIG, type Host, hostTest } from "../host.ts";
 
 /**
  * Sends one router advertisement to all nodes, as a frame of its own making: lifetime 1800 s and the prefix
- * fd77::/64. What CVE-2020-10749 is about. With `options` the message stands behind a destination options header.
+ * fd77::/64. What CVE-2020-10749 is about. With `options` the message stands behind a destination options header, with
+ * other words the frame has these VLAN tags: those of VLAN 0 a kernel takes as if there were none.
  */
 const SEND = `
 import socket, struct, sys
-device, options = sys.argv[1], sys.argv[2:]
+device, options, tags = sys.argv[1], "options" in sys.argv, "".join(sys.argv[2:]).replace("options", "")
 source = bytes.fromhex("fe8000000000000000000000000bad00")
 target = bytes.fromhex("ff020000000000000000000000000001")
 prefix = struct.pack("!BBBBIII16s", 3, 4, 64, 0xc0, 3600, 3600, 0, bytes.fromhex("fd77" + "00" * 14))
@@ -21,7 +22,7 @@ pseudo = source + target + struct.pack("!II", len(message(0)), 58)
 body = message(~total(pseudo + message(0)) & 0xffff)
 extension = struct.pack("!BBBBI", 58, 0, 1, 4, 0) if options else b""
 head = struct.pack("!IHBB", 0x60000000, len(extension) + len(body), 60 if options else 58, 255)
-ethernet = bytes.fromhex("333300000001" + "0200000bad00" + "86dd")
+ethernet = bytes.fromhex("333300000001" + "0200000bad00" + tags + "86dd")
 raw = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
 raw.bind((device, 0))
 raw.send(ethernet + head + source + target + extension + body)
@@ -30,6 +31,8 @@ const PLAIN: readonly string[] = [];
 const FORMS: readonly [name: string, words: readonly string[]][] = [
   ["as it is", PLAIN],
   ["behind a destination options header", ["options"]],
+  ["with a priority tag", ["81000000"]],
+  ["with two priority tags", ["88a80000", "81000000"]],
 ];
 
 async function advertise(host: Host, from: string, device: string, words = PLAIN): Promise<void> {
@@ -106,19 +109,29 @@ for (const [name, text] of RULES) {
     );
   }
 
-  hostTest(`${name}: an advertisement from the host's own uplink is still taken`, async (host) => {
-    await node(host);
-    await host.containers("router");
-    await host.sh(`ip link add uplink0 up type veth peer name eth0 netns router
-      ip -n router link set eth0 up`);
-    const { code, stderr } = await host.run(["nft", "-f", "-"], await text(host));
-    assertEquals(code, 0, stderr);
-    for (let tries = 0; tries < 10 && !await isTaken(host, ""); tries++) {
-      await advertise(host, "router", "eth0");
-      await host.sh("sleep 0.2");
-    }
-    assert(await isTaken(host, ""), "the host takes none at all");
-  });
+  hostTest(
+    `${name}: an advertisement from elsewhere than the bridge is still taken`,
+    async (host) => {
+      await node(host);
+      await host.containers("router1", "router2");
+      // An uplink of its own, and one that is the port of another bridge.
+      await host.sh(`ip link add uplink1 up type veth peer name eth0 netns router1
+      ip link add lan0 up type bridge
+      ip link add uplink2 master lan0 up type veth peer name eth0 netns router2
+      for it in router1 router2; do ip -n $it link set eth0 up; done`);
+      const { code, stderr } = await host.run(["nft", "-f", "-"], await text(host));
+      assertEquals(code, 0, stderr);
+      for (const [router, device] of [["router1", "uplink1"], ["router2", "lan0"]] as const) {
+        let routes = "";
+        for (let tries = 0; tries < 10 && routes === ""; tries++) {
+          await advertise(host, router, "eth0");
+          await host.sh("sleep 0.2");
+          routes = await host.sh(`ip -6 route show proto ra dev ${device}`);
+        }
+        assertMatch(routes, /default/, `nothing is taken from ${device}`);
+      }
+    },
+  );
 }
 
 hostTest(
