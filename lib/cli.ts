@@ -15,7 +15,7 @@ import { repair } from "./cli/repair.ts";
 import { status } from "./cli/status.ts";
 import { version } from "./cli/version.ts";
 import { openKernel } from "./netops.ts";
-import { asCniError, printable } from "./base/errors.ts";
+import { asCniError, CniError, printable } from "./base/errors.ts";
 import { PROGRAM_VERSION } from "./base/scope.ts";
 import { SPEC_VERSIONS } from "./base/spec.ts";
 
@@ -59,6 +59,24 @@ export async function serve(args: readonly string[], terminal: Terminal): Promis
     // Whoever reads has read enough.
     if (error instanceof Deno.errors.BrokenPipe) return 0;
     return tell(error, args.includes("--json"), terminal);
+  }
+}
+
+/** What could not be printed, so that it has to be told elsewhere. */
+class PrintError extends CniError {
+  constructor(error: Error) {
+    super("IOFailure", `Cannot print: ${error.message}`, {
+      details: "see where the output goes: its disk may be full",
+      cause: error,
+    });
+  }
+}
+
+function printTo({ print }: Terminal, text: string): void {
+  try {
+    print(text);
+  } catch (error) {
+    throw error instanceof Deno.errors.BrokenPipe ? error : new PrintError(error as Error);
   }
 }
 
@@ -142,19 +160,21 @@ function parsed(args: readonly string[], command: Command | undefined): {
 function print(
   report: Report,
   flags: Readonly<Record<string, unknown>>,
-  { print, colour }: Terminal,
+  terminal: Terminal,
 ): ExitStatus {
   // JSON itself leaves the second half of the control characters as they are.
-  print(
+  printTo(
+    terminal,
     flags["json"] === true
       ? `${printable(JSON.stringify(report.json))}\n`
-      : render(report.lines, colour),
+      : render(report.lines, terminal.colour),
   );
   return report.exit;
 }
 
 /** An error in the form that was asked for: JSON on stdout, or sentences on stderr. */
 function tell(error: unknown, json: boolean, { print, warn }: Terminal): 2 {
+  if (error instanceof PrintError) json = false;
   const { code, message, details } = error instanceof UsageError
     ? { code: undefined, message: error.message, details: error.remedy }
     : asCniError(error);

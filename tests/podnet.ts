@@ -1,6 +1,6 @@
 import { assertEquals, assertThrows } from "@std/assert";
-import { type NetworkConfig, parseConfig, parseStdin } from "../lib/config.ts";
-import { CniError } from "../lib/errors.ts";
+import { CniError } from "../lib/base/errors.ts";
+import { type NetworkConfig, parseCniArgs, parseConfig, parseDocument } from "../lib/config.ts";
 
 /** A configuration that is taken, for a test to change. */
 export const NET = {
@@ -14,7 +14,7 @@ export const NET = {
 
 /** What is made of a configuration. */
 export function config(value: object): NetworkConfig {
-  return parseConfig(parseStdin(JSON.stringify(value)), "1.1.0", {});
+  return parseConfig(parseDocument(JSON.stringify(value)), "1.1.0", parseCniArgs(""));
 }
 
 /** A configuration is refused, with that code and that in the message. */

@@ -1,5 +1,5 @@
 /** Prints docs/errors.md, made of the one table of codes in lib/codes.ts. */
-import { CODES, CONFIGURATION } from "../lib/codes.ts";
+import { CODES, CONFIGURATION } from "../lib/cli/codes.ts";
 
 const NOTE = "<!-- Made of lib/codes.ts by tools/docs; a test compares the two. -->";
 

@@ -24,7 +24,7 @@ async function report({ words: [only], kernel }: Call): Promise<Report> {
   const networks = await survey(kernel);
   const { errors, veths } = networks;
   const shown = named(networks, only, "list");
-  const rows = (await Promise.all(shown.map((it) => attachments(it, veths)))).flat();
+  const rows = once((await Promise.all(shown.map((it) => attachments(it, veths)))).flat());
   return {
     // An empty list beside an error would be a lie.
     lines: [...(rows.length > 0 || errors.length === 0 ? tableOf(rows) : []), ...problems(errors)],
@@ -34,6 +34,16 @@ async function report({ words: [only], kernel }: Call): Promise<Report> {
     },
     exit: errors.length > 0 ? 2 : 0,
   };
+}
+
+/** An attachment has one host veth: one that a copy of the state file names too is the same. */
+function once(rows: readonly Attached[]): Attached[] {
+  const known = new Map<string, Attached>();
+  for (const row of rows) {
+    const key = `${row.network}/${row.containerId}/${row.ifname} ${row.ips.join()}`;
+    if (!known.has(key)) known.set(key, row);
+  }
+  return [...known.values()];
 }
 
 function tableOf(rows: readonly Attached[]): Line[] {

@@ -61,13 +61,7 @@ export function parseInvocation(command: Command, env: Variable): Invocation {
     );
   }
   const netns = env("CNI_NETNS") ?? "";
-  if ((command === "ADD" || command === "CHECK") && !/^\/[^\0]*$/.test(netns)) {
-    throw new CniError(
-      "InvalidNetNS",
-      `Cannot use CNI_NETNS ${quote(netns)} as a network namespace: it is no absolute path`,
-      { details: "a path such as /run/netns/NAME or /proc/PID/ns/net" },
-    );
-  }
+  if (command === "ADD" || command === "CHECK") checkNetns(netns);
   return {
     containerId: (env("CNI_CONTAINERID") ?? "") as ContainerId,
     ifname: (env("CNI_IFNAME") ?? "") as InterfaceName,
@@ -75,6 +69,23 @@ export function parseInvocation(command: Command, env: Variable): Invocation {
     // Nothing that a DEL releases depends on arguments (rule E19).
     args: parseCniArgs(command === "ADD" || command === "CHECK" ? env("CNI_ARGS") ?? "" : ""),
   };
+}
+
+/** Quotes, `#`, `\\` and control characters mean something in a batch of `ip`, which has no way to escape them. */
+function checkNetns(path: string): void {
+  // deno-lint-ignore no-control-regex
+  const special = /["'#\\\u0000-\u001f]/.exec(path)?.[0];
+  const found = !path.startsWith("/")
+    ? "it is no absolute path"
+    : special === undefined
+    ? undefined
+    : `it has a ${quote(special)}, which ip can't be given`;
+  if (found === undefined) return;
+  throw new CniError(
+    "InvalidNetNS",
+    `Cannot use CNI_NETNS ${quote(path)} as a network namespace: ${found}`,
+    { details: "a path such as /run/netns/NAME or /proc/PID/ns/net" },
+  );
 }
 
 function checkVariable(name: string, value: string, check: (value: string) => unknown): void {

@@ -1,5 +1,4 @@
 import {
-  compareIps,
   contains,
   type Family,
   familyOf,
@@ -169,9 +168,4 @@ export function countFree(set: RangeSet, held: Iterable<Ip>): bigint {
   let taken = 0n;
   for (const ip of held) if (givingRange(set, ip) !== undefined) taken++;
   return size - taken;
-}
-
-/** Addresses from low to high. */
-export function sorted(ips: Iterable<Ip>): Ip[] {
-  return [...ips].sort(compareIps);
 }

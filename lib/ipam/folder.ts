@@ -95,6 +95,18 @@ export function namesIn(dataDir: string): string[] {
   }
 }
 
+/**
+ * Closes `file` when `use` has ended. Not by `using`: the bundler puts a value that is used once in its place, and drops
+ * what closes it.
+ */
+export function withFile<T>(file: Deno.FsFile, use: (file: Deno.FsFile) => T): T {
+  try {
+    return use(file);
+  } finally {
+    file.close();
+  }
+}
+
 /** Removes a file; says whether there was one that could be removed. */
 export function removeQuietly(path: string): boolean {
   try {

@@ -1,6 +1,6 @@
 import { expiry } from "../base/deadline.ts";
 import { CniError, ioError, quote } from "../base/errors.ts";
-import { tryLstat } from "./folder.ts";
+import { tryLstat, withFile } from "./folder.ts";
 
 /** How long a run waits for another to finish choosing and writing. */
 const LOCK_LIMIT_MS = 10_000;
@@ -61,8 +61,10 @@ export function hasLockFile(path: string): boolean {
 export function holderOfLock(path: string): string | undefined {
   try {
     if (!hasLockFile(path)) return undefined;
-    using file = Deno.openSync(path, { read: true });
-    return file.tryLockSync() ? undefined : describe(read(file).holder, path);
+    return withFile(
+      Deno.openSync(path, { read: true }),
+      (file) => file.tryLockSync() ? undefined : describe(read(file).holder, path),
+    );
   } catch (error) {
     throw error instanceof CniError ? error : ioError("look at", path, error);
   }

@@ -2,12 +2,13 @@ import { join } from "@std/path/posix";
 import { CniError, ioError } from "../base/errors.ts";
 import type { NetworkName } from "../base/names.ts";
 import { isStill } from "./lock.ts";
-import { namesIn, prepareFolder, removeQuietly, tryLstat } from "./folder.ts";
+import { namesIn, prepareFolder, removeQuietly, tryLstat, withFile } from "./folder.ts";
 
 /** The sign of an ADD at work, which it takes away when it has ended. */
 export interface Mark {
-  /** Takes it away. It stays where an `ip` may still be at work: a later DEL then waits for what that makes. */
-  end(mayBeAtWork: boolean): void;
+  /** An `ip` was given up and may still make the veth: the mark stays, and a later DEL waits for that. */
+  keep(): void;
+  end(): void;
 }
 
 /** What has become of the ADD of a host veth: none left a mark, one is at work, one died in its middle. */
@@ -43,9 +44,13 @@ export class Marks {
         file.close();
         continue;
       }
+      let isKept = false;
       return {
-        end: (mayBeAtWork) => {
-          if (!mayBeAtWork) removeQuietly(path);
+        keep: () => {
+          isKept = true;
+        },
+        end: () => {
+          if (!isKept) removeQuietly(path);
           file.close();
         },
       };
@@ -56,8 +61,10 @@ export class Marks {
     const path = this.#path(host);
     if (tryLstat(path)?.isFile !== true) return "none";
     try {
-      using file = Deno.openSync(path, { read: true });
-      return file.tryLockSync(true) ? "died" : "at work";
+      return withFile(
+        Deno.openSync(path, { read: true }),
+        (file) => file.tryLockSync(true) ? "died" : "at work",
+      );
     } catch (error) {
       if (error instanceof Deno.errors.NotFound) return "none";
       throw ioError("look at", path, error);

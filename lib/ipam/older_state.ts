@@ -1,7 +1,7 @@
 /** State files of earlier formats, read as one of today's: schema 2, and the Go original's, which has no number. */
 import { quote } from "../base/errors.ts";
 import { isObject, type JsonObject } from "../base/fields.ts";
-import { damaged } from "./state.ts";
+import { damaged } from "./damage.ts";
 
 /**
  * `file` in the form of schema 3, to be checked as one. Schema 2 had one address for each owner, its leases by address with

@@ -1,12 +1,10 @@
 import { compareIps, formatCidr, type Ip, parseCidr, parseIp, tryIp } from "../base/address.ts";
 import { type Owner, ownerKey, tryOwner } from "../base/attachment.ts";
-import { CniError, Malformed, quote } from "../base/errors.ts";
+import { Malformed, quote } from "../base/errors.ts";
 import { isObject, type JsonObject } from "../base/fields.ts";
 import type { RangeSet } from "../base/range.ts";
+import { damaged, NewerSchema, SCHEMA } from "./damage.ts";
 import { readOlder } from "./older_state.ts";
-
-/** The format this program writes. */
-export const SCHEMA = 3;
 
 /** What is known of a lease beside its owner and its addresses. */
 export interface LeaseRecord {
@@ -130,27 +128,6 @@ function formatRange({ subnet, start, end, gateway }: RangeSet[number]) {
   return { subnet: formatCidr(subnet), rangeStart: start, rangeEnd: end, gateway };
 }
 
-export function damaged(path: string, found: string, cause?: unknown): CniError {
-  return new CniError("StateDamaged", `Cannot read "${path}" as a state file: ${found}`, {
-    details: "no address is given until it is mended: atomicni repair < CONFIGURATION",
-    cause,
-  });
-}
-
-/** A file that a later version wrote: nothing of this one may replace it. */
-export class NewerSchema extends CniError {
-  constructor(path: string, schema: number) {
-    super(
-      "StateDamaged",
-      `Cannot read "${path}" as a state file of schema ${SCHEMA}: it has schema ${schema}`,
-      {
-        details:
-          "a newer atomicni wrote it: install that version again, or drain the node and remove the file",
-      },
-    );
-  }
-}
-
 /** The state in `bytes`, its maps checked against each other. Throws StateDamaged for anything else (DESIGN §5). */
 export function parseState(bytes: Uint8Array, path: string): State {
   if (bytes.length === 0) throw damaged(path, "it is empty");
@@ -228,8 +205,8 @@ function checkRecords(
       throw damaged(path, `leases[${quote(owner)}] is ${quote(record)}`);
     }
     for (const key in record) {
-      const type = key === "guarded" ? "boolean" : "string";
-      if (typeof record[key] !== type) {
+      const value = record[key];
+      if (key === "guarded" ? typeof value !== "boolean" : typeof value !== "string") {
         throw damaged(path, `leases[${quote(owner)}].${key} is ${quote(record[key])}`);
       }
     }

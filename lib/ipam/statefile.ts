@@ -1,8 +1,9 @@
 import { join } from "@std/path/posix";
 import { CniError, ioError } from "../base/errors.ts";
 import type { NetworkName } from "../base/names.ts";
-import { checkFolder, namesIn, removeQuietly, statePath, tryLstat } from "./folder.ts";
-import { damaged, emptyState, formatState, parseState, type State } from "./state.ts";
+import { checkFolder, namesIn, removeQuietly, statePath, tryLstat, withFile } from "./folder.ts";
+import { damaged } from "./damage.ts";
+import { emptyState, formatState, parseState, type State } from "./state.ts";
 
 const LARGEST_FILE = 128 * 1024 * 1024;
 
@@ -93,9 +94,10 @@ export function writeState(dataDir: string, network: NetworkName, state: State):
 }
 
 function writeDurably(path: string, bytes: Uint8Array): void {
-  using file = Deno.openSync(path, { write: true, createNew: true, mode: 0o600 });
-  writeAll(file, bytes);
-  file.syncDataSync();
+  withFile(Deno.openSync(path, { write: true, createNew: true, mode: 0o600 }), (file) => {
+    writeAll(file, bytes);
+    file.syncDataSync();
+  });
 }
 
 function writeAll(file: Deno.FsFile, bytes: Uint8Array): void {
@@ -103,8 +105,7 @@ function writeAll(file: Deno.FsFile, bytes: Uint8Array): void {
 }
 
 function syncFolder(path: string): void {
-  using folder = Deno.openSync(path, { read: true });
-  folder.syncSync();
+  withFile(Deno.openSync(path, { read: true }), (folder) => folder.syncSync());
 }
 
 /** Throws IOFailure where a state as large as the one that stands could not be written: a probe is, and taken away. */
@@ -113,8 +114,8 @@ export function checkWritable(dataDir: string, network: NetworkName): void {
   const size = (tryLstat(statePath(dataDir, network))?.size ?? 0) + 4096;
   const probe = join(dataDir, temporaryName(network));
   try {
-    using file = Deno.openSync(probe, { write: true, createNew: true, mode: 0o600 });
-    writeAll(file, new Uint8Array(Math.min(size, LARGEST_FILE)));
+    const file = Deno.openSync(probe, { write: true, createNew: true, mode: 0o600 });
+    withFile(file, () => writeAll(file, new Uint8Array(Math.min(size, LARGEST_FILE))));
   } catch (error) {
     throw ioError("write to", `${dataDir}/`, error);
   } finally {

@@ -2,7 +2,8 @@ import { isError } from "../base/errors.ts";
 import type { NetworkName } from "../base/names.ts";
 import { lockPath, prepareFolder, statePath, tryLstat } from "./folder.ts";
 import { acquire } from "./lock.ts";
-import { emptyState, NewerSchema, type State } from "./state.ts";
+import { NewerSchema } from "./damage.ts";
+import { emptyState, type State } from "./state.ts";
 import {
   checkReadable,
   checkWritable,

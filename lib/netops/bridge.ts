@@ -78,13 +78,14 @@ function deleteAddress(address: InterfaceAddress, bridge: string): string[] {
   return ["addr", "del", formatInterfaceAddress(address), "dev", bridge];
 }
 
-/** Addresses that can't stand beside the gateways (rule B4): any other of IPv4, of IPv6 those of an overlapping subnet. */
+/** Addresses that can't stand beside the gateways that the bridge lacks (rule B4): any other of IPv4, of IPv6 those of an overlapping subnet. */
 function conflicts({ gateways }: BridgeSpec, addresses: readonly LinkAddress[]): LinkAddress[] {
+  const missing = gateways.filter((it) => !addresses.some((found) => isSame(found, it)));
   return addresses.filter((it) => {
     if (it.isDynamic || gateways.some((gateway) => isSame(gateway, it))) return false;
-    const ours = gateways.filter(({ ip }) => familyOf(ip) === familyOf(it.ip));
-    if (familyOf(it.ip) === 4) return ours.length > 0;
-    return ours.some((gateway) =>
+    const lacking = missing.filter(({ ip }) => familyOf(ip) === familyOf(it.ip));
+    if (familyOf(it.ip) === 4) return lacking.length > 0;
+    return lacking.some((gateway) =>
       overlap(networkOf(gateway.ip, gateway.prefix), networkOf(it.ip, it.prefix))
     );
   });

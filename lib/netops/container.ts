@@ -41,12 +41,18 @@ export interface ContainerSpec {
 
 /** MAC, up, addresses and routes inside the container, in one batch. Throws InvalidNetNS, IpFailed. */
 export async function configure(run: RunIp, spec: ContainerSpec): Promise<void> {
-  const { ifname, netns } = spec;
+  const { ifname, netns, ifindex } = spec;
   const output = await runBatch(run, enter(netns), containerCommands(spec));
   if (output.success) return;
   const links = await linksInside(run, netns);
   const link = links.find(named(ifname));
-  if (link === undefined || (spec.ifindex ?? link.ifindex) !== link.ifindex) {
+  // An interface that is called like the index was taken for it, and nothing was done yet.
+  const isMistaken = ifindex !== undefined && ifname !== `if${ifindex}` &&
+    links.some(named(`if${ifindex}`));
+  if (isMistaken && link?.ifindex === ifindex) {
+    return await configure(run, { ...spec, ifindex: undefined });
+  }
+  if (link === undefined || (ifindex ?? link.ifindex) !== link.ifindex) {
     throw ipFailed(`configure "${ifname}", which is gone from "${netns}"`, output);
   }
   const failed = await routeConflict(run, spec) ??

@@ -1,3 +1,4 @@
+import { expiry } from "../base/deadline.ts";
 import { asCniError, CniError, isError, quote } from "../base/errors.ts";
 import { dump, ipFailed, type IpOutput, parseIpJson, type RunIp } from "./ip.ts";
 import { type Link, parseLink, parseRoutes, type RouteFound } from "./links.ts";
@@ -21,9 +22,40 @@ export function shownInside(netns: string): readonly string[] {
   return [...enter(netns), "-d", "-N", "-j"];
 }
 
+/** How long an `ip` may take before it is looked at what holds it up. */
+const SLOW_MS = 2_000;
+
+/**
+ * What `running` comes to, an `ip` that opens `netns`. One that takes long may hang in a file that is no namespace, such as
+ * a FIFO: then InvalidNetNS says so, where another `ip` is served meanwhile.
+ */
+export async function orFifo(
+  run: RunIp,
+  netns: string,
+  running: Promise<IpOutput>,
+): Promise<IpOutput> {
+  if (await Promise.race([running, expiry(SLOW_MS)]) !== "expired") return await running;
+  running.catch(() => {}); // awaited below, or not wanted any more
+  const own = await Promise.race([canEnter(run), expiry(1_000)]);
+  if (own === "expired" || !own.success) return await running;
+  const probe = run([...enter(netns), "-j", "link", "show", "dev", "lo"]);
+  probe.catch(() => {});
+  if (await Promise.race([running, probe, expiry(1_000)]) !== "expired") return await running;
+  throw new CniError(
+    "InvalidNetNS",
+    `Cannot use CNI_NETNS ${
+      quote(netns)
+    } as a network namespace: it can't be opened, as if it were a FIFO`,
+    {
+      details:
+        "look at it (ls -l): it must be the path of a network namespace, such as /run/netns/NAME",
+    },
+  );
+}
+
 /** Every interface of the namespace. Throws InvalidNetNS where it can't be entered. */
 export async function linksInside(run: RunIp, netns: string): Promise<Link[]> {
-  const output = await run([...shownInside(netns), "addr", "show"]);
+  const output = await orFifo(run, netns, run([...shownInside(netns), "addr", "show"]));
   if (!output.success) throw await namespaceError(run, netns, output);
   return (parseIpJson(output)[0] ?? []).map(parseLink);
 }

@@ -1,11 +1,10 @@
-import { expiry } from "../base/deadline.ts";
 import { asCniError, CniError, quote } from "../base/errors.ts";
 import { isHostMac, type Mac } from "../base/mac.ts";
 import type { InterfaceName } from "../base/names.ts";
 import type { Rollback } from "../rollback.ts";
 import { bridgeChange, type BridgeSpec, checkPorts } from "./bridge.ts";
 import { hostLinks, named, removeByIndex, removeOwn, SHOWN } from "./host.ts";
-import { canEnter, enter, linksInside } from "./inside.ts";
+import { linksInside, orFifo } from "./inside.ts";
 import { ipFailed, type IpOutput, must, parseIpJson, runBatch, type RunIp } from "./ip.ts";
 import { type Link, parseLink } from "./links.ts";
 
@@ -39,8 +38,6 @@ export interface AttachHooks {
 
 /** Looks and mends between tries; more would be a fight with somebody. */
 const TRIES = 4;
-/** How long a batch may take before it is looked at what holds it up. */
-const SLOW_MS = 2_000;
 
 /**
  * Makes the veth, and the bridge where it is missing; acts first and looks only where that fails. Pushes how to take
@@ -78,7 +75,8 @@ async function tryAttach(
   const { host, hostMac } = spec;
   const willRemove = () =>
     undo.push(`remove the host veth "${host}"`, () => removeOwn(run, host, hostMac));
-  const output = await inTime(run, spec).catch((error) => {
+  const attaching = runBatch(run, SHOWN, attachCommands(spec));
+  const output = await orFifo(run, spec.netns, attaching).catch((error) => {
     // It may have been made before time was up; only an ip that did not start has made nothing.
     if (tries === 1 && asCniError(error).kind === "TryAgainLater") willRemove();
     throw error;
@@ -93,29 +91,6 @@ async function tryAttach(
     after["ifname"] !== spec.bridge.name;
   if (wrong) throw ipFailed(`read back "${host}"`, output);
   return { before: parseLink(before), host: parseLink(made), after: parseLink(after) };
-}
-
-/** The batch of `attachCommands`. One that takes long may hang in a namespace file that is none, such as a FIFO. */
-async function inTime(run: RunIp, spec: VethSpec): Promise<IpOutput> {
-  const running = runBatch(run, SHOWN, attachCommands(spec));
-  const first = await Promise.race([running, expiry(SLOW_MS)]);
-  if (first !== "expired") return first;
-  running.catch(() => {}); // awaited below, or not wanted any more
-  const own = await Promise.race([canEnter(run), expiry(1_000)]);
-  if (own === "expired" || !own.success) return await running;
-  const probe = run([...enter(spec.netns), "-j", "link", "show", "dev", "lo"]);
-  probe.catch(() => {});
-  if (await Promise.race([running, probe, expiry(1_000)]) !== "expired") return await running;
-  throw new CniError(
-    "InvalidNetNS",
-    `Cannot use CNI_NETNS ${
-      quote(spec.netns)
-    } as a network namespace: it can't be opened, as if it were a FIFO`,
-    {
-      details:
-        `look at it (ls -l): it must be the path of a network namespace, such as /run/netns/NAME`,
-    },
-  );
 }
 
 function attachCommands(
@@ -137,6 +112,9 @@ function attachCommands(
   ];
 }
 
+/** What a bridge has whose last port left. */
+const NO_MAC = "00:00:00:00:00:00";
+
 /** The veth stands: is the bridge what it must be? Returns the bridge as it is then. */
 async function settle(
   run: RunIp,
@@ -148,7 +126,7 @@ async function settle(
   // Without a MAC of its own it takes the lowest of its ports', and neighbours lose it as ports come and go.
   const own = isHostMac(before.mac) || before.bridge.followsPorts ? before.mac : undefined;
   if (own === undefined) return ready;
-  const fixed = isHostMac(own) ? bridge.mac : own;
+  const fixed = isHostMac(own) || own === NO_MAC ? bridge.mac : own;
   const output = await run(["link", "set", "dev", bridge.name, "address", fixed]);
   if (!output.success) throw ipFailed(`fix the MAC of "${bridge.name}"`, output);
   return { ...ready, mac: fixed };

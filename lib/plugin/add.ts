@@ -11,7 +11,7 @@ import type { InterfaceName } from "../base/names.ts";
 import { givingRange } from "../base/range.ts";
 import { together } from "../base/together.ts";
 import { type Invocation, type NetworkConfig, readResolvConf } from "../config.ts";
-import { containerMac, type Lease, type LeaseRequest } from "../ipam.ts";
+import { containerMac, type Lease, type LeaseRequest, type Mark } from "../ipam.ts";
 import {
   type Attached,
   type ContainerSpec,
@@ -50,17 +50,14 @@ export async function add(
   const dns = dnsOf(config);
   const mark = effects.marks.begin(host);
   const undo = new Rollback();
-  let mayBeAtWork = false;
   try {
-    const result = await steps({ ...job, config: { ...config, dns } }, effects, undo);
+    const result = await steps({ ...job, config: { ...config, dns } }, effects, undo, mark);
     deliver(result);
     return result;
   } catch (error) {
-    // An ip that was given up may do its work when the kernel lets it.
-    mayBeAtWork = isError(error, "TryAgainLater");
     throw await undo.run(error);
   } finally {
-    mark.end(mayBeAtWork);
+    mark.end();
   }
 }
 
@@ -69,7 +66,12 @@ function dnsOf({ dns, resolvConf }: NetworkConfig): NetworkConfig["dns"] {
   return Object.keys(dns).length > 0 ? dns : fromFile;
 }
 
-async function steps(job: Job, effects: Effects, undo: Rollback): Promise<Result> {
+async function steps(
+  job: Job,
+  effects: Effects,
+  undo: Rollback,
+  mark: Mark,
+): Promise<Result> {
   const { config, host } = job;
   const { kernel, leases, stop } = effects;
   // Undone after the veth: an address is free only when nothing can answer on it.
@@ -78,7 +80,10 @@ async function steps(job: Job, effects: Effects, undo: Rollback): Promise<Result
     undo,
     beforeBridge: () => Promise.resolve(leases.mustFit(config.sets)),
   });
-  attaching.catch(() => {}); // awaited below
+  attaching.catch((error) => {
+    // An ip that was given up may do its work when the kernel lets it.
+    if (isError(error, "TryAgainLater")) mark.keep();
+  });
   leases.preload(); // while the kernel is at work
   const attached = await attaching;
   if (config.guarded) mustBeGuardable(attached.host);

@@ -15,7 +15,7 @@ export async function del(
   effects: Effects,
 ): Promise<void> {
   const { name } = network;
-  const { kernel, leases, marks, stop } = effects;
+  const { kernel, marks, stop } = effects;
   const attachment = { network: name, containerId, ifname };
   const host = await hostVethName(attachment);
   const failures = new Failures();
@@ -26,9 +26,9 @@ export async function del(
   let isGone = true;
   for (const lease of held.filter(isForeign)) {
     const found = await failures.past(() => findHost(lease, name, kernel, { netns, ifname }));
-    // The bare container ID counts for the interface that it was given for, and for no other.
-    if (found === "another") continue;
-    // One that is hidden goes with its namespace: the runtime says that the container has none any more.
+    // The bare container ID counts for the interface that it was given for, and for no other. A candidate that can't be
+    // looked into may be another's: its address stays held until the veth goes with its namespace.
+    if (found === "another" || found === "hidden") continue;
     const removed = found !== undefined && await failures.past(async () => {
           stop.throwIfAborted();
           if (typeof found === "object") await kernel.remove(found);

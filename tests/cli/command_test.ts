@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import manifest from "../../deno.json" with { type: "json" };
 import { nearest } from "../../lib/cli/nearest.ts";
-import { CONFIGURATION, plain } from "../../lib/codes.ts";
+import { CONFIGURATION, plain } from "../../lib/cli/codes.ts";
 import { CONFIG, hostTest, PROGRAM, run, STATE_FOLDER } from "../integration/host.ts";
 
 const ROOT = new URL("../../", import.meta.url);

@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { ago } from "../../lib/cli/ago.ts";
-import { CODES } from "../../lib/codes.ts";
+import { CODES } from "../../lib/cli/codes.ts";
 import { CONFIG, hostTest, STATE_FOLDER } from "../integration/host.ts";
 
 const POD = "IgnoreUnknown=1;K8S_POD_NAMESPACE=default;K8S_POD_NAME=web";

@@ -29,7 +29,7 @@ hostTest("ADD gives a container a veth, an address, a default route and traffic"
   const [route] = await host.ip("c1", "route", "show", "default");
   assertEquals([route.gateway, route.dev], ["10.88.0.1", "eth0"]);
   assertEquals(await host.leases(), { "c1/eth0": "10.88.0.2", "c2/eth0": "10.88.0.3" });
-  assertMatch((await host.state()).leases["10.88.0.2"].since, /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$/);
+  assertMatch((await host.state()).leases["c1/eth0"].since, /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$/);
 
   assert(await host.pings("c1", "10.88.0.1"), "container to gateway");
   assert(await host.pings("c1", "10.88.0.3"), "container to container");

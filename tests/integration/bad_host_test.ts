@@ -126,9 +126,9 @@ badInputTest(
     ["wrong types", "sed -i 's/\"10.88.0.2\"/7/' $f", 104, /7/],
     ["half of a pair", `sed -i 's/"ipToContainer":{[^}]*}/"ipToContainer":{}/' $f`, 104, /nobody/],
     ["another subnet", "sed -i 's/10.88/10.99/g' $f", 104, /it holds 10\.99\.0\.2/],
-    ["a newer schema", `sed -i 's/"schema":2/"schema":3/' $f`, 104, /schema 3/],
-    ["a symlink", "rm $f; ln -s /run/save $f", 104, /no regular file/],
-    ["a folder", "rm $f; mkdir $f", 104, /no regular file/],
+    ["a newer schema", `sed -i 's/"schema":3/"schema":4/' $f`, 104, /schema 4/],
+    ["a symlink", "rm $f; ln -s /run/save $f", 104, /not a regular file/],
+    ["a folder", "rm $f; mkdir $f", 104, /not a regular file/],
     [
       "a lock that is a symlink",
       "rm podnet.lock; ln -s /run/victim podnet.lock",

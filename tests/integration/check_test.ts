@@ -89,7 +89,7 @@ const DAMAGE: readonly [string, string, RegExp][] = [
     /lease: expected one, found none/,
   ],
   [
-    `cp ${STATE_FOLDER}/podnet.json /run/save; sed -i s/10.88.0.2/10.88.0.77/g ${STATE_FOLDER}/podnet.json`,
+    `cp ${STATE_FOLDER}/podnet.json /run/save; sed -i 's/"10.88.0.2"/"10.88.0.77"/g' ${STATE_FOLDER}/podnet.json`,
     `cp /run/save ${STATE_FOLDER}/podnet.json`,
     /lease in network podnet: expected one of 10\.88\.0\.2\/24, found 10\.88\.0\.77\/24/,
   ],

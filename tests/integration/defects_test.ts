@@ -100,7 +100,9 @@ hostTest("defect: a default route elsewhere reported as ours", async (host) => {
 hostTest("defect: repeating ADD deletes the live veth and releases its address", async (host) => {
   await host.containers("c1");
   await host.add();
-  for (let times = 0; times < 2; times++) assertError(await host.cni("ADD"), 103, /exists there/);
+  for (let times = 0; times < 2; times++) {
+    assertError(await host.cni("ADD"), 103, /it exists and belongs to "podnet\/c1\/eth0"/);
+  }
   await assertLive(host, "c1", "10.88.0.2/24");
   assertEquals(await host.leases(), { "c1/eth0": "10.88.0.2" });
 });

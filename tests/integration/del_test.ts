@@ -74,20 +74,33 @@ hostTest(
 );
 
 hostTest("DEL with a damaged state removes the veth and says what is damaged", async (host) => {
-  await host.containers("c1");
+  await host.containers("c1", "c2");
   const [, { name: veth }] = (await host.add()).interfaces;
+  const [, { name: other }] = (await host.add({ id: "c2" })).interfaces;
   await host.sh(`cp ${STATE_FOLDER}/podnet.json /run/save; : >${STATE_FOLDER}/podnet.json`);
   const { code, json } = await host.cni("DEL");
   assertEquals([code, json.code], [1, 104]);
-  assertEquals(await host.hostVeths(), []);
+  assertEquals(await host.hostVeths(), [other]);
   assertStringIncludes(json.msg, `Cannot read "${STATE_FOLDER}/podnet.json" as a state file`);
   const told =
     `the host veth ${veth} is gone; its lease goes with atomicni repair, or with a DEL once`;
   assertStringIncludes(json.details, told);
   // Both ways.
   await host.program(["repair"], JSON.stringify(CONFIG));
-  await host.assertNothingLeft();
+  assertEquals(await host.leases(), { "c2/eth0": "10.88.0.3" });
   await host.sh(`cp /run/save ${STATE_FOLDER}/podnet.json`);
+  await host.del();
+  await host.del({ id: "c2" });
+  await host.assertNothingLeft();
+});
+
+hostTest("DEL of the last container frees it all, whatever the state is like", async (host) => {
+  await host.containers("c1");
+  await host.add();
+  await host.sh(`: >${STATE_FOLDER}/podnet.json`);
+  await host.del();
+  assertEquals(await host.hostVeths(), []);
+  assertEquals((await host.add()).ips[0].address, "10.88.0.2/24");
   await host.del();
   await host.assertNothingLeft();
 });
@@ -98,7 +111,7 @@ hostTest(
     await host.containers("c1");
     await host.add();
     await host.sh(`: >${STATE_FOLDER}/podnet.json`);
-    await breakIp(host, 'case "$in" in "link del"*) echo no >&2; exit 2 ;; esac');
+    await breakIp(host, 'case "$*$in" in "link del"*) echo no >&2; exit 2 ;; esac');
     const { json } = await host.cni("DEL");
     assertEquals(json.code, 104);
     assertMatch(json.details, /then: Cannot remove the host veth/);

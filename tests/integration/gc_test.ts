@@ -77,7 +77,7 @@ hostTest("GC without a list takes what is provably garbage", async (host) => {
   const state = await host.state();
   delete state.containerToIP["c2/eth0"];
   delete state.ipToContainer["10.88.0.3"];
-  delete state.leases["10.88.0.3"];
+  delete state.leases["c2/eth0"];
   await host.run(["tee", `${STATE_FOLDER}/podnet.json`], JSON.stringify(state));
   await gc(host, {});
   assertEquals(await left(host), NONE);

@@ -248,12 +248,15 @@ export class Host implements AsyncDisposable {
     return code === 0 ? JSON.parse(stdout) : undefined;
   }
 
-  /** Who holds which address: the state file's one map, after a look at the other. */
-  async leases(network: string = NET.name): Promise<Record<string, string>> {
+  /** Who holds which address (or addresses): the state file's one map, after a look at the other. */
+  async leases(network: string = NET.name): Promise<Json> {
     const { containerToIP = {}, ipToContainer = {} } = await this.state(network) ?? {};
+    const held = Object.entries(containerToIP as Record<string, string | string[]>).flatMap(
+      ([owner, value]) => [value].flat().map((ip) => [ip, owner] as const),
+    );
     assertEquals(
-      Object.fromEntries(Object.entries(ipToContainer).map(([ip, owner]) => [owner, ip])),
-      containerToIP,
+      Object.fromEntries(held),
+      ipToContainer,
       "the two maps of the state file disagree",
     );
     return containerToIP;

@@ -60,8 +60,8 @@ hostTest("an imported lease is held, checked and freed with its veth", async (ho
 
   assertEquals(await importAll(host), [2, 0, 0]);
   assertEquals(await leases(host), [["c1/eth0", "10.88.0.2"], ["c2/eth0", "10.88.0.3"]]);
-  const note = (await host.state()).leases["10.88.0.2"];
-  assertEquals([note.hosts, note.veth, note.mac], [
+  const note = (await host.state()).leases["c1/eth0"];
+  assertEquals([note.hosts, note.hostMac, note.mac], [
     c1.interfaces[1].name,
     c1.interfaces[1].mac,
     c1.interfaces[2].mac,

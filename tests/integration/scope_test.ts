@@ -141,8 +141,9 @@ async function traced(host: Host, command: string, id: string): Promise<string[]
 
 function started(trace: readonly string[]): string[] {
   const all = trace.flatMap((line) => /execve\("([^"]+)"/.exec(line)?.[1] ?? []);
-  // What brings the program itself up: the file, and for a script its shell, env, and Deno.
-  return all.slice(BUILT === undefined ? 1 : BUILT.endsWith(".js") ? 3 : 1);
+  // What brings the program itself up: the file, and for a script its shell, env, Deno, and stat for the cache's folder.
+  if (BUILT?.endsWith(".js") !== true) return all.slice(1);
+  return all.slice(3).filter((path) => path !== "/usr/bin/stat");
 }
 
 hostTest(

@@ -7,13 +7,14 @@ for at in '' $(ls /run/netns); do
 done
 cd ${STATE_FOLDER}
 find . -path ./.deno -prune -o -printf '"%p %y %m %U %l"\\n' | sort
-find . -path ./.deno -prune -o -type f -print | sort | while read -r file; do
+find . -path ./.deno -prune -o -type f -not -name '*.lock' -print | sort | while read -r file; do
   printf '"%s"\\n' "$file $(base64 -w 0 "$file")"
 done`;
 
 /**
  * What a failed run must leave as it was: links, addresses and routes of the host and of every container, and each
- * file of the state folder with its content. What the kernel changes by itself is left out.
+ * file of the state folder with its content, but for a lock's, which says who held it last. What the kernel changes by
+ * itself is left out.
  */
 export async function snapshot(host: Host): Promise<Json[]> {
   const lines = (await host.sh(SCRIPT)).split("\n").filter((line) => line.trim() !== "");

@@ -39,9 +39,9 @@ function undoTest(name: string, row: Row, modes: readonly Mode[] = MODES.slice(0
 }
 
 undoTest("the veth can't be made: there is nothing to undo", {
-  rule: 'case "$in" in "link add name av"*" master "*) echo no >&2; exit 2 ;; esac',
+  rule: 'case "$in" in *"link add name av"*" master "*) echo no >&2; exit 2 ;; esac',
   code: 100,
-  message: /Cannot plug "av[0-9a-f]{13}" into "atomic0": ip failed with exit status 2; .*: no/,
+  message: /Cannot attach "av[0-9a-f]{13}" to "atomic0": ip failed with exit status 2; .*: no/,
 });
 
 undoTest("the veth is made, its alias is refused", {
@@ -51,8 +51,8 @@ undoTest("the veth is made, its alias is refused", {
 }, MODES);
 
 undoTest("ip is killed behind its first command", {
-  rule: `case "$in" in "link add name av"*)
-    printf '%s\\n' "$in" | head -n 1 | /run/ip.real -batch -; kill -KILL $$ ;; esac`,
+  rule: `case "$in" in *"link add name av"*)
+    printf '%s\\n' "$in" | head -n 2 | /run/ip.real -batch -; kill -KILL $$ ;; esac`,
   code: 100,
   message: /Cannot set up the host veth.*ended by SIGKILL/,
 });
@@ -124,15 +124,15 @@ undoTest("a route is refused by the kernel", {
 });
 
 undoTest("the neighbour entry can't be flushed", {
-  rule: 'case "$*" in "neigh flush"*) echo no >&2; exit 2 ;; esac',
+  rule: 'case "$in" in "neigh flush"*) echo no >&2; exit 2 ;; esac',
   call: { config: { ...CONFIG, runtimeConfig: { mac: "02:00:00:00:00:07" } } },
   code: 100,
-  message: /Cannot flush the neighbour 10\.88\.0\.3/,
+  message: /Cannot flush the neighbours 10\.88\.0\.3/,
 });
 
 // The pause lets the signal be seen before `ip` ends.
 undoTest("SIGTERM while the veth is made", {
-  rule: 'case "$in" in "link add name av"*) kill -TERM $PPID; sleep 0.3 ;; esac',
+  rule: 'case "$in" in *"link add name av"*) kill -TERM $PPID; sleep 0.3 ;; esac',
   code: 11,
   message: /ended by SIGTERM/,
 });
@@ -140,13 +140,13 @@ undoTest("SIGTERM while the veth is made", {
 undoTest("SIGTERM while the lock is waited for", {
   prepare: `flock -F ${STATE_FOLDER}/podnet.lock sleep 5 >/run/holder 2>&1 & sleep 0.1`,
   rule:
-    `case "$in" in "link add name av"*) (sleep 0.5; kill -TERM $PPID) >/run/killer 2>&1 & ;; esac`,
+    `case "$in" in *"link add name av"*) (sleep 0.5; kill -TERM $PPID) >/run/killer 2>&1 & ;; esac`,
   code: 11,
   message: /ended by SIGTERM/,
 });
 
 undoTest("SIGTERM while the container is configured", {
-  rule: 'case "$in" in "link set dev "*" address "*) kill -TERM $PPID; sleep 0.3 ;; esac',
+  rule: 'case "$in" in *"link set dev "*" address "*) kill -TERM $PPID; sleep 0.3 ;; esac',
   code: 11,
   message: /ended by SIGTERM/,
 }, MODES);
@@ -163,7 +163,7 @@ hostTest("undo: what could not be undone is told, and the next DEL removes it", 
   assertMatch(json.msg, /Cannot configure "eth0"/);
   assertMatch(
     json.details,
-    /could not remove the host veth "av[0-9a-f]{13}", give back the address, the next DEL will: /,
+    /could not remove the host veth "av[0-9a-f]{13}", release the address, the next DEL will: /,
   );
   assertEquals((await host.hostVeths()).length, 2);
   // The veth still answers on the address, so nobody else may get it.

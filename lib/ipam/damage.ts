@@ -1,0 +1,25 @@
+import { CniError } from "../base/errors.ts";
+
+/** The format this program writes. */
+export const SCHEMA = 3;
+
+export function damaged(path: string, found: string, cause?: unknown): CniError {
+  return new CniError("StateDamaged", `Cannot read "${path}" as a state file: ${found}`, {
+    details: "no address is given until it is mended: atomicni repair < CONFIGURATION",
+    cause,
+  });
+}
+
+/** A file that a later version wrote: nothing of this one may replace it. */
+export class NewerSchema extends CniError {
+  constructor(path: string, schema: number) {
+    super(
+      "StateDamaged",
+      `Cannot read "${path}" as a state file of schema ${SCHEMA}: it has schema ${schema}`,
+      {
+        details:
+          "a newer atomicni wrote it: install that version again, or drain the node and remove the file",
+      },
+    );
+  }
+}

@@ -1,0 +1,175 @@
+import { type Ip, valueOf } from "../base/address.ts";
+import { type Attachment, attachmentIn, hostVethName, ownerKey } from "../base/attachment.ts";
+import { CniError } from "../base/errors.ts";
+import { type Mac, macOf } from "../base/mac.ts";
+import type { InterfaceName, NetworkName } from "../base/names.ts";
+import { formatSet, type RangeSet, usable } from "../base/range.ts";
+import { checkRequested, choose, refused } from "./choose.ts";
+import type { LookAtVeths } from "./evidence.ts";
+import { containerMac, hostsOf, now } from "./lease.ts";
+import {
+  addLease,
+  dropLease,
+  findLease,
+  holderOf,
+  type Lease,
+  type LeaseRecord,
+  listLeases,
+  type State,
+} from "./state.ts";
+
+/** What an attachment asks for. */
+export interface LeaseRequest {
+  readonly attachment: Attachment;
+  readonly sets: readonly RangeSet[];
+  /** MAC of the host veth this run made. */
+  readonly hostMac: Mac;
+  readonly requestedIps: readonly Ip[];
+  readonly requestedMac: Mac | undefined;
+  readonly pod: string | undefined;
+  readonly bridge: InterfaceName;
+  readonly guarded: boolean;
+}
+
+/** Chooses the addresses of the request and puts them into `state`. */
+export async function give(
+  state: State,
+  request: LeaseRequest,
+  veths: LookAtVeths,
+): Promise<Lease> {
+  const { attachment, sets, hostMac, requestedIps, requestedMac, pod, guarded, bridge } = request;
+  checkRequested(sets, requestedIps);
+  const own = findLease(state, attachment);
+  if (own !== undefined) {
+    await mustBeOurs(attachment, hostMac, veths);
+    dropLease(state, own);
+  }
+  const ips = await chooseOrHeal(state, request, own?.ips ?? [], veths);
+  if (requestedMac !== undefined) checkMac(state, requestedMac);
+  const record: LeaseRecord = {
+    since: now(),
+    hostMac,
+    ...(pod !== undefined && { pod }),
+    ...(requestedMac !== undefined && { mac: requestedMac }),
+    ...(guarded && { guarded }),
+    ...((guarded || requestedMac !== undefined) && { bridge }),
+  };
+  const { containerId, ifname } = attachment;
+  const lease: Lease = { owner: { containerId, ifname }, ips, record };
+  addLease(state, lease);
+  state.lastReserved.splice(0, Infinity, ...ips);
+  state.ranges = sets;
+  return lease;
+}
+
+/**
+ * A lease of this very attachment: a run before this one was killed, and its host veth is gone. Unless another run of the
+ * same attachment is at work, whose veth then stands in the place of ours.
+ */
+async function mustBeOurs(
+  attachment: Attachment,
+  hostMac: Mac,
+  veths: LookAtVeths,
+): Promise<void> {
+  const standing = (await veths()).get(await hostVethName(attachment));
+  if (standing?.mac === hostMac) return;
+  throw new CniError(
+    "TryAgainLater",
+    `Cannot give "${ownerKey(attachment)}" an address: another ADD or DEL of it is at work`,
+    { details: "a runtime may not run two operations on one attachment at once; try again" },
+  );
+}
+
+/** Throws AddressUnavailable for a MAC that another lease has. */
+function checkMac(state: State, mac: Mac): void {
+  const refuse = (found: string): never => {
+    throw new CniError("AddressUnavailable", `Cannot give "${mac}" as asked for: ${found}`, {
+      details: "ask for another MAC, or for none",
+    });
+  };
+  const same = listLeases(state).find((lease) => containerMac(lease) === mac);
+  if (same !== undefined) refuse(`"${ownerKey(same.owner)}" has it`);
+}
+
+async function chooseOrHeal(
+  state: State,
+  { attachment, sets, requestedIps }: LeaseRequest,
+  kept: readonly Ip[],
+  veths: LookAtVeths,
+): Promise<readonly Ip[]> {
+  const wanted = { sets, last: state.lastReserved, requested: requestedIps, kept };
+  const asked = macsAskedFor(state);
+  // The MAC that would follow from the address may have been given to another that asked for it.
+  const isHeld = (ip: Ip) =>
+    holderOf(state, ip) !== undefined || (asked.size > 0 && asked.has(macOf(ip)));
+  const first = choose(wanted, isHeld);
+  if (typeof first !== "number" && !requestedIps.some(isHeld)) return first;
+  await heal(state, attachment.network, veths);
+  const held = requestedIps.find(isHeld);
+  if (held !== undefined) {
+    const remedy = "remove that container first, or ask for another address";
+    const holder = holderOf(state, held);
+    const found = holder === undefined ? "its MAC was given to another" : `"${holder}" holds it`;
+    throw refused(held, found, remedy);
+  }
+  const healed = choose(wanted, isHeld);
+  if (typeof healed !== "number") return healed;
+  throw poolFull(sets[healed] ?? []);
+}
+
+function macsAskedFor({ leases }: State): ReadonlySet<string> {
+  const macs = new Set<string>();
+  for (const key in leases) {
+    const mac = leases[key]?.mac;
+    if (mac !== undefined) macs.add(mac);
+  }
+  return macs;
+}
+
+export function poolFull(set: RangeSet): CniError {
+  const wider = set.map(({ subnet, start, end }) => ({ subnet, start, end, all: usable(subnet) }))
+    .find(({ start, end, all }) =>
+      valueOf(start) > valueOf(all.start) || valueOf(end) < valueOf(all.end)
+    );
+  const more = wider === undefined
+    ? "give further containers networks of their own, with other subnets and bridges, for the range is the whole subnet"
+    : `widen the range, the subnet has ${wider.all.start} to ${wider.all.end}`;
+  return new CniError(
+    "PoolExhausted",
+    `Cannot give an address of ${formatSet(set)}: all are held`,
+    {
+      details:
+        `every one belongs to a live container (atomicni list shows whose): remove some, or ${more}`,
+    },
+  );
+}
+
+/**
+ * Releases every lease whose host veth is gone; returns them. Safe at any time under the lock: the veth comes
+ * before the lease and goes before it, so a lease without one is garbage or in the middle of its own DEL.
+ */
+export async function heal(
+  state: State,
+  network: NetworkName,
+  look: LookAtVeths,
+): Promise<Lease[]> {
+  const veths = await look();
+  const known = new Set<string>();
+  for (const link of veths.values()) {
+    // One that was renamed still has its container.
+    const owner = attachmentIn(link.alias);
+    if (owner?.network === network) known.add(ownerKey(owner));
+  }
+  const stale: Lease[] = [];
+  for (const lease of listLeases(state)) {
+    if (
+      known.has(ownerKey(lease.owner)) ||
+      (await hostsOf(lease, network)).some((it) => veths.has(it))
+    ) {
+      continue;
+    }
+    dropLease(state, lease);
+    stale.push(lease);
+  }
+  return stale;
+}

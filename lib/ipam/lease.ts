@@ -1,0 +1,28 @@
+import { hostVethName } from "../base/attachment.ts";
+import { macOfAll } from "../base/mac.ts";
+import type { NetworkName } from "../base/names.ts";
+import type { Lease } from "./state.ts";
+
+/** The host veths of which one is the lease's: one for a lease of our own, candidates for an imported one. */
+export async function hostsOf(
+  { owner, record }: Lease,
+  network: NetworkName,
+): Promise<readonly string[]> {
+  return record?.hosts?.split(" ") ?? [await hostVethName({ network, ...owner })];
+}
+
+/** Whether the lease came from another plugin: its host veth has a name that that one gave. */
+export function isImported({ record }: Lease): boolean {
+  return record?.hosts !== undefined;
+}
+
+/** The MAC that the lease's container was given; of an imported one only its maker knew it where the record has none. */
+export function containerMac({ ips, record }: Lease): string | undefined {
+  return record?.mac ??
+    (record === undefined || record.hosts !== undefined ? undefined : macOfAll(ips));
+}
+
+/** The time as the state file has it: UTC, to the second. */
+export function now(): string {
+  return `${new Date().toISOString().slice(0, 19)}Z`;
+}
