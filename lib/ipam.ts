@@ -116,12 +116,14 @@ export function leasesIn(store: Store, network: NetworkName, stop: AbortSignal):
     all: () => listLeases(store.read()),
     state: () => store.read(),
     mustFit: (sets) => {
+      let state: State;
       try {
-        checkFit(store.read(), sets, network, "changed");
+        state = store.read();
       } catch (error) {
         if (isUnreadable(error)) return; // reserve() finds out whether it can begin anew
         throw error;
       }
+      checkFit(state, sets, network, "changed");
     },
     reserve: async (request, evidence) => {
       await store.update(
@@ -177,7 +179,7 @@ export function leasesIn(store: Store, network: NetworkName, stop: AbortSignal):
       return stale;
     },
     free: async (sets, veths) => {
-      const state = store.read();
+      const state = structuredClone(store.read());
       const counts = () =>
         sets.map((set) => countFree(set, Object.keys(state.ipToContainer) as Ip[]));
       if (counts().some((count) => count === 0n)) await heal(state, network, veths);

@@ -1,4 +1,4 @@
-import { asCniError } from "../base/errors.ts";
+import { asCniError, type ErrorName } from "../base/errors.ts";
 import type { JsonObject } from "../base/fields.ts";
 import { isAtLeast } from "../base/spec.ts";
 import {
@@ -62,10 +62,7 @@ async function examine(text: string, kernel: Kernel): Promise<Finding[]> {
   });
   found.push(...examineFolder(wanted), ...await examineLock(wanted));
   if (!isIpThere) return found;
-  await noted(found, "ADD", async () => {
-    await mustServe(wanted, effects);
-    return [];
-  });
+  const isServed = await served(found, () => mustServe(wanted, effects));
   await noted(found, "bridge", async () => {
     const links = await kernel.links();
     const routes = await kernel.routes();
@@ -75,11 +72,32 @@ async function examine(text: string, kernel: Kernel): Promise<Finding[]> {
       ...examineAdvertisements(wanted, links, routes),
       ...examineOverlap(wanted, links, routes),
       ...sharing(wanted),
-      ...await examineLeases(wanted, effects, veths),
+      ...await examineLeases(wanted, effects, veths, isServed),
       ...await examineForwarding(wanted, kernel),
     ];
   });
   return found;
+}
+
+/** What each kind of an ADD's errors is about. */
+const ABOUT: { readonly [kind in ErrorName]?: string } = {
+  BridgeUnusable: "bridge",
+  StateDamaged: "state",
+  IOFailure: "folder",
+  PoolExhausted: "pool",
+  UnsupportedField: "configuration",
+};
+
+/** Runs an ADD's own checks; adds what they throw, and says whether they passed. */
+async function served(found: Finding[], check: () => Promise<void>): Promise<boolean> {
+  try {
+    await check();
+    return true;
+  } catch (thrown) {
+    const error = asCniError(thrown);
+    found.push(failure(ABOUT[error.kind] ?? "ip", error));
+    return false;
+  }
 }
 
 /** Adds what `look` finds; what it throws would fail an ADD. The same error is told once. */

@@ -1,7 +1,7 @@
 import { contains, formatCidr, type Ip, parseInterfaceAddress, tryIp } from "../base/address.ts";
 import { attachmentIn, isHostVethName } from "../base/attachment.ts";
 import { Malformed } from "../base/errors.ts";
-import { formatSet, inRange, reservedAs } from "../base/range.ts";
+import { inRange, reservedAs } from "../base/range.ts";
 import { type Held, statePath } from "../ipam.ts";
 import type { Link } from "../netops.ts";
 import { ago } from "./ago.ts";
@@ -147,7 +147,7 @@ function absent(
       const { subnet, gateway } = range;
       const reserved = reservedAs(subnet, ip);
       const role = ip === gateway ? "the gateway, which the bridge carries" : reserved ??
-        (sets.flat().some((it) => inRange(it, ip)) ? "free" : `outside ${sets.map(formatSet)}`);
+        (sets.flat().some((it) => inRange(it, ip)) ? "free" : "outside the range that is given");
       return [`In network "${network}" (${formatCidr(subnet)}) it is ${role}.`];
     }),
   ];

@@ -156,8 +156,8 @@ function rangesFor(sets: readonly RangeSet[], ip: Ip): string {
     : `ask for one from ${same.map(formatSet).join(" or ").replaceAll(" - ", " to ")}`;
 }
 
-export function refused(ip: Ip, found: string, details: string): CniError {
-  return new CniError("AddressUnavailable", `Cannot give "${ip}" as asked for: ${found}`, {
+export function refused(asked: string, found: string, details: string): CniError {
+  return new CniError("AddressUnavailable", `Cannot give "${asked}" as asked for: ${found}`, {
     details,
   });
 }

@@ -82,13 +82,9 @@ async function mustBeOurs(
 
 /** Throws AddressUnavailable for a MAC that another lease has. */
 function checkMac(state: State, mac: Mac): void {
-  const refuse = (found: string): never => {
-    throw new CniError("AddressUnavailable", `Cannot give "${mac}" as asked for: ${found}`, {
-      details: "ask for another MAC, or for none",
-    });
-  };
   const same = listLeases(state).find((lease) => containerMac(lease) === mac);
-  if (same !== undefined) refuse(`"${ownerKey(same.owner)}" has it`);
+  if (same === undefined) return;
+  throw refused(mac, `"${ownerKey(same.owner)}" has it`, "ask for another MAC, or for none");
 }
 
 async function chooseOrHeal(

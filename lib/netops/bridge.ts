@@ -128,7 +128,9 @@ function otherAddress(
       details: inSame
         ? `set the gateway to that address, or name another bridge under "bridge"`
         : `name another bridge under "bridge"; containers that use ${found} as their gateway lose it if it goes ` +
-          `(ip -4 addr show dev ${ifname}, atomicni list)`,
+          `(atomicni list), so only where there is none: ip addr del ${
+            formatInterfaceAddress(others[0] as LinkAddress)
+          } dev ${ifname}`,
     },
   );
 }

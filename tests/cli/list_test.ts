@@ -19,9 +19,9 @@ hostTest("list shows whose each address is and whether its veth is there", async
   const [veth] = await host.hostVeths();
   assertEquals(rows.map((row) => row.split(/ +/)), [
     ["podnet", "default/web", "eth0", "10.88.0.2", "0a:58:0a:58:00:02", first.interfaces[1].name]
-      .concat(leases["10.88.0.2"].since, "stale"),
+      .concat(leases["c1/eth0"].since, "stale"),
     ["podnet", "c2", "eth0", "10.88.0.3", "0a:58:0a:58:00:03", veth ?? ""]
-      .concat(leases["10.88.0.3"].since, "live"),
+      .concat(leases["c2/eth0"].since, "live"),
   ]);
   const column = heading.indexOf("ADDRESS");
   for (const row of rows) assertEquals(row.slice(column, column + 8), "10.88.0.", "aligned");
@@ -61,7 +61,7 @@ hostTest("list passes no terminal escape on", async (host) => {
   await host.containers("c1");
   await host.add();
   const state = await host.state();
-  state.leases["10.88.0.2"].pod = "\x1b]0;title\x07\u009b31m\u202e";
+  state.leases["c1/eth0"].pod = "\x1b]0;title\x07\u009b31m\u202e";
   await host.sh(`cat > ${STATE_FOLDER}/podnet.json <<'E'\n${JSON.stringify(state)}\nE`);
   for (const args of [["list"], ["list", "--json"]]) {
     const { code, stdout } = await host.program(args, "");

@@ -34,6 +34,8 @@ hostTest("status shows the use of each network's pool", async (host) => {
   const only = await host.program(["status", "podnet", "--json"], "");
   assertEquals(only.json.networks, [{
     network: "podnet",
+    dataDir: STATE_FOLDER,
+    set: 0,
     subnet: "10.88.0.0/24",
     range: "10.88.0.1 - 10.88.0.254",
     size: 253,
@@ -82,18 +84,20 @@ printf x > ${STATE_FOLDER}/broken.json`);
   });
 });
 
-hostTest("the pool in the state file is checked and kept", async (host) => {
+hostTest("the ranges in the state file are checked and kept", async (host) => {
   await host.containers("c1", "c2");
   await host.add();
-  const pool = {
+  const range = {
     subnet: "10.88.0.0/24",
     gateway: "10.88.0.1",
     rangeStart: "10.88.0.1",
     rangeEnd: "10.88.0.254",
   };
-  assertEquals((await host.state()).pool, pool);
+  const same = async () => assertEquals((await host.state()).ranges, [[range]]);
+  await host.add({ id: "c2" });
+  await same();
   await host.del();
-  assertEquals((await host.state()).pool, pool);
+  await same();
   await host.sh(`sed -i 's/"rangeStart":"[^"]*",//' ${STATE_FOLDER}/podnet.json`);
   assertEquals((await host.cni("ADD")).json.code, 104);
 });

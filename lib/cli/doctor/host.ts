@@ -1,6 +1,8 @@
 import {
+  contains,
   formatCidr,
   formatInterfaceAddress,
+  type Ip,
   networkOf,
   overlap,
   parseCidr,
@@ -124,9 +126,15 @@ export function examineOverlap(
       network !== name || dataDir !== config.dataDir
     ).flatMap(({ network, state }) => {
       const subnet = subnetsOf(state.ranges ?? []).find(overlaps);
-      return subnet === undefined
+      if (subnet !== undefined) {
+        return [`network "${network}" has ${formatCidr(subnet)}, which overlaps with ${ours}`];
+      }
+      const held = (Object.keys(state.ipToContainer) as Ip[]).find((ip) =>
+        subnets.some((it) => contains(it, ip))
+      );
+      return held === undefined
         ? []
-        : [`network "${network}" has ${formatCidr(subnet)}, which overlaps with ${ours}`];
+        : [`network "${network}" holds ${held}, which is in ${ours} too`];
     }),
   ];
   if (subnets.length === 0) return [];

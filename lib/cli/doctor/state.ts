@@ -76,17 +76,19 @@ export async function examineLeases(
   config: NetworkConfig,
   effects: Effects,
   veths: ReadonlyMap<string, Link>,
+  isServed: boolean,
 ): Promise<Finding[]> {
   let state: State;
   try {
     state = effects.leases.state();
   } catch (error) {
-    // Where an ADD would fail as well, that is told.
+    if (!isServed) return []; // it is told already
     return [
       finding(
         "warning",
         "state",
-        `${asCniError(error).message}: the next ADD begins anew if it can`,
+        `${asCniError(error).message}; no host veth stands, so the next ADD begins anew`,
+        "nothing has to be done; the damaged file is kept beside the new one",
       ),
     ];
   }
