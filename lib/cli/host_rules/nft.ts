@@ -10,90 +10,119 @@ export interface RulesSpec {
   readonly sets: readonly RangeSet[];
 }
 
-/** What differs between the families. Multicast never leaves through a masquerade; link-local addresses are no subnet's. */
-const FAMILIES: Readonly<Record<Family, { word: string; type: string; multicast: string }>> = {
-  4: { word: "ip", type: "ipv4_addr", multicast: "224.0.0.0/4" },
-  6: { word: "ip6", type: "ipv6_addr", multicast: "ff00::/8" },
+const FAMILIES: readonly Family[] = [4, 6];
+/**
+ * What differs between the families. Multicast never leaves through a masquerade; an interface without an address yet
+ * has other sources than the subnet's.
+ */
+const WORDS: Readonly<
+  Record<Family, { word: string; type: string; set: string; multicast: string; sources: string[] }>
+> = {
+  4: { word: "ip", type: "ipv4_addr", set: "direct", multicast: "224.0.0.0/4", sources: [] },
+  6: {
+    ...{ word: "ip6", type: "ipv6_addr", set: "direct6", multicast: "ff00::/8" },
+    sources: ["fe80::/10", "::"],
+  },
 };
 
+/** What a container must not be to the others. */
+const ROUTER = "icmpv6 type { nd-router-advert, nd-redirect } counter drop";
+const DHCP = ["udp sport 67 udp dport 68 counter drop", "udp sport 547 udp dport 546 counter drop"];
+
+/** The ports of this plugin. A bridge can't be named in every kernel's bridge family (`meta ibrname` needs a module). */
+const PORTS = 'iifname "av*"';
+
+interface Subnets {
+  readonly family: Family;
+  readonly own: readonly string[];
+  readonly direct: readonly string[];
+}
+
 /**
- * The nftables file of a network: masquerade for each family, and in the family `bridge` what `ip` can't keep ports from:
- * forged sources, router advertisements, DHCP answers. By subnet, so that no rule comes or goes with a container. `direct`
- * are further networks that containers reach under their own addresses, such as a cluster's. Loading it again replaces it.
+ * The nftables file of a network: masquerade for each family, and what `ip` can't keep containers from: forged sources,
+ * router advertisements, DHCP answers. By subnet, so that no rule comes or goes with a container. `direct` are further
+ * networks that containers reach under their own addresses, such as a cluster's. Loading it again replaces it.
  * Throws InvalidNetworkConfig for a bridge that no such file can name.
  */
 export function hostRules({ name, bridge, sets }: RulesSpec, direct: readonly Cidr[] = []): string {
   const port = quoted(bridge);
-  const subnets = subnetsOf(sets);
-  const masquerades = ([4, 6] as const).map((family) => {
-    const own = subnets.filter(({ base }) => familyOf(base) === family);
-    const others = direct.filter(({ base }) => familyOf(base) === family);
-    return own.length === 0 ? "" : masquerade(name, port, family, own, others);
-  });
+  const all = FAMILIES.map((family): Subnets => {
+    const of = (subnets: readonly Cidr[]) =>
+      subnets.filter(({ base }) => familyOf(base) === family).map(formatCidr);
+    return { family, own: of(subnetsOf(sets)), direct: of(direct) };
+  }).filter(({ own }) => own.length > 0);
   return `#!/usr/sbin/nft -f
-# For the containers of network "${name}" behind the bridge ${port}: masquerade, and what no port may send.
+# For the containers of network "${name}" behind the bridge ${port}: masquerade, and what no container may send.
 # Made by \`atomicni host-rules\`; it is the same however many containers there are.
-${masquerades.join("")}${portRules(name, port, subnets)}`;
+${routed(`inet atomicni_${name}`, port, all)}${bridged(`bridge atomicni_${name}`, all)}`;
 }
 
-function masquerade(
-  name: string,
-  port: string,
-  family: Family,
-  own: readonly Cidr[],
-  direct: readonly Cidr[],
-): string {
-  const { word, type, multicast } = FAMILIES[family];
-  const table = `${word} atomicni_${name}`;
-  const unmasked = [...new Set([...own, ...direct].map(formatCidr)), multicast].join(", ");
+const among = (words: readonly string[]) =>
+  words.length === 1 ? `${words[0]}` : `{ ${[...new Set(words)].join(", ")} }`;
+const lines = (indent: number, list: readonly string[]) =>
+  list.map((it) => `${" ".repeat(indent)}${it}\n`).join("");
+
+/** What containers send to the host, or through it. */
+function routed(table: string, port: string, all: readonly Subnets[]): string {
+  const direct = all.map(({ family, own, direct }) => {
+    const { set, type, multicast } = WORDS[family];
+    return `  set ${set} {
+    type ${type}; flags interval; auto-merge
+    elements = { ${[...new Set([...own, ...direct, multicast])].join(", ")} }
+  }
+`;
+  });
+  const masquerades = all.map(({ family, own }) => {
+    const { word, set } = WORDS[family];
+    return `${word} saddr ${among(own)} oifname != ${port} ${word} daddr != @${set} masquerade`;
+  });
+  const sources = all.map(({ family, own }) => {
+    const { word, sources } = WORDS[family];
+    return `${word} saddr != ${among([...own, ...sources])} counter drop`;
+  });
   return `table ${table}
 delete table ${table}
 table ${table} {
   # Reached under the container's own address: this network, networks with a route back, multicast.
-  set direct {
-    type ${type}; flags interval; auto-merge
-    elements = { ${unmasked} }
-  }
-  chain postrouting {
+${direct.join("")}  chain postrouting {
     type nat hook postrouting priority srcnat; policy accept;
-    ${word} saddr { ${
-    own.map(formatCidr).join(", ")
-  } } oifname != ${port} ${word} daddr != @direct masquerade
+${lines(4, masquerades)}  }
+  # What a container sends to the host, or through it, has an address of the network as its source.
+  chain sources {
+${lines(4, sources)}  }
+  chain input {
+    type filter hook input priority filter; policy accept;
+    iifname ${port} jump sources
+    iifname ${port} ${ROUTER}
+  }
+  chain forward {
+    type filter hook forward priority filter; policy accept;
+    iifname ${port} jump sources
   }
 }
 `;
 }
 
-/** What comes from a port of the bridge, to the host and to the neighbours alike. */
-function portRules(name: string, port: string, subnets: readonly Cidr[]): string {
-  const table = `bridge atomicni_${name}`;
-  const of = (family: Family) =>
-    subnets.filter(({ base }) => familyOf(base) === family).map(formatCidr).join(", ");
-  const [ipv4, ipv6] = [of(4), of(6)];
-  const sources = [
-    ...(ipv4 === "" ? [] : [
-      `ether type ip ip saddr != { ${ipv4} } counter drop`,
-      `ether type arp arp saddr ip != { 0.0.0.0, ${ipv4} } counter drop`,
-    ]),
-    ...(ipv6 === "" ? [] : [`ether type ip6 ip6 saddr != { ::, fe80::/10, ${ipv6} } counter drop`]),
-  ];
-  const rules = [
-    "icmpv6 type nd-router-advert counter drop",
-    "udp sport 67 udp dport 68 counter drop",
-    "udp sport 547 udp dport 546 counter drop",
-    ...sources,
-  ];
+/** What containers send to each other. */
+function bridged(table: string, all: readonly Subnets[]): string {
+  const sources = all.map(({ family, own }) => {
+    const { word, sources } = WORDS[family];
+    const from = among([...own, ...sources]);
+    return `${PORTS} ${word} daddr ${among(own)} ${word} saddr != ${from} counter drop`;
+  });
   return `table ${table}
 delete table ${table}
 table ${table} {
-  # Router advertisements, DHCP answers, sources of other networks.
-  chain ports {
+  # The tag of VLAN 0 hides what is in a frame from rules, and kernels take such a frame as if it had none.
+  chain prerouting {
     type filter hook prerouting priority filter; policy accept;
-    meta ibrname ${port} jump from_port
+    ${PORTS} vlan id 0 counter drop
+    ${PORTS} ether type 8021ad vlan id 0 counter drop
   }
-  chain from_port {
-    ${rules.join("\n    ")}
-  }
+  # From one container to another of this network; a frame that is routed does not come by here.
+  chain forward {
+    type filter hook forward priority filter; policy accept;
+${lines(4, [...sources, ...[ROUTER, ...DHCP].map((rule) => `${PORTS} ${rule}`)])}  }
 }
 `;
 }
