@@ -33,7 +33,7 @@ conformance: packages $(FORMS) ## libcni, bridge + host-local and mutated inputs
 	@sh tools/packages containernetworking-plugins golang-go golang-github-appc-cni-dev golang-github-containerd-go-cni-dev
 	ATOMICNI=bin/atomicni.js $(TASK) test:at tests/conformance/libcni/libcni.ts tests/conformance/differential/differential.ts tests/conformance/fuzz/fuzz.ts tests/conformance/forms.ts
 
-faults: packages $(FORMS) ## every step failing or killed, damages, a storm, a model; writes docs/faults.md; a quarter of an hour
+faults: packages $(FORMS) ## every step failing or killed, damages, a storm, a model; writes docs/evidence/faults.md; a quarter of an hour
 	@sh tools/faults full
 
 runtimes: $(FORMS) ## the plugin under containerd, with chains, FRR and more than one node; 3 to 5 minutes, root

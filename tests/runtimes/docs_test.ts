@@ -23,7 +23,7 @@ Deno.test("docs/clusters.md: the FRR file is the one in deploy/", async () => {
 Deno.test("README and docs: each test that a table names is there", async () => {
   const folder = fromFileUrl(new URL("../../", import.meta.url));
   let named = 0;
-  for (const file of ["README.md", "docs/runtimes.md"]) {
+  for (const file of ["README.md", "docs/tested-with.md"]) {
     const text = await Deno.readTextFile(`${folder}${file}`);
     for (const [, test, name = ""] of text.matchAll(/\[(\w+_test\.ts)\]\([^)]*\): (.+?) *\|/g)) {
       const source = await Deno.readTextFile(new URL(test ?? "", import.meta.url));
