@@ -43,7 +43,10 @@ async function startFrr(node: Node, address: string): Promise<void> {
   const file = await Deno.readTextFile(`${DEPLOY}/frr.conf`);
   await node.write(
     "/etc/frr/frr.conf",
-    file.replaceAll("192.0.2.1", address).replace("log syslog warnings", "log file /run/log/frr.log"),
+    file.replaceAll("192.0.2.1", address).replace(
+      "log syslog warnings",
+      "log file /run/log/frr.log",
+    ),
   );
   await node.sh(`
 sed -i 's/^ospfd=no/ospfd=yes/; s/^ospf6d=no/ospf6d=yes/' /etc/frr/daemons
