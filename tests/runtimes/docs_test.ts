@@ -129,7 +129,7 @@ nodeTest(
     );
     using cri = await Cri.connect(node, false);
     await cri.call("UpdateRuntimeConfig", {
-      runtime_config: { network_config: { pod_cidr: "10.244.7.0/24" } },
+      runtime_config: { network_config: { pod_cidr: "10.244.7.0/24,fd00:10:244:7::/64" } },
     });
     await cri.ready(node);
     const id = await cri.runPod({ name: "web" });
