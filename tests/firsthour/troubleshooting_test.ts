@@ -71,9 +71,14 @@ const ROWS: Readonly<Record<string, Row>> = {
   },
   "No namespace can be entered": {
     provoke: async (node) => {
-      await node.sh("ip netns del c1; umount /run/netns; rmdir /run/netns; rm /etc/tmpfiles.d/atomicni.conf");
-      await node.daemon("holder", "unshare", "-n", "sleep", "1000");
-      await node.sh("sleep 0.3; pgrep -x sleep | tail -n 1 >/run/holder");
+      await node.sh(
+        "ip netns del c1; umount /run/netns; rmdir /run/netns; rm /etc/tmpfiles.d/atomicni.conf",
+      );
+      const pid = await node.daemon("holder", "unshare", "-n", "sleep", "1000");
+      await node.write("/run/holder", String(pid));
+      await node.sh(
+        `until [ "$(readlink /proc/${pid}/ns/net)" != "$(readlink /proc/1/ns/net)" ]; do sleep 0.1; done`,
+      );
     },
     symptom: 8,
     call: async (node) => ({ netns: `/proc/${(await node.read("/run/holder")).trim()}/ns/net` }),
