@@ -1,12 +1,19 @@
 import { assert, assertEquals } from "@std/assert";
 import { fromFileUrl } from "@std/path/posix";
-import { CONFIG, type Host, hostTest, type Json, run } from "../integration/host.ts";
+import { type Host, hostTest, type Json, run } from "../integration/host.ts";
 import { type Event, eventsIn, SYSCALLS } from "../../tools/audit/trace.ts";
 
 const ROOT = fromFileUrl(new URL("../../", import.meta.url));
 /** Where `tools/install` puts a build. */
 const INSTALLED = "/opt/cni/bin/.atomicni-0123456789abcdef";
 const FORMS = [["compiled", "bin/atomicni"], ["script", "bin/atomicni.js"]] as const;
+
+/** Both families and the guard, so that all that is ever done is done. */
+async function fullConfig(): Promise<Json> {
+  const text = await Deno.readTextFile(`${ROOT}deploy/10-atomicni.conflist`);
+  const { name, plugins: [plugin] } = JSON.parse(text);
+  return { cniVersion: "1.1.0", name, ...plugin };
+}
 
 interface Rule {
   readonly by: "atomicni" | "ip";
@@ -99,8 +106,9 @@ for (const [form, path] of FORMS) {
       assert(rules.length > 20, `only ${rules.length} rules`);
       await host.containers("c1");
       const events: Event[] = [];
+      const config = await fullConfig();
       for (const command of ["ADD", "STATUS", "GC", "DEL"]) {
-        events.push(...await traced(host, file, command, CONFIG));
+        events.push(...await traced(host, file, command, config));
       }
       assert(events.length > 100, `only ${events.length} events`);
       assertEquals([...new Set(outside(events, rules, file))], []);
