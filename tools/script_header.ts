@@ -2,7 +2,7 @@
  * Prints the first lines of the script form: a shell line that JavaScript takes for a string and a comment. It
  * starts the Deno given as argument with the permissions of deno.json and with the declared variables alone, so
  * that nothing else in a runtime's environment reaches Deno. Deno keeps what it knows of this file (what it imports,
- * compiled code) in the state folder, if that is a folder of root's own; else nowhere.
+ * compiled code) in the state folder, if that is root's alone; else nowhere.
  */
 import manifest from "../deno.json" with { type: "json" };
 
@@ -22,10 +22,10 @@ const flags = [
 ];
 const variables = [
   "DENO_DIR=$d",
+  // A run of more than a second would ask Deno's host for a newer version.
+  "DENO_NO_UPDATE_CHECK=1",
   // Without it Deno looks for the user in /etc/passwd, and for .npmrc in that home.
   "HOME=$h",
-  // Or Deno asks a name server for its own host, in a thread of its own, to see whether there is a newer Deno.
-  "DENO_NO_UPDATE_CHECK=1",
   // A runtime gets no colours on stderr, whatever it has set.
   'NO_COLOR="${CNI_COMMAND:+1}$NO_COLOR"',
   ...env.map((name) => `${name}="$${name}"`),
@@ -37,8 +37,17 @@ const command = [
   ...flags,
   '"$0" "$@"',
 ].join(" ");
-// A working directory that is gone would keep Deno from starting.
-const prepare =
-  `case $0 in /*) cd /;; esac; s=${write}; d=/dev/null/none h=/; [ -d $s ] && [ -O $s ] && [ ! -L $s ] && d=$s/.deno h=$s/.deno`;
+/**
+ * A working directory that is gone would keep Deno from starting. The cache is used only where the state folder and the
+ * cache's own are root's, and nobody else can write there; it is made as such.
+ */
+const OWN = "41c0:0"; // mode and owner of a folder that is root's alone, as stat prints them
+const prepare = [
+  "case $0 in /*) cd /;; esac",
+  `s=${write} d=/dev/null/none h=/`,
+  "m=$(stat -c %f:%u $s $s/.deno 2>/dev/null)",
+  `case $m in ${OWN}?${OWN}) d=$s/.deno;; ${OWN}) mkdir -m 700 $s/.deno 2>/dev/null && d=$s/.deno;; esac`,
+  '[ "$d" = /dev/null/none ] || h=$d',
+].join("; ");
 const text = `#!/bin/sh\n":" //; ${prepare}; ${command}\n`;
 await Deno.stdout.write(new TextEncoder().encode(text));

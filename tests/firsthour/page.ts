@@ -1,6 +1,6 @@
 import { assert } from "@std/assert";
 import { fromFileUrl } from "@std/path/posix";
-import { type Node } from "../runtimes/node.ts";
+import type { Node } from "../runtimes/node.ts";
 
 export const ROOT = fromFileUrl(new URL("../../", import.meta.url));
 

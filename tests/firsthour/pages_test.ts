@@ -2,7 +2,7 @@ import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { Containerd, IMAGE } from "../runtimes/containerd.ts";
 import { nodeTest } from "../runtimes/node.ts";
 import { assertWorks } from "./attachment.ts";
-import { commandsOf, follow, install, ROOT } from "./page.ts";
+import { commandsOf, follow, install } from "./page.ts";
 
 const INSTALL = "docs/install.md";
 /** All that installing puts on a machine, by the page's table of what goes how. */
