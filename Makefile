@@ -12,7 +12,7 @@ export DENO_TLS_CA_STORE ?= mozilla,system
 SOURCES := deno.json main.ts $(wildcard lib/*.ts lib/*/*.ts lib/*/*/*.ts) tools/build tools/script_header.ts
 FORMS := bin/atomicni bin/atomicni.js
 
-.PHONY: help demo test build script conformance faults runtimes audit bench docs sbom release install uninstall clean packages
+.PHONY: help demo test build script conformance faults runtimes firsthour firewalls audit confinement bench docs sbom release install uninstall clean packages
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /\1|/p' $(MAKEFILE_LIST) | while IFS='|' read -r target text; do printf '  make %-12s %s\n' "$$target" "$$text"; done
@@ -33,16 +33,29 @@ conformance: packages $(FORMS) ## libcni, bridge + host-local and mutated inputs
 	@sh tools/packages containernetworking-plugins golang-go golang-github-appc-cni-dev golang-github-containerd-go-cni-dev
 	ATOMICNI=bin/atomicni.js $(TASK) test:at tests/conformance/libcni/libcni.ts tests/conformance/differential/differential.ts tests/conformance/fuzz/fuzz.ts tests/conformance/forms.ts
 
-faults: packages $(FORMS) ## every step failing or killed, damages, a storm, a model; writes docs/faults.md; a quarter of an hour
+faults: packages $(FORMS) ## every step failing or killed, damages, a storm, a model; writes docs/evidence/faults.md; a quarter of an hour
 	@sh tools/faults full
 
 runtimes: $(FORMS) ## the plugin under containerd, with chains, FRR and more than one node; 3 to 5 minutes, root
 	@sh tools/packages iproute2 util-linux procps systemd busybox-static containerd runc containernetworking-plugins iptables nftables frr curl jq openssl golang-github-kubernetes-cri-api-dev
 	@JSR_URL=$$(sh tools/jsr_url) ATOMICNI=bin/atomicni.js $(DENO) test -P=tests tests/runtimes
 
-audit: packages $(FORMS) ## what the built files are allowed, do and refuse
+firsthour: $(FORMS) ## README, install, containerd and troubleshooting pages, done line by line in a fresh clone
+	@sh tools/packages iproute2 util-linux procps psmisc systemd busybox-static containerd runc containernetworking-plugins iptables nftables jq
+	@tools/firsthour
+
+firewalls: $(FORMS) ## beside the real Docker, firewalld and ufw, which it installs: for a throw-away machine
+	@[ -n "$$CI" ] || [ ! -d /run/systemd/system ] || { echo "systemd would start Docker, firewalld and ufw on this machine once they are installed; CI=1 makes firewalls all the same" >&2; exit 1; }
+	@sh tools/packages iproute2 util-linux procps busybox-static containernetworking-plugins iptables nftables docker.io dbus firewalld ufw
+	@JSR_URL=$$(sh tools/jsr_url) ATOMICNI=bin/atomicni.js $(DENO) test -P=tests tests/firewalls
+
+audit: packages $(FORMS) ## what the built files are allowed, do and refuse; build/scope-report.md says it on a page
 	@tools/audit/run $(FORMS)
 	$(TASK) test:at tests/audit
+
+confinement: packages $(FORMS) ## both forms under their seccomp filters; AppArmor profiles beside traces
+	@sh tools/packages bubblewrap python3-seccomp apparmor
+	@tools/confinement
 
 bench: $(FORMS) ## the comparison with bridge + host-local: bench/results.md and bench/plot.svg, under 5 minutes
 	@sh tools/packages iproute2 util-linux strace time containernetworking-plugins

@@ -1,7 +1,7 @@
-/** Prints docs/hostile-surroundings.md, made of the rows that tests/audit/hostile_test.ts runs. */
+/** Prints docs/evidence/hostile-surroundings.md, made of the rows that tests/audit/hostile_test.ts runs. */
 import { SURROUNDINGS } from "../tests/audit/surroundings.ts";
 
-/** The page as it has to stand in docs/hostile-surroundings.md. */
+/** The page as it has to stand in docs/evidence/hostile-surroundings.md. */
 export function surroundingsPage(): string {
   return [
     "# Hostile surroundings",

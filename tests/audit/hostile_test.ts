@@ -97,15 +97,15 @@ function document(stdout: string): Json {
   }
 }
 
-Deno.test("docs/hostile-surroundings.md has every one of them", async () => {
+Deno.test("docs/evidence/hostile-surroundings.md has every one of them", async () => {
   const { code, stdout, stderr } = await run(
     [Deno.execPath(), "fmt", "-q", "--config", `${ROOT}deno.json`, "--ext", "md", "-"],
     surroundingsPage(),
   );
   assertEquals(code, 0, stderr);
   assertEquals(
-    await Deno.readTextFile(`${ROOT}docs/hostile-surroundings.md`),
+    await Deno.readTextFile(`${ROOT}docs/evidence/hostile-surroundings.md`),
     stdout,
-    "run tools/docs and commit docs/hostile-surroundings.md",
+    "run tools/docs and commit docs/evidence/hostile-surroundings.md",
   );
 });

@@ -13,7 +13,7 @@ export interface Ended extends Finished {
 /** One way in which the world around the plugin is not as it should be. */
 export interface Surroundings {
   readonly name: string;
-  /** What happens, for the table in docs/hostile-surroundings.md. */
+  /** What happens, for the table in docs/evidence/hostile-surroundings.md. */
   readonly happens: string;
   /** A shell script that prepares the host. */
   readonly given?: string;

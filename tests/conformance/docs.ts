@@ -2,7 +2,7 @@ import { fromFileUrl } from "@std/path/posix";
 import { COVERAGE } from "./coverage.ts";
 import { ROWS } from "./rows.ts";
 
-const FILE = fromFileUrl(new URL("../../docs/conformance.md", import.meta.url));
+const FILE = fromFileUrl(new URL("../../docs/evidence/conformance.md", import.meta.url));
 const SECTIONS = ["rules", "differences", "libcni", "fuzz"];
 const HEAD = `<!-- deno-fmt-ignore-file -->
 

@@ -2,7 +2,7 @@
  * The rules a CNI main plugin with addresses of its own has to follow, each in one line, and why one is not for
  * this plugin. Letters: E environment, S stdin, R result, X errors, A ADD, D DEL, K CHECK, G GC, T STATUS,
  * V VERSION, C conventions, B the bridge's keys, I kernel facts, H host-local's keys, Q choices, L around libcni,
- * P probes. docs/conformance.md shows which test proves which.
+ * P probes. docs/evidence/conformance.md shows which test proves which.
  */
 export interface Rule {
   readonly id: string;

@@ -1,7 +1,7 @@
 /** How much is tried: `FAULTS=full` is what `make faults` runs, anything else the form for CI. */
 export const SIZE: "short" | "full" = Deno.env.get("FAULTS") === "full" ? "full" : "short";
 
-/** One line of docs/faults.md. */
+/** One line of docs/evidence/faults.md. */
 export interface Outcome {
   readonly fault: string;
   readonly tries: string | number;

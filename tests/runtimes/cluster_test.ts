@@ -11,16 +11,18 @@ const NAMES = ["node-a", "node-b"];
 /** Configuration, own address and container subnet of node 1 or 2, as `deploy/kubernetes.yaml` writes it. */
 function planOf(number: number) {
   const subnet = `10.244.${number}.0/24`;
+  const subnet6 = `fd00:10:244:${number}::/64`;
   return {
     address: `192.0.2.${number}`,
     subnet,
+    subnet6,
     config: {
       cniVersion: "1.0.0",
       name: "podnet",
       type: "atomicni",
       bridge: "atomic0",
       isDefaultGateway: true,
-      ipam: { type: "host-local", subnet },
+      ipam: { type: "host-local", ranges: [[{ subnet }], [{ subnet: subnet6 }]] },
     },
   };
 }
@@ -41,10 +43,13 @@ async function startFrr(node: Node, address: string): Promise<void> {
   const file = await Deno.readTextFile(`${DEPLOY}/frr.conf`);
   await node.write(
     "/etc/frr/frr.conf",
-    file.replace("192.0.2.1", address).replace("log syslog warnings", "log file /run/log/frr.log"),
+    file.replaceAll("192.0.2.1", address).replace(
+      "log syslog warnings",
+      "log file /run/log/frr.log",
+    ),
   );
   await node.sh(`
-sed -i 's/^ospfd=no/ospfd=yes/' /etc/frr/daemons
+sed -i 's/^ospfd=no/ospfd=yes/; s/^ospf6d=no/ospf6d=yes/' /etc/frr/daemons
 chown frr:frr /etc/frr/frr.conf
 install -d -o frr -g frr /run/frr
 install -o frr -g frr /dev/null /run/log/frr.log
@@ -86,6 +91,12 @@ async function untilRoute(node: Node, subnet: string, wanted: string): Promise<v
   );
 }
 
+/** A container's IPv6 address, as its own node sees it. */
+async function address6(node: Node, id: string): Promise<string> {
+  const [eth0] = await node.ip("-n", id, "-6", "addr", "show", "dev", "eth0", "scope", "global");
+  return eth0?.addr_info[0].local;
+}
+
 /** Routes may come and go for some seconds while a node that was away learns what was said of it before. */
 async function untilPings(node: Node, id: string, to: string): Promise<void> {
   await node.until(`${id} reaches ${to}`, async () => await node.pings(id, to) || undefined, 40);
@@ -104,6 +115,8 @@ nodeTest(
     await untilRoute(b, A.subnet, "192.0.2.1 ospf");
     await untilPings(a, "a1", "10.244.2.2");
     await untilPings(b, "b1", "10.244.1.2");
+    await untilPings(a, "a1", await address6(b, "b1"));
+    await untilPings(b, "b1", await address6(a, "a1"));
 
     await powerOff(b);
     await untilRoute(a, B.subnet, "");
@@ -116,6 +129,7 @@ nodeTest(
     await untilRoute(b, A.subnet, "192.0.2.1 ospf");
     await untilPings(a, "a1", "10.244.2.3");
     await untilPings(b, "b2", "10.244.1.2");
+    await untilPings(a, "a1", await address6(b, "b2"));
   },
   NAMES,
 );
@@ -149,6 +163,8 @@ nodeTest("two nodes with FRR (OSPF): a container can't take part in the routing"
   const { interfaces } = JSON.parse(await a.sh("vtysh -c 'show ip ospf interface json'"));
   assertEquals(interfaces.atomic0.timerPassiveIface, true);
   assertEquals(interfaces.eth0.nbrCount, 1);
+  const said = await a.sh("vtysh -c 'show ipv6 ospf6 interface atomic0'");
+  assert(/passive/i.test(said), said);
 }, NAMES);
 
 nodeTest(

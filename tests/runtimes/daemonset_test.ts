@@ -12,6 +12,14 @@ const MODELS = "npm:kubernetes-models@5.1.0";
 const INSTALLER = fromFileUrl(new URL("../../tools/install", import.meta.url));
 const API = "/run/api";
 const CONFLIST = "/etc/cni/net.d/10-atomicni.conflist";
+/** What the node has for its next boot. */
+const HOST_FILES = [
+  "/etc/modules-load.d/atomicni.conf",
+  "/etc/sysctl.d/90-atomicni.conf",
+  "/etc/tmpfiles.d/atomicni.conf",
+];
+/** The state folder's mode, and the tables of `atomicni host-rules`. */
+const HOST_SIDE = "700\ntable inet atomicni_podnet\ntable bridge atomicni_podnet\n";
 const DAEMONSET = "/apis/apps/v1/namespaces/kube-system/daemonsets/atomicni";
 
 async function manifests(): Promise<Json[]> {
@@ -50,12 +58,18 @@ Deno.test("kubernetes.yaml: each document is of its kind's schema", async (t) =>
 
 Deno.test("kubernetes.yaml: what the script uses is mounted, and may be read", async () => {
   const { spec } = (await manifest("DaemonSet")).spec.template;
-  const [container] = spec.containers;
-  const mounts: Json[] = container.volumeMounts;
+  const mounts: Json[] = [...spec.initContainers, ...spec.containers].flatMap((it) =>
+    it.volumeMounts
+  );
   assertEquals(
-    mounts.map(({ name }) => name).sort(),
+    [...new Set(mounts.map(({ name }) => name))].sort(),
     spec.volumes.map(({ name }: Json) => name).sort(),
   );
+  const written = Object.values((await manifest("ConfigMap")).data).join("\n");
+  for (const [, folder = ""] of written.matchAll(/\$host\/(\w[\w/.-]*)/g)) {
+    const isMounted = mounts.some((it) => `/host/${folder}`.startsWith(it.mountPath));
+    assert(isMounted, `no mount for /host/${folder}`);
+  }
   for (const { name, mountPath } of mounts.filter((it) => it.mountPath.startsWith("/host"))) {
     const { hostPath } = spec.volumes.find((it: Json) => it.name === name);
     assertEquals(mountPath, `/host${hostPath.path}`);
@@ -66,6 +80,15 @@ Deno.test("kubernetes.yaml: what the script uses is mounted, and may be read", a
     [["nodes"], ["get"]],
     [["daemonsets"], ["get"]],
   ]);
+});
+
+Deno.test("kubernetes.yaml: the host's files are those of deploy/", async () => {
+  const { data } = await manifest("ConfigMap");
+  for (const kind of ["sysctl", "tmpfiles", "modules"]) {
+    const file = await Deno.readTextFile(`${DEPLOY}/atomicni.${kind}`);
+    const settings = file.split("\n").filter((line) => line !== "" && !line.startsWith("#"));
+    assertEquals(data[`atomicni.${kind}`].trim().split("\n"), settings, kind);
+  }
 });
 
 /** The DaemonSet's pod on a node: its script, with the node's own folders, and an API server. */
@@ -79,8 +102,10 @@ class InstallPod {
 
   static async prepare(node: Node): Promise<InstallPod> {
     const { data } = await manifest("ConfigMap");
-    await node.write("/config/install.sh", data["install.sh"]);
-    await node.write("/config/conflist", data.conflist);
+    for (const [name, text] of Object.entries<string>(data)) {
+      await node.write(`/config/${name}`, text);
+    }
+    await node.sh("mkdir -p /etc/sysctl.d /etc/tmpfiles.d /etc/modules-load.d");
     await node.sh(
       `mkdir -p ${API} && echo a-token >${API}/token && cp ${API}/token ${API}/token.server`,
     );
@@ -144,12 +169,18 @@ nodeTest(
     await node.sh(`${ANOTHER_BUILD}; rm /opt/cni/bin/atomicni`);
     const pod = await InstallPod.prepare(node);
     await pod.answer("/api/v1/nodes/node-a", {
-      spec: { podCIDR: "10.244.3.0/24", podCIDRs: ["fd00:3::/64", "10.244.3.0/24"] },
+      spec: { podCIDR: "10.244.3.0/24", podCIDRs: ["10.244.3.0/24", "fd00:10:244:3::/64"] },
     });
     await pod.answer(DAEMONSET, { metadata: { name: "atomicni" } });
+    await node.sh("chmod 755 /var/lib/atomicni; HOST= sh /config/host.sh");
     await pod.installs("/run/one");
     const [plugin] = JSON.parse(await node.read(CONFLIST)).plugins;
-    assertEquals(plugin.ipam, { type: "host-local", subnet: "10.244.3.0/24" });
+    assertEquals(plugin.ipam, {
+      type: "host-local",
+      ranges: [[{ subnet: "10.244.3.0/24" }], [{ subnet: "fd00:10:244:3::/64" }]],
+    });
+    assertEquals(await node.sh("stat -c %a /var/lib/atomicni; nft list tables"), HOST_SIDE);
+    assertEquals(await node.sh(`ls ${HOST_FILES.join(" ")}`), HOST_FILES.join("\n") + "\n");
     await node.sh(`cmp /opt/cni/bin/atomicni "${BINARY}"`);
 
     await Containerd.start(node);
@@ -179,9 +210,12 @@ nodeTest(
     );
     assertEquals(await node.hostVeths(), []);
     assertEquals(
-      await node.sh("ls -A /etc/cni/net.d; ls -A /opt/cni/bin | grep atomicni || :"),
+      await node.sh(
+        "ls -A /etc/cni/net.d; ls -A /opt/cni/bin | grep atomicni || :; nft list tables",
+      ),
       "",
     );
+    assertEquals((await node.run(["ls", ...HOST_FILES])).stdout, "");
   },
 );
 
@@ -210,14 +244,14 @@ nodeTest("kubernetes.yaml: it leaves for good only when its DaemonSet is deleted
 });
 
 nodeTest(
-  "kubernetes.yaml: without an IPv4 podCIDR nothing is written, and it says so",
+  "kubernetes.yaml: without a podCIDR nothing is written, and it says so",
   async (node) => {
     await node.sh("rm /opt/cni/bin/atomicni");
     const pod = await InstallPod.prepare(node);
-    await pod.answer("/api/v1/nodes/node-a", { spec: { podCIDRs: ["fd00:3::/64"] } });
+    await pod.answer("/api/v1/nodes/node-a", { spec: {} });
     await pod.start(BINARY);
     await node.until("it gives up", async () => (await pod.said()).join() !== "" || undefined);
-    assertStringIncludes((await pod.said()).join(), "node-a has no IPv4 podCIDR");
+    assertStringIncludes((await pod.said()).join(), "node-a has no podCIDR");
     assertEquals(
       await node.sh("ls -A /etc/cni/net.d; ls -A /opt/cni/bin | grep atomicni || :"),
       "",

@@ -4,6 +4,16 @@ import { Containerd, PAGE } from "./containerd.ts";
 import { DEPLOY, nodeTest } from "./node.ts";
 import { assertNothingLeft } from "./podnet.ts";
 
+/** One router advertisement (type 134, lifetime 1800 s) out of `router`, to all nodes. */
+const ADVERTISE = `python3 -c '
+import socket
+s = socket.socket(socket.AF_INET6, socket.SOCK_RAW, 58)
+s.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_HOPS, 255)
+s.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, b"router")
+s.bind(("fe80::1", 0, 0, socket.if_nametoindex("router")))
+s.sendto(bytes([134, 0, 0, 0, 64, 0, 7, 8]) + bytes(8), ("ff02::1", 0, 0, socket.if_nametoindex("router")))
+'`;
+
 const CONFLISTS = [...Deno.readDirSync(DEPLOY)].map(({ name }) => name).filter((name) =>
   name.endsWith(".conflist")
 ).sort();
@@ -27,11 +37,17 @@ for (const name of CONFLISTS) {
   });
 }
 
-nodeTest("deploy/atomicni.nft: nft takes it, twice, and lists one table", async (node) => {
-  const file = `${DEPLOY}/atomicni.nft`;
-  await node.sh(`nft -c -f ${file} && nft -f ${file} && nft -f ${file}`);
-  assertEquals(await node.sh("nft list tables"), "table ip atomicni_podnet\n");
-});
+nodeTest(
+  "deploy/atomicni.nft: nft takes it, twice, and lists its two tables once",
+  async (node) => {
+    const file = `${DEPLOY}/atomicni.nft`;
+    await node.sh(`nft -c -f ${file} && nft -f ${file} && nft -f ${file}`);
+    assertEquals(
+      await node.sh("nft list tables"),
+      "table inet atomicni_podnet\ntable bridge atomicni_podnet\n",
+    );
+  },
+);
 
 nodeTest(
   "deploy/atomicni-rules@.service: systemd takes it; its commands load and unload the rules",
@@ -42,7 +58,9 @@ nodeTest(
     await node.sh(`mkdir /etc/atomicni && cp ${DEPLOY}/atomicni.nft /etc/atomicni/podnet.nft`);
     const text = await Deno.readTextFile(unit);
     const command = (name: string) =>
-      new RegExp(`^${name}=(.*)$`, "m").exec(text)?.[1]?.replaceAll("%i", "podnet") ?? "false";
+      [...text.matchAll(new RegExp(`^${name}=(.*)$`, "gm"))].map(([, line = "false"]) =>
+        line.replaceAll("%i", "podnet")
+      ).join("; ");
     await node.sh(command("ExecStart"));
     await node.sh(command("ExecReload"));
     assertMatch(await node.sh("nft list ruleset"), /masquerade/);
@@ -52,12 +70,37 @@ nodeTest(
 );
 
 nodeTest(
-  "deploy/atomicni.sysctl: forwarding, and the packet filter for bridged packets",
+  "deploy/atomicni.sysctl: forwarding, the packet filter, and who listens to routers",
   async (node) => {
-    await node.sh("sysctl -qw net.ipv4.ip_forward=0 net.bridge.bridge-nf-call-iptables=0");
-    await node.sh(`sysctl -q -p ${DEPLOY}/atomicni.sysctl`);
-    const set = await node.sh("sysctl -n net.ipv4.ip_forward net.bridge.bridge-nf-call-iptables");
-    assertEquals(set, "1\n1\n");
+    const keys =
+      "net.ipv4.ip_forward net.ipv6.conf.all.forwarding net.bridge.bridge-nf-call-iptables net.bridge.bridge-nf-call-ip6tables";
+    await node.sh(`for key in ${keys}; do sysctl -qw $key=0; done`);
+    await node.sh("ip link add name atomic0 type bridge");
+    await node.sh(`sysctl -e -q -p ${DEPLOY}/atomicni.sysctl`);
+    assertEquals(await node.sh(`sysctl -n ${keys}`), "1\n1\n1\n1\n");
+    assertEquals(await node.sh("sysctl -n net.ipv6.conf.atomic0.accept_ra"), "0\n");
+  },
+);
+
+nodeTest(
+  "deploy/atomicni.sysctl: a host keeps the default route that a router advertised",
+  async (node) => {
+    const defaults = () => node.sh("ip -6 route show default proto ra");
+    const advertised = async () => {
+      await node.sh(
+        "ip link del dev eth0 2>/dev/null || :; sysctl -qw net.ipv6.conf.all.forwarding=0; ip link add name eth0 type veth peer name router; ip addr add fe80::1/64 dev router nodad; ip link set dev router up; ip link set dev eth0 up",
+      );
+      await node.until("an advertised route", async () => {
+        await node.sh(ADVERTISE);
+        return await defaults() === "" ? undefined : true;
+      });
+    };
+    await advertised();
+    await node.sh(`grep -v '^-net.ipv6.conf.eth0' ${DEPLOY}/atomicni.sysctl | sysctl -e -q -p -`);
+    assertEquals(await defaults(), "", "the line is not needed after all");
+    await advertised();
+    await node.sh(`sysctl -e -q -p ${DEPLOY}/atomicni.sysctl`);
+    assertMatch(await defaults(), /^default via fe80::1 dev eth0 /);
   },
 );
 
@@ -81,7 +124,10 @@ Deno.test("deploy/Containerfile: has what the DaemonSet's script runs, and start
   });
   assertEquals(instructions.map(([name]) => name), ["FROM", "RUN", "COPY", "ENTRYPOINT"]);
   const of = Object.fromEntries(instructions);
-  assertMatch(of["RUN"] ?? "", /apt-get install -y --no-install-recommends curl jq &&/);
+  assertMatch(
+    of["RUN"] ?? "",
+    /apt-get install -y --no-install-recommends curl jq nftables procps &&/,
+  );
   const manifest = await Deno.readTextFile(`${DEPLOY}/kubernetes.yaml`);
   assertEquals(of["COPY"], "bin/atomicni tools/install /");
   assertMatch(await Deno.readTextFile(`${DEPLOY}/../Makefile`), /^bin\/atomicni:/m);

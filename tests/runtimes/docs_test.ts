@@ -6,13 +6,13 @@ import { Cri } from "./cri.ts";
 import { DEPLOY, type Node, nodeTest } from "./node.ts";
 
 const YAML = "npm:yaml@2.9.1";
-const CLUSTERS = fromFileUrl(new URL("../../docs/clusters.md", import.meta.url));
+const DOCS = fromFileUrl(new URL("../../docs/", import.meta.url));
 
-/** The text of the first fenced block of docs/clusters.md that has `mark` in it. */
-async function block(mark: string): Promise<string> {
-  const blocks = (await Deno.readTextFile(CLUSTERS)).split(/^ *```.*\n/m);
+/** The text of the first fenced block of a page that has `mark` in it. */
+async function block(mark: string, page = "clusters.md"): Promise<string> {
+  const blocks = (await Deno.readTextFile(`${DOCS}${page}`)).split(/^ *```.*\n/m);
   const found = blocks.find((text, index) => index % 2 === 1 && text.includes(mark));
-  assert(found !== undefined, `docs/clusters.md has no block with ${mark}`);
+  assert(found !== undefined, `docs/${page} has no block with ${mark}`);
   return found;
 }
 
@@ -23,10 +23,12 @@ Deno.test("docs/clusters.md: the FRR file is the one in deploy/", async () => {
 Deno.test("README and docs: each test that a table names is there", async () => {
   const folder = fromFileUrl(new URL("../../", import.meta.url));
   let named = 0;
-  for (const file of ["README.md", "docs/runtimes.md"]) {
+  for (const file of ["README.md", "docs/tested-with.md"]) {
     const text = await Deno.readTextFile(`${folder}${file}`);
-    for (const [, test, name = ""] of text.matchAll(/\[(\w+_test\.ts)\]\([^)]*\): (.+?) *\|/g)) {
-      const source = await Deno.readTextFile(new URL(test ?? "", import.meta.url));
+    for (
+      const [, test, name = ""] of text.matchAll(/\[\w+_test\.ts\]\(\.\.\/(\S*)\): (.+?) *\|/g)
+    ) {
+      const source = await Deno.readTextFile(`${folder}${test}`);
       assert(source.includes(name), `${file} names a test that ${test} has not: ${name}`);
       named++;
     }
@@ -116,10 +118,10 @@ nodeTest(
 );
 
 nodeTest(
-  "docs/clusters.md: containerd writes the configuration of deploy/containerd.template",
+  "docs/kubernetes.md: containerd writes the configuration of deploy/containerd.template",
   async (node) => {
     await node.sh(`cp ${DEPLOY}/containerd.template /etc/cni/atomicni.template`);
-    const settings = await block("conf_template");
+    const settings = await block("conf_template", "kubernetes.md");
     await Containerd.start(
       node,
       1,
@@ -127,7 +129,7 @@ nodeTest(
     );
     using cri = await Cri.connect(node, false);
     await cri.call("UpdateRuntimeConfig", {
-      runtime_config: { network_config: { pod_cidr: "10.244.7.0/24" } },
+      runtime_config: { network_config: { pod_cidr: "10.244.7.0/24,fd00:10:244:7::/64" } },
     });
     await cri.ready(node);
     const id = await cri.runPod({ name: "web" });

@@ -53,7 +53,7 @@ chmod 700 /var/lib/atomicni
 for plugin in ${REFERENCE_PLUGINS}/*; do ln -s $plugin /opt/cni/bin/; done
 cp "$BINARY" /opt/cni/bin/atomicni
 ip link set dev lo up
-sysctl -qw net.ipv4.ip_forward=1
+sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1
 echo ready
 while :; do sleep 1; done`;
 

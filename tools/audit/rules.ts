@@ -36,6 +36,12 @@ export function rulesFor(file: string, runtime: string, scope: Scope): Rule[] {
           ["run"],
           `^(/usr/bin/env|${escape(runtime)})$`,
         ),
+        rule(
+          "the script form: looks whether its cache is root's alone",
+          isOurs,
+          ["run", "read"],
+          "^(/usr/bin/(stat|mkdir)|/proc/filesystems)$",
+        ),
         rule("the script form: Deno itself", isOurs, ["read"], `^${escape(runtime)}$`),
         rule(
           "the script form: Deno names itself in its cache",

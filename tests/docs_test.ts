@@ -1,0 +1,174 @@
+import { assert, assertEquals } from "@std/assert";
+import { fromFileUrl } from "@std/path/posix";
+import { PROGRAM, run } from "./integration/host.ts";
+import { topology } from "../tools/topology.ts";
+
+const ROOT = fromFileUrl(new URL("../", import.meta.url));
+const MOST_WORDS = 900;
+/** Pages that are made of source or of a run. */
+const GENERATED = ["docs/errors.md", "docs/evidence/"];
+
+interface Block {
+  readonly page: string;
+  readonly language: string;
+  readonly text: string;
+}
+
+interface Page {
+  readonly path: string;
+  readonly text: string;
+  /** Without what is fenced. */
+  readonly prose: string;
+  readonly blocks: readonly Block[];
+}
+
+function pathsBelow(folder: string): string[] {
+  return [...Deno.readDirSync(`${ROOT}${folder}`)].flatMap(({ name, isDirectory }) => {
+    const path = folder === "" ? name : `${folder}/${name}`;
+    return isDirectory ? pathsBelow(path) : name.endsWith(".md") ? [path] : [];
+  });
+}
+
+function readPage(path: string): Page {
+  const text = Deno.readTextFileSync(`${ROOT}${path}`);
+  const fence = /^( *)```(\w*)\n([\s\S]*?)^ *```$/gm;
+  const blocks = [...text.matchAll(fence)].map(([, , language = "", text = ""]) => ({
+    page: path,
+    language,
+    text,
+  }));
+  return { path, text, prose: text.replaceAll(fence, ""), blocks };
+}
+
+const AT_TOP = ["README.md", "SECURITY.md", "CHANGELOG.md", "CONTRIBUTING.md", "bench/results.md"];
+const PAGES = [...AT_TOP, ...pathsBelow("docs")].map(readPage);
+const BLOCKS = PAGES.flatMap(({ blocks }) => blocks);
+
+/** The anchor that a forge gives a heading. */
+function slug(heading: string): string {
+  const text = heading.replaceAll(/\[([^\]]*)\]\([^)]*\)/g, "$1").toLowerCase();
+  return text.replaceAll(/[^\p{L}\p{N}\s_-]/gu, "").trim().replaceAll(" ", "-");
+}
+
+function anchorsOf(page: Page): Set<string> {
+  return new Set([...page.prose.matchAll(/^#+ (.*)$/gm)].map(([, heading = ""]) => slug(heading)));
+}
+
+Deno.test("every link of every page leads somewhere, to its heading too", () => {
+  const broken: string[] = [];
+  let links = 0;
+  for (const page of PAGES) {
+    for (const [, target = ""] of page.prose.matchAll(/\]\(([^()\s]+)\)/g)) {
+      if (/^https?:/.test(target)) continue;
+      links++;
+      const [file = "", anchor] = target.split("#");
+      const path = file === ""
+        ? page.path
+        : new URL(file, `file:///${page.path}`).pathname.slice(1);
+      const at = PAGES.find((it) => it.path === path);
+      const isThere = at !== undefined || exists(path);
+      if (!isThere || (anchor !== undefined && !(at && anchorsOf(at).has(anchor)))) {
+        broken.push(`${page.path}: ${target}`);
+      }
+    }
+  }
+  assertEquals(broken, []);
+  assert(links > 60, `only ${links} links found`);
+});
+
+function exists(path: string): boolean {
+  try {
+    Deno.statSync(`${ROOT}${path}`);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+Deno.test("a page for people is short, and each is led to by another", () => {
+  const long = PAGES.filter(({ path }) =>
+    path.startsWith("docs/") && !GENERATED.some((it) => path.startsWith(it))
+  ).map(({ path, prose }) => [path, prose.split(/\s+/).length] as const).filter(([, words]) =>
+    words >= MOST_WORDS
+  );
+  assertEquals(long, []);
+  const lonely = PAGES.filter(({ path }) =>
+    path !== "README.md" &&
+    !PAGES.some((it) => it.path !== path && it.prose.includes(path.split("/").at(-1) ?? ""))
+  );
+  assertEquals(lonely.map(({ path }) => path), []);
+});
+
+Deno.test("every block is of the language that it says", async () => {
+  const wrong: string[] = [];
+  for (const { page, language, text } of BLOCKS) {
+    if (language === "sh") {
+      const { code, stderr } = await run(["sh", "-n"], text);
+      if (code !== 0) wrong.push(`${page}: ${stderr}${text}`);
+    }
+    if (language === "json" && !isJson(text)) wrong.push(`${page}: ${text}`);
+  }
+  assertEquals(wrong, []);
+  assert(BLOCKS.length > 40, `only ${BLOCKS.length} blocks found`);
+});
+
+/** A document, or a part of one. */
+function isJson(text: string): boolean {
+  for (const whole of [text, `{${text}}`]) {
+    try {
+      JSON.parse(whole);
+      return true;
+    } catch {
+      // The other way may do.
+    }
+  }
+  return false;
+}
+
+/** What stands in backquotes or in a block: what a reader would type. */
+function code({ prose, blocks }: Page): string {
+  const inline = [...prose.matchAll(/`([^`\n]+)`/g)].map(([, text = ""]) => text);
+  return [...inline, ...blocks.map(({ text }) => text)].join("\n");
+}
+
+Deno.test("every command, make target and file that a page names is there", async () => {
+  const { stdout } = await run([...PROGRAM, "help", "--json"]);
+  const commands: string[] = JSON.parse(stdout).map(({ name }: { name: string }) => name);
+  const makefile = Deno.readTextFileSync(`${ROOT}Makefile`);
+  const targets = [...makefile.matchAll(/^([a-z]+):/gm)].map(([, name = ""]) => name);
+  const missing: string[] = [];
+  const told = PAGES.filter(({ path }) => path !== "docs/architecture.md");
+  for (const page of told) {
+    const text = code(page);
+    for (const [, word = ""] of text.matchAll(/(?:^|[`;|&(] ?|# )atomicni ([a-z][a-z-]+)/gm)) {
+      if (![...commands, "help"].includes(word)) missing.push(`${page.path}: atomicni ${word}`);
+    }
+    for (const [, word = ""] of text.matchAll(/^(?:\$ |# )?make (?:-\w+ )*([a-z]+)/gm)) {
+      if (!targets.includes(word)) missing.push(`${page.path}: make ${word}`);
+    }
+    for (
+      const [path] of text.matchAll(/(?<![\w/.-])(deploy|tools|tests|docs|bench)\/[\w/.@-]*[\w]/g)
+    ) {
+      if (!exists(path)) missing.push(`${page.path}: ${path}`);
+    }
+  }
+  assertEquals(missing, []);
+  const readme = PAGES[0]?.text ?? "";
+  assertEquals(commands.filter((it) => !readme.includes(`\`atomicni ${it}`)), []);
+});
+
+Deno.test("what a page shows of a file is the file", () => {
+  const conflist = Deno.readTextFileSync(`${ROOT}deploy/10-atomicni.conflist`);
+  assert(BLOCKS.some(({ page, text }) => page === "README.md" && text === conflist), "conflist");
+  const { permissions } = JSON.parse(Deno.readTextFileSync(`${ROOT}deno.json`));
+  const shown = BLOCKS.find(({ text }) => text.startsWith('"plugin": {'));
+  assertEquals(JSON.parse(`{${shown?.text}}`).plugin, permissions.plugin);
+});
+
+Deno.test("the picture is the one that the script draws", async () => {
+  const { stdout } = await run(
+    [Deno.execPath(), "fmt", "-q", "--config", `${ROOT}deno.json`, "--ext", "svg", "-"],
+    topology(),
+  );
+  assertEquals(Deno.readTextFileSync(`${ROOT}docs/topology.svg`), stdout, "run make docs");
+});

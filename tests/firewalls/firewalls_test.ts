@@ -1,0 +1,143 @@
+import { assert, assertEquals } from "@std/assert";
+import { fromFileUrl } from "@std/path/posix";
+import { DEPLOY, type Node, nodeTest } from "../runtimes/node.ts";
+
+const PAGE = fromFileUrl(new URL("../../docs/internet-access.md", import.meta.url));
+/** Pages of a machine outside, which has no route to containers. */
+const OUTSIDE = ["http://192.0.2.2/", "http://[2001:db8::2]/"];
+/** Those of the second container. */
+const NEIGHBOUR = ["http://10.88.0.3/", "http://[fd00:10:88::3]/"];
+const CONFLIST = "/etc/cni/net.d/10-atomicni.conflist";
+
+/** The commands of one section of the page, comments and all, as a person would copy them. */
+async function commandsOf(heading: string): Promise<string> {
+  const text = await Deno.readTextFile(PAGE);
+  const section = text.split(/^##+ /m).find((it) => it.startsWith(`${heading}\n`));
+  const block = /^```sh\n([\s\S]*?)^```/m.exec(section ?? "")?.[1];
+  assert(block !== undefined, `the page has no commands under "${heading}"`);
+  return block;
+}
+
+/** Each starts the real program; it returns when its rules are loaded. */
+const FIREWALLS: Record<string, string> = {
+  Docker: `
+mkdir -p /var/lib/docker && mount -t tmpfs tmpfs /var/lib/docker
+dockerd --experimental --ip6tables=true >/run/log/dockerd.log 2>&1 </dev/null &
+for try in $(seq 300); do
+  grep -q 'completed initialization' /run/log/dockerd.log && break
+  sleep 0.1
+done
+iptables -S FORWARD | grep -q 'P FORWARD DROP'`,
+  firewalld: `
+mkdir -p /run/dbus /run/firewalld
+dbus-daemon --system --fork
+firewalld --nofork --nopid >/run/log/firewalld.log 2>&1 </dev/null &
+for try in $(seq 300); do
+  firewall-cmd --state >/dev/null 2>&1 && break
+  sleep 0.1
+done
+firewall-cmd --state`,
+  ufw: "mkdir -p /run/ufw && ufw --force enable && ufw status | grep -q 'Status: active'",
+};
+
+/** A host without forwarding, an uplink of both families, and behind it a machine with no route to containers. */
+async function addOutside(node: Node): Promise<void> {
+  await node.containers("outside");
+  await node.sh(`
+sysctl -qw net.ipv4.ip_forward=0 net.ipv6.conf.all.forwarding=0
+ip link add name eth0 type veth peer name eth0 netns outside
+ip addr add 192.0.2.1/24 dev eth0
+ip addr add 2001:db8::1/64 dev eth0 nodad
+ip link set dev eth0 up
+ip -n outside addr add 192.0.2.2/24 dev eth0
+ip -n outside addr add 2001:db8::2/64 dev eth0 nodad
+ip -n outside link set dev eth0 up`);
+  await serve(node, "outside");
+}
+
+/** A page, on port 80 of all addresses. It is no ping that is tried: ufw lets those pass. */
+async function serve(node: Node, id: string): Promise<void> {
+  await node.sh("mkdir -p /run/www && echo a page >/run/www/index.html");
+  const httpd = ["busybox", "httpd", "-f", "-h", "/run/www"];
+  await node.daemon(id, "ip", "netns", "exec", id, ...httpd);
+}
+
+/** The commands of a section, run where a person would run them: in the project's folder, as root. */
+async function follow(node: Node, heading: string): Promise<void> {
+  const commands = await commandsOf(heading);
+  await node.sh(`cd ${DEPLOY}/..; PATH=$PATH:/opt/cni/bin; ${commands}`);
+}
+
+/** Which of the pages a container gets. */
+async function reached(node: Node, id: string, pages = OUTSIDE): Promise<string[]> {
+  const found: string[] = [];
+  for (const page of pages) {
+    const get = ["busybox", "wget", "-T", "2", "-qO-", page];
+    if ((await node.run(["ip", "netns", "exec", id, ...get])).code === 0) found.push(page);
+  }
+  return found;
+}
+
+/** It gets them all, now or once neighbours have been asked for again. */
+async function reaches(node: Node, id: string, pages = OUTSIDE): Promise<void> {
+  await node.until(`${id} gets ${pages.join(" ")}`, async () => {
+    const found = await reached(node, id, pages);
+    return found.length === pages.length || undefined;
+  });
+}
+
+async function attach(node: Node): Promise<unknown> {
+  const conflist = await Deno.readTextFile(`${DEPLOY}/10-atomicni.conflist`);
+  await node.write(CONFLIST, conflist);
+  const { cniVersion, name, plugins: [plugin] } = JSON.parse(conflist);
+  await node.containers("c1");
+  const config = { cniVersion, name, ...plugin };
+  await node.add(config, "c1");
+  return config;
+}
+
+nodeTest("the page's first two sections give a container the internet", async (node) => {
+  await addOutside(node);
+  await attach(node);
+  assertEquals(await reached(node, "c1"), [], "without forwarding");
+  await follow(node, "Forwarding");
+  assertEquals(await reached(node, "c1"), [], "without masquerading");
+  await follow(node, "Masquerading");
+  await reaches(node, "c1");
+});
+
+for (const [firewall, start] of Object.entries(FIREWALLS)) {
+  nodeTest(`beside ${firewall}: cut off by it, and let out by the page's lines`, async (node) => {
+    await addOutside(node);
+    const config = await attach(node);
+    await node.sh(start);
+    await follow(node, "Forwarding");
+    await follow(node, "Masquerading");
+    assertEquals(await reached(node, "c1"), [], `${firewall} does not drop: what is tested?`);
+
+    await follow(node, firewall);
+    await reaches(node, "c1");
+    await node.sh("ip -n outside route add 10.88.0.0/16 via 192.0.2.1");
+    await serve(node, "c1");
+    assertEquals(await reached(node, "outside", ["http://10.88.0.2/"]), [], "it let others in");
+    await node.del(config, "c1");
+  });
+
+  nodeTest(
+    `beside ${firewall}: containers of one bridge reach each other, where bridged packets are filtered`,
+    async (node) => {
+      await node.sh("sysctl -qw net.ipv4.ip_forward=0");
+      const config = await attach(node);
+      await node.sh(start);
+      await node.sh(
+        "sysctl -qw net.bridge.bridge-nf-call-iptables=1 net.bridge.bridge-nf-call-ip6tables=1",
+      );
+      await node.containers("c2");
+      await node.add(config, "c2");
+      await serve(node, "c2");
+      assertEquals(await reached(node, "c1", NEIGHBOUR), [], "nothing has to be cured");
+      await follow(node, firewall);
+      await reaches(node, "c1", NEIGHBOUR);
+    },
+  );
+}

@@ -1,0 +1,40 @@
+import { assert, assertEquals } from "@std/assert";
+import type { Json } from "../integration/host.ts";
+import type { CniCall, Node } from "../runtimes/node.ts";
+
+export const CONFLIST = "/etc/cni/net.d/10-atomicni.conflist";
+
+/** The plugin's own configuration as it now stands in the node's conflist, in a version that knows every command. */
+export async function configOf(node: Node): Promise<Json> {
+  const { name, plugins: [plugin] } = JSON.parse(await node.read(CONFLIST));
+  return { cniVersion: "1.1.0", name, ...plugin };
+}
+
+/** The code that an ADD is refused with; 0 where it works. */
+export async function codeOfAdd(node: Node, id: string, call: CniCall = {}): Promise<number> {
+  const { code, stdout } = await node.cni("ADD", await configOf(node), id, call);
+  return code === 0 ? 0 : JSON.parse(stdout).code;
+}
+
+/** An ADD, a ping to each gateway, and a DEL after which nothing of the container is left. */
+export async function assertWorks(node: Node, id: string, call: CniCall = {}): Promise<void> {
+  const config = await configOf(node);
+  await node.add(config, id, call);
+  await assertReaches(node, id, config, call);
+  await node.del(config, id, call);
+  const owners = Object.keys(await node.leases(config.name));
+  assertEquals(owners.filter((owner) => owner.startsWith(`${id}/`)), [], "a lease is left");
+}
+
+export async function assertReaches(
+  node: Node,
+  id: string,
+  { gateway, gateway6 }: Json,
+  { netns = `/run/netns/${id}` }: CniCall = {},
+): Promise<void> {
+  for (const to of [gateway, gateway6]) {
+    const ping = ["busybox", "ping", "-c", "1", "-W", "2", to];
+    const { code } = await node.run(["nsenter", `--net=${netns}`, ...ping]);
+    assert(code === 0, `${id} does not reach ${to}`);
+  }
+}

@@ -1,0 +1,60 @@
+import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { Containerd, IMAGE } from "../runtimes/containerd.ts";
+import { nodeTest } from "../runtimes/node.ts";
+import { assertWorks } from "./attachment.ts";
+import { commandsOf, follow, install } from "./page.ts";
+
+const INSTALL = "docs/install.md";
+/** All that installing puts on a machine, by the page's table of what goes how. */
+const INSTALLED = [
+  "/opt/cni/bin/atomicni",
+  "/etc/cni/net.d/10-atomicni.conflist",
+  "/etc/tmpfiles.d/atomicni.conf",
+  "/etc/sysctl.d/90-atomicni.conf",
+  "/etc/atomicni/podnet.nft",
+  "/etc/systemd/system/atomicni-rules@.service",
+  "/var/lib/atomicni",
+];
+
+nodeTest("docs/install.md: install, upgrade, remove, line by line", async (node) => {
+  await install(node);
+  await node.sh(`ls -d ${INSTALLED.join(" ")}`);
+  assertStringIncludes(await node.sh("nft list tables"), "atomicni_podnet");
+  await node.containers("c1", "c2");
+  await assertWorks(node, "c1");
+  await follow(node, INSTALL, "Upgrade and roll back");
+  await assertWorks(node, "c2");
+
+  // A mount of the tests' own stands where the page removes a folder.
+  await node.sh("umount /var/lib/atomicni");
+  await follow(node, INSTALL, "Remove");
+  const { stdout } = await node.run(["ls", "-d", ...INSTALLED]);
+  assertEquals(stdout, "", "something stays");
+  assertEquals(await node.sh("nft list tables; ls -A /opt/cni/bin | grep atomicni || :"), "");
+  assertEquals((await node.ip("link", "show", "dev", "atomic0")).length, 0, "the bridge stays");
+});
+
+nodeTest("docs/containerd.md: the image is made and run as the page says", async (node) => {
+  await install(node);
+  await Containerd.start(node);
+  await node.sh(`ctr image rm ${IMAGE}`);
+  const commands = await commandsOf(
+    "docs/containerd.md",
+    "One container after the other: `ctr`",
+  );
+  await node.sh(`mkdir /run/hour && cd /run/hour; ${commands}`);
+  assert(IMAGE === "localhost/busybox:1");
+  const page = await node.sh(`
+ctr run --detach --cni ${IMAGE} web httpd -f -h /www
+ctr run --rm --cni ${IMAGE} client wget -qO- http://10.88.0.2/
+ctr run --rm --cni ${IMAGE} client ping -c 1 -W 2 10.88.0.1
+ctr task kill --signal SIGKILL web`);
+  assertStringIncludes(page, "a page from a container\n");
+  assertStringIncludes(page, " 1 packets received");
+  await node.until(
+    "web is off the network",
+    async () => (await node.hostVeths()).length === 0 || undefined,
+  );
+  await node.containers("c1");
+  await assertWorks(node, "c1");
+});
