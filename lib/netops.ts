@@ -205,7 +205,7 @@ async function forwarding(run: RunIp, bridge: InterfaceName): Promise<Forwarding
   // `ip -6 netconf` prints text even with -j: "inet6 NAME forwarding on …".
   const ipv6 = await run(["-6", "netconf", "show"]);
   const line = (name: string) =>
-    new RegExp(`^(?:ipv6|inet6) (?:dev )?${name} .*forwarding (on|off)`, "m").exec(ipv6.stdout)
+    new RegExp(`^(?:ipv6|inet6) (?:dev )?${name} forwarding (on|off)`, "m").exec(ipv6.stdout)
       ?.[1];
   const said = line("all") ?? line("default");
   return {
