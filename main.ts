@@ -257,7 +257,10 @@ if (import.meta.main) {
       print: (text) => writeAll(Deno.stdout, text),
       warn: (text) => writeAll(Deno.stderr, text),
       isTerminal,
-      colour: isTerminal && !Deno.noColor,
+      screen: {
+        colour: isTerminal && !Deno.noColor,
+        width: isTerminal ? Deno.consoleSize().columns : undefined,
+      },
     }),
   );
 }

@@ -20,8 +20,8 @@ export function overview(commands: readonly Command[]): Report {
         `  ${about}`,
       ]),
       "",
-      "Each takes --json, and --help, which has an example. Exit status: 0 all is well, 1 something needs a look,",
-      "2 it can't be done.",
+      "Each takes --json, --wide (lines as long as they are) and --help, which has an example. Exit status: 0 all is well, " +
+      "1 something needs a look, 2 it can't be done.",
       `Nothing but ${STATE_FOLDER} and ip is used: a configuration comes on stdin.`,
       ...CONFIGURATION.map(plain),
     ],
@@ -46,6 +46,7 @@ export function helpOf(command: Command): Report {
   const all: Record<string, { type: string; about: string }> = {
     ...options,
     json: { type: "boolean", about: "the same as one JSON value" },
+    wide: { type: "boolean", about: "lines as long as they are, whatever the terminal's width" },
   };
   return {
     lines: [

@@ -7,7 +7,7 @@ import {
   survey,
 } from "./attachments.ts";
 import type { Call, Command, Report } from "./command.ts";
-import { type Line, type Segment, table } from "./screen.ts";
+import type { Line, Segment } from "./screen.ts";
 import { problems } from "./problems.ts";
 
 export const list: Command = {
@@ -49,7 +49,8 @@ function once(rows: readonly Attached[]): Attached[] {
 function tableOf(rows: readonly Attached[]): Line[] {
   if (rows.length === 0) return ["No attachments."];
   const heading = ["NETWORK", "OWNER", "INTERFACE", "ADDRESS", "MAC", "VETH", "SINCE", "STATE"];
-  return table(heading, rows.map((it) => [it.network, ...cells(it)]));
+  const spare = ["MAC", "SINCE", "VETH", "INTERFACE", "NETWORK"];
+  return [{ heading, rows: rows.map((it) => [it.network, ...cells(it)]), spare }];
 }
 
 function cells(it: Attached): Segment[] {

@@ -102,8 +102,9 @@ export function unknownKeys(config: JsonObject): Finding[] {
     ? 'a configuration with "ipam": {"type": "host-local"}'
     : "a configuration without ipam.type";
   return look(config, keys, "", (path, key, known) => {
+    // One that is set is refused, which is told by itself.
+    if (path === "" && WITHOUT_EFFECT.includes(key) && isSet(config[key])) return undefined;
     if (path === "" && WITHOUT_EFFECT.includes(key)) {
-      // With any other value the configuration is refused, which is told by itself.
       return finding(
         "note",
         "key",
@@ -131,7 +132,7 @@ function look(
   value: unknown,
   keys: Keys,
   path: string,
-  tell: (path: string, key: string, known: Keys) => Finding,
+  tell: (path: string, key: string, known: Keys) => Finding | undefined,
 ): Finding[] {
   if (Array.isArray(value)) {
     return value.flatMap((it, index) =>
@@ -140,10 +141,21 @@ function look(
   }
   if (!isObject(value)) return [];
   return Object.entries(value).flatMap(([key, below]) => {
-    const known = Object.hasOwn(keys, key) ? keys[key] : undefined;
-    if (known === undefined) return [tell(path, key, keys)];
+    const known = keyLike(keys, key);
+    if (known === undefined) return tell(path, key, keys) ?? [];
     return isKeys(known) ? look(below, known, `${path}${key}.`, tell) : [];
   });
+}
+
+/** Keys count in any letter case. */
+function keyLike(keys: Keys, key: string): Keys[string] | undefined {
+  if (Object.hasOwn(keys, key)) return keys[key];
+  const folded = key.toLowerCase();
+  return Object.entries(keys).find(([name]) => name.toLowerCase() === folded)?.[1];
+}
+
+function isSet(value: unknown): boolean {
+  return Array.isArray(value) ? value.length > 0 : value !== 0 && Boolean(value);
 }
 
 function isKeys(known: Keys[string]): known is Keys {
