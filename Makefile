@@ -59,7 +59,7 @@ audit: packages $(FORMS) ## what the built files are allowed, do and refuse
 	$(TASK) test:at tests/audit
 
 bench: $(FORMS) ## the comparison with bridge + host-local: bench/results.md and bench/plot.svg, under 5 minutes
-	@sh tools/packages iproute2 util-linux strace time containernetworking-plugins
+	@sh tools/packages iproute2 util-linux strace time busybox-static containernetworking-plugins
 	@sh tools/build empty
 	@JSR_URL=$$(sh tools/jsr_url) unshare -mn --propagation private $(DENO) run -q -A bench/run.ts
 
