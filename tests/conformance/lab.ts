@@ -25,9 +25,12 @@ export interface Row {
   readonly steps: (lab: Lab) => Promise<void>;
 }
 
-/** What the test of a row is called: its rules first, so that `--filter 'B5'` finds them. */
+/**
+ * What the test of a row is called: its rules first, so that `--filter 'B5'` finds them. A report in XML drops control
+ * characters.
+ */
 export function nameOf({ rules, what }: Pick<Row, "rules" | "what">): string {
-  return `${rules}: ${what}`;
+  return `${rules}: ${what.replaceAll(/\p{Cc}/gu, (it) => `\\x${it.charCodeAt(0).toString(16)}`)}`;
 }
 
 export function row(rules: string, what: string, steps: Row["steps"]): Row {
