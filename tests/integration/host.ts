@@ -201,6 +201,8 @@ export class Host implements AsyncDisposable {
     env: Record<string, string> = {},
     under: readonly string[] = [],
   ): Promise<Answer> {
+    // The built forms do this by themselves.
+    if (BUILT === undefined) env = { DENO_NO_UPDATE_CHECK: "1", ...env };
     for (const name of PASSED_ON) {
       const value = Deno.env.get(name);
       if (value !== undefined) env = { ...env, [name]: value };
