@@ -12,7 +12,8 @@ export function tableTest(rows: readonly Row[]): void {
     hostTest(nameOf(row), async (host) => {
       const documents: string[][] = [];
       for (const form of FORMS) {
-        const lab = new Lab(host, form);
+        // The form under test goes through the host, whose report shows its last runs.
+        const lab = new Lab(host, form === BUILT ? undefined : form);
         if (documents.length > 0) await lab.clean();
         await row.steps(lab);
         // Sorted, for runs at the same time end in any order.
