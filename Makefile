@@ -26,10 +26,11 @@ RUNTIMES_PACKAGES := iproute2 util-linux procps systemd busybox-static container
 TELLING := $(patsubst %,tests/integration/%_test.ts,add bridge check del gc scope traffic undo) tests/cli/command_test.ts
 export DENO_JOBS ?= $(shell echo $$(($$(nproc) + 1)))
 
-.PHONY: help demo test build script conformance faults runtimes audit bench docs sbom release install uninstall clean packages all-packages
+# Every target that is no file below bin/.
+.PHONY: $(shell sed -n 's/^\([a-z0-9-]*\):.*/\1/p' $(firstword $(MAKEFILE_LIST)))
 
 help: ## this list
-	@sed -n 's/^\([a-z]*\):.*## /\1|/p' $(MAKEFILE_LIST) | while IFS='|' read -r target text; do printf '  make %-12s %s\n' "$$target" "$$text"; done
+	@sed -n 's/^\([a-z0-9]*\):.*## /\1|/p' $(MAKEFILE_LIST) | while IFS='|' read -r target text; do printf '  make %-12s %s\n' "$$target" "$$text"; done
 
 demo: bin/atomicni ## build, then show the main job on a private host
 	@sh tools/packages iproute2 util-linux busybox-static

@@ -2,8 +2,14 @@ import { assert, assertEquals } from "@std/assert";
 import { fromFileUrl } from "@std/path/posix";
 
 const ROOT = fromFileUrl(new URL("../", import.meta.url));
-/** Where the suites are started. */
-const STARTED_IN = ["deno.json", "Makefile", "tools/conformance", "tools/faults"];
+/** Where suites are started: tasks, make targets, and the shell scripts of tools/. */
+const STARTED_IN = [
+  ...["deno.json", "Makefile"],
+  ...[...Deno.readDirSync(`${ROOT}tools`)].filter(({ name, isFile }) =>
+    isFile && !name.includes(".")
+  )
+    .map(({ name }) => `tools/${name}`),
+];
 
 function filesBelow(folder: string): string[] {
   return [...Deno.readDirSync(`${ROOT}${folder}`)].flatMap(({ name, isDirectory }) =>

@@ -24,7 +24,7 @@ const variables = [
   "DENO_DIR=$d",
   // Without it Deno looks for the user in /etc/passwd, and for .npmrc in that home.
   "HOME=$h",
-  // Where a run takes longer than half a second, Deno would ask its makers whether there is a newer one.
+  // Or Deno asks a name server for its own host, in a thread of its own, to see whether there is a newer Deno.
   "DENO_NO_UPDATE_CHECK=1",
   // A runtime gets no colours on stderr, whatever it has set.
   'NO_COLOR="${CNI_COMMAND:+1}$NO_COLOR"',
