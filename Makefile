@@ -9,7 +9,8 @@ TASK = $(DENO) task -q
 # A company's proxy has a certificate that the system knows and Deno by itself does not.
 export DENO_TLS_CA_STORE ?= mozilla,system
 
-SOURCES := deno.json main.ts $(wildcard lib/*.ts lib/*/*.ts lib/*/*/*.ts) tools/build tools/script_header.ts
+# A built file says its commit, hence the log of HEAD.
+SOURCES := $(wildcard .git/logs/HEAD) deno.json main.ts $(wildcard lib/*.ts lib/*/*.ts lib/*/*/*.ts) tools/build tools/script_header.ts
 FORMS := bin/atomicni bin/atomicni.js
 
 # Debian packages, by who needs them. `packages` is for the tests alone, `all-packages` for everything that CI runs.
