@@ -89,14 +89,17 @@ hostTest(
       Object.assign(leases ?? {}, { [ip]: { since: "2026-01-01T00:00:00Z", veth: "" } });
     }
     await host.run(["sh", "-c", `cat > ${STATE_FOLDER}/many.json`], JSON.stringify(state));
+    // The shortest of three, for other tests run beside this one.
     const timed = async (args: string[]) => {
-      const began = performance.now();
-      const { stdout } = await host.program(args, "");
-      return { stdout, ms: performance.now() - began };
+      const runs: { stdout: string; ms: number }[] = [];
+      for (let run = 0; run < 3; run++) {
+        const began = performance.now();
+        const { stdout } = await host.program(args, "");
+        runs.push({ stdout, ms: performance.now() - began });
+      }
+      return { stdout: runs[0]?.stdout ?? "", ms: Math.min(...runs.map(({ ms }) => ms)) };
     };
-    const start = Math.min(
-      ...(await Promise.all([timed(["version"]), timed(["version"])])).map((it) => it.ms),
-    );
+    const { ms: start } = await timed(["version"]);
     const listed = await timed(["list", "many"]);
     const rows = listed.stdout.trimEnd().split("\n").slice(1);
     assertEquals(rows.length, 1000);
