@@ -2,10 +2,26 @@ import { acquaint, forge, type Forged, newMark, type Result, steal, TRIES } from
 import { type Attack, ipOf } from "./attacks.ts";
 import { claims, GATEWAY } from "./claims.ts";
 import { delay } from "./delay.ts";
-import { BROADCAST, datagram, redirect, routerAdvertisement, tagged } from "./frames.ts";
+import { BROADCAST, datagram, ndClaims, redirect, routerAdvertisement, tagged } from "./frames.ts";
 import { NETWORK, OUTSIDE, type Scene } from "./scene.ts";
 
 const ALL_NODES_MAC = "33:33:00:00:00:01";
+
+/** The claim to bob's link-local address, which is nobody's lease. */
+export const linkLocalClaim: Attack = async (scene, family) => {
+  if (family === 4) return [];
+  await acquaint(scene);
+  const [bob, host] = [await linkLocal(scene, "bob"), await linkLocal(scene, "", NETWORK.bridge)];
+  const from = scene.at("eve").mac;
+  const link = { from, to: scene.bridgeMac, at: from, mark: newMark("claim") };
+  return await steal(scene, ndClaims({ ...link, address: bob, told: host }), [{
+    attack: "NA 'I am bob's link-local address' to the host",
+    stops: [],
+    from: "host",
+    to: "bob",
+    address: `${bob}%${NETWORK.bridge}`,
+  }]);
+};
 
 /** ICMP redirect: the gateway, so it says, has bob send through eve. */
 export const redirectBob: Attack = async (scene, family) => {
@@ -31,7 +47,7 @@ export const redirectBob: Attack = async (scene, family) => {
 export const reuse: Attack = async (scene, family) => {
   await acquaint(scene);
   const bob = scene.at("bob");
-  const frames = claims(scene, family, bob, GATEWAY, scene.bridgeMac);
+  const frames = claims(scene, family, bob, GATEWAY, family === 4 ? BROADCAST : ALL_NODES_MAC);
   await scene.unplug("bob");
   const lies = scene.agent("eve").raw(frames, 400, 3);
   await delay(50);
@@ -55,8 +71,8 @@ export const reuse: Attack = async (scene, family) => {
   }];
 };
 
-async function linkLocal(scene: Scene, id: string): Promise<string> {
-  const [link] = await scene.host.ip(id, "-6", "addr", "show", "dev", "eth0", "scope", "link");
+async function linkLocal(scene: Scene, id: string, ifname = "eth0"): Promise<string> {
+  const [link] = await scene.host.ip(id, "-6", "addr", "show", "dev", ifname, "scope", "link");
   return link.addr_info.find((it: { local?: string }) => it.local !== undefined).local;
 }
 

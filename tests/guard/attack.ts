@@ -1,3 +1,4 @@
+import { assertEquals } from "@std/assert";
 import { delay } from "./delay.ts";
 import type { Frame } from "./frames.ts";
 import { NETWORK, type Place, type Scene, type State } from "./scene.ts";
@@ -16,6 +17,8 @@ export interface Result {
   readonly got: number;
   /** Of the victim's own frames: how many came, of how many. */
   readonly own: readonly [number, number];
+  /** Whether those frames go from one container to another, which isolation ends, attack or not. */
+  readonly between?: boolean;
   /** What the frames did, beyond that they came. */
   readonly effect?: string;
 }
@@ -71,15 +74,22 @@ export async function steal(
   const marked = flows.map((flow) => ({ ...flow, mark: newMark(`${flow.from}-${flow.to}`) }));
   const lies = scene.agent("eve").raw(frames, 100, 2);
   await delay(30);
-  await Promise.all(
+  const sent = await Promise.all(
     marked.map(({ from, address, mark }) => scene.agent(from).talk({ [address]: mark }, TRIES)),
   );
+  assertEquals(sent, marked.map(() => TRIES), "not all of the victim's frames were sent");
   await lies;
   await delay(30);
-  return await Promise.all(marked.map(async ({ attack, stops, to, mark }) => {
+  return await Promise.all(marked.map(async ({ attack, stops, from, to, mark }) => {
     const stolen = await scene.agent("eve").seen(mark);
     const arrived = await scene.agent(to).seen(mark);
-    return { attack, stops, got: stolen.own + stolen.others, own: [arrived.own, TRIES] as const };
+    return {
+      attack,
+      stops,
+      got: stolen.own + stolen.others,
+      own: [arrived.own, TRIES] as const,
+      between: from === "ann" && to === "bob",
+    };
   }));
 }
 

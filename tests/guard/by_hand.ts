@@ -18,14 +18,14 @@ route add ::/0 via ${gateway6} dev eth0 metric 512
 END`);
 }
 
-/** The `ip` commands of the guard, in their order. */
+/** The `ip` commands of the guard, in their order; the port was locked before the container had anything to send. */
 export async function guardByHand(host: Host, network: Network, it: Attachment): Promise<void> {
   const { bridge, gateway, gateway6 } = network;
   const [{ address: mac }] = await host.ip("", "link", "show", "dev", bridge);
   await host.sh(`
+ip link set dev ${it.hostVeth} type bridge_slave learning off locked on
 ip -B neigh replace any lladdr ${it.mac} nud noarp dev ${it.hostVeth}
 ip -batch - <<END
-link set dev ${it.hostVeth} type bridge_slave learning off locked on
 neigh replace ${it.ip4} lladdr ${it.mac} dev ${bridge} nud permanent
 neigh replace ${it.ip6} lladdr ${it.mac} dev ${bridge} nud permanent
 END
@@ -35,7 +35,7 @@ neigh replace ${gateway6} lladdr ${mac} dev eth0 nud permanent
 END`);
 }
 
-/** Before the port carries anything: its group, and what `portIsolation` does. */
+/** The link group of the network on a host veth. */
 export async function markByHand(host: Host, { hostVeth }: Attachment): Promise<void> {
   await host.sh(`ip link set dev ${hostVeth} group ${GROUP}`);
 }

@@ -70,10 +70,11 @@ def talk(flows, times, gap):
     sent = 0
     for _ in range(times):
         for address, mark in flows.items():
-            family = socket.AF_INET6 if ":" in address else socket.AF_INET
-            with socket.socket(family, socket.SOCK_DGRAM) as plain:
+            # An address may end in %INTERFACE, which only this call understands.
+            family, kind, _, _, to = socket.getaddrinfo(address, PORT, type=socket.SOCK_DGRAM)[0]
+            with socket.socket(family, kind) as plain:
                 try:
-                    plain.sendto(b"guard:%s;" % mark.encode(), (address, PORT))
+                    plain.sendto(b"guard:%s;" % mark.encode(), to)
                     sent += 1
                 except OSError:
                     pass

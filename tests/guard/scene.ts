@@ -1,6 +1,7 @@
 import { assertEquals } from "@std/assert";
 import { type CniCall, type Host, type Json, run } from "../integration/host.ts";
 import { Agent } from "./agent.ts";
+import type { Frame } from "./frames.ts";
 import {
   addSecondFamily,
   BY_HAND,
@@ -104,6 +105,20 @@ export class Scene implements AsyncDisposable {
   async listen(place: Place, namespace: string, ifname = "eth0"): Promise<void> {
     await this.#agents.get(place)?.[Symbol.asyncDispose]();
     this.#agents.set(place, await Agent.start(this.host, namespace, ifname));
+  }
+
+  /** Eve sends these frames, again and again, until told to end. */
+  lies(frames: readonly Frame[]): { end(): Promise<void> } {
+    let more = true;
+    const sent = (async () => {
+      while (more) await this.agent("eve").raw(frames, 20, 3);
+    })();
+    return {
+      end: async () => {
+        more = false;
+        await sent;
+      },
+    };
   }
 
   /** ADD of a container in a namespace of its own; `ip` asks for addresses that another has had. */
