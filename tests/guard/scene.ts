@@ -125,7 +125,7 @@ export class Scene implements AsyncDisposable {
   async plug(id: string, like?: Attachment): Promise<Attachment> {
     await this.host.containers(id);
     const found = this.state.reference
-      ? await this.#reference("ADD", id)
+      ? await this.#reference("ADD", id, like)
       : await this.#add(id, like);
     this.#places.set(id, found);
     return found;
@@ -162,8 +162,9 @@ export class Scene implements AsyncDisposable {
   }
 
   /** The reference pair, with its own guard where the state has one. */
-  async #reference(command: string, id: string): Promise<Attachment> {
+  async #reference(command: string, id: string, like?: Attachment): Promise<Attachment> {
     const config = {
+      ...(like !== undefined && { args: { cni: { ips: [like.ip4, like.ip6] } } }),
       cniVersion: "1.0.0",
       name: NETWORK.name,
       type: "bridge",
