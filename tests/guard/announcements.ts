@@ -51,7 +51,7 @@ export const reuse: Attack = async (scene, family) => {
   await scene.unplug("bob");
   const lies = scene.agent("eve").raw(frames, 400, 3);
   await delay(50);
-  const again = await scene.plug("bob", bob);
+  const again = await scene.plug("bob", { like: bob });
   await scene.listen("bob", "bob");
   const mark = newMark("host-bob");
   await scene.agent("host").talk({ [ipOf(again, family)]: mark }, TRIES);

@@ -17,6 +17,16 @@ export interface State {
   readonly guard?: boolean;
   readonly rules?: boolean;
   readonly isolated?: boolean;
+  readonly hairpin?: boolean;
+}
+
+/** What one container has of its own. */
+export interface Plug {
+  /** It asks for the addresses of this one, which is gone. */
+  readonly like?: Attachment;
+  /** Instead of the state's. */
+  readonly guard?: boolean;
+  readonly mac?: string;
 }
 
 export const NETWORK = {
@@ -37,6 +47,8 @@ export interface Attachment {
   readonly mac: string;
   readonly ip4: string;
   readonly ip6: string;
+  /** The result of its ADD, for the plugins after this one. */
+  readonly result: Json;
 }
 
 /** Agents of the scene. `host` listens on the bridge itself: what comes up to the host, after the bridge's rules. */
@@ -72,9 +84,11 @@ export class Scene implements AsyncDisposable {
     this.state = state;
   }
 
-  static async create(host: Host, state: State): Promise<Scene> {
+  /** Without `people` there is nobody yet, and no agent. */
+  static async create(host: Host, state: State, people = true): Promise<Scene> {
     const scene = new Scene(host, state);
     await host.sh(SETUP);
+    if (!people) return scene;
     for (const id of ["ann", "bob", "eve"]) await scene.plug(id);
     if (state.rules) await scene.#loadRules();
     const [bridge] = await host.ip("", "link", "show", "dev", NETWORK.bridge);
@@ -121,12 +135,12 @@ export class Scene implements AsyncDisposable {
     };
   }
 
-  /** ADD of a container in a namespace of its own; `ip` asks for addresses that another has had. */
-  async plug(id: string, like?: Attachment): Promise<Attachment> {
+  /** ADD of a container in a namespace of its own. */
+  async plug(id: string, plug: Plug = {}): Promise<Attachment> {
     await this.host.containers(id);
     const found = this.state.reference
-      ? await this.#reference("ADD", id, like)
-      : await this.#add(id, like);
+      ? await this.#reference("ADD", id, plug.like)
+      : await this.#add(id, plug);
     this.#places.set(id, found);
     return found;
   }
@@ -139,25 +153,30 @@ export class Scene implements AsyncDisposable {
     this.#places.delete(id);
   }
 
-  config(): Json {
-    const { guard, isolated } = this.state;
+  config({ guard = this.state.guard }: Plug = {}): Json {
+    const { isolated, hairpin } = this.state;
     return {
       cniVersion: "1.1.0",
       type: "atomicni",
       ...NETWORK,
       ...(guard && !BY_HAND && { macspoofchk: true }),
       ...(isolated && { portIsolation: true }),
+      ...(hairpin && { hairpinMode: true }),
     };
   }
 
-  async #add(id: string, like?: Attachment): Promise<Attachment> {
-    const asked = like === undefined ? {} : { args: { cni: { ips: asksFor(like) } } };
-    const call: CniCall = { id, config: { ...this.config(), ...asked } };
+  async #add(id: string, plug: Plug): Promise<Attachment> {
+    const { like, mac, guard = this.state.guard } = plug;
+    const cni = {
+      ...(like !== undefined && { ips: BY_HAND ? [like.ip4] : [like.ip4, like.ip6] }),
+      ...(mac !== undefined && { mac }),
+    };
+    const call: CniCall = { id, config: { ...this.config(plug), args: { cni } } };
     const found = attachment(id, await this.host.add(call));
     if (!BY_HAND) return found;
     await markByHand(this.host, found);
     await addSecondFamily(this.host, NETWORK, found);
-    if (this.state.guard) await guardByHand(this.host, NETWORK, found);
+    if (guard) await guardByHand(this.host, NETWORK, found);
     return found;
   }
 
@@ -219,16 +238,13 @@ export class Scene implements AsyncDisposable {
   }
 }
 
-function asksFor({ ip4, ip6 }: Attachment): string[] {
-  return BY_HAND ? [ip4] : [ip4, ip6];
-}
-
-function attachment(id: string, { interfaces, ips }: Json): Attachment {
+function attachment(id: string, result: Json): Attachment {
+  const { interfaces, ips } = result;
   const bare = (found: Json) => found?.address.split("/")[0];
   const inside = interfaces.find((it: Json) => it.sandbox !== undefined && it.sandbox !== "");
   const host = interfaces.find((it: Json) => !it.sandbox && it.name !== NETWORK.bridge);
   const ip4 = bare(ips.find((it: Json) => !it.address.includes(":")));
   const ip6 = bare(ips.find((it: Json) => it.address.includes(":"))) ??
     `fd88::${Number(ip4.split(".")[3]).toString(16)}`;
-  return { id, hostVeth: host.name, mac: inside.mac, ip4, ip6 };
+  return { id, hostVeth: host.name, mac: inside.mac, ip4, ip6, result };
 }

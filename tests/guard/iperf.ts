@@ -1,0 +1,52 @@
+import type { Host } from "../integration/host.ts";
+import { delay } from "./delay.ts";
+
+const at = (namespace: string, ...command: string[]): string[] => [
+  "nsenter",
+  `--net=/run/netns/${namespace}`,
+  ...command,
+];
+
+/** An iperf3 server in a container; its end ends it. */
+export class Iperf implements AsyncDisposable {
+  readonly #host: Host;
+  readonly #server: Deno.ChildProcess;
+
+  private constructor(host: Host, server: Deno.ChildProcess) {
+    this.#host = host;
+    this.#server = server;
+  }
+
+  static async start(host: Host, namespace: string): Promise<Iperf> {
+    const [program = "", ...args] = host.inside(...at(namespace, "iperf3", "-s"));
+    const quiet = { stdin: "null", stdout: "null", stderr: "inherit" } as const;
+    const server = new Deno.Command(program, { args, ...quiet }).spawn();
+    const listens = at(namespace, "sh", "-c", "ss -tln | grep -q :5201");
+    for (let waited = 0; (await host.run(listens)).code !== 0; waited++) {
+      if (waited === 50) throw new Error(`no iperf3 in ${namespace} after 5 s`);
+      await delay(100);
+    }
+    return new Iperf(host, server);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#server.kill("SIGKILL");
+    await this.#server.status;
+  }
+
+  /** Mbit/s of one TCP connection from a container to the server. */
+  async from(namespace: string, address: string, seconds: number): Promise<number> {
+    const { code, stdout, stderr } = await this.#host.run(
+      at(namespace, "iperf3", "-c", address, "-t", String(seconds), "-J"),
+    );
+    if (code !== 0) throw new Error(`iperf3 to ${address}: ${stdout} ${stderr}`);
+    return Math.round(JSON.parse(stdout).end.sum_received.bits_per_second / 1e6);
+  }
+}
+
+export function median(values: readonly number[]): number {
+  const sorted = [...values].sort((a, b) => a - b);
+  const middle = Math.floor(sorted.length / 2);
+  const [low = 0, high = 0] = [sorted[middle - 1 + sorted.length % 2], sorted[middle]];
+  return (low + high) / 2;
+}
