@@ -1,9 +1,10 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { type Host, hostTest } from "../integration/host.ts";
-import type { Result } from "./attack.ts";
+import { newMark, type Result, TRIES } from "./attack.ts";
 import { iAmBob, takeNeighboursMac } from "./attacks.ts";
 import { Chain } from "./chain.ts";
 import { delay } from "./delay.ts";
+import { BROADCAST, datagram } from "./frames.ts";
 import { record } from "./outcome.ts";
 import { NETWORK, Scene } from "./scene.ts";
 
@@ -65,11 +66,28 @@ function assertStopped(results: readonly Result[]): void {
   }
 }
 
+/** Hairpin: what bob sends to all comes back to him too. */
+async function assertReflected(scene: Scene): Promise<void> {
+  const mark = newMark("hairpin");
+  const { mac, ip4 } = scene.at("bob");
+  const frame = datagram({
+    from: mac,
+    to: BROADCAST,
+    source: ip4,
+    destination: "10.88.0.255",
+    mark,
+  });
+  await scene.agent("bob").raw([frame], TRIES, 2);
+  await delay(30);
+  assertEquals((await scene.agent("bob").seen(mark)).own, TRIES, "frames that came back");
+}
+
 hostTest(
   "beside the guard: hairpin, port mapping, bandwidth and two more in a chain",
   async (host) => {
     await using scene = await Scene.create(host, { name: "chain", guard: true, hairpin: true });
     const bob = scene.at("bob");
+    await assertReflected(scene);
     const chain = new Chain(host, [TUNING, BANDWIDTH, PORTMAP, FIREWALL]);
     await chain.add(bob);
     await serving(host, "bob", async () => {
