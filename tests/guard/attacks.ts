@@ -7,7 +7,7 @@ import {
   type Result,
   steal,
 } from "./attack.ts";
-import { datagram } from "./frames.ts";
+import { datagram, lldp } from "./frames.ts";
 import { OUTSIDE, type Place, type Scene } from "./scene.ts";
 import { claims, GATEWAY } from "./claims.ts";
 
@@ -34,6 +34,19 @@ export const takeNeighboursMac: Attack = async (scene, family) => {
     { ...to, attack: `${attack} host → bob`, from: "host" },
     { ...to, attack: `${attack} ann → bob`, from: "ann", stops: ["mac", "isolation"] },
   ]);
+};
+
+// A bridge learns from these too, before `locked` is asked: hence `learning off`.
+export const takeMacByLldp: Attack = async (scene, family) => {
+  await acquaint(scene);
+  const bob = scene.at("bob");
+  return await steal(scene, [lldp(bob.mac)], [{
+    attack: "take bob's MAC by LLDP: host → bob",
+    stops: ["guard"],
+    from: "host",
+    to: "bob",
+    address: ipOf(bob, family),
+  }]);
 };
 
 export const takeBridgesMac: Attack = async (scene, family) => {

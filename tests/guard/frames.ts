@@ -51,6 +51,11 @@ function frame({ from, to }: Link, type: number, payload: Bytes): Frame {
   return padded.map((byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
+/** LLDP: a bridge hands it to its host, by a way of its own past many a filter, and forwards it to nobody. */
+export function lldp(from: string): Frame {
+  return frame({ from, to: "01:80:c2:00:00:0e" }, 0x88cc, zeros(46));
+}
+
 /** The frame again behind that many VLAN tags of number 0, which a Linux receiver takes off. */
 export function tagged(plain: Frame, tags: number): Frame {
   const tag = `${VLAN.toString(16)}0000`;

@@ -16,6 +16,7 @@ import {
   iAmTheGateway,
   poseAsNeighbour,
   takeBridgesMac,
+  takeMacByLldp,
   takeNeighboursMac,
 } from "./attacks.ts";
 import { record } from "./outcome.ts";
@@ -25,6 +26,7 @@ import { STATES } from "./states.ts";
 /** In this order: what comes later leaves more behind. */
 const ATTACKS: readonly Attack[] = [
   takeNeighboursMac,
+  takeMacByLldp,
   takeBridgesMac,
   poseAsNeighbour,
   iAmBob,

@@ -7,6 +7,7 @@ const OURS: readonly State[] = [
   { name: "guard on, host rules", guard: true, rules: true },
 ];
 const MORE: readonly State[] = [
+  { name: "host rules alone", rules: true },
   { name: "guard on, host rules, isolated", guard: true, rules: true, isolated: true },
   { name: "reference", reference: true },
   { name: "reference, macspoofchk", reference: true, guard: true },
