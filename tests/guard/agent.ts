@@ -1,5 +1,6 @@
 import { fromFileUrl } from "@std/path/posix";
 import type { Host } from "../integration/host.ts";
+import { delay } from "./delay.ts";
 import type { Frame } from "./frames.ts";
 
 const SCRIPT = fromFileUrl(new URL("frames.py", import.meta.url));
@@ -73,6 +74,16 @@ export class Agent implements AsyncDisposable {
     const counts = await this.#ask({ seen: true }) as Record<string, [number, number]>;
     const [own, others] = counts[mark] ?? [0, 0];
     return { own, others };
+  }
+
+  /** The same once `wanted` came for this place, or after a second: a busy machine delivers late. */
+  async sees(mark: string, wanted: number): Promise<Seen> {
+    for (let waited = 0; waited < 20; waited++) {
+      const found = await this.seen(mark);
+      if (found.own >= wanted) return found;
+      await delay(50);
+    }
+    return await this.seen(mark);
   }
 
   /** One request at a time: answers come in their order. */

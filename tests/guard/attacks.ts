@@ -7,7 +7,7 @@ import {
   type Result,
   steal,
 } from "./attack.ts";
-import { datagram, lldp } from "./frames.ts";
+import { arpClaims, datagram, lldp } from "./frames.ts";
 import { OUTSIDE, type Place, type Scene } from "./scene.ts";
 import { claims, GATEWAY } from "./claims.ts";
 
@@ -114,21 +114,26 @@ export const forgeSource: Attack = async (scene, family) => {
   const foreign = family === 4 ? "203.0.113.9" : "2001:db8:bad::9";
   const rules = { host: ["rules"], ann: ["rules", "isolation"], outside: ["rules"] } as const;
   const nothing = { host: [], ann: ["isolation"], outside: [] } as const;
+  const bob = ipOf(scene.at("bob"), family);
   return [
     ...await forge(scene, everywhere(scene, family, mac, foreign, rules, "forged foreign source")),
-    ...await forge(
-      scene,
-      everywhere(
-        scene,
-        family,
-        mac,
-        ipOf(scene.at("bob"), family),
-        nothing,
-        "forged source of bob",
-      ),
-    ),
+    ...family === 4 ? await forge(scene, [foreignArp(scene, foreign)]) : [],
+    ...await forge(scene, everywhere(scene, family, mac, bob, nothing, "forged source of bob")),
   ];
 };
+
+/** It fills the host's table of neighbours. */
+function foreignArp(scene: Scene, address: string): Forged {
+  const [from, to, mark] = [scene.at("eve").mac, scene.bridgeMac, newMark("arp")];
+  const [frame = ""] = arpClaims({ from, to, at: from, address, told: GATEWAY.ip4, mark });
+  return {
+    attack: "ARP from a foreign address, to host",
+    stops: ["rules"],
+    to: "host",
+    mark,
+    frame,
+  };
+}
 
 export const iAmBob: Attack = async (scene, family) => {
   const [ann, bob] = [scene.at("ann"), scene.at("bob")];

@@ -67,7 +67,7 @@ table bridge atomicni_${name} {
   chain container {
     # A receiver takes tags of VLAN 0 off by itself, and what is behind several is not looked at here.
     ether type { 8021q, 8021ad } counter drop
-    icmpv6 type { nd-router-advert, nd-redirect } counter drop
+    icmpv6 type nd-router-advert counter drop
     # Answers of DHCP servers, whatever port they come from.
     meta protocol ip udp dport 68 counter drop
     meta protocol ip6 udp dport 546 counter drop

@@ -18,9 +18,9 @@ export function claims(
   told: Addresses,
   to: string,
 ): Frame[] {
-  const from = scene.at("eve").mac;
+  const { mac: from, ip6: source } = scene.at("eve");
   const link = { from, to, at: from, mark: newMark("claim") };
   return family === 4
     ? arpClaims({ ...link, address: claimed.ip4, told: told.ip4 })
-    : ndClaims({ ...link, address: claimed.ip6, told: told.ip6 }, claimed === GATEWAY);
+    : ndClaims({ ...link, address: claimed.ip6, told: told.ip6 }, source, claimed === GATEWAY);
 }

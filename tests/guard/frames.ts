@@ -56,6 +56,17 @@ export function lldp(from: string): Frame {
   return frame({ from, to: "01:80:c2:00:00:0e" }, 0x88cc, zeros(46));
 }
 
+/** An IPv6 packet again with a header of options, which do nothing, before its payload. */
+export function behindOptions(plain: Frame): Frame {
+  const [link, length, next] = [
+    plain.slice(0, 36),
+    parseInt(plain.slice(36, 40), 16),
+    plain.slice(40, 42),
+  ];
+  const longer = (length + 8).toString(16).padStart(4, "0");
+  return `${link}${longer}3c${plain.slice(42, 108)}${next}00010400000000${plain.slice(108)}`;
+}
+
 /** The frame again behind that many VLAN tags of number 0, which a Linux receiver takes off. */
 export function tagged(plain: Frame, tags: number): Frame {
   const tag = `${VLAN.toString(16)}0000`;
@@ -86,8 +97,12 @@ export function arpClaims({ from, to, address, at, told, mark }: Claim): Frame[]
   return [arp(1, told), arp(2, told), arp(1, address), arp(2, address)];
 }
 
-/** Neighbour discovery that says the same: a solicited and an unsolicited advertisement, and a solicitation. */
-export function ndClaims({ from, to, address, at, told, mark }: Claim, router = false): Frame[] {
+/**
+ * Neighbour discovery that says the same: a solicited and an unsolicited advertisement and a solicitation from the
+ * claimed address, and an advertisement from another one, `source`.
+ */
+export function ndClaims(claim: Claim, source: string, router = false): Frame[] {
+  const { from, to, address, at, told, mark } = claim;
   const flags = router ? 0x80 : 0;
   const option = (type: number): Bytes => [type, 1, ...macBytes(at)];
   // An option that nobody knows is skipped.
@@ -98,12 +113,13 @@ export function ndClaims({ from, to, address, at, told, mark }: Claim, router = 
     ...option(type),
     ...rest,
   ];
-  const packet = (destination: string, type: number, bytes: Bytes) =>
-    frame({ from, to }, IPV6, icmp6(address, destination, type, bytes));
+  const packet = (destination: string, type: number, bytes: Bytes, sender = address) =>
+    frame({ from, to }, IPV6, icmp6(sender, destination, type, bytes));
   return [
     packet(told, 136, body(flags | 0x60, address, 2)),
     packet(ALL_NODES, 136, body(flags | 0x20, address, 2)),
     packet(told, 135, body(0, told, 1)),
+    packet(told, 136, body(flags | 0x60, address, 2), source),
   ];
 }
 
