@@ -1,4 +1,13 @@
-import { acquaint, forge, type Forged, newMark, type Result, shared, steal, TRIES } from "./attack.ts";
+import {
+  acquaint,
+  forge,
+  type Forged,
+  newMark,
+  type Result,
+  shared,
+  steal,
+  TRIES,
+} from "./attack.ts";
 import { type Attack, ipOf } from "./attacks.ts";
 import { claims, GATEWAY } from "./claims.ts";
 import { delay } from "./delay.ts";
@@ -119,7 +128,7 @@ export const advertiseRouter: Attack = async (scene, family) => {
     await scene.host.sh(`ip ${id && `-n ${id}`} -6 route flush proto ra; :`);
     const [result] = await forge(scene, [forged]);
     if (result === undefined) continue;
-    results.push({ ...result, effect: `${await learntRoutes(scene, id)} default routes` });
+    results.push({ ...result, effect: `default routes: ${await learntRoutes(scene, id)}` });
   }
   return results;
 };

@@ -6,11 +6,16 @@ import { Iperf, median } from "./iperf.ts";
 import { record, SIZE } from "./outcome.ts";
 import { Scene } from "./scene.ts";
 
-const ROUNDS = SIZE === "full" ? 9 : 2;
-/** One round is a second of each on a shared machine; what is asserted is far from what is measured. */
-const LEAST = SIZE === "full" ? 0.9 : 0.6;
+const ROUNDS = 9;
+/** Each round is a second of both on a machine that others use too: a median can be off by a tenth. */
+const LEAST = 0.85;
 
-hostTest("a guarded container's traffic is as fast as an unguarded one's", async (host) => {
+/** Speed takes time to measure: not for the short form. */
+const fullTest: typeof hostTest = (...test) => {
+  if (SIZE === "full") hostTest(...test);
+};
+
+fullTest("a guarded container's traffic is as fast as an unguarded one's", async (host) => {
   await using scene = await Scene.create(host, { name: "speed", guard: false }, false);
   for (const id of ["g1", "g2"]) await scene.plug(id, { guard: true });
   for (const id of ["u1", "u2"]) await scene.plug(id);
@@ -36,7 +41,7 @@ hostTest("a guarded container's traffic is as fast as an unguarded one's", async
   }
 });
 
-hostTest(
+fullTest(
   "a flood of random source MACs: what it does to others, with and without",
   async (host) => {
     await using scene = await Scene.create(host, { name: "flood", guard: false }, false);
@@ -52,10 +57,7 @@ hostTest(
       const [sent, speed] = await Promise.all([agent.flood(2.5), measure()]);
       const grown = await tableSize(scene) - before;
       record({
-        measure: `TCP ann → bob while an ${guard ? "" : "un"}guarded container floods`.replace(
-          "an guarded",
-          "a guarded",
-        ),
+        measure: `TCP ann → bob while ${guard ? "a guarded" : "an unguarded"} container floods`,
         value: `${speed} Mbit/s; ${sent} frames in 2.5 s, the bridge's table grew by ${grown}`,
       });
       if (guard) assertEquals(grown, 0);
