@@ -32,14 +32,14 @@ export class Agent implements AsyncDisposable {
     host: Host,
     namespace: string,
     ifname: string,
-    listen = true,
+    mode: "listen" | "send" | "early" = "listen",
   ): Promise<Agent> {
     const enter = namespace === "" ? [] : ["nsenter", `--net=/run/netns/${namespace}`];
     const command = [...NET_RAW_ALONE, "/usr/bin/python3", SCRIPT, ifname];
     const [program = "", ...args] = host.inside(
       ...enter,
       ...command,
-      ...(listen ? ["listen"] : []),
+      mode,
     );
     const agent = new Agent(
       new Deno.Command(program, { args, stdin: "piped", stdout: "piped", stderr: "inherit" })
@@ -64,6 +64,11 @@ export class Agent implements AsyncDisposable {
   /** Plain datagrams by the kernel's own ways, to each address of `flows`, with its mark. */
   async talk(flows: Readonly<Record<string, string>>, times: number, gap = 10): Promise<number> {
     return await this.#ask({ talk: flows, times, gap }) as number;
+  }
+
+  /** As often as it can, as soon as the interface is there. */
+  async haste(frames: readonly Frame[], seconds: number): Promise<number> {
+    return await this.#ask({ haste: frames, seconds }) as number;
   }
 
   async flood(seconds: number): Promise<number> {

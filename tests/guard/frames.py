@@ -1,7 +1,7 @@
 """An agent in one network namespace: sends raw frames and plain datagrams, counts the marked frames that arrive.
 
-frames.py INTERFACE [listen]: one JSON request a line on stdin, one JSON answer a line on stdout. It refuses to run
-with any capability but CAP_NET_RAW, which is what container runtimes leave to a container.
+frames.py INTERFACE [listen|early]: one JSON request a line on stdin, one JSON answer a line on stdout. `early` is for
+an interface that is not there yet. It refuses to run with any capability but CAP_NET_RAW, which is what container runtimes leave to a container.
 """
 
 import json
@@ -97,8 +97,26 @@ def flood(sender, seconds):
     return sent
 
 
+def haste(frames, seconds):
+    """Sends all frames as often as it can, from the moment at which the interface is there; returns how many."""
+    made = [bytes.fromhex(frame) for frame in frames]
+    end = time.monotonic() + seconds
+    sender, sent = None, 0
+    while time.monotonic() < end:
+        try:
+            sender = sender or packet_socket()
+            for frame in made:
+                sender.send(frame)
+                sent += 1
+        except OSError:
+            time.sleep(0.0001)
+    return sent
+
+
 def answer(sender, request):
     match request:
+        case {"haste": frames, "seconds": seconds}:
+            return haste(frames, seconds)
         case {"raw": frames, "times": times, "gap": gap}:
             return raw(sender, frames, times, gap)
         case {"talk": flows, "times": times, "gap": gap}:
@@ -117,9 +135,11 @@ def main():
         threading.Thread(target=listen, args=(packet_socket(),), daemon=True).start()
         for family in (socket.AF_INET, socket.AF_INET6):
             threading.Thread(target=sink, args=(family,), daemon=True).start()
-    sender = packet_socket()
-    # Nothing is read here; a full queue would only cost memory.
-    sender.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 0)
+    sender = None
+    if "early" not in sys.argv[2:]:
+        sender = packet_socket()
+        # Nothing is read here; a full queue would only cost memory.
+        sender.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 0)
     print("ready", flush=True)
     for line in sys.stdin:
         print(json.dumps(answer(sender, json.loads(line))), flush=True)

@@ -1,8 +1,10 @@
 import { assert, assertEquals } from "@std/assert";
 import { hostTest } from "../integration/host.ts";
+import { Agent } from "./agent.ts";
 import { acquaint, newMark, TRIES } from "./attack.ts";
 import { iAmBob, takeNeighboursMac } from "./attacks.ts";
 import { BY_HAND } from "./by_hand.ts";
+import { datagram, lldp } from "./frames.ts";
 import { record } from "./outcome.ts";
 import { NETWORK, Scene } from "./scene.ts";
 
@@ -60,6 +62,35 @@ hostTest(
 );
 
 if (!BY_HAND) {
+  // What is locked only after the container is up leaves it a moment: enough to take a MAC for good.
+  hostTest(
+    "a container that lies from the first moment of its own ADD takes nothing",
+    async (host) => {
+      await using scene = await Scene.create(host, { name: "early", guard: true });
+      const bob = scene.at("bob");
+      const lies = [
+        lldp(bob.mac),
+        datagram({
+          from: bob.mac,
+          to: "02:ff:ff:ff:ff:fe",
+          source: bob.ip4,
+          destination: NETWORK.gateway,
+          mark: newMark("lie"),
+        }),
+      ];
+      for (let turn = 0; turn < 5; turn++) {
+        const id = `mal${turn}`;
+        await host.containers(id);
+        await using agent = await Agent.start(host, id, "eth0", "early");
+        const hasty = agent.haste(lies, 1.5);
+        await scene.plug(id, { inside: true });
+        const sent = await hasty;
+        assert(sent > 100, `only ${sent} lies were sent`);
+        assertEquals(await reachesHost(scene), TRIES, `of bob's frames, turn ${turn}`);
+      }
+    },
+  );
+
   hostTest("a bridge that went and came back: the ports are guarded again", async (host) => {
     await using scene = await Scene.create(host, { name: "return", guard: true });
     await host.sh(`ip link del dev ${NETWORK.bridge}`);

@@ -27,6 +27,8 @@ export interface Plug {
   /** Instead of the state's. */
   readonly guard?: boolean;
   readonly mac?: string;
+  /** Its namespace stands, and somebody is in it. */
+  readonly inside?: boolean;
 }
 
 export const NETWORK = {
@@ -139,7 +141,7 @@ export class Scene implements AsyncDisposable {
 
   /** ADD of a container in a namespace of its own. */
   async plug(id: string, plug: Plug = {}): Promise<Attachment> {
-    await this.host.containers(id);
+    if (!plug.inside) await this.host.containers(id);
     const found = this.state.reference
       ? await this.#reference("ADD", id, plug.like)
       : await this.#add(id, plug);

@@ -52,7 +52,7 @@ fullTest(
     record({ measure: "TCP ann → bob, nobody floods", value: `${quiet} Mbit/s` });
     for (const guard of [true, false]) {
       const eve = await addTo(scene, guard ? "guarded" : "unguarded", guard);
-      await using agent = await Agent.start(host, eve, "eth0", false);
+      await using agent = await Agent.start(host, eve, "eth0", "send");
       const before = await tableSize(scene);
       const [sent, speed] = await Promise.all([agent.flood(2.5), measure()]);
       const grown = await tableSize(scene) - before;
