@@ -4,7 +4,7 @@ import { Agent } from "./agent.ts";
 import { acquaint, newMark, TRIES } from "./attack.ts";
 import { iAmBob, takeNeighboursMac } from "./attacks.ts";
 import { BY_HAND } from "./by_hand.ts";
-import { datagram, lldp } from "./frames.ts";
+import { datagram, type Frame, lldp } from "./frames.ts";
 import { record } from "./outcome.ts";
 import { NETWORK, Scene } from "./scene.ts";
 
@@ -13,6 +13,14 @@ async function reachesHost(scene: Scene): Promise<number> {
   const mark = newMark("bob-host");
   await scene.agent("bob").talk({ [NETWORK.gateway]: mark }, TRIES);
   return (await scene.agent("host").sees(mark, TRIES)).own;
+}
+
+/** Frames from bob's MAC that a bridge learns from. */
+function lies(scene: Scene): Frame[] {
+  const { mac: from, ip4: source } = scene.at("bob");
+  const to = "02:ff:ff:ff:ff:fe";
+  const mark = newMark("lie");
+  return [lldp(from), datagram({ from, to, source, destination: NETWORK.gateway, mark })];
 }
 
 // The kernel moves a static entry to any port that learns; `sticky` would hold it, and `ip` can't set that.
@@ -67,22 +75,11 @@ if (!BY_HAND) {
     "a container that lies from the first moment of its own ADD takes nothing",
     async (host) => {
       await using scene = await Scene.create(host, { name: "early", guard: true });
-      const bob = scene.at("bob");
-      const lies = [
-        lldp(bob.mac),
-        datagram({
-          from: bob.mac,
-          to: "02:ff:ff:ff:ff:fe",
-          source: bob.ip4,
-          destination: NETWORK.gateway,
-          mark: newMark("lie"),
-        }),
-      ];
       for (let turn = 0; turn < 5; turn++) {
         const id = `mal${turn}`;
         await host.containers(id);
         await using agent = await Agent.start(host, id, "eth0", "early");
-        const hasty = agent.haste(lies, 1.5);
+        const hasty = agent.haste(lies(scene), 1.5);
         await scene.plug(id, { inside: true });
         const sent = await hasty;
         assert(sent > 100, `only ${sent} lies were sent`);
@@ -93,8 +90,11 @@ if (!BY_HAND) {
 
   hostTest("a bridge that went and came back: the ports are guarded again", async (host) => {
     await using scene = await Scene.create(host, { name: "return", guard: true });
+    // Eve lies all the time while the ports come back: no port may learn in between.
+    const hasty = scene.agent("eve").haste(lies(scene), 2);
     await host.sh(`ip link del dev ${NETWORK.bridge}`);
     await scene.plug("zoe");
+    assert(await hasty > 100);
     const [bridge] = await host.ip("", "link", "show", "dev", NETWORK.bridge);
     scene.bridgeMac = bridge.address;
     await scene.listen("host", "", NETWORK.bridge);
