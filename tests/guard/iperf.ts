@@ -7,6 +7,12 @@ const at = (namespace: string, ...command: string[]): string[] => [
   ...command,
 ];
 
+export interface Transfer {
+  readonly mbits: number;
+  /** Seconds of CPU that client and server took for a gigabyte, the kernel's work for them included. */
+  readonly cpu: number;
+}
+
 /** An iperf3 server in a container; its end ends it. */
 export class Iperf implements AsyncDisposable {
   readonly #host: Host;
@@ -34,13 +40,20 @@ export class Iperf implements AsyncDisposable {
     await this.#server.status;
   }
 
-  /** Mbit/s of one TCP connection from a container to the server. */
-  async from(namespace: string, address: string, seconds: number): Promise<number> {
-    const { code, stdout, stderr } = await this.#host.run(
-      at(namespace, "iperf3", "-c", address, "-t", String(seconds), "-J"),
-    );
+  /** One TCP connection from a container to the server. */
+  async from(namespace: string, address: string, seconds: number): Promise<Transfer> {
+    const client = at(namespace, "iperf3", "-c", address, "-t", String(seconds), "-J");
+    let { code, stdout, stderr } = await this.#host.run(client);
+    // A server takes a moment to be done with the one before.
+    for (let again = 0; again < 10 && stdout.includes("the server is busy"); again++) {
+      await delay(200);
+      ({ code, stdout, stderr } = await this.#host.run(client));
+    }
     if (code !== 0) throw new Error(`iperf3 to ${address}: ${stdout} ${stderr}`);
-    return Math.round(JSON.parse(stdout).end.sum_received.bits_per_second / 1e6);
+    const { sum_received: { bytes, bits_per_second }, cpu_utilization_percent: cpu } =
+      JSON.parse(stdout).end;
+    const busy = (cpu.host_total + cpu.remote_total) / 100 * seconds;
+    return { mbits: Math.round(bits_per_second / 1e6), cpu: busy * 1e9 / bytes };
   }
 }
 
