@@ -1,0 +1,177 @@
+import { Host } from "../integration/host.ts";
+import { FIRST, SEED, WORKERS } from "./limits.ts";
+import type { Complaint, Property } from "./property.ts";
+import { Random } from "./random.ts";
+import { reset } from "./world.ts";
+
+/** Complaints of further kinds are counted and no more made smaller. */
+const MOST_KINDS = 8;
+/** One complaint is made smaller within this. */
+const SHRINK_SECONDS = 40;
+/** A case that takes longer hangs: the slowest ADD that is promised to end waits 10 s for a lock. */
+const CASE_SECONDS = 120;
+const WRONG = "/run/wrong.sh";
+
+export interface Found<Case> extends Complaint {
+  readonly index: number;
+  readonly it: Case;
+}
+
+export interface Outcome<Case> {
+  readonly tried: number;
+  readonly seconds: number;
+  /** The first of each kind. */
+  readonly found: readonly Found<Case>[];
+  readonly times: ReadonlyMap<string, number>;
+}
+
+export interface Options {
+  readonly cases: number;
+  readonly seconds: number;
+  /** A shell script that stands before the program, which it gets as "$@". */
+  readonly wrong?: string;
+  /** Stops at the first complaint of such a kind. */
+  readonly until?: RegExp;
+}
+
+/** Tries the cases of `property`, several at once, each worker on a private host of its own. */
+export async function search<Case>(
+  property: Property<Case>,
+  options: Options,
+): Promise<Outcome<Case>> {
+  const began = performance.now();
+  const found = new Map<string, Found<Case>>();
+  const times = new Map<string, number>();
+  let next = FIRST;
+  let isOver = false;
+  const last = FIRST + options.cases;
+  const isDue = () => !isOver && next < last && performance.now() - began < options.seconds * 1000;
+  const work = async () => {
+    let host: Host | undefined;
+    while (isDue()) {
+      const index = next++;
+      const it = property.generate(new Random(SEED, index), index);
+      host ??= await prepared(options.wrong);
+      const complaint = await tried(property, host, it, options.wrong);
+      if (complaint !== undefined || !await reset(host)) {
+        await host[Symbol.asyncDispose]();
+        host = undefined;
+      }
+      if (complaint === undefined) continue;
+      times.set(complaint.kind, (times.get(complaint.kind) ?? 0) + 1);
+      const earlier = found.get(complaint.kind);
+      if (earlier === undefined || earlier.index > index) {
+        found.set(complaint.kind, { ...complaint, index, it });
+      }
+      if (options.until?.test(complaint.kind)) isOver = true;
+    }
+    await host?.[Symbol.asyncDispose]();
+  };
+  await Promise.all(Array.from({ length: WORKERS }, work));
+  return {
+    tried: next - FIRST,
+    seconds: Math.round((performance.now() - began) / 1000),
+    found: [...found.values()].sort((a, b) => a.index - b.index),
+    times,
+  };
+}
+
+async function prepared(wrong: string | undefined): Promise<Host> {
+  const host = await Host.create();
+  if (wrong !== undefined) await host.run(["tee", WRONG], wrong);
+  return host;
+}
+
+async function tried<Case>(
+  property: Property<Case>,
+  host: Host,
+  it: Case,
+  wrong: string | undefined,
+): Promise<Complaint | undefined> {
+  const { promise, reject } = Promise.withResolvers<never>();
+  const timer = setTimeout(
+    () => reject(new Error(`not over within ${CASE_SECONDS} s`)),
+    CASE_SECONDS * 1000,
+  );
+  try {
+    const under = wrong === undefined ? [] : ["sh", WRONG];
+    return await Promise.race([property.complain(host, it, under), promise]);
+  } catch (error) {
+    // What the test itself could not do is no proof of anything, and must not pass for one.
+    const text = error instanceof Error ? error.stack ?? error.message : String(error);
+    return { kind: `the case can't be tried: ${text.split("\n")[0]?.slice(0, 100)}`, about: text };
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** A case of the same kind that can't be made smaller in the time there is. Each attempt has a new host. */
+export async function shrink<Case>(
+  property: Property<Case>,
+  found: Found<Case>,
+  wrong?: string,
+): Promise<Found<Case>> {
+  const end = performance.now() + SHRINK_SECONDS * 1000;
+  let smallest = found;
+  for (let isSmaller = true; isSmaller;) {
+    isSmaller = false;
+    for (const it of property.smaller(smallest.it)) {
+      if (performance.now() > end) return smallest;
+      await using host = await prepared(wrong);
+      const complaint = await tried(property, host, it, wrong);
+      if (complaint?.kind !== smallest.kind) continue;
+      smallest = { ...complaint, it, index: smallest.index };
+      isSmaller = true;
+      break;
+    }
+  }
+  return smallest;
+}
+
+/** The property holds for every case, and enough of them were tried. */
+export async function verify<Case>(property: Property<Case>): Promise<void> {
+  say(`${property.name}: PROPERTIES_SEED=${SEED}`);
+  const { tried: count, seconds, found, times } = await search(property, property.limits);
+  const seen = [...property.seen].sort().map(([what, often]) => `${often} ${what}`).join(", ");
+  say(`${property.name}: ${count} cases in ${seconds} s on ${WORKERS} hosts: ${seen}`);
+  const texts: string[] = [];
+  for (const [at, first] of found.entries()) {
+    const { kind, about, index, it } = at < MOST_KINDS ? await shrink(property, first) : first;
+    texts.push(`${times.get(kind)} of ${count} cases: ${kind}
+  the first, made smaller: ${JSON.stringify(it)}
+  ${about.replaceAll("\n", "\n  ")}
+  again: ${again(property.name, index)}`);
+  }
+  if (texts.length > 0) {
+    throw new Error(`${property.name} does not hold:\n${texts.join("\n\n")}`);
+  }
+  if (count < property.limits.cases) {
+    throw new Error(`only ${count} of ${property.limits.cases} cases in ${seconds} s`);
+  }
+}
+
+function again(name: string, index: number): string {
+  return `PROPERTIES_SEED=${SEED} PROPERTIES_FROM=${index} PROPERTIES_CASES=1 tools/properties short "${name}"`;
+}
+
+/** The property finds a wrong program: a complaint of a kind that fits `kind`, within this many cases. */
+export async function finds<Case>(
+  property: Property<Case>,
+  wrong: string,
+  kind: RegExp,
+  cases = 60,
+): Promise<void> {
+  const script = `PATH=/usr/sbin:/usr/bin:/sbin:/bin\n${wrong}`;
+  const options = { cases, seconds: 150, wrong: script, until: kind };
+  const { tried: count, found } = await search(property, options);
+  const first = found.find((it) => kind.test(it.kind));
+  if (first === undefined) {
+    const others = found.map((it) => it.kind).join("; ");
+    throw new Error(`not found in ${count} cases (PROPERTIES_SEED=${SEED}); only: ${others}`);
+  }
+  say(`found after ${count} cases (PROPERTIES_SEED=${SEED}): ${first.kind}`);
+}
+
+function say(text: string): void {
+  Deno.stderr.writeSync(new TextEncoder().encode(`${text}\n`));
+}
