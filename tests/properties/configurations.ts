@@ -1,5 +1,5 @@
 import type { Json } from "../integration/host.ts";
-import { part, route, Subnet, subnets } from "./addressing.ts";
+import { part, route, type Subnet, subnets } from "./addressing.ts";
 import type { Random } from "./random.ts";
 
 /** The bridge as an ADD finds it. */
