@@ -57,5 +57,10 @@ Deno.test({
 Deno.test({
   name: "ADD then CHECK: a program that calls a wrong configuration its own bug is found",
   ignore,
-  fn: () => finds(addThenCheck, `"$@" | sed 's/"code":7/"code":199/'`, /^an ADD ends with 199/),
+  fn: () =>
+    finds(
+      addThenCheck,
+      `out=$("$@"); status=$?; printf '%s' "$out" | sed 's/"code":7/"code":199/'; exit $status`,
+      /^an ADD ends with 199/,
+    ),
 });

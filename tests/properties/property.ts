@@ -38,6 +38,7 @@ export function kindOf(message: string): string {
     .replace(/\d+\.\d+\.\d+\.\d+(\/\d+)?/g, "IP4")
     .replace(/\b[0-9a-f]*:[0-9a-f:]*:[0-9a-f]*(\/\d+)?/gi, "IP6")
     .replace(/"(\\.|[^"\\])*"/g, '"…"')
+    .replace(/\bon [^ ,]+/g, "on IFNAME")
     .replace(/\d+/g, "N")
     .slice(0, 160);
 }

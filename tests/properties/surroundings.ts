@@ -85,12 +85,12 @@ const FOLDERS: readonly Surroundings[] = [
   {
     name: "the disk is full",
     attached: ["c0"],
-    given: `mount -o remount,size=1m ${STATE_FOLDER}; cat /dev/zero >${STATE_FOLDER}/zero || :`,
+    given: `mount -o remount,size=8m ${STATE_FOLDER}; cat /dev/zero >${STATE_FOLDER}/zero || :`,
   },
   {
     name: "the disk has no inode left",
     given: `mount -o remount,nr_inodes=60 ${STATE_FOLDER}
-      for it in $(seq 99); do : 2>/dev/null >${STATE_FOLDER}/it$it || break; done`,
+      for it in $(seq 99); do touch ${STATE_FOLDER}/it$it 2>/dev/null || break; done`,
   },
   { name: "the state folder is another user's", given: `chown 1000 ${STATE_FOLDER}` },
   { name: "the state folder is open to all", given: `chmod 777 ${STATE_FOLDER}` },
@@ -207,7 +207,7 @@ const PROGRAMS: readonly Surroundings[] = [
   {
     name: "/run/netns is missing",
     given: `mkdir /run/other; : >/run/other/c1; unshare --net=/run/other/c1 true
-      for it in c0 c1 c2; do ip netns del $it 2>/dev/null || :; done; rmdir /run/netns`,
+      for it in c0 c1 c2; do ip netns del $it 2>/dev/null || :; done; umount -l /run/netns; rmdir /run/netns`,
     netns: "/run/other/c1",
   },
   {
@@ -218,7 +218,6 @@ const PROGRAMS: readonly Surroundings[] = [
     name: "without CAP_SYS_ADMIN",
     under: ["setpriv", "--bounding-set=-sys_admin", "--inh-caps=-sys_admin"],
   },
-  { name: "another user", under: ["setpriv", "--reuid=1000", "--clear-groups"] },
   {
     name: "IPv6 is disabled",
     given:

@@ -1,0 +1,256 @@
+import { type Answer, CONFIG, type Host, type Json } from "../integration/host.ts";
+import { limits } from "./limits.ts";
+import { type Complaint, count, kindOf, type Property, shorter } from "./property.ts";
+import type { Random } from "./random.ts";
+import { CARELESS, CONTAINERS, containerScript, KEEP, someCarelessness } from "./root.ts";
+import { leasesOf, leftovers, look, type World } from "./world.ts";
+
+/** Six addresses for five containers: what is free too early is given soon. */
+const NETWORK = { ...CONFIG, ipam: { rangeStart: "10.88.0.2", rangeEnd: "10.88.0.7" } };
+const DOES = [
+  "add",
+  "add",
+  "add",
+  "add",
+  "add",
+  "del",
+  "del",
+  "check",
+  "gc",
+  "gc list",
+  "repair",
+  "list",
+  "killed add",
+] as const;
+
+export interface Step {
+  /** Something that root does by hand. */
+  readonly by?: string;
+  /** Or a run of the program. */
+  readonly does?: (typeof DOES)[number];
+  readonly who: number;
+  /** When an ADD is killed, in milliseconds. */
+  readonly after?: number;
+}
+
+/** Whatever root does by hand between two runs, no address has two live containers unless a document told it. */
+export const carelessRoot: Property<readonly Step[]> = {
+  name: "a careless root",
+  limits: limits({ short: { cases: 60, seconds: 600 }, full: { cases: 1500, seconds: 3600 } }),
+  generate: (random) => [
+    ...[0, 1].map((who): Step => ({ does: "add", who })),
+    ...Array.from({ length: random.between(4, 14) }, () => step(random)),
+  ],
+  complain: (host, it, under) => new Days(host, under).complaint(it),
+  smaller: (it) => shorter(it),
+  seen: new Map(),
+};
+
+function step(random: Random): Step {
+  const who = random.between(0, CONTAINERS.length - 1);
+  if (random.chance(0.4)) return { by: someCarelessness(random), who };
+  const does = random.one(DOES);
+  return { does, who, ...(does === "killed add" && { after: random.between(20, 120) }) };
+}
+
+class Days {
+  readonly #host: Host;
+  readonly #under: readonly string[];
+  /** Containers that somebody was told of an address for, and their host veths as they were called then. */
+  readonly #added = new Map<string, string>();
+  /** What was taken of all that tells whose a host veth is, by container; a state is everyone's. */
+  readonly #taken = new Map<string, Set<string>>();
+
+  constructor(host: Host, under: readonly string[]) {
+    this.#host = host;
+    this.#under = under;
+  }
+
+  async complaint(steps: readonly Step[]): Promise<Complaint | undefined> {
+    await this.#host.sh(CONTAINERS.map(containerScript).join("\n"));
+    for (const it of steps) {
+      const found = await this.#step(it);
+      if (found !== undefined) return found;
+    }
+    return await this.#end();
+  }
+
+  async #step({ by, does, who, after = 50 }: Step): Promise<Complaint | undefined> {
+    const id = CONTAINERS[who] ?? "k0";
+    if (by !== undefined) return await this.#careless(by, id);
+    count(carelessRoot.seen, "runs of the program");
+    switch (does) {
+      case "add":
+        return await this.#add(id);
+      case "killed add":
+        await this.#cni("ADD", id, {}, ["timeout", "-s", "KILL", `${after / 1000}`]);
+        // Its `ip` may still be at work.
+        await new Promise((resume) => setTimeout(resume, 60));
+        return undefined;
+      case "del":
+        return await this.#spares(id, () => this.#cni("DEL", id), "a DEL");
+      case "check":
+        await this.#cni("CHECK", id);
+        return undefined;
+      case "gc":
+        return await this.#spares("", () => this.#cni("GC", id), "a GC without a list");
+      case "gc list":
+        return await this.#spares("", () => this.#cni("GC", id, this.#list()), "a GC");
+      default:
+        return await this.#spares("", () => this.#person(does ?? "list"), does ?? "list");
+    }
+  }
+
+  async #careless(by: string, id: string): Promise<undefined> {
+    const known = CARELESS.find(({ name }) => name === by);
+    const veth = (await this.#vethOf(id))?.ifname ?? "none";
+    if (known === undefined) return;
+    await this.#host.run(["sh", "-c", `{ ${known.script({ id, veth })}\n } 2>/dev/null`]);
+    count(carelessRoot.seen, "done by hand");
+    for (const it of known.takes === "lease" ? CONTAINERS : [id]) {
+      if (known.takes === undefined) continue;
+      this.#taken.set(it, (this.#taken.get(it) ?? new Set()).add(known.takes));
+    }
+  }
+
+  #cni(command: string, id: string, more: Json = {}, under = this.#under): Promise<Answer> {
+    return this.#host.cni(command, { id, config: { ...NETWORK, ...more }, under });
+  }
+
+  #person(words: string): Promise<Answer> {
+    const text = JSON.stringify(NETWORK);
+    return this.#host.program([...words.split(" "), "--json"], text, {}, this.#under);
+  }
+
+  #list(): Json {
+    const list = CONTAINERS.map((containerID) => ({ containerID, ifname: "eth0" }));
+    return { "cni.dev/valid-attachments": list };
+  }
+
+  async #add(id: string): Promise<Complaint | undefined> {
+    const [status, doctor] = [await this.#cni("STATUS", id), await this.#person("doctor")];
+    const added = await this.#cni("ADD", id);
+    if (added.code !== 0) return undefined;
+    count(carelessRoot.seen, "ADDs that work");
+    this.#added.set(id, added.json.interfaces[1].name);
+    const [{ address = "" }] = added.json.ips;
+    const live = await this.#live();
+    const others = [...live].filter(([it, has]) => it !== id && has.includes(address)).map(([it]) =>
+      it
+    );
+    for (const it of others) {
+      if (await this.#wasTold(it, address, status, doctor)) {
+        count(carelessRoot.seen, "second containers on an address, as told before");
+        continue;
+      }
+      const text =
+        `${it} is live on ${address}, which ${id} gets; before, STATUS said ${status.code} and doctor ${doctor.code}: ${doctor.stdout}`;
+      return said(
+        "an address is given twice, and no document said so",
+        added,
+        await look(this.#host),
+        text,
+      );
+    }
+    return undefined;
+  }
+
+  /** Whether STATUS, `doctor` or any finding of it beside stale leases spoke of the other one. */
+  async #wasTold(id: string, address: string, status: Answer, doctor: Answer): Promise<boolean> {
+    if (status.code !== 0 || doctor.code === 2) return true;
+    const veth = (await this.#vethOf(id))?.ifname ?? id;
+    const names = [address.split("/")[0] ?? "", `"${id}"`, `${id}/eth0`, veth];
+    return (doctor.json?.findings ?? []).some(({ level, about, found }: Json) =>
+      level !== "ok" && about !== "leases" && names.some((it) => String(found).includes(it))
+    );
+  }
+
+  /** A run does not take the veth of any container but `target`. */
+  async #spares(
+    target: string,
+    run: () => Promise<Answer>,
+    what: string,
+  ): Promise<Complaint | undefined> {
+    const before = await this.#live();
+    const ended = await run();
+    const after = await this.#live();
+    for (const [id, has] of before) {
+      if (id === target || has.length === 0 || (after.get(id) ?? []).length > 0) continue;
+      // Nobody was told of what a killed ADD made.
+      if (!this.#added.has(id)) continue;
+      return said(
+        `${what} cuts off another live container`,
+        ended,
+        await look(this.#host),
+        `it was ${id}`,
+      );
+    }
+    if (target !== "" && ended.code === 0) this.#added.delete(target);
+    return undefined;
+  }
+
+  /** The IPv4 addresses of every container that still has a veth, whoever can find its namespace. */
+  async #live(): Promise<Map<string, string[]>> {
+    const script = CONTAINERS.map((id) =>
+      `nsenter --net=${KEEP}/${id} ip -d -j -4 addr show type veth 2>/dev/null || echo '[]'; echo`
+    );
+    const lines = (await this.#host.sh(script.join("\n"))).split("\n").filter((it) => it !== "");
+    return new Map(CONTAINERS.map((id, at) => {
+      const links: Json[] = JSON.parse(lines[at] ?? "[]");
+      const all = links.flatMap(({ addr_info = [] }) => addr_info);
+      return [id, all.map(({ local, prefixlen }: Json) => `${local}/${prefixlen}`)];
+    }));
+  }
+
+  /** The host's end of a container's veth, by the kernel's own numbers. */
+  async #vethOf(id: string): Promise<Json> {
+    const { stdout } = await this.#host.run([
+      "nsenter",
+      `--net=${KEEP}/${id}`,
+      "ip",
+      "-d",
+      "-j",
+      "link",
+      "show",
+      "type",
+      "veth",
+    ]);
+    const [inner] = JSON.parse(stdout || "[]").filter((it: Json) => it.ifname !== undefined);
+    if (inner === undefined) return undefined;
+    const links = await this.#host.ip("", "link", "show", "type", "veth");
+    return links.find((it) => it.ifindex === inner.link_index && it.link_index === inner.ifindex);
+  }
+
+  /** One DEL each; where the state is damaged, a repair and one more. */
+  async #end(): Promise<Complaint | undefined> {
+    const failed: string[] = [];
+    for (const id of CONTAINERS) if ((await this.#cni("DEL", id)).code !== 0) failed.push(id);
+    if (failed.length > 0) {
+      const repaired = await this.#person("repair");
+      for (const id of failed) {
+        const ended = await this.#cni("DEL", id);
+        if (ended.code === 0) continue;
+        const kind = `a DEL fails, after a repair too: ${kindOf(ended.json?.msg ?? "")}`;
+        return said(kind, ended, await look(this.#host), repaired.stdout);
+      }
+    }
+    const world = await look(this.#host);
+    const excused = CONTAINERS.filter((id) => (this.#taken.get(id)?.size ?? 0) >= 2);
+    const left = leftovers(world).filter((it) =>
+      !(excused.length > 0 && /^a (veth|link)/.test(it))
+    );
+    if (left.length === 0) return undefined;
+    return said(`one DEL each leaves ${left[0]?.split(":")[0]}`, undefined, world, left.join("\n"));
+  }
+}
+
+function said(kind: string, answer: Answer | undefined, world: World, more: string): Complaint {
+  const states = [...world.states].map(([file, it]) =>
+    `${file}: ${JSON.stringify(Object.fromEntries(leasesOf(it)))}`
+  );
+  const links = world.links.map(({ ifname, ifalias }) => `${ifname} (${ifalias ?? ""})`).join(", ");
+  const ended = answer === undefined
+    ? ""
+    : `\nexit ${answer.code}: ${answer.stdout}${answer.stderr}`;
+  return { kind, about: `${more}${ended}\nleases: ${states.join(", ")}\nhost: ${links}` };
+}
