@@ -37,11 +37,13 @@ class Days {
 
   async complaint(steps: readonly Step[]): Promise<Complaint | undefined> {
     await this.#host.sh(CONTAINERS.map(containerScript).join("\n"));
+    let last = "nothing";
     for (const it of steps) {
+      last = it.by ?? last;
       const found = await this.#step(it);
-      if (found !== undefined) return found;
+      if (found !== undefined) return after(last, found);
     }
-    return await this.#end();
+    return after(last, await this.#end());
   }
 
   async #step({ by, does, who, after = 50 }: Step): Promise<Complaint | undefined> {
@@ -222,6 +224,11 @@ class Days {
   #isHardToTell(id: string): boolean {
     return (this.#taken.get(id)?.size ?? 0) >= 2;
   }
+}
+
+/** What was done last is most likely the cause. */
+function after(last: string, found: Complaint | undefined): Complaint | undefined {
+  return found && { ...found, kind: `${found.kind} (root: ${last})` };
 }
 
 /** Whether a finding names one of these as something in the way. That a lease is stale, or that an ADD is at work,

@@ -81,11 +81,13 @@ class Stage {
       const found = await this.#add(id, "eth0");
       if (found !== undefined) return found;
     }
+    let last = "nothing";
     for (const it of steps) {
+      last = it.trick ?? last;
       const found = await this.#step(it);
-      if (found !== undefined) return found;
+      if (found !== undefined) return after(last, found);
     }
-    return await this.#end();
+    return after(last, await this.#end());
   }
 
   async #step({ trick, does, who }: Step): Promise<Complaint | undefined> {
@@ -261,6 +263,11 @@ class Stage {
       ? undefined
       : said(`one DEL each leaves ${left[0]?.split(":")[0]}`, undefined, world);
   }
+}
+
+/** The last trick is most likely the cause. */
+function after(last: string, found: Complaint | undefined): Complaint | undefined {
+  return found && { ...found, kind: `${found.kind} (Mallory: ${last})` };
 }
 
 const results = new WeakMap<Attached, Json>();

@@ -4,10 +4,10 @@ import type { Complaint, Property } from "./property.ts";
 import { Random } from "./random.ts";
 import { reset } from "./world.ts";
 
-/** Complaints of further kinds are counted and no more made smaller. */
+/** Complaints of further kinds are told as they were found. */
 const MOST_KINDS = 8;
 /** One complaint is made smaller within this. */
-const SHRINK_SECONDS = 40;
+const SHRINK_SECONDS = 30;
 /** A case that takes longer hangs: the slowest ADD that is promised to end waits 10 s for a lock. */
 const CASE_SECONDS = 120;
 const WRONG = "/run/wrong.sh";
