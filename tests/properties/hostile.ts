@@ -1,13 +1,11 @@
-import { type Answer, CONFIG, type Host, type Json } from "../integration/host.ts";
+import type { Answer, Host, Json } from "../integration/host.ts";
+import { after, type Attached, harmed, NETWORK, said, STATE_FILE } from "./harm.ts";
 import { limits } from "./limits.ts";
-import { MALLORY, type Neighbour, play, someTrick, TRICKS } from "./mallory.ts";
+import { MALLORY, play, someTrick, TRICKS } from "./mallory.ts";
 import { type Complaint, count, kindOf, type Property, shorter } from "./property.ts";
 import type { Random } from "./random.ts";
 import { addressesOf, leasesOf, leftovers, look, type World } from "./world.ts";
 
-/** Eight addresses, so that one that is free too early is given soon. */
-const NETWORK = { ...CONFIG, ipam: { rangeStart: "10.88.0.2", rangeEnd: "10.88.0.9" } };
-const STATE_FILE = `./${CONFIG.name}.json`;
 const VICTIMS = ["v0", "v1", "v2"] as const;
 const DOES = [
   "add",
@@ -58,11 +56,6 @@ export const hostileContainer: Property<Play> = {
 function step(random: Random): Step {
   const who = random.between(0, VICTIMS.length - 1);
   return random.chance(0.45) ? { trick: someTrick(random), who } : { does: random.one(DOES), who };
-}
-
-/** What is known of an attachment since its ADD. */
-interface Attached extends Neighbour {
-  readonly index: number;
 }
 
 class Stage {
@@ -133,9 +126,9 @@ class Stage {
     const added = await this.#cni("ADD", id, ifname);
     const world = await look(this.#host);
     if (added.code !== 0) {
-      const harmed = this.#harmed("an ADD that fails", world, added);
+      const harm = this.#harmed("an ADD that fails", world, added);
       // Mallory may spoil its own ADDs, but not its neighbours'.
-      if (harmed !== undefined || !isOthers || added.json?.code === 101) return harmed;
+      if (harm !== undefined || !isOthers || added.json?.code === 101) return harm;
       const { code, msg = "" } = added.json ?? {};
       return said(`an ADD of another fails: ${code} ${kindOf(msg)}`, added, world);
     }
@@ -150,14 +143,14 @@ class Stage {
       return said("an ADD reports what the container does not have", added, world);
     }
     const index = world.links.find((it) => it.ifname === veth.name)?.ifindex;
-    this.#attached.set(owner, { ip, mac: inner.mac, veth: veth.name, owner, index });
-    results.set(this.#attached.get(owner) as Attached, added.json);
+    const result = added.json;
+    this.#attached.set(owner, { ip, mac: inner.mac, veth: veth.name, owner, index, result });
     return this.#harmed("an ADD", world, added);
   }
 
   async #check(id: string): Promise<Complaint | undefined> {
-    const known = this.#attached.get(`${id}/eth0`) as Attached;
-    const checked = await this.#cni("CHECK", id, "eth0", { prevResult: results.get(known) });
+    const prevResult = this.#attached.get(`${id}/eth0`)?.result;
+    const checked = await this.#cni("CHECK", id, "eth0", { prevResult });
     const world = await look(this.#host);
     if (checked.code === 0) return this.#harmed("a CHECK", world, checked);
     const { code, msg = "" } = checked.json ?? {};
@@ -169,8 +162,8 @@ class Stage {
     this.#attached.delete(owner);
     const ended = await this.#cni("DEL", id, ifname);
     const world = await look(this.#host);
-    const harmed = this.#harmed("a DEL", world, ended);
-    if (harmed !== undefined) return harmed;
+    const harm = this.#harmed("a DEL", world, ended);
+    if (harm !== undefined) return harm;
     if (ended.code !== 0) {
       return said(`a DEL fails: ${kindOf(ended.json?.msg ?? "")}`, ended, world);
     }
@@ -188,28 +181,28 @@ class Stage {
     const more = isWithoutList ? {} : { "cni.dev/valid-attachments": list };
     const ended = await this.#cni("GC", "v0", "eth0", more);
     const world = await look(this.#host);
-    const harmed = this.#harmed("a GC", world, ended);
-    if (harmed !== undefined || ended.code === 0) return harmed;
+    const harm = this.#harmed("a GC", world, ended);
+    if (harm !== undefined || ended.code === 0) return harm;
     return said(`a GC fails: ${kindOf(ended.json?.msg ?? "")}`, ended, world);
   }
 
   /** `repair`, and `list`, which has to say of the others what is true. */
   async #person(words: string): Promise<Complaint | undefined> {
     const text = JSON.stringify(NETWORK);
-    const said_ = await this.#host.program([...words.split(" "), "--json"], text, {}, this.#under);
+    const answer = await this.#host.program([...words.split(" "), "--json"], text, {}, this.#under);
     const world = await look(this.#host);
-    const harmed = this.#harmed(words, world, said_);
-    if (harmed !== undefined) return harmed;
+    const harm = this.#harmed(words, world, answer);
+    if (harm !== undefined) return harm;
     if (words !== "list") {
-      if (said_.code === 2) {
-        return said(`${words} is refused because of one container`, said_, world);
+      if (answer.code === 2) {
+        return said(`${words} is refused because of one container`, answer, world);
       }
-      const dropped: Json[] = said_.json?.dropped ?? [];
+      const dropped: Json[] = answer.json?.dropped ?? [];
       const lie = dropped.some(({ owner }) => this.#others().some((it) => it.owner === owner));
-      return lie ? said(`${words} calls another attachment dead`, said_, world) : undefined;
+      return lie ? said(`${words} calls another attachment dead`, answer, world) : undefined;
     }
     for (const { owner, ip, veth } of this.#others()) {
-      const rows = said_.json?.attachments?.filter((it: Json) =>
+      const rows = answer.json?.attachments?.filter((it: Json) =>
         `${it.containerId}/${it.ifname}` === owner
       );
       const [row] = rows ?? [];
@@ -217,7 +210,7 @@ class Stage {
       if (
         rows?.length === 1 && row.live === true && [shown].flat()[0] === ip && row.veth === veth
       ) continue;
-      return said("list says something else of another attachment", said_, world);
+      return said("list says something else of another attachment", answer, world);
     }
     return undefined;
   }
@@ -226,27 +219,8 @@ class Stage {
     return [...this.#attached.values()].filter(({ owner }) => !owner.startsWith(`${MALLORY}/`));
   }
 
-  /** Whether another attachment has still its lease, its host veth in the bridge, its address and its MAC. */
   #harmed(after: string, world: World, ended: Answer): Complaint | undefined {
-    const leases = leasesOf(world.states.get(STATE_FILE));
-    const bridge = world.links.find(({ ifname }) => ifname === NETWORK.bridge);
-    for (const { owner, ip, mac, veth, index } of this.#others()) {
-      const wrong = (what: string) => said(`${after}: ${what}`, ended, world);
-      if (leases.get(owner)?.[0] !== ip) {
-        return wrong("the lease of another attachment is gone or moved");
-      }
-      const outer = world.links.find(({ ifname }) => ifname === veth);
-      if (outer?.ifindex !== index) return wrong("the host veth of another attachment is gone");
-      if (outer.master !== bridge?.ifname) {
-        return wrong("the host veth of another is out of the bridge");
-      }
-      const inner = world.inside.get(owner.split("/")[0] ?? "")?.find((it) => it.ifname === "eth0");
-      if (inner?.address !== mac) return wrong("another container has no eth0, or another MAC");
-      if (addressesOf(inner).join() !== `${ip}/24`) {
-        return wrong("another container's addresses changed");
-      }
-    }
-    return undefined;
+    return harmed(this.#others(), after, world, ended);
   }
 
   async #end(): Promise<Complaint | undefined> {
@@ -263,18 +237,4 @@ class Stage {
       ? undefined
       : said(`one DEL each leaves ${left[0]?.split(":")[0]}`, undefined, world);
   }
-}
-
-/** The last trick is most likely the cause. */
-function after(last: string, found: Complaint | undefined): Complaint | undefined {
-  return found && { ...found, kind: `${found.kind} (Mallory: ${last})` };
-}
-
-const results = new WeakMap<Attached, Json>();
-
-function said(kind: string, answer: Answer | undefined, world: World): Complaint {
-  const leases = Object.fromEntries(leasesOf(world.states.get(STATE_FILE)));
-  const links = world.links.map(({ ifname, ifalias }) => `${ifname} (${ifalias ?? ""})`).join(", ");
-  const ended = answer === undefined ? "" : `exit ${answer.code}: ${answer.stdout}${answer.stderr}`;
-  return { kind, about: `${ended}\nleases: ${JSON.stringify(leases)}\nhost: ${links}` };
 }
