@@ -1,62 +1,22 @@
 import type { Answer, Host, Json } from "../integration/host.ts";
 import { after, type Attached, harmed, NETWORK, said, STATE_FILE } from "./harm.ts";
 import { limits } from "./limits.ts";
-import { MALLORY, play, someTrick, TRICKS } from "./mallory.ts";
+import { MALLORY, script, TRICKS } from "./mallory.ts";
 import { type Complaint, count, kindOf, type Property, shorter } from "./property.ts";
-import type { Random } from "./random.ts";
+import { KNOWN, type Play, play, type Step, VICTIMS } from "./plays.ts";
 import { addressesOf, leasesOf, leftovers, look, type World } from "./world.ts";
-
-const VICTIMS = ["v0", "v1", "v2"] as const;
-const DOES = [
-  "add",
-  "add",
-  "add net1",
-  "check",
-  "check",
-  "del",
-  "del m",
-  "add m",
-  "gc",
-  "gc list",
-  "repair",
-  "repair",
-  "repair --dry-run",
-  "list",
-] as const;
-
-/** Either a trick of Mallory's, or something that runs on the host. */
-export interface Step {
-  readonly trick?: string;
-  readonly does?: (typeof DOES)[number];
-  /** Which of the neighbours. */
-  readonly who: number;
-}
-
-export interface Play {
-  /** Who is attached at first, in this order: the place in the kernel's dumps follows from it. */
-  readonly order: readonly string[];
-  readonly steps: readonly Step[];
-}
 
 /** Nothing that a container does inside of its own namespace changes what another one has, or what is said of it. */
 export const hostileContainer: Property<Play> = {
   name: "a hostile container",
   limits: limits({ short: { cases: 60, seconds: 600 }, full: { cases: 1500, seconds: 3600 } }),
-  generate: (random) => ({
-    order: random.one([["v0", "m", "v1"], ["m", "v0", "v1"], ["v0", "v1", "m"]]),
-    steps: Array.from({ length: random.between(4, 12) }, (): Step => step(random)),
-  }),
+  generate: (random, index) => KNOWN[index] ?? play(random),
   complain: (host, it, under) => new Stage(host, under).complaint(it),
   *smaller(it) {
     for (const steps of shorter(it.steps)) yield { ...it, steps };
   },
   seen: new Map(),
 };
-
-function step(random: Random): Step {
-  const who = random.between(0, VICTIMS.length - 1);
-  return random.chance(0.45) ? { trick: someTrick(random), who } : { does: random.one(DOES), who };
-}
 
 class Stage {
   readonly #host: Host;
@@ -88,7 +48,7 @@ class Stage {
     if (trick !== undefined) {
       const known = TRICKS.find(({ name }) => name === trick);
       const victim = this.#attached.get(`${id}/eth0`) ?? this.#attached.get("v0/eth0");
-      if (known !== undefined && victim !== undefined) await this.#host.sh(play(known, victim));
+      if (known !== undefined && victim !== undefined) await this.#host.sh(script(known, victim));
       count(hostileContainer.seen, "tricks");
       return undefined;
     }

@@ -42,7 +42,7 @@ const NAMES = [
   "up",
 ];
 
-export const TRICKS: readonly Trick[] = [
+const ADDRESSES: readonly Trick[] = [
   trick("takes its neighbour's address as well", ({ ip }) => `${M} addr add ${ip}/24 dev "$E"`),
   trick(
     "takes its neighbour's address instead",
@@ -56,6 +56,9 @@ export const TRICKS: readonly Trick[] = [
   trick("drops its addresses", () => `${M} addr flush dev "$E"`),
   trick("takes its neighbour's MAC", ({ mac }) => `${M} link set dev "$E" address ${mac}`),
   trick("takes another MAC", () => `${M} link set dev "$E" address 02:00:00:00:00:66`),
+];
+
+const CALLS: readonly Trick[] = [
   trick(
     "gives its interface its neighbour's alias",
     ({ owner }) => `${M} link set dev "$E" alias podnet/${owner}`,
@@ -67,6 +70,9 @@ export const TRICKS: readonly Trick[] = [
   ...NAMES.map((name) =>
     trick(`calls its interface ${name}`, () => `${M} link set dev "$E" name '${name}'`)
   ),
+];
+
+const LINKS: readonly Trick[] = [
   trick(
     "makes a veth pair with its neighbour's names",
     ({ veth, ip, owner }) =>
@@ -105,12 +111,14 @@ export const TRICKS: readonly Trick[] = [
   trick("routes its neighbour to itself", ({ ip }) => `${M} route add ${ip}/32 dev "$E"`),
 ];
 
+export const TRICKS: readonly Trick[] = [...ADDRESSES, ...CALLS, ...LINKS];
+
 /** The script of a trick, on a host: it may fail, for another one may have been played before. */
-export function play({ script }: Trick, victim: Neighbour): string {
+export function script({ script: of }: Trick, victim: Neighbour): string {
   return `E=$(${M} -o link show type veth | sed -n '1{s/^[0-9]*: //;s/[@:].*//;p}')
-    { ${script(victim)}\n } 2>/dev/null || :`;
+    { ${of(victim)}\n } 2>/dev/null || :`;
 }
 
 export function someTrick(random: Random): string {
-  return random.one(TRICKS).name;
+  return random.one(random.one([ADDRESSES, CALLS, LINKS])).name;
 }
