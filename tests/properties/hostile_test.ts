@@ -34,7 +34,7 @@ Deno.test({
       hostileContainer,
       `[ "$CNI_COMMAND" = GC ] && for name in $(ip -n m -o link | sed 's/^[0-9]*: //; s/[@:].*//'); do
         case $name in av*) ip link del dev "$name" 2>/dev/null ;; esac; done; exec "$@"`,
-      /^a GC: the host veth of another attachment is gone/,
+      /^a GC: the (lease|host veth) of another attachment is gone/,
     ),
 });
 

@@ -45,7 +45,12 @@ const does = (what: Step["does"]): Step => ({ ...(what !== undefined && { does: 
 export const KNOWN: readonly Play[] = [
   {
     order: FIRST,
-    steps: [trick("takes its neighbour's address as well"), does("repair"), does("check")],
+    steps: [
+      trick("takes its neighbour's address as well"),
+      does("list"),
+      does("repair"),
+      does("check"),
+    ],
   },
   {
     order: FIRST,
