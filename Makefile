@@ -36,7 +36,7 @@ conformance: packages $(FORMS) ## libcni, bridge + host-local and mutated inputs
 faults: packages $(FORMS) ## every step failing or killed, damages, a storm, a model; writes docs/faults.md; a quarter of an hour
 	@sh tools/faults full
 
-properties: packages bin/atomicni.js ## generated configurations, hosts, containers and roots, each with what must hold; an hour or more
+properties: packages bin/atomicni.js ## generated configurations, hosts, containers and roots, each with what must hold; about an hour
 	@tools/properties full
 
 runtimes: $(FORMS) ## the plugin under containerd, with chains, FRR and more than one node; 3 to 5 minutes, root

@@ -49,9 +49,7 @@ export function attachment(random: Random): Attachment {
       cniVersion: random.one(["0.4.0", "1.0.0", "1.1.0"]),
       name: random.chance(0.8) ? "podnet" : random.one(NAMES),
       type: "atomicni",
-      ...config,
-      ...flags(random),
-      ...asked,
+      ...recased(random, { ...config, ...flags(random), ...asked }),
     }),
     ifname: random.chance(0.7) ? "eth0" : random.one(IFNAMES),
     ...(args !== "" && { args }),
@@ -168,6 +166,15 @@ function cniArgs(random: Random, pools: readonly Subnet[]): string {
   if (random.chance(0.08) && pool !== undefined) words.push(`IP=${pool.some(random)}`);
   if (random.chance(0.05)) words.push("MAC=0a:00:00:00:00:09");
   return words.join(";");
+}
+
+/** Go reads keys in any letter case, and so do the runtimes' own types. */
+function recased(random: Random, config: Json): Json {
+  const key = random.one(Object.keys(config));
+  if (random.chance(0.93) || ["cniVersion", "name", "type"].includes(key)) return config;
+  const { [key]: value, ...rest } = config;
+  const other = random.one([key.toUpperCase(), key[0]?.toUpperCase() + key.slice(1)]);
+  return { ...rest, [other]: value };
 }
 
 /** Seldom one thing more that is odd or wrong: it has to be refused well, or to be right after all. */

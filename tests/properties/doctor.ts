@@ -22,7 +22,7 @@ export const doctorAgrees: Property<Visit> = {
   name: "doctor agrees with ADD",
   limits: limits({
     short: { cases: ALONE.length + 20, seconds: 600 },
-    full: { cases: ALONE.length + 800, seconds: 3600 },
+    full: { cases: ALONE.length + 400, seconds: 3600 },
   }),
   generate: (random: Random, index: number) =>
     ALONE[index] ?? { around: random.one(SURROUNDINGS), file: random.one(FILES) },
