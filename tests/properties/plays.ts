@@ -58,7 +58,12 @@ export const KNOWN: readonly Play[] = [
   },
   ...["if3", "if4", "if5"].map((name) => ({
     order: FIRST,
-    steps: [trick(`calls its interface ${name}`), does("add net1"), does("list")],
+    steps: [
+      trick("drops its addresses"),
+      trick(`calls its interface ${name}`),
+      does("add net1"),
+      does("list"),
+    ],
   })),
   {
     order: FIRST,

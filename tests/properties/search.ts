@@ -141,7 +141,7 @@ export async function verify<Case>(property: Property<Case>): Promise<void> {
   const seen = [...property.seen].sort().map(([what, often]) => `${often} ${what}`).join(", ");
   say(`${property.name}: ${count} cases in ${seconds} s on ${WORKERS} hosts: ${seen}`);
   const texts: string[] = [];
-  for (const [at, first] of found.entries()) {
+  for (const [at, first] of unlike(found).entries()) {
     const { kind, about, index, it } = at < MOST_KINDS ? await shrink(property, first) : first;
     texts.push(`${times.get(kind)} of ${count} cases: ${kind}
   the first, made smaller: ${JSON.stringify(it)}
@@ -154,6 +154,17 @@ export async function verify<Case>(property: Property<Case>): Promise<void> {
   if (count < property.limits.cases) {
     throw new Error(`only ${count} of ${property.limits.cases} cases in ${seconds} s`);
   }
+}
+
+/** One of each sort before the second of any: what stands in brackets at the end of a kind is no other sort. */
+function unlike<Case>(found: readonly Found<Case>[]): Found<Case>[] {
+  const often = new Map<string, number>();
+  const places = found.map((it) => {
+    const sort = it.kind.replace(/ \([^()]*\)$/, "");
+    often.set(sort, (often.get(sort) ?? 0) + 1);
+    return { it, place: often.get(sort) ?? 0 };
+  });
+  return places.sort((a, b) => a.place - b.place).map(({ it }) => it);
 }
 
 function again(name: string, index: number): string {
