@@ -23,6 +23,8 @@ const LOCK = `${STATE_FOLDER}/${CONFIG.name}.lock`;
 const BRIDGE = CONFIG.bridge;
 const THREE = { ipam: { rangeStart: "10.88.0.2", rangeEnd: "10.88.0.3" } };
 
+/** An empty folder above it: what the machine itself has there is not touched. */
+const GONE = `umount ${STATE_FOLDER}; mount -t tmpfs tmpfs /var/lib`;
 /** Stands for a newer program's file. */
 const NEWER = `printf '{"schema":99,"all":"else"}' >${STATE}`;
 const bridgeOf = (more: string) => `ip link add name ${BRIDGE} type bridge; ${more}`;
@@ -75,7 +77,7 @@ const BRIDGES: readonly Surroundings[] = [
 ];
 
 const FOLDERS: readonly Surroundings[] = [
-  { name: "the state folder is missing", given: `umount ${STATE_FOLDER}; rmdir ${STATE_FOLDER}` },
+  { name: "the state folder is missing", given: GONE },
   { name: "the state folder is read-only", given: `mount -o remount,ro ${STATE_FOLDER}` },
   {
     name: "the state folder is read-only, with a state",
@@ -96,12 +98,11 @@ const FOLDERS: readonly Surroundings[] = [
   { name: "the state folder is open to all", given: `chmod 777 ${STATE_FOLDER}` },
   {
     name: "the state folder is a symbolic link",
-    given:
-      `umount ${STATE_FOLDER}; rmdir ${STATE_FOLDER}; mkdir /run/x; ln -s /run/x ${STATE_FOLDER}`,
+    given: `${GONE}; mkdir /run/x; ln -s /run/x ${STATE_FOLDER}`,
   },
   {
     name: "the state folder is a file",
-    given: `umount ${STATE_FOLDER}; rmdir ${STATE_FOLDER}; : >${STATE_FOLDER}`,
+    given: `${GONE}; : >${STATE_FOLDER}`,
   },
 ];
 

@@ -107,7 +107,8 @@ export function leftovers(world: World): string[] {
 
 const RESET = `
 for it in $(ls /run/netns 2>/dev/null); do ip netns del "$it" 2>/dev/null || rm -f "/run/netns/$it"; done
-umount -l /run/keep/* 2>/dev/null; rm -rf /run/keep; mkdir -p /run/netns
+umount -l /run/keep/* 2>/dev/null; mkdir -p /run/netns
+find /run -mindepth 1 -maxdepth 1 -not -name netns -not -name wrong.sh -exec rm -rf {} +
 for it in $(ip -o link show | sed 's/^[0-9]*: //; s/[@:].*//'); do
   [ "$it" = lo ] || ip link del dev "$it" 2>/dev/null || :; done
 cd ${STATE_FOLDER} && find . -mindepth 1 -maxdepth 1 -not -name .deno -exec rm -rf {} +
