@@ -3,7 +3,8 @@ import type { Ip } from "./base/address.ts";
 import type { InterfaceName } from "./base/names.ts";
 import { bridgeChange, type BridgeSpec, checkPorts } from "./netops/bridge.ts";
 import { configure, type ContainerSpec } from "./netops/container.ts";
-import { guard, type GuardSpec, mustBeGuardable } from "./netops/guard.ts";
+import { guard, guardedIps, type GuardSpec, letSpeak } from "./netops/guard.ts";
+import { mustBeGuardable } from "./netops/guardable.ts";
 import {
   forgetNeighbours,
   hostLink,
@@ -32,7 +33,13 @@ import {
   parseRoutes,
   type RouteFound,
 } from "./netops/links.ts";
-import { attach, type Attached, type AttachHooks, type VethSpec } from "./netops/veth.ts";
+import {
+  attach,
+  type Attached,
+  type AttachHooks,
+  portFlags,
+  type VethSpec,
+} from "./netops/veth.ts";
 import type { Rollback } from "./rollback.ts";
 
 export type { BridgeSpec } from "./netops/bridge.ts";
@@ -56,6 +63,7 @@ export interface PortSpec {
   readonly host: InterfaceName;
   readonly hairpin: boolean;
   readonly isolated: boolean;
+  readonly group: number;
   /** `undefined` for one that is not guarded. */
   readonly guard: GuardSpec | undefined;
 }
@@ -79,8 +87,8 @@ export interface Kernel {
   configure(spec: ContainerSpec): Promise<void>;
   /** Lets nobody but the attachment speak from its port, and nobody else for it (DESIGN §11). */
   guard(spec: GuardSpec, undo: Rollback): Promise<void>;
-  /** Puts a port without master into the bridge, with its flags and its guard. */
-  reattach(bridge: InterfaceName, port: PortSpec, undo: Rollback): Promise<void>;
+  /** Puts ports into the bridge, with their flags and guards. */
+  reattach(bridge: InterfaceName, ports: readonly PortSpec[]): Promise<void>;
   /** Makes the host ask anew for the MACs behind `ips`; success where there is no such bridge. */
   forgetNeighbours(bridge: InterfaceName, ips: readonly Ip[]): Promise<void>;
   /** Removes a host veth; says whether there was one. */
@@ -105,7 +113,9 @@ export interface Kernel {
   version(): Promise<string>;
   /** What `ip` says where it can enter no namespace; `undefined` where it can. */
   cannotEnter(): Promise<string | undefined>;
-  /** The host's routes in its main table. */
+  /** What `ip` says where it may change nothing; `undefined` where it may. */
+  cannotChange(): Promise<string | undefined>;
+  /** The host's routes in its main tables. */
   routes(): Promise<RouteFound[]>;
   forwarding(bridge: InterfaceName): Promise<Forwarding>;
   /** Ends what was started ahead and not needed. */
@@ -134,10 +144,8 @@ export function openKernel(first?: First, run?: RunIp): Kernel {
       return await attaching;
     },
     configure: (spec) => configure(ip, spec),
-    guard: async (spec, undo) => {
-      await guard(ip, spec, undo);
-    },
-    reattach: (bridge, port, undo) => reattach(ip, bridge, port, undo),
+    guard: (spec, undo) => guard(ip, spec, undo),
+    reattach: (bridge, ports) => reattach(ip, bridge, ports),
     forgetNeighbours: (bridge, ips) => forgetNeighbours(ip, bridge, ips),
     detach: (host) => removeNamed(ip, host),
     remove: (host) => removeLink(ip, host),
@@ -157,27 +165,29 @@ export function openKernel(first?: First, run?: RunIp): Kernel {
       const output = await canEnter(ip);
       return output.success ? undefined : output.stderr.split("\n")[0] ?? "";
     },
+    cannotChange: () => cannotChange(ip),
     routes: () => hostRoutes(ip),
     forwarding: (bridge) => forwarding(ip, bridge),
     close: () => prepared.end(),
   };
 }
 
-export { mustBeGuardable };
+export { guardedIps, mustBeGuardable };
 
+/** No port learns before each has its entry: what a container says meanwhile would move another's. */
 async function reattach(
   run: RunIp,
   bridge: InterfaceName,
-  { host, hairpin, isolated, guard: guarded }: PortSpec,
-  undo: Rollback,
+  ports: readonly PortSpec[],
 ): Promise<void> {
-  const flags = [...(hairpin ? ["hairpin", "on"] : []), ...(isolated ? ["isolated", "on"] : [])];
-  const output = await runBatch(run, [], [
-    ["link", "set", "dev", host, "master", bridge, "up"],
-    ...(flags.length > 0 ? [["link", "set", "dev", host, "type", "bridge_slave", ...flags]] : []),
+  const action = `put ${ports.map(({ host }) => `"${host}"`).join(", ")} into "${bridge}" again`;
+  const set = ports.flatMap(({ host, group, guard, ...flags }) => [
+    ["link", "set", "dev", host, "group", String(group), "master", bridge, "up"],
+    ...portFlags({ host, ...flags, guarded: guard !== undefined }),
   ]);
-  if (!output.success) throw ipFailed(`put "${host}" into "${bridge}" again`, output);
-  if (guarded !== undefined) await guard(run, guarded, undo);
+  const guarded = ports.flatMap((port) => port.guard ?? []);
+  if (ports.length > 0) await must(action, runBatch(run, [], set));
+  if (guarded.length > 0) await letSpeak(run, guarded);
 }
 
 async function guards(run: RunIp, bridge: InterfaceName): Promise<Guards> {
@@ -188,6 +198,13 @@ async function guards(run: RunIp, bridge: InterfaceName): Promise<Guards> {
     entries: entries.map(parseNeighbour),
     neighbours: neighbours.success ? (parseIpJson(neighbours)[0] ?? []).map(parseNeighbour) : [],
   };
+}
+
+/** Sets `lo` to what it is, which changes nothing and is refused to who may change nothing. */
+async function cannotChange(run: RunIp): Promise<string | undefined> {
+  const lo = await hostLink(run, "lo");
+  const output = await run(["link", "set", "dev", "lo", lo?.up === true ? "up" : "down"]);
+  return output.success ? undefined : output.stderr.split("\n")[0] ?? "";
 }
 
 async function hostRoutes(run: RunIp): Promise<RouteFound[]> {

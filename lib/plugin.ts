@@ -14,7 +14,7 @@ import { status } from "./plugin/status.ts";
 import type { Result } from "./result.ts";
 
 export { add, check, del, gc, status };
-export { guardOf } from "./plugin/add.ts";
+export { guardOf, portSpec } from "./plugin/add.ts";
 export { bridgeSpec, gatewaysOf } from "./plugin/bridge_spec.ts";
 export type { Effects } from "./plugin/effects.ts";
 export { evidenceOf } from "./plugin/evidence.ts";

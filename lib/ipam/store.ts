@@ -1,7 +1,7 @@
 import { isError } from "../base/errors.ts";
 import type { NetworkName } from "../base/names.ts";
 import { lockPath, prepareFolder, statePath, tryLstat } from "./folder.ts";
-import { acquire } from "./lock.ts";
+import { acquire, hasLockFile } from "./lock.ts";
 import { NewerSchema } from "./damage.ts";
 import { emptyState, type State } from "./state.ts";
 import {
@@ -129,7 +129,10 @@ export function openStore(dataDir: string, network: NetworkName): Store {
         await locked(stop, () => Promise.resolve(false));
       }
     },
-    mustBeWritable: () => checkWritable(dataDir, network),
+    mustBeWritable: () => {
+      hasLockFile(lockPath(dataDir, network));
+      checkWritable(dataDir, network);
+    },
   };
 }
 

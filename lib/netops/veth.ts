@@ -3,6 +3,7 @@ import { isHostMac, type Mac } from "../base/mac.ts";
 import type { InterfaceName } from "../base/names.ts";
 import type { Rollback } from "../rollback.ts";
 import { bridgeChange, type BridgeSpec, checkPorts } from "./bridge.ts";
+import { cannotLock, mustBeGuardable, notGuardable } from "./guardable.ts";
 import { hostLinks, named, removeByIndex, removeOwn, SHOWN } from "./host.ts";
 import { linksInside, orFifo } from "./inside.ts";
 import { ipFailed, type IpOutput, must, parseIpJson, runBatch, type RunIp } from "./ip.ts";
@@ -17,8 +18,12 @@ export interface VethSpec {
   readonly alias: string;
   readonly netns: string;
   readonly ifname: InterfaceName;
+  /** Of the network's host veths, for packet filters. */
+  readonly group: number;
   readonly hairpin: boolean;
   readonly isolated: boolean;
+  /** Locked from its first moment on: nothing is learned from it, and no frame passes before `guard` lets its own. */
+  readonly guarded: boolean;
 }
 
 /** What was read back after attaching. */
@@ -45,10 +50,12 @@ const TRIES = 4;
  */
 export async function attach(run: RunIp, spec: VethSpec, hooks: AttachHooks): Promise<Attached> {
   let madeBridge = false;
+  if ((spec.bridge.mtu ?? LEAST_MTU_IPV6) < LEAST_MTU_IPV6) await mustHaveNoIpv6(run, spec.bridge);
   for (let tries = 1;; tries++) {
     const outcome = await tryAttach(run, spec, hooks.undo, tries);
     if ("host" in outcome) {
       if (outcome.host.netnsId === undefined) throw ownNamespace(spec.netns);
+      if (spec.guarded) mustBeGuardable(outcome.host);
       const bridge = await settle(run, spec, outcome, hooks);
       return { host: outcome.host, bridge, madeBridge };
     }
@@ -57,6 +64,20 @@ export async function attach(run: RunIp, spec: VethSpec, hooks: AttachHooks): Pr
       throw ipFailed(`attach "${spec.host}" to "${spec.bridge.name}"`, outcome);
     }
   }
+}
+
+/** RFC 8200 §5: a bridge takes the least MTU of its ports', and the kernel switches IPv6 off below this one. */
+const LEAST_MTU_IPV6 = 1280;
+
+async function mustHaveNoIpv6(run: RunIp, { name, mtu }: BridgeSpec): Promise<void> {
+  const bridge = (await hostLinks(run)).find(named(name));
+  const address = bridge?.addresses.find(({ ip }) => ip.includes(":"));
+  if (address === undefined) return;
+  throw new CniError(
+    "BridgeUnusable",
+    `Cannot use "${name}" with MTU ${mtu}: it has ${address.ip}, and IPv6 needs ${LEAST_MTU_IPV6}`,
+    { details: `set "mtu" to ${LEAST_MTU_IPV6} or more, or name another bridge under "bridge"` },
+  );
 }
 
 interface Made {
@@ -85,7 +106,7 @@ async function tryAttach(
   const answers = output.stdout.trim() === "" ? [] : output.stdout.trim().split("\n");
   // The batch stops at its first failure: without the look at the veth there may be none.
   if (!output.success && output.signal === null && answers.length < 2) return output;
-  if (!output.success) throw ipFailed(`set up the host veth "${host}"`, output);
+  if (!output.success) throw setUpFailed(spec, output);
   const [[before] = [], [made] = [], [after] = []] = parseIpJson(output);
   const wrong = made?.["address"] !== hostMac || before === undefined || after === undefined ||
     after["ifname"] !== spec.bridge.name;
@@ -93,23 +114,43 @@ async function tryAttach(
   return { before: parseLink(before), host: parseLink(made), after: parseLink(after) };
 }
 
-function attachCommands(
-  { host, hostMac, bridge, ifname, netns, alias, hairpin, isolated }: VethSpec,
-): string[][] {
+function attachCommands(spec: VethSpec): string[][] {
+  const { host, hostMac, bridge, ifname, netns, alias, group } = spec;
   const mtu = bridge.mtu === undefined ? [] : ["mtu", String(bridge.mtu)];
-  const flags = [...(hairpin ? ["hairpin", "on"] : []), ...(isolated ? ["isolated", "on"] : [])];
+  const flags = portFlags(spec);
   // `link show` would make this process leave out the addresses of what it shows afterwards.
   const show = (dev: string) => ["addr", "show", "dev", dev];
-  const make = ["link", "add", "name", host, "address", hostMac, ...mtu, "master", bridge.name];
+  const make = ["link", "add", "name", host, "group", String(group), "address", hostMac, ...mtu];
   const peer = ["peer", "name", ifname, ...mtu, "netns", netns];
   return [
     show(bridge.name),
-    [...make, "up", "type", "veth", ...peer],
+    [...make, "master", bridge.name, "up", "type", "veth", ...peer],
     show(host),
     ["link", "set", "dev", host, "alias", alias],
-    ...(flags.length > 0 ? [["link", "set", "dev", host, "type", "bridge_slave", ...flags]] : []),
+    ...flags,
     show(bridge.name),
   ];
+}
+
+/** Flags of the port, as commands; a command for each kind, so that one that is not known leaves no other out. */
+export function portFlags(
+  { host, hairpin, isolated, guarded }: Pick<VethSpec, "host" | "hairpin" | "isolated" | "guarded">,
+): string[][] {
+  const flags = [...(hairpin ? ["hairpin", "on"] : []), ...(isolated ? ["isolated", "on"] : [])];
+  const set = ["link", "set", "dev", host, "type", "bridge_slave"];
+  return [
+    // A bridge learns from some frames before it asks whether the port is locked.
+    ...(guarded ? [[...set, "learning", "off", "locked", "on"]] : []),
+    ...(flags.length > 0 ? [[...set, ...flags]] : []),
+  ];
+}
+
+/** An `ip` that is too old for a flag says so by its usage; what it showed of the port tells it from other failures. */
+function setUpFailed({ host, guarded }: VethSpec, output: IpOutput): CniError {
+  const shown = guarded ? parseIpJson(output)[1]?.map(parseLink).find(named(host)) : undefined;
+  return shown !== undefined && cannotLock(shown)
+    ? notGuardable(host)
+    : ipFailed(`set up the host veth "${host}"`, output);
 }
 
 /** What a bridge has whose last port left. */

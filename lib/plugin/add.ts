@@ -7,7 +7,7 @@ import {
 import { aliasOf, type Attachment, attachmentOf, hostVethName } from "../base/attachment.ts";
 import { isError } from "../base/errors.ts";
 import { freshHostMac, freshMac, type Mac, macOfAll } from "../base/mac.ts";
-import type { InterfaceName } from "../base/names.ts";
+import { groupOf, type InterfaceName } from "../base/names.ts";
 import { givingRange } from "../base/range.ts";
 import { together } from "../base/together.ts";
 import { type Invocation, type NetworkConfig, readResolvConf } from "../config.ts";
@@ -16,7 +16,7 @@ import {
   type Attached,
   type ContainerSpec,
   type GuardSpec,
-  mustBeGuardable,
+  type PortSpec,
   type VethSpec,
 } from "../netops.ts";
 import type { Result } from "../result.ts";
@@ -86,7 +86,6 @@ async function steps(
   });
   leases.preload(); // while the kernel is at work
   const attached = await attaching;
-  if (config.guarded) mustBeGuardable(attached.host);
   stop.throwIfAborted();
   const lease = config.sets.length === 0
     ? undefined
@@ -103,7 +102,7 @@ async function steps(
   if (config.requestedMac !== undefined && !config.guarded) {
     await kernel.forgetNeighbours(config.bridge, ips);
   }
-  if (attached.madeBridge) await reattachOthers(job, effects, undo);
+  if (attached.madeBridge) await reattachOthers(job, effects);
   stop.throwIfAborted();
   return resultOf(job, attached, ips, mac);
 }
@@ -116,8 +115,10 @@ function vethSpec({ config, invocation, attachment, host, hostMac }: Job): VethS
     alias: aliasOf(attachment, invocation.args.pod),
     netns: invocation.netns,
     ifname: invocation.ifname,
+    group: groupOf(config.name),
     hairpin: config.hairpin,
     isolated: config.isolated,
+    guarded: config.guarded,
   };
 }
 
@@ -162,26 +163,29 @@ function rangeOf(sets: NetworkConfig["sets"], ip: Ip) {
   return sets.flatMap((set) => givingRange(set, ip) ?? []).at(0);
 }
 
-/** A bridge that was removed and comes back has lost its ports: this network's own go back into it, guard included. */
-async function reattachOthers(job: Job, effects: Effects, undo: Rollback): Promise<void> {
+/** A bridge that was removed and comes back has lost its ports: this network's own go back into it, guards included. */
+async function reattachOthers({ config, host: own }: Job, effects: Effects): Promise<void> {
   const { kernel, leases, warn } = effects;
-  const { config } = job;
+  const ports: PortSpec[] = [];
   for (const link of (await kernel.veths()).values()) {
-    if (link.master !== "" || link.ifname === job.host) continue;
-    const owner = await attachmentOf(link);
+    const owner = link.master === "" && link.ifname !== own ? await attachmentOf(link) : undefined;
     if (owner?.network !== config.name) continue;
-    const host = link.ifname as InterfaceName;
-    try {
-      await kernel.reattach(config.bridge, {
-        host,
-        hairpin: config.hairpin,
-        isolated: config.isolated,
-        guard: guardOf(leases.of(owner), host),
-      }, undo);
-    } catch (error) {
-      warn(`could not put "${host}" into "${config.bridge}" again: ${(error as Error).message}`);
-    }
+    ports.push(portSpec(config, link.ifname as InterfaceName, leases.of(owner)));
   }
+  try {
+    await kernel.reattach(config.bridge, ports);
+  } catch (error) {
+    warn(`could not put every port into "${config.bridge}" again: ${(error as Error).message}`);
+  }
+}
+
+/** A port as the configuration and its lease want it. */
+export function portSpec(
+  { name, hairpin, isolated }: NetworkConfig,
+  host: InterfaceName,
+  lease: Lease | undefined,
+): PortSpec {
+  return { host, hairpin, isolated, group: groupOf(name), guard: guardOf(lease, host) };
 }
 
 /** The guard of a lease; `undefined` for one that is not guarded. */

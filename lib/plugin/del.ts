@@ -2,7 +2,8 @@ import { type Attachment, attachmentIn, hostVethName, ownerKey } from "../base/a
 import { expiry } from "../base/deadline.ts";
 import type { InterfaceName } from "../base/names.ts";
 import type { Invocation, Network } from "../config.ts";
-import { isImported, type Lease } from "../ipam.ts";
+import { containerMac, isImported, type Lease } from "../ipam.ts";
+import { guardedIps } from "../netops.ts";
 import type { Effects } from "./effects.ts";
 import { evidenceOf } from "./evidence.ts";
 import { Failures } from "./failures.ts";
@@ -109,15 +110,17 @@ async function removeLate(host: InterfaceName, kernel: Effects["kernel"]): Promi
  * effort: a neighbour that stays is replaced by the next guarded ADD of its address.
  */
 async function forget(
-  { ips, record }: Lease,
+  lease: Lease,
   configured: InterfaceName | undefined,
   { kernel, warn }: Effects,
 ): Promise<void> {
+  const { ips, record } = lease;
   if (record?.mac === undefined && record?.guarded !== true) return;
   const bridge = (record.bridge ?? configured) as InterfaceName | undefined;
   if (bridge === undefined) return;
   try {
-    await kernel.forgetNeighbours(bridge, ips);
+    const mac = containerMac(lease);
+    await kernel.forgetNeighbours(bridge, mac === undefined ? ips : guardedIps(ips, mac));
   } catch (error) {
     warn((error as Error).message);
   }

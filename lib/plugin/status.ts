@@ -1,6 +1,6 @@
 import { asCniError, CniError } from "../base/errors.ts";
 import { formatSet, inRange, type RangeSet } from "../base/range.ts";
-import type { NetworkConfig } from "../config.ts";
+import { type NetworkConfig, readResolvConf } from "../config.ts";
 import { poolFull, readNetworks } from "../ipam.ts";
 import { type Link, mustBeGuardable } from "../netops.ts";
 import { bridgeSpec } from "./bridge_spec.ts";
@@ -28,7 +28,9 @@ export async function mustServe(config: NetworkConfig, effects: Effects): Promis
   const evidence = evidenceOf(config, effects);
   leases.mustBeReadable();
   leases.mustBeWritable();
+  if (config.resolvConf !== undefined) readResolvConf(config.resolvConf);
   const links = await kernel.links();
+  await mustBeAble(kernel);
   const isAnew = await leases.wouldBeginAnew(evidence);
   if (!isAnew) leases.mustFit(config.sets);
   await kernel.inspectBridge(bridgeSpec(config), links);
@@ -38,6 +40,22 @@ export async function mustServe(config: NetworkConfig, effects: Effects): Promis
   const free = await leases.free(config.sets, () => kernel.veths());
   const full = free.findIndex((count) => count <= 0n);
   if (full >= 0) throw poolFull(config.sets[full] ?? []);
+}
+
+/** Throws what `ip` can do for no attachment here. */
+async function mustBeAble(kernel: Effects["kernel"]): Promise<void> {
+  const refused = await kernel.cannotChange();
+  if (refused !== undefined) {
+    throw new CniError("IpFailed", `Cannot change interfaces: ${refused}`, {
+      details: "run it as root with CAP_NET_ADMIN, in the namespace of the host",
+    });
+  }
+  const closed = await kernel.cannotEnter();
+  if (closed === undefined) return;
+  throw new CniError("InvalidNetNS", `Cannot enter network namespaces: ${closed}`, {
+    details:
+      "make the folder that ip starts from (mkdir -p /run/netns), and run with CAP_SYS_ADMIN",
+  });
 }
 
 /** Any port of the bridge shows whether kernel and `ip` know how to lock one. */

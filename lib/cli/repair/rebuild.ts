@@ -19,8 +19,7 @@ import {
   tryLstat,
 } from "../../ipam.ts";
 import type { Guards, GuardSpec, Link } from "../../netops.ts";
-import { type Effects, guardOf } from "../../plugin.ts";
-import { Rollback } from "../../rollback.ts";
+import { type Effects, guardOf, portSpec } from "../../plugin.ts";
 import {
   leaseBehind,
   type Look,
@@ -182,7 +181,7 @@ async function restore(
   { kernel }: Effects,
   { kept, found }: RepairReport,
 ): Promise<RepairFinding[]> {
-  const { name, bridge, hairpin, isolated } = config;
+  const { name, bridge } = config;
   const restored: RepairFinding[] = [];
   if (await kernel.link(bridge) === undefined) return restored;
   const veths = await kernel.veths();
@@ -195,8 +194,7 @@ async function restore(
     const isIn = link.master === bridge;
     if (isIn && (guard === undefined || isGuarded(guard, link, guards))) continue;
     if (link.master !== "" && !isIn) continue;
-    // What is put back stays, whatever fails behind it.
-    await kernel.reattach(bridge, { host, hairpin, isolated, guard }, new Rollback());
+    await kernel.reattach(bridge, [portSpec(config, host, lease)]);
     const what = isIn ? "its guard is put back" : `it is put into ${bridge} again`;
     restored.push({ level: "note", found: `"${ownerKey(lease.owner)}" (${host}): ${what}` });
   }
