@@ -1,9 +1,9 @@
 import { assertEquals, assertThrows } from "@std/assert";
-import { CniError } from "../lib/errors.ts";
-import { familyOf, isAtLeast, negotiate, SPEC_VERSIONS } from "../lib/spec.ts";
+import { CniError } from "../../../lib/base/errors.ts";
+import { isAtLeast, negotiate, shapeOf, SPEC_VERSIONS } from "../../../lib/base/spec.ts";
 
-Deno.test("familyOf() tells the three result shapes apart", () => {
-  assertEquals(SPEC_VERSIONS.map(familyOf), ["0.1", "0.1", "0.3", "0.3", "0.3", "1.0", "1.0"]);
+Deno.test("shapeOf() tells the three result shapes apart", () => {
+  assertEquals(SPEC_VERSIONS.map(shapeOf), ["0.1", "0.1", "0.3", "0.3", "0.3", "1.0", "1.0"]);
   assertEquals(isAtLeast("0.3.1", "0.4.0"), false);
   assertEquals(isAtLeast("0.4.0", "0.4.0"), true);
 });
