@@ -1,18 +1,20 @@
 import { assertEquals, assertThrows } from "@std/assert";
-import { parseCniArgs, parseRequestedIp } from "../lib/args.ts";
-import { CniError, Malformed } from "../lib/errors.ts";
-import { formatIpv4, parseIpv4 } from "../lib/ipv4.ts";
-import { parseMac } from "../lib/names.ts";
+import { parseIp } from "../../../lib/base/address.ts";
+import { CniError } from "../../../lib/base/errors.ts";
+import { parseMac } from "../../../lib/base/mac.ts";
+import { parseCniArgs } from "../../../lib/config/cni_args.ts";
 
 Deno.test("parseCniArgs() takes the keys it knows", () => {
-  const ip = parseIpv4("10.88.0.9");
+  const ip = parseIp("10.88.0.9");
   const mac = parseMac("02:00:00:00:00:01");
   const pod =
     "IgnoreUnknown=1;K8S_POD_NAMESPACE=web;K8S_POD_NAME=front;K8S_POD_INFRA_CONTAINER_ID=c1";
-  const rows: [string, unknown][] = [
+  const rows: [string, object][] = [
     ["", {}],
     ["IP=10.88.0.9", { ip }],
     ["IP=10.88.0.9/24", { ip }],
+    ["IP=FD00::0:9/64", { ip: parseIp("fd00::9") }],
+    ["IP=10.88.0.8;IP=10.88.0.9", { ip }],
     ["MAC=02:00:00:00:00:01", { mac }],
     ["IP=10.88.0.9;MAC=02:00:00:00:00:01", { ip, mac }],
     ["IP=", {}],
@@ -23,7 +25,10 @@ Deno.test("parseCniArgs() takes the keys it knows", () => {
     ["FOO=bar;IgnoreUnknown=true", {}],
     ["IgnoreUnknown=0", {}],
   ];
-  for (const [text, args] of rows) assertEquals<unknown>(parseCniArgs(text), args, text);
+  const none = { ip: undefined, mac: undefined, pod: undefined };
+  for (const [text, args] of rows) {
+    assertEquals<unknown>(parseCniArgs(text), { ...none, ...args }, text);
+  }
 });
 
 Deno.test("parseCniArgs() refuses the rest with code 4", () => {
@@ -37,18 +42,11 @@ Deno.test("parseCniArgs() refuses the rest with code 4", () => {
     ["ignoreunknown=1", "unknown args"],
     ["IgnoreUnknown=yes;FOO=bar", "IgnoreUnknown=1, true, 0 or false"],
     ["IP=10.88.0.09", "leading zero"],
-    ["IP=fd00::1", "IPv4 only"],
+    ["IP=fd00::x", "not of that form"],
+    ["IP=10.88.0.9/33", "prefix length"],
     ["MAC=nonsense", "not of that form"],
   ];
   for (const [text, message] of rows) {
     assertEquals(assertThrows(() => parseCniArgs(text), CniError, message).code, 4, text);
-  }
-});
-
-Deno.test("parseRequestedIp() takes an address with or without prefix length", () => {
-  assertEquals(formatIpv4(parseRequestedIp("10.88.0.9")), "10.88.0.9");
-  assertEquals(formatIpv4(parseRequestedIp("10.88.0.9/16")), "10.88.0.9");
-  for (const bad of ["10.88.0.9/33", "x", 9]) {
-    assertThrows(() => parseRequestedIp(bad), Malformed);
   }
 });

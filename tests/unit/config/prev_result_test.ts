@@ -1,6 +1,6 @@
 import { assertEquals, assertThrows } from "@std/assert";
-import { CniError } from "../lib/errors.ts";
-import { parsePrevResult } from "../lib/previous.ts";
+import { CniError } from "../../../lib/base/errors.ts";
+import { parsePrevResult } from "../../../lib/config/prev_result.ts";
 
 Deno.test("parsePrevResult() reads each family of versions", () => {
   const oldest = {
@@ -13,6 +13,13 @@ Deno.test("parsePrevResult() reads each family of versions", () => {
     ips: [{ address: "10.9.0.2/24", gateway: "10.9.0.1" }],
     routes: [{ dst: "0.0.0.0/0" }],
     dns: { domain: "x" },
+  });
+  const dual = { ip4: { ip: "10.9.0.2/24" }, ip6: { ip: "fd00::2/64", routes: [{ dst: "::/0" }] } };
+  assertEquals(parsePrevResult(dual, "0.2.0"), {
+    interfaces: [],
+    ips: [{ address: "10.9.0.2/24" }, { address: "fd00::2/64" }],
+    routes: [{ dst: "::/0" }],
+    dns: {},
   });
   const newest = {
     interfaces: [
@@ -38,16 +45,16 @@ Deno.test("parsePrevResult() refuses what is no result", () => {
     [{ cniVersion: "0.4.0" }, "prevResult.cniVersion"],
     [{ cniVersion: "1.2.0" }, "prevResult.cniVersion"],
     [{ interfaces: {} }, "prevResult.interfaces"],
-    [{ interfaces: [{}] }, '"prevResult.interfaces[0].name": it is missing'],
+    [{ interfaces: [{}] }, '"prevResult.interfaces[0].name" is required'],
     [{ ips: [{ address: 7 }] }, "prevResult.ips[0].address 7"],
     [{ ips: [{ address: "10.9.0.2" }] }, "no prefix length"],
-    [{ ips: [{ address: "fd00::2" }] }, "as an address with prefix length"],
-    [{ ips: [{ address: "fd00::2/129" }] }, "as an address with prefix length"],
+    [{ ips: [{ address: "fd00::2" }] }, "no prefix length"],
+    [{ ips: [{ address: "fd00::2/129" }] }, "as an IPv6 address with prefix length"],
     [{ routes: [{ dst: "10.9.0.0" }] }, "no prefix length"],
     [{ ips: ["10.9.0.2/24"] }, "prevResult.ips[0]"],
     [{ ips: [{ address: "10.9.0.2/24", interface: 0 }] }, "there are 0 interfaces"],
     [{ ips: [{ address: "10.9.0.2/24", interface: -1 }] }, "prevResult.ips[0].interface -1"],
-    [{ routes: [{ gw: "10.9.0.1" }] }, '"prevResult.routes[0].dst": it is missing'],
+    [{ routes: [{ gw: "10.9.0.1" }] }, '"prevResult.routes[0].dst" is required'],
   ];
   for (const [value, message] of rows) {
     const parse = () => parsePrevResult({ ...value }, "1.1.0");

@@ -1,5 +1,5 @@
 import { assertEquals } from "@std/assert";
-import { parseResolvConf } from "../lib/resolvconf.ts";
+import { parseResolvConf } from "../../../lib/config/resolv_conf.ts";
 
 Deno.test("parseResolvConf() reads servers and suffixes and passes over the rest", () => {
   const rows: [string, object][] = [
