@@ -10,7 +10,7 @@ const { subnet: _, gateway: __, ...BARE } = NET;
 
 Deno.test("the own dialect has its defaults", () => {
   const { routes, sets, ...rest } = config(NET);
-  assertEquals(routes.map(({ dst, via, gw }) => [dst.base, dst.prefix, via, gw]), [
+  assertEquals<unknown>(routes.map(({ dst, via, gw }) => [dst.base, dst.prefix, via, gw]), [
     ["0.0.0.0", 0, "10.88.0.1", "10.88.0.1"],
   ]);
   assertEquals(formatRanges(sets), "10.88.0.0/24 10.88.0.1 10.88.0.254 10.88.0.1");
