@@ -1,16 +1,16 @@
-import type { BridgeSpec } from "../lib/bridge.ts";
-import { parseCidr, parseIpv4 } from "../lib/ipv4.ts";
-import { macOf, parseInterfaceName } from "../lib/names.ts";
+import { parseInterfaceAddress } from "../../../lib/base/address.ts";
+import { macOf } from "../../../lib/base/mac.ts";
+import { parseInterfaceName } from "../../../lib/base/names.ts";
+import type { BridgeSpec } from "../../../lib/netops.ts";
 
-const GATEWAY = parseIpv4("10.88.0.1");
+const GATEWAY = parseInterfaceAddress("10.88.0.1/24");
 
 /** A bridge as a network wants it, for a test to change. */
 export const BR0: BridgeSpec = {
   name: parseInterfaceName("br0"),
-  subnet: parseCidr("10.88.0.0/24"),
   mtu: 1500,
-  gateway: GATEWAY,
+  gateways: [GATEWAY],
   forceAddress: false,
   promiscuous: false,
-  mac: macOf(GATEWAY),
+  mac: macOf(GATEWAY.ip),
 };

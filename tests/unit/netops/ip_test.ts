@@ -1,14 +1,16 @@
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
-import { CniError } from "../lib/errors.ts";
+import { CniError } from "../../../lib/base/errors.ts";
 import {
-  BatchesAhead,
+  dump,
   ipFailed,
   type IpOutput,
+  isBatchWord,
   parseIpJson,
+  PreparedBatches,
   runBatch,
   type RunIp,
   runIp,
-} from "../lib/ip.ts";
+} from "../../../lib/netops/ip.ts";
 
 function output(changes: Partial<IpOutput> = {}): IpOutput {
   return {
@@ -36,7 +38,6 @@ Deno.test("runBatch() feeds several commands to one process, quoted where they n
   const rows: [string[][], string][] = [
     [[["link", "show"], ["addr", "show"]], "link show\naddr show\n"],
     [[["a", "web/front podnet/c1/eth0"], ["b"]], 'a "web/front podnet/c1/eth0"\nb\n'],
-    [[["a", ""], ["b"]], 'a ""\nb\n'],
     [[["a", "x;y"], ["b", "$(z)`é"]], "a x;y\nb $(z)`é\n"],
   ];
   for (const [lines, stdin] of rows) {
@@ -46,17 +47,42 @@ Deno.test("runBatch() feeds several commands to one process, quoted where they n
   }
 });
 
-Deno.test("runBatch() starts a process each for what a batch can't express, and stops at a failure", async () => {
-  for (const word of ['a"b', "a'b", "a#b", "a\\b", "a\nb", "a\tb"]) {
+Deno.test("runBatch() takes no word that a batch can't express", async () => {
+  for (const word of ['a"b', "a'b", "a#b", "a\\b", "a\nb", "a\tb", "a\rb", "a\0b", ""]) {
     const { calls, run } = recorder();
-    await runBatch(run, ["-j"], [["one", word], ["two"]]);
-    assertEquals(calls, [[["-j", "one", word], undefined], [["-j", "two"], undefined]]);
+    assertEquals(isBatchWord(word), false);
+    await assertRejects(
+      () => runBatch(run, ["-j"], [["one", word]]),
+      Error,
+      "can't stand in a batch",
+    );
+    assertEquals(calls, []);
   }
-  const { calls, run } = recorder((args) =>
-    args.includes("two") ? output({ success: false, status: 2 }) : output({ stdout: "[1]\n\n" })
+  for (const word of ["a", "a b", "x;y", "$(z)`é", "../../../run/netns/c1"]) {
+    assertEquals(isBatchWord(word), true);
+  }
+});
+
+Deno.test("dump() asks again where links came and went, and gives up at last, code 11", async () => {
+  const answers = (interrupted: number) => {
+    let calls = 0;
+    const run: RunIp = () => {
+      const stderr = calls++ < interrupted ? "Dump was interrupted and may be inconsistent." : "";
+      return Promise.resolve(output({ stdout: `[{"call":${calls}}]\n`, stderr }));
+    };
+    return { run, calls: () => calls };
+  };
+  const some = answers(3);
+  assertEquals(await dump(some.run, "list it", ["-j", "link"]), [{ call: 4 }]);
+  const always = answers(Infinity);
+  const error = await assertRejects(
+    () => dump(always.run, "list it", []),
+    CniError,
+    "came and went",
   );
-  const { success, stdout } = await runBatch(run, [], [["one", '"'], ["two"], ["three"]]);
-  assertEquals([success, stdout.startsWith("[1]\n"), calls.length], [false, true, 2]);
+  assertEquals([error.code, always.calls()], [11, 8]);
+  const { run } = recorder(() => output({ success: false, status: 1, stderr: "no" }));
+  assertEquals((await assertRejects(() => dump(run, "list it", []), CniError)).code, 100);
 });
 
 /** Process IDs of this process's children. */
@@ -67,20 +93,20 @@ function children(): string[] {
   );
 }
 
-Deno.test("BatchesAhead runs what is asked for by the process that waits for it", async () => {
-  const ahead = new BatchesAhead();
+Deno.test("PreparedBatches runs what is asked for by the process that waits for it", async () => {
+  const prepared = new PreparedBatches();
   const before = children();
   const started = () => children().filter((it) => !before.includes(it));
-  ahead.start(["-j"]);
-  ahead.start(["-d", "-j"]);
+  prepared.start(["-j"]);
+  prepared.start(["-d", "-j"]);
   const [first, second] = started();
   assert(first !== undefined && second !== undefined);
-  const asked = ahead.run(["-j", "-batch", "-"], "link show dev lo\n");
+  const asked = prepared.run(["-j", "-batch", "-"], "link show dev lo\n");
   assertEquals(started(), [first, second], "a third was started");
   assertEquals(parseIpJson(await asked)[0]?.[0]?.["ifname"], "lo");
   assertEquals(started(), [second]);
-  assertEquals((await ahead.run(["-j", "-batch", "-"], "link show dev lo\n")).success, true);
-  await ahead.end();
+  assertEquals((await prepared.run(["-j", "-batch", "-"], "link show dev lo\n")).success, true);
+  await prepared.end();
   assertEquals(started(), []);
 });
 
@@ -108,6 +134,10 @@ Deno.test("ipFailed() tells argv, exit status and stderr", () => {
   assertEquals(
     ipFailed("x", { ...failed, signal: "SIGKILL" }).message.endsWith("by SIGKILL"),
     true,
+  );
+  assertEquals(
+    ipFailed("x", { ...failed, stderr: "BusyBox v1.36.1 multi-call binary" }).message,
+    "Cannot x: the ip of BusyBox v1.36.1 is no iproute2",
   );
   assertEquals(
     ipFailed("x", { ...failed, stderr: "" }).details,
