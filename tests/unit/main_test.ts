@@ -1,6 +1,6 @@
 import { assertEquals, assertStringIncludes } from "@std/assert";
-import { run } from "../main.ts";
-import { SPEC_VERSIONS } from "../lib/spec.ts";
+import { run } from "../../main.ts";
+import { SPEC_VERSIONS } from "../../lib/base/spec.ts";
 
 const GOOD = JSON.stringify({
   cniVersion: "1.0.0",

@@ -1,7 +1,7 @@
 import { assertEquals } from "@std/assert";
-import { CniError } from "../lib/errors.ts";
-import { errorDocument, type Result, resultDocument, versionDocument } from "../lib/result.ts";
-import { SPEC_VERSIONS, type SpecVersion } from "../lib/spec.ts";
+import { CniError } from "../../lib/base/errors.ts";
+import { errorDocument, type Result, resultDocument, versionDocument } from "../../lib/result.ts";
+import { SPEC_VERSIONS, type SpecVersion } from "../../lib/base/spec.ts";
 
 const RESULT: Result = {
   interfaces: [
@@ -54,23 +54,40 @@ Deno.test("resultDocument() leaves out what is empty and keeps what an earlier p
     ip: "fd00::2/64",
     routes: [{ dst: "::/0" }],
   });
+  assertEquals<unknown>(resultDocument("0.2.0", dual)["ip4"], {
+    ip: "10.9.0.2/24",
+    gateway: "10.9.0.1",
+    routes: [{ dst: "0.0.0.0/0", gw: "10.9.0.1" }],
+  });
+  const six = { ...empty, ips: [{ address: "fd00::2/64", gateway: "fd00::1" }] };
+  assertEquals(resultDocument("0.1.0", six), {
+    cniVersion: "0.1.0",
+    ip6: { ip: "fd00::2/64", gateway: "fd00::1" },
+    dns: {},
+  });
   assertEquals<unknown>(resultDocument("1.0.0", dual)["dns"], { domain: "x" });
   const { ips } = resultDocument("0.3.1", dual) as { ips: { version: string }[] };
   assertEquals(ips.map(({ version }) => version), ["4", "6", "4"]);
 });
 
 Deno.test("errorDocument() and versionDocument() have the keys of the specification", () => {
-  assertEquals(errorDocument("1.1.0", new CniError(7, "Cannot", { details: "do" })), {
-    cniVersion: "1.1.0",
-    code: 7,
-    msg: "Cannot",
-    details: "do",
-  });
-  assertEquals(Object.keys(errorDocument("1.1.0", new CniError(7, "Cannot"))), [
-    "cniVersion",
-    "code",
-    "msg",
-  ]);
+  assertEquals(
+    errorDocument("1.1.0", new CniError("InvalidNetworkConfig", "Cannot", { details: "do" })),
+    {
+      cniVersion: "1.1.0",
+      code: 7,
+      msg: "Cannot",
+      details: "do",
+    },
+  );
+  assertEquals(
+    Object.keys(errorDocument("1.1.0", new CniError("InvalidNetworkConfig", "Cannot"))),
+    [
+      "cniVersion",
+      "code",
+      "msg",
+    ],
+  );
   assertEquals(versionDocument("0.4.0", SPEC_VERSIONS), {
     cniVersion: "0.4.0",
     supportedVersions: SPEC_VERSIONS,

@@ -1,15 +1,17 @@
 import { assertEquals, assertStringIncludes } from "@std/assert";
-import { CniError } from "../lib/errors.ts";
-import { Rollback } from "../lib/rollback.ts";
+import { CniError } from "../../lib/base/errors.ts";
+import { Rollback } from "../../lib/rollback.ts";
 
 Deno.test("Rollback undoes newest first and stops where an undo fails, telling of all that is left", async () => {
   const done: string[] = [];
   const undo = new Rollback();
-  const failing = new CniError(100, "ip failed", { details: "its stderr" });
+  const failing = new CniError("IpFailed", "ip failed", { details: "its stderr" });
   undo.push("give back the address", () => Promise.resolve(void done.push("address")));
   undo.push("remove the veth", () => Promise.reject(failing));
   undo.push("remove the route", () => Promise.resolve(void done.push("route")));
-  const error = await undo.run(new CniError(11, "Cannot wait", { details: "try again" }));
+  const error = await undo.run(
+    new CniError("TryAgainLater", "Cannot wait", { details: "try again" }),
+  );
   assertEquals(done, ["route"]);
   assertEquals([error.code, error.message], [11, "Cannot wait"]);
   assertStringIncludes(
@@ -21,7 +23,7 @@ Deno.test("Rollback undoes newest first and stops where an undo fails, telling o
 
 Deno.test("Rollback with nothing to undo returns the error as it is, once", async () => {
   const undo = new Rollback();
-  const error = new CniError(7, "Cannot");
+  const error = new CniError("InvalidNetworkConfig", "Cannot");
   assertEquals(await undo.run(error), error);
   assertEquals((await undo.run(new TypeError("a bug"))).code, 199);
   let runs = 0;
