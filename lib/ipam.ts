@@ -151,12 +151,14 @@ export function leasesIn(store: Store, network: NetworkName, stop: AbortSignal):
     all: () => listLeases(store.read()),
     state: () => store.read(),
     mustFit: (sets) => {
+      let state: State;
       try {
-        checkFit(store.read(), sets, network, "changed");
+        state = store.read();
       } catch (error) {
         if (isUnreadable(error)) return; // reserve() finds out whether it can begin anew
         throw error;
       }
+      checkFit(state, sets, network, "changed");
     },
     reserve: async (request, evidence) => {
       await store.update(
