@@ -98,6 +98,8 @@ Deno.test("runtimeConfig.ipRanges narrows the own dialect's pool of its family",
       [],
     );
   }
+  const seventh = { ...NET, gateway: "10.88.0.7" };
+  assertEquals<unknown>(config(asked(seventh, [four])).sets[0]?.[0]?.gateway, "10.88.0.7");
   refused(asked(NET, [{ subnet: "10.89.0.0/24" }]), 7, "a part of the pool");
   refused(asked(NET, [{ subnet: "10.88.0.0/16" }]), 7, "the network's subnet is 10.88.0.0/24");
   refused(asked(NET, [six]), 7, "the network has no IPv6 subnet");
