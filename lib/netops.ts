@@ -115,6 +115,8 @@ export interface Kernel {
   cannotEnter(): Promise<string | undefined>;
   /** What `ip` says where it may change nothing; `undefined` where it may. */
   cannotChange(): Promise<string | undefined>;
+  /** What `ip` says where the kernel knows no veth; `undefined` where it does. */
+  cannotMakeVeth(): Promise<string | undefined>;
   /** The host's routes in its main tables. */
   routes(): Promise<RouteFound[]>;
   forwarding(bridge: InterfaceName): Promise<Forwarding>;
@@ -166,6 +168,7 @@ export function openKernel(first?: First, run?: RunIp): Kernel {
       return output.success ? undefined : output.stderr.split("\n")[0] ?? "";
     },
     cannotChange: () => cannotChange(ip),
+    cannotMakeVeth: () => cannotMakeVeth(ip),
     routes: () => hostRoutes(ip),
     forwarding: (bridge) => forwarding(ip, bridge),
     close: () => prepared.end(),
@@ -205,6 +208,26 @@ async function cannotChange(run: RunIp): Promise<string | undefined> {
   const lo = await hostLink(run, "lo");
   const output = await run(["link", "set", "dev", "lo", lo?.up === true ? "up" : "down"]);
   return output.success ? undefined : output.stderr.split("\n")[0] ?? "";
+}
+
+/** Asks for a veth with an MTU that no kernel takes, but one without veths refuses for another reason. */
+async function cannotMakeVeth(run: RunIp): Promise<string | undefined> {
+  const peer = ["peer", "name", "atomicni-prob1"];
+  const output = await run([
+    "link",
+    "add",
+    "name",
+    "atomicni-probe",
+    "mtu",
+    "10",
+    "type",
+    "veth",
+    ...peer,
+  ]);
+  // Only the kernel's words tell the two refusals apart.
+  return /[Uu]nknown device type|not supported/.test(output.stderr)
+    ? output.stderr.split("\n")[0]
+    : undefined;
 }
 
 async function hostRoutes(run: RunIp): Promise<RouteFound[]> {

@@ -59,7 +59,7 @@ export function readAddressing(root: Fields): Addressing {
 /** `"ipam": {}` written out and no subnet: a forgotten subnet has no `ipam`, or one with something in it. */
 function isLayer2(root: Fields, ipam: Fields): boolean {
   return root.has("ipam") && Object.keys(ipam.raw).length === 0 &&
-    !root.has("subnet") && !root.has("subnet6");
+    !["subnet", "gateway", "subnet6", "gateway6"].some((key) => root.has(key));
 }
 
 /** DESIGN §4's own table: bridge, subnets and gateways at the top level. */

@@ -148,7 +148,7 @@ async function readOrBegin(
     if (unreadable === undefined || !isUnreadable(damage)) throw damage;
     await unreadable.mustBeUnused(damage);
     unreadable.startedAnew(setAside(dataDir, network));
-    return { state: emptyState(), file: undefined };
+    return { state: emptyState(), file: undefined, identity: identityOf(undefined) };
   }
 }
 

@@ -210,13 +210,15 @@ async function isOwnNamespace(
   links: readonly Link[],
 ): Promise<boolean> {
   const peer = ["type", "veth", "peer", "name", `ap${host.slice(2)}`, "netns", netns];
-  const output = await must(
-    `look whether "${netns}" is another namespace`,
-    runBatch(run, ["-j"], [
-      ["link", "add", "name", host, "address", hostMac, ...peer],
-      ["link", "show", "dev", host],
-    ]),
-  );
+  const output = await runBatch(run, ["-j"], [
+    ["link", "add", "name", host, "address", hostMac, ...peer],
+    ["link", "show", "dev", host],
+  ]);
+  if (!output.success) {
+    throw ipFailed(`make a veth into "${netns}"`, output).withDetails(
+      "where the kernel has no veth: modprobe veth",
+    );
+  }
   const [made] = (parseIpJson(output)[0] ?? []).map(parseLink);
   if (made?.mac !== hostMac) throw ipFailed(`read back "${host}"`, output);
   await removeByIndex(run, made, links);

@@ -50,6 +50,13 @@ async function mustBeAble(kernel: Effects["kernel"]): Promise<void> {
       details: "run it as root with CAP_NET_ADMIN, in the namespace of the host",
     });
   }
+  const unknown = await kernel.cannotMakeVeth();
+  if (unknown !== undefined) {
+    throw new CniError("IpFailed", `Cannot make a veth: ${unknown}`, {
+      details:
+        "the kernel has no veth: load its module (modprobe veth) or take a kernel that has it",
+    });
+  }
   const closed = await kernel.cannotEnter();
   if (closed === undefined) return;
   throw new CniError("InvalidNetNS", `Cannot enter network namespaces: ${closed}`, {
