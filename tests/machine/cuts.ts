@@ -6,7 +6,7 @@ import { PROGRAM } from "./podnet.ts";
 import { faultsAfterCut, startStorm } from "./storm.ts";
 
 /** A cut so many writes after its start finds a storm in any of its steps. */
-const WRITES = 80;
+const WRITES = 45;
 /** A storm that writes less than that hangs. */
 const STORM_MS = 60_000;
 

@@ -34,9 +34,9 @@ interface Parts {
   readonly stack: AsyncDisposableStack;
 }
 
-/** A folder in memory that goes with the scope. */
-export function scratchFolder(): { readonly path: string } & Disposable {
-  const path = Deno.makeTempDirSync({ dir: MEMORY, prefix: "atomicni-machine-" });
+/** A folder that goes with the scope. */
+export function scratchFolder(dir: string = MEMORY): { readonly path: string } & Disposable {
+  const path = Deno.makeTempDirSync({ dir, prefix: "atomicni-machine-" });
   return { path, [Symbol.dispose]: () => Deno.removeSync(path, { recursive: true }) };
 }
 
