@@ -12,7 +12,7 @@ export DENO_TLS_CA_STORE ?= mozilla,system
 SOURCES := deno.json main.ts $(wildcard lib/*.ts lib/*/*.ts lib/*/*/*.ts) tools/build tools/script_header.ts
 FORMS := bin/atomicni bin/atomicni.js
 
-.PHONY: help demo test build script conformance faults runtimes audit bench docs sbom release install uninstall clean packages
+.PHONY: help demo test build script conformance faults machine runtimes audit bench docs sbom release install uninstall clean packages
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /\1|/p' $(MAKEFILE_LIST) | while IFS='|' read -r target text; do printf '  make %-12s %s\n' "$$target" "$$text"; done
@@ -35,6 +35,10 @@ conformance: packages $(FORMS) ## libcni, bridge + host-local and mutated inputs
 
 faults: packages $(FORMS) ## every step failing or killed, damages, a storm, a model; writes docs/faults.md; a quarter of an hour
 	@sh tools/faults full
+
+machine: $(FORMS) ## power cuts, broken disks, reboots and kernels on a machine of its own; writes docs/evidence/machine.md; ten minutes, root
+	@sh tools/packages iproute2 util-linux busybox-static user-mode-linux qemu-utils qemu-system-x86 kmod e2fsprogs xfsprogs systemd
+	@sh tools/machine full
 
 runtimes: $(FORMS) ## the plugin under containerd, with chains, FRR and more than one node; 3 to 5 minutes, root
 	@sh tools/packages iproute2 util-linux procps systemd busybox-static containerd runc containernetworking-plugins iptables nftables frr curl jq openssl golang-github-kubernetes-cri-api-dev

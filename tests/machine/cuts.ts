@@ -56,7 +56,9 @@ async function check(machine: Machine, system: FileSystem, history: History): Pr
   const expected = history.expected();
   const faults = await faultsAfterCut(machine, expected, "use");
   history.reboot();
-  const complaints = await machine.sh("dmesg | grep -E 'EXT4-fs error|XFS.*orrupt|Call Trace|BUG:'");
+  const complaints = await machine.sh(
+    "dmesg | grep -E 'EXT4-fs error|XFS.*orrupt|Call Trace|BUG:'",
+  );
   return complaints.code === 0 ? [...faults, complaints.stdout] : faults;
 }
 

@@ -1,4 +1,3 @@
-
 interface Attachment {
   add?: "begun" | "done" | "failed";
   address?: string;
@@ -85,11 +84,12 @@ export function faultsOf(text: string | undefined, { held, gone }: Expected): st
 }
 
 function leasesOf(text: string): Map<string, string> {
-  const { containerToIP } = JSON.parse(text) as { containerToIP: Record<string, string | string[]> };
+  const { containerToIP } = JSON.parse(text) as {
+    containerToIP: Record<string, string | string[]>;
+  };
   return new Map(
     Object.entries(containerToIP).map((
       [owner, address],
     ) => [owner.replace(/\/eth0$/, ""), [address].flat()[0] ?? ""]),
   );
 }
-

@@ -195,7 +195,8 @@ async function userMode(disk: Disk, { kernel = [], memory = "512M" }: BootOption
 
 /** User-mode Linux has a process for each address space, all of its own group; killed alone it would leave them. */
 async function endGroup(child: Deno.ChildProcess): Promise<void> {
-  await new Deno.Command("kill", { args: ["-KILL", "--", `-${child.pid}`], stderr: "null" }).output();
+  await new Deno.Command("kill", { args: ["-KILL", "--", `-${child.pid}`], stderr: "null" })
+    .output();
   await child.status;
 }
 

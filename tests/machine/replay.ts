@@ -97,7 +97,12 @@ function makeDisks(
     const last = log[place];
     // The write in the middle of which it happened may be there in part.
     const lost = last?.what === "write" && random() < 0.5 ? [...cache, last] : cache;
-    const losses = lose(left, lost, [0, 0.5, 0.5, 0.5, 0.9, 1][Math.floor(random() * 6)] ?? 0, random);
+    const losses = lose(
+      left,
+      lost,
+      [0, 0.5, 0.5, 0.5, 0.9, 1][Math.floor(random() * 6)] ?? 0,
+      random,
+    );
     unflushed += losses.unflushed;
     kept += losses.kept;
     const path = `${folder}/${place}`;
@@ -131,7 +136,9 @@ async function checkDisks(points: readonly Point[], { system, useEach }: ReplayO
   const faults = new Map<number, readonly string[]>();
   await using machine = await Machine.boot(new Disk(new Uint8Array(1 << 20)));
   const folder = points[0]?.path.replace(/\/[^/]*$/, "") ?? "";
-  await machine.must(`mkdir /run/disks; mount -t hostfs none /run/disks -o hostfs=${quote(folder)}`);
+  await machine.must(
+    `mkdir /run/disks; mount -t hostfs none /run/disks -o hostfs=${quote(folder)}`,
+  );
   for (const [at, { path, expected }] of points.entries()) {
     const disk = `/run/disks/${path.slice(folder.length + 1)}`;
     const mounted = await machine.sh(

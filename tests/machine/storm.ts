@@ -12,7 +12,9 @@ const STATE_FILE = `${STATE_FOLDER}/${NAME}.json`;
 /** Three workers add, check and delete containers until the power goes. */
 export function startStorm(machine: Machine, tag: string, program: string): void {
   const network = JSON.stringify(NETWORK).slice(0, -1);
-  machine.sh(`${STORM} ${[program, tag, network].map(quote).join(" ")}`, FOREVER_MS).catch(() => {});
+  machine.sh(`${STORM} ${[program, tag, network].map(quote).join(" ")}`, FOREVER_MS).catch(
+    () => {},
+  );
 }
 
 /** What a cut left in the state folder, and what the plugin makes of it. */
