@@ -2,7 +2,7 @@ import { assert, assertEquals } from "@std/assert";
 import { newRandom } from "../faults/outcome.ts";
 import { build, CARELESS } from "./careless.ts";
 import { FILE_SYSTEMS } from "./filesystem.ts";
-import { scratchFolder } from "./machine.ts";
+import { scratchFolder } from "./power.ts";
 import { record, SIZE } from "./outcome.ts";
 import { replay } from "./replay.ts";
 

@@ -1,9 +1,10 @@
 import { Disk } from "./disk.ts";
 import { type FileSystem, format, mountState } from "./filesystem.ts";
 import { History } from "./history.ts";
-import { Machine } from "./machine.ts";
+import type { Machine } from "./machine.ts";
 import { PROGRAM } from "./podnet.ts";
 import { faultsAfterCut, startStorm } from "./storm.ts";
+import { boot } from "./usermode.ts";
 
 /** A cut so many writes after its start finds a storm in any of its steps. */
 const WRITES = 45;
@@ -30,7 +31,7 @@ export async function cutAgainAndAgain(
   let [unflushed, kept] = [0, 0];
   for (let cut = 1; cut <= cuts + 1; cut++) {
     const onLine = (line: string) => void history.take(line);
-    const machine = await Machine.boot(disk, { onLine });
+    const machine = await boot(disk, { onLine });
     try {
       // Now and then the power goes again before the machine has come to work.
       const early = random() < 0.15 && cut <= cuts;

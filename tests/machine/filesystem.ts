@@ -1,5 +1,6 @@
 import { run } from "../integration/host.ts";
-import { type Machine, scratchFolder } from "./machine.ts";
+import type { Machine } from "./machine.ts";
+import { scratchFolder } from "./power.ts";
 
 export interface FileSystem {
   readonly name: string;

@@ -2,9 +2,9 @@ import { assert, assertEquals } from "@std/assert";
 import { ask, assertServes, found, told } from "./asked.ts";
 import { Disk } from "./disk.ts";
 import { EXT4, format, mountState } from "./filesystem.ts";
-import { Machine } from "./machine.ts";
 import { record } from "./outcome.ts";
 import { cni } from "./podnet.ts";
+import { boot } from "./usermode.ts";
 
 const GROUP = "/sys/fs/cgroup/add";
 /** What an ADD has done when its memory is taken away; a loop that starts no process is faster than the ADD. */
@@ -17,7 +17,7 @@ const MOMENTS: Record<string, string> = {
 
 Deno.test("a machine on which the kernel kills an ADD that is out of memory", async () => {
   const disk = new Disk(await format(EXT4));
-  await using machine = await Machine.boot(disk);
+  await using machine = await boot(disk);
   await mountState(machine, EXT4);
   await machine.must("chmod 700 /var/lib/atomicni; ip netns add c1");
   await machine.must(`echo +memory >/sys/fs/cgroup/cgroup.subtree_control; mkdir ${GROUP}`);

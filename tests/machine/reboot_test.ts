@@ -3,9 +3,10 @@ import { fromFileUrl } from "@std/path/posix";
 import { ask, documentOf } from "./asked.ts";
 import { Disk } from "./disk.ts";
 import { EXT4, format, mountState } from "./filesystem.ts";
-import { Machine } from "./machine.ts";
+import type { Machine } from "./machine.ts";
 import { record } from "./outcome.ts";
 import { type Call, cni, PROGRAM } from "./podnet.ts";
+import { boot } from "./usermode.ts";
 
 const DEPLOY = fromFileUrl(new URL("../../deploy", import.meta.url));
 const FOLDER = "/var/lib/atomicni";
@@ -19,7 +20,7 @@ const AT_BOOT = `
 Deno.test("a reboot with a full pool: /run is gone, the state is not", async (t) => {
   const disk = new Disk(await format(EXT4));
   await t.step("the first boot fills the pool", async () => {
-    await using machine = await Machine.boot(disk);
+    await using machine = await boot(disk);
     await mountState(machine, EXT4);
     await machine.must(`chmod 755 ${FOLDER}`);
     await bootFiles(machine);
@@ -29,12 +30,13 @@ Deno.test("a reboot with a full pool: /run is gone, the state is not", async (t)
     assertEquals(documentOf(asked.status).code, 50, asked.status.stdout);
     await machine.must(`umount ${FOLDER}`);
   });
-  await using machine = await Machine.boot(disk);
+  await using machine = await boot(disk);
   await mountState(machine, EXT4);
   await t.step("without /run/netns an ADD names the remedy", async () => {
     await machine.must("unshare -n sleep 600 & echo $! >/run/sandbox; sleep 0.2");
     const { stdout } = await machine.sh(inSandbox("ADD"));
     assertEquals(documentOf({ code: 1, stdout, stderr: "" }).code, 8, stdout);
+    record("reboot", "no /run/netns yet", "code 8 with the remedy");
   });
   await t.step(
     "with the files at boot, STATUS is content and an ADD is served at once",
@@ -43,6 +45,11 @@ Deno.test("a reboot with a full pool: /run is gone, the state is not", async (t)
       assertEquals((await machine.sh(cni("STATUS"))).code, 0, "STATUS before the first ADD");
       await machine.must(inSandbox("ADD"));
       await machine.must("nsenter -n -t $(cat /run/sandbox) busybox ping -c 1 -W 3 10.88.0.1");
+      record(
+        "reboot",
+        "systemd-tmpfiles and systemd-sysctl with deploy/",
+        "folder 0700, /run/netns, forwarding on",
+      );
     },
   );
   await t.step("the runtime deletes the dead and starts them again", async () => {
@@ -51,11 +58,13 @@ Deno.test("a reboot with a full pool: /run is gone, the state is not", async (t)
     await machine.must(inSandbox("DEL"));
     for (const id of DEAD) await machine.must(cni("DEL", { id, netns: id }));
     const list = JSON.parse(await machine.must(`${PROGRAM} list --json`));
-    assertEquals(list, []);
+    assertEquals(list, { attachments: [], errors: [] });
+    record(
+      "reboot",
+      "a full pool of the dead",
+      "ADD at once; DEL of the dead; ADD of the same names",
+    );
   });
-  record("reboot", "full pool of 3, ADD at once, DEL of the dead, ADD of the same names", "right");
-  record("reboot", "no /run/netns", "code 8 with the remedy; none after systemd-tmpfiles");
-  record("reboot", "systemd-tmpfiles, systemd-sysctl", "folder 0700, /run/netns, ip_forward 1");
 });
 
 /** A container whose namespace has no name, as containerd makes them for a moment. */

@@ -1,9 +1,10 @@
 import { applyFlush, applyWrite, Disk, type Entry, lose, type Write } from "./disk.ts";
 import { type FileSystem, format, mountState } from "./filesystem.ts";
 import { type Expected, History } from "./history.ts";
-import { Machine, scratchFolder } from "./machine.ts";
+import { scratchFolder } from "./power.ts";
 import { quote } from "./podnet.ts";
 import { faultsAfterCut, startStorm } from "./storm.ts";
+import { boot } from "./usermode.ts";
 
 /** A disk as a cut at one place of the record leaves it. */
 interface Point {
@@ -60,7 +61,7 @@ export async function replay(options: ReplayOptions): Promise<Replay> {
 
 async function recordStorm({ system, program, seconds }: ReplayOptions, empty: Uint8Array) {
   const disk = new Disk(empty.slice());
-  await using machine = await Machine.boot(disk, { onLine: (line) => disk.mark(line) });
+  await using machine = await boot(disk, { onLine: (line) => disk.mark(line) });
   await mountState(machine, system);
   const start = disk.log.length;
   startStorm(machine, "s", program);
@@ -134,7 +135,7 @@ function writeSparse(path: string, bytes: Uint8Array): void {
 async function checkDisks(points: readonly Point[], { system, useEach }: ReplayOptions) {
   const { type, options = "" } = system;
   const faults = new Map<number, readonly string[]>();
-  await using machine = await Machine.boot(new Disk(new Uint8Array(1 << 20)));
+  await using machine = await boot(new Disk(new Uint8Array(1 << 20)));
   const folder = points[0]?.path.replace(/\/[^/]*$/, "") ?? "";
   await machine.must(
     `mkdir /run/disks; mount -t hostfs none /run/disks -o hostfs=${quote(folder)}`,

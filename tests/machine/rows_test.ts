@@ -2,15 +2,16 @@ import { assertEquals } from "@std/assert";
 import { ask, assertRefuses, assertServes, found, told } from "./asked.ts";
 import { Disk } from "./disk.ts";
 import { EXT4, format, mountState } from "./filesystem.ts";
-import { Machine } from "./machine.ts";
+import type { Machine } from "./machine.ts";
 import { record } from "./outcome.ts";
 import { cni } from "./podnet.ts";
 import { type Row, ROWS } from "./rows.ts";
+import { boot } from "./usermode.ts";
 
 for (const row of ROWS) {
   Deno.test(`a machine on which ${row.name}`, async () => {
     const disk = new Disk(await format(EXT4));
-    await using machine = await Machine.boot(disk, { kernel: row.kernel ?? [] });
+    await using machine = await boot(disk, { kernel: row.kernel ?? [] });
     await mountState(machine, EXT4);
     await machine.must("chmod 700 /var/lib/atomicni; mkdir -p /run/netns");
     if (!row.isFirst) assertServes(await ask(machine, { id: "c1" }));

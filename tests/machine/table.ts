@@ -36,7 +36,7 @@ const SECTIONS: Record<Table, Section> = {
   kernels: {
     title: "Kernels",
     text: "Debian's cloud kernels under QEMU without KVM.",
-    columns: ["kernel", "commands", "outcome"],
+    columns: ["kernel", "accelerator", "forms", "what worked"],
   },
 };
 
