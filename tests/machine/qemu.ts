@@ -6,7 +6,7 @@ import { plugIn, scratchFolder } from "./power.ts";
 
 const INIT = fromFileUrl(new URL("guest/init", import.meta.url));
 const KVM_MS = 10_000;
-const EMULATED_MS = 60_000;
+const EMULATED_MS = 180_000;
 /** What the machine has of programs beside those of busybox. */
 const COMMANDS = [
   "dash",
@@ -100,7 +100,7 @@ export async function emulate(
     env: { TMPDIR: path },
     stdin: "piped",
     stdout: "piped",
-    stderr: "inherit",
+    stderr: accelerator === "kvm" ? "null" : "inherit",
   }).spawn();
   stack.defer(async () => {
     try {

@@ -6,6 +6,8 @@ import { quote } from "./podnet.ts";
 import { faultsAfterCut, startStorm } from "./storm.ts";
 import { boot } from "./usermode.ts";
 
+const STORM_MS = 180_000;
+
 /** A disk as a cut at one place of the record leaves it. */
 interface Point {
   readonly path: string;
@@ -29,8 +31,8 @@ export interface ReplayOptions {
   readonly system: FileSystem;
   readonly program: string;
   readonly points: number;
-  /** How long the storm is recorded. */
-  readonly seconds: number;
+  /** How many of the storm's commands are recorded. */
+  readonly commands: number;
   /** At each such point the plugin is used as well; at the others the state is looked at. */
   readonly useEach: number;
   readonly random: () => number;
@@ -40,33 +42,42 @@ export interface ReplayOptions {
 export async function replay(options: ReplayOptions): Promise<Replay> {
   const { system, points, random } = options;
   const empty = await format(system);
-  const { log, start } = await recordStorm(options, empty);
+  const { log, start, seen } = await recordStorm(options, empty);
   const places = log.flatMap(({ what }, at) => at >= start && what !== "mark" ? [at] : []);
   if (places.length < points) throw new Error(`${places.length} writes for ${points} points`);
   const chosen = choose(places, points, random);
   using folder = scratchFolder();
-  const { made, history, ...losses } = makeDisks(empty, log, chosen, folder.path, random);
+  const { made, ...losses } = makeDisks(empty, log, chosen, folder.path, random);
   const faults = await checkDisks(made, options);
   const count = (what: Entry["what"]) => places.filter((at) => log[at]?.what === what).length;
   return {
     points: made.length,
     writes: count("write"),
     flushes: count("flush"),
-    commands: history.commands,
-    stormFaults: history.faults,
+    commands: seen.commands,
+    stormFaults: seen.faults,
     faults,
     ...losses,
   };
 }
 
-async function recordStorm({ system, program, seconds }: ReplayOptions, empty: Uint8Array) {
+async function recordStorm({ system, program, commands }: ReplayOptions, empty: Uint8Array) {
   const disk = new Disk(empty.slice());
-  await using machine = await boot(disk, { onLine: (line) => disk.mark(line) });
+  const seen = new History();
+  const { promise: enough, resolve } = Promise.withResolvers<string>();
+  const onLine = (line: string) => {
+    disk.mark(line);
+    if (seen.take(line) && seen.commands >= commands) resolve("enough");
+  };
+  await using machine = await boot(disk, { onLine });
   await mountState(machine, system);
   const start = disk.log.length;
   startStorm(machine, "s", program);
-  await new Promise((resolve) => setTimeout(resolve, seconds * 1000));
-  return { log: [...disk.log], start };
+  const slow = setTimeout(resolve, STORM_MS, "slow");
+  const end = await Promise.race([enough, machine.ended]);
+  clearTimeout(slow);
+  if (end !== "enough") throw new Error(`the storm ended after ${seen.commands} commands`);
+  return { log: [...disk.log], start, seen };
 }
 
 function choose(places: readonly number[], count: number, random: () => number): number[] {
@@ -110,7 +121,7 @@ function makeDisks(
     writeSparse(path, left);
     made.push({ path, expected: history.expected() });
   }
-  return { made, history, unflushed, kept };
+  return { made, unflushed, kept };
 }
 
 /** A forced write changes older ones in the cache; the record stays as it is. */

@@ -13,7 +13,7 @@ for (const system of FULL ? FILE_SYSTEMS : FILE_SYSTEMS.slice(1, 2)) {
       system,
       program: PROGRAM,
       points: FULL ? 100 : 15,
-      seconds: FULL ? 20 : 8,
+      commands: FULL ? 60 : 20,
       useEach: 3,
       random: newRandom(`points on ${system.name}`),
     });
