@@ -38,7 +38,7 @@ faults: packages $(FORMS) ## every step failing or killed, damages, a storm, a m
 
 machine: $(FORMS) ## power cuts, broken disks, reboots and kernels on a machine of its own; writes docs/evidence/machine.md; ten minutes, root
 	@sh tools/packages iproute2 util-linux busybox-static user-mode-linux qemu-utils qemu-system-x86 kmod e2fsprogs xfsprogs systemd
-	@sh tools/machine full
+	@sh tools/machine $(or $(SIZE),full)
 
 runtimes: $(FORMS) ## the plugin under containerd, with chains, FRR and more than one node; 3 to 5 minutes, root
 	@sh tools/packages iproute2 util-linux procps systemd busybox-static containerd runc containernetworking-plugins iptables nftables frr curl jq openssl golang-github-kubernetes-cri-api-dev

@@ -18,7 +18,7 @@ for (const careless of CARELESS) {
       system: SYSTEM,
       program: await build(careless, folder.path),
       points: FULL ? 60 : 40,
-      commands: FULL ? 45 : 30,
+      commands: FULL ? 45 : 24,
       useEach: 1000,
       random: newRandom(careless.name),
     });

@@ -4,7 +4,7 @@ import { cutAgainAndAgain } from "./cuts.ts";
 import { FILE_SYSTEMS } from "./filesystem.ts";
 import { record, SIZE } from "./outcome.ts";
 
-const CUTS = Number(Deno.env.get("MACHINE_CUTS") ?? (SIZE === "full" ? 10 : 2));
+const CUTS = Number(Deno.env.get("MACHINE_CUTS") ?? (SIZE === "full" ? 8 : 2));
 
 for (const system of SIZE === "full" ? FILE_SYSTEMS : FILE_SYSTEMS.slice(0, 1)) {
   Deno.test(`power cuts: ${system.name}`, async () => {

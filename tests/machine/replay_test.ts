@@ -14,7 +14,7 @@ for (const system of FULL ? FILE_SYSTEMS : FILE_SYSTEMS.slice(1, 2)) {
       program: PROGRAM,
       points: FULL ? 100 : 15,
       commands: FULL ? 60 : 20,
-      useEach: 3,
+      useEach: 5,
       random: newRandom(`points on ${system.name}`),
     });
     assertEquals(seen.stormFaults, []);
