@@ -3,13 +3,13 @@ import { type FileSystem, format, mountState } from "./filesystem.ts";
 import { History } from "./history.ts";
 import type { Machine } from "./machine.ts";
 import { PROGRAM } from "./podnet.ts";
-import { faultsAfterCut, startStorm } from "./storm.ts";
+import { look, startStorm, use } from "./storm.ts";
 import { boot } from "./usermode.ts";
 
 /** A cut so many writes after its start finds a storm in any of its steps. */
 const WRITES = 45;
 /** A storm that writes less than that hangs. */
-const STORM_MS = 60_000;
+const STORM_MS = 120_000;
 
 export interface Cuts {
   readonly cuts: number;
@@ -36,9 +36,12 @@ export async function cutAgainAndAgain(
       // Now and then the power goes again before the machine has come to work.
       const early = random() < 0.15 && cut <= cuts;
       const died = early ? disk.dieAfter(Math.floor(random() * 30)) : new Promise<never>(() => {});
-      const found = check(machine, system, history).catch((error) => [`check: ${error}`]);
-      const seen = await Promise.race([died, found]);
-      if (!early) faults.push(...(seen ?? []).map((it) => `cut ${cut - 1}: ${it}`));
+      const found = (it: string) => void faults.push(`cut ${cut - 1}: ${it}`);
+      const checked = check(machine, system, history, found).catch((error) => {
+        // Without its disk a machine answers nothing.
+        if (!early) throw error;
+      });
+      await Promise.race([died, checked]);
       if (cut > cuts) break;
       if (!early) await storm(machine, disk, `b${cut}`, Math.floor(random() * WRITES));
     } finally {
@@ -52,20 +55,28 @@ export async function cutAgainAndAgain(
   return { cuts, commands: history.commands, unflushed, kept, faults };
 }
 
-async function check(machine: Machine, system: FileSystem, history: History): Promise<string[]> {
+async function check(
+  machine: Machine,
+  system: FileSystem,
+  history: History,
+  found: (fault: string) => void,
+): Promise<void> {
   await mountState(machine, system);
-  const expected = history.expected();
-  const faults = await faultsAfterCut(machine, expected, "use");
+  (await look(machine, history.expected())).forEach(found);
+  // From now on the dead's leases may be taken by others.
   history.reboot();
-  const complaints = await machine.sh(
+  (await use(machine)).forEach(found);
+  const { stdout } = await machine.sh(
     "dmesg | grep -E 'EXT4-fs error|XFS.*orrupt|Call Trace|BUG:'",
   );
-  return complaints.code === 0 ? [...faults, complaints.stdout] : faults;
+  if (stdout !== "") found(stdout);
 }
 
 async function storm(machine: Machine, disk: Disk, tag: string, writes: number): Promise<void> {
   startStorm(machine, tag, PROGRAM);
-  const slow = new Promise<"slow">((resolve) => setTimeout(() => resolve("slow"), STORM_MS));
+  const { promise: slow, resolve } = Promise.withResolvers<"slow">();
+  const timer = setTimeout(resolve, STORM_MS, "slow");
   const end = await Promise.race([disk.dieAfter(writes), machine.ended, slow]);
+  clearTimeout(timer);
   if (end === "slow") throw new Error(`a storm wrote less than ${writes} blocks in ${STORM_MS} ms`);
 }

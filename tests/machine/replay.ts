@@ -3,7 +3,7 @@ import { type FileSystem, format, mountState } from "./filesystem.ts";
 import { type Expected, History } from "./history.ts";
 import { scratchFolder } from "./power.ts";
 import { quote } from "./podnet.ts";
-import { faultsAfterCut, startStorm } from "./storm.ts";
+import { look, startStorm, use } from "./storm.ts";
 import { boot } from "./usermode.ts";
 
 const STORM_MS = 180_000;
@@ -156,11 +156,14 @@ async function checkDisks(points: readonly Point[], { system, useEach }: ReplayO
     const mounted = await machine.sh(
       `mount -t ${type} -o loop${options && `,${options}`} ${disk} /var/lib/atomicni`,
     );
-    const found = mounted.code === 0
-      ? await faultsAfterCut(machine, expected, at % useEach === 0 ? "use" : "look")
-      : [`mount: ${mounted.stderr}`];
+    if (mounted.code !== 0) {
+      faults.set(at, [`mount: ${mounted.stderr}`]);
+      continue;
+    }
+    const found = await look(machine, expected);
+    if (at % useEach === 0) found.push(...await use(machine));
     if (found.length > 0) faults.set(at, found);
-    if (mounted.code === 0) await machine.must("umount /var/lib/atomicni");
+    await machine.must("umount /var/lib/atomicni");
   }
   return faults;
 }

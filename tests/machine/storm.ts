@@ -17,15 +17,15 @@ export function startStorm(machine: Machine, tag: string, program: string): void
   );
 }
 
-/** What a cut left in the state folder, and what the plugin makes of it. */
-export async function faultsAfterCut(
-  machine: Machine,
-  expected: Expected,
-  use: "look" | "use",
-): Promise<string[]> {
+/** What is wrong with what a cut left in the state folder. */
+export async function look(machine: Machine, expected: Expected): Promise<string[]> {
   const found = await machine.sh(`cat ${STATE_FILE}`);
-  const faults = faultsOf(found.code === 0 ? found.stdout : undefined, expected);
-  if (use === "look") return faults;
+  return faultsOf(found.code === 0 ? found.stdout : undefined, expected);
+}
+
+/** What is wrong with what the plugin makes of it. */
+export async function use(machine: Machine): Promise<string[]> {
+  const faults: string[] = [];
   // Whatever the dead hold: two of the pool's three addresses are to be had at once, and not one of them twice.
   const addresses: string[] = [];
   for (const id of ["probe1", "probe2"]) {

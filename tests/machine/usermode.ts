@@ -19,7 +19,7 @@ export async function boot(disk: Disk, options: BootOptions = {}): Promise<Machi
     ],
     stdin: "null",
     stdout: "null",
-    stderr: "inherit",
+    stderr: "null",
   });
   await exists(`${path}/disk`);
   const child = new Deno.Command("setsid", {
