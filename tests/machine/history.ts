@@ -70,7 +70,8 @@ export function faultsOf(text: string | undefined, { held, gone }: Expected): st
   try {
     leases = leasesOf(text);
   } catch {
-    return [`unreadable: ${JSON.stringify(text.slice(0, 40))}, ${text.length} bytes`];
+    const begin = text.startsWith("\0") ? "NULs" : JSON.stringify(text.slice(0, 40));
+    return [`unreadable: ${text.length} bytes, ${begin}`];
   }
   const faults: string[] = [];
   for (const [id, address] of held) {
