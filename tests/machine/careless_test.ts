@@ -17,8 +17,8 @@ for (const careless of CARELESS) {
     const { points, stormFaults, faults } = await replay({
       system: SYSTEM,
       program: await build(careless, folder.path),
-      points: FULL ? 60 : 40,
-      commands: FULL ? 45 : 24,
+      points: FULL ? 60 : 30,
+      commands: FULL ? 45 : 20,
       useEach: 1000,
       random: newRandom(careless.name),
     });

@@ -2,7 +2,7 @@ import { fromFileUrl } from "@std/path/posix";
 import { run } from "../integration/host.ts";
 import { Disk } from "./disk.ts";
 import { type BootOptions, Machine } from "./machine.ts";
-import { plugIn, scratchFolder } from "./power.ts";
+import { plugIn, scratchFolder, spawn } from "./power.ts";
 
 const INIT = fromFileUrl(new URL("guest/init", import.meta.url));
 const KVM_MS = 10_000;
@@ -79,11 +79,11 @@ export async function emulate(
   accelerator: Accelerator,
   options: BootOptions = {},
 ): Promise<Machine> {
-  const stack = new AsyncDisposableStack();
+  await using stack = new AsyncDisposableStack();
   const { path } = stack.use(scratchFolder());
   const socket = plugIn(stack, disk, path);
   const cpu = accelerator === "kvm" ? ["kvm", "host"] : ["tcg,thread=multi", "max"];
-  const child = new Deno.Command("qemu-system-x86_64", {
+  const child = spawn(stack, "qemu-system-x86_64", {
     args: [
       ...["-accel", cpu[0] ?? "", "-cpu", cpu[1] ?? "", "-M", "q35", "-smp", "1", "-m", "1024"],
       ...["-nographic", "-no-reboot", "-nodefaults", "-serial", "stdio", "-kernel", kernel.file],
@@ -94,24 +94,16 @@ export async function emulate(
       "-append",
       [
         ...["console=ttyS0", "root=/dev/nvme0n1", "rootwait", "ro", "init=/init", "panic=-1"],
-        ...["quiet", "loglevel=1", "mitigations=off", ...options.kernel ?? []],
+        ...["quiet", "loglevel=1", "mitigations=off", "no_timer_check", ...options.kernel ?? []],
       ].join(" "),
     ],
     env: { TMPDIR: path },
     stdin: "piped",
     stdout: "piped",
     stderr: accelerator === "kvm" ? "null" : "inherit",
-  }).spawn();
-  stack.defer(async () => {
-    try {
-      child.kill("SIGKILL");
-    } catch {
-      // It has ended already.
-    }
-    await child.status;
   });
   const bootMs = accelerator === "kvm" ? KVM_MS : EMULATED_MS;
-  return await Machine.start({ child, stack }, { bootMs, ...options });
+  return await Machine.start({ child, stack: stack.move() }, { bootMs, ...options });
 }
 
 /** KVM only where a boot proves it: a device can be there, and take a machine, and never run it. */

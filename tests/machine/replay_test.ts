@@ -13,7 +13,7 @@ for (const system of FULL ? FILE_SYSTEMS : FILE_SYSTEMS.slice(1, 2)) {
       system,
       program: PROGRAM,
       points: FULL ? 100 : 15,
-      commands: FULL ? 60 : 20,
+      commands: FULL ? 60 : 16,
       useEach: 5,
       random: newRandom(`points on ${system.name}`),
     });

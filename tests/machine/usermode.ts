@@ -7,7 +7,7 @@ const INIT = fromFileUrl(new URL("guest/init", import.meta.url));
 
 /** User-mode Linux with the host's own root as its own, read-only, and `disk` as /dev/vda. */
 export async function boot(disk: Disk, options: BootOptions = {}): Promise<Machine> {
-  const stack = new AsyncDisposableStack();
+  await using stack = new AsyncDisposableStack();
   const { path } = stack.use(scratchFolder());
   // The block driver of user-mode Linux itself takes flushes and does nothing; a disk by vhost-user is told of them.
   const socket = plugIn(stack, disk, path);
@@ -34,7 +34,7 @@ export async function boot(disk: Disk, options: BootOptions = {}): Promise<Machi
     stderr: "null",
   }).spawn();
   stack.defer(() => endGroup(child));
-  return await Machine.start({ child, stack }, options);
+  return await Machine.start({ child, stack: stack.move() }, options);
 }
 
 /** User-mode Linux has a process for each address space, all of its own group; killed alone it would leave them. */
