@@ -15,8 +15,10 @@ const SPEC: VethSpec = {
   alias: "podnet/c1/eth0",
   netns: "/run/netns/c1",
   ifname: parseInterfaceName("eth0"),
+  group: 70000,
   hairpin: true,
   isolated: false,
+  guarded: false,
 };
 const VETH = {
   ifindex: 7,
@@ -51,7 +53,7 @@ Deno.test("attach() is one batch where the bridge stands", async () => {
   assertEquals(calls, [[
     "-d -j -batch -",
     "addr show dev br0",
-    `link add name ${SPEC.host} address ${SPEC.hostMac} mtu 1500 master br0 up type veth ` +
+    `link add name ${SPEC.host} group 70000 address ${SPEC.hostMac} mtu 1500 master br0 up type veth ` +
     "peer name eth0 mtu 1500 netns /run/netns/c1",
     `addr show dev ${SPEC.host}`,
     `link set dev ${SPEC.host} alias podnet/c1/eth0`,

@@ -2,7 +2,7 @@ import { assert, assertEquals, assertThrows } from "@std/assert";
 import { type Ip, ipOf, parseIp, valueOf } from "../../../lib/base/address.ts";
 import { CniError } from "../../../lib/base/errors.ts";
 import { isGivable, type RangeSet } from "../../../lib/base/range.ts";
-import { checkRequested, choose, countFree, sorted } from "../../../lib/ipam/choose.ts";
+import { checkRequested, choose, countFree } from "../../../lib/ipam/choose.ts";
 import { drawFrom, seed } from "../generated.ts";
 import { range } from "../sets.ts";
 
@@ -239,9 +239,4 @@ Deno.test("checkRequested() says why an address can't be given, and takes one of
   );
   const { details } = assertThrows(() => check("10.0.0.5"), CniError);
   assertEquals(details, "ask for one from 10.0.0.2 to 10.0.0.3, 10.0.1.1 to 10.0.1.2");
-});
-
-Deno.test("sorted() is by number", () => {
-  const ips = ["fd00::2", "10.0.0.10", "10.0.0.9"].map((it) => parseIp(it));
-  assertEquals<string[]>(sorted(ips), ["10.0.0.9", "10.0.0.10", "fd00::2"]);
 });

@@ -28,7 +28,7 @@ Deno.test("a mark stands as long as the ADD is at work, private, and tells that 
     assertEquals([marks.of(HOST), marks.of(OTHER), marks.hosts()], ["at work", "none", [HOST]]);
     marks.clear(HOST);
     assertEquals(marks.of(HOST), "at work");
-    mark.end(false);
+    mark.end();
     assertEquals([marks.of(HOST), namesOf(folder)], ["none", []]);
   });
 });
@@ -38,10 +38,10 @@ Deno.test("a second ADD of the same host veth is told to try again, code 11", as
     const mark = marks.begin(HOST);
     const error = assertThrows(() => marks.begin(HOST), CniError, `the host veth "${HOST}"`);
     assertEquals(error.code, 11);
-    marks.begin(OTHER).end(false);
+    marks.begin(OTHER).end();
     assertEquals(marks.of(HOST), "at work");
-    mark.end(false);
-    marks.begin(HOST).end(false);
+    mark.end();
+    marks.begin(HOST).end();
   });
 });
 
@@ -56,7 +56,8 @@ Deno.test("a mark that nobody locks is of an ADD that died, until it is cleared 
     const again = marks.begin(OTHER);
     assertEquals(marks.of(OTHER), "at work");
     // An ip that was given up may be at work yet: a DEL has to wait for what it makes.
-    again.end(true);
+    again.keep();
+    again.end();
     assertEquals(marks.of(OTHER), "died");
   });
 });
@@ -86,7 +87,7 @@ Deno.test("a link in the mark's place is not followed", async () => {
     assertEquals(marks.of(HOST), "none");
     const mark = marks.begin(HOST);
     assertEquals(Deno.lstatSync(join(folder, FILE)).isFile, true);
-    mark.end(false);
+    mark.end();
     assertEquals(namesOf(folder), []);
   });
 });

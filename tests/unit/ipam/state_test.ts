@@ -12,10 +12,10 @@ import {
   isSameLease,
   type Lease,
   listLeases,
-  NewerSchema,
   parseState,
   type State,
 } from "../../../lib/ipam/state.ts";
+import { NewerSchema } from "../../../lib/ipam/damage.ts";
 import { range } from "../sets.ts";
 
 const RECORD = { since: "2026-01-01T00:00:00Z", hostMac: "fe:00:00:00:00:01" };

@@ -12,7 +12,7 @@ import {
   leasesIn,
   type State,
 } from "../../../lib/ipam.ts";
-import { damaged } from "../../../lib/ipam/state.ts";
+import { damaged } from "../../../lib/ipam/damage.ts";
 import type { Origin, Store } from "../../../lib/ipam/store.ts";
 import { range } from "../sets.ts";
 

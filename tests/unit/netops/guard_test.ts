@@ -3,7 +3,8 @@ import { parseIp } from "../../../lib/base/address.ts";
 import { CniError } from "../../../lib/base/errors.ts";
 import { parseMac } from "../../../lib/base/mac.ts";
 import { parseInterfaceName } from "../../../lib/base/names.ts";
-import { guard, mustBeGuardable } from "../../../lib/netops/guard.ts";
+import { guard } from "../../../lib/netops/guard.ts";
+import { mustBeGuardable } from "../../../lib/netops/guardable.ts";
 import { parseLink } from "../../../lib/netops/links.ts";
 import { Rollback } from "../../../lib/rollback.ts";
 import { answer, failure, recorder } from "./answers.ts";
@@ -15,16 +16,17 @@ const SPEC = {
   ips: ["10.88.0.2", "fd00::2"].map((it) => parseIp(it)),
 };
 const COMMANDS = [
-  "-B neigh replace any lladdr 0a:58:0a:58:00:02 nud noarp dev av0123456789abc",
+  "-B -batch -\n  neigh replace any lladdr 0a:58:0a:58:00:02 nud noarp dev av0123456789abc",
   [
     "-batch -",
-    "link set dev av0123456789abc type bridge_slave learning off locked on",
     "neigh replace 10.88.0.2 lladdr 0a:58:0a:58:00:02 dev br0 nud permanent",
     "neigh replace fd00::2 lladdr 0a:58:0a:58:00:02 dev br0 nud permanent",
+    "neigh replace fe80::858:aff:fe58:2 lladdr 0a:58:0a:58:00:02 dev br0 nud permanent",
   ].join("\n  "),
 ];
 const FLUSH =
-  "-batch -\n  neigh flush to 10.88.0.2 dev br0 nud all\n  neigh flush to fd00::2 dev br0 nud all";
+  "-batch -\n  neigh flush to 10.88.0.2 dev br0 nud all\n  neigh flush to fd00::2 dev br0 nud all\n" +
+  "  neigh flush to fe80::858:aff:fe58:2 dev br0 nud all";
 
 Deno.test("guard() pins the MAC to the port and the addresses to the MAC; its undo takes the neighbours back", async () => {
   const { calls, run } = recorder();

@@ -102,8 +102,12 @@ export function effects(world: World = {}): Effects & { steps: string[] } {
       undo.push("unguard", () => step("undo guard", undefined));
       await step("guard", undefined);
     },
-    reattach: (_bridge, { host, guard }) =>
-      step(`reattach ${host}${guard === undefined ? "" : " guarded"}`, undefined),
+    reattach: (_bridge, ports) => {
+      const named = ports.map(({ host, guard }) =>
+        `${host}${guard === undefined ? "" : " guarded"}`
+      );
+      return step(`reattach ${named.join(", ")}`, undefined);
+    },
     forgetNeighbours: (_bridge, ips) => step(`forget ${ips.join()}`, undefined),
     detach: () => step("detach", world.isGone !== true),
     remove: (link) => step(`remove ${link.ifname}`, undefined),
@@ -115,7 +119,9 @@ export function effects(world: World = {}): Effects & { steps: string[] } {
     inspectBridge: () => step("inspectBridge", undefined),
     guards: unused,
     version: unused,
-    cannotEnter: unused,
+    cannotEnter: () => Promise.resolve(undefined),
+    cannotChange: () => Promise.resolve(undefined),
+    cannotMakeVeth: () => Promise.resolve(undefined),
     routes: unused,
     forwarding: unused,
     close: () => Promise.resolve(),
