@@ -20,7 +20,9 @@ const [program = ""] = Deno.args;
 
 async function said(...args: string[]): Promise<string> {
   const { success, stdout, stderr } = await new Deno.Command(program, { args }).output();
-  if (!success) throw new Error(`${program} ${args.join(" ")}: ${new TextDecoder().decode(stderr)}`);
+  if (!success) {
+    throw new Error(`${program} ${args.join(" ")}: ${new TextDecoder().decode(stderr)}`);
+  }
   return new TextDecoder().decode(stdout);
 }
 
@@ -37,7 +39,9 @@ function commandLines({ name, takes, about, example, options }: Command): string
     ...options.flatMap((option) => [
       ".RS",
       ".TP",
-      `.B \\-\\-${roff(option.name)}${option.type === "boolean" ? "" : ` ${option.type.toUpperCase()}`}`,
+      `.B \\-\\-${roff(option.name)}${
+        option.type === "boolean" ? "" : ` ${option.type.toUpperCase()}`
+      }`,
       roff(option.about),
       ".RE",
     ]),
@@ -73,7 +77,9 @@ const lines = [
   ]),
   ".SH DESCRIPTION",
   `A container runtime runs the program with CNI_COMMAND set and a configuration on stdin, as the Container Network ` +
-  `Interface specification ${specVersions.at(0)} to ${specVersions.at(-1)} says; the program answers with one JSON document. ` +
+  `Interface specification ${specVersions.at(0)} to ${
+    specVersions.at(-1)
+  } says; the program answers with one JSON document. ` +
   "Without CNI_COMMAND it is for people, with the commands below.",
   ".PP",
   "CONFIGURATION is a network's file below /etc/cni/net.d as it is, on stdin.",

@@ -21,7 +21,9 @@ Deno.test("install: the program answers, the state folder is root's alone, a con
   assert(await debian.pings("c1", CONFIG.gateway));
   assertMatch(await debian.sh("atomicni list"), /c1.*10\.88\.0\.2.*live/);
   await debian.del("c1");
-  await debian.sh("ln -s /bin/true /usr/sbin/nft && systemd-analyze verify --man=no atomicni-rules@podnet.service");
+  await debian.sh(
+    "ln -s /bin/true /usr/sbin/nft && systemd-analyze verify --man=no atomicni-rules@podnet.service",
+  );
   await debian.dpkg("--verify", "atomicni");
 });
 
@@ -72,7 +74,9 @@ Deno.test("upgrade and downgrade while containers come and go: no start fails, t
     }
   });
   const traffic = (async () => {
-    while (!done) assert(await debian.pings("live", CONFIG.gateway), "the live container is cut off");
+    while (!done) {
+      assert(await debian.pings("live", CONFIG.gateway), "the live container is cut off");
+    }
   })();
   const changes = (async () => {
     try {
@@ -87,7 +91,11 @@ Deno.test("upgrade and downgrade while containers come and go: no start fails, t
   const after = await debian.sh(`readlink ${PROGRAM}`);
   assert(before !== after, "the upgrade changed nothing");
   await debian.sh(`cmp ${PROGRAM} /usr/lib/atomicni/atomicni && cmp ${PROGRAM} /usr/sbin/atomicni`);
-  assertEquals(await debian.sh("ls -A /usr/lib/cni | grep -c '^.atomicni-'"), "2\n", "the build before stays");
+  assertEquals(
+    await debian.sh("ls -A /usr/lib/cni | grep -c '^.atomicni-'"),
+    "2\n",
+    "the build before stays",
+  );
   assertMatch(await debian.sh("atomicni list"), /live.*10\.88\.0\.2/);
   await debian.del("live");
   assertEquals(await debian.sh("ip -o link show type veth"), "");
@@ -102,7 +110,10 @@ printf '#!/bin/sh\\nexit 1\\n' >/run/broken/DEBIAN/preinst
 chmod 755 /run/broken/DEBIAN/preinst
 dpkg-deb -Znone -b /run/broken /run/broken.deb`);
   assertEquals((await debian.run(["dpkg", "-i", "/run/broken.deb"])).code, 1);
-  assertEquals(await debian.sh("dpkg-query -W -f '${Status} ${Version}' atomicni"), "install ok installed 1.0");
+  assertEquals(
+    await debian.sh("dpkg-query -W -f '${Status} ${Version}' atomicni"),
+    "install ok installed 1.0",
+  );
   await debian.container("c1");
   await debian.add("c1");
 });
