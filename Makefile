@@ -12,10 +12,10 @@ export DENO_TLS_CA_STORE ?= mozilla,system
 SOURCES := deno.json main.ts $(wildcard lib/*.ts lib/*/*.ts lib/*/*/*.ts) tools/build tools/script_header.ts
 FORMS := bin/atomicni bin/atomicni.js
 
-.PHONY: help demo test build script conformance faults runtimes audit bench docs sbom release install uninstall clean packages
+.PHONY: help demo test build script conformance faults runtimes audit bench docs sbom arm64 deb release install uninstall clean packages
 
 help: ## this list
-	@sed -n 's/^\([a-z]*\):.*## /\1|/p' $(MAKEFILE_LIST) | while IFS='|' read -r target text; do printf '  make %-12s %s\n' "$$target" "$$text"; done
+	@sed -n 's/^\([a-z0-9]*\):.*## /\1|/p' $(MAKEFILE_LIST) | while IFS='|' read -r target text; do printf '  make %-12s %s\n' "$$target" "$$text"; done
 
 demo: bin/atomicni ## build, then show the main job on a private host
 	@sh tools/packages iproute2 util-linux busybox-static
@@ -55,7 +55,15 @@ docs: ## the pages in docs/ that are made of source
 sbom: $(FORMS) ## bills of materials of both forms (CycloneDX)
 	@tools/sbom $(FORMS)
 
-release: ## build/release: files, bills of materials, checksums
+arm64: $(FORMS) ## both forms for aarch64, and all tests of tests/integration against them under an emulator; half an hour
+	@sh tools/packages qemu-user binutils iproute2 util-linux busybox-static
+	@tools/arm64 full
+
+deb: $(FORMS) ## build/atomicni_VERSION_ARCHITECTURE.deb, a Debian package of the compiled file
+	@tools/deb bin/atomicni
+
+release: ## build/release: both architectures, packages, bills of materials, what each file is allowed, checksums
+	@sh tools/packages qemu-user
 	@tools/release
 
 install: bin/atomicni ## put it into /opt/cni/bin (PREFIX, DESTDIR) and make the state folder
