@@ -56,7 +56,6 @@ sbom: $(FORMS) ## bills of materials of both forms (CycloneDX)
 	@tools/sbom $(FORMS)
 
 arm64: $(FORMS) ## both forms for aarch64, and all tests of tests/integration against them under an emulator; half an hour
-	@sh tools/packages qemu-user binutils iproute2 util-linux busybox-static
 	@tools/arm64 full
 
 deb: $(FORMS) ## build/atomicni_VERSION_ARCHITECTURE.deb, a Debian package of the compiled file
