@@ -24,6 +24,7 @@ import { Rollback } from "../rollback.ts";
 import { bridgeSpec, gatewaysOf } from "./bridge_spec.ts";
 import type { Effects } from "./effects.ts";
 import { evidenceOf } from "./evidence.ts";
+import { routesOf } from "./routes_of.ts";
 
 /** What an ADD works on, beside its effects. */
 interface Job {
@@ -149,7 +150,7 @@ function containerSpec(
     mac,
     up: config.containerUp,
     addresses: ips.map((ip) => withPrefix(config, ip)),
-    routes: config.routes,
+    routes: routesOf(config, ips),
     neighbours: gateways.map(({ ip }) => ({ ip, mac: bridge.mac })),
   };
 }
@@ -227,7 +228,7 @@ function resultOf(
     ],
     routes: [
       ...previous.routes,
-      ...config.routes.map(({ dst, gw, mtu, advmss, priority, table, scope }) => ({
+      ...routesOf(config, ips).map(({ dst, gw, mtu, advmss, priority, table, scope }) => ({
         dst: formatCidr(dst),
         ...defined({ gw, mtu, advmss, priority, table, scope }),
       })),
