@@ -11,11 +11,17 @@ import {
   delThatLeavesNeighbours,
   gcByName,
 } from "./model/wrong.ts";
+import { add, del } from "../../lib/plugin.ts";
 import { record, say, SIZE } from "./outcome.ts";
 import { explore } from "./model/explore.ts";
 import { adding, collecting, deleting, DUAL, type Parts, scenario } from "./model/scenario.ts";
 
 const [A, B] = [adding("A", "a"), adding("B", "b")];
+/** A DEL and then an ADD of one attachment. */
+const ANEW = adding("A", "a", async (config, invocation, effects) => {
+  await del(config, invocation, effects);
+  return await add(config, invocation, effects);
+});
 const SCENARIOS: Record<string, Parts> = {
   "two ADDs, a DEL of a third, a GC without a list; killed anywhere": {
     before: { p: "live" },
@@ -55,12 +61,16 @@ const SCENARIOS: Record<string, Parts> = {
     bridge: false,
     runs: [A],
   },
-  "a guarded dual-stack ADD whose bridge is gone, while a container lives; killed anywhere": {
+  "a guarded dual-stack ADD whose bridge is gone, while a container lives; any fault": {
     network: DUAL,
     before: { p: "live" },
     bridge: false,
     runs: [A],
-    killsOnly: true,
+  },
+  "two ADDs whose bridge is gone, while a container lives; any fault": {
+    before: { p: "live" },
+    bridge: false,
+    runs: [A, B],
   },
   "a guarded dual-stack ADD, line by line; any fault": {
     network: DUAL,
@@ -137,12 +147,12 @@ const WRONG: Record<string, { parts: Parts; right: Parts }> = {
   "a GC that removes by name": {
     parts: {
       before: { a: "renamed veth" },
-      runs: [deleting("D", "a"), A, collecting("G", undefined, gcByName)],
+      runs: [ANEW, collecting("G", undefined, gcByName)],
       faults: 0,
     },
     right: {
       before: { a: "renamed veth" },
-      runs: [deleting("D", "a"), A, collecting("G")],
+      runs: [ANEW, collecting("G")],
       faults: 0,
     },
   },

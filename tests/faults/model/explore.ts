@@ -24,8 +24,8 @@ export interface Scenario extends Rules {
   /** One after the other when all of `runs` are over; then nothing may be left. */
   readonly after: readonly Run[];
   /**
-   * Whether an `ip` of a run that is gone may act after the DELs have begun; not with two ADDs of one attachment, of
-   * which the one that was killed would come after the DEL of the other.
+   * Whether an `ip` of a run that is gone may act after the DELs have begun; not with an ADD of what is attached already
+   * or being attached: its veth could come in the place of the other, which the DEL has removed without waiting.
    */
   readonly mayBeLate: boolean;
   /** How many faults a history may have, */
@@ -106,6 +106,7 @@ class Explorer {
       lock: "",
       marks: {},
       faults,
+      isTold: false,
       live,
       status,
     };
@@ -170,7 +171,7 @@ class Explorer {
     const next = world.status.findIndex(({ phase }) => phase === "waiting");
     const isFirst = next === runs.length;
     if (next < 0) return [];
-    const begun: World = { ...world, faults: 0, live: {} };
+    const begun: World = { ...world, faults: 0, isTold: false, live: {} };
     const over = { at: 0, progress: [], phase: "over" } as const;
     begun.status = world.status.map((it, run) => run < next ? { ...it, ...over } : it);
     setStatus(begun, next, { phase: "running" });
@@ -179,14 +180,16 @@ class Explorer {
     return [{ label: `${name} afterwards`, world: begun, run: next, ...(wrong && { wrong }) }];
   }
 
-  /** Where a run has found a bridge missing and succeeded, its network's ports are in the new one. */
+  /** Where a run has found a bridge missing, its network's ports are in the new one once another ADD has succeeded. */
   #settled(world: World): string | undefined {
     const { hasBridge, runs, live } = this.#scenario;
     const hasSucceeded = runs.some(({ key }) =>
       key !== undefined && key in world.live && !(key in live)
     );
     const isQuiet = world.status.every(({ loose }) => loose.length === 0);
-    return hasBridge || !hasSucceeded || !isQuiet ? undefined : detached(world, this.#scenario);
+    return hasBridge || !hasSucceeded || !isQuiet || world.isTold
+      ? undefined
+      : detached(world, this.#scenario);
   }
 
   /** Gives the run its reply, and those to what nobody could come between. Returns what is wrong. */
@@ -232,6 +235,7 @@ class Explorer {
     setStatus(world, index, { at: id, progress: status.progress.filter((it) => it.to !== to) });
     if (end === undefined) return undefined;
     setStatus(world, index, { phase: "over", at: 0, progress: [] });
+    world.isTold ||= end.hasWarned;
     return this.#ended(world, run, index, end.failed);
   }
 

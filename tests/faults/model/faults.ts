@@ -13,14 +13,17 @@ import {
 } from "./world.ts";
 
 export type { Deed } from "./steps.ts";
+type Setting = "killsOnly" | "byLine" | "hasBridge";
 
 /** What can go wrong: a run is killed, told to stop, or what it asked for fails. */
 export class Faults {
   readonly #killsOnly: boolean;
   readonly #byLine: boolean;
+  readonly #hasBridge: boolean;
 
-  constructor({ killsOnly, byLine }: { killsOnly: boolean; byLine: boolean }) {
+  constructor({ killsOnly, byLine, hasBridge }: Readonly<Record<Setting, boolean>>) {
     this.#killsOnly = killsOnly;
+    this.#hasBridge = hasBridge;
     this.#byLine = byLine;
   }
 
@@ -33,6 +36,8 @@ export class Faults {
       const world = { ...before, faults: before.faults - 1 };
       if (world.lock === name) world.lock = "";
       for (const host in world.marks) if (world.marks[host] === name) setMark(world, host, "");
+      // Between the bridge and its ports: `repair` puts those back.
+      world.isTold ||= !this.#hasBridge;
       change?.(world);
       setStatus(world, run, { phase: "over", at: 0, progress: [], loose });
       return { label: `${name}: KILLED ${what}`, world, run };
@@ -40,14 +45,17 @@ export class Faults {
     const first = pending.find(({ isNow }) => isNow) ?? pending[0];
     const steps: Step[] = [];
     for (let started = 0; started <= running.length; started++) {
-      const loose = running.slice(0, started).map(({ to, request }) => ({
+      const begun = running.slice(0, started);
+      const loose = begun.filter((it) => !isFlush(it)).map(({ to, request }) => ({
         at,
         to,
         line: progressOf(statusOf(before, run), to).line,
         end: request.kind === "ip" ? request.command.lines.length : 0,
       }));
       const what = started > 0 ? `during ${started} of its ip` : `before ${first?.texts[0]}`;
-      steps.push(kill(what, loose));
+      steps.push(kill(what, loose, (world) => {
+        for (const it of begun.filter(isFlush)) performSome(world, deed, it, false);
+      }));
     }
     const unlocking = pending.find(({ request }) => request.kind === "unlock")?.request;
     if (unlocking?.kind === "unlock" && unlocking.state !== undefined) {
@@ -111,6 +119,7 @@ export class Faults {
     const { to } = pending;
     const { at, progress: _, loose } = statusOf(before, run);
     const { line: first } = progressOf(statusOf(before, run), to);
+    const isMaking = !this.#hasBridge;
     const late: Reply = { error: { kind: "TryAgainLater", message: "time is up" } };
     for (let line = first; line < (this.#byLine ? first + 1 : lines.length); line++) {
       add(`LINE ${line + 1} FAILS`, (world) => {
@@ -121,9 +130,11 @@ export class Faults {
       if (lines[line]?.includes("show")) continue;
       add(`LINE ${line + 1} DONE, TIME IS UP`, (world) => {
         performSome(world, deed, pending, false, line + 1);
+        world.isTold ||= isMaking;
         return late;
       });
-      // One that is ended does what it waits for before it goes.
+      // One that is ended does what it waits for before it goes; a veth is what its mark is for.
+      if (!lines[line]?.includes("veth")) continue;
       add(`LINE ${line + 1} TIME IS UP BEFORE IT IS DONE`, (world) => {
         performSome(world, deed, pending, false, line);
         setStatus(world, run, { loose: [...loose, { at, to, line, end: line + 1 }] });
@@ -131,4 +142,9 @@ export class Faults {
       });
     }
   }
+}
+
+/** What comes late of these takes the neighbours of whoever has the address by then: done at once, or not at all. */
+function isFlush({ request }: Pending): boolean {
+  return request.kind === "ip" && request.command.lines.every((line) => line.includes("flush"));
 }

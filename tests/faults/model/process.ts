@@ -21,11 +21,15 @@ export interface Program {
   readonly name: string;
   readonly kind: "ADD" | "DEL" | "GC";
   readonly run: (effects: Effects) => Promise<unknown>;
+  /** Whether it reads before it writes only to see early that the state is damaged: no step others could disturb. */
+  readonly isBlind?: boolean;
 }
 
 /** How a run ended. */
 export interface End {
   readonly failed?: string;
+  /** It told a person of something that it could not do. */
+  readonly hasWarned: boolean;
 }
 
 /** A run at one point: all it has been answered so far decides what it asks next. */
@@ -89,6 +93,7 @@ class Attempt {
   #asked = 0;
   #waited = 0;
   #isPaused = false;
+  #hasWarned = false;
   #end: End | undefined;
 
   constructor(program: Program, replies: readonly Answered[]) {
@@ -103,10 +108,10 @@ class Attempt {
       return this.#wait({ kind: "wait", waited: this.#waited });
     });
     this.#program.run(this.#effects()).then(
-      () => this.#ends({}),
+      () => this.#ends({ hasWarned: this.#hasWarned }),
       (thrown) => {
         const { message, details } = asCniError(thrown);
-        this.#ends({ failed: `${message} (${details})` });
+        this.#ends({ failed: `${message} (${details})`, hasWarned: this.#hasWarned });
       },
     );
     await quiet();
@@ -168,14 +173,15 @@ class Attempt {
       leases: leasesIn(this.#store(), NETWORK, this.#stop.signal),
       marks: new ModelMarks((request) => this.#now(request)),
       stop: this.#stop.signal,
-      warn: () => {},
+      warn: () => {
+        this.#hasWarned = true;
+      },
     };
   }
 
   #store(): Store {
     let snapshot: State | undefined;
-    // An ADD reads before it writes only to see early that the state is damaged: no step others could disturb.
-    let isBlind = this.#program.kind === "ADD";
+    let isBlind = this.#program.isBlind ?? false;
     const read = () =>
       snapshot ??= isBlind
         ? emptyState()
@@ -218,9 +224,13 @@ class ModelMarks extends Marks {
 
   override begin(host: string): Mark {
     this.#ask({ kind: "mark", what: "begin", host });
+    let isKept = false;
     return {
-      end: (mayBeAtWork) => {
-        this.#ask({ kind: "mark", what: mayBeAtWork ? "leave" : "end", host });
+      keep: () => {
+        isKept = true;
+      },
+      end: () => {
+        this.#ask({ kind: "mark", what: isKept ? "leave" : "end", host });
       },
     };
   }

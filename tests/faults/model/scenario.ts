@@ -103,7 +103,12 @@ export interface Parts {
 export async function scenario(parts: Parts): Promise<Scenario> {
   const { network = SINGLE, before = {}, bridge: hasBridge = true, faults = 1 } = parts;
   const { killsOnly = false, byLine = false, removing = del } = parts;
-  const runs = parts.runs.map((it) => it(network));
+  const isNew = Object.keys(before).length === 0;
+  const runs = parts.runs.map((it) => it(network)).map((run) => ({
+    ...run,
+    // Whoever puts others' ports back asks the state for their guards.
+    isBlind: run.kind === "ADD" && (hasBridge || isNew),
+  }));
   const containers = [
     ...new Set([...Object.keys(before), ...runs.flatMap((it) => it.key?.split("/")[0] ?? [])]),
   ].sort();
@@ -126,7 +131,6 @@ export async function scenario(parts: Parts): Promise<Scenario> {
   const after = containers.map((container, index) =>
     deleting(String.fromCharCode(107 + index), container, removing)(network)
   );
-  const isNew = Object.keys(before).length === 0;
   return {
     kernel,
     state: isNew ? null : state,
@@ -137,7 +141,8 @@ export async function scenario(parts: Parts): Promise<Scenario> {
     killsOnly,
     byLine,
     hasBridge,
-    mayBeLate: new Set(runs.map((it) => it.key)).size === runs.length,
+    mayBeLate: new Set(runs.map((it) => it.key)).size === runs.length &&
+      !runs.some((it) => it.kind === "ADD" && it.key !== undefined && it.key in live),
     families: network.sets.length,
     isGuarded: network.guarded,
   };

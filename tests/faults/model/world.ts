@@ -40,6 +40,8 @@ export interface World {
   /** Who holds the mark of an ADD, by host veth; empty where it died. */
   marks: Readonly<Record<string, string>>;
   faults: number;
+  /** What was not put right was told, or nobody was left to do it. */
+  isTold: boolean;
   /** Addresses of attachments that nobody may disturb, by key. */
   live: Readonly<Record<string, readonly string[]>>;
   status: readonly Status[];
@@ -50,8 +52,8 @@ export const STATES = new Interned<State | null>();
 export const OUTPUTS = new Interned<readonly unknown[][]>();
 
 export function keyOf(world: World): string {
-  const { kernel, state, isWritten, lock, marks, faults, live, status } = world;
-  let key = `${kernel} ${state} ${isWritten ? 1 : 0}${lock} ${faults}`;
+  const { kernel, state, isWritten, isTold, lock, marks, faults, live, status } = world;
+  let key = `${kernel} ${state} ${isWritten ? 1 : 0}${isTold ? 1 : 0}${lock} ${faults}`;
   for (const host in marks) key += ` ${host}${marks[host]}`;
   for (const owner in live) key += ` ${owner}${live[owner]}`;
   for (const { at, progress, loose, phase } of status) {

@@ -64,7 +64,6 @@ function adding({ leaseFirst, freesFirst, replaces, writesTwice }: Mistake) {
       return await leases.reserve(request, evidence);
     };
     const mark = marks.begin(host);
-    let mayBeAtWork = false;
     try {
       if (!freesFirst) undo.push("release the address", () => leases.undoReserve());
       let attached = leaseFirst ? undefined : await attach();
@@ -84,10 +83,10 @@ function adding({ leaseFirst, freesFirst, replaces, writesTwice }: Mistake) {
       });
       if (config.guarded) await kernel.guard({ bridge: config.bridge, host, mac, ips }, undo);
     } catch (error) {
-      mayBeAtWork = isError(error, "TryAgainLater");
+      if (isError(error, "TryAgainLater")) mark.keep();
       throw await undo.run(error);
     } finally {
-      mark.end(mayBeAtWork);
+      mark.end();
     }
   };
 }
