@@ -124,6 +124,8 @@ export class Faults {
     for (let line = first; line < (this.#byLine ? first + 1 : lines.length); line++) {
       add(`LINE ${line + 1} FAILS`, (world) => {
         performSome(world, deed, pending, false, line);
+        // Who can't look at what it has made fails, and says so.
+        world.isTold ||= isMaking && lines[line]?.join(" ") === "addr show";
         const { printed } = progressOf(statusOf(world, run), to);
         return { value: outputOf(OUTPUTS.at(printed), "said no") };
       });
