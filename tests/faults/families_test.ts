@@ -25,7 +25,7 @@ const DAMAGES: Record<string, (state: Json) => void> = {
     state.ipToContainer["FD00:88::2"] = "c1/eth0";
     delete state.ipToContainer["fd00:88::2"];
   },
-  "the address is a mapped one": (state) => {
+  "the address is a mapped one, outside the subnet": (state) => {
     state.containerToIP["c1/eth0"][1] = "::ffff:10.88.0.2";
     state.ipToContainer["::ffff:10.88.0.2"] = "c1/eth0";
     delete state.ipToContainer["fd00:88::2"];

@@ -46,7 +46,7 @@ async function look(host: Host): Promise<Json> {
     c1: await allAddresses(host, "c1", "eth0"),
     c2: await allAddresses(host, "c2", "eth0"),
     neighbours: await permanent(host, "", CONFIG.bridge),
-    temporaries: (await host.files()).filter((it) => /\.(tmp|add)$/.test(it)),
+    temporaries: (await host.files()).filter((it) => it.endsWith(".tmp")),
   };
 }
 
@@ -78,6 +78,7 @@ async function judge(
   const left = await look(host);
   assertEquals([left.veths.length, Object.keys(left.leases)], [1, ["c2/eth0"]], stdout);
   assertEquals(left.temporaries, []);
+  assertEquals((await host.files()).filter((it) => it.endsWith(".add")), [], "a mark is left");
   assertEquals(left.neighbours, network === DUAL ? addressesOf(left.leases["c2/eth0"]) : []);
 }
 

@@ -67,10 +67,11 @@ const SCENARIOS: Record<string, Parts> = {
     bridge: false,
     runs: [A],
   },
-  "two ADDs whose bridge is gone, while a container lives; any fault": {
+  "two ADDs whose bridge is gone, while a container lives": {
     before: { p: "live" },
     bridge: false,
     runs: [A, B],
+    faults: 0,
   },
   "a guarded dual-stack ADD, line by line; any fault": {
     network: DUAL,
@@ -105,6 +106,11 @@ const SCENARIOS: Record<string, Parts> = {
 
 /** Minutes each: only where there is time for all. */
 const LONG: Record<string, Parts> = {
+  "two ADDs whose bridge is gone, while a container lives; any fault": {
+    before: { p: "live" },
+    bridge: false,
+    runs: [A, B],
+  },
   "two ADDs of one attachment whose last container is left over; killed anywhere": {
     before: { a: "old namespace" },
     runs: [A, adding("B", "a")],

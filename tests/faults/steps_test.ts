@@ -172,7 +172,8 @@ async function faulty(
 async function judge(host: Host, row: Row, answer: Answer, before: Seen): Promise<void> {
   const { code, json, stderr } = answer;
   const said = `${json?.msg} ${json?.details}`;
-  if (code === 0) assertEquals(stderr, "");
+  // Who can't put another's port back into a new bridge says so, and goes on.
+  if (code === 0) assert(stderr === "" || stderr.includes("could not put"), stderr);
   else assert([8, 11, 50, 100, 103, 105, 106].includes(json?.code), `code ${json?.code}: ${said}`);
   const after = await look(host);
   const own = (seen: Seen) => seen.veths.filter((it) => !it.endsWith("podnet/c2/eth0"));

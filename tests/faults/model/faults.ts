@@ -125,7 +125,9 @@ export class Faults {
       add(`LINE ${line + 1} FAILS`, (world) => {
         performSome(world, deed, pending, false, line);
         // Who can't look at what it has made fails, and says so.
-        world.isTold ||= isMaking && lines[line]?.join(" ") === "addr show";
+        world.isTold ||= isMaking && /^(addr show|link show type veth)$/.test(
+          lines[line]?.join(" ") ?? "",
+        );
         const { printed } = progressOf(statusOf(world, run), to);
         return { value: outputOf(OUTPUTS.at(printed), "said no") };
       });

@@ -19,6 +19,8 @@ interface Mistake {
   readonly writesTwice?: boolean;
 }
 
+const nothing = () => Promise.resolve();
+
 function adding({ leaseFirst, freesFirst, replaces, writesTwice }: Mistake) {
   return async (config: NetworkConfig, invocation: Invocation, effects: Effects) => {
     const { kernel, leases, marks } = effects;
@@ -26,7 +28,7 @@ function adding({ leaseFirst, freesFirst, replaces, writesTwice }: Mistake) {
     const host = await hostVethName(attachment);
     const hostMac = freshHostMac();
     const undo = new Rollback();
-    const hooks = { undo, beforeBridge: () => Promise.resolve() };
+    const hooks = { undo, beforeBridge: nothing, bridgeMade: nothing };
     const attach = async () => {
       const spec = {
         bridge: bridgeSpec(config),
