@@ -37,8 +37,10 @@ function adding({ leaseFirst, freesFirst, replaces, writesTwice }: Mistake) {
         alias: aliasOf(attachment, undefined),
         netns: invocation.netns,
         ifname: invocation.ifname,
+        group: 1,
         hairpin: false,
         isolated: false,
+        guarded: config.guarded,
       };
       try {
         return await kernel.attach(spec, hooks);
