@@ -80,7 +80,8 @@ async function tryAttach(
   const attaching = runBatch(run, SHOWN, attachCommands(spec));
   const output = await orFifo(run, spec.netns, attaching).catch((error) => {
     // It may have been made before time was up; only an ip that did not start has made nothing.
-    if (tries === 1 && asCniError(error).kind === "TryAgainLater") willRemove();
+    const { kind } = asCniError(error);
+    if (tries === 1 && (kind === "TryAgainLater" || kind === "InvalidNetNS")) willRemove();
     throw error;
   });
   if (tries === 1) willRemove();
