@@ -11,6 +11,8 @@ export interface AttachHooks {
   readonly undo: Rollback;
   /** Throws where the bridge may not be touched; called before it is. */
   readonly beforeBridge: () => Promise<void>;
+  /** Called as soon as a bridge stands that was missing: the ports of the one before have lost it. */
+  readonly bridgeMade?: () => Promise<void>;
 }
 
 /** Looks and mends between tries; more would be a fight with somebody. */
@@ -40,7 +42,7 @@ export async function settleBridge(
   { before, after }: { readonly before: Link; readonly after: Link },
   hooks: AttachHooks,
 ): Promise<Link> {
-  const { bridge: ready } = await mendBridge(run, bridge, after, hooks);
+  const ready = await mendBridge(run, bridge, after, hooks);
   // Without a MAC of its own it takes the lowest of its ports', and neighbours lose it as ports come and go.
   const own = isHostMac(before.mac) || before.bridge.followsPorts ? before.mac : undefined;
   if (own === undefined) return ready;
@@ -50,18 +52,17 @@ export async function settleBridge(
   return { ...ready, mac: fixed };
 }
 
-/** Makes the bridge what the spec says; returns it, and whether it was made anew. */
+/** Makes the bridge what the spec says; returns it. */
 export async function mendBridge(
   run: RunIp,
   spec: BridgeSpec,
   found: Link | undefined,
-  { undo, beforeBridge }: AttachHooks,
-): Promise<{ bridge: Link; made: boolean }> {
+  { undo, beforeBridge, bridgeMade }: AttachHooks,
+): Promise<Link> {
   let bridge = found;
-  let made = false;
   for (let tries = 1;; tries++) {
     const { commands, undo: restore } = await changeFor(spec, bridge, beforeBridge);
-    if (bridge !== undefined && commands.length === 0) return { bridge, made };
+    if (bridge !== undefined && commands.length === 0) return bridge;
     await beforeBridge();
     const output = await runBatch(run, [], commands);
     if (output.success && restore.length > 0) {
@@ -69,8 +70,10 @@ export async function mendBridge(
         await must("put back the bridge's addresses", runBatch(run, [], restore));
       });
     }
-    made ||= output.success && bridge === undefined;
+    const wasMissing = bridge === undefined;
     bridge = (await hostLinks(run)).find(named(spec.name));
+    // However the commands ended, and whoever made it.
+    if (wasMissing && bridge !== undefined) await bridgeMade?.();
     // Another run may do the same at this moment: what counts is what stands in the end.
     if (tries === TRIES) throw bridgeFailed(spec, output);
   }

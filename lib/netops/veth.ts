@@ -38,8 +38,6 @@ export interface VethSpec {
 export interface Attached {
   readonly bridge: Link;
   readonly host: Link;
-  /** This run made the bridge, where there was none. */
-  readonly madeBridge: boolean;
 }
 
 /**
@@ -47,7 +45,6 @@ export interface Attached {
  * back what it made. Throws InvalidNetNS, InterfaceExists, BridgeUnusable.
  */
 export async function attach(run: RunIp, spec: VethSpec, hooks: AttachHooks): Promise<Attached> {
-  let madeBridge = false;
   if ((spec.bridge.mtu ?? LEAST_MTU_IPV6) < LEAST_MTU_IPV6) await mustHaveNoIpv6(run, spec.bridge);
   for (let tries = 1;; tries++) {
     const outcome = await tryAttach(run, spec, hooks.undo, tries);
@@ -55,9 +52,9 @@ export async function attach(run: RunIp, spec: VethSpec, hooks: AttachHooks): Pr
       if (outcome.host.netnsId === undefined) throw ownNamespace(spec.netns);
       if (spec.guarded) mustBeGuardable(outcome.host);
       const bridge = await settleBridge(run, spec.bridge, outcome, hooks);
-      return { host: outcome.host, bridge, madeBridge };
+      return { host: outcome.host, bridge };
     }
-    madeBridge = await prepare(run, spec, outcome, hooks) || madeBridge;
+    await prepare(run, spec, outcome, hooks);
     if (tries === TRIES) {
       throw ipFailed(`attach "${spec.host}" to "${spec.bridge.name}"`, outcome);
     }
@@ -83,7 +80,8 @@ async function tryAttach(
   const attaching = runBatch(run, SHOWN, attachCommands(spec));
   const output = await orFifo(run, spec.netns, attaching).catch((error) => {
     // It may have been made before time was up; only an ip that did not start has made nothing.
-    if (tries === 1 && asCniError(error).kind === "TryAgainLater") willRemove();
+    const { kind } = asCniError(error);
+    if (tries === 1 && (kind === "TryAgainLater" || kind === "InvalidNetNS")) willRemove();
     throw error;
   });
   if (tries === 1) willRemove();
@@ -138,15 +136,14 @@ function setUpFailed({ host, guarded }: VethSpec, output: IpOutput): CniError {
 }
 
 /**
- * Why could nothing be made? Mends what can be mended and throws what can't; touches nothing before it knows. Says whether
- * it made the bridge.
+ * Why could nothing be made? Mends what can be mended and throws what can't; touches nothing before it knows.
  */
 async function prepare(
   run: RunIp,
   spec: VethSpec,
   output: IpOutput,
   hooks: AttachHooks,
-): Promise<boolean> {
+): Promise<void> {
   const { netns, ifname, host } = spec;
   const links = await hostLinks(run);
   const standing = links.find(named(host));
@@ -163,8 +160,7 @@ async function prepare(
   if (inside.some(named(ifname))) throw interfaceExists(spec);
   checkPorts(spec.bridge.name, links);
   const found = links.find(named(spec.bridge.name));
-  const { made } = await mendBridge(run, spec.bridge, found, hooks);
-  return made;
+  await mendBridge(run, spec.bridge, found, hooks);
 }
 
 /** Makes a veth into the namespace under the host veth's own name, so that a DEL sees it, and removes it again. */

@@ -73,6 +73,8 @@ async function steps(
   const attaching = kernel.attach(vethSpec(job), {
     undo,
     beforeBridge: () => Promise.resolve(leases.mustFit(config.sets)),
+    // Whatever becomes of this ADD: who lost the bridge is in it again.
+    bridgeMade: () => reattachOthers(job, effects),
   });
   attaching.catch((error) => {
     // An ip that was given up may do its work when the kernel lets it.
@@ -96,7 +98,6 @@ async function steps(
   if (config.requestedMac !== undefined && !config.guarded) {
     await kernel.forgetNeighbours(config.bridge, ips);
   }
-  if (attached.madeBridge) await reattachOthers(job, effects);
   stop.throwIfAborted();
   return resultOf(job, attached, ips, mac);
 }
