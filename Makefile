@@ -12,33 +12,48 @@ export DENO_TLS_CA_STORE ?= mozilla,system
 SOURCES := deno.json main.ts $(wildcard lib/*.ts lib/*/*.ts lib/*/*/*.ts) tools/build tools/script_header.ts
 FORMS := bin/atomicni bin/atomicni.js
 
-.PHONY: help demo test build script conformance faults runtimes firsthour firewalls audit confinement bench docs sbom release install uninstall clean packages
+# Debian packages, by who needs them. `packages` is for the tests alone, `all-packages` for everything that CI runs.
+TEST_PACKAGES := iproute2 util-linux bsdutils busybox-static strace zsh fish nftables python3 python3-prometheus-client
+CONFORMANCE_PACKAGES := containernetworking-plugins golang-go golang-github-appc-cni-dev golang-github-containerd-go-cni-dev
+RUNTIMES_PACKAGES := iproute2 util-linux procps systemd busybox-static containerd runc containernetworking-plugins \
+  iptables nftables frr curl jq openssl golang-github-kubernetes-cri-api-dev
+
+# What runs where. The whole of the unit, integration and command tests and of the conformance table runs on the script
+# form, which starts fastest. TELLING runs on the compiled form and on the source too: each command of a runtime against
+# the kernel, what differs by form (scope, permissions, what `version` says), undo, and what a person runs. The table
+# runs on the compiled form in `make conformance`, and has to end in the same documents there. Each test has a host of
+# its own, so files run side by side; some wait more than they work, hence one job more than processors.
+TELLING := $(patsubst %,tests/integration/%_test.ts,add bridge check del gc scope traffic undo) tests/cli/command_test.ts
+export DENO_JOBS ?= $(shell echo $$(($$(nproc) + 1)))
+
+# Every target that is no file below bin/.
+.PHONY: $(shell sed -n 's/^\([a-z0-9-]*\):.*/\1/p' $(firstword $(MAKEFILE_LIST)))
 
 help: ## this list
-	@sed -n 's/^\([a-z]*\):.*## /\1|/p' $(MAKEFILE_LIST) | while IFS='|' read -r target text; do printf '  make %-12s %s\n' "$$target" "$$text"; done
+	@sed -n 's/^\([a-z0-9]*\):.*## /\1|/p' $(MAKEFILE_LIST) | while IFS='|' read -r target text; do printf '  make %-12s %s\n' "$$target" "$$text"; done
 
 demo: bin/atomicni ## build, then show the main job on a private host
 	@sh tools/packages iproute2 util-linux busybox-static
 	@tools/demo bin/atomicni
 
 test: packages $(FORMS) ## set up what the tests need and run them, against source and both built forms
-	$(TASK) test
-	ATOMICNI=bin/atomicni $(TASK) test:at tests/integration tests/cli
-	ATOMICNI=bin/atomicni.js $(TASK) test:at tests/integration tests/cli
+	ATOMICNI=bin/atomicni.js $(TASK) test
+	ATOMICNI=bin/atomicni $(TASK) test:at $(TELLING)
+	$(TASK) test:at $(TELLING)
 
 build: bin/atomicni ## bin/atomicni, one executable file (deno compile)
 script: bin/atomicni.js ## bin/atomicni.js, the same program for an installed Deno
 
 conformance: packages $(FORMS) ## libcni, bridge + host-local and mutated inputs beside the rules of the specification
-	@sh tools/packages containernetworking-plugins golang-go golang-github-appc-cni-dev golang-github-containerd-go-cni-dev
-	ATOMICNI=bin/atomicni.js $(TASK) test:at tests/conformance/libcni/libcni.ts tests/conformance/differential/differential.ts tests/conformance/fuzz/fuzz.ts tests/conformance/forms.ts
+	@sh tools/packages $(CONFORMANCE_PACKAGES)
+	@tools/conformance
 
 faults: packages $(FORMS) ## every step failing or killed, damages, a storm, a model; writes docs/evidence/faults.md; a quarter of an hour
 	@sh tools/faults full
 
 runtimes: $(FORMS) ## the plugin under containerd, with chains, FRR and more than one node; 3 to 5 minutes, root
-	@sh tools/packages iproute2 util-linux procps systemd busybox-static containerd runc containernetworking-plugins iptables nftables frr curl jq openssl golang-github-kubernetes-cri-api-dev
-	@JSR_URL=$$(sh tools/jsr_url) ATOMICNI=bin/atomicni.js $(DENO) test -P=tests tests/runtimes
+	@sh tools/packages $(RUNTIMES_PACKAGES)
+	ATOMICNI=bin/atomicni.js $(TASK) test:at tests/runtimes
 
 firsthour: $(FORMS) ## README, install, containerd and troubleshooting pages, done line by line in a fresh clone
 	@sh tools/packages iproute2 util-linux procps psmisc systemd busybox-static containerd runc containernetworking-plugins iptables nftables jq
@@ -58,9 +73,10 @@ confinement: packages $(FORMS) ## both forms under their seccomp filters; AppArm
 	@tools/confinement
 
 bench: $(FORMS) ## the comparison with bridge + host-local: bench/results.md and bench/plot.svg, under 5 minutes
-	@sh tools/packages iproute2 util-linux strace time containernetworking-plugins
+	@sh tools/packages iproute2 util-linux strace time busybox-static containernetworking-plugins
 	@sh tools/build empty
 	@JSR_URL=$$(sh tools/jsr_url) unshare -mn --propagation private $(DENO) run -q -A bench/run.ts
+	@$(DENO) fmt -q bench/results.md
 
 docs: ## the pages in docs/ that are made of source
 	@tools/docs
@@ -83,7 +99,10 @@ clean: ## remove what was built
 	rm -rf bin build
 
 packages:
-	@sh tools/packages iproute2 util-linux bsdutils busybox-static strace zsh fish nftables python3 python3-prometheus-client
+	@sh tools/packages $(TEST_PACKAGES)
+
+all-packages:
+	@sh tools/packages $(TEST_PACKAGES) $(CONFORMANCE_PACKAGES) $(RUNTIMES_PACKAGES)
 
 bin/atomicni: $(SOURCES)
 	@sh tools/build compiled

@@ -1,8 +1,8 @@
 import { measure, median, quantile, shell } from "./measure.ts";
-import { type Call, netnsOf, type Peer } from "./peers.ts";
+import type { Call, Command, Peer } from "./peers.ts";
 
-export const COMMANDS = ["ADD", "CHECK", "DEL", "VERSION"] as const;
-export type Command = (typeof COMMANDS)[number];
+/** In the order of a container's life. */
+const COMMANDS: readonly Command[] = ["ADD", "CHECK", "DEL", "VERSION"];
 
 /** Milliseconds of each run, by peer and command. */
 export type Times = Map<string, Map<Command, number[]>>;
@@ -30,7 +30,9 @@ export async function lives(
           const { ms, stdout } = await measure(call);
           if (command === "ADD") result = stdout;
           // The first warms the caches.
-          if (round >= 0) all.get(held)?.get(peer.name)?.get(command)?.push(ms);
+          const isCounted = round >= 0 && (peer.only ?? command) === command;
+          if (isCounted) all.get(held)?.get(peer.name)?.get(command)?.push(ms);
+          if (command === "DEL" && peer.after !== undefined) await measure(peer.after(held));
         }
       }
     }
@@ -182,17 +184,4 @@ async function chargedKb(call: Call): Promise<number | undefined> {
 async function clear(peer: Peer): Promise<void> {
   const call = peer.call("DEL", 0, "{}");
   if (call !== undefined) await measure(call);
-}
-
-/** What the removal of one veth costs in the kernel, with nothing but `ip` around it. */
-export async function vethRemoval(rounds: number): Promise<number[]> {
-  const times: number[] = [];
-  for (let i = 0; i < rounds; i++) {
-    await shell(
-      `ip link add name kc0 type veth peer name eth9 netns ${netnsOf(0)} && ip link set dev kc0 up`,
-    );
-    const argv = ["/usr/sbin/ip", "link", "del", "dev", "kc0"];
-    times.push((await measure({ argv, env: {}, stdin: "" })).ms);
-  }
-  return times;
 }

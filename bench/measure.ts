@@ -6,7 +6,16 @@ export interface Measured {
 }
 
 /** Runs one call as a runtime does and times the whole process; a call that fails ends the run. */
-export async function measure({ argv, env, stdin }: Call): Promise<Measured> {
+export async function measure(call: Call): Promise<Measured> {
+  const { success, stdout, stderr, ms } = await attempt(call);
+  if (!success) throw new Error(`${call.argv.join(" ")}: ${stdout}${stderr}`);
+  return { ms, stdout };
+}
+
+/** The same for a call that may fail. */
+export async function attempt(
+  { argv, env, stdin }: Call,
+): Promise<Measured & { readonly success: boolean; readonly stderr: string }> {
   const [program = "", ...args] = argv;
   const bytes = new TextEncoder().encode(stdin);
   const began = performance.now();
@@ -24,10 +33,7 @@ export async function measure({ argv, env, stdin }: Call): Promise<Measured> {
   const { success, stdout, stderr } = await child.output();
   const ms = performance.now() - began;
   const decoder = new TextDecoder();
-  if (!success) {
-    throw new Error(`${argv.join(" ")}: ${decoder.decode(stdout)}${decoder.decode(stderr)}`);
-  }
-  return { ms, stdout: decoder.decode(stdout) };
+  return { success, ms, stdout: decoder.decode(stdout), stderr: decoder.decode(stderr) };
 }
 
 /** The value that `share` (0 to 1) of the sorted values do not exceed. */

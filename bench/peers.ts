@@ -1,16 +1,19 @@
 /** The programs that are measured side by side: each can ADD, CHECK and DEL, and can be given leases to carry. */
+import { type Held, type Range, type Schema, stateText } from "./state.ts";
+
+/** What a peer can be asked to do. */
+export type Command = "ADD" | "CHECK" | "DEL" | "VERSION";
 
 export interface Peer {
   readonly name: string;
-  /** The command line of one operation beside `held` leases of others, its environment and its stdin. */
-  call(
-    command: "ADD" | "CHECK" | "DEL" | "VERSION",
-    container: number,
-    result: string,
-    held?: number,
-  ): Call | undefined;
+  /** One operation beside `held` leases of others; `undefined` where the peer has no such thing. */
+  call(command: Command, container: number, result: string, held?: number): Call | undefined;
   /** Writes the state of a network in which others hold `count` leases, in this peer's own format. */
   hold(count: number): void;
+  /** The one command whose times count; all of them where it is absent. */
+  readonly only?: Command;
+  /** What is run behind a DEL and not measured, where that removes less than it should. */
+  after?(held: number): Call;
 }
 
 export interface Call {
@@ -19,8 +22,24 @@ export interface Call {
   readonly stdin: string;
 }
 
+/** "Nothing held" is one lease: a network without a state file is met once in its life. */
+export const FEWEST = 1;
+
 export const SUBNET = "10.64.0.0/14";
 export const GATEWAY = "10.64.0.1";
+const SUBNET6 = "fd64::/64";
+export const GATEWAY6 = "fd64::1";
+
+/** What a network is given from, as a state file says it. */
+const RANGES: readonly Range[] = [
+  { subnet: SUBNET, rangeStart: GATEWAY, rangeEnd: "10.67.255.254", gateway: GATEWAY },
+  {
+    subnet: SUBNET6,
+    rangeStart: GATEWAY6,
+    rangeEnd: "fd64::ffff:ffff:ffff:ffff",
+    gateway: GATEWAY6,
+  },
+];
 
 export function netnsOf(container: number): string {
   return `/run/netns/b${container}`;
@@ -42,52 +61,89 @@ function address(index: number): string {
   return `${ip >>> 24}.${(ip >>> 16) & 255}.${(ip >>> 8) & 255}.${ip & 255}`;
 }
 
+/** The address of the other family at the same place. */
+function address6(index: number): string {
+  const [high, low] = [(2 + index) >>> 16, (2 + index) & 0xffff];
+  return `fd64::${high === 0 ? "" : `${high.toString(16)}:`}${low.toString(16)}`;
+}
+
 function owner(index: number): string {
   return String(index).padStart(64, "f");
 }
 
-/** A network for each number of leases, so that they can be measured in turn. */
-function network(held: number): string {
-  return `bench${held}`;
+/** What a peer of this program has beside the plainest configuration. */
+export interface Variant {
+  /** For its networks and its bridge, so that variants don't meet. */
+  readonly letter: string;
+  readonly dual?: boolean;
+  readonly guarded?: boolean;
+}
+
+/** The name of a network: one for each number of leases, so that they can be measured in turn. */
+function network(held: number, { letter }: Pick<Variant, "letter"> = { letter: "" }): string {
+  return `bench${letter}${held}`;
+}
+
+export function stateFile(held: number, variant?: Variant): string {
+  return `/var/lib/atomicni/${network(held, variant)}.json`;
 }
 
 /** AtomicNI in one of its build forms. */
-export function atomicni(name: string, program: string): Peer {
+export function atomicni(
+  name: string,
+  program: string,
+  schema: Schema,
+  variant: Variant = { letter: "" },
+): Peer {
+  const { letter, dual = false, guarded = false } = variant;
   const configOf = (held: number) => ({
     cniVersion: "1.0.0",
-    name: network(held),
+    name: network(held, variant),
     type: "atomicni",
-    bridge: "bench0",
+    bridge: `bench${letter}0`,
     subnet: SUBNET,
     gateway: GATEWAY,
+    ...(dual && { subnet6: SUBNET6, gateway6: GATEWAY6 }),
+    ...(guarded && { macspoofchk: true }),
   });
   return {
     name,
-    call: (command, container, result, held = 0) => ({
+    call: (command, container, result, held = FEWEST) => ({
       argv: [program],
       env: cniEnv(command, container),
       stdin: stdinOf(configOf(held), command, result),
     }),
     hold: (count) => {
-      const folder = "/var/lib/atomicni";
-      Deno.mkdirSync(folder, { recursive: true, mode: 0o700 });
-      const containerToIP: Record<string, string> = {};
-      const ipToContainer: Record<string, string> = {};
-      const leases: Record<string, unknown> = {};
-      for (let i = 0; i < count; i++) {
-        containerToIP[`${owner(i)}/eth0`] = address(i);
-        ipToContainer[address(i)] = `${owner(i)}/eth0`;
-        leases[address(i)] = {
-          since: "2026-01-01T00:00:00Z",
-          veth: "fe:00:00:00:00:01",
-          pod: `default/pod-${i}`,
-        };
-      }
-      const lastReserved = count === 0 ? "" : address(count - 1);
-      const state = { schema: 2, lastReserved, containerToIP, ipToContainer, leases };
-      Deno.writeTextFileSync(`${folder}/${network(count)}.json`, `${JSON.stringify(state)}\n`, {
-        mode: 0o600,
-      });
+      Deno.mkdirSync("/var/lib/atomicni", { recursive: true, mode: 0o700 });
+      const leases = Array.from({ length: count }, (_, index): Held => ({
+        owner: `${owner(index)}/eth0`,
+        addresses: [address(index), ...(dual ? [address6(index)] : [])],
+      }));
+      const text = stateText(schema, leases, RANGES.slice(0, dual ? 2 : 1));
+      Deno.writeTextFileSync(stateFile(count, variant), text, { mode: 0o600 });
+    },
+  };
+}
+
+/**
+ * The kernel's part of a DEL, on a veth of the same age: ADD and CHECK are `of`'s, and in the place of its DEL one `ip`
+ * removes the host veth. With the fewest leases alone.
+ */
+export function removal(of: Peer): Peer {
+  return {
+    name: "ip link del",
+    only: "DEL",
+    call: (command, container, result, held = FEWEST) => {
+      if (held !== FEWEST || command === "VERSION") return undefined;
+      if (command !== "DEL") return of.call(command, container, result, held);
+      const veth = JSON.parse(result).interfaces[1].name;
+      return { argv: ["/usr/sbin/ip", "link", "del", "dev", veth], env: {}, stdin: "" };
+    },
+    hold: () => {},
+    after: (held) => {
+      const call = of.call("DEL", 0, "{}", held);
+      if (call === undefined) throw new Error(`${of.name} has no DEL`);
+      return call;
     },
   };
 }
@@ -98,20 +154,24 @@ function stdinOf(config: object, command: string, result: string): string {
   );
 }
 
-/** The reference pair `bridge` + `host-local`. */
-export function reference(folder: string): Peer {
-  const dataDir = "/var/lib/cni-bench";
+/** The reference pair `bridge` + `host-local`, with one address family or both. */
+export function reference(folder: string, dual = false): Peer {
+  const dataDir = dual ? "/var/lib/cni-bench6" : "/var/lib/cni-bench";
   const configOf = (held: number) => ({
     cniVersion: "1.0.0",
     name: network(held),
     type: "bridge",
-    bridge: "bench1",
+    bridge: dual ? "bench6" : "bench1",
     isDefaultGateway: true,
-    ipam: { type: "host-local", subnet: SUBNET, dataDir },
+    ipam: {
+      type: "host-local",
+      ranges: [[{ subnet: SUBNET }], ...(dual ? [[{ subnet: SUBNET6 }]] : [])],
+      dataDir,
+    },
   });
   return {
     name: "bridge + host-local",
-    call: (command, container, result, held = 0) => ({
+    call: (command, container, result, held = FEWEST) => ({
       argv: [`${folder}/bridge`],
       env: cniEnv(command, container),
       stdin: stdinOf(configOf(held), command, result),

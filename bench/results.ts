@@ -1,5 +1,6 @@
 import type { Phases } from "./phases.ts";
 import type { Burst, Footprint, Restart, Times } from "./loads.ts";
+import type { Variants } from "./variants.ts";
 
 export interface Bursts {
   readonly add: Burst;
@@ -9,6 +10,8 @@ export interface Bursts {
 }
 
 export interface Results {
+  /** Each build form, and the Deno that it has inside or is run by. */
+  readonly forms: readonly string[];
   /** Times of single operations, by number of leases that others hold. */
   readonly held: ReadonlyMap<number, Times>;
   readonly bursts: ReadonlyMap<string, Bursts>;
@@ -17,7 +20,7 @@ export interface Results {
   readonly footprints: ReadonlyMap<string, Footprint>;
   /** Bytes of each executable. */
   readonly sizes: ReadonlyMap<string, number>;
-  readonly removal: readonly number[];
+  readonly variants: Variants;
   /** Of the script form. */
   readonly phases: Phases;
 }

@@ -11,25 +11,37 @@ import {
   lives,
   type Restart,
   restart,
-  vethRemoval,
 } from "./loads.ts";
-import { median, shell } from "./measure.ts";
+import { measure, median, shell } from "./measure.ts";
 import { phases } from "./phases.ts";
-import { atomicni, empty, floor, GATEWAY, type Peer, reference } from "./peers.ts";
+import {
+  atomicni,
+  empty,
+  FEWEST,
+  floor,
+  GATEWAY,
+  type Peer,
+  reference,
+  removal,
+  stateFile,
+} from "./peers.ts";
 import { plot } from "./plot.ts";
 import { report } from "./report.ts";
 import type { Bursts, Results } from "./results.ts";
+import { type Schema, schemaOf } from "./state.ts";
+import { variants } from "./variants.ts";
 
 /** How often single operations are measured, by number of leases held. */
-const ROUNDS = new Map([[0, 21], [250, 21], [1_000, 21], [10_000, 15], [65_000, 9]]);
-export const AT_ONCE = 64;
+const ROUNDS = new Map([[FEWEST, 31], [250, 15], [1_000, 31], [10_000, 15], [65_000, 9]]);
+const AT_ONCE = 64;
 const BURSTS = 5;
-export const PODS = 250;
-export const WORKERS = 16;
+const PODS = 250;
+const WORKERS = 16;
+const VARIANTS = 41;
 
 const root = fromFileUrl(new URL("..", import.meta.url));
-const script = atomicni("script form", `${root}bin/atomicni.js`);
-const compiled = atomicni("compiled form", `${root}bin/atomicni`);
+const SCRIPT = `${root}bin/atomicni.js`;
+const COMPILED = `${root}bin/atomicni`;
 const pair = reference("/usr/lib/cni");
 const ground = floor();
 const emptyScript = empty("empty script form", `${root}build/empty.js`);
@@ -40,6 +52,22 @@ async function prepare(): Promise<void> {
 mkdir -p -m 700 /var/lib/atomicni && ip link set dev lo up
 ip link add name bench2 address 0a:58:0a:40:00:01 type bridge
 ip addr add ${GATEWAY}/14 dev bench2 && ip link set dev bench2 up`);
+}
+
+/** The schema of the state files that the program writes, by its first ADD. */
+async function schemaWritten(): Promise<Schema> {
+  const first = atomicni("first", SCRIPT, 2);
+  for (const command of ["ADD", "DEL"] as const) {
+    const call = first.call(command, 0, "{}", 0);
+    if (call !== undefined) await measure(call);
+  }
+  return schemaOf(await Deno.readTextFile(stateFile(0)));
+}
+
+/** A build form in its own words: which Deno it has, and whose denort. */
+async function formOf(program: string): Promise<string> {
+  const { form, deno } = JSON.parse(await shell(`${program} version --json`));
+  return `${form}: Deno ${deno}`;
 }
 
 /** Processor time of an ADD with nobody beside it: the median of some. */
@@ -58,7 +86,7 @@ async function inBursts(peers: readonly Peer[]): Promise<Map<string, Bursts>> {
   for (let round = 0; round < BURSTS; round++) {
     for (const peer of peers) {
       await freshContainers(AT_ONCE);
-      peer.hold(0);
+      peer.hold(FEWEST);
       seen.get(peer.name)?.push({
         singleCpu: await alone(peer),
         add: await burst(peer, "ADD", AT_ONCE),
@@ -84,18 +112,28 @@ async function main(): Promise<void> {
   await prepare();
   const log = (what: string) => Deno.stderr.writeSync(new TextEncoder().encode(`bench: ${what}\n`));
   await freshContainers(1);
+  const schema = await schemaWritten();
+  const script = atomicni("script form", SCRIPT, schema);
+  const compiled = atomicni("compiled form", COMPILED, schema);
   for (const peer of [script, compiled, pair]) for (const count of ROUNDS.keys()) peer.hold(count);
-  log("single operations");
+  log(`single operations, state files of schema ${schema}`);
   const held = await lives(
-    [script, compiled, pair, ground, emptyScript, emptyCompiled],
+    [script, compiled, pair, ground, emptyScript, emptyCompiled, removal(script)],
     ROUNDS,
+  );
+  log("both families, the guard");
+  const compared = await variants(
+    atomicni("plain", SCRIPT, schema, { letter: "p" }),
+    atomicni("both families", SCRIPT, schema, { letter: "d", dual: true }),
+    atomicni("guarded", SCRIPT, schema, { letter: "g", guarded: true }),
+    reference("/usr/lib/cni", true),
+    VARIANTS,
   );
   const footprints = new Map<string, Footprint>();
   log("footprints");
   for (const peer of [script, compiled, pair, ground, emptyScript, emptyCompiled]) {
     footprints.set(peer.name, await footprint(peer));
   }
-  const removal = await vethRemoval(15);
   const where = await phases(script, 11);
 
   log(`${AT_ONCE} at once`);
@@ -104,16 +142,25 @@ async function main(): Promise<void> {
   for (const peer of [script, compiled, pair]) {
     log(`${PODS} pods, ${WORKERS} at a time: ${peer.name}`);
     await freshContainers(PODS);
-    peer.hold(0);
+    peer.hold(FEWEST);
     restarts.set(peer.name, await restart(peer, PODS, WORKERS));
   }
   const size = (path: string) => Deno.statSync(path).size;
   const sizes = new Map([
-    [script.name, size(`${root}bin/atomicni.js`)],
-    [compiled.name, size(`${root}bin/atomicni`)],
+    [script.name, size(SCRIPT)],
+    [compiled.name, size(COMPILED)],
     [pair.name, size("/usr/lib/cni/bridge") + size("/usr/lib/cni/host-local")],
   ]);
-  const results: Results = { held, bursts, restarts, footprints, sizes, removal, phases: where };
+  const results: Results = {
+    forms: [await formOf(SCRIPT), await formOf(COMPILED)],
+    held,
+    variants: compared,
+    bursts,
+    restarts,
+    footprints,
+    sizes,
+    phases: where,
+  };
   const text = report(results);
   await Deno.writeTextFile(`${root}bench/results.md`, text);
   await Deno.writeTextFile(`${root}bench/plot.svg`, plot(results));

@@ -25,6 +25,14 @@ export interface Row {
   readonly steps: (lab: Lab) => Promise<void>;
 }
 
+/**
+ * What the test of a row is called: its rules first, so that `--filter 'B5'` finds them. A report in XML drops control
+ * characters.
+ */
+export function nameOf({ rules, what }: Pick<Row, "rules" | "what">): string {
+  return `${rules}: ${what.replaceAll(/\p{Cc}/gu, (it) => `\\x${it.charCodeAt(0).toString(16)}`)}`;
+}
+
 export function row(rules: string, what: string, steps: Row["steps"]): Row {
   return { rules, what, steps };
 }
@@ -78,7 +86,7 @@ for n in $(ls /run/netns); do ip netns del $n; done
 for l in $(ip -br link | awk '{sub(/@.*/, "", $1); print $1}'); do [ $l = lo ] || ip link del dev $l 2>/dev/null || true; done
 rm -rf ${STATE_FOLDER}/* ${STATE_FOLDER}/.[!.]*`;
 
-/** A host for one row after another; `form` is how the program is started, `undefined` for what host.ts tests. */
+/** A host for a row; `form` is how the program is started, `undefined` for what host.ts tests. */
 export class Lab {
   readonly documents: string[] = [];
   readonly #made = new Set<string>();

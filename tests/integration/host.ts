@@ -7,9 +7,12 @@ const DECODER = new TextDecoder();
 
 const NAMED = Deno.env.get("ATOMICNI");
 /** The built file that ATOMICNI names. */
-export const BUILT = NAMED === undefined
-  ? undefined
-  : new URL(NAMED, `file://${Deno.cwd()}/`).pathname;
+export const BUILT = NAMED === undefined ? undefined : located(NAMED);
+
+/** The whole path of a file that a variable names. */
+export function located(file: string): string {
+  return new URL(file, `file://${Deno.cwd()}/`).pathname;
+}
 
 /** The program under test: the built file, else the source under the declared permissions. */
 export const PROGRAM: readonly string[] = BUILT !== undefined ? [BUILT] : [
@@ -171,9 +174,9 @@ export class Host implements AsyncDisposable {
 
   /** Makes network namespaces below /run/netns. */
   async containers(...names: string[]): Promise<void> {
-    for (const name of names) {
-      await this.sh(`ip netns add ${name} && ip -n ${name} link set dev lo up`);
-    }
+    await this.sh(
+      names.map((name) => `ip netns add ${name} && ip -n ${name} link set dev lo up`).join("\n"),
+    );
   }
 
   /** Runs the program as a runtime does. */
@@ -198,6 +201,8 @@ export class Host implements AsyncDisposable {
     env: Record<string, string> = {},
     under: readonly string[] = [],
   ): Promise<Answer> {
+    // The built forms do this by themselves.
+    if (BUILT === undefined) env = { DENO_NO_UPDATE_CHECK: "1", ...env };
     for (const name of PASSED_ON) {
       const value = Deno.env.get(name);
       if (value !== undefined) env = { ...env, [name]: value };

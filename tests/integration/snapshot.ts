@@ -4,6 +4,7 @@ const SCRIPT = `
 for at in '' $(ls /run/netns); do
   ip \${at:+-n $at} -j addr show; echo
   ip \${at:+-n $at} -j -4 route show table all; echo
+  ip \${at:+-n $at} -j -6 route show; echo
 done
 cd ${STATE_FOLDER}
 find . -path ./.deno -prune -o -printf '"%p %y %m %U %l"\\n' | sort
@@ -20,11 +21,15 @@ export async function snapshot(host: Host): Promise<Json[]> {
   const lines = (await host.sh(SCRIPT)).split("\n").filter((line) => line.trim() !== "");
   return lines.map((line) => {
     const value: Json = JSON.parse(line);
-    return Array.isArray(value) ? value.map(lasting) : value;
+    if (!Array.isArray(value)) return value;
+    return value.filter(({ dst }) => dst !== "fe80::/64").map(lasting);
   });
 }
 
 function lasting({ operstate: _, flags = [], addr_info = [], ...rest }: Json): Json {
   const own = flags.filter((flag: string) => !/^(LOWER_UP|NO-CARRIER|linkdown)$/.test(flag));
-  return { ...rest, flags: own, addr_info: addr_info.filter((it: Json) => it.family === "inet") };
+  // Link-local IPv6 addresses come by themselves, and some time after their link is up.
+  const addresses = addr_info.filter((it: Json) => it.scope !== "link")
+    .map(({ tentative: _, ...it }: Json) => it);
+  return { ...rest, flags: own, addr_info: addresses };
 }

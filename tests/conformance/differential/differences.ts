@@ -1,4 +1,4 @@
-import type { Difference } from "./differential.ts";
+import type { Difference } from "./differential_test.ts";
 
 /** A difference from the reference that is meant. */
 export interface Meant {

@@ -1,5 +1,6 @@
 import { assertEquals, assertMatch } from "@std/assert";
 import { CONFIG, type Json, STATE_FOLDER } from "../../integration/host.ts";
+import { snapshot } from "../../integration/snapshot.ts";
 import { hostLocal, type Lab, refused, type Row, row } from "../lab.ts";
 
 /** What is changed after an ADD, in prevResult or on the host (HOST stands for the host veth), and what CHECK says. */
@@ -136,14 +137,9 @@ export const CHECK: readonly Row[] = [
     for (const cniVersion of ["0.4.0", "1.0.0", "1.1.0"]) {
       const config = { ...CONFIG, cniVersion };
       const prevResult = await lab.add({ config });
-      const before = await lab.host.sh(
-        `cat ${STATE_FOLDER}/podnet.json; ip -j addr; ip -n c1 -j route`,
-      );
+      const before = await snapshot(lab.host);
       await lab.silent("CHECK", { config: { ...config, prevResult } });
-      assertEquals(
-        await lab.host.sh(`cat ${STATE_FOLDER}/podnet.json; ip -j addr; ip -n c1 -j route`),
-        before,
-      );
+      assertEquals(await snapshot(lab.host), before);
       await lab.silent("DEL", { config });
     }
   }),

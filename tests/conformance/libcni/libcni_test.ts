@@ -1,7 +1,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { fromFileUrl } from "@std/path/posix";
 import { Host, PROGRAM, run, STATE_FOLDER } from "../../integration/host.ts";
-import { cell, writeSection } from "../docs.ts";
+import { nameOf } from "../lab.ts";
 import { LIBCNI_CHECKS } from "../libcni_checks.ts";
 
 const HERE = fromFileUrl(new URL(".", import.meta.url));
@@ -24,7 +24,7 @@ const SETUP = `
 mount -t tmpfs tmpfs /var/lib && mkdir -p /var/lib/cni ${STATE_FOLDER} && chmod 700 ${STATE_FOLDER}
 mkdir -p /run/plugins /run/net.d && cat >/run/net.d/10-podnet.conflist`;
 
-Deno.test("through libcni and go-cni", async () => {
+Deno.test("through libcni and go-cni", async (test) => {
   const built = await run(["go", "build", "-o", BUILT, `${HERE}main.go`], "", {
     GO111MODULE: "off",
     GOPATH: "/usr/share/gocode",
@@ -46,25 +46,13 @@ Deno.test("through libcni and go-cni", async () => {
     ...[BUILT, "/run/plugins", "/run/net.d"],
     ...["/run/netns/c1", "/run/netns/c2"],
   ]);
-  const passed = stdout.split("\n").filter((line) => line.startsWith("ok ")).map((line) =>
-    line.slice(3)
-  );
-  await writeSection("libcni", section(passed));
+  const passed = stdout.split("\n").flatMap((line) => /^ok (.*)/.exec(line)?.[1] ?? []);
+  for (const check of LIBCNI_CHECKS) {
+    await test.step(nameOf(check), () => {
+      assert(passed.includes(check.what), `${stdout}${stderr}`);
+    });
+  }
   assert(!stdout.includes("FAIL"), `${stdout}${stderr}`);
   assertEquals(passed.toSorted(), LIBCNI_CHECKS.map(({ what }) => what).toSorted(), stderr);
   await host.assertNothingLeft();
 });
-
-function section(passed: readonly string[]): string {
-  const lines = LIBCNI_CHECKS.map(({ rules, what }) =>
-    `| ${rules} | ${cell(what)} | ${passed.includes(what) ? "passes" : "**fails**"} |`
-  );
-  return `## Through libcni 1.1.2 and go-cni 1.1.9
-
-A Go program built against Debian's packages. This libcni has no GC and no STATUS; both are sent as the newest does.
-
-| rules | check | outcome |
-|---|---|---|
-${lines.join("\n")}
-`;
-}

@@ -1,0 +1,97 @@
+import { median } from "./measure.ts";
+import { type Command, FEWEST } from "./peers.ts";
+import type { Results } from "./results.ts";
+import type { Variant } from "./variants.ts";
+
+export interface Goal {
+  readonly what: string;
+  readonly bound: number;
+  /** A number, or why there is none. */
+  readonly found: number | Exclude<Variant, { add: unknown }>;
+  readonly unit: "ms" | "×";
+}
+
+/** The goals, each measured against its parts in the same run. */
+export function goals(results: Results): Goal[] {
+  return [...times(results), ...ratios(results), ...variants(results)];
+}
+
+/** Medians of a peer's runs of one command. */
+function medians({ held }: Results) {
+  return (peer: string, command: Command, count = FEWEST) =>
+    median(held.get(count)?.get(peer)?.get(command) ?? []);
+}
+
+function times(results: Results): Goal[] {
+  const at = medians(results);
+  const own = (command: Command) => at("script form", command);
+  const floor = (command: Command) => at("floor (sh + ip)", command);
+  const version = own("VERSION");
+  return [
+    {
+      what: "ADD ≤ VERSION + floor + 5 ms",
+      bound: version + floor("ADD") + 5,
+      found: own("ADD"),
+      unit: "ms",
+    },
+    {
+      what: "CHECK ≤ VERSION + two ip + 4 ms",
+      bound: version + floor("CHECK") + 4,
+      found: own("CHECK"),
+      unit: "ms",
+    },
+    {
+      what: "DEL ≤ VERSION + the kernel's removal of a veth of the same age + 5 ms",
+      bound: version + at("ip link del", "DEL") + 5,
+      found: own("DEL"),
+      unit: "ms",
+    },
+    {
+      what: "VERSION ≤ empty + 3 ms",
+      bound: at("empty script form", "VERSION") + 3,
+      found: version,
+      unit: "ms",
+    },
+  ];
+}
+
+function ratios(results: Results): Goal[] {
+  const at = medians(results);
+  const own = (count: number) => at("script form", "ADD", count);
+  const burst = results.bursts.get("script form");
+  return [
+    {
+      what: "growth of ADD to 1,000 held ≤ 1.10",
+      bound: 1.1,
+      found: own(1_000) / own(FEWEST),
+      unit: "×",
+    },
+    {
+      what: "ADD at 65,000 held ≤ 0.5 × the reference",
+      bound: 0.5,
+      found: own(65_000) / at("bridge + host-local", "ADD", 65_000),
+      unit: "×",
+    },
+    {
+      what: "64 ADDs at once: processor time of each ≤ 1.10 × that of a single one",
+      bound: 1.1,
+      found: (burst?.add.cpu ?? NaN) / (64 * (burst?.singleCpu ?? NaN)),
+      unit: "×",
+    },
+  ];
+}
+
+function variants({ variants: { plain, dual, guarded } }: Results): Goal[] {
+  const ratio = (it: Variant, command: "add" | "del") =>
+    "add" in it && "add" in plain ? median(it[command]) / median(plain[command]) : it;
+  const goal = (what: string, bound: number, found: number | Variant): Goal => {
+    if (typeof found === "number") return { what, bound, found, unit: "×" };
+    if ("add" in found) throw new Error("the plain configuration was not measured");
+    return { what, bound, found, unit: "×" };
+  };
+  return [
+    goal("ADD of both families ≤ 1.06 × of one", 1.06, ratio(dual, "add")),
+    goal("ADD with the guard ≤ 1.12 × without", 1.12, ratio(guarded, "add")),
+    goal("DEL with the guard ≤ 1.05 × without", 1.05, ratio(guarded, "del")),
+  ];
+}

@@ -1,0 +1,4 @@
+import { tableTest } from "../table.ts";
+import { BRIDGE } from "./bridge.ts";
+
+tableTest(BRIDGE);

@@ -1,0 +1,4 @@
+import { tableTest } from "../table.ts";
+import { CHECK } from "./check.ts";
+
+tableTest(CHECK);

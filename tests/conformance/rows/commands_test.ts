@@ -1,0 +1,4 @@
+import { tableTest } from "../table.ts";
+import { COMMANDS } from "./commands.ts";
+
+tableTest(COMMANDS);

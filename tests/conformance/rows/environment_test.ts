@@ -1,0 +1,4 @@
+import { tableTest } from "../table.ts";
+import { ENVIRONMENT } from "./environment.ts";
+
+tableTest(ENVIRONMENT);

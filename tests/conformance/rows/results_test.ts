@@ -1,0 +1,4 @@
+import { tableTest } from "../table.ts";
+import { RESULTS } from "./results.ts";
+
+tableTest(RESULTS);

@@ -1,0 +1,4 @@
+import { tableTest } from "../table.ts";
+import { STDIN } from "./stdin.ts";
+
+tableTest(STDIN);
