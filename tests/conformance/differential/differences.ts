@@ -1,4 +1,4 @@
-import type { Difference } from "./differential_test.ts";
+import type { Difference } from "./compare.ts";
 
 /** A difference from the reference that is meant. */
 export interface Meant {

@@ -1,0 +1,3 @@
+import type { Meant } from "./differences.ts";
+
+export const FAMILY_DIFFERENCES: readonly Meant[] = [];
