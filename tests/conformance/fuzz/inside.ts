@@ -23,12 +23,12 @@ async function once({ env, stdin }: Case, ip: FakeIp) {
   return { exit: exitCode, stdout, stderr, ms: performance.now() - began };
 }
 
-/** Addresses held in any state file, and temporary files. */
+/** Addresses held in any state file, temporary files, and marks of ADDs at work. */
 function leftInState(folder: string): string[] {
   return [...Deno.readDirSync(folder)].flatMap(({ name, isDirectory }) => {
     const path = `${folder}/${name}`;
     if (isDirectory) return leftInState(path);
-    if (name.endsWith(".tmp")) return [path];
+    if (/\.(tmp|add)$/.test(name)) return [path];
     if (!name.endsWith(".json")) return [];
     return Object.keys(JSON.parse(Deno.readTextFileSync(path)).containerToIP);
   });

@@ -7,20 +7,21 @@ import { VERSIONS } from "./results.ts";
 /** Both families in the plugin's own dialect. */
 export const DUAL = { ...CONFIG, subnet6: "fd00:88::/64", gateway6: "fd00:88::1" };
 
+/** Changes of DUAL; `null` is the same as absent. */
 const BAD_OWN: readonly (readonly [string, Json, RegExp])[] = [
   ["H3", { subnet6: "10.89.0.0/24" }, /subnet6 "10\.89\.0\.0\/24".*IPv6/],
   ["H3", { subnet: "fd00:89::/64" }, /subnet "fd00:89::\/64".*IPv4/],
   ["H3", { subnet6: "fd00:88::1/64" }, /host bits.*fd00:88::\/64/],
   ["H3", { subnet6: "fe80::/64", gateway6: "fe80::1" }, /link-local/],
-  ["H5", { gateway6: undefined }, /"gateway6" is required/],
-  ["H5", { subnet6: undefined }, /"subnet6" is required/],
+  ["H5", { gateway6: null }, /"gateway6" is required/],
+  ["H5", { subnet6: null }, /"subnet6" is required/],
   ["H5", { gateway6: "fd00:88::" }, /subnet-router anycast/],
   ["H5", { gateway6: "fd00:99::1" }, /outside the subnet/],
   ["H4", { ipam: { rangeStart6: "fd00:88::5" } }, /"ipam\.rangeEnd6" is required.*or neither/],
   ["B7", { mtu: 1279 }, /mtu 1279.*IPv6 needs 1280/],
   [
     "H6",
-    { subnet6: undefined, gateway6: undefined, ipam: { routes: [{ dst: "::/0" }] } },
+    { subnet6: null, gateway6: null, ipam: { routes: [{ dst: "::/0" }] } },
     /no IPv6/,
   ],
 ];
