@@ -189,7 +189,7 @@ const made = (address: string) =>
 const asking = (...ips: string[]) => ({ ...both, runtimeConfig: { ips } });
 const narrow = of([[V4], [{ ...V6, rangeStart: "fd00:88::5", rangeEnd: "fd00:88::5" }]]);
 const small = of([[{ subnet: "10.88.0.0/30" }, { subnet: "10.89.0.0/30" }]], PLAIN);
-const layer2 = config({ ipam: {}, isGateway: false });
+const layer2 = config({ ipam: {}, isGateway: undefined });
 
 /** Steps under one configuration. */
 const under = (config: Json, ...steps: Step[]): Step[] => steps.map((it) => ({ config, ...it }));
@@ -321,6 +321,9 @@ const SEQUENCES: readonly Input[] = [
       }),
     ],
   },
+];
+
+const LAYER2_SEQUENCES: readonly Input[] = [
   {
     name: "layer 2, ADD twice",
     steps: under(layer2, { command: "ADD" }, { command: "ADD" }),
@@ -362,9 +365,7 @@ export const FAMILY_INPUTS: readonly Input[] = [
     life(`two sets of IPv4 in ${cniVersion}`, of([[V4], [OTHER_V4]], { cniVersion, ...PLAIN })),
     life(`layer 2 in ${cniVersion}`, config({ cniVersion, ipam: {}, isGateway: undefined })),
   ]),
-  ...LAYER2_KEYS.map(([name, change]) =>
-    life(`layer 2: ${name}`, config({ ipam: {}, isGateway: undefined, ...change }))
-  ),
+  ...LAYER2_KEYS.map(([name, change]) => life(`layer 2: ${name}`, { ...layer2, ...change })),
   ...SETS.map(([name, ranges, change]) => life(`sets: ${name}`, of(ranges, change))),
   ...V6_RANGES.map(([name, range, change]) =>
     life(`an IPv6 range ${name}`, of([[V4], [range]], change))
@@ -387,4 +388,5 @@ export const FAMILY_INPUTS: readonly Input[] = [
     steps: [add({ config: both }), check({ config: both, ...step })],
   })),
   ...named("dual", SEQUENCES),
+  ...LAYER2_SEQUENCES,
 ];

@@ -154,10 +154,14 @@ export class FakeIp {
     const master = words.includes("master") ? after("master") : "";
     if (inside === undefined || inside.links.some((it) => it.ifname === ifname)) return undefined;
     if (master !== "" && !at.links.some((it) => it.ifname === master)) return undefined;
-    const peer = link(ifname, { address: "02:00:00:00:00:01", link_netnsid: 0 });
-    inside.links.push(peer);
     const id = [...this.#containers.values()].indexOf(inside);
-    at.links.push(link(name, { master, link_netnsid: id, link_index: peer.ifindex }));
+    const host = link(name, { master, link_netnsid: id });
+    const mac = "02:00:00:00:00:01";
+    inside.links.push(
+      link(ifname, { address: mac, link_netnsid: 0, link_index: host.ifindex }),
+    );
+    host.link_index = host.ifindex + 1;
+    at.links.push(host);
     return [];
   }
 

@@ -34,7 +34,7 @@ const PREVIOUS = {
   dns: { nameservers: ["10.0.0.1"] },
 };
 /** A configuration that works, with every key that a runtime adds. */
-export const OWN = {
+const OWN = {
   ...NET,
   mtu: 1400,
   dns: { nameservers: ["10.0.0.1"], search: ["a.b"] },
@@ -269,10 +269,21 @@ function mutateText(text: string, random: Random): string {
     : text.replace("{", `{"name":"x","ipam":${JSON.stringify(pick(random, VALUES))},`);
 }
 
+const CONFIGURATIONS: readonly Json[] = [OWN, PAIR, OLD, DUAL, SETS, LAYER2];
+
+/** The configuration that the input of `seed` is made of, with nothing in it that belongs to one container. */
+export function networkOf(seed: number): Json {
+  const { prevResult: _, args: __, runtimeConfig: ___, ...network } = pick(
+    randomFrom(seed),
+    CONFIGURATIONS,
+  );
+  return network;
+}
+
 /** The input that belongs to `seed`; `previous` is what an ADD has answered. */
 export function caseOf(seed: number, previous: Json = PREVIOUS): Case {
   const random = randomFrom(seed);
-  let config: Json = structuredClone(pick(random, [OWN, PAIR, OLD, DUAL, SETS, LAYER2]));
+  let config: Json = structuredClone(pick(random, CONFIGURATIONS));
   if (random() < 0.3) delete config.prevResult;
   else if (config.prevResult?.interfaces !== undefined) {
     config.prevResult = structuredClone(previous);
