@@ -21,7 +21,7 @@ import {
 import { isUnreadable, openStore, type Rebuilt, type Store } from "./ipam/store.ts";
 
 export type { Adoption } from "./ipam/adopt.ts";
-export { countFree } from "./ipam/choose.ts";
+export { checkRequested, countFree } from "./ipam/choose.ts";
 export type { Evidence, Holder, LookAtVeths } from "./ipam/evidence.ts";
 export { NewerSchema } from "./ipam/damage.ts";
 export { SUBNET_CHANGED } from "./ipam/fit.ts";

@@ -11,7 +11,7 @@ import { groupOf, type InterfaceName } from "../base/names.ts";
 import { givingRange } from "../base/range.ts";
 import { together } from "../base/together.ts";
 import { type Invocation, type NetworkConfig, readResolvConf } from "../config.ts";
-import { containerMac, type Lease, type LeaseRequest, type Mark } from "../ipam.ts";
+import { checkRequested, containerMac, type Lease, type LeaseRequest, type Mark } from "../ipam.ts";
 import type { Attached, ContainerSpec, GuardSpec, PortSpec, VethSpec } from "../netops.ts";
 import type { Result } from "../result.ts";
 import { Rollback } from "../rollback.ts";
@@ -40,6 +40,7 @@ export async function add(
   const host = await hostVethName(attachment);
   const job = { config, invocation, attachment, host, hostMac: freshHostMac() };
   effects.stop.throwIfAborted();
+  checkRequested(config.sets, config.requestedIps);
   effects.leases.mustBeReadable();
   const dns = dnsOf(config);
   const mark = effects.marks.begin(host);

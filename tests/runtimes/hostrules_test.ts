@@ -1,8 +1,8 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
-import { parseConfig, parseStdin, parseVersion } from "../../lib/config.ts";
-import { CniError } from "../../lib/errors.ts";
-import { hostRules } from "../../lib/hostrules.ts";
-import { type Cidr, parseCidr } from "../../lib/ipv4.ts";
+import { type Cidr, parseCidr } from "../../lib/base/address.ts";
+import { CniError } from "../../lib/base/errors.ts";
+import { hostRules } from "../../lib/cli/host_rules/nft.ts";
+import { config as parsed } from "../podnet.ts";
 import { DEPLOY, type Node, nodeTest } from "./node.ts";
 
 const CONFIG = {
@@ -14,9 +14,8 @@ const CONFIG = {
   gateway: "10.88.0.1",
 };
 
-function rulesOf(config: unknown, direct: readonly Cidr[] = []): string {
-  const root = parseStdin(JSON.stringify(config));
-  return hostRules(parseConfig(root, parseVersion(root, "ADD"), {}), direct);
+function rulesOf(config: object, direct: readonly Cidr[] = []): string {
+  return hostRules(parsed(config), direct);
 }
 
 async function ruleset(node: Node): Promise<string> {
