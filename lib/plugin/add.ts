@@ -12,16 +12,10 @@ import { givingRange } from "../base/range.ts";
 import { together } from "../base/together.ts";
 import { type Invocation, type NetworkConfig, readResolvConf } from "../config.ts";
 import { containerMac, type Lease, type LeaseRequest, type Mark } from "../ipam.ts";
-import {
-  type Attached,
-  type ContainerSpec,
-  type GuardSpec,
-  type PortSpec,
-  type VethSpec,
-} from "../netops.ts";
+import type { Attached, ContainerSpec, GuardSpec, PortSpec, VethSpec } from "../netops.ts";
 import type { Result } from "../result.ts";
 import { Rollback } from "../rollback.ts";
-import { bridgeSpec, gatewaysOf } from "./bridge_spec.ts";
+import { bridgeSpec, gatewaysOf } from "./bridge.ts";
 import type { Effects } from "./effects.ts";
 import { evidenceOf } from "./evidence.ts";
 
