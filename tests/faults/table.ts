@@ -2,11 +2,7 @@ import type { Outcome } from "./outcome.ts";
 
 /** What can't be made on the machines this runs on; named so that nobody takes it for tested. */
 const UNTESTED: Record<string, string> = {
-  "power cut under a real disk (dm-flakey, dm-log-writes)":
-    "the kernels of the test machines have no device mapper: the recorded writes are replayed instead",
   "a disk that says it has synced and has not": "no program can tell",
-  "EIO of a failing disk": "injected by strace at each system call instead",
-  "a node that starts anew": "veths, bridge and namespaces are removed and the state kept instead",
   "an `ip` that exits 0 and did nothing":
     "ADD reads back what it made on the host's side only; CHECK reads the container's too",
   "an `ip` of a killed run that acts more than 2 s after its death":
