@@ -24,6 +24,8 @@ FIRSTHOUR_PACKAGES := iproute2 util-linux procps psmisc systemd busybox-static c
 FIREWALLS_PACKAGES := iproute2 util-linux procps busybox-static containernetworking-plugins iptables nftables docker.io dbus \
   firewalld ufw
 CONFINEMENT_PACKAGES := bubblewrap python3-seccomp apparmor
+DEB_PACKAGES := binutils busybox-static debootstrap iproute2 lintian man-db util-linux
+RELEASE_PACKAGES := python3-yaml shellcheck qemu-user
 
 # What runs where. The whole of the unit, integration and command tests and of the conformance table runs on the script
 # form, which starts fastest. TELLING runs on the compiled form and on the source too: each command of a runtime against
@@ -111,6 +113,10 @@ release: ## build/release: both architectures, packages, bills of materials, wha
 	@sh tools/packages qemu-user
 	@tools/release
 
+release-tests: $(FORMS)
+	@sh tools/packages $(RELEASE_PACKAGES)
+	$(TASK) test:at tests/release
+
 install: bin/atomicni ## put it into /opt/cni/bin (PREFIX, DESTDIR) and make the state folder
 	@sh tools/install bin/atomicni "$(DESTDIR)$(PREFIX)/bin"
 	install -d -m 700 "$(DESTDIR)$(STATE)"
@@ -127,7 +133,7 @@ packages:
 
 all-packages:
 	@sh tools/packages $(TEST_PACKAGES) $(CONFORMANCE_PACKAGES) $(RUNTIMES_PACKAGES) $(MACHINE_PACKAGES) \
-	  $(FIRSTHOUR_PACKAGES) $(FIREWALLS_PACKAGES) $(CONFINEMENT_PACKAGES)
+	  $(FIRSTHOUR_PACKAGES) $(FIREWALLS_PACKAGES) $(CONFINEMENT_PACKAGES) $(DEB_PACKAGES) $(RELEASE_PACKAGES)
 
 bin/atomicni: $(SOURCES)
 	@sh tools/build compiled

@@ -259,7 +259,8 @@ if (import.meta.main) {
       isTerminal,
       screen: {
         colour: isTerminal && !Deno.noColor,
-        width: isTerminal ? Deno.consoleSize().columns : undefined,
+        // A terminal that does not know its size has none.
+        width: (isTerminal ? Deno.consoleSize().columns : 0) || undefined,
       },
     }),
   );

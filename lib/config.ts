@@ -1,7 +1,7 @@
 /** Text becomes values: the environment, CNI_ARGS, the two dialects of a configuration, prevResult, resolv.conf. */
 import type { Ip } from "./base/address.ts";
 import { CniError, Malformed } from "./base/errors.ts";
-import { type Fields, isObject, parseObject, parseString, parseStrings } from "./base/fields.ts";
+import { Fields, isObject, parseObject, parseString, parseStrings } from "./base/fields.ts";
 import type { Mac } from "./base/mac.ts";
 import type { InterfaceName, NetworkName } from "./base/names.ts";
 import { parseInterfaceName } from "./base/names.ts";
@@ -142,9 +142,10 @@ export function parseValid(root: Fields): readonly Valid[] | undefined {
     root.spelling(it) !== undefined
   );
   if (key === undefined) return undefined;
-  return root.list(key, (value) => {
+  return root.list(key, (value, at) => {
     if (!isObject(value)) throw new Malformed("an attachment", "it is no object");
-    const { containerID, ifname } = value;
-    return { containerId: parseString(containerID), ifname: parseString(ifname) };
+    const fields = new Fields(value, `${at}.`);
+    const containerId = fields.required("containerID", parseString);
+    return { containerId, ifname: fields.required("ifname", parseString) };
   }) ?? [];
 }

@@ -17,29 +17,17 @@ import {
 } from "./netops/host.ts";
 import { canEnter, enter, type Inside, lookInside, shownInside } from "./netops/inside.ts";
 import { type AttachmentSpec, inspect, type Seen } from "./netops/inspect.ts";
+import { dump, must, parseIpJson, PreparedBatches, runBatch, type RunIp } from "./netops/ip.ts";
+import { type Link, type Neighbour, parseNeighbour, type RouteFound } from "./netops/links.ts";
+import { attach, type Attached, portFlags, type VethSpec } from "./netops/veth.ts";
+import type { AttachHooks } from "./netops/mend.ts";
 import {
-  dump,
-  ipFailed,
-  must,
-  parseIpJson,
-  PreparedBatches,
-  runBatch,
-  type RunIp,
-} from "./netops/ip.ts";
-import {
-  type Link,
-  type Neighbour,
-  parseNeighbour,
-  parseRoutes,
-  type RouteFound,
-} from "./netops/links.ts";
-import {
-  attach,
-  type Attached,
-  type AttachHooks,
-  portFlags,
-  type VethSpec,
-} from "./netops/veth.ts";
+  cannotChange,
+  cannotMakeVeth,
+  type Forwarding,
+  forwarding,
+  hostRoutes,
+} from "./netops/probe.ts";
 import type { Rollback } from "./rollback.ts";
 
 export type { BridgeSpec } from "./netops/bridge.ts";
@@ -48,7 +36,7 @@ export type { ContainerSpec } from "./netops/container.ts";
 export type { GuardSpec } from "./netops/guard.ts";
 export type { Inside } from "./netops/inside.ts";
 export type { AttachmentSpec, Seen } from "./netops/inspect.ts";
-export { isBatchWord, type RunIp } from "./netops/ip.ts";
+export type { RunIp } from "./netops/ip.ts";
 export {
   type Link,
   type LinkAddress,
@@ -66,12 +54,6 @@ export interface PortSpec {
   readonly group: number;
   /** `undefined` for one that is not guarded. */
   readonly guard: GuardSpec | undefined;
-}
-
-/** Whether the kernel forwards between an interface and others, by family; `undefined` where `ip` does not show it. */
-export interface Forwarding {
-  readonly ipv4: boolean | undefined;
-  readonly ipv6: boolean | undefined;
 }
 
 export interface Guards {
@@ -200,56 +182,5 @@ async function guards(run: RunIp, bridge: InterfaceName): Promise<Guards> {
   return {
     entries: entries.map(parseNeighbour),
     neighbours: neighbours.success ? (parseIpJson(neighbours)[0] ?? []).map(parseNeighbour) : [],
-  };
-}
-
-/** Sets `lo` to what it is, which changes nothing and is refused to who may change nothing. */
-async function cannotChange(run: RunIp): Promise<string | undefined> {
-  const lo = await hostLink(run, "lo");
-  const output = await run(["link", "set", "dev", "lo", lo?.up === true ? "up" : "down"]);
-  return output.success ? undefined : output.stderr.split("\n")[0] ?? "";
-}
-
-/** Asks for a veth with an MTU that no kernel takes, but one without veths refuses for another reason. */
-async function cannotMakeVeth(run: RunIp): Promise<string | undefined> {
-  const peer = ["peer", "name", "atomicni-prob1"];
-  const output = await run([
-    "link",
-    "add",
-    "name",
-    "atomicni-probe",
-    "mtu",
-    "10",
-    "type",
-    "veth",
-    ...peer,
-  ]);
-  // Only the kernel's words tell the two refusals apart.
-  return /[Uu]nknown device type|not supported/.test(output.stderr)
-    ? output.stderr.split("\n")[0]
-    : undefined;
-}
-
-async function hostRoutes(run: RunIp): Promise<RouteFound[]> {
-  const of = (family: string) =>
-    dump(run, "list the host's routes", [family, "-N", "-j", "route", "show"]);
-  return [...await of("-4"), ...await of("-6")].flatMap(parseRoutes);
-}
-
-/** An interface that is not there yet gets what is set for `default`. */
-async function forwarding(run: RunIp, bridge: InterfaceName): Promise<Forwarding> {
-  const ipv4 = await run(["-4", "-j", "netconf", "show"]);
-  const entries = ipv4.success ? parseIpJson(ipv4)[0] ?? [] : [];
-  const value = (name: string) => entries.find((it) => it["interface"] === name)?.["forwarding"];
-  const found = value(bridge) ?? value("default");
-  // `ip -6 netconf` prints text even with -j: "inet6 NAME forwarding on …".
-  const ipv6 = await run(["-6", "netconf", "show"]);
-  const line = (name: string) =>
-    new RegExp(`^(?:ipv6|inet6) (?:dev )?${name} forwarding (on|off)`, "m").exec(ipv6.stdout)
-      ?.[1];
-  const said = line("all") ?? line("default");
-  return {
-    ipv4: typeof found === "boolean" ? found : undefined,
-    ipv6: said === undefined ? undefined : said === "on",
   };
 }

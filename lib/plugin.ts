@@ -15,7 +15,7 @@ import type { Result } from "./result.ts";
 
 export { add, check, del, gc, status };
 export { guardOf, portSpec } from "./plugin/add.ts";
-export { bridgeSpec, gatewaysOf } from "./plugin/bridge_spec.ts";
+export { bridgeSpec, gatewaysOf } from "./plugin/bridge.ts";
 export type { Effects } from "./plugin/effects.ts";
 export { evidenceOf } from "./plugin/evidence.ts";
 export { findHost } from "./plugin/find_host.ts";

@@ -2,6 +2,8 @@
 import { citations } from "../tests/conformance/cited.ts";
 import { COVERAGE, type Proof } from "../tests/conformance/coverage.ts";
 import { DIFFERENCES } from "../tests/conformance/differential/differences.ts";
+import { FAMILY_DIFFERENCES } from "../tests/conformance/differential/family_differences.ts";
+import { FAMILY_INPUTS } from "../tests/conformance/differential/family_inputs.ts";
 import { INPUTS } from "../tests/conformance/differential/inputs.ts";
 import { IN_PROCESS, IN_THE_PROGRAM } from "../tests/conformance/fuzz/amounts.ts";
 import { LIBCNI_CHECKS } from "../tests/conformance/libcni_checks.ts";
@@ -53,13 +55,15 @@ function listed(proofs: readonly Proof[]): string {
 }
 
 function differences(): string {
-  const rows = DIFFERENCES.map(({ rule, why, byChance }) => [
+  const rows = [...DIFFERENCES, ...FAMILY_DIFFERENCES].map(({ rule, why, byChance }) => [
     rule,
     cell(why) + (byChance === true ? " (in some runs)" : ""),
   ]);
   return `## Differences from bridge + host-local
 
-${INPUTS.length} inputs are given to both; answers, kernel and leases are compared after each step. The reference is Debian's
+${
+    INPUTS.length + FAMILY_INPUTS.length
+  } inputs are given to both; answers, kernel and leases are compared after each step. The reference is Debian's
 containernetworking-plugins, whose newest version of the specification is 1.0.0. A difference that is not one of
 these fails the test, and so does one of these that no input shows.
 

@@ -13,7 +13,7 @@ import { problems } from "./problems.ts";
 export const list: Command = {
   name: "list",
   takes: "[NETWORK]",
-  about: "each attachment: whose it is, its address, where it is plugged in, live or stale",
+  about: "each attachment: whose it is, its addresses, its host veth, live or stale",
   example: "atomicni list podnet",
   options: { watch: { type: "boolean", about: "again every second, until it is ended" } },
   mostWords: 1,

@@ -80,44 +80,31 @@ function wrapped(line: string | readonly Segment[], width: number): (string | Se
 
 /** Columns as wide as their widest cell, two blanks apart. */
 function tableLines({ heading, rows, spare }: Table, width: number | undefined): Segment[][] {
+  const widths = heading.map((name, column) =>
+    rows.reduce((widest, row) => Math.max(widest, widthOf(row[column] ?? "")), widthOf(name))
+  );
   const left = new Set(heading);
+  const total = () =>
+    heading.reduce(
+      (sum, name, column) => left.has(name) ? sum + (widths[column] ?? 0) + 2 : sum,
+      -2,
+    );
   for (const name of spare) {
-    if (width === undefined || totalWidth(heading, rows, left) <= width) break;
+    if (width === undefined || total() <= width) break;
     left.delete(name);
   }
   const shown = heading.flatMap((name, column) => left.has(name) ? [column] : []);
-  const all: (readonly Segment[])[] = [
-    heading.map((text) => ({ text, tone: "strong" as const })),
-    ...rows,
-  ];
-  const lines = all.map((row) =>
+  const bold = heading.map((text) => ({ text, tone: "strong" as const }));
+  const lines = [bold, ...rows].map((row) =>
     shown.flatMap((column) => {
       const cell = row[column] ?? "";
-      const space = columnWidth(heading, rows, column) - widthOf(cell) + 2;
+      const space = (widths[column] ?? 0) - widthOf(cell) + 2;
       return column === shown.at(-1) ? [cell] : [cell, " ".repeat(space)];
     })
   );
   const missing = heading.filter((name) => !left.has(name));
   if (missing.length === 0) return lines;
   return [...lines, [{ text: `without ${missing.join(", ")}: --wide has all`, tone: "faint" }]];
-}
-
-function columnWidth(heading: Table["heading"], rows: Table["rows"], column: number): number {
-  return rows.reduce(
-    (widest, row) => Math.max(widest, widthOf(row[column] ?? "")),
-    widthOf(heading[column] ?? ""),
-  );
-}
-
-function totalWidth(
-  heading: Table["heading"],
-  rows: Table["rows"],
-  left: ReadonlySet<string>,
-): number {
-  const widths = heading.flatMap((name, column) =>
-    left.has(name) ? [columnWidth(heading, rows, column)] : []
-  );
-  return widths.reduce((sum, width) => sum + width + 2, -2);
 }
 
 function widthOf(cell: Segment): number {

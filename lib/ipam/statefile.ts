@@ -115,11 +115,7 @@ export function checkWritable(dataDir: string, network: NetworkName): void {
   const size = (tryLstat(statePath(dataDir, network))?.size ?? 0) + 4096;
   const probe = join(dataDir, temporaryName(network));
   try {
-    const file = Deno.openSync(probe, { write: true, createNew: true, mode: 0o600 });
-    withFile(file, () => {
-      writeAll(file, new Uint8Array(Math.min(size, LARGEST_FILE)));
-      file.syncDataSync();
-    });
+    writeDurably(probe, new Uint8Array(Math.min(size, LARGEST_FILE)));
   } catch (error) {
     throw ioError("write to", `${dataDir}/`, error);
   } finally {

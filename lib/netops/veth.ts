@@ -1,12 +1,20 @@
 import { asCniError, CniError, quote } from "../base/errors.ts";
-import { isHostMac, type Mac } from "../base/mac.ts";
+import type { Mac } from "../base/mac.ts";
 import type { InterfaceName } from "../base/names.ts";
 import type { Rollback } from "../rollback.ts";
-import { bridgeChange, type BridgeSpec, checkPorts } from "./bridge.ts";
+import { type BridgeSpec, checkPorts } from "./bridge.ts";
 import { cannotLock, mustBeGuardable, notGuardable } from "./guardable.ts";
+import {
+  type AttachHooks,
+  LEAST_MTU_IPV6,
+  mendBridge,
+  mustHaveNoIpv6,
+  settleBridge,
+  TRIES,
+} from "./mend.ts";
 import { hostLinks, named, removeByIndex, removeOwn, SHOWN } from "./host.ts";
 import { linksInside, orFifo } from "./inside.ts";
-import { ipFailed, type IpOutput, must, parseIpJson, runBatch, type RunIp } from "./ip.ts";
+import { ipFailed, type IpOutput, parseIpJson, runBatch, type RunIp } from "./ip.ts";
 import { type Link, parseLink } from "./links.ts";
 
 /** A veth from a bridge into a container. */
@@ -30,54 +38,27 @@ export interface VethSpec {
 export interface Attached {
   readonly bridge: Link;
   readonly host: Link;
-  /** This run made the bridge, where there was none. */
-  readonly madeBridge: boolean;
 }
-
-/** What `attach` asks and tells while it works. */
-export interface AttachHooks {
-  readonly undo: Rollback;
-  /** Throws where the bridge may not be touched; called before it is. */
-  readonly beforeBridge: () => Promise<void>;
-}
-
-/** Looks and mends between tries; more would be a fight with somebody. */
-const TRIES = 4;
 
 /**
  * Makes the veth, and the bridge where it is missing; acts first and looks only where that fails. Pushes how to take
  * back what it made. Throws InvalidNetNS, InterfaceExists, BridgeUnusable.
  */
 export async function attach(run: RunIp, spec: VethSpec, hooks: AttachHooks): Promise<Attached> {
-  let madeBridge = false;
   if ((spec.bridge.mtu ?? LEAST_MTU_IPV6) < LEAST_MTU_IPV6) await mustHaveNoIpv6(run, spec.bridge);
   for (let tries = 1;; tries++) {
     const outcome = await tryAttach(run, spec, hooks.undo, tries);
     if ("host" in outcome) {
       if (outcome.host.netnsId === undefined) throw ownNamespace(spec.netns);
       if (spec.guarded) mustBeGuardable(outcome.host);
-      const bridge = await settle(run, spec, outcome, hooks);
-      return { host: outcome.host, bridge, madeBridge };
+      const bridge = await settleBridge(run, spec.bridge, outcome, hooks);
+      return { host: outcome.host, bridge };
     }
-    madeBridge = await prepare(run, spec, outcome, hooks) || madeBridge;
+    await prepare(run, spec, outcome, hooks);
     if (tries === TRIES) {
       throw ipFailed(`attach "${spec.host}" to "${spec.bridge.name}"`, outcome);
     }
   }
-}
-
-/** RFC 8200 §5: a bridge takes the least MTU of its ports', and the kernel switches IPv6 off below this one. */
-const LEAST_MTU_IPV6 = 1280;
-
-async function mustHaveNoIpv6(run: RunIp, { name, mtu }: BridgeSpec): Promise<void> {
-  const bridge = (await hostLinks(run)).find(named(name));
-  const address = bridge?.addresses.find(({ ip }) => ip.includes(":"));
-  if (address === undefined) return;
-  throw new CniError(
-    "BridgeUnusable",
-    `Cannot use "${name}" with MTU ${mtu}: it has ${address.ip}, and IPv6 needs ${LEAST_MTU_IPV6}`,
-    { details: `set "mtu" to ${LEAST_MTU_IPV6} or more, or name another bridge under "bridge"` },
-  );
 }
 
 interface Made {
@@ -99,7 +80,8 @@ async function tryAttach(
   const attaching = runBatch(run, SHOWN, attachCommands(spec));
   const output = await orFifo(run, spec.netns, attaching).catch((error) => {
     // It may have been made before time was up; only an ip that did not start has made nothing.
-    if (tries === 1 && asCniError(error).kind === "TryAgainLater") willRemove();
+    const { kind } = asCniError(error);
+    if (tries === 1 && (kind === "TryAgainLater" || kind === "InvalidNetNS")) willRemove();
     throw error;
   });
   if (tries === 1) willRemove();
@@ -153,36 +135,15 @@ function setUpFailed({ host, guarded }: VethSpec, output: IpOutput): CniError {
     : ipFailed(`set up the host veth "${host}"`, output);
 }
 
-/** What a bridge has whose last port left. */
-const NO_MAC = "00:00:00:00:00:00";
-
-/** The veth stands: is the bridge what it must be? Returns the bridge as it is then. */
-async function settle(
-  run: RunIp,
-  { bridge }: VethSpec,
-  { before, after }: Made,
-  hooks: AttachHooks,
-): Promise<Link> {
-  const { bridge: ready } = await mendBridge(run, bridge, after, hooks);
-  // Without a MAC of its own it takes the lowest of its ports', and neighbours lose it as ports come and go.
-  const own = isHostMac(before.mac) || before.bridge.followsPorts ? before.mac : undefined;
-  if (own === undefined) return ready;
-  const fixed = isHostMac(own) || own === NO_MAC ? bridge.mac : own;
-  const output = await run(["link", "set", "dev", bridge.name, "address", fixed]);
-  if (!output.success) throw ipFailed(`fix the MAC of "${bridge.name}"`, output);
-  return { ...ready, mac: fixed };
-}
-
 /**
- * Why could nothing be made? Mends what can be mended and throws what can't; touches nothing before it knows. Says whether
- * it made the bridge.
+ * Why could nothing be made? Mends what can be mended and throws what can't; touches nothing before it knows.
  */
 async function prepare(
   run: RunIp,
   spec: VethSpec,
   output: IpOutput,
   hooks: AttachHooks,
-): Promise<boolean> {
+): Promise<void> {
   const { netns, ifname, host } = spec;
   const links = await hostLinks(run);
   const standing = links.find(named(host));
@@ -199,8 +160,7 @@ async function prepare(
   if (inside.some(named(ifname))) throw interfaceExists(spec);
   checkPorts(spec.bridge.name, links);
   const found = links.find(named(spec.bridge.name));
-  const { made } = await mendBridge(run, spec.bridge, found, hooks);
-  return made;
+  await mendBridge(run, spec.bridge, found, hooks);
 }
 
 /** Makes a veth into the namespace under the host veth's own name, so that a DEL sees it, and removes it again. */
@@ -223,55 +183,6 @@ async function isOwnNamespace(
   if (made?.mac !== hostMac) throw ipFailed(`read back "${host}"`, output);
   await removeByIndex(run, made, links);
   return made.netnsId === undefined;
-}
-
-/** Makes the bridge what the spec says; returns it, and whether it was made anew. */
-async function mendBridge(
-  run: RunIp,
-  spec: BridgeSpec,
-  found: Link | undefined,
-  { undo, beforeBridge }: AttachHooks,
-): Promise<{ bridge: Link; made: boolean }> {
-  let bridge = found;
-  let made = false;
-  for (let tries = 1;; tries++) {
-    const { commands, undo: restore } = await changeFor(spec, bridge, beforeBridge);
-    if (bridge !== undefined && commands.length === 0) return { bridge, made };
-    await beforeBridge();
-    const output = await runBatch(run, [], commands);
-    if (output.success && restore.length > 0) {
-      undo.push(`put back the addresses of "${spec.name}"`, async () => {
-        await must("put back the bridge's addresses", runBatch(run, [], restore));
-      });
-    }
-    made ||= output.success && bridge === undefined;
-    bridge = (await hostLinks(run)).find(named(spec.name));
-    // Another run may do the same at this moment: what counts is what stands in the end.
-    if (tries === TRIES) throw bridgeFailed(spec, output);
-  }
-}
-
-/** What the state says counts more than what the bridge looks like: its remedy hurts nobody. */
-async function changeFor(
-  spec: BridgeSpec,
-  bridge: Link | undefined,
-  beforeBridge: () => Promise<void>,
-) {
-  try {
-    return bridgeChange(spec, bridge);
-  } catch (error) {
-    await beforeBridge();
-    throw error;
-  }
-}
-
-function bridgeFailed({ name, gateways }: BridgeSpec, output: IpOutput): CniError {
-  const failed = ipFailed(`make the bridge "${name}"`, output);
-  return gateways.some(({ ip }) => ip.includes(":"))
-    ? failed.withDetails(
-      `where IPv6 is switched off: sysctl -w net.ipv6.conf.${name}.disable_ipv6=0, and net.ipv6.conf.default.disable_ipv6=0`,
-    )
-    : failed;
 }
 
 function ownNamespace(netns: string): CniError {

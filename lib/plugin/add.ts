@@ -11,17 +11,11 @@ import { groupOf, type InterfaceName } from "../base/names.ts";
 import { givingRange } from "../base/range.ts";
 import { together } from "../base/together.ts";
 import { type Invocation, type NetworkConfig, readResolvConf } from "../config.ts";
-import { containerMac, type Lease, type LeaseRequest, type Mark } from "../ipam.ts";
-import {
-  type Attached,
-  type ContainerSpec,
-  type GuardSpec,
-  type PortSpec,
-  type VethSpec,
-} from "../netops.ts";
+import { checkRequested, containerMac, type Lease, type LeaseRequest, type Mark } from "../ipam.ts";
+import type { Attached, ContainerSpec, GuardSpec, PortSpec, VethSpec } from "../netops.ts";
 import type { Result } from "../result.ts";
 import { Rollback } from "../rollback.ts";
-import { bridgeSpec, gatewaysOf } from "./bridge_spec.ts";
+import { bridgeSpec, gatewaysOf } from "./bridge.ts";
 import type { Effects } from "./effects.ts";
 import { evidenceOf } from "./evidence.ts";
 import { routesOf } from "./routes_of.ts";
@@ -47,6 +41,7 @@ export async function add(
   const host = await hostVethName(attachment);
   const job = { config, invocation, attachment, host, hostMac: freshHostMac() };
   effects.stop.throwIfAborted();
+  checkRequested(config.sets, config.requestedIps);
   effects.leases.mustBeReadable();
   const dns = dnsOf(config);
   const mark = effects.marks.begin(host);
@@ -80,6 +75,8 @@ async function steps(
   const attaching = kernel.attach(vethSpec(job), {
     undo,
     beforeBridge: () => Promise.resolve(leases.mustFit(config.sets)),
+    // Whatever becomes of this ADD: who lost the bridge is in it again.
+    bridgeMade: () => reattachOthers(job, effects),
   });
   attaching.catch((error) => {
     // An ip that was given up may do its work when the kernel lets it.
@@ -103,7 +100,6 @@ async function steps(
   if (config.requestedMac !== undefined && !config.guarded) {
     await kernel.forgetNeighbours(config.bridge, ips);
   }
-  if (attached.madeBridge) await reattachOthers(job, effects);
   stop.throwIfAborted();
   return resultOf(job, attached, ips, mac);
 }

@@ -6,7 +6,7 @@ import { containerMac, type Lease } from "../ipam.ts";
 import { isSame, type Link, MAIN_TABLE, type RouteFound, type Seen } from "../netops.ts";
 import type { Interface, Result } from "../result.ts";
 import { withPrefix } from "./add.ts";
-import { gatewaysOf } from "./bridge_spec.ts";
+import { gatewaysOf } from "./bridge.ts";
 import { routesOf } from "./routes_of.ts";
 
 /** What of an attachment CHECK knows beside what it saw. */

@@ -3,7 +3,7 @@ import { formatSet, inRange, type RangeSet } from "../base/range.ts";
 import { type NetworkConfig, readResolvConf } from "../config.ts";
 import { poolFull, readNetworks } from "../ipam.ts";
 import { type Link, mustBeGuardable } from "../netops.ts";
-import { bridgeSpec } from "./bridge_spec.ts";
+import { bridgeSpec } from "./bridge.ts";
 import type { Effects } from "./effects.ts";
 import { evidenceOf } from "./evidence.ts";
 

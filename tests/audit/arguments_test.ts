@@ -1,11 +1,11 @@
 import { assert, assertEquals } from "@std/assert";
 import { fromFileUrl } from "@std/path/posix";
-import { parseConfig, parseInvocation, parseStdin, parseVersion } from "../../lib/config.ts";
-import { CniError } from "../../lib/errors.ts";
-import type { RunIp } from "../../lib/ip.ts";
-import { aliasOf, hostVethName, type Mac } from "../../lib/names.ts";
-import { IpKernel } from "../../lib/netops.ts";
-import { bridgeSpec } from "../../lib/plugin.ts";
+import { aliasOf, hostVethName } from "../../lib/base/attachment.ts";
+import { CniError } from "../../lib/base/errors.ts";
+import type { Mac } from "../../lib/base/mac.ts";
+import { parseConfig, parseDocument, parseInvocation, parseVersion } from "../../lib/config.ts";
+import { openKernel, type RunIp } from "../../lib/netops.ts";
+import { bridgeSpec, gatewaysOf } from "../../lib/plugin.ts";
 import { Rollback } from "../../lib/rollback.ts";
 import { CONFIG, type Json } from "../integration/host.ts";
 
@@ -70,7 +70,11 @@ const WAYS: Readonly<Record<string, (text: string) => { env?: Json; config?: Jso
   "bridge": (text) => ({ config: { bridge: text } }),
   "subnet": (text) => ({ config: { subnet: text } }),
   "gateway": (text) => ({ config: { gateway: text } }),
+  "IPv6 subnet": (text) => ({ config: { subnet6: text } }),
+  "IPv6 gateway": (text) => ({ config: { gateway6: text } }),
   "MTU": (text) => ({ config: { mtu: text } }),
+  "MAC of the runtime": (text) => ({ config: { runtimeConfig: { mac: text } } }),
+  "address": (text) => ({ config: { runtimeConfig: { ips: [text] } } }),
   "route": (text) => ({ config: { ipam: { routes: [{ dst: text }] } } }),
   "gateway of a route": (text) => ({
     config: { ipam: { routes: [{ dst: "0.0.0.0/0", gw: text }] } },
@@ -79,6 +83,8 @@ const WAYS: Readonly<Record<string, (text: string) => { env?: Json; config?: Jso
     config: { ipam: { routes: [{ dst: "0.0.0.0/0", priority: text }] } },
   }),
 };
+
+const DUAL = { ...CONFIG, subnet6: "fd00:88::/64", gateway6: "fd00:88::1" };
 
 /** Words of ip behind which a value stands. */
 const TAKE_A_VALUE = [
@@ -91,6 +97,7 @@ const TAKE_A_VALUE = [
   "to",
   "via",
   "add",
+  "lladdr",
 ];
 
 Deno.test("no input reaches ip as an option, as another command or as another line", async () => {
@@ -108,13 +115,17 @@ Deno.test("no input reaches ip as an option, as another command or as another li
         words.forEach((word, at) => {
           if (word === usual[line]?.[at]) return;
           assert(TAKE_A_VALUE.includes(words[at - 1] ?? ""), `"${word}" in ${where}`);
-          assert(!word.startsWith("-"), `"${word}" in ${where}`);
+          // Behind `alias` ip takes any word as it is.
+          assert(words[at - 1] === "alias" || !word.startsWith("-"), `"${word}" in ${where}`);
         })
       );
     }
   }
   assert(passed > 50, `only ${passed} texts were let in at all`);
 });
+
+/** What of ip's own options is ever used. */
+const OPTIONS = ["-B", "-N", "-d", "-j", "-n", "-batch"];
 
 /** The command lines, and the lines of batches, that ip would get; none where the input is refused. */
 async function commands(
@@ -124,7 +135,7 @@ async function commands(
   const record: RunIp = (args, stdin) => {
     const command = [...args];
     for (let first = command[0]; first?.startsWith("-"); first = command[0]) {
-      assert(["-d", "-j", "-n", "-batch"].includes(first), `"${first}" in ${args.join(" ")}`);
+      assert(OPTIONS.includes(first), `"${first}" in ${args.join(" ")}`);
       command.shift();
       if (first === "-n") assert(command.shift()?.startsWith("../../../"), args.join(" "));
       if (first === "-batch") assertEquals(command.shift(), "-");
@@ -142,7 +153,7 @@ async function commands(
     });
   };
   try {
-    await attach(record, { ...CONFIG, ...config }, {
+    await attach(record, { ...DUAL, ...config }, {
       CNI_CONTAINERID: "c1",
       CNI_NETNS: "/run/netns/c1",
       CNI_IFNAME: "eth0",
@@ -157,39 +168,39 @@ async function commands(
   return lines.sort((a, b) => key(a) < key(b) ? -1 : key(a) > key(b) ? 1 : 0);
 }
 
-/** Everything that an ADD, a CHECK and a DEL have ip do for these texts. */
+/** Everything that an ADD, a CHECK and a DEL have ip do for these texts, with every flag. */
 async function attach(run: RunIp, raw: Json, env: Record<string, string>): Promise<void> {
   const invocation = parseInvocation("ADD", (name) => env[name]);
-  const root = parseStdin(JSON.stringify(raw));
+  const root = parseDocument(JSON.stringify(raw));
   const config = parseConfig(root, parseVersion(root, "ADD"), invocation.args);
   const attachment = { network: config.name, ...invocation };
   const host = await hostVethName(attachment);
-  const kernel = new IpKernel(run);
+  const kernel = openKernel(undefined, run);
   const { netns, ifname } = invocation;
-  const plugged = kernel.plug({
+  const undo = new Rollback();
+  const attaching = kernel.attach({
     bridge: { ...bridgeSpec(config), mac: "fe:00:00:00:00:02" as Mac },
     host,
     hostMac: "fe:00:00:00:00:01" as Mac,
-    alias: aliasOf(attachment, "default/web"),
+    alias: aliasOf(attachment, invocation.args.pod),
     netns,
     ifname,
     hairpin: true,
     isolated: true,
-  }, new Rollback());
+  }, { undo, beforeBridge: () => Promise.resolve() });
   // The recorder has no veth to read back.
-  await plugged.catch((error) => assert(error instanceof CniError));
-  const ip = config.gateway;
-  await kernel.configure({
-    ...config,
-    netns,
-    ifname,
-    ip,
-    ifindex: undefined,
-    mac: config.requestedMac ?? ("fe:00:00:00:00:03" as Mac),
-  });
-  await kernel.forgetNeighbour(config.bridge, ip);
-  await kernel.unplug(host);
-  await kernel.inspect(config.bridge, host, netns, ifname);
+  await attaching.catch((error) => assert(error instanceof CniError));
+  const { bridge, routes } = config;
+  const addresses = gatewaysOf(config);
+  const ips = addresses.map(({ ip }) => ip);
+  const mac = config.requestedMac ?? ("fe:00:00:00:00:03" as Mac);
+  const neighbours = ips.map((ip) => ({ ip, mac }));
+  const inside = { netns, ifname, ifindex: undefined, mac, up: true };
+  await kernel.configure({ ...inside, addresses, routes, neighbours });
+  await kernel.guard({ bridge, host, mac, ips }, undo);
+  await kernel.forgetNeighbours(bridge, ips);
+  await kernel.detach(host);
+  await kernel.inspect({ bridge, host, netns, ifname, guarded: true });
 }
 
 /** As `ip -batch` reads a line: words, and quoted words. */
@@ -208,8 +219,8 @@ Deno.test("ip is the only program, run in one place, without a shell and without
     assertEquals(/\bimport\(/.test(text), false, `${name} imports at run time`);
     assertEquals(/\beval\(|new Function\(|\bWorker\(/.test(text), false, name);
   }
-  assertEquals(places, ["lib/ip.ts"]);
-  assert((await Deno.readTextFile(`${root}lib/ip.ts`)).includes("clearEnv: true"));
+  assertEquals(places, ["lib/netops/ip.ts"]);
+  assert((await Deno.readTextFile(`${root}lib/netops/ip.ts`)).includes("clearEnv: true"));
 });
 
 function sources(folder: string): string[] {

@@ -72,8 +72,13 @@ export function hostLocal(change: Json = {}, ipam: Json = {}): Json {
 
 /** Everything a run could have changed, as text that does not change by itself. */
 const SNAPSHOT = `
-ip -br link | cut -d' ' -f1; ip -o -4 addr | awk '{print $2, $4}'; ip -4 route show table all | sed "s, linkdown,,"
-for n in $(ls /run/netns); do echo "# $n"; ip -n $n -br link | awk '{print $1, $3}'; ip -n $n -o -4 addr | awk '{print $2, $4}'; ip -n $n -4 route | sed "s, linkdown,,"; done
+addresses='$4 !~ /^fe80/ {print $2, $4}'
+ip -br link | cut -d' ' -f1; ip -o addr | awk "$addresses"; ip -4 route show table all | sed "s, linkdown,,"
+ip -6 route | sed "/^fe80/d; s, linkdown,,"
+for n in $(ls /run/netns); do
+  echo "# $n"; ip -n $n -br link | awk '{print $1, $3}'; ip -n $n -o addr | awk "$addresses"
+  ip -n $n -4 route | sed "s, linkdown,,"; ip -n $n -6 route | sed "/^fe80/d; s, linkdown,,"
+done
 cat ${STATE_FOLDER}/*.json 2>/dev/null || true`;
 
 const PUT_IP = `
@@ -201,6 +206,19 @@ export class Lab {
 
   async routes(container = "c1", ...what: string[]): Promise<Json[]> {
     return await this.host.ip(container, "-4", "route", "show", ...what);
+  }
+
+  /** IPv6 routes of a container, link-local ones left out. */
+  async routes6(container = "c1"): Promise<Json[]> {
+    const routes = await this.host.ip(container, "-6", "route", "show");
+    return routes.filter(({ dst }) => !dst.startsWith("fe80:"));
+  }
+
+  /** Addresses with prefix length that are not link-local, of both families; `""` is the host. */
+  async addresses(container: string, ifname: string): Promise<string[]> {
+    const [link] = await this.host.ip(container, "addr", "show", "dev", ifname);
+    return (link?.addr_info ?? []).filter(({ scope }: Json) => scope !== "link")
+      .map(({ local, prefixlen }: Json) => `${local}/${prefixlen}`);
   }
 }
 

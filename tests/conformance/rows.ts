@@ -3,6 +3,9 @@ import { BRIDGE } from "./rows/bridge.ts";
 import { CHECK } from "./rows/check.ts";
 import { COMMANDS } from "./rows/commands.ts";
 import { ENVIRONMENT } from "./rows/environment.ts";
+import { FAMILIES } from "./rows/families.ts";
+import { LAYER2_ROWS } from "./rows/layer2.ts";
+import { RANGES } from "./rows/ranges.ts";
 import { RESULTS } from "./rows/results.ts";
 import { STDIN } from "./rows/stdin.ts";
 
@@ -14,4 +17,7 @@ export const ROWS: readonly Row[] = [
   ...COMMANDS,
   ...CHECK,
   ...BRIDGE,
+  ...RANGES,
+  ...FAMILIES,
+  ...LAYER2_ROWS,
 ];

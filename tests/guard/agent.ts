@@ -66,7 +66,7 @@ export class Agent implements AsyncDisposable {
     return await this.#ask({ talk: flows, times, gap }) as number;
   }
 
-  /** As often as it can, as soon as the interface is there. */
+  /** As often as it can, so long from the moment at which the interface takes the first. */
   async haste(frames: readonly Frame[], seconds: number): Promise<number> {
     return await this.#ask({ haste: frames, seconds }) as number;
   }

@@ -25,7 +25,7 @@ import { NETWORK, OUTSIDE, type Scene } from "./scene.ts";
 
 const ALL_NODES_MAC = "33:33:00:00:00:01";
 
-/** The claim to bob's link-local address, which is nobody's lease. */
+/** The claim to bob's link-local address, which no lease has: it follows from his MAC. */
 export const linkLocalClaim: Attack = async (scene, family) => {
   if (family === 4) return [];
   await acquaint(scene);
@@ -34,7 +34,7 @@ export const linkLocalClaim: Attack = async (scene, family) => {
   const link = { from, to: scene.bridgeMac, at: from, mark: newMark("claim") };
   return await steal(scene, ndClaims({ ...link, address: bob, told: host }, scene.at("eve").ip6), [{
     attack: "NA 'I am bob's link-local address' to the host",
-    stops: [],
+    stops: ["guard"],
     from: "host",
     to: "bob",
     address: `${bob}%${NETWORK.bridge}`,

@@ -1,7 +1,8 @@
 """An agent in one network namespace: sends raw frames and plain datagrams, counts the marked frames that arrive.
 
 frames.py INTERFACE [listen|early]: one JSON request a line on stdin, one JSON answer a line on stdout. `early` is for
-an interface that is not there yet. It refuses to run with any capability but CAP_NET_RAW, which is what container runtimes leave to a container.
+an interface that is not there yet. It refuses to run with any capability but CAP_NET_RAW, which is what container
+runtimes leave to a container.
 """
 
 import json
@@ -37,7 +38,10 @@ def packet_socket():
 def listen(receiver):
     """Counts by mark: frames for this interface, and frames that merely came by."""
     while True:
-        frame, address = receiver.recvfrom(2048)
+        try:
+            frame, address = receiver.recvfrom(2048)
+        except OSError:
+            return  # the interface went: nothing comes any more
         found = MARK.search(frame)
         if found is None or address[2] == OUTGOING:
             continue
@@ -98,9 +102,9 @@ def flood(sender, seconds):
 
 
 def haste(frames, seconds):
-    """Sends all frames as often as it can, from the moment at which the interface is there; returns how many."""
+    """Sends all frames as often as it can, so long from the moment at which the interface takes one; returns how many."""
     made = [bytes.fromhex(frame) for frame in frames]
-    end = time.monotonic() + seconds
+    end = time.monotonic() + 20
     sender, sent = None, 0
     while time.monotonic() < end:
         try:
@@ -108,6 +112,8 @@ def haste(frames, seconds):
             for frame in made:
                 sender.send(frame)
                 sent += 1
+                if sent == 1:
+                    end = time.monotonic() + seconds
         except OSError:
             time.sleep(0.0001)
     return sent

@@ -2,14 +2,6 @@ import { assertEquals } from "@std/assert";
 import { type CniCall, type Host, type Json, run } from "../integration/host.ts";
 import { Agent } from "./agent.ts";
 import type { Frame } from "./frames.ts";
-import {
-  addSecondFamily,
-  BY_HAND,
-  guardByHand,
-  markByHand,
-  rulesByHand,
-  unguardByHand,
-} from "./by_hand.ts";
 
 export interface State {
   readonly name: string;
@@ -39,7 +31,6 @@ export const NETWORK = {
   subnet6: "fd88::/64",
   gateway6: "fd88::1",
 } as const;
-export type Network = typeof NETWORK;
 
 export const OUTSIDE = { ip4: "192.0.2.2", ip6: "2001:db8::2" } as const;
 
@@ -152,7 +143,6 @@ export class Scene implements AsyncDisposable {
   async unplug(id: string): Promise<void> {
     if (this.state.reference) await this.#reference("DEL", id);
     else await this.host.del({ id, config: this.config() });
-    if (BY_HAND && this.state.guard) await unguardByHand(this.host, NETWORK, this.at(id));
     await this.host.sh(`ip netns del ${id}`);
     this.#places.delete(id);
   }
@@ -163,25 +153,20 @@ export class Scene implements AsyncDisposable {
       cniVersion: "1.1.0",
       type: "atomicni",
       ...NETWORK,
-      ...(guard && !BY_HAND && { macspoofchk: true }),
+      ...(guard && { macspoofchk: true }),
       ...(isolated && { portIsolation: true }),
       ...(hairpin && { hairpinMode: true }),
     };
   }
 
   async #add(id: string, plug: Plug): Promise<Attachment> {
-    const { like, mac, guard = this.state.guard } = plug;
+    const { like, mac } = plug;
     const cni = {
-      ...(like !== undefined && { ips: BY_HAND ? [like.ip4] : [like.ip4, like.ip6] }),
+      ...(like !== undefined && { ips: [like.ip4, like.ip6] }),
       ...(mac !== undefined && { mac }),
     };
     const call: CniCall = { id, config: { ...this.config(plug), args: { cni } } };
-    const found = attachment(id, await this.host.add(call));
-    if (!BY_HAND) return found;
-    await markByHand(this.host, found);
-    await addSecondFamily(this.host, NETWORK, found);
-    if (guard) await guardByHand(this.host, NETWORK, found);
-    return found;
+    return attachment(id, await this.host.add(call));
   }
 
   /** The reference pair, with its own guard where the state has one. */
@@ -224,8 +209,7 @@ export class Scene implements AsyncDisposable {
       JSON.stringify(this.config()),
     );
     assertEquals(code, 0, stderr);
-    const rules = BY_HAND ? stdout + rulesByHand(NETWORK) : stdout;
-    const loaded = await this.host.run(["nft", "-f", "-"], rules);
+    const loaded = await this.host.run(["nft", "-f", "-"], stdout);
     assertEquals(loaded.code, 0, loaded.stderr);
   }
 
@@ -248,7 +232,6 @@ function attachment(id: string, result: Json): Attachment {
   const inside = interfaces.find((it: Json) => it.sandbox !== undefined && it.sandbox !== "");
   const host = interfaces.find((it: Json) => !it.sandbox && it.name !== NETWORK.bridge);
   const ip4 = bare(ips.find((it: Json) => !it.address.includes(":")));
-  const ip6 = bare(ips.find((it: Json) => it.address.includes(":"))) ??
-    `fd88::${Number(ip4.split(".")[3]).toString(16)}`;
+  const ip6 = bare(ips.find((it: Json) => it.address.includes(":")));
   return { id, hostVeth: host.name, mac: inside.mac, ip4, ip6, result };
 }

@@ -15,6 +15,9 @@ export const NETWORK = {
   ipam: { rangeStart: "10.88.0.2", rangeEnd: "10.88.0.4" },
 };
 
+/** The same with addresses of both families. */
+export const DUAL = { ...NETWORK, subnet6: "fd00:88::/64", gateway6: "fd00:88::1" };
+
 export interface Call {
   readonly program?: string;
   readonly id?: string;

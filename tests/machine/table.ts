@@ -36,7 +36,7 @@ const SECTIONS: Record<Table, Section> = {
   kernels: {
     title: "Kernels",
     text: "Debian's cloud kernels under QEMU without KVM.",
-    columns: ["kernel", "accelerator", "forms", "what worked"],
+    columns: ["kernel", "accelerator", "forms", "what worked", "`macspoofchk`"],
   },
 };
 

@@ -1,7 +1,4 @@
 import { assert, assertEquals } from "@std/assert";
-import { parseConfig, parseStdin, parseVersion } from "../../lib/config.ts";
-import { hostRules } from "../../lib/hostrules.ts";
-import { parseCidr } from "../../lib/ipv4.ts";
 import { run } from "../integration/host.ts";
 import { DEPLOY, type Node, nodeTest } from "./node.ts";
 
@@ -201,9 +198,7 @@ nodeTest(
     for (const [node, plan, id] of [[a, A, "a1"], [b, B, "b1"]] as const) {
       await node.containers(id);
       await node.add(plan.config, id);
-      const root = parseStdin(JSON.stringify(plan.config));
-      const config = parseConfig(root, parseVersion(root, "ADD"), {});
-      await node.sh("nft -f -", hostRules(config, [parseCidr(CLUSTER)]));
+      await node.sh("nft -f -", await node.hostRules(plan.config, CLUSTER));
     }
     const count = `
 table ip seen {

@@ -1,6 +1,4 @@
 import { assert, assertEquals } from "@std/assert";
-import { parseConfig, parseStdin, parseVersion } from "../../lib/config.ts";
-import { hostRules } from "../../lib/hostrules.ts";
 import { type Node, nodeTest } from "./node.ts";
 import { ATOMICNI, NETWORK } from "./podnet.ts";
 
@@ -47,8 +45,7 @@ nodeTest(
     await node.containers("web", "client");
     for (const id of ["web", "client"]) await node.add(CONFIG, id);
     await addService(node, "10.88.0.2");
-    const root = parseStdin(JSON.stringify(CONFIG));
-    await node.sh("nft -f -", hostRules(parseConfig(root, parseVersion(root, "ADD"), {})));
+    await node.sh("nft -f -", await node.hostRules(CONFIG));
     assertEquals(await node.fetch(`http://${SERVICE}/`), PAGE, "from the host");
 
     // Without it the answer goes over the bridge by itself and comes from an address that was not asked.

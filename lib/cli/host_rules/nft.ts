@@ -129,11 +129,13 @@ function bridged(name: NetworkName, all: readonly Subnets[], gateways: readonly 
       ? []
       : [`ip6 saddr != ${among([...ipv6, "fe80::/10", "::"])} counter drop`]),
   ];
-  return `table ${table}
+  return `
+table ${table}
 delete table ${table}
 table ${table} {
   chain prerouting {
     type filter hook prerouting priority filter; policy accept;
+    # The link group of the network's host veths: ip link show group ${groupOf(name)}
     iifgroup ${groupOf(name)} jump container
   }
   chain container {

@@ -1,4 +1,4 @@
-import type { Difference } from "./differential_test.ts";
+import type { Difference } from "./compare.ts";
 
 /** A difference from the reference that is meant. */
 export interface Meant {
@@ -10,7 +10,7 @@ export interface Meant {
 }
 
 /** A difference in how a step ends, for inputs of these names. */
-function ends(
+export function ends(
   rule: string,
   why: string,
   ours: string | RegExp,
@@ -28,7 +28,12 @@ function ends(
   };
 }
 
-function at(rule: string, why: string, path: RegExp, holds: (it: Difference) => boolean): Meant {
+export function at(
+  rule: string,
+  why: string,
+  path: RegExp,
+  holds: (it: Difference) => boolean,
+): Meant {
   return { rule, why, holds: (it) => path.test(it.path) && holds(it) };
 }
 
@@ -68,7 +73,7 @@ export const DIFFERENCES: readonly Meant[] = [
     "B16",
     "portIsolation is done; the packaged reference is older than that key",
     /^kernel\.ports\.\d\.isolated$/,
-    (it) => it.input.startsWith("portIsolation") && it.ours === true,
+    (it) => it.input.includes("portIsolation") && it.ours === true,
   ),
   at(
     "V2",
@@ -80,19 +85,28 @@ export const DIFFERENCES: readonly Meant[] = [
     "R12",
     "prevResult is passed on in front of our own result; the reference drops it",
     /^document\.(interfaces|ips)\./,
-    (it) => it.input === "prevResult on ADD",
+    (it) => it.input.endsWith("prevResult on ADD"),
   ),
   at(
     "D2",
     "DEL without a namespace removes the host veth too; the reference leaves both ends and frees the address",
     /^kernel\.(ports|containers)\./,
-    (it) => it.input === "DEL with an empty namespace",
+    (it) => it.input.endsWith("DEL with an empty namespace"),
   ),
+  {
+    ...at(
+      "D2",
+      "DEL with the namespace gone removes the host veth, if the kernel has not yet; the reference leaves that to the kernel",
+      /^kernel\.ports\./,
+      (it) => it.input === "DEL with the namespace gone" && it.ours === undefined,
+    ),
+    byChance: true,
+  },
   at(
-    "S3",
-    "Keys count in their exact spelling; Go takes any letter case",
-    /^kernel\.host\.cni0\.addresses/,
-    (it) => it.input === "stdin: a key in capitals",
+    "B2",
+    "isGateway: the bridge carries the gateway of every range of a set; the reference's that of the address given",
+    /^kernel\.host\.cni0\.addresses\.1$/,
+    (it) => /ranges of two ranges/.test(it.input) && it.theirs === undefined,
   ),
   ends(
     "D4",
@@ -149,6 +163,20 @@ export const DIFFERENCES: readonly Meant[] = [
     /^a default route without gw, isDefaultGateway/,
   ),
   ends(
+    "B4",
+    "isGateway with two IPv4 subnets: the bridge carries both gateways; the reference takes the first for a conflict",
+    "works",
+    "code 999",
+    /^two range sets|^sets: two sets of IPv4, isGateway/,
+  ),
+  ends(
+    "C2",
+    "A MAC that another container has is not given a second time",
+    "code 102",
+    "works",
+    /^a MAC by/,
+  ),
+  ends(
     "B5",
     "ipMasq: true is refused by name: masquerading is one nftables rule per subnet, outside the scope",
     "code 2",
@@ -157,26 +185,11 @@ export const DIFFERENCES: readonly Meant[] = [
   ),
   ends("B7", "A negative mtu is refused instead of taken for 0", "code 7", "works", /^mtu -5/),
   ends(
-    "H1",
-    "One range set of one range; a second is refused by name",
-    "code 2",
-    "works",
-    /^ranges of two ranges/,
-  ),
-  ends("H1", "IPv4 only; an IPv6 subnet is refused by name", "code 7", "works", /^an IPv6 subnet/),
-  ends(
     "H5",
     "A gateway on the bridge must be inside the subnet, or no container reaches it",
     "code 7",
     "works",
     /^gateway outside, isGateway/,
-  ),
-  ends(
-    "Q1",
-    "A network without addresses is not given; without ipam.type the configuration is this plugin's own, which needs a subnet",
-    "code 7",
-    "works",
-    /^no ipam/,
   ),
   ends(
     "E11",
@@ -185,15 +198,22 @@ export const DIFFERENCES: readonly Meant[] = [
     "works",
     /^the own namespace, ADD/,
   ),
+  ends(
+    "K4",
+    "CHECK of a network without addresses passes; the reference's asks for a plugin that gives some",
+    "works",
+    "code 999",
+    /^no ipam|^layer 2/,
+    "CHECK",
+  ),
   {
-    ...ends(
-      "I4",
+    rule: "I4",
+    why:
       "The bridge keeps its MAC; without isGateway the reference's follows its lowest port, and CHECK of an earlier container fails",
-      "works",
-      "code 999",
-      /no gateway|no isGateway/,
-      "CHECK",
-    ),
+    holds: ({ path, step, ours, theirs }) =>
+      path === "outcome" && step.command === "CHECK" && ours === "works" &&
+      theirs === "code 999" && step.config.isGateway !== true &&
+      step.config.isDefaultGateway !== true,
     byChance: true,
   },
   ends(

@@ -37,13 +37,25 @@ export function config(change: Json = {}, ipam: Json = {}): Json {
   };
 }
 
-const add = (more: Partial<Step> = {}): Step => ({ command: "ADD", config: config(), ...more });
-const del = (more: Partial<Step> = {}): Step => ({ command: "DEL", config: config(), ...more });
-const check = (more: Partial<Step> = {}): Step => ({ command: "CHECK", config: config(), ...more });
-const VERSIONS = ["0.1.0", "0.2.0", "0.3.0", "0.3.1", "0.4.0", "1.0.0"];
+export const add = (more: Partial<Step> = {}): Step => ({
+  command: "ADD",
+  config: config(),
+  ...more,
+});
+export const del = (more: Partial<Step> = {}): Step => ({
+  command: "DEL",
+  config: config(),
+  ...more,
+});
+export const check = (more: Partial<Step> = {}): Step => ({
+  command: "CHECK",
+  config: config(),
+  ...more,
+});
+export const VERSIONS = ["0.1.0", "0.2.0", "0.3.0", "0.3.1", "0.4.0", "1.0.0"];
 
 /** A life of one attachment beside another, under one configuration. */
-function life(name: string, it: Json): Input {
+export function life(name: string, it: Json): Input {
   const checks = (it.cniVersion ?? "0.1.0") >= "0.4.0" ? [check({ config: it })] : [];
   return {
     name,

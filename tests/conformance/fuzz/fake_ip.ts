@@ -1,21 +1,27 @@
-import type { IpOutput, RunIp } from "../../../lib/ip.ts";
+import type { RunIp } from "../../../lib/netops.ts";
 import type { Json } from "../../integration/host.ts";
 
 /** A network namespace that is only imagined. */
 interface Namespace {
   readonly links: Json[];
   readonly routes: Json[];
+  neighbours: Json[];
 }
+
+const empty = (): Namespace => ({ links: [], routes: [], neighbours: [] });
+
+/** Flags of a bridge's port. */
+const PORT = { hairpin: false, isolated: false, learning: true, locked: false };
 
 /** `ip` on an imagined host with the containers `names`: enough of it for every step of the plugin. */
 export class FakeIp {
-  readonly #host: Namespace = { links: [], routes: [] };
+  readonly #host = empty();
   readonly #containers: ReadonlyMap<string, Namespace>;
   #index = 1;
 
   constructor(names: readonly string[]) {
     this.#containers = new Map(
-      names.map((name) => [`/run/netns/${name}`, { links: [], routes: [] }]),
+      names.map((name) => [`/run/netns/${name}`, empty()]),
     );
   }
 
@@ -33,7 +39,8 @@ export class FakeIp {
     let stdout = "";
     let success = namespace !== undefined;
     for (const line of success ? lines : []) {
-      const answer = this.#one(namespace ?? this.#host, line);
+      // Entries of forwarding tables (-B) stand beside the neighbours, by themselves.
+      const answer = this.#one(namespace ?? this.#host, line, args.includes("-B"));
       if (answer === undefined) {
         success = false;
         break;
@@ -42,15 +49,14 @@ export class FakeIp {
         stdout += `${JSON.stringify(answer)}\n`;
       }
     }
-    const output: IpOutput = {
+    return Promise.resolve({
       argv: ["ip", ...args],
       success,
       status: success ? 0 : 2,
       signal: null,
       stdout,
       stderr: success ? "" : "RTNETLINK answers: imagined",
-    };
-    return Promise.resolve(output);
+    });
   };
 
   /** `path` is the way from /run/netns up to the root and down again. */
@@ -59,7 +65,7 @@ export class FakeIp {
   }
 
   /** The answer of one command, `undefined` where it fails. */
-  #one(at: Namespace, words: readonly string[]): Json[] | undefined {
+  #one(at: Namespace, words: readonly string[], ofBridge: boolean): Json[] | undefined {
     const after = (word: string) => words[words.indexOf(word) + 1] ?? "";
     const named = (name: string) =>
       at.links.find((it) => it.ifname === name || `if${it.ifindex}` === name);
@@ -76,20 +82,35 @@ export class FakeIp {
         if (words.includes("alias")) device.ifalias = after("alias");
         if (words.includes("address")) device.address = after("address");
         if (words.includes("up")) device.flags = ["UP"];
+        if (words.includes("promisc")) device.flags = ["UP", "PROMISC"];
+        for (const flag of Object.keys(PORT)) {
+          if (words.includes(flag)) device.linkinfo.info_slave_data[flag] = after(flag) === "on";
+        }
         return [];
       case "addr add":
       case "addr del": {
         const [local = "", length = ""] = (words[2] ?? "").split("/");
         const rest = device.addr_info.filter((it: Json) => it.local !== local);
-        device.addr_info = verb === "add"
-          ? [...rest, { family: "inet", local, prefixlen: Number(length) }]
-          : rest;
+        device.addr_info = verb === "add" ? [...rest, { local, prefixlen: Number(length) }] : rest;
         return [];
       }
       case "route add":
       case "route append":
-        at.routes.push({ dst: words[2], gateway: after("via"), dev: device.ifname });
+        at.routes.push({
+          dst: words[2],
+          ...(words.includes("via") && { gateway: after("via") }),
+          ...(words.includes("table") && { table: Number(after("table")) }),
+          dev: device.ifname,
+        });
         return [];
+      case "neigh replace":
+        at.neighbours.push({ dst: words[2], lladdr: after("lladdr"), dev: after("dev"), ofBridge });
+        return [];
+      case "neigh flush":
+        at.neighbours = at.neighbours.filter(({ dst }) => dst !== after("to"));
+        return [];
+      case "neigh show":
+        return at.neighbours.filter((it) => it.ofBridge === ofBridge && it.dev === after("dev"));
       case "route show":
         return at.routes;
       case "netns list":
@@ -117,11 +138,11 @@ export class FakeIp {
       ifindex: this.#index++,
       ifname,
       address: after("address"),
-      mtu: 1500,
+      mtu: Number(words.includes("mtu") ? after("mtu") : 1500),
       flags: words.includes("up") ? ["UP"] : [],
       addr_info: [],
       kind,
-      linkinfo: { info_kind: kind },
+      linkinfo: { info_kind: kind, info_slave_data: { ...PORT } },
       ...more,
     });
     if (kind === "bridge") {
@@ -133,10 +154,14 @@ export class FakeIp {
     const master = words.includes("master") ? after("master") : "";
     if (inside === undefined || inside.links.some((it) => it.ifname === ifname)) return undefined;
     if (master !== "" && !at.links.some((it) => it.ifname === master)) return undefined;
-    const peer = link(ifname, { address: "02:00:00:00:00:01", link_netnsid: 0 });
-    inside.links.push(peer);
     const id = [...this.#containers.values()].indexOf(inside);
-    at.links.push(link(name, { master, link_netnsid: id, link_index: peer.ifindex }));
+    const host = link(name, { master, link_netnsid: id });
+    const mac = "02:00:00:00:00:01";
+    inside.links.push(
+      link(ifname, { address: mac, link_netnsid: 0, link_index: host.ifindex }),
+    );
+    host.link_index = host.ifindex + 1;
+    at.links.push(host);
     return [];
   }
 

@@ -4,7 +4,8 @@
  */
 import { run } from "../../../main.ts";
 import { FakeIp } from "./fake_ip.ts";
-import { type Case, caseOf, OWN } from "./mutate.ts";
+import type { Json } from "../../integration/host.ts";
+import { type Case, caseOf, networkOf } from "./mutate.ts";
 import { complaint } from "./verdict.ts";
 
 const FOLDER = "/var/lib/atomicni";
@@ -23,35 +24,38 @@ async function once({ env, stdin }: Case, ip: FakeIp) {
   return { exit: exitCode, stdout, stderr, ms: performance.now() - began };
 }
 
-/** Addresses held in any state file, and temporary files. */
+/** Addresses held in any state file, temporary files, and marks of ADDs at work. */
 function leftInState(folder: string): string[] {
   return [...Deno.readDirSync(folder)].flatMap(({ name, isDirectory }) => {
     const path = `${folder}/${name}`;
     if (isDirectory) return leftInState(path);
-    if (name.endsWith(".tmp")) return [path];
+    if (/\.(tmp|add)$/.test(name)) return [path];
     if (!name.endsWith(".json")) return [];
     return Object.keys(JSON.parse(Deno.readTextFileSync(path)).containerToIP);
   });
 }
 
-/** Runs that have to work, around the mutated one: of a neighbour, or of the same attachment. */
-const others = (command: string, id: string, ips: readonly string[]): Case => ({
+/** Runs that have to work, around the mutated one and in its network: of a neighbour, or of the same attachment. */
+const others = (command: string, id: string, network: Json): Case => ({
   env: {
     CNI_COMMAND: command,
     CNI_CONTAINERID: id,
     CNI_NETNS: `/run/netns/${id}`,
     CNI_IFNAME: "eth0",
   },
-  stdin: JSON.stringify({ ...OWN, prevResult: undefined, args: undefined, runtimeConfig: { ips } }),
+  stdin: JSON.stringify(network),
 });
 
 for (let index = 0; index < count; index++) {
   let previous: unknown;
   const ip = new FakeIp(["c1", "c2"]);
-  const around: [string, string[]][] = index % 2 === 0 ? [] : [["c2", ["10.88.0.9"]]];
-  if (index % 4 < 2) around.push(["c1", []]);
-  for (const [id, ips] of around) {
-    previous = JSON.parse((await once(others("ADD", id, ips), ip)).stdout);
+  const network = networkOf(seed + index);
+  const held = Object.keys(network.ipam ?? { own: true }).length > 0 ? ["10.88.0.9"] : [];
+  const around: [string, Json][] = [];
+  if (index % 2 === 1) around.push(["c2", { ...network, runtimeConfig: { ips: held } }]);
+  if (index % 4 < 2) around.push(["c1", network]);
+  for (const [id, config] of around) {
+    previous = JSON.parse((await once(others("ADD", id, config), ip)).stdout);
   }
   const input = caseOf(seed + index, previous);
   const ended = await once(input, ip);
@@ -64,8 +68,8 @@ for (let index = 0; index < count; index++) {
     const del = await once({ ...input, env: { ...input.env, CNI_COMMAND: "DEL" } }, ip);
     if (del.exit !== 0) wrong ??= `a DEL of what was added fails: ${del.stdout}`;
   }
-  for (const [id, ips] of around) {
-    const { exit, stdout } = await once(others("DEL", id, ips), ip);
+  for (const [id, config] of around) {
+    const { exit, stdout } = await once(others("DEL", id, config), ip);
     if (exit !== 0) wrong ??= `a DEL beside it fails: ${stdout}`;
   }
   const left = [...ip.hostVeths, ...leftInState(FOLDER)];

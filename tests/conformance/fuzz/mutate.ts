@@ -34,7 +34,7 @@ const PREVIOUS = {
   dns: { nameservers: ["10.0.0.1"] },
 };
 /** A configuration that works, with every key that a runtime adds. */
-export const OWN = {
+const OWN = {
   ...NET,
   mtu: 1400,
   dns: { nameservers: ["10.0.0.1"], search: ["a.b"] },
@@ -66,6 +66,41 @@ const PAIR = {
     dataDir: "/var/lib/atomicni/sub",
   },
   runtimeConfig: { ipRanges: [[{ subnet: "10.88.0.0/24", rangeStart: "10.88.0.6" }]] },
+};
+const V6 = { subnet6: "fd00:88::/64", gateway6: "fd00:88::1" };
+/** What an ADD of both families answers. */
+const PREVIOUS_DUAL = {
+  ...PREVIOUS,
+  ips: [...PREVIOUS.ips, { interface: 2, address: "fd00:88::2/64", gateway: "fd00:88::1" }],
+  routes: [{ dst: "0.0.0.0/0", gw: "10.88.0.1" }, { dst: "::/0", gw: "fd00:88::1" }],
+};
+/** Both families in each dialect, several ranges in a set, and no addresses at all. */
+const DUAL = {
+  ...OWN,
+  ...V6,
+  macspoofchk: true,
+  ipam: { rangeStart6: "fd00:88::5", rangeEnd6: "fd00:88::9", routes: [{ dst: "::/0" }] },
+  runtimeConfig: { ips: ["10.88.0.9", "fd00:88::9"] },
+  args: { cni: { ips: ["FD00:88:0::8/64"], mac: "0a:00:00:00:00:08" } },
+  prevResult: PREVIOUS_DUAL,
+};
+const SETS = {
+  ...PAIR,
+  ipam: {
+    type: "host-local",
+    ranges: [
+      [{ subnet: "10.88.0.0/24", rangeStart: "10.88.0.5" }, { subnet: "10.89.0.0/30" }],
+      [{ subnet: "fd00:88::/64", rangeStart: "fd00:88::5", gateway: "fd00:88::fe" }],
+    ],
+    routes: [{ dst: "fd01::/32", gw: "fd00:88::fe", priority: 5, mtu: 1300 }],
+  },
+  runtimeConfig: { ips: ["fd00:88::9"], ipRanges: [[{ subnet: "fd00:89::/64" }]] },
+};
+const LAYER2 = {
+  ...{ cniVersion: "1.1.0", name: "podnet", type: "atomicni", bridge: "cni0", ipam: {} },
+  disableContainerInterface: true,
+  runtimeConfig: { mac: "0a:00:00:00:00:09" },
+  prevResult: { cniVersion: "1.1.0", interfaces: PREVIOUS.interfaces },
 };
 const OLD = {
   ...OWN,
@@ -122,6 +157,14 @@ const VALUES: readonly Json[] = [
     "fd00::/64",
     "::",
     "::ffff:10.88.0.1/120",
+    "fd00:88::/64",
+    "fd00:88::/127",
+    "FD00:88::7",
+    "fd00:88::7/129",
+    "fe80::/64",
+    "1:2:3:4:5:6:7:8:9",
+    "::1::",
+    "fd00::10.0.0.256",
   ],
   ...[
     "0a:58:0a:58:00:02",
@@ -143,6 +186,12 @@ const KEYS = [
   "ipam",
   "bridge",
   "subnet",
+  "subnet6",
+  "gateway6",
+  "ranges",
+  "macspoofchk",
+  "BRIDGE",
+  "Ipam",
   "__proto__",
   "constructor",
   "toString",
@@ -171,6 +220,8 @@ const WORDS = [
 ];
 const ARGUMENTS = [
   "IP=10.88.0.7",
+  "IP=fd00:88::7",
+  "IP=fd00:88::7/64",
   "MAC=0a:00:00:00:00:07",
   "IgnoreUnknown=1",
   "IgnoreUnknown=x",
@@ -218,10 +269,21 @@ function mutateText(text: string, random: Random): string {
     : text.replace("{", `{"name":"x","ipam":${JSON.stringify(pick(random, VALUES))},`);
 }
 
+const CONFIGURATIONS: readonly Json[] = [OWN, PAIR, OLD, DUAL, SETS, LAYER2];
+
+/** The configuration that the input of `seed` is made of, with nothing in it that belongs to one container. */
+export function networkOf(seed: number): Json {
+  const { prevResult: _, args: __, runtimeConfig: ___, ...network } = pick(
+    randomFrom(seed),
+    CONFIGURATIONS,
+  );
+  return network;
+}
+
 /** The input that belongs to `seed`; `previous` is what an ADD has answered. */
 export function caseOf(seed: number, previous: Json = PREVIOUS): Case {
   const random = randomFrom(seed);
-  let config: Json = structuredClone(pick(random, [OWN, PAIR, OLD]));
+  let config: Json = structuredClone(pick(random, CONFIGURATIONS));
   if (random() < 0.3) delete config.prevResult;
   else if (config.prevResult?.interfaces !== undefined) {
     config.prevResult = structuredClone(previous);

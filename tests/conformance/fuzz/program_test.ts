@@ -7,7 +7,7 @@ import { complaint } from "./verdict.ts";
 /** Everything of ours that a run may have left. */
 const LEFT = `
 ip -br link | awk '{sub(/@.*/, "", $1); print $1}' | grep -E '^a[vp][0-9a-f]{13}$' || true
-find ${STATE_FOLDER} -name '*.tmp'; for f in $(find ${STATE_FOLDER} -name '*.json'); do grep -q '"containerToIP":{}' $f || echo $f; done
+find ${STATE_FOLDER} -name '*.tmp' -o -name '*.add'; for f in $(find ${STATE_FOLDER} -name '*.json'); do grep -q '"containerToIP":{}' $f || echo $f; done
 ip -n c1 -br link | grep -v '^lo ' || true; ip -n c2 -br link | grep -v '^lo ' || true`;
 
 Deno.test(`fuzz: ${IN_THE_PROGRAM} inputs through the program (SEED=${SEED})`, async () => {

@@ -1,4 +1,4 @@
-import { CODES } from "../../../lib/codes.ts";
+import { ERROR_CODES } from "../../../lib/base/errors.ts";
 import type { Case } from "./mutate.ts";
 
 /** How one run ended. */
@@ -8,6 +8,8 @@ export interface Ended {
   readonly stderr: string;
   readonly ms: number;
 }
+
+const CODES: readonly unknown[] = Object.values(ERROR_CODES);
 
 export const SLOWEST_MS = 2000;
 
@@ -28,7 +30,7 @@ export function complaint({ env }: Case, { exit, stdout, stderr, ms }: Ended): s
   const { cniVersion, code, msg, details, ...rest } = document as Record<string, unknown>;
   if (typeof cniVersion !== "string") return "no cniVersion";
   if (exit === 0) return code === undefined ? undefined : "an error with exit status 0";
-  if (!Object.hasOwn(CODES, String(code)) || code === 199) return `code ${code}`;
+  if (!CODES.includes(code) || code === ERROR_CODES.Bug) return `code ${code}`;
   if (typeof msg !== "string" || msg === "" || !["string", "undefined"].includes(typeof details)) {
     return "no message";
   }

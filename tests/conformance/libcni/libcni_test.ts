@@ -19,6 +19,23 @@ const LIST = {
   }],
 };
 
+/** A second network of a container: both families, no default route of IPv4. */
+const DUAL = {
+  cniVersion: "1.0.0",
+  name: "dual",
+  plugins: [{
+    type: "atomicni",
+    bridge: "cni0",
+    isGateway: true,
+    ipam: {
+      type: "host-local",
+      ranges: [[{ subnet: "10.89.0.0/24" }], [{ subnet: "fd00:89::/64" }]],
+      routes: [{ dst: "::/0" }],
+    },
+    capabilities: { ips: true },
+  }],
+};
+
 /** libcni and go-cni write below /var/lib/cni; all of /var/lib is this host's own. */
 const SETUP = `
 mount -t tmpfs tmpfs /var/lib && mkdir -p /var/lib/cni ${STATE_FOLDER} && chmod 700 ${STATE_FOLDER}
@@ -36,6 +53,7 @@ Deno.test("through libcni and go-cni", async (test) => {
 
   await using host = await Host.create();
   await host.run(["sh", "-ec", SETUP], JSON.stringify(LIST));
+  await host.run(["sh", "-ec", "cat >/run/net.d/20-dual.conflist"], JSON.stringify(DUAL));
   const command = PROGRAM.map((word) => `'${word}'`).join(" ");
   await host.run(
     ["sh", "-ec", "cat >/run/plugins/atomicni && chmod 755 /run/plugins/atomicni"],
@@ -55,4 +73,5 @@ Deno.test("through libcni and go-cni", async (test) => {
   assert(!stdout.includes("FAIL"), `${stdout}${stderr}`);
   assertEquals(passed.toSorted(), LIBCNI_CHECKS.map(({ what }) => what).toSorted(), stderr);
   await host.assertNothingLeft();
+  await host.assertNothingLeft("dual");
 });

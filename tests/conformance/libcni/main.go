@@ -97,7 +97,8 @@ func throughLibcni(plugins, configurations, netns, other string) {
 	}
 	check("libcni AddNetworkList, result cached", err)
 	_, err = cni.AddNetworkList(ctx, list, first)
-	check("libcni AddNetworkList twice is an error with our message", fails(err, `an interface of that name exists there`))
+	check("libcni AddNetworkList twice is an error with our message",
+		fails(err, `it exists and belongs to "shop/web podnet/c1/eth0"`))
 	// The failed ADD wrote no result; the cached one is still the first's.
 	check("libcni CheckNetworkList", cni.CheckNetworkList(ctx, list, first))
 	ip("-n", filepath.Base(netns), "route", "del", "default")
@@ -111,6 +112,8 @@ func throughLibcni(plugins, configurations, netns, other string) {
 		err = must(addresses(result) == "10.88.0.40/24", "got %v", result)
 	}
 	check("libcni with runtimeConfig and CNI_ARGS", err)
+
+	dual(cni, configurations, other)
 
 	// GC in libcni: a DEL for what is cached and not valid, then GC with the list.
 	valid := []map[string]string{{"containerID": "c2", "ifname": "eth0"}}
@@ -126,6 +129,27 @@ func throughLibcni(plugins, configurations, netns, other string) {
 	check("libcni DelNetworkList, twice", errors.Join(
 		cni.DelNetworkList(ctx, list, first), cni.DelNetworkList(ctx, list, second), cni.DelNetworkList(ctx, list, second),
 		must(gone == nil && goneErr == nil, "still cached: %v", gone)))
+}
+
+// dual adds a second interface with two addresses to a container, by the dialect of bridge + host-local.
+func dual(cni *libcni.CNIConfig, configurations, netns string) {
+	list, err := libcni.LoadConfList(configurations, "dual")
+	third := attachment("c2", netns)
+	third.IfName = "eth1"
+	third.CapabilityArgs = map[string]any{"ips": []string{"fd00:89::40/64", "10.89.0.40"}}
+	if err == nil {
+		var result types.Result
+		result, err = cni.AddNetworkList(ctx, list, third)
+		if err == nil {
+			err = must(addresses(result) == "10.89.0.40/24 fd00:89::40/64", "got %v", result)
+		}
+	}
+	check("libcni with two range sets and an address asked for of each", err)
+	check("libcni CheckNetworkList of both families", cni.CheckNetworkList(ctx, list, third))
+	ip("-n", filepath.Base(netns), "-6", "route", "del", "default")
+	check("libcni CheckNetworkList sees a missing IPv6 route",
+		fails(cni.CheckNetworkList(ctx, list, third), "route to ::/0: expected via fd00:89::1 on eth1, found none"))
+	check("libcni DelNetworkList of both families", cni.DelNetworkList(ctx, list, third))
 }
 
 func throughGoCni(plugins, configurations, netns string) {

@@ -145,7 +145,7 @@ export const CHECK: readonly Row[] = [
   }),
   row("K1 P20", "CHECK without prevResult", async (lab) => {
     await lab.add();
-    await lab.refuse("CHECK", {}, 7, /"prevResult": it is missing/);
+    await lab.refuse("CHECK", {}, 7, /"prevResult" is required/);
   }),
   row("K2 P20", "CHECK of another container ID", async (lab) => {
     const prevResult = await lab.add();
@@ -182,15 +182,30 @@ export const CHECK: readonly Row[] = [
   row("K2 R12", "what later plugins of a chain added is tolerated", async (lab) => {
     const prevResult = await lab.add();
     await lab.host.sh(
-      "ip -n c1 addr add 192.168.9.2/24 dev eth0; ip -n c1 route add 10.3.0.0/16 via 10.88.0.1; ip -n c1 link add extra0 type bridge",
+      "ip -n c1 addr add 192.168.9.2/24 dev eth0; ip -n c1 addr add fd07::9/64 dev eth0 nodad; ip -n c1 route add 10.3.0.0/16 via 10.88.0.1; ip -n c1 link add extra0 type bridge",
     );
     prevResult.interfaces.push({ name: "extra0", sandbox: "/run/netns/c1" }, { name: "veth9" });
-    prevResult.ips.push({ address: "192.168.9.2/24", interface: 2 }, {
-      address: "172.16.0.2/24",
-      interface: 3,
-    }, { address: "fd00::9/64", interface: 2 });
-    prevResult.routes.push({ dst: "172.16.0.0/12", gw: "172.16.0.1" });
+    prevResult.ips.push(
+      { address: "192.168.9.2/24", interface: 2 },
+      {
+        address: "172.16.0.2/24",
+        interface: 3,
+      },
+      { address: "fd07:0::9/64", interface: 2 },
+      { address: "fd08::9/64", interface: 3 },
+    );
+    prevResult.routes.push({ dst: "172.16.0.0/12", gw: "172.16.0.1" }, {
+      dst: "::/0",
+      gw: "fd08::1",
+    });
     await lab.silent("CHECK", { config: { ...CONFIG, prevResult } });
+    await lab.host.sh("ip -n c1 addr del fd07::9/64 dev eth0");
+    await lab.refuse(
+      "CHECK",
+      { config: { ...CONFIG, prevResult } },
+      106,
+      /address of eth0: expected fd07:0::9\/64, found 10\.88\.0\.2\/24, 192\.168\.9\.2\/24/,
+    );
   }),
   row("K3 B8 B9 B16 I5", "CHECK: hairpin mode, isolation, promiscuous mode", async (lab) => {
     const of = async (config: Json, script: string, says: RegExp) => {

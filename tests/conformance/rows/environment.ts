@@ -231,6 +231,17 @@ export const ENVIRONMENT: readonly Row[] = [
     await lab.silent("DEL", { netns: "/run/a b/ns" });
     await lab.host.sh("umount '/run/a b/ns'");
   }),
+  ...["'", '"', "#", "\\", "\n"].map((character) =>
+    row(
+      "E13 A4",
+      `a namespace with a ${JSON.stringify(character)} in its path, which ip can't be given`,
+      async (lab) => {
+        const netns = `/run/netns/a${character}b`;
+        await lab.refuse("ADD", { netns }, 8, /CNI_NETNS .* which ip can't be given/);
+        await lab.silent("DEL", { netns });
+      },
+    )
+  ),
   ...BAD_ARGS.map(([rules, args, says]) =>
     refused(rules, `CNI_ARGS ${args}`, "ADD", { args }, 4, says)
   ),
@@ -245,7 +256,7 @@ export const ENVIRONMENT: readonly Row[] = [
       args: "IgnoreUnknown=1;K8S_POD_NAMESPACE=shop;K8S_POD_NAME=web-1",
     });
     assertEquals((await lab.link(interfaces[1].name)).ifalias, "shop/web-1 podnet/c1/eth0");
-    assertEquals((await lab.host.state()).leases["10.88.0.2"].pod, "shop/web-1");
+    assertEquals((await lab.host.state()).leases["c1/eth0"].pod, "shop/web-1");
   }),
   row("E18", "IP alone, MAC alone", async (lab) => {
     assertEquals((await lab.add({ args: "IP=10.88.0.77" })).ips[0].address, "10.88.0.77/24");

@@ -1,6 +1,6 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { Malformed } from "../../../lib/base/errors.ts";
-import { parseRequestedIp } from "../../../lib/config/requested.ts";
+import { parseRequestedIp } from "../../../lib/config/cni_args.ts";
 import { config, NET, refused } from "../../podnet.ts";
 
 Deno.test("parseRequestedIp() takes an address with or without prefix length", () => {

@@ -115,7 +115,7 @@ Deno.test("an IPv6 address has the place in its range that the IPv4 one has in i
       "fd00::11",
     ]],
     ["IPv6 first", [six, four], { last: ["fd00::99", "10.0.0.16"] }, ["fd00::11", "10.0.0.17"]],
-    ["at the range's start", [four, shifted], {}, ["10.0.0.2", "fd00::101"]],
+    ["at the range's start, gateways not counted", [four, shifted], {}, ["10.0.0.2", "fd00::100"]],
     ["held: next-fit", [four, six], { last: ["10.0.0.16", "fd00::99"], held: ["fd00::11"] }, [
       "10.0.0.17",
       "fd00::9a",

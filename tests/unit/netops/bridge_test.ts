@@ -89,7 +89,7 @@ Deno.test("bridgeChange() does what is missing and nothing else", () => {
       bridge({
         addresses: addresses("10.1.0.1/8", "10.88.0.1/24"),
       }),
-      ["addr del 10.1.0.1/8 dev br0"],
+      [],
     ],
     ["promiscuous", { promiscuous: true }, bridge(), ["link set dev br0 promisc on up"]],
     ["promiscuous already", { promiscuous: true }, bridge({ promiscuous: true }), []],
@@ -112,7 +112,7 @@ Deno.test("bridgeChange() says how to put back the addresses that it replaces", 
       "addr add 10.1.0.1/8 brd + dev br0",
       "addr add fd00:88::9/64 nodad dev br0",
     ]],
-    [["10.1.0.1/8", "10.88.0.1/24", "fd00:88::1/64"], ["addr add 10.1.0.1/8 brd + dev br0"]],
+    [["10.1.0.1/8", "10.88.0.1/24", "fd00:88::1/64"], []],
   ];
   for (const [found, undo] of rows) {
     const change = bridgeChange(forced, bridge({ addresses: addresses(...found) }));
@@ -128,7 +128,6 @@ Deno.test("bridgeChange() refuses what can't be made the bridge", () => {
     [{ addresses: addresses("10.1.0.1/24") }, "it has 10.1.0.1/24", {}],
     [{ addresses: addresses("110.88.0.1/24") }, "it has 110.88.0.1/24", {}],
     [{ addresses: addresses("10.88.0.1/16") }, "it has 10.88.0.1/16", {}],
-    [{ addresses: addresses("10.1.0.1/24", "10.88.0.1/24") }, "it has 10.1.0.1/24", {}],
     [
       { addresses: addresses("10.1.0.1/24", "10.88.0.9/24") },
       "it has 10.1.0.1/24, 10.88.0.9/24",

@@ -93,9 +93,12 @@ Deno.test("ADD that is told to stop, or whose result nobody gets, undoes what it
     const tools = effects({ stopping });
     const error = await assertRejects(() => add(config(), INVOCATION, tools), CniError, "SIGTERM");
     assertEquals(error.code, 11);
-    // What an ip that was given up may still do, a later DEL waits for.
-    assertEquals(tools.steps.slice(-3), ["undo attach", "undo reserve", "mark stays"], stopping);
+    assertEquals(tools.steps.slice(-3), ["undo attach", "undo reserve", "unmark"], stopping);
   }
+  // What an ip that was given up may still do, a later DEL waits for.
+  const slow = effects({ late: "attach" });
+  await assertRejects(() => add(config(), INVOCATION, slow), CniError, "attach");
+  assertEquals(slow.steps.slice(-2), ["undo reserve", "mark stays"]);
   const lost = effects();
   const deliver = () => {
     throw new CniError("IOFailure", "Cannot print the result");
@@ -141,8 +144,7 @@ Deno.test("ADD that makes the bridge anew puts the network's veths that have no 
     "reserve",
     "configure",
     "veths",
-    `reattach ${guarded.ifname} guarded`,
-    `reattach ${plain.ifname}`,
+    `reattach ${guarded.ifname} guarded, ${plain.ifname}`,
     "unmark",
   ]);
 });

@@ -51,6 +51,8 @@ export function config(changes: object = {}) {
 export interface World {
   /** The step that fails. */
   readonly failing?: string;
+  /** The step that takes too long. */
+  readonly late?: string;
   /** The step behind which the run is told to stop. */
   readonly stopping?: string;
   readonly held?: readonly Lease[];
@@ -64,7 +66,7 @@ export interface World {
 
 /** Kernel, leases and marks that note each step. */
 export function effects(world: World = {}): Effects & { steps: string[] } {
-  const { failing = "", stopping = "", held = [], mark = "none" } = world;
+  const { failing = "", late = "", stopping = "", held = [], mark = "none" } = world;
   const steps: string[] = [];
   const stop = new AbortController();
   const note = (name: string): void => {
@@ -73,6 +75,7 @@ export function effects(world: World = {}): Effects & { steps: string[] } {
       stop.abort(new CniError("TryAgainLater", "Cannot finish: ended by SIGTERM"));
     }
     if (name === failing) throw new CniError("IpFailed", name);
+    if (name === late) throw new CniError("TryAgainLater", name);
   };
   const step = async <T>(name: string, result: T): Promise<T> => {
     await Promise.resolve();
@@ -162,7 +165,13 @@ export function effects(world: World = {}): Effects & { steps: string[] } {
   const marks = {
     begin: () => {
       note("mark");
-      return { end: (isLate: boolean) => steps.push(isLate ? "mark stays" : "unmark") };
+      let isKept = false;
+      return {
+        keep: () => {
+          isKept = true;
+        },
+        end: () => steps.push(isKept ? "mark stays" : "unmark"),
+      };
     },
     of: () => mark,
     clear: () => steps.push("clear mark"),

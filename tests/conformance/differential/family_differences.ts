@@ -1,0 +1,127 @@
+import { at, ends, type Meant } from "./differences.ts";
+
+/** What differs where there are several addresses, IPv6 ones, or none. */
+export const FAMILY_DIFFERENCES: readonly Meant[] = [
+  at(
+    "B2",
+    "IPv6 forwarding is not switched on either: it takes the host's own router-advertised default route away",
+    /^kernel\.forwarding6$/,
+    (it) => it.ours === undefined && it.theirs === true,
+  ),
+  at(
+    "B3",
+    "The IPv6 default route has metric 512, so that a router advertisement that came first neither wins nor stops the ADD",
+    /^kernel\.containers\.c\d\.routes\.\d$/,
+    (it) =>
+      /^6: default .* 512$/.test(String(it.ours)) &&
+      it.theirs === String(it.ours).replace(/512$/, "1024"),
+  ),
+  at(
+    "B3",
+    "The default routes of isDefaultGateway are listed IPv4 first; the reference's in the order of the sets",
+    /^document\.routes\.\d\.(dst|gw)$/,
+    (it) => it.input === "sets: IPv6 before IPv4",
+  ),
+  at(
+    "H12",
+    "An IPv6 address is chosen at the place in its range that the IPv4 one has in its own: a re-used pair keeps its MAC",
+    /^document\.ips\.1\.address$|^kernel\.leases\.fd00:88:|^kernel\.containers\.c\d\.links\.eth0\.addresses\.1$/,
+    (it) =>
+      /^an IPv6 range with (a gateway|both ends|rangeStart)|^asked for: of IPv4 alone|IP=10\.88\.0\.77\/24$/
+        .test(it.input),
+  ),
+  at(
+    "A2",
+    "ADD again of a running attachment leaves it as it is; with addresses asked for the reference deletes its leases",
+    /^left behind$/,
+    (it) =>
+      /^dual: ADD again/.test(it.input) && it.ours === "" && String(it.theirs).includes("leases"),
+  ),
+  at(
+    "B15",
+    "disableContainerInterface is done; the packaged reference is older than that key",
+    /^kernel\.containers\.c\d\.links\.eth0\.up$/,
+    (it) => it.input === "layer 2: disableContainerInterface" && it.ours === false,
+  ),
+  ends(
+    "D4",
+    "A DEL does not depend on ranges, requests or versions that an ADD refuses; the reference keeps the lease",
+    "works",
+    "code 999",
+    /^sets: |^asked for: (no address|a number)|^two sets of IPv4 in 0\.|in 0\.2\.0$|without prefix length$|ipRanges that overlap$/,
+    "DEL",
+  ),
+  ends(
+    "C4",
+    "An address asked for of a network without any is refused; the reference ignores it",
+    "code 102",
+    "works",
+    /^layer 2: an address asked for/,
+  ),
+  ends(
+    "B17",
+    'A network without addresses is written "ipam": {}; whatever else has no type is this plugin\'s own dialect, whose subnet was forgotten',
+    "code 7",
+    "works",
+    /^layer 2: (routes in ipam|ipam left out|ipam null|an empty type)/,
+  ),
+  ends(
+    "B3",
+    "A default route without gw beside isDefaultGateway is the family's one default route; the reference adds it twice and fails",
+    "works",
+    "code 999",
+    /^dual: a default route of IPv6 without gw, isDefaultGateway/,
+  ),
+  ends(
+    "B14",
+    "enabledad: true is refused by name: addresses are usable at once; the packaged reference is older than that key",
+    "code 2",
+    "works",
+    /^dual: enabledad/,
+  ),
+  ends(
+    "H5",
+    "A gateway on the bridge must be inside its subnet and no anycast address, or no container reaches it",
+    "code 7",
+    "works",
+    /^an IPv6 range with (a gateway outside, isGateway|the anycast address as gateway)/,
+  ),
+  ends(
+    "H6",
+    "A route of a family that the network has no addresses of is refused; the reference adds it without a gateway",
+    "code 7",
+    "works",
+    /^dual: a route of a family without addresses/,
+  ),
+  ends(
+    "H6",
+    "A destination with host bits is refused with the right one; the reference drops them in silence",
+    "code 7",
+    "works",
+    /^dual: an IPv6 route with host bits/,
+  ),
+  ends(
+    "K2",
+    "CHECK finds both next hops of an IPv6 destination; the reference's finds none",
+    "works",
+    "code 999",
+    /^dual: two next hops of IPv6/,
+    "CHECK",
+  ),
+  ends(
+    "K2",
+    "An IPv6 address that is held and not in prevResult is a difference",
+    "code 106",
+    "works",
+    /^dual: CHECK: IPv6 not listed/,
+    "CHECK",
+  ),
+  ends(
+    "K3",
+    "The IPv6 gateway's address on the bridge is compared",
+    "code 106",
+    "works",
+    /^dual: CHECK: the IPv6 gateway off the bridge/,
+    "CHECK",
+  ),
+];

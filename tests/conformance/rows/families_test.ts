@@ -1,0 +1,4 @@
+import { tableTest } from "../table.ts";
+import { FAMILIES } from "./families.ts";
+
+tableTest(FAMILIES);

@@ -1,0 +1,4 @@
+import { tableTest } from "../table.ts";
+import { RANGES } from "./ranges.ts";
+
+tableTest(RANGES);
