@@ -4,6 +4,7 @@ import { asCniError, type CniError } from "../base/errors.ts";
 import type { NetworkName } from "../base/names.ts";
 import {
   containerMac,
+  hasMacOf,
   type Held,
   hostsOf,
   listLeases,
@@ -78,7 +79,8 @@ export async function attachments(
     listLeases(state).map(async (lease): Promise<Attached> => {
       const { owner, ips, record } = lease;
       // Its alias says whose it is; only where it does not, the name has to be worked out.
-      const known = byOwner.get(ownerKey(owner));
+      const known = byOwner.get(ownerKey(owner)) ??
+        [...veths?.values() ?? []].find((it) => hasMacOf(lease, it));
       const hosts = known !== undefined ? [known.ifname] : await hostsOf(lease, network);
       const link = known ?? hosts.map((host) => veths?.get(host)).find((it) => it !== undefined);
       return {

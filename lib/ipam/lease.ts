@@ -1,4 +1,4 @@
-import { hostVethName } from "../base/attachment.ts";
+import { attachmentIn, hostVethName, type Named } from "../base/attachment.ts";
 import { macOfAll } from "../base/mac.ts";
 import type { NetworkName } from "../base/names.ts";
 import type { Lease } from "./state.ts";
@@ -9,6 +9,14 @@ export async function hostsOf(
   network: NetworkName,
 ): Promise<readonly string[]> {
   return record?.hosts?.split(" ") ?? [await hostVethName({ network, ...owner })];
+}
+
+/** Whether a host veth whose alias names nobody has the MAC that the lease's ADD made up. */
+export function hasMacOf(
+  { record }: Lease,
+  { alias, mac }: Pick<Named, "alias"> & { readonly mac: string },
+): boolean {
+  return record !== undefined && mac === record.hostMac && attachmentIn(alias) === undefined;
 }
 
 /** Whether the lease came from another plugin: its host veth has a name that that one gave. */

@@ -2,7 +2,7 @@ import { attachmentIn, hostVethName, ownerKey } from "../base/attachment.ts";
 import { isError } from "../base/errors.ts";
 import type { InterfaceName, NetworkName } from "../base/names.ts";
 import type { NetnsPath } from "../config.ts";
-import { hostsOf, type Lease } from "../ipam.ts";
+import { hasMacOf, hostsOf, type Lease } from "../ipam.ts";
 import type { Inside, Kernel, Link } from "../netops.ts";
 
 /** Where a DEL says that the container is. */
@@ -80,17 +80,16 @@ async function lookThere(
 
 /** The host veth that somebody gave another name: its alias still says whose it is, or else its MAC, which an ADD made up. */
 export async function findRenamed(
-  { owner, record }: Lease,
+  lease: Lease,
   network: NetworkName,
   kernel: Kernel,
 ): Promise<Link | undefined> {
-  const key = ownerKey(owner);
-  const own = await hostVethName({ network, ...owner });
+  const key = ownerKey(lease.owner);
+  const own = await hostVethName({ network, ...lease.owner });
   for (const link of (await kernel.veths()).values()) {
     const said = attachmentIn(link.alias);
     const isNamed = said?.network === network && ownerKey(said) === key;
-    const isKnown = said === undefined && link.mac === record?.hostMac;
-    if ((isNamed || isKnown) && link.ifname !== own) return link;
+    if ((isNamed || hasMacOf(lease, link)) && link.ifname !== own) return link;
   }
   return undefined;
 }

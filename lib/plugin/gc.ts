@@ -8,7 +8,7 @@ import {
   tryOwner,
 } from "../base/attachment.ts";
 import type { Network, Valid } from "../config.ts";
-import { hostsOf, isImported, type Lease } from "../ipam.ts";
+import { hasMacOf, hostsOf, isImported, type Lease } from "../ipam.ts";
 import type { Link } from "../netops.ts";
 import { release } from "./del.ts";
 import type { Effects } from "./effects.ts";
@@ -126,7 +126,12 @@ async function vanished(
   effects: Effects,
 ): Promise<boolean> {
   if (!isImported(lease) && lease.owner.ifname !== undefined) {
-    return (await hostsOf(lease, name)).every((host) => !veths.has(host) || gone.has(host));
+    const named = new Set(await hostsOf(lease, name));
+    const standing = [...veths.values()].filter((link) =>
+      !gone.has(link.ifname) && (named.has(link.ifname) || hasMacOf(lease, link))
+    );
+    for (const link of standing) if (!named.has(link.ifname)) await remove(link, effects);
+    return standing.every(({ ifname }) => !named.has(ifname));
   }
   const host = await findHost(lease, name, effects.kernel);
   if (typeof host === "object") await remove(host, effects);

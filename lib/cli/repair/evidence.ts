@@ -12,7 +12,7 @@ import {
 import { macOfAll } from "../../base/mac.ts";
 import { givingRange, subnetsOf } from "../../base/range.ts";
 import type { NetworkConfig } from "../../config.ts";
-import { hostsOf, type Lease, now, SUBNET_CHANGED } from "../../ipam.ts";
+import { hasMacOf, hostsOf, type Lease, now, SUBNET_CHANGED } from "../../ipam.ts";
 import type { Inside, Link } from "../../netops.ts";
 import type { Effects } from "../../plugin.ts";
 
@@ -74,6 +74,7 @@ export async function stands(
 ): Promise<boolean> {
   const key = ownerKey(lease.owner);
   if (owned.some(({ owner }) => owner !== undefined && ownerKey(owner) === key)) return true;
+  if ([...veths.values()].some((link) => hasMacOf(lease, link))) return true;
   for (const host of await hostsOf(lease, name)) {
     const link = veths.get(host);
     if (link === undefined) continue;

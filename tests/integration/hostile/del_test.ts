@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertNotEquals } from "@std/assert";
 import { breakIp } from "../broken_ip.ts";
-import { CONFIG, type Host, hostTest, STATE_FOLDER } from "../host.ts";
+import { CONFIG, type Host, hostTest, type Json, STATE_FOLDER } from "../host.ts";
 
 hostTest(
   "DEL removes a host veth that somebody renamed, before it frees the address",
@@ -120,12 +120,26 @@ hostTest(
     await host.sh(`ip link set dev ${veth} name web0
       ip link set dev web0 alias 'the web server'; ip link del dev ${CONFIG.bridge}`);
     await host.add({ id: "c2", config });
+    const held = await host.leases();
+    await host.program(["repair"], JSON.stringify(config));
+    await host.cni("GC", { config });
+    assertEquals(await host.leases(), held);
+    const listed = await host.program(["list", "--json"], "");
+    const row = listed.json.attachments.find((it: Json) => it.containerId === "c1");
+    assertEquals([row.live, row.veth], [true, "web0"]);
     const { json, stdout } = await host.cni("ADD", { id: "c3", config });
     assertEquals(json.code, 101, `the address of a live container is given: ${stdout}`);
     await host.del({ id: "c1", config });
     assertEquals(await host.ip("c1", "link", "show", "dev", "eth0"), []);
-    await host.add({ id: "c3", config });
-    for (const id of ["c2", "c3"]) await host.del({ id, config });
+    const [, other] = (await host.add({ id: "c3", config })).interfaces;
+    await host.sh(`ip link set dev ${other.name} name web0; ip link set dev web0 alias ''`);
+    const list = [{ containerID: "c2", ifname: "eth0" }];
+    const ended = await host.cni("GC", {
+      config: { ...config, "cni.dev/valid-attachments": list },
+    });
+    assertEquals(ended.code, 0, ended.stdout);
+    assertEquals(await host.ip("c3", "link", "show", "dev", "eth0"), []);
+    await host.del({ id: "c2", config });
     await host.assertNothingLeft();
   },
 );
