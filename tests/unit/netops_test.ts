@@ -38,8 +38,10 @@ const BRIDGE = {
 };
 const MADE = [BRIDGE, VETH, BRIDGE].map((it) => `${JSON.stringify([it])}\n`).join("");
 
-function hooks(beforeBridge = () => Promise.resolve()) {
-  return { undo: new Rollback(), beforeBridge };
+const nothing = () => Promise.resolve();
+
+function hooks(beforeBridge = nothing, bridgeMade = nothing) {
+  return { undo: new Rollback(), beforeBridge, bridgeMade };
 }
 
 function open(run: RunIp) {
@@ -48,8 +50,9 @@ function open(run: RunIp) {
 
 Deno.test("attach() is one batch where the bridge stands", async () => {
   const { calls, run } = recorder(() => answer(MADE));
-  const { host, bridge, madeBridge } = await open(run).attach(SPEC, hooks());
-  assertEquals([host.ifname, bridge.ifname, madeBridge], [SPEC.host, "br0", false]);
+  const bridgeMade = () => Promise.reject(new Error("there was one"));
+  const { host, bridge } = await open(run).attach(SPEC, hooks(nothing, bridgeMade));
+  assertEquals([host.ifname, bridge.ifname], [SPEC.host, "br0"]);
   assertEquals(calls, [[
     "-d -j -batch -",
     "addr show dev br0",
@@ -147,8 +150,9 @@ Deno.test("attach() makes a missing bridge, and tries again", async () => {
     if (args.startsWith("-n")) return answer([{ ifname: "lo", ifindex: 1 }]);
     return answer(args.includes("show") ? (made ? [BRIDGE] : []) : "");
   });
-  const { madeBridge } = await open(run).attach(SPEC, hooks());
-  assertEquals(madeBridge, true);
+  let told = 0;
+  await open(run).attach(SPEC, hooks(nothing, () => Promise.resolve(void told++)));
+  assertEquals(told, 1);
   assertEquals(calls.filter((call) => call.startsWith("-batch")), [[
     "-batch -",
     `link add name br0 address ${BR0.mac} mtu 1500 type bridge`,
