@@ -87,8 +87,11 @@ export function effects(world: World = {}): Effects & { steps: string[] } {
     throw new Error("a step that is not expected");
   };
   const kernel: Kernel = {
-    attach: async ({ host, hostMac, bridge }, { undo, beforeBridge }) => {
-      if (world.madeBridge === true) await beforeBridge();
+    attach: async ({ host, hostMac, bridge }, { undo, beforeBridge, bridgeMade }) => {
+      if (world.madeBridge === true) {
+        await beforeBridge();
+        await bridgeMade?.();
+      }
       await step("attach", undefined);
       undo.push("detach", () => step("undo attach", undefined));
       return {
@@ -97,7 +100,6 @@ export function effects(world: World = {}): Effects & { steps: string[] } {
           ...parseLink({ ifname: host, address: hostMac, mtu: 1500, link_index: 2 }),
           port: { hairpin: false, isolated: false, learning: true, locked: false },
         },
-        madeBridge: world.madeBridge === true,
       };
     },
     configure: () => step("configure", undefined),
