@@ -67,7 +67,7 @@ export interface Kernel {
   attach(spec: VethSpec, hooks: AttachHooks): Promise<Attached>;
   /** MAC, up, addresses and routes inside the container. InvalidNetNS. */
   configure(spec: ContainerSpec): Promise<void>;
-  /** Lets nobody but the attachment speak from its port, and nobody else for it (DESIGN §11). */
+  /** Lets nobody but the attachment speak from its port, and nobody else for it (SECURITY.md). */
   guard(spec: GuardSpec, undo: Rollback): Promise<void>;
   /** Puts ports into the bridge, with their flags and guards. */
   reattach(bridge: InterfaceName, ports: readonly PortSpec[]): Promise<void>;

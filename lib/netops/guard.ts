@@ -6,7 +6,7 @@ import type { Rollback } from "../rollback.ts";
 import { forgetNeighbours } from "./host.ts";
 import { must, runBatch, type RunIp } from "./ip.ts";
 
-/** Who may speak from a port of the bridge (DESIGN §11). */
+/** Who may speak from a port of the bridge (SECURITY.md). */
 export interface GuardSpec {
   readonly bridge: InterfaceName;
   readonly host: InterfaceName;

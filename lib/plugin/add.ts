@@ -28,7 +28,7 @@ interface Job {
   readonly hostMac: Mac;
 }
 
-/** ADD (DESIGN §3): all of it, or an error and nothing. `deliver` prints the result; one that nobody gets is a failure. */
+/** ADD (docs/architecture.md, "An ADD"): all of it, or an error and nothing. `deliver` prints the result; one that nobody gets is a failure. */
 export async function add(
   config: NetworkConfig,
   invocation: Invocation,

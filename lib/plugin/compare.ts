@@ -181,7 +181,7 @@ function configuredRoute(
   return [`route to ${target}: expected ${wanted}, found ${found.join(", ") || "none"}`];
 }
 
-/** The guard of a port, where the network has it (DESIGN §11). */
+/** The guard of a port, where the network has it (SECURITY.md). */
 function guardDifferences({ config, host, ifname, lease }: Expected, seen: Seen): string[] {
   if (!config.guarded) return [];
   const { bridge, inside, staticEntries, bridgeNeighbours, insideNeighbours } = seen;
