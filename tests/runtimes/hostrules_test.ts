@@ -160,21 +160,16 @@ nodeTest(
       ["podnet", "atomic0", ""],
       ["9.a-b_C", "br-1.2@x", ""],
       ["table", "drop", ""],
-      ["n".repeat(200), "ünter$(x)'", ""],
-      ["podnet", 'a"; flush', 'Cannot use bridge "a\\"; flush" as a name in nftables: it has a "'],
+      ["n".repeat(200), "ünter$(x)", ""],
+      ["podnet", 'a";flush', 'it has a ", which ip'],
+      ["podnet", "a'", "it has a ', which ip"],
       ["podnet", "a*", 'Cannot use bridge "a*" as a name in nftables: it has a *'],
-      ["podnet", "a\\", 'Cannot use bridge "a\\\\" as a name in nftables: it has a \\'],
+      ["podnet", "a\\", "it has a \\, which ip"],
     ];
     for (const [name, bridge, error] of rows) {
-      const config = { ...CONFIG, name, bridge: bridge.replace("; ", ";") };
-      if (error === "") {
-        await node.sh("nft -c -f -", rulesOf(config));
-      } else {
-        assertEquals(
-          assertThrows(() => rulesOf(config), CniError).message,
-          error.replace("; ", ";"),
-        );
-      }
+      const config = { ...CONFIG, name, bridge };
+      if (error === "") await node.sh("nft -c -f -", rulesOf(config));
+      else assertThrows(() => rulesOf(config), CniError, error);
     }
   },
 );
