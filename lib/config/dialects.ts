@@ -133,7 +133,8 @@ function referenceBridge(root: Fields, ipam: Fields, sets: readonly RangeSet[]):
   const added = ([4, 6] as const).flatMap((family) => {
     const gateway = gatewayOf(sets, family);
     const hasDefault = routes.some((it) => isDefault(it) && familyOf(it.dst.base) === family);
-    return isDefaultGateway && gateway !== undefined && !hasDefault ? [defaultRoute(gateway)] : [];
+    if (!isDefaultGateway || gateway === undefined || hasDefault) return [];
+    return [{ ...defaultRoute(gateway), byLease: true }];
   });
   return {
     bridge: root.optional("bridge", parseBridge) ?? parseInterfaceName("cni0"),

@@ -102,8 +102,8 @@ function containerCommands(
     ...routes.map((route, index) => {
       // A second next hop for one destination is appended; a destination somebody else has is a conflict.
       const again = routes.slice(0, index).some((it) =>
-        formatCidr(it.dst) === formatCidr(route.dst) && it.table === route.table &&
-        it.priority === route.priority
+        formatCidr(it.dst) === formatCidr(route.dst) &&
+        (it.table || MAIN_TABLE) === (route.table || MAIN_TABLE) && it.priority === route.priority
       );
       return ["route", again ? "append" : "add", ...routeWords(route, ifname)];
     }),

@@ -18,6 +18,7 @@ import { Rollback } from "../rollback.ts";
 import { bridgeSpec, gatewaysOf } from "./bridge.ts";
 import type { Effects } from "./effects.ts";
 import { evidenceOf } from "./evidence.ts";
+import { routesOf } from "./routes_of.ts";
 
 /** What an ADD works on, beside its effects. */
 interface Job {
@@ -145,7 +146,7 @@ function containerSpec(
     mac,
     up: config.containerUp,
     addresses: ips.map((ip) => withPrefix(config, ip)),
-    routes: config.routes,
+    routes: routesOf(config, ips),
     neighbours: gateways.map(({ ip }) => ({ ip, mac: bridge.mac })),
   };
 }
@@ -223,7 +224,7 @@ function resultOf(
     ],
     routes: [
       ...previous.routes,
-      ...config.routes.map(({ dst, gw, mtu, advmss, priority, table, scope }) => ({
+      ...routesOf(config, ips).map(({ dst, gw, mtu, advmss, priority, table, scope }) => ({
         dst: formatCidr(dst),
         ...defined({ gw, mtu, advmss, priority, table, scope }),
       })),

@@ -7,6 +7,7 @@ import { isSame, type Link, MAIN_TABLE, type RouteFound, type Seen } from "../ne
 import type { Interface, Result } from "../result.ts";
 import { withPrefix } from "./add.ts";
 import { gatewaysOf } from "./bridge.ts";
+import { routesOf } from "./routes_of.ts";
 
 /** What of an attachment CHECK knows beside what it saw. */
 export interface Expected {
@@ -151,15 +152,16 @@ function leaseDifferences({ prevResult, lease, config }: Expected): string[] {
  * more may be, and later plugins' lead elsewhere (rule K2).
  */
 function routeDifferences(
-  { config, prevResult, ifname }: Expected,
+  { config, prevResult, ifname, lease }: Expected,
   { routes }: Seen,
 ): string[] {
-  const configured = config.routes.flatMap((route) => configuredRoute(route, ifname, routes));
+  const wanted = routesOf(config, lease?.ips ?? []);
+  const configured = wanted.flatMap((route) => configuredRoute(route, ifname, routes));
   const listed = prevResult.routes.flatMap(({ dst, gw = "" }) => {
     const gateway = tryIp(gw);
     if (gateway === undefined || !isInSubnets(config.sets, gateway)) return [];
     const target = canonical(dst);
-    if (config.routes.some((it) => formatCidr(it.dst) === target && it.via === gateway)) return [];
+    if (wanted.some((it) => formatCidr(it.dst) === target && it.via === gateway)) return [];
     const there = routes.some((it) => it.dst === target && it.gw === gateway);
     return there ? [] : [`route to ${dst}: expected via ${gw} on ${ifname}, found none`];
   });

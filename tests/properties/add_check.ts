@@ -1,5 +1,6 @@
 import type { Answer, CniCall, Host, Json } from "../integration/host.ts";
 import { type Attachment, attachment, bridgeScript, keyOf } from "./configurations.ts";
+import { kindsOf } from "./kinds.ts";
 import { limits } from "./limits.ts";
 import { type Complaint, count, kindOf, type Property, pruned } from "./property.ts";
 import { addressesOf, leftovers, look, type World } from "./world.ts";
@@ -51,6 +52,7 @@ class Life {
     const added = await this.#host.cni("ADD", this.#call);
     if (added.code !== 0) return await this.#refused(added, before, beside);
     count(addThenCheck.seen, "accepted");
+    for (const it of kindsOf(this.#it, added.json)) count(addThenCheck.seen, `accepted: ${it}`);
     const found = documented(added.json, this.#it, await look(this.#host)) ??
       await this.#confirmed(added.json, this.#call);
     return found ?? await this.#deleted({ ...this.#call, netns: "c1" }, added.json, beside);
@@ -150,9 +152,12 @@ function isOf(id: string, left: string, world: World): boolean {
   if (left.includes(`/${id}/eth0"`) || left.includes(` in ${id}`)) return true;
   if (left.includes(`${id}/eth0 `)) return true;
   if (!left.startsWith("a permanent neighbour")) return false;
-  return [...world.states.values()].some((state) =>
-    [state?.containerToIP?.[`${id}/eth0`]].flat().some((ip) => left.includes(`: ${ip} on`))
+  const leased = [...world.states.values()].flatMap((it) =>
+    it?.containerToIP?.[`${id}/eth0`] ?? []
   );
+  const link = world.inside.get(id)?.find(({ ifname }) => ifname === "eth0");
+  const has = (link?.addr_info ?? []).map(({ local }: Json) => local);
+  return [...leased, ...has].some((ip) => left.includes(`: ${ip} on`));
 }
 
 function said(kind: string, answer?: Answer, more?: Json): Complaint {

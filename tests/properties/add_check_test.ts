@@ -1,5 +1,6 @@
 import { assert } from "@std/assert";
 import { addThenCheck } from "./add_check.ts";
+import { KINDS } from "./kinds.ts";
 import { REPEATS } from "./limits.ts";
 import { finds, verify } from "./search.ts";
 
@@ -7,7 +8,12 @@ Deno.test("property: ADD then CHECK", async () => {
   await verify(addThenCheck);
   const accepted = addThenCheck.seen.get("accepted") ?? 0;
   // Refusals alone would prove little.
-  assert(REPEATS || accepted >= addThenCheck.limits.cases / 4, `only ${accepted} were accepted`);
+  const { cases } = addThenCheck.limits;
+  assert(REPEATS || accepted >= cases / 4, `only ${accepted} were accepted`);
+  for (const it of KINDS) {
+    const often = addThenCheck.seen.get(`accepted: ${it}`) ?? 0;
+    assert(REPEATS || often >= Math.floor(cases / 100), `only ${often} were accepted with ${it}`);
+  }
 });
 
 const ignore = REPEATS;

@@ -90,7 +90,7 @@ function hostLocal(random: Random, families: readonly boolean[]): Dialect {
     return ranges.map((subnet) => range(random, subnet));
   });
   const isFlat = sets.length === 1 && sets[0]?.length === 1 && random.chance(0.6);
-  const isLayer2 = random.chance(0.04);
+  const isLayer2 = random.chance(0.1);
   const ipam: Json = {
     type: "host-local",
     ...(isFlat ? sets[0]?.[0] : { ranges: sets }),
@@ -129,7 +129,7 @@ function flags(random: Random): Json {
     ...random.maybe(0.15, "hairpinMode", () => true),
     ...random.maybe(0.15, "promiscMode", () => true),
     ...random.maybe(0.15, "portIsolation", () => true),
-    ...random.maybe(0.12, "macspoofchk", () => true),
+    ...random.maybe(0.2, "macspoofchk", () => true),
     ...random.maybe(0.3, "mtu", () => random.one([0, 68, 576, 1279, 1280, 1400, 9000, 65535])),
     ...random.maybe(0.15, "dns", () => ({
       nameservers: ["10.0.0.53", "fd00::53"].slice(random.between(0, 1)),

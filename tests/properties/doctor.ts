@@ -63,6 +63,11 @@ ADD: exit ${added.code}: ${added.stdout}`;
     return undefined;
   }
   count(doctorAgrees.seen, "asked of STATUS too");
+  if (around.statusRefuses !== undefined && works) {
+    const isTold = status.json?.code === 50 && around.statusRefuses.test(status.json.msg) &&
+      around.statusRefuses.test(problems(doctor.json));
+    return isTold ? undefined : { kind: "STATUS or doctor does not tell what it has to", about };
+  }
   if ((status.code === 0) === works) return undefined;
   return { kind: `STATUS says ${status.code}, but ${outcome(works, added)}`, about };
 }

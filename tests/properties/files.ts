@@ -28,8 +28,6 @@ const hostLocal = (name: string, change: Json, ipam: Json = {}) =>
     ...change,
   });
 
-const INSIDE = "it shows in the container's namespace, and STATUS has none";
-
 const TEXTS: readonly ConfigurationFile[] = [
   {
     name: "comments",
@@ -120,13 +118,34 @@ const VALUES: readonly ConfigurationFile[] = [
   }),
   changed("a route by a gateway that can't be reached", {
     ipam: { routes: [{ dst: "10.1.0.0/16", gw: "203.0.113.1" }] },
-  }, { statusCant: INSIDE }),
+  }),
+  changed("a route by a gateway that a route before it leads to", {
+    ipam: {
+      routes: [{ dst: "203.0.113.1/32", scope: 253 }, { dst: "10.1.0.0/16", gw: "203.0.113.1" }],
+    },
+  }),
+  changed("a route on the link with a gateway", {
+    ipam: { routes: [{ dst: "10.1.0.0/16", gw: "10.88.0.7", scope: 253 }] },
+  }),
+  changed("two next hops for one destination", {
+    ipam: {
+      routes: [{ dst: "10.1.0.0/16", table: 0 }, { dst: "10.1.0.0/16", gw: "10.88.0.7" }],
+    },
+  }),
   changed("the same route twice", {
     ipam: { routes: [{ dst: "10.1.0.0/16" }, { dst: "10.1.0.0/16" }] },
-  }, { statusCant: INSIDE }),
-  changed("a route with host bits", { ipam: { routes: [{ dst: "10.1.0.7/16" }] } }, {
-    statusCant: INSIDE,
   }),
+  changed("the same IPv6 route twice, with another MTU", {
+    subnet6: "fd00:88::/64",
+    gateway6: "fd00:88::1",
+    ipam: { routes: [{ dst: "fd01::/16", mtu: 1400 }, { dst: "fd01::/16" }] },
+  }),
+  changed("an IPv6 route by a link-local gateway", {
+    subnet6: "fd00:88::/64",
+    gateway6: "fd00:88::1",
+    ipam: { routes: [{ dst: "fd01::/16", gw: "fe80::1" }] },
+  }),
+  changed("a route with host bits", { ipam: { routes: [{ dst: "10.1.0.7/16" }] } }),
 ];
 
 const FAMILIES: readonly ConfigurationFile[] = [
@@ -136,6 +155,11 @@ const FAMILIES: readonly ConfigurationFile[] = [
     gateway: undefined,
     subnet6: "fd00:88::/64",
     gateway6: "fd00:88::1",
+  }),
+  changed("both families, macspoofchk", {
+    subnet6: "fd00:88::/64",
+    gateway6: "fd00:88::1",
+    macspoofchk: true,
   }),
   changed("IPv6 with an mtu under 1280", {
     subnet6: "fd00:88::/64",
@@ -153,6 +177,17 @@ const FAMILIES: readonly ConfigurationFile[] = [
     subnet: undefined,
     ranges: [[{ subnet: "10.88.0.0/24" }], [{ subnet: "fd00:88::/64" }]],
   }),
+  hostLocal("host-local, two subnets in a set", { isDefaultGateway: true }, {
+    subnet: undefined,
+    ranges: [[{ subnet: "10.88.0.0/24" }, { subnet: "10.89.0.0/24" }]],
+  }),
+  hostLocal("host-local, a subnet of which the gateway is all that is given", {}, {
+    rangeStart: "10.88.0.1",
+    rangeEnd: "10.88.0.1",
+  }),
+  hostLocal("disableContainerInterface with addresses", { disableContainerInterface: true }),
+  hostLocal("disableContainerInterface without", { disableContainerInterface: true, ipam: {} }),
+  hostLocal("macspoofchk at layer 2", { macspoofchk: true, ipam: {} }),
   hostLocal("host-local, ranges that overlap", {}, {
     subnet: undefined,
     ranges: [[{ subnet: "10.88.0.0/24" }, { subnet: "10.88.0.0/16" }]],

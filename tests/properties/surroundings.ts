@@ -16,6 +16,8 @@ export interface Surroundings {
   readonly waits?: RegExp;
   /** Why STATUS need not tell. */
   readonly statusCant?: string;
+  /** An ADD can't see it and works; STATUS refuses and `doctor` warns, with such words. */
+  readonly statusRefuses?: RegExp;
 }
 
 const STATE = `${STATE_FOLDER}/${CONFIG.name}.json`;
@@ -146,8 +148,8 @@ const STATES: readonly Surroundings[] = [
     waits: /lock/,
   },
   {
-    name: "the lock is held for a second",
-    given: `(flock ${LOCK} sleep 1 </dev/null >/dev/null 2>&1 &) ; sleep 0.1`,
+    name: "the lock is held for longer than doctor looks",
+    given: `(flock ${LOCK} sleep 5 </dev/null >/dev/null 2>&1 &) ; sleep 0.1`,
     waits: /lock/,
   },
 ];
@@ -182,11 +184,13 @@ const POOLS: readonly Surroundings[] = [
     name: "another network has the same subnet",
     attached: ["c0"],
     earlier: { name: "other", bridge: "other0" },
+    statusRefuses: /network "other" gives it too/,
   },
   {
     name: "another network has the same bridge and subnet",
     attached: ["c0"],
     earlier: { name: "other" },
+    statusRefuses: /network "other" gives it too/,
   },
 ];
 
