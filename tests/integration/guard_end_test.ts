@@ -89,7 +89,11 @@ const failing = (line: string) =>
 const FAILURES: readonly [what: string, rule: string, message: RegExp][] = [
   ["the port can't be locked", failing("link set dev av.* locked on"), /set up the host veth/],
   ["the entry is refused", failing("neigh replace any"), /Cannot guard the port "av/],
-  ["the second neighbour is refused", failing("neigh replace fd00"), /Cannot guard the port "av/],
+  [
+    "the second neighbour is refused",
+    failing("neigh replace fd00:88::3"),
+    /Cannot guard the port "av/,
+  ],
   ["the container can't be configured", failing("route add"), /Cannot configure "eth0"/],
   [
     "the gateway's neighbour is refused in the container",

@@ -58,7 +58,10 @@ nodeTest(
       PAGE,
       "pod to pod, IPv6",
     );
-    assertMatch(await node.sh("/opt/cni/bin/atomicni list"), /shop\/web .* 10\.88\.0\.2, fd00:10:88::2 .* live/);
+    assertMatch(
+      await node.sh("/opt/cni/bin/atomicni list"),
+      /shop\/web .* 10\.88\.0\.2, fd00:10:88::2 .* live/,
+    );
     const aliases = (await node.hostVeths()).map(({ ifalias }) => ifalias).sort();
     assertEquals(aliases, [`shop/client podnet/${clientId}/eth0`, `shop/web podnet/${webId}/eth0`]);
 

@@ -121,6 +121,7 @@ export function effects(world: World = {}): Effects & { steps: string[] } {
     inspect: unused,
     inspectBridge: () => step("inspectBridge", undefined),
     guards: unused,
+    pinInside: unused,
     version: unused,
     cannotEnter: () => Promise.resolve(undefined),
     cannotChange: () => Promise.resolve(undefined),
