@@ -48,6 +48,21 @@ Deno.test({
 });
 
 Deno.test({
+  name: "ADD then CHECK: a program whose DEL leaves the guard's neighbours is found",
+  ignore,
+  fn: () =>
+    finds(
+      addThenCheck,
+      `[ "$CNI_COMMAND" = DEL ] || exec "$@"
+      ip neigh show nud permanent >/run/permanent; "$@"; status=$?
+      while read -r ip _ dev _ mac _; do
+        ip neigh replace "$ip" lladdr "$mac" dev "$dev" nud permanent; done </run/permanent
+      exit $status`,
+      /^one DEL leaves a permanent neighbour$/,
+    ),
+});
+
+Deno.test({
   name: "ADD then CHECK: a program whose result has another address than the kernel is found",
   ignore,
   fn: () =>

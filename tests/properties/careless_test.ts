@@ -38,7 +38,9 @@ Deno.test({
       carelessRoot,
       `case "$CNI_COMMAND $*" in STATUS*) exit 0 ;; *doctor*) echo '{"findings":[]}'; exit 0 ;; esac
       state=/var/lib/atomicni/podnet.json
-      [ "$CNI_COMMAND" = ADD ] && [ -f /run/first.json ] && cp /run/first.json $state
+      # The lock's word says that the program itself wrote it, else the ADD looks who is there.
+      [ "$CNI_COMMAND" = ADD ] && [ -f /run/first.json ] && cp /run/first.json $state &&
+        printf '\\n%s %s %s\\n' $(stat -c %i $state) $(date -r $state +%s%3N) $(stat -c %s $state) >/var/lib/atomicni/podnet.lock
       "$@"; status=$?
       [ "$CNI_COMMAND" = ADD ] && [ $status = 0 ] && [ ! -f /run/first.json ] && cp $state /run/first.json
       exit $status`,

@@ -33,7 +33,7 @@ export const doctorAgrees: Property<Visit> = {
     }
   },
   seen: new Map(),
-  isFresh: true,
+  spoils: ({ around }) => around.given !== undefined,
 };
 
 async function complain(

@@ -47,7 +47,7 @@ Deno.test({
       hostileContainer,
       `case "$*" in *list*) ;; *) exec "$@" ;; esac
       out=$("$@"); for ip in $(ip -n m -o -4 addr | sed 's/.* inet //; s|/.*||'); do
-        out=$(printf '%s' "$out" | sed "s|\\"containerId\\":\\"v[0-9]\\",\\(\\"ifname\\":\\"[a-z0-9]*\\",\\"address\\":\\"$ip\\"\\)|\\"containerId\\":\\"m\\",\\1|"); done
+        out=$(printf '%s' "$out" | sed "s|\\"containerId\\":\\"v[0-9]\\"\\([^{}]*\\"address\\":\\"$ip\\"\\)|\\"containerId\\":\\"m\\"\\1|"); done
       printf '%s\\n' "$out"`,
       /^list says something else of another/,
     ),

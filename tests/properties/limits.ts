@@ -25,7 +25,8 @@ export const SEED: number = number("PROPERTIES_SEED") ??
 export const FIRST: number = number("PROPERTIES_FROM") ?? 0;
 
 export const WORKERS: number = number("PROPERTIES_WORKERS") ??
-  Math.max(1, Math.min(4, navigator.hardwareConcurrency));
+  // One more than processors: some wait more than they work.
+  Math.min(4, navigator.hardwareConcurrency + 1);
 
 /** Whether the run repeats what a failure printed; then the tests of the properties themselves are left out. */
 export const REPEATS: boolean = number("PROPERTIES_FROM") !== undefined;

@@ -22,8 +22,8 @@ export interface Property<Case> {
   smaller(it: Case): Iterable<Case>;
   /** How often something was seen that a run without it would prove nothing of. */
   readonly seen: Map<string, number>;
-  /** A case changes more of a host than can be set back: each has a new one. */
-  readonly isFresh?: boolean;
+  /** Whether the case changes more of a host than can be set back, so that the next one has a new host. */
+  readonly spoils?: (it: Case) => boolean;
 }
 
 export function count(seen: Map<string, number>, what: string): void {
