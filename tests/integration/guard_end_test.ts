@@ -55,10 +55,11 @@ const KILLS: readonly [what: string, rule: string][] = [
     'case "$in" in *"addr add"*) sleep 0.3; : >/run/reached; sleep 20 ;; esac',
   ],
   [
-    "its neighbours come while DEL is at work",
+    "its neighbours come after DEL removed them",
     `case "$in" in *"neigh replace 10.88"*"dev atomic0"*) : >/run/reached
-      for i in $(seq 400); do [ -e /run/looked ] && break; sleep 0.02; done ;;
-    *"link del"*) : >/run/looked ;; esac`,
+      for i in $(seq 400); do [ -e /run/flushed ] && break; sleep 0.02; done ;;
+    *"neigh flush"*) printf '%s\\n' "$in" | /run/ip.real "$@"; status=$?; : >/run/flushed; exit $status ;;
+    esac`,
   ],
 ];
 
@@ -167,12 +168,36 @@ for (
   );
 }
 
+const { cniVersion, name, type, bridge } = CONFIG;
+const LAYER2 = { cniVersion, name, type, bridge, ipam: {}, macspoofchk: true };
+
 hostTest("guard: ports of a layer-2 network are guarded again too", async (host) => {
-  const { cniVersion, name, type, bridge } = CONFIG;
-  const config = { cniVersion, name, type, bridge, ipam: {}, macspoofchk: true };
   await host.containers("c1");
-  const [, { name: veth }] = (await host.add({ config })).interfaces;
+  const [, { name: veth }] = (await host.add({ config: LAYER2 })).interfaces;
   const whole = await guardOf(host, "c1", veth);
-  await replaceBridge(host, config);
+  await replaceBridge(host, LAYER2);
   assertEquals(await guardOf(host, "c1", veth), whole);
 });
+
+hostTest(
+  "guard: of two layer-2 containers with one MAC none takes the other's place",
+  async (host) => {
+    await host.containers("c1", "c2", "c3", "c9");
+    const veths: string[] = [];
+    let mac = "";
+    for (const id of ["c1", "c2", "c3"]) {
+      const { interfaces } = await host.add({ id, config: LAYER2 });
+      veths.push(interfaces[1].name);
+      if (id === "c1") mac = interfaces[2].mac;
+    }
+    await host.sh(`ip -n c2 link set dev eth0 address ${mac}; ip link del dev atomic0`);
+    const { code, stderr } = await host.cni("ADD", { id: "c9", config: LAYER2 });
+    assertEquals(code, 0);
+    const masters = await Promise.all(veths.map(async (it) => {
+      const [link] = await host.ip("", "link", "show", "dev", it);
+      return link.master;
+    }));
+    assertEquals(masters, [undefined, undefined, "atomic0"]);
+    for (const it of veths.slice(0, 2)) assertMatch(stderr, new RegExp(`did not put "${it}" into`));
+  },
+);
