@@ -9,7 +9,8 @@ TASK = $(DENO) task -q
 # A company's proxy has a certificate that the system knows and Deno by itself does not.
 export DENO_TLS_CA_STORE ?= mozilla,system
 
-SOURCES := deno.json main.ts $(wildcard lib/*.ts lib/*/*.ts lib/*/*/*.ts) tools/build tools/script_header.ts
+# A built file says its commit, hence the log of HEAD.
+SOURCES := $(wildcard .git/logs/HEAD) deno.json main.ts $(wildcard lib/*.ts lib/*/*.ts lib/*/*/*.ts) tools/build tools/script_header.ts
 FORMS := bin/atomicni bin/atomicni.js
 
 # Debian packages, by who needs them. `packages` is for the tests alone, `all-packages` for everything that CI runs.
@@ -17,6 +18,14 @@ TEST_PACKAGES := iproute2 util-linux bsdutils busybox-static strace zsh fish nft
 CONFORMANCE_PACKAGES := containernetworking-plugins golang-go golang-github-appc-cni-dev golang-github-containerd-go-cni-dev
 RUNTIMES_PACKAGES := iproute2 util-linux procps systemd busybox-static containerd runc containernetworking-plugins \
   iptables nftables frr curl jq openssl golang-github-kubernetes-cri-api-dev
+MACHINE_PACKAGES := iproute2 util-linux busybox-static user-mode-linux qemu-utils qemu-system-x86 kmod e2fsprogs xfsprogs systemd
+FIRSTHOUR_PACKAGES := iproute2 util-linux procps psmisc systemd busybox-static containerd runc containernetworking-plugins \
+  iptables nftables jq
+FIREWALLS_PACKAGES := iproute2 util-linux procps busybox-static containernetworking-plugins iptables nftables docker.io dbus \
+  firewalld ufw
+CONFINEMENT_PACKAGES := bubblewrap python3-seccomp apparmor
+DEB_PACKAGES := binutils busybox-static debootstrap iproute2 lintian man-db util-linux
+RELEASE_PACKAGES := python3-yaml shellcheck qemu-user
 
 # What runs where. The whole of the unit, integration and command tests and of the conformance table runs on the script
 # form, which starts fastest. TELLING runs on the compiled form and on the source too: each command of a runtime against
@@ -51,25 +60,35 @@ conformance: packages $(FORMS) ## libcni, bridge + host-local and mutated inputs
 faults: packages $(FORMS) ## every step failing or killed, damages, a storm, a model; writes docs/evidence/faults.md; a quarter of an hour
 	@sh tools/faults full
 
+properties: packages bin/atomicni.js ## generated configurations, hosts, containers and roots, each with what must hold; about an hour
+	@tools/properties full
+
+guard: $(FORMS) ## attacks by raw frames, with and without macspoofchk; writes docs/evidence/guard.md; 4 minutes, root
+	@tools/guard full
+
+machine: $(FORMS) ## power cuts, broken disks, reboots and kernels on a machine of its own; writes docs/evidence/machine.md; ten minutes, root
+	@sh tools/packages $(MACHINE_PACKAGES)
+	@sh tools/machine $(or $(SIZE),full)
+
 runtimes: $(FORMS) ## the plugin under containerd, with chains, FRR and more than one node; 3 to 5 minutes, root
 	@sh tools/packages $(RUNTIMES_PACKAGES)
 	ATOMICNI=bin/atomicni.js $(TASK) test:at tests/runtimes
 
 firsthour: $(FORMS) ## README, install, containerd and troubleshooting pages, done line by line in a fresh clone
-	@sh tools/packages iproute2 util-linux procps psmisc systemd busybox-static containerd runc containernetworking-plugins iptables nftables jq
+	@sh tools/packages $(FIRSTHOUR_PACKAGES)
 	@tools/firsthour
 
 firewalls: $(FORMS) ## beside the real Docker, firewalld and ufw, which it installs: for a throw-away machine
 	@[ -n "$$CI" ] || [ ! -d /run/systemd/system ] || { echo "systemd would start Docker, firewalld and ufw on this machine once they are installed; CI=1 makes firewalls all the same" >&2; exit 1; }
-	@sh tools/packages iproute2 util-linux procps busybox-static containernetworking-plugins iptables nftables docker.io dbus firewalld ufw
-	@JSR_URL=$$(sh tools/jsr_url) ATOMICNI=bin/atomicni.js $(DENO) test -P=tests tests/firewalls
+	@sh tools/packages $(FIREWALLS_PACKAGES)
+	ATOMICNI=bin/atomicni.js $(TASK) test:at tests/firewalls
 
 audit: packages $(FORMS) ## what the built files are allowed, do and refuse; build/scope-report.md says it on a page
 	@tools/audit/run $(FORMS)
 	$(TASK) test:at tests/audit
 
 confinement: packages $(FORMS) ## both forms under their seccomp filters; AppArmor profiles beside traces
-	@sh tools/packages bubblewrap python3-seccomp apparmor
+	@sh tools/packages $(CONFINEMENT_PACKAGES)
 	@tools/confinement
 
 bench: $(FORMS) ## the comparison with bridge + host-local: bench/results.md and bench/plot.svg, under 5 minutes
@@ -81,11 +100,22 @@ bench: $(FORMS) ## the comparison with bridge + host-local: bench/results.md and
 docs: ## the pages in docs/ that are made of source
 	@tools/docs
 
+arm64: $(FORMS) ## both forms for aarch64, and all tests of tests/integration against them under an emulator; half an hour
+	@tools/arm64 full
+
+deb: $(FORMS) ## build/atomicni_VERSION_ARCHITECTURE.deb, a Debian package of the compiled file
+	@tools/deb bin/atomicni
+
 sbom: $(FORMS) ## bills of materials of both forms (CycloneDX)
 	@tools/sbom $(FORMS)
 
-release: ## build/release: files, bills of materials, checksums
+release: ## build/release: both architectures, packages, bills of materials, what each file is allowed, checksums
+	@sh tools/packages qemu-user
 	@tools/release
+
+release-tests: $(FORMS)
+	@sh tools/packages $(RELEASE_PACKAGES)
+	$(TASK) test:at tests/release
 
 install: bin/atomicni ## put it into /opt/cni/bin (PREFIX, DESTDIR) and make the state folder
 	@sh tools/install bin/atomicni "$(DESTDIR)$(PREFIX)/bin"
@@ -102,7 +132,8 @@ packages:
 	@sh tools/packages $(TEST_PACKAGES)
 
 all-packages:
-	@sh tools/packages $(TEST_PACKAGES) $(CONFORMANCE_PACKAGES) $(RUNTIMES_PACKAGES)
+	@sh tools/packages $(TEST_PACKAGES) $(CONFORMANCE_PACKAGES) $(RUNTIMES_PACKAGES) $(MACHINE_PACKAGES) \
+	  $(FIRSTHOUR_PACKAGES) $(FIREWALLS_PACKAGES) $(CONFINEMENT_PACKAGES) $(DEB_PACKAGES) $(RELEASE_PACKAGES)
 
 bin/atomicni: $(SOURCES)
 	@sh tools/build compiled

@@ -257,7 +257,11 @@ if (import.meta.main) {
       print: (text) => writeAll(Deno.stdout, text),
       warn: (text) => writeAll(Deno.stderr, text),
       isTerminal,
-      colour: isTerminal && !Deno.noColor,
+      screen: {
+        colour: isTerminal && !Deno.noColor,
+        // A terminal that does not know its size has none.
+        width: (isTerminal ? Deno.consoleSize().columns : 0) || undefined,
+      },
     }),
   );
 }

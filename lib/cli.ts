@@ -10,7 +10,7 @@ import { importCommand } from "./cli/import.ts";
 import { list } from "./cli/list.ts";
 import { didYouMean } from "./cli/nearest.ts";
 import { problems } from "./cli/problems.ts";
-import { type Line, render } from "./cli/screen.ts";
+import { type Line, render, type Screen } from "./cli/screen.ts";
 import { repair } from "./cli/repair.ts";
 import { status } from "./cli/status.ts";
 import { version } from "./cli/version.ts";
@@ -39,7 +39,7 @@ export interface Terminal {
   readonly warn: (text: string) => void;
   /** stdout is somebody's terminal. */
   readonly isTerminal: boolean;
-  readonly colour: boolean;
+  readonly screen: Screen;
 }
 
 /** Runs what `args` ask for; returns the exit status: 0 well, 1 needs a look, 2 can't be done. */
@@ -86,7 +86,8 @@ async function dispatch(args: readonly string[], terminal: Terminal): Promise<Ex
   const { words, flags } = parsed(args, command);
   if (first === "help" || flags["help"] === true || (first === undefined && !flags["version"])) {
     const about = first === "help" ? words[1] : first;
-    return print(about === undefined ? overview(COMMANDS) : helpOf(known(about)), flags, terminal);
+    const isOverview = about === undefined || about === "help";
+    return print(isOverview ? overview(COMMANDS) : helpOf(known(about)), flags, terminal);
   }
   const chosen = first === undefined ? version : known(first);
   const call: Call = {
@@ -98,9 +99,12 @@ async function dispatch(args: readonly string[], terminal: Terminal): Promise<Ex
   };
   const surplus = call.words[chosen.mostWords];
   if (surplus !== undefined) {
+    const isFile = chosen.takes.includes("<") && chosen.mostWords === 0;
     throw new UsageError(
       `Cannot take "${surplus}": unexpected argument`,
-      usage(chosen),
+      isFile
+        ? `a configuration comes on stdin: atomicni ${chosen.name} < ${surplus}`
+        : usage(chosen),
     );
   }
   for (;;) {
@@ -135,7 +139,7 @@ function parsed(args: readonly string[], command: Command | undefined): {
   const options = Object.entries(command?.options ?? {});
   const strings = options.filter(([, { type }]) => type === "string").map(([name]) => name);
   const booleans = options.filter(([, { type }]) => type === "boolean").map(([name]) => name);
-  booleans.push("help", "json", ...(command === undefined ? ["version"] : []));
+  booleans.push("help", "json", "wide", ...(command === undefined ? ["version"] : []));
   const { _: words, ...flags }: { _: unknown[]; [option: string]: unknown } = parseArgs([...args], {
     boolean: booleans,
     string: [...strings, "_"],
@@ -167,9 +171,21 @@ function print(
     terminal,
     flags["json"] === true
       ? `${printable(JSON.stringify(report.json))}\n`
-      : render(report.lines, terminal.colour),
+      : render(report.lines, screenOf(report, flags, terminal)),
   );
+  if (report.errors !== undefined) {
+    terminal.warn(render(problems(report.errors), { colour: false, width: undefined }));
+  }
   return report.exit;
+}
+
+/** What is a file, and what is asked for in full, may be wider than the screen. */
+function screenOf(
+  { isFile }: Report,
+  flags: Readonly<Record<string, unknown>>,
+  { screen }: Terminal,
+): Screen {
+  return isFile === true || flags["wide"] === true ? { ...screen, width: undefined } : screen;
 }
 
 /** An error in the form that was asked for: JSON on stdout, or sentences on stderr. */
@@ -185,6 +201,6 @@ function tell(error: unknown, json: boolean, { print, warn }: Terminal): 2 {
   const lines: Line[] = error instanceof UsageError
     ? [`atomicni: ${message}`, `  ${details}`]
     : problems([asCniError(error)]);
-  warn(render(lines, false));
+  warn(render(lines, { colour: false, width: undefined }));
   return 2;
 }

@@ -6,7 +6,7 @@ import type { NetworkName } from "./base/names.ts";
 import type { RangeSet } from "./base/range.ts";
 import { type Adoption, mayAdopt } from "./ipam/adopt.ts";
 import { countFree } from "./ipam/choose.ts";
-import type { Evidence, LookAtVeths } from "./ipam/evidence.ts";
+import type { Evidence, Forget, LookAtVeths } from "./ipam/evidence.ts";
 import { checkFit, checkWhole, mustBeUnused } from "./ipam/fit.ts";
 import { give, heal, type LeaseRequest } from "./ipam/give.ts";
 import {
@@ -72,7 +72,7 @@ export interface Leases {
     evidence: Evidence,
   ): Promise<void>;
   /** Releases the leases without a host veth; says which. */
-  releaseStale(veths: LookAtVeths): Promise<Lease[]>;
+  releaseStale(veths: LookAtVeths, forget?: Forget): Promise<Lease[]>;
   /** How many more addresses of each set an ADD could get, healing included. */
   free(sets: readonly RangeSet[], veths: LookAtVeths): Promise<bigint[]>;
   /** Whether the state can't be read and an ADD would begin it anew, for nobody can hold an address. StateDamaged. */
@@ -133,7 +133,7 @@ export function leasesIn(store: Store, network: NetworkName, stop: AbortSignal):
           }
           checkFit(state, request.sets, network, origin);
           const before = { lastReserved: [...state.lastReserved], ranges: state.ranges };
-          given = { lease: await give(state, request, evidence.veths), before };
+          given = { lease: await give(state, request, evidence), before };
           return true;
         },
         stop,
@@ -169,11 +169,11 @@ export function leasesIn(store: Store, network: NetworkName, stop: AbortSignal):
         if (state.lastReserved.length === 0) state.lastReserved.push(...last);
         return fresh.length > 0 || origin !== "written";
       }, stop),
-    releaseStale: async (veths) => {
+    releaseStale: async (veths, forget) => {
       let stale: Lease[] = [];
       if (!store.exists() || listLeases(store.read()).length === 0) return stale;
       await store.update(async (state) => {
-        stale = await heal(state, network, veths);
+        stale = await heal(state, network, veths, forget);
         return stale.length > 0;
       }, stop);
       return stale;

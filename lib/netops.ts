@@ -3,7 +3,15 @@ import type { Ip } from "./base/address.ts";
 import type { InterfaceName } from "./base/names.ts";
 import { bridgeChange, type BridgeSpec, checkPorts } from "./netops/bridge.ts";
 import { configure, type ContainerSpec } from "./netops/container.ts";
-import { guard, type GuardSpec, mustBeGuardable } from "./netops/guard.ts";
+import {
+  guard,
+  guardedIps,
+  type GuardSpec,
+  letSpeak,
+  pinInside,
+  type Pinned,
+} from "./netops/guard.ts";
+import { isTooOldToLock, mustBeGuardable, mustKnowLocked } from "./netops/guardable.ts";
 import {
   forgetNeighbours,
   hostLink,
@@ -16,32 +24,26 @@ import {
 } from "./netops/host.ts";
 import { canEnter, enter, type Inside, lookInside, shownInside } from "./netops/inside.ts";
 import { type AttachmentSpec, inspect, type Seen } from "./netops/inspect.ts";
+import { dump, must, parseIpJson, PreparedBatches, runBatch, type RunIp } from "./netops/ip.ts";
+import { type Link, type Neighbour, parseNeighbour, type RouteFound } from "./netops/links.ts";
+import { attach, type Attached, portFlags, type VethSpec } from "./netops/veth.ts";
+import type { AttachHooks } from "./netops/mend.ts";
 import {
-  dump,
-  ipFailed,
-  must,
-  parseIpJson,
-  PreparedBatches,
-  runBatch,
-  type RunIp,
-} from "./netops/ip.ts";
-import {
-  type Link,
-  type Neighbour,
-  parseNeighbour,
-  parseRoutes,
-  type RouteFound,
-} from "./netops/links.ts";
-import { attach, type Attached, type AttachHooks, type VethSpec } from "./netops/veth.ts";
+  cannotChange,
+  cannotMakeVeth,
+  type Forwarding,
+  forwarding,
+  hostRoutes,
+} from "./netops/probe.ts";
 import type { Rollback } from "./rollback.ts";
 
 export type { BridgeSpec } from "./netops/bridge.ts";
 export { isSame, MOST_PORTS } from "./netops/bridge.ts";
 export type { ContainerSpec } from "./netops/container.ts";
-export type { GuardSpec } from "./netops/guard.ts";
+export type { GuardSpec, Pinned } from "./netops/guard.ts";
 export type { Inside } from "./netops/inside.ts";
 export type { AttachmentSpec, Seen } from "./netops/inspect.ts";
-export { isBatchWord, type RunIp } from "./netops/ip.ts";
+export type { RunIp } from "./netops/ip.ts";
 export {
   type Link,
   type LinkAddress,
@@ -56,14 +58,9 @@ export interface PortSpec {
   readonly host: InterfaceName;
   readonly hairpin: boolean;
   readonly isolated: boolean;
+  readonly group: number;
   /** `undefined` for one that is not guarded. */
   readonly guard: GuardSpec | undefined;
-}
-
-/** Whether the kernel forwards between an interface and others, by family; `undefined` where `ip` does not show it. */
-export interface Forwarding {
-  readonly ipv4: boolean | undefined;
-  readonly ipv6: boolean | undefined;
 }
 
 export interface Guards {
@@ -77,10 +74,12 @@ export interface Kernel {
   attach(spec: VethSpec, hooks: AttachHooks): Promise<Attached>;
   /** MAC, up, addresses and routes inside the container. InvalidNetNS. */
   configure(spec: ContainerSpec): Promise<void>;
-  /** Lets nobody but the attachment speak from its port, and nobody else for it (DESIGN §11). */
+  /** Lets nobody but the attachment speak from its port, and nobody else for it (SECURITY.md). */
   guard(spec: GuardSpec, undo: Rollback): Promise<void>;
-  /** Puts a port without master into the bridge, with its flags and its guard. */
-  reattach(bridge: InterfaceName, port: PortSpec, undo: Rollback): Promise<void>;
+  /** Puts a container's permanent neighbours back; says whether one was gone or wrong. */
+  pinInside(netns: string, ifname: InterfaceName, wanted: readonly Pinned[]): Promise<boolean>;
+  /** Puts ports into the bridge, with their flags and guards. */
+  reattach(bridge: InterfaceName, ports: readonly PortSpec[]): Promise<void>;
   /** Makes the host ask anew for the MACs behind `ips`; success where there is no such bridge. */
   forgetNeighbours(bridge: InterfaceName, ips: readonly Ip[]): Promise<void>;
   /** Removes a host veth; says whether there was one. */
@@ -105,7 +104,11 @@ export interface Kernel {
   version(): Promise<string>;
   /** What `ip` says where it can enter no namespace; `undefined` where it can. */
   cannotEnter(): Promise<string | undefined>;
-  /** The host's routes in its main table. */
+  /** What `ip` says where it may change nothing; `undefined` where it may. */
+  cannotChange(): Promise<string | undefined>;
+  /** What `ip` says where the kernel knows no veth; `undefined` where it does. */
+  cannotMakeVeth(): Promise<string | undefined>;
+  /** The host's routes in its main tables. */
   routes(): Promise<RouteFound[]>;
   forwarding(bridge: InterfaceName): Promise<Forwarding>;
   /** Ends what was started ahead and not needed. */
@@ -134,10 +137,9 @@ export function openKernel(first?: First, run?: RunIp): Kernel {
       return await attaching;
     },
     configure: (spec) => configure(ip, spec),
-    guard: async (spec, undo) => {
-      await guard(ip, spec, undo);
-    },
-    reattach: (bridge, port, undo) => reattach(ip, bridge, port, undo),
+    guard: (spec, undo) => guard(ip, spec, undo),
+    pinInside: (netns, ifname, wanted) => pinInside(ip, netns, ifname, wanted),
+    reattach: (bridge, ports) => reattach(ip, bridge, ports),
     forgetNeighbours: (bridge, ips) => forgetNeighbours(ip, bridge, ips),
     detach: (host) => removeNamed(ip, host),
     remove: (host) => removeLink(ip, host),
@@ -157,27 +159,30 @@ export function openKernel(first?: First, run?: RunIp): Kernel {
       const output = await canEnter(ip);
       return output.success ? undefined : output.stderr.split("\n")[0] ?? "";
     },
+    cannotChange: () => cannotChange(ip),
+    cannotMakeVeth: () => cannotMakeVeth(ip),
     routes: () => hostRoutes(ip),
     forwarding: (bridge) => forwarding(ip, bridge),
     close: () => prepared.end(),
   };
 }
 
-export { mustBeGuardable };
+export { guardedIps, isTooOldToLock, mustBeGuardable, mustKnowLocked };
 
+/** No port learns before each has its entry: what a container says meanwhile would move another's. */
 async function reattach(
   run: RunIp,
   bridge: InterfaceName,
-  { host, hairpin, isolated, guard: guarded }: PortSpec,
-  undo: Rollback,
+  ports: readonly PortSpec[],
 ): Promise<void> {
-  const flags = [...(hairpin ? ["hairpin", "on"] : []), ...(isolated ? ["isolated", "on"] : [])];
-  const output = await runBatch(run, [], [
-    ["link", "set", "dev", host, "master", bridge, "up"],
-    ...(flags.length > 0 ? [["link", "set", "dev", host, "type", "bridge_slave", ...flags]] : []),
+  const action = `put ${ports.map(({ host }) => `"${host}"`).join(", ")} into "${bridge}" again`;
+  const set = ports.flatMap(({ host, group, guard, ...flags }) => [
+    ["link", "set", "dev", host, "group", String(group), "master", bridge, "up"],
+    ...portFlags({ host, ...flags, guarded: guard !== undefined }),
   ]);
-  if (!output.success) throw ipFailed(`put "${host}" into "${bridge}" again`, output);
-  if (guarded !== undefined) await guard(run, guarded, undo);
+  const guarded = ports.flatMap((port) => port.guard ?? []);
+  if (ports.length > 0) await must(action, runBatch(run, [], set));
+  if (guarded.length > 0) await letSpeak(run, guarded);
 }
 
 async function guards(run: RunIp, bridge: InterfaceName): Promise<Guards> {
@@ -187,29 +192,5 @@ async function guards(run: RunIp, bridge: InterfaceName): Promise<Guards> {
   return {
     entries: entries.map(parseNeighbour),
     neighbours: neighbours.success ? (parseIpJson(neighbours)[0] ?? []).map(parseNeighbour) : [],
-  };
-}
-
-async function hostRoutes(run: RunIp): Promise<RouteFound[]> {
-  const of = (family: string) =>
-    dump(run, "list the host's routes", [family, "-N", "-j", "route", "show"]);
-  return [...await of("-4"), ...await of("-6")].flatMap(parseRoutes);
-}
-
-/** An interface that is not there yet gets what is set for `default`. */
-async function forwarding(run: RunIp, bridge: InterfaceName): Promise<Forwarding> {
-  const ipv4 = await run(["-4", "-j", "netconf", "show"]);
-  const entries = ipv4.success ? parseIpJson(ipv4)[0] ?? [] : [];
-  const value = (name: string) => entries.find((it) => it["interface"] === name)?.["forwarding"];
-  const found = value(bridge) ?? value("default");
-  // `ip -6 netconf` prints text even with -j: "inet6 NAME forwarding on …".
-  const ipv6 = await run(["-6", "netconf", "show"]);
-  const line = (name: string) =>
-    new RegExp(`^(?:ipv6|inet6) (?:dev )?${name} .*forwarding (on|off)`, "m").exec(ipv6.stdout)
-      ?.[1];
-  const said = line("all") ?? line("default");
-  return {
-    ipv4: typeof found === "boolean" ? found : undefined,
-    ipv6: said === undefined ? undefined : said === "on",
   };
 }

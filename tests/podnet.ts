@@ -1,5 +1,6 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { CniError } from "../lib/base/errors.ts";
+import type { SpecVersion } from "../lib/base/spec.ts";
 import { type NetworkConfig, parseCniArgs, parseConfig, parseDocument } from "../lib/config.ts";
 
 /** A configuration that is taken, for a test to change. */
@@ -13,12 +14,17 @@ export const NET = {
 } as const;
 
 /** What is made of a configuration. */
-export function config(value: object): NetworkConfig {
-  return parseConfig(parseDocument(JSON.stringify(value)), "1.1.0", parseCniArgs(""));
+export function config(value: object, version: SpecVersion = "1.1.0", args = ""): NetworkConfig {
+  return parseConfig(parseDocument(JSON.stringify(value)), version, parseCniArgs(args));
 }
 
 /** A configuration is refused, with that code and that in the message. */
-export function refused(value: object, code: number, message: string): void {
-  const error = assertThrows(() => config(value), CniError, message);
+export function refused(
+  value: object,
+  code: number,
+  message: string,
+  version: SpecVersion = "1.1.0",
+): void {
+  const error = assertThrows(() => config(value, version), CniError, message);
   assertEquals(error.code, code, error.message);
 }

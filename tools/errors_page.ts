@@ -1,7 +1,7 @@
-/** Prints docs/errors.md, made of the one table of codes in lib/codes.ts. */
+/** Prints docs/errors.md, made of the one table of codes in lib/cli/codes.ts. */
 import { CODES, CONFIGURATION } from "../lib/cli/codes.ts";
 
-const NOTE = "<!-- Made of lib/codes.ts by tools/docs; a test compares the two. -->";
+const NOTE = "<!-- Made of lib/cli/codes.ts by tools/docs; a test compares the two. -->";
 
 /** The page as it has to stand in docs/errors.md. */
 export function errorsPage(): string {

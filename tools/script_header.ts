@@ -47,6 +47,8 @@ const OWN = "41c0:0"; // mode and owner of a folder that is root's alone, as sta
 const prepare = [
   "case $0 in /*) cd /;; esac",
   `s=${write} d=/dev/null/none h=/`,
+  // The runtime's PATH has no say in what root runs.
+  "PATH=/usr/bin:/bin",
   "m=$(stat -c %f:%u $s $s/.deno 2>/dev/null)",
   `case $m in ${OWN}?${OWN}) d=$s/.deno;; ${OWN}) mkdir -m 700 $s/.deno 2>/dev/null && d=$s/.deno;; esac`,
   '[ "$d" = /dev/null/none ] || h=$d',

@@ -25,6 +25,7 @@ export function parseInterfaceName(text: unknown): InterfaceName {
   };
   if (name.includes("%")) reject("the kernel would replace the %");
   if (name.startsWith("-")) reject("it starts with -");
+  if (name === "all" || name === "default") reject("the kernel keeps it for its settings");
   const special = /["'#\\]/.exec(name)?.[0];
   if (special !== undefined) reject(`it has a ${special}, which ip can't be given in a batch`);
   // deno-lint-ignore no-control-regex
@@ -67,6 +68,18 @@ export function parseNetworkName(text: unknown): NetworkName {
     );
   }
   return text as NetworkName;
+}
+
+/**
+ * The group of a network's host veths, by which a packet filter knows them (`iifgroup`): 31 bits of the name's FNV-1a
+ * hash, and never one of the low numbers that people choose by hand.
+ */
+export function groupOf(network: NetworkName): number {
+  let hash = 0x811c9dc5;
+  for (const byte of new TextEncoder().encode(network)) {
+    hash = Math.imul(hash ^ byte, 0x01000193) >>> 0;
+  }
+  return (hash & 0x7fffffff) | 0x10000;
 }
 
 /** `namespace/name` of a pod, free of anything a terminal or `ip` could misread. */

@@ -30,7 +30,7 @@ export const CODES: Readonly<Record<ErrorCode, CodeMeaning>> = {
   2: {
     meaning: "A key of the configuration asks for what this plugin does not do.",
     cause:
-      "The key belongs to the reference bridge plugin (`ipMasq`, `vlan`, …), to an `ipam.type` other than host-local, or to a second address range.",
+      "The key belongs to the reference bridge plugin (`ipMasq`, `vlan`, …), to an `ipam.type` other than host-local.",
     cure: ["Do what `details` says instead; it names the key and what replaces it."],
   },
   3: {

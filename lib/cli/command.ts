@@ -1,3 +1,4 @@
+import type { CniError } from "../base/errors.ts";
 import type { Kernel } from "../netops.ts";
 import type { Line } from "./screen.ts";
 
@@ -13,6 +14,10 @@ export type ExitStatus = 0 | 1 | 2;
 /** What a command found, for people as lines and for programs as one JSON value. */
 export interface Report {
   readonly lines: readonly Line[];
+  /** The lines are a file's: they are printed as they are, however wide the screen is. */
+  readonly isFile?: true;
+  /** Told on stderr, beside lines that are for a program. */
+  readonly errors?: readonly CniError[];
   readonly json: unknown;
   readonly exit: ExitStatus;
 }

@@ -25,14 +25,14 @@ export function completionOf(commands: () => readonly Command[]): Command {
         );
       }
       const lines = script(commands());
-      return { lines, json: { shell, script: `${lines.join("\n")}\n` }, exit: 0 };
+      return { lines, json: { shell, script: `${lines.join("\n")}\n` }, isFile: true, exit: 0 };
     },
   };
 }
 
-/** Where the words behind a command are names of networks. */
+/** Whether a word behind the command may be the name of a network. */
 function takesNetwork({ takes }: Command): boolean {
-  return takes === "[NETWORK]";
+  return takes.includes("NETWORK");
 }
 
 function optionsOf({ options }: Command): string[] {
@@ -63,17 +63,19 @@ function bash(commands: readonly Command[]): string[] {
     ...LIST_NETWORKS,
     "_atomicni() {",
     '  local word=${COMP_WORDS[COMP_CWORD]} words=""',
+    // Behind "<" stands a file: an empty answer lets the shell complete it.
+    '  [ "${COMP_WORDS[COMP_CWORD-1]}" = "<" ] && COMPREPLY=() && return',
     "  if [ $COMP_CWORD -eq 1 ]; then",
     `    words="${names} help --help --version"`,
     "  else",
     "    case ${COMP_WORDS[1]} in",
     ...commands.map((it) => `      ${it.name}) words="${wordsOf(it)}" ;;`),
-    `      help) words="${names}" ;;`,
+    `      help) words="${names} help" ;;`,
     "    esac",
     "  fi",
     '  COMPREPLY=($(compgen -W "$words" -- "$word"))',
     "}",
-    "complete -F _atomicni atomicni",
+    "complete -o default -F _atomicni atomicni",
   ];
 }
 
@@ -104,6 +106,10 @@ function fish(commands: readonly Command[]): string[] {
     `(ls -1 ${STATE_FOLDER} 2>/dev/null | string match -r '^[A-Za-z0-9_.-]+(?=\\.json$)')`;
   return [
     "complete -c atomicni -f",
+    "complete -c atomicni -n __fish_use_subcommand -a help -d 'what there is'",
+    `complete -c atomicni -n '__fish_seen_subcommand_from help' -a '${
+      commands.map(({ name }) => name).join(" ")
+    }'`,
     ...commands.flatMap((it) => [
       `complete -c atomicni -n __fish_use_subcommand -a ${it.name} -d ${quoted(it.about)}`,
       ...Object.entries(it.options).map(([name, { about }]) =>

@@ -159,6 +159,7 @@ function reportOf(findings: readonly Finding[]): Report {
         const code = it.code === undefined ? "" : ` (code ${it.code}: atomicni explain ${it.code})`;
         return [
           [{ text: it.level.padEnd(8), tone: TONES[it.level] }, `${it.about}: ${it.found}${code}`],
+          ...(it.excerpt ?? []).map((text) => `        ${text}`),
           ...(it.remedy === undefined ? [] : [`        -> ${it.remedy}`]),
         ];
       }),

@@ -9,8 +9,11 @@ import { type Attached, attachments, plainAttachment, plainErrors, survey } from
 import { type Call, type Command, type Report, UsageError } from "./command.ts";
 import { explainCode } from "./explain_code.ts";
 import { problems } from "./problems.ts";
-import { type Line, textOf } from "./screen.ts";
+import { type Segment, textOf } from "./screen.ts";
 import { usesOf } from "./status.ts";
+
+/** One line, with tones or without. */
+type Sentence = string | readonly Segment[];
 
 export const explain: Command = {
   name: "explain",
@@ -74,7 +77,7 @@ function matches(
 }
 
 /** A network: what it gives, how much of that is held, and where to look further. */
-async function inUse(it: Held, veths: ReadonlyMap<string, Link> | undefined): Promise<Line[]> {
+async function inUse(it: Held, veths: ReadonlyMap<string, Link> | undefined): Promise<Sentence[]> {
   const { network, dataDir } = it;
   const uses = await usesOf(it, veths);
   return [
@@ -93,7 +96,7 @@ async function inUse(it: Held, veths: ReadonlyMap<string, Link> | undefined): Pr
   ];
 }
 
-function sentences(it: Attached): Line[] {
+function sentences(it: Attached): Sentence[] {
   const { ips, network, containerId, ifname, pod, mac, veth, since, live, link, guarded } = it;
   const owner = `container ${containerId}${pod === undefined ? "" : ` (pod ${pod})`}`;
   const on = ifname === "" ? "" : `, interface ${ifname}`;

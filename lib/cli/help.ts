@@ -5,8 +5,6 @@ import type { Line } from "./screen.ts";
 
 /** What `atomicni help` shows. */
 export function overview(commands: readonly Command[]): Report {
-  const rows = commands.map((it) => [`${it.name} ${it.takes}`.trim(), it.about] as const);
-  const width = Math.max(...rows.map(([left]) => left.length));
   return {
     lines: [
       [
@@ -14,14 +12,13 @@ export function overview(commands: readonly Command[]): Report {
         ": a CNI plugin. A container runtime runs it with CNI_COMMAND set; a person runs",
       ],
       "",
-      ...rows.map(([left, about]): Line => [
-        "  atomicni ",
-        { text: left.padEnd(width), tone: "strong" },
-        `  ${about}`,
+      ...commands.flatMap(({ name, takes, about }): Line[] => [
+        ["  atomicni ", { text: `${name} ${takes}`.trim(), tone: "strong" }],
+        `      ${about}`,
       ]),
       "",
-      "Each takes --json, and --help, which has an example. Exit status: 0 all is well, 1 something needs a look,",
-      "2 it can't be done.",
+      "Each takes --json, --wide (lines as long as they are) and --help, which has an example. Exit status: 0 all is well, " +
+      "1 something needs a look, 2 it can't be done.",
       `Nothing but ${STATE_FOLDER} and ip is used: a configuration comes on stdin.`,
       ...CONFIGURATION.map(plain),
     ],
@@ -46,6 +43,7 @@ export function helpOf(command: Command): Report {
   const all: Record<string, { type: string; about: string }> = {
     ...options,
     json: { type: "boolean", about: "the same as one JSON value" },
+    wide: { type: "boolean", about: "lines as long as they are, whatever the terminal's width" },
   };
   return {
     lines: [

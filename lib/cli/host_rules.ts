@@ -21,7 +21,7 @@ async function run({ stdin, words }: Call): Promise<Report> {
   const direct = words.map(subnet);
   const config = readConfiguration(await stdin(), "make rules", EXAMPLE);
   const rules = hostRules(config, direct);
-  return { lines: rules.trimEnd().split("\n"), json: { rules }, exit: 0 };
+  return { lines: rules.trimEnd().split("\n"), json: { rules }, isFile: true, exit: 0 };
 }
 
 function subnet(word: string): Cidr {

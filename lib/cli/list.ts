@@ -7,13 +7,13 @@ import {
   survey,
 } from "./attachments.ts";
 import type { Call, Command, Report } from "./command.ts";
-import { type Line, type Segment, table } from "./screen.ts";
+import type { Line, Segment } from "./screen.ts";
 import { problems } from "./problems.ts";
 
 export const list: Command = {
   name: "list",
   takes: "[NETWORK]",
-  about: "each attachment: whose it is, its address, where it is plugged in, live or stale",
+  about: "each attachment: whose it is, its addresses, its host veth, live or stale",
   example: "atomicni list podnet",
   options: { watch: { type: "boolean", about: "again every second, until it is ended" } },
   mostWords: 1,
@@ -49,7 +49,8 @@ function once(rows: readonly Attached[]): Attached[] {
 function tableOf(rows: readonly Attached[]): Line[] {
   if (rows.length === 0) return ["No attachments."];
   const heading = ["NETWORK", "OWNER", "INTERFACE", "ADDRESS", "MAC", "VETH", "SINCE", "STATE"];
-  return table(heading, rows.map((it) => [it.network, ...cells(it)]));
+  const spare = ["MAC", "SINCE", "VETH", "INTERFACE", "NETWORK"];
+  return [{ heading, rows: rows.map((it) => [it.network, ...cells(it)]), spare }];
 }
 
 function cells(it: Attached): Segment[] {

@@ -2,13 +2,13 @@ import { formatCidr, type Ip } from "../base/address.ts";
 import { BUILD_FORM } from "../base/build.ts";
 import { formatSet, type RangeSet, subnetsOf } from "../base/range.ts";
 import { PROGRAM_VERSION } from "../base/scope.ts";
-import { countFree, type Held, listLeases } from "../ipam.ts";
+import { countFree, type Held, listLeases, type Networks } from "../ipam.ts";
 import type { Link } from "../netops.ts";
 import { attachments, named, plainErrors, survey } from "./attachments.ts";
 import type { Call, Command, Report } from "./command.ts";
 import { type Family, openMetrics } from "./metrics.ts";
 import { problems } from "./problems.ts";
-import { type Line, table } from "./screen.ts";
+import type { Line } from "./screen.ts";
 
 export const status: Command = {
   name: "status",
@@ -43,8 +43,7 @@ async function report({ words: [only], has, kernel }: Call): Promise<Report> {
   const exit = errors.length > 0 ? 2 : uses.some(isFull) ? 1 : 0;
   const json = { networks: uses.map(plain), errors: plainErrors(errors) };
   if (has("metrics")) {
-    const unreadable = errors.filter(({ kind }) => kind === "StateDamaged" || kind === "IOFailure");
-    return { lines: openMetrics(families(uses, unreadable.length)), json, exit };
+    return { lines: openMetrics(families(uses, networks)), json, isFile: true, errors, exit };
   }
   return {
     lines: [
@@ -99,9 +98,10 @@ function given(set: RangeSet, ips: readonly Ip[]): number {
 
 function tableOf(uses: readonly Use[], isFull: (use: Use) => boolean): Line[] {
   if (uses.length === 0) return ["No networks."];
-  return table(
-    ["NETWORK", "SUBNET", "RANGE", "SIZE", "HELD", "STALE", "FREE"],
-    uses.map((use) => [
+  return [{
+    heading: ["NETWORK", "SUBNET", "RANGE", "SIZE", "HELD", "STALE", "FREE"],
+    spare: ["RANGE", "SIZE", "STALE", "SUBNET"],
+    rows: uses.map((use) => [
       use.network,
       use.subnet ?? "-",
       use.range ?? "-",
@@ -110,11 +110,11 @@ function tableOf(uses: readonly Use[], isFull: (use: Use) => boolean): Line[] {
       use.stale ? { text: String(use.stale), tone: "warning" } : String(use.stale ?? "-"),
       isFull(use) ? { text: "0", tone: "bad" } : String(use.free ?? "-"),
     ]),
-  );
+  }];
 }
 
 /** All gauges, for the text format of Prometheus knows no other kind that fits. */
-function families(uses: readonly Use[], unreadable: number): Family[] {
+function families(uses: readonly Use[], { held, unreadable }: Networks): Family[] {
   const gauge = (name: string, help: string, of: (use: Use) => number | undefined): Family => ({
     name: `atomicni_${name}`,
     help,
@@ -141,14 +141,18 @@ function families(uses: readonly Use[], unreadable: number): Family[] {
     ),
     gauge("pool_free", "Addresses that nobody holds.", ({ free }) => number(free)),
     {
-      name: "atomicni_state_unreadable",
-      help: "State files that can't be read; see `atomicni status`.",
-      samples: [{ labels: {}, value: unreadable }],
+      name: "atomicni_state_readable",
+      help: "Whether the network's state file can be read; see `atomicni status`.",
+      samples: [...held.map((it) => readable(it, 1)), ...unreadable.map((it) => readable(it, 0))],
     },
     {
-      name: "atomicni_build",
+      name: "atomicni_build_info",
       help: "What this program is.",
       samples: [{ labels: { version: PROGRAM_VERSION, form: built }, value: 1 }],
     },
   ];
+}
+
+function readable({ network, dataDir }: Omit<Held, "state">, value: number) {
+  return { labels: { network, folder: dataDir }, value };
 }

@@ -1,8 +1,7 @@
-import type { Ip } from "../base/address.ts";
+import { type Ip, parseInterfaceAddress, parseIp } from "../base/address.ts";
 import { CniError, Malformed, quote } from "../base/errors.ts";
 import { type Mac, parseMac } from "../base/mac.ts";
 import { podName } from "../base/names.ts";
-import { parseRequestedIp } from "./requested.ts";
 
 /** What of `CNI_ARGS` this plugin acts on. */
 export interface CniArgs {
@@ -61,6 +60,13 @@ function read(pairs: Map<string, string>, text: string): CniArgs {
     mac: take("MAC", parseMac),
     pod: namespace === undefined || name === undefined ? undefined : podName(namespace, name),
   };
+}
+
+/** An address, with or without a prefix length, which is the subnet's anyway. Throws `Malformed`. */
+export function parseRequestedIp(value: unknown): Ip {
+  return typeof value === "string" && value.includes("/")
+    ? parseInterfaceAddress(value).ip
+    : parseIp(value);
 }
 
 function ignoresUnknown(pairs: ReadonlyMap<string, string>, text: string): boolean {

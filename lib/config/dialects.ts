@@ -59,10 +59,10 @@ export function readAddressing(root: Fields): Addressing {
 /** `"ipam": {}` written out and no subnet: a forgotten subnet has no `ipam`, or one with something in it. */
 function isLayer2(root: Fields, ipam: Fields): boolean {
   return root.has("ipam") && Object.keys(ipam.raw).length === 0 &&
-    !root.has("subnet") && !root.has("subnet6");
+    !["subnet", "gateway", "subnet6", "gateway6"].some((key) => root.has(key));
 }
 
-/** DESIGN §4's own table: bridge, subnets and gateways at the top level. */
+/** This plugin's own table (docs/configure.md): bridge, subnets and gateways at the top level. */
 function ownDialect(root: Fields, ipam: Fields): Addressing {
   const bridge = root.required("bridge", parseBridge, 'for example "bridge": "atomic0"');
   const has6 = root.has("subnet6") || root.has("gateway6");
@@ -133,7 +133,8 @@ function referenceBridge(root: Fields, ipam: Fields, sets: readonly RangeSet[]):
   const added = ([4, 6] as const).flatMap((family) => {
     const gateway = gatewayOf(sets, family);
     const hasDefault = routes.some((it) => isDefault(it) && familyOf(it.dst.base) === family);
-    return isDefaultGateway && gateway !== undefined && !hasDefault ? [defaultRoute(gateway)] : [];
+    if (!isDefaultGateway || gateway === undefined || hasDefault) return [];
+    return [{ ...defaultRoute(gateway), byLease: true }];
   });
   return {
     bridge: root.optional("bridge", parseBridge) ?? parseInterfaceName("cni0"),
@@ -158,7 +159,7 @@ export interface PortFlags {
   readonly isolated: boolean;
   /** The bridge's promiscuous mode. */
   readonly promiscuous: boolean;
-  /** The guard of DESIGN §11. */
+  /** The guard (SECURITY.md, "The guard"). */
   readonly guarded: boolean;
   /** The container's interface is set up. */
   readonly containerUp: boolean;

@@ -1,14 +1,7 @@
-import { type Ip, parseInterfaceAddress, parseIp } from "../base/address.ts";
+import type { Ip } from "../base/address.ts";
 import type { Fields } from "../base/fields.ts";
 import { type Mac, parseMac } from "../base/mac.ts";
-import type { CniArgs } from "./cni_args.ts";
-
-/** An address, with or without a prefix length, which is the subnet's anyway. Throws `Malformed`. */
-export function parseRequestedIp(value: unknown): Ip {
-  return typeof value === "string" && value.includes("/")
-    ? parseInterfaceAddress(value).ip
-    : parseIp(value);
-}
+import { type CniArgs, parseRequestedIp } from "./cni_args.ts";
 
 /**
  * Rule C3, after CONVENTIONS: what `runtimeConfig.ips` asks for, else `args.cni.ips`, else `IP` of CNI_ARGS. Each address

@@ -17,6 +17,8 @@ export interface Route {
   readonly via: Ip | undefined;
   /** As the configuration had it, for the result. */
   readonly gw: Ip | undefined;
+  /** `via` is the gateway of the first range; what counts is that of the range that gives the address. */
+  readonly byLease: boolean;
   readonly mtu: number | undefined;
   readonly advmss: number | undefined;
   readonly priority: number | undefined;
@@ -29,6 +31,7 @@ export function defaultRoute(gateway: Ip): Route {
     dst: DEFAULT_ROUTE[familyOf(gateway)],
     via: gateway,
     gw: gateway,
+    byLease: false,
     mtu: undefined,
     advmss: undefined,
     priority: undefined,
@@ -71,6 +74,7 @@ function readRoute(fields: Fields, sets: readonly RangeSet[]): Route {
   const isOnLink = scope !== undefined && scope >= 253;
   return {
     dst,
+    byLease: gw === undefined && !isOnLink,
     // The kernel takes an unspecified gateway for none.
     via: gw === "0.0.0.0" || gw === "::" ? undefined : gw ?? (isOnLink ? undefined : gateway),
     gw,

@@ -70,7 +70,10 @@ function chooseOne(
   return undefined;
 }
 
-/** The IPv6 address at the place in its range that the first IPv4 address has in its own: a re-used pair keeps its MAC. */
+/**
+ * The IPv6 address at the place in its range that the first IPv4 address has in its own, gateways not counted: a re-used
+ * pair keeps its MAC.
+ */
 function pairOf(
   sets: readonly RangeSet[],
   set: RangeSet,
@@ -83,10 +86,24 @@ function pairOf(
     const from = sets[index]?.[place];
     const to = set[place] ?? set[0];
     if (from === undefined || to === undefined) return undefined;
-    const pair = ipOf(valueOf(to.start) + valueOf(ip) - valueOf(from.start), 6);
+    const pair = addressAt(to, placeOf(from, ip));
     return isGivable(to, pair) ? pair : undefined;
   }
   return undefined;
+}
+
+/** How many addresses the range gives before `ip`. */
+function placeOf({ start, gateway }: AddressRange, ip: Ip): bigint {
+  const place = valueOf(ip) - valueOf(start);
+  return inRange({ start, end: ip }, gateway) ? place - 1n : place;
+}
+
+/** The address before which the range gives so many. */
+function addressAt({ start, gateway }: AddressRange, place: bigint): Ip {
+  const ip = ipOf(valueOf(start) + place, familyOf(start));
+  return inRange({ start, end: ip }, gateway)
+    ? ipOf(valueOf(start) + place + 1n, familyOf(start))
+    : ip;
 }
 
 /**

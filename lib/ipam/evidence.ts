@@ -1,4 +1,5 @@
 import type { Attachment, Named } from "../base/attachment.ts";
+import type { Lease } from "./state.ts";
 
 /** The host veths that exist, by name; only asked for when a lease is in doubt. */
 export type LookAtVeths = () => Promise<
@@ -16,9 +17,13 @@ export interface Holder {
   readonly isSeen: boolean;
 }
 
+/** Takes back what a stale lease has left on the host, before its addresses are given to another. */
+export type Forget = (stale: Lease) => Promise<void>;
+
 /** What is asked of the kernel where the state alone is not enough. */
 export interface Evidence {
   readonly veths: LookAtVeths;
+  readonly forget?: Forget;
   /** Who beside that attachment may have an address. */
   readonly holders: (beside: Attachment | undefined) => Promise<readonly Holder[]>;
   /** Tells a person what was done without being asked. */

@@ -5,7 +5,7 @@ import { type Mac, macOf } from "../base/mac.ts";
 import type { InterfaceName, NetworkName } from "../base/names.ts";
 import { formatSet, type RangeSet, usable } from "../base/range.ts";
 import { checkRequested, choose, refused } from "./choose.ts";
-import type { LookAtVeths } from "./evidence.ts";
+import type { Evidence, Forget, LookAtVeths } from "./evidence.ts";
 import { containerMac, hostsOf, now } from "./lease.ts";
 import {
   addLease,
@@ -35,16 +35,16 @@ export interface LeaseRequest {
 export async function give(
   state: State,
   request: LeaseRequest,
-  veths: LookAtVeths,
+  evidence: Pick<Evidence, "veths" | "forget">,
 ): Promise<Lease> {
   const { attachment, sets, hostMac, requestedIps, requestedMac, pod, guarded, bridge } = request;
   checkRequested(sets, requestedIps);
   const own = findLease(state, attachment);
   if (own !== undefined) {
-    await mustBeOurs(attachment, hostMac, veths);
+    await mustBeOurs(attachment, hostMac, evidence.veths);
     dropLease(state, own);
   }
-  const ips = await chooseOrHeal(state, request, own?.ips ?? [], veths);
+  const ips = await chooseOrHeal(state, request, own?.ips ?? [], evidence);
   if (requestedMac !== undefined) checkMac(state, requestedMac);
   const record: LeaseRecord = {
     since: now(),
@@ -91,7 +91,7 @@ async function chooseOrHeal(
   state: State,
   { attachment, sets, requestedIps }: LeaseRequest,
   kept: readonly Ip[],
-  veths: LookAtVeths,
+  { veths, forget }: Pick<Evidence, "veths" | "forget">,
 ): Promise<readonly Ip[]> {
   const wanted = { sets, last: state.lastReserved, requested: requestedIps, kept };
   const asked = macsAskedFor(state);
@@ -100,7 +100,7 @@ async function chooseOrHeal(
     holderOf(state, ip) !== undefined || (asked.size > 0 && asked.has(macOf(ip)));
   const first = choose(wanted, isHeld);
   if (typeof first !== "number" && !requestedIps.some(isHeld)) return first;
-  await heal(state, attachment.network, veths);
+  await heal(state, attachment.network, veths, forget);
   const held = requestedIps.find(isHeld);
   if (held !== undefined) {
     const remedy = "remove that container first, or ask for another address";
@@ -148,6 +148,7 @@ export async function heal(
   state: State,
   network: NetworkName,
   look: LookAtVeths,
+  forget?: Forget,
 ): Promise<Lease[]> {
   const veths = await look();
   const known = new Set<string>();
@@ -164,6 +165,7 @@ export async function heal(
     ) {
       continue;
     }
+    await forget?.(lease);
     dropLease(state, lease);
     stale.push(lease);
   }

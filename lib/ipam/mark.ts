@@ -32,7 +32,7 @@ export class Marks {
     for (;;) {
       prepareFolder(this.dataDir);
       const file = open(path);
-      if (!file.tryLockSync(true)) {
+      if (!isLocked(file, path)) {
         file.close();
         throw new CniError(
           "TryAgainLater",
@@ -93,5 +93,15 @@ function open(path: string): Deno.FsFile {
     return Deno.openSync(path, { read: true, write: true, create: true, mode: 0o600 });
   } catch (error) {
     throw ioError("make", path, error);
+  }
+}
+
+/** Takes the flock, if nobody has it. */
+function isLocked(file: Deno.FsFile, path: string): boolean {
+  try {
+    return file.tryLockSync(true);
+  } catch (error) {
+    file.close();
+    throw ioError("lock", path, error);
   }
 }

@@ -16,12 +16,15 @@ export interface Held {
 export interface Networks {
   readonly held: readonly Held[];
   readonly errors: readonly CniError[];
+  /** Those that can't be read. */
+  readonly unreadable: readonly Omit<Held, "state">[];
 }
 
 /** Reads each `*.json` in the state folder and the folders below; nothing is locked and nothing is changed. */
 export function readNetworks(): Networks {
   const held: Held[] = [];
   const errors: CniError[] = [];
+  const unreadable: Omit<Held, "state">[] = [];
   for (const { network, dataDir } of stateFiles(STATE_FOLDER)) {
     try {
       const { state, file } = readState(dataDir, network);
@@ -29,10 +32,11 @@ export function readNetworks(): Networks {
       held.push({ network, dataDir, state });
     } catch (error) {
       errors.push(asCniError(error));
+      unreadable.push({ network, dataDir });
     }
   }
   held.sort((a, b) => compareText(a.network, b.network) || compareText(a.dataDir, b.dataDir));
-  return { held, errors };
+  return { held, errors, unreadable };
 }
 
 function stateFiles(folder: string): { network: NetworkName; dataDir: string }[] {

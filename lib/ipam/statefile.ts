@@ -7,11 +7,13 @@ import { emptyState, formatState, parseState, type State } from "./state.ts";
 
 const LARGEST_FILE = 128 * 1024 * 1024;
 
-/** A state as it was read, and the open file it came from: as long as that is the file by name, it is current. */
+/** A state as it was read, and the open file it came from: as long as that stands by name unchanged, it is current. */
 export interface Snapshot {
   readonly state: State;
   /** `undefined` where there is no file. */
   readonly file: Deno.FsFile | undefined;
+  /** `identityOf` the file when it was read. */
+  readonly identity: string;
 }
 
 /** Whether there is a state file, and one that may be opened; what it holds is not looked at. IOFailure, StateDamaged. */
@@ -28,7 +30,9 @@ export function checkReadable(dataDir: string, network: NetworkName): boolean {
 /** Reads the network's state without a lock, for a file is only ever replaced whole. Missing is empty. */
 export function readState(dataDir: string, network: NetworkName): Snapshot {
   const path = statePath(dataDir, network);
-  if (!checkReadable(dataDir, network)) return { state: emptyState(), file: undefined };
+  if (!checkReadable(dataDir, network)) {
+    return { state: emptyState(), file: undefined, identity: identityOf(undefined) };
+  }
   let file: Deno.FsFile;
   try {
     file = Deno.openSync(path, { read: true });
@@ -41,23 +45,20 @@ export function readState(dataDir: string, network: NetworkName): Snapshot {
     throw ioError("open", path, error);
   }
   try {
-    return { state: parseState(readAll(file), path), file };
+    const info = file.statSync();
+    return { state: parseState(readAll(file, info.size), path), file, identity: identityOf(info) };
   } catch (error) {
     file.close();
     throw error instanceof CniError ? error : ioError("read", path, error);
   }
 }
 
-/** Is `snapshot` what the file by that name holds now? An open file's inode can't be given to another. */
-export function isCurrent({ file }: Snapshot, dataDir: string, network: NetworkName): boolean {
-  const path = statePath(dataDir, network);
-  const now = tryLstat(path);
-  if (file === undefined || now === undefined) return file === undefined && now === undefined;
-  try {
-    return identityOf(file.statSync()) === identityOf(now);
-  } catch (error) {
-    throw ioError("look at", path, error);
-  }
+/**
+ * Is `snapshot` what the file by that name holds now? An open file's inode can't be given to another, and one that was
+ * written into since (`cp` of a copy over it) has another size or time.
+ */
+export function isCurrent({ identity }: Snapshot, dataDir: string, network: NetworkName): boolean {
+  return identity === identityOf(tryLstat(statePath(dataDir, network)));
 }
 
 /** What tells a file that this program wrote from one that was edited, restored or put in its place. */
@@ -65,8 +66,8 @@ export function identityOf(info: Deno.FileInfo | undefined): string {
   return info === undefined ? "none" : `${info.ino} ${info.mtime?.getTime() ?? 0} ${info.size}`;
 }
 
-function readAll(file: Deno.FsFile): Uint8Array<ArrayBuffer> {
-  const bytes = new Uint8Array(file.statSync().size);
+function readAll(file: Deno.FsFile, size: number): Uint8Array<ArrayBuffer> {
+  const bytes = new Uint8Array(size);
   let length = 0;
   while (length < bytes.length) {
     const read = file.readSync(bytes.subarray(length));
@@ -114,8 +115,7 @@ export function checkWritable(dataDir: string, network: NetworkName): void {
   const size = (tryLstat(statePath(dataDir, network))?.size ?? 0) + 4096;
   const probe = join(dataDir, temporaryName(network));
   try {
-    const file = Deno.openSync(probe, { write: true, createNew: true, mode: 0o600 });
-    withFile(file, () => writeAll(file, new Uint8Array(Math.min(size, LARGEST_FILE))));
+    writeDurably(probe, new Uint8Array(Math.min(size, LARGEST_FILE)));
   } catch (error) {
     throw ioError("write to", `${dataDir}/`, error);
   } finally {

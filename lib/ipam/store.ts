@@ -1,7 +1,7 @@
 import { isError } from "../base/errors.ts";
 import type { NetworkName } from "../base/names.ts";
 import { lockPath, prepareFolder, statePath, tryLstat } from "./folder.ts";
-import { acquire } from "./lock.ts";
+import { acquire, hasLockFile } from "./lock.ts";
 import { NewerSchema } from "./damage.ts";
 import { emptyState, type State } from "./state.ts";
 import {
@@ -66,7 +66,7 @@ export interface Rebuilt {
   readonly keepOld: boolean;
 }
 
-/** The state file of a network in `dataDir`, and its lock beside it (DESIGN §5). */
+/** The state file of a network in `dataDir`, and its lock beside it (docs/architecture.md, "The state"). */
 export function openStore(dataDir: string, network: NetworkName): Store {
   const path = statePath(dataDir, network);
   let snapshot: Snapshot | undefined;
@@ -129,7 +129,10 @@ export function openStore(dataDir: string, network: NetworkName): Store {
         await locked(stop, () => Promise.resolve(false));
       }
     },
-    mustBeWritable: () => checkWritable(dataDir, network),
+    mustBeWritable: () => {
+      hasLockFile(lockPath(dataDir, network));
+      checkWritable(dataDir, network);
+    },
   };
 }
 
@@ -145,7 +148,7 @@ async function readOrBegin(
     if (unreadable === undefined || !isUnreadable(damage)) throw damage;
     await unreadable.mustBeUnused(damage);
     unreadable.startedAnew(setAside(dataDir, network));
-    return { state: emptyState(), file: undefined };
+    return { state: emptyState(), file: undefined, identity: identityOf(undefined) };
   }
 }
 

@@ -1,14 +1,14 @@
-import type { Ip } from "../base/address.ts";
-import { CniError } from "../base/errors.ts";
+import { familyOf, type Ip, tryIp } from "../base/address.ts";
 import type { Mac } from "../base/mac.ts";
 import type { InterfaceName } from "../base/names.ts";
 import { together } from "../base/together.ts";
 import type { Rollback } from "../rollback.ts";
 import { forgetNeighbours } from "./host.ts";
-import { must, runBatch, type RunIp } from "./ip.ts";
-import type { Link } from "./links.ts";
+import { enter } from "./inside.ts";
+import { dump, must, runBatch, type RunIp } from "./ip.ts";
+import { parseNeighbour } from "./links.ts";
 
-/** Who may speak from a port of the bridge (DESIGN §11). */
+/** Who may speak from a port of the bridge (SECURITY.md). */
 export interface GuardSpec {
   readonly bridge: InterfaceName;
   readonly host: InterfaceName;
@@ -17,42 +17,73 @@ export interface GuardSpec {
 }
 
 /**
- * Guards the port: a static entry of the forwarding table for the container's MAC, no frame of another, and permanent
- * neighbours for its addresses. Without the entry a locked port is cut off, so nothing may pass before both are done.
+ * Lets the container speak from its locked port: a static entry of the forwarding table for its MAC, and permanent
+ * neighbours on the bridge for its addresses, so that nobody else is taken for it.
  */
 export async function guard(run: RunIp, spec: GuardSpec, undo: Rollback): Promise<void> {
   const { bridge, host, mac, ips } = spec;
   // The entry and the flags go with the veth; neighbours go with the bridge alone.
   undo.push(
     `remove the neighbours of "${host}" from "${bridge}"`,
-    () => forgetNeighbours(run, bridge, ips),
+    () => forgetNeighbours(run, bridge, guardedIps(ips, mac)),
   );
-  const action = `guard the port "${host}"`;
-  const entry = ["neigh", "replace", "any", "lladdr", mac, "nud", "noarp", "dev", host];
+  await letSpeak(run, [spec]);
+}
+
+/** The same for several ports at once. */
+export async function letSpeak(run: RunIp, specs: readonly GuardSpec[]): Promise<void> {
+  const neighbours = specs.flatMap(neighbourCommands);
+  const action = `guard the port ${specs.map(({ host }) => `"${host}"`).join(", ")}`;
   await together(
     // The family -B is of the whole process.
-    must(action, run(["-B", ...entry])),
-    must(action, runBatch(run, [], [portCommand(host), ...neighbourCommands(spec)])),
+    must(action, runBatch(run, ["-B"], specs.map(entryCommand))),
+    neighbours.length === 0 ? Promise.resolve() : must(action, runBatch(run, [], neighbours)),
   );
 }
 
-function portCommand(host: string): string[] {
-  const flags = ["learning", "off", "locked", "on"];
-  return ["link", "set", "dev", host, "type", "bridge_slave", ...flags];
+function entryCommand({ host, mac }: GuardSpec): string[] {
+  return ["neigh", "replace", "any", "lladdr", mac, "nud", "noarp", "dev", host];
 }
 
 function neighbourCommands({ bridge, mac, ips }: GuardSpec): string[][] {
-  return ips.map((ip) => [
-    ...["neigh", "replace", ip, "lladdr", mac, "dev", bridge, "nud", "permanent"],
-  ]);
+  return guardedIps(ips, mac).map((ip) => pinCommand({ ip, mac }, bridge));
 }
 
-/** Throws UnsupportedField where the kernel or `ip` is too old for a locked port, read from a port that stands. */
-export function mustBeGuardable({ ifname, port }: Link): void {
-  if (port.locked !== undefined) return;
-  throw new CniError(
-    "UnsupportedField",
-    `Cannot do "macspoofchk": true: "${ifname}" can't be locked`,
-    { details: "it needs Linux 5.18 and iproute2 5.18, or newer: update them, or set it to false" },
-  );
+/** A neighbour that nobody may speak for. */
+export interface Pinned {
+  readonly ip: Ip;
+  readonly mac: string;
+}
+
+export function pinCommand({ ip, mac }: Pinned, dev: string): string[] {
+  return ["neigh", "replace", ip, "lladdr", mac, "dev", dev, "nud", "permanent"];
+}
+
+/** Puts permanent neighbours of a container back; says whether one was gone or wrong. */
+export async function pinInside(
+  run: RunIp,
+  netns: string,
+  ifname: InterfaceName,
+  wanted: readonly Pinned[],
+): Promise<boolean> {
+  const list = [...enter(netns), "-j", "neigh", "show", "dev", ifname, "nud", "permanent"];
+  const found = (await dump(run, `list the neighbours in "${netns}"`, list)).map(parseNeighbour);
+  const wrong = wanted.filter(({ ip, mac }) => !found.some((it) => it.ip === ip && it.mac === mac));
+  if (wrong.length === 0) return false;
+  const pin = runBatch(run, enter(netns), wrong.map((it) => pinCommand(it, ifname)));
+  await must(`guard "${ifname}" in "${netns}"`, pin);
+  return true;
+}
+
+/** The addresses of an attachment that nobody else may speak for: its own, and with IPv6 the one that follows from its MAC. */
+export function guardedIps(ips: readonly Ip[], mac: string): readonly Ip[] {
+  return ips.some((ip) => familyOf(ip) === 6) ? [...ips, linkLocalOf(mac)] : ips;
+}
+
+/** RFC 4291 appendix A: the link-local address of an interface with that MAC. */
+function linkLocalOf(mac: string): Ip {
+  const [first = 0, ...bytes] = mac.split(":").map((byte) => parseInt(byte, 16));
+  const id = [first ^ 2, ...bytes.slice(0, 2), 0xff, 0xfe, ...bytes.slice(2)];
+  const digits = id.map((byte) => byte.toString(16).padStart(2, "0")).join("");
+  return tryIp(`fe80::${digits.replace(/(.{4})(?=.)/g, "$1:")}`) as Ip;
 }

@@ -1,11 +1,20 @@
 import { asCniError, CniError, quote } from "../base/errors.ts";
-import { isHostMac, type Mac } from "../base/mac.ts";
+import type { Mac } from "../base/mac.ts";
 import type { InterfaceName } from "../base/names.ts";
 import type { Rollback } from "../rollback.ts";
-import { bridgeChange, type BridgeSpec, checkPorts } from "./bridge.ts";
+import { type BridgeSpec, checkPorts } from "./bridge.ts";
+import { cannotLock, mustBeGuardable, notGuardable } from "./guardable.ts";
+import {
+  type AttachHooks,
+  LEAST_MTU_IPV6,
+  mendBridge,
+  mustHaveNoIpv6,
+  settleBridge,
+  TRIES,
+} from "./mend.ts";
 import { hostLinks, named, removeByIndex, removeOwn, SHOWN } from "./host.ts";
 import { linksInside, orFifo } from "./inside.ts";
-import { ipFailed, type IpOutput, must, parseIpJson, runBatch, type RunIp } from "./ip.ts";
+import { ipFailed, type IpOutput, parseIpJson, runBatch, type RunIp } from "./ip.ts";
 import { type Link, parseLink } from "./links.ts";
 
 /** A veth from a bridge into a container. */
@@ -17,42 +26,35 @@ export interface VethSpec {
   readonly alias: string;
   readonly netns: string;
   readonly ifname: InterfaceName;
+  /** Of the network's host veths, for packet filters. */
+  readonly group: number;
   readonly hairpin: boolean;
   readonly isolated: boolean;
+  /** Locked from its first moment on: nothing is learned from it, and no frame passes before `guard` lets its own. */
+  readonly guarded: boolean;
 }
 
 /** What was read back after attaching. */
 export interface Attached {
   readonly bridge: Link;
   readonly host: Link;
-  /** This run made the bridge, where there was none. */
-  readonly madeBridge: boolean;
 }
-
-/** What `attach` asks and tells while it works. */
-export interface AttachHooks {
-  readonly undo: Rollback;
-  /** Throws where the bridge may not be touched; called before it is. */
-  readonly beforeBridge: () => Promise<void>;
-}
-
-/** Looks and mends between tries; more would be a fight with somebody. */
-const TRIES = 4;
 
 /**
  * Makes the veth, and the bridge where it is missing; acts first and looks only where that fails. Pushes how to take
  * back what it made. Throws InvalidNetNS, InterfaceExists, BridgeUnusable.
  */
 export async function attach(run: RunIp, spec: VethSpec, hooks: AttachHooks): Promise<Attached> {
-  let madeBridge = false;
+  if ((spec.bridge.mtu ?? LEAST_MTU_IPV6) < LEAST_MTU_IPV6) await mustHaveNoIpv6(run, spec.bridge);
   for (let tries = 1;; tries++) {
     const outcome = await tryAttach(run, spec, hooks.undo, tries);
     if ("host" in outcome) {
       if (outcome.host.netnsId === undefined) throw ownNamespace(spec.netns);
-      const bridge = await settle(run, spec, outcome, hooks);
-      return { host: outcome.host, bridge, madeBridge };
+      if (spec.guarded) mustBeGuardable(outcome.host);
+      const bridge = await settleBridge(run, spec.bridge, outcome, hooks);
+      return { host: outcome.host, bridge };
     }
-    madeBridge = await prepare(run, spec, outcome, hooks) || madeBridge;
+    await prepare(run, spec, outcome, hooks);
     if (tries === TRIES) {
       throw ipFailed(`attach "${spec.host}" to "${spec.bridge.name}"`, outcome);
     }
@@ -78,14 +80,15 @@ async function tryAttach(
   const attaching = runBatch(run, SHOWN, attachCommands(spec));
   const output = await orFifo(run, spec.netns, attaching).catch((error) => {
     // It may have been made before time was up; only an ip that did not start has made nothing.
-    if (tries === 1 && asCniError(error).kind === "TryAgainLater") willRemove();
+    const { kind } = asCniError(error);
+    if (tries === 1 && (kind === "TryAgainLater" || kind === "InvalidNetNS")) willRemove();
     throw error;
   });
   if (tries === 1) willRemove();
   const answers = output.stdout.trim() === "" ? [] : output.stdout.trim().split("\n");
   // The batch stops at its first failure: without the look at the veth there may be none.
   if (!output.success && output.signal === null && answers.length < 2) return output;
-  if (!output.success) throw ipFailed(`set up the host veth "${host}"`, output);
+  if (!output.success) throw setUpFailed(spec, output);
   const [[before] = [], [made] = [], [after] = []] = parseIpJson(output);
   const wrong = made?.["address"] !== hostMac || before === undefined || after === undefined ||
     after["ifname"] !== spec.bridge.name;
@@ -93,55 +96,54 @@ async function tryAttach(
   return { before: parseLink(before), host: parseLink(made), after: parseLink(after) };
 }
 
-function attachCommands(
-  { host, hostMac, bridge, ifname, netns, alias, hairpin, isolated }: VethSpec,
-): string[][] {
+function attachCommands(spec: VethSpec): string[][] {
+  const { host, hostMac, bridge, ifname, netns, alias, group } = spec;
   const mtu = bridge.mtu === undefined ? [] : ["mtu", String(bridge.mtu)];
-  const flags = [...(hairpin ? ["hairpin", "on"] : []), ...(isolated ? ["isolated", "on"] : [])];
+  const flags = portFlags(spec);
   // `link show` would make this process leave out the addresses of what it shows afterwards.
   const show = (dev: string) => ["addr", "show", "dev", dev];
-  const make = ["link", "add", "name", host, "address", hostMac, ...mtu, "master", bridge.name];
+  const make = ["link", "add", "name", host, "group", String(group), "address", hostMac, ...mtu];
   const peer = ["peer", "name", ifname, ...mtu, "netns", netns];
   return [
     show(bridge.name),
-    [...make, "up", "type", "veth", ...peer],
+    [...make, "master", bridge.name, "up", "type", "veth", ...peer],
     show(host),
     ["link", "set", "dev", host, "alias", alias],
-    ...(flags.length > 0 ? [["link", "set", "dev", host, "type", "bridge_slave", ...flags]] : []),
+    ...flags,
     show(bridge.name),
   ];
 }
 
-/** What a bridge has whose last port left. */
-const NO_MAC = "00:00:00:00:00:00";
+/** Flags of the port, as commands; a command for each kind, so that one that is not known leaves no other out. */
+export function portFlags(
+  { host, hairpin, isolated, guarded }: Pick<VethSpec, "host" | "hairpin" | "isolated" | "guarded">,
+): string[][] {
+  const flags = [...(hairpin ? ["hairpin", "on"] : []), ...(isolated ? ["isolated", "on"] : [])];
+  const set = ["link", "set", "dev", host, "type", "bridge_slave"];
+  return [
+    // A bridge learns from some frames before it asks whether the port is locked.
+    ...(guarded ? [[...set, "learning", "off", "locked", "on"]] : []),
+    ...(flags.length > 0 ? [[...set, ...flags]] : []),
+  ];
+}
 
-/** The veth stands: is the bridge what it must be? Returns the bridge as it is then. */
-async function settle(
-  run: RunIp,
-  { bridge }: VethSpec,
-  { before, after }: Made,
-  hooks: AttachHooks,
-): Promise<Link> {
-  const { bridge: ready } = await mendBridge(run, bridge, after, hooks);
-  // Without a MAC of its own it takes the lowest of its ports', and neighbours lose it as ports come and go.
-  const own = isHostMac(before.mac) || before.bridge.followsPorts ? before.mac : undefined;
-  if (own === undefined) return ready;
-  const fixed = isHostMac(own) || own === NO_MAC ? bridge.mac : own;
-  const output = await run(["link", "set", "dev", bridge.name, "address", fixed]);
-  if (!output.success) throw ipFailed(`fix the MAC of "${bridge.name}"`, output);
-  return { ...ready, mac: fixed };
+/** An `ip` that is too old for a flag says so by its usage; what it showed of the port tells it from other failures. */
+function setUpFailed({ host, guarded }: VethSpec, output: IpOutput): CniError {
+  const shown = guarded ? parseIpJson(output)[1]?.map(parseLink).find(named(host)) : undefined;
+  return shown !== undefined && cannotLock(shown)
+    ? notGuardable(host)
+    : ipFailed(`set up the host veth "${host}"`, output);
 }
 
 /**
- * Why could nothing be made? Mends what can be mended and throws what can't; touches nothing before it knows. Says whether
- * it made the bridge.
+ * Why could nothing be made? Mends what can be mended and throws what can't; touches nothing before it knows.
  */
 async function prepare(
   run: RunIp,
   spec: VethSpec,
   output: IpOutput,
   hooks: AttachHooks,
-): Promise<boolean> {
+): Promise<void> {
   const { netns, ifname, host } = spec;
   const links = await hostLinks(run);
   const standing = links.find(named(host));
@@ -158,8 +160,7 @@ async function prepare(
   if (inside.some(named(ifname))) throw interfaceExists(spec);
   checkPorts(spec.bridge.name, links);
   const found = links.find(named(spec.bridge.name));
-  const { made } = await mendBridge(run, spec.bridge, found, hooks);
-  return made;
+  await mendBridge(run, spec.bridge, found, hooks);
 }
 
 /** Makes a veth into the namespace under the host veth's own name, so that a DEL sees it, and removes it again. */
@@ -169,66 +170,19 @@ async function isOwnNamespace(
   links: readonly Link[],
 ): Promise<boolean> {
   const peer = ["type", "veth", "peer", "name", `ap${host.slice(2)}`, "netns", netns];
-  const output = await must(
-    `look whether "${netns}" is another namespace`,
-    runBatch(run, ["-j"], [
-      ["link", "add", "name", host, "address", hostMac, ...peer],
-      ["link", "show", "dev", host],
-    ]),
-  );
+  const output = await runBatch(run, ["-j"], [
+    ["link", "add", "name", host, "address", hostMac, ...peer],
+    ["link", "show", "dev", host],
+  ]);
+  if (!output.success) {
+    throw ipFailed(`make a veth into "${netns}"`, output).withDetails(
+      "where the kernel has no veth: modprobe veth",
+    );
+  }
   const [made] = (parseIpJson(output)[0] ?? []).map(parseLink);
   if (made?.mac !== hostMac) throw ipFailed(`read back "${host}"`, output);
   await removeByIndex(run, made, links);
   return made.netnsId === undefined;
-}
-
-/** Makes the bridge what the spec says; returns it, and whether it was made anew. */
-async function mendBridge(
-  run: RunIp,
-  spec: BridgeSpec,
-  found: Link | undefined,
-  { undo, beforeBridge }: AttachHooks,
-): Promise<{ bridge: Link; made: boolean }> {
-  let bridge = found;
-  let made = false;
-  for (let tries = 1;; tries++) {
-    const { commands, undo: restore } = await changeFor(spec, bridge, beforeBridge);
-    if (bridge !== undefined && commands.length === 0) return { bridge, made };
-    await beforeBridge();
-    const output = await runBatch(run, [], commands);
-    if (output.success && restore.length > 0) {
-      undo.push(`put back the addresses of "${spec.name}"`, async () => {
-        await must("put back the bridge's addresses", runBatch(run, [], restore));
-      });
-    }
-    made ||= output.success && bridge === undefined;
-    bridge = (await hostLinks(run)).find(named(spec.name));
-    // Another run may do the same at this moment: what counts is what stands in the end.
-    if (tries === TRIES) throw bridgeFailed(spec, output);
-  }
-}
-
-/** What the state says counts more than what the bridge looks like: its remedy hurts nobody. */
-async function changeFor(
-  spec: BridgeSpec,
-  bridge: Link | undefined,
-  beforeBridge: () => Promise<void>,
-) {
-  try {
-    return bridgeChange(spec, bridge);
-  } catch (error) {
-    await beforeBridge();
-    throw error;
-  }
-}
-
-function bridgeFailed({ name, gateways }: BridgeSpec, output: IpOutput): CniError {
-  const failed = ipFailed(`make the bridge "${name}"`, output);
-  return gateways.some(({ ip }) => ip.includes(":"))
-    ? failed.withDetails(
-      `where IPv6 is switched off: sysctl -w net.ipv6.conf.${name}.disable_ipv6=0, and net.ipv6.conf.default.disable_ipv6=0`,
-    )
-    : failed;
 }
 
 function ownNamespace(netns: string): CniError {

@@ -4,26 +4,22 @@ import {
   type InterfaceAddress,
   type Ip,
 } from "../base/address.ts";
-import { aliasOf, type Attachment, attachmentOf, hostVethName } from "../base/attachment.ts";
+import { aliasOf, type Attachment, hostVethName } from "../base/attachment.ts";
 import { isError } from "../base/errors.ts";
 import { freshHostMac, freshMac, type Mac, macOfAll } from "../base/mac.ts";
-import type { InterfaceName } from "../base/names.ts";
+import { groupOf, type InterfaceName } from "../base/names.ts";
 import { givingRange } from "../base/range.ts";
 import { together } from "../base/together.ts";
 import { type Invocation, type NetworkConfig, readResolvConf } from "../config.ts";
-import { checkRequested, containerMac, type Lease, type LeaseRequest, type Mark } from "../ipam.ts";
-import {
-  type Attached,
-  type ContainerSpec,
-  type GuardSpec,
-  mustBeGuardable,
-  type VethSpec,
-} from "../netops.ts";
+import { checkRequested, type LeaseRequest, type Mark } from "../ipam.ts";
+import type { Attached, ContainerSpec, VethSpec } from "../netops.ts";
 import type { Result } from "../result.ts";
 import { Rollback } from "../rollback.ts";
-import { bridgeSpec, gatewaysOf } from "./bridge_spec.ts";
+import { bridgeSpec, gatewaysOf } from "./bridge.ts";
 import type { Effects } from "./effects.ts";
 import { evidenceOf } from "./evidence.ts";
+import { reattachOthers } from "./ports.ts";
+import { routesOf } from "./routes_of.ts";
 
 /** What an ADD works on, beside its effects. */
 interface Job {
@@ -34,7 +30,7 @@ interface Job {
   readonly hostMac: Mac;
 }
 
-/** ADD (DESIGN §3): all of it, or an error and nothing. `deliver` prints the result; one that nobody gets is a failure. */
+/** ADD (docs/architecture.md, "An ADD"): all of it, or an error and nothing. `deliver` prints the result; one that nobody gets is a failure. */
 export async function add(
   config: NetworkConfig,
   invocation: Invocation,
@@ -80,6 +76,8 @@ async function steps(
   const attaching = kernel.attach(vethSpec(job), {
     undo,
     beforeBridge: () => Promise.resolve(leases.mustFit(config.sets)),
+    // Whatever becomes of this ADD: who lost the bridge is in it again.
+    bridgeMade: () => reattachOthers(config, host, effects),
   });
   attaching.catch((error) => {
     // An ip that was given up may do its work when the kernel lets it.
@@ -87,7 +85,6 @@ async function steps(
   });
   leases.preload(); // while the kernel is at work
   const attached = await attaching;
-  if (config.guarded) mustBeGuardable(attached.host);
   stop.throwIfAborted();
   const lease = config.sets.length === 0
     ? undefined
@@ -104,7 +101,6 @@ async function steps(
   if (config.requestedMac !== undefined && !config.guarded) {
     await kernel.forgetNeighbours(config.bridge, ips);
   }
-  if (attached.madeBridge) await reattachOthers(job, effects, undo);
   stop.throwIfAborted();
   return resultOf(job, attached, ips, mac);
 }
@@ -117,8 +113,10 @@ function vethSpec({ config, invocation, attachment, host, hostMac }: Job): VethS
     alias: aliasOf(attachment, invocation.args.pod),
     netns: invocation.netns,
     ifname: invocation.ifname,
+    group: groupOf(config.name),
     hairpin: config.hairpin,
     isolated: config.isolated,
+    guarded: config.guarded,
   };
 }
 
@@ -149,7 +147,7 @@ function containerSpec(
     mac,
     up: config.containerUp,
     addresses: ips.map((ip) => withPrefix(config, ip)),
-    routes: config.routes,
+    routes: routesOf(config, ips),
     neighbours: gateways.map(({ ip }) => ({ ip, mac: bridge.mac })),
   };
 }
@@ -161,38 +159,6 @@ export function withPrefix({ sets }: Pick<NetworkConfig, "sets">, ip: Ip): Inter
 
 function rangeOf(sets: NetworkConfig["sets"], ip: Ip) {
   return sets.flatMap((set) => givingRange(set, ip) ?? []).at(0);
-}
-
-/** A bridge that was removed and comes back has lost its ports: this network's own go back into it, guard included. */
-async function reattachOthers(job: Job, effects: Effects, undo: Rollback): Promise<void> {
-  const { kernel, leases, warn } = effects;
-  const { config } = job;
-  for (const link of (await kernel.veths()).values()) {
-    if (link.master !== "" || link.ifname === job.host) continue;
-    const owner = await attachmentOf(link);
-    if (owner?.network !== config.name) continue;
-    const host = link.ifname as InterfaceName;
-    try {
-      await kernel.reattach(config.bridge, {
-        host,
-        hairpin: config.hairpin,
-        isolated: config.isolated,
-        guard: guardOf(leases.of(owner), host),
-      }, undo);
-    } catch (error) {
-      warn(`could not put "${host}" into "${config.bridge}" again: ${(error as Error).message}`);
-    }
-  }
-}
-
-/** The guard of a lease; `undefined` for one that is not guarded. */
-export function guardOf(lease: Lease | undefined, host: InterfaceName): GuardSpec | undefined {
-  const mac = lease && containerMac(lease);
-  const bridge = lease?.record?.bridge;
-  if (lease?.record?.guarded !== true || mac === undefined || bridge === undefined) {
-    return undefined;
-  }
-  return { bridge: bridge as InterfaceName, host, mac: mac as Mac, ips: lease.ips };
 }
 
 /** The result of an ADD, behind what an earlier plugin of the chain returned (rules R9, R12). */
@@ -224,7 +190,7 @@ function resultOf(
     ],
     routes: [
       ...previous.routes,
-      ...config.routes.map(({ dst, gw, mtu, advmss, priority, table, scope }) => ({
+      ...routesOf(config, ips).map(({ dst, gw, mtu, advmss, priority, table, scope }) => ({
         dst: formatCidr(dst),
         ...defined({ gw, mtu, advmss, priority, table, scope }),
       })),

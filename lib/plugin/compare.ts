@@ -3,10 +3,18 @@ import { isHostVethName } from "../base/attachment.ts";
 import type { InterfaceName } from "../base/names.ts";
 import { isInSubnets, type NetworkConfig, type Route } from "../config.ts";
 import { containerMac, type Lease } from "../ipam.ts";
-import { isSame, type Link, MAIN_TABLE, type RouteFound, type Seen } from "../netops.ts";
+import {
+  guardedIps,
+  isSame,
+  type Link,
+  MAIN_TABLE,
+  type RouteFound,
+  type Seen,
+} from "../netops.ts";
 import type { Interface, Result } from "../result.ts";
 import { withPrefix } from "./add.ts";
-import { gatewaysOf } from "./bridge_spec.ts";
+import { gatewaysOf } from "./bridge.ts";
+import { routesOf } from "./routes_of.ts";
 
 /** What of an attachment CHECK knows beside what it saw. */
 export interface Expected {
@@ -151,15 +159,16 @@ function leaseDifferences({ prevResult, lease, config }: Expected): string[] {
  * more may be, and later plugins' lead elsewhere (rule K2).
  */
 function routeDifferences(
-  { config, prevResult, ifname }: Expected,
+  { config, prevResult, ifname, lease }: Expected,
   { routes }: Seen,
 ): string[] {
-  const configured = config.routes.flatMap((route) => configuredRoute(route, ifname, routes));
+  const wanted = routesOf(config, lease?.ips ?? []);
+  const configured = wanted.flatMap((route) => configuredRoute(route, ifname, routes));
   const listed = prevResult.routes.flatMap(({ dst, gw = "" }) => {
     const gateway = tryIp(gw);
     if (gateway === undefined || !isInSubnets(config.sets, gateway)) return [];
     const target = canonical(dst);
-    if (config.routes.some((it) => formatCidr(it.dst) === target && it.via === gateway)) return [];
+    if (wanted.some((it) => formatCidr(it.dst) === target && it.via === gateway)) return [];
     const there = routes.some((it) => it.dst === target && it.gw === gateway);
     return there ? [] : [`route to ${dst}: expected via ${gw} on ${ifname}, found none`];
   });
@@ -181,14 +190,24 @@ function configuredRoute(
   return [`route to ${target}: expected ${wanted}, found ${found.join(", ") || "none"}`];
 }
 
-/** The guard of a port, where the network has it (DESIGN §11). */
+/** The guard of a port, where the network has it (SECURITY.md). */
 function guardDifferences({ config, host, ifname, lease }: Expected, seen: Seen): string[] {
   if (!config.guarded) return [];
   const { bridge, inside, staticEntries, bridgeNeighbours, insideNeighbours } = seen;
   const mac = (lease && containerMac(lease)) ?? inside?.mac;
-  const knows = (list: Seen["bridgeNeighbours"], ip: Ip, wanted: string | undefined) =>
-    list.some((it) => it.ip === ip && it.mac === wanted);
+  const pinned = (
+    what: string,
+    list: Seen["bridgeNeighbours"],
+    ip: Ip,
+    wanted: string | undefined,
+  ) => {
+    const found = list.find((it) => it.ip === ip)?.mac ?? "none";
+    return found === wanted
+      ? []
+      : [`guard of ${what}: expected ${wanted} as permanent neighbour ${ip}, found ${found}`];
+  };
   const gateways = config.gatewayOnBridge ? gatewaysOf(config) : [];
+  const ips = lease?.ips ?? [];
   const entry = staticEntries.map((it) => it.mac).join(", ") || "none";
   return [
     ...differ(`guard of ${host}: locked`, true, seen.host?.port.locked),
@@ -196,12 +215,12 @@ function guardDifferences({ config, host, ifname, lease }: Expected, seen: Seen)
     ...(staticEntries.some((it) => it.mac === mac)
       ? []
       : [`guard of ${host}: expected the static entry ${mac}, found ${entry}`]),
-    ...(lease?.ips ?? []).filter((ip) => !knows(bridgeNeighbours, ip, mac)).map((ip) =>
-      `guard of ${host}: expected ${ip} as a permanent neighbour on ${config.bridge}, found none`
+    ...(mac === undefined ? ips : guardedIps(ips, mac)).flatMap((ip) =>
+      pinned(`${host} on ${config.bridge}`, bridgeNeighbours, ip, mac)
     ),
-    ...gateways.filter(({ ip }) => inside && !knows(insideNeighbours, ip, bridge?.mac)).map((
-      { ip },
-    ) => `guard of ${ifname}: expected ${ip} as a permanent neighbour, found none`),
+    ...(inside === undefined
+      ? []
+      : gateways.flatMap(({ ip }) => pinned(ifname, insideNeighbours, ip, bridge?.mac))),
   ];
 }
 

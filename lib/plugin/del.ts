@@ -7,6 +7,7 @@ import type { Effects } from "./effects.ts";
 import { evidenceOf } from "./evidence.ts";
 import { Failures } from "./failures.ts";
 import { findHost, findRenamed } from "./find_host.ts";
+import { forgetNeighboursOf } from "./neighbours.ts";
 
 /** DEL: the veth, then the lease. Missing is success; as often as you like. */
 export async function del(
@@ -41,12 +42,16 @@ export async function del(
   const removed = await failures.past(() => removeHost(attachment, host, own, effects)) === true;
   if (removed && own !== undefined) free.push(own);
   isGone &&= removed;
-  for (const lease of free) await forget(lease, network.bridge, effects);
-  if (removed && marks.of(host) === "died") {
-    if (own?.record?.guarded === true) await forgetAgain(own, effects);
-    marks.clear(host);
+  const hasDied = removed && marks.of(host) === "died";
+  // The neighbours of a guarded ADD that was killed may come late, as its veth may.
+  if (hasDied && own?.record?.guarded === true) await expiry(LATEST_MS);
+  const clean: Lease[] = [];
+  for (const lease of free) {
+    const forget = () => forgetNeighboursOf(lease, network.bridge, effects);
+    if (await failures.past(forget) === true) clean.push(lease);
   }
-  if (read !== undefined) await failures.past(() => release(free, effects));
+  if (hasDied) marks.clear(host);
+  if (read !== undefined) await failures.past(() => release(clean, effects));
   else if (isGone && await wouldBeginAnew(network, effects)) return;
   failures.raise(isGone && read === undefined ? goneAlready(host) : undefined);
 }
@@ -95,6 +100,7 @@ async function removeHost(
 
 /** How long after the death of an ADD its `ip` is waited for, which may wait for the kernel's lock: 2 s in all. */
 const LATE_MS = [50, 100, 150, 300, 600, 800];
+const LATEST_MS = 2_000;
 
 async function removeLate(host: InterfaceName, kernel: Effects["kernel"]): Promise<boolean> {
   for (const pause of LATE_MS) {
@@ -102,31 +108,6 @@ async function removeLate(host: InterfaceName, kernel: Effects["kernel"]): Promi
     if (await kernel.link(host) !== undefined) return await kernel.detach(host);
   }
   return false;
-}
-
-/**
- * An address gets the MAC that belongs to it next time: who had another, or was guarded, must not be remembered. Best
- * effort: a neighbour that stays is replaced by the next guarded ADD of its address.
- */
-async function forget(
-  { ips, record }: Lease,
-  configured: InterfaceName | undefined,
-  { kernel, warn }: Effects,
-): Promise<void> {
-  if (record?.mac === undefined && record?.guarded !== true) return;
-  const bridge = (record.bridge ?? configured) as InterfaceName | undefined;
-  if (bridge === undefined) return;
-  try {
-    await kernel.forgetNeighbours(bridge, ips);
-  } catch (error) {
-    warn((error as Error).message);
-  }
-}
-
-/** The neighbours of a guarded ADD that was killed may come late as well. */
-async function forgetAgain(lease: Lease, effects: Effects): Promise<void> {
-  await expiry(200);
-  await forget(lease, undefined, effects);
 }
 
 export async function release(leases: readonly Lease[], effects: Effects): Promise<true> {
@@ -150,5 +131,3 @@ async function wouldBeginAnew(network: Network, effects: Effects): Promise<boole
 function goneAlready(host: InterfaceName): string {
   return `the host veth ${host} is gone; its lease goes with atomicni repair, or with a DEL once the state can be read`;
 }
-
-export { forget as forgetNeighboursOf };

@@ -12,6 +12,7 @@ import { givingRange, type RangeSet } from "../base/range.ts";
 import type { Evidence, Holder } from "../ipam.ts";
 import type { Inside, Link } from "../netops.ts";
 import type { Effects } from "./effects.ts";
+import { tryToForget } from "./neighbours.ts";
 
 /** The network about which the kernel is asked. */
 export interface Subject {
@@ -29,6 +30,7 @@ export function evidenceOf(
   return {
     warn,
     veths: () => kernel.veths(),
+    forget: (lease) => tryToForget(lease, subject.bridge, { kernel, warn }),
     holders: async (beside) => {
       const own = beside && await hostVethName(beside);
       const veths = [...(await kernel.veths()).values()].filter(({ ifname, netnsId }) =>

@@ -10,10 +10,11 @@ import {
 import type { Network, Valid } from "../config.ts";
 import { hostsOf, isImported, type Lease } from "../ipam.ts";
 import type { Link } from "../netops.ts";
-import { forgetNeighboursOf, release } from "./del.ts";
+import { release } from "./del.ts";
 import type { Effects } from "./effects.ts";
 import { Failures } from "./failures.ts";
 import { findHost } from "./find_host.ts";
+import { forgetNeighboursOf, tryToForget } from "./neighbours.ts";
 
 /** GC: what of this network is not listed; without a list, what is provably garbage (rules G1 to G3, S6). */
 export async function gc(
@@ -30,8 +31,12 @@ export async function gc(
 
 async function releaseGarbage(network: Network, effects: Effects, failures: Failures) {
   const { kernel, leases } = effects;
-  const stale = await failures.past(() => leases.releaseStale(() => kernel.veths())) ?? [];
-  for (const lease of stale) await forgetNeighboursOf(lease, network.bridge, effects);
+  await failures.past(() =>
+    leases.releaseStale(
+      () => kernel.veths(),
+      (lease) => tryToForget(lease, network.bridge, effects),
+    )
+  );
   const veths = [...(await kernel.veths()).values()];
   for (const link of veths) {
     const owner = await attachmentOf(link);
@@ -78,8 +83,12 @@ async function releaseUnlisted(
     const isGone = await failures.past(() => vanished(lease, network, veths, gone, effects));
     if (isGone === true) free.push(lease);
   }
-  for (const lease of free) await forgetNeighboursOf(lease, network.bridge, effects);
-  await failures.past(() => release(free, effects));
+  const clean: Lease[] = [];
+  for (const lease of free) {
+    const forget = () => forgetNeighboursOf(lease, network.bridge, effects);
+    if (await failures.past(forget) === true) clean.push(lease);
+  }
+  await failures.past(() => release(clean, effects));
   for (const host of marks.hosts()) if (!kept.hosts.has(host)) marks.clear(host);
 }
 

@@ -1,11 +1,12 @@
 import { asCniError, CniError } from "../base/errors.ts";
 import { formatSet, inRange, type RangeSet } from "../base/range.ts";
-import type { NetworkConfig } from "../config.ts";
+import { type NetworkConfig, readResolvConf } from "../config.ts";
 import { poolFull, readNetworks } from "../ipam.ts";
-import { type Link, mustBeGuardable } from "../netops.ts";
-import { bridgeSpec } from "./bridge_spec.ts";
+import { type Link, mustBeGuardable, mustKnowLocked } from "../netops.ts";
+import { bridgeSpec } from "./bridge.ts";
 import type { Effects } from "./effects.ts";
 import { evidenceOf } from "./evidence.ts";
+import { mustTakeRoutes } from "./hopeless_routes.ts";
 
 /** STATUS: could an ADD be served now? Whatever stands in its way is PluginNotAvailable (rules T1, T2). */
 export async function status(config: NetworkConfig, effects: Effects): Promise<void> {
@@ -28,11 +29,14 @@ export async function mustServe(config: NetworkConfig, effects: Effects): Promis
   const evidence = evidenceOf(config, effects);
   leases.mustBeReadable();
   leases.mustBeWritable();
+  if (config.resolvConf !== undefined) readResolvConf(config.resolvConf);
   const links = await kernel.links();
+  await mustBeAble(kernel);
   const isAnew = await leases.wouldBeginAnew(evidence);
   if (!isAnew) leases.mustFit(config.sets);
   await kernel.inspectBridge(bridgeSpec(config), links);
-  if (config.guarded) portOf(config, links).forEach(mustBeGuardable);
+  if (config.guarded) await mustGuard(config, kernel, links);
+  mustTakeRoutes(config);
   if (isAnew || config.sets.length === 0) return;
   await leases.mustBeWhole(evidence);
   const free = await leases.free(config.sets, () => kernel.veths());
@@ -40,9 +44,38 @@ export async function mustServe(config: NetworkConfig, effects: Effects): Promis
   if (full >= 0) throw poolFull(config.sets[full] ?? []);
 }
 
-/** Any port of the bridge shows whether kernel and `ip` know how to lock one. */
-function portOf({ bridge }: NetworkConfig, links: readonly Link[]): Link[] {
-  return links.filter(({ master, kind }) => master === bridge && kind === "veth").slice(0, 1);
+/** Throws what `ip` can do for no attachment here. */
+async function mustBeAble(kernel: Effects["kernel"]): Promise<void> {
+  const refused = await kernel.cannotChange();
+  if (refused !== undefined) {
+    throw new CniError("IpFailed", `Cannot change interfaces: ${refused}`, {
+      details: "run it as root with CAP_NET_ADMIN, in the namespace of the host",
+    });
+  }
+  const unknown = await kernel.cannotMakeVeth();
+  if (unknown !== undefined) {
+    throw new CniError("IpFailed", `Cannot make a veth: ${unknown}`, {
+      details:
+        "the kernel has no veth: load its module (modprobe veth) or take a kernel that has it",
+    });
+  }
+  const closed = await kernel.cannotEnter();
+  if (closed === undefined) return;
+  throw new CniError("InvalidNetNS", `Cannot enter network namespaces: ${closed}`, {
+    details:
+      "make the folder that ip starts from (mkdir -p /run/netns), and run with CAP_SYS_ADMIN",
+  });
+}
+
+/** Any port of the bridge shows whether kernel and `ip` know how to lock one; without one, only `ip` says how old it is. */
+async function mustGuard(
+  { bridge }: NetworkConfig,
+  kernel: Effects["kernel"],
+  links: readonly Link[],
+): Promise<void> {
+  const port = links.find(({ master, kind }) => master === bridge && kind === "veth");
+  if (port === undefined) mustKnowLocked(await kernel.version());
+  else mustBeGuardable(port);
 }
 
 /** Two networks that give the same addresses give one to two containers: neither's ADD can see the other's leases. */

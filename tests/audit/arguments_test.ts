@@ -1,3 +1,4 @@
+import { groupOf } from "../../lib/base/names.ts";
 import { assert, assertEquals } from "@std/assert";
 import { fromFileUrl } from "@std/path/posix";
 import { aliasOf, hostVethName } from "../../lib/base/attachment.ts";
@@ -185,8 +186,10 @@ async function attach(run: RunIp, raw: Json, env: Record<string, string>): Promi
     alias: aliasOf(attachment, invocation.args.pod),
     netns,
     ifname,
+    group: groupOf(config.name),
     hairpin: true,
     isolated: true,
+    guarded: true,
   }, { undo, beforeBridge: () => Promise.resolve() });
   // The recorder has no veth to read back.
   await attaching.catch((error) => assert(error instanceof CniError));

@@ -265,7 +265,7 @@ hostTest("doctor reads a conflist with comments as a runtime would send it", asy
 hostTest("doctor says what is wrong with input that is no configuration", async (host) => {
   const rows: [string, string][] = [
     ["", "stdin is empty"],
-    ["{", "JSONC"],
+    ["{", "it is not JSON: line 1, column 2"],
     ["[]", "no JSON object"],
     ['{"name":"x","plugins":[{"type":"atomcni"}]}', 'did you mean "atomicni"?'],
     ['{"name":"x","plugins":[]}', "there are none"],

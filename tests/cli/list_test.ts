@@ -89,14 +89,17 @@ hostTest(
       Object.assign(leases ?? {}, { [ip]: { since: "2026-01-01T00:00:00Z", veth: "" } });
     }
     await host.run(["sh", "-c", `cat > ${STATE_FOLDER}/many.json`], JSON.stringify(state));
+    // The shortest of three, for other tests run beside this one.
     const timed = async (args: string[]) => {
-      const began = performance.now();
-      const { stdout } = await host.program(args, "");
-      return { stdout, ms: performance.now() - began };
+      const runs: { stdout: string; ms: number }[] = [];
+      for (let run = 0; run < 3; run++) {
+        const began = performance.now();
+        const { stdout } = await host.program(args, "");
+        runs.push({ stdout, ms: performance.now() - began });
+      }
+      return { stdout: runs[0]?.stdout ?? "", ms: Math.min(...runs.map(({ ms }) => ms)) };
     };
-    const start = Math.min(
-      ...(await Promise.all([timed(["version"]), timed(["version"])])).map((it) => it.ms),
-    );
+    const { ms: start } = await timed(["version"]);
     const listed = await timed(["list", "many"]);
     const rows = listed.stdout.trimEnd().split("\n").slice(1);
     assertEquals(rows.length, 1000);
@@ -180,3 +183,34 @@ E`);
     [["vethabc", true], ["vethxyz", false]],
   );
 });
+
+hostTest(
+  "what a terminal shows fits it, at 60, 80 and 100 columns; --wide shows all",
+  async (host) => {
+    await host.containers("c1");
+    await host.add({ args: POD });
+    const shown = async (columns: number, ...args: string[]) => {
+      const command = [...PROGRAM, ...args].map((it) => `'${it}'`).join(" ");
+      const env = { TERM: "xterm", NO_COLOR: "1", ...Deno.env.toObject() };
+      const { stdout } = await host.run(
+        ["script", "-qec", `stty cols ${columns}; ${command}`, "/dev/null"],
+        "",
+        env,
+      );
+      return stdout.replaceAll("\r", "").trimEnd().split("\n");
+    };
+    for (const columns of [60, 80, 100]) {
+      for (
+        const args of [["list"], ["status"], ["help"], ["explain", "10.88.0.2"], ["explain", "104"]]
+      ) {
+        const lines = await shown(columns, ...args);
+        // deno-lint-ignore no-control-regex
+        const widest = Math.max(...lines.map((it) => it.replaceAll(/\x1b\[[0-9;]*m/g, "").length));
+        assert(widest <= columns, `${args} at ${columns}: ${widest}\n${lines.join("\n")}`);
+        assert(lines.length > 1, lines.join("\n"));
+      }
+    }
+    const wide = await shown(60, "list", "--wide");
+    assertStringIncludes(wide.join("\n"), "0a:58:0a:58:00:02");
+  },
+);

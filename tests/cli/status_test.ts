@@ -79,8 +79,10 @@ printf x > ${STATE_FOLDER}/broken.json`);
     "atomicni_pool_stale old": 1,
     "atomicni_pool_stale podnet": 0,
     "atomicni_pool_free podnet": 252,
-    "atomicni_state_unreadable": 1,
-    "atomicni_build": 1,
+    "atomicni_state_readable broken": 0,
+    "atomicni_state_readable old": 1,
+    "atomicni_state_readable podnet": 1,
+    "atomicni_build_info": 1,
   });
 });
 

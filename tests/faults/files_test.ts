@@ -8,6 +8,7 @@ import {
   type Json,
   STATE_FOLDER,
 } from "../integration/host.ts";
+import { addressesOf, allAddresses, DUAL, permanent } from "./dual.ts";
 import { record, SIZE } from "./outcome.ts";
 
 const ERRORS = SIZE === "full" ? ["EIO", "ENOSPC", "EROFS", "EACCES", "EMFILE", "EDQUOT"] : ["EIO"];
@@ -30,20 +31,21 @@ async function placesOf(host: Host, command: string, call: CniCall): Promise<Pla
     const nth = (counts.get(name) ?? 0) + 1;
     counts.set(name, nth);
     // Deno's own cache in that folder, of the script form, is not the state.
-    const isTelling = /^write\(\d+<pipe:.*"link /.test(line);
+    const isTelling = /^write\(\d+<pipe:.*"(?:link|addr|neigh) /.test(line);
     if (isTelling || (line.includes(STATE_FOLDER) && !line.includes("/.deno"))) {
       places.push({ call: name, nth, line: line.slice(0, 100) });
     }
   }
-  return places.filter(({ line }) => /podnet|fsync|getdents|"link /.test(line));
+  return places.filter(({ line }) => /podnet|fsync|getdents|"(?:link|addr|neigh) /.test(line));
 }
 
 async function look(host: Host): Promise<Json> {
   return {
     veths: await host.hostVeths(),
     leases: await host.leases(),
-    c1: await host.addresses("c1", "eth0"),
-    c2: await host.addresses("c2", "eth0"),
+    c1: await allAddresses(host, "c1", "eth0"),
+    c2: await allAddresses(host, "c2", "eth0"),
+    neighbours: await permanent(host, "", CONFIG.bridge),
     temporaries: (await host.files()).filter((it) => it.endsWith(".tmp")),
   };
 }
@@ -51,7 +53,7 @@ async function look(host: Host): Promise<Json> {
 /** After a failed ADD all is as before; after a DEL more nothing of c1 is left. */
 async function judge(
   host: Host,
-  command: string,
+  { command, network }: Row,
   answer: Answer,
   before: Json,
   isHit: boolean,
@@ -65,37 +67,51 @@ async function judge(
   }
   if (code === 0) {
     const all = [after.veths.length, Object.keys(after.leases).length, after.c1.length];
-    assertEquals(all, command === "ADD" ? [2, 2, 1] : [1, 1, 0], "not what a success says");
+    const own = command === "ADD" ? [2, 2, network === DUAL ? 2 : 1] : [1, 1, 0];
+    assertEquals(all, own, "not what a success says");
   }
   for (const id of ["c1", "c2"]) {
-    if (after[id].length > 0) assertEquals(`${after.leases[`${id}/eth0`]}/24`, after[id][0]);
+    const held = addressesOf(after.leases[`${id}/eth0`]);
+    for (const ip of after[id]) assert(held.includes(ip), stdout);
   }
-  await host.del({ id: "c1" });
+  await host.del({ id: "c1", config: network });
   const left = await look(host);
   assertEquals([left.veths.length, Object.keys(left.leases)], [1, ["c2/eth0"]], stdout);
   assertEquals(left.temporaries, []);
+  assertEquals((await host.files()).filter((it) => it.endsWith(".add")), [], "a mark is left");
+  assertEquals(left.neighbours, network === DUAL ? addressesOf(left.leases["c2/eth0"]) : []);
 }
 
-for (const command of ["ADD", "DEL", "GC"]) {
-  Deno.test(`files: ${command}: each system call on the state fails`, async () => {
+interface Row {
+  readonly title: string;
+  readonly command: string;
+  readonly network: typeof CONFIG | typeof DUAL;
+}
+
+const ROWS: readonly Row[] = [
+  ...["ADD", "DEL", "GC"].map((command) => ({ title: command, command, network: CONFIG })),
+  ...["ADD", "DEL"].map((command) => ({
+    title: `guarded dual-stack ${command}`,
+    command,
+    network: DUAL,
+  })),
+];
+const VALID = { "cni.dev/valid-attachments": [{ containerID: "c2", ifname: "eth0" }] };
+
+for (const row of ROWS) {
+  const { title, command, network } = row;
+  Deno.test(`files: ${title}: each system call on the state fails`, async () => {
     await using host = await Host.create();
     await host.containers("c1", "c2");
-    await host.add({ id: "c2" });
-    const call = command === "GC"
-      ? {
-        config: {
-          ...CONFIG,
-          "cni.dev/valid-attachments": [{ containerID: "c2", ifname: "eth0" }],
-        },
-      }
-      : {};
+    await host.add({ id: "c2", config: network });
+    const call = { config: command === "GC" ? { ...network, ...VALID } : network };
     const prepare = async () => {
-      if (command !== "ADD") await host.add({ id: "c1" });
+      if (command !== "ADD") await host.add({ id: "c1", config: network });
     };
     await prepare();
     const places = await placesOf(host, command, call);
     assert(places.length >= 8, JSON.stringify(places));
-    await host.del({ id: "c1" });
+    await host.del({ id: "c1", config: network });
     let tries = 0;
     for (const { call: name, nth, line } of places) {
       for (const error of ERRORS) {
@@ -109,14 +125,14 @@ for (const command of ["ADD", "DEL", "GC"]) {
         const isHit = stdout.includes(STATE_FOLDER);
         if (stdout !== "") tries++;
         try {
-          await judge(host, command, answer, before, isHit);
+          await judge(host, row, answer, before, isHit);
         } catch (failure) {
           throw new Error(`${error} at ${line}: ${failure}`, { cause: failure });
         }
       }
     }
     record({
-      fault: `${command}: each of ${places.length} system calls on the state fails (${
+      fault: `${title}: each of ${places.length} system calls on the state fails (${
         ERRORS.join(", ")
       })`,
       tries,

@@ -1,28 +1,33 @@
 import { assert, assertEquals } from "@std/assert";
 import { type Answer, type CniCall, CONFIG, Host, type Json } from "../integration/host.ts";
+import { addressesOf, allAddresses, DUAL, GUARDED, guardOf, permanent } from "./dual.ts";
 import { newRandom, record, SIZE } from "./outcome.ts";
 
 const KILLS = Number(Deno.env.get("FAULTS_KILLS") ?? (SIZE === "full" ? 500 : 60));
+/** A DEL waits for what a killed ADD's `ip` may still do, and for a guarded one the longer. */
+const GUARDED_KILLS = SIZE === "full" ? KILLS : Math.ceil(KILLS / 4);
 
 /** The system calls between which something is half done, and others to be killed at. */
 const STEPS = ["openat", "rename", "fsync", "fdatasync", "flock", "ftruncate", "write", "clone3"];
 const CALLS = [...STEPS, "pidfd_open", "wait4", "read", "close", "statx", "lseek", "epoll_wait"];
 
 interface Operation {
+  readonly title: string;
   readonly name: "ADD" | "DEL" | "GC";
-  readonly call?: CniCall;
+  readonly network: typeof CONFIG | typeof DUAL;
+  readonly call: CniCall;
 }
 
-const OPERATIONS: readonly Operation[] = [
-  { name: "ADD" },
-  { name: "DEL" },
-  {
-    name: "GC",
-    call: {
-      config: { ...CONFIG, "cni.dev/valid-attachments": [{ containerID: "c2", ifname: "eth0" }] },
-    },
-  },
-];
+const VALID = { "cni.dev/valid-attachments": [{ containerID: "c2", ifname: "eth0" }] };
+
+const OPERATIONS: readonly Operation[] = [CONFIG, DUAL].flatMap((network) =>
+  (["ADD", "DEL", "GC"] as const).map((name) => ({
+    title: network === DUAL ? `guarded dual-stack ${name}` : name,
+    name,
+    network,
+    call: { config: name === "GC" ? { ...network, ...VALID } : network },
+  }))
+);
 
 /** Where a run may be killed: at the n-th of a system call, counted from the end back to where it leaves its start. */
 async function placesOf(host: Host, { name, call }: Operation): Promise<string[]> {
@@ -49,20 +54,28 @@ async function placesOf(host: Host, { name, call }: Operation): Promise<string[]
   return places;
 }
 
-/** Whoever has an address has its lease, and nobody's is another's (DESIGN §3), whatever was killed. */
+/** Whoever has an address has its lease, and nobody's is another's (docs/architecture.md, "An ADD"), whatever was killed. */
 async function assertLeased(host: Host): Promise<void> {
   const leases = await host.leases();
   for (const name of ["c1", "c2"]) {
-    const [address] = await host.addresses(name, "eth0");
-    if (address !== undefined) assertEquals(leases[`${name}/eth0`], address.split("/")[0]);
+    const held = addressesOf(leases[`${name}/eth0`]);
+    for (const ip of await allAddresses(host, name, "eth0")) assert(held.includes(ip), ip);
   }
 }
 
-async function assertOnlyOther(host: Host, before: Json): Promise<void> {
+async function assertOnlyOther(
+  host: Host,
+  before: Json,
+  { network }: Operation,
+): Promise<void> {
   assertEquals((await host.hostVeths()).length, 1, "a veth is left");
   assertEquals(await host.leases(), before, "leases");
-  assertEquals(await host.addresses("c2", "eth0"), [`${before["c2/eth0"]}/24`]);
-  assertEquals((await host.files()).filter((it) => it.endsWith(".tmp")), [], "a temporary");
+  const own = addressesOf(before["c2/eth0"]);
+  assertEquals(await allAddresses(host, "c2", "eth0"), own);
+  assertEquals((await host.files()).filter((it) => /\.(tmp|add)$/.test(it)), [], "a temporary");
+  const isGuarded = network === DUAL;
+  assertEquals(await permanent(host, "", network.bridge), isGuarded ? own : [], "neighbours");
+  if (isGuarded) assertEquals(await guardOf(host, "c2"), GUARDED);
 }
 
 async function timeOf(run: () => Promise<Answer>): Promise<number> {
@@ -72,24 +85,26 @@ async function timeOf(run: () => Promise<Answer>): Promise<number> {
 }
 
 for (const operation of OPERATIONS) {
-  Deno.test(`kill: ${operation.name}, ${KILLS} times, then one DEL`, async () => {
-    const { name, call } = operation;
-    const random = newRandom(`kill ${name}`);
+  const { title, name, network, call } = operation;
+  const kills = network === DUAL ? GUARDED_KILLS : KILLS;
+  Deno.test(`kill: ${title}, ${kills} times, then one DEL`, async () => {
+    const random = newRandom(`kill ${title}`);
     await using host = await Host.create();
     await host.containers("c1", "c2");
-    await host.add({ id: "c2" });
+    await host.add({ id: "c2", config: network });
     const before = await host.leases();
     const prepare = async () => {
-      if (name !== "ADD") await host.add({ id: "c1" });
+      if (name !== "ADD") await host.add({ id: "c1", config: network });
     };
+    const del = () => host.del({ id: "c1", config: network });
     await prepare();
     const places = await placesOf(host, operation);
-    await host.del({ id: "c1" });
+    await del();
     await prepare();
     const usual = await timeOf(() => host.cni(name, { ...call }));
-    await host.del({ id: "c1" });
+    await del();
     let killed = 0;
-    for (let kill = 0; kill < KILLS; kill++) {
+    for (let kill = 0; kill < kills; kill++) {
       // Two of three at a place, each place in turn; the others at any time.
       const place = places[Math.floor(kill * 2 / 3) % places.length] ?? "";
       const under = kill % 3 < 2
@@ -101,20 +116,27 @@ for (const operation of OPERATIONS) {
       try {
         assert([0, 124, 137].includes(answer.code), `exit ${answer.code}`); // 124: just too late
         await assertLeased(host);
-        await host.del({ id: "c1" });
-        await assertOnlyOther(host, before);
+        await del();
+        await assertOnlyOther(host, before, operation);
       } catch (error) {
         throw new Error(`${under.join(" ")}: ${error}\n${await host.report()}`, { cause: error });
       }
     }
     // An ip that outlived its run has long ended by now.
-    await assertOnlyOther(host, before);
-    assert(killed > KILLS / 3, `only ${killed} of ${KILLS} were killed in time`);
+    await assertOnlyOther(host, before, operation);
+    // Nobody is cut off: neither who stood there all the time, nor who comes next.
+    assert(await host.pings("c2", network.gateway), "c2 is cut off");
+    await host.add({ id: "c1", config: network });
+    assert(await host.pings("c1", network.gateway), "c1 is cut off");
+    assert(await host.pings("c1", addressesOf(before["c2/eth0"])[0] ?? ""), "c2 from c1");
+    assert(killed > kills / 3, `only ${killed} of ${kills} were killed in time`);
     record({
       fault:
-        `${name} killed: SIGKILL at ${places.length} places among its system calls, and at any time`,
-      tries: `${KILLS} (${killed} before it had ended)`,
-      outcome: "one DEL each, nothing left; the other attachment as it was",
+        `${title} killed: SIGKILL at ${places.length} places among its system calls, and at any time`,
+      tries: `${kills} (${killed} before it had ended)`,
+      outcome: `one DEL each, nothing left${
+        network === DUAL ? ", no permanent neighbour either" : ""
+      }; the other attachment as it was, and nobody cut off`,
     });
   });
 }

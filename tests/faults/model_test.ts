@@ -1,163 +1,27 @@
 import { assert, assertEquals } from "@std/assert";
-import { type Invocation, type NetworkConfig, parseConfig, parseStdin } from "../../lib/config.ts";
-import type { ContainerId, InterfaceName, NetworkName } from "../../lib/names.ts";
-import { aliasOf, hostVethName, macOf } from "../../lib/names.ts";
-import { parseIpv4 } from "../../lib/ipv4.ts";
-import { add, del, type Effects, gc } from "../../lib/plugin.ts";
-import { emptyState } from "../../lib/ledger.ts";
-import type { NetnsPath } from "../../lib/config.ts";
 import {
   addCopied,
   addThatFreesFirst,
+  addThatReplaces,
+  addThatWritesTwice,
   addWithLeaseFirst,
+  delThatDoesNotWait,
   delThatFreesAnyway,
   delThatFreesFirst,
+  delThatLeavesNeighbours,
   gcByName,
 } from "./model/wrong.ts";
+import { add, del } from "../../lib/plugin.ts";
 import { record, say, SIZE } from "./outcome.ts";
-import { explore, type Run, type Scenario } from "./model/explore.ts";
-import type { ModelKernel } from "./model/ip.ts";
-
-/** Two addresses: .2 and .3. */
-const CONFIG: NetworkConfig = parseConfig(
-  parseStdin(JSON.stringify({
-    cniVersion: "1.1.0",
-    name: "podnet",
-    type: "atomicni",
-    bridge: "atomic0",
-    subnet: "10.88.0.0/29",
-    gateway: "10.88.0.1",
-    ipam: { rangeStart: "10.88.0.2", rangeEnd: "10.88.0.3" },
-  })),
-  "1.1.0",
-  {},
-);
-
-function invocation(container: string): Invocation {
-  return {
-    containerId: container as ContainerId,
-    ifname: "eth0" as InterfaceName,
-    netns: `/run/netns/${container}` as NetnsPath,
-    args: {},
-  };
-}
-
-const key = (container: string) => `${container}/eth0`;
-
-function adding(
-  name: string,
-  container: string,
-  how: (config: NetworkConfig, invocation: Invocation, effects: Effects) => Promise<unknown> = add,
-): Run {
-  return {
-    name,
-    kind: "ADD",
-    key: key(container),
-    run: (effects) => how(CONFIG, invocation(container), effects),
-  };
-}
-
-function deleting(name: string, container: string, how = del): Run {
-  return {
-    name,
-    kind: "DEL",
-    key: key(container),
-    run: (effects) => how(CONFIG, invocation(container), effects),
-  };
-}
-
-function collecting(name: string, keep?: readonly string[]): Run {
-  const valid = keep?.map((containerId) => ({ containerId, ifname: "eth0" }));
-  return {
-    name,
-    kind: "GC",
-    ...(keep && { keep: keep.map(key) }),
-    run: (effects) => gc(CONFIG, valid, effects),
-  };
-}
-
-/** What an attachment has at the start: all of it, or what a run that was killed, or a reboot, left. */
-type Before = "live" | "veth" | "stale lease" | "old namespace" | "old namespace veth";
-
-async function scenario(
-  { before = {}, bridge = true, runs, faults = 1, killsOnly = false, byLine = false }: {
-    before?: Record<string, Before>;
-    bridge?: boolean;
-    runs: readonly Run[];
-    faults?: number;
-    killsOnly?: boolean;
-    byLine?: boolean;
-  },
-): Promise<Scenario> {
-  const containers = [
-    ...new Set([...Object.keys(before), ...runs.flatMap((it) => it.key?.split("/")[0] ?? [])]),
-  ].sort();
-  const kernel: ModelKernel = { links: [], containers: [...containers, "old"], made: {} };
-  if (bridge) {
-    kernel.links.push({
-      index: 2,
-      netns: "",
-      name: "atomic0",
-      kind: "bridge",
-      mac: "0a:58:0a:58:00:01",
-      alias: "",
-      master: "",
-      up: true,
-      addresses: ["10.88.0.1/29"],
-    });
-  }
-  const state = { ...emptyState() };
-  const live: Record<string, string> = {};
-  let last = 1;
-  for (const [container, what] of Object.entries(before)) {
-    const ip = `10.88.0.${++last}`;
-    const mac = `fe:00:00:00:00:0${last}`;
-    const attachment = { network: "podnet" as NetworkName, ...invocation(container) };
-    if (what !== "stale lease") {
-      const plain = { kind: "veth" as const, up: true };
-      const netns = what.startsWith("old namespace") ? "old" : container;
-      kernel.links.push(
-        {
-          ...plain,
-          index: 10 * last,
-          netns: "",
-          name: await hostVethName(attachment),
-          mac,
-          alias: aliasOf(attachment, undefined),
-          master: "atomic0",
-          peer: 10 * last + 1,
-          addresses: [],
-        },
-        {
-          ...plain,
-          index: 10 * last + 1,
-          netns,
-          name: "eth0",
-          mac: macOf(parseIpv4(ip)),
-          alias: "",
-          master: "",
-          peer: 10 * last,
-          addresses: what === "live" ? [`${ip}/29`] : [],
-        },
-      );
-    }
-    if (!what.endsWith("veth")) {
-      state.containerToIP[key(container)] = ip;
-      state.ipToContainer[ip] = key(container);
-      state.leases[ip] = { since: "2026-01-01T00:00:00Z", veth: mac };
-      state.lastReserved = ip;
-    }
-    if (what === "live") live[key(container)] = ip;
-  }
-  const after = containers.map((container, index) =>
-    deleting(String.fromCharCode(107 + index), container)
-  );
-  return { kernel, state: last === 1 ? null : state, live, runs, after, faults, killsOnly, byLine };
-}
-
-type Parts = Parameters<typeof scenario>[0];
+import { explore } from "./model/explore.ts";
+import { adding, collecting, deleting, DUAL, type Parts, scenario } from "./model/scenario.ts";
 
 const [A, B] = [adding("A", "a"), adding("B", "b")];
+/** A DEL and then an ADD of one attachment. */
+const ANEW = adding("A", "a", async (config, invocation, effects) => {
+  await del(config, invocation, effects);
+  return await add(config, invocation, effects);
+});
 const SCENARIOS: Record<string, Parts> = {
   "two ADDs, a DEL of a third, a GC without a list; killed anywhere": {
     before: { p: "live" },
@@ -188,10 +52,65 @@ const SCENARIOS: Record<string, Parts> = {
     faults: 2,
     byLine: true,
   },
+  "an ADD of an attachment that is live, beside its GC; any fault": {
+    before: { a: "live" },
+    runs: [A, collecting("G")],
+  },
+  "an ADD whose bridge is gone, while a container lives; any fault": {
+    before: { p: "live" },
+    bridge: false,
+    runs: [A],
+  },
+  "a guarded dual-stack ADD whose bridge is gone, while a container lives; any fault": {
+    network: DUAL,
+    before: { p: "live" },
+    bridge: false,
+    runs: [A],
+  },
+  "two ADDs whose bridge is gone, while a container lives": {
+    before: { p: "live" },
+    bridge: false,
+    runs: [A, B],
+    faults: 0,
+  },
+  "a guarded dual-stack ADD, line by line; any fault": {
+    network: DUAL,
+    before: { p: "live" },
+    runs: [A],
+    byLine: true,
+  },
+  "a guarded dual-stack DEL, line by line; any fault": {
+    network: DUAL,
+    before: { p: "live", q: "live" },
+    runs: [deleting("D", "p")],
+    byLine: true,
+  },
+  "a guarded dual-stack ADD and a DEL of another; killed anywhere": {
+    network: DUAL,
+    before: { p: "live" },
+    runs: [A, deleting("D", "p")],
+    killsOnly: true,
+  },
+  "two dual-stack ADDs for the one pair that is left; any fault": {
+    network: { ...DUAL, guarded: false },
+    before: { p: "live" },
+    runs: [A, B],
+  },
+  "a guarded dual-stack ADD into a pool of stale leases and a GC; killed anywhere": {
+    network: DUAL,
+    before: { p: "stale lease", q: "stale lease" },
+    runs: [A, collecting("G")],
+    killsOnly: true,
+  },
 };
 
 /** Minutes each: only where there is time for all. */
 const LONG: Record<string, Parts> = {
+  "two ADDs whose bridge is gone, while a container lives; any fault": {
+    before: { p: "live" },
+    bridge: false,
+    runs: [A, B],
+  },
   "two ADDs of one attachment whose last container is left over; killed anywhere": {
     before: { a: "old namespace" },
     runs: [A, adding("B", "a")],
@@ -233,23 +152,42 @@ const WRONG: Record<string, { parts: Parts; right: Parts }> = {
   },
   "a GC that removes by name": {
     parts: {
-      before: { a: "old namespace veth" },
-      runs: [A, { name: "G", kind: "GC", run: (it) => gcByName(CONFIG, invocation("a"), it) }],
+      before: { a: "renamed veth" },
+      runs: [ANEW, collecting("G", undefined, gcByName)],
       faults: 0,
     },
-    right: { before: { a: "old namespace veth" }, runs: [A, collecting("G")], faults: 0 },
+    right: {
+      before: { a: "renamed veth" },
+      runs: [ANEW, collecting("G")],
+      faults: 0,
+    },
+  },
+  "an ADD that replaces a host veth that stands": {
+    parts: { before: { a: "live" }, runs: [adding("A", "a", addThatReplaces)], faults: 0 },
+    right: { before: { a: "live" }, runs: [adding("A", "a", addCopied)], faults: 0 },
+  },
+  "a DEL that does not wait for what a killed ADD may still make": {
+    parts: { runs: [A], killsOnly: true, removing: delThatDoesNotWait },
+    right: { runs: [A], killsOnly: true },
+  },
+  "a reserve that writes the two families one after the other": {
+    parts: { network: DUAL, runs: [adding("A", "a", addThatWritesTwice)], faults: 0 },
+    right: { network: DUAL, runs: [adding("A", "a", addCopied)], faults: 0 },
+  },
+  "a DEL that leaves permanent neighbours": {
+    parts: {
+      network: DUAL,
+      before: { p: "live" },
+      runs: [deleting("D", "p", delThatLeavesNeighbours)],
+      faults: 0,
+    },
+    right: { network: DUAL, before: { p: "live" }, runs: [deleting("D", "p")], faults: 0 },
   },
 };
 
 function shown(history: readonly string[] | undefined): string {
   return (history ?? []).map((line, at) => `  ${at + 1}. ${line}`).join("\n");
 }
-
-globalThis.Date = class extends Date {
-  constructor() {
-    super(0);
-  }
-} as DateConstructor;
 
 for (
   const [name, parts] of Object.entries(SIZE === "short" ? SCENARIOS : { ...SCENARIOS, ...LONG })

@@ -48,3 +48,42 @@ hostTest("ADD gives a container a veth, an address, a default route and traffic"
   await host.del({ id: "c2" });
   await host.assertNothingLeft();
 }, MODES);
+
+hostTest(
+  "ADD: of a set with ranges of two subnets, the gateway is that of the range that gives the address",
+  async (host) => {
+    const [first, second] = ["10.88.0.0/24", "10.89.0.0/24"];
+    const config = {
+      cniVersion: "1.1.0",
+      name: "podnet",
+      type: "atomicni",
+      isDefaultGateway: true,
+      ipam: {
+        type: "host-local",
+        ranges: [[
+          { subnet: first, rangeStart: "10.88.0.2", rangeEnd: "10.88.0.2" },
+          { subnet: second },
+        ]],
+        routes: [{ dst: "10.200.0.0/16" }],
+      },
+    };
+    await host.containers("c1", "c2");
+    await host.add({ id: "c1", config });
+    const added = await host.add({ id: "c2", config });
+    assertEquals(added.ips[0], { interface: 2, address: "10.89.0.2/24", gateway: "10.89.0.1" });
+    assertEquals(added.routes, [
+      { dst: "10.200.0.0/16" },
+      { dst: "0.0.0.0/0", gw: "10.89.0.1" },
+    ]);
+    for (const dst of ["default", "10.200.0.0/16"]) {
+      const [route] = await host.ip("c2", "route", "show", dst);
+      assertEquals(route.gateway, "10.89.0.1", dst);
+    }
+    const { code, stdout } = await host.cni("CHECK", {
+      id: "c2",
+      config: { ...config, prevResult: added },
+    });
+    assertEquals(code, 0, stdout);
+    assert(await host.pings("c2", "10.89.0.1"), "the gateway of its own range");
+  },
+);

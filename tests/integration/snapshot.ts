@@ -5,6 +5,7 @@ for at in '' $(ls /run/netns); do
   ip \${at:+-n $at} -j addr show; echo
   ip \${at:+-n $at} -j -4 route show table all; echo
   ip \${at:+-n $at} -j -6 route show; echo
+  ip \${at:+-n $at} -j neigh show nud permanent; echo
 done
 cd ${STATE_FOLDER}
 find . -path ./.deno -prune -o -printf '"%p %y %m %U %l"\\n' | sort
@@ -13,9 +14,9 @@ find . -path ./.deno -prune -o -type f -not -name '*.lock' -print | sort | while
 done`;
 
 /**
- * What a failed run must leave as it was: links, addresses and routes of the host and of every container, and each
- * file of the state folder with its content, but for a lock's, which says who held it last. What the kernel changes by
- * itself is left out.
+ * What a failed run must leave as it was: links, addresses, routes and permanent neighbours of the host and of every
+ * container, and each file of the state folder with its content, but for a lock's, which says who held it last. What the
+ * kernel changes by itself is left out.
  */
 export async function snapshot(host: Host): Promise<Json[]> {
   const lines = (await host.sh(SCRIPT)).split("\n").filter((line) => line.trim() !== "");

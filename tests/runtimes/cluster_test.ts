@@ -1,8 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
-import { parseCidr } from "../../lib/base/address.ts";
-import { hostRules } from "../../lib/cli/host_rules/nft.ts";
 import { run } from "../integration/host.ts";
-import { config } from "../podnet.ts";
 import { DEPLOY, type Node, nodeTest } from "./node.ts";
 
 const CLUSTER = "10.244.0.0/16";
@@ -201,7 +198,7 @@ nodeTest(
     for (const [node, plan, id] of [[a, A, "a1"], [b, B, "b1"]] as const) {
       await node.containers(id);
       await node.add(plan.config, id);
-      await node.sh("nft -f -", hostRules(config(plan.config), [parseCidr(CLUSTER)]));
+      await node.sh("nft -f -", await node.hostRules(plan.config, CLUSTER));
     }
     const count = `
 table ip seen {

@@ -174,6 +174,14 @@ export class Node implements AsyncDisposable {
     if (code !== 0) throw new Error(`${this.name}: DEL of ${id}: ${stdout}`);
   }
 
+  /** What `atomicni host-rules` prints for a configuration. */
+  async hostRules(config: unknown, ...direct: string[]): Promise<string> {
+    const command = ["/opt/cni/bin/atomicni", "host-rules", ...direct];
+    const { code, stdout, stderr } = await this.run(command, JSON.stringify(config));
+    if (code !== 0) throw new Error(`${this.name}: host-rules: ${stderr}`);
+    return stdout;
+  }
+
   async pings(id: string, to: string, ...options: string[]): Promise<boolean> {
     const ping = ["busybox", "ping", "-c", "1", "-W", "2", ...options, to];
     return (await this.run(["ip", "netns", "exec", id, ...ping])).code === 0;

@@ -1,6 +1,4 @@
 import { assert, assertEquals } from "@std/assert";
-import { hostRules } from "../../lib/cli/host_rules/nft.ts";
-import { config } from "../podnet.ts";
 import { type Node, nodeTest } from "./node.ts";
 import { ATOMICNI, NETWORK } from "./podnet.ts";
 
@@ -47,7 +45,7 @@ nodeTest(
     await node.containers("web", "client");
     for (const id of ["web", "client"]) await node.add(CONFIG, id);
     await addService(node, "10.88.0.2");
-    await node.sh("nft -f -", hostRules(config(CONFIG)));
+    await node.sh("nft -f -", await node.hostRules(CONFIG));
     assertEquals(await node.fetch(`http://${SERVICE}/`), PAGE, "from the host");
 
     // Without it the answer goes over the bridge by itself and comes from an address that was not asked.

@@ -13,6 +13,8 @@ export interface Finding {
   readonly remedy?: string;
   /** The code an ADD would fail with. */
   readonly code?: number;
+  /** The line that it is about, and a caret below its place. */
+  readonly excerpt?: readonly string[];
 }
 
 export function finding(level: Level, about: string, found: string, remedy = ""): Finding {

@@ -65,6 +65,7 @@ export function examineBridge(config: NetworkConfig, links: readonly Link[]): Fi
         `ip link set dev ${spec.name} type bridge stp_state 0`,
       ),
     ]),
+    ...learningPorts(config, links),
     ...(config.gatewayOnBridge || config.sets.length === 0 ? [] : [
       finding(
         "note",
@@ -73,6 +74,24 @@ export function examineBridge(config: NetworkConfig, links: readonly Link[]): Fi
         'set "isGateway": true if the host is their gateway',
       ),
     ]),
+  ];
+}
+
+/** What is said on a port that still learns can move the entry of a guarded one. */
+function learningPorts({ guarded, bridge }: NetworkConfig, links: readonly Link[]): Finding[] {
+  const learning = links.filter(({ master, kind, port }) =>
+    guarded && master === bridge && kind === "veth" && port.learning
+  ).map(({ ifname }) => ifname);
+  if (learning.length === 0) return [];
+  return [
+    finding(
+      "warning",
+      "guard",
+      `${learning.length} ports of "${bridge}" are not guarded (${learning.slice(0, 3).join(", ")}${
+        learning.length > 3 ? ", …" : ""
+      }): a container behind one can cut off a guarded one`,
+      "start those containers again under this configuration, or give them another bridge",
+    ),
   ];
 }
 

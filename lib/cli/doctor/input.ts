@@ -21,22 +21,19 @@ export function readInput(text: string): Input {
   let value: unknown;
   try {
     value = parse(text);
-  } catch (error) {
-    const found = error instanceof Error ? error.message : String(error);
-    return { findings: [finding("error", "input", found, "fix the JSON there")] };
+  } catch {
+    return { findings: [unreadable(text, "it is not JSON", "fix the JSON there")] };
   }
   if (!isObject(value)) {
     return { findings: [finding("error", "input", "it is no JSON object", 'begin with "{"')] };
   }
-  const findings = isPlainJson(text) ? [] : [{
-    ...finding(
-      "error",
-      "input",
+  const findings = errorOfJson(text) === undefined ? [] : [
+    unreadable(
+      text,
       "it has comments or trailing commas, which runtimes do not read",
       "take them out of the file that the runtime reads",
     ),
-    code: 6,
-  }];
+  ];
   if (!Object.hasOwn(value, "plugins")) {
     return { findings: [...findings, ...typeFindings(value)], config: value };
   }
@@ -52,13 +49,34 @@ function typeFindings({ type }: JsonObject): Finding[] {
   return [finding("error", "input", found, near || `write "type": "${TYPE}"`)];
 }
 
-function isPlainJson(text: string): boolean {
+/** What `JSON.parse` has against the text, as a runtime's parser has; `undefined` where it is JSON. */
+function errorOfJson(text: string): string | undefined {
   try {
     JSON.parse(text);
-    return true;
-  } catch {
-    return false;
+    return undefined;
+  } catch (error) {
+    return (error as Error).message;
   }
+}
+
+/** Text that a runtime can't read: the place with its line, column and a caret. */
+function unreadable(text: string, what: string, remedy: string): Finding {
+  const message = errorOfJson(text) ?? "";
+  const at = /position (\d+)/.exec(message)?.[1];
+  const before = text.slice(0, at === undefined ? text.trimEnd().length : Number(at)).split("\n");
+  const line = before.length;
+  const start = before.at(-1) ?? "";
+  const why = message.replace(/ in JSON at position .*$/, "");
+  return {
+    ...finding(
+      "error",
+      "input",
+      `${what}: line ${line}, column ${start.length + 1}: ${why}`,
+      remedy,
+    ),
+    code: 6,
+    excerpt: [text.split("\n")[line - 1] ?? "", `${start.replaceAll(/[^\t]/g, " ")}^`],
+  };
 }
 
 /** As a runtime takes a plugin's configuration out of a list: with the list's name and version. */

@@ -1,4 +1,4 @@
-import { isObject, type JsonObject } from "../../base/fields.ts";
+import { Fields, isObject, type JsonObject } from "../../base/fields.ts";
 import { didYouMean } from "../nearest.ts";
 import { type Finding, finding } from "./finding.ts";
 
@@ -95,15 +95,16 @@ const WITHOUT_EFFECT = [
 
 /** A warning for each key that an ADD would ignore. */
 export function unknownKeys(config: JsonObject): Finding[] {
-  const ipam = isObject(config["ipam"]) ? config["ipam"] : {};
-  const isHostLocal = ipam["type"] === "host-local";
+  const ipam = new Fields(config).get("ipam");
+  const isHostLocal = isObject(ipam) && new Fields(ipam).get("type") === "host-local";
   const [keys, others] = isHostLocal ? [HOST_LOCAL, OWN] : [OWN, HOST_LOCAL];
   const dialect = isHostLocal
     ? 'a configuration with "ipam": {"type": "host-local"}'
     : "a configuration without ipam.type";
   return look(config, keys, "", (path, key, known) => {
-    if (path === "" && WITHOUT_EFFECT.includes(key)) {
-      // With any other value the configuration is refused, which is told by itself.
+    if (path === "" && WITHOUT_EFFECT.some((it) => it.toLowerCase() === key.toLowerCase())) {
+      // One that is set is refused, which is told by itself.
+      if (isSet(config[key])) return undefined;
       return finding(
         "note",
         "key",
@@ -131,7 +132,7 @@ function look(
   value: unknown,
   keys: Keys,
   path: string,
-  tell: (path: string, key: string, known: Keys) => Finding,
+  tell: (path: string, key: string, known: Keys) => Finding | undefined,
 ): Finding[] {
   if (Array.isArray(value)) {
     return value.flatMap((it, index) =>
@@ -140,10 +141,26 @@ function look(
   }
   if (!isObject(value)) return [];
   return Object.entries(value).flatMap(([key, below]) => {
-    const known = Object.hasOwn(keys, key) ? keys[key] : undefined;
-    if (known === undefined) return [tell(path, key, keys)];
+    const name = new Fields(keys).spelling(key) ?? key;
+    const known = at(keys, name);
+    if (known === undefined) return tell(path, key, keys) ?? [];
+    const read = new Fields(value).spelling(name);
+    if (read !== key) {
+      const found = `"${path}${key}" has no effect beside "${path}${read}"`;
+      return [finding("warning", "key", found, "take it out")];
+    }
     return isKeys(known) ? look(below, known, `${path}${key}.`, tell) : [];
   });
+}
+
+/** What stands under `key`, in any letter case, as a configuration is read. */
+function at(keys: Keys, key: string): Keys[string] | undefined {
+  const spelt = new Fields(keys).spelling(key);
+  return spelt === undefined ? undefined : keys[spelt];
+}
+
+function isSet(value: unknown): boolean {
+  return Array.isArray(value) ? value.length > 0 : Boolean(value);
 }
 
 function isKeys(known: Keys[string]): known is Keys {
@@ -152,15 +169,18 @@ function isKeys(known: Keys[string]): known is Keys {
 
 /** Whether the dialect has `key` at `path`. */
 function stands(dialect: Keys, path: string, key: string): boolean {
-  if (path === "") return Object.hasOwn(dialect, key);
+  if (path === "") return at(dialect, key) !== undefined;
   const below = dialect["ipam"];
-  return path === "ipam." && below !== undefined && isKeys(below) && Object.hasOwn(below, key);
+  return path.toLowerCase() === "ipam." && below !== undefined && isKeys(below) &&
+    at(below, key) !== undefined;
 }
 
 /** Where a key that is misplaced belongs. */
 function where(keys: Keys, key: string): string {
-  if (Object.hasOwn(keys, key)) return `move it to the top level`;
+  if (at(keys, key) !== undefined) return `move it to the top level`;
   const ipam = keys["ipam"];
-  if (ipam !== undefined && isKeys(ipam) && Object.hasOwn(ipam, key)) return `move it into "ipam"`;
+  if (ipam !== undefined && isKeys(ipam) && at(ipam, key) !== undefined) {
+    return `move it into "ipam"`;
+  }
   return "take it out";
 }

@@ -1,6 +1,6 @@
-import { type Cidr, type Family, familyOf, formatCidr } from "../../base/address.ts";
+import { type Cidr, type Family, familyOf, formatCidr, type Ip } from "../../base/address.ts";
 import { CniError, quote } from "../../base/errors.ts";
-import type { NetworkName } from "../../base/names.ts";
+import { groupOf, type NetworkName } from "../../base/names.ts";
 import { type RangeSet, subnetsOf } from "../../base/range.ts";
 
 /** What the rules of a network depend on. */
@@ -8,6 +8,8 @@ export interface RulesSpec {
   readonly name: NetworkName;
   readonly bridge: string;
   readonly sets: readonly RangeSet[];
+  /** The bridge speaks for the gateways. */
+  readonly gatewayOnBridge: boolean;
 }
 
 const FAMILIES: readonly Family[] = [4, 6];
@@ -25,12 +27,8 @@ const WORDS: Readonly<
   },
 };
 
-/** What a container must not be to the others. */
+/** A redirect makes the host send elsewhere what is for another network. */
 const ROUTER = "icmpv6 type { nd-router-advert, nd-redirect } counter drop";
-const DHCP = ["udp sport 67 udp dport 68 counter drop", "udp sport 547 udp dport 546 counter drop"];
-
-/** The ports of this plugin. A bridge can't be named in every kernel's bridge family (`meta ibrname` needs a module). */
-const PORTS = 'iifname "av*"';
 
 interface Subnets {
   readonly family: Family;
@@ -44,7 +42,10 @@ interface Subnets {
  * networks that containers reach under their own addresses, such as a cluster's. Loading it again replaces it.
  * Throws InvalidNetworkConfig for a bridge that no such file can name.
  */
-export function hostRules({ name, bridge, sets }: RulesSpec, direct: readonly Cidr[] = []): string {
+export function hostRules(
+  { name, bridge, sets, gatewayOnBridge }: RulesSpec,
+  direct: readonly Cidr[] = [],
+): string {
   const port = quoted(bridge);
   const all = FAMILIES.map((family): Subnets => {
     const of = (subnets: readonly Cidr[]) =>
@@ -54,7 +55,9 @@ export function hostRules({ name, bridge, sets }: RulesSpec, direct: readonly Ci
   return `#!/usr/sbin/nft -f
 # For the containers of network "${name}" behind the bridge ${port}: masquerade, and what no container may send.
 # Made by \`atomicni host-rules\`; it is the same however many containers there are.
-${routed(`inet atomicni_${name}`, port, all)}${bridged(`bridge atomicni_${name}`, all)}`;
+${routed(`inet atomicni_${name}`, port, all)}${
+    bridged(name, all, gatewayOnBridge ? gatewaysIn(sets) : [])
+  }`;
 }
 
 const among = (words: readonly string[]) =>
@@ -103,28 +106,54 @@ ${lines(4, sources)}  }
 `;
 }
 
-/** What containers send to each other. */
-function bridged(table: string, all: readonly Subnets[]): string {
-  const sources = all.map(({ family, own }) => {
-    const { word, sources } = WORDS[family];
-    const from = among([...own, ...sources]);
-    return `${PORTS} ${word} daddr ${among(own)} ${word} saddr != ${from} counter drop`;
-  });
-  return `table ${table}
+/**
+ * What no container may send, to the host or to another. Its ports are known by their group: the bridge itself can't be
+ * named in every kernel's family bridge (`meta ibrname` needs a module).
+ */
+function bridged(name: NetworkName, all: readonly Subnets[], gateways: readonly Ip[]): string {
+  const table = `bridge atomicni_${name}`;
+  const of = (family: Family) => all.filter((it) => it.family === family).flatMap(({ own }) => own);
+  const [ipv4, ipv6] = [of(4), of(6)];
+  const speaks = gateways.flatMap((ip) =>
+    familyOf(ip) === 4 ? [`arp saddr ip ${ip} counter drop`, `ip saddr ${ip} counter drop`] : [
+      `ip6 saddr ${ip} counter drop`,
+      `icmpv6 type nd-neighbor-advert icmpv6 taddr ${ip} counter drop`,
+    ]
+  );
+  const sources = [
+    ...(ipv4.length === 0 ? [] : [
+      `arp saddr ip != ${among([...ipv4, "0.0.0.0"])} counter drop`,
+      `ip saddr != ${among([...ipv4, "0.0.0.0"])} counter drop`,
+    ]),
+    ...(ipv6.length === 0
+      ? []
+      : [`ip6 saddr != ${among([...ipv6, "fe80::/10", "::"])} counter drop`]),
+  ];
+  return `
+table ${table}
 delete table ${table}
 table ${table} {
-  # The tag of VLAN 0 hides what is in a frame from rules, and kernels take such a frame as if it had none.
   chain prerouting {
     type filter hook prerouting priority filter; policy accept;
-    ${PORTS} vlan id 0 counter drop
-    ${PORTS} ether type 8021ad vlan id 0 counter drop
+    # The link group of the network's host veths: ip link show group ${groupOf(name)}
+    iifgroup ${groupOf(name)} jump container
   }
-  # From one container to another of this network; a frame that is routed does not come by here.
-  chain forward {
-    type filter hook forward priority filter; policy accept;
-${lines(4, [...sources, ...[ROUTER, ...DHCP].map((rule) => `${PORTS} ${rule}`)])}  }
+  chain container {
+    # A receiver takes tags of VLAN 0 off by itself, and what is behind several is not looked at here.
+    ether type { 8021q, 8021ad } counter drop
+    ${ROUTER}
+    # Answers of DHCP servers, whatever port they come from.
+    meta protocol ip udp dport 68 counter drop
+    meta protocol ip6 udp dport 546 counter drop
+    # A gateway speaks from the bridge, never from a container.
+${lines(4, speaks)}    # 0.0.0.0 and :: are the sources of one who has no address yet.
+${lines(4, sources)}  }
 }
 `;
+}
+
+function gatewaysIn(sets: readonly RangeSet[]): Ip[] {
+  return [...new Set(sets.flat().map(({ gateway }) => gateway))];
 }
 
 /** A quoted word in an nftables file, which has no way to escape these characters everywhere. */

@@ -24,8 +24,10 @@ export interface LeaseFolder {
 
 const REMEDY =
   "the text is what `grep -H '' /var/lib/cni/networks/NETWORK/*` prints: FILE:LINE for each line of each file";
-/** A line of such a text: a folder or none, a file's name, a line of it, which never has a colon. */
+/** A line of such a text: a folder or none, a file's name, a line of it, which in a lease has no colon. */
 const LINE = /^(?:[^\0]*\/)?([^/]+):([^:]*)$/;
+/** Such a line of a file that holds an address of either family. */
+const RESERVED_LINE = /^(?:[^\0]*\/)?(last_reserved_ip\.\d+):(.*)$/;
 const FIRST_LINE =
   /^(?:[^\s\0{"]*\/)?(?:\d+(?:\.\d+){3}|[0-9a-fA-F]*:[0-9a-fA-F:]+|last_reserved_ip\.\d+|lock):/m;
 
@@ -46,7 +48,8 @@ export function parseLeaseFolder(listing: string): LeaseFolder {
   const files = new Map<string, string[]>();
   for (const line of listing.split(/\r?\n/)) {
     if (line.trim() === "") continue;
-    const [, name = "", content = ""] = LINE.exec(line) ?? refuse(line, "it is no FILE:LINE");
+    const [, name = "", content = ""] = RESERVED_LINE.exec(line) ?? LINE.exec(line) ??
+      refuse(line, "it is no FILE:LINE");
     files.set(name, [...files.get(name) ?? [], content.trim()]);
   }
   const leases = new Map<string, FoundLease>();

@@ -1,21 +1,11 @@
-import type { State } from "../../../lib/ledger.ts";
-import { type ModelKernel, outputOf } from "./ip.ts";
-import { Automaton, type Program, type Reply, type Request } from "./process.ts";
-import {
-  broken,
-  copyOf,
-  KERNELS,
-  keyOf,
-  leftBy,
-  leftOver,
-  OUTPUTS,
-  performLine,
-  setStatus,
-  STATES,
-  type Status,
-  statusOf,
-  type World,
-} from "./world.ts";
+import type { State } from "../../../lib/ipam.ts";
+import { type Deed, Faults } from "./faults.ts";
+import { broken, detached, leftBy, leftOver, type Rules } from "./invariants.ts";
+import type { ModelKernel } from "./kernel.ts";
+import { Automaton, type Program } from "./process.ts";
+import type { Pending } from "./requests.ts";
+import { answers, finishLoose, type Step } from "./steps.ts";
+import { KERNELS, keyOf, setStatus, STATES, type Status, statusOf, type World } from "./world.ts";
 
 /** A program, and what it is asked to do. */
 export interface Run extends Program {
@@ -25,14 +15,19 @@ export interface Run extends Program {
   readonly keep?: readonly string[];
 }
 
-export interface Scenario {
+export interface Scenario extends Rules {
   readonly kernel: ModelKernel;
   readonly state: State | null;
   /** Addresses of attachments that are live at the start, by key. */
-  readonly live: Readonly<Record<string, string>>;
+  readonly live: Readonly<Record<string, readonly string[]>>;
   readonly runs: readonly Run[];
   /** One after the other when all of `runs` are over; then nothing may be left. */
   readonly after: readonly Run[];
+  /**
+   * Whether an `ip` of a run that is gone may act after the DELs have begun; not with an ADD of what is attached already
+   * or being attached: its veth could come in the place of the other, which the DEL has removed without waiting.
+   */
+  readonly mayBeLate: boolean;
   /** How many faults a history may have, */
   readonly faults: number;
   /** and whether kills alone, or failing steps, time limits and signals too. */
@@ -47,15 +42,6 @@ export interface Explored {
   readonly broken?: readonly string[];
 }
 
-/** One thing that can happen next. */
-interface Step {
-  readonly label: string;
-  readonly world: World;
-  readonly run: number;
-  /** What the run goes on with. */
-  readonly reply?: Reply;
-}
-
 /** Visits every state that any order of steps and any place of the faults leads to, the nearest first. */
 export async function explore(scenario: Scenario): Promise<Explored> {
   return await new Explorer(scenario).explore();
@@ -68,12 +54,17 @@ class Explorer {
   readonly #seen = new Map<string, number>();
   readonly #parents: number[] = [];
   readonly #labels: string[] = [];
-  readonly #finished = new Set<string>();
+  readonly #faults: Faults;
+  /** Nobody else has to do with the marks: they are no steps that others could come between. */
+  readonly #marksAreOwn: boolean;
 
   constructor(scenario: Scenario) {
     this.#scenario = scenario;
     this.#runs = [...scenario.runs, ...scenario.after];
     this.#automata = this.#runs.map((run) => new Automaton(run));
+    this.#faults = new Faults(scenario);
+    const keys = scenario.runs.map(({ key }) => key);
+    this.#marksAreOwn = new Set(keys).size === keys.length && !keys.includes(undefined);
   }
 
   async explore(): Promise<Explored> {
@@ -84,10 +75,10 @@ class Explorer {
       for (const world of frontier) {
         const number = this.#seen.get(keyOf(world)) ?? 0;
         for (const step of this.#steps(world)) {
+          const wrong = await this.#take(step);
           const next = step.world;
-          const wrong = step.reply && await this.#goOn(next, step.run, step.reply);
           const isNew = this.#isNew(keyOf(next), number, step.label);
-          const found = wrong ?? (isNew ? broken(next) ?? await this.#finish(next) : undefined);
+          const found = wrong ?? (isNew ? broken(next, this.#scenario) : undefined);
           if (isNew) further.push(next);
           if (found !== undefined) {
             const broken = [...this.#historyTo(number), step.label, `→ ${found}`];
@@ -106,13 +97,16 @@ class Explorer {
     for (const index of this.#runs.keys()) {
       const { id: at } = await this.#automaton(index).start();
       const phase = index < runs.length ? "running" : "waiting";
-      status.push({ at, line: 0, printed: OUTPUTS.numberOf([]), phase });
+      status.push({ at, progress: [], loose: [], phase });
     }
     return {
       kernel: KERNELS.numberOf(kernel),
       state: STATES.numberOf(state),
+      isWritten: state !== null,
       lock: "",
+      marks: {},
       faults,
+      isTold: false,
       live,
       status,
     };
@@ -143,166 +137,124 @@ class Explorer {
   #steps(world: World): Step[] {
     const steps: Step[] = [];
     for (const [run, { name }] of this.#runs.entries()) {
-      const { phase, at, line } = statusOf(world, run);
-      if (phase !== "running" && phase !== "orphan") continue;
-      const { request, texts } = this.#automaton(run).at(at);
-      if (phase === "running") {
-        steps.push(...this.#answers(world, run, request));
-        if (world.faults > 0) steps.push(...this.#faults(world, run, request));
-      } else if (request.kind === "ip") {
-        const next = copyOf(world);
-        if (this.#perform(next, run, request) !== "more") over(next, run);
-        steps.push({ label: `${name}, killed: its ip goes on: ${texts[line]}`, world: next, run });
+      const { phase, at, loose } = statusOf(world, run);
+      if (loose.length > 0) {
+        steps.push(...finishLoose(world, this.#deed(run, name), this.#scenario.byLine));
       }
+      if (phase !== "running") continue;
+      const { pending } = this.#automaton(run).at(at);
+      const deed = this.#deed(run, name);
+      for (const it of asked(pending)) {
+        steps.push(...answers(world, deed, it, this.#scenario.byLine));
+        if (world.faults > 0) steps.push(...this.#faults.of(world, deed, it));
+      }
+      if (world.faults > 0) steps.push(...this.#faults.kills(world, deed, pending));
     }
-    return steps;
+    const { mayBeLate } = this.#scenario;
+    const isQuiet = world.status.every(({ phase, loose }) =>
+      phase !== "running" && (mayBeLate || loose.length === 0)
+    );
+    return isQuiet ? [...steps, ...this.#next(world)] : steps;
   }
 
-  /** Performs the pending `ip`, or one line of it where others may come between; an array says why it is refused. */
-  #perform(world: World, run: number, { command }: Request & { kind: "ip" }): Done {
-    const { netns, lines } = command;
+  #deed(run: number, name: string): Deed {
+    const automaton = this.#automaton(run);
+    return { run, name, pendingAt: (at) => automaton.at(at).pending };
+  }
+
+  /**
+   * The runs are over, though an `ip` of theirs may still be at work: the next of the DELs afterwards, without faults.
+   * What came before matters no more.
+   */
+  #next(world: World): Step[] {
+    const { runs, after } = this.#scenario;
+    const next = world.status.findIndex(({ phase }) => phase === "waiting");
+    const isFirst = next === runs.length;
+    if (next < 0) return [];
+    const begun: World = { ...world, faults: 0, isTold: false, live: {} };
+    const over = { at: 0, progress: [], phase: "over" } as const;
+    begun.status = world.status.map((it, run) => run < next ? { ...it, ...over } : it);
+    setStatus(begun, next, { phase: "running" });
+    const wrong = isFirst ? this.#settled(world) : undefined;
+    const name = after[next - runs.length]?.name ?? "";
+    return [{ label: `${name} afterwards`, world: begun, run: next, ...(wrong && { wrong }) }];
+  }
+
+  /** Where a run has found a bridge missing, its network's ports are in the new one once another ADD has succeeded. */
+  #settled(world: World): string | undefined {
+    const { hasBridge, runs, live } = this.#scenario;
+    const hasSucceeded = runs.some(({ key }) =>
+      key !== undefined && key in world.live && !(key in live)
+    );
+    const isQuiet = world.status.every(({ loose }) => loose.length === 0);
+    return hasBridge || !hasSucceeded || !isQuiet || world.isTold
+      ? undefined
+      : detached(world, this.#scenario);
+  }
+
+  /** Gives the run its reply, and those to what nobody could come between. Returns what is wrong. */
+  async #take(step: Step): Promise<string | undefined> {
+    const { world, run } = step;
+    if (step.wrong !== undefined) return step.wrong;
+    let wrong = step.reply && await this.#goOn(world, run, step.to ?? 0, step.reply);
     for (;;) {
-      const { line } = statusOf(world, run);
-      const refused = performLine(world, run, this.#name(run), netns, lines[line] ?? []);
-      if (refused !== undefined) return [refused];
-      if (line + 1 === lines.length) return "done";
-      if (this.#scenario.byLine) return "more";
+      const { phase, at } = statusOf(world, run);
+      if (wrong !== undefined) return wrong;
+      if (phase !== "running") break;
+      const [only] = asked(this.#automaton(run).at(at).pending);
+      const isAfter = run >= this.#scenario.runs.length;
+      const isAlone = only !== undefined && only.request.kind !== "ip" &&
+        only.request.kind !== "wait" &&
+        (isAfter || only.request.kind === "mark" && this.#marksAreOwn);
+      if (!isAlone) break;
+      const [next] = answers(world, this.#deed(run, this.#runs[run]?.name ?? ""), only, false);
+      if (next?.reply === undefined) break;
+      Object.assign(world, next.world);
+      wrong = await this.#goOn(world, run, only.to, next.reply);
     }
+    return wrong ?? this.#left(world);
   }
 
-  #name(run: number): string {
-    return this.#runs[run]?.name ?? "";
+  /** After the last of the DELs, with nothing at work any more. */
+  #left(world: World): string | undefined {
+    const isOver = world.status.every(({ phase, loose }) => phase === "over" && loose.length === 0);
+    const left = isOver ? leftOver(world) : undefined;
+    return left && `after a DEL of each ${left}`;
   }
 
-  #label(world: World, run: number): string {
-    const { at, line } = statusOf(world, run);
-    return `${this.#name(run)}: ${this.#automaton(run).at(at).texts[line]}`;
-  }
-
-  /** What happens where nothing goes wrong; nothing where it has to wait. */
-  #answers(before: World, run: number, request: Request): Step[] {
-    const world = copyOf(before);
-    const label = this.#label(before, run);
-    switch (request.kind) {
-      case "read":
-        return [{ label, world, run, reply: stored(world) }];
-      case "lock":
-        if (world.lock !== "") return [];
-        world.lock = this.#name(run);
-        return [{ label, world, run, reply: stored(world) }];
-      case "unlock":
-        world.lock = "";
-        if (request.state !== undefined) world.state = STATES.numberOf(request.state);
-        return [{ label, world, run, reply: {} }];
-      case "ip": {
-        const done = this.#perform(world, run, request);
-        if (done === "more") return [{ label, world, run }];
-        const printed = OUTPUTS.at(statusOf(world, run).printed);
-        const value = outputOf(printed, done === "done" ? undefined : done[0]);
-        return [{ label, world, run, reply: { value } }];
-      }
-      case "end":
-        return [];
-    }
-  }
-
-  /** What can go wrong with the pending request: the run is killed, told to stop, or the request fails. */
-  #faults(before: World, run: number, request: Request): Step[] {
-    const steps: Step[] = [];
-    const add = (what: string, change: (world: World) => Reply | undefined) => {
-      const world = { ...before, faults: before.faults - 1 };
-      const reply = change(world);
-      const label = `${this.#label(before, run)}: ${what}`;
-      steps.push({ label, world, run, ...(reply && { reply }) });
-    };
-    const freeLock = (world: World) => {
-      if (world.lock === this.#name(run)) world.lock = "";
-    };
-    add("KILLED before", (world) => {
-      freeLock(world);
-      over(world, run);
-      return undefined;
-    });
-    if (request.kind === "ip") {
-      add("KILLED during", (world) => {
-        freeLock(world);
-        setStatus(world, run, { phase: "orphan" });
-        return undefined;
-      });
-    }
-    if (this.#scenario.killsOnly) return steps;
-    if (request.kind === "ip") this.#failingIp(add, before, run, request);
-    if (request.kind === "unlock" && request.state !== undefined) {
-      const { state } = request;
-      add("DISK FULL", (world) => {
-        world.lock = "";
-        return { error: { code: 5, message: "disk full" } };
-      });
-      add("RENAMED, THEN AN I/O ERROR", (world) => {
-        world.lock = "";
-        world.state = STATES.numberOf(state);
-        return { error: { code: 5, message: "i/o error" } };
-      });
-    }
-    if (request.kind === "lock" && request.stoppable) {
-      add("SIGTERM", () => ({ error: { code: 11, message: "told to stop" }, stop: true }));
-    }
-    for (const { label, world, reply } of this.#answers(before, run, request)) {
-      if (reply === undefined) continue;
-      world.faults--;
-      steps.push({ label: `${label}: SIGTERM`, world, run, reply: { ...reply, stop: true } });
-    }
-    return steps;
-  }
-
-  /** Each line that is still to come fails, or is done when time is up. */
-  #failingIp(
-    add: (what: string, change: (world: World) => Reply) => void,
-    before: World,
-    run: number,
-    { command: { netns, lines } }: Request & { kind: "ip" },
-  ): void {
-    const { line: first } = statusOf(before, run);
-    const perform = (world: World, end: number) => {
-      for (let line = first; line < end; line++) {
-        performLine(world, run, this.#name(run), netns, lines[line] ?? []);
-      }
-    };
-    for (let line = first; line < (this.#scenario.byLine ? first + 1 : lines.length); line++) {
-      add(`LINE ${line + 1} FAILS`, (world) => {
-        perform(world, line);
-        return { value: outputOf(OUTPUTS.at(statusOf(world, run).printed), "said no") };
-      });
-      if (lines[line]?.includes("show")) continue;
-      add(`LINE ${line + 1} DONE, TIME IS UP`, (world) => {
-        perform(world, line + 1);
-        return { error: { code: 11, message: "time is up" } };
-      });
-    }
-  }
-
-  /** Gives a run its reply. Returns what is wrong with how it ended. */
-  async #goOn(world: World, index: number, reply: Reply): Promise<string | undefined> {
+  async #goOn(world: World, index: number, to: number, reply: Step["reply"]) {
     const run = this.#runs[index];
-    if (run === undefined) throw new Error(`no run ${index}`);
+    if (run === undefined || reply === undefined) throw new Error(`no run ${index}`);
     const automaton = this.#automaton(index);
     const status = statusOf(world, index);
     if (!isBegun(status)) excuse(world, run);
     const here = automaton.at(status.at);
-    const { id, request } = here.next.get(JSON.stringify(reply)) ??
-      await automaton.follow(here, reply);
-    setStatus(world, index, { at: id, line: 0, printed: OUTPUTS.numberOf([]) });
-    if (request.kind !== "end") return undefined;
-    over(world, index);
-    const { failed } = request;
-    if (run.kind !== "ADD" || run.key === undefined) return undefined;
+    const answered = { to, reply };
+    const { id, end } = here.next.get(JSON.stringify(answered)) ??
+      await automaton.follow(here, answered);
+    setStatus(world, index, { at: id, progress: status.progress.filter((it) => it.to !== to) });
+    if (end === undefined) return undefined;
+    setStatus(world, index, { phase: "over", at: 0, progress: [] });
+    world.isTold ||= end.hasWarned;
+    return this.#ended(world, run, index, end.failed);
+  }
+
+  /** What is wrong with how a run ended. */
+  #ended(world: World, run: Run, index: number, failed: string | undefined): string | undefined {
+    const isAfter = index >= this.#scenario.runs.length;
+    if (isAfter && failed !== undefined) return `${run.name} afterwards failed: ${failed}`;
+    if (run.kind !== "ADD" || run.key === undefined) return this.#left(world);
     if (failed !== undefined) {
-      return failed.includes("next DEL will") ? undefined : leftBy(world, run.name);
+      // Where time was up its ip may still have made something, and its mark stays for the DEL to know.
+      const isMarked = Object.values(world.marks).includes("");
+      const isTold = failed.includes("next DEL will") || isMarked ||
+        statusOf(world, index).loose.length > 0;
+      return isTold ? undefined : leftBy(world, run.name);
     }
     if (this.#isRemoved(world, run.key)) return undefined;
-    const address = STATES.at(world.state)?.containerToIP[run.key];
-    if (address === undefined) return `${run.name} succeeded without a lease`;
-    world.live = { ...world.live, [run.key]: address };
+    const addresses = STATES.at(world.state)?.containerToIP[run.key];
+    if (addresses === undefined) return `${run.name} succeeded without a lease`;
+    world.live = { ...world.live, [run.key]: [addresses].flat() };
     return undefined;
   }
 
@@ -310,52 +262,20 @@ class Explorer {
   #isRemoved(world: World, key: string): boolean {
     return this.#runs.some((run, index) => {
       const status = statusOf(world, index);
-      const begun = status.phase === "orphan" ||
-        status.phase === "running" && isBegun(status);
+      const begun = status.loose.length > 0 || status.phase === "running" && isBegun(status);
       return begun && mayRemove(run, key);
     });
   }
-
-  /**
-   * Where all runs are over: one DEL of each attachment, without faults, and what is left then. It depends on kernel
-   * and state alone, so it is done once for each.
-   */
-  async #finish(world: World): Promise<string | undefined> {
-    if (world.status.some(({ phase }) => phase === "running" || phase === "orphan")) {
-      return undefined;
-    }
-    const key = `${world.kernel} ${world.state}`;
-    if (this.#finished.has(key)) return undefined;
-    this.#finished.add(key);
-    let end: World = { ...world, faults: 0 };
-    for (const run of this.#runs.keys()) {
-      if (statusOf(end, run).phase !== "waiting") continue;
-      setStatus(end, run, { phase: "running" });
-      while (statusOf(end, run).phase === "running") {
-        const [step] = this.#steps(end);
-        if (step === undefined) return "a DEL afterwards never ends";
-        end = step.world;
-        const wrong = step.reply && await this.#goOn(end, run, step.reply) || broken(end);
-        if (wrong !== undefined) return `in the DELs afterwards: ${wrong}`;
-      }
-    }
-    const left = leftOver(end);
-    return left && `after a DEL of each ${left}`;
-  }
 }
 
-type Done = "more" | "done" | readonly [string];
-
-function stored({ state }: World): Reply {
-  return { value: STATES.at(state) };
+/** What may be answered now: a question that the run can't wait with comes before all others. */
+function asked(pending: readonly Pending[]): readonly Pending[] {
+  const now = pending.filter(({ isNow }) => isNow);
+  return now.length > 0 ? now : pending;
 }
 
-function over(world: World, run: number): void {
-  setStatus(world, run, { phase: "over", line: 0, printed: OUTPUTS.numberOf([]) });
-}
-
-function isBegun({ at, line }: Status): boolean {
-  return at > 0 || line > 0;
+function isBegun({ at, progress }: Status): boolean {
+  return at > 0 || progress.length > 0;
 }
 
 function mayRemove({ kind, key, keep }: Run, owner: string): boolean {

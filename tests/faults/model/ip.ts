@@ -1,27 +1,6 @@
-import type { IpOutput } from "../../../lib/ip.ts";
-
-/** One end of a veth, or a bridge. Indices are unique over all namespaces. */
-export interface ModelLink {
-  readonly index: number;
-  /** Name below /run/netns; empty for the host. */
-  readonly netns: string;
-  readonly name: string;
-  readonly kind: "bridge" | "veth";
-  readonly peer?: number;
-  mac: string;
-  alias: string;
-  master: string;
-  up: boolean;
-  addresses: string[];
-}
-
-/** What the model knows of a kernel: plain data, so that it can be copied, compared and put back. */
-export interface ModelKernel {
-  links: ModelLink[];
-  readonly containers: readonly string[];
-  /** How many links each run made: gives each an index that does not depend on what others do. */
-  made: Record<string, number>;
-}
+import type { IpOutput } from "../../../lib/netops/ip.ts";
+import { addLink, deleteLink, named, setLink } from "./links.ts";
+import { type ModelKernel, type ModelLink, type Neighbour, word } from "./kernel.ts";
 
 /** One `ip` command line as the runs give it: where it acts, and its lines, one or a batch of several. */
 export interface ModelCommand {
@@ -60,97 +39,70 @@ export function perform(
 ): unknown[] | string | undefined {
   const verb = `${line[0]} ${line[1]}`;
   const here = kernel.links.filter((link) => link.netns === netns);
-  const dev = named(here, after(line, "dev"));
+  if (verb === "netns list") return kernel.containers.map((name, id) => ({ name, id }));
+  if (verb === "link add") return addLink(kernel, by, line);
+  if (verb === "route show") return [];
+  if (verb === "link show" || verb === "addr show") return show(kernel, here, line);
+  const dev = named(here, word(line, "dev"));
+  if (dev === undefined) return "Cannot find device";
   switch (verb) {
-    case "link add":
-      return addLink(kernel, by, line);
     case "link del":
-      if (dev === undefined) return "Cannot find device";
-      kernel.links = kernel.links.filter((it) => it !== dev && it.index !== dev.peer);
-      return undefined;
+      return deleteLink(kernel, dev);
     case "link set":
-      return dev === undefined ? "Cannot find device" : setLink(dev, line);
-    case "addr add": {
-      const address = line[2] ?? "";
-      if (dev === undefined) return "Cannot find device";
-      if (dev.addresses.includes(address)) return "Address already assigned.";
-      dev.addresses.push(address);
+      return setLink(kernel, dev, line);
+    case "addr add":
+      return addAddress(dev, line[2] ?? "");
+    case "neigh replace":
+      return replaceNeighbour(dev, line);
+    case "neigh flush":
+      dev.neighbours = dev.neighbours.filter(({ ip }) => ip !== word(line, "to"));
       return undefined;
-    }
     case "route add":
-      return dev === undefined ? "Cannot find device" : undefined;
-    case "route show":
-      return [];
-    case "netns list":
-      return kernel.containers.map((name, id) => ({ name, id }));
-    case "link show":
-    case "addr show": {
-      if (line.includes("dev")) {
-        return dev === undefined ? "does not exist." : [shown(kernel, dev)];
-      }
-      const lo = { ifindex: 1, ifname: "lo", address: "00:00:00:00:00:00" };
-      if (verb === "addr show") return [lo, ...here.map((link) => shown(kernel, link))];
-      return here.filter(({ kind }) => kind === "veth").map((link) =>
-        shown(kernel, { ...link, up: true, addresses: [] })
-      );
-    }
+    case "route append":
+      return undefined;
   }
   throw new Error(`the model knows no "ip ${line.join(" ")}"`);
 }
 
-function after(line: readonly string[], word: string): string | undefined {
-  const at = line.indexOf(word);
-  return at < 0 ? undefined : line[at + 1];
-}
-
-function named(links: readonly ModelLink[], name: string | undefined): ModelLink | undefined {
-  return links.find((link) => link.name === name || `if${link.index}` === name);
-}
-
-function addLink(kernel: ModelKernel, by: string, line: readonly string[]): string | undefined {
-  const here = kernel.links.filter((link) => link.netns === "");
-  const name = after(line, "name") ?? "";
-  const mac = after(line, "address") ?? "";
-  if (named(here, name)) return "File exists";
-  const index = 100 * (by.charCodeAt(0) - 60) + 2 * (kernel.made[by] = (kernel.made[by] ?? 0) + 1);
-  const plain = { alias: "", up: line.includes("up"), addresses: [] };
-  if (!line.includes("peer")) {
-    kernel.links.push({ ...plain, index, netns: "", name, kind: "bridge", mac, master: "" });
-    return undefined;
-  }
-  const netns = after(line, "netns")?.split("/").at(-1) ?? "";
-  const inside = line.slice(line.indexOf("peer"));
-  const other = after(inside, "name") ?? "";
-  const master = after(line, "master") ?? "";
-  if (master !== "" && !named(here, master)) return "Cannot find master";
-  if (kernel.links.some((it) => it.netns === netns && it.name === other)) return "File exists";
-  const veth = { ...plain, kind: "veth" as const };
-  kernel.links.push(
-    { ...veth, index, netns: "", name, mac, master, peer: index + 1 },
-    {
-      ...veth,
-      index: index + 1,
-      netns,
-      name: other,
-      mac: "",
-      master: "",
-      peer: index,
-      up: false,
-      addresses: [],
-    },
-  );
-  kernel.links.sort((left, right) => left.index - right.index);
+function addAddress(dev: ModelLink, address: string): string | undefined {
+  if (dev.addresses.includes(address)) return "Address already assigned.";
+  dev.addresses.push(address);
   return undefined;
 }
 
-function setLink(link: ModelLink, line: readonly string[]): undefined {
-  if (line.includes("alias")) link.alias = line.slice(line.indexOf("alias") + 1).join(" ");
-  link.mac = after(line, "address") ?? link.mac;
-  if (line.includes("up")) link.up = true;
+/** A permanent neighbour, or (`any`) a static entry of the forwarding table of the bridge that the port is in. */
+function replaceNeighbour(dev: ModelLink, line: readonly string[]): string | undefined {
+  const mac = word(line, "lladdr") ?? "";
+  const ip = line[2] ?? "";
+  if (ip === "any") {
+    if (dev.master === "") return "Operation not supported";
+    if (!dev.entries.includes(mac)) dev.entries.push(mac);
+    return undefined;
+  }
+  const others = dev.neighbours.filter((it: Neighbour) => it.ip !== ip);
+  dev.neighbours = [...others, { ip, mac }].sort((a, b) => a.ip < b.ip ? -1 : 1);
+  return undefined;
+}
+
+function show(
+  kernel: ModelKernel,
+  here: readonly ModelLink[],
+  line: readonly string[],
+): unknown[] | string {
+  if (line.includes("dev")) {
+    const dev = named(here, word(line, "dev"));
+    return dev === undefined ? "does not exist." : [shown(kernel, dev)];
+  }
+  const lo = { ifindex: 1, ifname: "lo", address: "00:00:00:00:00:00" };
+  if (line[0] === "addr") return [lo, ...here.map((link) => shown(kernel, link))];
+  return here.filter(({ kind }) => kind === "veth").map((link) =>
+    shown(kernel, { ...link, up: true, addresses: [] })
+  );
 }
 
 function shown(kernel: ModelKernel, link: ModelLink): unknown {
   const peer = kernel.links.find(({ index }) => index === link.peer);
+  const { learning, locked } = link;
   return {
     ifindex: link.index,
     ifname: link.name,
@@ -159,12 +111,15 @@ function shown(kernel: ModelKernel, link: ModelLink): unknown {
     flags: link.up ? ["UP"] : [],
     master: link.master,
     ifalias: link.alias,
-    linkinfo: { info_kind: link.kind },
+    linkinfo: {
+      info_kind: link.kind,
+      ...(link.master !== "" && { info_slave_data: { learning, locked } }),
+    },
     ...(peer && { link_index: peer.index }),
     ...(peer && peer.netns !== link.netns &&
       { link_netnsid: kernel.containers.indexOf(peer.netns) }),
     addr_info: link.addresses.map((address) => ({
-      family: "inet",
+      family: address.includes(":") ? "inet6" : "inet",
       local: address.split("/")[0],
       prefixlen: Number(address.split("/")[1]),
     })),

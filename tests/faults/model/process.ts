@@ -1,44 +1,44 @@
-import { asCniError, CniError } from "../../../lib/errors.ts";
-import type { IpOutput } from "../../../lib/ip.ts";
+import { asCniError, CniError } from "../../../lib/base/errors.ts";
+import type { NetworkName } from "../../../lib/base/names.ts";
+import { emptyState, type Mark, Marks, type State, type Work } from "../../../lib/ipam.ts";
 import { leasesIn } from "../../../lib/ipam.ts";
-import { emptyState, Ledger, type State } from "../../../lib/ledger.ts";
-import type { NetworkName } from "../../../lib/names.ts";
-import { IpKernel } from "../../../lib/netops.ts";
+import type { Store } from "../../../lib/ipam/store.ts";
+import { openKernel } from "../../../lib/netops.ts";
+import type { IpOutput } from "../../../lib/netops/ip.ts";
 import type { Effects } from "../../../lib/plugin.ts";
-import type { Store } from "../../../lib/store.ts";
-import { type ModelCommand, parseCommand } from "./ip.ts";
-
-/** What a run waits for. */
-export type Request =
-  | { readonly kind: "ip"; readonly command: ModelCommand }
-  | { readonly kind: "read" }
-  /** `stoppable`: a signal ends the wait. */
-  | { readonly kind: "lock"; readonly stoppable: boolean }
-  /** Writes, where there is a state, and lets go of the lock. */
-  | { readonly kind: "unlock"; readonly state?: State }
-  | { readonly kind: "end"; readonly failed?: string };
-
-/** What it gets. `stop` comes with it: the run is told to end. */
-export interface Reply {
-  /** `null` where there is no state yet. */
-  readonly value?: IpOutput | State | null;
-  readonly error?: { readonly code: 5 | 11; readonly message: string };
-  readonly stop?: true;
-}
+import { parseCommand } from "./ip.ts";
+import {
+  type Answered,
+  type Locked,
+  type Pending,
+  type Reply,
+  type Request,
+  textsOf,
+} from "./requests.ts";
+import { fixChance, quiet, standInForTime } from "./surroundings.ts";
 
 export interface Program {
   readonly name: string;
   readonly kind: "ADD" | "DEL" | "GC";
   readonly run: (effects: Effects) => Promise<unknown>;
+  /** Whether it reads before it writes only to see early that the state is damaged: no step others could disturb. */
+  readonly isBlind?: boolean;
+}
+
+/** How a run ended. */
+export interface End {
+  readonly failed?: string;
+  /** It told a person of something that it could not do. */
+  readonly hasWarned: boolean;
 }
 
 /** A run at one point: all it has been answered so far decides what it asks next. */
 export interface Point {
   readonly id: number;
-  readonly replies: readonly Reply[];
-  readonly request: Request;
-  /** The request in words, one for each line of an `ip`. */
-  readonly texts: readonly string[];
+  readonly replies: readonly Answered[];
+  /** In the order in which they were made: what runs side by side is asked side by side. */
+  readonly pending: readonly Pending[];
+  readonly end: End | undefined;
   readonly next: Map<string, Point>;
 }
 
@@ -56,10 +56,6 @@ export class Automaton {
     this.program = program;
   }
 
-  get size(): number {
-    return this.#points.length;
-  }
-
   async start(): Promise<Point> {
     return this.#points[0] ?? await this.#make([]);
   }
@@ -70,92 +66,189 @@ export class Automaton {
     return point;
   }
 
-  async follow(point: Point, reply: Reply): Promise<Point> {
-    const key = JSON.stringify(reply);
-    const known = point.next.get(key) ?? await this.#make([...point.replies, reply]);
+  async follow(point: Point, answered: Answered): Promise<Point> {
+    const key = JSON.stringify(answered);
+    const known = point.next.get(key) ?? await this.#make([...point.replies, answered]);
     point.next.set(key, known);
     return known;
   }
 
-  async #make(replies: readonly Reply[]): Promise<Point> {
-    const request = await ask(this.program, replies);
-    const texts = textsOf(request);
-    const point = { id: this.#points.length, replies, request, texts, next: new Map() };
+  async #make(replies: readonly Answered[]): Promise<Point> {
+    const { pending, end } = await new Attempt(this.program, replies).run();
+    const point = { id: this.#points.length, replies, pending, end, next: new Map() };
     this.#points.push(point);
     return point;
   }
 }
 
-function textsOf(request: Request): string[] {
-  if (request.kind !== "ip") return [request.kind];
-  const { netns, lines } = request.command;
-  return lines.map((line) => `${netns === "" ? "" : `in ${netns}: `}ip ${line.join(" ")}`);
+/** Where a run stays for good that has no reply to a question it can't wait with. */
+class Paused extends Error {}
+
+/** One run of a program from its start with the replies that it has so far. */
+class Attempt {
+  readonly #program: Program;
+  readonly #left: Answered[];
+  readonly #stop = new AbortController();
+  readonly #waiting = new Map<number, Pending & { resolve: (reply: Reply) => void }>();
+  #asked = 0;
+  #waited = 0;
+  #isPaused = false;
+  #hasWarned = false;
+  #end: End | undefined;
+
+  constructor(program: Program, replies: readonly Answered[]) {
+    this.#program = program;
+    this.#left = [...replies];
+  }
+
+  async run(): Promise<{ pending: readonly Pending[]; end: End | undefined }> {
+    fixChance(this.#program.name);
+    standInForTime((ms) => {
+      this.#waited += ms;
+      return this.#wait({ kind: "wait", waited: this.#waited });
+    });
+    this.#program.run(this.#effects()).then(
+      () => this.#ends({ hasWarned: this.#hasWarned }),
+      (thrown) => {
+        const { message, details } = asCniError(thrown);
+        this.#ends({ failed: `${message} (${details})`, hasWarned: this.#hasWarned });
+      },
+    );
+    await quiet();
+    while (!this.#isPaused) {
+      const next = this.#left.shift();
+      if (next === undefined) break;
+      const waiting = this.#waiting.get(next.to);
+      if (waiting === undefined) throw new Error(`${this.#program.name} asked no ${next.to}`);
+      this.#waiting.delete(next.to);
+      if (next.reply.stop) this.#stop.abort(new CniError("TryAgainLater", "told to stop"));
+      waiting.resolve(next.reply);
+      await quiet();
+    }
+    const pending = [...this.#waiting.values()].map(({ resolve: _, ...rest }) => rest);
+    return { pending, end: this.#end };
+  }
+
+  #ends(end: End): void {
+    if (!this.#isPaused) this.#end = end;
+  }
+
+  #note(request: Request, isNow: boolean, resolve: (reply: Reply) => void): void {
+    const to = this.#asked++;
+    const texts = textsOf(request);
+    this.#waiting.set(to, { to, request: structuredClone(request), isNow, texts, resolve });
+  }
+
+  async #wait(request: Request): Promise<unknown> {
+    const { promise, resolve } = Promise.withResolvers<Reply>();
+    // What a run that stays where it is asks on its way out is asked by nobody.
+    if (!this.#isPaused) this.#note(request, false, resolve);
+    return opened(await promise);
+  }
+
+  /** A question that the program does not wait with: without a reply it goes no further. */
+  #now(request: Request): unknown {
+    const [next] = this.#left;
+    if (this.#isPaused) throw new Paused();
+    if (next === undefined) {
+      this.#note(request, true, () => {});
+      this.#isPaused = true;
+      throw new Paused();
+    }
+    if (next.to !== this.#asked) throw new Error(`${this.#program.name}: ${next.to} was answered`);
+    this.#asked++;
+    this.#left.shift();
+    if (next.reply.stop) this.#stop.abort(new CniError("TryAgainLater", "told to stop"));
+    return opened(next.reply);
+  }
+
+  #effects(): Effects {
+    const kernel = openKernel(
+      undefined,
+      async (args, stdin) =>
+        await this.#wait({ kind: "ip", command: parseCommand(args, stdin) }) as IpOutput,
+    );
+    return {
+      kernel,
+      leases: leasesIn(this.#store(), NETWORK, this.#stop.signal),
+      marks: new ModelMarks((request) => this.#now(request)),
+      stop: this.#stop.signal,
+      warn: () => {
+        this.#hasWarned = true;
+      },
+    };
+  }
+
+  #store(): Store {
+    let snapshot: State | undefined;
+    let isBlind = this.#program.isBlind ?? false;
+    const read = () =>
+      snapshot ??= isBlind
+        ? emptyState()
+        : this.#now({ kind: "read" }) as State | null ?? emptyState();
+    return {
+      read,
+      exists: () => true,
+      update: async (change, until) => {
+        const stoppable = until === this.#stop.signal;
+        const { state, isWritten } = await this.#wait({ kind: "lock", stoppable }) as Locked;
+        const origin = state === null ? "missing" : isWritten ? "written" : "changed";
+        const now = state ?? emptyState();
+        let changed = false;
+        try {
+          changed = await change(now, origin);
+        } catch (error) {
+          await this.#wait({ kind: "unlock" });
+          throw error;
+        } finally {
+          snapshot = undefined;
+          isBlind = false;
+        }
+        await this.#wait({ kind: "unlock", ...(changed && { state: now }) });
+      },
+      mustBeReadable: () => {},
+      mustBeWritable: () => {},
+      rebuild: () => Promise.reject(new Error("nothing is repaired here")),
+      sweep: () => Promise.resolve(),
+    };
+  }
 }
 
-/** Runs the program from its start with these replies; returns what it asks for then. */
-function ask(program: Program, replies: readonly Reply[]): Promise<Request> {
-  const { promise, resolve } = Promise.withResolvers<Request>();
-  const stop = new AbortController();
-  const left = [...replies];
-  /** The next reply; `undefined` where the run has to stay where it is for good. */
-  const answer = (request: Request): Reply | undefined => {
-    const reply = left.shift();
-    if (reply === undefined) resolve(structuredClone(request));
-    if (reply?.stop) stop.abort(new CniError(11, "told to stop"));
-    return reply;
-  };
-  const wait = async (request: Request): Promise<unknown> => {
-    const reply = answer(request);
-    if (reply === undefined) return await new Promise<never>(() => {});
-    return opened(reply);
-  };
-  const store: Store = {
-    // An ADD reads without the lock only to see early that the state is damaged: no step others could disturb.
-    read: async () =>
-      program.kind === "ADD" ? new Ledger(emptyState()) : ledgerOf(await wait({ kind: "read" })),
-    update: async (change, until) => {
-      const stoppable = until === stop.signal;
-      const ledger = ledgerOf(await wait({ kind: "lock", stoppable }));
-      let changed = false;
-      try {
-        changed = await change(ledger);
-      } catch (error) {
-        await wait({ kind: "unlock" });
-        throw error;
-      }
-      await wait({ kind: "unlock", ...(changed && { state: ledger.state() }) });
-    },
-    mustBeReadable: () => {},
-    tidy: () => Promise.resolve(),
-    mustBeWritable: () => {},
-  };
-  const kernel = new IpKernel(async (args, stdin) =>
-    await wait({ kind: "ip", command: parseCommand(args, stdin) }) as IpOutput
-  );
-  fixChance(program.name);
-  program.run({ kernel, leases: leasesIn(store, NETWORK, stop.signal), stop: stop.signal }).then(
-    () => resolve({ kind: "end" }),
-    (thrown) => {
-      const { message, details } = asCniError(thrown);
-      resolve({ kind: "end", failed: `${message} (${details})` });
-    },
-  );
-  return promise;
+class ModelMarks extends Marks {
+  readonly #ask: (request: Request) => unknown;
+
+  constructor(ask: (request: Request) => unknown) {
+    super("/", NETWORK);
+    this.#ask = ask;
+  }
+
+  override begin(host: string): Mark {
+    this.#ask({ kind: "mark", what: "begin", host });
+    let isKept = false;
+    return {
+      keep: () => {
+        isKept = true;
+      },
+      end: () => {
+        this.#ask({ kind: "mark", what: isKept ? "leave" : "end", host });
+      },
+    };
+  }
+
+  override of(host: string): Work {
+    return this.#ask({ kind: "mark", what: "look", host }) as Work;
+  }
+
+  override clear(host: string): void {
+    this.#ask({ kind: "mark", what: "clear", host });
+  }
+
+  override hosts(): string[] {
+    return this.#ask({ kind: "mark", what: "list", host: "" }) as string[];
+  }
 }
 
 function opened({ value, error }: Reply): unknown {
-  if (error !== undefined) throw new CniError(error.code, error.message);
+  if (error !== undefined) throw new CniError(error.kind, error.message);
   return structuredClone(value);
-}
-
-function ledgerOf(value: unknown): Ledger {
-  return value === null ? new Ledger(emptyState(), "missing") : new Ledger(value as State);
-}
-
-/** A run that is repeated must draw the same random bytes, and different runs different ones. */
-function fixChance(name: string): void {
-  crypto.getRandomValues = <T extends ArrayBufferView | null>(array: T): T => {
-    if (array instanceof Uint8Array) array.fill(name.charCodeAt(0));
-    return array;
-  };
 }

@@ -1,26 +1,49 @@
-import type { State } from "../../../lib/ledger.ts";
+import type { State } from "../../../lib/ipam.ts";
 import { Interned } from "./interned.ts";
-import { type ModelKernel, perform } from "./ip.ts";
+import { perform } from "./ip.ts";
+import type { ModelKernel } from "./kernel.ts";
+
+/** How far an `ip` that a run waits for has come, and what it printed. */
+export interface Progress {
+  /** Which of the run's requests it is. */
+  readonly to: number;
+  readonly line: number;
+  readonly printed: number;
+}
+
+/** An `ip` that nobody waits for any more: that of a run that was killed, or one that was given up. */
+export interface Loose {
+  /** The point at which it was asked for, and which request it is. */
+  readonly at: number;
+  readonly to: number;
+  /** The lines it has still to do. */
+  readonly line: number;
+  readonly end: number;
+}
 
 /** How far one run has come. */
 export interface Status {
   /** Its point; see `Automaton`. */
   readonly at: number;
-  /** How far the pending batch has come, and what it printed. */
-  readonly line: number;
-  readonly printed: number;
-  /** An orphan is the `ip` of a run that was killed. */
-  readonly phase: "waiting" | "running" | "orphan" | "over";
+  readonly progress: readonly Progress[];
+  readonly loose: readonly Loose[];
+  readonly phase: "waiting" | "running" | "over";
 }
 
 /** Everything at one moment. Small, for there are many: kernel, state and output are numbers of interned things. */
 export interface World {
   kernel: number;
   state: number;
+  /** The lock's word is of the state that stands. */
+  isWritten: boolean;
   lock: string;
+  /** Who holds the mark of an ADD, by host veth; empty where it died. */
+  marks: Readonly<Record<string, string>>;
   faults: number;
+  /** What was not put right was told, or nobody was left to do it. */
+  isTold: boolean;
   /** Addresses of attachments that nobody may disturb, by key. */
-  live: Readonly<Record<string, string>>;
+  live: Readonly<Record<string, readonly string[]>>;
   status: readonly Status[];
 }
 
@@ -28,15 +51,17 @@ export const KERNELS = new Interned<ModelKernel>();
 export const STATES = new Interned<State | null>();
 export const OUTPUTS = new Interned<readonly unknown[][]>();
 
-export function keyOf({ kernel, state, lock, faults, live, status }: World): string {
-  let key = `${kernel} ${state} ${lock} ${faults}`;
+export function keyOf(world: World): string {
+  const { kernel, state, isWritten, isTold, lock, marks, faults, live, status } = world;
+  let key = `${kernel} ${state} ${isWritten ? 1 : 0}${isTold ? 1 : 0}${lock} ${faults}`;
+  for (const host in marks) key += ` ${host}${marks[host]}`;
   for (const owner in live) key += ` ${owner}${live[owner]}`;
-  for (const { at, line, printed, phase } of status) key += ` ${at},${line},${printed}${phase[0]}`;
+  for (const { at, progress, loose, phase } of status) {
+    key += ` ${at}${phase[0]}`;
+    for (const { to, line, printed } of progress) key += `,${to}.${line}.${printed}`;
+    for (const { at, to, line, end } of loose) key += `;${at}.${to}.${line}.${end}`;
+  }
   return key;
-}
-
-export function copyOf(world: World): World {
-  return { ...world };
 }
 
 export function statusOf(world: World, run: number): Status {
@@ -49,6 +74,16 @@ export function setStatus(world: World, run: number, change: Partial<Status>): v
   world.status = world.status.with(run, { ...statusOf(world, run), ...change });
 }
 
+export function progressOf({ progress }: Status, to: number): Progress {
+  return progress.find((it) => it.to === to) ?? { to, line: 0, printed: OUTPUTS.numberOf([]) };
+}
+
+export function setMark(world: World, host: string, holder: string | undefined): void {
+  const others = Object.entries(world.marks).filter(([it]) => it !== host);
+  const own = holder === undefined ? [] : [[host, holder] as const];
+  world.marks = Object.fromEntries([...others, ...own].sort(([a], [b]) => a < b ? -1 : 1));
+}
+
 interface Performed {
   readonly kernel: number;
   readonly printed?: unknown[];
@@ -57,14 +92,13 @@ interface Performed {
 
 const PERFORMED = new Map<string, Performed>();
 
-/** Performs one line of the `ip` that a run waits for; returns why the kernel refused it. */
+/** Performs one line of an `ip`; returns what it printed, or why the kernel refused it. */
 export function performLine(
   world: World,
-  run: number,
   by: string,
   netns: string,
   line: readonly string[],
-): string | undefined {
+): Performed {
   const key = `${world.kernel} ${by} ${netns} ${line.join(" ")}`;
   let performed = PERFORMED.get(key);
   if (performed === undefined) {
@@ -77,55 +111,5 @@ export function performLine(
     PERFORMED.set(key, performed);
   }
   world.kernel = performed.kernel;
-  if (performed.refused !== undefined) return performed.refused;
-  const { line: at, printed } = statusOf(world, run);
-  setStatus(world, run, {
-    line: at + 1,
-    ...(performed.printed && {
-      printed: OUTPUTS.numberOf([...OUTPUTS.at(printed), performed.printed]),
-    }),
-  });
-  return undefined;
-}
-
-/** The invariants (DESIGN §1, §3); what is wrong, or nothing. */
-export function broken(world: World): string | undefined {
-  const state = STATES.at(world.state);
-  const holders = new Map<string, string>();
-  for (const { netns, addresses } of KERNELS.at(world.kernel).links) {
-    if (netns === "") continue;
-    for (const address of addresses) {
-      const ip = address.split("/")[0] ?? "";
-      const other = holders.get(ip);
-      if (other !== undefined) return `${ip} is in two containers, ${other} and ${netns}`;
-      holders.set(ip, netns);
-      const owner = state?.ipToContainer[ip];
-      if (owner !== `${netns}/eth0`) return `${netns} has ${ip}, the lease of ${owner ?? "nobody"}`;
-    }
-  }
-  for (const key in world.live) {
-    const ip = world.live[key] ?? "";
-    if (holders.get(ip) !== key.split("/")[0]) return `the live ${key} lost ${ip}`;
-  }
-  return undefined;
-}
-
-/** What is left of veths and leases. */
-export function leftOver({ kernel, state }: World): string | undefined {
-  const veth = KERNELS.at(kernel).links.find(({ kind }) => kind === "veth");
-  if (veth !== undefined) return `the veth ${veth.name} is left`;
-  const [owner] = Object.keys(STATES.at(state)?.containerToIP ?? {});
-  return owner === undefined ? undefined : `the lease of ${owner} is left`;
-}
-
-/** A failed ADD that says nothing of an undo that failed has left nothing of its own. */
-export function leftBy({ kernel, state }: World, name: string): string | undefined {
-  const mine = name.charCodeAt(0).toString(16);
-  const mac = `fe:${[mine, mine, mine, mine, mine].join(":")}`;
-  if (KERNELS.at(kernel).links.some((link) => link.kind === "veth" && link.mac === mac)) {
-    return `${name} failed and left its veth`;
-  }
-  return Object.values(STATES.at(state)?.leases ?? {}).some(({ veth }) => veth === mac)
-    ? `${name} failed and left its lease`
-    : undefined;
+  return performed;
 }

@@ -1,97 +1,164 @@
+import { aliasOf, attachmentIn, hostVethName } from "../../../lib/base/attachment.ts";
+import { isError } from "../../../lib/base/errors.ts";
+import { freshHostMac, macOfAll } from "../../../lib/base/mac.ts";
 import type { Invocation, Network, NetworkConfig } from "../../../lib/config.ts";
-import type { Lease } from "../../../lib/ipam.ts";
-import { aliasOf, hostVethName, type Mac, macOf } from "../../../lib/names.ts";
-import type { Effects } from "../../../lib/plugin.ts";
+import type { Lease, LeaseRequest } from "../../../lib/ipam.ts";
+import { bridgeSpec, type Effects, evidenceOf } from "../../../lib/plugin.ts";
 import { Rollback } from "../../../lib/rollback.ts";
 
-/** Copies of the steps of lib/plugin.ts with one mistake each, to see that the model finds it. */
+/** Copies of the steps of lib/plugin/ with one mistake each, to see that the model finds it. */
 
-interface Order {
+interface Mistake {
   /** The lease is taken before there is a veth. */
   readonly leaseFirst?: boolean;
   /** The address is given back before the veth is gone. */
   readonly freesFirst?: boolean;
+  /** A host veth that stands is replaced. */
+  readonly replaces?: boolean;
+  /** The addresses of the two families are written one after the other. */
+  readonly writesTwice?: boolean;
 }
 
-function adding({ leaseFirst = false, freesFirst = false }: Order) {
+const nothing = () => Promise.resolve();
+
+function adding({ leaseFirst, freesFirst, replaces, writesTwice }: Mistake) {
   return async (config: NetworkConfig, invocation: Invocation, effects: Effects) => {
-    const { kernel, leases } = effects;
+    const { kernel, leases, marks } = effects;
     const attachment = { network: config.name, ...invocation };
+    const host = await hostVethName(attachment);
+    const hostMac = freshHostMac();
     const undo = new Rollback();
-    const plugs = async (hostMac: Mac) =>
-      await kernel.plug({
-        bridge: {
-          name: config.bridge,
-          subnet: config.subnet,
-          mtu: config.mtu,
-          gateway: config.gateway,
-          forceAddress: false,
-          promiscuous: false,
-          mac: macOf(config.gateway),
-        },
-        host: await hostVethName(attachment),
+    const hooks = { undo, beforeBridge: nothing, bridgeMade: nothing };
+    const attach = async () => {
+      const spec = {
+        bridge: bridgeSpec(config),
+        host,
         hostMac,
         alias: aliasOf(attachment, undefined),
         netns: invocation.netns,
         ifname: invocation.ifname,
+        group: 1,
         hairpin: false,
         isolated: false,
-      }, undo);
+        guarded: config.guarded,
+      };
+      try {
+        return await kernel.attach(spec, hooks);
+      } catch (error) {
+        if (!replaces || !isError(error, "InterfaceExists")) throw error;
+        await kernel.detach(host);
+        return await kernel.attach(spec, hooks);
+      }
+    };
+    const request: LeaseRequest = {
+      attachment,
+      sets: config.sets,
+      hostMac,
+      requestedIps: [],
+      requestedMac: undefined,
+      pod: undefined,
+      bridge: config.bridge,
+      guarded: config.guarded,
+    };
+    const reserve = async () => {
+      const evidence = evidenceOf(config, effects);
+      if (writesTwice) {
+        await leases.reserve({ ...request, sets: config.sets.slice(0, 1) }, evidence);
+      }
+      return await leases.reserve(request, evidence);
+    };
+    const mark = marks.begin(host);
     try {
-      leases.of(attachment);
-      const bytes = crypto.getRandomValues(new Uint8Array(5));
-      const hostMac = `fe${Array.from(bytes, (byte) => `:${byte.toString(16)}`).join("")}` as Mac;
-      if (!freesFirst) undo.push("give back the address", () => leases.undoTake());
-      let plugged = leaseFirst ? undefined : await plugs(hostMac);
-      const { ip } = await leases.take(
-        { attachment, pool: config, veth: hostMac },
-        () => kernel.hostVeths(),
-        () => Promise.resolve([]),
-      );
-      if (freesFirst) undo.push("give back the address", () => leases.undoTake());
-      plugged ??= await plugs(hostMac);
-      const ifindex = plugged.host.peerIndex;
-      await kernel.configure({ ...config, ...invocation, ifindex, mac: macOf(ip), ip });
+      if (!freesFirst) undo.push("release the address", () => leases.undoReserve());
+      let attached = leaseFirst ? undefined : await attach();
+      const { ips } = await reserve();
+      if (freesFirst) undo.push("release the address", () => leases.undoReserve());
+      attached ??= await attach();
+      const mac = macOfAll(ips) ?? hostMac;
+      await kernel.configure({
+        netns: invocation.netns,
+        ifname: invocation.ifname,
+        ifindex: attached.host.peerIndex,
+        mac,
+        up: true,
+        addresses: ips.map((ip) => ({ ip, prefix: ip.includes(":") ? 64 : 29 })),
+        routes: config.routes,
+        neighbours: [],
+      });
+      if (config.guarded) await kernel.guard({ bridge: config.bridge, host, mac, ips }, undo);
     } catch (error) {
+      if (isError(error, "TryAgainLater")) mark.keep();
       throw await undo.run(error);
+    } finally {
+      mark.end();
     }
   };
 }
 
 export const addWithLeaseFirst = adding({ leaseFirst: true });
 export const addThatFreesFirst = adding({ freesFirst: true });
+export const addThatReplaces = adding({ replaces: true });
+export const addThatWritesTwice = adding({ writesTwice: true });
 /** Without a mistake: shows that what the others break is broken by their mistake. */
 export const addCopied = adding({});
+
+function heldBy({ containerId, ifname }: Invocation, { leases }: Effects): Lease[] {
+  return [leases.of({ containerId, ifname })].flatMap((it) => it ?? []);
+}
 
 export async function delThatFreesFirst(
   { name }: Network,
   invocation: Invocation,
-  { kernel, leases }: Effects,
+  effects: Effects,
 ): Promise<void> {
-  const attachment = { network: name, ...invocation };
-  await leases.release(await leases.of(attachment));
-  await kernel.unplug(await hostVethName(attachment));
+  await effects.leases.release(heldBy(invocation, effects));
+  await effects.kernel.detach(await hostVethName({ network: name, ...invocation }));
 }
 
 /** Frees the address whether the veth went or not. */
 export async function delThatFreesAnyway(
   { name }: Network,
   invocation: Invocation,
-  { kernel, leases }: Effects,
+  effects: Effects,
 ): Promise<void> {
-  const attachment = { network: name, ...invocation };
-  const held: readonly Lease[] = await leases.of(attachment);
-  await kernel.unplug(await hostVethName(attachment)).catch(() => {});
+  const held = heldBy(invocation, effects);
+  await effects.kernel.detach(await hostVethName({ network: name, ...invocation })).catch(() => {});
+  await effects.leases.release(held);
+}
+
+/** Takes the mark of an ADD that died away, and does not wait for what that ADD's `ip` may still make. */
+export async function delThatDoesNotWait(
+  { name }: Network,
+  invocation: Invocation,
+  effects: Effects,
+): Promise<void> {
+  const { kernel, marks, leases } = effects;
+  const host = await hostVethName({ network: name, ...invocation });
+  const held = heldBy(invocation, effects);
+  await kernel.detach(host);
+  marks.clear(host);
   await leases.release(held);
 }
 
-/** Removes a veth without a lease by its name, whatever stands there by then. */
-export async function gcByName({ name }: Network, owner: Invocation, effects: Effects) {
+/** Leaves the permanent neighbours of a guarded attachment on the bridge. */
+export async function delThatLeavesNeighbours(
+  { name }: Network,
+  invocation: Invocation,
+  effects: Effects,
+): Promise<void> {
+  const held = heldBy(invocation, effects);
+  await effects.kernel.detach(await hostVethName({ network: name, ...invocation }));
+  await effects.leases.release(held);
+}
+
+/** Removes a veth without a lease whose container has no interface, by its name, whatever stands there by then. */
+export async function gcByName({ name }: Network, _valid: unknown, effects: Effects) {
   const { kernel, leases } = effects;
-  const attachment = { network: name, ...owner };
-  const host = await hostVethName(attachment);
-  const link = (await kernel.hostVeths()).get(host);
-  if (link === undefined || (await leases.of(attachment)).length > 0) return;
-  const inside = (await kernel.lookInside([link])).get(host);
-  if (inside !== undefined && inside.netns !== owner.containerId) await kernel.unplug(host);
+  for (const link of (await kernel.veths()).values()) {
+    const owner = attachmentIn(link.alias);
+    if (owner?.network !== name || leases.of(owner) !== undefined) continue;
+    const inside = (await kernel.lookInside([link])).get(link.ifname);
+    if (inside?.links.some(({ ifname }) => ifname === owner.ifname)) continue;
+    await kernel.detach(link.ifname);
+  }
 }

@@ -1,0 +1,103 @@
+import { CniError } from "../base/errors.ts";
+import { isHostMac } from "../base/mac.ts";
+import type { Rollback } from "../rollback.ts";
+import { type BridgeChange, bridgeChange, type BridgeSpec } from "./bridge.ts";
+import { hostLinks, named } from "./host.ts";
+import { ipFailed, type IpOutput, must, runBatch, type RunIp } from "./ip.ts";
+import type { Link } from "./links.ts";
+
+/** What `attach` asks and tells while it works. */
+export interface AttachHooks {
+  readonly undo: Rollback;
+  /** Throws where the bridge may not be touched; called before it is. */
+  readonly beforeBridge: () => Promise<void>;
+  /** Called as soon as a bridge stands that was missing: the ports of the one before have lost it. */
+  readonly bridgeMade?: () => Promise<void>;
+}
+
+/** Looks and mends between tries; more would be a fight with somebody. */
+export const TRIES = 4;
+
+/** RFC 8200 §5: a bridge takes the least MTU of its ports', and the kernel switches IPv6 off below this one. */
+export const LEAST_MTU_IPV6 = 1280;
+
+export async function mustHaveNoIpv6(run: RunIp, { name, mtu }: BridgeSpec): Promise<void> {
+  const bridge = (await hostLinks(run)).find(named(name));
+  const address = bridge?.addresses.find(({ ip }) => ip.includes(":"));
+  if (address === undefined) return;
+  throw new CniError(
+    "BridgeUnusable",
+    `Cannot use "${name}" with MTU ${mtu}: it has ${address.ip}, and IPv6 needs ${LEAST_MTU_IPV6}`,
+    { details: `set "mtu" to ${LEAST_MTU_IPV6} or more, or name another bridge under "bridge"` },
+  );
+}
+
+/** What a bridge has whose last port left. */
+const NO_MAC = "00:00:00:00:00:00";
+
+/** A veth has been put into it: is the bridge what it must be, and does its MAC stay? Returns it as it is then. */
+export async function settleBridge(
+  run: RunIp,
+  bridge: BridgeSpec,
+  { before, after }: { readonly before: Link; readonly after: Link },
+  hooks: AttachHooks,
+): Promise<Link> {
+  const ready = await mendBridge(run, bridge, after, hooks);
+  // Without a MAC of its own it takes the lowest of its ports', and neighbours lose it as ports come and go.
+  const own = isHostMac(before.mac) || before.bridge.followsPorts ? before.mac : undefined;
+  if (own === undefined) return ready;
+  const fixed = isHostMac(own) || own === NO_MAC ? bridge.mac : own;
+  const output = await run(["link", "set", "dev", bridge.name, "address", fixed]);
+  if (!output.success) throw ipFailed(`fix the MAC of "${bridge.name}"`, output);
+  return { ...ready, mac: fixed };
+}
+
+/** Makes the bridge what the spec says; returns it. */
+export async function mendBridge(
+  run: RunIp,
+  spec: BridgeSpec,
+  found: Link | undefined,
+  { undo, beforeBridge, bridgeMade }: AttachHooks,
+): Promise<Link> {
+  let bridge = found;
+  for (let tries = 1;; tries++) {
+    const { commands, undo: restore } = await changeFor(spec, bridge, beforeBridge);
+    if (bridge !== undefined && commands.length === 0) return bridge;
+    await beforeBridge();
+    const output = await runBatch(run, [], commands);
+    if (output.success && restore.length > 0) {
+      undo.push(`put back the addresses of "${spec.name}"`, async () => {
+        await must("put back the bridge's addresses", runBatch(run, [], restore));
+      });
+    }
+    const wasMissing = bridge === undefined;
+    bridge = (await hostLinks(run)).find(named(spec.name));
+    // However the commands ended, and whoever made it.
+    if (wasMissing && bridge !== undefined) await bridgeMade?.();
+    // Another run may do the same at this moment: what counts is what stands in the end.
+    if (tries === TRIES) throw bridgeFailed(spec, output);
+  }
+}
+
+/** What the state says counts more than what the bridge looks like: its remedy hurts nobody. */
+async function changeFor(
+  spec: BridgeSpec,
+  bridge: Link | undefined,
+  beforeBridge: () => Promise<void>,
+): Promise<BridgeChange> {
+  try {
+    return bridgeChange(spec, bridge);
+  } catch (error) {
+    await beforeBridge();
+    throw error;
+  }
+}
+
+function bridgeFailed({ name, gateways }: BridgeSpec, output: IpOutput): CniError {
+  const failed = ipFailed(`make the bridge "${name}"`, output);
+  return gateways.some(({ ip }) => ip.includes(":"))
+    ? failed.withDetails(
+      `where IPv6 is switched off: sysctl -w net.ipv6.conf.${name}.disable_ipv6=0, and net.ipv6.conf.default.disable_ipv6=0`,
+    )
+    : failed;
+}

@@ -1,0 +1,16 @@
+import { familyOf, type Ip } from "../base/address.ts";
+import { givingRange } from "../base/range.ts";
+import type { NetworkConfig, Route } from "../config.ts";
+
+/** The routes of an attachment with these addresses: a set can have ranges of several subnets, each with its own gateway. */
+export function routesOf(
+  { routes, sets }: Pick<NetworkConfig, "routes" | "sets">,
+  ips: readonly Ip[],
+): readonly Route[] {
+  return routes.map((route) => {
+    const own = ips.find((ip) => familyOf(ip) === familyOf(route.dst.base));
+    const gateway = own && sets.flatMap((set) => givingRange(set, own) ?? []).at(0)?.gateway;
+    if (!route.byLease || gateway === undefined) return route;
+    return { ...route, via: gateway, gw: route.gw && gateway };
+  });
+}

@@ -1,0 +1,154 @@
+import { outputOf } from "./ip.ts";
+import type { Pending, Reply, Request } from "./requests.ts";
+import { answers, type Deed, labelOf, performSome, type Step } from "./steps.ts";
+import {
+  type Loose,
+  OUTPUTS,
+  progressOf,
+  setMark,
+  setStatus,
+  STATES,
+  statusOf,
+  type World,
+} from "./world.ts";
+
+export type { Deed } from "./steps.ts";
+type Setting = "killsOnly" | "byLine" | "hasBridge";
+
+/** What can go wrong: a run is killed, told to stop, or what it asked for fails. */
+export class Faults {
+  readonly #killsOnly: boolean;
+  readonly #byLine: boolean;
+  readonly #hasBridge: boolean;
+
+  constructor({ killsOnly, byLine, hasBridge }: Readonly<Record<Setting, boolean>>) {
+    this.#killsOnly = killsOnly;
+    this.#hasBridge = hasBridge;
+    this.#byLine = byLine;
+  }
+
+  /** Killed, with none, the first or all of its `ip` processes started: those go on. */
+  kills(before: World, deed: Deed, pending: readonly Pending[]): Step[] {
+    const { run, name } = deed;
+    const { at } = statusOf(before, run);
+    const running = pending.filter(({ request }) => request.kind === "ip");
+    const kill = (what: string, loose: readonly Loose[], change?: (world: World) => void): Step => {
+      const world = { ...before, faults: before.faults - 1 };
+      if (world.lock === name) world.lock = "";
+      for (const host in world.marks) if (world.marks[host] === name) setMark(world, host, "");
+      // Between the bridge and its ports: `repair` puts those back.
+      world.isTold ||= !this.#hasBridge;
+      change?.(world);
+      setStatus(world, run, { phase: "over", at: 0, progress: [], loose });
+      return { label: `${name}: KILLED ${what}`, world, run };
+    };
+    const first = pending.find(({ isNow }) => isNow) ?? pending[0];
+    const steps: Step[] = [];
+    for (let started = 0; started <= running.length; started++) {
+      const begun = running.slice(0, started);
+      const loose = begun.filter((it) => !isFlush(it)).map(({ to, request }) => ({
+        at,
+        to,
+        line: progressOf(statusOf(before, run), to).line,
+        end: request.kind === "ip" ? request.command.lines.length : 0,
+      }));
+      const what = started > 0 ? `during ${started} of its ip` : `before ${first?.texts[0]}`;
+      steps.push(kill(what, loose, (world) => {
+        for (const it of begun.filter(isFlush)) performSome(world, deed, it, false);
+      }));
+    }
+    const unlocking = pending.find(({ request }) => request.kind === "unlock")?.request;
+    if (unlocking?.kind === "unlock" && unlocking.state !== undefined) {
+      const { state } = unlocking;
+      steps.push(kill("between its write and the lock's word", [], (world) => {
+        world.state = STATES.numberOf(state);
+        world.isWritten = false;
+      }));
+    }
+    return steps;
+  }
+
+  /** What can go wrong with a pending request, kills left out. */
+  of(before: World, deed: Deed, pending: Pending): Step[] {
+    if (this.#killsOnly) return [];
+    const { run } = deed;
+    const { to, request } = pending;
+    const steps: Step[] = [];
+    const add = (what: string, change: (world: World) => Reply) => {
+      const world = { ...before, faults: before.faults - 1 };
+      const reply = change(world);
+      steps.push({ label: `${labelOf(before, deed, pending)}: ${what}`, world, run, to, reply });
+    };
+    if (request.kind === "ip") this.#failingIp(add, before, deed, pending, request);
+    if (request.kind === "unlock" && request.state !== undefined) {
+      const { state } = request;
+      add("DISK FULL", (world) => {
+        world.lock = "";
+        return { error: { kind: "IOFailure", message: "disk full" } };
+      });
+      add("RENAMED, THEN AN I/O ERROR", (world) => {
+        world.lock = "";
+        world.state = STATES.numberOf(state);
+        world.isWritten = false;
+        return { error: { kind: "IOFailure", message: "i/o error" } };
+      });
+    }
+    if (request.kind === "lock" && request.stoppable) {
+      add("SIGTERM", () => ({
+        error: { kind: "TryAgainLater", message: "told to stop" },
+        stop: true,
+      }));
+    }
+    for (const { label, world, reply } of answers(before, deed, pending, this.#byLine)) {
+      if (reply === undefined) continue;
+      world.faults--;
+      steps.push({ label: `${label}: SIGTERM`, world, run, to, reply: { ...reply, stop: true } });
+    }
+    return steps;
+  }
+
+  /** Each line that is still to come fails, or is done when time is up, or is done after that. */
+  #failingIp(
+    add: (what: string, change: (world: World) => Reply) => void,
+    before: World,
+    deed: Deed,
+    pending: Pending,
+    { command: { lines } }: Request & { kind: "ip" },
+  ): void {
+    const { run } = deed;
+    const { to } = pending;
+    const { at, progress: _, loose } = statusOf(before, run);
+    const { line: first } = progressOf(statusOf(before, run), to);
+    const isMaking = !this.#hasBridge;
+    const late: Reply = { error: { kind: "TryAgainLater", message: "time is up" } };
+    for (let line = first; line < (this.#byLine ? first + 1 : lines.length); line++) {
+      add(`LINE ${line + 1} FAILS`, (world) => {
+        performSome(world, deed, pending, false, line);
+        // Who can't look at what it has made fails, and says so.
+        world.isTold ||= isMaking && /^(addr show|link show type veth)$/.test(
+          lines[line]?.join(" ") ?? "",
+        );
+        const { printed } = progressOf(statusOf(world, run), to);
+        return { value: outputOf(OUTPUTS.at(printed), "said no") };
+      });
+      if (lines[line]?.includes("show")) continue;
+      add(`LINE ${line + 1} DONE, TIME IS UP`, (world) => {
+        performSome(world, deed, pending, false, line + 1);
+        world.isTold ||= isMaking;
+        return late;
+      });
+      // One that is ended does what it waits for before it goes; a veth is what its mark is for.
+      if (!lines[line]?.includes("veth")) continue;
+      add(`LINE ${line + 1} TIME IS UP BEFORE IT IS DONE`, (world) => {
+        performSome(world, deed, pending, false, line);
+        setStatus(world, run, { loose: [...loose, { at, to, line, end: line + 1 }] });
+        return late;
+      });
+    }
+  }
+}
+
+/** What comes late of these takes the neighbours of whoever has the address by then: done at once, or not at all. */
+function isFlush({ request }: Pending): boolean {
+  return request.kind === "ip" && request.command.lines.every((line) => line.includes("flush"));
+}

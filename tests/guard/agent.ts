@@ -1,0 +1,116 @@
+import { fromFileUrl } from "@std/path/posix";
+import type { Host } from "../integration/host.ts";
+import { delay } from "./delay.ts";
+import type { Frame } from "./frames.ts";
+
+const SCRIPT = fromFileUrl(new URL("frames.py", import.meta.url));
+/** CAP_NET_RAW alone, as uid 0 in a container of Docker or containerd has it among others. */
+const NET_RAW_ALONE = ["setpriv", "--bounding-set", "-all,+net_raw", "--inh-caps", "-all,+net_raw"];
+
+/** Frames with one mark that came to a place: for it, or for another and seen all the same. */
+export interface Seen {
+  readonly own: number;
+  readonly others: number;
+}
+
+/** A process in one namespace that sends frames and counts those that arrive; its end closes it. */
+export class Agent implements AsyncDisposable {
+  readonly #child: Deno.ChildProcess;
+  readonly #writer: WritableStreamDefaultWriter<Uint8Array>;
+  readonly #reader: ReadableStreamDefaultReader<Uint8Array>;
+  #rest = "";
+  #last: Promise<unknown> = Promise.resolve();
+
+  private constructor(child: Deno.ChildProcess) {
+    this.#child = child;
+    this.#writer = child.stdin.getWriter();
+    this.#reader = child.stdout.getReader();
+  }
+
+  /** `namespace` below /run/netns, or `""` for the host's. */
+  static async start(
+    host: Host,
+    namespace: string,
+    ifname: string,
+    mode: "listen" | "send" | "early" = "listen",
+  ): Promise<Agent> {
+    const enter = namespace === "" ? [] : ["nsenter", `--net=/run/netns/${namespace}`];
+    const command = [...NET_RAW_ALONE, "/usr/bin/python3", SCRIPT, ifname];
+    const [program = "", ...args] = host.inside(
+      ...enter,
+      ...command,
+      mode,
+    );
+    const agent = new Agent(
+      new Deno.Command(program, { args, stdin: "piped", stdout: "piped", stderr: "inherit" })
+        .spawn(),
+    );
+    const first = await agent.#line();
+    if (first !== "ready") throw new Error(`no agent in "${namespace}": ${first}`);
+    return agent;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#last.catch(() => {});
+    await this.#writer.close().catch(() => {});
+    await this.#reader.cancel();
+    await this.#child.status;
+  }
+
+  async raw(frames: readonly Frame[], times: number, gap: number): Promise<number> {
+    return await this.#ask({ raw: frames, times, gap }) as number;
+  }
+
+  /** Plain datagrams by the kernel's own ways, to each address of `flows`, with its mark. */
+  async talk(flows: Readonly<Record<string, string>>, times: number, gap = 10): Promise<number> {
+    return await this.#ask({ talk: flows, times, gap }) as number;
+  }
+
+  /** As often as it can, so long from the moment at which the interface takes the first. */
+  async haste(frames: readonly Frame[], seconds: number): Promise<number> {
+    return await this.#ask({ haste: frames, seconds }) as number;
+  }
+
+  async flood(seconds: number): Promise<number> {
+    return await this.#ask({ flood: seconds }) as number;
+  }
+
+  async seen(mark: string): Promise<Seen> {
+    const counts = await this.#ask({ seen: true }) as Record<string, [number, number]>;
+    const [own, others] = counts[mark] ?? [0, 0];
+    return { own, others };
+  }
+
+  /** The same once `wanted` came for this place, or after a second: a busy machine delivers late. */
+  async sees(mark: string, wanted: number): Promise<Seen> {
+    for (let waited = 0; waited < 20; waited++) {
+      const found = await this.seen(mark);
+      if (found.own >= wanted) return found;
+      await delay(50);
+    }
+    return await this.seen(mark);
+  }
+
+  /** One request at a time: answers come in their order. */
+  #ask(request: unknown): Promise<unknown> {
+    const answer = this.#last.then(async () => {
+      await this.#writer.write(new TextEncoder().encode(`${JSON.stringify(request)}\n`));
+      return JSON.parse(await this.#line());
+    });
+    this.#last = answer.catch(() => {});
+    return answer;
+  }
+
+  async #line(): Promise<string> {
+    const decoder = new TextDecoder();
+    while (!this.#rest.includes("\n")) {
+      const { value, done } = await this.#reader.read();
+      if (done) throw new Error(`the agent ended: ${this.#rest}`);
+      this.#rest += decoder.decode(value, { stream: true });
+    }
+    const end = this.#rest.indexOf("\n");
+    const line = this.#rest.slice(0, end);
+    this.#rest = this.#rest.slice(end + 1);
+    return line;
+  }
+}

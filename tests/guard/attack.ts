@@ -1,0 +1,137 @@
+import { assertEquals } from "@std/assert";
+import { delay } from "./delay.ts";
+import type { Frame } from "./frames.ts";
+import { NETWORK, type Place, type Scene, type State } from "./scene.ts";
+
+/** What can stop an attack. `mac` is what the reference's `macspoofchk` does too; `guard` the rest of the guard. */
+export type Stop = "kernel" | "mac" | "guard" | "rules" | "isolation";
+export type Family = 4 | 6;
+
+export const TRIES = 10;
+
+/** What came of one attack, of ten frames. */
+export interface Result {
+  readonly attack: string;
+  /** Any one of these stops it. */
+  readonly stops: readonly Stop[];
+  readonly got: number;
+  /** Of the victim's own frames: how many came, of how many. */
+  readonly own: readonly [number, number];
+  /** Whether those frames go from one container to another, which isolation ends, attack or not. */
+  readonly between?: boolean;
+  /** What the frames did, beyond that they came. */
+  readonly effect?: string;
+}
+
+export function stoppers({ reference, guard, rules, isolated }: State): ReadonlySet<Stop> {
+  return new Set<Stop>([
+    "kernel",
+    ...(guard ? ["mac" as const] : []),
+    ...(guard && !reference ? ["guard" as const] : []),
+    ...(rules ? ["rules" as const] : []),
+    ...(isolated ? ["isolation" as const] : []),
+  ]);
+}
+
+/** A way that frames take, and that the attacker wants for itself. */
+export interface Flow {
+  readonly attack: string;
+  readonly stops: readonly Stop[];
+  readonly from: Place;
+  readonly to: Place;
+  readonly address: string;
+}
+
+let marks = 0;
+export function newMark(what: string): string {
+  return `${what}.${++marks}`;
+}
+
+/** Everybody knows everybody anew, and the bridge where each one is. */
+export async function acquaint(scene: Scene): Promise<void> {
+  const { host } = scene;
+  await host.sh(`
+ip neigh flush dev ${NETWORK.bridge}
+for it in ann bob; do ip -n $it neigh flush dev eth0; ip -n $it route flush cache; done`);
+  const [ann, bob] = [scene.at("ann"), scene.at("bob")];
+  const { gateway, gateway6 } = NETWORK;
+  const hello = (...addresses: string[]) =>
+    Object.fromEntries(addresses.map((it) => [it, "hello"]));
+  await Promise.all([
+    scene.agent("bob").talk(hello(gateway, gateway6, ann.ip4, ann.ip6), 1),
+    scene.agent("ann").talk(hello(gateway, gateway6, bob.ip4, bob.ip6), 1),
+    scene.agent("host").talk(hello(ann.ip4, ann.ip6, bob.ip4, bob.ip6), 1),
+  ]);
+  await delay(20);
+}
+
+/** Eve says what `frames` say all the time while ten frames go each way: how many come to her, how many arrive. */
+export async function steal(
+  scene: Scene,
+  frames: readonly Frame[],
+  flows: readonly Flow[],
+): Promise<Result[]> {
+  const marked = flows.map((flow) => ({ ...flow, mark: newMark(`${flow.from}-${flow.to}`) }));
+  const lies = scene.agent("eve").raw(frames, 100, 2);
+  await delay(30);
+  const sent = await Promise.all(
+    marked.map(({ from, address, mark }) => scene.agent(from).talk({ [address]: mark }, TRIES)),
+  );
+  assertEquals(sent, marked.map(() => TRIES), "not all of the victim's frames were sent");
+  await lies;
+  return await Promise.all(marked.map(async ({ attack, stops, from, to, mark }) => {
+    const { got, own } = await shared(scene, to, mark);
+    return {
+      attack,
+      stops,
+      got,
+      own: [own, TRIES] as const,
+      between: from === "ann" && to === "bob",
+    };
+  }));
+}
+
+/** How many frames with a mark came to eve and where they belong, once all did, or after a second. */
+export async function shared(
+  scene: Scene,
+  to: Place,
+  mark: string,
+): Promise<{ got: number; own: number }> {
+  let found = { got: 0, own: 0 };
+  for (let waited = 0; waited < 20 && found.got + found.own < TRIES; waited++) {
+    await delay(30);
+    const stolen = await scene.agent("eve").seen(mark);
+    found = { got: stolen.own + stolen.others, own: (await scene.agent(to).seen(mark)).own };
+  }
+  return found;
+}
+
+/** A frame that should not get anywhere, and where it is looked for. */
+export interface Forged {
+  readonly attack: string;
+  readonly stops: readonly Stop[];
+  readonly to: Place;
+  readonly mark: string;
+  readonly frame: Frame;
+}
+
+/** Eve sends each frame ten times while bob and the host talk: how many arrive, and how much of the talk. */
+export async function forge(scene: Scene, forged: readonly Forged[]): Promise<Result[]> {
+  const bob = scene.at("bob");
+  const [out, back] = [newMark("bob-host"), newMark("host-bob")];
+  await Promise.all([
+    scene.agent("eve").raw(forged.map(({ frame }) => frame), TRIES, 5),
+    scene.agent("bob").talk({ [NETWORK.gateway]: out, [NETWORK.gateway6]: out }, TRIES, 5),
+    scene.agent("host").talk({ [bob.ip4]: back, [bob.ip6]: back }, TRIES, 5),
+  ]);
+  const came = (await scene.agent("host").sees(out, 2 * TRIES)).own +
+    (await scene.agent("bob").sees(back, 2 * TRIES)).own;
+  await delay(30);
+  const here = stoppers(scene.state);
+  return await Promise.all(forged.map(async ({ attack, stops, to, mark }) => {
+    // What nothing stops is waited for: a busy machine delivers late.
+    const wanted = stops.some((it) => here.has(it)) ? 0 : TRIES;
+    const { own } = await scene.agent(to).sees(mark, wanted);
+    return { attack, stops, got: own, own: [came, 4 * TRIES] as const };
+  }));
+}

@@ -1,0 +1,83 @@
+import { assertEquals } from "@std/assert";
+import { hostTest } from "../integration/host.ts";
+import {
+  advertiseRouter,
+  flood,
+  linkLocalClaim,
+  redirectBob,
+  reuse,
+  serveDhcp,
+} from "./announcements.ts";
+import { type Family, type Result, stoppers, TRIES } from "./attack.ts";
+import {
+  type Attack,
+  forgeSource,
+  iAmBob,
+  iAmTheGateway,
+  poseAsNeighbour,
+  takeBridgesMac,
+  takeMacByLldp,
+  takeNeighboursMac,
+} from "./attacks.ts";
+import { record } from "./outcome.ts";
+import { Scene, type State } from "./scene.ts";
+import { STATES } from "./states.ts";
+
+/** In this order: what comes later leaves more behind. */
+const ATTACKS: readonly Attack[] = [
+  takeNeighboursMac,
+  takeMacByLldp,
+  takeBridgesMac,
+  poseAsNeighbour,
+  iAmBob,
+  linkLocalClaim,
+  iAmTheGateway,
+  redirectBob,
+  forgeSource,
+  serveDhcp,
+  reuse,
+  advertiseRouter,
+  flood,
+];
+
+/** An attack that nothing stops has to be seen to succeed: a matrix that finds nothing proves nothing. */
+const SUCCESS = TRIES / 2;
+
+function judge(state: State, { attack, stops, got, own: [came, sent], between }: Result): string[] {
+  const here = stoppers(state);
+  if (!stops.some((it) => here.has(it))) {
+    return got < SUCCESS ? [`${attack}: nothing stops it here, and ${got} got through`] : [];
+  }
+  const wrong = got === 0 ? [] : [`${attack}: ${got} got through`];
+  const cut = between && state.isolated;
+  if (came !== (cut ? 0 : sent)) {
+    wrong.push(`${attack}: ${came} of ${sent} of the victim's own frames came`);
+  }
+  return wrong;
+}
+
+async function runAll(scene: Scene): Promise<string[]> {
+  const wrong: string[] = [];
+  for (const attack of ATTACKS) {
+    for (const family of [4, 6] satisfies Family[]) {
+      for (const result of await attack(scene, family)) {
+        const { got, own: [came, sent], effect } = result;
+        record({
+          attack: `IPv${family}: ${result.attack}`,
+          state: scene.state.name,
+          got: effect === undefined ? String(got) : `${got} (${effect})`,
+          own: `${came}/${sent}`,
+        });
+        wrong.push(...judge(scene.state, result));
+      }
+    }
+  }
+  return wrong;
+}
+
+for (const state of STATES) {
+  hostTest(`raw frames: ${state.name}`, async (host) => {
+    await using scene = await Scene.create(host, state);
+    assertEquals(await runAll(scene), []);
+  });
+}

@@ -1,0 +1,178 @@
+/** The guard's end and return: DEL, kills, failures, a bridge that goes and comes back. */
+import { assert, assertEquals, assertMatch } from "@std/assert";
+import { breakIp } from "./broken_ip.ts";
+import { GATEWAYS, GUARDED, guardOf, permanent } from "./guarded.ts";
+import { CONFIG, type Host, hostTest, type Json } from "./host.ts";
+import { snapshot } from "./snapshot.ts";
+
+const REQUESTED = { ...GUARDED, runtimeConfig: { mac: "02:00:00:00:00:07" } };
+
+for (const [what, config] of [["its own MAC", GUARDED], ["another MAC", REQUESTED]] as const) {
+  hostTest(`guard: DEL removes the neighbours of its container alone: ${what}`, async (host) => {
+    await host.containers("c1", "c2");
+    await host.add({ id: "c2", config: GUARDED });
+    const before = await permanent(host, "");
+    await host.add({ config });
+    assertEquals(Object.keys(await permanent(host, "")).length, 6);
+    await host.del({ config });
+    assertEquals(await permanent(host, ""), before);
+    await host.del({ config });
+    assert(await host.pings("c2", CONFIG.gateway));
+  });
+}
+
+hostTest("guard: GC removes the neighbours of what it takes back", async (host) => {
+  await host.containers("c1", "c2");
+  for (const id of ["c2", "c1"]) await host.add({ id, config: GUARDED });
+  const valid = { "cni.dev/valid-attachments": [{ containerID: "c2", ifname: "eth0" }] };
+  const { code, stdout } = await host.cni("GC", { config: { ...GUARDED, ...valid } });
+  assertEquals([code, stdout], [0, ""]);
+  assertEquals(new Set(Object.values(await permanent(host, ""))), new Set(["0a:58:0a:58:00:02"]));
+  assert(await host.pings("c2", CONFIG.gateway));
+});
+
+hostTest("guard: DEL where the bridge is gone", async (host) => {
+  await host.containers("c1");
+  await host.add({ config: GUARDED });
+  await host.sh("ip link del dev atomic0");
+  const { code, stdout, stderr } = await host.cni("DEL", { config: GUARDED });
+  assertEquals({ code, stdout, stderr }, { code: 0, stdout: "", stderr: "" });
+  await host.assertNothingLeft();
+});
+
+/** Starts a program whose process ID is then in /run/add.pid. */
+const NOTED = ["sh", "-c", 'echo $$ >/run/add.pid; exec "$@"', "sh"];
+const AWAIT = "for i in $(seq 400); do [ -e /run/reached ] && break; sleep 0.02; done";
+
+/** Where the `ip` of an ADD stops when that is killed. A late one goes on while DEL is at work. */
+const KILLS: readonly [what: string, rule: string][] = [
+  [
+    "with its neighbours made, its entry not",
+    `case "$*" in *-B*) sleep 0.3; : >/run/reached; sleep 20 ;; esac`,
+  ],
+  [
+    "with all of it made",
+    'case "$in" in *"addr add"*) sleep 0.3; : >/run/reached; sleep 20 ;; esac',
+  ],
+  [
+    "its neighbours come while DEL is at work",
+    `case "$in" in *"neigh replace 10.88"*"dev atomic0"*) : >/run/reached
+      for i in $(seq 400); do [ -e /run/looked ] && break; sleep 0.02; done ;;
+    *"link del"*) : >/run/looked ;; esac`,
+  ],
+];
+
+for (const [what, rule] of KILLS) {
+  hostTest(`guard: one DEL after an ADD that was killed, ${what}`, async (host) => {
+    await host.containers("c1", "c2");
+    await host.add({ id: "c2", config: GUARDED });
+    const before = await permanent(host, "");
+    await breakIp(host, rule);
+    const adding = host.cni("ADD", { config: GUARDED, under: NOTED });
+    await host.sh(`${AWAIT}; [ -e /run/reached ]; kill -9 $(cat /run/add.pid)`);
+    assertEquals((await adding).code, 137, "the ADD was not killed in its middle");
+    await host.del({ config: GUARDED });
+    await host.sh("sleep 0.5");
+    assertEquals(await permanent(host, ""), before);
+    assertEquals((await host.hostVeths()).length, 1);
+    assertEquals(Object.keys(await host.leases()), ["c2/eth0"]);
+    await breakIp(host, "");
+    await host.add({ config: GUARDED });
+    for (const id of ["c1", "c2"]) assert(await host.pings(id, CONFIG.gateway), id);
+  });
+}
+
+/** A rule that makes the batch that has this line fail there. */
+const failing = (line: string) =>
+  `in=$(printf '%s\\n' "$in" | sed 's|^${line}.*|link set dev nosuch up|')`;
+
+const FAILURES: readonly [what: string, rule: string, message: RegExp][] = [
+  ["the port can't be locked", failing("link set dev av.* locked on"), /set up the host veth/],
+  ["the entry is refused", failing("neigh replace any"), /Cannot guard the port "av/],
+  [
+    "the second neighbour is refused",
+    failing("neigh replace fd00:88::3"),
+    /Cannot guard the port "av/,
+  ],
+  ["the container can't be configured", failing("route add"), /Cannot configure "eth0"/],
+  [
+    "the gateway's neighbour is refused in the container",
+    failing("neigh replace 10.88.0.1 .*dev eth0"),
+    /Cannot configure "eth0"/,
+  ],
+];
+
+for (const [what, rule, message] of FAILURES) {
+  hostTest(`guard: a failed ADD leaves nothing: ${what}`, async (host) => {
+    await host.containers("c1", "c2");
+    await host.add({ id: "c2", config: GUARDED });
+    await breakIp(host, rule);
+    const before = await snapshot(host);
+    const { code, json, stdout } = await host.cni("ADD", { config: GUARDED });
+    assertEquals([code, json?.code], [1, 100], stdout);
+    assertMatch(json.msg, message);
+    assertEquals(await snapshot(host), before);
+    assert(!stdout.includes("could not"), stdout);
+    assert(await host.pings("c2", CONFIG.gateway));
+  });
+}
+
+hostTest("guard: an ADD that is refused as repeated leaves the first as it is", async (host) => {
+  await host.containers("c1");
+  const { interfaces } = await host.add({ config: GUARDED });
+  const [, { name: veth }] = interfaces;
+  const [before, whole] = [await snapshot(host), await guardOf(host, "c1", veth)];
+  for (const config of [GUARDED, { ...GUARDED, macspoofchk: false }]) {
+    assertEquals((await host.cni("ADD", { config })).json.code, 103);
+    assertEquals(await snapshot(host), before);
+    assertEquals(await guardOf(host, "c1", veth), whole);
+    for (const gateway of GATEWAYS) assert(await host.pings("c1", gateway));
+  }
+});
+
+/** The bridge goes, and the ADD of another container makes it anew. */
+async function replaceBridge(host: Host, config: object): Promise<void> {
+  await host.sh("ip link del dev atomic0");
+  await host.containers("c9");
+  await host.add({ id: "c9", config });
+}
+
+async function flagsOf(host: Host, veth: string): Promise<Json> {
+  const [{ linkinfo, group }] = await host.ip("", "link", "show", "dev", veth);
+  const { hairpin, isolated } = linkinfo.info_slave_data;
+  return { hairpin, isolated, group };
+}
+
+for (
+  const [what, config] of [
+    ["both families", GUARDED],
+    ["another MAC", REQUESTED],
+    ["hairpin and isolation", { ...GUARDED, hairpinMode: true, portIsolation: true }],
+  ] as const
+) {
+  hostTest(
+    `guard: a bridge that was made anew has its ports back, guarded: ${what}`,
+    async (host) => {
+      await host.containers("c1");
+      const [, { name: veth }] = (await host.add({ config })).interfaces;
+      const [whole, flags] = [await guardOf(host, "c1", veth), await flagsOf(host, veth)];
+      // Its own MAC, for another was asked for only once.
+      await replaceBridge(host, { ...config, runtimeConfig: {} });
+      const again = await guardOf(host, "c1", veth);
+      const own = Object.entries(again.outside).filter(([ip]) => ip in whole.outside);
+      assertEquals({ ...again, outside: Object.fromEntries(own) }, whole);
+      assertEquals(await flagsOf(host, veth), flags);
+      for (const gateway of GATEWAYS) assert(await host.pings("c1", gateway));
+    },
+  );
+}
+
+hostTest("guard: ports of a layer-2 network are guarded again too", async (host) => {
+  const { cniVersion, name, type, bridge } = CONFIG;
+  const config = { cniVersion, name, type, bridge, ipam: {}, macspoofchk: true };
+  await host.containers("c1");
+  const [, { name: veth }] = (await host.add({ config })).interfaces;
+  const whole = await guardOf(host, "c1", veth);
+  await replaceBridge(host, config);
+  assertEquals(await guardOf(host, "c1", veth), whole);
+});

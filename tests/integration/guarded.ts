@@ -1,0 +1,63 @@
+import { CONFIG, type Host, type Json } from "./host.ts";
+
+/** A network of both families with the guard on. */
+export const GUARDED = {
+  ...CONFIG,
+  subnet6: "fd00:88::/64",
+  gateway6: "fd00:88::1",
+  macspoofchk: true,
+};
+export const GATEWAYS = ["10.88.0.1", "fd00:88::1"];
+/** What the first container of that network is given; the last address follows from its MAC. */
+export const FIRST = { mac: "0a:58:0a:58:00:02", ips: ["10.88.0.2", "fd00:88::2"] };
+export const FIRST_LINK_LOCAL = "fe80::858:aff:fe58:2";
+
+/** All that guards one attachment, as the kernel has it. */
+export interface Guard {
+  readonly locked: boolean;
+  readonly learning: boolean;
+  /** MACs of the static entries of the forwarding table. */
+  readonly entries: readonly string[];
+  /** Permanent neighbours, address to MAC: on the bridge, whosever they are, and in the container. */
+  readonly outside: Readonly<Record<string, string>>;
+  readonly inside: Readonly<Record<string, string>>;
+}
+
+export async function guardOf(host: Host, id: string, hostVeth: string): Promise<Guard> {
+  const [link] = await host.ip("", "link", "show", "dev", hostVeth);
+  const { locked, learning } = link.linkinfo.info_slave_data;
+  const entries = await host.ip("", "-B", "neigh", "show", "dev", hostVeth, "nud", "noarp");
+  return {
+    locked,
+    learning,
+    entries: entries.map(({ lladdr }) => lladdr),
+    outside: await permanent(host, "", "atomic0"),
+    inside: await permanent(host, id, "eth0"),
+  };
+}
+
+/** Permanent neighbours of one interface; none where there is no such interface. */
+export async function permanent(
+  host: Host,
+  namespace: string,
+  dev = "atomic0",
+): Promise<Record<string, string>> {
+  const found = await host.ip(namespace, "neigh", "show", "dev", dev, "nud", "permanent");
+  return Object.fromEntries(found.map(({ dst, lladdr }: Json) => [dst, lladdr]));
+}
+
+/** Whether a ping from the host is answered. */
+export async function hostPings(host: Host, ip: string): Promise<boolean> {
+  const ping = ["busybox", "ping", "-c", "1", "-W", "2", ip];
+  return (await host.run(ping)).code === 0;
+}
+
+/** The guard of one attachment with these addresses, where it is the only one on its bridge. */
+export function wanted(
+  mac: string,
+  ips: readonly string[],
+  gateways: Readonly<Record<string, string>>,
+): Guard {
+  const outside = Object.fromEntries(ips.map((ip) => [ip, mac]));
+  return { locked: true, learning: false, entries: [mac], outside, inside: gateways };
+}

@@ -1,0 +1,64 @@
+import { assert, assertEquals } from "@std/assert";
+import type { Finished, Json } from "../integration/host.ts";
+import type { Machine } from "./machine.ts";
+import { type Call, cni, NETWORK, PROGRAM, quote } from "./podnet.ts";
+
+/** Its exit code where an ADD would fail; warnings have another. */
+const DOCTOR_REFUSES = 2;
+
+/** What an ADD said, and what STATUS and `doctor` said right after it. */
+export interface Asked {
+  readonly add: Finished;
+  readonly status: Finished;
+  readonly doctor: Finished;
+}
+
+/** Makes the namespace and asks for an attachment, then asks whether one could be had. */
+export async function ask(machine: Machine, call: Call = {}): Promise<Asked> {
+  const { id = "c1", network = NETWORK } = call;
+  await machine.must(`ip netns add ${id} 2>/dev/null || [ -e /run/netns/${id} ]`);
+  const add = await machine.sh(cni("ADD", { ...call, netns: id }));
+  const status = await machine.sh(cni("STATUS", call));
+  return { add, status, doctor: await doctor(machine, network) };
+}
+
+export function doctor(machine: Machine, network: unknown = NETWORK): Promise<Finished> {
+  return machine.sh(`printf %s ${quote(JSON.stringify(network))} | ${PROGRAM} doctor`);
+}
+
+/** The three agree that an attachment can be had. */
+export function assertServes({ add, status, doctor }: Asked): void {
+  const all = JSON.stringify({ add, status, doctor }, null, 2);
+  assertEquals([add.code, status.code], [0, 0], all);
+  assert(doctor.code !== DOCTOR_REFUSES, `doctor says that an ADD would fail: ${all}`);
+}
+
+/** The three agree that none can be had, with that code, and all of them name the cause. */
+export function assertRefuses({ add, status, doctor }: Asked, code: number, cause: RegExp): void {
+  const all = JSON.stringify({ add, status, doctor }, null, 2);
+  assertEquals(documentOf(add).code, code, `the code of the ADD: ${all}`);
+  assertEquals(documentOf(status).code, 50, `the code of STATUS: ${all}`);
+  assertEquals(doctor.code, DOCTOR_REFUSES, `doctor says that an ADD would succeed: ${all}`);
+  const errors = doctor.stdout.split("\n").filter((line) => line.startsWith("error")).join("\n");
+  const said = { ADD: add.stdout, STATUS: status.stdout, doctor: errors };
+  for (const [who, text] of Object.entries(said)) {
+    assert(cause.test(text), `${who} does not say ${cause}: ${all}`);
+  }
+}
+
+/** The error document, empty where there is none. */
+export function documentOf({ stdout }: Finished): Json {
+  return stdout.trim() === "" ? {} : JSON.parse(stdout);
+}
+
+/** For a table: the code and the message, or that it worked. */
+export function told(answer: Finished): string {
+  const { code, msg } = documentOf(answer);
+  return code === undefined ? "works" : `${code}: ${msg}`;
+}
+
+/** For a table: what `doctor` finds wrong. */
+export function found({ stdout }: Finished): string {
+  const errors = stdout.split("\n").filter((line) => line.startsWith("error"));
+  return errors.length === 0 ? "works" : errors.join("; ").replaceAll(/\s+/g, " ");
+}

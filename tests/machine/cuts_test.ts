@@ -1,0 +1,16 @@
+import { assertEquals } from "@std/assert";
+import { newRandom } from "../faults/outcome.ts";
+import { cutAgainAndAgain } from "./cuts.ts";
+import { FILE_SYSTEMS } from "./filesystem.ts";
+import { record, SIZE } from "./outcome.ts";
+
+const CUTS = Number(Deno.env.get("MACHINE_CUTS") ?? (SIZE === "full" ? 8 : 2));
+
+for (const system of SIZE === "full" ? FILE_SYSTEMS : FILE_SYSTEMS.slice(0, 1)) {
+  Deno.test(`power cuts: ${system.name}`, async () => {
+    const seen = await cutAgainAndAgain(system, CUTS, newRandom(`power cuts on ${system.name}`));
+    assertEquals(seen.faults, []);
+    const { cuts, commands, unflushed, kept } = seen;
+    record("cuts", system.name, cuts, commands, `${kept} of ${unflushed}`);
+  });
+}

@@ -1,0 +1,96 @@
+interface Attachment {
+  add?: "begun" | "done" | "failed";
+  address?: string;
+  del?: "begun" | "done" | "failed";
+}
+
+/** What the state must hold, and must not, if the power goes at that moment. */
+export interface Expected {
+  readonly held: ReadonlyMap<string, string>;
+  readonly gone: ReadonlySet<string>;
+}
+
+/** What a runtime was told of its attachments, read off the console. */
+export class History {
+  readonly #attachments = new Map<string, Attachment>();
+  /** What was wrong before the power went. */
+  readonly faults: string[] = [];
+  commands = 0;
+
+  /** Whether the line was one of a storm's. */
+  take(line: string): boolean {
+    const [, when, command, id = "", code, address = ""] =
+      /^@ (begin|end) (ADD|CHECK|DEL) (\S+) ?(\d*) ?(\S*)/.exec(line) ?? [];
+    if (when === undefined) return false;
+    const attachment = this.#attachments.get(id) ?? {};
+    this.#attachments.set(id, attachment);
+    const outcome = when === "begin" ? "begun" : code === "0" ? "done" : "failed";
+    if (outcome === "failed") this.faults.push(`${command} of ${id} failed: ${line}`);
+    if (outcome !== "begun") this.commands++;
+    if (command === "DEL") attachment.del = outcome;
+    if (command !== "ADD") return true;
+    if (outcome === "done") this.#given(id, address);
+    attachment.add = outcome;
+    attachment.address = address;
+    return true;
+  }
+
+  /** The machine was off: all of its containers are dead, whoever holds what. */
+  expected(): Expected {
+    const held = new Map<string, string>();
+    const gone = new Set<string>();
+    for (const [id, { add, address = "", del }] of this.#attachments) {
+      if (add === "done" && del === undefined) held.set(id, address);
+      if (del === "done" || (add === "failed" && del === undefined)) gone.add(id);
+    }
+    return { held, gone };
+  }
+
+  /** The runtime of a machine that was switched on again has forgotten who was there, but not who is gone. */
+  reboot(): void {
+    for (const [id, attachment] of this.#attachments) {
+      if (attachment.del !== "done") this.#attachments.delete(id);
+    }
+  }
+
+  #given(id: string, address: string): void {
+    if (address === "") this.faults.push(`${id} was given no address`);
+    for (const [other, { add, del, address: taken }] of this.#attachments) {
+      if (add === "done" && del === undefined && taken === address) {
+        this.faults.push(`${address} was given to ${id} while ${other} had it`);
+      }
+    }
+  }
+}
+
+/** What is wrong with a state file after a cut: nothing, if it is the one of before or after what was under way. */
+export function faultsOf(text: string | undefined, { held, gone }: Expected): string[] {
+  if (text === undefined) return held.size > 0 ? [`no state file, ${held.size} leases`] : [];
+  let leases: Map<string, string>;
+  try {
+    leases = leasesOf(text);
+  } catch {
+    const begin = text.startsWith("\0") ? "NULs" : JSON.stringify(text.slice(0, 40));
+    return [`unreadable: ${text.length} bytes, ${begin}`];
+  }
+  const faults: string[] = [];
+  for (const [id, address] of held) {
+    const found = leases.get(id);
+    if (found !== address) faults.push(`${id} was given ${address}, the state has ${found}`);
+  }
+  for (const id of leases.keys()) if (gone.has(id)) faults.push(`${id} is back after its DEL`);
+  const addresses = [...leases.values()];
+  if (new Set(addresses).size !== addresses.length) faults.push(`twice in the state: ${addresses}`);
+  return faults;
+}
+
+function leasesOf(text: string): Map<string, string> {
+  const { containerToIP } = JSON.parse(text) as {
+    containerToIP: Record<string, string | string[]>;
+  };
+  return new Map(
+    Object.entries(containerToIP).map((
+      [owner, address],
+    ) => [owner.replace(/\/eth0$/, ""), [address].flat()[0] ?? ""]),
+  );
+}

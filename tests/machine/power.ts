@@ -1,0 +1,52 @@
+import type { Disk } from "./disk.ts";
+import { serve } from "./nbd.ts";
+
+/** In memory where that can be had: the disks are written often and kept never. */
+const MEMORY = (() => {
+  try {
+    return Deno.statSync("/dev/shm").isDirectory ? "/dev/shm" : "/tmp";
+  } catch {
+    return "/tmp";
+  }
+})();
+
+/** What a machine is made of: the process that is its console, and all that ends with it. */
+export interface Parts {
+  readonly child: Deno.ChildProcess;
+  readonly stack: AsyncDisposableStack;
+}
+
+/** A folder that goes with the scope. */
+export function scratchFolder(dir: string = MEMORY): { readonly path: string } & Disposable {
+  const path = Deno.makeTempDirSync({ dir, prefix: "atomicni-machine-" });
+  return { path, [Symbol.dispose]: () => Deno.removeSync(path, { recursive: true }) };
+}
+
+/** Serves the disk, until the stack ends, at a Unix socket of that folder. */
+export function plugIn(stack: AsyncDisposableStack, disk: Disk, folder: string): string {
+  const socket = `${folder}/nbd`;
+  stack.use(serve(disk, socket));
+  return socket;
+}
+
+/** Starts a process that ends with the stack. */
+export function spawn(stack: AsyncDisposableStack, command: string, options: Deno.CommandOptions) {
+  const child = new Deno.Command(command, options).spawn();
+  stack.defer(async () => {
+    try {
+      child.kill("SIGKILL");
+    } catch {
+      // It has ended already.
+    }
+    await child.status;
+  });
+  return child;
+}
+
+export async function exists(path: string): Promise<void> {
+  for (let tries = 0; tries < 500; tries++) {
+    if (await Deno.lstat(path).then(() => true, () => false)) return;
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+  throw new Error(`${path} did not come`);
+}

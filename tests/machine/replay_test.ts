@@ -1,0 +1,25 @@
+import { assertEquals } from "@std/assert";
+import { newRandom } from "../faults/outcome.ts";
+import { FILE_SYSTEMS } from "./filesystem.ts";
+import { record, SIZE } from "./outcome.ts";
+import { PROGRAM } from "./podnet.ts";
+import { replay } from "./replay.ts";
+
+const FULL = SIZE === "full";
+
+for (const system of FULL ? FILE_SYSTEMS : FILE_SYSTEMS.slice(1, 2)) {
+  Deno.test(`one storm, cut at many points: ${system.name}`, async () => {
+    const seen = await replay({
+      system,
+      program: PROGRAM,
+      points: FULL ? 100 : 15,
+      commands: FULL ? 60 : 16,
+      useEach: 5,
+      random: newRandom(`points on ${system.name}`),
+    });
+    assertEquals(seen.stormFaults, []);
+    assertEquals([...seen.faults], []);
+    const { points, writes, flushes, commands, kept, unflushed } = seen;
+    record("points", system.name, points, writes, flushes, commands, `${kept} of ${unflushed}`);
+  });
+}

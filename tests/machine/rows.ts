@@ -1,0 +1,123 @@
+import { assert } from "@std/assert";
+import type { Disk } from "./disk.ts";
+import type { Machine } from "./machine.ts";
+import { EXT4, mountState } from "./filesystem.ts";
+
+const EIO = 5;
+const FOLDER = "/var/lib/atomicni";
+
+/** Something that is wrong with a machine while a container is attached. */
+export interface Row {
+  readonly name: string;
+  /** More for the kernel's command line. */
+  readonly kernel?: readonly string[];
+  /** What an ADD answers; without it, it serves. */
+  readonly refusal?: { readonly code: number; readonly cause: RegExp };
+  /** Too slow for CI, and much like another. */
+  readonly onlyFull?: boolean;
+  /** Without a container that was there before. */
+  readonly isFirst?: boolean;
+  spoil(machine: Machine, disk: Disk): Promise<void>;
+  /** Makes it good again. Without it nothing is asked of the machine afterwards. */
+  mend?(machine: Machine, disk: Disk): Promise<void>;
+  /** What must hold where it serves. */
+  check?(machine: Machine): Promise<void>;
+}
+
+async function remount(machine: Machine, disk: Disk): Promise<void> {
+  disk.writeError = disk.flushError = 0;
+  await machine.must(`umount ${FOLDER}`);
+  await mountState(machine, EXT4);
+}
+
+/** The gateway answers: the attachment carries traffic. */
+async function ping(machine: Machine): Promise<void> {
+  await machine.must("ip netns exec c2 busybox ping -c 1 -W 3 10.88.0.1");
+}
+
+function bridge(options: string): string {
+  return `ip link add name atomic0 address 0a:58:0a:58:00:01 type bridge ${options}`;
+}
+
+function clock(date: string): Row {
+  return {
+    name: `the clock says ${date}`,
+    onlyFull: true,
+    spoil: async (machine) => void await machine.must(`date -s ${date}`),
+    check: async (machine) => {
+      await machine.must(`grep -q '"since": *"${date}' ${FOLDER}/podnet.json`);
+      await ping(machine);
+    },
+  };
+}
+
+export const ROWS: readonly Row[] = [
+  {
+    name: "the disk answers a flush with EIO",
+    refusal: { code: 5, cause: /input\/output|os error 5|read-only/i },
+    spoil: (_, disk) => Promise.resolve(void (disk.flushError = EIO)),
+    mend: remount,
+  },
+  {
+    name: "the disk answers a write with EIO",
+    onlyFull: true,
+    refusal: { code: 5, cause: /input\/output|os error 5|read-only/i },
+    spoil: (_, disk) => Promise.resolve(void (disk.writeError = EIO)),
+    mend: remount,
+  },
+  {
+    name: "the state folder was remounted read-only",
+    refusal: { code: 5, cause: /read-only/i },
+    spoil: async (machine) => void await machine.must(`mount -o remount,ro ${FOLDER}`),
+    mend: async (machine) => void await machine.must(`mount -o remount,rw ${FOLDER}`),
+  },
+  {
+    name: "the disk of the state folder is full",
+    refusal: { code: 5, cause: /full|no space/i },
+    async spoil(machine) {
+      await machine.sh(`dd if=/dev/zero of=${FOLDER}/.filler bs=64k; sync
+        while echo x >>${FOLDER}/.filler2; do :; done`);
+      const free = await machine.must(`stat -f -c %a ${FOLDER}`);
+      assert(free === "0", `${free} free blocks`);
+    },
+    mend: async (machine) => void await machine.must(`rm ${FOLDER}/.filler ${FOLDER}/.filler2`),
+  },
+  {
+    name: "a kernel without the veth module",
+    isFirst: true,
+    kernel: ["without=veth"],
+    refusal: { code: 100, cause: /unknown device type/i },
+    spoil: () => Promise.resolve(),
+    mend: async (machine) => void await machine.must("modprobe -d /run/modules veth"),
+  },
+  {
+    name: "a bridge with vlan_filtering 1, vlan_default_pvid 0",
+    isFirst: true,
+    refusal: { code: 105, cause: /vlan/i },
+    async spoil(machine) {
+      await machine.must(bridge("vlan_filtering 1 vlan_default_pvid 0"));
+    },
+    mend: async (machine) =>
+      void await machine.must("ip link set dev atomic0 type bridge vlan_default_pvid 1"),
+  },
+  {
+    name: "a bridge with vlan_filtering 1, vlan_default_pvid 1",
+    isFirst: true,
+    async spoil(machine) {
+      await machine.must(bridge("vlan_filtering 1 vlan_default_pvid 1"));
+    },
+    check: ping,
+  },
+  {
+    name: "a bridge with vlan_filtering 1, vlan_default_pvid 7",
+    onlyFull: true,
+    isFirst: true,
+    async spoil(machine) {
+      await machine.must(`${bridge("vlan_filtering 1 vlan_default_pvid 7")}
+        bridge vlan add dev atomic0 vid 7 pvid untagged self`);
+    },
+    check: ping,
+  },
+  clock("2001-01-01"),
+  clock("2099-01-01"),
+];

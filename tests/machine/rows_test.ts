@@ -1,0 +1,49 @@
+import { assertEquals } from "@std/assert";
+import { ask, assertRefuses, assertServes, found, told } from "./asked.ts";
+import { Disk } from "./disk.ts";
+import { EXT4, format, mountState } from "./filesystem.ts";
+import type { Machine } from "./machine.ts";
+import { record, SIZE } from "./outcome.ts";
+import { cni } from "./podnet.ts";
+import { type Row, ROWS } from "./rows.ts";
+import { boot } from "./usermode.ts";
+
+for (const row of ROWS.filter((it) => SIZE === "full" || !it.onlyFull)) {
+  Deno.test(`broken: ${row.name}`, async () => {
+    const disk = new Disk(await format(EXT4));
+    await using machine = await boot(disk, { kernel: row.kernel ?? [] });
+    await mountState(machine, EXT4);
+    await machine.must("chmod 700 /var/lib/atomicni; mkdir -p /run/netns");
+    if (!row.isFirst) assertServes(await ask(machine, { id: "c1" }));
+    const before = await picture(machine);
+    await row.spoil(machine, disk);
+    const asked = await ask(machine, { id: "c2" });
+    const { add, status, doctor } = asked;
+    if (row.refusal === undefined) {
+      assertServes(asked);
+      await row.check?.(machine);
+    } else {
+      assertRefuses(asked, row.refusal.code, row.refusal.cause);
+      await nothingStays(machine, row, before, disk);
+    }
+    for (const id of ["c2", "c1"]) await machine.must(cni("DEL", { id, netns: id }));
+    assertEquals(await picture(machine), []);
+    record("rows", row.name, told(add), told(status), found(doctor));
+  });
+}
+
+/** The failed ADD has left nothing, and the same ADD works as soon as the machine does. */
+async function nothingStays(machine: Machine, row: Row, before: string[], disk: Disk) {
+  assertEquals((await machine.sh("ip netns exec c2 ip link show dev eth0")).code !== 0, true);
+  await row.mend?.(machine, disk);
+  assertEquals(await picture(machine), before);
+  assertServes(await ask(machine, { id: "c2" }));
+}
+
+/** The host veths that stand and the attachments in the state: what an ADD makes. */
+async function picture(machine: Machine): Promise<string[]> {
+  const veths = await machine.must("ls /sys/class/net | grep '^av' || :");
+  const { stdout } = await machine.sh("cat /var/lib/atomicni/podnet.json");
+  const owners = stdout === "" ? [] : Object.keys(JSON.parse(stdout).containerToIP);
+  return [...veths.split("\n"), ...owners].filter((it) => it !== "");
+}

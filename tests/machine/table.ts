@@ -1,0 +1,80 @@
+import type { Table } from "./outcome.ts";
+
+interface Section {
+  readonly title: string;
+  readonly text: string;
+  readonly columns: readonly string[];
+}
+
+/** In the order of the page. */
+const SECTIONS: Record<Table, Section> = {
+  cuts: {
+    title: "Power cuts",
+    text:
+      "One disk through one cut after the other, each at a random write of a storm of ADD, CHECK and DEL. After each: the state is readable, no lease is back whose DEL was acknowledged, none is missing whose ADD was, no address is given twice, no temporary file outlives the next ADD, and a pool full of the dead's leases serves at once.",
+    columns: ["file system", "cuts", "commands", "blocks kept of those in the cache"],
+  },
+  points: {
+    title: "One storm, cut at many points",
+    text:
+      "The writes of one storm are recorded, and the disk is built as it is when the power goes at that point of the record. A kernel mounts each.",
+    columns: ["file system", "points", "writes", "flushes", "commands", "blocks kept"],
+  },
+  programs: {
+    title: "Programs that must fail",
+    text:
+      "The same program with calls left out, through the same test. Where one of them passes, the run is red.",
+    columns: ["left out", "file system", "wrong points", "the first of them"],
+  },
+  reboot: { title: "Reboot", text: "", columns: ["what", "outcome"] },
+  rows: {
+    title: "Broken machines",
+    text:
+      "What an ADD, STATUS and `doctor` say; they agree. A failed ADD leaves nothing, and works when the machine does.",
+    columns: ["what is wrong", "ADD", "STATUS", "doctor"],
+  },
+  kernels: {
+    title: "Kernels",
+    text: "Debian's cloud kernels under QEMU without KVM.",
+    columns: ["kernel", "accelerator", "forms", "what worked", "`macspoofchk`"],
+  },
+};
+
+/** What can't be had on the machines this runs on; named so that nobody takes it for tested. */
+const UNTESTED: Record<string, string> = {
+  "a real disk":
+    "a disk in memory that loses what was not flushed, in blocks of 4 KiB and in no order",
+  "a disk that says it has flushed and has not":
+    "no program can tell; what it leaves after a reboot is in the table above",
+};
+
+const lines = (await new Response(Deno.stdin.readable).text()).split("\n").filter((it) =>
+  it !== ""
+);
+const outcomes = lines.map((line): { table: Table; cells: (string | number)[] } =>
+  JSON.parse(line)
+);
+const [seconds = "?"] = Deno.args;
+const page = [
+  "# A machine of its own",
+  "",
+  `Written by \`make machine\`, which took ${seconds} s; each line is what a test of \`tests/machine/\` saw in that run. The machines are booted by user-mode Linux with the host's root read-only, the state folder on a disk with a volatile write cache.`,
+  "",
+  ...Object.entries(SECTIONS).flatMap(([table, { title, text, columns }]) => {
+    const rows = outcomes.filter((it) => it.table === table).map(({ cells }) => cells);
+    return [`## ${title}`, "", ...(text === "" ? [] : [text, ""]), ...tableOf(columns, rows)];
+  }),
+  "## Untested",
+  "",
+  ...tableOf(["what", "instead"], Object.entries(UNTESTED)),
+];
+await Deno.stdout.write(new TextEncoder().encode(page.join("\n")));
+
+function tableOf(columns: readonly string[], rows: readonly (readonly (string | number)[])[]) {
+  const line = (cells: readonly (string | number)[]) =>
+    `| ${
+      cells.map((it) => String(it).replaceAll(/\s+/g, " ").replaceAll("|", "\\|")).join(" | ")
+    } |`;
+  const sorted = rows.map(line).sort((a, b) => a.localeCompare(b, "en"));
+  return [line(columns), line(columns.map(() => "---")), ...sorted, ""];
+}

@@ -1,0 +1,72 @@
+import { assert } from "@std/assert";
+import { addThenCheck } from "./add_check.ts";
+import { KINDS } from "./kinds.ts";
+import { REPEATS } from "./limits.ts";
+import { finds, verify } from "./search.ts";
+
+Deno.test("property: ADD then CHECK", async () => {
+  await verify(addThenCheck);
+  const accepted = addThenCheck.seen.get("accepted") ?? 0;
+  // Refusals alone would prove little.
+  const { cases } = addThenCheck.limits;
+  assert(REPEATS || accepted >= cases / 4, `only ${accepted} were accepted`);
+  for (const it of KINDS) {
+    const often = addThenCheck.seen.get(`accepted: ${it}`) ?? 0;
+    assert(REPEATS || often >= Math.floor(cases / 100), `only ${often} were accepted with ${it}`);
+  }
+});
+
+const ignore = REPEATS;
+
+Deno.test({
+  name: "ADD then CHECK: a program whose ADD leaves the default route out is found",
+  ignore,
+  fn: () =>
+    finds(
+      addThenCheck,
+      `[ "$CNI_COMMAND" = ADD ] || exec "$@"
+      "$@"; status=$?; ip -n "$CNI_CONTAINERID" route del default 2>/dev/null; exit $status`,
+      /^CHECK after its own ADD: 106/,
+    ),
+});
+
+Deno.test({
+  name: "ADD then CHECK: a program whose DEL only says that it is done is found",
+  ignore,
+  fn: () => finds(addThenCheck, `[ "$CNI_COMMAND" = DEL ] || exec "$@"`, /^one DEL leaves /),
+});
+
+Deno.test({
+  name: "ADD then CHECK: a program whose DEL leaves a mark is found",
+  ignore,
+  fn: () =>
+    finds(
+      addThenCheck,
+      `[ "$CNI_COMMAND" = ADD ] && : >/var/lib/atomicni/.podnet.av0123456789abc.add; exec "$@"`,
+      /leaves? a temporary or a mark$/,
+    ),
+});
+
+Deno.test({
+  name: "ADD then CHECK: a program whose result has another address than the kernel is found",
+  ignore,
+  fn: () =>
+    finds(
+      addThenCheck,
+      `[ "$CNI_COMMAND" = ADD ] || exec "$@"
+      out=$("$@"); status=$?; printf '%s' "$out" | sed 's|\\("address":"[^"]*\\)\\([0-9a-f]\\)/|\\19/|'
+      exit $status`,
+      /^the result of an ADD: other addresses/,
+    ),
+});
+
+Deno.test({
+  name: "ADD then CHECK: a program that calls a wrong configuration its own bug is found",
+  ignore,
+  fn: () =>
+    finds(
+      addThenCheck,
+      `out=$("$@"); status=$?; printf '%s' "$out" | sed 's/"code":7/"code":199/'; exit $status`,
+      /^an ADD ends with 199/,
+    ),
+});

@@ -1,0 +1,118 @@
+import { type Answer, CONFIG, type Host, type Json } from "../integration/host.ts";
+import { type ConfigurationFile, FILES, USUAL } from "./files.ts";
+import { limits } from "./limits.ts";
+import { type Complaint, count, kindOf, type Property } from "./property.ts";
+import type { Random } from "./random.ts";
+import { PLAIN, SURROUNDINGS, type Surroundings } from "./surroundings.ts";
+
+/** One host and one file. */
+export interface Visit {
+  readonly around: Surroundings;
+  readonly file: ConfigurationFile;
+}
+
+/** Each of the surroundings with the usual file, each of the files on a host that is well; after that, pairs. */
+export const ALONE: readonly Visit[] = [
+  ...SURROUNDINGS.map((around) => ({ around, file: USUAL })),
+  ...FILES.map((file) => ({ around: PLAIN, file })),
+];
+
+/** Exit status 2 of `doctor` means that an ADD fails, anything else that it works; STATUS says the same. */
+export const doctorAgrees: Property<Visit> = {
+  name: "doctor agrees with ADD",
+  limits: limits({
+    short: { cases: ALONE.length + 20, seconds: 600 },
+    full: { cases: ALONE.length + 400, seconds: 3600 },
+  }),
+  generate: (random: Random, index: number) =>
+    ALONE[index] ?? { around: random.one(SURROUNDINGS), file: random.one(FILES) },
+  complain,
+  *smaller({ around, file }) {
+    if (around !== PLAIN && file !== USUAL) {
+      yield* [{ around, file: USUAL }, { around: PLAIN, file }];
+    }
+  },
+  seen: new Map(),
+  isFresh: true,
+};
+
+async function complain(
+  host: Host,
+  { around, file }: Visit,
+  wrong: readonly string[],
+): Promise<Complaint | undefined> {
+  await prepare(host, around);
+  const under = [...(around.under ?? []), ...wrong];
+  const doctor = await host.program(["doctor", "--json"], file.text, {}, under);
+  const call = {
+    ...(file.sent === undefined ? { stdin: file.text } : { config: file.sent }),
+    netns: around.netns ?? "c1",
+    under,
+  };
+  const status = await host.cni("STATUS", call);
+  const added = await host.cni("ADD", call);
+  const works = added.code === 0 && file.isNotForUs !== true;
+  count(doctorAgrees.seen, works ? "work" : "fail");
+  const about = `on ${around.name}, with ${file.name}
+doctor: exit ${doctor.code}: ${problems(doctor.json) || doctor.stdout}${doctor.stderr}
+STATUS: exit ${status.code}: ${status.stdout}
+ADD: exit ${added.code}: ${added.stdout}`;
+  const kind = disagreement(doctor, works, added, around.waits);
+  if (kind !== undefined) return { kind, about };
+  if (!answers(file, added) || around.waits || around.statusCant || file.statusCant) {
+    return undefined;
+  }
+  count(doctorAgrees.seen, "asked of STATUS too");
+  if (around.statusRefuses !== undefined && works) {
+    const isTold = status.json?.code === 50 && around.statusRefuses.test(status.json.msg) &&
+      around.statusRefuses.test(problems(doctor.json));
+    return isTold ? undefined : { kind: "STATUS or doctor does not tell what it has to", about };
+  }
+  if ((status.code === 0) === works) return undefined;
+  return { kind: `STATUS says ${status.code}, but ${outcome(works, added)}`, about };
+}
+
+async function prepare(host: Host, { attached = [], earlier, given }: Surroundings) {
+  await host.containers("c1", ...attached);
+  for (const id of attached) await host.add({ id, config: { ...CONFIG, ...earlier } });
+  if (given !== undefined) await host.sh(given);
+}
+
+function disagreement(
+  doctor: Answer,
+  works: boolean,
+  added: Answer,
+  waits: RegExp | undefined,
+): string | undefined {
+  if (![0, 1, 2].includes(doctor.code) || doctor.json === undefined) {
+    return `doctor ends with ${doctor.code}, or without a document`;
+  }
+  if (waits !== undefined && (works || added.json?.code === 11)) {
+    return waits.test(problems(doctor.json))
+      ? undefined
+      : "doctor does not name what an ADD waits for";
+  }
+  if ((doctor.code !== 2) === works) return undefined;
+  const why = works ? `: ${kindOf(problems(doctor.json))}` : "";
+  return `doctor says ${doctor.code}, but ${outcome(works, added)}${why}`;
+}
+
+function outcome(works: boolean, added: Answer): string {
+  if (works) return "the ADD works";
+  const { code, msg = "no runtime would run it" } = added.json ?? {};
+  return added.code === 0 ? msg : `the ADD ends with ${code}: ${kindOf(msg)}`;
+}
+
+/** What doctor found that is not well. */
+function problems(report: Json): string {
+  const found: Json[] = report?.findings ?? [];
+  return found.filter(({ level }) => level === "error" || level === "warning")
+    .map(({ level, about, found }) => `${level}: ${about}: ${found}`).join("; ");
+}
+
+/** STATUS began with 1.1.0, and of a file that is not for this plugin nobody asks it. */
+function answers(file: ConfigurationFile, added: Answer): boolean {
+  if (file.isNotForUs) return false;
+  const version: unknown = file.sent?.cniVersion ?? /"cniVersion":"([^"]*)"/.exec(file.text)?.[1];
+  return version === "1.1.0" || added.json?.cniVersion === "1.1.0";
+}

@@ -1,0 +1,54 @@
+import { type Answer, CONFIG, type Json } from "../integration/host.ts";
+import type { Neighbour } from "./mallory.ts";
+import type { Complaint } from "./property.ts";
+import { addressesOf, leasesOf, type World } from "./world.ts";
+
+/** Eight addresses, so that one that is free too early is given soon. */
+export const NETWORK = { ...CONFIG, ipam: { rangeStart: "10.88.0.2", rangeEnd: "10.88.0.9" } };
+export const STATE_FILE = `./${CONFIG.name}.json`;
+
+/** What is known of an attachment since its ADD. */
+export interface Attached extends Neighbour {
+  readonly index: number;
+  readonly result: Json;
+}
+
+/** Whether another attachment has still its lease, its host veth in the bridge, its address and its MAC. */
+export function harmed(
+  others: readonly Attached[],
+  after: string,
+  world: World,
+  ended: Answer,
+): Complaint | undefined {
+  const leases = leasesOf(world.states.get(STATE_FILE));
+  const bridge = world.links.find(({ ifname }) => ifname === NETWORK.bridge);
+  for (const { owner, ip, mac, veth, index } of others) {
+    const wrong = (what: string) => said(`${after}: ${what}`, ended, world);
+    if (leases.get(owner)?.[0] !== ip) {
+      return wrong("the lease of another attachment is gone or moved");
+    }
+    const outer = world.links.find(({ ifname }) => ifname === veth);
+    if (outer?.ifindex !== index) return wrong("the host veth of another attachment is gone");
+    if (outer.master !== bridge?.ifname) {
+      return wrong("the host veth of another is out of the bridge");
+    }
+    const inner = world.inside.get(owner.split("/")[0] ?? "")?.find((it) => it.ifname === "eth0");
+    if (inner?.address !== mac) return wrong("another container has no eth0, or another MAC");
+    if (addressesOf(inner).join() !== `${ip}/24`) {
+      return wrong("another container's addresses changed");
+    }
+  }
+  return undefined;
+}
+
+/** The last trick is most likely the cause. */
+export function after(last: string, found: Complaint | undefined): Complaint | undefined {
+  return found && { ...found, kind: `${found.kind} (Mallory: ${last})` };
+}
+
+export function said(kind: string, answer: Answer | undefined, world: World): Complaint {
+  const leases = Object.fromEntries(leasesOf(world.states.get(STATE_FILE)));
+  const links = world.links.map(({ ifname, ifalias }) => `${ifname} (${ifalias ?? ""})`).join(", ");
+  const ended = answer === undefined ? "" : `exit ${answer.code}: ${answer.stdout}${answer.stderr}`;
+  return { kind, about: `${ended}\nleases: ${JSON.stringify(leases)}\nhost: ${links}` };
+}

@@ -1,0 +1,54 @@
+import { assert } from "@std/assert";
+import { hostileContainer } from "./hostile.ts";
+import { REPEATS } from "./limits.ts";
+import { finds, verify } from "./search.ts";
+
+Deno.test("property: a hostile container", async () => {
+  await verify(hostileContainer);
+  for (const what of ["tricks", "runs on the host"]) {
+    const often = hostileContainer.seen.get(what) ?? 0;
+    assert(REPEATS || often >= hostileContainer.limits.cases, `only ${often} ${what}`);
+  }
+});
+
+const ignore = REPEATS;
+
+Deno.test({
+  name:
+    "a hostile container: a program whose repair believes containers more than the state is found",
+  ignore,
+  fn: () =>
+    finds(
+      hostileContainer,
+      `case "$*" in *repair*) rm -f /var/lib/atomicni/podnet.json ;; esac; exec "$@"`,
+      /^repair.*: the lease of another attachment is gone or moved/,
+    ),
+});
+
+Deno.test({
+  name:
+    "a hostile container: a program whose GC goes by what stands inside of a container is found",
+  ignore,
+  fn: () =>
+    finds(
+      hostileContainer,
+      `[ "$CNI_COMMAND" = GC ] && for name in $(ip -n m -o link | sed 's/^[0-9]*: //; s/[@:].*//'); do
+        case $name in av*) ip link del dev "$name" 2>/dev/null ;; esac; done; exec "$@"`,
+      /^a GC: the (lease|host veth) of another attachment is gone/,
+    ),
+});
+
+Deno.test({
+  name:
+    "a hostile container: a program whose list takes a container's word for whose an address is is found",
+  ignore,
+  fn: () =>
+    finds(
+      hostileContainer,
+      `case "$*" in *list*) ;; *) exec "$@" ;; esac
+      out=$("$@"); for ip in $(ip -n m -o -4 addr | sed 's/.* inet //; s|/.*||'); do
+        out=$(printf '%s' "$out" | sed "s|\\"containerId\\":\\"v[0-9]\\",\\(\\"ifname\\":\\"[a-z0-9]*\\",\\"address\\":\\"$ip\\"\\)|\\"containerId\\":\\"m\\",\\1|"); done
+      printf '%s\\n' "$out"`,
+      /^list says something else of another/,
+    ),
+});

@@ -1,0 +1,41 @@
+/** What the environment says of a run: how much, from which seed, and on how many private hosts at once. */
+
+const SIZE = Deno.env.get("PROPERTIES") === "full" ? "full" : "short";
+
+/** How many cases, and within how many seconds. */
+export interface Limits {
+  readonly cases: number;
+  readonly seconds: number;
+}
+
+/** The form for CI, or the full one. PROPERTIES_CASES and PROPERTIES_SECONDS replace either number. */
+export function limits(sizes: Readonly<Record<"short" | "full", Limits>>): Limits {
+  const { cases, seconds } = sizes[SIZE];
+  return {
+    cases: number("PROPERTIES_CASES") ?? cases,
+    seconds: number("PROPERTIES_SECONDS") ?? seconds,
+  };
+}
+
+/** Repeats a run where PROPERTIES_SEED names one. */
+export const SEED: number = number("PROPERTIES_SEED") ??
+  (crypto.getRandomValues(new Uint32Array(1))[0] ?? 0);
+
+/** The first case of the run, to repeat a single one. */
+export const FIRST: number = number("PROPERTIES_FROM") ?? 0;
+
+export const WORKERS: number = number("PROPERTIES_WORKERS") ??
+  Math.max(1, Math.min(4, navigator.hardwareConcurrency));
+
+/** Whether the run repeats what a failure printed; then the tests of the properties themselves are left out. */
+export const REPEATS: boolean = number("PROPERTIES_FROM") !== undefined;
+
+function number(name: string): number | undefined {
+  const text = Deno.env.get(name);
+  if (text === undefined || text === "") return undefined;
+  const value = Number(text);
+  if (!Number.isInteger(value) || value < 0) {
+    throw new Error(`${name} must be a whole number: "${text}"`);
+  }
+  return value;
+}

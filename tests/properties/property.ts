@@ -1,0 +1,71 @@
+import type { Host } from "../integration/host.ts";
+import type { Limits } from "./limits.ts";
+import type { Random } from "./random.ts";
+
+/** Something that is not as promised. Complaints of one `kind` have one cause, most likely. */
+export interface Complaint {
+  readonly kind: string;
+  readonly about: string;
+}
+
+/** A sentence that has to be true of every case. */
+export interface Property<Case> {
+  readonly name: string;
+  readonly limits: Limits;
+  generate(random: Random, index: number): Case;
+  /**
+   * Tries one case on a private host, and says what is wrong. The program runs `under` these words: a wrong program
+   * stands there when the property itself is tested.
+   */
+  complain(host: Host, it: Case, under: readonly string[]): Promise<Complaint | undefined>;
+  /** The same case with something left out, the largest parts first. */
+  smaller(it: Case): Iterable<Case>;
+  /** How often something was seen that a run without it would prove nothing of. */
+  readonly seen: Map<string, number>;
+  /** A case changes more of a host than can be set back: each has a new one. */
+  readonly isFresh?: boolean;
+}
+
+export function count(seen: Map<string, number>, what: string): void {
+  seen.set(what, (seen.get(what) ?? 0) + 1);
+}
+
+/** A message without what differs from case to case, so that complaints of one cause get one kind. */
+export function kindOf(message: string): string {
+  return message
+    .replace(/\b(a[vp])?[0-9a-f]{13}\b/g, "VETH")
+    .replace(/\b([0-9a-f]{2}:){5}[0-9a-f]{2}\b/gi, "MAC")
+    .replace(/\d+\.\d+\.\d+\.\d+(\/\d+)?/g, "IP4")
+    .replace(/\b[0-9a-f]*:[0-9a-f:]*:[0-9a-f]*(\/\d+)?/gi, "IP6")
+    .replace(/"(\\.|[^"\\])*"/g, '"…"')
+    .replace(/\bon [^ ,]+/g, "on IFNAME")
+    .replace(/\d+/g, "N")
+    .slice(0, 160);
+}
+
+/** All lists that are shorter: halves first, then all but one. */
+export function* shorter<T>(list: readonly T[]): Iterable<T[]> {
+  for (let size = Math.ceil(list.length / 2); size >= 1; size = size === 1 ? 0 : size >> 1) {
+    for (let at = 0; at < list.length; at += size) {
+      yield [...list.slice(0, at), ...list.slice(at + size)];
+    }
+  }
+}
+
+/** `value` without one of its keys or elements, however deep. */
+export function* pruned(value: unknown): Iterable<unknown> {
+  if (Array.isArray(value)) {
+    for (let at = 0; at < value.length; at++) yield value.filter((_, index) => index !== at);
+    for (let at = 0; at < value.length; at++) {
+      for (const it of pruned(value[at])) yield value.map((old, index) => index === at ? it : old);
+    }
+  } else if (typeof value === "object" && value !== null) {
+    for (const key of Object.keys(value)) {
+      const { [key]: _, ...rest } = value as Record<string, unknown>;
+      yield rest;
+    }
+    for (const [key, inner] of Object.entries(value)) {
+      for (const it of pruned(inner)) yield { ...value, [key]: it };
+    }
+  }
+}

@@ -1,0 +1,205 @@
+import { Host } from "../integration/host.ts";
+import { FIRST, SEED, WORKERS } from "./limits.ts";
+import type { Complaint, Property } from "./property.ts";
+import { Random } from "./random.ts";
+import { reset } from "./world.ts";
+
+/** Complaints of further kinds are told as they were found. */
+const MOST_KINDS = 8;
+/** One complaint is made smaller within this. */
+const SHRINK_SECONDS = 30;
+/** A case that takes longer hangs: the slowest ADD that is promised to end waits 10 s for a lock. */
+const CASE_SECONDS = 120;
+const WRONG = "/run/wrong.sh";
+/** A wrong program has to be found within so many cases. */
+const MOST_WRONG = 200;
+
+export interface Found<Case> extends Complaint {
+  readonly index: number;
+  readonly it: Case;
+}
+
+export interface Outcome<Case> {
+  readonly tried: number;
+  readonly seconds: number;
+  /** The first of each kind. */
+  readonly found: readonly Found<Case>[];
+  readonly times: ReadonlyMap<string, number>;
+}
+
+export interface Options {
+  readonly cases: number;
+  readonly seconds: number;
+  /** A shell script that stands before the program, which it gets as "$@". */
+  readonly wrong?: string;
+  /** Stops at the first complaint of such a kind. */
+  readonly until?: RegExp;
+  readonly seed?: number;
+  /** Index of the first case. */
+  readonly first?: number;
+}
+
+/** Tries the cases of `property`, several at once, each worker on a private host of its own. */
+export async function search<Case>(
+  property: Property<Case>,
+  options: Options,
+): Promise<Outcome<Case>> {
+  const began = performance.now();
+  const found = new Map<string, Found<Case>>();
+  const times = new Map<string, number>();
+  const { seed = SEED, first = FIRST } = options;
+  let next = first;
+  let isOver = false;
+  const last = first + options.cases;
+  const isDue = () => !isOver && next < last && performance.now() - began < options.seconds * 1000;
+  const work = async () => {
+    let host: Host | undefined;
+    while (isDue()) {
+      const index = next++;
+      const it = property.generate(new Random(seed, index), index);
+      host ??= await prepared(options.wrong);
+      const complaint = await tried(property, host, it, options.wrong);
+      if (complaint !== undefined || property.isFresh || !await reset(host)) {
+        await host[Symbol.asyncDispose]();
+        host = undefined;
+      }
+      if (complaint === undefined) continue;
+      times.set(complaint.kind, (times.get(complaint.kind) ?? 0) + 1);
+      const earlier = found.get(complaint.kind);
+      if (earlier === undefined || earlier.index > index) {
+        found.set(complaint.kind, { ...complaint, index, it });
+      }
+      if (options.until?.test(complaint.kind)) isOver = true;
+    }
+    await host?.[Symbol.asyncDispose]();
+  };
+  await Promise.all(Array.from({ length: WORKERS }, work));
+  return {
+    tried: next - first,
+    seconds: Math.round((performance.now() - began) / 1000),
+    found: [...found.values()].sort((a, b) => a.index - b.index),
+    times,
+  };
+}
+
+async function prepared(wrong: string | undefined): Promise<Host> {
+  const host = await Host.create();
+  if (wrong !== undefined) await host.run(["tee", WRONG], wrong);
+  return host;
+}
+
+async function tried<Case>(
+  property: Property<Case>,
+  host: Host,
+  it: Case,
+  wrong: string | undefined,
+): Promise<Complaint | undefined> {
+  const { promise, reject } = Promise.withResolvers<never>();
+  const timer = setTimeout(
+    () => reject(new Error(`not over within ${CASE_SECONDS} s`)),
+    CASE_SECONDS * 1000,
+  );
+  try {
+    const under = wrong === undefined ? [] : ["sh", WRONG];
+    return await Promise.race([property.complain(host, it, under), promise]);
+  } catch (error) {
+    // What the test itself could not do is no proof of anything, and must not pass for one.
+    const text = error instanceof Error ? error.stack ?? error.message : String(error);
+    return { kind: `the case can't be tried: ${text.split("\n")[0]?.slice(0, 100)}`, about: text };
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** A case of the same kind that can't be made smaller in the time there is. Each attempt has a new host. */
+export async function shrink<Case>(
+  property: Property<Case>,
+  found: Found<Case>,
+  wrong?: string,
+): Promise<Found<Case>> {
+  const end = performance.now() + SHRINK_SECONDS * 1000;
+  let smallest = found;
+  for (let isSmaller = true; isSmaller;) {
+    isSmaller = false;
+    for (const it of property.smaller(smallest.it)) {
+      if (performance.now() > end) return smallest;
+      await using host = await prepared(wrong);
+      const complaint = await tried(property, host, it, wrong);
+      if (complaint?.kind !== smallest.kind) continue;
+      smallest = { ...complaint, it, index: smallest.index };
+      isSmaller = true;
+      break;
+    }
+  }
+  return smallest;
+}
+
+/** The property holds for every case, and enough of them were tried. */
+export async function verify<Case>(property: Property<Case>): Promise<void> {
+  say(`${property.name}: PROPERTIES_SEED=${SEED}`);
+  const { tried: count, seconds, found, times } = await search(property, property.limits);
+  const seen = [...property.seen].sort().map(([what, often]) => `${often} ${what}`).join(", ");
+  say(`${property.name}: ${count} cases in ${seconds} s on ${WORKERS} hosts: ${seen}`);
+  const texts: string[] = [];
+  for (const [at, first] of unlike(found).entries()) {
+    const { kind, about, index, it } = at < MOST_KINDS ? await shrink(property, first) : first;
+    texts.push(`${times.get(kind)} of ${count} cases: ${kind}
+  the first, made smaller: ${JSON.stringify(it)}
+  ${about.replaceAll("\n", "\n  ")}
+  again: ${again(property.name, index)}`);
+  }
+  if (texts.length > 0) {
+    throw new Error(`${property.name} does not hold:\n${texts.join("\n\n")}`);
+  }
+  if (count < property.limits.cases) {
+    throw new Error(`only ${count} of ${property.limits.cases} cases in ${seconds} s`);
+  }
+}
+
+/** One of each sort before the second of any: what stands in brackets at the end of a kind is no other sort. */
+function unlike<Case>(found: readonly Found<Case>[]): Found<Case>[] {
+  const often = new Map<string, number>();
+  const places = found.map((it) => {
+    const sort = it.kind.replace(/ \([^()]*\)$/, "");
+    often.set(sort, (often.get(sort) ?? 0) + 1);
+    return { it, place: often.get(sort) ?? 0 };
+  });
+  return places.sort((a, b) => a.place - b.place).map(({ it }) => it);
+}
+
+function again(name: string, index: number): string {
+  return `PROPERTIES_SEED=${SEED} PROPERTIES_FROM=${index} PROPERTIES_CASES=1 tools/properties short "${name}"`;
+}
+
+/**
+ * The property finds a wrong program: a complaint of a kind that fits `kind`. The choices are the same each time, for
+ * that a test is able to go red must not be a matter of luck.
+ */
+export async function finds<Case>(
+  property: Property<Case>,
+  wrong: string,
+  kind: RegExp,
+  seed = 1,
+): Promise<void> {
+  const script = `PATH=/usr/sbin:/usr/bin:/sbin:/bin\n${wrong}`;
+  const others = new Set<string>();
+  for (let next = 0; next < MOST_WRONG;) {
+    const options = { cases: MOST_WRONG - next, seconds: 240, wrong: script, until: kind, seed };
+    const { found } = await search(property, { ...options, first: next });
+    const first = found.find((it) => kind.test(it.kind));
+    for (const it of found) others.add(it.kind);
+    if (first === undefined) break;
+    // What is said of the right program as well is not found because of what is wrong in this one.
+    await using host = await prepared(undefined);
+    const right = await tried(property, host, first.it, undefined);
+    if (right === undefined || !kind.test(right.kind)) {
+      return say(`found by case ${first.index}: ${first.kind}`);
+    }
+    next = first.index + 1;
+  }
+  throw new Error(`not found in ${MOST_WRONG} cases; only: ${[...others].join("; ")}`);
+}
+
+function say(text: string): void {
+  Deno.stderr.writeSync(new TextEncoder().encode(`${text}\n`));
+}

@@ -1,0 +1,242 @@
+import { CONFIG, type Json, STATE_FOLDER } from "../integration/host.ts";
+
+/** A host as an ADD may find it. */
+export interface Surroundings {
+  readonly name: string;
+  /** Containers that are attached before, under the usual configuration with `earlier` in it. */
+  readonly attached?: readonly string[];
+  readonly earlier?: Json;
+  /** A shell script, run after that. */
+  readonly given?: string;
+  /** Words in front of the program. */
+  readonly under?: readonly string[];
+  /** The container's namespace, where it is not the usual. */
+  readonly netns?: string;
+  /** An ADD waits for it, and nobody can know how long: `doctor` has to name it, as a warning or an error. */
+  readonly waits?: RegExp;
+  /** Why STATUS need not tell. */
+  readonly statusCant?: string;
+  /** An ADD can't see it and works; STATUS refuses and `doctor` warns, with such words. */
+  readonly statusRefuses?: RegExp;
+}
+
+const STATE = `${STATE_FOLDER}/${CONFIG.name}.json`;
+const LOCK = `${STATE_FOLDER}/${CONFIG.name}.lock`;
+const BRIDGE = CONFIG.bridge;
+const THREE = { ipam: { rangeStart: "10.88.0.2", rangeEnd: "10.88.0.3" } };
+
+/** An empty folder above it: what the machine itself has there is not touched. */
+const GONE = `umount ${STATE_FOLDER}; mount -t tmpfs tmpfs /var/lib`;
+/** Stands for a newer program's file. */
+const NEWER = `printf '{"schema":99,"all":"else"}' >${STATE}`;
+const bridgeOf = (more: string) => `ip link add name ${BRIDGE} type bridge; ${more}`;
+/** Deletes the veths from the host's side, as a reboot does; the leases stay. */
+const REBOOT = `for it in $(ip -o link show type veth | sed 's/^[0-9]*: //; s/[@:].*//')
+  do ip link del dev $it || :; done`;
+/** A folder that is the same but for what the script takes away. */
+const overlay = (folder: string, script: string) =>
+  `mkdir -p /run/over/up /run/over/work && mount -t tmpfs tmpfs /run/over && mkdir /run/over/up /run/over/work
+  mount -t overlay overlay -o lowerdir=${folder},upperdir=/run/over/up,workdir=/run/over/work ${folder}
+  ${script}`;
+
+const BRIDGES: readonly Surroundings[] = [
+  { name: "the bridge is there, as wanted", attached: ["c0"] },
+  { name: "the bridge is down", attached: ["c0"], given: `ip link set dev ${BRIDGE} down` },
+  { name: "the bridge has no address", given: bridgeOf("") },
+  {
+    name: "the bridge has another address of the subnet",
+    given: bridgeOf(`ip addr add 10.88.0.9/24 dev ${BRIDGE}`),
+  },
+  {
+    name: "the bridge has another address",
+    given: bridgeOf(`ip addr add 192.0.2.1/24 dev ${BRIDGE}`),
+  },
+  {
+    name: "the bridge has the address with another prefix length",
+    given: bridgeOf(`ip addr add 10.88.0.1/16 dev ${BRIDGE}`),
+  },
+  { name: "the bridge is a veth", given: `ip link add name ${BRIDGE} type veth peer name other` },
+  {
+    name: "the bridge is a port of another bridge",
+    given: `ip link add name up0 type bridge; ip link add name ${BRIDGE} type veth peer name other
+      ip link set dev ${BRIDGE} master up0`,
+  },
+  {
+    name: "the bridge is full",
+    given: bridgeOf(`for it in $(seq 512); do
+      echo link add name a$it master ${BRIDGE} type veth peer name b$it
+      echo link set dev b$it master ${BRIDGE}; done | ip -force -batch - 2>/dev/null || :`),
+  },
+  { name: "the bridge is missing", attached: ["c0"], given: `ip link del dev ${BRIDGE}` },
+  {
+    name: "the bridge has another MTU",
+    given: bridgeOf(`ip link set dev ${BRIDGE} mtu 9000`),
+  },
+  {
+    name: "the gateway's address is on another interface",
+    given: `ip link add name up0 type bridge; ip addr add 10.88.0.1/24 dev up0`,
+  },
+];
+
+const FOLDERS: readonly Surroundings[] = [
+  { name: "the state folder is missing", given: GONE },
+  { name: "the state folder is read-only", given: `mount -o remount,ro ${STATE_FOLDER}` },
+  {
+    name: "the state folder is read-only, with a state",
+    attached: ["c0"],
+    given: `mount -o remount,ro ${STATE_FOLDER}`,
+  },
+  {
+    name: "the disk is full",
+    attached: ["c0"],
+    given: `mount -o remount,size=8m ${STATE_FOLDER}; cat /dev/zero >${STATE_FOLDER}/zero || :`,
+  },
+  {
+    name: "the disk has no inode left",
+    given: `mount -o remount,nr_inodes=60 ${STATE_FOLDER}
+      for it in $(seq 99); do touch ${STATE_FOLDER}/it$it 2>/dev/null || break; done`,
+  },
+  { name: "the state folder is another user's", given: `chown 1000 ${STATE_FOLDER}` },
+  { name: "the state folder is open to all", given: `chmod 777 ${STATE_FOLDER}` },
+  {
+    name: "the state folder is a symbolic link",
+    given: `${GONE}; mkdir /run/x; ln -s /run/x ${STATE_FOLDER}`,
+  },
+  {
+    name: "the state folder is a file",
+    given: `${GONE}; : >${STATE_FOLDER}`,
+  },
+];
+
+const STATES: readonly Surroundings[] = [
+  { name: "the state is empty, no container", given: `: >${STATE}` },
+  { name: "the state is empty, a live container", attached: ["c0"], given: `: >${STATE}` },
+  { name: "the state is garbage, no container", given: `echo garbage >${STATE}` },
+  { name: "the state is garbage, a live container", attached: ["c0"], given: `echo '{' >${STATE}` },
+  { name: "the state is missing, a live container", attached: ["c0"], given: `rm ${STATE}` },
+  {
+    name: "the state is missing, a live container without a name",
+    attached: ["c0"],
+    given: `rm ${STATE}; (nsenter --net=/run/netns/c0 sleep 20 </dev/null >/dev/null 2>&1 &)
+      sleep 0.1; umount /run/netns/c0; rm /run/netns/c0`,
+  },
+  {
+    name: "the state is garbage after a reboot",
+    attached: ["c0"],
+    given: `${REBOOT}; echo x >${STATE}`,
+  },
+  { name: "the state is of a newer schema", given: NEWER },
+  { name: "the state is of a newer schema, a live container", attached: ["c0"], given: NEWER },
+  {
+    name: "the state's maps disagree",
+    attached: ["c0"],
+    given: `sed -i 's|"10.88.0.2":|"10.88.0.9":|' ${STATE}`,
+  },
+  { name: "the state is a folder", given: `mkdir ${STATE}` },
+  { name: "the state is a FIFO", given: `mkfifo ${STATE}` },
+  {
+    name: "the state is a symbolic link",
+    attached: ["c0"],
+    given: `mv ${STATE} /run/s; ln -s /run/s ${STATE}`,
+  },
+  { name: "the lock is a folder", given: `mkdir ${LOCK}` },
+  { name: "the lock is a FIFO", given: `mkfifo ${LOCK}` },
+  { name: "the lock is a symbolic link", given: `: >/run/l; ln -s /run/l ${LOCK}` },
+  {
+    name: "the lock is held for longer than an ADD waits",
+    given: `(flock ${LOCK} sleep 15 </dev/null >/dev/null 2>&1 &) ; sleep 0.1`,
+    waits: /lock/,
+  },
+  {
+    name: "the lock is held for longer than doctor looks",
+    given: `(flock ${LOCK} sleep 5 </dev/null >/dev/null 2>&1 &) ; sleep 0.1`,
+    waits: /lock/,
+  },
+];
+
+const POOLS: readonly Surroundings[] = [
+  { name: "the pool is full", attached: ["c0", "c2"], earlier: THREE },
+  {
+    name: "the pool is full of stale leases",
+    attached: ["c0", "c2"],
+    earlier: THREE,
+    given: REBOOT,
+  },
+  {
+    name: "the subnet was changed under a live container",
+    attached: ["c0"],
+    earlier: { subnet: "10.77.0.0/24", gateway: "10.77.0.1" },
+    given: `ip addr flush dev ${BRIDGE}`,
+  },
+  {
+    name: "the subnet was changed, the lease is stale",
+    attached: ["c0"],
+    earlier: { subnet: "10.77.0.0/24", gateway: "10.77.0.1" },
+    given: `${REBOOT}; ip link del dev ${BRIDGE}`,
+  },
+  {
+    name: "the gateway was changed to a live container's address",
+    attached: ["c0"],
+    earlier: { gateway: "10.88.0.7", ipam: { rangeStart: "10.88.0.1", rangeEnd: "10.88.0.1" } },
+    given: `ip addr flush dev ${BRIDGE}`,
+  },
+  {
+    name: "another network has the same subnet",
+    attached: ["c0"],
+    earlier: { name: "other", bridge: "other0" },
+    statusRefuses: /network "other" gives it too/,
+  },
+  {
+    name: "another network has the same bridge and subnet",
+    attached: ["c0"],
+    earlier: { name: "other" },
+    statusRefuses: /network "other" gives it too/,
+  },
+];
+
+const PROGRAMS: readonly Surroundings[] = [
+  { name: "ip is missing", given: overlay("/usr/bin", "rm /usr/bin/ip") },
+  {
+    name: "ip is BusyBox's",
+    given: `cp "$(command -v busybox)" /run/ip; mount --bind /run/ip "$(readlink -f /usr/bin/ip)"`,
+  },
+  {
+    name: "ip says no to everything",
+    given:
+      `printf '#!/bin/sh\\nexit 2\\n' >/run/ip; chmod 755 /run/ip; mount --bind /run/ip "$(readlink -f /usr/bin/ip)"`,
+  },
+  {
+    name: "ip may not be run",
+    given: `: >/run/ip; mount --bind /run/ip "$(readlink -f /usr/bin/ip)"`,
+  },
+  {
+    name: "/run/netns is missing",
+    given: `mkdir /run/other; : >/run/other/c1; unshare --net=/run/other/c1 true
+      for it in c0 c1 c2; do ip netns del $it 2>/dev/null || :; done; umount -l /run/netns; rmdir /run/netns`,
+    netns: "/run/other/c1",
+  },
+  {
+    name: "without CAP_NET_ADMIN",
+    under: ["setpriv", "--bounding-set=-net_admin", "--inh-caps=-net_admin"],
+  },
+  {
+    name: "without CAP_SYS_ADMIN",
+    under: ["setpriv", "--bounding-set=-sys_admin", "--inh-caps=-sys_admin"],
+  },
+  {
+    name: "IPv6 is disabled",
+    given:
+      "echo 1 >/proc/sys/net/ipv6/conf/all/disable_ipv6; echo 1 >/proc/sys/net/ipv6/conf/default/disable_ipv6",
+  },
+];
+
+export const PLAIN: Surroundings = { name: "a host that is well" };
+
+export const SURROUNDINGS: readonly Surroundings[] = [
+  PLAIN,
+  ...BRIDGES,
+  ...FOLDERS,
+  ...STATES,
+  ...POOLS,
+  ...PROGRAMS,
+];

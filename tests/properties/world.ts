@@ -1,0 +1,120 @@
+import { type Host, type Json, STATE_FOLDER } from "../integration/host.ts";
+
+/** All that a run may leave or change, as the kernel and the disk have it. */
+export interface World {
+  /** `ip -d -j addr` of the host. */
+  readonly links: readonly Json[];
+  /** The same of each namespace below /run/netns; `null` where it can't be entered. */
+  readonly inside: ReadonlyMap<string, readonly Json[] | null>;
+  /** The host's permanent neighbours. */
+  readonly permanent: readonly Json[];
+  /** Names below the state folder, and what is in the state files that can be read. */
+  readonly files: readonly string[];
+  readonly states: ReadonlyMap<string, Json>;
+}
+
+const LOOK = `
+say() { printf '"%s"\\n' "$1"; }
+json() { "$@" 2>/dev/null || echo null; echo; }
+say links; json ip -d -j addr show
+for it in $(ls /run/netns 2>/dev/null); do say "in $it"; json ip -n "$it" -d -j addr show; done
+say permanent4; json ip -4 -j neigh show nud permanent
+say permanent6; json ip -6 -j neigh show nud permanent
+cd ${STATE_FOLDER} 2>/dev/null || exit 0
+find . -mindepth 1 -path ./.deno -prune -o -mindepth 1 -print | sort | while read -r it
+do say "file $it"; say ''; done
+find . -path ./.deno -prune -o -type f -name '*.json' -print | sort | while read -r it
+do say "state $it"; say "$(base64 -w 0 "$it")"; done`;
+
+export async function look(host: Host): Promise<World> {
+  const lines = (await host.sh(LOOK)).split("\n").filter((line) => line.trim() !== "");
+  const inside = new Map<string, readonly Json[] | null>();
+  const states = new Map<string, Json>();
+  const [links, permanent, files]: [Json[], Json[], string[]] = [[], [], []];
+  for (let at = 0; at + 1 < lines.length; at += 2) {
+    const label: string = JSON.parse(lines[at] ?? "");
+    const value: Json = JSON.parse(lines[at + 1] ?? "");
+    const [what, name = ""] = split(label);
+    if (what === "links") links.push(...full(value));
+    else if (what === "in") inside.set(name, value === null ? null : full(value));
+    else if (what.startsWith("permanent")) permanent.push(...full(value));
+    else if (what === "file") files.push(name);
+    else states.set(name, parsed(atob(value)));
+  }
+  return { links, inside, permanent, files, states };
+}
+
+function split(label: string): [string, string?] {
+  const blank = label.indexOf(" ");
+  return blank < 0 ? [label] : [label.slice(0, blank), label.slice(blank + 1)];
+}
+
+/** `ip -j` prints empty objects in the place of what it leaves out. */
+function full(value: Json): Json[] {
+  return (value ?? []).filter((it: Json) => Object.keys(it).length > 0);
+}
+
+function parsed(text: string): Json {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+/** Owner ("container ID/interface") and addresses of every lease of a state file, of either shape. */
+export function leasesOf(state: Json): Map<string, string[]> {
+  return new Map(
+    Object.entries(state?.containerToIP ?? {}).map((
+      [owner, ip],
+    ) => [owner, [ip].flat().map(String)]),
+  );
+}
+
+/** Addresses of a link, without those that the kernel gives by itself. */
+export function addressesOf(link: Json): string[] {
+  return (link?.addr_info ?? []).filter((it: Json) => it.scope !== "link" || it.family === "inet")
+    .filter((it: Json) => it.local !== undefined && !it.dynamic)
+    .map((it: Json) => `${it.local}/${it.prefixlen}`);
+}
+
+export function kindOfLink(link: Json): string {
+  return link?.linkinfo?.info_kind ?? "";
+}
+
+/** What one DEL each must not leave: any link but the bridge, lease, mark, temporary, permanent neighbour. */
+export function leftovers(world: World): string[] {
+  const left: string[] = [];
+  for (const link of world.links) {
+    if (link.ifname === "lo" || kindOfLink(link) === "bridge") continue;
+    left.push(`a ${kindOfLink(link)} on the host: ${link.ifname} "${link.ifalias ?? ""}"`);
+  }
+  for (const [name, links] of world.inside) {
+    for (const { ifname } of links ?? []) {
+      if (ifname !== "lo") left.push(`a link in a container: ${ifname} in ${name}`);
+    }
+  }
+  for (const [file, state] of world.states) {
+    if (state === undefined) continue;
+    for (const [owner, ips] of leasesOf(state)) left.push(`a lease: ${owner} ${ips} in ${file}`);
+  }
+  for (const name of world.files) {
+    if (/\.(tmp|add)$/.test(name)) left.push(`a temporary or a mark: ${name}`);
+  }
+  for (const { dst, dev } of world.permanent) left.push(`a permanent neighbour: ${dst} on ${dev}`);
+  return left;
+}
+
+const RESET = `
+for it in $(ls /run/netns 2>/dev/null); do ip netns del "$it" 2>/dev/null || rm -f "/run/netns/$it"; done
+umount -l /run/keep/* 2>/dev/null; mkdir -p /run/netns
+find /run -mindepth 1 -maxdepth 1 -not -name netns -not -name wrong.sh -exec rm -rf {} +
+for it in $(ip -o link show | sed 's/^[0-9]*: //; s/[@:].*//'); do
+  [ "$it" = lo ] || ip link del dev "$it" 2>/dev/null || :; done
+cd ${STATE_FOLDER} && find . -mindepth 1 -maxdepth 1 -not -name .deno -exec rm -rf {} +
+ip -o link show | grep -cv ': lo:' | grep -qx 0`;
+
+/** Makes the host as it was when it was new, for the next case; false where it can't be. */
+export async function reset(host: Host): Promise<boolean> {
+  return (await host.run(["sh", "-c", RESET])).code === 0;
+}

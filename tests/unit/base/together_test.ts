@@ -1,0 +1,17 @@
+import { assertEquals, assertRejects } from "@std/assert";
+import { together } from "../../../lib/base/together.ts";
+
+Deno.test("together() waits for all before it tells of one that failed", async () => {
+  assertEquals<unknown[]>(await together(Promise.resolve(1), Promise.resolve("a")), [1, "a"]);
+  const { promise, resolve } = Promise.withResolvers<void>();
+  let isOver = false;
+  const both = together(Promise.reject(new Error("first")), promise).catch((error) => {
+    isOver = true;
+    throw error;
+  });
+  await Promise.resolve();
+  await new Promise((next) => setTimeout(next, 5));
+  assertEquals(isOver, false);
+  resolve();
+  await assertRejects(() => both, Error, "first");
+});

@@ -1,0 +1,125 @@
+import { assertEquals } from "@std/assert";
+import { formatRanges } from "../../../lib/base/range.ts";
+import { config, NET, refused } from "../../podnet.ts";
+
+/** A configuration of bridge + host-local. */
+function local(ipam: object, more: object = {}): object {
+  return { name: "podnet", type: "atomicni", ...more, ipam: { type: "host-local", ...ipam } };
+}
+
+Deno.test("a range is inside its subnet, in order, and more than what no host may have", () => {
+  const subnet = "10.9.0.0/24";
+  const good: [object, string][] = [
+    [{ rangeStart: "10.9.0.7" }, "10.9.0.7 10.9.0.254"],
+    [{ rangeEnd: "10.9.0.7" }, "10.9.0.1 10.9.0.7"],
+    // Reserved ends are cut off.
+    [{ rangeStart: "10.9.0.0", rangeEnd: "10.9.0.255" }, "10.9.0.1 10.9.0.254"],
+    [{ rangeStart: "10.9.0.254", rangeEnd: "10.9.0.255" }, "10.9.0.254 10.9.0.254"],
+  ];
+  for (const [ends, written] of good) {
+    assertEquals(
+      formatRanges(config(local({ subnet, ...ends })).sets),
+      `${subnet} ${written} 10.9.0.1`,
+    );
+  }
+  const six = { subnet: "fd00:9::/126", rangeStart: "fd00:9::", rangeEnd: "fd00:9::3" };
+  assertEquals(formatRanges(config(local(six)).sets), "fd00:9::/126 fd00:9::1 fd00:9::3 fd00:9::1");
+  const rows: [object, string][] = [
+    [{ subnet, rangeStart: "10.9.1.0" }, "ipam.rangeStart"],
+    [{ subnet, rangeEnd: "10.9.1.0" }, "ipam.rangeEnd"],
+    [{ subnet, rangeStart: "10.9.0.9", rangeEnd: "10.9.0.8" }, "before the start"],
+    [{ subnet, rangeStart: "10.9.0.0", rangeEnd: "10.9.0.0" }, "the network address alone"],
+    [{ subnet, rangeStart: "10.9.0.255", rangeEnd: "10.9.0.255" }, "the broadcast address alone"],
+    [{ ...six, rangeEnd: "fd00:9::" }, "the subnet-router anycast address alone"],
+    [{ subnet, rangeStart: "fd00::1" }, "it is of IPv6"],
+    [{ subnet, gateway: "fd00::1" }, "it is of IPv6"],
+    [{ subnet: "10.9.0.1/24" }, "the network is 10.9.0.0/24"],
+    [{ subnet: 7 }, "ipam.subnet 7"],
+    [{ ranges: {} }, "ipam.ranges {} as a list"],
+    [{ ranges: [{}] }, "ipam.ranges[0] {} as a list"],
+    [{ ranges: [[]] }, "set 0 is empty"],
+    [{ subnet, ranges: [[7]] }, "a range is no object"],
+    [{ ranges: [[{}]] }, '"ipam.ranges[0][0].subnet" is required'],
+    [{ ranges: [[{ subnet }, { subnet: "fd00::/64" }]] }, "set 0 mixes 10.9.0.0/24 and fd00::/64"],
+    [{ ranges: [[{ subnet, rangeStart: "10.8.0.1" }]] }, "ipam.ranges[0][0].rangeStart"],
+  ];
+  for (const [ipam, message] of rows) refused(local(ipam), 7, message);
+});
+
+Deno.test("no address is in two ranges, of one set or of two", () => {
+  const at = (rangeStart: string, rangeEnd: string) => ({
+    subnet: "10.9.0.0/24",
+    rangeStart,
+    rangeEnd,
+  });
+  const [low, high] = [at("10.9.0.10", "10.9.0.20"), at("10.9.0.21", "10.9.0.30")];
+  for (const ranges of [[[low, high]], [[low], [high]]]) {
+    assertEquals(config(local({ ranges })).sets.length, ranges.length);
+  }
+  const others = [
+    at("10.9.0.20", "10.9.0.30"),
+    at("10.9.0.1", "10.9.0.10"),
+    at("10.9.0.12", "10.9.0.13"),
+    at("10.9.0.1", "10.9.0.99"),
+    { subnet: "10.9.0.0/16" },
+  ];
+  for (const other of others) {
+    for (
+      const ranges of [[[low, other]], [[other, low]], [[low], [other]], [[high, low], [other]]]
+    ) {
+      refused(local({ ranges }), 7, "as two ranges: they overlap");
+    }
+  }
+  refused(local({ subnet: "10.9.0.0/24", ranges: [[low]] }), 7, "they overlap");
+  const six = { subnet: "fd00::/64", rangeStart: "fd00::5" };
+  refused(local({ ranges: [[six], [{ subnet: "fd00::/64" }]] }), 7, "they overlap");
+});
+
+Deno.test("runtimeConfig.ipRanges narrows the own dialect's pool of its family", () => {
+  const SIX = { ...NET, subnet6: "fd00:88::/64", gateway6: "fd00:88::1" };
+  const four = { subnet: "10.88.0.0/24", rangeStart: "10.88.0.9", rangeEnd: "10.88.0.20" };
+  const six = { subnet: "fd00:88::/64", rangeStart: "fd00:88::9", rangeEnd: "fd00:88::20" };
+  const asked = (base: object, ...ipRanges: object[][]) => ({
+    ...base,
+    runtimeConfig: { ipRanges },
+  });
+  const rows: [object, string][] = [
+    [asked(NET, [four]), "10.88.0.9 10.88.0.20"],
+    [asked(SIX, [six]), "10.88.0.1 10.88.0.254;fd00:88::9 fd00:88::20"],
+    [asked(SIX, [six], [four]), "10.88.0.9 10.88.0.20;fd00:88::9 fd00:88::20"],
+    [asked(NET), "10.88.0.1 10.88.0.254"],
+  ];
+  for (const [value, ends] of rows) {
+    const { sets } = config(value);
+    assertEquals(sets.map((set) => set.map(({ start, end }) => `${start} ${end}`)).join(";"), ends);
+    // The gateway stays the network's.
+    assertEquals(
+      sets.flat().map(({ gateway }) => gateway).map(String).filter((it) => !/[.:]1$/.test(it)),
+      [],
+    );
+  }
+  const seventh = { ...NET, gateway: "10.88.0.7" };
+  assertEquals<unknown>(config(asked(seventh, [four])).sets[0]?.[0]?.gateway, "10.88.0.7");
+  refused(asked(NET, [{ subnet: "10.89.0.0/24" }]), 7, "a part of the pool");
+  refused(asked(NET, [{ subnet: "10.88.0.0/16" }]), 7, "the network's subnet is 10.88.0.0/24");
+  refused(asked(NET, [six]), 7, "the network has no IPv6 subnet");
+  refused(asked(NET, [four], [{ subnet: 7 }]), 7, "runtimeConfig.ipRanges[1][0].subnet 7");
+});
+
+Deno.test("runtimeConfig.ipRanges are put in front of host-local's own sets", () => {
+  const first = [{ subnet: "10.7.0.0/30" }];
+  const value = local({ subnet: "10.9.0.0/30", ranges: [[{ subnet: "fd00::/126" }]] }, {
+    runtimeConfig: { ipRanges: [first] },
+  });
+  assertEquals(
+    formatRanges(config(value).sets),
+    "10.7.0.0/30 10.7.0.1 10.7.0.2 10.7.0.1;10.9.0.0/30 10.9.0.1 10.9.0.2 10.9.0.1;" +
+      "fd00::/126 fd00::1 fd00::3 fd00::1",
+  );
+  assertEquals(config(local({}, { runtimeConfig: { ipRanges: [first] } })).sets.length, 1);
+  refused(
+    local({ subnet: "10.7.0.0/16" }, { runtimeConfig: { ipRanges: [first] } }),
+    7,
+    "they overlap",
+  );
+});

@@ -1,0 +1,71 @@
+import { assertEquals, assertRejects } from "@std/assert";
+import { parseIp } from "../../../lib/base/address.ts";
+import { hostVethName } from "../../../lib/base/attachment.ts";
+import { CniError } from "../../../lib/base/errors.ts";
+import { parseContainerId } from "../../../lib/base/names.ts";
+import {
+  type Adoption,
+  containerMac,
+  emptyState,
+  hostsOf,
+  isImported,
+  type LeaseRecord,
+} from "../../../lib/ipam.ts";
+import { formatState } from "../../../lib/ipam/state.ts";
+import { DUAL, ETH0, NETWORK, opened, RECORD } from "./world.ts";
+
+function adoption(id: string, ips: string[], record: Partial<LeaseRecord> = {}): Adoption {
+  return {
+    owner: { containerId: parseContainerId(id), ifname: ETH0 },
+    ips: ips.map((it) => parseIp(it)),
+    record: { ...RECORD, hosts: "veth0", ...record },
+  };
+}
+
+Deno.test("adopt() holds all leases or none, and can be done again", async () => {
+  const one = opened(emptyState(), { origin: "missing" });
+  const last = [parseIp("10.0.0.3")];
+  const adopt = (...leases: Adoption[]) => one.leases.adopt(leases, DUAL, last, one.evidence);
+  await adopt(adoption("c9", ["10.0.0.3", "fd00::3"], { hostMac: "", hosts: "veth0 veth1" }));
+  assertEquals(one.held(), { "c9/eth0": ["10.0.0.3", "fd00::3"] });
+  assertEquals([one.state().ranges, one.state().lastReserved], [DUAL, last]);
+  const before = formatState(one.state());
+  await adopt(adoption("c9", ["10.0.0.3", "fd00::3"], { hostMac: "", hosts: "veth0 veth1" }));
+  assertEquals(formatState(one.state()), before);
+  // What could not be told last time is known now.
+  await adopt(adoption("c9", ["10.0.0.3", "fd00::3"]));
+  assertEquals(one.state().leases["c9/eth0"], { ...RECORD, hosts: "veth0" });
+  const held = structuredClone(one.state());
+  const rows: [Adoption, string][] = [
+    [adoption("c9", ["10.0.0.4"]), "it has 10.0.0.3, fd00::3 here"],
+    [adoption("c8", ["10.0.0.3"]), '"c9/eth0" holds it here'],
+    [adoption("c8", ["10.0.0.4", "fd00::3"]), '"c9/eth0" holds it here'],
+  ];
+  for (const [lease, message] of rows) {
+    const error = await assertRejects(
+      () => adopt(adoption("c7", ["10.0.0.6"]), lease),
+      CniError,
+      message,
+    );
+    assertEquals([error.code, one.state()], [102, held]);
+  }
+});
+
+Deno.test("an imported lease's hosts and MAC are its record's", async () => {
+  const { owner, ips } = adoption("c1", ["10.0.0.2"]);
+  const own = await hostVethName({ network: NETWORK, ...owner });
+  const rows: [LeaseRecord | undefined, readonly string[], string | undefined, boolean][] = [
+    [RECORD, [own], "0a:58:0a:00:00:02", false],
+    [{ ...RECORD, mac: "02:00:00:00:00:01" }, [own], "02:00:00:00:00:01", false],
+    [{ ...RECORD, hosts: "veth0 veth1" }, ["veth0", "veth1"], undefined, true],
+    [{ ...RECORD, hosts: "veth0", mac: "02:00:00:00:00:01" }, ["veth0"], "02:00:00:00:00:01", true],
+    [undefined, [own], undefined, false],
+  ];
+  for (const [record, hosts, mac, imported] of rows) {
+    const lease = { owner, ips, record };
+    assertEquals(await hostsOf(lease, NETWORK), hosts);
+    assertEquals([containerMac(lease), isImported(lease)], [mac, imported]);
+  }
+  const legacy = { owner: { ...owner, ifname: undefined }, ips, record: undefined };
+  assertEquals<readonly string[]>(await hostsOf(legacy, NETWORK), ["av2f22765d04931"]);
+});

@@ -1,0 +1,122 @@
+import { assert, assertEquals, assertMatch, assertRejects, assertThrows } from "@std/assert";
+import { join } from "@std/path/posix";
+import { CniError } from "../../../lib/base/errors.ts";
+import { acquire, hasLockFile, holderOfLock } from "../../../lib/ipam/lock.ts";
+import { inFolder } from "../folder.ts";
+
+const NEVER = new AbortController().signal;
+
+/** Runs `body` with the path of a lock that nothing has made yet. */
+function withPath(body: (path: string) => Promise<void> | void): Promise<void> {
+  return inFolder((folder) => body(join(folder, "podnet.lock")));
+}
+
+Deno.test("acquire() makes the file private and leaves word of who holds it", async () => {
+  await withPath(async (path) => {
+    const lock = await acquire(path, NEVER);
+    assertEquals((Deno.statSync(path).mode ?? 0) & 0o777, 0o600);
+    assertMatch(Deno.readTextFileSync(path), new RegExp(`^process ${Deno.pid} since \\d{4}-`));
+    lock.release("");
+    assertEquals(Deno.readTextFileSync(path).trim(), "");
+    (await acquire(path, NEVER)).release("");
+  });
+});
+
+Deno.test("the next holder has the word of the last one, also of one that was killed", async () => {
+  await withPath(async (path) => {
+    const first = await acquire(path, NEVER);
+    assertEquals(first.written, "");
+    first.release("12 34 56");
+    const second = await acquire(path, NEVER);
+    assertEquals(second.written, "12 34 56");
+    // As a killed holder leaves it: its own name above the word of the one before.
+    const left = Deno.readTextFileSync(path);
+    second.release("shorter");
+    assertEquals(Deno.readTextFileSync(path), "\nshorter\n");
+    Deno.writeTextFileSync(path, left);
+    const third = await acquire(path, NEVER);
+    assertEquals(third.written, "12 34 56");
+    third.release("12 34 56");
+  });
+  for (const strange of ["\0".repeat(400), "x".repeat(1000), "a\n", "a\nb\nc\n"]) {
+    await withPath(async (path) => {
+      Deno.writeTextFileSync(path, strange);
+      const lock = await acquire(path, NEVER);
+      assertEquals(lock.written, strange.startsWith("a\nb") ? "b" : "");
+      lock.release("1 2 3");
+      assertEquals(Deno.readTextFileSync(path), "\n1 2 3\n");
+    });
+  }
+});
+
+Deno.test("holderOfLock() says who holds it, as far as that one left word", async () => {
+  await withPath(async (path) => {
+    assertEquals(holderOfLock(path), undefined);
+    const held = await acquire(path, NEVER);
+    assertMatch(holderOfLock(path) ?? "", new RegExp(`word was process ${Deno.pid} since `));
+    held.release("1 2 3");
+    assertEquals(holderOfLock(path), undefined);
+    // What a holder of no kind of ours wrote is shown, and not taken for one's word.
+    for (const strange of ["\u001b[31mboo", "process 7 since ever", "process 1 since 2026 or so"]) {
+      Deno.writeTextFileSync(path, strange);
+      using file = Deno.openSync(path, { read: true });
+      file.lockSync(true);
+      const said = holderOfLock(path) ?? "";
+      assert(said.startsWith("by a process that left no word"), said);
+      assert(said.includes(JSON.stringify(strange)), said);
+      file.unlockSync();
+    }
+  });
+});
+
+Deno.test("acquire() ends when it is told to stop", async () => {
+  await withPath(async (path) => {
+    const held = await acquire(path, NEVER);
+    const stop = new AbortController();
+    const waiting = acquire(path, stop.signal);
+    stop.abort(new CniError("TryAgainLater", "Cannot finish: ended by SIGTERM"));
+    await assertRejects(() => waiting, CniError, "ended by SIGTERM");
+    await assertRejects(() => acquire(path, stop.signal), CniError, "ended by SIGTERM");
+    held.release("");
+    (await acquire(path, NEVER)).release("");
+  });
+});
+
+Deno.test("acquire() locks the file that is there by name when its turn comes", async () => {
+  await withPath(async (path) => {
+    const held = await acquire(path, NEVER);
+    const waiting = acquire(path, NEVER);
+    Deno.removeSync(path);
+    const newer = await acquire(path, NEVER);
+    held.release("");
+    newer.release("");
+    const lock = await waiting;
+    assertMatch(Deno.readTextFileSync(path), /^process /);
+    lock.release("");
+  });
+});
+
+Deno.test("acquire() opens nothing that is no plain file of one name, code 5", async () => {
+  const rows: [string, (path: string) => void, string][] = [
+    ["a symlink", (path) => Deno.symlinkSync(`${path}.other`, path), "a symbolic link"],
+    ["a hard link", (path) => {
+      Deno.writeTextFileSync(`${path}.other`, "theirs");
+      Deno.linkSync(`${path}.other`, path);
+    }, "a hard link"],
+    ["a folder", (path) => Deno.mkdirSync(path), "not a regular file"],
+  ];
+  for (const [name, make, found] of rows) {
+    await withPath(async (path) => {
+      make(path);
+      const error = await assertRejects(() => acquire(path, NEVER), CniError, found);
+      assertEquals(error.code, 5, name);
+      for (const look of [hasLockFile, holderOfLock]) {
+        assertEquals(assertThrows(() => look(path), CniError, found).code, 5, name);
+      }
+    });
+  }
+  await withPath(async (path) => {
+    const error = await assertRejects(() => acquire(`${path}/x`, NEVER), CniError, "Cannot open");
+    assertEquals(error.code, 5);
+  });
+});

@@ -1,0 +1,93 @@
+import { assertEquals, assertThrows } from "@std/assert";
+import { join } from "@std/path/posix";
+import { CniError } from "../../../lib/base/errors.ts";
+import { parseNetworkName } from "../../../lib/base/names.ts";
+import { Marks } from "../../../lib/ipam/mark.ts";
+import { inFolder, namesOf } from "../folder.ts";
+
+const HOST = "av0123456789abc";
+const OTHER = "avfedcba9876543";
+const FILE = `.podnet.${HOST}.add`;
+
+/** The marks of a network in a folder of their own. */
+function marked(body: (marks: Marks, folder: string) => void): Promise<void> {
+  return inFolder((folder) => body(new Marks(folder, parseNetworkName("podnet")), folder));
+}
+
+/** What stands after an ADD of `host` that was killed: the file, with no flock on it. */
+function kill(folder: string, host: string): void {
+  Deno.writeTextFileSync(join(folder, `.podnet.${host}.add`), "");
+}
+
+Deno.test("a mark stands as long as the ADD is at work, private, and tells that it is", async () => {
+  await marked((marks, folder) => {
+    assertEquals([marks.of(HOST), marks.hosts()], ["none", []]);
+    const mark = marks.begin(HOST);
+    assertEquals(namesOf(folder), [FILE]);
+    assertEquals((Deno.statSync(join(folder, FILE)).mode ?? 0) & 0o777, 0o600);
+    assertEquals([marks.of(HOST), marks.of(OTHER), marks.hosts()], ["at work", "none", [HOST]]);
+    marks.clear(HOST);
+    assertEquals(marks.of(HOST), "at work");
+    mark.end();
+    assertEquals([marks.of(HOST), namesOf(folder)], ["none", []]);
+  });
+});
+
+Deno.test("a second ADD of the same host veth is told to try again, code 11", async () => {
+  await marked((marks) => {
+    const mark = marks.begin(HOST);
+    const error = assertThrows(() => marks.begin(HOST), CniError, `the host veth "${HOST}"`);
+    assertEquals(error.code, 11);
+    marks.begin(OTHER).end();
+    assertEquals(marks.of(HOST), "at work");
+    mark.end();
+    marks.begin(HOST).end();
+  });
+});
+
+Deno.test("a mark that nobody locks is of an ADD that died, until it is cleared or begun again", async () => {
+  await marked((marks, folder) => {
+    kill(folder, HOST);
+    kill(folder, OTHER);
+    assertEquals([marks.of(HOST), marks.hosts().sort()], ["died", [HOST, OTHER]]);
+    marks.clear(HOST);
+    assertEquals([marks.of(HOST), marks.of(OTHER)], ["none", "died"]);
+    marks.clear(HOST);
+    const again = marks.begin(OTHER);
+    assertEquals(marks.of(OTHER), "at work");
+    // An ip that was given up may be at work yet: a DEL has to wait for what it makes.
+    again.keep();
+    again.end();
+    assertEquals(marks.of(OTHER), "died");
+  });
+});
+
+Deno.test("hosts() has this network's marks alone", async () => {
+  await marked((marks, folder) => {
+    for (
+      const name of [
+        FILE,
+        `.podnet.a.${OTHER}.add`,
+        `.pod.${OTHER}.add`,
+        ".podnet.0123456789abcdef.tmp",
+        ".podnet.veth0.add",
+        `.podnet.${HOST}.addx`,
+        "podnet.json",
+      ]
+    ) Deno.writeTextFileSync(join(folder, name), "");
+    assertEquals(marks.hosts(), [HOST]);
+    assertEquals(new Marks(join(folder, "gone"), parseNetworkName("podnet")).hosts(), []);
+  });
+});
+
+Deno.test("a link in the mark's place is not followed", async () => {
+  await marked((marks, folder) => {
+    const target = join(folder, "target");
+    Deno.symlinkSync(target, join(folder, FILE));
+    assertEquals(marks.of(HOST), "none");
+    const mark = marks.begin(HOST);
+    assertEquals(Deno.lstatSync(join(folder, FILE)).isFile, true);
+    mark.end();
+    assertEquals(namesOf(folder), []);
+  });
+});

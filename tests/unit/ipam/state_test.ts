@@ -1,0 +1,216 @@
+import { assert, assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
+import { CniError } from "../../../lib/base/errors.ts";
+import { parseIp } from "../../../lib/base/address.ts";
+import { type Owner, tryOwner } from "../../../lib/base/attachment.ts";
+import {
+  addLease,
+  dropLease,
+  emptyState,
+  findLease,
+  formatState,
+  holderOf,
+  isSameLease,
+  type Lease,
+  listLeases,
+  parseState,
+  type State,
+} from "../../../lib/ipam/state.ts";
+import { NewerSchema } from "../../../lib/ipam/damage.ts";
+import { range } from "../sets.ts";
+
+const RECORD = { since: "2026-01-01T00:00:00Z", hostMac: "fe:00:00:00:00:01" };
+const RANGE = {
+  subnet: "10.88.0.0/24",
+  rangeStart: "10.88.0.1",
+  rangeEnd: "10.88.0.254",
+  gateway: "10.88.0.1",
+};
+const SIX = {
+  subnet: "fd00::/64",
+  rangeStart: "fd00::1",
+  rangeEnd: "fd00::ffff",
+  gateway: "fd00::1",
+};
+const GOOD = {
+  schema: 3,
+  containerToIP: { "c1/eth0": "10.88.0.2", "c2/eth0": ["10.88.0.3", "fd00::3"] },
+  ipToContainer: { "10.88.0.2": "c1/eth0", "10.88.0.3": "c2/eth0", "fd00::3": "c2/eth0" },
+  lastReserved: ["10.88.0.3", "fd00::3"],
+  leases: {
+    "c1/eth0": { ...RECORD, pod: "web/front", mac: "02:00:00:00:00:01", bridge: "br0" },
+    "c2/eth0": { ...RECORD, guarded: true, hosts: "veth0 veth1" },
+  },
+  ranges: [[RANGE], [SIX]],
+};
+
+function parse(text: string): State {
+  return parseState(new TextEncoder().encode(text), "/s/podnet.json");
+}
+
+function owner(key: string): Owner {
+  const found = tryOwner(key);
+  assert(found !== undefined);
+  return found;
+}
+
+Deno.test("parseState() reads what formatState() writes, byte by byte", () => {
+  const small = {
+    schema: 3,
+    containerToIP: { "c1/eth0": "10.88.0.2" },
+    ipToContainer: { "10.88.0.2": "c1/eth0" },
+    lastReserved: "10.88.0.2",
+    leases: { "c1/eth0": RECORD },
+    ranges: [[RANGE]],
+  };
+  const empty = { schema: 3, containerToIP: {}, ipToContainer: {}, lastReserved: "", leases: {} };
+  for (const file of [GOOD, small, empty]) {
+    const text = `${JSON.stringify(file)}\n`;
+    assertEquals(formatState(parse(text)), text);
+  }
+  assertEquals(parse(JSON.stringify(empty)), emptyState());
+  const { ranges, lastReserved } = parse(JSON.stringify(GOOD));
+  assertEquals(ranges, [[range("10.88.0.0/24")], [range("fd00::/64", { end: "fd00::ffff" })]]);
+  assertEquals<string[]>(lastReserved, ["10.88.0.3", "fd00::3"]);
+});
+
+Deno.test("parseState() refuses each kind of damage", () => {
+  const good = JSON.stringify(GOOD);
+  const changed = (changes: object) => JSON.stringify({ ...GOOD, ...changes });
+  const owners = (changes: object) =>
+    changed({ containerToIP: { ...GOOD.containerToIP, ...changes } });
+  const record = (changes: object) =>
+    changed({ leases: { ...GOOD.leases, "c1/eth0": { ...RECORD, ...changes } } });
+  const rows: [string, string][] = [
+    ["", "it is empty"],
+    ["\0".repeat(64), "state file"],
+    [good.slice(0, good.length / 2), "state file"],
+    [good.slice(0, -1), "state file"],
+    [`${good}${good}`, "state file"],
+    ["noise \u0007", "state file"],
+    ["\ufeff" + good, "state file"],
+    ["[]", "it holds no object"],
+    ["null", "it holds no object"],
+    ["7", "it holds no object"],
+    ["{}", "containerToIP is undefined"],
+    [changed({ schema: 4 }), "it has schema 4"],
+    [changed({ schema: "3" }), 'its schema is "3"'],
+    [changed({ schema: 1 }), "its schema is 1"],
+    [changed({ schema: null }), "its schema is null"],
+    [changed({ containerToIP: [] }), "containerToIP is []"],
+    [changed({ ipToContainer: "x" }), 'ipToContainer is "x"'],
+    [owners({ "c1/eth0": 7 }), "has 7, no IP address"],
+    [owners({ "c1/eth0": "10.88.0.02" }), 'has "10.88.0.02", no IP address'],
+    [owners({ "c2/eth0": ["10.88.0.3", "FD00::3"] }), 'has "FD00::3", no IP address'],
+    [owners({ "c2/eth0": ["10.88.0.3", "fd00:0::3"] }), "no IP address"],
+    [owners({ "c2/eth0": ["10.88.0.3", ["fd00::3"]] }), "no IP address"],
+    [owners({ "c2/eth0": [] }), '"c2/eth0" has no address'],
+    [owners({ "c2/eth0": { 0: "10.88.0.3" } }), "no IP address"],
+    [owners({ "c2/eth0": "10.88.0.3" }), "2 held addresses are 3 addresses"],
+    [owners({ "c2/eth0": ["10.88.0.3", "10.88.0.3", "fd00::3"] }), "4 held addresses are 3"],
+    [owners({ "c2/eth0": ["10.88.0.3", "fd00::4"] }), "fd00::4, which is held by nobody"],
+    [owners({ "c1/eth0": "10.88.0.3" }), 'which is held by "c2/eth0"'],
+    [owners({ "c9/eth0": "10.88.0.9" }), "held by nobody"],
+    [changed({ containerToIP: { "c1/eth0": "10.88.0.2" } }), "1 held addresses are 3 addresses"],
+    [changed({ ipToContainer: { "10.88.0.2": "c1/eth0" } }), "held by nobody"],
+    [
+      changed({ ipToContainer: { ...GOOD.ipToContainer, "10.88.0.2": "c2/eth0" } }),
+      'held by "c2/eth0"',
+    ],
+    [changed({ lastReserved: 7 }), "lastReserved is 7"],
+    [changed({ lastReserved: "10.88.0" }), 'lastReserved is "10.88.0"'],
+    [changed({ lastReserved: ["10.88.0.2", "FD00::1"] }), "lastReserved is"],
+    [changed({ lastReserved: [7] }), "lastReserved is [7]"],
+    [changed({ leases: [] }), "leases is []"],
+    [changed({ leases: { "c9/eth0": RECORD } }), 'leases has "c9/eth0", who holds nothing'],
+    [changed({ leases: { "c1/eth0": {} } }), 'leases["c1/eth0"] is {}'],
+    [changed({ leases: { "c1/eth0": "x" } }), 'leases["c1/eth0"] is "x"'],
+    [record({ since: 7 }), 'leases["c1/eth0"] is {'],
+    [record({ hostMac: undefined }), 'leases["c1/eth0"] is {'],
+    [record({ pod: 7 }), "pod is 7"],
+    [record({ mac: null }), "mac is null"],
+    [record({ guarded: "true" }), 'guarded is "true"'],
+    [record({ hosts: ["veth0"] }), "hosts is ["],
+    [changed({ ranges: "x" }), 'ranges is "x"'],
+    [changed({ ranges: null }), "ranges is null"],
+    [changed({ ranges: [RANGE] }), "ranges is ["],
+    [changed({ ranges: [[{ ...RANGE, gateway: "10.88.0.01" }]] }), "ranges is ["],
+    [changed({ ranges: [[{ ...RANGE, subnet: "10.88.0.7/24" }]] }), "ranges is ["],
+    [changed({ ranges: [[{ ...RANGE, rangeStart: undefined }]] }), "ranges is ["],
+    [changed({ ranges: [[null]] }), "ranges is ["],
+    [changed({ ranges: [null] }), "ranges is ["],
+  ];
+  for (const [text, message] of rows) {
+    const error = assertThrows(() => parse(text), CniError, message);
+    assertEquals(error.code, 104, text);
+    assertStringIncludes(error.message, "/s/podnet.json");
+    assertEquals(error instanceof NewerSchema, message === "it has schema 4");
+  }
+  assertThrows(() => parseState(new Uint8Array([0x7b, 0xff, 0x7d]), "/s"), CniError, "state file");
+});
+
+Deno.test("a key that stands twice is damage where the maps then disagree", () => {
+  const good = JSON.stringify(GOOD);
+  const rows = [
+    good.replace('"c1/eth0":', '"c2/eth0":"10.88.0.3","c1/eth0":').replace(
+      '"c2/eth0":["',
+      '"c3/eth0":["',
+    ),
+    good.replace('"10.88.0.2":"c1/eth0"', '"10.88.0.2":"c1/eth0","10.88.0.2":"c2/eth0"'),
+  ];
+  for (const text of rows) {
+    assert(text !== good);
+    assertEquals(assertThrows(() => parse(text), CniError).code, 104);
+  }
+});
+
+Deno.test("leases are found, listed by address, added and dropped whole", () => {
+  const state = parse(JSON.stringify(GOOD));
+  const two = findLease(state, owner("c2/eth0"));
+  assertEquals<unknown>(two, {
+    owner: { containerId: "c2", ifname: "eth0" },
+    ips: ["10.88.0.3", "fd00::3"],
+    record: GOOD.leases["c2/eth0"],
+  });
+  assertEquals(holderOf(state, parseIp("fd00::3")), "c2/eth0");
+  assertEquals(holderOf(state, parseIp("fd00::4")), undefined);
+  for (const key of ["c1", "c2/eth1", "constructor", "toString"]) {
+    assertEquals(findLease(state, owner(key)), undefined, key);
+  }
+  const legacy: Lease = { owner: owner("c0"), ips: [parseIp("10.88.0.1")], record: undefined };
+  addLease(state, legacy);
+  assertEquals(findLease(state, legacy.owner), legacy);
+  assertEquals(state.containerToIP["c0"], "10.88.0.1");
+  assertEquals(listLeases(state).map(({ ips }) => ips[0]).map(String), [
+    "10.88.0.1",
+    "10.88.0.2",
+    "10.88.0.3",
+  ]);
+  dropLease(state, legacy);
+  const { schema: _, ...file } = JSON.parse(formatState(state));
+  const { schema: __, ...good } = GOOD;
+  assertEquals(file, good);
+  if (two !== undefined) {
+    dropLease(state, two);
+    assertEquals(Object.keys(state.ipToContainer), ["10.88.0.2"]);
+    addLease(state, two);
+    assertEquals<unknown>(state.containerToIP["c2/eth0"], ["10.88.0.3", "fd00::3"]);
+  }
+});
+
+Deno.test("isSameLease() tells a lease from a later one of the same owner", () => {
+  const lease: Lease = {
+    owner: owner("c1/eth0"),
+    ips: [parseIp("10.88.0.2"), parseIp("fd00::2")],
+    record: RECORD,
+  };
+  const rows: [Lease | undefined, boolean][] = [
+    [{ ...lease }, true],
+    [undefined, false],
+    [{ ...lease, ips: lease.ips.slice(0, 1) }, false],
+    [{ ...lease, record: undefined }, false],
+    [{ ...lease, record: { ...RECORD, hostMac: "fe:00:00:00:00:02" } }, false],
+    [{ ...lease, record: { ...RECORD, since: "2026-01-01T00:00:01Z" } }, false],
+    [{ ...lease, record: { ...RECORD, pod: "web/front" } }, true],
+  ];
+  for (const [other, same] of rows) assertEquals(isSameLease(other, lease), same);
+});

@@ -1,0 +1,35 @@
+import type { RunIp } from "../../../lib/netops.ts";
+
+export type Answer = Awaited<ReturnType<RunIp>>;
+
+/** What an `ip` that did what it was told leaves behind. */
+export function answer(stdout: unknown = "", changes: Partial<Answer> = {}): Answer {
+  const text = typeof stdout === "string" ? stdout : `${JSON.stringify(stdout)}\n`;
+  return {
+    argv: ["ip"],
+    success: true,
+    status: 0,
+    signal: null,
+    stdout: text,
+    stderr: "",
+    ...changes,
+  };
+}
+
+/** What an `ip` that said no leaves behind. */
+export function failure(stderr = "no", stdout = ""): Answer {
+  return answer(stdout, { success: false, status: 2, stderr });
+}
+
+/** An `ip` that notes how it was called: its arguments, and the lines of its input where it had one. */
+export function recorder(
+  reply: (args: string, stdin: string | undefined) => Answer = () => answer(),
+) {
+  const calls: string[] = [];
+  const run: RunIp = (args, stdin) => {
+    const lines = stdin?.trimEnd().split("\n") ?? [];
+    calls.push([args.join(" "), ...lines].join("\n  "));
+    return Promise.resolve(reply(args.join(" "), stdin));
+  };
+  return { calls, run };
+}

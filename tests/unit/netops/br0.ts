@@ -1,0 +1,16 @@
+import { parseInterfaceAddress } from "../../../lib/base/address.ts";
+import { macOf } from "../../../lib/base/mac.ts";
+import { parseInterfaceName } from "../../../lib/base/names.ts";
+import type { BridgeSpec } from "../../../lib/netops.ts";
+
+const GATEWAY = parseInterfaceAddress("10.88.0.1/24");
+
+/** A bridge as a network wants it, for a test to change. */
+export const BR0: BridgeSpec = {
+  name: parseInterfaceName("br0"),
+  mtu: 1500,
+  gateways: [GATEWAY],
+  forceAddress: false,
+  promiscuous: false,
+  mac: macOf(GATEWAY.ip),
+};

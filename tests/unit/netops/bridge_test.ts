@@ -1,0 +1,180 @@
+import { assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
+import { parseInterfaceAddress } from "../../../lib/base/address.ts";
+import { CniError } from "../../../lib/base/errors.ts";
+import { bridgeChange, type BridgeSpec, checkPorts, isSame } from "../../../lib/netops/bridge.ts";
+import { type Link, type LinkAddress, parseLink } from "../../../lib/netops/links.ts";
+import { BR0 } from "./br0.ts";
+
+function addresses(...texts: string[]): LinkAddress[] {
+  return texts.map((text) => ({ ...parseInterfaceAddress(text), isDynamic: false }));
+}
+
+function bridge(changes: Partial<Link> = {}): Link {
+  return {
+    ...parseLink({ ifname: "br0", flags: ["UP"], linkinfo: { info_kind: "bridge" } }),
+    addresses: addresses("10.88.0.1/24"),
+    ...changes,
+  };
+}
+
+const SIX = parseInterfaceAddress("fd00:88::1/64");
+const BOTH = { gateways: [...BR0.gateways, SIX] };
+
+Deno.test("bridgeChange() does what is missing and nothing else", () => {
+  const make = "link add name br0 address 0a:58:0a:58:00:01 mtu 1500 type bridge";
+  const address = "addr add 10.88.0.1/24 brd + dev br0";
+  const address6 = "addr add fd00:88::1/64 nodad dev br0";
+  const wake = "link set dev br0 up";
+  const dual = bridge({ addresses: addresses("10.88.0.1/24", "fd00:88::1/64") });
+  const rows: [string, Partial<BridgeSpec>, Link | undefined, string[]][] = [
+    ["as it must be", {}, bridge(), []],
+    // Up first: a bridge that is down gets no IPv6 route for its address.
+    ["missing", {}, undefined, [make, wake, address]],
+    ["missing, the kernel's MTU", { mtu: undefined }, undefined, [
+      "link add name br0 address 0a:58:0a:58:00:01 type bridge",
+      wake,
+      address,
+    ]],
+    ["missing, no gateway", { gateways: [] }, undefined, [make, wake]],
+    ["missing, both families", BOTH, undefined, [make, wake, address, address6]],
+    ["missing, promiscuous", { promiscuous: true }, undefined, [
+      make,
+      "link set dev br0 promisc on up",
+      address,
+    ]],
+    ["both families", BOTH, dual, []],
+    ["without the address of one family", BOTH, bridge(), [address6]],
+    ["down", {}, bridge({ up: false }), [wake]],
+    ["without address", {}, bridge({ addresses: [] }), [address]],
+    ["without address and down", BOTH, bridge({ addresses: [], up: false }), [
+      wake,
+      address,
+      address6,
+    ]],
+    [
+      "another address, not ours to look at",
+      { gateways: [] },
+      bridge({ addresses: addresses("10.1.0.1/8") }),
+      [],
+    ],
+    [
+      "one of the other family",
+      {},
+      bridge({ addresses: addresses("10.88.0.1/24", "fd00::9/64") }),
+      [],
+    ],
+    ["another IPv6 network's beside ours", BOTH, {
+      ...dual,
+      addresses: [...dual.addresses, ...addresses("fd00:99::1/64")],
+    }, []],
+    ["one by a router advertisement", BOTH, {
+      ...dual,
+      addresses: [...dual.addresses, {
+        ...parseInterfaceAddress("fd00:88::9/64"),
+        isDynamic: true,
+      }],
+    }, []],
+    [
+      "another address, forced",
+      { forceAddress: true },
+      bridge({ addresses: addresses("10.1.0.1/8") }),
+      [
+        "addr del 10.1.0.1/8 dev br0",
+        address,
+      ],
+    ],
+    [
+      "another one beside ours, forced",
+      { forceAddress: true },
+      bridge({
+        addresses: addresses("10.1.0.1/8", "10.88.0.1/24"),
+      }),
+      [],
+    ],
+    ["promiscuous", { promiscuous: true }, bridge(), ["link set dev br0 promisc on up"]],
+    ["promiscuous already", { promiscuous: true }, bridge({ promiscuous: true }), []],
+    ["promiscuous, not asked for", {}, bridge({ promiscuous: true }), []],
+  ];
+  for (const [name, changes, found, commands] of rows) {
+    const change = bridgeChange({ ...BR0, ...changes }, found);
+    assertEquals(change.commands.map((it) => it.join(" ")), commands, name);
+  }
+});
+
+Deno.test("bridgeChange() says how to put back the addresses that it replaces", () => {
+  const forced = { ...BR0, ...BOTH, forceAddress: true };
+  const rows: [string[], string[]][] = [
+    [["10.88.0.1/24", "fd00:88::1/64"], []],
+    [[], []],
+    [["10.1.0.1/8", "fd00:88::9/64"], [
+      "addr del 10.88.0.1/24 dev br0",
+      "addr del fd00:88::1/64 dev br0",
+      "addr add 10.1.0.1/8 brd + dev br0",
+      "addr add fd00:88::9/64 nodad dev br0",
+    ]],
+    [["10.1.0.1/8", "10.88.0.1/24", "fd00:88::1/64"], []],
+  ];
+  for (const [found, undo] of rows) {
+    const change = bridgeChange(forced, bridge({ addresses: addresses(...found) }));
+    assertEquals(change.undo.map((it) => it.join(" ")), undo, found.join());
+  }
+});
+
+Deno.test("bridgeChange() refuses what can't be made the bridge", () => {
+  const rows: [Partial<Link>, string, Partial<BridgeSpec>][] = [
+    [{ kind: "veth" }, "it is a veth", {}],
+    [{ kind: "" }, "an interface of another kind", {}],
+    [{ kind: "veth" }, "it is a veth", { gateways: [], forceAddress: true }],
+    [{ addresses: addresses("10.1.0.1/24") }, "it has 10.1.0.1/24", {}],
+    [{ addresses: addresses("110.88.0.1/24") }, "it has 110.88.0.1/24", {}],
+    [{ addresses: addresses("10.88.0.1/16") }, "it has 10.88.0.1/16", {}],
+    [
+      { addresses: addresses("10.1.0.1/24", "10.88.0.9/24") },
+      "it has 10.1.0.1/24, 10.88.0.9/24",
+      {},
+    ],
+    [{ addresses: addresses("fd00:88::9/64") }, "it has fd00:88::9/64", BOTH],
+    [{ addresses: addresses("fd00:88::1/48") }, "it has fd00:88::1/48", BOTH],
+    [{ addresses: addresses("fd00:88::1/128") }, "it has fd00:88::1/128", BOTH],
+    [
+      { bridge: { followsPorts: false, stp: false, dropsUntagged: true } },
+      "it filters VLANs and gives a new port none",
+      {},
+    ],
+  ];
+  for (const [changes, message, spec] of rows) {
+    const change = () => bridgeChange({ ...BR0, ...spec }, bridge(changes));
+    const error = assertThrows(change, CniError, message);
+    assertEquals(error.code, 105);
+    assertStringIncludes(error.message, '"br0"');
+  }
+  const change = () =>
+    bridgeChange({ ...BR0, ...BOTH }, bridge({ addresses: addresses("10.88.0.9/24") }));
+  const { message, details } = assertThrows(change, CniError);
+  assertStringIncludes(message, "the bridge of 10.88.0.1/24, fd00:88::1/64: it has 10.88.0.9/24");
+  assertStringIncludes(details, "set the gateway to that address");
+});
+
+Deno.test("isSame() compares address and prefix length", () => {
+  const rows: [string, string, boolean][] = [
+    ["10.88.0.1/24", "10.88.0.1/24", true],
+    ["FD00::1/64", "fd00::1/64", true],
+    ["110.22.0.1/24", "10.22.0.1/24", false],
+    ["10.22.0.1/24", "10.22.0.1/16", false],
+  ];
+  for (const [left, right, same] of rows) {
+    assertEquals(isSame(parseInterfaceAddress(left), parseInterfaceAddress(right)), same);
+  }
+});
+
+Deno.test("checkPorts() knows the kernel's limit", () => {
+  const port = (master: string) => bridge({ kind: "veth", master });
+  const nearly = Array.from({ length: 1022 }, () => port("br0"));
+  checkPorts(BR0.name, [...nearly, port("br1"), port("br1")]);
+  const error = assertThrows(
+    () => checkPorts(BR0.name, [...nearly, port("br0")]),
+    CniError,
+    "1023 ports",
+  );
+  assertEquals(error.code, 105);
+});

@@ -1,0 +1,138 @@
+import { assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
+import { parseInterfaceAddress, parseIp } from "../../../lib/base/address.ts";
+import { CniError } from "../../../lib/base/errors.ts";
+import { parseMac } from "../../../lib/base/mac.ts";
+import { parseInterfaceName } from "../../../lib/base/names.ts";
+import { configure, type ContainerSpec } from "../../../lib/netops/container.ts";
+import { config, NET } from "../../podnet.ts";
+import { answer, failure, recorder } from "./answers.ts";
+
+const DUAL = config({ ...NET, subnet6: "fd00:88::/64", gateway6: "fd00:88::1" });
+const SPEC: ContainerSpec = {
+  netns: "/run/netns/c1",
+  ifname: parseInterfaceName("eth0"),
+  ifindex: 2,
+  mac: parseMac("0a:58:0a:58:00:02"),
+  up: true,
+  addresses: ["10.88.0.2/24", "fd00:88::2/64"].map((it) => parseInterfaceAddress(it)),
+  routes: DUAL.routes,
+  neighbours: [],
+};
+const CALL = "-n ../../../run/netns/c1 -batch -";
+
+function routes(...list: object[]) {
+  return config({ ...NET, subnet6: "fd00:88::/64", gateway6: "fd00:88::1", ipam: { routes: list } })
+    .routes;
+}
+
+Deno.test("configure() is one batch inside of the namespace", async () => {
+  const named = "link set dev if2 name eth0";
+  const mac = "link set dev eth0 address 0a:58:0a:58:00:02";
+  const rows: [string, Partial<ContainerSpec>, string[]][] = [
+    ["both families", {}, [
+      named,
+      `${mac} up`,
+      "addr add 10.88.0.2/24 dev eth0 brd +",
+      "addr add fd00:88::2/64 dev eth0 nodad",
+      "route add 0.0.0.0/0 via 10.88.0.1 dev eth0",
+      "route add ::/0 via fd00:88::1 dev eth0 metric 512",
+    ]],
+    ["layer 2, down", { addresses: [], routes: [], up: false }, [named, mac]],
+    ["an index that is not known", { addresses: [], routes: [], ifindex: undefined }, [
+      `${mac} up`,
+    ]],
+    ["guarded", {
+      addresses: [],
+      routes: [],
+      neighbours: ["10.88.0.1", "fd00:88::1"].map((ip) => ({
+        ip: parseIp(ip),
+        mac: "0a:58:0a:58:00:01",
+      })),
+    }, [
+      named,
+      `${mac} up`,
+      "neigh replace 10.88.0.1 lladdr 0a:58:0a:58:00:01 dev eth0 nud permanent",
+      "neigh replace fd00:88::1 lladdr 0a:58:0a:58:00:01 dev eth0 nud permanent",
+    ]],
+    ["routes", {
+      addresses: [],
+      routes: routes(
+        { dst: "10.9.0.0/16", mtu: 1400, advmss: 1300, priority: 9, table: 100, scope: 200 },
+        { dst: "10.8.0.0/16", scope: 253 },
+        { dst: "fd09::/16", scope: 200, gw: "::" },
+        { dst: "::/0", priority: 7 },
+        { dst: "fd08::/16", gw: "fd00:88::9" },
+      ),
+    }, [
+      named,
+      `${mac} up`,
+      "route add 10.9.0.0/16 via 10.88.0.1 dev eth0 mtu 1400 advmss 1300 metric 9 table 100 scope 200",
+      "route add 10.8.0.0/16 dev eth0 scope 253",
+      "route add fd09::/16 dev eth0",
+      "route add ::/0 via fd00:88::1 dev eth0 metric 7",
+      "route add fd08::/16 via fd00:88::9 dev eth0",
+    ]],
+    ["a second next hop is appended, one of another table or metric added", {
+      addresses: [],
+      routes: routes(
+        { dst: "10.9.0.0/16" },
+        { dst: "10.9.0.0/16", gw: "10.88.0.9" },
+        { dst: "10.9.0.0/16", table: 7 },
+        { dst: "10.9.0.0/16", priority: 7 },
+      ),
+    }, [
+      named,
+      `${mac} up`,
+      "route add 10.9.0.0/16 via 10.88.0.1 dev eth0",
+      "route append 10.9.0.0/16 via 10.88.0.9 dev eth0",
+      "route add 10.9.0.0/16 via 10.88.0.1 dev eth0 table 7",
+      "route add 10.9.0.0/16 via 10.88.0.1 dev eth0 metric 7",
+    ]],
+  ];
+  for (const [name, changes, lines] of rows) {
+    const { calls, run } = recorder();
+    await configure(run, { ...SPEC, ...changes });
+    assertEquals(calls, [[CALL, ...lines].join("\n  ")], name);
+  }
+});
+
+Deno.test("configure() that fails looks why", async () => {
+  const link = {
+    ifindex: 2,
+    ifname: "eth0",
+    addr_info: [{ local: "10.88.0.2", prefixlen: 24 }, { local: "fd00:88::2", prefixlen: 64 }],
+  };
+  const route = { dst: "default", gateway: "10.1.0.1", dev: "net1", table: "254", type: "1" };
+  const rows: [string, object[], object[], string, string][] = [
+    ["gone", [], [], 'which is gone from "/run/netns/c1"', "no"],
+    ["another one in its place", [{ ...link, ifindex: 3 }], [], "which is gone", "no"],
+    [
+      "a route",
+      [link],
+      [route],
+      'a route to "0.0.0.0/0" for "eth0": one via 10.1.0.1 dev net1',
+      "[]",
+    ],
+    ["its own route", [link], [{ ...route, dev: "eth0" }], "ip failed with exit status 2", "no"],
+    ["another table's", [link], [{ ...route, table: "7" }], "ip failed with exit status 2", "no"],
+    [
+      "no IPv6",
+      [{ ...link, addr_info: link.addr_info.slice(0, 1) }],
+      [],
+      "exit status 2",
+      "disable_ipv6=0",
+    ],
+  ];
+  for (const [name, links, found, message, details] of rows) {
+    const { run } = recorder((args) => {
+      if (args.includes("batch")) return failure();
+      return answer(args.includes("route") ? found : links);
+    });
+    const error = await assertRejects(() => configure(run, SPEC), CniError, message);
+    assertEquals(error.code, 100, name);
+    assertStringIncludes(error.details, details);
+  }
+  const { run } = recorder(() => failure("Cannot open network namespace"));
+  const error = await assertRejects(() => configure(run, SPEC), CniError, "ip can't enter it");
+  assertEquals(error.code, 8);
+});

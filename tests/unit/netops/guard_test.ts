@@ -1,0 +1,63 @@
+import { assertEquals, assertRejects, assertThrows } from "@std/assert";
+import { parseIp } from "../../../lib/base/address.ts";
+import { CniError } from "../../../lib/base/errors.ts";
+import { parseMac } from "../../../lib/base/mac.ts";
+import { parseInterfaceName } from "../../../lib/base/names.ts";
+import { guard } from "../../../lib/netops/guard.ts";
+import { mustBeGuardable } from "../../../lib/netops/guardable.ts";
+import { parseLink } from "../../../lib/netops/links.ts";
+import { Rollback } from "../../../lib/rollback.ts";
+import { answer, failure, recorder } from "./answers.ts";
+
+const SPEC = {
+  bridge: parseInterfaceName("br0"),
+  host: parseInterfaceName("av0123456789abc"),
+  mac: parseMac("0a:58:0a:58:00:02"),
+  ips: ["10.88.0.2", "fd00::2"].map((it) => parseIp(it)),
+};
+const COMMANDS = [
+  "-B -batch -\n  neigh replace any lladdr 0a:58:0a:58:00:02 nud noarp dev av0123456789abc",
+  [
+    "-batch -",
+    "neigh replace 10.88.0.2 lladdr 0a:58:0a:58:00:02 dev br0 nud permanent",
+    "neigh replace fd00::2 lladdr 0a:58:0a:58:00:02 dev br0 nud permanent",
+    "neigh replace fe80::858:aff:fe58:2 lladdr 0a:58:0a:58:00:02 dev br0 nud permanent",
+  ].join("\n  "),
+];
+const FLUSH =
+  "-batch -\n  neigh flush to 10.88.0.2 dev br0 nud all\n  neigh flush to fd00::2 dev br0 nud all\n" +
+  "  neigh flush to fe80::858:aff:fe58:2 dev br0 nud all";
+
+Deno.test("guard() pins the MAC to the port and the addresses to the MAC; its undo takes the neighbours back", async () => {
+  const { calls, run } = recorder();
+  const undo = new Rollback();
+  await guard(run, SPEC, undo);
+  assertEquals(calls.sort(), [...COMMANDS].sort());
+  await undo.run(new CniError("TryAgainLater", "Cannot finish"));
+  assertEquals(calls.at(-1), FLUSH);
+});
+
+Deno.test("guard() fails where either half of it does, and can be undone then", async () => {
+  for (const half of ["-B", "-batch"]) {
+    const { calls, run } = recorder((args, stdin) =>
+      args.startsWith(half) && !stdin?.includes("flush") ? failure() : answer()
+    );
+    const undo = new Rollback();
+    const error = await assertRejects(() => guard(run, SPEC, undo), CniError, "guard the port");
+    assertEquals([error.code, calls.length], [100, 2]);
+    await undo.run(error);
+    assertEquals(calls.at(-1), FLUSH);
+  }
+});
+
+Deno.test("mustBeGuardable() reads from a port whether kernel and ip know locks, code 2", () => {
+  const port = (data: object) => parseLink({ ifname: "av0", linkinfo: { info_slave_data: data } });
+  mustBeGuardable(port({ locked: false }));
+  mustBeGuardable(port({ locked: true }));
+  const error = assertThrows(
+    () => mustBeGuardable(port({ hairpin: false })),
+    CniError,
+    "can't be locked",
+  );
+  assertEquals(error.code, 2);
+});

@@ -1,0 +1,223 @@
+import { assertEquals } from "@std/assert";
+import {
+  type Link,
+  type LinkAddress,
+  parseLink,
+  parseNeighbour,
+  parseRoutes,
+  type RouteFound,
+} from "../../../lib/netops/links.ts";
+
+Deno.test("parseLink() reads what ip -d -j prints of a bridge port", () => {
+  const link = parseLink({
+    ifindex: 7,
+    link_index: 2,
+    ifname: "av1",
+    flags: ["BROADCAST", "UP", "LOWER_UP"],
+    mtu: 1500,
+    master: "br0",
+    address: "fe:00:00:00:00:01",
+    link_netnsid: 0,
+    ifalias: "podnet/c1/eth0",
+    linkinfo: {
+      info_kind: "veth",
+      info_slave_kind: "bridge",
+      info_slave_data: { hairpin: true, isolated: false, learning: false, locked: true },
+    },
+    addr_info: [
+      { family: "inet", local: "10.88.0.1", prefixlen: 24, dynamic: true },
+      { family: "inet6", local: "fd00:0:0:0::1", prefixlen: 64 },
+      { family: "inet6", local: "fe80::1", prefixlen: 64 },
+      { family: "inet6", local: "febf::1", prefixlen: 64 },
+      { family: "inet", local: "10.88.0.1" },
+      { family: "inet", local: "10.88.0.01", prefixlen: 24 },
+      7,
+    ],
+  });
+  assertEquals<unknown>(link, {
+    ifindex: 7,
+    peerIndex: 2,
+    ifname: "av1",
+    up: true,
+    promiscuous: false,
+    mtu: 1500,
+    master: "br0",
+    mac: "fe:00:00:00:00:01",
+    netnsId: 0,
+    alias: "podnet/c1/eth0",
+    kind: "veth",
+    port: { hairpin: true, isolated: false, learning: false, locked: true },
+    bridge: { followsPorts: false, stp: false, dropsUntagged: false },
+    addresses: [
+      { ip: "10.88.0.1", prefix: 24, isDynamic: true },
+      { ip: "fd00::1", prefix: 64, isDynamic: false },
+    ],
+  });
+});
+
+Deno.test("parseLink() reads the addresses of both families, as ip has them with names and with -N", () => {
+  const rows: [object, LinkAddress[] | unknown[]][] = [
+    [{ family: "inet", local: "10.0.0.2", prefixlen: 24, scope: "global" }, [
+      { ip: "10.0.0.2", prefix: 24, isDynamic: false },
+    ]],
+    [{ family: "inet", local: "10.0.0.2", prefixlen: 24, scope: "0", protocol: "kernel_lo" }, [
+      { ip: "10.0.0.2", prefix: 24, isDynamic: false },
+    ]],
+    [{ family: "inet6", local: "fd00::2", prefixlen: 64, nodad: true, scope: "global" }, [
+      { ip: "fd00::2", prefix: 64, isDynamic: false },
+    ]],
+    [{ family: "inet6", local: "fd00::2", prefixlen: 64, dynamic: true, mngtmpaddr: true }, [
+      { ip: "fd00::2", prefix: 64, isDynamic: true },
+    ]],
+    [{ family: "inet6", local: "::1", prefixlen: 128 }, [{
+      ip: "::1",
+      prefix: 128,
+      isDynamic: false,
+    }]],
+    [{ family: "inet6", local: "fec0::1", prefixlen: 64 }, [
+      { ip: "fec0::1", prefix: 64, isDynamic: false },
+    ]],
+    // A link's own addresses: of IPv6 left out, of IPv4 somebody gave them.
+    [{ family: "inet6", local: "fe80::a:1", prefixlen: 64, scope: "link" }, []],
+    [{ family: "inet6", local: "fe80::a:1", prefixlen: 64, scope: "253" }, []],
+    [{ family: "inet", local: "169.254.1.1", prefixlen: 16 }, [
+      { ip: "169.254.1.1", prefix: 16, isDynamic: false },
+    ]],
+  ];
+  for (const [raw, addresses] of rows) {
+    assertEquals<unknown>(
+      parseLink({ addr_info: [raw] }).addresses,
+      addresses,
+      JSON.stringify(raw),
+    );
+  }
+});
+
+Deno.test("parseLink() reads what a bridge has of its own", () => {
+  const rows: [object, Link["bridge"]][] = [
+    [{}, { followsPorts: false, stp: false, dropsUntagged: false }],
+    [{ bridge_id: "8000.0:0:0:0:0:0" }, { followsPorts: true, stp: false, dropsUntagged: false }],
+    [{ bridge_id: "8000.a:58:a:58:0:1" }, {
+      followsPorts: false,
+      stp: false,
+      dropsUntagged: false,
+    }],
+    [{ stp_state: 1 }, { followsPorts: false, stp: true, dropsUntagged: false }],
+    [{ stp_state: "1" }, { followsPorts: false, stp: true, dropsUntagged: false }],
+    [{ vlan_filtering: 1, vlan_default_pvid: 0 }, {
+      followsPorts: false,
+      stp: false,
+      dropsUntagged: true,
+    }],
+    [{ vlan_filtering: 1, vlan_default_pvid: 1 }, {
+      followsPorts: false,
+      stp: false,
+      dropsUntagged: false,
+    }],
+    [{ vlan_filtering: 0, vlan_default_pvid: 0 }, {
+      followsPorts: false,
+      stp: false,
+      dropsUntagged: false,
+    }],
+  ];
+  for (const [info_data, bridge] of rows) {
+    assertEquals(parseLink({ linkinfo: { info_kind: "bridge", info_data } }).bridge, bridge);
+  }
+});
+
+Deno.test("parseLink() finds empty what the output lacks or has of another type", () => {
+  for (
+    const raw of [
+      {},
+      { flags: "UP", linkinfo: [], addr_info: {}, ifindex: "7", master: 1 },
+      { linkinfo: { info_data: 7, info_slave_data: [] }, link_netnsid: "0" },
+    ]
+  ) {
+    const { ifindex, ifname, up, kind, netnsId, addresses, master, port } = parseLink(raw);
+    assertEquals([ifindex, ifname, up, kind, netnsId, addresses, master], [
+      0,
+      "",
+      false,
+      "",
+      undefined,
+      [],
+      "",
+    ]);
+    // An ip that knows no lock shows none; a port learns where nothing is said.
+    assertEquals(port, { hairpin: false, isolated: false, learning: true, locked: undefined });
+  }
+});
+
+Deno.test("parseRoutes() writes each destination with its prefix length and each table as its number", () => {
+  const none = { gw: undefined, dev: "eth0", table: 254, isDynamic: false };
+  const rows: [Record<string, unknown>, Record<keyof RouteFound, unknown>[]][] = [
+    [{ dst: "default", gateway: "10.88.0.1", dev: "eth0" }, [
+      { ...none, dst: "0.0.0.0/0", gw: "10.88.0.1" },
+    ]],
+    [{ dst: "default", gateway: "fd00::1", dev: "eth0", pref: "medium" }, [
+      { ...none, dst: "::/0", gw: "fd00::1" },
+    ]],
+    // On the link: only the preference tells the family.
+    [{ dst: "default", dev: "eth0", scope: "link" }, [{ ...none, dst: "0.0.0.0/0" }]],
+    [{ dst: "default", dev: "eth0", metric: 512, pref: "medium" }, [{ ...none, dst: "::/0" }]],
+    [{ type: "unicast", dst: "10.1.2.3", dev: "eth0", table: 100 }, [
+      { ...none, dst: "10.1.2.3/32", table: 100 },
+    ]],
+    [{ dst: "fd00::9", dev: "eth0", table: "100" }, [{ ...none, dst: "fd00::9/128", table: 100 }]],
+    [{ dst: "10.1.0.0/16", dev: "eth0", table: "main" }, [{ ...none, dst: "10.1.0.0/16" }]],
+    // With -N types, tables and protocols are numbers, or numbers as text.
+    [{ type: "1", dst: "10.1.0.0/16", dev: "eth0", table: "254", protocol: "3" }, [
+      { ...none, dst: "10.1.0.0/16" },
+    ]],
+    [{ type: "1", dst: "fd00::/64", dev: "eth0", table: "254", protocol: "9" }, [
+      { ...none, dst: "fd00::/64", isDynamic: true },
+    ]],
+    [{ dst: "fd00::/64", dev: "eth0", protocol: "ra" }, [
+      { ...none, dst: "fd00::/64", isDynamic: true },
+    ]],
+    [{
+      dst: "10.1.0.0/16",
+      nexthops: [
+        { gateway: "10.88.0.1", dev: "eth0", weight: 1 },
+        { gateway: "10.88.0.9", dev: "eth1", weight: 1 },
+      ],
+    }, [
+      { ...none, dst: "10.1.0.0/16", gw: "10.88.0.1" },
+      { ...none, dst: "10.1.0.0/16", gw: "10.88.0.9", dev: "eth1" },
+    ]],
+    [{ dst: "default", dev: "eth0", nexthops: [{ gateway: "fd00::1" }, { gateway: "fd00::2" }] }, [
+      { ...none, dst: "::/0", gw: "fd00::1" },
+      { ...none, dst: "::/0", gw: "fd00::2" },
+    ]],
+    // A gateway of the other family is not read: no route of ours has one.
+    [{ dst: "10.1.0.0/16", dev: "eth0", via: { family: "inet6", host: "fe80::1" } }, [
+      { ...none, dst: "10.1.0.0/16" },
+    ]],
+    [{ type: "local", dst: "10.88.0.2", table: "local" }, []],
+    [{ type: "2", dst: "10.88.0.2", table: "255" }, []],
+    [{ type: "broadcast", dst: "10.88.0.255" }, []],
+    [{ type: "multicast", dst: "ff00::/8", dev: "eth0" }, []],
+    [{ type: "5", dst: "ff00::/8", dev: "eth0" }, []],
+    [{ type: "unreachable", dst: "10.9.0.0/16" }, []],
+    [{ dst: "nonsense", dev: "eth0" }, []],
+    [{ dev: "eth0" }, []],
+  ];
+  for (const [raw, found] of rows) {
+    assertEquals<unknown>(parseRoutes(raw), found, JSON.stringify(raw));
+  }
+});
+
+Deno.test("parseNeighbour() reads a neighbour, or an entry of a forwarding table", () => {
+  const mac = "02:00:00:00:00:01";
+  const rows: [Record<string, unknown>, unknown][] = [
+    [{ dst: "10.0.0.2", dev: "br0", lladdr: mac, state: ["PERMANENT"] }, {
+      ip: "10.0.0.2",
+      mac,
+      dev: "br0",
+    }],
+    [{ dst: "fd00::0:2", dev: "br0", lladdr: mac }, { ip: "fd00::2", mac, dev: "br0" }],
+    [{ dev: "av0", lladdr: mac, state: ["NOARP"] }, { ip: undefined, mac, dev: "av0" }],
+    [{}, { ip: undefined, mac: "", dev: "" }],
+  ];
+  for (const [raw, found] of rows) assertEquals<unknown>(parseNeighbour(raw), found);
+});

@@ -1,0 +1,224 @@
+import { assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
+import { CniError } from "../../lib/base/errors.ts";
+import { parseIp } from "../../lib/base/address.ts";
+import { freshHostMac } from "../../lib/base/mac.ts";
+import { parseInterfaceName } from "../../lib/base/names.ts";
+import { openKernel, type RunIp, type VethSpec } from "../../lib/netops.ts";
+import { Rollback } from "../../lib/rollback.ts";
+import { answer, failure, recorder } from "./netops/answers.ts";
+import { BR0 } from "./netops/br0.ts";
+
+const SPEC: VethSpec = {
+  bridge: BR0,
+  host: parseInterfaceName("av0123456789abc"),
+  hostMac: freshHostMac(),
+  alias: "podnet/c1/eth0",
+  netns: "/run/netns/c1",
+  ifname: parseInterfaceName("eth0"),
+  group: 70000,
+  hairpin: true,
+  isolated: false,
+  guarded: false,
+};
+const VETH = {
+  ifindex: 7,
+  ifname: SPEC.host,
+  address: SPEC.hostMac,
+  link_netnsid: 0,
+  link_index: 2,
+  mtu: 1500,
+};
+const BRIDGE = {
+  ifindex: 3,
+  ifname: "br0",
+  address: BR0.mac,
+  flags: ["UP"],
+  linkinfo: { info_kind: "bridge" },
+  addr_info: [{ family: "inet", local: "10.88.0.1", prefixlen: 24 }],
+};
+const MADE = [BRIDGE, VETH, BRIDGE].map((it) => `${JSON.stringify([it])}\n`).join("");
+
+function hooks(beforeBridge = () => Promise.resolve()) {
+  return { undo: new Rollback(), beforeBridge };
+}
+
+function open(run: RunIp) {
+  return openKernel(undefined, run);
+}
+
+Deno.test("attach() is one batch where the bridge stands", async () => {
+  const { calls, run } = recorder(() => answer(MADE));
+  const { host, bridge } = await open(run).attach(SPEC, hooks());
+  assertEquals([host.ifname, bridge.ifname], [SPEC.host, "br0"]);
+  assertEquals(calls, [[
+    "-d -j -batch -",
+    "addr show dev br0",
+    `link add name ${SPEC.host} group 70000 address ${SPEC.hostMac} mtu 1500 master br0 up type veth ` +
+    "peer name eth0 mtu 1500 netns /run/netns/c1",
+    `addr show dev ${SPEC.host}`,
+    `link set dev ${SPEC.host} alias podnet/c1/eth0`,
+    `link set dev ${SPEC.host} type bridge_slave hairpin on`,
+    "addr show dev br0",
+  ].join("\n  ")]);
+});
+
+Deno.test("attach() that ran out of time takes back the veth if it is this run's", async () => {
+  const rows: [string, string[]][] = [
+    [SPEC.hostMac, ["-d -j addr show", "link del dev if7"]],
+    [freshHostMac(), ["-d -j addr show"]],
+  ];
+  for (const [mac, undone] of rows) {
+    const { calls, run } = recorder((args) =>
+      answer(args.includes("show") ? [{ ...VETH, address: mac }] : "")
+    );
+    const overdue: RunIp = (args, stdin) =>
+      stdin === undefined
+        ? run(args, stdin)
+        : Promise.reject(new CniError("TryAgainLater", "Cannot wait longer"));
+    const { undo, ...rest } = hooks();
+    const attach = () => open(overdue).attach(SPEC, { undo, ...rest });
+    const error = await undo.run(await assertRejects(attach, CniError, "Cannot wait longer"));
+    assertEquals([error.code, error.details], [11, ""]);
+    assertEquals(calls, undone);
+  }
+});
+
+Deno.test("a host veth that stands is never replaced, whoever has it, and nothing is touched", async () => {
+  const rows: [object, string, string][] = [
+    [
+      { ifalias: SPEC.alias },
+      `belongs to "podnet/c1/eth0"; its other end is interface 2 of namespace 0`,
+      "DEL it first",
+    ],
+    [
+      { ifalias: "web/front podnet/c9/eth0" },
+      `belongs to "web/front podnet/c9/eth0"`,
+      "another ID",
+    ],
+    [{}, "belongs to nobody, as far as its alias says", "DEL it first"],
+    [{ link_netnsid: undefined }, "its other end is in the host's own namespace", "DEL it first"],
+  ];
+  for (const [changes, message, details] of rows) {
+    const standing = { ...VETH, address: "fe:99:00:00:00:00", ...changes };
+    const { calls, run } = recorder((args) => {
+      if (args.includes("batch")) return failure("File exists", `${JSON.stringify([BRIDGE])}\n`);
+      return answer(args.startsWith("-n") ? [{ ifname: "lo", ifindex: 1 }] : [BRIDGE, standing]);
+    });
+    const { undo, ...rest } = hooks();
+    const attach = () => open(run).attach(SPEC, { undo, ...rest });
+    const error = await assertRejects(attach, CniError, message);
+    assertEquals(error.code, 103);
+    assertStringIncludes(error.details, details);
+    await undo.run(error);
+    assertEquals(
+      calls.filter((call) => / (del|set|add) /.test(call)).length,
+      1,
+      "more than the batch",
+    );
+  }
+});
+
+Deno.test("attach() says that the interface exists in the container, and asks before it touches the bridge", async () => {
+  const inside = [{ ifname: "lo", ifindex: 1 }, { ifname: "eth0", ifindex: 2 }];
+  const taken = recorder((args) => {
+    if (args.includes("batch")) return failure("File exists", `${JSON.stringify([BRIDGE])}\n`);
+    return answer(args.startsWith("-n") ? inside : [BRIDGE]);
+  });
+  const error = await assertRejects(() => open(taken.run).attach(SPEC, hooks()), CniError);
+  assertEquals([error.code, error.message.includes('Cannot make "eth0"')], [103, true]);
+  const missing = recorder((args) => {
+    if (args.includes("batch")) return failure("Cannot find device");
+    return answer(args.startsWith("-n") ? inside.slice(0, 1) : []);
+  });
+  const refuse = () => Promise.reject(new CniError("StateDamaged", "the state says no"));
+  await assertRejects(
+    () => open(missing.run).attach(SPEC, hooks(refuse)),
+    CniError,
+    "the state says no",
+  );
+  assertEquals(missing.calls.some((call) => call.includes("link add name br0")), false);
+});
+
+Deno.test("attach() makes a missing bridge, and tries again", async () => {
+  let made = false;
+  const { calls, run } = recorder((args, stdin) => {
+    if (stdin?.includes("type veth")) return made ? answer(MADE) : failure("Cannot find device");
+    if (stdin?.includes("type bridge")) made = true;
+    if (args.startsWith("-n")) return answer([{ ifname: "lo", ifindex: 1 }]);
+    return answer(args.includes("show") ? (made ? [BRIDGE] : []) : "");
+  });
+  let told = 0;
+  const bridgeMade = () => Promise.resolve(void told++);
+  await open(run).attach(SPEC, { ...hooks(), bridgeMade });
+  assertEquals(told, 1);
+  assertEquals(calls.filter((call) => call.startsWith("-batch")), [[
+    "-batch -",
+    `link add name br0 address ${BR0.mac} mtu 1500 type bridge`,
+    "link set dev br0 up",
+    "addr add 10.88.0.1/24 brd + dev br0",
+  ].join("\n  ")]);
+});
+
+Deno.test("detach() is success where nothing is left, and an error where it is", async () => {
+  const failing = (links: unknown[]): RunIp => (_args, stdin) =>
+    Promise.resolve(stdin?.startsWith("link del") ? failure() : answer(links));
+  assertEquals(await open(failing([])).detach(SPEC.host), false);
+  const stays = () => open(failing([VETH])).detach(SPEC.host);
+  assertEquals((await assertRejects(stays, CniError, "Cannot remove")).code, 100);
+  const { calls, run } = recorder();
+  assertEquals(await open(run).detach(SPEC.host), true);
+  assertEquals(calls, [`-batch -\n  link del dev ${SPEC.host}`]);
+});
+
+Deno.test("an interface is known by its name, and not by an index that its name looks like", async () => {
+  const other = { ifindex: 3, ifname: "eth9" };
+  const { run } = recorder(() => answer([other]));
+  // ip takes if3 for the interface of index 3 where none has that name.
+  assertEquals(await open(run).link("if3"), undefined);
+  assertEquals((await open(run).link("eth9"))?.ifindex, 3);
+  const standing = { ...VETH, ifindex: 7 };
+  const named = { ...VETH, ifindex: 9, ifname: "if7" };
+  const rows: [object[], string[]][] = [
+    [[standing], ["link del dev if7"]],
+    // A link whose name is the index: the name is sure then.
+    [[standing, named], [`link del dev ${SPEC.host}`]],
+    [[{ ...standing, ifindex: 8 }], []],
+    [[], []],
+  ];
+  for (const [links, removed] of rows) {
+    const { calls, run } = recorder((args) => answer(args.includes("show") ? links : ""));
+    const kernel = open(run);
+    const [host] = [...(await open(recorder(() => answer([standing])).run).veths()).values()];
+    if (host !== undefined) await kernel.remove(host);
+    assertEquals(calls.filter((call) => call.startsWith("link del")), removed);
+  }
+});
+
+Deno.test("forgetNeighbours() is success where there is no such bridge", async () => {
+  const ips = [parseIp("10.88.0.2"), parseIp("fd00::2")];
+  const failing = (links: unknown[]): RunIp => (_args, stdin) =>
+    Promise.resolve(stdin === undefined ? answer(links) : failure());
+  await open(failing([])).forgetNeighbours(BR0.name, ips);
+  const stays = () => open(failing([BRIDGE])).forgetNeighbours(BR0.name, ips);
+  assertEquals((await assertRejects(stays, CniError, "flush the neighbours")).code, 100);
+  const { calls, run } = recorder();
+  await open(run).forgetNeighbours(BR0.name, []);
+  assertEquals(calls, []);
+});
+
+Deno.test("forwarding() reads both families, the default's where the bridge is missing", async () => {
+  const rows: [unknown, string, unknown][] = [
+    [[{ interface: "br0", forwarding: true }], "inet6 all forwarding on x\n", [true, true]],
+    [[{ interface: "default", forwarding: false }], "ipv6 dev all forwarding off\n", [
+      false,
+      false,
+    ]],
+    [[{ interface: "br1", forwarding: true }], "", [undefined, undefined]],
+    [[], "inet6 default forwarding on\n", [undefined, true]],
+  ];
+  for (const [four, six, expected] of rows) {
+    const { run } = recorder((args) => args.startsWith("-4") ? answer(four) : answer(six));
+    const { ipv4, ipv6 } = await open(run).forwarding(BR0.name);
+    assertEquals([ipv4, ipv6], expected);
+  }
+});

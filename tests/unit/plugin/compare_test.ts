@@ -1,0 +1,314 @@
+import { assertEquals } from "@std/assert";
+import { parseInterfaceAddress, parseIp } from "../../../lib/base/address.ts";
+import { parseContainerId, parseInterfaceName } from "../../../lib/base/names.ts";
+import type { LeaseRecord } from "../../../lib/ipam.ts";
+import type { Link, LinkAddress, RouteFound, Seen } from "../../../lib/netops.ts";
+import { parseLink } from "../../../lib/netops/links.ts";
+import { differences, type Expected } from "../../../lib/plugin/compare.ts";
+import { config as parse } from "../../podnet.ts";
+
+const HOST = "av0123456789abc";
+
+function expected(config: object = {}, prevResult: object = {}, ...ips: string[]): Expected {
+  const result = {
+    interfaces: [
+      { name: "br0", mac: "0a:58:0a:58:00:01", mtu: 1500 },
+      { name: HOST, mac: "fe:00:00:00:00:01", mtu: 1500 },
+      { name: "eth0", mac: "0A:58:0a:58:00:02", mtu: 1500, sandbox: "/run/netns/c1" },
+    ],
+    ips: [{ interface: 2, address: "10.88.0.2/24", gateway: "10.88.0.1" }],
+    ...prevResult,
+  };
+  const parsed = parse({
+    name: "podnet",
+    bridge: "br0",
+    subnet: "10.88.0.0/24",
+    gateway: "10.88.0.1",
+    prevResult: result,
+    ...config,
+  });
+  return {
+    config: parsed,
+    prevResult: parsed.prevResult ?? { interfaces: [], ips: [], routes: [], dns: {} },
+    host: parseInterfaceName(HOST),
+    ifname: parseInterfaceName("eth0"),
+    netns: "/run/netns/c1",
+    lease: lease(...(ips.length > 0 ? ips : ["10.88.0.2"])),
+  };
+}
+
+const RECORD: LeaseRecord = { since: "2026-01-01T00:00:00Z", hostMac: "fe:00:00:00:00:01" };
+
+function lease(...ips: string[]): Expected["lease"] {
+  const owner = { containerId: parseContainerId("c1"), ifname: parseInterfaceName("eth0") };
+  return { owner, ips: ips.map((it) => parseIp(it)), record: RECORD };
+}
+
+function addresses(...texts: string[]): LinkAddress[] {
+  return texts.map((text) => ({ ...parseInterfaceAddress(text), isDynamic: false }));
+}
+
+function link(ifname: string, kind: string, mac: string, changes: Partial<Link>): Link {
+  return { ...parseLink({ ifname, mtu: 1500, flags: ["UP"] }), kind, mac, ...changes };
+}
+
+const BRIDGE = link("br0", "bridge", "0a:58:0a:58:00:01", {
+  addresses: addresses("10.88.0.1/24"),
+});
+const VETH = link(HOST, "veth", "fe:00:00:00:00:01", {
+  master: "br0",
+  ifindex: 7,
+  peerIndex: 2,
+});
+const ETH0 = link("eth0", "veth", "0a:58:0a:58:00:02", {
+  ifindex: 2,
+  peerIndex: 7,
+  addresses: addresses("10.88.0.2/24"),
+});
+const ROUTE: RouteFound = {
+  dst: "0.0.0.0/0",
+  gw: parseIp("10.88.0.1"),
+  dev: "eth0",
+  table: 254,
+  isDynamic: false,
+};
+const SEEN: Seen = {
+  bridge: BRIDGE,
+  host: VETH,
+  inside: ETH0,
+  routes: [ROUTE],
+  staticEntries: [],
+  bridgeNeighbours: [],
+  insideNeighbours: [],
+};
+
+Deno.test("differences() finds none in what ADD left, nor in what later plugins added", () => {
+  assertEquals(differences(expected(), SEEN), []);
+  const more: Seen = {
+    ...SEEN,
+    bridge: { ...BRIDGE, mtu: 1400, addresses: addresses("10.1.0.1/24", "10.88.0.1/24") },
+    inside: { ...ETH0, addresses: addresses("10.9.9.9/32", "10.88.0.2/24") },
+    routes: [{ ...ROUTE, dst: "10.9.0.0/16" }, ROUTE],
+  };
+  assertEquals(differences(expected(), more), []);
+  const sparse = { interfaces: [], ips: [{ address: "10.88.0.2/24" }] };
+  assertEquals(differences(expected({}, sparse), SEEN), []);
+});
+
+Deno.test("differences() tells of each what was expected and what was found", () => {
+  const flags = { hairpinMode: true, portIsolation: true };
+  const rows: [string, object, object, Partial<Seen>, string[]][] = [
+    ["bridge", {}, {}, { bridge: undefined }, ["bridge br0: expected a bridge, found none"]],
+    ["its kind", {}, {}, { bridge: { ...BRIDGE, kind: "dummy" } }, [
+      "kind of br0: expected bridge, found dummy",
+    ]],
+    ["its state", {}, {}, { bridge: { ...BRIDGE, up: false } }, [
+      "state of br0: expected up, found down",
+    ]],
+    ["its address", {}, {}, { bridge: { ...BRIDGE, addresses: addresses("110.88.0.1/24") } }, [
+      "address of br0: expected 10.88.0.1/24, found 110.88.0.1/24",
+    ]],
+    ["its MAC", {}, {}, { bridge: { ...BRIDGE, mac: "0a:58:0a:58:00:09" } }, [
+      "MAC of br0: expected 0a:58:0a:58:00:01, found 0a:58:0a:58:00:09",
+    ]],
+    ["promiscuous", { promiscMode: true }, {}, {}, [
+      "promiscuous mode of br0: expected true, found false",
+    ]],
+    ["host veth", {}, {}, { host: undefined }, [
+      `host veth ${HOST}: expected a veth in br0, found none`,
+    ]],
+    [
+      "its name",
+      {},
+      { interfaces: [{ name: "avfffffffffffff" }], ips: [{ address: "10.88.0.2/24" }] },
+      {},
+      [
+        `host veth: expected avfffffffffffff, found ${HOST}`,
+      ],
+    ],
+    ["its kind", {}, {}, { host: { ...VETH, kind: "dummy" } }, [
+      `kind of ${HOST}: expected veth, found dummy`,
+    ]],
+    ["its other end", {}, {}, { host: { ...VETH, peerIndex: 9 } }, [
+      `other end of ${HOST}: expected eth0 (interface 2), found interface 9`,
+    ]],
+    ["the other end of its other end", {}, {}, { inside: { ...ETH0, peerIndex: 9 } }, [
+      `other end of ${HOST}: expected eth0 (interface 2), found interface 2`,
+    ]],
+    ["its master", {}, {}, { host: { ...VETH, master: "" } }, [
+      `master of ${HOST}: expected br0, found none`,
+    ]],
+    ["its state", {}, {}, { host: { ...VETH, up: false } }, [
+      `state of ${HOST}: expected up, found down`,
+    ]],
+    ["its flags", flags, {}, {}, [
+      `hairpin mode of ${HOST}: expected true, found false`,
+      `isolation of ${HOST}: expected true, found false`,
+    ]],
+    ["interface", {}, {}, { inside: undefined }, [
+      "interface eth0: expected in /run/netns/c1, found none",
+    ]],
+    ["its state", {}, {}, { inside: { ...ETH0, up: false } }, [
+      "state of eth0: expected up, found down",
+    ]],
+    ["its MAC", {}, {}, { inside: { ...ETH0, mac: "02:00:00:00:00:01" } }, [
+      "MAC of eth0: expected 0a:58:0a:58:00:02, found 02:00:00:00:00:01",
+    ]],
+    ["its MTU", {}, {}, { inside: { ...ETH0, mtu: 1400 } }, [
+      "MTU of eth0: expected 1500, found 1400",
+    ]],
+    ["MTU of the configuration", {}, { interfaces: [], ips: [{ address: "10.88.0.2/24" }] }, {
+      inside: { ...ETH0, mtu: 1400 },
+    }, [
+      "MTU of eth0: expected 1500, found 1400",
+    ]],
+    ["its address", {}, {}, { inside: { ...ETH0, addresses: addresses("10.88.0.2/16") } }, [
+      "address of eth0: expected 10.88.0.2/24, found 10.88.0.2/16",
+    ]],
+    ["its route", {}, {}, { routes: [] }, [
+      "route to 0.0.0.0/0: expected via 10.88.0.1 on eth0, found none",
+    ]],
+    [
+      "its route of the result",
+      { ipam: { routes: [] } },
+      {
+        routes: [{ dst: "10.9.0.0/16", gw: "10.88.0.1" }],
+      },
+      { routes: [] },
+      ["route to 10.9.0.0/16: expected via 10.88.0.1 on eth0, found none"],
+    ],
+    ["its route on the link", { ipam: { routes: [{ dst: "10.9.0.0/16", scope: 253 }] } }, {}, {}, [
+      "route to 10.9.0.0/16: expected on eth0, found none",
+    ]],
+    ["its table, by number", { ipam: { routes: [{ dst: "0.0.0.0/0", table: 7 }] } }, {}, {}, [
+      "route to 0.0.0.0/0: expected via 10.88.0.1 on eth0, found none",
+    ]],
+    ["its gateway", {}, {}, { routes: [{ ...ROUTE, gw: parseIp("10.88.0.9") }] }, [
+      "route to 0.0.0.0/0: expected via 10.88.0.1 on eth0, found one via 10.88.0.9",
+    ]],
+    ["its table", {}, {}, { routes: [{ ...ROUTE, table: 100 }] }, [
+      "route to 0.0.0.0/0: expected via 10.88.0.1 on eth0, found none",
+    ]],
+  ];
+  for (const [name, config, result, seen, lines] of rows) {
+    const prevResult = { ...result };
+    assertEquals(differences(expected(config, prevResult), { ...SEEN, ...seen }), lines, name);
+  }
+});
+
+Deno.test("differences() compares the lease and the namespace with the result", () => {
+  const { lease: _, ...base } = expected();
+  assertEquals(differences({ ...base, lease: undefined }, SEEN), [
+    "lease: expected one, found none",
+  ]);
+  const other = lease("10.88.0.7");
+  assertEquals(differences({ ...base, lease: other }, SEEN), [
+    "lease in network podnet: expected one of 10.88.0.2/24, found 10.88.0.7/24",
+  ]);
+  assertEquals(differences({ ...expected(), netns: "/run/netns/c2" }, SEEN), [
+    "sandbox of eth0: expected /run/netns/c1, found /run/netns/c2",
+  ]);
+});
+
+Deno.test("differences() tells all at once", () => {
+  const nothing: Seen = {
+    ...SEEN,
+    bridge: undefined,
+    host: undefined,
+    inside: undefined,
+    routes: [],
+  };
+  assertEquals(differences({ ...expected(), lease: undefined }, nothing).length, 4);
+});
+
+const DUAL = { subnet6: "fd00::/64", gateway6: "fd00::1" };
+const SEEN6: Seen = {
+  ...SEEN,
+  bridge: { ...BRIDGE, addresses: addresses("10.88.0.1/24", "fd00::1/64") },
+  inside: { ...ETH0, addresses: addresses("10.88.0.2/24", "fd00::2/64") },
+  routes: [ROUTE, { ...ROUTE, dst: "::/0", gw: parseIp("fd00::1") }],
+};
+const BOTH = [{ interface: 2, address: "10.88.0.2/24" }, { interface: 2, address: "FD00:0::2/64" }];
+
+Deno.test("differences() compares both families, however the result spells an address", () => {
+  const dual = (changes: object = {}) =>
+    expected(DUAL, { ips: BOTH, ...changes }, "10.88.0.2", "fd00::2");
+  assertEquals(differences(dual(), SEEN6), []);
+  const routes = [{ dst: "0::/0", gw: "fd00::0:1" }, { dst: "fd09::/16", gw: "fd09::1" }];
+  assertEquals(differences(dual({ routes }), SEEN6), []);
+  assertEquals(differences(dual(), SEEN), [
+    "address of br0: expected fd00::1/64, found 10.88.0.1/24",
+    "address of eth0: expected FD00:0::2/64, found 10.88.0.2/24",
+    "route to ::/0: expected via fd00::1 on eth0, found none",
+  ]);
+  assertEquals(differences(expected(DUAL, {}, "10.88.0.2", "fd00::2"), SEEN6), [
+    "lease in network podnet: expected one of 10.88.0.2/24, found fd00::2/64",
+  ]);
+  const sparse = { interfaces: [], ips: [{ address: "10.88.0.2/24" }, { address: "fd00::2/64" }] };
+  assertEquals(differences(dual(sparse), SEEN6), []);
+  const advertised = { ...SEEN6.routes[1], isDynamic: true, gw: parseIp("fe80::1") } as RouteFound;
+  assertEquals(differences(dual(), { ...SEEN6, routes: [...SEEN6.routes, advertised] }), []);
+});
+
+Deno.test("differences() of a layer-2 attachment needs no lease, and no more than it has", () => {
+  const layer2 = { subnet: undefined, gateway: undefined, ipam: {} };
+  const seen: Seen = {
+    ...SEEN,
+    bridge: { ...BRIDGE, addresses: [] },
+    inside: { ...ETH0, addresses: [], up: false },
+    routes: [],
+  };
+  const base = {
+    ...expected({ ...layer2, disableContainerInterface: true }, { ips: [] }),
+    lease: undefined,
+  };
+  assertEquals(differences(base, seen), []);
+  assertEquals(differences({ ...expected(layer2, { ips: [] }), lease: undefined }, seen), [
+    "state of eth0: expected up, found down",
+  ]);
+});
+
+Deno.test("differences() compares each part of a guard", () => {
+  const guarded = expected({ ...DUAL, macspoofchk: true }, { ips: BOTH }, "10.88.0.2", "fd00::2");
+  const [own, linkLocal] = ["0a:58:0a:58:00:02", "fe80::858:aff:fe58:2"];
+  const neighbour = (ip: string, mac: string, dev: string) => ({ ip: parseIp(ip), mac, dev });
+  const seen: Seen = {
+    ...SEEN6,
+    host: { ...VETH, port: { ...VETH.port, learning: false, locked: true } },
+    staticEntries: [{ ip: undefined, mac: own, dev: HOST }],
+    bridgeNeighbours: ["10.88.0.2", "fd00::2", linkLocal].map((ip) => neighbour(ip, own, "br0")),
+    insideNeighbours: [
+      neighbour("10.88.0.1", BRIDGE.mac, "eth0"),
+      neighbour("fd00::1", BRIDGE.mac, "eth0"),
+    ],
+  };
+  const other = "02:00:00:00:00:09";
+  const rows: [Partial<Seen>, string[]][] = [
+    [{}, []],
+    [{ host: { ...VETH, port: { ...VETH.port, learning: true, locked: false } } }, [
+      `guard of ${HOST}: locked: expected true, found false`,
+      `guard of ${HOST}: learning: expected false, found true`,
+    ]],
+    [{ staticEntries: [] }, [`guard of ${HOST}: expected the static entry ${own}, found none`]],
+    [{ staticEntries: [{ ip: undefined, mac: other, dev: HOST }] }, [
+      `guard of ${HOST}: expected the static entry ${own}, found ${other}`,
+    ]],
+    [{ bridgeNeighbours: seen.bridgeNeighbours.slice(1) }, [
+      `guard of ${HOST} on br0: expected ${own} as permanent neighbour 10.88.0.2, found none`,
+    ]],
+    [
+      { bridgeNeighbours: seen.bridgeNeighbours.map((it) => ({ ...it, mac: other })) },
+      ["10.88.0.2", "fd00::2", linkLocal].map((ip) =>
+        `guard of ${HOST} on br0: expected ${own} as permanent neighbour ${ip}, found ${other}`
+      ),
+    ],
+    [{ insideNeighbours: seen.insideNeighbours.slice(0, 1) }, [
+      `guard of eth0: expected ${BRIDGE.mac} as permanent neighbour fd00::1, found none`,
+    ]],
+  ];
+  for (const [changes, lines] of rows) {
+    assertEquals(differences(guarded, { ...seen, ...changes }), lines);
+  }
+  // Where it is not asked for, nobody looks.
+  assertEquals(differences(expected(DUAL, { ips: BOTH }, "10.88.0.2", "fd00::2"), seen), []);
+});

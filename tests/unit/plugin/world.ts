@@ -1,0 +1,189 @@
+import { parseIp } from "../../../lib/base/address.ts";
+import { hostVethName, type Owner, ownerKey } from "../../../lib/base/attachment.ts";
+import { CniError } from "../../../lib/base/errors.ts";
+import { parseContainerId, parseInterfaceName } from "../../../lib/base/names.ts";
+import { type Network, parseInvocation } from "../../../lib/config.ts";
+import {
+  emptyState,
+  type Lease,
+  type LeaseRecord,
+  type Leases,
+  type Marks,
+  type Work,
+} from "../../../lib/ipam.ts";
+import type { Kernel, Link } from "../../../lib/netops.ts";
+import { parseLink } from "../../../lib/netops/links.ts";
+import type { Effects } from "../../../lib/plugin.ts";
+import { config as parse } from "../../podnet.ts";
+
+const ENV: Record<string, string> = {
+  CNI_CONTAINERID: "c1",
+  CNI_NETNS: "/run/netns/c1",
+  CNI_IFNAME: "eth0",
+};
+export const INVOCATION = parseInvocation("ADD", (name) => ENV[name]);
+export const RECORD: LeaseRecord = { since: "2026-01-01T00:00:00Z", hostMac: "fe:00:00:00:00:01" };
+export const LEASE = lease("c1/eth0", "10.88.0.2");
+export const BOUND: Lease = { ...LEASE, record: { ...RECORD, mac: "02:00:00:00:00:01" } };
+export const GUARDED: Lease = { ...LEASE, record: { ...RECORD, guarded: true, bridge: "br0" } };
+export const NETWORK: Network = { name: config().name, dataDir: "/s", bridge: config().bridge };
+export const HOST = await hostVethName({ network: NETWORK.name, ...LEASE.owner });
+
+export function lease(key: string, ...ips: string[]): Lease {
+  const [id = "", ifname] = key.split("/");
+  const owner: Owner = {
+    containerId: parseContainerId(id),
+    ifname: ifname === undefined ? undefined : parseInterfaceName(ifname),
+  };
+  return { owner, ips: ips.map((it) => parseIp(it)), record: ifname && RECORD || undefined };
+}
+
+export function config(changes: object = {}) {
+  return parse({
+    name: "podnet",
+    bridge: "br0",
+    subnet: "10.88.0.0/24",
+    gateway: "10.88.0.1",
+    ...changes,
+  });
+}
+
+export interface World {
+  /** The step that fails. */
+  readonly failing?: string;
+  /** The step that takes too long. */
+  readonly late?: string;
+  /** The step behind which the run is told to stop. */
+  readonly stopping?: string;
+  readonly held?: readonly Lease[];
+  /** Host veths that stand. */
+  readonly veths?: readonly Partial<Link>[];
+  readonly mark?: Work;
+  readonly madeBridge?: boolean;
+  /** The attachment's own host veth is gone. */
+  readonly isGone?: boolean;
+}
+
+/** Kernel, leases and marks that note each step. */
+export function effects(world: World = {}): Effects & { steps: string[] } {
+  const { failing = "", late = "", stopping = "", held = [], mark = "none" } = world;
+  const steps: string[] = [];
+  const stop = new AbortController();
+  const note = (name: string): void => {
+    steps.push(name);
+    if (name === stopping) {
+      stop.abort(new CniError("TryAgainLater", "Cannot finish: ended by SIGTERM"));
+    }
+    if (name === failing) throw new CniError("IpFailed", name);
+    if (name === late) throw new CniError("TryAgainLater", name);
+  };
+  const step = async <T>(name: string, result: T): Promise<T> => {
+    await Promise.resolve();
+    note(name);
+    return result;
+  };
+  const links = (world.veths ?? []).map((it) => ({ ...parseLink({}), ...it }));
+  const unused = (): never => {
+    throw new Error("a step that is not expected");
+  };
+  const kernel: Kernel = {
+    attach: async ({ host, hostMac, bridge }, { undo, beforeBridge, bridgeMade }) => {
+      if (world.madeBridge === true) await beforeBridge();
+      if (world.madeBridge === true) await bridgeMade?.();
+      await step("attach", undefined);
+      undo.push("detach", () => step("undo attach", undefined));
+      return {
+        bridge: parseLink({ ifname: bridge.name, mtu: 1500, address: bridge.mac }),
+        host: {
+          ...parseLink({ ifname: host, address: hostMac, mtu: 1500, link_index: 2 }),
+          port: { hairpin: false, isolated: false, learning: true, locked: false },
+        },
+      };
+    },
+    configure: () => step("configure", undefined),
+    guard: async (_spec, undo) => {
+      undo.push("unguard", () => step("undo guard", undefined));
+      await step("guard", undefined);
+    },
+    reattach: (_bridge, ports) => {
+      const named = ports.map(({ host, guard }) =>
+        `${host}${guard === undefined ? "" : " guarded"}`
+      );
+      return step(`reattach ${named.join(", ")}`, undefined);
+    },
+    forgetNeighbours: (_bridge, ips) => step(`forget ${ips.join()}`, undefined),
+    detach: () => step("detach", world.isGone !== true),
+    remove: (link) => step(`remove ${link.ifname}`, undefined),
+    link: (ifname) => step("link", links.find((it) => it.ifname === ifname)),
+    links: () => step("links", links),
+    veths: () => step("veths", new Map(links.map((it) => [it.ifname, it]))),
+    lookInside: () => step("lookInside", new Map()),
+    inspect: unused,
+    inspectBridge: () => step("inspectBridge", undefined),
+    guards: unused,
+    pinInside: unused,
+    version: unused,
+    cannotEnter: () => Promise.resolve(undefined),
+    cannotChange: () => Promise.resolve(undefined),
+    cannotMakeVeth: () => Promise.resolve(undefined),
+    routes: unused,
+    forwarding: unused,
+    close: () => Promise.resolve(),
+  };
+  const leases: Leases = {
+    mustBeReadable: () => {
+      if (failing === "readable") throw new CniError("IOFailure", "readable");
+    },
+    preload: () => {},
+    of: (owner) => {
+      if (failing === "read") throw new CniError("StateDamaged", "read");
+      return held.find((it) => ownerKey(it.owner) === ownerKey(owner));
+    },
+    all: () => {
+      if (failing === "read") throw new CniError("StateDamaged", "read");
+      return [...held];
+    },
+    state: emptyState,
+    mustFit: () => note("mustFit"),
+    reserve: (request) =>
+      step("reserve", {
+        ...LEASE,
+        ips: request.sets.map((_set, index) => parseIp(["10.88.0.2", "fd00::2"][index])),
+      }),
+    release: (doomed) =>
+      step(`release ${doomed.map(({ owner }) => ownerKey(owner)).join()}`.trim(), undefined),
+    undoReserve: () => step("undo reserve", undefined),
+    adopt: unused,
+    releaseStale: () => step("releaseStale", []),
+    free: (sets) => step("free", sets.map(() => failing === "full" ? 0n : 1n)),
+    wouldBeginAnew: () => step("wouldBeginAnew", false),
+    mustBeWhole: () => step("mustBeWhole", undefined),
+    rebuild: unused,
+    mustBeWritable: () => {
+      if (failing === "writable") throw new CniError("IOFailure", "writable");
+    },
+  };
+  const marks = {
+    begin: () => {
+      note("mark");
+      let isKept = false;
+      return {
+        keep: () => {
+          isKept = true;
+        },
+        end: () => steps.push(isKept ? "mark stays" : "unmark"),
+      };
+    },
+    of: () => mark,
+    clear: () => steps.push("clear mark"),
+    hosts: () => [],
+  } as unknown as Marks;
+  return {
+    steps,
+    kernel,
+    leases,
+    marks,
+    stop: stop.signal,
+    warn: (it) => steps.push(`warn ${it}`),
+  };
+}
