@@ -31,13 +31,6 @@ export const FAMILY_DIFFERENCES: readonly Meant[] = [
         .test(it.input),
   ),
   at(
-    "A2",
-    "ADD again of a running attachment leaves it as it is; with addresses asked for the reference deletes its leases",
-    /^left behind$/,
-    (it) =>
-      /^dual: ADD again/.test(it.input) && it.ours === "" && String(it.theirs).includes("leases"),
-  ),
-  at(
     "B15",
     "disableContainerInterface is done; the packaged reference is older than that key",
     /^kernel\.containers\.c\d\.links\.eth0\.up$/,
