@@ -5,12 +5,21 @@ import { addressesOf, leasesOf, type World } from "./world.ts";
 
 /** Eight addresses, so that one that is free too early is given soon. */
 export const NETWORK = { ...CONFIG, ipam: { rangeStart: "10.88.0.2", rangeEnd: "10.88.0.9" } };
+/** The same with both families and the guard. */
+export const GUARDED = {
+  ...NETWORK,
+  subnet6: "fd00:88::/64",
+  gateway6: "fd00:88::1",
+  ipam: { ...NETWORK.ipam, rangeStart6: "fd00:88::2", rangeEnd6: "fd00:88::9" },
+  macspoofchk: true,
+};
 export const STATE_FILE = `./${CONFIG.name}.json`;
 
 /** What is known of an attachment since its ADD. */
 export interface Attached extends Neighbour {
   readonly index: number;
   readonly result: Json;
+  readonly guarded: boolean;
 }
 
 /** Whether another attachment has still its lease, its host veth in the bridge, its address and its MAC. */
@@ -22,9 +31,11 @@ export function harmed(
 ): Complaint | undefined {
   const leases = leasesOf(world.states.get(STATE_FILE));
   const bridge = world.links.find(({ ifname }) => ifname === NETWORK.bridge);
-  for (const { owner, ip, mac, veth, index } of others) {
+  for (const { owner, mac, veth, index, result, guarded } of others) {
+    const given: string[] = result.ips.map(({ address }: Json) => address);
+    const ips = given.map((it) => it.split("/")[0]);
     const wrong = (what: string) => said(`${after}: ${what}`, ended, world);
-    if (leases.get(owner)?.[0] !== ip) {
+    if (leases.get(owner)?.join() !== ips.join()) {
       return wrong("the lease of another attachment is gone or moved");
     }
     const outer = world.links.find(({ ifname }) => ifname === veth);
@@ -34,9 +45,12 @@ export function harmed(
     }
     const inner = world.inside.get(owner.split("/")[0] ?? "")?.find((it) => it.ifname === "eth0");
     if (inner?.address !== mac) return wrong("another container has no eth0, or another MAC");
-    if (addressesOf(inner).join() !== `${ip}/24`) {
+    if (addressesOf(inner).join() !== given.join()) {
       return wrong("another container's addresses changed");
     }
+    const isKnown = (ip?: string) =>
+      world.permanent.some((it) => it.dst === ip && it.dev === outer.master && it.lladdr === mac);
+    if (guarded && !ips.every(isKnown)) return wrong("a guarded neighbour of another is gone");
   }
   return undefined;
 }

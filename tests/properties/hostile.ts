@@ -1,5 +1,5 @@
 import type { Answer, Host, Json } from "../integration/host.ts";
-import { after, type Attached, harmed, NETWORK, said, STATE_FILE } from "./harm.ts";
+import { after, type Attached, GUARDED, harmed, NETWORK, said, STATE_FILE } from "./harm.ts";
 import { limits } from "./limits.ts";
 import { MALLORY, script, TRICKS } from "./mallory.ts";
 import { type Complaint, count, kindOf, type Property, shorter } from "./property.ts";
@@ -11,8 +11,9 @@ export const hostileContainer: Property<Play> = {
   name: "a hostile container",
   limits: limits({ short: { cases: 40, seconds: 600 }, full: { cases: 600, seconds: 3600 } }),
   generate: (random, index) => KNOWN[index] ?? play(random),
-  complain: (host, it, under) => new Stage(host, under).complaint(it),
+  complain: (host, it, under) => new Stage(host, under, it).complaint(),
   *smaller(it) {
+    if (it.guarded) yield { ...it, guarded: false };
     for (const steps of shorter(it.steps)) yield { ...it, steps };
   },
   seen: new Map(),
@@ -22,13 +23,19 @@ class Stage {
   readonly #host: Host;
   readonly #under: readonly string[];
   readonly #attached = new Map<string, Attached>();
+  readonly #play: Play;
+  readonly #network: Json;
 
-  constructor(host: Host, under: readonly string[]) {
+  constructor(host: Host, under: readonly string[], play: Play) {
     this.#host = host;
     this.#under = under;
+    this.#play = play;
+    this.#network = play.guarded ? GUARDED : NETWORK;
   }
 
-  async complaint({ order, steps }: Play): Promise<Complaint | undefined> {
+  async complaint(): Promise<Complaint | undefined> {
+    const { order, steps, guarded } = this.#play;
+    if (guarded) count(hostileContainer.seen, "networks with both families and the guard");
     await this.#host.containers(...VICTIMS, MALLORY);
     for (const id of order) {
       const found = await this.#add(id, "eth0");
@@ -76,7 +83,7 @@ class Stage {
   }
 
   #cni(command: string, id: string, ifname: string, more: Json = {}): Promise<Answer> {
-    const config = { ...NETWORK, ...more };
+    const config = { ...this.#network, ...more };
     return this.#host.cni(command, { id, ifname, config, under: this.#under });
   }
 
@@ -104,7 +111,9 @@ class Stage {
     }
     const index = world.links.find((it) => it.ifname === veth.name)?.ifindex;
     const result = added.json;
-    this.#attached.set(owner, { ip, mac: inner.mac, veth: veth.name, owner, index, result });
+    const guarded = this.#play.guarded === true;
+    const { mac } = inner;
+    this.#attached.set(owner, { ip, mac, veth: veth.name, owner, index, result, guarded });
     return this.#harmed("an ADD", world, added);
   }
 
@@ -148,7 +157,7 @@ class Stage {
 
   /** `repair`, and `list`, which has to say of the others what is true. */
   async #person(words: string): Promise<Complaint | undefined> {
-    const text = JSON.stringify(NETWORK);
+    const text = JSON.stringify(this.#network);
     const answer = await this.#host.program([...words.split(" "), "--json"], text, {}, this.#under);
     const world = await look(this.#host);
     const harm = this.#harmed(words, world, answer);

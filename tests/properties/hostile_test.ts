@@ -39,6 +39,19 @@ Deno.test({
 });
 
 Deno.test({
+  name: "a hostile container: a program whose DEL takes the guard of others is found",
+  ignore,
+  fn: () =>
+    finds(
+      hostileContainer,
+      `"$@"; status=$?
+      [ "$CNI_COMMAND" = DEL ] && ip neigh flush dev atomic0 nud permanent 2>/dev/null
+      exit $status`,
+      /^a DEL: a guarded neighbour of another is gone/,
+    ),
+});
+
+Deno.test({
   name:
     "a hostile container: a program whose list takes a container's word for whose an address is is found",
   ignore,

@@ -51,6 +51,10 @@ const ADDRESSES: readonly Trick[] = [
   ),
   trick("takes its neighbour's address on lo", ({ ip }) => `${M} addr add ${ip}/32 dev lo`),
   trick("takes the gateway's address", () => `${M} addr add 10.88.0.1/24 dev "$E"`),
+  trick(
+    "takes the gateway's and every neighbour's IPv6 address",
+    () => `for it in 1 2 3 4; do ${M} addr add fd00:88::$it/64 dev "$E" nodad; done`,
+  ),
   trick("takes a free address of the pool as well", () => `${M} addr add 10.88.0.8/24 dev "$E"`),
   trick("takes an address out of the subnet", () => `${M} addr add 192.0.2.9/24 dev "$E"`),
   trick("drops its addresses", () => `${M} addr flush dev "$E"`),

@@ -31,6 +31,8 @@ export interface Step {
 export interface Play {
   /** Who is attached at first, in this order: the place in the kernel's dumps follows from it. */
   readonly order: readonly string[];
+  /** The network has both families and the guard. */
+  readonly guarded?: boolean;
   readonly steps: readonly Step[];
 }
 
@@ -43,6 +45,17 @@ const does = (what: Step["does"]): Step => ({ ...(what !== undefined && { does: 
 
 /** What was once tried by hand, and went wrong. */
 export const KNOWN: readonly Play[] = [
+  {
+    order: FIRST,
+    guarded: true,
+    steps: [
+      trick("takes the gateway's and every neighbour's IPv6 address"),
+      does("list"),
+      does("repair"),
+      does("check"),
+      does("del m"),
+    ],
+  },
   {
     order: FIRST,
     steps: [
@@ -80,6 +93,7 @@ export function play(random: Random): Play {
   return {
     order: random.one(ORDERS),
     steps: Array.from({ length: random.between(4, 12) }, () => step(random)),
+    guarded: random.chance(0.4),
   };
 }
 
