@@ -9,7 +9,7 @@ export function kindsOf(
   { config, ifname, args, bridge, beside }: Attachment,
   result: Json,
 ): Kind[] {
-  const ips: string[] = result.ips.map(({ address }: Json) => address);
+  const ips: string[] = (result.ips ?? []).map(({ address }: Json) => address);
   const isIpv6 = ips.map((it) => it.includes(":"));
   const ipam = keyOf(config, "ipam") ?? {};
   const sets: Json[][] = ipam.ranges ?? [];
