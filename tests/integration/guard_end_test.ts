@@ -55,11 +55,10 @@ const KILLS: readonly [what: string, rule: string][] = [
     'case "$in" in *"addr add"*) sleep 0.3; : >/run/reached; sleep 20 ;; esac',
   ],
   [
-    "its neighbours come after DEL removed them",
+    "its neighbours come well after DEL removed the veth",
     `case "$in" in *"neigh replace 10.88"*"dev atomic0"*) : >/run/reached
-      for i in $(seq 400); do [ -e /run/flushed ] && break; sleep 0.02; done ;;
-    *"neigh flush"*) printf '%s\\n' "$in" | /run/ip.real "$@"; status=$?; : >/run/flushed; exit $status ;;
-    esac`,
+      for i in $(seq 400); do [ -e /run/removed ] && break; sleep 0.02; done; sleep 0.5 ;;
+    *"link del"*) : >/run/removed ;; esac`,
   ],
 ];
 
