@@ -39,7 +39,7 @@ import type { Rollback } from "./rollback.ts";
 
 export type { BridgeSpec } from "./netops/bridge.ts";
 export { isSame, MOST_PORTS } from "./netops/bridge.ts";
-export type { ContainerSpec } from "./netops/container.ts";
+export { type ContainerSpec, metricOf } from "./netops/container.ts";
 export type { GuardSpec, Pinned } from "./netops/guard.ts";
 export type { Inside } from "./netops/inside.ts";
 export type { AttachmentSpec, Seen } from "./netops/inspect.ts";

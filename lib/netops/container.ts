@@ -104,7 +104,7 @@ function containerCommands(
       // A second next hop for one destination is appended; a destination somebody else has is a conflict.
       const again = routes.slice(0, index).some((it) =>
         formatCidr(it.dst) === formatCidr(route.dst) &&
-        (it.table || MAIN_TABLE) === (route.table || MAIN_TABLE) && it.priority === route.priority
+        (it.table || MAIN_TABLE) === (route.table || MAIN_TABLE) && metricOf(it) === metricOf(route)
       );
       return ["route", again ? "append" : "add", ...routeWords(route, ifname)];
     }),
@@ -115,21 +115,24 @@ function containerCommands(
 /** Below the 1024 of routes by router advertisements, one of which may have come first. */
 const IPV6_DEFAULT_METRIC = 512;
 
-function routeWords(
-  { dst, via, mtu, advmss, priority, table, scope }: RouteSpec,
-  dev: string,
-): string[] {
+/** The metric that a route is given; `undefined` leaves it to the kernel. */
+export function metricOf({ dst, priority }: Pick<RouteSpec, "dst" | "priority">) {
+  const isIpv6Default = familyOf(dst.base) === 6 && dst.prefix === 0;
+  return priority ?? (isIpv6Default ? IPV6_DEFAULT_METRIC : undefined);
+}
+
+function routeWords(route: RouteSpec, dev: string): string[] {
+  const { dst, via, mtu, advmss, table, scope } = route;
   const word = (name: string, value: number | undefined) =>
     value === undefined ? [] : [name, String(value)];
   const isIpv6 = familyOf(dst.base) === 6;
-  const metric = priority ?? (isIpv6 && dst.prefix === 0 ? IPV6_DEFAULT_METRIC : undefined);
   return [
     formatCidr(dst),
     ...(via === undefined ? [] : ["via", via]),
     ...["dev", dev],
     ...word("mtu", mtu),
     ...word("advmss", advmss),
-    ...word("metric", metric),
+    ...word("metric", metricOf(route)),
     ...word("table", table),
     // An IPv6 route has no scope.
     ...(isIpv6 ? [] : word("scope", scope)),

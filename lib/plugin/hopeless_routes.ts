@@ -2,7 +2,7 @@ import { contains, familyOf, formatCidr, parseCidr } from "../base/address.ts";
 import { CniError } from "../base/errors.ts";
 import { subnetsOf } from "../base/range.ts";
 import type { NetworkConfig, Route } from "../config.ts";
-import { MAIN_TABLE } from "../netops.ts";
+import { MAIN_TABLE, metricOf } from "../netops.ts";
 
 const LINK_LOCAL = parseCidr("fe80::/10");
 
@@ -40,7 +40,8 @@ function refused({ dst }: Route, found: string, remedy: string): CniError {
 }
 
 /** By what the kernel tells one route from another. */
-function keyOf({ dst, via, table, priority, mtu, advmss, scope }: Route): string {
+function keyOf(route: Route): string {
+  const { dst, via, table, mtu, advmss, scope } = route;
   const more = familyOf(dst.base) === 4 ? [mtu, advmss, scope ?? (via ? 0 : ON_LINK)] : [];
-  return [formatCidr(dst), via, table || MAIN_TABLE, priority, ...more].join(" ");
+  return [formatCidr(dst), via, table || MAIN_TABLE, metricOf(route), ...more].join(" ");
 }

@@ -79,6 +79,9 @@ Deno.test("configure() is one batch inside of the namespace", async () => {
         { dst: "10.9.0.0/16", gw: "10.88.0.9" },
         { dst: "10.9.0.0/16", table: 7 },
         { dst: "10.9.0.0/16", priority: 7 },
+        { dst: "10.9.0.0/16", gw: "10.88.0.8", table: 254 },
+        { dst: "::/0" },
+        { dst: "::/0", gw: "fd00:88::9", priority: 512 },
       ),
     }, [
       named,
@@ -87,6 +90,9 @@ Deno.test("configure() is one batch inside of the namespace", async () => {
       "route append 10.9.0.0/16 via 10.88.0.9 dev eth0",
       "route add 10.9.0.0/16 via 10.88.0.1 dev eth0 table 7",
       "route add 10.9.0.0/16 via 10.88.0.1 dev eth0 metric 7",
+      "route append 10.9.0.0/16 via 10.88.0.8 dev eth0 table 254",
+      "route add ::/0 via fd00:88::1 dev eth0 metric 512",
+      "route append ::/0 via fd00:88::9 dev eth0 metric 512",
     ]],
   ];
   for (const [name, changes, lines] of rows) {

@@ -16,6 +16,7 @@ Deno.test("a route that the kernel refuses whatever address there is, is known b
     [[{ dst: "10.1.0.0/16", gw: "10.88.0.7", scope: 253 }], "one of scope 253 has no gateway"],
     [[{ dst: "10.1.0.0/16" }, { dst: "10.1.0.0/16" }], "it is there already"],
     [[{ dst: "10.1.0.0/16", table: 0 }, { dst: "10.1.0.0/16", table: 254 }], "it is there already"],
+    [[{ dst: "::/0", priority: 512 }, { dst: "::/0" }], "it is there already"],
     [[{ dst: "fd01::/16", mtu: 1400 }, { dst: "fd01::/16" }], "it is there already"],
   ];
   for (const [routes, found] of rows) {
