@@ -152,15 +152,18 @@ export async function heal(
 ): Promise<Lease[]> {
   const veths = await look();
   const known = new Set<string>();
+  const macs = new Set<string>();
   for (const link of veths.values()) {
     // One that was renamed still has its container.
     const owner = attachmentIn(link.alias);
     if (owner?.network === network) known.add(ownerKey(owner));
+    // An ADD made up its MAC, by which it is known without its alias too.
+    if (owner === undefined) macs.add(link.mac);
   }
   const stale: Lease[] = [];
   for (const lease of listLeases(state)) {
     if (
-      known.has(ownerKey(lease.owner)) ||
+      known.has(ownerKey(lease.owner)) || macs.has(lease.record?.hostMac ?? "") ||
       (await hostsOf(lease, network)).some((it) => veths.has(it))
     ) {
       continue;

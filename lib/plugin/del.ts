@@ -93,7 +93,7 @@ async function removeHost(
   }
   if (await kernel.detach(host)) return true;
   if (marks.of(host) === "died" && await removeLate(host, kernel)) return true;
-  const renamed = await findRenamed(lease.owner, attachment.network, kernel);
+  const renamed = await findRenamed(lease, attachment.network, kernel);
   if (renamed !== undefined) await kernel.remove(renamed);
   return true;
 }

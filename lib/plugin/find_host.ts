@@ -78,9 +78,9 @@ async function lookThere(
   }
 }
 
-/** The host veth that somebody gave another name: its alias still says whose it is. */
+/** The host veth that somebody gave another name: its alias still says whose it is, or else its MAC, which an ADD made up. */
 export async function findRenamed(
-  owner: Lease["owner"],
+  { owner, record }: Lease,
   network: NetworkName,
   kernel: Kernel,
 ): Promise<Link | undefined> {
@@ -88,7 +88,9 @@ export async function findRenamed(
   const own = await hostVethName({ network, ...owner });
   for (const link of (await kernel.veths()).values()) {
     const said = attachmentIn(link.alias);
-    if (said?.network === network && ownerKey(said) === key && link.ifname !== own) return link;
+    const isNamed = said?.network === network && ownerKey(said) === key;
+    const isKnown = said === undefined && link.mac === record?.hostMac;
+    if ((isNamed || isKnown) && link.ifname !== own) return link;
   }
   return undefined;
 }

@@ -186,7 +186,14 @@ class Days {
       const kind = `a DEL fails, after a repair too: ${kindOf(ended.json?.msg ?? "")}`;
       return said(kind, ended, await look(this.#host), repaired?.stdout ?? "");
     }
-    const world = await look(this.#host);
+    let world = await look(this.#host);
+    if (leftovers(world).some((it) => it.startsWith("a lease"))) {
+      // A damaged state holds nobody's lease where no host veth stands: the next ADD begins anew.
+      await this.#host.containers("next");
+      await this.#cni("ADD", "next");
+      await this.#cni("DEL", "next");
+      world = await look(this.#host);
+    }
     const left = leftovers(world).filter((it) => !/^a (veth|link)/.test(it));
     for (const id of CONTAINERS) {
       const veth = this.#isHardToTell(id) ? undefined : await vethOf(this.#host, id);

@@ -50,6 +50,15 @@ export const KNOWN: readonly (readonly Step[])[] = [
   ],
   [add(0), add(1), by("takes a container out of the state", 0), add(2), add(3)],
   [add(0), add(1), by("takes a host veth out of the bridge", 0), { does: "gc list", who: 0 }],
+  [
+    add(3),
+    by("renames a host veth to one like the others", 3),
+    by("writes an alias of its own", 3),
+    by("deletes the bridge", 0),
+    add(2),
+    add(1),
+    add(0),
+  ],
 ];
 
 /** Some ADDs, then something done by hand, then other runs, and again; at the end everyone wants an address. */

@@ -110,3 +110,22 @@ for (const always of [false, true]) {
     },
   );
 }
+
+hostTest(
+  "a host veth that has another name, another alias and no bridge is still known by its MAC",
+  async (host) => {
+    const config = { ...CONFIG, ipam: { rangeStart: "10.88.0.2", rangeEnd: "10.88.0.3" } };
+    await host.containers("c1", "c2", "c3");
+    const [, { name: veth }] = (await host.add({ id: "c1", config })).interfaces;
+    await host.sh(`ip link set dev ${veth} name web0
+      ip link set dev web0 alias 'the web server'; ip link del dev ${CONFIG.bridge}`);
+    await host.add({ id: "c2", config });
+    const { json, stdout } = await host.cni("ADD", { id: "c3", config });
+    assertEquals(json.code, 101, `the address of a live container is given: ${stdout}`);
+    await host.del({ id: "c1", config });
+    assertEquals(await host.ip("c1", "link", "show", "dev", "eth0"), []);
+    await host.add({ id: "c3", config });
+    for (const id of ["c2", "c3"]) await host.del({ id, config });
+    await host.assertNothingLeft();
+  },
+);

@@ -15,14 +15,15 @@ Deno.test("a full pool heals by the veths that are gone; a live one is never tak
   assertEquals(full.held(), { "c1/eth0": "10.0.0.2", "c3/eth0": "10.0.0.3" });
 });
 
-Deno.test("healing knows a live lease by name, by alias after a rename, and by any of an imported one's names", async () => {
+Deno.test("healing knows a live lease by name, by alias or MAC after a rename, and by any of an imported one's names", async () => {
   const renamed = ["renamed0", "web/front podnet/c10.0.0.2/eth0"] as const;
   const rows: [World["veths"], LeaseRecord | undefined, boolean][] = [
     [[], undefined, false],
     [[renamed], undefined, true],
     [[["renamed0", "other/c10.0.0.2/eth0"]], undefined, false],
     [[["veth1", ""]], { ...RECORD, hosts: "veth0 veth1" }, true],
-    [[["veth2", ""]], { ...RECORD, hosts: "veth0 veth1" }, false],
+    [[["veth2", ""]], { ...RECORD, hosts: "veth0 veth1", hostMac: "fe:00:00:00:00:99" }, false],
+    [[["renamed0", "the web server"]], RECORD, true],
   ];
   for (const [veths, record, isKept] of rows) {
     const initial = state("10.0.0.2", "10.0.0.2");

@@ -125,16 +125,20 @@ Deno.test("findHost() finds the one host veth of a lease that another program ga
   assertEquals(typeof found === "object" && found.ifname, LEGACY);
 });
 
-Deno.test("findRenamed() knows a host veth by its alias", async () => {
-  const held = lease("c1/eth0");
+Deno.test("findRenamed() knows a host veth by its alias, or else by its MAC", async () => {
+  const hostMac = "fe:00:00:00:00:07";
+  const record = { since: "2026-01-01T00:00:00Z", hostMac };
+  const held = { ...lease("c1/eth0"), record };
   const find = async (...veths: Link[]) =>
-    (await findRenamed(held.owner, NET, kernel({ veths })))?.ifname;
+    (await findRenamed(held, NET, kernel({ veths })))?.ifname;
   const rows: [Link[], string | undefined][] = [
     [[], undefined],
     [[veth("renamed0", 7, "", "web/front podnet/c1/eth0")], "renamed0"],
     [[veth("renamed0", 7, "", "podnet/c1/eth1")], undefined],
     [[veth("renamed0", 7, "", "other/c1/eth0")], undefined],
     [[veth("renamed0", 7, "", "")], undefined],
+    [[veth("renamed0", 7, hostMac, "the web server")], "renamed0"],
+    [[veth("renamed0", 7, hostMac, "podnet/c2/eth0")], undefined],
   ];
   for (const [veths, expected] of rows) assertEquals(await find(...veths), expected);
 });
