@@ -3,8 +3,15 @@ import type { Ip } from "./base/address.ts";
 import type { InterfaceName } from "./base/names.ts";
 import { bridgeChange, type BridgeSpec, checkPorts } from "./netops/bridge.ts";
 import { configure, type ContainerSpec } from "./netops/container.ts";
-import { guard, guardedIps, type GuardSpec, letSpeak } from "./netops/guard.ts";
-import { mustBeGuardable } from "./netops/guardable.ts";
+import {
+  guard,
+  guardedIps,
+  type GuardSpec,
+  letSpeak,
+  pinInside,
+  type Pinned,
+} from "./netops/guard.ts";
+import { isTooOldToLock, mustBeGuardable, mustKnowLocked } from "./netops/guardable.ts";
 import {
   forgetNeighbours,
   hostLink,
@@ -33,7 +40,7 @@ import type { Rollback } from "./rollback.ts";
 export type { BridgeSpec } from "./netops/bridge.ts";
 export { isSame, MOST_PORTS } from "./netops/bridge.ts";
 export { type ContainerSpec, metricOf } from "./netops/container.ts";
-export type { GuardSpec } from "./netops/guard.ts";
+export type { GuardSpec, Pinned } from "./netops/guard.ts";
 export type { Inside } from "./netops/inside.ts";
 export type { AttachmentSpec, Seen } from "./netops/inspect.ts";
 export type { RunIp } from "./netops/ip.ts";
@@ -67,8 +74,10 @@ export interface Kernel {
   attach(spec: VethSpec, hooks: AttachHooks): Promise<Attached>;
   /** MAC, up, addresses and routes inside the container. InvalidNetNS. */
   configure(spec: ContainerSpec): Promise<void>;
-  /** Lets nobody but the attachment speak from its port, and nobody else for it (DESIGN §11). */
+  /** Lets nobody but the attachment speak from its port, and nobody else for it (SECURITY.md). */
   guard(spec: GuardSpec, undo: Rollback): Promise<void>;
+  /** Puts a container's permanent neighbours back; says whether one was gone or wrong. */
+  pinInside(netns: string, ifname: InterfaceName, wanted: readonly Pinned[]): Promise<boolean>;
   /** Puts ports into the bridge, with their flags and guards. */
   reattach(bridge: InterfaceName, ports: readonly PortSpec[]): Promise<void>;
   /** Makes the host ask anew for the MACs behind `ips`; success where there is no such bridge. */
@@ -129,6 +138,7 @@ export function openKernel(first?: First, run?: RunIp): Kernel {
     },
     configure: (spec) => configure(ip, spec),
     guard: (spec, undo) => guard(ip, spec, undo),
+    pinInside: (netns, ifname, wanted) => pinInside(ip, netns, ifname, wanted),
     reattach: (bridge, ports) => reattach(ip, bridge, ports),
     forgetNeighbours: (bridge, ips) => forgetNeighbours(ip, bridge, ips),
     detach: (host) => removeNamed(ip, host),
@@ -157,7 +167,7 @@ export function openKernel(first?: First, run?: RunIp): Kernel {
   };
 }
 
-export { guardedIps, mustBeGuardable };
+export { guardedIps, isTooOldToLock, mustBeGuardable, mustKnowLocked };
 
 /** No port learns before each has its entry: what a container says meanwhile would move another's. */
 async function reattach(

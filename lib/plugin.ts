@@ -14,11 +14,11 @@ import { status } from "./plugin/status.ts";
 import type { Result } from "./result.ts";
 
 export { add, check, del, gc, status };
-export { guardOf, portSpec } from "./plugin/add.ts";
 export { bridgeSpec, gatewaysOf } from "./plugin/bridge.ts";
 export type { Effects } from "./plugin/effects.ts";
 export { evidenceOf } from "./plugin/evidence.ts";
 export { findHost } from "./plugin/find_host.ts";
+export { guardOf, portSpec } from "./plugin/ports.ts";
 export { mustNotShare, mustServe } from "./plugin/status.ts";
 
 /** A command of a runtime, with its configuration as far as it is read. */

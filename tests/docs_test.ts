@@ -135,15 +135,16 @@ Deno.test("every command, make target and file that a page names is there", asyn
   const { stdout } = await run([...PROGRAM, "help", "--json"]);
   const commands: string[] = JSON.parse(stdout).map(({ name }: { name: string }) => name);
   const makefile = Deno.readTextFileSync(`${ROOT}Makefile`);
-  const targets = [...makefile.matchAll(/^([a-z]+):/gm)].map(([, name = ""]) => name);
+  const targets = [...makefile.matchAll(/^([a-z][a-z0-9-]*):/gm)].map(([, name = ""]) => name);
   const missing: string[] = [];
-  const told = PAGES.filter(({ path }) => path !== "docs/architecture.md");
+  // A recipe names what is yet to be made.
+  const told = PAGES.filter(({ path }) => path !== "docs/changing.md");
   for (const page of told) {
     const text = code(page);
     for (const [, word = ""] of text.matchAll(/(?:^|[`;|&(] ?|# )atomicni ([a-z][a-z-]+)/gm)) {
       if (![...commands, "help"].includes(word)) missing.push(`${page.path}: atomicni ${word}`);
     }
-    for (const [, word = ""] of text.matchAll(/^(?:\$ |# )?make (?:-\w+ )*([a-z]+)/gm)) {
+    for (const [, word = ""] of text.matchAll(/^(?:\$ |# )?make (?:-\w+ )*([a-z][a-z0-9-]*)/gm)) {
       if (!targets.includes(word)) missing.push(`${page.path}: make ${word}`);
     }
     for (

@@ -39,14 +39,6 @@ export function parseIp(text: unknown, family?: Family): Ip {
   throw new Malformed(wantedOf(text, family), foundIn(text, family));
 }
 
-export function parseIpv4(text: unknown): Ip {
-  return parseIp(text, 4);
-}
-
-export function parseIpv6(text: unknown): Ip {
-  return parseIp(text, 6);
-}
-
 /** As `parseIp`, `undefined` where it is none. */
 export function tryIp(text: string): Ip | undefined {
   if (!text.includes(":")) return isQuad(text) ? (text as Ip) : undefined;

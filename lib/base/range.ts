@@ -42,7 +42,7 @@ const UNUSABLE: readonly { network: Cidr; purpose: string }[] = [
   { network: parseCidr("ff00::/8"), purpose: "ff00::/8 is for multicast" },
 ];
 
-/** A subnet that a network may have (DESIGN §4), of `family` where one is wanted. Throws `Malformed`. */
+/** A subnet that a network may have (docs/configure.md), of `family` where one is wanted. Throws `Malformed`. */
 export function parseSubnet(value: unknown, family?: Family): Cidr {
   const subnet = parseCidr(value, family);
   const { least, most } = PREFIXES[familyOf(subnet.base)];

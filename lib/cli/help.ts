@@ -5,8 +5,6 @@ import type { Line } from "./screen.ts";
 
 /** What `atomicni help` shows. */
 export function overview(commands: readonly Command[]): Report {
-  const rows = commands.map((it) => [`${it.name} ${it.takes}`.trim(), it.about] as const);
-  const width = Math.max(...rows.map(([left]) => left.length));
   return {
     lines: [
       [
@@ -14,10 +12,9 @@ export function overview(commands: readonly Command[]): Report {
         ": a CNI plugin. A container runtime runs it with CNI_COMMAND set; a person runs",
       ],
       "",
-      ...rows.map(([left, about]): Line => [
-        "  atomicni ",
-        { text: left.padEnd(width), tone: "strong" },
-        `  ${about}`,
+      ...commands.flatMap(({ name, takes, about }): Line[] => [
+        ["  atomicni ", { text: `${name} ${takes}`.trim(), tone: "strong" }],
+        `      ${about}`,
       ]),
       "",
       "Each takes --json, --wide (lines as long as they are) and --help, which has an example. Exit status: 0 all is well, " +

@@ -36,14 +36,19 @@ const TONES: Readonly<Record<RepairFinding["level"], Tone>> = {
 };
 
 function reportOf(report: RepairReport, dryRun: boolean): Report {
-  const { network, path, damage, kept, found, dropped, findings, aside, written } = report;
+  const { network, path, damage, kept, found, dropped, findings, aside, written, restored } =
+    report;
   const isStuck = findings.some(({ level }) => level === "unproved");
   const isWrong = findings.some(({ level }) => level === "wrong");
   const isWhole = damage === undefined && found.length === 0 && dropped.length === 0;
   const verdict = isStuck
     ? "Nothing was written: an address might be given a second time."
     : isWhole
-    ? isWrong ? "Nothing that repair can mend." : "Nothing to repair."
+    ? isWrong
+      ? "Nothing that repair can mend."
+      : restored > 0
+      ? "The state file is whole; ports and guards are back."
+      : "Nothing to repair."
     : dryRun
     ? "Nothing was written: a dry run."
     : `Written: ${kept.length + found.length} leases.`;

@@ -62,17 +62,23 @@ function wrapped(line: string | readonly Segment[], width: number): (string | Se
   const indent = /^ *(?:-> |- )?/.exec(textOf(line))?.[0].length ?? 0;
   const lines: Segment[][] = [[]];
   let column = 0;
+  let blank = "";
   for (const segment of segments) {
     const [text, tone] = typeof segment === "string"
       ? [segment, undefined]
       : [segment.text, segment.tone];
     for (const word of text.split(/(?<= )(?=[^ ])/)) {
-      if (column > indent && column + widthOf(word.trimEnd()) > width) {
+      // The blank behind a word stands in front of the next, and at the end of a line nowhere.
+      const [, before = "", text = ""] = /^( *)(.*?)$/.exec(blank + word.trimEnd()) ?? [];
+      blank = word.slice(word.trimEnd().length);
+      const isFull = column > indent && column + before.length + widthOf(text) > width;
+      if (isFull) {
         lines.push([" ".repeat(indent)]);
         column = indent;
       }
-      lines.at(-1)?.push(tone === undefined ? word : { text: word, tone });
-      column += widthOf(word);
+      const shown = isFull ? text : before + text;
+      lines.at(-1)?.push(tone === undefined ? shown : { text: shown, tone });
+      column += widthOf(shown);
     }
   }
   return lines;

@@ -62,7 +62,7 @@ function isLayer2(root: Fields, ipam: Fields): boolean {
     !["subnet", "gateway", "subnet6", "gateway6"].some((key) => root.has(key));
 }
 
-/** DESIGN §4's own table: bridge, subnets and gateways at the top level. */
+/** This plugin's own table (docs/configure.md): bridge, subnets and gateways at the top level. */
 function ownDialect(root: Fields, ipam: Fields): Addressing {
   const bridge = root.required("bridge", parseBridge, 'for example "bridge": "atomic0"');
   const has6 = root.has("subnet6") || root.has("gateway6");
@@ -159,7 +159,7 @@ export interface PortFlags {
   readonly isolated: boolean;
   /** The bridge's promiscuous mode. */
   readonly promiscuous: boolean;
-  /** The guard of DESIGN §11. */
+  /** The guard (SECURITY.md, "The guard"). */
   readonly guarded: boolean;
   /** The container's interface is set up. */
   readonly containerUp: boolean;

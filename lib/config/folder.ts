@@ -4,7 +4,7 @@ import { type Fields, parseString } from "../base/fields.ts";
 import { STATE_FOLDER } from "../base/scope.ts";
 
 /**
- * `ipam.dataDir`: the state folder or one below it, after `..` is folded (DESIGN §4). A part that begins with a dot would
+ * `ipam.dataDir`: the state folder or one below it, after `..` is folded (docs/configure.md). A part that begins with a dot would
  * not be listed, and one that ends like a state or lock file is another network's.
  */
 export function parseDataDir(root: Fields): string {

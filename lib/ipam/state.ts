@@ -25,7 +25,7 @@ export interface LeaseRecord {
   readonly hosts?: string;
 }
 
-/** A network's leases as the file has them (DESIGN §5). */
+/** A network's leases as the file has them (docs/architecture.md, "The state"). */
 export interface State {
   /** `container ID/interface` → its address, or the list of its addresses where it has several. */
   readonly containerToIP: Record<string, string | readonly string[]>;
@@ -128,7 +128,7 @@ function formatRange({ subnet, start, end, gateway }: RangeSet[number]) {
   return { subnet: formatCidr(subnet), rangeStart: start, rangeEnd: end, gateway };
 }
 
-/** The state in `bytes`, its maps checked against each other. Throws StateDamaged for anything else (DESIGN §5). */
+/** The state in `bytes`, its maps checked against each other. Throws StateDamaged for anything else (docs/architecture.md, "The state"). */
 export function parseState(bytes: Uint8Array, path: string): State {
   if (bytes.length === 0) throw damaged(path, "it is empty");
   let value: unknown;

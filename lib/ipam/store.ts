@@ -66,7 +66,7 @@ export interface Rebuilt {
   readonly keepOld: boolean;
 }
 
-/** The state file of a network in `dataDir`, and its lock beside it (DESIGN §5). */
+/** The state file of a network in `dataDir`, and its lock beside it (docs/architecture.md, "The state"). */
 export function openStore(dataDir: string, network: NetworkName): Store {
   const path = statePath(dataDir, network);
   let snapshot: Snapshot | undefined;

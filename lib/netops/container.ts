@@ -9,6 +9,7 @@ import {
 import { CniError } from "../base/errors.ts";
 import type { Mac } from "../base/mac.ts";
 import type { InterfaceName } from "../base/names.ts";
+import { pinCommand, type Pinned } from "./guard.ts";
 import { enter, linksInside, routesInside } from "./inside.ts";
 import { ipFailed, runBatch, type RunIp } from "./ip.ts";
 import { MAIN_TABLE } from "./links.ts";
@@ -35,8 +36,8 @@ export interface ContainerSpec {
   readonly up: boolean;
   readonly addresses: readonly InterfaceAddress[];
   readonly routes: readonly RouteSpec[];
-  /** Neighbours that nobody may speak for: the gateways, with the bridge's MAC. */
-  readonly neighbours: readonly { readonly ip: Ip; readonly mac: string }[];
+  /** The gateways, with the bridge's MAC. */
+  readonly neighbours: readonly Pinned[];
 }
 
 /** MAC, up, addresses and routes inside the container, in one batch. Throws InvalidNetNS, IpFailed. */
@@ -107,9 +108,7 @@ function containerCommands(
       );
       return ["route", again ? "append" : "add", ...routeWords(route, ifname)];
     }),
-    ...neighbours.map(({ ip, mac }) => [
-      ...["neigh", "replace", ip, "lladdr", mac, "dev", ifname, "nud", "permanent"],
-    ]),
+    ...neighbours.map((it) => pinCommand(it, ifname)),
   ];
 }
 

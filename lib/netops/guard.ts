@@ -4,9 +4,11 @@ import type { InterfaceName } from "../base/names.ts";
 import { together } from "../base/together.ts";
 import type { Rollback } from "../rollback.ts";
 import { forgetNeighbours } from "./host.ts";
-import { must, runBatch, type RunIp } from "./ip.ts";
+import { enter } from "./inside.ts";
+import { dump, must, runBatch, type RunIp } from "./ip.ts";
+import { parseNeighbour } from "./links.ts";
 
-/** Who may speak from a port of the bridge (DESIGN §11). */
+/** Who may speak from a port of the bridge (SECURITY.md). */
 export interface GuardSpec {
   readonly bridge: InterfaceName;
   readonly host: InterfaceName;
@@ -44,9 +46,33 @@ function entryCommand({ host, mac }: GuardSpec): string[] {
 }
 
 function neighbourCommands({ bridge, mac, ips }: GuardSpec): string[][] {
-  return guardedIps(ips, mac).map((ip) => [
-    ...["neigh", "replace", ip, "lladdr", mac, "dev", bridge, "nud", "permanent"],
-  ]);
+  return guardedIps(ips, mac).map((ip) => pinCommand({ ip, mac }, bridge));
+}
+
+/** A neighbour that nobody may speak for. */
+export interface Pinned {
+  readonly ip: Ip;
+  readonly mac: string;
+}
+
+export function pinCommand({ ip, mac }: Pinned, dev: string): string[] {
+  return ["neigh", "replace", ip, "lladdr", mac, "dev", dev, "nud", "permanent"];
+}
+
+/** Puts permanent neighbours of a container back; says whether one was gone or wrong. */
+export async function pinInside(
+  run: RunIp,
+  netns: string,
+  ifname: InterfaceName,
+  wanted: readonly Pinned[],
+): Promise<boolean> {
+  const list = [...enter(netns), "-j", "neigh", "show", "dev", ifname, "nud", "permanent"];
+  const found = (await dump(run, `list the neighbours in "${netns}"`, list)).map(parseNeighbour);
+  const wrong = wanted.filter(({ ip, mac }) => !found.some((it) => it.ip === ip && it.mac === mac));
+  if (wrong.length === 0) return false;
+  const pin = runBatch(run, enter(netns), wrong.map((it) => pinCommand(it, ifname)));
+  await must(`guard "${ifname}" in "${netns}"`, pin);
+  return true;
 }
 
 /** The addresses of an attachment that nobody else may speak for: its own, and with IPv6 the one that follows from its MAC. */

@@ -6,15 +6,34 @@ export function cannotLock({ port }: Link): boolean {
   return port.locked === undefined;
 }
 
+/** The first iproute2 that can lock a port; it came with Linux 5.18. */
+const LOCKS = [5, 18] as const;
+
+/** Whether the `ip` that printed this for `-V` is too old; one before 5.1 prints the date of a snapshot. */
+export function isTooOldToLock(version: string): boolean {
+  if (/iproute2-ss\d{6}/.test(version)) return true;
+  const [, major, minor] = /iproute2-(\d+)\.(\d+)/.exec(version) ?? [];
+  return major !== undefined && Number(major) * 1000 + Number(minor) < LOCKS[0] * 1000 + LOCKS[1];
+}
+
+/** The same before there is a port to look at. */
+export function mustKnowLocked(version: string): void {
+  if (isTooOldToLock(version)) throw cannotGuard(`${version} can't lock a port`);
+}
+
 /** Throws UnsupportedField where the port can't be locked. */
 export function mustBeGuardable(link: Link): void {
   if (cannotLock(link)) throw notGuardable(link.ifname);
 }
 
 export function notGuardable(port: string): CniError {
+  return cannotGuard(`the port "${port}" can't be locked`);
+}
+
+function cannotGuard(why: string): CniError {
   return new CniError(
     "UnsupportedField",
-    `Cannot do "macspoofchk": true: the port "${port}" can't be locked`,
+    `Cannot do "macspoofchk": true: ${why}`,
     { details: "it needs Linux 5.18 and iproute2 5.18, or newer: update them, or set it to false" },
   );
 }

@@ -4,20 +4,21 @@ import {
   type InterfaceAddress,
   type Ip,
 } from "../base/address.ts";
-import { aliasOf, type Attachment, attachmentOf, hostVethName } from "../base/attachment.ts";
+import { aliasOf, type Attachment, hostVethName } from "../base/attachment.ts";
 import { isError } from "../base/errors.ts";
 import { freshHostMac, freshMac, type Mac, macOfAll } from "../base/mac.ts";
 import { groupOf, type InterfaceName } from "../base/names.ts";
 import { givingRange } from "../base/range.ts";
 import { together } from "../base/together.ts";
 import { type Invocation, type NetworkConfig, readResolvConf } from "../config.ts";
-import { checkRequested, containerMac, type Lease, type LeaseRequest, type Mark } from "../ipam.ts";
-import type { Attached, ContainerSpec, GuardSpec, PortSpec, VethSpec } from "../netops.ts";
+import { checkRequested, type LeaseRequest, type Mark } from "../ipam.ts";
+import type { Attached, ContainerSpec, VethSpec } from "../netops.ts";
 import type { Result } from "../result.ts";
 import { Rollback } from "../rollback.ts";
 import { bridgeSpec, gatewaysOf } from "./bridge.ts";
 import type { Effects } from "./effects.ts";
 import { evidenceOf } from "./evidence.ts";
+import { reattachOthers } from "./ports.ts";
 import { routesOf } from "./routes_of.ts";
 
 /** What an ADD works on, beside its effects. */
@@ -29,7 +30,7 @@ interface Job {
   readonly hostMac: Mac;
 }
 
-/** ADD (DESIGN §3): all of it, or an error and nothing. `deliver` prints the result; one that nobody gets is a failure. */
+/** ADD (docs/architecture.md, "An ADD"): all of it, or an error and nothing. `deliver` prints the result; one that nobody gets is a failure. */
 export async function add(
   config: NetworkConfig,
   invocation: Invocation,
@@ -76,7 +77,7 @@ async function steps(
     undo,
     beforeBridge: () => Promise.resolve(leases.mustFit(config.sets)),
     // Whatever becomes of this ADD: who lost the bridge is in it again.
-    bridgeMade: () => reattachOthers(job, effects),
+    bridgeMade: () => reattachOthers(config, host, effects),
   });
   attaching.catch((error) => {
     // An ip that was given up may do its work when the kernel lets it.
@@ -158,41 +159,6 @@ export function withPrefix({ sets }: Pick<NetworkConfig, "sets">, ip: Ip): Inter
 
 function rangeOf(sets: NetworkConfig["sets"], ip: Ip) {
   return sets.flatMap((set) => givingRange(set, ip) ?? []).at(0);
-}
-
-/** A bridge that was removed and comes back has lost its ports: this network's own go back into it, guards included. */
-async function reattachOthers({ config, host: own }: Job, effects: Effects): Promise<void> {
-  const { kernel, leases, warn } = effects;
-  const ports: PortSpec[] = [];
-  for (const link of (await kernel.veths()).values()) {
-    const owner = link.master === "" && link.ifname !== own ? await attachmentOf(link) : undefined;
-    if (owner?.network !== config.name) continue;
-    ports.push(portSpec(config, link.ifname as InterfaceName, leases.of(owner)));
-  }
-  try {
-    await kernel.reattach(config.bridge, ports);
-  } catch (error) {
-    warn(`could not put every port into "${config.bridge}" again: ${(error as Error).message}`);
-  }
-}
-
-/** A port as the configuration and its lease want it. */
-export function portSpec(
-  { name, hairpin, isolated }: NetworkConfig,
-  host: InterfaceName,
-  lease: Lease | undefined,
-): PortSpec {
-  return { host, hairpin, isolated, group: groupOf(name), guard: guardOf(lease, host) };
-}
-
-/** The guard of a lease; `undefined` for one that is not guarded. */
-export function guardOf(lease: Lease | undefined, host: InterfaceName): GuardSpec | undefined {
-  const mac = lease && containerMac(lease);
-  const bridge = lease?.record?.bridge;
-  if (lease?.record?.guarded !== true || mac === undefined || bridge === undefined) {
-    return undefined;
-  }
-  return { bridge: bridge as InterfaceName, host, mac: mac as Mac, ips: lease.ips };
 }
 
 /** The result of an ADD, behind what an earlier plugin of the chain returned (rules R9, R12). */

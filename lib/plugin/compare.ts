@@ -3,7 +3,14 @@ import { isHostVethName } from "../base/attachment.ts";
 import type { InterfaceName } from "../base/names.ts";
 import { isInSubnets, type NetworkConfig, type Route } from "../config.ts";
 import { containerMac, type Lease } from "../ipam.ts";
-import { isSame, type Link, MAIN_TABLE, type RouteFound, type Seen } from "../netops.ts";
+import {
+  guardedIps,
+  isSame,
+  type Link,
+  MAIN_TABLE,
+  type RouteFound,
+  type Seen,
+} from "../netops.ts";
 import type { Interface, Result } from "../result.ts";
 import { withPrefix } from "./add.ts";
 import { gatewaysOf } from "./bridge.ts";
@@ -183,14 +190,24 @@ function configuredRoute(
   return [`route to ${target}: expected ${wanted}, found ${found.join(", ") || "none"}`];
 }
 
-/** The guard of a port, where the network has it (DESIGN §11). */
+/** The guard of a port, where the network has it (SECURITY.md). */
 function guardDifferences({ config, host, ifname, lease }: Expected, seen: Seen): string[] {
   if (!config.guarded) return [];
   const { bridge, inside, staticEntries, bridgeNeighbours, insideNeighbours } = seen;
   const mac = (lease && containerMac(lease)) ?? inside?.mac;
-  const knows = (list: Seen["bridgeNeighbours"], ip: Ip, wanted: string | undefined) =>
-    list.some((it) => it.ip === ip && it.mac === wanted);
+  const pinned = (
+    what: string,
+    list: Seen["bridgeNeighbours"],
+    ip: Ip,
+    wanted: string | undefined,
+  ) => {
+    const found = list.find((it) => it.ip === ip)?.mac ?? "none";
+    return found === wanted
+      ? []
+      : [`guard of ${what}: expected ${wanted} as permanent neighbour ${ip}, found ${found}`];
+  };
   const gateways = config.gatewayOnBridge ? gatewaysOf(config) : [];
+  const ips = lease?.ips ?? [];
   const entry = staticEntries.map((it) => it.mac).join(", ") || "none";
   return [
     ...differ(`guard of ${host}: locked`, true, seen.host?.port.locked),
@@ -198,12 +215,12 @@ function guardDifferences({ config, host, ifname, lease }: Expected, seen: Seen)
     ...(staticEntries.some((it) => it.mac === mac)
       ? []
       : [`guard of ${host}: expected the static entry ${mac}, found ${entry}`]),
-    ...(lease?.ips ?? []).filter((ip) => !knows(bridgeNeighbours, ip, mac)).map((ip) =>
-      `guard of ${host}: expected ${ip} as a permanent neighbour on ${config.bridge}, found none`
+    ...(mac === undefined ? ips : guardedIps(ips, mac)).flatMap((ip) =>
+      pinned(`${host} on ${config.bridge}`, bridgeNeighbours, ip, mac)
     ),
-    ...gateways.filter(({ ip }) => inside && !knows(insideNeighbours, ip, bridge?.mac)).map((
-      { ip },
-    ) => `guard of ${ifname}: expected ${ip} as a permanent neighbour, found none`),
+    ...(inside === undefined
+      ? []
+      : gateways.flatMap(({ ip }) => pinned(ifname, insideNeighbours, ip, bridge?.mac))),
   ];
 }
 

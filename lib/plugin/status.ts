@@ -2,7 +2,7 @@ import { asCniError, CniError } from "../base/errors.ts";
 import { formatSet, inRange, type RangeSet } from "../base/range.ts";
 import { type NetworkConfig, readResolvConf } from "../config.ts";
 import { poolFull, readNetworks } from "../ipam.ts";
-import { type Link, mustBeGuardable } from "../netops.ts";
+import { type Link, mustBeGuardable, mustKnowLocked } from "../netops.ts";
 import { bridgeSpec } from "./bridge.ts";
 import type { Effects } from "./effects.ts";
 import { evidenceOf } from "./evidence.ts";
@@ -35,7 +35,7 @@ export async function mustServe(config: NetworkConfig, effects: Effects): Promis
   const isAnew = await leases.wouldBeginAnew(evidence);
   if (!isAnew) leases.mustFit(config.sets);
   await kernel.inspectBridge(bridgeSpec(config), links);
-  if (config.guarded) portOf(config, links).forEach(mustBeGuardable);
+  if (config.guarded) await mustGuard(config, kernel, links);
   mustTakeRoutes(config);
   if (isAnew || config.sets.length === 0) return;
   await leases.mustBeWhole(evidence);
@@ -67,9 +67,15 @@ async function mustBeAble(kernel: Effects["kernel"]): Promise<void> {
   });
 }
 
-/** Any port of the bridge shows whether kernel and `ip` know how to lock one. */
-function portOf({ bridge }: NetworkConfig, links: readonly Link[]): Link[] {
-  return links.filter(({ master, kind }) => master === bridge && kind === "veth").slice(0, 1);
+/** Any port of the bridge shows whether kernel and `ip` know how to lock one; without one, only `ip` says how old it is. */
+async function mustGuard(
+  { bridge }: NetworkConfig,
+  kernel: Effects["kernel"],
+  links: readonly Link[],
+): Promise<void> {
+  const port = links.find(({ master, kind }) => master === bridge && kind === "veth");
+  if (port === undefined) mustKnowLocked(await kernel.version());
+  else mustBeGuardable(port);
 }
 
 /** Two networks that give the same addresses give one to two containers: neither's ADD can see the other's leases. */

@@ -13,4 +13,6 @@ export const LEFT_OUT: readonly string[] = [
   "an attachment is added once",
 ];
 
-if (import.meta.main) console.log(`--filter=/^(?!${LEFT_OUT.join("|")})/`);
+if (import.meta.main) {
+  Deno.stdout.writeSync(new TextEncoder().encode(`--filter=/^(?!${LEFT_OUT.join("|")})/\n`));
+}

@@ -183,3 +183,34 @@ E`);
     [["vethabc", true], ["vethxyz", false]],
   );
 });
+
+hostTest(
+  "what a terminal shows fits it, at 60, 80 and 100 columns; --wide shows all",
+  async (host) => {
+    await host.containers("c1");
+    await host.add({ args: POD });
+    const shown = async (columns: number, ...args: string[]) => {
+      const command = [...PROGRAM, ...args].map((it) => `'${it}'`).join(" ");
+      const env = { TERM: "xterm", NO_COLOR: "1", ...Deno.env.toObject() };
+      const { stdout } = await host.run(
+        ["script", "-qec", `stty cols ${columns}; ${command}`, "/dev/null"],
+        "",
+        env,
+      );
+      return stdout.replaceAll("\r", "").trimEnd().split("\n");
+    };
+    for (const columns of [60, 80, 100]) {
+      for (
+        const args of [["list"], ["status"], ["help"], ["explain", "10.88.0.2"], ["explain", "104"]]
+      ) {
+        const lines = await shown(columns, ...args);
+        // deno-lint-ignore no-control-regex
+        const widest = Math.max(...lines.map((it) => it.replaceAll(/\x1b\[[0-9;]*m/g, "").length));
+        assert(widest <= columns, `${args} at ${columns}: ${widest}\n${lines.join("\n")}`);
+        assert(lines.length > 1, lines.join("\n"));
+      }
+    }
+    const wide = await shown(60, "list", "--wide");
+    assertStringIncludes(wide.join("\n"), "0a:58:0a:58:00:02");
+  },
+);

@@ -54,7 +54,7 @@ async function placesOf(host: Host, { name, call }: Operation): Promise<string[]
   return places;
 }
 
-/** Whoever has an address has its lease, and nobody's is another's (DESIGN §3), whatever was killed. */
+/** Whoever has an address has its lease, and nobody's is another's (docs/architecture.md, "An ADD"), whatever was killed. */
 async function assertLeased(host: Host): Promise<void> {
   const leases = await host.leases();
   for (const name of ["c1", "c2"]) {

@@ -81,9 +81,9 @@ export class Agent implements AsyncDisposable {
     return { own, others };
   }
 
-  /** The same once `wanted` came for this place, or after a second: a busy machine delivers late. */
+  /** The same once `wanted` came for this place, or after two seconds: a busy machine delivers late. */
   async sees(mark: string, wanted: number): Promise<Seen> {
-    for (let waited = 0; waited < 20; waited++) {
+    for (let waited = 0; waited < 40; waited++) {
       const found = await this.seen(mark);
       if (found.own >= wanted) return found;
       await delay(50);

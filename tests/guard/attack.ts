@@ -91,14 +91,14 @@ export async function steal(
   }));
 }
 
-/** How many frames with a mark came to eve and where they belong, once all did, or after a second. */
+/** How many frames with a mark came to eve and where they belong, once all did, or after two seconds. */
 export async function shared(
   scene: Scene,
   to: Place,
   mark: string,
 ): Promise<{ got: number; own: number }> {
   let found = { got: 0, own: 0 };
-  for (let waited = 0; waited < 20 && found.got + found.own < TRIES; waited++) {
+  for (let waited = 0; waited < 60 && found.got + found.own < TRIES; waited++) {
     await delay(30);
     const stolen = await scene.agent("eve").seen(mark);
     found = { got: stolen.own + stolen.others, own: (await scene.agent(to).seen(mark)).own };

@@ -55,10 +55,10 @@ const KILLS: readonly [what: string, rule: string][] = [
     'case "$in" in *"addr add"*) sleep 0.3; : >/run/reached; sleep 20 ;; esac',
   ],
   [
-    "its neighbours come while DEL is at work",
+    "its neighbours come well after DEL removed the veth",
     `case "$in" in *"neigh replace 10.88"*"dev atomic0"*) : >/run/reached
-      for i in $(seq 400); do [ -e /run/looked ] && break; sleep 0.02; done ;;
-    *"link del"*) : >/run/looked ;; esac`,
+      for i in $(seq 400); do [ -e /run/removed ] && break; sleep 0.02; done; sleep 0.5 ;;
+    *"link del"*) : >/run/removed ;; esac`,
   ],
 ];
 
@@ -89,7 +89,11 @@ const failing = (line: string) =>
 const FAILURES: readonly [what: string, rule: string, message: RegExp][] = [
   ["the port can't be locked", failing("link set dev av.* locked on"), /set up the host veth/],
   ["the entry is refused", failing("neigh replace any"), /Cannot guard the port "av/],
-  ["the second neighbour is refused", failing("neigh replace fd00"), /Cannot guard the port "av/],
+  [
+    "the second neighbour is refused",
+    failing("neigh replace fd00:88::3"),
+    /Cannot guard the port "av/,
+  ],
   ["the container can't be configured", failing("route add"), /Cannot configure "eth0"/],
   [
     "the gateway's neighbour is refused in the container",
@@ -163,12 +167,36 @@ for (
   );
 }
 
+const { cniVersion, name, type, bridge } = CONFIG;
+const LAYER2 = { cniVersion, name, type, bridge, ipam: {}, macspoofchk: true };
+
 hostTest("guard: ports of a layer-2 network are guarded again too", async (host) => {
-  const { cniVersion, name, type, bridge } = CONFIG;
-  const config = { cniVersion, name, type, bridge, ipam: {}, macspoofchk: true };
   await host.containers("c1");
-  const [, { name: veth }] = (await host.add({ config })).interfaces;
+  const [, { name: veth }] = (await host.add({ config: LAYER2 })).interfaces;
   const whole = await guardOf(host, "c1", veth);
-  await replaceBridge(host, config);
+  await replaceBridge(host, LAYER2);
   assertEquals(await guardOf(host, "c1", veth), whole);
 });
+
+hostTest(
+  "guard: of two layer-2 containers with one MAC none takes the other's place",
+  async (host) => {
+    await host.containers("c1", "c2", "c3", "c9");
+    const veths: string[] = [];
+    let mac = "";
+    for (const id of ["c1", "c2", "c3"]) {
+      const { interfaces } = await host.add({ id, config: LAYER2 });
+      veths.push(interfaces[1].name);
+      if (id === "c1") mac = interfaces[2].mac;
+    }
+    await host.sh(`ip -n c2 link set dev eth0 address ${mac}; ip link del dev atomic0`);
+    const { code, stderr } = await host.cni("ADD", { id: "c9", config: LAYER2 });
+    assertEquals(code, 0);
+    const masters = await Promise.all(veths.map(async (it) => {
+      const [link] = await host.ip("", "link", "show", "dev", it);
+      return link.master;
+    }));
+    assertEquals(masters, [undefined, undefined, "atomic0"]);
+    for (const it of veths.slice(0, 2)) assertMatch(stderr, new RegExp(`did not put "${it}" into`));
+  },
+);

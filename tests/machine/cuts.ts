@@ -2,12 +2,13 @@ import { Disk } from "./disk.ts";
 import { type FileSystem, format, mountState } from "./filesystem.ts";
 import { History } from "./history.ts";
 import type { Machine } from "./machine.ts";
+import { SIZE } from "./outcome.ts";
 import { PROGRAM } from "./podnet.ts";
 import { look, startStorm, use } from "./storm.ts";
 import { boot } from "./usermode.ts";
 
-/** A cut so many writes after its start finds a storm in any of its steps. */
-const WRITES = 45;
+/** A cut so many writes after its start finds a storm in any of its steps; in more, there are more leases to lose. */
+const WRITES = SIZE === "full" ? 150 : 45;
 /** A storm that writes less than that hangs. */
 const STORM_MS = 120_000;
 

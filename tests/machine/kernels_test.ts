@@ -50,7 +50,7 @@ Deno.test({ name: "kernels", ignore: SIZE === "short" }, async (t) => {
         how,
         forms,
         "ADD, ping, CHECK, STATUS, list, DEL with both families; VLAN filtering",
-        isGuarding ? "works" : "refused, code 2; nothing stays",
+        isGuarding ? "works" : "refused, code 2; nothing but the bridge stays",
       );
     });
   }

@@ -70,11 +70,16 @@ const page = [
 ];
 await Deno.stdout.write(new TextEncoder().encode(page.join("\n")));
 
+/** Without what is another one in each run. */
+function lasting(cell: string | number): string {
+  return String(cell).replaceAll(/\s+/g, " ")
+    .replaceAll(/[0-9a-f]{16}\.tmp/g, "….tmp")
+    .replaceAll(/damaged-\d{8}T[\d.]+Z/g, "damaged-TIME");
+}
+
 function tableOf(columns: readonly string[], rows: readonly (readonly (string | number)[])[]) {
   const line = (cells: readonly (string | number)[]) =>
-    `| ${
-      cells.map((it) => String(it).replaceAll(/\s+/g, " ").replaceAll("|", "\\|")).join(" | ")
-    } |`;
+    `| ${cells.map((it) => lasting(it).replaceAll("|", "\\|")).join(" | ")} |`;
   const sorted = rows.map(line).sort((a, b) => a.localeCompare(b, "en"));
   return [line(columns), line(columns.map(() => "---")), ...sorted, ""];
 }

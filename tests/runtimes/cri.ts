@@ -92,6 +92,12 @@ export class Cri implements Disposable {
     return status.network.ip;
   }
 
+  /** All of them, the first first. */
+  async addressesOf(id: string): Promise<string[]> {
+    const { status: { network } } = await this.call("PodSandboxStatus", { pod_sandbox_id: id });
+    return [network.ip, ...network.additional_ips.map(({ ip }: Json) => ip)];
+  }
+
   async exec(containerId: string, ...cmd: string[]): Promise<string> {
     const { stdout, stderr, exit_code } = await this.call("ExecSync", {
       container_id: containerId,

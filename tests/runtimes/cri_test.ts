@@ -48,8 +48,20 @@ nodeTest(
     );
 
     const state = JSON.parse(await node.read(`/var/lib/atomicni/${NETWORK}.json`));
-    assertEquals(state.leases[address].pod, "shop/web");
-    assertMatch(await node.sh("/opt/cni/bin/atomicni list"), /shop\/web .* 10\.88\.0\.2 .* live/);
+    assertEquals(state.leases[`${webId}/eth0`].pod, "shop/web");
+    // Kubelet sees an address of each family.
+    const both = await cri.addressesOf(webId);
+    assertEquals(both, ["10.88.0.2", "fd00:10:88::2"]);
+    assertEquals(state.containerToIP[`${webId}/eth0`], both);
+    assertEquals(
+      await cri.exec(container, "wget", "-qO-", `http://[${both[1]}]/`),
+      PAGE,
+      "pod to pod, IPv6",
+    );
+    assertMatch(
+      await node.sh("/opt/cni/bin/atomicni list"),
+      /shop\/web .* 10\.88\.0\.2, fd00:10:88::2 .* live/,
+    );
     const aliases = (await node.hostVeths()).map(({ ifalias }) => ifalias).sort();
     assertEquals(aliases, [`shop/client podnet/${clientId}/eth0`, `shop/web podnet/${webId}/eth0`]);
 

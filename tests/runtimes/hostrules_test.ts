@@ -155,11 +155,11 @@ nodeTest(
       ["podnet", "atomic0", ""],
       ["9.a-b_C", "br-1.2@x", ""],
       ["table", "drop", ""],
-      ["n".repeat(200), "ünter$(x)'", ""],
-      // What `ip` could not be given is no bridge's name in the first place.
-      ["podnet", 'a";flush', 'Cannot use bridge "a\\";flush" as an interface name'],
-      ["podnet", "a\\", 'Cannot use bridge "a\\\\" as an interface name'],
+      ["n".repeat(200), "ünter$(x)", ""],
+      ["podnet", 'a";flush', 'it has a ", which ip'],
+      ["podnet", "a'", "it has a ', which ip"],
       ["podnet", "a*", 'Cannot use bridge "a*" as a name in nftables: it has a *'],
+      ["podnet", "a\\", "it has a \\, which ip"],
     ];
     for (const [name, bridge, error] of rows) {
       const config = JSON.stringify({ ...CONFIG, name, bridge });

@@ -167,7 +167,7 @@ nodeTest(
     assertEquals(address, "10.88.0.3/24");
     assert(await node.pings("new", "10.88.0.2"), "the old container");
     const state = JSON.parse(await node.read(STATE));
-    assertEquals(state.schema, 2);
+    assertEquals(state.schema, 3);
     assertEquals(state.containerToIP, { old: "10.88.0.2", "new/eth0": "10.88.0.3" });
     await node.containers("third");
     const full = await node.cni("ADD", narrow, "third");
@@ -187,7 +187,7 @@ nodeTest(
     await node.containers("c1", "c2");
     await node.add(CONFIG, "c1");
     const ours = JSON.parse(await node.read(STATE));
-    const newer = JSON.stringify({ ...ours, schema: 3, something: { new: true } });
+    const newer = JSON.stringify({ ...ours, schema: 4, something: { new: true } });
     await node.write(STATE, newer);
     for (
       const [command, id, code] of [["ADD", "c2", 104], ["STATUS", "", 50], ["GC", "", 104], [
@@ -201,7 +201,7 @@ nodeTest(
       assertEquals([answer.code, error.code], [1, code], command);
       assertStringIncludes(
         error.msg,
-        `Cannot read "${STATE}" as a state file of schema 2: it has schema 3`,
+        `Cannot read "${STATE}" as a state file of schema 3: it has schema 4`,
       );
       assertStringIncludes(error.details, "a newer atomicni wrote it");
       assertEquals(await node.read(STATE), newer, command);

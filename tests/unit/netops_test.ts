@@ -48,8 +48,8 @@ function open(run: RunIp) {
 
 Deno.test("attach() is one batch where the bridge stands", async () => {
   const { calls, run } = recorder(() => answer(MADE));
-  const { host, bridge, madeBridge } = await open(run).attach(SPEC, hooks());
-  assertEquals([host.ifname, bridge.ifname, madeBridge], [SPEC.host, "br0", false]);
+  const { host, bridge } = await open(run).attach(SPEC, hooks());
+  assertEquals([host.ifname, bridge.ifname], [SPEC.host, "br0"]);
   assertEquals(calls, [[
     "-d -j -batch -",
     "addr show dev br0",
@@ -147,8 +147,10 @@ Deno.test("attach() makes a missing bridge, and tries again", async () => {
     if (args.startsWith("-n")) return answer([{ ifname: "lo", ifindex: 1 }]);
     return answer(args.includes("show") ? (made ? [BRIDGE] : []) : "");
   });
-  const { madeBridge } = await open(run).attach(SPEC, hooks());
-  assertEquals(madeBridge, true);
+  let told = 0;
+  const bridgeMade = () => Promise.resolve(void told++);
+  await open(run).attach(SPEC, { ...hooks(), bridgeMade });
+  assertEquals(told, 1);
   assertEquals(calls.filter((call) => call.startsWith("-batch")), [[
     "-batch -",
     `link add name br0 address ${BR0.mac} mtu 1500 type bridge`,

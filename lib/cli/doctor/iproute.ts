@@ -1,3 +1,4 @@
+import { isTooOldToLock } from "../../netops.ts";
 import { type Finding, finding } from "./finding.ts";
 
 /** The oldest iproute2 that all of this works with, and what the one before it can't do. */
@@ -6,8 +7,6 @@ const OLDEST = {
   snapshot: 190319,
   lacks: "CHECK can't read its list of routes",
 } as const;
-/** The first iproute2 that can lock a port. */
-const LOCKS = [5, 18] as const;
 
 /** What `ip -V` printed: a version number, or before 5.1 the date of a snapshot. */
 export function examineVersion(text: string, guarded: boolean): Finding {
@@ -19,9 +18,9 @@ export function examineVersion(text: string, guarded: boolean): Finding {
   const isOlderThan = ([least, part]: readonly [number, number]) =>
     snapshot !== undefined || Number(major) < least ||
     (Number(major) === least && Number(minor) < part);
-  if (guarded && isOlderThan(LOCKS)) {
+  if (guarded && isTooOldToLock(text)) {
     const found = `${text} can't lock a port, which "macspoofchk": true needs`;
-    const remedy = `install iproute2 ${LOCKS.join(".")} or newer, or set it to false`;
+    const remedy = `install iproute2 5.18 or newer, or set it to false`;
     return { ...finding("error", "ip", found, remedy), code: 2 };
   }
   const isOld = snapshot !== undefined

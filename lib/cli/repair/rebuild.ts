@@ -3,12 +3,10 @@ import { ownerKey } from "../../base/attachment.ts";
 import { expiry } from "../../base/deadline.ts";
 import { asCniError, isError } from "../../base/errors.ts";
 import { macOfAll } from "../../base/mac.ts";
-import type { InterfaceName } from "../../base/names.ts";
 import type { NetworkConfig } from "../../config.ts";
 import {
   addLease,
   emptyState,
-  hostsOf,
   type Lease,
   listLeases,
   NewerSchema,
@@ -18,8 +16,7 @@ import {
   statePath,
   tryLstat,
 } from "../../ipam.ts";
-import type { Guards, GuardSpec, Link } from "../../netops.ts";
-import { type Effects, guardOf, portSpec } from "../../plugin.ts";
+import type { Effects } from "../../plugin.ts";
 import {
   leaseBehind,
   type Look,
@@ -30,6 +27,7 @@ import {
   stands,
   strangerFinding,
 } from "./evidence.ts";
+import { restore } from "./restore.ts";
 
 export interface RepairReport {
   readonly network: string;
@@ -44,6 +42,8 @@ export interface RepairReport {
   /** Where the damaged file is kept. */
   readonly aside: string | undefined;
   readonly written: boolean;
+  /** Ports and guards that were put back. */
+  readonly restored: number;
 }
 
 /** How long an ADD in its middle is waited for: its address can't be known yet. */
@@ -68,8 +68,11 @@ export async function rebuild(
   });
   if (report === undefined) throw new Error("a rebuild that did not run");
   const written = isChanged(report) && !isStuck(report);
-  const restored = isStuck(report) ? [] : await restore(config, effects, report);
-  return { ...report, aside, written, findings: [...report.findings, ...restored] };
+  const restored = isStuck(report)
+    ? []
+    : await restore(config, effects, [...report.kept, ...report.found]);
+  const findings = [...report.findings, ...restored];
+  return { ...report, aside, written, findings, restored: restored.length };
 }
 
 function isStuck({ findings }: RepairReport): boolean {
@@ -119,6 +122,7 @@ async function examine(config: NetworkConfig, effects: Effects): Promise<RepairR
     findings: findings.concat(outsideFinding(config, kept) ?? []),
     aside: undefined,
     written: false,
+    restored: 0,
   };
 }
 
@@ -173,36 +177,4 @@ function rebuilt(config: NetworkConfig, report: RepairReport): Rebuilt | undefin
   state.lastReserved.push(...(old.lastReserved.length > 0 ? old.lastReserved : highest));
   state.ranges = outsideFinding(config, leases) === undefined ? config.sets : old.ranges;
   return { state, keepOld: damage !== undefined };
-}
-
-/** Puts back ports that have lost their bridge, and guards that are gone or wrong. */
-async function restore(
-  config: NetworkConfig,
-  { kernel }: Effects,
-  { kept, found }: RepairReport,
-): Promise<RepairFinding[]> {
-  const { name, bridge } = config;
-  const restored: RepairFinding[] = [];
-  if (await kernel.link(bridge) === undefined) return restored;
-  const veths = await kernel.veths();
-  const guards = await kernel.guards(bridge);
-  for (const lease of [...kept, ...found]) {
-    const link = (await hostsOf(lease, name)).flatMap((host) => veths.get(host) ?? []).at(0);
-    if (link === undefined) continue;
-    const host = link.ifname as InterfaceName;
-    const guard = guardOf(lease, host);
-    const isIn = link.master === bridge;
-    if (isIn && (guard === undefined || isGuarded(guard, link, guards))) continue;
-    if (link.master !== "" && !isIn) continue;
-    await kernel.reattach(bridge, [portSpec(config, host, lease)]);
-    const what = isIn ? "its guard is put back" : `it is put into ${bridge} again`;
-    restored.push({ level: "note", found: `"${ownerKey(lease.owner)}" (${host}): ${what}` });
-  }
-  return restored;
-}
-
-function isGuarded({ mac, ips, host }: GuardSpec, { port }: Link, guards: Guards): boolean {
-  return port.locked === true && !port.learning &&
-    guards.entries.some((it) => it.dev === host && it.mac === mac) &&
-    ips.every((ip) => guards.neighbours.some((it) => it.ip === ip && it.mac === mac));
 }

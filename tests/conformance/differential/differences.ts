@@ -183,6 +183,13 @@ export const DIFFERENCES: readonly Meant[] = [
     "works",
     /^ipMasq/,
   ),
+  ends(
+    "E7",
+    "An interface name with a quote, # or backslash is refused: ip reads such names from a batch, which can't express them",
+    "code 4",
+    "works",
+    /^interface "a(\\"|')b"/,
+  ),
   ends("B7", "A negative mtu is refused instead of taken for 0", "code 7", "works", /^mtu -5/),
   ends(
     "H5",

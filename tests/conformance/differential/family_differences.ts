@@ -27,15 +27,8 @@ export const FAMILY_DIFFERENCES: readonly Meant[] = [
     "An IPv6 address is chosen at the place in its range that the IPv4 one has in its own: a re-used pair keeps its MAC",
     /^document\.ips\.1\.address$|^kernel\.leases\.fd00:88:|^kernel\.containers\.c\d\.links\.eth0\.addresses\.1$/,
     (it) =>
-      /^an IPv6 range with (a gateway|both ends|rangeStart)|^asked for: of IPv4 alone|IP=10\.88\.0\.77\/24$/
+      /^asked for: of IPv4 alone|IP=10\.88\.0\.77\/24$/
         .test(it.input),
-  ),
-  at(
-    "A2",
-    "ADD again of a running attachment leaves it as it is; with addresses asked for the reference deletes its leases",
-    /^left behind$/,
-    (it) =>
-      /^dual: ADD again/.test(it.input) && it.ours === "" && String(it.theirs).includes("leases"),
   ),
   at(
     "B15",

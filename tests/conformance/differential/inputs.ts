@@ -189,6 +189,8 @@ const IFNAMES = [
   "a\u00a0b",
   "fifteen-bytes-x",
   "foo%d",
+  "a'b",
+  'a"b',
   "lo",
 ];
 const STDINS: readonly (readonly [string, string])[] = [

@@ -134,6 +134,16 @@ export const ENVIRONMENT: readonly Row[] = [
   ...BAD_IFNAMES.map(([ifname, says]) =>
     refused("E6 P7", `interface name ${JSON.stringify(ifname)}`, "ADD", { ifname }, 4, says)
   ),
+  ...["a'b", 'a"b', "a#b", "a\\b"].map((ifname) =>
+    refused(
+      "E7",
+      `interface name ${ifname}`,
+      "ADD",
+      { ifname },
+      4,
+      /which ip can't be given in a batch/,
+    )
+  ),
   refused(
     "E7",
     "interface name foo%d",
@@ -144,7 +154,7 @@ export const ENVIRONMENT: readonly Row[] = [
   ),
   row("E7 D1", "DEL with a name that only an ADD refuses", async (lab) => {
     await lab.silent("DEL", { ifname: "foo%d" });
-    await lab.silent("DEL", { ifname: "-eth0" });
+    for (const ifname of ["-eth0", "a'b", 'a"b']) await lab.silent("DEL", { ifname });
   }),
   row("E6 P7", "an interface name of 15 bytes", async (lab) => {
     await lab.add({ ifname: "fifteen-bytes-x" });

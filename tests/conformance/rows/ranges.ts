@@ -89,7 +89,7 @@ const SETS: readonly Row[] = [
   row("H9 C4", "ipRanges of the runtime is the first set", async (lab) => {
     const runtimeConfig = { ipRanges: [[{ ...OTHER_V6, rangeStart: "fd00:89::50" }]] };
     const config = ranges(BOTH, { runtimeConfig });
-    assertEquals(ips(await lab.add({ config })), ["fd00:89::51", "10.88.0.2", "fd00:88::2"]);
+    assertEquals(ips(await lab.add({ config })), ["fd00:89::50", "10.88.0.2", "fd00:88::2"]);
     const overlaps = ranges(BOTH, { runtimeConfig: { ipRanges: [[V6]] } });
     await lab.refuse("ADD", { id: "c2", config: overlaps }, 7, /they overlap.*ipRanges/);
   }),

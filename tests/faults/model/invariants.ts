@@ -13,7 +13,7 @@ export interface Rules {
   readonly hasBridge: boolean;
 }
 
-/** The invariants (DESIGN §1, §3, §11); what is wrong, or nothing. */
+/** The invariants (docs/architecture.md, SECURITY.md); what is wrong, or nothing. */
 export function broken(
   world: World,
   { families, isGuarded, hasBridge }: Rules,

@@ -14,15 +14,13 @@ import {
   parseCidr,
   parseInterfaceAddress,
   parseIp,
-  parseIpv4,
-  parseIpv6,
   sameNetwork,
   tryIp,
   valueOf,
 } from "../../../lib/base/address.ts";
 import { drawFrom, seed } from "../generated.ts";
 
-Deno.test("parseIpv4() takes a dotted quad, which is canonical as it stands", () => {
+Deno.test("parseIp(, 4) takes a dotted quad, which is canonical as it stands", () => {
   const rows: [string, bigint][] = [
     ["0.0.0.0", 0n],
     ["10.88.0.2", 0x0a580002n],
@@ -30,13 +28,13 @@ Deno.test("parseIpv4() takes a dotted quad, which is canonical as it stands", ()
     ["255.255.255.255", 0xffffffffn],
   ];
   for (const [text, value] of rows) {
-    assertEquals<string>(parseIpv4(text), text);
-    assertEquals(valueOf(parseIpv4(text)), value);
+    assertEquals<string>(parseIp(text, 4), text);
+    assertEquals(valueOf(parseIp(text, 4)), value);
     assertEquals<string>(ipOf(value, 4), text);
   }
 });
 
-Deno.test("parseIpv4() refuses anything else and says why", () => {
+Deno.test("parseIp(, 4) refuses anything else and says why", () => {
   const rows: [unknown, string][] = [
     ["", "not of that form"],
     ["10.77.0", "not of that form"],
@@ -62,12 +60,12 @@ Deno.test("parseIpv4() refuses anything else and says why", () => {
     [["10.77.0.1"], 'got ["10.77.0.1"]'],
   ];
   for (const [value, found] of rows) {
-    assertThrows(() => parseIpv4(value), Malformed, found);
+    assertThrows(() => parseIp(value, 4), Malformed, found);
     if (typeof value === "string" && !value.includes(":")) assertEquals(tryIp(value), undefined);
   }
 });
 
-Deno.test("parseIpv6() takes every form of RFC 4291 and writes that of RFC 5952", () => {
+Deno.test("parseIp(, 6) takes every form of RFC 4291 and writes that of RFC 5952", () => {
   const rows: [string, string][] = [
     ["2001:DB8:0:0:8:800:200C:417A", "2001:db8::8:800:200c:417a"],
     ["FF01:0:0:0:0:0:0:101", "ff01::101"],
@@ -98,12 +96,12 @@ Deno.test("parseIpv6() takes every form of RFC 4291 and writes that of RFC 5952"
     ["ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff"],
   ];
   for (const [text, canonical] of rows) {
-    assertEquals<string>(parseIpv6(text), canonical, text);
+    assertEquals<string>(parseIp(text, 6), canonical, text);
     assertEquals<string>(parseIp(canonical), canonical);
   }
 });
 
-Deno.test("parseIpv6() refuses what is none", () => {
+Deno.test("parseIp(, 6) refuses what is none", () => {
   const rows = [
     ":",
     ":::",
@@ -133,10 +131,10 @@ Deno.test("parseIpv6() refuses what is none", () => {
   ];
   for (const text of rows) {
     assertEquals(tryIp(text), undefined, text);
-    assertThrows(() => parseIpv6(text), Malformed);
+    assertThrows(() => parseIp(text, 6), Malformed);
   }
-  assertThrows(() => parseIpv6("10.0.0.1"), Malformed, "it is of IPv4");
-  assertThrows(() => parseIpv6(6), Malformed, "got 6");
+  assertThrows(() => parseIp("10.0.0.1", 6), Malformed, "it is of IPv4");
+  assertThrows(() => parseIp(6, 6), Malformed, "got 6");
   assertThrows(() => parseIp("fd00::x"), Malformed, "an IPv6 address (fd00::2)");
   assertThrows(() => parseIp("x"), Malformed, "an IPv4 address");
 });
@@ -180,11 +178,11 @@ Deno.test("an address of any spelling has one canonical text, which leads back t
   for (let round = 0; round < 3000; round++) {
     const why = `TEST_SEED=${from}, round ${round}`;
     const v4 = drawValue(draw, 4);
-    assertEquals(valueOf(parseIpv4(ipOf(v4, 4))), v4, why);
+    assertEquals(valueOf(parseIp(ipOf(v4, 4), 4)), v4, why);
     const v6 = drawValue(draw, 6);
     const text = ipOf(v6, 6);
     const spelt = spell(v6, draw);
-    assertEquals(parseIpv6(spelt), text, `${why}: ${spelt}`);
+    assertEquals(parseIp(spelt, 6), text, `${why}: ${spelt}`);
     assertEquals(valueOf(text), v6, `${why}: ${text}`);
     // RFC 5952 by the rule of URLs (WHATWG), which knows no mapped form.
     if (v6 >> 32n !== 0xffffn) {
@@ -286,7 +284,7 @@ Deno.test("a network knows what is in it", () => {
   assertEquals(sameNetwork(parseCidr("fd00::/64"), parseCidr("FD00:0::/64")), true);
   assertEquals(sameNetwork(parseCidr("fd00::/64"), parseCidr("fd00::/65")), false);
   assertEquals(extentOf(parseCidr("::/0")), 1n << 128n);
-  assertEquals(formatCidr(networkOf(parseIpv4("255.255.255.255"), 1)), "128.0.0.0/1");
+  assertEquals(formatCidr(networkOf(parseIp("255.255.255.255", 4), 1)), "128.0.0.0/1");
 });
 
 Deno.test("compareIps() has IPv4 first, and numbers instead of text", () => {

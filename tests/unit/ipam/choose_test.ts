@@ -124,9 +124,9 @@ Deno.test("an IPv6 address has the place in its range that the IPv4 one has in i
       "10.0.0.17",
       "fd00::4",
     ]],
-    ["its gateway is there: next-fit", [four, [range("fd00::/64", { gateway: "fd00::11" })]], {
+    ["its gateway does not count", [four, [range("fd00::/64", { gateway: "fd00::10" })]], {
       last: ["10.0.0.16", "fd00::7"],
-    }, ["10.0.0.17", "fd00::8"]],
+    }, ["10.0.0.17", "fd00::11"]],
     ["the second range's second", [[range("10.0.0.0/30"), range("10.0.1.0/29")], two], {
       last: ["10.0.0.2", "fd00::2"],
       held: ["10.0.1.1"],

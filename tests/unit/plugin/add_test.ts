@@ -140,11 +140,11 @@ Deno.test("ADD that makes the bridge anew puts the network's veths that have no 
   assertEquals(tools.steps, [
     "mark",
     "mustFit",
+    "veths",
+    `reattach ${guarded.ifname} guarded, ${plain.ifname}`,
     "attach",
     "reserve",
     "configure",
-    "veths",
-    `reattach ${guarded.ifname} guarded, ${plain.ifname}`,
     "unmark",
   ]);
 });

@@ -270,13 +270,13 @@ Deno.test("differences() of a layer-2 attachment needs no lease, and no more tha
 
 Deno.test("differences() compares each part of a guard", () => {
   const guarded = expected({ ...DUAL, macspoofchk: true }, { ips: BOTH }, "10.88.0.2", "fd00::2");
-  const own = "0a:58:0a:58:00:02";
+  const [own, linkLocal] = ["0a:58:0a:58:00:02", "fe80::858:aff:fe58:2"];
   const neighbour = (ip: string, mac: string, dev: string) => ({ ip: parseIp(ip), mac, dev });
   const seen: Seen = {
     ...SEEN6,
     host: { ...VETH, port: { ...VETH.port, learning: false, locked: true } },
     staticEntries: [{ ip: undefined, mac: own, dev: HOST }],
-    bridgeNeighbours: [neighbour("10.88.0.2", own, "br0"), neighbour("fd00::2", own, "br0")],
+    bridgeNeighbours: ["10.88.0.2", "fd00::2", linkLocal].map((ip) => neighbour(ip, own, "br0")),
     insideNeighbours: [
       neighbour("10.88.0.1", BRIDGE.mac, "eth0"),
       neighbour("fd00::1", BRIDGE.mac, "eth0"),
@@ -294,14 +294,16 @@ Deno.test("differences() compares each part of a guard", () => {
       `guard of ${HOST}: expected the static entry ${own}, found ${other}`,
     ]],
     [{ bridgeNeighbours: seen.bridgeNeighbours.slice(1) }, [
-      `guard of ${HOST}: expected 10.88.0.2 as a permanent neighbour on br0, found none`,
+      `guard of ${HOST} on br0: expected ${own} as permanent neighbour 10.88.0.2, found none`,
     ]],
-    [{ bridgeNeighbours: seen.bridgeNeighbours.map((it) => ({ ...it, mac: other })) }, [
-      `guard of ${HOST}: expected 10.88.0.2 as a permanent neighbour on br0, found none`,
-      `guard of ${HOST}: expected fd00::2 as a permanent neighbour on br0, found none`,
-    ]],
+    [
+      { bridgeNeighbours: seen.bridgeNeighbours.map((it) => ({ ...it, mac: other })) },
+      ["10.88.0.2", "fd00::2", linkLocal].map((ip) =>
+        `guard of ${HOST} on br0: expected ${own} as permanent neighbour ${ip}, found ${other}`
+      ),
+    ],
     [{ insideNeighbours: seen.insideNeighbours.slice(0, 1) }, [
-      "guard of eth0: expected fd00::1 as a permanent neighbour, found none",
+      `guard of eth0: expected ${BRIDGE.mac} as permanent neighbour fd00::1, found none`,
     ]],
   ];
   for (const [changes, lines] of rows) {

@@ -87,8 +87,9 @@ export function effects(world: World = {}): Effects & { steps: string[] } {
     throw new Error("a step that is not expected");
   };
   const kernel: Kernel = {
-    attach: async ({ host, hostMac, bridge }, { undo, beforeBridge }) => {
+    attach: async ({ host, hostMac, bridge }, { undo, beforeBridge, bridgeMade }) => {
       if (world.madeBridge === true) await beforeBridge();
+      if (world.madeBridge === true) await bridgeMade?.();
       await step("attach", undefined);
       undo.push("detach", () => step("undo attach", undefined));
       return {
@@ -97,7 +98,6 @@ export function effects(world: World = {}): Effects & { steps: string[] } {
           ...parseLink({ ifname: host, address: hostMac, mtu: 1500, link_index: 2 }),
           port: { hairpin: false, isolated: false, learning: true, locked: false },
         },
-        madeBridge: world.madeBridge === true,
       };
     },
     configure: () => step("configure", undefined),
@@ -121,6 +121,7 @@ export function effects(world: World = {}): Effects & { steps: string[] } {
     inspect: unused,
     inspectBridge: () => step("inspectBridge", undefined),
     guards: unused,
+    pinInside: unused,
     version: unused,
     cannotEnter: () => Promise.resolve(undefined),
     cannotChange: () => Promise.resolve(undefined),
