@@ -36,6 +36,8 @@ export interface Link {
   readonly promiscuous: boolean;
   readonly master: string;
   readonly alias: string;
+  /** 0 is the group of all that nobody put into one, and of those that this machine has a name for. */
+  readonly group: number;
   /** `bridge`, `veth`, …; only with `-d`. */
   readonly kind: string;
   /** Number of the peer's namespace; `undefined` where the peer is in this one. */
@@ -70,6 +72,7 @@ export function parseLink(raw: JsonObject): Link {
     promiscuous: flags.includes("PROMISC"),
     master: text(raw["master"]),
     alias: text(raw["ifalias"]),
+    group: Number(raw["group"]) || 0,
     kind: text(info["info_kind"]),
     netnsId: number(raw["link_netnsid"]),
     peerIndex: number(raw["link_index"]),

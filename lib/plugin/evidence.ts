@@ -7,7 +7,7 @@ import {
   isHostVethName,
   ownerKey,
 } from "../base/attachment.ts";
-import type { NetworkName } from "../base/names.ts";
+import { groupOf, type NetworkName } from "../base/names.ts";
 import { givingRange, type RangeSet } from "../base/range.ts";
 import type { Evidence, Holder } from "../ipam.ts";
 import type { Inside, Link } from "../netops.ts";
@@ -56,10 +56,11 @@ async function candidate({ name, bridge }: Subject, link: Link): Promise<Candida
   if (attachment !== undefined) {
     return attachment.network === name ? [{ link, attachment, isOurs: true }] : [];
   }
-  if (isCutAlias(name, link.alias)) return [{ link, attachment, isOurs: true }];
-  // One of ours without an alias has no address yet: its ADD is between two commands, or died there.
+  // Its group is left where somebody took name and alias away.
+  const isOurs = isCutAlias(name, link.alias) || link.group === groupOf(name);
+  if (isOurs) return [{ link, attachment, isOurs }];
   const isStranger = !isHostVethName(link.ifname) && link.master !== "" && link.master === bridge;
-  return isStranger ? [{ link, attachment, isOurs: false }] : [];
+  return isStranger ? [{ link, attachment, isOurs }] : [];
 }
 
 function holder(

@@ -47,6 +47,7 @@ Deno.test("parseLink() reads what ip -d -j prints of a bridge port", () => {
     alias: "podnet/c1/eth0",
     kind: "veth",
     port: { hairpin: true, isolated: false, learning: false, locked: true },
+    group: 0,
     bridge: { followsPorts: false, stp: false, dropsUntagged: false },
     addresses: [
       { ip: "10.88.0.1", prefix: 24, isDynamic: true },

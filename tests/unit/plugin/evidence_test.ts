@@ -1,7 +1,12 @@
 import { assertEquals } from "@std/assert";
 import { parseInterfaceAddress } from "../../../lib/base/address.ts";
 import { aliasOf, type Attachment, hostVethName } from "../../../lib/base/attachment.ts";
-import { parseContainerId, parseInterfaceName, parseNetworkName } from "../../../lib/base/names.ts";
+import {
+  groupOf,
+  parseContainerId,
+  parseInterfaceName,
+  parseNetworkName,
+} from "../../../lib/base/names.ts";
 import type { Holder, Marks, Work } from "../../../lib/ipam.ts";
 import type { Inside, Kernel, Link } from "../../../lib/netops.ts";
 import { parseLink } from "../../../lib/netops/links.ts";
@@ -20,6 +25,7 @@ function attachment(id: string): Attachment {
 }
 
 const C1 = attachment("c1");
+const GROUP = groupOf(SUBJECT.name);
 const OWN = await hostVethName(C1);
 
 /** A host veth, with these addresses behind it; `undefined` where nobody can look there. */
@@ -88,7 +94,16 @@ Deno.test("holders() has who has an address of the network, or may have one", as
       isSeen: false,
     }]],
     ["in this namespace", { ...ours, netnsId: undefined }, {}, []],
-    ["without an alias: its ADD is between two commands", { ifname: OWN, master: "br0" }, {}, []],
+    ["without an alias: its ADD is between two commands", { ifname: OWN, group: GROUP }, {
+      mark: "at work",
+    }, []],
+    [
+      "its name and alias taken away, its bridge too",
+      { ifname: "web0", alias: "the web server", group: GROUP, behind: ["10.0.0.2/29"] },
+      {},
+      [{ name: "web0", key: undefined, host: "web0", isSeen: true }],
+    ],
+    ["of another group", { ifname: "web0", group: GROUP + 1, behind: ["10.0.0.2/29"] }, {}, []],
     ["a stranger with an IPv4 address", { ...stranger, behind: ["10.0.0.3/29"] }, {}, [
       { name: "veth0", key: undefined, host: "veth0", isSeen: true },
     ]],
