@@ -15,9 +15,12 @@ const PORT = { hairpin: false, isolated: false, learning: true, locked: false };
 
 /** `ip` on an imagined host with the containers `names`: enough of it for every step of the plugin. */
 export class FakeIp {
-  readonly #host = empty();
+  readonly #host: Namespace = {
+    ...empty(),
+    links: [{ ifindex: 1, ifname: "lo", flags: ["UP"], addr_info: [] }],
+  };
   readonly #containers: ReadonlyMap<string, Namespace>;
-  #index = 1;
+  #index = 2;
 
   constructor(names: readonly string[]) {
     this.#containers = new Map(
@@ -61,7 +64,8 @@ export class FakeIp {
 
   /** `path` is the way from /run/netns up to the root and down again. */
   #container(path: string): Namespace | undefined {
-    return this.#containers.get(path.replace(/^(\.\.\/)+/, "/").replace(/^\/+/, "/"));
+    const whole = path.replace(/^(\.\.\/)+/, "/").replace(/^\/+/, "/");
+    return whole === "/proc/self/ns/net" ? this.#host : this.#containers.get(whole);
   }
 
   /** The answer of one command, `undefined` where it fails. */
