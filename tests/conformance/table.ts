@@ -29,6 +29,7 @@ export function tableTest(rows: readonly Row[]): void {
 function steady(document: string): string {
   return document
     .replaceAll(/\b[0-9a-f]{2}(:[0-9a-f]{2}){5}\b/g, "MAC")
+    .replaceAll(/\.[0-9a-f]{16}\.tmp\b/g, ".RANDOM.tmp")
     .replaceAll(/\d{4}-\d\d-\d\dT[\d:.]+Z/g, "TIME")
     .replaceAll(/\/proc\/\d+\//g, "/proc/PID/")
     .replaceAll(/\bif\d+\b/g, "IF");
