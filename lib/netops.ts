@@ -29,11 +29,11 @@ import { type Link, type Neighbour, parseNeighbour, type RouteFound } from "./ne
 import { attach, type Attached, portFlags, type VethSpec } from "./netops/veth.ts";
 import type { AttachHooks } from "./netops/mend.ts";
 import {
-  cannotChange,
   cannotMakeVeth,
   type Forwarding,
   forwarding,
   hostRoutes,
+  type NoVeth,
 } from "./netops/probe.ts";
 import type { Rollback } from "./rollback.ts";
 
@@ -104,10 +104,8 @@ export interface Kernel {
   version(): Promise<string>;
   /** What `ip` says where it can enter no namespace; `undefined` where it can. */
   cannotEnter(): Promise<string | undefined>;
-  /** What `ip` says where it may change nothing; `undefined` where it may. */
-  cannotChange(): Promise<string | undefined>;
-  /** What `ip` says where the kernel knows no veth; `undefined` where it does. */
-  cannotMakeVeth(): Promise<string | undefined>;
+  /** Why no veth can be made; `undefined` where one can. */
+  cannotMakeVeth(): Promise<NoVeth | undefined>;
   /** The host's routes in its main tables. */
   routes(): Promise<RouteFound[]>;
   forwarding(bridge: InterfaceName): Promise<Forwarding>;
@@ -159,7 +157,6 @@ export function openKernel(first?: First, run?: RunIp): Kernel {
       const output = await canEnter(ip);
       return output.success ? undefined : output.stderr.split("\n")[0] ?? "";
     },
-    cannotChange: () => cannotChange(ip),
     cannotMakeVeth: () => cannotMakeVeth(ip),
     routes: () => hostRoutes(ip),
     forwarding: (bridge) => forwarding(ip, bridge),

@@ -1,6 +1,5 @@
 /** What the host can do and has, beside what an attachment is made of. */
 import type { InterfaceName } from "../base/names.ts";
-import { hostLink } from "./host.ts";
 import { dump, parseIpJson, type RunIp } from "./ip.ts";
 import { parseRoutes, type RouteFound } from "./links.ts";
 
@@ -10,30 +9,21 @@ export interface Forwarding {
   readonly ipv6: boolean | undefined;
 }
 
-/** Sets `lo` to what it is, which changes nothing and is refused to who may change nothing. */
-export async function cannotChange(run: RunIp): Promise<string | undefined> {
-  const lo = await hostLink(run, "lo");
-  const output = await run(["link", "set", "dev", "lo", lo?.up === true ? "up" : "down"]);
-  return output.success ? undefined : output.stderr.split("\n")[0] ?? "";
+/** Why no veth can be made here. */
+export interface NoVeth {
+  readonly said: string;
+  /** Who runs this may change no interface; else the kernel has no veth. */
+  readonly isForbidden: boolean;
 }
 
-/** Asks for a veth with an MTU that no kernel takes, but one without veths refuses for another reason. */
-export async function cannotMakeVeth(run: RunIp): Promise<string | undefined> {
-  const peer = ["peer", "name", "atomicni-prob1"];
-  const output = await run([
-    "link",
-    "add",
-    "name",
-    "atomicni-probe",
-    "mtu",
-    "10",
-    "type",
-    "veth",
-    ...peer,
-  ]);
-  // Only the kernel's words tell the two refusals apart.
-  return /[Uu]nknown device type|not supported/.test(output.stderr)
-    ? output.stderr.split("\n")[0]
+/** Asks for a veth with an MTU that no kernel takes: nothing is made, and only the kernel's words tell the refusals apart. */
+export async function cannotMakeVeth(run: RunIp): Promise<NoVeth | undefined> {
+  const veth = ["link", "add", "name", "atomicni-probe", "mtu", "10", "type", "veth"];
+  const { stderr } = await run([...veth, "peer", "name", "atomicni-prob1"]);
+  const said = stderr.split("\n")[0] ?? "";
+  const isForbidden = /not permitted|[Pp]ermission denied/.test(said);
+  return isForbidden || /[Uu]nknown device type|not supported/.test(said)
+    ? { said, isForbidden }
     : undefined;
 }
 

@@ -46,24 +46,19 @@ export async function mustServe(config: NetworkConfig, effects: Effects): Promis
 
 /** Throws what `ip` can do for no attachment here. */
 async function mustBeAble(kernel: Effects["kernel"]): Promise<void> {
-  const refused = await kernel.cannotChange();
-  if (refused !== undefined) {
-    throw new CniError("IpFailed", `Cannot change interfaces: ${refused}`, {
-      details: "run it as root with CAP_NET_ADMIN, in the namespace of the host",
-    });
-  }
-  const unknown = await kernel.cannotMakeVeth();
-  if (unknown !== undefined) {
-    throw new CniError("IpFailed", `Cannot make a veth: ${unknown}`, {
-      details:
-        "the kernel has no veth: load its module (modprobe veth) or take a kernel that has it",
-    });
-  }
   const closed = await kernel.cannotEnter();
-  if (closed === undefined) return;
-  throw new CniError("InvalidNetNS", `Cannot enter network namespaces: ${closed}`, {
-    details:
-      "make the folder that ip starts from (mkdir -p /run/netns), and run with CAP_SYS_ADMIN",
+  if (closed !== undefined) {
+    throw new CniError("InvalidNetNS", `Cannot enter network namespaces: ${closed}`, {
+      details:
+        "make the folder that ip starts from (mkdir -p /run/netns), and run with CAP_SYS_ADMIN",
+    });
+  }
+  const none = await kernel.cannotMakeVeth();
+  if (none === undefined) return;
+  throw new CniError("IpFailed", `Cannot make a veth: ${none.said}`, {
+    details: none.isForbidden
+      ? "run it as root with CAP_NET_ADMIN, in the namespace of the host"
+      : "the kernel has no veth: load its module (modprobe veth) or take a kernel that has it",
   });
 }
 

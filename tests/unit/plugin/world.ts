@@ -124,7 +124,6 @@ export function effects(world: World = {}): Effects & { steps: string[] } {
     pinInside: unused,
     version: unused,
     cannotEnter: () => Promise.resolve(undefined),
-    cannotChange: () => Promise.resolve(undefined),
     cannotMakeVeth: () => Promise.resolve(undefined),
     routes: unused,
     forwarding: unused,
