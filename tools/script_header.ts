@@ -26,7 +26,6 @@ const variables = [
   "DENO_NO_UPDATE_CHECK=1",
   // Without it Deno looks for the user in /etc/passwd, and for .npmrc in that home.
   "HOME=$h",
-  // Or Deno asks a name server for its own host, in a thread of its own, to see whether there is a newer Deno.
   // A runtime gets no colours on stderr, whatever it has set.
   'NO_COLOR="${CNI_COMMAND:+1}$NO_COLOR"',
   ...env.map((name) => `${name}="$${name}"`),
