@@ -108,6 +108,7 @@ class Explorer {
       faults,
       isTold: false,
       live,
+      doomed: [],
       status,
     };
   }
@@ -171,7 +172,7 @@ class Explorer {
     const next = world.status.findIndex(({ phase }) => phase === "waiting");
     const isFirst = next === runs.length;
     if (next < 0) return [];
-    const begun: World = { ...world, faults: 0, isTold: false, live: {} };
+    const begun: World = { ...world, faults: 0, isTold: false, live: {}, doomed: [] };
     const over = { at: 0, progress: [], phase: "over" } as const;
     begun.status = world.status.map((it, run) => run < next ? { ...it, ...over } : it);
     setStatus(begun, next, { phase: "running" });
@@ -227,7 +228,7 @@ class Explorer {
     if (run === undefined || reply === undefined) throw new Error(`no run ${index}`);
     const automaton = this.#automaton(index);
     const status = statusOf(world, index);
-    if (!isBegun(status)) excuse(world, run);
+    if (!isBegun(status)) this.#excuse(world, run);
     const here = automaton.at(status.at);
     const answered = { to, reply };
     const { id, end } = here.next.get(JSON.stringify(answered)) ??
@@ -251,11 +252,26 @@ class Explorer {
         statusOf(world, index).loose.length > 0;
       return isTold ? undefined : leftBy(world, run.name);
     }
-    if (this.#isRemoved(world, run.key)) return undefined;
+    if (this.#isRemoved(world, run.key) || world.doomed.includes(run.name)) return undefined;
     const addresses = STATES.at(world.state)?.containerToIP[run.key];
     if (addresses === undefined) return `${run.name} succeeded without a lease`;
     world.live = { ...world.live, [run.key]: [addresses].flat() };
     return undefined;
+  }
+
+  /** From here on the attachments that this run is to remove may go, those of ADDs beside it too. */
+  #excuse(world: World, run: Run): void {
+    const live = Object.entries(world.live).filter(([owner]) => !mayRemove(run, owner));
+    world.live = Object.fromEntries(live);
+    const doomed = this.#runs.filter(({ kind, key }, index) => {
+      const status = statusOf(world, index);
+      const isUnderWay = status.phase === "running" && isBegun(status);
+      return kind === "ADD" && key !== undefined && mayRemove(run, key) && isUnderWay;
+    }).map(({ name }) => name);
+    if (run.kind === "ADD" && run.key !== undefined && this.#isRemoved(world, run.key)) {
+      doomed.push(run.name);
+    }
+    world.doomed = [...new Set([...world.doomed, ...doomed])].sort();
   }
 
   /** Is a run under way, or may its `ip` be, that is to remove that attachment? */
@@ -281,10 +297,4 @@ function isBegun({ at, progress }: Status): boolean {
 function mayRemove({ kind, key, keep }: Run, owner: string): boolean {
   return kind === "DEL" ? key === owner : kind === "GC" && keep !== undefined &&
     !keep.includes(owner);
-}
-
-/** From here on the attachments that this run is to remove may go. */
-function excuse(world: World, run: Run): void {
-  const live = Object.entries(world.live).filter(([owner]) => !mayRemove(run, owner));
-  world.live = Object.fromEntries(live);
 }

@@ -44,6 +44,8 @@ export interface World {
   isTold: boolean;
   /** Addresses of attachments that nobody may disturb, by key. */
   live: Readonly<Record<string, readonly string[]>>;
+  /** ADDs that go on while their attachment is removed: nobody can count on what they made. */
+  doomed: readonly string[];
   status: readonly Status[];
 }
 
@@ -52,10 +54,11 @@ export const STATES = new Interned<State | null>();
 export const OUTPUTS = new Interned<readonly unknown[][]>();
 
 export function keyOf(world: World): string {
-  const { kernel, state, isWritten, isTold, lock, marks, faults, live, status } = world;
+  const { kernel, state, isWritten, isTold, lock, marks, faults, live, doomed, status } = world;
   let key = `${kernel} ${state} ${isWritten ? 1 : 0}${isTold ? 1 : 0}${lock} ${faults}`;
   for (const host in marks) key += ` ${host}${marks[host]}`;
   for (const owner in live) key += ` ${owner}${live[owner]}`;
+  if (doomed.length > 0) key += ` -${doomed}`;
   for (const { at, progress, loose, phase } of status) {
     key += ` ${at}${phase[0]}`;
     for (const { to, line, printed } of progress) key += `,${to}.${line}.${printed}`;
