@@ -95,7 +95,7 @@ bench: $(FORMS) ## the comparison with bridge + host-local: bench/results.md and
 	@sh tools/packages iproute2 util-linux strace time busybox-static containernetworking-plugins
 	@sh tools/build empty
 	@JSR_URL=$$(sh tools/jsr_url) unshare -mn --propagation private $(DENO) run -q -A bench/run.ts
-	@$(DENO) fmt -q bench/results.md
+	@$(DENO) fmt -q bench/results.md bench/plot.svg
 
 docs: ## the pages in docs/ that are made of source
 	@tools/docs
