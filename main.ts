@@ -220,6 +220,9 @@ function finish({ stdout, stderr, exitCode }: Outcome): never {
 
 async function main(): Promise<never> {
   const stop = new AbortController();
+  const io = { env: environment, stdin: readStdin, stop: stop.signal };
+  // It makes nothing that a signal would have to take back.
+  if (environment("CNI_COMMAND") === "VERSION") return finish(await run(io));
   const signalled = (signal: string) => () => {
     stop.abort(
       new CniError("TryAgainLater", `Cannot finish: ended by ${signal}`, {
@@ -229,14 +232,7 @@ async function main(): Promise<never> {
   };
   Deno.addSignalListener("SIGTERM", signalled("SIGTERM"));
   Deno.addSignalListener("SIGINT", signalled("SIGINT"));
-  return finish(
-    await run({
-      env: environment,
-      stdin: readStdin,
-      stop: stop.signal,
-      deliver: (text) => writeAll(Deno.stdout, text),
-    }),
-  );
+  return finish(await run({ ...io, deliver: (text) => writeAll(Deno.stdout, text) }));
 }
 
 if (import.meta.main) {

@@ -72,7 +72,7 @@ function between(all: readonly Event[]): [string, number][] {
     throw new Error("an ADD that does not start ip twice");
   }
   const stdin = find(/read.*"\{\\"cniVersion/, program.at);
-  const plug = find(/^write\(\d+, "link add/, one.at);
+  const plug = find(/^write\(\d+, "(addr show|link add)/, one.at);
   const rename = find(/^rename\(/, plug);
   const configure = find(/^write\(\d+, "link set/, rename);
   const printed = find(/^write\(1,/, end(two));

@@ -41,30 +41,13 @@ export function parseIp(text: unknown, family?: Family): Ip {
 
 /** As `parseIp`, `undefined` where it is none. */
 export function tryIp(text: string): Ip | undefined {
-  if (!text.includes(":")) return isQuad(text) ? (text as Ip) : undefined;
+  if (!text.includes(":")) return QUAD.test(text) ? (text as Ip) : undefined;
   const value = valueOfIpv6(text);
   return value === undefined ? undefined : ipOf(value, 6);
 }
 
-/** Whether `text` is a dotted quad, which is canonical as it stands; digit by digit, for loops over many. */
-function isQuad(text: string): boolean {
-  let octet = -1;
-  let octets = 0;
-  for (let i = 0; i <= text.length; i++) {
-    const digit = text.charCodeAt(i) - 48;
-    if (digit >= 0 && digit <= 9) {
-      if (octet === 0) return false;
-      octet = octet < 0 ? digit : octet * 10 + digit;
-      if (octet > 255) return false;
-    } else {
-      const isEnd = i === text.length;
-      if (octet < 0 || (isEnd ? octets !== 3 : text[i] !== "." || octets === 3)) return false;
-      octet = -1;
-      octets++;
-    }
-  }
-  return true;
-}
+/** A dotted quad, which is canonical as it stands: no leading zeros. */
+const QUAD = /^(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)(?:\.(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)){3}$/;
 
 /** RFC 4291 §2.2: groups of hexadecimal digits, one `::`, the last two groups as a dotted quad or not. */
 function valueOfIpv6(text: string): bigint | undefined {
@@ -85,7 +68,7 @@ function groupsOf(text: string, isEnd: boolean): number[] | undefined {
   const groups: number[] = [];
   for (const [index, word] of words.entries()) {
     if (/^[0-9a-fA-F]{1,4}$/.test(word)) groups.push(parseInt(word, 16));
-    else if (isEnd && index === words.length - 1 && isQuad(word)) {
+    else if (isEnd && index === words.length - 1 && QUAD.test(word)) {
       const value = Number(valueOf(word as Ip));
       groups.push(value >>> 16, value & 0xffff);
     } else return undefined;
@@ -217,6 +200,6 @@ export function compareIps(left: Ip, right: Ip): number {
 
 /** The default route's destination. */
 export const DEFAULT_ROUTE: Readonly<Record<Family, Cidr>> = {
-  4: { base: ipOf(0n, 4), prefix: 0 },
-  6: { base: ipOf(0n, 6), prefix: 0 },
+  4: { base: "0.0.0.0" as Ip, prefix: 0 },
+  6: { base: "::" as Ip, prefix: 0 },
 };

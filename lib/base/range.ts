@@ -31,21 +31,26 @@ const PREFIXES: Readonly<Record<Family, { least: number; most: number }>> = {
 };
 
 /** Networks whose addresses no container can have, and what they are for. */
-const UNUSABLE: readonly { network: Cidr; purpose: string }[] = [
-  { network: parseCidr("0.0.0.0/8"), purpose: "0/8 is for hosts without an address" },
-  { network: parseCidr("127.0.0.0/8"), purpose: "127/8 is for loopback" },
-  { network: parseCidr("169.254.0.0/16"), purpose: "169.254/16 is link-local" },
-  { network: parseCidr("224.0.0.0/4"), purpose: "224/4 is for multicast" },
-  { network: parseCidr("::/96"), purpose: "::/96 is for loopback and hosts without an address" },
-  { network: parseCidr("::ffff:0:0/96"), purpose: "::ffff/96 is for mapped IPv4 addresses" },
-  { network: parseCidr("fe80::/10"), purpose: "fe80::/10 is link-local" },
-  { network: parseCidr("ff00::/8"), purpose: "ff00::/8 is for multicast" },
-];
+const UNUSABLE: Readonly<Record<Family, readonly (readonly [string, string])[]>> = {
+  4: [
+    ["0.0.0.0/8", "0/8 is for hosts without an address"],
+    ["127.0.0.0/8", "127/8 is for loopback"],
+    ["169.254.0.0/16", "169.254/16 is link-local"],
+    ["224.0.0.0/4", "224/4 is for multicast"],
+  ],
+  6: [
+    ["::/96", "::/96 is for loopback and hosts without an address"],
+    ["::ffff:0:0/96", "::ffff/96 is for mapped IPv4 addresses"],
+    ["fe80::/10", "fe80::/10 is link-local"],
+    ["ff00::/8", "ff00::/8 is for multicast"],
+  ],
+};
 
 /** A subnet that a network may have (docs/configure.md), of `family` where one is wanted. Throws `Malformed`. */
 export function parseSubnet(value: unknown, family?: Family): Cidr {
   const subnet = parseCidr(value, family);
-  const { least, most } = PREFIXES[familyOf(subnet.base)];
+  const of = familyOf(subnet.base);
+  const { least, most } = PREFIXES[of];
   const { prefix } = subnet;
   if (prefix < least || prefix > most) {
     throw new Malformed(
@@ -53,10 +58,8 @@ export function parseSubnet(value: unknown, family?: Family): Cidr {
       `/${prefix} is ${prefix < least ? "too large" : "too small"}`,
     );
   }
-  const unusable = UNUSABLE.find(({ network }) => overlap(network, subnet));
-  if (unusable !== undefined) {
-    throw new Malformed("a subnet of unicast addresses", unusable.purpose);
-  }
+  const [, purpose] = UNUSABLE[of].find(([network]) => overlap(parseCidr(network), subnet)) ?? [];
+  if (purpose !== undefined) throw new Malformed("a subnet of unicast addresses", purpose);
   return subnet;
 }
 

@@ -113,9 +113,10 @@ async function chooseOrHeal(
   throw poolFull(sets[healed] ?? []);
 }
 
-function macsAskedFor({ leases }: State): ReadonlySet<string> {
+function macsAskedFor({ leases, isMacAsked }: State): ReadonlySet<string> {
   const macs = new Set<string>();
-  for (const key in leases) {
+  if (!isMacAsked) return macs;
+  for (const key of Object.keys(leases)) {
     const mac = leases[key]?.mac;
     if (mac !== undefined) macs.add(mac);
   }

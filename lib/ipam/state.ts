@@ -4,6 +4,7 @@ import { Malformed, quote } from "../base/errors.ts";
 import { isObject, type JsonObject } from "../base/fields.ts";
 import type { RangeSet } from "../base/range.ts";
 import { damaged, NewerSchema, SCHEMA } from "./damage.ts";
+import { addEntry, formatKeys, type Lines, linesIn } from "./lines.ts";
 import { readOlder } from "./older_state.ts";
 
 /** What is known of a lease beside its owner and its addresses. */
@@ -34,8 +35,12 @@ export interface State {
   readonly lastReserved: Ip[];
   /** By owner, as `containerToIP`; none for those that the Go original gave. */
   readonly leases: Record<string, LeaseRecord>;
+  /** Whether one of `leases` may have a MAC that was asked for. */
+  isMacAsked: boolean;
   /** What the network had to give when it last gave an address; every lease is of one of these subnets. */
   ranges: readonly RangeSet[] | undefined;
+  /** The maps as the file has them, with what was added since; `undefined` where they are to be formatted anew. */
+  lines: Lines | undefined;
 }
 
 /** Addresses and whose they are. */
@@ -53,7 +58,9 @@ export function emptyState(): State {
     ipToContainer: {},
     lastReserved: [],
     leases: {},
+    isMacAsked: false,
     ranges: undefined,
+    lines: undefined,
   };
 }
 
@@ -88,13 +95,23 @@ function compareFirst([left]: readonly Ip[], [right]: readonly Ip[]): number {
 export function addLease(state: State, { owner, ips, record }: Lease): void {
   const key = ownerKey(owner);
   const [first = "", ...more] = ips;
-  state.containerToIP[key] = more.length === 0 ? first : ips;
+  const value = more.length === 0 ? first : ips;
+  if (Object.hasOwn(state.containerToIP, key)) state.lines = undefined;
+  const { lines } = state;
+  if (lines !== undefined) {
+    addEntry(lines.containerToIP, key, value);
+    for (const ip of ips) addEntry(lines.ipToContainer, ip, key);
+    if (record !== undefined) addEntry(lines.leases, key, record);
+  }
+  state.containerToIP[key] = value;
   for (const ip of ips) state.ipToContainer[ip] = key;
   if (record !== undefined) state.leases[key] = record;
+  state.isMacAsked ||= record?.mac !== undefined;
 }
 
 export function dropLease(state: State, { owner, ips }: Lease): void {
   const key = ownerKey(owner);
+  state.lines = undefined;
   delete state.containerToIP[key];
   for (const ip of ips) delete state.ipToContainer[ip];
   delete state.leases[key];
@@ -110,18 +127,16 @@ export function isSameLease(left: Lease | undefined, right: Lease): boolean {
     left.record?.hostMac === right.record?.hostMac && left.record?.since === right.record?.since;
 }
 
-export function formatState(state: State): string {
+/** The bytes of the file. */
+export function formatState(state: State): Uint8Array<ArrayBuffer> {
   const { containerToIP, ipToContainer, lastReserved, leases, ranges } = state;
-  const last = lastReserved.length > 1 ? lastReserved : lastReserved[0] ?? "";
-  const text = JSON.stringify({
-    schema: SCHEMA,
+  return formatKeys({
     containerToIP,
     ipToContainer,
-    lastReserved: last,
+    lastReserved: lastReserved.length > 1 ? lastReserved : lastReserved[0] ?? "",
     leases,
-    ...(ranges !== undefined && { ranges: ranges.map((set) => set.map(formatRange)) }),
-  });
-  return `${text}\n`;
+    ranges: ranges?.map((set) => set.map(formatRange)),
+  }, state.lines);
 }
 
 function formatRange({ subnet, start, end, gateway }: RangeSet[number]) {
@@ -129,11 +144,13 @@ function formatRange({ subnet, start, end, gateway }: RangeSet[number]) {
 }
 
 /** The state in `bytes`, its maps checked against each other. Throws StateDamaged for anything else (docs/architecture.md, "The state"). */
-export function parseState(bytes: Uint8Array, path: string): State {
+export function parseState(bytes: Uint8Array<ArrayBuffer>, path: string): State {
   if (bytes.length === 0) throw damaged(path, "it is empty");
+  let text: string;
   let value: unknown;
   try {
-    value = JSON.parse(new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes));
+    text = decode(bytes);
+    value = JSON.parse(text);
   } catch (error) {
     throw damaged(path, error instanceof Error ? error.message : "it is no JSON", error);
   }
@@ -144,12 +161,23 @@ export function parseState(bytes: Uint8Array, path: string): State {
   return {
     ...crossCheck(found, path),
     lastReserved: readLast(found["lastReserved"] ?? "", path),
-    leases: checkRecords(found, path),
+    ...checkRecords(found, path),
     ranges: readRanges(found["ranges"], path),
+    lines: found === value ? linesIn(text, bytes) : undefined,
   };
 }
 
-/** The two maps, each owner's addresses held by that owner and nobody else. */
+/** Throws where the bytes are no UTF-8. A decoder that throws by itself makes strings of twice the size, thrice as slowly. */
+function decode(bytes: Uint8Array<ArrayBuffer>): string {
+  const text = new TextDecoder("utf-8", { ignoreBOM: true }).decode(bytes);
+  if (!text.includes("\ufffd")) return text;
+  return new TextDecoder("utf-8", { ignoreBOM: true, fatal: true }).decode(bytes);
+}
+
+/**
+ * The two maps: each address is one of its holder's, and there are no more owners and no more of their addresses than
+ * that. By addresses, for a lookup by a key of a map is quicker than one by a value.
+ */
 function crossCheck(
   { containerToIP, ipToContainer }: JsonObject,
   path: string,
@@ -160,40 +188,53 @@ function crossCheck(
   if (!isObject(ipToContainer)) {
     throw damaged(path, `ipToContainer is ${quote(ipToContainer)}, no object`);
   }
-  let held = 0;
-  for (const owner in containerToIP) {
-    const value = containerToIP[owner];
-    const addresses = Array.isArray(value) ? value : [value];
-    if (addresses.length === 0) throw damaged(path, `${quote(owner)} has no address`);
-    for (const address of addresses) {
-      if (typeof address !== "string" || tryIp(address) !== address) {
-        throw damaged(path, `${quote(owner)} has ${quote(address)}, no IP address`);
-      }
-      const other = ipToContainer[address];
-      if (other !== owner) {
-        const whom = other === undefined ? "nobody" : quote(other);
-        throw damaged(path, `${quote(owner)} has ${address}, which is held by ${whom}`);
-      }
+  const addresses = Object.keys(ipToContainer);
+  let owners = 0;
+  let owned = 0;
+  for (const address of addresses) {
+    if (tryIp(address) !== address) {
+      throw damaged(path, `ipToContainer has ${quote(address)}, no IP address`);
     }
-    held += addresses.length;
+    const owner = ipToContainer[address];
+    const own = typeof owner === "string" ? containerToIP[owner] : undefined;
+    const isFirst = own === address || (Array.isArray(own) && own[0] === address);
+    if (isFirst) {
+      owners++;
+      owned += typeof own === "string" ? 1 : own.length;
+    } else if (!Array.isArray(own) || !own.includes(address)) {
+      const has = own === undefined ? "nothing" : quote(own);
+      throw damaged(path, `${address} is held by ${quote(owner)}, who has ${has}`);
+    }
   }
-  // As many addresses as the owners have, and each is its owner's: no other address is left.
-  const addresses = Object.keys(ipToContainer).length;
-  if (addresses !== held) throw damaged(path, `${held} held addresses are ${addresses} addresses`);
+  if (owners !== Object.keys(containerToIP).length || owned !== addresses.length) {
+    throw damaged(path, ownerIn(containerToIP, ipToContainer));
+  }
   return {
     containerToIP: containerToIP as State["containerToIP"],
     ipToContainer: ipToContainer as State["ipToContainer"],
   };
 }
 
+/** Which owner has something that is not held by it. */
+function ownerIn(containerToIP: JsonObject, ipToContainer: JsonObject): string {
+  for (const [owner, value] of Object.entries(containerToIP)) {
+    const list: unknown[] = Array.isArray(value) ? value : [value];
+    const isHeld = list.length > 0 && new Set(list).size === list.length &&
+      list.every((ip) => typeof ip === "string" && ipToContainer[ip] === owner);
+    if (!isHeld) return `${quote(owner)} has ${quote(value)}, and not all of it is held by it`;
+  }
+  return "containerToIP and ipToContainer differ";
+}
+
 /** What is known of leases, each with an owner. */
 function checkRecords(
   { leases = {}, containerToIP }: JsonObject,
   path: string,
-): State["leases"] {
+): Pick<State, "leases" | "isMacAsked"> {
   if (!isObject(leases)) throw damaged(path, `leases is ${quote(leases)}, no object`);
   const owners = containerToIP as JsonObject;
-  for (const owner in leases) {
+  let isMacAsked = false;
+  for (const owner of Object.keys(leases)) {
     const record = leases[owner];
     if (owners[owner] === undefined) {
       throw damaged(path, `leases has ${quote(owner)}, who holds nothing`);
@@ -204,6 +245,7 @@ function checkRecords(
     ) {
       throw damaged(path, `leases[${quote(owner)}] is ${quote(record)}`);
     }
+    isMacAsked ||= record["mac"] !== undefined;
     for (const key in record) {
       const value = record[key];
       if (key === "guarded" ? typeof value !== "boolean" : typeof value !== "string") {
@@ -211,7 +253,7 @@ function checkRecords(
       }
     }
   }
-  return leases as State["leases"];
+  return { leases: leases as State["leases"], isMacAsked };
 }
 
 function readLast(value: unknown, path: string): Ip[] {

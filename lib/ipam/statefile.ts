@@ -85,7 +85,7 @@ export function writeState(dataDir: string, network: NetworkName, state: State):
   const path = statePath(dataDir, network);
   const temporary = join(dataDir, temporaryName(network));
   try {
-    writeDurably(temporary, new TextEncoder().encode(formatState(state)));
+    writeDurably(temporary, formatState(state));
     Deno.renameSync(temporary, path);
     syncFolder(dataDir);
   } catch (error) {

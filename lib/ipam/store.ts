@@ -109,6 +109,8 @@ export function openStore(dataDir: string, network: NetworkName): Store {
           : written === identity()
           ? "written"
           : "changed";
+        // In a file of somebody else's a line may hold more than the map it begins with.
+        if (origin !== "written") state.lines = undefined;
         if (!await change(state, origin)) return false;
         writeState(dataDir, network, state);
         return true;

@@ -4,8 +4,6 @@ import { subnetsOf } from "../base/range.ts";
 import type { NetworkConfig, Route } from "../config.ts";
 import { MAIN_TABLE, metricOf } from "../netops.ts";
 
-const LINK_LOCAL = parseCidr("fe80::/10");
-
 /**
  * Throws IpFailed for a route that the kernel refuses whatever address the container gets. A gateway in the subnet of a
  * range that does not give the address is left to the ADD.
@@ -16,7 +14,7 @@ export function mustTakeRoutes({ routes, sets }: NetworkConfig): void {
     const earlier = routes.slice(0, index);
     const { via, scope = 0 } = route;
     const isIpv4 = familyOf(route.dst.base) === 4;
-    const isReached = via === undefined || (!isIpv4 && contains(LINK_LOCAL, via)) ||
+    const isReached = via === undefined || (!isIpv4 && contains(parseCidr("fe80::/10"), via)) ||
       subnets.some((it) => contains(it, via)) ||
       earlier.some((it) => it.via === undefined && contains(it.dst, via));
     if (!isReached) throw refused(route, `nothing leads to its gateway ${via}`, WITHIN);

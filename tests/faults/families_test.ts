@@ -102,7 +102,7 @@ hostTest(
       ...{ rangeStart6: "fd00:88::2", rangeEnd6: "fd00:88::2" },
     };
     await host.add({ id: "c1", config: { ...DUAL, ipam } });
-    await host.sh("ip netns del c1; while ip link show type veth | grep -q podnet/; do :; done");
+    await host.end("c1");
     assertEquals(await permanent(host, "", DUAL.bridge), ["10.88.0.2", "fd00:88::2"]);
     // Not guarded: nothing of it would replace or remove them.
     await host.add({ id: "c2", config: { ...DUAL, macspoofchk: false, ipam } });

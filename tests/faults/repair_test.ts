@@ -58,7 +58,7 @@ hostTest("repair drops stale leases and finds those that are missing", async (ho
   const only = await host.sh(`cat ${STATE}`);
   await host.add({ id: "c2" });
   await host.run(["tee", STATE], only);
-  await host.sh("ip netns del c1; while ip link show type veth | grep -q podnet/c1/; do :; done");
+  await host.end("c1");
   const { json } = await repair(host);
   assertEquals(json.dropped, [lease("c1/eth0", "10.88.0.2")]);
   assertEquals(json.found, [lease("c2/eth0", "10.88.0.3")]);

@@ -225,6 +225,12 @@ export class Host implements AsyncDisposable {
     assertEquals({ code, stdout }, { code: 0, stdout: "" }, `DEL failed: ${stderr}`);
   }
 
+  /** Ends a container's namespace and waits for the kernel, which takes down what was in it some time later. */
+  async end(id: string): Promise<void> {
+    await this.sh(`ip netns del ${id}
+for _ in $(seq 400); do ip link show type veth | grep -q '/${id}/' || exit 0; sleep 0.05; done; exit 1`);
+  }
+
   /** `ip -j` with these arguments, in the namespace of a container or (`""`) of the host. */
   async ip(namespace: string, ...args: string[]): Promise<Json[]> {
     const at = namespace === "" ? [] : ["-n", namespace];

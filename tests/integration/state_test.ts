@@ -95,7 +95,7 @@ hostTest("an attachment whose container is gone gets the same address again", as
   await host.containers("c1", "c2");
   await host.add();
   await host.add({ id: "c2" });
-  await host.sh("ip netns del c1");
+  await host.end("c1");
   await host.containers("c1");
   assertEquals(await given(host, "c1"), "10.88.0.2");
   assertEquals((await host.hostVeths()).length, 2);

@@ -22,6 +22,7 @@ const FOREIGN: readonly [name: string, prepare: string, folder: string][] = [
     CACHE,
   ],
   ["another user's cache folder", `mkdir -m 755 ${CACHE}; chown 1000 ${CACHE}`, CACHE],
+  ["a cache folder that its group may write to", `mkdir ${CACHE}; chmod 770 ${CACHE}`, CACHE],
   ["a cache folder that others may write to", `mkdir ${CACHE}; chmod 777 ${CACHE}`, CACHE],
   [
     "a symlink in the cache folder's place",
@@ -43,6 +44,13 @@ if (isScript) {
     assertNotEquals(await cached(host), [], "no cache: the tests beside this one prove nothing");
     const open = await host.sh(`find ${STATE_FOLDER} -maxdepth 1 -type d -perm /077`);
     assertEquals(open, "", "others can read or write this");
+  });
+
+  hostTest("script form: the cache folder that 0.1.0 made is used", async (host) => {
+    await host.containers("c1");
+    await host.sh(`mkdir -m 755 ${CACHE}`);
+    await host.add();
+    assertNotEquals(await cached(host), []);
   });
 
   for (const [name, prepare, folder] of FOREIGN) {
@@ -98,7 +106,7 @@ hostTest("the state folder and those below are made root's alone in one step", a
   await host.containers("c1");
   await host.sh(`umount ${STATE_FOLDER}; mount -t tmpfs tmpfs /var/lib`);
   const dataDir = `${STATE_FOLDER}/a/b`;
-  const trace = ["strace", "-f", "-o", "/run/trace", "-e", "trace=mkdir,mkdirat"];
+  const trace = ["strace", "-ff", "-o", "/run/trace", "-e", "trace=mkdir,mkdirat"];
   const under = ["sh", "-c", 'umask 0; exec "$@"', "sh", ...trace];
   const { code, stdout } = await host.cni("ADD", {
     config: {
@@ -113,8 +121,8 @@ hostTest("the state folder and those below are made root's alone in one step", a
     under,
   });
   assertEquals(code, 0, stdout);
-  const made = (await host.sh("grep -F /var/lib/atomicni /run/trace | grep ' = 0' || :"))
+  const made = (await host.sh("grep -hF /var/lib/atomicni /run/trace.* | grep ' = 0' || :"))
     .split("\n").filter((line) => line !== "" && !line.includes("/.deno/"));
   assert(made.length >= 3, `made: ${made}`);
-  for (const line of made) assert(/, 0700\) = 0$/.test(line), `open to others at first: ${line}`);
+  for (const line of made) assert(/, 0700\) += 0$/.test(line), `open to others at first: ${line}`);
 });

@@ -11,8 +11,7 @@ import {
   isImported,
   type LeaseRecord,
 } from "../../../lib/ipam.ts";
-import { formatState } from "../../../lib/ipam/state.ts";
-import { DUAL, ETH0, NETWORK, opened, RECORD } from "./world.ts";
+import { DUAL, ETH0, formatted, NETWORK, opened, RECORD } from "./world.ts";
 
 function adoption(id: string, ips: string[], record: Partial<LeaseRecord> = {}): Adoption {
   return {
@@ -29,9 +28,9 @@ Deno.test("adopt() holds all leases or none, and can be done again", async () =>
   await adopt(adoption("c9", ["10.0.0.3", "fd00::3"], { hostMac: "", hosts: "veth0 veth1" }));
   assertEquals(one.held(), { "c9/eth0": ["10.0.0.3", "fd00::3"] });
   assertEquals([one.state().ranges, one.state().lastReserved], [DUAL, last]);
-  const before = formatState(one.state());
+  const before = formatted(one.state());
   await adopt(adoption("c9", ["10.0.0.3", "fd00::3"], { hostMac: "", hosts: "veth0 veth1" }));
-  assertEquals(formatState(one.state()), before);
+  assertEquals(formatted(one.state()), before);
   // What could not be told last time is known now.
   await adopt(adoption("c9", ["10.0.0.3", "fd00::3"]));
   assertEquals(one.state().leases["c9/eth0"], { ...RECORD, hosts: "veth0" });

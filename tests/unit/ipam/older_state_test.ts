@@ -1,6 +1,7 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { CniError } from "../../../lib/base/errors.ts";
-import { formatState, parseState } from "../../../lib/ipam/state.ts";
+import { parseState } from "../../../lib/ipam/state.ts";
+import { formatted } from "./world.ts";
 
 const NOTE = { since: "2026-01-01T00:00:00Z", veth: "fe:00:00:00:00:01" };
 const RECORD = { since: NOTE.since, hostMac: NOTE.veth };
@@ -28,7 +29,7 @@ const ORIGINAL = {
 
 function rewritten(file: object, space?: number): unknown {
   const bytes = new TextEncoder().encode(JSON.stringify(file, undefined, space));
-  return JSON.parse(formatState(parseState(bytes, "/s/podnet.json")));
+  return JSON.parse(formatted(parseState(bytes, "/s/podnet.json")));
 }
 
 Deno.test("a file of an older format is read, and written as schema 3", () => {
@@ -85,9 +86,9 @@ Deno.test("a damaged file of an older format is refused like one of today's", ()
     [{ ...SCHEMA_2, pool: { subnet: "10.88.0.0/24" } }, "ranges is"],
     [{ ...SCHEMA_2, pool: null }, "ranges is"],
     [{ ...SCHEMA_2, lastReserved: "10.88.0" }, "lastReserved is"],
-    [{ ...SCHEMA_2, containerToIP: { "c1/eth0": "10.88.0.2" } }, "1 held addresses are 2"],
-    [{ ...ORIGINAL, containerToIP: { c1: "10.22.0.3" } }, "held by nobody"],
-    [{ ...ORIGINAL, ipToContainer: { "10.22.0.2": "c2" } }, 'held by "c2"'],
+    [{ ...SCHEMA_2, containerToIP: { "c1/eth0": "10.88.0.2" } }, 'held by "c2", who has nothing'],
+    [{ ...ORIGINAL, containerToIP: { c1: "10.22.0.3" } }, 'held by "c1", who has "10.22.0.3"'],
+    [{ ...ORIGINAL, ipToContainer: { "10.22.0.2": "c2" } }, 'held by "c2", who has nothing'],
     [{ ...ORIGINAL, ipToContainer: undefined }, "ipToContainer is undefined"],
   ];
   for (const [file, message] of rows) {

@@ -7,7 +7,6 @@ import {
   dropLease,
   emptyState,
   findLease,
-  formatState,
   holderOf,
   isSameLease,
   type Lease,
@@ -16,7 +15,9 @@ import {
   type State,
 } from "../../../lib/ipam/state.ts";
 import { NewerSchema } from "../../../lib/ipam/damage.ts";
+import { Random } from "../../properties/random.ts";
 import { range } from "../sets.ts";
+import { formatted } from "./world.ts";
 
 const RECORD = { since: "2026-01-01T00:00:00Z", hostMac: "fe:00:00:00:00:01" };
 const RANGE = {
@@ -47,6 +48,12 @@ function parse(text: string): State {
   return parseState(new TextEncoder().encode(text), "/s/podnet.json");
 }
 
+/** The file as the program writes it: a line for each key. */
+function laidOut(file: object): string {
+  const lines = Object.entries(file).map(([key, value]) => `"${key}":${JSON.stringify(value)}`);
+  return `{${lines.join(",\n")}}\n`;
+}
+
 function owner(key: string): Owner {
   const found = tryOwner(key);
   assert(found !== undefined);
@@ -64,8 +71,9 @@ Deno.test("parseState() reads what formatState() writes, byte by byte", () => {
   };
   const empty = { schema: 3, containerToIP: {}, ipToContainer: {}, lastReserved: "", leases: {} };
   for (const file of [GOOD, small, empty]) {
-    const text = `${JSON.stringify(file)}\n`;
-    assertEquals(formatState(parse(text)), text);
+    const text = laidOut(file);
+    assertEquals(formatted(parse(text)), text);
+    assertEquals(formatted(parse(JSON.stringify(file))), text);
   }
   assertEquals(parse(JSON.stringify(empty)), emptyState());
   const { ranges, lastReserved } = parse(JSON.stringify(GOOD));
@@ -98,23 +106,46 @@ Deno.test("parseState() refuses each kind of damage", () => {
     [changed({ schema: null }), "its schema is null"],
     [changed({ containerToIP: [] }), "containerToIP is []"],
     [changed({ ipToContainer: "x" }), 'ipToContainer is "x"'],
-    [owners({ "c1/eth0": 7 }), "has 7, no IP address"],
-    [owners({ "c1/eth0": "10.88.0.02" }), 'has "10.88.0.02", no IP address'],
-    [owners({ "c2/eth0": ["10.88.0.3", "FD00::3"] }), 'has "FD00::3", no IP address'],
-    [owners({ "c2/eth0": ["10.88.0.3", "fd00:0::3"] }), "no IP address"],
-    [owners({ "c2/eth0": ["10.88.0.3", ["fd00::3"]] }), "no IP address"],
-    [owners({ "c2/eth0": [] }), '"c2/eth0" has no address'],
-    [owners({ "c2/eth0": { 0: "10.88.0.3" } }), "no IP address"],
-    [owners({ "c2/eth0": "10.88.0.3" }), "2 held addresses are 3 addresses"],
-    [owners({ "c2/eth0": ["10.88.0.3", "10.88.0.3", "fd00::3"] }), "4 held addresses are 3"],
-    [owners({ "c2/eth0": ["10.88.0.3", "fd00::4"] }), "fd00::4, which is held by nobody"],
-    [owners({ "c1/eth0": "10.88.0.3" }), 'which is held by "c2/eth0"'],
-    [owners({ "c9/eth0": "10.88.0.9" }), "held by nobody"],
-    [changed({ containerToIP: { "c1/eth0": "10.88.0.2" } }), "1 held addresses are 3 addresses"],
-    [changed({ ipToContainer: { "10.88.0.2": "c1/eth0" } }), "held by nobody"],
+    [owners({ "c1/eth0": 7 }), '10.88.0.2 is held by "c1/eth0", who has 7'],
+    [owners({ "c1/eth0": "10.88.0.02" }), 'held by "c1/eth0", who has "10.88.0.02"'],
+    [owners({ "c2/eth0": ["10.88.0.3", "FD00::3"] }), 'fd00::3 is held by "c2/eth0", who has ['],
+    [owners({ "c2/eth0": ["10.88.0.3", "fd00:0::3"] }), 'fd00::3 is held by "c2/eth0", who has ['],
+    [owners({ "c2/eth0": ["10.88.0.3", ["fd00::3"]] }), 'fd00::3 is held by "c2/eth0", who has ['],
+    [owners({ "c2/eth0": [] }), 'held by "c2/eth0", who has []'],
+    [owners({ "c9/eth0": [] }), '"c9/eth0" has [], and not all of it is held by it'],
+    [owners({ "c2/eth0": { 0: "10.88.0.3" } }), 'held by "c2/eth0", who has {'],
+    [owners({ "c2/eth0": "10.88.0.3" }), 'fd00::3 is held by "c2/eth0", who has "10.88.0.3"'],
+    [owners({ "c2/eth0": ["10.88.0.3", "10.88.0.3", "fd00::3"] }), "not all of it is held by it"],
+    [owners({ "c2/eth0": ["10.88.0.3", "fd00::3", 7] }), "not all of it is held by it"],
+    [owners({ "c2/eth0": ["10.88.0.3", "fd00::3", "10.88.0.2"] }), "not all of it is held by it"],
+    [owners({ "c2/eth0": ["10.88.0.3", "fd00::4"] }), 'fd00::3 is held by "c2/eth0", who has ['],
+    [owners({ "c1/eth0": "10.88.0.3" }), '10.88.0.2 is held by "c1/eth0", who has "10.88.0.3"'],
+    [owners({ "c9/eth0": "10.88.0.9" }), '"c9/eth0" has "10.88.0.9", and not all of it'],
+    [owners({ "c9/eth0": "10.88.0.2" }), '"c9/eth0" has "10.88.0.2", and not all of it'],
+    [
+      changed({ containerToIP: { "c1/eth0": "10.88.0.2" } }),
+      '10.88.0.3 is held by "c2/eth0", who has nothing',
+    ],
+    [changed({ ipToContainer: { "10.88.0.2": "c1/eth0" } }), '"c2/eth0" has ["10.88.0.3"'],
     [
       changed({ ipToContainer: { ...GOOD.ipToContainer, "10.88.0.2": "c2/eth0" } }),
-      'held by "c2/eth0"',
+      '10.88.0.2 is held by "c2/eth0", who has ["10.88.0.3"',
+    ],
+    [
+      changed({ ipToContainer: { ...GOOD.ipToContainer, "10.88.0.9": "toString" } }),
+      '10.88.0.9 is held by "toString"',
+    ],
+    [changed({ ipToContainer: { ...GOOD.ipToContainer, "10.88.0.9": 7 } }), "held by 7, who has"],
+    [
+      changed({
+        containerToIP: { "c1/eth0": "10.88.0.02" },
+        ipToContainer: { "10.88.0.02": "c1/eth0" },
+      }),
+      'ipToContainer has "10.88.0.02", no IP address',
+    ],
+    [
+      changed({ containerToIP: { "c1/eth0": "FD00::3" }, ipToContainer: { "FD00::3": "c1/eth0" } }),
+      'ipToContainer has "FD00::3", no IP address',
     ],
     [changed({ lastReserved: 7 }), "lastReserved is 7"],
     [changed({ lastReserved: "10.88.0" }), 'lastReserved is "10.88.0"'],
@@ -146,7 +177,51 @@ Deno.test("parseState() refuses each kind of damage", () => {
     assertEquals(error instanceof NewerSchema, message === "it has schema 4");
   }
   assertThrows(() => parseState(new Uint8Array([0x7b, 0xff, 0x7d]), "/s"), CniError, "state file");
+  // A byte that is none of UTF-8 in the middle of a name; the character that stands for such bytes may be a name's.
+  const pod = record({ pod: "web/\ufffd" });
+  assertEquals(parse(pod).leases["c1/eth0"]?.pod, "web/\ufffd");
+  const bytes = new TextEncoder().encode(pod);
+  bytes.set([0x41, 0xff, 0x41], bytes.indexOf(0xef));
+  assertThrows(() => parseState(bytes, "/s"), CniError, "state file");
 });
+
+Deno.test("a lease that is added to a file's lines makes the same bytes as all formatted anew", () => {
+  const seed = Number(Deno.env.get("SEED") ?? Date.now() % 1e9);
+  const random = new Random(seed);
+  const say = (text: string) => `${text} (SEED=${seed})`;
+  for (let round = 0; round < 60; round++) {
+    let state = emptyState();
+    for (let step = 0; step < 12; step++) {
+      const file = formatted(state);
+      state = parse(file);
+      const isWhole = file.includes('"ranges"') &&
+        new TextEncoder().encode(file).length === file.length;
+      assertEquals(state.lines !== undefined, isWhole, say(file));
+      state.ranges = [[range("10.88.0.0/24")]];
+      for (let more = random.between(1, 3); more > 0; more--) change(state, random);
+      assertEquals(formatted(state), formatted({ ...state, lines: undefined }), say(file));
+    }
+  }
+});
+
+/** One lease more, one again, or one less. */
+function change(state: State, random: Random): void {
+  const key = owner(`c${random.between(1, 9)}${random.one(["", "/eth0", "/net1", "/\u00e9"])}`);
+  const old = findLease(state, key);
+  if (old !== undefined) {
+    if (random.chance(0.5)) dropLease(state, old);
+    else addLease(state, { ...old, record: { ...RECORD, pod: "again/`" } });
+    return;
+  }
+  const held = Object.keys(state.ipToContainer).length;
+  const ips = [`10.88.1.${held}`, ...(random.chance(0.5) ? [`fd00::${held}:1`] : [])].map((it) =>
+    parseIp(it)
+  );
+  if (ips.some((ip) => holderOf(state, ip) !== undefined)) return;
+  const pod = random.one(['web/"},\n{', "web/\u2028", "web/front"]);
+  const record = random.one([undefined, RECORD, { ...RECORD, pod }]);
+  addLease(state, { owner: key, ips, record });
+}
 
 Deno.test("a key that stands twice is damage where the maps then disagree", () => {
   const good = JSON.stringify(GOOD);
@@ -186,7 +261,7 @@ Deno.test("leases are found, listed by address, added and dropped whole", () => 
     "10.88.0.3",
   ]);
   dropLease(state, legacy);
-  const { schema: _, ...file } = JSON.parse(formatState(state));
+  const { schema: _, ...file } = JSON.parse(formatted(state));
   const { schema: __, ...good } = GOOD;
   assertEquals(file, good);
   if (two !== undefined) {

@@ -56,6 +56,19 @@ Deno.test("update() tells a state that this program wrote last from any other", 
   });
 });
 
+Deno.test("a lease is added to the map that is meant, however somebody laid the file out", async () => {
+  await inFolder(async (folder) => {
+    const more = [', "x":{"y":"z"}', ', "leases":{}', ""];
+    for (const [index, text] of more.entries()) {
+      const file = `{"schema":3,\n"containerToIP":{}${text},\n"ipToContainer":{}${text},
+"lastReserved":"",\n"leases":{}${text},\n"ranges":[]}\n`;
+      Deno.writeTextFileSync(statePath(folder, NET), file);
+      await update(folder, `10.0.0.${index + 2}`);
+      assertEquals(await update(folder), ["written", [`10.0.0.${index + 2}`]], file);
+    }
+  });
+});
+
 Deno.test("update() that throws or returns false writes nothing, and lets the lock go", async () => {
   await inFolder(async (folder) => {
     await update(folder, "10.0.0.2");

@@ -13,6 +13,7 @@ import {
   type State,
 } from "../../../lib/ipam.ts";
 import { damaged } from "../../../lib/ipam/damage.ts";
+import { formatState } from "../../../lib/ipam/state.ts";
 import type { Origin, Store } from "../../../lib/ipam/store.ts";
 import { range } from "../sets.ts";
 
@@ -46,6 +47,11 @@ export function state(last: string, ...held: string[]): State {
     containerToIP: Object.fromEntries(held.map((ip) => [`c${ip}/eth0`, ip])),
     ipToContainer: Object.fromEntries(held.map((ip) => [ip, `c${ip}/eth0`])),
   };
+}
+
+/** The text of the state's file. */
+export function formatted(state: State): string {
+  return new TextDecoder().decode(formatState(state));
 }
 
 export interface World {

@@ -1,0 +1,88 @@
+/**
+ * How the state file is laid out: a line for each key, so that the maps of a file that this program wrote are written again as
+ * they stand, and a lease that is added costs no formatting of the others.
+ */
+import { SCHEMA } from "./damage.ts";
+
+/** The keys of a state file, in its order. */
+export interface Keys {
+  readonly containerToIP: object;
+  readonly ipToContainer: object;
+  readonly lastReserved: string | readonly string[];
+  readonly leases: object;
+  readonly ranges: readonly object[] | undefined;
+}
+
+/** A map's text without its closing brace: what the file has, and what was added since. */
+interface Line {
+  readonly held: Uint8Array<ArrayBuffer>;
+  added: string;
+}
+
+/** The lines of the three maps. */
+export type Lines = Readonly<Record<"containerToIP" | "ipToContainer" | "leases", Line>>;
+
+/** The bytes of a file with these keys; with `lines`, which are what the maps say, these are not formatted. */
+export function formatKeys(keys: Keys, lines: Lines | undefined): Uint8Array<ArrayBuffer> {
+  const { containerToIP, ipToContainer, leases } = lines ?? {
+    containerToIP: lineOf(keys.containerToIP),
+    ipToContainer: lineOf(keys.ipToContainer),
+    leases: lineOf(keys.leases),
+  };
+  const last = JSON.stringify(keys.lastReserved);
+  const ranges = keys.ranges === undefined ? "" : `,\n"ranges":${JSON.stringify(keys.ranges)}`;
+  return joined([
+    encode(`{"schema":${SCHEMA},\n"containerToIP":`),
+    containerToIP.held,
+    encode(`${containerToIP.added}},\n"ipToContainer":`),
+    ipToContainer.held,
+    encode(`${ipToContainer.added}},\n"lastReserved":${last},\n"leases":`),
+    leases.held,
+    encode(`${leases.added}}${ranges}}\n`),
+  ]);
+}
+
+function lineOf(map: object): Line {
+  return { held: encode(JSON.stringify(map).slice(0, -1)), added: "" };
+}
+
+/** The lines of a file that `formatKeys` wrote: no string of JSON has a newline. `undefined` where it is laid out otherwise. */
+export function linesIn(text: string, bytes: Uint8Array<ArrayBuffer>): Lines | undefined {
+  // What is beyond ASCII stands elsewhere in the bytes than in the text.
+  if (text.length !== bytes.length) return undefined;
+  let at = 0;
+  const held = text.split("\n").map((line) => {
+    const start = at + line.indexOf(":") + 1;
+    at += line.length + 1;
+    return line.endsWith("},") ? bytes.subarray(start, at - "},\n".length) : undefined;
+  });
+  const [, containerToIP, ipToContainer, , leases] = held;
+  if (containerToIP === undefined || ipToContainer === undefined || leases === undefined) {
+    return undefined;
+  }
+  return {
+    containerToIP: { held: containerToIP, added: "" },
+    ipToContainer: { held: ipToContainer, added: "" },
+    leases: { held: leases, added: "" },
+  };
+}
+
+/** Adds an entry that the map does not have yet. */
+export function addEntry(line: Line, key: string, value: unknown): void {
+  const isFirst = line.held.length === 1 && line.added === "";
+  line.added += `${isFirst ? "" : ","}${JSON.stringify(key)}:${JSON.stringify(value)}`;
+}
+
+function encode(text: string): Uint8Array<ArrayBuffer> {
+  return new TextEncoder().encode(text);
+}
+
+function joined(pieces: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
+  const bytes = new Uint8Array(pieces.reduce((length, piece) => length + piece.length, 0));
+  let at = 0;
+  for (const piece of pieces) {
+    bytes.set(piece, at);
+    at += piece.length;
+  }
+  return bytes;
+}
