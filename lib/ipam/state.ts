@@ -215,13 +215,13 @@ function crossCheck(
   };
 }
 
-/** Which owner has something that is not held by it. */
+/** Which owner has something that ipToContainer does not say. */
 function ownerIn(containerToIP: JsonObject, ipToContainer: JsonObject): string {
   for (const [owner, value] of Object.entries(containerToIP)) {
     const list: unknown[] = Array.isArray(value) ? value : [value];
     const isHeld = list.length > 0 && new Set(list).size === list.length &&
       list.every((ip) => typeof ip === "string" && ipToContainer[ip] === owner);
-    if (!isHeld) return `${quote(owner)} has ${quote(value)}, and not all of it is held by it`;
+    if (!isHeld) return `${quote(owner)} has ${quote(value)}, and ipToContainer says otherwise`;
   }
   return "containerToIP and ipToContainer differ";
 }

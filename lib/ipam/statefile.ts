@@ -143,8 +143,9 @@ export function sweepTemporaries(dataDir: string, network: NetworkName): void {
 /** Keeps a damaged file beside the one that will replace it; `undefined` where there is none. Throws IOFailure. */
 export function setAside(dataDir: string, network: NetworkName): string | undefined {
   const path = statePath(dataDir, network);
-  // To the millisecond: two in one second keep two files.
-  const aside = `${path}.damaged-${new Date().toISOString().replaceAll(/[-:]/g, "")}`;
+  const name = `${path}.damaged-${new Date().toISOString().replaceAll(/[-:]/g, "")}`;
+  let aside = name;
+  for (let next = 2; tryLstat(aside) !== undefined; next++) aside = `${name}-${next}`;
   try {
     // A regular file stays until the new one replaces it.
     if (Deno.lstatSync(path).isFile) Deno.linkSync(path, aside);

@@ -1,3 +1,4 @@
+import { isHostVethName } from "../base/attachment.ts";
 import { CniError } from "../base/errors.ts";
 import { isHostMac } from "../base/mac.ts";
 import type { Rollback } from "../rollback.ts";
@@ -44,12 +45,19 @@ export async function settleBridge(
 ): Promise<Link> {
   const ready = await mendBridge(run, bridge, after, hooks);
   // Without a MAC of its own it takes the lowest of its ports', and neighbours lose it as ports come and go.
-  const own = isHostMac(before.mac) || before.bridge.followsPorts ? before.mac : undefined;
-  if (own === undefined) return ready;
-  const fixed = isHostMac(own) || own === NO_MAC ? bridge.mac : own;
+  const isPorts = isHostMac(before.mac) && await isOfOwnPort(run, before);
+  if (!isPorts && !before.bridge.followsPorts) return ready;
+  const fixed = isPorts || before.mac === NO_MAC ? bridge.mac : before.mac;
   const output = await run(["link", "set", "dev", bridge.name, "address", fixed]);
   if (!output.success) throw ipFailed(`fix the MAC of "${bridge.name}"`, output);
   return { ...ready, mac: fixed };
+}
+
+/** Whether the bridge has taken the MAC of a host veth that an ADD made. Another program may have given it such a one for good. */
+async function isOfOwnPort(run: RunIp, { ifname, mac }: Link): Promise<boolean> {
+  return (await hostLinks(run)).some((link) =>
+    link.master === ifname && link.mac === mac && isHostVethName(link.ifname)
+  );
 }
 
 /** Makes the bridge what the spec says; returns it. */

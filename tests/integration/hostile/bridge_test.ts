@@ -72,6 +72,34 @@ hostTest("a bridge that stood before keeps its MAC while ports come and go", asy
 });
 
 hostTest(
+  "a bridge keeps the MAC that somebody gave it for good, whatever it begins with",
+  async (host) => {
+    await host.containers("c1");
+    const given = "fe:12:34:56:78:9a";
+    await host.sh(`ip link add atomic0 address ${given} type bridge; ip link set atomic0 up
+    ip link add theirs0 address ${given} master atomic0 up type veth peer name theirs1`);
+    assertEquals((await host.add()).interfaces[0].mac, given);
+    assertEquals((await linkOf(host, "atomic0")).address, given);
+  },
+);
+
+hostTest("a bridge that has taken the MAC of an ADD's port gets one of its own", async (host) => {
+  await host.containers("c1", "c2");
+  // As an ADD leaves it that was killed before it fixed the bridge's MAC.
+  await host.sh(`ip link add atomic0 type bridge; ip link set atomic0 up
+    ip link add av0123456789abc address fe:00:00:00:00:01 master atomic0 up type veth peer name left0
+    ip link set dev left0 address 02:00:00:00:00:01`);
+  const taken = "fe:00:00:00:00:01";
+  await host.sh(
+    `for _ in $(seq 50); do ip link show atomic0 | grep -q ${taken} && exit 0; sleep 0.02; done; exit 1`,
+  );
+  const [bridge] = (await host.add()).interfaces;
+  assertNotEquals(bridge.mac, taken);
+  await host.sh("ip link del dev av0123456789abc");
+  assertEquals((await linkOf(host, "atomic0")).address, bridge.mac);
+});
+
+hostTest(
   "an ADD that makes the bridge anew puts the earlier containers back into it",
   async (host) => {
     await host.containers("c1", "c2", "c3", "other");

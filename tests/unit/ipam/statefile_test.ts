@@ -185,6 +185,9 @@ Deno.test("setAside() keeps what is damaged beside the file", async () => {
     const aside = setAside(folder, NET) ?? "";
     assert(aside.startsWith(`${path}.damaged-2`), aside);
     assertEquals([aside, path].map((it) => Deno.readTextFileSync(it)), ["damaged", "damaged"]);
+    // Some of these in the same millisecond.
+    const more = Array.from({ length: 50 }, () => setAside(folder, NET) ?? "");
+    assertEquals(new Set([aside, ...more]).size, 51);
     writeState(folder, NET, state());
     assertEquals(Deno.readTextFileSync(aside), "damaged");
     Deno.removeSync(path);
