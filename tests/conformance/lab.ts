@@ -2,6 +2,7 @@ import { assert, assertEquals, assertMatch } from "@std/assert";
 import {
   type Answer,
   type CniCall,
+  cniEnv,
   CONFIG,
   type Host,
   type Json,
@@ -108,16 +109,8 @@ export class Lab {
   async cni(command: string, call: CniCall = {}): Promise<Answer> {
     const { id = "c1", netns = id } = call;
     if (/^[a-z]\w*$/i.test(netns) && netns !== "gone") await this.container(netns);
-    const { config = CONFIG, ifname = "eth0", args } = call;
-    return await this.raw({
-      CNI_COMMAND: command,
-      CNI_CONTAINERID: id,
-      CNI_NETNS: netns === "" || netns.startsWith("/") ? netns : `/run/netns/${netns}`,
-      CNI_IFNAME: ifname,
-      CNI_PATH: "/opt/cni/bin",
-      ...(args !== undefined && { CNI_ARGS: args }),
-      ...call.env,
-    }, call.stdin ?? JSON.stringify(config));
+    const { config = CONFIG } = call;
+    return await this.raw(cniEnv(command, call), call.stdin ?? JSON.stringify(config));
   }
 
   /** One run with exactly this environment. */

@@ -1,5 +1,6 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { type Host, hostTest } from "../integration/host.ts";
+import { BANDWIDTH, BURST, FIREWALL, PORTMAP, RATE } from "../runtimes/chained.ts";
 import { newMark, type Result, TRIES } from "./attack.ts";
 import { iAmBob, takeNeighboursMac } from "./attacks.ts";
 import { Chain } from "./chain.ts";
@@ -8,26 +9,11 @@ import { BROADCAST, datagram } from "./frames.ts";
 import { record } from "./outcome.ts";
 import { NETWORK, Scene } from "./scene.ts";
 
-/** Bits per second, bits, and bytes of a page that is well over the burst. */
-const RATE = 8_000_000;
-const BURST = 800_000;
+/** Bytes of a page that is well over the burst. */
 const BLOCK = 1_000_000;
 
-const BANDWIDTH = {
-  type: "bandwidth",
-  ingressRate: RATE,
-  ingressBurst: BURST,
-  egressRate: RATE,
-  egressBurst: BURST,
-};
-const PORTMAP = {
-  type: "portmap",
-  snat: true,
-  capabilities: { portMappings: true },
-  runtimeConfig: { portMappings: [{ hostPort: 8080, containerPort: 80, protocol: "tcp" }] },
-};
 const TUNING = { type: "tuning", sysctl: { "net.core.somaxconn": "99" } };
-const FIREWALL = { type: "firewall", backend: "iptables" };
+const PORTS = { ...PORTMAP, capabilities: { portMappings: true } };
 
 const at = (namespace: string, ...command: string[]): string[] =>
   namespace === "" ? command : ["ip", "netns", "exec", namespace, ...command];
@@ -88,7 +74,7 @@ hostTest(
     await using scene = await Scene.create(host, { name: "chain", guard: true, hairpin: true });
     const bob = scene.at("bob");
     await assertReflected(scene);
-    const chain = new Chain(host, [TUNING, BANDWIDTH, PORTMAP, FIREWALL]);
+    const chain = new Chain(host, [TUNING, BANDWIDTH, PORTS, FIREWALL]);
     await chain.add(bob);
     await serving(host, "bob", async () => {
       const published = "http://192.0.2.1:8080/";

@@ -57,6 +57,22 @@ export interface CniCall {
   readonly under?: readonly string[];
 }
 
+/** The environment of a run. */
+export function cniEnv(
+  command: string,
+  { id = "c1", netns = id, ifname = "eth0", args, env }: CniCall,
+): Record<string, string> {
+  return {
+    CNI_COMMAND: command,
+    CNI_CONTAINERID: id,
+    CNI_NETNS: netns === "" || netns.startsWith("/") ? netns : `/run/netns/${netns}`,
+    CNI_IFNAME: ifname,
+    CNI_PATH: "/opt/cni/bin",
+    ...(args !== undefined && { CNI_ARGS: args }),
+    ...env,
+  };
+}
+
 /** A configuration that works, for a test to change. */
 export { NET as CONFIG };
 
@@ -181,17 +197,9 @@ export class Host implements AsyncDisposable {
 
   /** Runs the program as a runtime does. */
   async cni(command: string, call: CniCall = {}): Promise<Answer> {
-    const { config = NET, id = "c1", netns = id, ifname = "eth0", args } = call;
-    const env = {
-      CNI_COMMAND: command,
-      CNI_CONTAINERID: id,
-      CNI_NETNS: netns === "" || netns.startsWith("/") ? netns : `/run/netns/${netns}`,
-      CNI_IFNAME: ifname,
-      CNI_PATH: "/opt/cni/bin",
-      ...(args !== undefined && { CNI_ARGS: args }),
-      ...call.env,
-    };
-    return await this.program([], call.stdin ?? JSON.stringify(config), env, call.under);
+    const { config = NET } = call;
+    const stdin = call.stdin ?? JSON.stringify(config);
+    return await this.program([], stdin, cniEnv(command, call), call.under);
   }
 
   /** Runs the program with arguments, as a person does, or with an environment of the test's own. */

@@ -1,27 +1,10 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
+import { BANDWIDTH, BURST, FIREWALL, PORTMAP, RATE } from "./chained.ts";
 import { BLOCK_BYTES, Containerd, PAGE } from "./containerd.ts";
 import { type Node, nodeTest } from "./node.ts";
 import { assertNothingLeft, configure } from "./podnet.ts";
 
-/** Bits per second and bits. */
-const RATE = 8_000_000;
-const BURST = 800_000;
-
 const TUNING = { type: "tuning", sysctl: { "net.ipv4.conf.eth0.rp_filter": "2" } };
-const BANDWIDTH = {
-  type: "bandwidth",
-  ingressRate: RATE,
-  ingressBurst: BURST,
-  egressRate: RATE,
-  egressBurst: BURST,
-};
-/** `ctr` hands no ports over, so they stand in the configuration. */
-const PORTMAP = {
-  type: "portmap",
-  snat: true,
-  runtimeConfig: { portMappings: [{ hostPort: 8080, containerPort: 80, protocol: "tcp" }] },
-};
-const FIREWALL = { type: "firewall", backend: "iptables" };
 
 /** A machine beside the node, 192.0.2.2, that knows no way to the containers but through the node. */
 async function addOutside(node: Node): Promise<void> {

@@ -1,0 +1,20 @@
+/** The plugins that people chain behind this one. */
+
+/** Bits per second and bits. */
+export const RATE = 8_000_000;
+export const BURST = 800_000;
+
+export const BANDWIDTH = {
+  type: "bandwidth",
+  ingressRate: RATE,
+  ingressBurst: BURST,
+  egressRate: RATE,
+  egressBurst: BURST,
+};
+/** `ctr` hands no ports over, so they stand in the configuration. */
+export const PORTMAP = {
+  type: "portmap",
+  snat: true,
+  runtimeConfig: { portMappings: [{ hostPort: 8080, containerPort: 80, protocol: "tcp" }] },
+};
+export const FIREWALL = { type: "firewall", backend: "iptables" };
