@@ -27,10 +27,10 @@ CONFINEMENT_PACKAGES := bubblewrap python3-seccomp apparmor
 DEB_PACKAGES := binutils busybox-static debootstrap iproute2 lintian man-db util-linux
 RELEASE_PACKAGES := python3-yaml shellcheck qemu-user
 
-# What runs where. The whole of the unit, integration and command tests and of the conformance table runs on the script
-# form, which starts fastest. TELLING runs on the compiled form and on the source too: each command of a runtime against
-# the kernel, what differs by form (scope, permissions, what `version` says), undo, and what a person runs. The table
-# runs on the compiled form in `make conformance`, and has to end in the same documents there. Each test has a host of
+# What runs where. The whole of the unit, integration and command tests runs on the script form, which starts fastest.
+# TELLING runs on the compiled form and on the source too: each command of a runtime against the kernel, what differs by
+# form (scope, permissions, what `version` says), undo, and what a person runs. The conformance table runs on both built
+# forms in `make conformance`, and has to end in the same documents with both. Each test has a host of
 # its own, so files run side by side; some wait more than they work, hence one job more than processors.
 TELLING := $(patsubst %,tests/integration/%_test.ts,add bridge check del gc scope traffic undo) tests/cli/command_test.ts
 export DENO_JOBS ?= $(shell echo $$(($$(nproc) + 1)))

@@ -90,7 +90,7 @@ mount --bind /run/bin/ip "$ip"`;
 const CLEAN = `
 for n in $(ls /run/netns); do ip netns del $n; done
 for l in $(ip -br link | awk '{sub(/@.*/, "", $1); print $1}'); do [ $l = lo ] || ip link del dev $l 2>/dev/null || true; done
-rm -rf ${STATE_FOLDER}/* ${STATE_FOLDER}/.[!.]*`;
+find ${STATE_FOLDER} -mindepth 1 -maxdepth 1 ! -name .deno -exec rm -rf {} +`;
 
 /** A host for a row; `form` is how the program is started, `undefined` for what host.ts tests. */
 export class Lab {
@@ -146,10 +146,12 @@ export class Lab {
     }
   }
 
-  async container(name: string): Promise<void> {
-    if (this.#made.has(name)) return;
+  /** Makes the container's namespace; says whether it was not there yet. */
+  async container(name: string): Promise<boolean> {
+    if (this.#made.has(name)) return false;
     this.#made.add(name);
     await this.host.containers(name);
+    return true;
   }
 
   async add(call: CniCall = {}): Promise<Json> {

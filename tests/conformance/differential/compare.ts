@@ -18,6 +18,8 @@ interface Side {
   readonly lab: Lab;
   readonly type: string;
   readonly start: (env: Record<string, string>, stdin: string) => Promise<Finished>;
+  /** What was there behind the step before, as long as nothing was changed since. */
+  seen: Json;
 }
 
 /** A value that differs: where it stands, and what each side has there. */
@@ -46,6 +48,7 @@ async function run(side: Side, step: Step, first: Json): Promise<Seen & { result
   if (step.script !== undefined) {
     await ready(side, "c1");
     await side.lab.host.sh(step.script.replace("HOST", hostVeth(first)));
+    side.seen = undefined;
   }
   const env = step.env ?? {
     CNI_CONTAINERID: id,
@@ -56,18 +59,22 @@ async function run(side: Side, step: Step, first: Json): Promise<Seen & { result
   const stdin = step.stdin?.replace('"TYPE"', `"${side.type}"`) ??
     JSON.stringify(withPrevious({ ...step.config, type: side.type }, step, first));
   const look = async () => observed(await side.lab.host.sh(OBSERVE), side);
-  const before = await look();
+  const before = side.seen ?? await look();
   const { code, stdout } = await side.start(
     { ...env, CNI_COMMAND: step.command, CNI_PATH: "/usr/lib/cni" },
     stdin,
   );
   const result = stdout.trim() === "" ? undefined : JSON.parse(stdout);
-  return { exit: code, result, document: normalised(result), before, kernel: await look() };
+  side.seen = await look();
+  return { exit: code, result, document: normalised(result), before, kernel: side.seen };
 }
 
-async function ready({ name, lab }: Side, container: string): Promise<void> {
-  await lab.container(container);
-  if (name === "theirs") await lab.host.sh(`ip netns exec ${container} sh -c '${NO_DAD}'`);
+async function ready(side: Side, container: string): Promise<void> {
+  if (!await side.lab.container(container)) return;
+  side.seen = undefined;
+  if (side.name === "theirs") {
+    await side.lab.host.sh(`ip netns exec ${container} sh -c '${NO_DAD}'`);
+  }
 }
 
 function hostVeth(result: Json): string {
@@ -220,9 +227,10 @@ interface Seen {
 }
 
 async function compare(sides: readonly [Side, Side], input: Input): Promise<Difference[]> {
-  await Promise.all(sides.map(async ({ lab }) => {
-    await lab.clean();
-    await lab.host.sh(`rm -rf ${REFERENCE_STATE}; ${RESET}`);
+  await Promise.all(sides.map(async (side) => {
+    await side.lab.clean();
+    await side.lab.host.sh(`rm -rf ${REFERENCE_STATE}; ${RESET}`);
+    side.seen = undefined;
   }));
   const differences: Difference[] = [];
   const firsts: [Json, Json] = [undefined, undefined];
@@ -283,12 +291,19 @@ function sidesOf(mine: Host, other: Host): readonly [Side, Side] {
   const ours = new Lab(mine, BUILT);
   const env = { PATH: "/usr/sbin:/usr/bin" };
   return [
-    { name: "ours", lab: ours, type: "atomicni", start: (env, stdin) => ours.raw(env, stdin) },
+    {
+      name: "ours",
+      lab: ours,
+      type: "atomicni",
+      start: (env, stdin) => ours.raw(env, stdin),
+      seen: undefined,
+    },
     {
       name: "theirs",
       lab: new Lab(other),
       type: "bridge",
       start: (more, stdin) => other.run([REFERENCE], stdin, { ...env, ...more }),
+      seen: undefined,
     },
   ];
 }
