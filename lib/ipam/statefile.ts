@@ -94,9 +94,9 @@ export function writeState(dataDir: string, network: NetworkName, state: State):
   }
 }
 
-function writeDurably(path: string, pieces: readonly Uint8Array[]): void {
+function writeDurably(path: string, bytes: Uint8Array): void {
   withFile(Deno.openSync(path, { write: true, createNew: true, mode: 0o600 }), (file) => {
-    for (const bytes of pieces) writeAll(file, bytes);
+    writeAll(file, bytes);
     file.syncDataSync();
   });
 }
@@ -115,7 +115,7 @@ export function checkWritable(dataDir: string, network: NetworkName): void {
   const size = (tryLstat(statePath(dataDir, network))?.size ?? 0) + 4096;
   const probe = join(dataDir, temporaryName(network));
   try {
-    writeDurably(probe, [new Uint8Array(Math.min(size, LARGEST_FILE))]);
+    writeDurably(probe, new Uint8Array(Math.min(size, LARGEST_FILE)));
   } catch (error) {
     throw ioError("write to", `${dataDir}/`, error);
   } finally {

@@ -51,7 +51,7 @@ export function state(last: string, ...held: string[]): State {
 
 /** The text of the state's file. */
 export function formatted(state: State): string {
-  return formatState(state).map((bytes) => new TextDecoder().decode(bytes)).join("");
+  return new TextDecoder().decode(formatState(state));
 }
 
 export interface World {
