@@ -1,6 +1,6 @@
 import { contains, formatCidr, type Ip } from "../base/address.ts";
-import { type Attachment, attachmentOf, hostVethName } from "../base/attachment.ts";
-import { CniError } from "../base/errors.ts";
+import { type Attachment, attachmentOf, hostVethName, tryOwner } from "../base/attachment.ts";
+import { CniError, quote } from "../base/errors.ts";
 import type { NetworkName } from "../base/names.ts";
 import { formatRanges, type RangeSet, subnetsOf } from "../base/range.ts";
 import type { Evidence } from "./evidence.ts";
@@ -63,6 +63,16 @@ export async function checkWhole(
   beside: Attachment | undefined,
   listed: readonly string[] = [],
 ): Promise<void> {
+  const stranger = Object.keys(state.containerToIP).find((key) => tryOwner(key) === undefined);
+  if (stranger !== undefined) {
+    throw new CniError(
+      "StateDamaged",
+      `Cannot use the state of network "${network}": ${
+        quote(stranger)
+      } in it is no container and interface`,
+      { details: "atomicni repair < CONFIGURATION keeps what belongs to a container" },
+    );
+  }
   const known = new Set([...Object.keys(state.containerToIP), ...listed]);
   const imported = new Set(
     Object.values(state.leases).flatMap(({ hosts }) => hosts?.split(" ") ?? []),

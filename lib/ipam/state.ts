@@ -197,13 +197,18 @@ function crossCheck(
     }
     const owner = ipToContainer[address];
     const own = typeof owner === "string" ? containerToIP[owner] : undefined;
-    const isFirst = own === address || (Array.isArray(own) && own[0] === address);
-    if (isFirst) {
+    if (own === address) {
       owners++;
-      owned += typeof own === "string" ? 1 : own.length;
-    } else if (!Array.isArray(own) || !own.includes(address)) {
+      owned++;
+    } else if (!Array.isArray(own)) {
       const has = own === undefined ? "nothing" : quote(own);
       throw damaged(path, `${address} is held by ${quote(owner)}, who has ${has}`);
+    } else if (own[0] === address) {
+      owners++;
+      owned += own.length;
+      if (!own.every((it) => typeof it === "string" && ipToContainer[it] === owner)) {
+        throw damaged(path, ownerIn(containerToIP, ipToContainer));
+      }
     }
   }
   if (owners !== Object.keys(containerToIP).length || owned !== addresses.length) {
@@ -236,7 +241,7 @@ function checkRecords(
   let isMacAsked = false;
   for (const owner of Object.keys(leases)) {
     const record = leases[owner];
-    if (owners[owner] === undefined) {
+    if (!Object.hasOwn(owners, owner)) {
       throw damaged(path, `leases has ${quote(owner)}, who holds nothing`);
     }
     if (

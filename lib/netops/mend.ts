@@ -1,4 +1,4 @@
-import { isHostVethName } from "../base/attachment.ts";
+import { attachmentIn, isHostVethName } from "../base/attachment.ts";
 import { CniError } from "../base/errors.ts";
 import { isHostMac } from "../base/mac.ts";
 import type { Rollback } from "../rollback.ts";
@@ -45,19 +45,26 @@ export async function settleBridge(
 ): Promise<Link> {
   const ready = await mendBridge(run, bridge, after, hooks);
   // Without a MAC of its own it takes the lowest of its ports', and neighbours lose it as ports come and go.
-  const isPorts = isHostMac(before.mac) && await isOfOwnPort(run, before);
-  if (!isPorts && !before.bridge.followsPorts) return ready;
-  const fixed = isPorts || before.mac === NO_MAC ? bridge.mac : before.mac;
-  const output = await run(["link", "set", "dev", bridge.name, "address", fixed]);
+  const now = isHostMac(before.mac) ? await macNow(run, bridge.name) : undefined;
+  if (now !== undefined && !now.isPorts) return { ...ready, mac: now.mac };
+  if (now === undefined && !before.bridge.followsPorts) return ready;
+  // Whatever it had: ADDs at the same time have to give it the same.
+  const output = await run(["link", "set", "dev", bridge.name, "address", bridge.mac]);
   if (!output.success) throw ipFailed(`fix the MAC of "${bridge.name}"`, output);
-  return { ...ready, mac: fixed };
+  return { ...ready, mac: bridge.mac };
 }
 
-/** Whether the bridge has taken the MAC of a host veth that an ADD made. Another program may have given it such a one for good. */
-async function isOfOwnPort(run: RunIp, { ifname, mac }: Link): Promise<boolean> {
-  return (await hostLinks(run)).some((link) =>
-    link.master === ifname && link.mac === mac && isHostVethName(link.ifname)
-  );
+/** The bridge's MAC as it is now, and whether it is one of a host veth's. Another program may have given it such a one for good. */
+async function macNow(run: RunIp, bridge: string): Promise<{ mac: string; isPorts: boolean }> {
+  const links = await hostLinks(run);
+  const found = links.find(named(bridge));
+  const mac = found?.mac ?? NO_MAC;
+  const isPorts = found === undefined || found.bridge.followsPorts ||
+    links.some((link) =>
+      link.master === bridge && link.mac === mac &&
+      (isHostVethName(link.ifname) || attachmentIn(link.alias) !== undefined)
+    );
+  return { mac, isPorts };
 }
 
 /** Makes the bridge what the spec says; returns it. */

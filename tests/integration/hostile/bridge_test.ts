@@ -54,13 +54,13 @@ hostTest("a bridge that stood before keeps its MAC while ports come and go", asy
   const ids = ["c1", "c2", "c3", "c4", "c5", "c6"];
   await host.containers(...ids);
   await host.sh("ip link add atomic0 type bridge; ip link set atomic0 up");
-  const { address: before } = await linkOf(host, "atomic0");
-  const results: Json[] = [];
-  for (const id of ids) {
+  const results: Json[] = [await host.add({ id: "c1" })];
+  const before = results[0].interfaces[0].mac;
+  assertEquals((await linkOf(host, "atomic0")).address, before);
+  for (const id of ids.slice(1)) {
     results.push(await host.add({ id }));
     assertEquals((await linkOf(host, "atomic0")).address, before, `after ADD of ${id}`);
   }
-  assertEquals(results[0].interfaces[0].mac, before);
   for (const id of ids.slice(1)) {
     await host.del({ id });
     assertEquals((await linkOf(host, "atomic0")).address, before, `after DEL of ${id}`);
@@ -69,6 +69,21 @@ hostTest("a bridge that stood before keeps its MAC while ports come and go", asy
   }
   await host.del();
   assertEquals((await linkOf(host, "atomic0")).address, before, "without ports");
+});
+
+hostTest("ADDs at once on a bridge without a MAC of its own agree on one", async (host) => {
+  const ids = ["c1", "c2", "c3", "c4"];
+  await host.containers(...ids);
+  const config = { ...CONFIG, macspoofchk: true };
+  for (let round = 0; round < 6; round++) {
+    await host.sh("ip link add atomic0 type bridge; ip link set atomic0 up");
+    const results = await Promise.all(ids.map((id) => host.add({ id, config })));
+    const { address } = await linkOf(host, "atomic0");
+    assertEquals(results.map(({ interfaces }) => interfaces[0].mac), ids.map(() => address));
+    for (const id of ids) assert(await host.pings(id, CONFIG.gateway), `${id} in round ${round}`);
+    for (const id of ids) await host.del({ id, config });
+    await host.sh("ip link del atomic0");
+  }
 });
 
 hostTest(
@@ -84,11 +99,10 @@ hostTest(
 );
 
 hostTest("a bridge that has taken the MAC of an ADD's port gets one of its own", async (host) => {
-  await host.containers("c1", "c2");
+  await host.containers("c1");
   // As an ADD leaves it that was killed before it fixed the bridge's MAC.
   await host.sh(`ip link add atomic0 type bridge; ip link set atomic0 up
-    ip link add av0123456789abc address fe:00:00:00:00:01 master atomic0 up type veth peer name left0
-    ip link set dev left0 address 02:00:00:00:00:01`);
+    ip link add av0123456789abc address fe:00:00:00:00:01 master atomic0 up type veth peer name left0`);
   const taken = "fe:00:00:00:00:01";
   await host.sh(
     `for _ in $(seq 50); do ip link show atomic0 | grep -q ${taken} && exit 0; sleep 0.02; done; exit 1`,

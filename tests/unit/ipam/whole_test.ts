@@ -67,6 +67,21 @@ Deno.test("who may have an address and no lease keeps another from being given, 
   }
 });
 
+Deno.test("who can't be a container holds no address in a file that this program did not write last", async () => {
+  for (const key of ["", "/eth0", "c1/", "c1/eth0/1", "c 1/eth0"]) {
+    const held = state("", "10.0.0.2");
+    const strange = {
+      ...held,
+      containerToIP: { ...held.containerToIP, [key]: "10.0.0.3" },
+      ipToContainer: { ...held.ipToContainer, "10.0.0.3": key },
+    };
+    const one = opened(strange, { origin: "changed" });
+    const error = await assertRejects(() => one.reserve(request("c1")), CniError, "no container");
+    assertEquals(error.code, 104, key);
+    await assertRejects(() => one.leases.mustBeWhole(one.evidence), CniError, "no container");
+  }
+});
+
 Deno.test("a damaged state is begun anew only where no host veth of the network stands, and nobody has an address", async () => {
   const rows: [World, boolean][] = [
     [{}, true],

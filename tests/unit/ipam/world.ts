@@ -44,14 +44,18 @@ export function state(last: string, ...held: string[]): State {
   return {
     ...emptyState(),
     lastReserved: last === "" ? [] : [parseIp(last)],
-    containerToIP: Object.fromEntries(held.map((ip) => [`c${ip}/eth0`, ip])),
-    ipToContainer: Object.fromEntries(held.map((ip) => [ip, `c${ip}/eth0`])),
+    containerToIP: Object.fromEntries(held.map((ip) => [holderOf(ip), ip])),
+    ipToContainer: Object.fromEntries(held.map((ip) => [ip, holderOf(ip)])),
   };
 }
 
 /** The text of the state's file. */
 export function formatted(state: State): string {
   return new TextDecoder().decode(formatState(state));
+}
+
+function holderOf(ip: string): string {
+  return `c${ip.replaceAll(":", "-")}/eth0`;
 }
 
 export interface World {
