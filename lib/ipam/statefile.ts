@@ -3,7 +3,8 @@ import { CniError, ioError } from "../base/errors.ts";
 import type { NetworkName } from "../base/names.ts";
 import { checkFolder, namesIn, removeQuietly, statePath, tryLstat, withFile } from "./folder.ts";
 import { damaged } from "./damage.ts";
-import { emptyState, formatState, parseState, type State } from "./state.ts";
+import { parseState } from "./parse_state.ts";
+import { emptyState, formatState, type State } from "./state.ts";
 
 const LARGEST_FILE = 128 * 1024 * 1024;
 

@@ -1,5 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
-import { parseState } from "../../lib/ipam/state.ts";
+import { parseState } from "../../lib/ipam/parse_state.ts";
 import { Host, STATE_FOLDER } from "../integration/host.ts";
 import { record } from "./outcome.ts";
 

@@ -1,6 +1,6 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { CniError } from "../../../lib/base/errors.ts";
-import { parseState } from "../../../lib/ipam/state.ts";
+import { parseState } from "../../../lib/ipam/parse_state.ts";
 import { formatted } from "./world.ts";
 
 const NOTE = { since: "2026-01-01T00:00:00Z", veth: "fe:00:00:00:00:01" };

@@ -2,6 +2,7 @@ import { assert, assertEquals, assertStringIncludes, assertThrows } from "@std/a
 import { CniError } from "../../../lib/base/errors.ts";
 import { parseIp } from "../../../lib/base/address.ts";
 import { type Owner, tryOwner } from "../../../lib/base/attachment.ts";
+import { parseState } from "../../../lib/ipam/parse_state.ts";
 import {
   addLease,
   dropLease,
@@ -11,7 +12,6 @@ import {
   isSameLease,
   type Lease,
   listLeases,
-  parseState,
   type State,
 } from "../../../lib/ipam/state.ts";
 import { NewerSchema } from "../../../lib/ipam/damage.ts";

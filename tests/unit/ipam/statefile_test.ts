@@ -3,7 +3,8 @@ import { join } from "@std/path/posix";
 import { CniError } from "../../../lib/base/errors.ts";
 import { parseNetworkName } from "../../../lib/base/names.ts";
 import { statePath } from "../../../lib/ipam/folder.ts";
-import { emptyState, parseState, type State } from "../../../lib/ipam/state.ts";
+import { parseState } from "../../../lib/ipam/parse_state.ts";
+import { emptyState, type State } from "../../../lib/ipam/state.ts";
 import {
   checkReadable,
   checkWritable,
