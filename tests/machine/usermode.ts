@@ -3,6 +3,8 @@ import type { Disk } from "./disk.ts";
 import { type BootOptions, Machine } from "./machine.ts";
 import { exists, plugIn, scratchFolder, spawn } from "./power.ts";
 
+/** Where user-mode Linux and its modules are unpacked (tools/usermode). */
+const UNPACKED = (Deno.env.get("USERMODE") ?? "/").replace(/\/$/, "");
 const INIT = fromFileUrl(new URL("guest/init", import.meta.url));
 
 /** User-mode Linux with the host's own root as its own, read-only, and `disk` as /dev/vda. */
@@ -24,8 +26,10 @@ export async function boot(disk: Disk, options: BootOptions = {}): Promise<Machi
   await exists(`${path}/disk`);
   const child = new Deno.Command("setsid", {
     args: [
-      ...["linux.uml", "mem=512M", "rootfstype=hostfs", "root=/dev/root", "rootflags=/", "ro"],
-      ...[`init=${INIT}`, `virtio_uml.device=${path}/disk:2`, "con0=fd:0,fd:1", "con=null"],
+      ...[`${UNPACKED}/usr/bin/linux.uml`, "mem=512M", "seccomp=on"],
+      ...["rootfstype=hostfs", "root=/dev/root", "rootflags=/", "ro"],
+      ...[`modules=${UNPACKED}/usr/lib/uml/modules`, `init=${INIT}`],
+      ...[`virtio_uml.device=${path}/disk:2`, "con0=fd:0,fd:1", "con=null"],
       ...["quiet", "loglevel=1", "panic=-1", ...options.kernel ?? []],
     ],
     env: { TMPDIR: path },
