@@ -186,6 +186,22 @@ hostTest("guard: CHECK sees each part that is gone or wrong, repair puts it back
   }
 });
 
+hostTest("guard: repair takes the neighbours of a lease that it drops", async (host) => {
+  await host.containers("c1", "c2");
+  await host.add({ config: GUARDED });
+  await host.add({ id: "c2", config: GUARDED });
+  const kept = await permanent(host, "");
+  const [c1] = (await host.program(["list", "--json"], "")).json.attachments;
+  // Whoever is in the container may delete its interface, and the host veth goes with it.
+  await host.sh("ip -n c1 link del dev eth0");
+  const { json } = await host.program(["repair", "--json"], JSON.stringify(GUARDED));
+  assertEquals(json.dropped.map(({ owner }: Json) => owner), ["c1/eth0"]);
+  const gone = Object.entries(kept).filter(([, mac]) => mac === c1.mac);
+  assertEquals(gone.length, 3, "what was to go: an address of each family and the link-local one");
+  const left = Object.entries(kept).filter(([, mac]) => mac !== c1.mac);
+  assertEquals(Object.entries(await permanent(host, "")).sort(), left.sort());
+});
+
 hostTest("guard: list, list --json and explain say who is guarded", async (host) => {
   await host.containers("c1", "c2");
   await host.add({ config: GUARDED });

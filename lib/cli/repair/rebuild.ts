@@ -16,7 +16,7 @@ import {
   statePath,
   tryLstat,
 } from "../../ipam.ts";
-import type { Effects } from "../../plugin.ts";
+import { type Effects, forgetNeighboursOf } from "../../plugin.ts";
 import {
   leaseBehind,
   type Look,
@@ -64,7 +64,10 @@ export async function rebuild(
   let report: RepairReport | undefined;
   const aside = await effects.leases.rebuild(async () => {
     report = await examine(config, effects);
-    return rebuilt(config, report);
+    const next = rebuilt(config, report);
+    if (next === undefined) return undefined;
+    for (const lease of report.dropped) await forgetNeighboursOf(lease, config.bridge, effects);
+    return next;
   });
   if (report === undefined) throw new Error("a rebuild that did not run");
   const written = isChanged(report) && !isStuck(report);
