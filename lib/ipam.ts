@@ -81,8 +81,8 @@ export interface Leases {
   mustBeWhole(evidence: Evidence): Promise<void>;
   /** Replaces the state whatever it is; returns where a damaged file is kept. */
   rebuild(build: () => Promise<Rebuilt | undefined>): Promise<string | undefined>;
-  /** Throws IOFailure where the next ADD could not write. */
-  mustBeWritable(): void;
+  /** Throws IOFailure where the next ADD could not write the state, or its mark alone. */
+  mustBeWritable(writesState: boolean): void;
 }
 
 export function openLeases(dataDir: string, network: NetworkName, stop: AbortSignal): Leases {
@@ -116,6 +116,7 @@ export function leasesIn(store: Store, network: NetworkName, stop: AbortSignal):
     all: () => listLeases(store.read()),
     state: () => store.read(),
     mustFit: (sets) => {
+      if (sets.length === 0) return; // what gives no address needs no state
       let state: State;
       try {
         state = store.read();
@@ -200,6 +201,6 @@ export function leasesIn(store: Store, network: NetworkName, stop: AbortSignal):
       await checkWhole(state, store.exists() ? "changed" : "missing", network, evidence, undefined);
     },
     rebuild: (build) => store.rebuild(build, stop),
-    mustBeWritable: () => store.mustBeWritable(),
+    mustBeWritable: (writesState) => store.mustBeWritable(writesState),
   };
 }

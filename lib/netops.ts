@@ -1,7 +1,7 @@
 /** What is done to the kernel, all of it by `ip`: bridge, veth, guard, the container's side, and what is read back. */
 import type { Ip } from "./base/address.ts";
 import type { InterfaceName } from "./base/names.ts";
-import { bridgeChange, type BridgeSpec, checkPorts } from "./netops/bridge.ts";
+import { bridgeChange, type BridgeSpec, checkPorts, lacksIpv6 } from "./netops/bridge.ts";
 import { configure, type ContainerSpec } from "./netops/container.ts";
 import {
   guard,
@@ -27,8 +27,9 @@ import { type AttachmentSpec, inspect, type Seen } from "./netops/inspect.ts";
 import { dump, must, parseIpJson, PreparedBatches, runBatch, type RunIp } from "./netops/ip.ts";
 import { type Link, type Neighbour, parseNeighbour, type RouteFound } from "./netops/links.ts";
 import { attach, type Attached, portFlags, type VethSpec } from "./netops/veth.ts";
-import type { AttachHooks } from "./netops/mend.ts";
+import { type AttachHooks, bridgeFailed } from "./netops/mend.ts";
 import {
+  cannotHaveIpv6,
   cannotMakeVeth,
   type Forwarding,
   forwarding,
@@ -96,7 +97,7 @@ export interface Kernel {
   lookInside(hosts: readonly Link[]): Promise<Map<string, Inside>>;
   /** InvalidNetNS where the namespace can't be entered. */
   inspect(spec: AttachmentSpec): Promise<Seen>;
-  /** BridgeUnusable where the bridge could not be made what is configured. */
+  /** BridgeUnusable, IpFailed where the bridge could not be made what is configured. */
   inspectBridge(spec: BridgeSpec, links?: readonly Link[]): Promise<void>;
   /** What guards the ports of the bridge: static entries of its forwarding table, and permanent neighbours. */
   guards(bridge: InterfaceName): Promise<Guards>;
@@ -148,8 +149,12 @@ export function openKernel(first?: First, run?: RunIp): Kernel {
     inspect: (spec) => inspect(ip, spec),
     inspectBridge: async (spec, known) => {
       const links = known ?? await hostLinks(ip);
-      bridgeChange(spec, links.find(named(spec.name)));
+      const bridge = links.find(named(spec.name));
+      bridgeChange(spec, bridge);
       checkPorts(spec.name, links);
+      if (bridge === undefined || !lacksIpv6(spec, bridge)) return;
+      const said = await cannotHaveIpv6(ip, spec.name);
+      if (said !== undefined) throw bridgeFailed(spec, said);
     },
     guards: (bridge) => guards(ip, bridge),
     version: async () => (await must("ask ip for its version", ip(["-V"]))).stdout.trim(),

@@ -17,6 +17,7 @@ import {
   examineBridge,
   examineForwarding,
   examineIp,
+  examineIpv6,
   examineOverlap,
 } from "./doctor/host.ts";
 import { readInput } from "./doctor/input.ts";
@@ -60,7 +61,8 @@ async function examine(text: string, kernel: Kernel): Promise<Finding[]> {
     stop: new AbortController().signal,
     warn: (sentence) => warnings.push(sentence),
   });
-  found.push(...examineFolder(wanted), ...await examineLock(wanted));
+  found.push(...examineFolder(wanted));
+  if (wanted.sets.length > 0) found.push(...await examineLock(wanted));
   if (!isIpThere) return found;
   const isServed = await served(found, () => mustServe(wanted, effects));
   await noted(found, "bridge", async () => {
@@ -69,6 +71,7 @@ async function examine(text: string, kernel: Kernel): Promise<Finding[]> {
     const veths = new Map(links.map((link) => [link.ifname, link]));
     return [
       ...examineBridge(wanted, links),
+      ...examineIpv6(wanted, links),
       ...examineAdvertisements(wanted, links, routes),
       ...examineOverlap(wanted, links, routes),
       ...sharing(wanted),

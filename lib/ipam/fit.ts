@@ -30,7 +30,7 @@ export function checkFit(
     throw new CniError(
       "StateDamaged",
       `Cannot use the state of network "${network}" for ${
-        subnets.map(formatCidr).join(", ") || "a network without addresses"
+        subnets.map(formatCidr).join(", ")
       }: it holds ${outside}`,
       {
         details: `the subnet was changed while containers had addresses: ${SUBNET_CHANGED}; ` +

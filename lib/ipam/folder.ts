@@ -34,6 +34,11 @@ export function checkFolder(dataDir: string): boolean {
   return found[0] !== undefined;
 }
 
+/** `dataDir`, or the folder in which it would be made; `undefined` where that lies above the state folder. */
+export function nearestFolder(dataDir: string): string | undefined {
+  return upToStateFolder(dataDir).find((folder) => tryLstat(folder) !== undefined);
+}
+
 /** Makes sure that `dataDir` is a folder of root's alone, `STATE_FOLDER` and what is between included. IOFailure. */
 export function prepareFolder(dataDir: string): void {
   const isThere = checkFolder(dataDir);

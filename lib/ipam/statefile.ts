@@ -1,7 +1,15 @@
 import { join } from "@std/path/posix";
 import { CniError, ioError } from "../base/errors.ts";
 import type { NetworkName } from "../base/names.ts";
-import { checkFolder, namesIn, removeQuietly, statePath, tryLstat, withFile } from "./folder.ts";
+import {
+  checkFolder,
+  namesIn,
+  nearestFolder,
+  removeQuietly,
+  statePath,
+  tryLstat,
+  withFile,
+} from "./folder.ts";
 import { damaged } from "./damage.ts";
 import { parseState } from "./parse_state.ts";
 import { emptyState, formatState, type State } from "./state.ts";
@@ -96,10 +104,14 @@ export function writeState(dataDir: string, network: NetworkName, state: State):
 }
 
 function writeDurably(path: string, bytes: Uint8Array): void {
-  withFile(Deno.openSync(path, { write: true, createNew: true, mode: 0o600 }), (file) => {
+  withFile(createFile(path), (file) => {
     writeAll(file, bytes);
     file.syncDataSync();
   });
+}
+
+function createFile(path: string): Deno.FsFile {
+  return Deno.openSync(path, { write: true, createNew: true, mode: 0o600 });
 }
 
 function writeAll(file: Deno.FsFile, bytes: Uint8Array): void {
@@ -110,15 +122,21 @@ function syncFolder(path: string): void {
   withFile(Deno.openSync(path, { read: true }), (folder) => folder.syncSync());
 }
 
-/** Throws IOFailure where a state as large as the one that stands could not be written: a probe is, and taken away. */
-export function checkWritable(dataDir: string, network: NetworkName): void {
-  if (!checkFolder(dataDir)) return;
+/**
+ * Throws IOFailure where the next ADD could not write what it writes: a state as large as the one that stands, or nothing
+ * but its mark, which is empty. A probe like that is made, and taken away.
+ */
+export function checkWritable(dataDir: string, network: NetworkName, writesState: boolean): void {
+  checkFolder(dataDir);
+  const folder = nearestFolder(dataDir);
+  if (folder === undefined) return; // the first ADD makes it
   const size = (tryLstat(statePath(dataDir, network))?.size ?? 0) + 4096;
-  const probe = join(dataDir, temporaryName(network));
+  const probe = join(folder, temporaryName(network));
   try {
-    writeDurably(probe, new Uint8Array(Math.min(size, LARGEST_FILE)));
+    if (writesState) writeDurably(probe, new Uint8Array(Math.min(size, LARGEST_FILE)));
+    else createFile(probe).close();
   } catch (error) {
-    throw ioError("write to", `${dataDir}/`, error);
+    throw ioError("write to", `${folder}/`, error);
   } finally {
     removeQuietly(probe);
   }

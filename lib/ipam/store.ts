@@ -55,8 +55,8 @@ export interface Store {
   ): Promise<string | undefined>;
   /** Removes what a killed run left of its write; the lock is taken only where there is something. */
   sweep(stop: AbortSignal): Promise<void>;
-  /** IOFailure where the next write would fail. */
-  mustBeWritable(): void;
+  /** IOFailure where what the next ADD writes could not be written: the state, or its mark alone. */
+  mustBeWritable(writesState: boolean): void;
 }
 
 /** A state to be written in the place of another. */
@@ -131,9 +131,9 @@ export function openStore(dataDir: string, network: NetworkName): Store {
         await locked(stop, () => Promise.resolve(false));
       }
     },
-    mustBeWritable: () => {
-      hasLockFile(lockPath(dataDir, network));
-      checkWritable(dataDir, network);
+    mustBeWritable: (writesState) => {
+      if (writesState) hasLockFile(lockPath(dataDir, network));
+      checkWritable(dataDir, network, writesState);
     },
   };
 }

@@ -64,6 +64,13 @@ export function bridgeChange(spec: BridgeSpec, found: Link | undefined): BridgeC
   };
 }
 
+/** Whether an IPv6 address that the bridge is to carry is not there. */
+export function lacksIpv6({ gateways }: BridgeSpec, { addresses }: Link): boolean {
+  return gateways.some((gateway) =>
+    familyOf(gateway.ip) === 6 && !addresses.some((it) => isSame(it, gateway))
+  );
+}
+
 export function isSame(left: InterfaceAddress, right: InterfaceAddress): boolean {
   return left.ip === right.ip && left.prefix === right.prefix;
 }

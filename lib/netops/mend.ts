@@ -108,7 +108,7 @@ async function changeFor(
   }
 }
 
-function bridgeFailed({ name, gateways }: BridgeSpec, output: IpOutput): CniError {
+export function bridgeFailed({ name, gateways }: BridgeSpec, output: IpOutput): CniError {
   const failed = ipFailed(`make the bridge "${name}"`, output);
   return gateways.some(({ ip }) => ip.includes(":"))
     ? failed.withDetails(

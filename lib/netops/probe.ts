@@ -1,6 +1,6 @@
 /** What the host can do and has, beside what an attachment is made of. */
 import type { InterfaceName } from "../base/names.ts";
-import { dump, parseIpJson, type RunIp } from "./ip.ts";
+import { dump, type IpOutput, parseIpJson, type RunIp } from "./ip.ts";
 import { parseRoutes, type RouteFound } from "./links.ts";
 
 /** Whether the kernel forwards between an interface and others, by family; `undefined` where `ip` does not show it. */
@@ -25,6 +25,15 @@ export async function cannotMakeVeth(run: RunIp): Promise<NoVeth | undefined> {
   return isForbidden || /[Uu]nknown device type|not supported/.test(said)
     ? { said, isForbidden }
     : undefined;
+}
+
+/** What `ip` says where an interface may have no IPv6 address: it is asked to give one that no interface takes. */
+export async function cannotHaveIpv6(
+  run: RunIp,
+  dev: InterfaceName,
+): Promise<IpOutput | undefined> {
+  const output = await run(["addr", "add", "::/128", "dev", dev]);
+  return /IPv6 is disabled|Permission denied/.test(output.stderr) ? output : undefined;
 }
 
 export async function hostRoutes(run: RunIp): Promise<RouteFound[]> {

@@ -1,7 +1,7 @@
 import { asCniError, CniError } from "../base/errors.ts";
 import { formatSet, inRange, type RangeSet } from "../base/range.ts";
 import { type NetworkConfig, readResolvConf } from "../config.ts";
-import { poolFull, readNetworks } from "../ipam.ts";
+import { countFree, poolFull, readNetworks } from "../ipam.ts";
 import { type Link, mustBeGuardable, mustKnowLocked } from "../netops.ts";
 import { bridgeSpec } from "./bridge.ts";
 import type { Effects } from "./effects.ts";
@@ -28,18 +28,20 @@ export async function mustServe(config: NetworkConfig, effects: Effects): Promis
   const { kernel, leases } = effects;
   const evidence = evidenceOf(config, effects);
   leases.mustBeReadable();
-  leases.mustBeWritable();
+  leases.mustBeWritable(config.sets.length > 0);
   if (config.resolvConf !== undefined) readResolvConf(config.resolvConf);
   const links = await kernel.links();
   await mustBeAble(kernel);
-  const isAnew = await leases.wouldBeginAnew(evidence);
+  const isAnew = config.sets.length > 0 && await leases.wouldBeginAnew(evidence);
   if (!isAnew) leases.mustFit(config.sets);
   await kernel.inspectBridge(bridgeSpec(config), links);
   if (config.guarded) await mustGuard(config, kernel, links);
   mustTakeRoutes(config);
-  if (isAnew || config.sets.length === 0) return;
-  await leases.mustBeWhole(evidence);
-  const free = await leases.free(config.sets, () => kernel.veths());
+  if (config.sets.length === 0) return;
+  if (!isAnew) await leases.mustBeWhole(evidence);
+  const free = isAnew
+    ? config.sets.map((set) => countFree(set, []))
+    : await leases.free(config.sets, () => kernel.veths());
   const full = free.findIndex((count) => count <= 0n);
   if (full >= 0) throw poolFull(config.sets[full] ?? []);
 }
@@ -83,7 +85,9 @@ export function mustNotShare(config: NetworkConfig): void {
       "InvalidNetworkConfig",
       `Cannot give ${
         formatSet([shared])
-      } for network "${config.name}" alone: network "${network}" gives it too`,
+      } for network "${config.name}" alone: network "${network}" gives it too${
+        network === config.name ? ` (its state in ${dataDir})` : ""
+      }`,
       {
         details: "two containers would get one address: give each network a subnet of its own, " +
           "or parts of one that do not overlap (rangeStart, rangeEnd)",

@@ -1,4 +1,4 @@
-import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import {
   CONFIG,
   type Host,
@@ -294,6 +294,27 @@ hostTest("doctor tells live containers that fill the pool from veths left over",
   assertEquals((await host.cni("ADD", { config: SMALL, id: "c2" })).json.code, 104);
   assert(!JSON.stringify(left.json).includes("link del"), JSON.stringify(left.json));
 });
+
+hostTest(
+  "a network without addresses writes no state: a full disk keeps nobody from it",
+  async (host) => {
+    const { cniVersion, name, type, bridge } = CONFIG;
+    const layer2 = { cniVersion, name, type, bridge, ipam: {} };
+    await host.sh(`mkdir ${STATE_FOLDER}/podnet.lock; mkdir -p -m 700 ${STATE_FOLDER}/.deno
+    mount -t tmpfs -o mode=700 tmpfs ${STATE_FOLDER}/.deno
+    mount -o remount,size=8m ${STATE_FOLDER}; cat /dev/zero >${STATE_FOLDER}/zero || :`);
+    await host.containers("c1");
+    const doctor = async (config: Json) => await host.program(["doctor"], JSON.stringify(config));
+    const told = await doctor(layer2);
+    assertEquals(told.code, 0, told.stdout);
+    assertMatch((await doctor(CONFIG)).stdout, /podnet\.lock.*not a regular file/);
+    assertEquals((await host.cni("STATUS", { config: layer2 })).stdout, "");
+    await host.add({ config: layer2 });
+    await host.del({ config: layer2 });
+    const files = await host.sh(`ls -A ${STATE_FOLDER} | grep -v '^\\.deno$'`);
+    assertEquals(files.split("\n").filter(Boolean), ["podnet.lock", "zero"]);
+  },
+);
 
 hostTest("doctor says who holds the lock", async (host) => {
   await host.containers("c1");

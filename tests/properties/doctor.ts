@@ -17,6 +17,9 @@ export const ALONE: readonly Visit[] = [
   ...FILES.map((file) => ({ around: PLAIN, file })),
 ];
 
+/** What another network has too: an ADD can't see it and works; STATUS refuses and `doctor` warns, with such words. */
+const SHARED = /gives it too/;
+
 /** Exit status 2 of `doctor` means that an ADD fails, anything else that it works; STATUS says the same. */
 export const doctorAgrees: Property<Visit> = {
   name: "doctor agrees with ADD",
@@ -50,22 +53,24 @@ async function complain(
     under,
   };
   const status = await host.cni("STATUS", call);
+  const began = Date.now();
   const added = await host.cni("ADD", call);
+  const hasWaited = Date.now() - began > 2_000;
   const works = added.code === 0 && file.isNotForUs !== true;
   count(doctorAgrees.seen, works ? "work" : "fail");
   const about = `on ${around.name}, with ${file.name}
 doctor: exit ${doctor.code}: ${problems(doctor.json) || doctor.stdout}${doctor.stderr}
 STATUS: exit ${status.code}: ${status.stdout}
 ADD: exit ${added.code}: ${added.stdout}`;
-  const kind = disagreement(doctor, works, added, around.waits);
+  const kind = disagreement(doctor, works, added, hasWaited, around);
   if (kind !== undefined) return { kind, about };
-  if (!answers(file, added) || around.waits || around.statusCant || file.statusCant) {
+  const cant = around.statusCant ?? file.statusCant;
+  if (!answers(file, added) || around.waits || cant || isSuspected(added, around.suspected)) {
     return undefined;
   }
   count(doctorAgrees.seen, "asked of STATUS too");
-  if (around.statusRefuses !== undefined && works) {
-    const isTold = status.json?.code === 50 && around.statusRefuses.test(status.json.msg) &&
-      around.statusRefuses.test(problems(doctor.json));
+  if (works && SHARED.test(`${status.json?.msg}`) || around.sharesIpv4 && gives("10.88.", added)) {
+    const isTold = status.json?.code === 50 && SHARED.test(problems(doctor.json));
     return isTold ? undefined : { kind: "STATUS or doctor does not tell what it has to", about };
   }
   if ((status.code === 0) === works) return undefined;
@@ -82,19 +87,35 @@ function disagreement(
   doctor: Answer,
   works: boolean,
   added: Answer,
-  waits: RegExp | undefined,
+  hasWaited: boolean,
+  { waits, suspected }: Surroundings,
 ): string | undefined {
   if (![0, 1, 2].includes(doctor.code) || doctor.json === undefined) {
     return `doctor ends with ${doctor.code}, or without a document`;
   }
-  if (waits !== undefined && (works || added.json?.code === 11)) {
+  if (waits !== undefined && (works && hasWaited || added.json?.code === 11)) {
     return waits.test(problems(doctor.json))
       ? undefined
       : "doctor does not name what an ADD waits for";
   }
+  if (isSuspected(added, suspected)) {
+    return suspected?.warning.test(problems(doctor.json))
+      ? undefined
+      : "doctor does not warn of what it can't see";
+  }
   if ((doctor.code !== 2) === works) return undefined;
   const why = works ? `: ${kindOf(problems(doctor.json))}` : "";
   return `doctor says ${doctor.code}, but ${outcome(works, added)}${why}`;
+}
+
+function isSuspected(added: Answer, suspected: Surroundings["suspected"]): boolean {
+  return added.code !== 0 && suspected?.details.test(added.json?.details) === true;
+}
+
+/** Whether an address that begins so was given. */
+function gives(start: string, { code, json }: Answer): boolean {
+  const ips: Json[] = json?.ips ?? [json?.ip4 ?? []].flat().map(({ ip }) => ({ address: ip }));
+  return code === 0 && ips.some(({ address }) => address.startsWith(start));
 }
 
 function outcome(works: boolean, added: Answer): string {

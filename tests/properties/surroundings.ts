@@ -16,13 +16,16 @@ export interface Surroundings {
   readonly waits?: RegExp;
   /** Why STATUS need not tell. */
   readonly statusCant?: string;
-  /** An ADD can't see it and works; STATUS refuses and `doctor` warns, with such words. */
-  readonly statusRefuses?: RegExp;
+  /** Nobody can see without making a bridge whether an ADD fails of it, with such details: `doctor` has to warn. */
+  readonly suspected?: { readonly details: RegExp; readonly warning: RegExp };
+  /** Another network gives the usual IPv4 subnet too. */
+  readonly sharesIpv4?: true;
 }
 
 const STATE = `${STATE_FOLDER}/${CONFIG.name}.json`;
 const LOCK = `${STATE_FOLDER}/${CONFIG.name}.lock`;
 const BRIDGE = CONFIG.bridge;
+const NO_IPV6 = "for it in all default; do echo 1 >/proc/sys/net/ipv6/conf/$it/disable_ipv6; done";
 const THREE = { ipam: { rangeStart: "10.88.0.2", rangeEnd: "10.88.0.3" } };
 
 /** An empty folder above it: what the machine itself has there is not touched. */
@@ -187,13 +190,13 @@ const POOLS: readonly Surroundings[] = [
     name: "another network has the same subnet",
     attached: ["c0"],
     earlier: { name: "other", bridge: "other0" },
-    statusRefuses: /network "other" gives it too/,
+    sharesIpv4: true,
   },
   {
     name: "another network has the same bridge and subnet",
     attached: ["c0"],
     earlier: { name: "other" },
-    statusRefuses: /network "other" gives it too/,
+    sharesIpv4: true,
   },
 ];
 
@@ -228,8 +231,13 @@ const PROGRAMS: readonly Surroundings[] = [
   },
   {
     name: "IPv6 is disabled",
-    given:
-      "echo 1 >/proc/sys/net/ipv6/conf/all/disable_ipv6; echo 1 >/proc/sys/net/ipv6/conf/default/disable_ipv6",
+    given: `ip link set dev lo up; ${NO_IPV6}`,
+    suspected: { details: /IPv6 is disabled on this device/, warning: /"lo" has no IPv6 address/ },
+  },
+  {
+    name: "IPv6 is disabled, and the bridge stands",
+    attached: ["c0"],
+    given: NO_IPV6,
   },
 ];
 

@@ -77,6 +77,28 @@ export function examineBridge(config: NetworkConfig, links: readonly Link[]): Fi
   ];
 }
 
+/**
+ * A bridge that is not there yet gets what is set for `default`, which `ip` does not show; `lo` has no address where IPv6 was
+ * switched off for all.
+ */
+export function examineIpv6(
+  { bridge, gatewayOnBridge, sets }: NetworkConfig,
+  links: readonly Link[],
+): Finding[] {
+  const lo = links.find(({ ifname }) => ifname === "lo");
+  const isNeeded = gatewayOnBridge && sets.flat().some(({ gateway }) => familyOf(gateway) === 6) &&
+    !links.some(({ ifname }) => ifname === bridge);
+  if (!isNeeded || lo?.up !== true || lo.addresses.some(({ ip }) => familyOf(ip) === 6)) return [];
+  return [
+    finding(
+      "warning",
+      "bridge",
+      `"lo" has no IPv6 address: where IPv6 is switched off for a new "${bridge}" too, an ADD fails with code 100`,
+      "sysctl net.ipv6.conf.default.disable_ipv6 shows it; sysctl -w net.ipv6.conf.default.disable_ipv6=0 switches it on",
+    ),
+  ];
+}
+
 /** What is said on a port that still learns can move the entry of a guarded one. */
 function learningPorts({ guarded, bridge }: NetworkConfig, links: readonly Link[]): Finding[] {
   const learning = links.filter(({ master, kind, port }) =>

@@ -83,11 +83,17 @@ export async function examineLeases(
     state = effects.leases.state();
   } catch (error) {
     if (!isServed) return []; // it is told already
+    const { message, details } = asCniError(error);
+    if (config.sets.length === 0) {
+      return [
+        finding("warning", "state", `${message}; an ADD without addresses needs none`, details),
+      ];
+    }
     return [
       finding(
         "warning",
         "state",
-        `${asCniError(error).message}; no host veth stands, so the next ADD begins anew`,
+        `${message}; no host veth stands, so the next ADD begins anew`,
         "nothing has to be done; the damaged file is kept beside the new one",
       ),
     ];

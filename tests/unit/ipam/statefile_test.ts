@@ -151,11 +151,12 @@ Deno.test("identityOf() tells a file of ours from one that was edited, restored 
 
 Deno.test("checkWritable() leaves nothing behind, and is code 5 where a write would fail", async () => {
   await inFolder((folder) => {
-    checkWritable(folder, NET);
-    checkWritable(join(folder, "gone"), NET);
+    checkWritable(folder, NET, true);
+    checkWritable(folder, NET, false);
+    checkWritable(join(folder, "gone"), NET, true);
     assertEquals(namesOf(folder), []);
     Deno.writeTextFileSync(join(folder, "file"), "");
-    const fails = () => checkWritable(join(folder, "file", "below"), NET);
+    const fails = () => checkWritable(join(folder, "file", "below"), NET, true);
     assertEquals(assertThrows(fails, CniError).code, 5);
   });
 });
