@@ -66,7 +66,7 @@ properties: packages bin/atomicni.js ## generated configurations, hosts, contain
 guard: $(FORMS) ## attacks by raw frames, with and without macspoofchk; writes docs/evidence/guard.md; 4 minutes, root
 	@tools/guard full
 
-machine: $(FORMS) ## power cuts, broken disks, reboots and kernels on a machine of its own; writes docs/evidence/machine.md; ten minutes, root
+machine: $(FORMS) ## power cuts, broken disks, reboots and kernels on a machine of its own; writes docs/evidence/machine.md; seven minutes, root
 	@sh tools/packages $(MACHINE_PACKAGES)
 	@sh tools/machine $(or $(SIZE),full)
 
