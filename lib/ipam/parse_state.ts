@@ -38,10 +38,7 @@ function decode(bytes: Uint8Array<ArrayBuffer>): string {
   return new TextDecoder("utf-8", { ignoreBOM: true, fatal: true }).decode(bytes);
 }
 
-/**
- * The two maps: each address is one of its holder's, and there are no more owners and no more of their addresses than
- * that. By addresses, for a lookup by a key of a map is quicker than one by a value.
- */
+/** The two maps: each address is one of its holder's, and there are no more owners and no more of their addresses than that. */
 function crossCheck(
   { containerToIP, ipToContainer }: JsonObject,
   path: string,
