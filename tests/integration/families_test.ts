@@ -264,8 +264,8 @@ hostTest(
   async (host) => {
     await host.containers("eve", "c1");
     await host.add({ id: "eve", config: DUAL });
-    // Bounded: it ends by itself after 20 s.
-    await host.sh(`timeout 20 ip netns exec eve python3 -c '
+    // Bounded: it ends by itself after two minutes, which is enough for an emulator too.
+    await host.sh(`timeout 120 ip netns exec eve python3 -c '
 import socket, time
 s = socket.socket(socket.AF_INET6, socket.SOCK_RAW, socket.IPPROTO_ICMPV6)
 s.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_HOPS, 255)
