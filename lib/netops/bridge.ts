@@ -48,7 +48,7 @@ export function bridgeChange(spec: BridgeSpec, found: Link | undefined): BridgeC
   if (found.bridge.dropsUntagged) throw dropsUntagged(found);
   const replaced = conflicts(spec, found.addresses);
   if (replaced.length > 0 && !spec.forceAddress) throw otherAddress(found, spec, replaced);
-  const missing = gateways.filter((gateway) => !found.addresses.some((it) => isSame(it, gateway)));
+  const missing = missingOn(spec, found.addresses);
   const isReady = found.up && (found.promiscuous || !promiscuous);
   return {
     commands: [
@@ -65,10 +65,16 @@ export function bridgeChange(spec: BridgeSpec, found: Link | undefined): BridgeC
 }
 
 /** Whether an IPv6 address that the bridge is to carry is not there. */
-export function lacksIpv6({ gateways }: BridgeSpec, { addresses }: Link): boolean {
-  return gateways.some((gateway) =>
-    familyOf(gateway.ip) === 6 && !addresses.some((it) => isSame(it, gateway))
-  );
+export function lacksIpv6(spec: BridgeSpec, { addresses }: Link): boolean {
+  return missingOn(spec, addresses).some(({ ip }) => familyOf(ip) === 6);
+}
+
+/** The gateways that the bridge is to carry and does not. */
+function missingOn(
+  { gateways }: BridgeSpec,
+  addresses: readonly LinkAddress[],
+): InterfaceAddress[] {
+  return gateways.filter((gateway) => !addresses.some((it) => isSame(it, gateway)));
 }
 
 export function isSame(left: InterfaceAddress, right: InterfaceAddress): boolean {
@@ -86,8 +92,9 @@ function deleteAddress(address: InterfaceAddress, bridge: string): string[] {
 }
 
 /** Addresses that can't stand beside the gateways that the bridge lacks (rule B4): any other of IPv4, of IPv6 those of an overlapping subnet. */
-function conflicts({ gateways }: BridgeSpec, addresses: readonly LinkAddress[]): LinkAddress[] {
-  const missing = gateways.filter((it) => !addresses.some((found) => isSame(found, it)));
+function conflicts(spec: BridgeSpec, addresses: readonly LinkAddress[]): LinkAddress[] {
+  const { gateways } = spec;
+  const missing = missingOn(spec, addresses);
   return addresses.filter((it) => {
     if (it.isDynamic || gateways.some((gateway) => isSame(gateway, it))) return false;
     const lacking = missing.filter(({ ip }) => familyOf(ip) === familyOf(it.ip));

@@ -69,8 +69,11 @@ ADD: exit ${added.code}: ${added.stdout}`;
     return undefined;
   }
   count(doctorAgrees.seen, "asked of STATUS too");
-  if (works && SHARED.test(`${status.json?.msg}`) || around.sharesIpv4 && gives("10.88.", added)) {
-    const isTold = status.json?.code === 50 && SHARED.test(problems(doctor.json));
+  const shared = gives("10.88.", added) ? around.statusRefuses : undefined;
+  if (shared !== undefined || works && SHARED.test(`${status.json?.msg}`)) {
+    const words = shared ?? SHARED;
+    const isTold = status.json?.code === 50 && words.test(status.json.msg) &&
+      words.test(problems(doctor.json));
     return isTold ? undefined : { kind: "STATUS or doctor does not tell what it has to", about };
   }
   if ((status.code === 0) === works) return undefined;

@@ -18,8 +18,8 @@ export interface Surroundings {
   readonly statusCant?: string;
   /** Nobody can see without making a bridge whether an ADD fails of it, with such details: `doctor` has to warn. */
   readonly suspected?: { readonly details: RegExp; readonly warning: RegExp };
-  /** Another network gives the usual IPv4 subnet too. */
-  readonly sharesIpv4?: true;
+  /** An ADD that gives of the usual subnet can't see it and works; STATUS refuses and `doctor` warns, with such words. */
+  readonly statusRefuses?: RegExp;
 }
 
 const STATE = `${STATE_FOLDER}/${CONFIG.name}.json`;
@@ -190,13 +190,13 @@ const POOLS: readonly Surroundings[] = [
     name: "another network has the same subnet",
     attached: ["c0"],
     earlier: { name: "other", bridge: "other0" },
-    sharesIpv4: true,
+    statusRefuses: /network "other" gives it too/,
   },
   {
     name: "another network has the same bridge and subnet",
     attached: ["c0"],
     earlier: { name: "other" },
-    sharesIpv4: true,
+    statusRefuses: /network "other" gives it too/,
   },
 ];
 
