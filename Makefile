@@ -46,6 +46,7 @@ demo: bin/atomicni ## build, then show the main job on a private host
 	@tools/demo bin/atomicni
 
 test: packages $(FORMS) ## set up what the tests need and run them, against source and both built forms
+	$(TASK) check
 	ATOMICNI=bin/atomicni.js $(TASK) test
 	ATOMICNI=bin/atomicni $(TASK) test:at $(TELLING)
 	$(TASK) test:at $(TELLING)
