@@ -1,4 +1,4 @@
-import { median } from "./measure.ts";
+import { median, medianRatio } from "./measure.ts";
 import { type Command, FEWEST } from "./peers.ts";
 import type { Results } from "./results.ts";
 import type { Variant } from "./variants.ts";
@@ -83,7 +83,7 @@ function ratios(results: Results): Goal[] {
 
 function variants({ variants: { plain, dual, guarded } }: Results): Goal[] {
   const ratio = (it: Variant, command: "add" | "del") =>
-    "add" in it && "add" in plain ? median(it[command]) / median(plain[command]) : it;
+    "add" in it && "add" in plain ? medianRatio(it[command], plain[command]) : it;
   const goal = (what: string, bound: number, found: number | Variant): Goal => {
     if (typeof found === "number") return { what, bound, found, unit: "×" };
     if ("add" in found) throw new Error("the plain configuration was not measured");

@@ -46,6 +46,11 @@ export function median(values: readonly number[]): number {
   return quantile(values, 0.5);
 }
 
+/** The median of the ratios, round by round, so that a slow moment of the machine meets both of a pair. */
+export function medianRatio(values: readonly number[], of: readonly number[]): number {
+  return median(values.map((value, round) => value / (of[round] ?? NaN)));
+}
+
 /** Runs a shell script; its output, or an error with what it said. */
 export async function shell(script: string): Promise<string> {
   const { success, stdout, stderr } = await new Deno.Command("bash", { args: ["-ec", script] })

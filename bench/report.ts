@@ -1,5 +1,5 @@
 import type { Times } from "./loads.ts";
-import { median, quantile } from "./measure.ts";
+import { median, medianRatio, quantile } from "./measure.ts";
 import type { Command } from "./peers.ts";
 import { type Goal, goals } from "./goals.ts";
 import type { Results } from "./results.ts";
@@ -58,12 +58,12 @@ function goalRow({ what, bound, found, unit }: Goal): string[] {
   return [what, said, "the key is taken and has no effect", "**no**"];
 }
 
-/** Of each configuration ADD and DEL, as ratios to the plainest. */
+/** Of each configuration ADD and DEL, as ratios to the plainest, round by round. */
 function variants({ variants: { plain, dual, guarded, answered } }: Results): string[] {
   const rows = [["plain", plain], ["`subnet6`", dual], ["`macspoofchk`", guarded]] as const;
   const base = "add" in plain ? plain : undefined;
   const beside = (values: readonly number[], of: readonly number[] | undefined) =>
-    `${spread(values)}, ${(median(values) / median(of ?? [])).toFixed(2)}×`;
+    `${spread(values)}, ${medianRatio(values, of ?? []).toFixed(2)}×`;
   const lines = rows.map(([name, it]) => {
     if ("refused" in it) return [name, `refused: ${it.refused}`, ""];
     if ("without" in it) return [name, "taken, without effect", ""];
