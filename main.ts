@@ -1,6 +1,9 @@
+import { BUILD_FORM } from "./lib/base/build.ts";
 import { expiry } from "./lib/base/deadline.ts";
 import { asCniError, CniError } from "./lib/base/errors.ts";
+import { STATE_FOLDER } from "./lib/base/scope.ts";
 import { NEWEST, SPEC_VERSIONS } from "./lib/base/spec.ts";
+import { readStdin, writeAll } from "./lib/base/stdio.ts";
 import { serve } from "./lib/cli.ts";
 import {
   isCommand,
@@ -111,73 +114,6 @@ async function askedIn(stdin: () => Promise<string>): Promise<string> {
   }
 }
 
-/** A configuration of a runtime has a few kB; what is larger is none. */
-const MOST_STDIN = 8 * 1024 * 1024;
-const STDIN_LIMIT_MS = 30_000;
-
-async function readStdin(): Promise<string> {
-  const expired = expiry(STDIN_LIMIT_MS);
-  let bytes = new Uint8Array(16 * 1024);
-  let length = 0;
-  for (;;) {
-    if (length === bytes.length) bytes = enlarged(bytes);
-    const read = await Promise.race([readSome(bytes.subarray(length)), expired]);
-    if (read === "expired") {
-      throw new CniError(
-        "IOFailure",
-        `Cannot read stdin: it was not closed within ${STDIN_LIMIT_MS} ms`,
-        {
-          details: "close it behind the configuration (atomicni doctor < CONFIGURATION)",
-        },
-      );
-    }
-    if (read === null) break;
-    length += read;
-    if (length > MOST_STDIN) {
-      throw new CniError(
-        "DecodingFailure",
-        `Cannot read stdin as a network configuration: it has more than ${MOST_STDIN} bytes`,
-        { details: "a configuration has a few kB: see what the runtime sends" },
-      );
-    }
-  }
-  try {
-    return new TextDecoder("utf-8", { fatal: true }).decode(bytes.subarray(0, length));
-  } catch (error) {
-    throw new CniError(
-      "DecodingFailure",
-      "Cannot read stdin as a network configuration: it is not UTF-8",
-      {
-        details: "save the configuration as UTF-8 (iconv -t UTF-8)",
-        cause: error,
-      },
-    );
-  }
-}
-
-function enlarged(bytes: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer> {
-  const larger = new Uint8Array(bytes.length * 4);
-  larger.set(bytes);
-  return larger;
-}
-
-async function readSome(chunk: Uint8Array): Promise<number | null> {
-  for (;;) {
-    try {
-      return await Deno.stdin.read(chunk);
-    } catch (error) {
-      // A pipe that somebody set to non-blocking has nothing for us yet.
-      if (!(error instanceof Deno.errors.WouldBlock)) {
-        throw new CniError("IOFailure", `Cannot read stdin: ${(error as Error).message}`, {
-          details: "give the configuration as a file or by a pipe (< CONFIGURATION)",
-          cause: error,
-        });
-      }
-      await expiry(2);
-    }
-  }
-}
-
 function environment(name: string): string | undefined {
   try {
     return Deno.env.get(name);
@@ -190,21 +126,8 @@ function environment(name: string): string | undefined {
   }
 }
 
-/** Writes all of `text`, to a pipe that is full for the moment too. */
-function writeAll(to: typeof Deno.stdout, text: string): void {
-  const bytes = new TextEncoder().encode(text);
-  for (let written = 0; written < bytes.length;) {
-    try {
-      written += to.writeSync(bytes.subarray(written));
-    } catch (error) {
-      if (!(error instanceof Deno.errors.WouldBlock)) throw error;
-      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 2);
-    }
-  }
-}
-
-/** Prints an outcome and ends the process; a reader that is gone makes it a failure. */
-function finish({ stdout, stderr, exitCode }: Outcome): never {
+/** Prints an outcome; the exit status. A reader that is gone makes it a failure. */
+function print({ stdout, stderr, exitCode }: Outcome): number {
   try {
     writeAll(Deno.stderr, stderr);
   } catch {
@@ -213,16 +136,26 @@ function finish({ stdout, stderr, exitCode }: Outcome): never {
   try {
     writeAll(Deno.stdout, stdout);
   } catch {
-    Deno.exit(1);
+    return 1;
   }
-  Deno.exit(exitCode);
+  return exitCode;
 }
 
-async function main(): Promise<never> {
+/** A bug outside of `run` still ends in one document. */
+function fail(thrown: unknown): never {
+  const stdout = `${JSON.stringify(errorDocument(NEWEST, asCniError(thrown)))}\n`;
+  Deno.exit(print({ stdout, stderr: "", exitCode: 1 }));
+}
+
+/** The commands that make something, or take something away. */
+const CHANGING = ["ADD", "DEL", "GC"];
+
+/** One run for a runtime. */
+async function serveRuntime(command: string): Promise<void> {
   const stop = new AbortController();
   const io = { env: environment, stdin: readStdin, stop: stop.signal };
-  // It makes nothing that a signal would have to take back.
-  if (environment("CNI_COMMAND") === "VERSION") return finish(await run(io));
+  // A signal finds nothing to be taken back.
+  if (!CHANGING.includes(command)) Deno.exit(print(await run(io)));
   const signalled = (signal: string) => () => {
     stop.abort(
       new CniError("TryAgainLater", `Cannot finish: ended by ${signal}`, {
@@ -232,20 +165,10 @@ async function main(): Promise<never> {
   };
   Deno.addSignalListener("SIGTERM", signalled("SIGTERM"));
   Deno.addSignalListener("SIGINT", signalled("SIGINT"));
-  return finish(await run({ ...io, deliver: (text) => writeAll(Deno.stdout, text) }));
+  end(print(await run({ ...io, deliver: (text) => writeAll(Deno.stdout, text) })));
 }
 
-if (import.meta.main) {
-  // A bug outside of `run` still ends in one document.
-  globalThis.addEventListener("unhandledrejection", (event) => {
-    event.preventDefault();
-    finish({
-      stdout: `${JSON.stringify(errorDocument(NEWEST, asCniError(event.reason)))}\n`,
-      stderr: "",
-      exitCode: 1,
-    });
-  });
-  if (environment("CNI_COMMAND")) await main();
+async function servePerson(): Promise<never> {
   const isTerminal = Deno.stdout.isTerminal();
   Deno.exit(
     await serve(Deno.args, {
@@ -260,4 +183,46 @@ if (import.meta.main) {
       },
     }),
   );
+}
+
+/** How long Deno may take to end by itself, in milliseconds. */
+const ENDING_MS = 1_000;
+
+/** In bytes: a page or two that SQLite writes in any run do not count. */
+const MOST_UNWRITTEN = 64 * 1024;
+
+/**
+ * Ends the process; at once, unless that would leave the next runs slower: Deno writes its caches into their files only
+ * where a program ends by itself, and reads them with more effort until then.
+ */
+function end(exitCode: number): void {
+  if (!hasUnwrittenCaches()) Deno.exit(exitCode);
+  Deno.exitCode = exitCode;
+  expiry(ENDING_MS).then(() => Deno.exit(exitCode));
+}
+
+/** Whether Deno has compiled more than it has written into its cache's file. Only the script form has that. */
+function hasUnwrittenCaches(): boolean {
+  try {
+    return BUILD_FORM === "script" &&
+      Deno.lstatSync(`${STATE_FOLDER}/.deno/v8_code_cache_v2-wal`).size > MOST_UNWRITTEN;
+  } catch {
+    return false;
+  }
+}
+
+if (import.meta.main) {
+  try {
+    const command = environment("CNI_COMMAND");
+    // It starts nothing that could fail unseen.
+    if (command !== "VERSION") {
+      globalThis.addEventListener("unhandledrejection", (event) => {
+        event.preventDefault();
+        fail(event.reason);
+      });
+    }
+    await (command ? serveRuntime(command) : servePerson());
+  } catch (error) {
+    fail(error);
+  }
 }

@@ -26,12 +26,15 @@ function upToStateFolder(dataDir: string): string[] {
  * the permission scope. Says whether `dataDir` is there.
  */
 export function checkFolder(dataDir: string): boolean {
-  const found = upToStateFolder(dataDir).map((folder) => {
-    const info = tryLstat(folder);
-    if (info !== undefined) mustBeRoots(folder, info);
-    return info;
+  return lookAtFolders(dataDir)[0]?.found !== undefined;
+}
+
+function lookAtFolders(dataDir: string) {
+  return upToStateFolder(dataDir).map((folder) => {
+    const found = tryLstat(folder);
+    if (found !== undefined) mustBeRoots(folder, found);
+    return { folder, found };
   });
-  return found[0] !== undefined;
 }
 
 /** `dataDir`, or the folder in which it would be made; `undefined` where that lies above the state folder. */
@@ -41,12 +44,12 @@ export function nearestFolder(dataDir: string): string | undefined {
 
 /** Makes sure that `dataDir` is a folder of root's alone, `STATE_FOLDER` and what is between included. IOFailure. */
 export function prepareFolder(dataDir: string): void {
-  const isThere = checkFolder(dataDir);
+  const folders = lookAtFolders(dataDir);
   try {
-    if (!isThere) makeFolders(dataDir);
-    for (const folder of upToStateFolder(dataDir)) {
-      const mode = Deno.lstatSync(folder).mode ?? 0;
-      if ((mode & 0o777) !== 0o700) Deno.chmodSync(folder, 0o700);
+    if (folders[0]?.found === undefined) makeFolders(dataDir);
+    for (const { folder, found } of folders) {
+      const isOpen = found !== undefined && ((found.mode ?? 0) & 0o777) !== 0o700;
+      if (isOpen) Deno.chmodSync(folder, 0o700);
     }
   } catch (error) {
     throw ioError("make the state folder", dataDir, error);

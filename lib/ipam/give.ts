@@ -6,7 +6,7 @@ import type { InterfaceName, NetworkName } from "../base/names.ts";
 import { formatSet, type RangeSet, usable } from "../base/range.ts";
 import { checkRequested, choose, refused } from "./choose.ts";
 import type { Evidence, Forget, LookAtVeths } from "./evidence.ts";
-import { containerMac, hostsOf, now } from "./lease.ts";
+import { containerMac, hostsOf } from "./lease.ts";
 import {
   addLease,
   dropLease,
@@ -20,6 +20,8 @@ import {
 
 /** What an attachment asks for. */
 export interface LeaseRequest {
+  /** The time of it, by `now`. */
+  readonly since: string;
   readonly attachment: Attachment;
   readonly sets: readonly RangeSet[];
   /** MAC of the host veth this run made. */
@@ -37,7 +39,8 @@ export async function give(
   request: LeaseRequest,
   evidence: Pick<Evidence, "veths" | "forget">,
 ): Promise<Lease> {
-  const { attachment, sets, hostMac, requestedIps, requestedMac, pod, guarded, bridge } = request;
+  const { attachment, sets, since, hostMac, requestedIps, requestedMac, pod, guarded, bridge } =
+    request;
   checkRequested(sets, requestedIps);
   const own = findLease(state, attachment);
   if (own !== undefined) {
@@ -47,7 +50,7 @@ export async function give(
   const ips = await chooseOrHeal(state, request, own?.ips ?? [], evidence);
   if (requestedMac !== undefined) checkMac(state, requestedMac);
   const record: LeaseRecord = {
-    since: now(),
+    since,
     hostMac,
     ...(pod !== undefined && { pod }),
     ...(requestedMac !== undefined && { mac: requestedMac }),

@@ -86,11 +86,17 @@ export class Marks {
 }
 
 function open(path: string): Deno.FsFile {
+  const options = { read: true, write: true, mode: 0o600 };
+  try {
+    return Deno.openSync(path, { ...options, createNew: true });
+  } catch (error) {
+    if (!(error instanceof Deno.errors.AlreadyExists)) throw ioError("make", path, error);
+  }
   const found = tryLstat(path);
   // A link would be followed out of the permission scope.
   if (found !== undefined && !found.isFile) removeQuietly(path);
   try {
-    return Deno.openSync(path, { read: true, write: true, create: true, mode: 0o600 });
+    return Deno.openSync(path, { ...options, create: true });
   } catch (error) {
     throw ioError("make", path, error);
   }

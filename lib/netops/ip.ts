@@ -66,7 +66,9 @@ async function finish(
   args: readonly string[],
   stdin: string | undefined,
 ): Promise<IpOutput> {
-  const ending = Promise.all([child.output(), stdin === undefined ? "" : feed(child, stdin)]);
+  // First, for the ip waits for it.
+  const feeding = stdin === undefined ? "" : feed(child, stdin);
+  const ending = Promise.all([child.output(), feeding]);
   const end = await Promise.race([ending, expiry(IP_LIMIT_MS)]);
   if (end === "expired") {
     kill(child);

@@ -11,7 +11,7 @@ import { groupOf, type InterfaceName } from "../base/names.ts";
 import { givingRange } from "../base/range.ts";
 import { together } from "../base/together.ts";
 import { type Invocation, type NetworkConfig, readResolvConf } from "../config.ts";
-import { checkRequested, type LeaseRequest, type Mark } from "../ipam.ts";
+import { checkRequested, type LeaseRequest, type Mark, now } from "../ipam.ts";
 import type { Attached, ContainerSpec, VethSpec } from "../netops.ts";
 import type { Result } from "../result.ts";
 import { Rollback } from "../rollback.ts";
@@ -39,12 +39,14 @@ export async function add(
 ): Promise<Result> {
   const { containerId, ifname } = invocation;
   const attachment = { network: config.name, containerId, ifname };
-  const host = await hostVethName(attachment);
-  const job = { config, invocation, attachment, host, hostMac: freshHostMac() };
+  const naming = hostVethName(attachment); // by another thread, meanwhile
+  const hostMac = freshHostMac();
   effects.stop.throwIfAborted();
   checkRequested(config.sets, config.requestedIps);
   effects.leases.mustBeReadable();
   const dns = dnsOf(config);
+  const host = await naming;
+  const job = { config, invocation, attachment, host, hostMac };
   const mark = effects.marks.begin(host);
   const undo = new Rollback();
   try {
@@ -83,12 +85,14 @@ async function steps(
     // An ip that was given up may do its work when the kernel lets it.
     if (isError(error, "TryAgainLater")) mark.keep();
   });
-  leases.preload(); // while the kernel is at work
+  // While the kernel is at work.
+  leases.preload();
+  const since = now();
   const attached = await attaching;
   stop.throwIfAborted();
   const lease = config.sets.length === 0
     ? undefined
-    : await leases.reserve(leaseRequest(job), evidenceOf(config, effects));
+    : await leases.reserve(leaseRequest(job, since), evidenceOf(config, effects));
   stop.throwIfAborted();
   const ips = lease?.ips ?? [];
   const mac = config.requestedMac ?? macOfAll(ips) ?? freshMac();
@@ -120,8 +124,12 @@ function vethSpec({ config, invocation, attachment, host, hostMac }: Job): VethS
   };
 }
 
-function leaseRequest({ config, invocation, attachment, hostMac }: Job): LeaseRequest {
+function leaseRequest(
+  { config, invocation, attachment, hostMac }: Job,
+  since: string,
+): LeaseRequest {
   return {
+    since,
     attachment,
     sets: config.sets,
     hostMac,

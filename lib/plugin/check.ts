@@ -2,7 +2,7 @@ import { hostVethName, ownerKey } from "../base/attachment.ts";
 import { CniError } from "../base/errors.ts";
 import type { InterfaceName } from "../base/names.ts";
 import type { Invocation, NetworkConfig } from "../config.ts";
-import { hostsOf, type Lease } from "../ipam.ts";
+import { hostsOf, isImported, type Lease } from "../ipam.ts";
 import type { Result } from "../result.ts";
 import { differences } from "./compare.ts";
 import type { Effects } from "./effects.ts";
@@ -20,10 +20,10 @@ export async function check(
     });
   }
   const owner = { containerId, ifname };
+  const naming = hostVethName({ network: name, ...owner }); // by another thread, meanwhile
   const lease = leases.of(owner) ?? leases.of({ containerId, ifname: undefined });
-  const host = lease === undefined
-    ? await hostVethName({ network: name, ...owner })
-    : await hostOf(lease, config, prevResult);
+  const isOwn = lease === undefined || (!isImported(lease) && lease.owner.ifname !== undefined);
+  const host = isOwn ? await naming : await hostOf(lease, config, prevResult);
   const seen = await kernel.inspect({ bridge, host, netns, ifname, guarded });
   if (lease === undefined && seen.host === undefined) {
     throw new CniError(

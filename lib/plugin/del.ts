@@ -1,5 +1,5 @@
 import { type Attachment, attachmentIn, hostVethName, ownerKey } from "../base/attachment.ts";
-import { expiry } from "../base/deadline.ts";
+import { pause } from "../base/deadline.ts";
 import type { InterfaceName } from "../base/names.ts";
 import type { Invocation, Network } from "../config.ts";
 import { isImported, type Lease } from "../ipam.ts";
@@ -18,11 +18,12 @@ export async function del(
   const { name } = network;
   const { kernel, marks, stop } = effects;
   const attachment = { network: name, containerId, ifname };
-  const host = await hostVethName(attachment);
+  const naming = hostVethName(attachment); // by another thread, meanwhile
   const failures = new Failures();
   // What the state said before the veth was seen gone: a lease that is there later under another veth is a new one.
   const read = await failures.past(() => leasesOf(attachment, effects));
   const held = read ?? [];
+  const host = await naming;
   const free: Lease[] = [];
   let isGone = true;
   for (const lease of held.filter(isForeign)) {
@@ -44,7 +45,7 @@ export async function del(
   isGone &&= removed;
   const hasDied = removed && marks.of(host) === "died";
   // The neighbours of a guarded ADD that was killed may come late, as its veth may.
-  if (hasDied && own?.record?.guarded === true) await expiry(LATEST_MS);
+  if (hasDied && own?.record?.guarded === true) await pause(LATEST_MS);
   const clean: Lease[] = [];
   for (const lease of free) {
     const forget = () => forgetNeighboursOf(lease, network.bridge, effects);
@@ -103,8 +104,8 @@ const LATE_MS = [50, 100, 150, 300, 600, 800];
 const LATEST_MS = 2_000;
 
 async function removeLate(host: InterfaceName, kernel: Effects["kernel"]): Promise<boolean> {
-  for (const pause of LATE_MS) {
-    await expiry(pause);
+  for (const ms of LATE_MS) {
+    await pause(ms);
     if (await kernel.link(host) !== undefined) return await kernel.detach(host);
   }
   return false;

@@ -50,7 +50,8 @@ const BOTH: Keys = {
   "cni.dev/attachments": null,
 };
 
-const OWN: Keys = {
+/** Each made when it is asked for: a plugin that starts has no use for it. */
+const own = (): Keys => ({
   ...BOTH,
   subnet: true,
   gateway: true,
@@ -66,9 +67,9 @@ const OWN: Keys = {
     routes: ROUTE,
     resolvConf: true,
   },
-};
+});
 
-const HOST_LOCAL: Keys = {
+const hostLocal = (): Keys => ({
   ...BOTH,
   isGateway: true,
   isDefaultGateway: true,
@@ -81,7 +82,7 @@ const HOST_LOCAL: Keys = {
     ...RANGE,
     resolvConf: true,
   },
-};
+});
 
 /** Keys of the reference bridge that change nothing here with a value that is accepted. */
 const WITHOUT_EFFECT = [
@@ -97,7 +98,7 @@ const WITHOUT_EFFECT = [
 export function unknownKeys(config: JsonObject): Finding[] {
   const ipam = new Fields(config).get("ipam");
   const isHostLocal = isObject(ipam) && new Fields(ipam).get("type") === "host-local";
-  const [keys, others] = isHostLocal ? [HOST_LOCAL, OWN] : [OWN, HOST_LOCAL];
+  const [keys, others] = isHostLocal ? [hostLocal(), own()] : [own(), hostLocal()];
   const dialect = isHostLocal
     ? 'a configuration with "ipam": {"type": "host-local"}'
     : "a configuration without ipam.type";

@@ -2,7 +2,7 @@ import { attachmentOf, ownerKey } from "../../base/attachment.ts";
 import { asCniError } from "../../base/errors.ts";
 import { familyOf, formatCidr } from "../../base/address.ts";
 import { formatSet } from "../../base/range.ts";
-import { expiry } from "../../base/deadline.ts";
+import { pause } from "../../base/deadline.ts";
 import type { NetworkConfig } from "../../config.ts";
 import {
   checkFolder,
@@ -55,7 +55,7 @@ export async function examineLock({ dataDir, name }: NetworkConfig): Promise<Fin
     for (let tries = 0; tries < LOCK_TRIES; tries++) {
       holder = holderOfLock(path);
       if (holder === undefined) return [finding("ok", "lock", `${path} is free`)];
-      await expiry(100);
+      await pause(100);
     }
     return [{
       ...finding(

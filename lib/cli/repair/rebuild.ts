@@ -1,6 +1,6 @@
 import { compareIps, type Ip } from "../../base/address.ts";
 import { ownerKey } from "../../base/attachment.ts";
-import { expiry } from "../../base/deadline.ts";
+import { pause } from "../../base/deadline.ts";
 import { asCniError, isError } from "../../base/errors.ts";
 import { macOfAll } from "../../base/mac.ts";
 import type { NetworkConfig } from "../../config.ts";
@@ -88,7 +88,7 @@ function isChanged({ damage, found, dropped }: RepairReport): boolean {
 
 async function atRest({ marks }: Effects): Promise<void> {
   const isAtWork = () => marks.hosts().some((host) => marks.of(host) === "at work");
-  for (const end = Date.now() + PATIENCE_MS; isAtWork() && Date.now() < end;) await expiry(200);
+  for (const end = Date.now() + PATIENCE_MS; isAtWork() && Date.now() < end;) await pause(200);
 }
 
 /** The state as it is now, whatever was read before. */

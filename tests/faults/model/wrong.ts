@@ -2,7 +2,7 @@ import { aliasOf, attachmentIn, hostVethName } from "../../../lib/base/attachmen
 import { isError } from "../../../lib/base/errors.ts";
 import { freshHostMac, macOfAll } from "../../../lib/base/mac.ts";
 import type { Invocation, Network, NetworkConfig } from "../../../lib/config.ts";
-import type { Lease, LeaseRequest } from "../../../lib/ipam.ts";
+import { type Lease, type LeaseRequest, now } from "../../../lib/ipam.ts";
 import { bridgeSpec, type Effects, evidenceOf } from "../../../lib/plugin.ts";
 import { Rollback } from "../../../lib/rollback.ts";
 
@@ -54,6 +54,7 @@ function adding({ leaseFirst, freesFirst, replaces, writesTwice }: Mistake) {
       attachment,
       sets: config.sets,
       hostMac,
+      since: now(),
       requestedIps: [],
       requestedMac: undefined,
       pod: undefined,

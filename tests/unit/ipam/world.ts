@@ -30,6 +30,7 @@ export function request(id: string, changes: Partial<LeaseRequest> = {}): LeaseR
     attachment: { network: NETWORK, containerId: parseContainerId(id), ifname: ETH0 },
     sets: SMALL,
     hostMac: HOST_MAC,
+    since: "2026-01-01T00:00:00Z",
     requestedIps: [],
     requestedMac: undefined,
     pod: undefined,
