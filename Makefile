@@ -96,6 +96,7 @@ confinement: packages $(FORMS) ## both forms under their seccomp filters; AppArm
 bench: $(FORMS) ## the comparison with bridge + host-local: bench/results.md and bench/plot.svg, under 5 minutes
 	@sh tools/packages iproute2 util-linux strace time busybox-static containernetworking-plugins
 	@sh tools/build empty
+	@sh tools/build least
 	@JSR_URL=$$(sh tools/jsr_url) unshare -mn --propagation private $(DENO) run -q -A bench/run.ts
 	@$(DENO) fmt -q bench/results.md bench/plot.svg
 

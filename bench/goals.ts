@@ -55,6 +55,23 @@ function times(results: Results): Goal[] {
   ];
 }
 
+/**
+ * What a Deno program that only starts and feeds the same `ip` adds to an empty one and the bare commands, in milliseconds:
+ * the share of a bound that is none of the plugin's.
+ */
+export function leastShares(results: Results): readonly (readonly [Command, number])[] {
+  const at = medians(results);
+  const empty = at("empty script form", "VERSION");
+  const parts = {
+    ADD: at("floor (sh + ip)", "ADD"),
+    CHECK: at("floor (sh + ip)", "CHECK"),
+    DEL: at("ip link del", "DEL"),
+  };
+  return (["ADD", "CHECK", "DEL"] as const).map((
+    command,
+  ) => [command, at("Deno + ip, nothing else", command) - empty - parts[command]]);
+}
+
 function ratios(results: Results): Goal[] {
   const at = medians(results);
   const own = (count: number) => at("script form", "ADD", count);

@@ -232,6 +232,20 @@ printf 'addr show dev eth0\\nroute show table all dev eth0\\n' | ${inside} -d -j
   };
 }
 
+/** A Deno program that does nothing but start `ip` and feed it (bench/least.ts). With the fewest leases alone. */
+export function least(program: string): Peer {
+  return {
+    name: "Deno + ip, nothing else",
+    call: (command, container, _result, held = FEWEST) =>
+      held !== FEWEST || command === "VERSION" ? undefined : {
+        argv: [program],
+        env: cniEnv(command, container),
+        stdin: '{"cniVersion":"1.0.0"}',
+      },
+    hold: () => {},
+  };
+}
+
 /** A Deno program in a build form that does nothing. */
 export function empty(name: string, program: string): Peer {
   return { name, call: () => ({ argv: [program], env: {}, stdin: "" }), hold: () => {} };

@@ -1,7 +1,7 @@
 import type { Times } from "./loads.ts";
 import { median, medianRatio, quantile } from "./measure.ts";
 import type { Command } from "./peers.ts";
-import { type Goal, goals } from "./goals.ts";
+import { type Goal, goals, leastShares } from "./goals.ts";
 import type { Results } from "./results.ts";
 
 const REFERENCE = "bridge + host-local";
@@ -35,6 +35,10 @@ export function report(results: Results): string {
     "this run, and of what the program may add.",
     "",
     ...table(["goal", "bound", "found", "met"], goals(results).map(goalRow)),
+    "",
+    `A Deno program that only starts and feeds the same \`ip\` (bench/least.ts) adds to an empty one and the bare commands: ${
+      leastShares(results).map(([command, ms]) => `${ms.toFixed(1)} ms in ${command}`).join(", ")
+    }.`,
     "",
     "## Footprint of an ADD",
     "",

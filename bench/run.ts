@@ -20,6 +20,7 @@ import {
   FEWEST,
   floor,
   GATEWAY,
+  least,
   type Peer,
   reference,
   removal,
@@ -118,7 +119,16 @@ async function main(): Promise<void> {
   for (const peer of [script, compiled, pair]) for (const count of ROUNDS.keys()) peer.hold(count);
   log(`single operations, state files of schema ${schema}`);
   const held = await lives(
-    [script, compiled, pair, ground, emptyScript, emptyCompiled, removal(script)],
+    [
+      script,
+      compiled,
+      pair,
+      ground,
+      least(`${root}build/least.js`),
+      emptyScript,
+      emptyCompiled,
+      removal(script),
+    ],
     ROUNDS,
   );
   log("both families, the guard");

@@ -9,6 +9,7 @@ import {
   PROGRAM,
   STATE_FOLDER,
 } from "../integration/host.ts";
+import { snapshot } from "../integration/snapshot.ts";
 
 /** What the source form needs beside the CNI variables, to find Deno's cache and the five packages. */
 const PASSED_ON = Object.fromEntries(
@@ -71,25 +72,16 @@ export function hostLocal(change: Json = {}, ipam: Json = {}): Json {
   return { ...HOST_LOCAL, ...change, ipam: { ...HOST_LOCAL.ipam, ...ipam } };
 }
 
-/** Everything a run could have changed, as text that does not change by itself. */
-const SNAPSHOT = `
-addresses='$4 !~ /^fe80/ {print $2, $4}'
-ip -br link | cut -d' ' -f1; ip -o addr | awk "$addresses"; ip -4 route show table all | sed "s, linkdown,,"
-ip -6 route | sed "/^fe80/d; s, linkdown,,"
-for n in $(ls /run/netns); do
-  echo "# $n"; ip -n $n -br link | awk '{print $1, $3}'; ip -n $n -o addr | awk "$addresses"
-  ip -n $n -4 route | sed "s, linkdown,,"; ip -n $n -6 route | sed "/^fe80/d; s, linkdown,,"
-done
-cat ${STATE_FOLDER}/*.json 2>/dev/null || true`;
-
 const PUT_IP = `
 ip=$(readlink -f /usr/sbin/ip); mkdir -p /run/bin; [ -e /run/bin/real ] || cp "$ip" /run/bin/real
 cat >/run/bin/ip; if [ -s /run/bin/ip ]; then chmod 755 /run/bin/ip; else chmod 644 /run/bin/ip; fi
 mount --bind /run/bin/ip "$ip"`;
 
 const CLEAN = `
-for n in $(ls /run/netns); do ip netns del $n; done
-for l in $(ip -br link | awk '{sub(/@.*/, "", $1); print $1}'); do [ $l = lo ] || ip link del dev $l 2>/dev/null || true; done
+{
+  for n in /run/netns/*; do [ ! -e "$n" ] || echo "netns del \${n##*/}"; done
+  ip -o link | sed -n '/: lo:/d; s/^[0-9]*: \\([^:@]*\\).*/link del dev \\1/p'
+} | ip -force -batch - 2>/dev/null || true
 find ${STATE_FOLDER} -mindepth 1 -maxdepth 1 ! -name .deno -exec rm -rf {} +`;
 
 /** A host for a row; `form` is how the program is started, `undefined` for what host.ts tests. */
@@ -171,11 +163,18 @@ export class Lab {
   async refuse(command: string, call: CniCall, code: number, says: RegExp): Promise<Json> {
     const { id = "c1", netns = id } = call;
     if (/^[a-z]\w*$/i.test(netns) && netns !== "gone") await this.container(netns);
-    const before = await this.host.sh(SNAPSHOT);
+    const before = await this.#snapshot();
     const answer = await this.cni(command, call);
     const document = this.mustBeError(answer, code, says);
-    assertEquals(await this.host.sh(SNAPSHOT), before, `${command} changed something`);
+    assertEquals(await this.#snapshot(), before, `${command} changed something`);
     return document;
+  }
+
+  /** Everything that a run could have changed. A bridge without a MAC of its own has no MAC at all once its last port left. */
+  async #snapshot(): Promise<Json[]> {
+    return (await snapshot(this.host)).map((it) =>
+      Array.isArray(it) ? it.map(({ address: _, ...link }) => link) : it
+    );
   }
 
   mustBeError({ code: exit, json, stdout, stderr }: Answer, code: number, says: RegExp): Json {

@@ -1,17 +1,12 @@
 import { type Host, type Json, STATE_FOLDER } from "./host.ts";
+import { LOOK_AT } from "./look.ts";
 
-const SCRIPT = `
-for at in '' $(ls /run/netns); do
-  ip \${at:+-n $at} -j addr show; echo
-  ip \${at:+-n $at} -j -4 route show table all; echo
-  ip \${at:+-n $at} -j -6 route show; echo
-  ip \${at:+-n $at} -j neigh show nud permanent; echo
-done
+const SCRIPT = `${LOOK_AT}
+look_at ''
+for at in /run/netns/*; do [ ! -e "$at" ] || look_at "\${at##*/}"; done
 cd ${STATE_FOLDER}
-find . -path ./.deno -prune -o -printf '"%p %y %m %U %l"\\n' | sort
-find . -path ./.deno -prune -o -type f -not -name '*.lock' -print | sort | while read -r file; do
-  printf '"%s"\\n' "$file $(base64 -w 0 "$file")"
-done`;
+find . -path ./.deno -prune -o -printf '%p %y %m %U %l\\n'
+find . -path ./.deno -prune -o -type f -not -name '*.lock' -exec sha256sum {} +`;
 
 /**
  * What a failed run must leave as it was: links, addresses, routes and permanent neighbours of the host and of every
@@ -20,11 +15,18 @@ done`;
  */
 export async function snapshot(host: Host): Promise<Json[]> {
   const lines = (await host.sh(SCRIPT)).split("\n").filter((line) => line.trim() !== "");
-  return lines.map((line) => {
-    const value: Json = JSON.parse(line);
-    if (!Array.isArray(value)) return value;
-    return value.filter(({ dst }) => dst !== "fe80::/64").map(lasting);
-  });
+  const isList = (line: string) => line.startsWith("[");
+  return [
+    ...lines.filter(isList).map((line) =>
+      (JSON.parse(line) as Json[]).filter((it) => !isKernels(it)).map(lasting)
+    ),
+    ...lines.filter((line) => !isList(line)).sort(),
+  ];
+}
+
+/** Routes that come with any IPv6 address, some time after it. */
+function isKernels({ dst = "", table }: Json): boolean {
+  return /^(fe80:|ff00::)/.test(dst) || (table === "local" && dst.includes(":"));
 }
 
 function lasting({ operstate: _, flags = [], addr_info = [], ...rest }: Json): Json {

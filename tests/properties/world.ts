@@ -13,18 +13,19 @@ export interface World {
   readonly states: ReadonlyMap<string, Json>;
 }
 
+/** A label and a value a line each, of the host two values. */
 const LOOK = `
-say() { printf '"%s"\\n' "$1"; }
-json() { "$@" 2>/dev/null || echo null; echo; }
-say links; json ip -d -j addr show
-for it in $(ls /run/netns 2>/dev/null); do say "in $it"; json ip -n "$it" -d -j addr show; done
-say permanent4; json ip -4 -j neigh show nud permanent
-say permanent6; json ip -6 -j neigh show nud permanent
+echo '"host"'; ip -d -j -batch - <<X
+addr show
+neigh show nud permanent
+X
+for it in /run/netns/*; do
+  [ -e "$it" ] || [ -L "$it" ] || continue
+  echo "\\"in \${it##*/}\\""; ip -n "\${it##*/}" -d -j addr show 2>/dev/null || echo null; echo
+done
 cd ${STATE_FOLDER} 2>/dev/null || exit 0
-find . -mindepth 1 -path ./.deno -prune -o -mindepth 1 -print | sort | while read -r it
-do say "file $it"; say ''; done
-find . -path ./.deno -prune -o -type f -name '*.json' -print | sort | while read -r it
-do say "state $it"; say "$(base64 -w 0 "$it")"; done`;
+find . -mindepth 1 -path ./.deno -prune -o -mindepth 1 -printf '"file %p"\\n""\\n'
+find . -path ./.deno -prune -o -type f -name '*.json' -printf '"state %p"\\n"' -exec base64 -w 0 {} \\; -printf '"\\n'`;
 
 export async function look(host: Host): Promise<World> {
   const lines = (await host.sh(LOOK)).split("\n").filter((line) => line.trim() !== "");
@@ -35,12 +36,14 @@ export async function look(host: Host): Promise<World> {
     const label: string = JSON.parse(lines[at] ?? "");
     const value: Json = JSON.parse(lines[at + 1] ?? "");
     const [what, name = ""] = split(label);
-    if (what === "links") links.push(...full(value));
-    else if (what === "in") inside.set(name, value === null ? null : full(value));
-    else if (what.startsWith("permanent")) permanent.push(...full(value));
+    if (what === "host") {
+      links.push(...full(value));
+      permanent.push(...full(JSON.parse(lines[++at + 1] ?? "")));
+    } else if (what === "in") inside.set(name, value === null ? null : full(value));
     else if (what === "file") files.push(name);
     else states.set(name, parsed(atob(value)));
   }
+  files.sort();
   return { links, inside, permanent, files, states };
 }
 
@@ -105,14 +108,20 @@ export function leftovers(world: World): string[] {
   return left;
 }
 
+/** What one batch can remove; what is left has a name that a batch can't hold. */
 const RESET = `
-for it in $(ls /run/netns 2>/dev/null); do ip netns del "$it" 2>/dev/null || rm -f "/run/netns/$it"; done
-umount -l /run/keep/* 2>/dev/null; mkdir -p /run/netns
+links() { ip -o link show | sed '/: lo:/d; s/^[0-9]*: //; s/[@:].*//'; }
+{
+  for it in /run/netns/*; do echo "netns del \${it##*/}"; done
+  links | sed 's/^/link del dev /'
+} | ip -force -batch - 2>/dev/null
+[ ! -d /run/keep ] || umount -l /run/keep/* 2>/dev/null
+[ -d /run/netns ] || mkdir -p /run/netns
 find /run -mindepth 1 -maxdepth 1 -not -name netns -not -name wrong.sh -exec rm -rf {} +
-for it in $(ip -o link show | sed 's/^[0-9]*: //; s/[@:].*//'); do
-  [ "$it" = lo ] || ip link del dev "$it" 2>/dev/null || :; done
+find /run/netns -mindepth 1 -delete
 cd ${STATE_FOLDER} && find . -mindepth 1 -maxdepth 1 -not -name .deno -exec rm -rf {} +
-ip -o link show | grep -cv ': lo:' | grep -qx 0`;
+left=$(links)
+[ -z "$left" ] || { for it in $left; do ip link del dev "$it" 2>/dev/null; done; [ -z "$(links)" ]; }`;
 
 /** Makes the host as it was when it was new, for the next case; false where it can't be. */
 export async function reset(host: Host): Promise<boolean> {

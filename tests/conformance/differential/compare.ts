@@ -1,5 +1,6 @@
 import { assert } from "@std/assert";
 import { BUILT, type Finished, Host, type Json, STATE_FOLDER } from "../../integration/host.ts";
+import { LOOK_AT } from "../../integration/look.ts";
 import { Lab } from "../lab.ts";
 import type { Meant } from "./differences.ts";
 import type { Input, Step } from "./inputs.ts";
@@ -32,15 +33,15 @@ export interface Difference {
 }
 
 /** Everything that a runtime or a container can see behind a step. */
-const OBSERVE = `
+const OBSERVE = `${LOOK_AT}
 ip -d -j addr; echo
-for n in $(ls /run/netns); do
-  echo "# $n"; ip -n $n -j -d addr; echo
-  ip -n $n -j -4 route show table all; echo; ip -n $n -j -6 route show table all; echo
+for n in /run/netns/*; do [ ! -e "$n" ] || { echo "# \${n##*/}"; look_at "\${n##*/}"; }; done
+echo "# leases"
+for f in /proc/sys/net/ipv4/ip_forward /proc/sys/net/ipv6/conf/all/forwarding; do read -r is <$f || :; echo $is; done
+cd ${REFERENCE_STATE}/podnet 2>/dev/null && for f in [0-9a-f]*; do
+  [ ! -e $f ] || { read -r id && read -r ifname || :; echo "$f $id $ifname"; } <$f
 done
-echo "# leases"; cat /proc/sys/net/ipv4/ip_forward /proc/sys/net/ipv6/conf/all/forwarding
-cd ${REFERENCE_STATE}/podnet 2>/dev/null && for f in [0-9a-f]*; do [ -e $f ] && echo "$f $(tr '\\r\\n' '  ' <$f)"; done
-cat ${STATE_FOLDER}/podnet.json 2>/dev/null || true`;
+[ ! -e ${STATE_FOLDER}/podnet.json ] || cat ${STATE_FOLDER}/podnet.json`;
 
 async function run(side: Side, step: Step, first: Json): Promise<Seen & { result: Json }> {
   const { id = "c1", netns = id, ifname = "eth0", args } = step;

@@ -1,0 +1,16 @@
+/**
+ * A shell function: `look_at NAMESPACE OPTION...` prints what the host (`''`) or a container has, one list of `ip -j` a
+ * line: interfaces, IPv4 routes, IPv6 routes, permanent neighbours. One process shows all of it, and it is the true `ip`
+ * where a test has put something else in its place.
+ */
+export const LOOK_AT = `
+look_at() {
+  ip=/run/ip.real; [ -x $ip ] || ip=ip
+  at=$1; shift
+  $ip \${at:+-n "$at"} "$@" -j -force -batch - <<X
+addr show
+route show table all root 0.0.0.0/0
+route show table all root ::/0
+neigh show nud permanent
+X
+}`;
