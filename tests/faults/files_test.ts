@@ -141,15 +141,21 @@ for (const row of ROWS) {
   });
 }
 
+/** Deno's cache elsewhere, so that it gives back neither room nor inodes while there is to be none. */
+const APART = `mkdir -p -m 700 ${STATE_FOLDER}/.deno
+      mount -t tmpfs -o mode=700 tmpfs ${STATE_FOLDER}/.deno`;
+
 /** Real ones: what is wrong, how it is made, and how it is mended. */
 const REAL: Record<string, { make: string; mend: string; under?: readonly string[] }> = {
   "ENOSPC, a full file system": {
-    make: `mount -o remount,size=4m ${STATE_FOLDER}
+    make: `${APART}
+      mount -o remount,size=4m ${STATE_FOLDER}
       dd if=/dev/zero of=${STATE_FOLDER}/filler bs=1k 2>/run/err || :`,
     mend: `rm ${STATE_FOLDER}/filler`,
   },
   "ENOSPC, no inode": {
-    make: `mount -o remount,nr_inodes=$(($(stat -f -c '%c - %d' ${STATE_FOLDER}))) ${STATE_FOLDER}`,
+    make: `${APART}
+      mount -o remount,nr_inodes=$(($(stat -f -c '%c - %d' ${STATE_FOLDER}))) ${STATE_FOLDER}`,
     mend: `mount -o remount,nr_inodes=10000 ${STATE_FOLDER}`,
   },
   "EROFS, mounted read-only": {

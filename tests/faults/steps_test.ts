@@ -6,8 +6,8 @@ import { record, SIZE } from "./outcome.ts";
 
 /** Does one thing at one call of `ip`, which /run/fault names, and counts the calls. */
 const RULE = `
-mkdir -p /run/calls
-n=1; until (set -C; : >/run/calls/$n) 2>/run/null; do n=$((n + 1)); done
+[ -d /run/calls ] || mkdir -p /run/calls
+set -C; n=1; until { true >/run/calls/$n; } 2>>/run/null; do n=$((n + 1)); done; set +C
 real() { case " $* " in *' -batch '*) printf '%s\\n' "$in" | /run/ip.real "$@" ;; *) /run/ip.real "$@" ;; esac; }
 at=0; [ -e /run/fault ] && read -r at kind </run/fault
 if [ "$n" = "$at" ]; then case $kind in
