@@ -46,7 +46,7 @@ demo: bin/atomicni ## build, then show the main job on a private host
 	@sh tools/packages iproute2 util-linux busybox-static
 	@tools/demo bin/atomicni
 
-test: packages $(FORMS) ## set up what the tests need and run them, against source and both built forms
+test: packages $(FORMS) build/warm ## set up what the tests need and run them, against source and both built forms
 	$(TASK) check
 	ATOMICNI=bin/atomicni.js $(TASK) test
 	ATOMICNI=bin/atomicni $(TASK) test:at $(TELLING)
@@ -55,14 +55,14 @@ test: packages $(FORMS) ## set up what the tests need and run them, against sour
 build: bin/atomicni ## bin/atomicni, one executable file (deno compile)
 script: bin/atomicni.js ## bin/atomicni.js, the same program for an installed Deno
 
-conformance: packages $(FORMS) ## libcni, bridge + host-local and mutated inputs beside the rules of the specification
+conformance: packages $(FORMS) build/warm ## libcni, bridge + host-local and mutated inputs beside the rules of the specification
 	@sh tools/packages $(CONFORMANCE_PACKAGES)
 	@tools/conformance
 
-faults: packages $(FORMS) ## every step failing or killed, damages, a storm, a model; writes docs/evidence/faults.md; a quarter of an hour
+faults: packages $(FORMS) build/warm ## every step failing or killed, damages, a storm, a model; writes docs/evidence/faults.md; a quarter of an hour
 	@sh tools/faults full
 
-properties: packages bin/atomicni.js ## generated configurations, hosts, containers and roots, each with what must hold; about an hour
+properties: packages bin/atomicni.js build/warm ## generated configurations, hosts, containers and roots, each with what must hold; about an hour
 	@tools/properties full
 
 guard: $(FORMS) ## attacks by raw frames, with and without macspoofchk; writes docs/evidence/guard.md; 4 minutes, root
@@ -143,3 +143,7 @@ bin/atomicni: $(SOURCES)
 
 bin/atomicni.js: $(SOURCES)
 	@sh tools/build script
+
+# Only to save time: without it each host of a test begins with nothing compiled.
+build/warm: bin/atomicni.js
+	@sh tools/warm

@@ -193,11 +193,11 @@ const MOST_UNWRITTEN = 64 * 1024;
 
 /**
  * Ends the process; at once, unless that would leave the next runs slower: Deno writes its caches into their files only
- * where a program ends by itself, and reads them with more effort until then.
+ * where a program ends by itself, and reads them with more effort until then. After a failure something may be at work
+ * that it would wait for.
  */
 function end(exitCode: number): void {
-  if (!hasUnwrittenCaches()) Deno.exit(exitCode);
-  Deno.exitCode = exitCode;
+  if (exitCode !== 0 || !hasUnwrittenCaches()) Deno.exit(exitCode);
   expiry(ENDING_MS).then(() => Deno.exit(exitCode));
 }
 

@@ -137,15 +137,19 @@ export function isHostVeth(ifname: string): boolean {
 export const MODES: readonly Mode[] = Deno.uid() === 0 ? ["root", "rootless"] : ["rootless"];
 export type Mode = "root" | "rootless";
 
+/** What Deno has compiled of the script form (tools/warm), where that was made. */
+const WARM = BUILT === `${ROOT}bin/atomicni.js` ? `${ROOT}build/warm` : "/nowhere";
+
 const SETUP = `
 mount -t tmpfs tmpfs /run && mkdir -p /run/netns
 [ -d ${STATE_FOLDER} ] || mount -t tmpfs tmpfs /var/lib
 mkdir -p ${STATE_FOLDER} && mount -t tmpfs -o mode=0700 tmpfs ${STATE_FOLDER}
+[ ! -d ${WARM} ] || cp -a ${WARM} ${STATE_FOLDER}/.deno
 ip link set dev lo up && echo ready && exec sleep 3600`;
 
 /**
- * A host of a test's own: network and mount namespaces in which /run and the state folder are empty. All of it
- * goes with the one process that holds it.
+ * A host of a test's own: network and mount namespaces in which /run and the state folder are empty, but for what Deno
+ * has compiled. All of it goes with the one process that holds it.
  */
 export class Host implements AsyncDisposable {
   readonly #holder: Deno.ChildProcess;

@@ -4,6 +4,12 @@ import { BUILT, CONFIG, type Host, hostTest, STATE_FOLDER } from "../host.ts";
 const CACHE = `${STATE_FOLDER}/.deno`;
 const isScript = BUILT?.endsWith(".js") ?? false;
 
+/** A container, and nothing compiled yet. */
+async function begin(host: Host): Promise<void> {
+  await host.containers("c1");
+  await host.sh(`rm -rf ${CACHE}`);
+}
+
 async function cached(host: Host, folder = CACHE): Promise<string[]> {
   const found = await host.sh(`find ${folder} -type f`);
   return found.split("\n").filter((name) => name !== "");
@@ -39,7 +45,7 @@ const FOREIGN: readonly [name: string, prepare: string, folder: string][] = [
 
 if (isScript) {
   hostTest("script form: root's own cache folder is used, and root's alone", async (host) => {
-    await host.containers("c1");
+    await begin(host);
     await host.add();
     assertNotEquals(await cached(host), [], "no cache: the tests beside this one prove nothing");
     const open = await host.sh(`find ${STATE_FOLDER} -maxdepth 1 -type d -perm /077`);
@@ -47,7 +53,7 @@ if (isScript) {
   });
 
   hostTest("script form: the cache folder that 0.1.0 made is used", async (host) => {
-    await host.containers("c1");
+    await begin(host);
     await host.sh(`mkdir -m 755 ${CACHE}`);
     await host.add();
     assertNotEquals(await cached(host), []);
@@ -56,7 +62,7 @@ if (isScript) {
   hostTest(
     "script form: what Deno compiled is written into its cache within some runs",
     async (host) => {
-      await host.containers("c1");
+      await begin(host);
       const sizeOf = async (file: string) =>
         Number(await host.sh(`stat -c %s ${CACHE}/v8_code_cache_v2${file} 2>/dev/null || echo 0`));
       const seen: number[][] = [];
@@ -78,7 +84,7 @@ if (isScript) {
 
   for (const [name, prepare, folder] of FOREIGN) {
     hostTest(`script form: ${name} is not used`, async (host) => {
-      await host.containers("c1");
+      await begin(host);
       await host.sh(prepare);
       const { code, stdout, stderr } = await host.cni("ADD");
       assertEquals(await cached(host, folder), [], `something was kept in it (exit ${code})`);
