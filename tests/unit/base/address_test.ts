@@ -65,37 +65,6 @@ Deno.test("parseIp(, 4) refuses anything else and says why", () => {
   }
 });
 
-Deno.test("a dotted quad is what the pattern of one says, whatever the text", () => {
-  const octet = /(25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)/.source;
-  const quad = new RegExp(`^${octet}(\\.${octet}){3}$`);
-  const words = ["0", "1", "9", "10", "25", "99", "100", "199", "255", "256", "1000", "00", "01"];
-  const odd = [
-    "",
-    " 1",
-    "1 ",
-    "-0",
-    "-1",
-    "+1",
-    "1e1",
-    "0x1",
-    "1_0",
-    "NaN",
-    "Infinity",
-    "１",
-    "\u0000",
-  ];
-  const from = seed();
-  const draw = drawFrom(from);
-  let quads = 0;
-  for (let round = 0; round < 5000; round++) {
-    const pick = () => draw(12) === 0 ? odd[draw(odd.length)] : words[draw(words.length)];
-    const text = Array.from({ length: draw(20) === 0 ? 3 + draw(3) : 4 }, pick).join(".");
-    if (quad.test(text)) quads++;
-    assertEquals(tryIp(text) !== undefined, quad.test(text), `TEST_SEED=${from}: "${text}"`);
-  }
-  assert(quads > 500 && quads < 4500, `${quads} quads of 5000`);
-});
-
 Deno.test("parseIp(, 6) takes every form of RFC 4291 and writes that of RFC 5952", () => {
   const rows: [string, string][] = [
     ["2001:DB8:0:0:8:800:200C:417A", "2001:db8::8:800:200c:417a"],
