@@ -73,20 +73,21 @@ export function leastShares(results: Results): readonly (readonly [Command, numb
 }
 
 function ratios(results: Results): Goal[] {
-  const at = medians(results);
-  const own = (count: number) => at("script form", "ADD", count);
+  const adds = (peer: string, count: number) =>
+    results.held.get(count)?.get(peer)?.get("ADD") ?? [];
+  const own = (count: number) => adds("script form", count);
   const burst = results.bursts.get("script form");
   return [
     {
       what: "growth of ADD to 1,000 held ≤ 1.10",
       bound: 1.1,
-      found: own(1_000) / own(FEWEST),
+      found: medianRatio(own(1_000), own(FEWEST)),
       unit: "×",
     },
     {
       what: "ADD at 65,000 held ≤ 0.5 × the reference",
       bound: 0.5,
-      found: own(65_000) / at("bridge + host-local", "ADD", 65_000),
+      found: medianRatio(own(65_000), adds("bridge + host-local", 65_000)),
       unit: "×",
     },
     {
