@@ -125,7 +125,8 @@ hostTest("an ADD that waits seconds for the lock asks nobody on the network", as
 hostTest("list --watch asks nobody on the network", async (host) => {
   await host.containers("c1");
   await host.add();
-  const under = ["timeout", "-s", "INT", "4", ...TRACED];
+  // Under strace, beside other tests, its start alone may take seconds.
+  const under = ["timeout", "-s", "INT", "12", ...TRACED];
   const { stdout } = await host.program(["list", "--watch"], "", {}, under);
   assert(stdout.includes("10.88.0.2"), stdout);
   await assertNoNetwork(host);
