@@ -9,6 +9,7 @@ import {
   PROGRAM,
   STATE_FOLDER,
 } from "../integration/host.ts";
+import { REMOVE_ALL } from "../integration/shell.ts";
 import { snapshot } from "../integration/snapshot.ts";
 
 /** What the source form needs beside the CNI variables, to find Deno's cache and the five packages. */
@@ -77,11 +78,9 @@ ip=$(readlink -f /usr/sbin/ip); mkdir -p /run/bin; [ -e /run/bin/real ] || cp "$
 cat >/run/bin/ip; if [ -s /run/bin/ip ]; then chmod 755 /run/bin/ip; else chmod 644 /run/bin/ip; fi
 mount --bind /run/bin/ip "$ip"`;
 
-const CLEAN = `
-{
-  for n in /run/netns/*; do [ ! -e "$n" ] || echo "netns del \${n##*/}"; done
-  ip -o link | sed -n '/: lo:/d; s/^[0-9]*: \\([^:@]*\\).*/link del dev \\1/p'
-} | ip -force -batch - 2>/dev/null || true
+const CLEAN = `${REMOVE_ALL}
+remove_all
+for n in /run/netns/*; do [ ! -e "$n" ]; done
 find ${STATE_FOLDER} -mindepth 1 -maxdepth 1 ! -name .deno -exec rm -rf {} +`;
 
 /** A host for a row; `form` is how the program is started, `undefined` for what host.ts tests. */

@@ -1,5 +1,5 @@
 import { type Host, type Json, STATE_FOLDER } from "./host.ts";
-import { LOOK_AT } from "./look.ts";
+import { LOOK_AT } from "./shell.ts";
 
 const SCRIPT = `${LOOK_AT}
 look_at ''
@@ -26,7 +26,7 @@ export async function snapshot(host: Host): Promise<Json[]> {
 
 /** Routes that come with any IPv6 address, some time after it. */
 function isKernels({ dst = "", table }: Json): boolean {
-  return /^(fe80:|ff00::)/.test(dst) || (table === "local" && dst.includes(":"));
+  return dst === "fe80::/64" || (table === "local" && dst.includes(":"));
 }
 
 function lasting({ operstate: _, flags = [], addr_info = [], ...rest }: Json): Json {

@@ -1,4 +1,5 @@
 import { type Host, type Json, STATE_FOLDER } from "../integration/host.ts";
+import { REMOVE_ALL } from "../integration/shell.ts";
 
 /** All that a run may leave or change, as the kernel and the disk have it. */
 export interface World {
@@ -109,12 +110,8 @@ export function leftovers(world: World): string[] {
 }
 
 /** What one batch can remove; what is left has a name that a batch can't hold. */
-const RESET = `
-links() { ip -o link show | sed '/: lo:/d; s/^[0-9]*: //; s/[@:].*//'; }
-{
-  for it in /run/netns/*; do echo "netns del \${it##*/}"; done
-  links | sed 's/^/link del dev /'
-} | ip -force -batch - 2>/dev/null
+const RESET = `${REMOVE_ALL}
+remove_all
 [ ! -d /run/keep ] || umount -l /run/keep/* 2>/dev/null
 [ -d /run/netns ] || mkdir -p /run/netns
 find /run -mindepth 1 -maxdepth 1 -not -name netns -not -name wrong.sh -exec rm -rf {} +

@@ -1,6 +1,6 @@
 import { assert } from "@std/assert";
 import { BUILT, type Finished, Host, type Json, STATE_FOLDER } from "../../integration/host.ts";
-import { LOOK_AT } from "../../integration/look.ts";
+import { LOOK_AT } from "../../integration/shell.ts";
 import { Lab } from "../lab.ts";
 import type { Meant } from "./differences.ts";
 import type { Input, Step } from "./inputs.ts";

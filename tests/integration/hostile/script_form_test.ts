@@ -82,6 +82,36 @@ if (isScript) {
     },
   );
 
+  hostTest(
+    "script form: what was done is done, however Deno's cache is written behind it",
+    async (host) => {
+      const ids = ["c1", "c2", "c3", "c4", "c5", "c6"];
+      await begin(host);
+      await host.containers(...ids.slice(1));
+      const all = async (command: string) => {
+        for (
+          const { code, stderr } of await Promise.all(ids.map((id) => host.cni(command, { id })))
+        ) {
+          assertEquals([code, stderr], [0, ""], command);
+        }
+      };
+      // Several at once, with nothing compiled.
+      for (let round = 0; round < 4; round++) {
+        await host.sh(`rm -rf ${CACHE}`);
+        await all("ADD");
+        await all("DEL");
+      }
+      // No room for it.
+      await host.sh(`rm -rf ${CACHE}; mkdir -m 700 ${CACHE}
+      mount -t tmpfs -o mode=700,size=1300k tmpfs ${CACHE}`);
+      for (let round = 0; round < 4; round++) {
+        await all("ADD");
+        await all("DEL");
+      }
+      await host.assertNothingLeft();
+    },
+  );
+
   for (const [name, prepare, folder] of FOREIGN) {
     hostTest(`script form: ${name} is not used`, async (host) => {
       await begin(host);

@@ -1,0 +1,31 @@
+/** Shell functions for the scripts that tests run in a host; each does with one `ip` what would else take one a line. */
+
+/**
+ * `look_at NAMESPACE OPTION...` prints what the host (`''`) or a container has, one list of `ip -j` a
+ * line: interfaces, IPv4 routes, IPv6 routes, permanent neighbours. One process shows all of it, and it is the true `ip`
+ * where a test has put something else in its place.
+ */
+export const LOOK_AT = `
+look_at() {
+  ip=/run/ip.real; [ -x $ip ] || ip=ip
+  at=$1; shift
+  $ip \${at:+-n "$at"} "$@" -j -force -batch - <<X
+addr show
+route show table all root 0.0.0.0/0
+route show table all root ::/0
+neigh show nud permanent
+X
+}`;
+
+/**
+ * `links` prints the names of all links but lo; `remove_all` removes containers and links, as far as a batch can hold
+ * their names.
+ */
+export const REMOVE_ALL = `
+links() { ip -o link show | sed '/: lo:/d; s/^[0-9]*: //; s/[@:].*//'; }
+remove_all() {
+  {
+    for it in /run/netns/*; do echo "netns del \${it##*/}"; done
+    links | sed 's/^/link del dev /'
+  } | ip -force -batch - 2>/dev/null || :
+}`;
