@@ -93,11 +93,11 @@ confinement: packages $(FORMS) ## both forms under their seccomp filters; AppArm
 	@sh tools/packages $(CONFINEMENT_PACKAGES)
 	@tools/confinement
 
-bench: $(FORMS) ## the comparison with bridge + host-local: bench/results.md and bench/plot.svg, under 5 minutes
+bench: $(FORMS) ## the comparison with bridge + host-local, BEFORE=COMMIT with an older program too: bench/results.md, bench/plot.svg; 5 minutes
 	@sh tools/packages iproute2 util-linux strace time busybox-static containernetworking-plugins
 	@sh tools/build empty
 	@sh tools/build least
-	@JSR_URL=$$(sh tools/jsr_url) unshare -mn --propagation private $(DENO) run -q -A bench/run.ts
+	@$(if $(BEFORE),before=$$(sh tools/before $(BEFORE)) && export BEFORE="$$before" && )JSR_URL=$$(sh tools/jsr_url) unshare -mn --propagation private $(DENO) run -q -A bench/run.ts
 	@$(DENO) fmt -q bench/results.md bench/plot.svg
 
 docs: ## the pages in docs/ that are made of source

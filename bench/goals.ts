@@ -1,5 +1,5 @@
 import { median, medianRatio } from "./measure.ts";
-import { type Command, FEWEST } from "./peers.ts";
+import { BEFORE_TODAYS_LINE, type Command, FEWEST } from "./peers.ts";
 import type { Results } from "./results.ts";
 import type { Variant } from "./variants.ts";
 
@@ -13,7 +13,7 @@ export interface Goal {
 
 /** The goals, each measured against its parts in the same run. */
 export function goals(results: Results): Goal[] {
-  return [...times(results), ...ratios(results), ...variants(results)];
+  return [...times(results), ...ratios(results), ...besideBefore(results), ...variants(results)];
 }
 
 /** Medians of a peer's runs of one command. */
@@ -97,6 +97,30 @@ function ratios(results: Results): Goal[] {
       unit: "×",
     },
   ];
+}
+
+/** Where an older program was measured too. */
+function besideBefore({ held }: Results): Goal[] {
+  const adds = (peer: string) => held.get(FEWEST)?.get(peer)?.get("ADD");
+  const before = adds(BEFORE_TODAYS_LINE);
+  if (before === undefined) return [];
+  return [{
+    what: "ADD ≤ 1.02 × that of the program before, behind the same first line",
+    bound: 1.02,
+    found: medianRatio(adds("script form") ?? [], before),
+    unit: "×",
+  }];
+}
+
+/** What one peer's ADD and CHECK take beyond its own VERSION and the bare commands, in milliseconds. */
+export function beyondParts(
+  results: Results,
+  peer: string,
+): readonly (readonly [Command, number])[] {
+  const at = medians(results);
+  return (["ADD", "CHECK"] as const).map((
+    command,
+  ) => [command, at(peer, command) - at(peer, "VERSION") - at("floor (sh + ip)", command)]);
 }
 
 function variants({ variants: { plain, dual, guarded } }: Results): Goal[] {

@@ -1,8 +1,5 @@
 import { measure, median, quantile, shell } from "./measure.ts";
-import type { Call, Command, Peer } from "./peers.ts";
-
-/** In the order of a container's life. */
-const COMMANDS: readonly Command[] = ["ADD", "CHECK", "DEL", "VERSION"];
+import { type Call, type Command, COMMANDS, type Peer } from "./peers.ts";
 
 /** Milliseconds of each run, by peer and command. */
 export type Times = Map<string, Map<Command, number[]>>;

@@ -1,8 +1,9 @@
 /** The programs that are measured side by side: each can ADD, CHECK and DEL, and can be given leases to carry. */
 import { type Held, type Range, type Schema, stateText } from "./state.ts";
 
-/** What a peer can be asked to do. */
-export type Command = "ADD" | "CHECK" | "DEL" | "VERSION";
+/** What a peer can be asked to do, in the order of a container's life. */
+export const COMMANDS = ["ADD", "CHECK", "DEL", "VERSION"] as const;
+export type Command = typeof COMMANDS[number];
 
 export interface Peer {
   readonly name: string;
@@ -87,6 +88,10 @@ function network(held: number, { letter }: Pick<Variant, "letter"> = { letter: "
 export function stateFile(held: number, variant?: Variant): string {
   return `/var/lib/atomicni/${network(held, variant)}.json`;
 }
+
+/** A build of an older commit, and the same behind the first lines of today's script form. */
+export const BEFORE = "before";
+export const BEFORE_TODAYS_LINE = "before, behind today's first line";
 
 /** AtomicNI in one of its build forms. */
 export function atomicni(
@@ -232,18 +237,27 @@ printf 'addr show dev eth0\\nroute show table all dev eth0\\n' | ${inside} -d -j
   };
 }
 
-/** A Deno program that does nothing but start `ip` and feed it (bench/least.ts). With the fewest leases alone. */
-export function least(program: string): Peer {
+/** A peer that is measured with the fewest leases alone. */
+export function withFewest(peer: Peer): Peer {
   return {
+    ...peer,
+    call: (command, container, result, held = FEWEST) =>
+      held === FEWEST ? peer.call(command, container, result, held) : undefined,
+  };
+}
+
+/** A Deno program that does nothing but start `ip` and feed it (bench/least.ts). */
+export function least(program: string): Peer {
+  return withFewest({
     name: "Deno + ip, nothing else",
-    call: (command, container, _result, held = FEWEST) =>
-      held !== FEWEST || command === "VERSION" ? undefined : {
+    call: (command, container) =>
+      command === "VERSION" ? undefined : {
         argv: [program],
         env: cniEnv(command, container),
         stdin: '{"cniVersion":"1.0.0"}',
       },
     hold: () => {},
-  };
+  });
 }
 
 /** A Deno program in a build form that does nothing. */

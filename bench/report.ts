@@ -1,7 +1,7 @@
 import type { Times } from "./loads.ts";
 import { median, medianRatio, quantile } from "./measure.ts";
-import type { Command } from "./peers.ts";
-import { type Goal, goals, leastShares } from "./goals.ts";
+import { BEFORE, BEFORE_TODAYS_LINE, type Command, COMMANDS, FEWEST } from "./peers.ts";
+import { beyondParts, type Goal, goals, leastShares } from "./goals.ts";
 import type { Results } from "./results.ts";
 
 const REFERENCE = "bridge + host-local";
@@ -40,6 +40,7 @@ export function report(results: Results): string {
       leastShares(results).map(([command, ms]) => `${ms.toFixed(1)} ms in ${command}`).join(", ")
     }.`,
     "",
+    ...older(results),
     "## Footprint of an ADD",
     "",
     ...footprints(results),
@@ -60,6 +61,32 @@ function goalRow({ what, bound, found, unit }: Goal): string[] {
   }
   if ("refused" in found) return [what, said, `not measured: ${found.refused}`, ""];
   return [what, said, "the key is taken and has no effect", "**no**"];
+}
+
+/** Beside a program of before, where there is one: as ratios to it, round by round, and by the parts of the goals. */
+function older(results: Results): string[] {
+  const times = results.held.get(FEWEST);
+  const own = times?.get("script form");
+  const rows = [BEFORE, BEFORE_TODAYS_LINE].filter((it) => times?.has(it)).map((peer) => [
+    peer,
+    ...COMMANDS.map((command) =>
+      medianRatio(own?.get(command) ?? [], times?.get(peer)?.get(command) ?? []).toFixed(3)
+    ),
+  ]);
+  if (rows.length === 0) return [];
+  const parts = ["script form", BEFORE].map((peer) =>
+    `${peer} ${
+      beyondParts(results, peer).map(([command, ms]) => `${ms.toFixed(1)} in ${command}`).join(", ")
+    }`
+  );
+  return [
+    "Of the script form to an older program, round by round:",
+    "",
+    ...table(["script form ÷", ...COMMANDS], rows),
+    "",
+    `Beyond VERSION and the bare commands, in ms: ${parts.join("; ")}.`,
+    "",
+  ];
 }
 
 /** Of each configuration ADD and DEL, as ratios to the plainest, round by round. */
@@ -92,7 +119,7 @@ function spread(values: readonly number[]): string {
 
 function operations({ held }: Results): string[] {
   const lines: string[] = [];
-  for (const command of ["ADD", "CHECK", "DEL", "VERSION"] as const) {
+  for (const command of COMMANDS) {
     lines.push(`### ${command}: median (95th percentile) in ms, ratio to the reference`, "");
     const peers = [...held.values()][0]?.keys() ?? [];
     const rows = [...peers].map((

@@ -16,6 +16,8 @@ import { measure, median, shell } from "./measure.ts";
 import { phases } from "./phases.ts";
 import {
   atomicni,
+  BEFORE,
+  BEFORE_TODAYS_LINE,
   empty,
   FEWEST,
   floor,
@@ -25,6 +27,7 @@ import {
   reference,
   removal,
   stateFile,
+  withFewest,
 } from "./peers.ts";
 import { plot } from "./plot.ts";
 import { report } from "./report.ts";
@@ -56,13 +59,30 @@ ip addr add ${GATEWAY}/14 dev bench2 && ip link set dev bench2 up`);
 }
 
 /** The schema of the state files that the program writes, by its first ADD. */
-async function schemaWritten(): Promise<Schema> {
-  const first = atomicni("first", SCRIPT, 2);
+async function schemaWritten(program: string): Promise<Schema> {
+  const first = atomicni("first", program, 2);
   for (const command of ["ADD", "DEL"] as const) {
     const call = first.call(command, 0, "{}", 0);
     if (call !== undefined) await measure(call);
   }
-  return schemaOf(await Deno.readTextFile(stateFile(0)));
+  const text = await Deno.readTextFile(stateFile(0));
+  await Deno.remove(stateFile(0));
+  return schemaOf(text);
+}
+
+/** The script form of an older commit as it was, and behind the first lines that today's has. */
+async function older(program: string): Promise<readonly Peer[]> {
+  const lines = async (path: string) => (await Deno.readTextFile(path)).split("\n");
+  const behind = "/run/before.js";
+  const text = [...(await lines(SCRIPT)).slice(0, 2), ...(await lines(program)).slice(2)];
+  await Deno.writeTextFile(behind, text.join("\n"), { mode: 0o755 });
+  const schema = await schemaWritten(program);
+  const peers = [
+    atomicni(BEFORE, program, schema, { letter: "b" }),
+    atomicni(BEFORE_TODAYS_LINE, behind, schema, { letter: "t" }),
+  ];
+  for (const peer of peers) peer.hold(FEWEST);
+  return peers.map(withFewest);
 }
 
 /** A build form in its own words: which Deno it has, and whose denort. */
@@ -113,7 +133,9 @@ async function main(): Promise<void> {
   await prepare();
   const log = (what: string) => Deno.stderr.writeSync(new TextEncoder().encode(`bench: ${what}\n`));
   await freshContainers(1);
-  const schema = await schemaWritten();
+  const schema = await schemaWritten(SCRIPT);
+  const given = Deno.env.get("BEFORE");
+  const before = given === undefined ? [] : await older(given);
   const script = atomicni("script form", SCRIPT, schema);
   const compiled = atomicni("compiled form", COMPILED, schema);
   for (const peer of [script, compiled, pair]) for (const count of ROUNDS.keys()) peer.hold(count);
@@ -125,6 +147,7 @@ async function main(): Promise<void> {
       pair,
       ground,
       least(`${root}build/least.js`),
+      ...before,
       emptyScript,
       emptyCompiled,
       removal(script),
