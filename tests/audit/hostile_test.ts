@@ -10,11 +10,12 @@ const ROOT = fromFileUrl(new URL("../../", import.meta.url));
 const FILES: readonly string[] = (Deno.env.get("ATOMICNI") ?? "bin/atomicni bin/atomicni.js")
   .split(" ").map((file) => new URL(file, `file://${ROOT}`).pathname);
 
-/** The real ip behind one that notes its environment; a shell adds these four by itself. */
+/** The real ip behind one that notes its environment, as it was started with. */
 const WATCHED_IP = `cp /usr/bin/ip /run/real-ip
 cat > /run/watched-ip <<'E'
 #!/bin/sh
-/usr/bin/env | /usr/bin/grep -v '^\\(PWD\\|OLDPWD\\|SHLVL\\|_\\)=' >> /run/env-of-ip
+read -r it </proc/$$/environ
+[ -z "$it" ] || printf '%s\\n' "$it" >>/run/env-of-ip
 exec /run/real-ip "$@"
 E
 chmod 755 /run/watched-ip; touch /run/env-of-ip; mount --bind /run/watched-ip /usr/bin/ip`;

@@ -90,10 +90,10 @@ export class Lab {
 
   constructor(readonly host: Host, readonly form?: string) {}
 
-  /** Puts the host back to nothing. */
-  async clean(): Promise<void> {
+  /** Puts the host back to nothing; `more` is a script that puts back what rows have no hand in. */
+  async clean(more = ""): Promise<void> {
     this.#made.clear();
-    await this.host.sh(CLEAN);
+    await this.host.sh(`${CLEAN}\n${more}`);
   }
 
   /** One run; the container's namespace is made where `call` names one that does not exist yet. */

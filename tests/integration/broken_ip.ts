@@ -1,7 +1,7 @@
 import type { Host } from "./host.ts";
 
-/** Every call of the `ip` in front of the real one is noted here, its environment and its batch too. */
-const LOG = "/run/ip.log";
+/** Every call of the `ip` in front of the real one is noted here, with its batch. */
+export const IP_LOG = "/run/ip.log";
 
 /**
  * Puts a shell script in front of this host's `ip`. `rule` is run at each call, with the arguments in `$*` and a
@@ -10,9 +10,10 @@ const LOG = "/run/ip.log";
 export async function breakIp(host: Host, rule: string): Promise<void> {
   const script = `#!/bin/sh
 PATH=/usr/sbin:/usr/bin:/sbin:/bin
-in=
-case " $* " in *' -batch '*) in=$(cat) ;; esac
-printf '%s\\n' "env:$(tr '\\0' ' ' </proc/$$/environ)" "ip $*" "$in" >>${LOG}
+in= end='
+'
+case " $* " in *' -batch '*) while IFS= read -r it; do in=$in\${in:+$end}$it; done ;; esac
+printf '%s\\n' "ip $*" "$in" >>${IP_LOG}
 ${rule}
 case " $* " in
   *' -batch '*) printf '%s\\n' "$in" | /run/ip.real "$@" ;;
@@ -29,5 +30,5 @@ esac
 
 /** What was asked of `ip` since the last look. */
 export async function ipLog(host: Host): Promise<string> {
-  return await host.sh(`cat ${LOG}; : >${LOG}`);
+  return await host.sh(`cat ${IP_LOG}; : >${IP_LOG}`);
 }

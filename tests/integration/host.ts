@@ -142,8 +142,8 @@ const WARM = BUILT === `${ROOT}bin/atomicni.js` ? `${ROOT}build/warm` : "/nowher
 
 const SETUP = `
 mount -t tmpfs tmpfs /run && mkdir -p /run/netns
-[ -d ${STATE_FOLDER} ] || mount -t tmpfs tmpfs /var/lib
-mkdir -p ${STATE_FOLDER} && mount -t tmpfs -o mode=0700 tmpfs ${STATE_FOLDER}
+[ -d ${STATE_FOLDER} ] || { mount -t tmpfs tmpfs /var/lib && mkdir -p ${STATE_FOLDER}; }
+mount -t tmpfs -o mode=0700 tmpfs ${STATE_FOLDER}
 [ ! -d ${WARM} ] || cp -a ${WARM} ${STATE_FOLDER}/.deno
 ip link set dev lo up && echo ready && exec sleep 3600`;
 

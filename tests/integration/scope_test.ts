@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertMatch, assertNotEquals } from "@std/assert";
 import { fromFileUrl } from "@std/path/posix";
 import manifest from "../../deno.json" with { type: "json" };
-import { breakIp, ipLog } from "./broken_ip.ts";
+import { breakIp, IP_LOG, ipLog } from "./broken_ip.ts";
 import {
   CONFIG,
   type Host,
@@ -175,7 +175,7 @@ function isOwn(path: string): boolean {
 
 hostTest("ip is started with an empty environment, whatever the runtime's holds", async (host) => {
   await host.containers("c1");
-  await breakIp(host, "");
+  await breakIp(host, `printf '%s\\n' "env:$(tr '\\0' ' ' </proc/$$/environ)" >>${IP_LOG}`);
   const env = { SECRET: "x", LC_ALL: "C.UTF-8", COLUMNS: "7" };
   for (const command of ["ADD", "DEL"]) {
     const { code, stdout } = await host.cni(command, { env });

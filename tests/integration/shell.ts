@@ -18,14 +18,18 @@ X
 }`;
 
 /**
- * `links` prints the names of all links but lo; `remove_all` removes containers and links, as far as a batch can hold
- * their names.
+ * `links PREFIX` prints the names of all links but lo, each behind PREFIX; `remove_all` removes containers and links, as
+ * far as a batch can hold their names.
  */
 export const REMOVE_ALL = `
-links() { ip -o link show | sed '/: lo:/d; s/^[0-9]*: //; s/[@:].*//'; }
+links() {
+  ip -o link show | while read -r _ it _; do
+    it=\${it%%[@:]*}; [ "$it" = lo ] || printf '%s\\n' "$1$it"
+  done
+}
 remove_all() {
   {
     for it in /run/netns/*; do echo "netns del \${it##*/}"; done
-    links | sed 's/^/link del dev /'
+    links 'link del dev '
   } | ip -force -batch - 2>/dev/null || :
 }`;

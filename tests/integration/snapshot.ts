@@ -5,8 +5,7 @@ const SCRIPT = `${LOOK_AT}
 look_at ''
 for at in /run/netns/*; do [ ! -e "$at" ] || look_at "\${at##*/}"; done
 cd ${STATE_FOLDER}
-find . -path ./.deno -prune -o -printf '%p %y %m %U %l\\n'
-find . -path ./.deno -prune -o -type f -not -name '*.lock' -exec sha256sum {} +`;
+find . -path ./.deno -prune -o -printf '%p %y %m %U %l\\n' -type f -not -name '*.lock' -exec sha256sum {} +`;
 
 /**
  * What a failed run must leave as it was: links, addresses, routes and permanent neighbours of the host and of every

@@ -10,6 +10,7 @@ const REFERENCE_STATE = "/var/lib/cni/networks";
 
 /** Forwarding off; containers without duplicate address detection, for whose end the reference waits 2 s. */
 const RESET = `
+rm -rf ${REFERENCE_STATE}
 echo 0 >/proc/sys/net/ipv4/ip_forward; echo 0 >/proc/sys/net/ipv6/conf/all/forwarding`;
 const NO_DAD = "echo 0 >/proc/sys/net/ipv6/conf/default/accept_dad 2>/dev/null || true";
 
@@ -22,6 +23,10 @@ interface Side {
   /** What was there behind the step before, as long as nothing was changed since. */
   seen: Json;
 }
+
+/** What is seen of a host where nothing was done yet, and of a new container. */
+const EMPTY_HOST: Json = { host: {}, ports: [], strays: 0, containers: {}, leases: {} };
+const EMPTY_CONTAINER: Json = { links: {}, routes: [] };
 
 /** A value that differs: where it stands, and what each side has there. */
 export interface Difference {
@@ -72,7 +77,12 @@ async function run(side: Side, step: Step, first: Json): Promise<Seen & { result
 
 async function ready(side: Side, container: string): Promise<void> {
   if (!await side.lab.container(container)) return;
-  side.seen = undefined;
+  if (side.seen !== undefined) {
+    const containers = { ...side.seen.containers, [container]: EMPTY_CONTAINER };
+    // In the order in which they are listed.
+    const sorted = Object.entries(containers).sort(([a], [b]) => a < b ? -1 : 1);
+    side.seen = { ...side.seen, containers: Object.fromEntries(sorted) };
+  }
   if (side.name === "theirs") {
     await side.lab.host.sh(`ip netns exec ${container} sh -c '${NO_DAD}'`);
   }
@@ -229,9 +239,8 @@ interface Seen {
 
 async function compare(sides: readonly [Side, Side], input: Input): Promise<Difference[]> {
   await Promise.all(sides.map(async (side) => {
-    await side.lab.clean();
-    await side.lab.host.sh(`rm -rf ${REFERENCE_STATE}; ${RESET}`);
-    side.seen = undefined;
+    await side.lab.clean(RESET);
+    side.seen = EMPTY_HOST;
   }));
   const differences: Difference[] = [];
   const firsts: [Json, Json] = [undefined, undefined];
