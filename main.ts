@@ -50,7 +50,7 @@ export async function run(surroundings: Surroundings): Promise<Outcome> {
     const reading = stdin();
     reading.catch(() => {}); // awaited below
     const invocation = isCommand(command) ? parseInvocation(command, env) : undefined;
-    const kernel = openKernel({ command, netns: invocation?.netns ?? "" }, ip);
+    const kernel = openKernel(command, ip);
     close = () => kernel.close();
     const root = parseDocument(await reading);
     if (!isCommand(command) || invocation === undefined) {

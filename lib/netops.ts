@@ -95,6 +95,8 @@ export interface Kernel {
   veths(): Promise<Map<string, Link>>;
   /** What is behind each of these host veths, by name; left out where its namespace can't be found. */
   lookInside(hosts: readonly Link[]): Promise<Map<string, Inside>>;
+  /** Starts what `inspect` will run in that namespace. */
+  willInspect(netns: string): void;
   /** InvalidNetNS where the namespace can't be entered. */
   inspect(spec: AttachmentSpec): Promise<Seen>;
   /** BridgeUnusable, IpFailed where the bridge could not be made what is configured. */
@@ -114,20 +116,15 @@ export interface Kernel {
   close(): Promise<void>;
 }
 
-/** What a run is about to do first, as far as that is known before its configuration is. */
-export interface First {
-  readonly command: string;
-  readonly netns: string;
-}
-
-/** The kernel of this host. What `first` will run is started at once; `run` stands in for the host's `ip`. */
-export function openKernel(first?: First, run?: RunIp): Kernel {
+/** The kernel of this host. What `command` will run first is started at once; `run` stands in for the host's `ip`. */
+export function openKernel(command?: string, run?: RunIp): Kernel {
   const prepared = new PreparedBatches();
   const ip = run ?? prepared.run;
-  const prepare = (options: readonly string[]) => run ?? prepared.start(options);
-  if (first?.command === "ADD") prepare(SHOWN);
-  if (first?.command === "CHECK") [SHOWN, shownInside(first.netns)].forEach(prepare);
-  if (first?.command === "DEL") prepare([]);
+  const prepare = (options: readonly string[]) => {
+    if (run === undefined) prepared.start(options);
+  };
+  if (command === "ADD" || command === "CHECK") prepare(SHOWN);
+  if (command === "DEL") prepare([]);
   return {
     attach: async (spec, hooks) => {
       const attaching = attach(ip, spec, hooks);
@@ -146,6 +143,7 @@ export function openKernel(first?: First, run?: RunIp): Kernel {
     links: () => hostLinks(ip),
     veths: () => hostVeths(ip),
     lookInside: (hosts) => lookInside(ip, hosts),
+    willInspect: (netns) => prepare(shownInside(netns)),
     inspect: (spec) => inspect(ip, spec),
     inspectBridge: async (spec, known) => {
       const links = known ?? await hostLinks(ip);

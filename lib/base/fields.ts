@@ -11,6 +11,9 @@ export function isObject(value: unknown): value is JsonObject {
  * as Go's decoder finds them: in the exact spelling first, then in any letter case (rule S3). `null` is absent.
  */
 export class Fields {
+  /** The object's own spelling of each key, by the key in lower case; made when the first key is not found as it is. */
+  #spellings: ReadonlyMap<string, string> | undefined;
+
   /** `at` is what stands in front of a key in messages: `ipam.` or nothing. */
   constructor(
     readonly raw: JsonObject,
@@ -19,7 +22,8 @@ export class Fields {
   ) {}
 
   has(key: string): boolean {
-    return this.get(key) !== undefined && this.get(key) !== null;
+    const value = this.get(key);
+    return value !== undefined && value !== null;
   }
 
   /** The value as it stands there, `undefined` where no key is spelt like that. */
@@ -31,8 +35,9 @@ export class Fields {
   /** The object's own spelling of `key`. */
   spelling(key: string): string | undefined {
     if (Object.hasOwn(this.raw, key)) return key;
-    const folded = key.toLowerCase();
-    return Object.keys(this.raw).findLast((it) => it.toLowerCase() === folded);
+    // Of several the last.
+    this.#spellings ??= new Map(Object.keys(this.raw).map((it) => [it.toLowerCase(), it]));
+    return this.#spellings.get(key.toLowerCase());
   }
 
   /** The value of `key` through `parse`, which throws `Malformed`. Absent (or `null`) is an error. */

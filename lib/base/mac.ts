@@ -1,4 +1,5 @@
 import { familyOf, type Ip, valueOf } from "./address.ts";
+import { randomBytes } from "./chance.ts";
 import { Malformed, quote } from "./errors.ts";
 
 /** Six bytes, lower case, colons: `0a:58:0a:58:00:02`. */
@@ -42,7 +43,7 @@ const HOST_MAC = 0xfe;
 /** A MAC that nobody else has, for one run to know its own host veth by. */
 export function freshHostMac(): Mac {
   // A bridge without a fixed MAC takes the lowest of its ports': fe is higher than any vendor's.
-  return joinBytes([HOST_MAC, ...crypto.getRandomValues(new Uint8Array(5))]);
+  return joinBytes([HOST_MAC, ...randomBytes(5)]);
 }
 
 /** Whether it is of `freshHostMac`: a bridge that has it follows its ports. */
@@ -52,7 +53,7 @@ export function isHostMac(mac: string): boolean {
 
 /** A MAC for a bridge or a container that has no address to take it from. */
 export function freshMac(): Mac {
-  return joinBytes([0x0a, 0x5a, ...crypto.getRandomValues(new Uint8Array(4))]);
+  return joinBytes([0x0a, 0x5a, ...randomBytes(4)]);
 }
 
 function joinBytes(bytes: readonly number[]): Mac {

@@ -29,7 +29,7 @@ export function parseInterfaceName(text: unknown): InterfaceName {
   const special = /["'#\\]/.exec(name)?.[0];
   if (special !== undefined) reject(`it has a ${special}, which ip can't be given in a batch`);
   // deno-lint-ignore no-control-regex
-  if (/[\u0000-\u001f\u007f-\u009f]/u.test(name)) reject("it has a control character");
+  if (/[\u0000-\u001f\u007f-\u009f]/.test(name)) reject("it has a control character");
   return name;
 }
 
@@ -43,7 +43,7 @@ export function parseAnyInterfaceName(text: unknown): InterfaceName {
   if (bytes === 0) reject("it is empty");
   if (bytes > LONGEST_INTERFACE_NAME) reject(`interface name is too long, ${bytes} bytes`);
   if (text === "." || text === "..") reject("interface name is . or ..");
-  if (/[/:\s\u0085]/u.test(text)) reject("interface name contains / or : or whitespace characters");
+  if (/[/:\s\u0085]/.test(text)) reject("interface name contains / or : or whitespace characters");
   return text as InterfaceName;
 }
 

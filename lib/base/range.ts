@@ -31,20 +31,25 @@ const PREFIXES: Readonly<Record<Family, { least: number; most: number }>> = {
 };
 
 /** Networks whose addresses no container can have, and what they are for. */
-const UNUSABLE: Readonly<Record<Family, readonly (readonly [string, string])[]>> = {
+const UNUSABLE: Readonly<Record<Family, readonly (Cidr & { readonly purpose: string })[]>> = {
   4: [
-    ["0.0.0.0/8", "0/8 is for hosts without an address"],
-    ["127.0.0.0/8", "127/8 is for loopback"],
-    ["169.254.0.0/16", "169.254/16 is link-local"],
-    ["224.0.0.0/4", "224/4 is for multicast"],
+    unusable("0.0.0.0", 8, "0/8 is for hosts without an address"),
+    unusable("127.0.0.0", 8, "127/8 is for loopback"),
+    unusable("169.254.0.0", 16, "169.254/16 is link-local"),
+    unusable("224.0.0.0", 4, "224/4 is for multicast"),
   ],
   6: [
-    ["::/96", "::/96 is for loopback and hosts without an address"],
-    ["::ffff:0:0/96", "::ffff/96 is for mapped IPv4 addresses"],
-    ["fe80::/10", "fe80::/10 is link-local"],
-    ["ff00::/8", "ff00::/8 is for multicast"],
+    unusable("::", 96, "::/96 is for loopback and hosts without an address"),
+    unusable("::ffff:0.0.0.0", 96, "::ffff/96 is for mapped IPv4 addresses"),
+    unusable("fe80::", 10, "fe80::/10 is link-local"),
+    unusable("ff00::", 8, "ff00::/8 is for multicast"),
   ],
 };
+
+/** Of a canonical address without host bits. */
+function unusable(base: string, prefix: number, purpose: string) {
+  return { base: base as Ip, prefix, purpose };
+}
 
 /** A subnet that a network may have (docs/configure.md), of `family` where one is wanted. Throws `Malformed`. */
 export function parseSubnet(value: unknown, family?: Family): Cidr {
@@ -58,7 +63,7 @@ export function parseSubnet(value: unknown, family?: Family): Cidr {
       `/${prefix} is ${prefix < least ? "too large" : "too small"}`,
     );
   }
-  const [, purpose] = UNUSABLE[of].find(([network]) => overlap(parseCidr(network), subnet)) ?? [];
+  const purpose = UNUSABLE[of].find((it) => overlap(it, subnet))?.purpose;
   if (purpose !== undefined) throw new Malformed("a subnet of unicast addresses", purpose);
   return subnet;
 }

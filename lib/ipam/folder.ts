@@ -1,21 +1,24 @@
 import { ensureDirSync } from "@std/fs/ensure-dir";
-import { dirname, join } from "@std/path/posix";
 import { CniError, ioError } from "../base/errors.ts";
 import type { NetworkName } from "../base/names.ts";
 import { STATE_FOLDER } from "../base/scope.ts";
 
 export function statePath(dataDir: string, network: NetworkName): string {
-  return join(dataDir, `${network}.json`);
+  return `${dataDir}/${network}.json`;
 }
 
 export function lockPath(dataDir: string, network: NetworkName): string {
-  return join(dataDir, `${network}.lock`);
+  return `${dataDir}/${network}.lock`;
 }
 
 /** `dataDir` and what lies between it and the state folder, that one included; innermost first. */
 function upToStateFolder(dataDir: string): string[] {
   const folders: string[] = [];
-  for (let folder = dataDir; folder.length >= STATE_FOLDER.length; folder = dirname(folder)) {
+  for (
+    let folder = dataDir;
+    folder.length >= STATE_FOLDER.length;
+    folder = folder.slice(0, folder.lastIndexOf("/"))
+  ) {
     folders.push(folder);
   }
   return folders;

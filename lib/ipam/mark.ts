@@ -1,4 +1,3 @@
-import { join } from "@std/path/posix";
 import { CniError, ioError } from "../base/errors.ts";
 import type { NetworkName } from "../base/names.ts";
 import { isStill } from "./lock.ts";
@@ -23,7 +22,7 @@ export class Marks {
   constructor(readonly dataDir: string, readonly network: NetworkName) {}
 
   #path(host: string): string {
-    return join(this.dataDir, `.${this.network}.${host}.add`);
+    return `${this.dataDir}/.${this.network}.${host}.add`;
   }
 
   /** Marks the ADD of `host`. TryAgainLater where another one of it is at work, IOFailure where no file can be made. */

@@ -1,4 +1,3 @@
-import { join } from "@std/path/posix";
 import { asCniError, CniError, Malformed } from "../base/errors.ts";
 import { type NetworkName, parseNetworkName } from "../base/names.ts";
 import { STATE_FOLDER } from "../base/scope.ts";
@@ -45,7 +44,7 @@ function stateFiles(folder: string): { network: NetworkName; dataDir: string }[]
     for (const { name, isDirectory } of Deno.readDirSync(folder)) {
       // No network begins with a dot; what else has such a name is not ours to look at.
       if (name.startsWith(".")) continue;
-      if (isDirectory) found.push(...stateFiles(join(folder, name)));
+      if (isDirectory) found.push(...stateFiles(`${folder}/${name}`));
       // What is no file by that name (a link, a FIFO) is told by whoever reads it.
       else if (name.endsWith(".json")) {
         const network = networkNamed(name.slice(0, -".json".length));

@@ -1,4 +1,4 @@
-import { join } from "@std/path/posix";
+import { randomBytes } from "../base/chance.ts";
 import { CniError, ioError } from "../base/errors.ts";
 import type { NetworkName } from "../base/names.ts";
 import {
@@ -92,7 +92,7 @@ function readAll(file: Deno.FsFile, size: number): Uint8Array<ArrayBuffer> {
  */
 export function writeState(dataDir: string, network: NetworkName, state: State): void {
   const path = statePath(dataDir, network);
-  const temporary = join(dataDir, temporaryName(network));
+  const temporary = `${dataDir}/${temporaryName(network)}`;
   try {
     writeDurably(temporary, formatState(state));
     Deno.renameSync(temporary, path);
@@ -131,7 +131,7 @@ export function checkWritable(dataDir: string, network: NetworkName, writesState
   const folder = nearestFolder(dataDir);
   if (folder === undefined) return; // the first ADD makes it
   const size = (tryLstat(statePath(dataDir, network))?.size ?? 0) + 4096;
-  const probe = join(folder, temporaryName(network));
+  const probe = `${folder}/${temporaryName(network)}`;
   try {
     if (writesState) writeDurably(probe, new Uint8Array(Math.min(size, LARGEST_FILE)));
     else createFile(probe).close();
@@ -144,14 +144,14 @@ export function checkWritable(dataDir: string, network: NetworkName, writesState
 
 /** A name no network's state or lock can have, for those start with a letter or digit. */
 function temporaryName(network: NetworkName): string {
-  return `.${network}.${crypto.getRandomValues(new Uint8Array(8)).toHex()}.tmp`;
+  return `.${network}.${randomBytes(8).toHex()}.tmp`;
 }
 
 /** Paths of the temporaries of this network: what is being written, and what killed runs left. */
 export function temporaries(dataDir: string, network: NetworkName): string[] {
   return namesIn(dataDir).filter((name) =>
     name.startsWith(`.${network}.`) && /^[0-9a-f]{16}\.tmp$/.test(name.slice(network.length + 2))
-  ).map((name) => join(dataDir, name));
+  ).map((name) => `${dataDir}/${name}`);
 }
 
 /** Removes the temporaries that killed runs left for this network. The caller holds the lock, so none is in use. */

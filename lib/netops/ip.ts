@@ -173,14 +173,20 @@ export function ipFailed(action: string, output: IpOutput): CniError {
 }
 
 /** `ip -j` escapes newlines and tabs, and writes other control characters of an alias as they are. */
-// deno-lint-ignore no-control-regex
-const RAW_CONTROL = /[\u0000-\u001f]/g;
+function parseLine(line: string): unknown {
+  try {
+    return JSON.parse(line);
+  } catch {
+    // deno-lint-ignore no-control-regex
+    return JSON.parse(line.replaceAll(/[\u0000-\u001f]/g, escaped));
+  }
+}
 
 /** The documents that `ip -j` printed, one array for each command of a batch. Throws IpFailed for anything else. */
 export function parseIpJson(output: IpOutput): JsonObject[][] {
   return output.stdout.split("\n").filter((line) => line.trim() !== "").map((line) => {
     try {
-      const list: unknown = JSON.parse(line.replaceAll(RAW_CONTROL, escaped));
+      const list = parseLine(line);
       // A filtered dump has an empty object for each link that did not match.
       if (Array.isArray(list)) {
         return list.filter(isObject).filter((it) => Object.keys(it).length > 0);

@@ -5,7 +5,6 @@ import {
   formatCidr,
   type InterfaceAddress,
   type Ip,
-  networkOf,
   parseInterfaceAddress,
   tryIp,
 } from "../base/address.ts";
@@ -57,6 +56,9 @@ export interface Bridge {
   readonly dropsUntagged: boolean;
 }
 
+/** fe80::/10. */
+const LINK_LOCAL = /^fe[89ab][0-9a-f]:/;
+
 export function parseLink(raw: JsonObject): Link {
   const flags = Array.isArray(raw["flags"]) ? raw["flags"] : [];
   const info = isObject(raw["linkinfo"]) ? raw["linkinfo"] : {};
@@ -92,9 +94,10 @@ export function parseLink(raw: JsonObject): Link {
 }
 
 function parseAddress(raw: JsonObject): LinkAddress[] {
-  const ip = tryIp(text(raw["local"]));
+  const local = text(raw["local"]);
+  const ip = LINK_LOCAL.test(local) ? undefined : tryIp(local);
   const prefix = number(raw["prefixlen"]);
-  if (ip === undefined || prefix === undefined || networkOf(ip, 10).base === "fe80::") return [];
+  if (ip === undefined || prefix === undefined) return [];
   return [{ ip, prefix, isDynamic: raw["dynamic"] === true }];
 }
 

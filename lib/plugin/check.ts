@@ -19,6 +19,8 @@ export async function check(
       details: "the runtime sends the result of the ADD along",
     });
   }
+  // Not before stdin is read: two of them that start leave no processor for that.
+  kernel.willInspect(netns);
   const owner = { containerId, ifname };
   const naming = hostVethName({ network: name, ...owner }); // by another thread, meanwhile
   const lease = leases.of(owner) ?? leases.of({ containerId, ifname: undefined });
