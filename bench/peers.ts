@@ -85,8 +85,11 @@ function network(held: number, { letter }: Pick<Variant, "letter"> = { letter: "
   return `bench${letter}${held}`;
 }
 
-export function stateFile(held: number, variant?: Variant): string {
-  return `/var/lib/atomicni/${network(held, variant)}.json`;
+/** Where the program keeps its state. */
+export const STATE_FOLDER = "/var/lib/atomicni";
+
+export function stateFile(held: number, variant?: Variant, folder = STATE_FOLDER): string {
+  return `${folder}/${network(held, variant)}.json`;
 }
 
 /** A build of an older commit, and the same behind the first lines of today's script form. */
@@ -99,6 +102,7 @@ export function atomicni(
   program: string,
   schema: Schema,
   variant: Variant = { letter: "" },
+  folder = STATE_FOLDER,
 ): Peer {
   const { letter, dual = false, guarded = false } = variant;
   const configOf = (held: number) => ({
@@ -119,13 +123,13 @@ export function atomicni(
       stdin: stdinOf(configOf(held), command, result),
     }),
     hold: (count) => {
-      Deno.mkdirSync("/var/lib/atomicni", { recursive: true, mode: 0o700 });
+      Deno.mkdirSync(folder, { recursive: true, mode: 0o700 });
       const leases = Array.from({ length: count }, (_, index): Held => ({
         owner: `${owner(index)}/eth0`,
         addresses: [address(index), ...(dual ? [address6(index)] : [])],
       }));
       const text = stateText(schema, leases, RANGES.slice(0, dual ? 2 : 1));
-      Deno.writeTextFileSync(stateFile(count, variant), text, { mode: 0o600 });
+      Deno.writeTextFileSync(stateFile(count, variant, folder), text, { mode: 0o600 });
     },
   };
 }

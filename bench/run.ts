@@ -26,6 +26,7 @@ import {
   type Peer,
   reference,
   removal,
+  STATE_FOLDER,
   stateFile,
   withFewest,
 } from "./peers.ts";
@@ -58,31 +59,40 @@ ip link add name bench2 address 0a:58:0a:40:00:01 type bridge
 ip addr add ${GATEWAY}/14 dev bench2 && ip link set dev bench2 up`);
 }
 
-/** The schema of the state files that the program writes, by its first ADD. */
-async function schemaWritten(program: string): Promise<Schema> {
-  const first = atomicni("first", program, 2);
+/** The schema of the state files that the program writes into `folder`, by its first ADD. */
+async function schemaWritten(program: string, folder?: string): Promise<Schema> {
+  const first = atomicni("first", program, 2, undefined, folder);
   for (const command of ["ADD", "DEL"] as const) {
     const call = first.call(command, 0, "{}", 0);
     if (call !== undefined) await measure(call);
   }
-  const text = await Deno.readTextFile(stateFile(0));
-  await Deno.remove(stateFile(0));
+  const path = stateFile(0, undefined, folder);
+  const text = await Deno.readTextFile(path);
+  await Deno.remove(path);
   return schemaOf(text);
 }
 
-/** The script form of an older commit as it was, and behind the first lines that today's has. */
+/**
+ * The script form of an older commit as it was, and behind the first lines that today's has. Each has a state folder of its
+ * own, for two that give V8 other flags write each other's compiled code anew.
+ */
 async function older(program: string): Promise<readonly Peer[]> {
   const lines = async (path: string) => (await Deno.readTextFile(path)).split("\n");
-  const behind = "/run/before.js";
-  const text = [...(await lines(SCRIPT)).slice(0, 2), ...(await lines(program)).slice(2)];
-  await Deno.writeTextFile(behind, text.join("\n"), { mode: 0o755 });
-  const schema = await schemaWritten(program);
-  const peers = [
-    atomicni(BEFORE, program, schema, { letter: "b" }),
-    atomicni(BEFORE_TODAYS_LINE, behind, schema, { letter: "t" }),
+  const [first, own] = [await lines(SCRIPT), await lines(program)];
+  const made = async (name: string, letter: string, text: readonly string[]) => {
+    const [path, folder] = [`/run/before-${letter}.js`, `/var/lib/before-${letter}`];
+    const moved = text.join("\n").replaceAll(STATE_FOLDER, folder);
+    await Deno.writeTextFile(path, moved, { mode: 0o755 });
+    await Deno.mkdir(folder, { mode: 0o700 });
+    const schema = await schemaWritten(path, folder);
+    const peer = atomicni(name, path, schema, { letter }, folder);
+    peer.hold(FEWEST);
+    return withFewest(peer);
+  };
+  return [
+    await made(BEFORE, "b", own),
+    await made(BEFORE_TODAYS_LINE, "t", [...first.slice(0, 2), ...own.slice(2)]),
   ];
-  for (const peer of peers) peer.hold(FEWEST);
-  return peers.map(withFewest);
 }
 
 /** A build form in its own words: which Deno it has, and whose denort. */
