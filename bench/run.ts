@@ -144,8 +144,8 @@ async function main(): Promise<void> {
   const log = (what: string) => Deno.stderr.writeSync(new TextEncoder().encode(`bench: ${what}\n`));
   await freshContainers(1);
   const schema = await schemaWritten(SCRIPT);
-  const given = Deno.env.get("BEFORE");
-  const before = given === undefined ? [] : await older(given);
+  const given = Deno.env.get("BEFORE") ?? "";
+  const before = given === "" ? [] : await older(given);
   const script = atomicni("script form", SCRIPT, schema);
   const compiled = atomicni("compiled form", COMPILED, schema);
   for (const peer of [script, compiled, pair]) for (const count of ROUNDS.keys()) peer.hold(count);

@@ -17,7 +17,7 @@ const flags = [
     "--cached-only",
     // Functions are compiled when the code cache is written, not one by one in each run. Less is allocated than the 16 MB
     // that new objects get, so nothing is collected. No run is long enough for compiled code to pay, and a pattern is
-    // compiled only where thousands of leases are read. All times are UTC: the host's time zone need not be found.
+    // compiled only where many leases are read. All times are UTC: the host's time zone need not be found.
     "--v8-flags=--no-lazy,--min-semi-space-size=16,--max-opt=0,--regexp-tier-up-ticks=50,--no-icu-timezone-data",
   ],
   ...[`--allow-read=${read}`, `--allow-write=${write}`, `--allow-run=${run}`, `--allow-env=${env}`],

@@ -56,7 +56,7 @@ export interface Bridge {
   readonly dropsUntagged: boolean;
 }
 
-/** fe80::/10. */
+/** fe80::/10, as the kernel writes it. */
 const LINK_LOCAL = /^fe[89ab][0-9a-f]:/;
 
 export function parseLink(raw: JsonObject): Link {

@@ -10,11 +10,12 @@ const ROOT = fromFileUrl(new URL("../../", import.meta.url));
 const FILES: readonly string[] = (Deno.env.get("ATOMICNI") ?? "bin/atomicni bin/atomicni.js")
   .split(" ").map((file) => new URL(file, `file://${ROOT}`).pathname);
 
-/** The real ip behind one that notes its environment, as it was started with. */
+/** The real ip behind one that notes its environment; a shell adds four variables by itself. */
 const WATCHED_IP = `cp /usr/bin/ip /run/real-ip
 cat > /run/watched-ip <<'E'
 #!/bin/sh
-read -r it </proc/$$/environ
+if [ -r /proc/$$/environ ]; then read -r it </proc/$$/environ
+else it=$(/usr/bin/env | /usr/bin/grep -v '^\\(PWD\\|OLDPWD\\|SHLVL\\|_\\)='); fi
 [ -z "$it" ] || printf '%s\\n' "$it" >>/run/env-of-ip
 exec /run/real-ip "$@"
 E

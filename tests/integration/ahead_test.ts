@@ -56,3 +56,15 @@ hostTest("no ip stays behind an ADD that is refused or ended", async (host) => {
   await host.del();
   await host.assertNothingLeft();
 });
+
+hostTest("no ip stays behind a CHECK that fails before it looks", async (host) => {
+  await host.containers("c1");
+  const prevResult = await host.add();
+  await breakIp(host, "");
+  await host.run(["tee", "/run/ip.fake"], NOTING);
+  await host.sh(`: >/run/hang; echo garbage >${STATE_FOLDER}/podnet.json`);
+  const { json, stdout } = await host.cni("CHECK", { config: { ...CONFIG, prevResult } });
+  assertEquals(json?.code, 104, stdout);
+  assertEquals(await host.sh("wc -l </run/pids"), "2\n");
+  assertEquals(await left(host), "");
+});

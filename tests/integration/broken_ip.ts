@@ -12,7 +12,7 @@ export async function breakIp(host: Host, rule: string): Promise<void> {
 PATH=/usr/sbin:/usr/bin:/sbin:/bin
 in= end='
 '
-case " $* " in *' -batch '*) while IFS= read -r it; do in=$in\${in:+$end}$it; done ;; esac
+case " $* " in *' -batch '*) while IFS= read -r it || [ -n "$it" ]; do in=$in\${in:+$end}$it; done ;; esac
 printf '%s\\n' "ip $*" "$in" >>${IP_LOG}
 ${rule}
 case " $* " in

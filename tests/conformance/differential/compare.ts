@@ -22,11 +22,10 @@ interface Side {
   readonly start: (env: Record<string, string>, stdin: string) => Promise<Finished>;
   /** What was there behind the step before, as long as nothing was changed since. */
   seen: Json;
+  /** What is there where nothing was done yet, and in a new container: looked at once. */
+  empty?: Json;
+  fresh?: Json;
 }
-
-/** What is seen of a host where nothing was done yet, and of a new container. */
-const EMPTY_HOST: Json = { host: {}, ports: [], strays: 0, containers: {}, leases: {} };
-const EMPTY_CONTAINER: Json = { links: {}, routes: [] };
 
 /** A value that differs: where it stands, and what each side has there. */
 export interface Difference {
@@ -64,21 +63,25 @@ async function run(side: Side, step: Step, first: Json): Promise<Seen & { result
   };
   const stdin = step.stdin?.replace('"TYPE"', `"${side.type}"`) ??
     JSON.stringify(withPrevious({ ...step.config, type: side.type }, step, first));
-  const look = async () => observed(await side.lab.host.sh(OBSERVE), side);
-  const before = side.seen ?? await look();
+  const before = side.seen ?? await look(side);
   const { code, stdout } = await side.start(
     { ...env, CNI_COMMAND: step.command, CNI_PATH: "/usr/lib/cni" },
     stdin,
   );
   const result = stdout.trim() === "" ? undefined : JSON.parse(stdout);
-  side.seen = await look();
+  side.seen = await look(side);
   return { exit: code, result, document: normalised(result), before, kernel: side.seen };
+}
+
+async function look(side: Side): Promise<Json> {
+  return observed(await side.lab.host.sh(OBSERVE), side);
 }
 
 async function ready(side: Side, container: string): Promise<void> {
   if (!await side.lab.container(container)) return;
   if (side.seen !== undefined) {
-    const containers = { ...side.seen.containers, [container]: EMPTY_CONTAINER };
+    side.fresh ??= (await look(side)).containers[container];
+    const containers = { ...side.seen.containers, [container]: side.fresh };
     // In the order in which they are listed.
     const sorted = Object.entries(containers).sort(([a], [b]) => a < b ? -1 : 1);
     side.seen = { ...side.seen, containers: Object.fromEntries(sorted) };
@@ -240,7 +243,7 @@ interface Seen {
 async function compare(sides: readonly [Side, Side], input: Input): Promise<Difference[]> {
   await Promise.all(sides.map(async (side) => {
     await side.lab.clean(RESET);
-    side.seen = EMPTY_HOST;
+    side.seen = side.empty ??= await look(side);
   }));
   const differences: Difference[] = [];
   const firsts: [Json, Json] = [undefined, undefined];
