@@ -59,7 +59,7 @@ function reportOf(report: RepairReport, dryRun: boolean): Report {
       `${network}: ${path}${damage === undefined ? "" : `: ${damage}`}`,
       `  ${kept.length} leases as they were`,
       ...leases("found in its container:", found),
-      ...leases("no host veth any more:", dropped),
+      ...leases("host veth gone, or of a later ADD:", dropped),
       ...findings.flatMap((it): Line[] => [
         [{ text: `  ${it.level}`, tone: TONES[it.level] }, `: ${it.found}`],
         ...(it.remedy === undefined ? [] : [`    -> ${it.remedy}`]),

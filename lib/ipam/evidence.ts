@@ -1,3 +1,4 @@
+import type { Ip } from "../base/address.ts";
 import type { Attachment, Named } from "../base/attachment.ts";
 import type { Lease } from "./state.ts";
 
@@ -13,6 +14,10 @@ export interface Holder {
   /** Key of the attachment's lease; `undefined` for another plugin's veth. */
   readonly key: string | undefined;
   readonly host: string;
+  /** The host veth's, which an ADD made up and its lease has. */
+  readonly mac: string;
+  /** The addresses that it has, as far as that was seen. */
+  readonly ips: readonly Ip[];
   /** Whether it was seen, or can't be looked into and so can't be excluded. */
   readonly isSeen: boolean;
 }

@@ -3,8 +3,9 @@ import { type Attachment, attachmentOf, hostVethName, tryOwner } from "../base/a
 import { CniError, quote } from "../base/errors.ts";
 import type { NetworkName } from "../base/names.ts";
 import { formatRanges, type RangeSet, subnetsOf } from "../base/range.ts";
-import type { Evidence } from "./evidence.ts";
-import { holderOf, type State } from "./state.ts";
+import type { Evidence, Holder } from "./evidence.ts";
+import { isOfEarlierAdd } from "./lease.ts";
+import { findLease, holderOf, type State } from "./state.ts";
 import type { Origin } from "./store.ts";
 
 /** What to do about leases that another subnet's configuration gave; what hurts nobody comes first. */
@@ -74,16 +75,24 @@ export async function checkWhole(
     );
   }
   const known = new Set([...Object.keys(state.containerToIP), ...listed]);
+  const isEarlier = ({ key = "", mac, ips }: Holder): boolean => {
+    const owner = tryOwner(key);
+    const lease = owner && findLease(state, owner);
+    return lease !== undefined && !listed.includes(key) && isOfEarlierAdd(lease, mac, ips);
+  };
   const imported = new Set(
     Object.values(state.leases).flatMap(({ hosts }) => hosts?.split(" ") ?? []),
   );
-  const lost = (await holders(beside)).filter(({ key, host }) =>
-    key === undefined ? !imported.has(host) && listed.length === 0 : !known.has(key)
+  const lost = (await holders(beside)).filter((it) =>
+    it.key === undefined
+      ? !imported.has(it.host) && listed.length === 0
+      : !known.has(it.key) || isEarlier(it)
   );
   const [holder, ...more] = lost;
   if (holder === undefined) return;
   const others = more.length === 0 ? "" : ` and ${more.length} more`;
   const does = holder.isSeen ? "holds an address" : "may hold an address and can't be looked into";
+  const has = isEarlier(holder) ? "its lease is of an earlier ADD" : "has no lease";
   const file = origin === "missing"
     ? "its state file is gone"
     : "an older or emptied state file was put in place";
@@ -91,7 +100,7 @@ export async function checkWhole(
     "StateDamaged",
     `Cannot ${origin === "missing" ? "start" : "use"} the state of network "${network}"${
       origin === "missing" ? " anew" : ""
-    }: "${holder.name}"${others} ${does}, and has no lease`,
+    }: "${holder.name}"${others} ${does}, and ${has}`,
     {
       details:
         `${file}: atomicni repair < CONFIGURATION; where another plugin gave the address: atomicni import; ` +

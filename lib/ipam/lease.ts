@@ -1,3 +1,4 @@
+import type { Ip } from "../base/address.ts";
 import { attachmentIn, hostVethName, type Named } from "../base/attachment.ts";
 import { macOfAll } from "../base/mac.ts";
 import type { NetworkName } from "../base/names.ts";
@@ -33,4 +34,14 @@ export function containerMac({ ips, record }: Lease): string | undefined {
 /** The time as the state file has it: UTC, to the second. */
 export function now(): string {
   return `${new Date().toISOString().slice(0, 19)}Z`;
+}
+
+/**
+ * Whether the lease is of an earlier ADD than the host veth that its attachment has, as in a copy of the state that was put
+ * back: that has another MAC, and not all of the lease's addresses are `seen` behind it. What a container says of its addresses
+ * alone would be no proof.
+ */
+export function isOfEarlierAdd({ ips, record }: Lease, mac: string, seen: readonly Ip[]): boolean {
+  const { hostMac = "" } = record ?? {};
+  return hostMac !== "" && hostMac !== mac && !ips.every((ip) => seen.includes(ip));
 }

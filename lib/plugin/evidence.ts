@@ -73,6 +73,8 @@ function holder(
     name: attachment === undefined ? link.ifname : ownerKey(attachment),
     key: attachment && ownerKey(attachment),
     host: link.ifname,
+    mac: link.mac,
+    ips: inside?.peer.addresses.map(({ ip }) => ip) ?? [],
     isSeen,
   }];
   // What can't be looked into is no proof of absence, unless its ADD is still at work.

@@ -12,7 +12,7 @@ import {
 import { macOfAll } from "../../base/mac.ts";
 import { givingRange, subnetsOf } from "../../base/range.ts";
 import type { NetworkConfig } from "../../config.ts";
-import { hasMacOf, hostsOf, type Lease, now, SUBNET_CHANGED } from "../../ipam.ts";
+import { hasMacOf, hostsOf, isOfEarlierAdd, type Lease, now, SUBNET_CHANGED } from "../../ipam.ts";
 import type { Inside, Link } from "../../netops.ts";
 import type { Effects } from "../../plugin.ts";
 
@@ -83,6 +83,16 @@ export async function stands(
     if (said === undefined || ownerKey(said) === key) return true;
   }
   return false;
+}
+
+/** Whether the host veth that stands is of a later ADD than the lease. */
+export function isReplaced(lease: Lease, { owned }: Look): boolean {
+  const key = ownerKey(lease.owner);
+  const own = owned.filter(({ owner }) => owner !== undefined && ownerKey(owner) === key);
+  return own.length > 0 &&
+    own.every(({ link, inside }) =>
+      isOfEarlierAdd(lease, link.mac, inside?.peer.addresses.map(({ ip }) => ip) ?? [])
+    );
 }
 
 /** The addresses of the network that the container's end has; its word, and no proof against anybody's lease. */

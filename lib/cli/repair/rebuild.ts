@@ -7,6 +7,7 @@ import type { NetworkConfig } from "../../config.ts";
 import {
   addLease,
   emptyState,
+  isSameLease,
   type Lease,
   listLeases,
   NewerSchema,
@@ -18,6 +19,7 @@ import {
 } from "../../ipam.ts";
 import { type Effects, forgetNeighboursOf } from "../../plugin.ts";
 import {
+  isReplaced,
   leaseBehind,
   type Look,
   look,
@@ -105,13 +107,18 @@ function readOld({ dataDir, name }: NetworkConfig): { state: State; damage: stri
 
 async function examine(config: NetworkConfig, effects: Effects): Promise<RepairReport> {
   // Before the look for what may be dropped, behind it for what may be found: an ADD or DEL beside a dry run is neither.
-  const before = new Set(listLeases(readOld(config).state).map(({ owner }) => ownerKey(owner)));
+  const before = new Map(
+    listLeases(readOld(config).state).map((lease) => [ownerKey(lease.owner), lease]),
+  );
   const seen = await look(config, effects);
   const { state, damage } = readOld(config);
   const kept: Lease[] = [];
   const dropped: Lease[] = [];
   for (const lease of listLeases(state)) {
-    const isStale = before.has(ownerKey(lease.owner)) && !await stands(lease, config, seen);
+    const earlier = before.get(ownerKey(lease.owner));
+    const isStale = earlier !== undefined &&
+      (!await stands(lease, config, seen) ||
+        (isSameLease(earlier, lease) && isReplaced(lease, seen)));
     (isStale ? dropped : kept).push(lease);
   }
   const { found, findings } = await findLeases(config, seen, kept, damage !== undefined);

@@ -112,3 +112,23 @@ for (const [name, prepare] of OLDER) {
     assertEquals((await host.cni("STATUS")).code, 0);
   });
 }
+
+hostTest(
+  "a live container that was added again since the copy that is put back is not overlooked",
+  async (host) => {
+    await host.containers("c1", "c2");
+    await host.add();
+    await host.sh(`cp -p ${STATE} /run/save`);
+    await host.del();
+    const { ips: [{ address }] } = await host.add();
+    await host.sh(`cp -p /run/save ${STATE}`);
+    assertNotEquals(`${(await host.leases())["c1/eth0"]}/24`, address);
+    await refused(host, "c2", "c1/eth0");
+    const status = await host.cni("STATUS");
+    assertEquals([status.code, status.json?.code], [1, 50], status.stdout);
+    // As its remedy says; after that all is well again.
+    await host.program(["repair"], JSON.stringify(CONFIG));
+    assertEquals(`${(await host.leases())["c1/eth0"]}/24`, address);
+    assertNotEquals((await host.add({ id: "c2" })).ips[0].address, address);
+  },
+);

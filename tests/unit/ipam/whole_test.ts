@@ -1,9 +1,10 @@
 import { assertEquals, assertRejects, assertStringIncludes, assertThrows } from "@std/assert";
+import { parseIp } from "../../../lib/base/address.ts";
 import { CniError } from "../../../lib/base/errors.ts";
 import type { RangeSet } from "../../../lib/base/range.ts";
 import { emptyState, type Holder, type State } from "../../../lib/ipam.ts";
 import type { Origin } from "../../../lib/ipam/store.ts";
-import { DUAL, opened, request, SEEN, SMALL, state, type World } from "./world.ts";
+import { DUAL, opened, RECORD, request, SEEN, SMALL, state, type World } from "./world.ts";
 
 Deno.test("nothing is given beside leases of another subnet, nor where a container has the gateway", async () => {
   const rows: [State, Origin, RangeSet[], number | undefined, string][] = [
@@ -43,7 +44,9 @@ Deno.test("nothing is given beside leases of another subnet, nor where a contain
 Deno.test("who may have an address and no lease keeps another from being given, code 104", async () => {
   const more = { ...SEEN, name: "c8/eth0", key: "c8/eth0" };
   const hidden = { ...SEEN, isSeen: false };
-  const stranger: Holder = { name: "veth0", key: undefined, host: "veth0", isSeen: true };
+  const stranger: Holder = { ...SEEN, name: "veth0", key: undefined, host: "veth0" };
+  const held = { ...SEEN, key: "c10.0.0.2/eth0" };
+  const anew = { ...held, mac: "fe:00:00:00:00:99" };
   const rows: [World, string | undefined][] = [
     [{ origin: "missing", holders: [SEEN, more] }, '"c9/eth0" and 1 more holds an address'],
     [{ origin: "missing", holders: [hidden] }, "may hold an address and can't be looked into"],
@@ -52,18 +55,24 @@ Deno.test("who may have an address and no lease keeps another from being given, 
     [{ origin: "changed", holders: [stranger] }, '"veth0" holds an address'],
     // What this program wrote last is whole; who has a lease is no stranger.
     [{ origin: "written", holders: [SEEN, stranger] }, undefined],
-    [{ origin: "changed", holders: [{ ...SEEN, key: "c10.0.0.2/eth0" }] }, undefined],
+    [{ origin: "changed", holders: [held] }, undefined],
+    // A container can change its addresses, not its host veth.
+    [{ origin: "changed", holders: [anew] }, "an earlier ADD"],
+    [{ origin: "changed", holders: [{ ...anew, isSeen: false }] }, "an earlier ADD"],
+    [{ origin: "changed", holders: [{ ...anew, ips: [parseIp("10.0.0.2")] }] }, undefined],
+    [{ origin: "written", holders: [anew] }, undefined],
     [{ origin: "missing", holders: [] }, undefined],
   ];
   for (const [world, message] of rows) {
-    const one = opened(state("", "10.0.0.2"), world);
+    const leases = { "c10.0.0.2/eth0": RECORD };
+    const one = opened({ ...state("", "10.0.0.2"), leases }, world);
     const reserve = () => one.reserve(request("c1"));
     if (message === undefined) {
       await reserve();
       continue;
     }
     assertEquals((await assertRejects(reserve, CniError, message)).code, 104);
-    await assertRejects(() => one.leases.mustBeWhole(one.evidence), CniError, "has no lease");
+    await assertRejects(() => one.leases.mustBeWhole(one.evidence), CniError, " lease");
   }
 });
 

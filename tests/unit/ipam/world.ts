@@ -134,4 +134,11 @@ export function opened(initial: State, world: World = {}) {
   };
 }
 
-export const SEEN: Holder = { name: "c9/eth0", key: "c9/eth0", host: "av9", isSeen: true };
+export const SEEN: Holder = {
+  name: "c9/eth0",
+  key: "c9/eth0",
+  host: "av9",
+  mac: HOST_MAC,
+  ips: [],
+  isSeen: true,
+};
