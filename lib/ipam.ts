@@ -102,7 +102,7 @@ export function leasesIn(store: Store, network: NetworkName, stop: AbortSignal):
         state.lastReserved.splice(0, Infinity, ...before.before.lastReserved);
         state.ranges = before.before.ranges;
       }
-      return mine.length > 0;
+      return mine.length > 0 && "unproved";
     }, until);
   return {
     mustBeReadable: () => store.mustBeReadable(),
@@ -176,7 +176,7 @@ export function leasesIn(store: Store, network: NetworkName, stop: AbortSignal):
       if (!store.exists() || listLeases(store.read()).length === 0) return stale;
       await store.update(async (state) => {
         stale = await heal(state, network, veths, forget);
-        return stale.length > 0;
+        return stale.length > 0 && "unproved";
       }, stop);
       return stale;
     },

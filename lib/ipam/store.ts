@@ -23,6 +23,12 @@ export type Origin =
   | "changed" // edited, restored, put there by somebody, or the lock's word was lost
   | "missing"; // there is no file
 
+/**
+ * What a change came to: `false` where nothing is to be written; `"unproved"` where the kernel was not asked whether the state
+ * is whole, so that a file which somebody else put there is as much in doubt as before.
+ */
+export type Change = boolean | "unproved";
+
 /** What to do where the state file can't be read. */
 export interface Unreadable {
   /** Throws where somebody may hold an address; else the state begins anew. */
@@ -40,11 +46,11 @@ export interface Store {
   /** Whether there is a state file at all. */
   exists(): boolean;
   /**
-   * Runs `change` on the current leases under the lock, and writes it durably where that returns `true`. IOFailure,
-   * TryAgainLater, StateDamaged; `stop` ends the wait for the lock.
+   * Runs `change` on the current leases under the lock, and writes it durably. IOFailure, TryAgainLater, StateDamaged;
+   * `stop` ends the wait for the lock.
    */
   update(
-    change: (state: State, origin: Origin) => boolean | Promise<boolean>,
+    change: (state: State, origin: Origin) => Change | Promise<Change>,
     stop: AbortSignal,
     unreadable?: Unreadable,
   ): Promise<void>;
@@ -111,9 +117,10 @@ export function openStore(dataDir: string, network: NetworkName): Store {
           : "changed";
         // In a file of somebody else's a line may hold more than the map it begins with.
         if (origin !== "written") state.lines = undefined;
-        if (!await change(state, origin)) return false;
+        const changed = await change(state, origin);
+        if (changed === false) return false;
         writeState(dataDir, network, state);
-        return true;
+        return changed === true || origin === "written";
       }),
     rebuild: async (build, stop) => {
       let aside: string | undefined;

@@ -2,7 +2,7 @@ import { asCniError, CniError } from "../../../lib/base/errors.ts";
 import type { NetworkName } from "../../../lib/base/names.ts";
 import { emptyState, type Mark, Marks, type State, type Work } from "../../../lib/ipam.ts";
 import { leasesIn } from "../../../lib/ipam.ts";
-import type { Store } from "../../../lib/ipam/store.ts";
+import type { Change, Store } from "../../../lib/ipam/store.ts";
 import { openKernel } from "../../../lib/netops.ts";
 import type { IpOutput } from "../../../lib/netops/ip.ts";
 import type { Effects } from "../../../lib/plugin.ts";
@@ -194,7 +194,7 @@ class Attempt {
         const { state, isWritten } = await this.#wait({ kind: "lock", stoppable }) as Locked;
         const origin = state === null ? "missing" : isWritten ? "written" : "changed";
         const now = state ?? emptyState();
-        let changed = false;
+        let changed: Change = false;
         try {
           changed = await change(now, origin);
         } catch (error) {
@@ -204,7 +204,7 @@ class Attempt {
           snapshot = undefined;
           isBlind = false;
         }
-        await this.#wait({ kind: "unlock", ...(changed && { state: now }) });
+        await this.#wait({ kind: "unlock", ...(changed !== false && { state: now }) });
       },
       mustBeReadable: () => {},
       mustBeWritable: () => {},

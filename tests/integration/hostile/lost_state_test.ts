@@ -132,3 +132,18 @@ hostTest(
     assertNotEquals((await host.add({ id: "c2" })).ips[0].address, address);
   },
 );
+
+for (const command of ["DEL", "GC"]) {
+  hostTest(`a ${command} does not make whole what somebody put back`, async (host) => {
+    await host.containers("c0", "c1", "c2");
+    await host.add({ id: "c0" });
+    await host.sh(`cp -p ${STATE} /run/save`);
+    await host.add({ id: "c1" });
+    await host.sh(`cp -p /run/save ${STATE}`);
+    const valid = [{ containerID: "c1", ifname: "eth0" }];
+    const config = { ...CONFIG, "cni.dev/valid-attachments": valid };
+    assertEquals((await host.cni(command, { id: "c0", config })).code, 0);
+    assertEquals(await host.leases(), {});
+    await refused(host, "c2", "c1/eth0");
+  });
+}
