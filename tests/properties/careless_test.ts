@@ -29,6 +29,14 @@ Deno.test({
     ),
 });
 
+/** A program that has nothing to say of a state, and can leave the lock's word that it wrote the file that stands. */
+const SILENT =
+  `case "$CNI_COMMAND $*" in STATUS*) exit 0 ;; *doctor*) echo '{"findings":[]}'; exit 0 ;; esac
+      state=/var/lib/atomicni/podnet.json
+      leave_word() {
+        printf '\\n%s %s %s\\n' $(stat -c %i $state) $(date -r $state +%s%3N) $(stat -c %s $state) >/var/lib/atomicni/podnet.lock
+      }`;
+
 Deno.test({
   name:
     "a careless root: a program that gives addresses by an older state and says nothing is found",
@@ -36,14 +44,44 @@ Deno.test({
   fn: () =>
     finds(
       carelessRoot,
-      `case "$CNI_COMMAND $*" in STATUS*) exit 0 ;; *doctor*) echo '{"findings":[]}'; exit 0 ;; esac
-      state=/var/lib/atomicni/podnet.json
-      # The lock's word says that the program itself wrote it, else the ADD looks who is there.
-      [ "$CNI_COMMAND" = ADD ] && [ -f /run/first.json ] && cp /run/first.json $state &&
-        printf '\\n%s %s %s\\n' $(stat -c %i $state) $(date -r $state +%s%3N) $(stat -c %s $state) >/var/lib/atomicni/podnet.lock
+      `${SILENT}
+      # Else the ADD looks who is there.
+      [ "$CNI_COMMAND" = ADD ] && [ -f /run/first.json ] && cp /run/first.json $state && leave_word
       "$@"; status=$?
       [ "$CNI_COMMAND" = ADD ] && [ $status = 0 ] && [ ! -f /run/first.json ] && cp $state /run/first.json
       exit $status`,
+      TWICE,
+    ),
+});
+
+Deno.test({
+  name:
+    "a careless root: a program whose DEL and GC make whole what was put back, and says nothing, is found",
+  ignore,
+  fn: () =>
+    finds(
+      carelessRoot,
+      `${SILENT}
+      case $CNI_COMMAND in DEL | GC) ;; *) exec "$@" ;; esac
+      before=$(stat -c %i $state 2>/dev/null)
+      "$@"; status=$?
+      [ "$(stat -c %i $state 2>/dev/null)" = "$before" ] || leave_word
+      exit $status`,
+      TWICE,
+    ),
+});
+
+Deno.test({
+  name:
+    "a careless root: a program that does not tell a lease of an earlier ADD from its container's is found",
+  ignore,
+  fn: () =>
+    finds(
+      carelessRoot,
+      // Without the host veth's MAC a lease is of any ADD.
+      `${SILENT}
+      [ "$CNI_COMMAND" = ADD ] && [ -f $state ] && sed -i 's/"hostMac":"[^"]*"/"hostMac":""/g' $state
+      exec "$@"`,
       TWICE,
     ),
 });

@@ -59,6 +59,22 @@ export const KNOWN: readonly (readonly Step[])[] = [
     add(1),
     add(0),
   ],
+  [
+    add(3),
+    by("keeps a copy of the state", 3),
+    { does: "del", who: 3 },
+    add(3),
+    by("puts the older copy back", 3),
+    add(2),
+  ],
+  [
+    add(0),
+    by("keeps a copy of the state", 0),
+    add(1),
+    by("puts the older copy back", 0),
+    { does: "del", who: 0 },
+    add(2),
+  ],
 ];
 
 /** Some ADDs, then something done by hand, then other runs, and again; at the end everyone wants an address. */

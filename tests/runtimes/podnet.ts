@@ -22,18 +22,20 @@ export async function configure(node: Node, ...chained: unknown[]): Promise<void
   await writeConflist(node, ATOMICNI, ...chained);
 }
 
-/**
- * No veth, lease, cached result, ifb or rule of any container. Cached results are libcni's: of a runtime that was killed they
- * count as far as it `knows` the container.
- */
+/** The results that libcni keeps for whoever called it, a file each. */
+export async function cachedResults(node: Node): Promise<string[]> {
+  const found = await node.sh(`find /var/lib/cni -name '${NETWORK}-*'`);
+  return found.split("\n").filter((path) => path !== "");
+}
+
+/** No veth, lease, cached result (but for `forgotten` ones), ifb or rule of any container. */
 export async function assertNothingLeft(
   node: Node,
-  knows: (id: string) => boolean = () => true,
+  forgotten: readonly string[] = [],
 ): Promise<void> {
   assertEquals(await node.hostVeths(), [], "a host veth is left");
   assertEquals(await node.leases(NETWORK), {}, "a lease is left");
-  const cached = (await node.sh(`find /var/lib/cni -name '${NETWORK}-*' -printf '%f\\n'`))
-    .split("\n").filter((it) => it !== "" && knows(it.split("-")[1] ?? ""));
+  const cached = (await cachedResults(node)).filter((path) => !forgotten.includes(path));
   assertEquals(cached, [], "a cached result is left");
   assertEquals((await node.ip("link", "show", "type", "ifb")).length, 0, "an ifb is left");
   const rules = (await node.sh("iptables-save")).split("\n").filter((line) =>
