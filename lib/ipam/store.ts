@@ -29,6 +29,11 @@ export type Origin =
  */
 export type Change = boolean | "unproved";
 
+/** Whether what a change has written on a state of that origin counts as this program's own. */
+export function isWhole(change: Change, origin: Origin): boolean {
+  return change === true || origin === "written";
+}
+
 /** What to do where the state file can't be read. */
 export interface Unreadable {
   /** Throws where somebody may hold an address; else the state begins anew. */
@@ -120,7 +125,7 @@ export function openStore(dataDir: string, network: NetworkName): Store {
         const changed = await change(state, origin);
         if (changed === false) return false;
         writeState(dataDir, network, state);
-        return changed === true || origin === "written";
+        return isWhole(changed, origin);
       }),
     rebuild: async (build, stop) => {
       let aside: string | undefined;

@@ -2,7 +2,7 @@ import { asCniError, CniError } from "../../../lib/base/errors.ts";
 import type { NetworkName } from "../../../lib/base/names.ts";
 import { emptyState, type Mark, Marks, type State, type Work } from "../../../lib/ipam.ts";
 import { leasesIn } from "../../../lib/ipam.ts";
-import type { Change, Store } from "../../../lib/ipam/store.ts";
+import { type Change, isWhole, type Store } from "../../../lib/ipam/store.ts";
 import { openKernel } from "../../../lib/netops.ts";
 import type { IpOutput } from "../../../lib/netops/ip.ts";
 import type { Effects } from "../../../lib/plugin.ts";
@@ -204,7 +204,8 @@ class Attempt {
           snapshot = undefined;
           isBlind = false;
         }
-        await this.#wait({ kind: "unlock", ...(changed !== false && { state: now }) });
+        const written = changed !== false && { state: now, isWhole: isWhole(changed, origin) };
+        await this.#wait({ kind: "unlock", ...written });
       },
       mustBeReadable: () => {},
       mustBeWritable: () => {},

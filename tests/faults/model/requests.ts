@@ -9,7 +9,7 @@ export type Request =
   /** `stoppable`: a signal ends the wait. */
   | { readonly kind: "lock"; readonly stoppable: boolean }
   /** Writes, where there is a state, and lets go of the lock. */
-  | { readonly kind: "unlock"; readonly state?: State }
+  | { readonly kind: "unlock"; readonly state?: State; readonly isWhole?: boolean }
   /** Lets time pass; `waited` is what the run will have waited in all. */
   | { readonly kind: "wait"; readonly waited: number }
   | { readonly kind: "mark"; readonly what: MarkStep; readonly host: string };

@@ -51,7 +51,7 @@ export function answers(before: World, deed: Deed, pending: Pending, byLine: boo
       world.lock = "";
       if (request.state !== undefined) {
         world.state = STATES.numberOf(request.state);
-        world.isWritten = true;
+        world.isWritten = request.isWhole === true;
       }
       return done({});
     case "wait": {

@@ -14,7 +14,7 @@ import {
 } from "../../../lib/ipam.ts";
 import { damaged } from "../../../lib/ipam/damage.ts";
 import { formatState } from "../../../lib/ipam/state.ts";
-import type { Origin, Store } from "../../../lib/ipam/store.ts";
+import { isWhole, type Origin, type Store } from "../../../lib/ipam/store.ts";
 import { range } from "../sets.ts";
 
 export const NETWORK = parseNetworkName("podnet");
@@ -92,9 +92,10 @@ export function opened(initial: State, world: World = {}) {
         origin = "missing";
       }
       const changed = structuredClone(current);
-      if (!await change(changed, origin)) return;
+      const outcome = await change(changed, origin);
+      if (outcome === false) return;
       current = changed;
-      origin = "written";
+      origin = isWhole(outcome, origin) ? "written" : "changed";
     },
     rebuild: () => Promise.resolve(undefined),
     sweep: () => Promise.resolve(),
