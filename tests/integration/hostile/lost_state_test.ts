@@ -147,3 +147,28 @@ for (const command of ["DEL", "GC"]) {
     await refused(host, "c2", "c1/eth0");
   });
 }
+
+hostTest("repair guesses no address of a container that it can't look into", async (host) => {
+  await host.sh("unshare -n sleep 100 >/run/out 2>&1 & echo $! >/run/pid; sleep 0.2");
+  const pid = (await host.sh("cat /run/pid")).trim();
+  try {
+    const hidden = { id: "p1", netns: `/proc/${pid}/ns/net` };
+    await host.containers("c2");
+    await host.add(hidden);
+    await host.sh(`cp -p ${STATE} /run/save`);
+    await host.del(hidden);
+    await host.add(hidden);
+    await host.sh(`cp -p /run/save ${STATE}`);
+    await refused(host, "c2", "p1/eth0");
+    const { code, stdout } = await host.program(["repair"], JSON.stringify(CONFIG));
+    assertEquals(code, 2, stdout);
+    assertStringIncludes(stdout, `the container of "p1/eth0"`);
+    await host.sh(`cmp /run/save ${STATE}`);
+    await refused(host, "c2", "p1/eth0");
+    // As its remedy says.
+    await host.del(hidden);
+    await host.add({ id: "c2" });
+  } finally {
+    await host.sh(`kill ${pid}`);
+  }
+});
