@@ -1,6 +1,7 @@
 import { hostVethName, ownerKey } from "../base/attachment.ts";
 import { CniError } from "../base/errors.ts";
 import type { InterfaceName } from "../base/names.ts";
+import { together } from "../base/together.ts";
 import type { Invocation, NetworkConfig } from "../config.ts";
 import { hostsOf, isImported, type Lease } from "../ipam.ts";
 import type { Result } from "../result.ts";
@@ -19,14 +20,20 @@ export async function check(
       details: "the runtime sends the result of the ADD along",
     });
   }
-  // Not before stdin is read: two of them that start leave no processor for that.
-  kernel.willInspect(netns);
   const owner = { containerId, ifname };
   const naming = hostVethName({ network: name, ...owner }); // by another thread, meanwhile
-  const lease = leases.of(owner) ?? leases.of({ containerId, ifname: undefined });
+  // Not before stdin is read: two of them that start leave no processor for that.
+  kernel.willInspect(netns);
+  const look = (host: InterfaceName) => kernel.inspect({ bridge, host, netns, ifname, guarded });
+  const own = await naming;
+  const [lease, seenOwn] = await together(
+    // While the kernel is at work.
+    Promise.resolve().then(() => leases.of(owner) ?? leases.of({ containerId, ifname: undefined })),
+    look(own),
+  );
   const isOwn = lease === undefined || (!isImported(lease) && lease.owner.ifname !== undefined);
-  const host = isOwn ? await naming : await hostOf(lease, config, prevResult);
-  const seen = await kernel.inspect({ bridge, host, netns, ifname, guarded });
+  const host = isOwn ? own : await hostOf(lease, config, prevResult);
+  const seen = host === own ? seenOwn : await look(host);
   if (lease === undefined && seen.host === undefined) {
     throw new CniError(
       "UnknownContainer",

@@ -1,0 +1,68 @@
+import { assertEquals, assertRejects } from "@std/assert";
+import { CniError } from "../../../lib/base/errors.ts";
+import { parseLink } from "../../../lib/netops/links.ts";
+import { check } from "../../../lib/plugin.ts";
+import { config, effects, HOST, INVOCATION, LEASE, lease, type World } from "./world.ts";
+
+const RESULT = { cniVersion: "1.0.0", interfaces: [{ name: HOST }], ips: [] };
+const NOTHING = {
+  bridge: undefined,
+  inside: undefined,
+  routes: [],
+  staticEntries: [],
+  bridgeNeighbours: [],
+  insideNeighbours: [],
+};
+
+/** Runs a CHECK; the host veths that the kernel was asked for, in their order, and how many answers came. */
+async function checked(world: World, answer: () => Promise<void> = () => Promise.resolve()) {
+  const tools = effects(world);
+  const asked: string[] = [];
+  let answers = 0;
+  const kernel: typeof tools.kernel = {
+    ...tools.kernel,
+    inspect: async ({ host }) => {
+      asked.push(host);
+      try {
+        await answer();
+      } finally {
+        answers++;
+      }
+      return { ...NOTHING, host: world.isGone ? undefined : parseLink({ ifname: host }) };
+    },
+  };
+  const error = await assertRejects(
+    () => check(config({ prevResult: RESULT }), INVOCATION, { ...tools, kernel }),
+    CniError,
+  );
+  return { asked, answers, error: error.kind };
+}
+
+Deno.test("CHECK asks for the host veth of the lease, once where it has the name that follows", async () => {
+  assertEquals(await checked({ held: [LEASE] }), {
+    asked: [HOST],
+    answers: 1,
+    error: "AttachmentDiffers",
+  });
+  assertEquals((await checked({ isGone: true })).error, "UnknownContainer");
+  // The Go original's has another.
+  const { asked } = await checked({ held: [lease("c1", "10.88.0.3")] });
+  assertEquals([asked.length, asked[0], asked[1] === HOST], [2, HOST, false]);
+});
+
+Deno.test("CHECK tells of the state before it tells of the namespace, when both have answered", async () => {
+  const gone = async () => {
+    await new Promise((resolve) => setTimeout(resolve, 5));
+    throw new CniError("InvalidNetNS", "gone");
+  };
+  assertEquals(await checked({ held: [LEASE] }, gone), {
+    asked: [HOST],
+    answers: 1,
+    error: "InvalidNetNS",
+  });
+  assertEquals(await checked({ failing: "read" }, gone), {
+    asked: [HOST],
+    answers: 1,
+    error: "StateDamaged",
+  });
+});
