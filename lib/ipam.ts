@@ -47,7 +47,7 @@ export type { Rebuilt } from "./ipam/store.ts";
 export interface Leases {
   /** Where they can't be read, as far as that shows without reading. IOFailure, StateDamaged. */
   mustBeReadable(): void;
-  /** Reads the state while something else is at work; what is wrong with it is told by whoever asks for a lease. */
+  /** Reads what `reserve` needs while something else is at work; what is wrong with it is told by whoever asks for a lease. */
   preload(): void;
   /** The lease of that owner, read without the lock. IOFailure, StateDamaged. */
   of(owner: Owner): Lease | undefined;
@@ -108,6 +108,7 @@ export function leasesIn(store: Store, network: NetworkName, stop: AbortSignal):
     mustBeReadable: () => store.mustBeReadable(),
     preload: () => {
       try {
+        store.willUpdate();
         store.read();
       } catch (error) {
         if (!(error instanceof CniError)) throw error;

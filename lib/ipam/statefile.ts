@@ -154,9 +154,12 @@ export function temporaries(dataDir: string, network: NetworkName): string[] {
   ).map((name) => `${dataDir}/${name}`);
 }
 
-/** Removes the temporaries that killed runs left for this network. The caller holds the lock, so none is in use. */
-export function sweepTemporaries(dataDir: string, network: NetworkName): void {
-  for (const path of temporaries(dataDir, network)) removeQuietly(path);
+/**
+ * Removes the temporaries that killed runs left. The caller holds the lock, so none is in use: who wrote one of them when
+ * they were listed has ended.
+ */
+export function sweepTemporaries(paths: readonly string[]): void {
+  for (const path of paths) removeQuietly(path);
 }
 
 /** Keeps a damaged file beside the one that will replace it; `undefined` where there is none. Throws IOFailure. */

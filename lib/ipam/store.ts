@@ -48,6 +48,8 @@ export interface Store {
   mustBeReadable(): void;
   /** What it is, read without the lock. IOFailure, StateDamaged. */
   read(): State;
+  /** Lists what `update` will sweep. IOFailure. */
+  willUpdate(): void;
   /** Whether there is a state file at all. */
   exists(): boolean;
   /**
@@ -81,6 +83,7 @@ export interface Rebuilt {
 export function openStore(dataDir: string, network: NetworkName): Store {
   const path = statePath(dataDir, network);
   let snapshot: Snapshot | undefined;
+  let left: readonly string[] | undefined;
   /** Drops the cache: it may no longer match the file. */
   const forget = (): void => {
     snapshot?.file?.close();
@@ -92,7 +95,8 @@ export function openStore(dataDir: string, network: NetworkName): Store {
     const lock = await acquire(lockPath(dataDir, network), stop);
     let written = lock.written;
     try {
-      sweepTemporaries(dataDir, network);
+      sweepTemporaries(left ?? temporaries(dataDir, network));
+      left = undefined;
       if (await work(written)) written = identity();
     } finally {
       forget();
@@ -107,6 +111,9 @@ export function openStore(dataDir: string, network: NetworkName): Store {
     read: () => {
       snapshot ??= readState(dataDir, network);
       return snapshot.state;
+    },
+    willUpdate: () => {
+      left = temporaries(dataDir, network);
     },
     update: (change, stop, unreadable) =>
       locked(stop, async (written) => {

@@ -217,13 +217,16 @@ export async function runBatch(
   options: readonly string[],
   lines: readonly (readonly string[])[],
 ): Promise<IpOutput> {
-  const text = lines.map((line) => `${line.map(quoteWord).join(" ")}\n`).join("");
-  return await run(batch(options), text);
+  return await run(batch(options), lines.map(formatLine).join(""));
 }
 
-function quoteWord(word: string): string {
-  if (!isBatchWord(word)) throw new Error(`${quote(word)} can't stand in a batch of ip`);
-  return word.includes(" ") ? `"${word}"` : word;
+function formatLine(words: readonly string[]): string {
+  // All at once, which is quicker: none has become another by the blanks between them.
+  if (words.includes("") || !isBatchWord(words.join(" "))) {
+    const wrong = words.find((word) => !isBatchWord(word));
+    throw new Error(`${quote(wrong)} can't stand in a batch of ip`);
+  }
+  return `${words.map((word) => word.includes(" ") ? `"${word}"` : word).join(" ")}\n`;
 }
 
 /** What `ip` says of a list that changed while it was read, with exit status 0 and part of the list. */

@@ -96,17 +96,18 @@ async function steps(
   stop.throwIfAborted();
   const ips = lease?.ips ?? [];
   const mac = config.requestedMac ?? macOfAll(ips) ?? freshMac();
-  await together(
+  const [, , result] = await together(
     kernel.configure(containerSpec(job, attached, ips, mac)),
     config.guarded
       ? kernel.guard({ bridge: config.bridge, host, mac, ips }, undo)
       : Promise.resolve(undefined),
+    Promise.resolve().then(() => resultOf(job, attached, ips, mac)),
   );
   if (config.requestedMac !== undefined && !config.guarded) {
     await kernel.forgetNeighbours(config.bridge, ips);
   }
   stop.throwIfAborted();
-  return resultOf(job, attached, ips, mac);
+  return result;
 }
 
 function vethSpec({ config, invocation, attachment, host, hostMac }: Job): VethSpec {

@@ -207,6 +207,7 @@ class Attempt {
         const written = changed !== false && { state: now, isWhole: isWhole(changed, origin) };
         await this.#wait({ kind: "unlock", ...written });
       },
+      willUpdate: () => {},
       mustBeReadable: () => {},
       mustBeWritable: () => {},
       rebuild: () => Promise.reject(new Error("nothing is repaired here")),

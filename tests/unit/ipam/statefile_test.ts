@@ -174,7 +174,7 @@ Deno.test("sweepTemporaries() removes this network's and nobody else's", async (
     const swept = [".podnet.0123456789abcdef.tmp", ".podnet.fedcba9876543210.tmp"];
     for (const name of [...kept, ...swept]) Deno.writeTextFileSync(join(folder, name), "x");
     assertEquals(temporaries(folder, NET).sort(), swept.map((name) => join(folder, name)));
-    sweepTemporaries(folder, NET);
+    sweepTemporaries(temporaries(folder, NET));
     assertEquals(namesOf(folder), kept.sort());
   });
 });

@@ -133,6 +133,26 @@ Deno.test("what a killed run left of its write goes with the next update, or a s
   });
 });
 
+Deno.test("what was listed ahead of an update goes with it, and what came later with the next", async () => {
+  await inFolder(async (folder) => {
+    const [early, later] = ["0".repeat(16), "1".repeat(16)].map((it) => `.podnet.${it}.tmp`);
+    const store = openStore(folder, NET);
+    const nothing = () => store.update(() => false, NEVER);
+    Deno.writeTextFileSync(join(folder, `${early}`), "x");
+    store.willUpdate();
+    Deno.writeTextFileSync(join(folder, `${later}`), "x");
+    await nothing();
+    assertEquals(namesOf(folder), [`${later}`, "podnet.lock"]);
+    await nothing();
+    assertEquals(namesOf(folder), ["podnet.lock"]);
+    // One whose writer has ended meanwhile is no failure.
+    Deno.writeTextFileSync(join(folder, `${early}`), "x");
+    store.willUpdate();
+    Deno.removeSync(join(folder, `${early}`));
+    await nothing();
+  });
+});
+
 Deno.test("a damaged state is begun anew where that is allowed, and a newer one never", async () => {
   await inFolder(async (folder) => {
     const path = statePath(folder, NET);

@@ -99,6 +99,7 @@ export function opened(initial: State, world: World = {}) {
     },
     rebuild: () => Promise.resolve(undefined),
     sweep: () => Promise.resolve(),
+    willUpdate: () => {},
     mustBeReadable: () => {},
     mustBeWritable: () => {},
   };
