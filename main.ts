@@ -30,7 +30,8 @@ export interface Surroundings {
   readonly env: Variable;
   /** The whole of stdin; throws `CniError` where it can't be had. */
   readonly stdin: () => Promise<string>;
-  readonly stop: AbortSignal;
+  /** Ends the run before its time; without it nothing does. */
+  readonly stop?: AbortSignal;
   /** Prints the result of an ADD; where that fails, the ADD is undone. Without it the result is in the outcome. */
   readonly deliver?: (text: string) => void;
   /** Instead of the host's `ip`. */
@@ -39,7 +40,7 @@ export interface Surroundings {
 
 /** One invocation by a container runtime: everything but the process around it (SPEC §2, rule E8). */
 export async function run(surroundings: Surroundings): Promise<Outcome> {
-  const { env, stdin, stop, deliver, ip } = surroundings;
+  const { env, stdin, deliver, ip } = surroundings;
   const warnings: string[] = [];
   let cniVersion: string = NEWEST;
   let outcome = printed(undefined);
@@ -61,7 +62,7 @@ export async function run(surroundings: Surroundings): Promise<Outcome> {
     const version = cniVersion = parseVersion(root, command);
     await perform({ command, invocation, root, version }, {
       kernel,
-      stop,
+      stop: surroundings.stop ?? new AbortController().signal,
       warn: (sentence) => warnings.push(sentence),
       deliver: (result) => {
         outcome = printed(resultDocument(version, result));
@@ -108,6 +109,9 @@ async function askedIn(stdin: () => Promise<string>): Promise<string> {
   try {
     const text = await Promise.race([stdin(), expiry(VERSION_STDIN_LIMIT_MS)]);
     const asked: unknown = JSON.parse(text)?.cniVersion;
+    // The first pattern of a process takes 0.05 ms; a runtime asks in a version that there is.
+    const known = SPEC_VERSIONS.find((version) => version === asked);
+    if (known !== undefined) return known;
     return typeof asked === "string" && /^[\w.-]{1,32}$/.test(asked) ? asked : NEWEST;
   } catch {
     return NEWEST;
@@ -152,10 +156,10 @@ const CHANGING = ["ADD", "DEL", "GC"];
 
 /** One run for a runtime. */
 async function serveRuntime(command: string): Promise<void> {
-  const stop = new AbortController();
-  const io = { env: environment, stdin: readStdin, stop: stop.signal };
+  const io = { env: environment, stdin: readStdin };
   // A signal finds nothing to be taken back.
   if (!CHANGING.includes(command)) Deno.exit(print(await run(io)));
+  const stop = new AbortController();
   const signalled = (signal: string) => () => {
     stop.abort(
       new CniError("TryAgainLater", `Cannot finish: ended by ${signal}`, {
@@ -165,7 +169,8 @@ async function serveRuntime(command: string): Promise<void> {
   };
   Deno.addSignalListener("SIGTERM", signalled("SIGTERM"));
   Deno.addSignalListener("SIGINT", signalled("SIGINT"));
-  end(print(await run({ ...io, deliver: (text) => writeAll(Deno.stdout, text) })));
+  const deliver = (text: string) => writeAll(Deno.stdout, text);
+  end(print(await run({ ...io, stop: stop.signal, deliver })));
 }
 
 async function servePerson(): Promise<never> {

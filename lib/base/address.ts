@@ -46,8 +46,11 @@ export function tryIp(text: string): Ip | undefined {
   return value === undefined ? undefined : ipOf(value, 6);
 }
 
-/** A dotted quad, which is canonical as it stands: no leading zeros. */
-const QUAD = /^(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)(?:\.(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)){3}$/;
+/**
+ * A dotted quad, which is canonical as it stands: no leading zeros. One group four times, for V8 writes out a repetition of
+ * three and takes twice as long to read such a pattern.
+ */
+const QUAD = /^(?:(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)(?:\.(?!$)|$)){4}$/;
 
 /** RFC 4291 §2.2: groups of hexadecimal digits, one `::`, the last two groups as a dotted quad or not. */
 function valueOfIpv6(text: string): bigint | undefined {

@@ -24,7 +24,19 @@ badInputTest("stdin", [
     message,
   })),
   { name: "10 MB of noise", call: { stdin: NOISE }, code: 6, message: /more than \d+ bytes/ },
-  { name: "noise", call: { stdin: NOISE.subarray(0, 5000) }, code: 6, message: /not UTF-8/ },
+  // Short and long text is read in different ways.
+  ...[5000, 2049, 2048, 500].map((length) => ({
+    name: `${length} bytes of noise`,
+    call: { stdin: NOISE.subarray(0, length) },
+    code: 6,
+    message: /not UTF-8/,
+  })),
+  ...[0, 3000].map((more) => ({
+    name: `a word that is not ASCII, with ${more} more bytes`,
+    call: { config: { ...FRESH, gateway: "Ünïcode…🌉", padding: "x".repeat(more) } },
+    code: 7,
+    message: /gateway "Ünïcode…🌉"/,
+  })),
 ]);
 
 badInputTest("missing keys and variables", [

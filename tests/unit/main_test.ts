@@ -14,7 +14,6 @@ function invoke(env: Record<string, string>, stdin: string | Promise<string>) {
   return run({
     env: (name) => env[name],
     stdin: () => Promise.resolve(stdin),
-    stop: new AbortController().signal,
   });
 }
 
@@ -69,7 +68,6 @@ Deno.test("a bug ends in one document of code 199", async () => {
       throw new RangeError("a bug");
     },
     stdin: () => Promise.resolve(""),
-    stop: new AbortController().signal,
   });
   const { code, msg } = JSON.parse(stdout);
   assertEquals([code, exitCode], [199, 1]);

@@ -18,7 +18,6 @@ async function once({ env, stdin }: Case, ip: FakeIp) {
   const { stdout, stderr, exitCode } = await run({
     env: (name) => env[name],
     stdin: () => Promise.resolve(stdin),
-    stop: new AbortController().signal,
     ip: ip.run,
   });
   return { exit: exitCode, stdout, stderr, ms: performance.now() - began };
