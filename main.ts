@@ -28,8 +28,8 @@ export interface Outcome {
 /** What a run gets from outside. */
 export interface Surroundings {
   readonly env: Variable;
-  /** The whole of stdin; throws `CniError` where it can't be had. */
-  readonly stdin: () => Promise<string>;
+  /** The whole of stdin; throws `CniError` where it can't be had, within that time if one is given. */
+  readonly stdin: (limitMs?: number) => Promise<string>;
   /** Ends the run before its time; without it nothing does. */
   readonly stop?: AbortSignal;
   /** Prints the result of an ADD; where that fails, the ADD is undone. Without it the result is in the outcome. */
@@ -105,10 +105,9 @@ function delivered({ stdout }: Outcome, deliver: (text: string) => void): Outcom
 const VERSION_STDIN_LIMIT_MS = 500;
 
 /** The version a VERSION was asked in, whatever its stdin looks like (rules V1, V2). */
-async function askedIn(stdin: () => Promise<string>): Promise<string> {
+async function askedIn(stdin: Surroundings["stdin"]): Promise<string> {
   try {
-    const text = await Promise.race([stdin(), expiry(VERSION_STDIN_LIMIT_MS)]);
-    const asked: unknown = JSON.parse(text)?.cniVersion;
+    const asked: unknown = JSON.parse(await stdin(VERSION_STDIN_LIMIT_MS))?.cniVersion;
     // The first pattern of a process takes 0.05 ms; a runtime asks in a version that there is.
     const known = SPEC_VERSIONS.find((version) => version === asked);
     if (known !== undefined) return known;

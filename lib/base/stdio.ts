@@ -7,8 +7,8 @@ const MOST_STDIN = 8 * 1024 * 1024;
 const STDIN_LIMIT_MS = 30_000;
 
 /** The whole of stdin. Throws IOFailure, DecodingFailure. */
-export async function readStdin(): Promise<string> {
-  const expired = expiry(STDIN_LIMIT_MS);
+export async function readStdin(limitMs = STDIN_LIMIT_MS): Promise<string> {
+  const expired = expiry(limitMs);
   let bytes = new Uint8Array(16 * 1024);
   let length = 0;
   for (;;) {
@@ -17,7 +17,7 @@ export async function readStdin(): Promise<string> {
     if (read === "expired") {
       throw new CniError(
         "IOFailure",
-        `Cannot read stdin: it was not closed within ${STDIN_LIMIT_MS} ms`,
+        `Cannot read stdin: it was not closed within ${limitMs} ms`,
         {
           details: "close it behind the configuration (atomicni doctor < CONFIGURATION)",
         },
