@@ -250,10 +250,12 @@ export function withFewest(peer: Peer): Peer {
   };
 }
 
+export const LEAST = "Deno + ip, nothing else";
+
 /** A Deno program that does nothing but start `ip` and feed it (bench/least.ts). */
 export function least(program: string): Peer {
   return withFewest({
-    name: "Deno + ip, nothing else",
+    name: LEAST,
     call: (command, container) =>
       command === "VERSION" ? undefined : {
         argv: [program],
@@ -262,6 +264,13 @@ export function least(program: string): Peer {
       },
     hold: () => {},
   });
+}
+
+export const LOADED = "script form, loaded and not run";
+
+/** AtomicNI's program, all of it, which ends when it is loaded. */
+export function loaded(program: string): Peer {
+  return withFewest({ ...empty(LOADED, program), only: "VERSION" });
 }
 
 /** A Deno program in a build form that does nothing. */

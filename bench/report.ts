@@ -31,12 +31,12 @@ export function report(results: Results): string {
     "",
     "## Goals",
     "",
-    "Of the script form. A bound is the sum of what an empty program, the bare `ip` commands and the kernel take in",
-    "this run, and of what the program may add.",
+    "Of the script form. In the first four, what the program adds to its parts, the median of that round by round: an",
+    "empty program, the bare `ip` commands and the kernel are measured in the same round.",
     "",
     ...table(["goal", "bound", "found", "met"], goals(results).map(goalRow)),
     "",
-    `A Deno program that only starts and feeds the same \`ip\` (bench/least.ts) adds to an empty one and the bare commands: ${
+    `Of that, a Deno program that only starts and feeds the same \`ip\` (bench/least.ts) adds by itself, and the program by being loaded and not run (VERSION): ${
       leastShares(results).map(([command, ms]) => `${ms.toFixed(1)} ms in ${command}`).join(", ")
     }.`,
     "",
