@@ -39,6 +39,11 @@ export function parseIp(text: unknown, family?: Family): Ip {
   throw new Malformed(wantedOf(text, family), foundIn(text, family));
 }
 
+/** Whether it is an address in its one spelling. */
+export function isIp(text: string): text is Ip {
+  return QUAD.test(text) || (text.includes(":") && tryIp(text) === text);
+}
+
 /** As `parseIp`, `undefined` where it is none. */
 export function tryIp(text: string): Ip | undefined {
   if (!text.includes(":")) return QUAD.test(text) ? (text as Ip) : undefined;

@@ -22,8 +22,14 @@ interface Line {
 /** The lines of the three maps. */
 export type Lines = Readonly<Record<"containerToIP" | "ipToContainer" | "leases", Line>>;
 
-/** The bytes of a file with these keys; with `lines`, which are what the maps say, these are not formatted. */
-export function formatKeys(keys: Keys, lines: Lines | undefined): Uint8Array<ArrayBuffer> {
+/**
+ * The bytes of a file with these keys, in one piece or several; with `lines`, which are what the maps say, these are not
+ * formatted.
+ */
+export function formatKeys(
+  keys: Keys,
+  lines: Lines | undefined,
+): readonly Uint8Array<ArrayBuffer>[] {
   const { containerToIP, ipToContainer, leases } = lines ?? {
     containerToIP: lineOf(keys.containerToIP),
     ipToContainer: lineOf(keys.ipToContainer),
@@ -31,7 +37,7 @@ export function formatKeys(keys: Keys, lines: Lines | undefined): Uint8Array<Arr
   };
   const last = JSON.stringify(keys.lastReserved);
   const ranges = keys.ranges === undefined ? "" : `,\n"ranges":${JSON.stringify(keys.ranges)}`;
-  return joined([
+  return packed([
     encode(`{"schema":${SCHEMA},\n"containerToIP":`),
     containerToIP.held,
     encode(`${containerToIP.added}},\n"ipToContainer":`),
@@ -77,12 +83,17 @@ function encode(text: string): Uint8Array<ArrayBuffer> {
   return new TextEncoder().encode(text);
 }
 
-function joined(pieces: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
-  const bytes = new Uint8Array(pieces.reduce((length, piece) => length + piece.length, 0));
+/** In bytes: more than this takes longer to be copied than a write for each piece. */
+const MOST_COPIED = 64 * 1024;
+
+function packed(pieces: readonly Uint8Array<ArrayBuffer>[]): readonly Uint8Array<ArrayBuffer>[] {
+  const length = pieces.reduce((all, piece) => all + piece.length, 0);
+  if (length > MOST_COPIED) return pieces;
+  const bytes = new Uint8Array(length);
   let at = 0;
   for (const piece of pieces) {
     bytes.set(piece, at);
     at += piece.length;
   }
-  return bytes;
+  return [bytes];
 }

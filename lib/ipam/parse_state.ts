@@ -1,4 +1,4 @@
-import { type Ip, parseCidr, parseIp, tryIp } from "../base/address.ts";
+import { type Ip, isIp, parseCidr, parseIp } from "../base/address.ts";
 import { Malformed, quote } from "../base/errors.ts";
 import { isObject, type JsonObject } from "../base/fields.ts";
 import type { RangeSet } from "../base/range.ts";
@@ -53,7 +53,7 @@ function crossCheck(
   let owners = 0;
   let owned = 0;
   for (const address of addresses) {
-    if (tryIp(address) !== address) {
+    if (!isIp(address)) {
       throw damaged(path, `ipToContainer has ${quote(address)}, no IP address`);
     }
     const owner = ipToContainer[address];
@@ -124,7 +124,7 @@ function checkRecords(
 
 function readLast(value: unknown, path: string): Ip[] {
   return (Array.isArray(value) ? value : value === "" ? [] : [value]).map((address) => {
-    if (typeof address === "string" && tryIp(address) === address) return address as Ip;
+    if (typeof address === "string" && isIp(address)) return address;
     throw damaged(path, `lastReserved is ${quote(value)}, no IP address`);
   });
 }

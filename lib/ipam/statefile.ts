@@ -103,9 +103,9 @@ export function writeState(dataDir: string, network: NetworkName, state: State):
   }
 }
 
-function writeDurably(path: string, bytes: Uint8Array): void {
+function writeDurably(path: string, pieces: readonly Uint8Array[]): void {
   withFile(createFile(path), (file) => {
-    writeAll(file, bytes);
+    for (const piece of pieces) writeAll(file, piece);
     file.syncDataSync();
   });
 }
@@ -133,7 +133,7 @@ export function checkWritable(dataDir: string, network: NetworkName, writesState
   const size = (tryLstat(statePath(dataDir, network))?.size ?? 0) + 4096;
   const probe = `${folder}/${temporaryName(network)}`;
   try {
-    if (writesState) writeDurably(probe, new Uint8Array(Math.min(size, LARGEST_FILE)));
+    if (writesState) writeDurably(probe, [new Uint8Array(Math.min(size, LARGEST_FILE))]);
     else createFile(probe).close();
   } catch (error) {
     throw ioError("write to", `${folder}/`, error);

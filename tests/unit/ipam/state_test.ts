@@ -8,6 +8,7 @@ import {
   dropLease,
   emptyState,
   findLease,
+  formatState,
   holderOf,
   isSameLease,
   type Lease,
@@ -210,6 +211,23 @@ Deno.test("a lease that is added to a file's lines makes the same bytes as all f
       assertEquals(formatted(state), formatted({ ...state, lines: undefined }), say(file));
     }
   }
+});
+
+Deno.test("a large file is written in pieces, which together are what one would be", () => {
+  let state = emptyState();
+  state.ranges = [[range("10.88.0.0/16")]];
+  for (let count = 0; count < 2000; count++) {
+    const ips = [parseIp(`10.88.${1 + (count >> 8)}.${count & 255}`)];
+    addLease(state, { owner: owner(`c${count}/eth0`), ips, record: RECORD });
+  }
+  assert(formatState(state).length > 1);
+  state = parse(formatted(state));
+  addLease(state, { owner: owner("c/eth0"), ips: [parseIp("10.88.99.1")], record: RECORD });
+  assert(state.lines !== undefined && formatState(state).length > 1);
+  const text = formatted(state);
+  assertEquals(text, formatted({ ...state, lines: undefined }));
+  assertEquals(Object.keys(parse(text).containerToIP).length, 2001);
+  assertEquals(formatState(emptyState()).length, 1);
 });
 
 /** One lease more, one again, or one less. */
