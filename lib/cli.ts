@@ -108,10 +108,18 @@ async function dispatch(args: readonly string[], terminal: Terminal): Promise<Ex
     );
   }
   for (;;) {
-    const exit = print(await chosen.run(call), flags, terminal);
+    const exit = print(await reported(chosen, call), flags, terminal);
     if (flags["watch"] !== true) return exit;
     await new Promise((resume) => setTimeout(resume, 1000));
     if (terminal.isTerminal) terminal.print("\x1b[H\x1b[2J");
+  }
+}
+
+async function reported(command: Command, call: Call): Promise<Report> {
+  try {
+    return await command.run(call);
+  } finally {
+    await call.kernel.close();
   }
 }
 

@@ -24,7 +24,7 @@ import {
 } from "./netops/host.ts";
 import { canEnter, enter, type Inside, lookInside, shownInside } from "./netops/inside.ts";
 import { type AttachmentSpec, inspect, type Seen } from "./netops/inspect.ts";
-import { dump, must, parseIpJson, PreparedBatches, runBatch, type RunIp } from "./netops/ip.ts";
+import { dump, must, parseIpJson, Processes, runBatch, type RunIp } from "./netops/ip.ts";
 import { type Link, type Neighbour, parseNeighbour, type RouteFound } from "./netops/links.ts";
 import { attach, type Attached, portFlags, type VethSpec } from "./netops/veth.ts";
 import { type AttachHooks, bridgeFailed } from "./netops/mend.ts";
@@ -112,16 +112,16 @@ export interface Kernel {
   /** The host's routes in its main tables. */
   routes(): Promise<RouteFound[]>;
   forwarding(bridge: InterfaceName): Promise<Forwarding>;
-  /** Ends what was started ahead and not needed. */
+  /** Ends what was started ahead and not needed, or is not waited for any more. */
   close(): Promise<void>;
 }
 
 /** The kernel of this host. What `command` will run first is started at once; `run` stands in for the host's `ip`. */
 export function openKernel(command?: string, run?: RunIp): Kernel {
-  const prepared = new PreparedBatches();
-  const ip = run ?? prepared.run;
+  const processes = new Processes();
+  const ip = run ?? processes.run;
   const prepare = (options: readonly string[]) => {
-    if (run === undefined) prepared.start(options);
+    if (run === undefined) processes.start(options);
   };
   if (command === "ADD" || command === "CHECK") prepare(SHOWN);
   if (command === "DEL") prepare([]);
@@ -163,7 +163,7 @@ export function openKernel(command?: string, run?: RunIp): Kernel {
     cannotMakeVeth: () => cannotMakeVeth(ip),
     routes: () => hostRoutes(ip),
     forwarding: (bridge) => forwarding(ip, bridge),
-    close: () => prepared.end(),
+    close: () => processes.end(),
   };
 }
 

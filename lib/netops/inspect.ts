@@ -1,7 +1,7 @@
 import type { InterfaceName } from "../base/names.ts";
 import { together } from "../base/together.ts";
 import { hostLinks, named, SHOWN } from "./host.ts";
-import { linksInside, shownInside } from "./inside.ts";
+import { linksInside, orFifo, shownInside } from "./inside.ts";
 import { parseIpJson, runBatch, type RunIp } from "./ip.ts";
 import {
   type Link,
@@ -45,11 +45,15 @@ export async function inspect(run: RunIp, spec: AttachmentSpec): Promise<Seen> {
       ["link", "show", "dev", host],
       ...permanent(bridge),
     ]),
-    runBatch(run, shownInside(netns), [
-      ["addr", "show", "dev", ifname],
-      ["route", "show", "table", "all", "dev", ifname],
-      ...permanent(ifname),
-    ]),
+    orFifo(
+      run,
+      netns,
+      runBatch(run, shownInside(netns), [
+        ["addr", "show", "dev", ifname],
+        ["route", "show", "table", "all", "dev", ifname],
+        ...permanent(ifname),
+      ]),
+    ),
     guarded
       ? run(["-B", "-j", "neigh", "show", "dev", host, "nud", "noarp"])
       : Promise.resolve(undefined),

@@ -19,19 +19,16 @@ export interface IpOutput {
   readonly stderr: string;
 }
 
-/** Runs `ip` with these arguments, and `stdin` where it is given. Throws `CniError` where it can't be started or ended. */
+/** Runs `ip` with these arguments, and `stdin` where it is given. TryAgainLater, IpFailed where it can't be started or ended. */
 export type RunIp = (args: readonly string[], stdin?: string) => Promise<IpOutput>;
 
-/** Runs the `ip` of the permission scope, with an empty environment and bounded in time. TryAgainLater, IpFailed. */
-export const runIp: RunIp = async (args, stdin) =>
-  await finish(spawn(args, stdin !== undefined), args, stdin);
-
 /**
- * Batches of `ip` that are started before it is known what they shall do: to start one takes longer than what it
- * does for an ADD. Without a command they do nothing, and end where this process ends.
+ * Runs the `ip` of the permission scope. Batches are started before it is known what they shall do, for to start one takes
+ * longer than what it does for an ADD: without a command they do nothing.
  */
-export class PreparedBatches {
+export class Processes {
   readonly #waiting = new Map<string, Deno.ChildProcess>();
+  readonly #running = new Set<Deno.ChildProcess>();
 
   /** Starts `ip OPTIONS -batch -`. */
   start(options: readonly string[]): void {
@@ -43,17 +40,23 @@ export class PreparedBatches {
     }
   }
 
-  /** `runIp`, by the one that was started with these arguments, where there is one. */
+  /** By the one that was started with these arguments, where there is one; with an empty environment and bounded in time. */
   readonly run: RunIp = async (args, stdin) => {
     const key = args.join(" ");
-    const child = stdin === undefined ? undefined : this.#waiting.get(key);
-    if (child === undefined) return await runIp(args, stdin);
-    this.#waiting.delete(key);
-    return await finish(child, args, stdin);
+    const waiting = stdin === undefined ? undefined : this.#waiting.get(key);
+    if (waiting !== undefined) this.#waiting.delete(key);
+    const child = waiting ?? spawn(args, stdin !== undefined);
+    this.#running.add(child);
+    try {
+      return await finish(child, args, stdin);
+    } finally {
+      this.#running.delete(child);
+    }
   };
 
-  /** Ends those that were not needed. */
+  /** Ends those that were not needed, and those that nobody waits for any more: one may hang in a file for ever. */
   async end(): Promise<void> {
+    for (const child of this.#running) kill(child);
     for (const child of this.#waiting.values()) {
       child.stdin.close().catch(() => {});
       if (await Promise.race([child.status, expiry(1_000)]) === "expired") kill(child);

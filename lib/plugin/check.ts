@@ -1,7 +1,6 @@
 import { hostVethName, ownerKey } from "../base/attachment.ts";
 import { CniError } from "../base/errors.ts";
 import type { InterfaceName } from "../base/names.ts";
-import { together } from "../base/together.ts";
 import type { Invocation, NetworkConfig } from "../config.ts";
 import { hostsOf, isImported, type Lease } from "../ipam.ts";
 import type { Result } from "../result.ts";
@@ -26,14 +25,13 @@ export async function check(
   kernel.willInspect(netns);
   const look = (host: InterfaceName) => kernel.inspect({ bridge, host, netns, ifname, guarded });
   const own = await naming;
-  const [lease, seenOwn] = await together(
-    // While the kernel is at work.
-    Promise.resolve().then(() => leases.of(owner) ?? leases.of({ containerId, ifname: undefined })),
-    look(own),
-  );
+  const looking = look(own);
+  looking.catch(() => {}); // awaited below, or ended with the kernel
+  // While the kernel is at work.
+  const lease = leases.of(owner) ?? leases.of({ containerId, ifname: undefined });
   const isOwn = lease === undefined || (!isImported(lease) && lease.owner.ifname !== undefined);
   const host = isOwn ? own : await hostOf(lease, config, prevResult);
-  const seen = host === own ? seenOwn : await look(host);
+  const seen = await (host === own ? looking : look(host));
   if (lease === undefined && seen.host === undefined) {
     throw new CniError(
       "UnknownContainer",

@@ -57,7 +57,7 @@ hostTest("no ip stays behind an ADD that is refused or ended", async (host) => {
   await host.assertNothingLeft();
 });
 
-hostTest("no ip stays behind a CHECK that fails before it looks", async (host) => {
+hostTest("no ip stays behind a CHECK that can't read the state", async (host) => {
   await host.containers("c1");
   const prevResult = await host.add();
   await breakIp(host, "");

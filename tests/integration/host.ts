@@ -1,5 +1,6 @@
 import { assertEquals } from "@std/assert";
 import { fromFileUrl } from "@std/path/posix";
+import { pause } from "../../lib/base/deadline.ts";
 import { NET } from "../podnet.ts";
 
 const ROOT = fromFileUrl(new URL("../../", import.meta.url));
@@ -122,6 +123,15 @@ export async function hold(
   throw new Error(`no private host: ${DECODER.decode(value)}`);
 }
 
+/** What is there of a process that may end at any moment. */
+function tryRead(read: () => string): string | undefined {
+  try {
+    return read();
+  } catch {
+    return undefined;
+  }
+}
+
 /** What `ip -j` printed, without the empty objects in the place of what it left out; nothing where it failed. */
 export function objects({ code, stdout }: Finished): Json[] {
   if (code !== 0) return [];
@@ -167,9 +177,31 @@ export class Host implements AsyncDisposable {
     return new Host(holder, ["nsenter", "-t", String(holder.pid), ...userns, "-m", "-n", "--"]);
   }
 
+  /** Fails where an `ip` of the plugin's stays: its namespaces would, too. */
   async [Symbol.asyncDispose](): Promise<void> {
+    let left = this.#ips();
+    // One whose plugin was killed may be about to end.
+    for (let tries = 0; left.length > 0 && tries < 40; tries++) {
+      await pause(50);
+      left = this.#ips();
+    }
+    for (const { pid } of left) Deno.kill(pid, "SIGKILL");
     this.#holder.kill("SIGKILL");
     await this.#holder.status;
+    assertEquals(left.map(({ words }) => words), [], "an ip is left");
+  }
+
+  /** Each `ip` in here, as the plugin starts it. */
+  #ips(): { readonly pid: number; readonly words: string }[] {
+    const own = tryRead(() => Deno.readLinkSync(`/proc/${this.#holder.pid}/ns/mnt`));
+    return [...Deno.readDirSync("/proc")].flatMap(({ name }) => {
+      if (!/^\d+$/.test(name)) return [];
+      if (tryRead(() => Deno.readLinkSync(`/proc/${name}/ns/mnt`)) !== own) return [];
+      const words = tryRead(() => Deno.readTextFileSync(`/proc/${name}/cmdline`)) ?? "";
+      return /^\/[^\0]*\/ip\0/.test(words)
+        ? [{ pid: Number(name), words: words.replaceAll("\0", " ").trim() }]
+        : [];
+    });
   }
 
   /** The command line that runs `command` in here. */

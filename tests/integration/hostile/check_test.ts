@@ -70,20 +70,33 @@ hostTest(
   },
 );
 
-hostTest("a FIFO as CNI_NETNS is refused as no namespace, and soon", async (host) => {
-  await host.containers("c1");
-  await host.sh("mkfifo /run/netns/fifo");
-  const began = performance.now();
-  const { code, json, stdout } = await host.cni("ADD", { netns: "fifo" });
-  const took = performance.now() - began;
-  // Nothing that looks into every namespace may meet it, the report of a failure neither.
-  await host.sh("rm /run/netns/fifo");
-  assertEquals([code, json?.code], [1, 8], stdout);
-  assertStringIncludes(json.msg, "/run/netns/fifo");
-  assert(took < 10_000, `it took ${Math.round(took)} ms`);
-  await host.del({ netns: "fifo" });
-  await host.assertNothingLeft();
-});
+for (const bridge of ["made before", "missing"]) {
+  hostTest(
+    `a FIFO as CNI_NETNS is refused as no namespace, soon, and no ip waits there for ever (bridge ${bridge})`,
+    async (host) => {
+      await host.containers("c1");
+      const added = bridge === "missing" ? undefined : await host.add();
+      for (const command of added === undefined ? ["ADD"] : ["ADD", "CHECK"]) {
+        await host.sh("mkfifo /run/netns/fifo");
+        const began = performance.now();
+        const { code, json, stdout } = await host.cni(command, {
+          netns: "fifo",
+          id: command === "ADD" ? "c2" : "c1",
+          config: { ...CONFIG, ...(command === "CHECK" && { prevResult: added }) },
+        });
+        const took = performance.now() - began;
+        // Nothing that looks into every namespace may meet it, the report of a failure neither.
+        await host.sh("rm /run/netns/fifo");
+        assertEquals([code, json?.code], [1, 8], `${command}: ${stdout}`);
+        assertStringIncludes(json.msg, "/run/netns/fifo");
+        assert(took < 10_000, `${command} took ${Math.round(took)} ms`);
+      }
+      await host.del({ netns: "fifo", id: "c2" });
+      await host.del();
+      await host.assertNothingLeft();
+    },
+  );
+}
 
 hostTest(
   "an ADD that waited for the lock in vain does not blame a process that is dead",

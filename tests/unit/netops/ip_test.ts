@@ -6,10 +6,9 @@ import {
   type IpOutput,
   isBatchWord,
   parseIpJson,
-  PreparedBatches,
+  Processes,
   runBatch,
   type RunIp,
-  runIp,
 } from "../../../lib/netops/ip.ts";
 
 function output(changes: Partial<IpOutput> = {}): IpOutput {
@@ -90,8 +89,8 @@ function children(): string[] {
   return Deno.readTextFileSync("/proc/thread-self/children").split(" ").filter((it) => it !== "");
 }
 
-Deno.test("PreparedBatches runs what is asked for by the process that waits for it", async () => {
-  const prepared = new PreparedBatches();
+Deno.test("Processes runs what is asked for by the process that waits for it", async () => {
+  const prepared = new Processes();
   const before = children();
   const started = () => children().filter((it) => !before.includes(it));
   prepared.start(["-j"]);
@@ -142,7 +141,8 @@ Deno.test("ipFailed() tells argv, exit status and stderr", () => {
   );
 });
 
-Deno.test("runIp() runs the real ip, says what it was given where it failed, and names no shell", async () => {
+Deno.test("Processes runs the real ip, says what it was given where it failed, and names no shell", async () => {
+  const { run: runIp } = new Processes();
   const version = await runIp(["-V"]);
   assert(version.success && version.stdout.includes("iproute2"));
   const failed = await runIp(["-batch", "-"], "link show dev nosuchlink0\n");
