@@ -82,8 +82,8 @@ export function leastShares(results: Results): readonly (readonly [Command, numb
 function ratios(results: Results): Goal[] {
   const adds = (peer: string, count: number) =>
     results.held.get(count)?.get(peer)?.get("ADD") ?? [];
-  const own = (count: number) => adds("script form", count);
-  const burst = results.bursts.get("script form");
+  const own = (count: number) => adds(SCRIPT, count);
+  const burst = results.bursts.get(SCRIPT);
   return [
     {
       what: "growth of ADD to 1,000 held ≤ 1.10",

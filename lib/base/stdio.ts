@@ -47,7 +47,7 @@ export async function readStdin(limitMs = STDIN_LIMIT_MS): Promise<string> {
   }
 }
 
-/** In bytes: to the first TextDecoder of a process, no longer text is made quicker without one (by 0.15 ms). */
+/** In bytes: up to here text is made quicker without a TextDecoder, whose first use in a process takes 0.15 ms. */
 const SHORT = 2048;
 
 function textOf(bytes: Uint8Array): string {
