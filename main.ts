@@ -156,8 +156,13 @@ const CHANGING = ["ADD", "DEL", "GC"];
 /** One run for a runtime. */
 async function serveRuntime(command: string): Promise<void> {
   const io = { env: environment, stdin: readStdin };
-  // A signal finds nothing to be taken back.
-  if (!CHANGING.includes(command)) Deno.exit(print(await run(io)));
+  if (!CHANGING.includes(command)) {
+    const running = run(io);
+    // A VERSION starts nothing that could fail unseen.
+    if (command !== "VERSION") hearBugs();
+    // A signal finds nothing to be taken back.
+    Deno.exit(print(await running));
+  }
   const stop = new AbortController();
   const signalled = (signal: string) => () => {
     stop.abort(
@@ -166,13 +171,25 @@ async function serveRuntime(command: string): Promise<void> {
       }),
     );
   };
+  const deliver = (text: string) => writeAll(Deno.stdout, text);
+  const running = run({ ...io, stop: stop.signal, deliver });
+  // While stdin is read: until then nothing is made and nothing fails unseen.
   Deno.addSignalListener("SIGTERM", signalled("SIGTERM"));
   Deno.addSignalListener("SIGINT", signalled("SIGINT"));
-  const deliver = (text: string) => writeAll(Deno.stdout, text);
-  end(print(await run({ ...io, stop: stop.signal, deliver })));
+  hearBugs();
+  end(print(await running));
+}
+
+/** A rejection that nobody waits for ends the process with a document. */
+function hearBugs(): void {
+  globalThis.addEventListener("unhandledrejection", (event) => {
+    event.preventDefault();
+    fail(event.reason);
+  });
 }
 
 async function servePerson(): Promise<never> {
+  hearBugs();
   const isTerminal = Deno.stdout.isTerminal();
   Deno.exit(
     await serve(Deno.args, {
@@ -218,13 +235,6 @@ function hasUnwrittenCaches(): boolean {
 if (import.meta.main) {
   try {
     const command = environment("CNI_COMMAND");
-    // It starts nothing that could fail unseen.
-    if (command !== "VERSION") {
-      globalThis.addEventListener("unhandledrejection", (event) => {
-        event.preventDefault();
-        fail(event.reason);
-      });
-    }
     await (command ? serveRuntime(command) : servePerson());
   } catch (error) {
     fail(error);

@@ -24,10 +24,11 @@ import {
 } from "./netops/host.ts";
 import { canEnter, enter, type Inside, lookInside, shownInside } from "./netops/inside.ts";
 import { type AttachmentSpec, inspect, type Seen } from "./netops/inspect.ts";
-import { dump, must, parseIpJson, Processes, runBatch, type RunIp } from "./netops/ip.ts";
+import { dump, must, parseIpJson, runBatch, type RunIp } from "./netops/ip.ts";
 import { type Link, type Neighbour, parseNeighbour, type RouteFound } from "./netops/links.ts";
 import { attach, type Attached, portFlags, type VethSpec } from "./netops/veth.ts";
 import { type AttachHooks, bridgeFailed } from "./netops/mend.ts";
+import { Processes } from "./netops/processes.ts";
 import {
   cannotHaveIpv6,
   cannotMakeVeth,
@@ -112,6 +113,8 @@ export interface Kernel {
   /** The host's routes in its main tables. */
   routes(): Promise<RouteFound[]>;
   forwarding(bridge: InterfaceName): Promise<Forwarding>;
+  /** Resolves when `ip` has been told all that was asked for so far: what is done from then on keeps it waiting no more. */
+  told(): Promise<void>;
   /** Ends what was started ahead and not needed, or is not waited for any more. */
   close(): Promise<void>;
 }
@@ -163,6 +166,7 @@ export function openKernel(command?: string, run?: RunIp): Kernel {
     cannotMakeVeth: () => cannotMakeVeth(ip),
     routes: () => hostRoutes(ip),
     forwarding: (bridge) => forwarding(ip, bridge),
+    told: () => processes.fed(),
     close: () => processes.end(),
   };
 }

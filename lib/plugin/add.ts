@@ -86,6 +86,7 @@ async function steps(
     if (isError(error, "TryAgainLater")) mark.keep();
   });
   // While the kernel is at work.
+  await kernel.told();
   leases.preload();
   const since = now();
   const attached = await attaching;

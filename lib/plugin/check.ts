@@ -28,6 +28,7 @@ export async function check(
   const looking = look(own);
   looking.catch(() => {}); // awaited below, or ended with the kernel
   // While the kernel is at work.
+  await kernel.told();
   const lease = leases.of(owner) ?? leases.of({ containerId, ifname: undefined });
   const isOwn = lease === undefined || (!isImported(lease) && lease.owner.ifname !== undefined);
   const host = isOwn ? own : await hostOf(lease, config, prevResult);

@@ -224,8 +224,8 @@ Deno.test("ip is the only program, run in one place, without a shell and without
     assertEquals(/\bimport\(/.test(text), false, `${name} imports at run time`);
     assertEquals(/\beval\(|new Function\(|\bWorker\(/.test(text), false, name);
   }
-  assertEquals(places, ["lib/netops/ip.ts"]);
-  assert((await Deno.readTextFile(`${root}lib/netops/ip.ts`)).includes("clearEnv: true"));
+  assertEquals(places, ["lib/netops/processes.ts"]);
+  assert((await Deno.readTextFile(`${root}lib/netops/processes.ts`)).includes("clearEnv: true"));
 });
 
 function sources(folder: string): string[] {

@@ -1,4 +1,4 @@
-import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
+import { assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { CniError } from "../../../lib/base/errors.ts";
 import {
   dump,
@@ -6,7 +6,6 @@ import {
   type IpOutput,
   isBatchWord,
   parseIpJson,
-  Processes,
   runBatch,
   type RunIp,
 } from "../../../lib/netops/ip.ts";
@@ -84,28 +83,6 @@ Deno.test("dump() asks again where links came and went, and gives up at last, co
   assertEquals((await assertRejects(() => dump(run, "list it", []), CniError)).code, 100);
 });
 
-/** Process IDs of what this thread has started: other files of tests run in other threads of this process. */
-function children(): string[] {
-  return Deno.readTextFileSync("/proc/thread-self/children").split(" ").filter((it) => it !== "");
-}
-
-Deno.test("Processes runs what is asked for by the process that waits for it", async () => {
-  const prepared = new Processes();
-  const before = children();
-  const started = () => children().filter((it) => !before.includes(it));
-  prepared.start(["-j"]);
-  prepared.start(["-d", "-j"]);
-  const [first, second] = started();
-  assert(first !== undefined && second !== undefined);
-  const asked = prepared.run(["-j", "-batch", "-"], "link show dev lo\n");
-  assertEquals(started(), [first, second], "a third was started");
-  assertEquals(parseIpJson(await asked)[0]?.[0]?.["ifname"], "lo");
-  assertEquals(started(), [second]);
-  assertEquals((await prepared.run(["-j", "-batch", "-"], "link show dev lo\n")).success, true);
-  await prepared.end();
-  assertEquals(started(), []);
-});
-
 Deno.test("parseIpJson() has a list for each command and drops empty objects", () => {
   const stdout = '[{"ifname":"lo"},{},{}]\n\n[]\n[{"a":1}]\n';
   assertEquals(parseIpJson(output({ stdout })), [[{ ifname: "lo" }], [], [{ a: 1 }]]);
@@ -139,14 +116,4 @@ Deno.test("ipFailed() tells argv, exit status and stderr", () => {
     ipFailed("x", { ...failed, stderr: "" }).details,
     "ip link: nothing on stderr; atomicni doctor < CONFIGURATION looks for the cause",
   );
-});
-
-Deno.test("Processes runs the real ip, says what it was given where it failed, and names no shell", async () => {
-  const { run: runIp } = new Processes();
-  const version = await runIp(["-V"]);
-  assert(version.success && version.stdout.includes("iproute2"));
-  const failed = await runIp(["-batch", "-"], "link show dev nosuchlink0\n");
-  assertEquals([failed.success, failed.status, failed.signal], [false, 1, null]);
-  assert(failed.stderr.endsWith('; its input was "link show dev nosuchlink0\\n"'), failed.stderr);
-  await assertRejects(() => runIp(["link", "show", "dev", "a\0b"]), CniError, "as ip");
 });

@@ -128,6 +128,7 @@ export function effects(world: World = {}): Effects & { steps: string[] } {
     cannotMakeVeth: () => Promise.resolve(undefined),
     routes: unused,
     forwarding: unused,
+    told: () => Promise.resolve(),
     close: () => Promise.resolve(),
   };
   const leases: Leases = {

@@ -1,0 +1,144 @@
+import { expiry } from "../base/deadline.ts";
+import { CniError } from "../base/errors.ts";
+import { IP_PATHS } from "../base/scope.ts";
+import { batch, INSTALL, type IpOutput, type RunIp } from "./ip.ts";
+
+/** How long one `ip` may take. */
+const IP_LIMIT_MS = 15_000;
+
+/**
+ * Runs the `ip` of the permission scope. Batches are started before it is known what they shall do, for to start one takes
+ * longer than what it does for an ADD: without a command they do nothing.
+ */
+export class Processes {
+  readonly #waiting = new Map<string, Deno.ChildProcess>();
+  readonly #running = new Set<Deno.ChildProcess>();
+  #feeding: Promise<unknown> = Promise.resolve();
+
+  /** Starts `ip OPTIONS -batch -`. */
+  start(options: readonly string[]): void {
+    const args = batch(options);
+    try {
+      this.#waiting.set(args.join(" "), spawn(args, true));
+    } catch {
+      // run() repeats the attempt and reports the error.
+    }
+  }
+
+  /** By the one that was started with these arguments, where there is one; with an empty environment and bounded in time. */
+  readonly run: RunIp = async (args, stdin) => {
+    const key = args.join(" ");
+    const waiting = stdin === undefined ? undefined : this.#waiting.get(key);
+    if (waiting !== undefined) this.#waiting.delete(key);
+    const child = waiting ?? spawn(args, stdin !== undefined);
+    this.#running.add(child);
+    // First, for the ip waits for it.
+    const feeding = stdin === undefined ? Promise.resolve("") : feed(child, stdin);
+    this.#feeding = Promise.all([this.#feeding, feeding]);
+    try {
+      return await finish(child, feeding, args, stdin);
+    } finally {
+      this.#running.delete(child);
+    }
+  };
+
+  /** Resolves when each that runs has all its commands, and knows that no more will come. */
+  async fed(): Promise<void> {
+    await this.#feeding;
+  }
+
+  /** Ends those that were not needed, and those that nobody waits for any more: one may hang in a file for ever. */
+  async end(): Promise<void> {
+    for (const child of this.#running) kill(child);
+    for (const child of this.#waiting.values()) {
+      child.stdin.close().catch(() => {});
+      if (await Promise.race([child.status, expiry(1_000)]) === "expired") kill(child);
+    }
+  }
+}
+
+async function finish(
+  child: Deno.ChildProcess,
+  feeding: Promise<string>,
+  args: readonly string[],
+  stdin: string | undefined,
+): Promise<IpOutput> {
+  const ending = Promise.all([child.output(), feeding]);
+  const end = await Promise.race([ending, expiry(IP_LIMIT_MS)]);
+  if (end === "expired") {
+    kill(child);
+    ending.catch(() => {});
+    throw new CniError(
+      "TryAgainLater",
+      `Cannot wait longer for "ip ${args.join(" ")}": ${IP_LIMIT_MS} ms are over`,
+      {
+        details: `try again; if it stays so, the kernel's network lock is held (dmesg)${
+          given(stdin)
+        }`,
+      },
+    );
+  }
+  const [outcome, unfed] = end;
+  // Without its commands it has done none of them, however it ended.
+  const success = outcome.success && unfed === "";
+  const decoder = new TextDecoder();
+  const said = decoder.decode(outcome.stderr).trim() || unfed;
+  return {
+    argv: ["ip", ...args],
+    success,
+    status: outcome.code,
+    signal: outcome.signal,
+    stdout: decoder.decode(outcome.stdout),
+    stderr: said + (success ? "" : given(stdin)),
+  };
+}
+
+function kill(child: Deno.ChildProcess): void {
+  try {
+    child.kill("SIGKILL");
+  } catch {
+    // The process has ended by itself, though somebody else holds its output.
+  }
+}
+
+function given(stdin: string | undefined): string {
+  return stdin === undefined ? "" : `; its input was ${JSON.stringify(stdin)}`;
+}
+
+function spawn(args: readonly string[], piped: boolean): Deno.ChildProcess {
+  for (const path of IP_PATHS) {
+    try {
+      return new Deno.Command(path, {
+        args: [...args],
+        clearEnv: true,
+        stdin: piped ? "piped" : "null",
+        stdout: "piped",
+        stderr: "piped",
+      }).spawn();
+    } catch (error) {
+      if (error instanceof Deno.errors.NotFound) continue;
+      const found = error instanceof Error ? error.message : String(error);
+      throw new CniError("IpFailed", `Cannot run "${path}" as ip: ${found}`, {
+        details:
+          `it is there but can't be run: look at the file (ls -lL ${path}; findmnt -T ${path}), install ` +
+          "it anew (apt install --reinstall iproute2, apk fix iproute2), and look at the limits of the runtime's unit",
+        cause: error,
+      });
+    }
+  }
+  throw new CniError("IpFailed", `Cannot run "ip": it is at none of ${IP_PATHS.join(", ")}`, {
+    details: INSTALL,
+  });
+}
+
+/** Writes all of `text`; returns what kept it from being written, "" where nothing did. */
+async function feed(child: Deno.ChildProcess, text: string): Promise<string> {
+  const writer = child.stdin.getWriter();
+  try {
+    await writer.write(new TextEncoder().encode(text));
+    await writer.close();
+    return "";
+  } catch (error) {
+    return `its stdin can't be written: ${(error as Error).message}`;
+  }
+}

@@ -1,0 +1,60 @@
+import { assert, assertEquals, assertRejects } from "@std/assert";
+import { CniError } from "../../../lib/base/errors.ts";
+import { parseIpJson } from "../../../lib/netops/ip.ts";
+import { Processes } from "../../../lib/netops/processes.ts";
+
+/** Process IDs of what this thread has started: other files of tests run in other threads of this process. */
+function children(): string[] {
+  return Deno.readTextFileSync("/proc/thread-self/children").split(" ").filter((it) => it !== "");
+}
+
+Deno.test("Processes runs what is asked for by the process that waits for it", async () => {
+  const prepared = new Processes();
+  const before = children();
+  const started = () => children().filter((it) => !before.includes(it));
+  prepared.start(["-j"]);
+  prepared.start(["-d", "-j"]);
+  const [first, second] = started();
+  assert(first !== undefined && second !== undefined);
+  const asked = prepared.run(["-j", "-batch", "-"], "link show dev lo\n");
+  assertEquals(started(), [first, second], "a third was started");
+  assertEquals(parseIpJson(await asked)[0]?.[0]?.["ifname"], "lo");
+  assertEquals(started(), [second]);
+  assertEquals((await prepared.run(["-j", "-batch", "-"], "link show dev lo\n")).success, true);
+  await prepared.end();
+  assertEquals(started(), []);
+});
+
+Deno.test("Processes runs the real ip, says what it was given where it failed, and names no shell", async () => {
+  const { run: runIp } = new Processes();
+  const version = await runIp(["-V"]);
+  assert(version.success && version.stdout.includes("iproute2"));
+  const failed = await runIp(["-batch", "-"], "link show dev nosuchlink0\n");
+  assertEquals([failed.success, failed.status, failed.signal], [false, 1, null]);
+  assert(failed.stderr.endsWith('; its input was "link show dev nosuchlink0\\n"'), failed.stderr);
+  await assertRejects(() => runIp(["link", "show", "dev", "a\0b"]), CniError, "as ip");
+});
+
+/** Blocks this thread until the process has ended; says whether it did within 2 s. */
+function endsMeanwhile(pid: string): boolean {
+  const nobody = new Int32Array(new SharedArrayBuffer(4));
+  for (let waited = 0; waited < 2_000; waited += 10) {
+    if (/\) Z /.test(Deno.readTextFileSync(`/proc/${pid}/stat`))) return true;
+    Atomics.wait(nobody, 0, 0, 10);
+  }
+  return false;
+}
+
+Deno.test("What is done when Processes are fed keeps no ip waiting", async () => {
+  const processes = new Processes();
+  await processes.fed();
+  const before = children();
+  const asked = ["lo", "nosuchlink0"].map((name) =>
+    processes.run(["-j", "-batch", "-"], `link show dev ${name}\n`)
+  );
+  const started = children().filter((it) => !before.includes(it));
+  await processes.fed();
+  assertEquals(started.map(endsMeanwhile), [true, true]);
+  const outputs = await Promise.all(asked);
+  assertEquals(outputs.map(({ success }) => success), [true, false]);
+});
