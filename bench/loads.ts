@@ -5,8 +5,8 @@ import { type Call, type Command, COMMANDS, type Peer } from "./peers.ts";
 export type Times = Map<string, Map<Command, number[]>>;
 
 /**
- * Numbers of leases in turn and peers in turn, one container's life each, so that a slow moment of the machine meets
- * all of them. Returns the times by number of leases.
+ * Peers in turn, one container's life with each number of leases, so that a slow moment of the machine meets all that are
+ * compared. Returns the times by number of leases.
  */
 export async function lives(
   peers: readonly Peer[],
@@ -18,8 +18,8 @@ export async function lives(
     new Map(peers.map(({ name }) => [name, new Map(COMMANDS.map((it) => [it, []]))])),
   ]));
   for (let round = -1; round < Math.max(...rounds.values()); round++) {
-    for (const held of counts.filter((it) => round < (rounds.get(it) ?? 0))) {
-      for (const peer of peers) {
+    for (const peer of peers) {
+      for (const held of counts.filter((it) => round < (rounds.get(it) ?? 0))) {
         let result = "";
         // What follows another program finds the processor's caches full of that one: not an ADD alone.
         const warming = peer.call("VERSION", 0, "", held);

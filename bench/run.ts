@@ -38,7 +38,7 @@ import { type Schema, schemaOf } from "./state.ts";
 import { variants } from "./variants.ts";
 
 /** How often single operations are measured, by number of leases held. */
-const ROUNDS = new Map([[FEWEST, 61], [250, 9], [1_000, 61], [10_000, 9], [65_000, 7]]);
+const ROUNDS = new Map([[FEWEST, 101], [250, 9], [1_000, 101], [10_000, 9], [65_000, 7]]);
 const AT_ONCE = 64;
 const BURSTS = 5;
 const PODS = 250;

@@ -121,12 +121,8 @@ export function openStore(dataDir: string, network: NetworkName): Store {
           forget();
           snapshot = await readOrBegin(dataDir, network, unreadable);
         }
-        const { state, file } = snapshot;
-        const origin = file === undefined
-          ? "missing"
-          : written === identity()
-          ? "written"
-          : "changed";
+        const { state, file, identity: read } = snapshot;
+        const origin = file === undefined ? "missing" : written === read ? "written" : "changed";
         // In a file of somebody else's a line may hold more than the map it begins with.
         if (origin !== "written") state.lines = undefined;
         const changed = await change(state, origin);
