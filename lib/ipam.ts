@@ -199,8 +199,9 @@ export function leasesIn(store: Store, network: NetworkName, stop: AbortSignal):
       }
     },
     mustBeWhole: async (evidence) => {
-      const state = store.read();
-      await checkWhole(state, store.exists() ? "changed" : "missing", network, evidence, undefined);
+      const origin = store.origin();
+      if (origin === "written") return; // as an ADD, which looks no further then
+      await checkWhole(store.read(), origin, network, evidence, undefined);
     },
     rebuild: (build) => store.rebuild(build, stop),
     mustBeWritable: (writesState) => store.mustBeWritable(writesState),

@@ -1,13 +1,15 @@
 import type { Ip } from "../base/address.ts";
-import { attachmentOf, ownerKey } from "../base/attachment.ts";
+import { attachmentIn, attachmentOf, ownerKey, podIn } from "../base/attachment.ts";
 import { asCniError, type CniError } from "../base/errors.ts";
 import type { NetworkName } from "../base/names.ts";
+import { STATE_FOLDER } from "../base/scope.ts";
 import {
   containerMac,
   hasMacOf,
   type Held,
   hostsOf,
   listLeases,
+  Marks,
   type Networks,
   readNetworks,
 } from "../ipam.ts";
@@ -72,7 +74,8 @@ export async function attachments(
 ): Promise<Attached[]> {
   const byOwner = new Map<string, Link>();
   for (const link of veths?.values() ?? []) {
-    const owner = await attachmentOf(link);
+    // One that was renamed still says whose it is.
+    const owner = await attachmentOf(link) ?? attachmentIn(link.alias);
     if (owner?.network === network) byOwner.set(ownerKey(owner), link);
   }
   return await Promise.all(
@@ -99,6 +102,40 @@ export async function attachments(
       };
     }),
   );
+}
+
+/**
+ * Host veths that say whose they are and have no lease: of a network that gives no addresses, of a state that was lost, or
+ * left over by a run that was killed. Left out are those of a network that can't be read, and those whose ADD is at work.
+ */
+export async function withoutLease(
+  { veths, unreadable }: Survey,
+  rows: readonly Attached[],
+): Promise<Attached[]> {
+  const known = new Set(rows.map(({ veth }) => veth));
+  const found: Attached[] = [];
+  for (const link of veths?.values() ?? []) {
+    const owner = await attachmentOf(link);
+    if (owner === undefined || known.has(link.ifname)) continue;
+    const { network, containerId, ifname } = owner;
+    if (unreadable.some((it) => it.network === network)) continue;
+    if (new Marks(STATE_FOLDER, network).of(link.ifname) === "at work") continue;
+    found.push({
+      network,
+      dataDir: STATE_FOLDER,
+      containerId,
+      ifname,
+      pod: podIn(link.alias),
+      ips: [],
+      mac: undefined,
+      veth: link.ifname,
+      since: undefined,
+      guarded: link.port.locked === true,
+      live: true,
+      link,
+    });
+  }
+  return found;
 }
 
 /** An attachment as one JSON object: `address` is the first of `addresses`. */

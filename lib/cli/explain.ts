@@ -7,7 +7,7 @@ import type { Link } from "../netops.ts";
 import { ago } from "./ago.ts";
 import { type Attached, attachments, plainAttachment, plainErrors, survey } from "./attachments.ts";
 import { type Call, type Command, type Report, UsageError } from "./command.ts";
-import { explainCode } from "./explain_code.ts";
+import { explainCode, isCode } from "./explain_code.ts";
 import { problems } from "./problems.ts";
 import { type Segment, textOf } from "./screen.ts";
 import { usesOf } from "./status.ts";
@@ -30,7 +30,7 @@ async function report({ words: [word], kernel }: Call): Promise<Report> {
   if (word === undefined || word.trim() === "") {
     throw new UsageError("Cannot explain nothing", "atomicni explain 10.88.0.2");
   }
-  if (/^\d{1,3}$/.test(word)) return explainCode(word);
+  if (isCode(word)) return explainCode(word);
   const ip = addressIn(word);
   const what = ip ?? word;
   const { held, errors, veths } = await survey(kernel);
@@ -41,6 +41,7 @@ async function report({ words: [word], kernel }: Call): Promise<Report> {
     ...(await Promise.all(networks.map((it) => inUse(it, veths)))).flat(),
     ...found.flatMap(sentences),
   ];
+  if (known.length === 0 && /^\d{1,3}$/.test(word)) return explainCode(word);
   const lines = known.length > 0 ? known : [
     ...absent(what, ip, held, errors.length > 0 ? " that can be read" : ""),
     ...(veths === undefined ? [] : leftover(what, veths.get(what), errors.length > 0)),
@@ -168,8 +169,8 @@ function leftover(what: string, link: Link | undefined, isBlind: boolean): strin
     return [`The host veth ${what} is there; whether it has a lease can't be read. ${whose}`];
   }
   return [
-    `The host veth ${what} is there without a lease: an ADD or DEL is at work, or was killed, or the state file was ` +
-    `replaced by an older one. ${whose}`,
+    `The host veth ${what} is there without a lease: its network gives no addresses, or an ADD or DEL is at work or was ` +
+    `killed, or the state file is gone or an older one. ${whose}`,
     "If its container is gone: its DEL, or a GC, removes it. If it lives: atomicni repair < CONFIGURATION",
   ];
 }

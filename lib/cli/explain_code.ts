@@ -3,6 +3,10 @@ import type { ErrorCode } from "../base/errors.ts";
 import { type Report, UsageError } from "./command.ts";
 import type { Line } from "./screen.ts";
 
+export function isCode(text: string): boolean {
+  return Object.hasOwn(CODES, text);
+}
+
 /** What a code means, what to look at, what to do. */
 export function explainCode(text: string): Report {
   const entry = Object.entries(CODES).find(([code]) => code === text);

@@ -5,6 +5,7 @@ import {
   plainAttachment,
   plainErrors,
   survey,
+  withoutLease,
 } from "./attachments.ts";
 import type { Call, Command, Report } from "./command.ts";
 import type { Line, Segment } from "./screen.ts";
@@ -13,7 +14,8 @@ import { problems } from "./problems.ts";
 export const list: Command = {
   name: "list",
   takes: "[NETWORK]",
-  about: "each attachment: whose it is, its addresses, its host veth, live or stale",
+  about:
+    "each attachment: whose it is, its addresses, its host veth, live, stale or without a lease",
   example: "atomicni list podnet",
   options: { watch: { type: "boolean", about: "again every second, until it is ended" } },
   mostWords: 1,
@@ -23,8 +25,10 @@ export const list: Command = {
 async function report({ words: [only], kernel }: Call): Promise<Report> {
   const networks = await survey(kernel);
   const { errors, veths } = networks;
-  const shown = named(networks, only, "list");
-  const rows = once((await Promise.all(shown.map((it) => attachments(it, veths)))).flat());
+  const held = (await Promise.all(networks.held.map((it) => attachments(it, veths)))).flat();
+  const all = [...held, ...await withoutLease(networks, held)];
+  const rows = once(all.filter(({ network }) => only === undefined || network === only));
+  if (rows.length === 0) named(networks, only, "list");
   return {
     // An empty list beside an error would be a lie.
     lines: [...(rows.length > 0 || errors.length === 0 ? tableOf(rows) : []), ...problems(errors)],
@@ -57,11 +61,13 @@ function cells(it: Attached): Segment[] {
   return [
     it.pod ?? shortened(it.containerId),
     it.ifname || "-",
-    it.ips.join(", "),
+    it.ips.join(", ") || "-",
     it.mac ?? "-",
     it.veth,
     it.since ?? "-",
-    it.live === undefined
+    it.ips.length === 0
+      ? "no lease"
+      : it.live === undefined
       ? { text: "unknown", tone: "faint" }
       : it.live
       ? { text: "live", tone: "good" }

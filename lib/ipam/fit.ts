@@ -10,7 +10,7 @@ import type { Origin } from "./store.ts";
 
 /** What to do about leases that another subnet's configuration gave; what hurts nobody comes first. */
 export const SUBNET_CHANGED =
-  "set the old subnet back, or give the new one a network name and a bridge of its own";
+  "set the old subnet back, or give new containers another network, with a name, a bridge and a subnet of its own";
 
 /**
  * Leases that another subnet's configuration gave can't be told from damage, so nothing is given beside them; nor where a

@@ -46,15 +46,29 @@ export function hasLockFile(path: string): boolean {
   const found = tryLstat(path);
   if (found === undefined) return false;
   // A symlink or a second name would let what is left in it be written into somebody else's file.
-  if (found.isFile && (found.nlink ?? 1) === 1) return true;
-  const kind = found.isSymlink
-    ? "a symbolic link"
-    : found.isFile
-    ? "a hard link"
-    : "not a regular file";
-  throw new CniError("IOFailure", `Cannot use "${path}" as the lock: it is ${kind}`, {
+  const wrong = found.isSymlink
+    ? "it is a symbolic link"
+    : !found.isFile
+    ? "it is not a regular file"
+    : (found.nlink ?? 1) !== 1
+    ? "it is a hard link"
+    : found.uid !== 0
+    ? `it belongs to user ${found.uid}, not to root`
+    : undefined;
+  if (wrong === undefined) return true;
+  throw new CniError("IOFailure", `Cannot use "${path}" as the lock: ${wrong}`, {
     details: `remove it (rm -r ${path}); it is made anew`,
   });
+}
+
+/** The state file that the last holder left word of, read without the lock; empty where none did. IOFailure. */
+export function lastWritten(path: string): string {
+  try {
+    if (!hasLockFile(path)) return "";
+    return withFile(Deno.openSync(path, { read: true }), (file) => read(file).written);
+  } catch (error) {
+    throw error instanceof CniError ? error : ioError("look at", path, error);
+  }
 }
 
 /** Who holds the lock at this moment, as far as it left word; `undefined` where nobody does. IOFailure. */

@@ -1,7 +1,7 @@
 import { isError } from "../base/errors.ts";
 import type { NetworkName } from "../base/names.ts";
 import { lockPath, prepareFolder, statePath, tryLstat } from "./folder.ts";
-import { acquire, hasLockFile } from "./lock.ts";
+import { acquire, hasLockFile, lastWritten } from "./lock.ts";
 import { NewerSchema } from "./damage.ts";
 import { emptyState, type State } from "./state.ts";
 import {
@@ -48,6 +48,8 @@ export interface Store {
   mustBeReadable(): void;
   /** What it is, read without the lock. IOFailure, StateDamaged. */
   read(): State;
+  /** Where that state comes from; `"changed"` too while another run writes. IOFailure, StateDamaged. */
+  origin(): Origin;
   /** Lists what `update` will sweep. IOFailure. */
   willUpdate(): void;
   /** Whether there is a state file at all. */
@@ -112,6 +114,10 @@ export function openStore(dataDir: string, network: NetworkName): Store {
       snapshot ??= readState(dataDir, network);
       return snapshot.state;
     },
+    origin: () => {
+      snapshot ??= readState(dataDir, network);
+      return originOf(snapshot, lastWritten(lockPath(dataDir, network)));
+    },
     willUpdate: () => {
       left = temporaries(dataDir, network);
     },
@@ -121,8 +127,8 @@ export function openStore(dataDir: string, network: NetworkName): Store {
           forget();
           snapshot = await readOrBegin(dataDir, network, unreadable);
         }
-        const { state, file, identity: read } = snapshot;
-        const origin = file === undefined ? "missing" : written === read ? "written" : "changed";
+        const { state } = snapshot;
+        const origin = originOf(snapshot, written);
         // In a file of somebody else's a line may hold more than the map it begins with.
         if (origin !== "written") state.lines = undefined;
         const changed = await change(state, origin);
@@ -151,6 +157,11 @@ export function openStore(dataDir: string, network: NetworkName): Store {
       checkWritable(dataDir, network, writesState);
     },
   };
+}
+
+function originOf({ file, identity }: Snapshot, written: string): Origin {
+  if (file === undefined) return "missing";
+  return written === identity ? "written" : "changed";
 }
 
 /** The state, or an empty one where the file is damaged and nobody can hold an address. */

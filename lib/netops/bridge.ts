@@ -140,7 +140,7 @@ function otherAddress(
     `Cannot use "${ifname}" as the bridge of ${wanted}: it has ${found}`,
     {
       details: inSame
-        ? `set the gateway to that address, or name another bridge under "bridge"`
+        ? `set gateway and subnet to what it has, or name another bridge under "bridge"`
         : `name another bridge under "bridge"; containers that use ${found} as their gateway lose it if it goes ` +
           `(atomicni list), so only where there is none: ip addr del ${
             formatInterfaceAddress(others[0] as LinkAddress)

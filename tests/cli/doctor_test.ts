@@ -133,6 +133,11 @@ E`,
     expected: ["folder", "warning", "others can look in", `chmod 700 ${STATE_FOLDER}`],
   },
   {
+    name: "a folder that others can write",
+    given: `chmod 777 ${STATE_FOLDER}`,
+    expected: ["folder", "warning", "others can write", `chmod 700 ${STATE_FOLDER}`],
+  },
+  {
     name: "a folder that is a symbolic link",
     given: `mkdir /run/x && ln -s /run/x ${STATE_FOLDER}/sub`,
     config: { ...CONFIG, ipam: { dataDir: `${STATE_FOLDER}/sub` } },
@@ -163,7 +168,12 @@ E`,
     given: `cat > ${STATE_FOLDER}/podnet.json <<'E'
 {"lastReserved":"","containerToIP":{"x":"10.9.0.9"},"ipToContainer":{"10.9.0.9":"x"}}
 E`,
-    expected: ["state", "error", "holds 10.9.0.9", "a network name and a bridge of its own"],
+    expected: [
+      "state",
+      "error",
+      "holds 10.9.0.9",
+      "give new containers another network, with a name, a bridge and a subnet of its own",
+    ],
     code: 104,
   },
   {
@@ -267,6 +277,8 @@ hostTest("doctor says what is wrong with input that is no configuration", async 
     ["", "stdin is empty"],
     ["{", "it is not JSON: line 1, column 2"],
     ["[]", "no JSON object"],
+    ['{\n "macspoofchk": True\n}\n', "it is not JSON: Unexpected token 'T'"],
+    ['{\n "a": 1,\n "b" 2\n}\n', "it is not JSON: line 3, column 6"],
     ['{"name":"x","plugins":[{"type":"atomcni"}]}', 'did you mean "atomicni"?'],
     ['{"name":"x","plugins":[]}', "there are none"],
     ['{"name":"\\u001b[31mx","plugins":[{"type":"atomicni"}]}', "invalid characters"],

@@ -122,3 +122,12 @@ Deno.test("how long ago something was", () => {
   ];
   for (const [since, expected] of rows) assertEquals(ago(since, now), expected, since);
 });
+
+hostTest("explain takes a number that is no code for a container's", async (host) => {
+  await host.containers("c1");
+  await host.add({ id: "123", netns: "c1" });
+  const { code, stdout } = await host.program(["explain", "123"], "");
+  assertEquals(code, 0, stdout);
+  assertStringIncludes(stdout, "belongs to container 123");
+  assertStringIncludes((await host.program(["explain", "124"], "")).stderr, "it is no code");
+});

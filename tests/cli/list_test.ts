@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
-import { hostTest, MODES, PROGRAM, STATE_FOLDER } from "../integration/host.ts";
+import { CONFIG, hostTest, type Json, MODES, PROGRAM, STATE_FOLDER } from "../integration/host.ts";
 
 const POD = "IgnoreUnknown=1;K8S_POD_NAMESPACE=default;K8S_POD_NAME=web";
 
@@ -214,3 +214,47 @@ hostTest(
     assertStringIncludes(wide.join("\n"), "0a:58:0a:58:00:02");
   },
 );
+
+hostTest("list shows host veths without a lease: of layer 2, and of a lost state", async (host) => {
+  await host.containers("c1", "c2", "c3");
+  const { cniVersion, type } = CONFIG;
+  const layer2 = { cniVersion, name: "l2net", type, bridge: "br-l2", ipam: {} };
+  const added = await host.add({ id: "c1", args: POD, config: layer2 });
+  const rows = async (...words: string[]) =>
+    (await host.program(["list", ...words], "")).stdout.trimEnd().split("\n").slice(1)
+      .map((row) => row.split(/ +/));
+  const first = ["l2net", "default/web", "eth0", "-", "-", added.interfaces[1].name, "-", "no"];
+  assertEquals(await rows(), [[...first, "lease"]]);
+  const explained = await host.program(["explain", added.interfaces[1].name], "");
+  assertStringIncludes(explained.stdout, "its network gives no addresses");
+  // Nothing is to be repaired of it, and no state made.
+  const repaired = await host.program(["repair"], JSON.stringify(layer2));
+  assertEquals(repaired.code, 0, repaired.stdout);
+  assertStringIncludes(repaired.stdout, "Nothing to repair.");
+  assertEquals((await host.run(["test", "-e", `${STATE_FOLDER}/l2net.json`])).code, 1);
+  await host.add({ id: "c2" });
+  await host.add({ id: "c3" });
+  await host.sh(`rm ${STATE_FOLDER}/podnet.json`);
+  assertEquals((await rows("podnet")).map(([, id, , ip, , , , state]) => [id, ip, state]).sort(), [
+    ["c2", "-", "no"],
+    ["c3", "-", "no"],
+  ]);
+  const { json } = await host.program(["list", "podnet", "--json"], "");
+  assertEquals(json.attachments.map((it: Json) => [it.addresses, it.live]), [[[], true], [
+    [],
+    true,
+  ]]);
+  await host.program(["repair"], JSON.stringify(CONFIG));
+  assertEquals((await rows("podnet")).map(([, id, , ip, ...more]) => [id, ip, more.at(-1)]), [
+    ["c2", "10.88.0.2", "live"],
+    ["c3", "10.88.0.3", "live"],
+  ]);
+});
+
+hostTest("a host veth under another name is live all the same", async (host) => {
+  await host.containers("c1");
+  const added = await host.add();
+  await host.sh(`ip link set dev ${added.interfaces[1].name} name other0`);
+  const { json } = await host.program(["list", "--json"], "");
+  assertEquals(json.attachments.map((it: Json) => [it.veth, it.live]), [["other0", true]]);
+});

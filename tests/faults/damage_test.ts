@@ -74,6 +74,7 @@ const DAMAGES: Record<string, Damage> = {
   },
   "a FIFO": { shell: `rm ${FILE}; mkfifo ${FILE}` },
   "a device": { shell: `rm ${FILE}; mknod ${FILE} c 1 3` },
+  "another user's": { shell: `chown 1000 ${FILE}` },
 };
 
 async function damageIt(host: Host, damage: Damage, text: string): Promise<void> {

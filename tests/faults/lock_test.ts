@@ -99,6 +99,7 @@ const STRANGE: Record<string, string> = {
   "a FIFO": `mkfifo ${LOCK}`,
   "a hard link": `echo keep >${STATE_FOLDER}/other; ln ${STATE_FOLDER}/other ${LOCK}`,
   "a device": `mknod ${LOCK} c 1 3`,
+  "another user's": `: >${LOCK}; chmod 666 ${LOCK}; chown 1000 ${LOCK}`,
   "a socket":
     `busybox nc -l -U ${LOCK} >/run/out 2>&1 & while [ ! -e ${LOCK} ]; do :; done; kill $!`,
 };
@@ -127,7 +128,7 @@ hostTest("lock: a lock file that is none is an error, not a wait", async (host) 
   await host.sh(`rm -rf ${LOCK}`);
   await host.add({ id: "c1" });
   record({
-    fault: "the lock file is a folder, a symlink, a FIFO, a hard link, a device",
+    fault: "the lock file is a folder, a symlink, a FIFO, a hard link, a device, another user's",
     tries,
     outcome: "code 5 that names it, at once; what it led to is untouched",
   });

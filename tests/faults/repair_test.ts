@@ -1,4 +1,4 @@
-import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { breakIp } from "../integration/broken_ip.ts";
 import { type Answer, CONFIG, type Host, hostTest, STATE_FOLDER } from "../integration/host.ts";
 import { record } from "./outcome.ts";
@@ -136,7 +136,7 @@ hostTest(
     const moved = { ...CONFIG, subnet: "10.89.0.0/24", gateway: "10.89.0.1", bridge: "atomic1" };
     const call = { id: "c5", config: moved };
     const remedy =
-      "set the old subnet back, or give the new one a network name and a bridge of its own";
+      "set the old subnet back, or give new containers another network, with a name, a bridge and a subnet of its own";
     const refused = await host.cni("ADD", call);
     assertEquals(refused.json.code, 104);
     assertStringIncludes(refused.json.details, remedy);
@@ -229,3 +229,23 @@ hostTest("repair while ADDs run: no address twice, and each keeps its lease", as
     outcome: "no address twice, each container that has one has its lease",
   });
 });
+
+hostTest(
+  "repair without the bridge says who has lost it, and mends when it is back",
+  async (host) => {
+    await host.containers("c1", "c2");
+    const { interfaces } = await host.add({ id: "c1" });
+    await host.sh("ip link del dev atomic0");
+    const without = await repair(host);
+    assertEquals([without.code, without.json.written, without.json.restored], [1, false, 0]);
+    assertEquals(without.json.findings.map((it: { found: string }) => it.found), [
+      `"atomic0" is gone, and 1 live in no bridge: ${interfaces[1].name}`,
+    ]);
+    // Somebody else makes it: an ADD then finds nothing amiss.
+    await host.sh("ip link add name atomic0 type bridge && ip addr add 10.88.0.1/24 dev atomic0");
+    await host.add({ id: "c2" });
+    const back = await repair(host);
+    assertEquals([back.code, back.json.restored], [0, 1]);
+    assert(await host.pings("c1", "10.88.0.3"));
+  },
+);

@@ -97,3 +97,16 @@ for (const [name, shell, message] of IN_THE_WAY) {
     );
   });
 }
+
+hostTest("STATUS says of somebody's veth on the bridge what an ADD says", async (host) => {
+  await host.containers("c1", "c2", "c3");
+  await host.add({ id: "c1" });
+  await host.sh(`ip link add mine master atomic0 up type veth peer name eth0 netns c3
+    ip -n c3 addr add 10.88.0.9/24 dev eth0`);
+  assertEquals((await host.cni("STATUS")).stdout, "");
+  await host.add({ id: "c2" });
+  // An older copy of the state: both ask the kernel who has an address without a lease.
+  await host.sh(`cd ${STATE_FOLDER}; cp podnet.json /run/copy; cp /run/copy podnet.json`);
+  assertEquals((await host.cni("STATUS")).json?.code, 50);
+  assertEquals((await host.cni("ADD", { id: "c3", ifname: "eth1" })).json?.code, 104);
+});

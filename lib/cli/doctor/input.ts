@@ -62,11 +62,17 @@ function errorOfJson(text: string): string | undefined {
 /** Text that a runtime can't read: the place with its line, column and a caret. */
 function unreadable(text: string, what: string, remedy: string): Finding {
   const message = errorOfJson(text) ?? "";
-  const at = /position (\d+)/.exec(message)?.[1];
-  const before = text.slice(0, at === undefined ? text.trimEnd().length : Number(at)).split("\n");
+  const why = message.replace(/ in JSON at position .*$/, "");
+  const at = /end of JSON/.test(message)
+    ? text.trimEnd().length
+    : /position (\d+)/.exec(message)?.[1];
+  // Of a wrong word V8 shows what stands around it, and no place.
+  if (at === undefined) {
+    return { ...finding("error", "input", `${what}: ${why}`, remedy), code: 6 };
+  }
+  const before = text.slice(0, Number(at)).split("\n");
   const line = before.length;
   const start = before.at(-1) ?? "";
-  const why = message.replace(/ in JSON at position .*$/, "");
   return {
     ...finding(
       "error",

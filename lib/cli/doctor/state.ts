@@ -31,16 +31,12 @@ export function examineFolder({ dataDir }: NetworkConfig): Finding[] {
   } catch {
     return []; // what an ADD would fail with is told
   }
-  const mode = ((tryLstat(dataDir)?.mode ?? 0) & 0o7777).toString(8).padStart(4, "0");
-  const isOpen = mode !== "0700";
-  return [
-    finding(
-      isOpen ? "warning" : "ok",
-      "folder",
-      `${dataDir}: root's, mode ${mode}${isOpen ? ", others can look in" : ""}`,
-      isOpen ? `chmod 700 ${dataDir}` : "",
-    ),
-  ];
+  const bits = tryLstat(dataDir)?.mode ?? 0;
+  const mode = (bits & 0o7777).toString(8).padStart(4, "0");
+  const found = `${dataDir}: root's, mode ${mode}`;
+  if (mode === "0700") return [finding("ok", "folder", found)];
+  const others = (bits & 0o022) === 0 ? "look in" : "write";
+  return [finding("warning", "folder", `${found}, others can ${others}`, `chmod 700 ${dataDir}`)];
 }
 
 /** How long the lock is looked at: a run holds it for some milliseconds. */
@@ -123,7 +119,9 @@ function pools({ sets }: NetworkConfig, state: State, rows: readonly Attached[])
       isShort ? "warning" : "ok",
       "pool",
       numbers,
-      isShort ? "widen the range or the subnet before it is full" : "",
+      isShort
+        ? "before it is full: widen the range inside the subnet, or give further containers another network"
+        : "",
     );
   });
 }
@@ -155,7 +153,7 @@ function withoutBridge(rows: readonly Attached[], bridge: string): Finding[] {
       "warning",
       "ports",
       `${lost.length} live, but not in "${bridge}" (${first.veth} of ${first.containerId} is ${where}): they reach nothing there`,
-      `ip link set dev ${first.veth} master ${bridge}; all, with their guards: atomicni repair < CONFIGURATION`,
+      "atomicni repair < CONFIGURATION puts them back; where the bridge is gone, start any container of the network first",
     ),
   ];
 }

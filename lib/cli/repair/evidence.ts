@@ -128,8 +128,9 @@ export async function leaseBehind(
   if (free.length === 0) {
     return taken !== undefined ? heldTwice(taken, whose, isHeld(taken) ?? "") : {
       level: "wrong",
-      found: `"${whose}" has no address: left over by an ADD that was killed`,
-      remedy: "its DEL, or a GC, takes the host veth away",
+      found: `"${whose}" has no address and no lease`,
+      remedy:
+        "if its container is gone, its DEL or a GC takes the host veth away; if it lives, start it again",
     };
   }
   const ips = config.sets.flatMap((set) => {

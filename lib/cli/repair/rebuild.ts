@@ -73,11 +73,19 @@ export async function rebuild(
   });
   if (report === undefined) throw new Error("a rebuild that did not run");
   const written = isChanged(report) && !isStuck(report);
-  const restored = isStuck(report)
+  // In another subnet a port's gateway is not this configuration's.
+  const isOther = outsideFinding(config, report.kept) !== undefined;
+  const restored = isStuck(report) || isOther
     ? []
     : await restore(config, effects, [...report.kept, ...report.found]);
   const findings = [...report.findings, ...restored];
-  return { ...report, aside, written, findings, restored: restored.length };
+  return {
+    ...report,
+    aside,
+    written,
+    findings,
+    restored: restored.filter(({ level }) => level === "note").length,
+  };
 }
 
 function isStuck({ findings }: RepairReport): boolean {
@@ -94,10 +102,13 @@ async function atRest({ marks }: Effects): Promise<void> {
 }
 
 /** The state as it is now, whatever was read before. */
-function readOld({ dataDir, name }: NetworkConfig): { state: State; damage: string | undefined } {
+function readOld(
+  { dataDir, name, sets }: NetworkConfig,
+): { state: State; damage: string | undefined } {
   try {
     const state = openLeases(dataDir, name, new AbortController().signal).state();
-    const isMissing = tryLstat(statePath(dataDir, name)) === undefined;
+    // What gives no address needs none.
+    const isMissing = sets.length > 0 && tryLstat(statePath(dataDir, name)) === undefined;
     return { state, damage: isMissing ? "there is none" : undefined };
   } catch (error) {
     if (!isError(error, "StateDamaged") || error instanceof NewerSchema) throw error;
@@ -151,6 +162,7 @@ async function findLeases(
   const isHeld = (ip: Ip) => holders.get(ip);
   const found: Lease[] = [];
   const findings: RepairFinding[] = [];
+  if (config.sets.length === 0) return { found, findings };
   const without = owned.filter(({ owner, link }) =>
     !(owner !== undefined && owners.has(ownerKey(owner))) && !hosts.has(link.ifname)
   );

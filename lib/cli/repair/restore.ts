@@ -14,9 +14,9 @@ export async function restore(
 ): Promise<RepairFinding[]> {
   const { name, bridge } = config;
   const restored: RepairFinding[] = [];
-  const standing = await kernel.link(bridge);
-  if (standing === undefined) return restored;
   const veths = await kernel.veths();
+  const standing = await kernel.link(bridge);
+  if (standing === undefined) return await lost(config, leases, veths);
   const guards = await kernel.guards(bridge);
   const pinned: [Lease, Link][] = [];
   const note = ({ owner }: Lease, host: string, what: string) =>
@@ -37,6 +37,26 @@ export async function restore(
     note(lease, link.ifname, "the guard of its gateways is put back in the container");
   }
   return restored;
+}
+
+/** Without the bridge nothing can be put back. */
+async function lost(
+  { name, bridge }: NetworkConfig,
+  leases: readonly Lease[],
+  veths: ReadonlyMap<string, Link>,
+): Promise<RepairFinding[]> {
+  const hosts = (await Promise.all(leases.map((lease) => hostsOf(lease, name)))).flat();
+  const live = hosts.filter((host) => veths.has(host));
+  if (live.length === 0) return [];
+  return [{
+    level: "wrong",
+    found: `"${bridge}" is gone, and ${live.length} live in no bridge: ${some(live)}`,
+    remedy: "start any container of the network, which makes the bridge anew, and repair again",
+  }];
+}
+
+function some(all: readonly string[]): string {
+  return all.slice(0, 3).join(", ") + (all.length > 3 ? ", …" : "");
 }
 
 function isGuarded({ mac, ips, host }: GuardSpec, { port }: Link, guards: Guards): boolean {

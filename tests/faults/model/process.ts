@@ -189,6 +189,7 @@ class Attempt {
     return {
       read,
       exists: () => true,
+      origin: () => "changed",
       update: async (change, until) => {
         const stoppable = until === this.#stop.signal;
         const { state, isWritten } = await this.#wait({ kind: "lock", stoppable }) as Locked;

@@ -83,6 +83,7 @@ export function opened(initial: State, world: World = {}) {
       return structuredClone(current);
     },
     exists: () => origin !== "missing",
+    origin: () => origin,
     update: async (change, _stop, unreadable) => {
       if (isDamaged) {
         if (unreadable === undefined) throw damage;

@@ -152,7 +152,7 @@ Deno.test("bridgeChange() refuses what can't be made the bridge", () => {
     bridgeChange({ ...BR0, ...BOTH }, bridge({ addresses: addresses("10.88.0.9/24") }));
   const { message, details } = assertThrows(change, CniError);
   assertStringIncludes(message, "the bridge of 10.88.0.1/24, fd00:88::1/64: it has 10.88.0.9/24");
-  assertStringIncludes(details, "set the gateway to that address");
+  assertStringIncludes(details, "set gateway and subnet to what it has");
 });
 
 Deno.test("isSame() compares address and prefix length", () => {
