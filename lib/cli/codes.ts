@@ -30,7 +30,7 @@ export const CODES: Readonly<Record<ErrorCode, CodeMeaning>> = {
   2: {
     meaning: "A key of the configuration asks for what this plugin does not do.",
     cause:
-      "The key belongs to the reference bridge plugin (`ipMasq`, `vlan`, …), to an `ipam.type` other than host-local.",
+      "The key belongs to the reference bridge plugin (`ipMasq`, `vlan`, …) or to an `ipam.type` other than host-local, or the kernel or `ip` is too old for it.",
     cure: ["Do what `details` says instead; it names the key and what replaces it."],
   },
   3: {
@@ -49,11 +49,11 @@ export const CODES: Readonly<Record<ErrorCode, CodeMeaning>> = {
   5: {
     meaning: "The state folder or a file in it, or stdin, can't be read or written.",
     cause:
-      "The disk is full or mounted read-only, the folder is not root's alone, something that is no regular file has the name of the state or the lock, or a runtime keeps stdin open.",
+      "The disk is full or mounted read-only, the folder or the lock file is not root's, something that is no regular file has the name of the lock, or a runtime keeps stdin open.",
     cure: [
       "Look at the disk: `df /var/lib/atomicni`, `mount`.",
       "Look at the folder: `ls -la /var/lib/atomicni`. It is root's, mode 0700, its files 0600.",
-      "What is in the way by name can be moved away; it is made anew.",
+      "What has the name of the lock can be moved away; it is made anew. So can a folder that is not root's, and then: `atomicni repair < CONFIGURATION`.",
     ],
   },
   6: {
@@ -84,13 +84,14 @@ export const CODES: Readonly<Record<ErrorCode, CodeMeaning>> = {
       "Another run holds the network's lock, the kernel's network lock is held, another operation on the same attachment is at work, or the runtime ended this one.",
     cure: [
       "Try again.",
-      "Who has the lock? The message names the process; `fuser -v /var/lib/atomicni/NETWORK.lock`.",
+      "Who has the lock? The message names the last that left word; who has it now: `fuser -v /var/lib/atomicni/NETWORK.lock`.",
       "Does `ip link` answer? If not, see `dmesg`.",
     ],
   },
   50: {
-    meaning: "STATUS: an ADD could not be served now.",
-    cause: "The message says why: no free address, the bridge, the state, or `ip`.",
+    meaning: "STATUS: an ADD could not be served now, or would give what another network gives.",
+    cause:
+      "The message says why: no free address, another network's addresses, the bridge, the state, or `ip`.",
     cure: ["See all that is in the way: `atomicni doctor < CONFIGURATION`."],
   },
   100: {
@@ -120,17 +121,19 @@ export const CODES: Readonly<Record<ErrorCode, CodeMeaning>> = {
     ],
   },
   103: {
-    meaning: "The container has an interface of that name already.",
+    meaning: "The container has an interface of that name already, or its host veth stands.",
     cause: "The attachment was added before, or another plugin made the interface.",
-    cure: ["DEL the attachment first, or give this network another interface name."],
+    cure: [
+      "DEL the attachment first, or let the runtime choose another interface name (`CNI_IFNAME`).",
+    ],
   },
   104: {
     meaning: "The state file is damaged, so no address is given.",
     cause:
-      "It was edited, cut off by something else than this program, restored from elsewhere or removed, or the subnet was changed, while containers had addresses.",
+      "It was edited, cut off by something else than this program, restored from elsewhere or removed, belongs to another user, or the subnet was changed, while containers had addresses.",
     cure: [
       "Rebuild it from what the kernel has: `atomicni repair < CONFIGURATION`.",
-      "If the subnet was changed: give the new one a network name of its own.",
+      "If the subnet was changed: set the old one back, or give new containers another network, with a name, a bridge and a subnet of its own that has none of the old addresses.",
     ],
   },
   105: {
@@ -145,7 +148,10 @@ export const CODES: Readonly<Record<ErrorCode, CodeMeaning>> = {
   106: {
     meaning: "CHECK found the attachment other than ADD left it.",
     cause: "Somebody changed an interface, an address or a route; the message has each difference.",
-    cure: ["Set back what was changed, or start the container again."],
+    cure: [
+      "Set back what was changed, or start the container again.",
+      "A lease or a guard that is missing: `atomicni repair < CONFIGURATION`.",
+    ],
   },
   199: {
     meaning: "A bug in this program.",

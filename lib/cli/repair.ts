@@ -51,13 +51,13 @@ function reportOf(report: RepairReport, dryRun: boolean): Report {
       : "Nothing to repair."
     : dryRun
     ? "Nothing was written: a dry run."
-    : `Written: ${kept.length + found.length} leases.`;
+    : `Written: ${count(kept.length + found.length)}.`;
   const leases = (what: string, list: readonly Lease[]): Line[] =>
     list.map(({ owner, ips }) => `  ${what} ${ips.join(" and ")} ${ownerKey(owner)}`);
   return {
     lines: [
       `${network}: ${path}${damage === undefined ? "" : `: ${damage}`}`,
-      `  ${kept.length} leases as they were`,
+      `  ${count(kept.length)} as before`,
       ...leases("found in its container:", found),
       ...leases("host veth gone, or of a later ADD:", dropped),
       ...findings.flatMap((it): Line[] => [
@@ -76,6 +76,10 @@ function reportOf(report: RepairReport, dryRun: boolean): Report {
     },
     exit: isStuck ? 2 : isWrong ? 1 : 0,
   };
+}
+
+function count(leases: number): string {
+  return leases === 1 ? "1 lease" : `${leases} leases`;
 }
 
 function plain({ owner, ips }: Lease) {

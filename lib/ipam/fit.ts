@@ -91,8 +91,12 @@ export async function checkWhole(
   const [holder, ...more] = lost;
   if (holder === undefined) return;
   const others = more.length === 0 ? "" : ` and ${more.length} more`;
-  const does = holder.isSeen ? "holds an address" : "may hold an address and can't be looked into";
-  const has = isEarlier(holder) ? "its lease is of an earlier ADD" : "has no lease";
+  const holds = more.length === 0 ? "holds" : "hold";
+  const does = holder.isSeen
+    ? `${holds} an address`
+    : "may hold an address and can't be looked into";
+  const none = more.length === 0 ? "has no lease" : "have no lease";
+  const has = isEarlier(holder) ? "its lease is of an earlier ADD" : none;
   const file = origin === "missing"
     ? "its state file is gone"
     : "an older or emptied state file was put in place";

@@ -112,7 +112,7 @@ export function bridgeFailed({ name, gateways }: BridgeSpec, output: IpOutput): 
   const failed = ipFailed(`make the bridge "${name}"`, output);
   return gateways.some(({ ip }) => ip.includes(":"))
     ? failed.withDetails(
-      `where IPv6 is switched off: sysctl -w net.ipv6.conf.${name}.disable_ipv6=0, and net.ipv6.conf.default.disable_ipv6=0`,
+      `where IPv6 is switched off: sysctl -w net/ipv6/conf/${name}/disable_ipv6=0, and net.ipv6.conf.default.disable_ipv6=0`,
     )
     : failed;
 }

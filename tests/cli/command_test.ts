@@ -86,7 +86,7 @@ hostTest("the commands that say what CONFIGURATION is do what they say", async (
   await host.add({ config: { ...CONFIG, subnet: "10.88.0.0/16" } });
   await host.sh(`: >${STATE_FOLDER}/podnet.json`);
   const command = `atomicni() { ${PROGRAM.join(" ")} "$@"; }; ${repair}`;
-  assertStringIncludes(await host.sh(command), "Written: 1 leases.");
+  assertStringIncludes(await host.sh(command), "Written: 1 lease.");
   assertEquals(await host.leases(), { "c1/eth0": "10.88.0.2" });
 });
 

@@ -231,7 +231,7 @@ hostTest(
     );
     const bridge = await host.cni("ADD", { config: DUAL });
     assertEquals(bridge.code, 1);
-    assertStringIncludes(bridge.json.details, `net.ipv6.conf.${CONFIG.bridge}.disable_ipv6=0`);
+    assertStringIncludes(bridge.json.details, `net/ipv6/conf/${CONFIG.bridge}/disable_ipv6=0`);
     await host.assertNothingLeft();
   },
 );
@@ -252,7 +252,7 @@ hostTest("IPv6 that is switched off on the bridge is seen by STATUS and doctor",
   const [code, details] = await asked();
   assertEquals(code, 2);
   assertStringIncludes(details, "IPv6 is disabled on this device");
-  assertStringIncludes(details, `net.ipv6.conf.${CONFIG.bridge}.disable_ipv6=0`);
+  assertStringIncludes(details, `net/ipv6/conf/${CONFIG.bridge}/disable_ipv6=0`);
   assertEquals((await host.cni("ADD", { id: "c2", config: DUAL })).json.code, 100);
   await host.sh(`echo 0 >${sysctl}`);
   assertEquals(await asked(), [1, ""]);

@@ -221,7 +221,7 @@ hostTest("guard: a port without one beside those that have it is told by doctor"
   const doctor = async () => (await host.program(["doctor"], JSON.stringify(GUARDED))).stdout;
   assert(!/not guarded/.test(await doctor()));
   await host.add({ id: "c2", config: UNGUARDED });
-  assertMatch(await doctor(), /1 ports of "atomic0" are not guarded \(av[0-9a-f]{13}\)/);
+  assertMatch(await doctor(), /1 port of "atomic0" is not guarded \(av[0-9a-f]{13}\)/);
 });
 
 /** Runs the real `ip`, with `"locked"` taken out of what it prints; `line` may change the batch before. */

@@ -109,7 +109,9 @@ function learningPorts({ guarded, bridge }: NetworkConfig, links: readonly Link[
     finding(
       "warning",
       "guard",
-      `${learning.length} ports of "${bridge}" are not guarded (${learning.slice(0, 3).join(", ")}${
+      `${learning.length === 1 ? "1 port" : `${learning.length} ports`} of "${bridge}" ${
+        learning.length === 1 ? "is" : "are"
+      } not guarded (${learning.slice(0, 3).join(", ")}${
         learning.length > 3 ? ", …" : ""
       }): a container behind one can cut off a guarded one`,
       "start those containers again under this configuration, or give them another bridge",
@@ -135,7 +137,7 @@ export function examineAdvertisements(
       "warning",
       "router",
       `the host took ${found.join(", ")} from "${bridge}": a container sends router advertisements`,
-      `sysctl -w net.ipv6.conf.${bridge}.accept_ra=0, remove them (ip -6 route flush dev ${bridge} proto ra), ` +
+      `sysctl -w net/ipv6/conf/${bridge}/accept_ra=0, remove them (ip -6 route flush dev ${bridge} proto ra), ` +
         "and load the rules of: atomicni host-rules < CONFIGURATION",
     ),
   ];
