@@ -53,7 +53,7 @@ export async function run(surroundings: Surroundings): Promise<Outcome> {
     const invocation = isCommand(command) ? parseInvocation(command, env) : undefined;
     const kernel = openKernel(command, ip);
     close = () => kernel.close();
-    const root = parseDocument(await reading);
+    const root = parseDocument(await Promise.race([reading, aborted(surroundings.stop)]));
     if (!isCommand(command) || invocation === undefined) {
       throw new CniError("InvalidEnvironment", `unknown CNI_COMMAND: ${command}`, {
         details: "one of ADD, DEL, CHECK, GC, STATUS, VERSION, in capitals",
@@ -78,6 +78,14 @@ export async function run(surroundings: Surroundings): Promise<Outcome> {
     await close();
   }
   return { ...outcome, stderr: warnings.map((it) => `atomicni: ${it}\n`).join("") };
+}
+
+/** Rejects when the run is to end; never resolves. */
+function aborted(stop: AbortSignal | undefined): Promise<never> {
+  const { promise, reject } = Promise.withResolvers<never>();
+  stop?.addEventListener("abort", () => reject(stop.reason));
+  promise.catch(() => {}); // whoever is at work by then sees it by itself
+  return promise;
 }
 
 function printed(document: Document | undefined): Outcome {

@@ -24,7 +24,7 @@ import {
 } from "./netops/host.ts";
 import { canEnter, enter, type Inside, lookInside, shownInside } from "./netops/inside.ts";
 import { type AttachmentSpec, inspect, type Seen } from "./netops/inspect.ts";
-import { dump, must, parseIpJson, runBatch, type RunIp } from "./netops/ip.ts";
+import { dump, listIn, must, runBatch, type RunIp } from "./netops/ip.ts";
 import { type Link, type Neighbour, parseNeighbour, type RouteFound } from "./netops/links.ts";
 import { attach, type Attached, portFlags, type VethSpec } from "./netops/veth.ts";
 import { type AttachHooks, bridgeFailed } from "./netops/mend.ts";
@@ -195,6 +195,6 @@ async function guards(run: RunIp, bridge: InterfaceName): Promise<Guards> {
   const neighbours = await run(["-j", "neigh", "show", "dev", bridge, "nud", "permanent"]);
   return {
     entries: entries.map(parseNeighbour),
-    neighbours: neighbours.success ? (parseIpJson(neighbours)[0] ?? []).map(parseNeighbour) : [],
+    neighbours: neighbours.success ? listIn(action, neighbours).map(parseNeighbour) : [],
   };
 }

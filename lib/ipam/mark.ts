@@ -30,18 +30,23 @@ export class Marks {
     const path = this.#path(host);
     for (;;) {
       prepareFolder(this.dataDir);
-      const file = open(path);
-      if (!isLocked(file, path)) {
+      const { file, isNew } = open(path);
+      let found: Claim;
+      try {
+        found = claim(file, path);
+      } catch (error) {
+        if (isNew) removeQuietly(path);
         file.close();
+        throw error;
+      }
+      if (found !== "ours") file.close();
+      if (found === "gone") continue;
+      if (found === "another's") {
         throw new CniError(
           "TryAgainLater",
           `Cannot make the host veth "${host}": another ADD of it is at work`,
           { details: "a runtime may not run two operations on one attachment at once; try again" },
         );
-      }
-      if (!isStill(file, path)) {
-        file.close();
-        continue;
       }
       let isKept = false;
       return {
@@ -84,10 +89,10 @@ export class Marks {
   }
 }
 
-function open(path: string): Deno.FsFile {
+function open(path: string): { readonly file: Deno.FsFile; readonly isNew: boolean } {
   const options = { read: true, write: true, mode: 0o600 };
   try {
-    return Deno.openSync(path, { ...options, createNew: true });
+    return { file: Deno.openSync(path, { ...options, createNew: true }), isNew: true };
   } catch (error) {
     if (!(error instanceof Deno.errors.AlreadyExists)) throw ioError("make", path, error);
   }
@@ -95,18 +100,20 @@ function open(path: string): Deno.FsFile {
   // A link would be followed out of the permission scope.
   if (found !== undefined && !found.isFile) removeQuietly(path);
   try {
-    return Deno.openSync(path, { ...options, create: true });
+    return { file: Deno.openSync(path, { ...options, create: true }), isNew: false };
   } catch (error) {
     throw ioError("make", path, error);
   }
 }
 
-/** Takes the flock, if nobody has it. */
-function isLocked(file: Deno.FsFile, path: string): boolean {
+type Claim = "ours" | "another's" | "gone";
+
+/** Takes the flock, if nobody has it and the file is there still. */
+function claim(file: Deno.FsFile, path: string): Claim {
   try {
-    return file.tryLockSync(true);
+    if (!file.tryLockSync(true)) return "another's";
   } catch (error) {
-    file.close();
     throw ioError("lock", path, error);
   }
+  return isStill(file, path) ? "ours" : "gone";
 }

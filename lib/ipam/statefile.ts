@@ -56,8 +56,12 @@ export function readState(dataDir: string, network: NetworkName): Snapshot {
     throw ioError("open", path, error);
   }
   try {
-    const info = file.statSync();
-    return { state: parseState(readAll(file, info.size), path), file, identity: identityOf(info) };
+    const before = file.statSync();
+    const bytes = readAll(file, before.size);
+    const after = identityOf(file.statSync());
+    // Written into while it was read: it is no file that this program wrote, nor current.
+    const identity = after === identityOf(before) ? after : "in change";
+    return { state: parseState(bytes, path), file, identity };
   } catch (error) {
     file.close();
     throw error instanceof CniError ? error : ioError("read", path, error);
@@ -90,25 +94,29 @@ function readAll(file: Deno.FsFile, size: number): Uint8Array<ArrayBuffer> {
 
 /**
  * Replaces the network's state file: exclusive temporary file, write, fsync, rename, fsync of the folder. Either
- * the old or the new file is there, whole, whenever the power goes. The caller holds the lock. Throws IOFailure.
+ * the old or the new file is there, whole, whenever the power goes. The caller holds the lock. Returns the identity of what
+ * was written, whatever has that name by then. Throws IOFailure.
  */
-export function writeState(dataDir: string, network: NetworkName, state: State): void {
+export function writeState(dataDir: string, network: NetworkName, state: State): string {
   const path = statePath(dataDir, network);
   const temporary = `${dataDir}/${temporaryName(network)}`;
   try {
-    writeDurably(temporary, formatState(state));
+    const identity = writeDurably(temporary, formatState(state));
     Deno.renameSync(temporary, path);
     syncFolder(dataDir);
+    return identity;
   } catch (error) {
     removeQuietly(temporary);
     throw ioError("write", path, error);
   }
 }
 
-function writeDurably(path: string, pieces: readonly Uint8Array[]): void {
-  withFile(createFile(path), (file) => {
+/** Returns the file's identity, which a rename leaves as it is. */
+function writeDurably(path: string, pieces: readonly Uint8Array[]): string {
+  return withFile(createFile(path), (file) => {
     for (const piece of pieces) writeAll(file, piece);
     file.syncDataSync();
+    return identityOf(file.statSync());
   });
 }
 

@@ -91,15 +91,18 @@ export function openStore(dataDir: string, network: NetworkName): Store {
     snapshot?.file?.close();
     snapshot = undefined;
   };
-  const identity = () => identityOf(tryLstat(path));
-  const locked = async (stop: AbortSignal, work: (written: string) => Promise<boolean>) => {
+  /** `work` returns the identity of what it has written and vouches for. */
+  const locked = async (
+    stop: AbortSignal,
+    work: (written: string) => Promise<string | undefined>,
+  ) => {
     prepareFolder(dataDir);
     const lock = await acquire(lockPath(dataDir, network), stop);
     let written = lock.written;
     try {
       sweepTemporaries(left ?? temporaries(dataDir, network));
       left = undefined;
-      if (await work(written)) written = identity();
+      written = await work(written) ?? written;
     } finally {
       forget();
       lock.release(written);
@@ -132,24 +135,23 @@ export function openStore(dataDir: string, network: NetworkName): Store {
         // In a file of somebody else's a line may hold more than the map it begins with.
         if (origin !== "written") state.lines = undefined;
         const changed = await change(state, origin);
-        if (changed === false) return false;
-        writeState(dataDir, network, state);
-        return isWhole(changed, origin);
+        if (changed === false) return undefined;
+        const now = writeState(dataDir, network, state);
+        return isWhole(changed, origin) ? now : undefined;
       }),
     rebuild: async (build, stop) => {
       let aside: string | undefined;
       await locked(stop, async () => {
         const rebuilt = await build();
-        if (rebuilt === undefined) return false;
+        if (rebuilt === undefined) return undefined;
         if (rebuilt.keepOld) aside = setAside(dataDir, network);
-        writeState(dataDir, network, rebuilt.state);
-        return true;
+        return writeState(dataDir, network, rebuilt.state);
       });
       return aside;
     },
     sweep: async (stop) => {
       if (temporaries(dataDir, network).length > 0) {
-        await locked(stop, () => Promise.resolve(false));
+        await locked(stop, () => Promise.resolve(undefined));
       }
     },
     mustBeWritable: (writesState) => {

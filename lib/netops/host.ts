@@ -1,6 +1,6 @@
 import type { Ip } from "../base/address.ts";
 import type { InterfaceName } from "../base/names.ts";
-import { dump, ipFailed, parseIpJson, runBatch, type RunIp } from "./ip.ts";
+import { dump, ipFailed, listIn, runBatch, type RunIp } from "./ip.ts";
 import { type Link, parseLink } from "./links.ts";
 
 /** All that there is to see of a link, as JSON. */
@@ -26,7 +26,9 @@ export async function hostVeths(run: RunIp): Promise<Map<string, Link>> {
 /** The interface of that name; `undefined` where there is none. */
 export async function hostLink(run: RunIp, ifname: string): Promise<Link | undefined> {
   const output = await run([...SHOWN, "link", "show", "dev", ifname]);
-  if (output.success) return (parseIpJson(output)[0] ?? []).map(parseLink).find(named(ifname));
+  if (output.success) {
+    return listIn(`look at "${ifname}"`, output).map(parseLink).find(named(ifname));
+  }
   return (await hostLinks(run)).find(named(ifname));
 }
 

@@ -1,6 +1,6 @@
 import { expiry } from "../base/deadline.ts";
 import { asCniError, CniError, isError, quote } from "../base/errors.ts";
-import { dump, ipFailed, type IpOutput, parseIpJson, type RunIp } from "./ip.ts";
+import { dump, ipFailed, type IpOutput, listIn, must, parseIpJson, type RunIp } from "./ip.ts";
 import { type Link, parseLink, parseRoutes, type RouteFound } from "./links.ts";
 
 /** The namespace behind a host veth. */
@@ -61,7 +61,7 @@ export async function orFifo(
 export async function linksInside(run: RunIp, netns: string): Promise<Link[]> {
   const output = await orFifo(run, netns, run([...shownInside(netns), "addr", "show"]));
   if (!output.success) throw await namespaceError(run, netns, output);
-  return (parseIpJson(output)[0] ?? []).map(parseLink);
+  return listIn(`list the links in "${netns}"`, output).map(parseLink);
 }
 
 export async function routesInside(run: RunIp, netns: string): Promise<RouteFound[]> {
@@ -76,7 +76,9 @@ export async function lookInside(
 ): Promise<Map<string, Inside>> {
   const found = new Map<string, Inside>();
   if (hosts.length === 0) return found;
-  for (const { id, name } of await dump(run, "list the namespaces", ["-j", "netns", "list"])) {
+  const listed = await must("list the namespaces", run(["-j", "netns", "list"]));
+  // Without /run/netns it says nothing.
+  for (const { id, name } of parseIpJson(listed)[0] ?? []) {
     const behind = hosts.filter(({ netnsId }) => netnsId !== undefined && netnsId === id);
     if (behind.length === 0) continue;
     const netns = String(name);

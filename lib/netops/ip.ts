@@ -103,6 +103,15 @@ function formatLine(words: readonly string[]): string {
 const INTERRUPTED = /Dump was interrupted/;
 const DUMP_TRIES = 8;
 
+/** The list that an `ip` printed which ended well: it prints an empty one rather than nothing. Throws IpFailed. */
+export function listIn(action: string, output: IpOutput): JsonObject[] {
+  const [list] = parseIpJson(output);
+  if (list !== undefined) return list;
+  throw new CniError("IpFailed", `Cannot ${action}: ip ended with exit status 0 and said nothing`, {
+    details: `${output.argv.join(" ")}: is it the ip of iproute2? ${INSTALL}`,
+  });
+}
+
 /**
  * The one list that `ip OPTIONS ARGS` prints; asked for again where links came and went meanwhile. Throws IpFailed, and
  * TryAgainLater where it never came whole.
@@ -114,7 +123,7 @@ export async function dump(
 ): Promise<JsonObject[]> {
   for (let tries = 1; tries <= DUMP_TRIES; tries++) {
     const output = await must(action, run(args));
-    if (!INTERRUPTED.test(output.stderr)) return parseIpJson(output)[0] ?? [];
+    if (!INTERRUPTED.test(output.stderr)) return listIn(action, output);
   }
   throw new CniError(
     "TryAgainLater",
