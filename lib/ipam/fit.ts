@@ -83,18 +83,24 @@ export async function checkWhole(
   const imported = new Set(
     Object.values(state.leases).flatMap(({ hosts }) => hosts?.split(" ") ?? []),
   );
+  // A run made it up, and a lease has it: whatever became of name and alias.
+  const hostMacs = new Set(Object.values(state.leases).map(({ hostMac }) => hostMac));
   const lost = (await holders(beside)).filter((it) =>
     it.key === undefined
-      ? !imported.has(it.host) && listed.length === 0
+      ? !imported.has(it.host) && !hostMacs.has(it.mac) && listed.length === 0
       : !known.has(it.key) || isEarlier(it)
   );
   const [holder, ...more] = lost;
   if (holder === undefined) return;
   const others = more.length === 0 ? "" : ` and ${more.length} more`;
   const holds = more.length === 0 ? "holds" : "hold";
-  const does = holder.isSeen
+  const does = !holder.isSeen
+    ? "may hold an address and can't be looked into"
+    : holder.ips.length > 0
     ? `${holds} an address`
-    : "may hold an address and can't be looked into";
+    : more.length === 0
+    ? "is attached"
+    : "are attached";
   const none = more.length === 0 ? "has no lease" : "have no lease";
   const has = isEarlier(holder) ? "its lease is of an earlier ADD" : none;
   const file = origin === "missing"

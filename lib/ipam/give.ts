@@ -1,12 +1,12 @@
-import { type Ip, valueOf } from "../base/address.ts";
+import { familyOf, type Ip, networkOf, valueOf } from "../base/address.ts";
 import { type Attachment, attachmentIn, hostVethName, ownerKey } from "../base/attachment.ts";
 import { CniError } from "../base/errors.ts";
-import { type Mac, macOf } from "../base/mac.ts";
+import { type Mac, macOf, macOfAll } from "../base/mac.ts";
 import type { InterfaceName, NetworkName } from "../base/names.ts";
 import { formatSet, type RangeSet, usable } from "../base/range.ts";
 import { checkRequested, choose, refused } from "./choose.ts";
 import type { Evidence, Forget, LookAtVeths } from "./evidence.ts";
-import { containerMac, hostsOf } from "./lease.ts";
+import { containerMac, hasMacOf, hostsOf } from "./lease.ts";
 import {
   addLease,
   dropLease,
@@ -31,6 +31,8 @@ export interface LeaseRequest {
   readonly pod: string | undefined;
   readonly bridge: InterfaceName;
   readonly guarded: boolean;
+  /** The bridge's, which no container may have. */
+  readonly bridgeMac: string;
 }
 
 /** Chooses the addresses of the request and puts them into `state`. */
@@ -44,18 +46,19 @@ export async function give(
   checkRequested(sets, requestedIps);
   const own = findLease(state, attachment);
   if (own !== undefined) {
-    await mustBeOurs(attachment, hostMac, evidence.veths);
+    await mustBeOurs(own, request, evidence.veths);
     dropLease(state, own);
   }
   const ips = await chooseOrHeal(state, request, own?.ips ?? [], evidence);
-  if (requestedMac !== undefined) checkMac(state, requestedMac);
+  if (requestedMac !== undefined) await checkMac(state, request, requestedMac, evidence);
+  const mac = requestedMac ?? (ips.some((ip) => isFar(sets, ip)) ? macOfAll(ips) : undefined);
   const record: LeaseRecord = {
     since,
     hostMac,
     ...(pod !== undefined && { pod }),
-    ...(requestedMac !== undefined && { mac: requestedMac }),
+    ...(mac !== undefined && { mac }),
     ...(guarded && { guarded }),
-    ...((guarded || requestedMac !== undefined) && { bridge }),
+    ...((guarded || mac !== undefined) && { bridge }),
   };
   const { containerId, ifname } = attachment;
   const lease: Lease = { owner: { containerId, ifname }, ips, record };
@@ -70,37 +73,75 @@ export async function give(
  * same attachment is at work, whose veth then stands in the place of ours.
  */
 async function mustBeOurs(
-  attachment: Attachment,
-  hostMac: Mac,
+  own: Lease,
+  { attachment, hostMac }: LeaseRequest,
   veths: LookAtVeths,
 ): Promise<void> {
-  const standing = (await veths()).get(await hostVethName(attachment));
-  if (standing?.mac === hostMac) return;
+  const all = await veths();
+  const host = await hostVethName(attachment);
+  const key = ownerKey(attachment);
+  for (const [name, link] of all) {
+    const said = attachmentIn(link.alias);
+    const isSame = said === undefined
+      ? hasMacOf(own, link)
+      : said.network === attachment.network && ownerKey(said) === key;
+    if (name === host || !isSame) continue;
+    throw new CniError(
+      "InterfaceExists",
+      `Cannot add "${key}": it is attached, and its host veth was renamed to "${name}"`,
+      { details: "an attachment is added once: DEL it first" },
+    );
+  }
+  if (all.get(host)?.mac === hostMac) return;
   throw new CniError(
     "TryAgainLater",
-    `Cannot give "${ownerKey(attachment)}" an address: another ADD or DEL of it is at work`,
+    `Cannot give "${key}" an address: another ADD or DEL of it is at work`,
     { details: "a runtime may not run two operations on one attachment at once; try again" },
   );
 }
 
-/** Throws AddressUnavailable for a MAC that another lease has. */
-function checkMac(state: State, mac: Mac): void {
-  const same = listLeases(state).find((lease) => containerMac(lease) === mac);
-  if (same === undefined) return;
-  throw refused(mac, `"${ownerKey(same.owner)}" has it`, "ask for another MAC, or for none");
+/** Throws AddressUnavailable for a MAC that the bridge has, or another lease whose host veth stands. */
+async function checkMac(
+  state: State,
+  { attachment, bridge, bridgeMac }: LeaseRequest,
+  mac: Mac,
+  { veths, forget }: Pick<Evidence, "veths" | "forget">,
+): Promise<void> {
+  const remedy = "ask for another MAC, or for none";
+  if (mac === bridgeMac) throw refused(mac, `the bridge "${bridge}" has it`, remedy);
+  const holder = () => listLeases(state).find((lease) => containerMac(lease) === mac);
+  if (holder() === undefined) return;
+  await heal(state, attachment.network, veths, forget);
+  const same = holder();
+  if (same !== undefined) throw refused(mac, `"${ownerKey(same.owner)}" has it`, remedy);
+}
+
+/**
+ * Whether an address of a network without IPv4 may have a MAC that follows from another one too: IPv6 addresses that differ in
+ * more than their last 32 bits may. Its lease has the MAC then, which nobody else gets.
+ */
+function isFar(sets: readonly RangeSet[], ip: Ip): boolean {
+  const start = sets[0]?.[0]?.start;
+  return start !== undefined && sets.every(([range]) => familyOf(range?.start ?? ip) === 6) &&
+    networkOf(start, 96).base !== networkOf(ip, 96).base;
 }
 
 async function chooseOrHeal(
   state: State,
-  { attachment, sets, requestedIps }: LeaseRequest,
+  { attachment, sets, requestedIps, bridgeMac }: LeaseRequest,
   kept: readonly Ip[],
   { veths, forget }: Pick<Evidence, "veths" | "forget">,
 ): Promise<readonly Ip[]> {
   const wanted = { sets, last: state.lastReserved, requested: requestedIps, kept };
   const asked = macsAskedFor(state);
-  // The MAC that would follow from the address may have been given to another that asked for it.
-  const isHeld = (ip: Ip) =>
-    holderOf(state, ip) !== undefined || (asked.size > 0 && asked.has(macOf(ip)));
+  const gateways = new Set(sets.flat().map(({ gateway }) => gateway));
+  // The MAC that would follow from the address may be the bridge's, or given to another that asked for it.
+  const isHeld = (ip: Ip) => {
+    if (holderOf(state, ip) !== undefined || gateways.has(ip)) return true;
+    const mac = macOf(ip);
+    return mac === bridgeMac || asked.has(mac) ||
+      (isFar(sets, ip) && listLeases(state).some((lease) => containerMac(lease) === mac));
+  };
   const first = choose(wanted, isHeld);
   if (typeof first !== "number" && !requestedIps.some(isHeld)) return first;
   await heal(state, attachment.network, veths, forget);
@@ -108,7 +149,11 @@ async function chooseOrHeal(
   if (held !== undefined) {
     const remedy = "remove that container first, or ask for another address";
     const holder = holderOf(state, held);
-    const found = holder === undefined ? "its MAC was given to another" : `"${holder}" holds it`;
+    const found = gateways.has(held)
+      ? "it is the gateway"
+      : holder === undefined
+      ? "its MAC was given to another"
+      : `"${holder}" holds it`;
     throw refused(held, found, remedy);
   }
   const healed = choose(wanted, isHeld);

@@ -1,4 +1,5 @@
 import { familyOf, type Ip, tryIp } from "../base/address.ts";
+import { CniError, isError } from "../base/errors.ts";
 import type { Mac } from "../base/mac.ts";
 import type { InterfaceName } from "../base/names.ts";
 import { together } from "../base/together.ts";
@@ -22,27 +23,64 @@ export interface GuardSpec {
  */
 export async function guard(run: RunIp, spec: GuardSpec, undo: Rollback): Promise<void> {
   const { bridge, host, mac, ips } = spec;
+  let isTaken = false;
   // The entry and the flags go with the veth; neighbours go with the bridge alone.
   undo.push(
     `remove the neighbours of "${host}" from "${bridge}"`,
-    () => forgetNeighbours(run, bridge, guardedIps(ips, mac)),
+    // The address that follows from the MAC is of whoever has that.
+    () => forgetNeighbours(run, bridge, isTaken ? ips : guardedIps(ips, mac)),
   );
-  await letSpeak(run, [spec]);
+  const entering = enterMac(run, spec).catch((error) => {
+    isTaken = isError(error, "AddressUnavailable");
+    throw error;
+  });
+  await together(entering, pinOutside(run, [spec]));
+}
+
+/** A MAC has one entry on a bridge: one that was made for the bridge itself or for another port is never moved. */
+async function enterMac(run: RunIp, spec: GuardSpec): Promise<void> {
+  const { bridge, host, mac } = spec;
+  const added = await runBatch(run, ["-B"], [entryCommand("add", spec)]);
+  if (added.success) return;
+  const action = guardOf([spec]);
+  const entries = await dump(run, action, ["-B", "-j", "neigh", "show", "nud", "all"]);
+  const taken = entries.map(parseNeighbour).find((it) =>
+    it.mac === mac && it.dev !== host && it.isFixed
+  );
+  // What the bridge has learned is moved: somebody may have lied.
+  if (taken === undefined) {
+    await must(action, runBatch(run, ["-B"], [entryCommand("replace", spec)]));
+    return;
+  }
+  const whose = taken.dev === bridge ? `the bridge "${bridge}" itself` : `"${taken.dev}"`;
+  throw new CniError(
+    "AddressUnavailable",
+    `Cannot let "${host}" speak from "${mac}": it is the MAC of ${whose}`,
+    { details: "ask for another MAC or address, or for none" },
+  );
 }
 
 /** The same for several ports at once. */
 export async function letSpeak(run: RunIp, specs: readonly GuardSpec[]): Promise<void> {
-  const neighbours = specs.flatMap(neighbourCommands);
-  const action = `guard the port ${specs.map(({ host }) => `"${host}"`).join(", ")}`;
+  const entries = specs.map((spec) => entryCommand("replace", spec));
   await together(
     // The family -B is of the whole process.
-    must(action, runBatch(run, ["-B"], specs.map(entryCommand))),
-    neighbours.length === 0 ? Promise.resolve() : must(action, runBatch(run, [], neighbours)),
+    must(guardOf(specs), runBatch(run, ["-B"], entries)),
+    pinOutside(run, specs),
   );
 }
 
-function entryCommand({ host, mac }: GuardSpec): string[] {
-  return ["neigh", "replace", "any", "lladdr", mac, "nud", "noarp", "dev", host];
+function guardOf(specs: readonly GuardSpec[]): string {
+  return `guard the port ${specs.map(({ host }) => `"${host}"`).join(", ")}`;
+}
+
+async function pinOutside(run: RunIp, specs: readonly GuardSpec[]): Promise<void> {
+  const neighbours = specs.flatMap(neighbourCommands);
+  if (neighbours.length > 0) await must(guardOf(specs), runBatch(run, [], neighbours));
+}
+
+function entryCommand(verb: "add" | "replace", { host, mac }: GuardSpec): string[] {
+  return ["neigh", verb, "any", "lladdr", mac, "nud", "noarp", "dev", host];
 }
 
 function neighbourCommands({ bridge, mac, ips }: GuardSpec): string[][] {

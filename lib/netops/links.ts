@@ -157,10 +157,18 @@ export interface Neighbour {
   readonly ip: Ip | undefined;
   readonly mac: string;
   readonly dev: string;
+  /** Somebody made it, or it is an interface's own: it was not learned. */
+  readonly isFixed: boolean;
 }
 
 export function parseNeighbour(raw: JsonObject): Neighbour {
-  return { ip: tryIp(text(raw["dst"])), mac: text(raw["lladdr"]), dev: text(raw["dev"]) };
+  const states = Array.isArray(raw["state"]) ? raw["state"] : [];
+  return {
+    ip: tryIp(text(raw["dst"])),
+    mac: text(raw["lladdr"]),
+    dev: text(raw["dev"]),
+    isFixed: states.includes("PERMANENT") || states.includes("NOARP"),
+  };
 }
 
 function list(value: unknown): JsonObject[] {

@@ -91,9 +91,10 @@ async function steps(
   const since = now();
   const attached = await attaching;
   stop.throwIfAborted();
-  const lease = config.sets.length === 0
-    ? undefined
-    : await leases.reserve(leaseRequest(job, since), evidenceOf(config, effects));
+  const lease = config.sets.length === 0 ? undefined : await leases.reserve(
+    { ...leaseRequest(job, since), bridgeMac: attached.bridge.mac },
+    evidenceOf(config, effects),
+  );
   stop.throwIfAborted();
   const ips = lease?.ips ?? [];
   const mac = config.requestedMac ?? macOfAll(ips) ?? freshMac();
@@ -129,7 +130,7 @@ function vethSpec({ config, invocation, attachment, host, hostMac }: Job): VethS
 function leaseRequest(
   { config, invocation, attachment, hostMac }: Job,
   since: string,
-): LeaseRequest {
+): Omit<LeaseRequest, "bridgeMac"> {
   return {
     since,
     attachment,

@@ -89,7 +89,9 @@ async function removeHost(
       return true;
     }
     if (link !== undefined) await kernel.remove(link);
-    else if (marks.of(host) === "died") await removeLate(host, kernel);
+    else if (marks.of(host) !== "died" || !await removeLate(host, kernel)) {
+      await removeRenamed(attachment, kernel);
+    }
     return true;
   }
   if (await kernel.detach(host)) return true;
@@ -97,6 +99,15 @@ async function removeHost(
   const renamed = await findRenamed(lease, attachment.network, kernel);
   if (renamed !== undefined) await kernel.remove(renamed);
   return true;
+}
+
+/** By its alias alone: without a lease nothing else tells whose it is. */
+async function removeRenamed(attachment: Attachment, kernel: Effects["kernel"]): Promise<void> {
+  const renamed = [...(await kernel.veths()).values()].find(({ alias }) => {
+    const said = attachmentIn(alias);
+    return said?.network === attachment.network && ownerKey(said) === ownerKey(attachment);
+  });
+  if (renamed !== undefined) await kernel.remove(renamed);
 }
 
 /** How long after the death of an ADD its `ip` is waited for, which may wait for the kernel's lock: 2 s in all. */

@@ -80,8 +80,9 @@ function holder(
   // What can't be looked into is no proof of absence, unless its ADD is still at work.
   if (inside === undefined) return isOurs && marks.of(link.ifname) === "at work" ? [] : one(false);
   const { addresses } = inside.peer;
+  // A container can take its address away, and have it again; one whose ADD has not ended may have had none yet.
   const counts = isOurs || sets === undefined
-    ? addresses.length > 0
+    ? addresses.length > 0 || (isOurs && marks.of(link.ifname) === "none")
     : addresses.some(({ ip }) => sets.some((set) => givingRange(set, ip) !== undefined));
   return counts ? one(true) : [];
 }

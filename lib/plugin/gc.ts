@@ -130,8 +130,10 @@ async function vanished(
     const standing = [...veths.values()].filter((link) =>
       !gone.has(link.ifname) && (named.has(link.ifname) || hasMacOf(lease, link))
     );
-    for (const link of standing) if (!named.has(link.ifname)) await remove(link, effects);
-    return standing.every(({ ifname }) => !named.has(ifname));
+    // Under the lease's own name stands its own or, by alias or MAC, another's.
+    const isOwn = (link: Link) => !named.has(link.ifname) || hasMacOf(lease, link);
+    for (const link of standing.filter(isOwn)) await remove(link, effects);
+    return standing.every(isOwn);
   }
   const host = await findHost(lease, name, effects.kernel);
   if (typeof host === "object") await remove(host, effects);

@@ -163,9 +163,12 @@ async function findLeases(
   const found: Lease[] = [];
   const findings: RepairFinding[] = [];
   if (config.sets.length === 0) return { found, findings };
-  const without = owned.filter(({ owner, link }) =>
-    !(owner !== undefined && owners.has(ownerKey(owner))) && !hosts.has(link.ifname)
-  );
+  const macs = new Set(kept.flatMap(({ record }) => record?.hostMac ?? []));
+  // By its MAC, which its ADD made up, where neither name nor alias says whose it is.
+  const isKnown = ({ link, owner }: Pick<Owned, "link" | "owner">) =>
+    hosts.has(link.ifname) ||
+    (owner === undefined ? macs.has(link.mac) : owners.has(ownerKey(owner)));
+  const without = owned.filter((one) => !isKnown(one));
   // Whose MAC fits an address, and who was there before, has it rather than who came and took it.
   for (const one of without.sort((a, b) => rank(a) - rank(b) || a.link.ifindex - b.link.ifindex)) {
     const result = await leaseBehind(config, one, isHeld);
@@ -175,7 +178,7 @@ async function findLeases(
       found.push(result);
     }
   }
-  for (const one of strangers.filter(({ link }) => !hosts.has(link.ifname))) {
+  for (const one of strangers.filter(({ link }) => !isKnown({ link, owner: undefined }))) {
     findings.push(...[strangerFinding(config, one, isHeld, isBlind)].flatMap((it) => it ?? []));
   }
   return { found, findings };

@@ -60,6 +60,7 @@ function adding({ leaseFirst, freesFirst, replaces, writesTwice }: Mistake) {
       pod: undefined,
       bridge: config.bridge,
       guarded: config.guarded,
+      bridgeMac: "",
     };
     const reserve = async () => {
       const evidence = evidenceOf(config, effects);

@@ -50,18 +50,22 @@ Deno.test("nothing is given beside leases of another subnet, nor where a contain
 Deno.test("who may have an address and no lease keeps another from being given, code 104", async () => {
   const more = { ...SEEN, name: "c8/eth0", key: "c8/eth0" };
   const hidden = { ...SEEN, isSeen: false };
-  const stranger: Holder = { ...SEEN, name: "veth0", key: undefined, host: "veth0" };
+  const nameless: Holder = { ...SEEN, name: "veth0", key: undefined, host: "veth0" };
+  const stranger: Holder = { ...nameless, mac: "fe:00:00:00:00:77" };
   const held = { ...SEEN, key: "c10.0.0.2/eth0" };
   const anew = { ...held, mac: "fe:00:00:00:00:99" };
   const rows: [World, string | undefined][] = [
     [{ origin: "missing", holders: [SEEN, more] }, '"c9/eth0" and 1 more hold an address'],
     [{ origin: "missing", holders: [hidden] }, "may hold an address and can't be looked into"],
+    [{ origin: "missing", holders: [{ ...SEEN, ips: [] }] }, '"c9/eth0" is attached'],
     [{ origin: "missing", holders: [stranger] }, '"veth0" holds an address'],
     [{ origin: "changed", holders: [SEEN] }, "Cannot use the state"],
     [{ origin: "changed", holders: [stranger] }, '"veth0" holds an address'],
     // What this program wrote last is whole; who has a lease is no stranger.
     [{ origin: "written", holders: [SEEN, stranger] }, undefined],
     [{ origin: "changed", holders: [held] }, undefined],
+    // Without name and alias its MAC says whose it is.
+    [{ origin: "changed", holders: [nameless] }, undefined],
     // A container can change its addresses, not its host veth.
     [{ origin: "changed", holders: [anew] }, "an earlier ADD"],
     [{ origin: "changed", holders: [{ ...anew, isSeen: false }] }, "an earlier ADD"],

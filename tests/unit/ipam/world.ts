@@ -36,6 +36,7 @@ export function request(id: string, changes: Partial<LeaseRequest> = {}): LeaseR
     pod: undefined,
     bridge: parseInterfaceName("br0"),
     guarded: false,
+    bridgeMac: "0a:58:0a:00:00:01",
     ...changes,
   };
 }
@@ -142,6 +143,6 @@ export const SEEN: Holder = {
   key: "c9/eth0",
   host: "av9",
   mac: HOST_MAC,
-  ips: [],
+  ips: [parseIp("10.0.0.3")],
   isSeen: true,
 };

@@ -16,7 +16,7 @@ const SPEC = {
   ips: ["10.88.0.2", "fd00::2"].map((it) => parseIp(it)),
 };
 const COMMANDS = [
-  "-B -batch -\n  neigh replace any lladdr 0a:58:0a:58:00:02 nud noarp dev av0123456789abc",
+  "-B -batch -\n  neigh add any lladdr 0a:58:0a:58:00:02 nud noarp dev av0123456789abc",
   [
     "-batch -",
     "neigh replace 10.88.0.2 lladdr 0a:58:0a:58:00:02 dev br0 nud permanent",
@@ -40,13 +40,41 @@ Deno.test("guard() pins the MAC to the port and the addresses to the MAC; its un
 Deno.test("guard() fails where either half of it does, and can be undone then", async () => {
   for (const half of ["-B", "-batch"]) {
     const { calls, run } = recorder((args, stdin) =>
-      args.startsWith(half) && !stdin?.includes("flush") ? failure() : answer()
+      args.startsWith(`${half} `) && !stdin?.includes("flush") ? failure() : answer("[]\n")
     );
     const undo = new Rollback();
     const error = await assertRejects(() => guard(run, SPEC, undo), CniError, "guard the port");
-    assertEquals([error.code, calls.length], [100, 2]);
+    assertEquals([error.code, calls.length], [100, half === "-B" ? 3 : 2]);
     await undo.run(error);
     assertEquals(calls.at(-1), FLUSH);
+  }
+});
+
+Deno.test("guard() moves an entry that was learned, and none that was made: code 102, and its neighbours stay", async () => {
+  const { mac, host } = SPEC;
+  const rows: [string, string, boolean][] = [
+    ["br0", "PERMANENT", true],
+    ["av9", "NOARP", true],
+    ["av9", "REACHABLE", false],
+    ["av9", "STALE", false],
+    [host, "NOARP", false],
+  ];
+  for (const [dev, state, isTaken] of rows) {
+    const { calls, run } = recorder((args, stdin) =>
+      stdin?.startsWith("neigh add")
+        ? failure("RTNETLINK answers: File exists")
+        : answer(args.includes("show") ? [{ dev, lladdr: mac, state: [state] }] : "")
+    );
+    const undo = new Rollback();
+    if (!isTaken) {
+      await guard(run, SPEC, undo);
+      assertEquals(calls.at(-1), COMMANDS[0]?.replace("neigh add", "neigh replace"));
+      continue;
+    }
+    const error = await assertRejects(() => guard(run, SPEC, undo), CniError, mac);
+    assertEquals(error.code, 102);
+    await undo.run(error);
+    assertEquals(calls.at(-1), FLUSH.split("\n").slice(0, -1).join("\n"), "another's stays");
   }
 });
 

@@ -215,10 +215,21 @@ Deno.test("parseNeighbour() reads a neighbour, or an entry of a forwarding table
       ip: "10.0.0.2",
       mac,
       dev: "br0",
+      isFixed: true,
     }],
-    [{ dst: "fd00::0:2", dev: "br0", lladdr: mac }, { ip: "fd00::2", mac, dev: "br0" }],
-    [{ dev: "av0", lladdr: mac, state: ["NOARP"] }, { ip: undefined, mac, dev: "av0" }],
-    [{}, { ip: undefined, mac: "", dev: "" }],
+    [{ dst: "fd00::0:2", dev: "br0", lladdr: mac, state: ["REACHABLE"] }, {
+      ip: "fd00::2",
+      mac,
+      dev: "br0",
+      isFixed: false,
+    }],
+    [{ dev: "av0", lladdr: mac, state: ["NOARP"] }, {
+      ip: undefined,
+      mac,
+      dev: "av0",
+      isFixed: true,
+    }],
+    [{}, { ip: undefined, mac: "", dev: "", isFixed: false }],
   ];
   for (const [raw, found] of rows) assertEquals<unknown>(parseNeighbour(raw), found);
 });

@@ -271,11 +271,16 @@ Deno.test("differences() of a layer-2 attachment needs no lease, and no more tha
 Deno.test("differences() compares each part of a guard", () => {
   const guarded = expected({ ...DUAL, macspoofchk: true }, { ips: BOTH }, "10.88.0.2", "fd00::2");
   const [own, linkLocal] = ["0a:58:0a:58:00:02", "fe80::858:aff:fe58:2"];
-  const neighbour = (ip: string, mac: string, dev: string) => ({ ip: parseIp(ip), mac, dev });
+  const neighbour = (ip: string, mac: string, dev: string) => ({
+    ip: parseIp(ip),
+    mac,
+    dev,
+    isFixed: true,
+  });
   const seen: Seen = {
     ...SEEN6,
     host: { ...VETH, port: { ...VETH.port, learning: false, locked: true } },
-    staticEntries: [{ ip: undefined, mac: own, dev: HOST }],
+    staticEntries: [{ ip: undefined, mac: own, dev: HOST, isFixed: true }],
     bridgeNeighbours: ["10.88.0.2", "fd00::2", linkLocal].map((ip) => neighbour(ip, own, "br0")),
     insideNeighbours: [
       neighbour("10.88.0.1", BRIDGE.mac, "eth0"),
@@ -290,7 +295,7 @@ Deno.test("differences() compares each part of a guard", () => {
       `guard of ${HOST}: learning: expected false, found true`,
     ]],
     [{ staticEntries: [] }, [`guard of ${HOST}: expected the static entry ${own}, found none`]],
-    [{ staticEntries: [{ ip: undefined, mac: other, dev: HOST }] }, [
+    [{ staticEntries: [{ ip: undefined, mac: other, dev: HOST, isFixed: true }] }, [
       `guard of ${HOST}: expected the static entry ${own}, found ${other}`,
     ]],
     [{ bridgeNeighbours: seen.bridgeNeighbours.slice(1) }, [

@@ -19,7 +19,7 @@ Deno.test("DEL sees the veth gone before it releases, and goes on past what fail
   const other: Partial<Link> = { ifname: HOST, alias: "podnet/c9/eth0" };
   const own: Partial<Link> = { ifname: HOST, alias: "podnet/c1/eth0" };
   const rows: [World, string[]][] = [
-    [{}, ["link", "release"]],
+    [{}, ["link", "veths", "release"]],
     [{ held: [LEASE] }, ["detach", "release c1/eth0"]],
     [{ held: [BOUND] }, ["detach", "forget 10.88.0.2", "release c1/eth0"]],
     [{ held: [GUARDED] }, ["detach", "forget 10.88.0.2", "release c1/eth0"]],
@@ -28,6 +28,12 @@ Deno.test("DEL sees the veth gone before it releases, and goes on past what fail
     [{ veths: [{ ...own, alias: "" }] }, ["link", `remove ${HOST}`, "release"]],
     [{ veths: [other] }, ["link", "release"]],
     [{ veths: [{ ...own, alias: "other/c1/eth0" }] }, ["link", "release"]],
+    [{ isGone: true, veths: [{ ...own, ifname: "renamed0" }] }, [
+      "link",
+      "veths",
+      "remove renamed0",
+      "release",
+    ]],
     // With one it may have been renamed.
     [{ held: [LEASE], isGone: true }, ["detach", "veths", "release c1/eth0"]],
     [{ held: [LEASE], isGone: true, veths: [{ ...own, ifname: "renamed0" }] }, [
@@ -69,7 +75,10 @@ Deno.test("DEL waits for the late veth of an ADD that was killed, and for no oth
     const tools = effects({ mark });
     const began = performance.now();
     await del(NETWORK, INVOCATION, tools);
-    assertEquals([tools.steps, performance.now() - began < 1000], [["link", "release"], true]);
+    assertEquals([tools.steps, performance.now() - began < 1000], [
+      ["link", "veths", "release"],
+      true,
+    ]);
   }
 });
 
@@ -78,5 +87,5 @@ Deno.test("DEL removes the veth even where the state can't be read", async () =>
   const error = await assertRejects(() => del(NETWORK, INVOCATION, tools), CniError, "read");
   assertEquals(error.code, 104);
   assertStringIncludes(error.details, "is gone");
-  assertEquals(tools.steps, ["link", "wouldBeginAnew"]);
+  assertEquals(tools.steps, ["link", "veths", "wouldBeginAnew"]);
 });

@@ -72,7 +72,9 @@ Deno.test("holders() has who has an address of the network, or may have one", as
     ["with any address: it may be of a range of old", { ...ours, behind: ["10.9.0.2/29"] }, {}, [
       { ...c1, host: OWN },
     ]],
-    ["without an address", { ...ours, behind: [] }, {}, []],
+    ["without an address", { ...ours, behind: [] }, {}, [{ ...c1, host: OWN }]],
+    ["without one yet, its ADD at work", { ...ours, behind: [] }, { mark: "at work" }, []],
+    ["without one, its ADD died", { ...ours, behind: [] }, { mark: "died" }, []],
     ["not to be looked into", ours, {}, [{ ...c1, host: OWN, isSeen: false }]],
     ["whose ADD is at work", ours, { mark: "at work" }, []],
     ["whose ADD died", ours, { mark: "died" }, [{ ...c1, host: OWN, isSeen: false }]],

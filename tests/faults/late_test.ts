@@ -1,0 +1,87 @@
+import { assert, assertEquals, assertMatch } from "@std/assert";
+import { breakIp } from "../integration/broken_ip.ts";
+import { cniEnv, CONFIG, hostTest, PROGRAM, STATE_FOLDER } from "../integration/host.ts";
+import { record } from "./outcome.ts";
+
+/** What comes between two steps of a run, and a run that is told to end before it has begun. */
+
+const FILE = `${STATE_FOLDER}/podnet.json`;
+const TRACED = ["strace", "-f", "-qq", "-o", "/dev/null", "-e"];
+
+hostTest(
+  "late: an older state put back while an ADD syncs the folder is not its own",
+  async (host) => {
+    await host.containers("c1", "c2", "c3", "c4");
+    await host.add({ id: "c1" });
+    await host.sh(`cp -p ${FILE} /run/older`);
+    await host.add({ id: "c2" });
+    const ways = ["cp -p /run/older", "cp -p /run/older /run/copy; mv /run/copy"];
+    for (const way of ways) {
+      const before = await host.sh(`cat ${FILE}`);
+      const under = [...TRACED, "inject=fsync:delay_exit=400000"];
+      const adding = host.cni("ADD", { id: "c3", under });
+      await host.sh(`for _ in $(seq 2000); do
+      [ "$(cat ${FILE})" = '${before.trimEnd()}' ] || break; sleep 0.002; done; ${way} ${FILE}`);
+      assertEquals((await adding).code, 0);
+      const { json } = await host.cni("ADD", { id: "c4" });
+      assertEquals(json?.code, 104, way);
+      assertMatch(json.msg, /"c2\/eth0" and 1 more hold an address, and have no lease/);
+      await host.program(["repair"], JSON.stringify(CONFIG));
+      await host.del({ id: "c3" });
+    }
+    record({
+      fault: "an older state file put back while an ADD syncs the folder",
+      tries: ways.length,
+      outcome: "the next ADD: code 104 that names who has no lease",
+    });
+  },
+);
+
+hostTest("late: an ip that ends well and says nothing is no empty list", async (host) => {
+  await host.containers("c1", "c2", "c3");
+  const config = { ...CONFIG, ipam: { rangeStart: "10.88.0.2", rangeEnd: "10.88.0.3" } };
+  for (const id of ["c1", "c2"]) await host.add({ id, config });
+  const before = await host.state();
+  await breakIp(host, 'case " $* " in *" link show type veth "*) exit 0 ;; esac');
+  const { code, json } = await host.cni("ADD", { id: "c3", config });
+  assertEquals([code, json?.code], [1, 100]);
+  assertMatch(json.msg, /ip ended with exit status 0 and said nothing/);
+  assertEquals(await host.state(), before);
+});
+
+hostTest("late: a mark that can't be locked or looked at does not stay", async (host) => {
+  await host.containers("c1");
+  await host.add();
+  await host.del();
+  const before = await host.files();
+  const { code, json } = await host.cni("ADD", {
+    under: [...TRACED, "inject=flock:error=ENOLCK:when=1+"],
+  });
+  assertEquals([code, json?.code], [1, 5]);
+  assertEquals(await host.files(), before);
+  await host.assertNothingLeft();
+});
+
+for (const command of ["ADD", "DEL", "GC"]) {
+  hostTest(`late: a signal ends the wait for stdin: ${command}`, async (host) => {
+    await host.containers("c1");
+    const child = new Deno.Command("nsenter", {
+      args: [...host.inside(...PROGRAM).slice(1)],
+      env: cniEnv(command, {}),
+      stdin: "piped",
+      stdout: "piped",
+    }).spawn();
+    const writer = child.stdin.getWriter();
+    await writer.write(new TextEncoder().encode('{"cniVersion":'));
+    await host.sh("sleep 0.5");
+    const began = performance.now();
+    child.kill("SIGTERM");
+    const { code, stdout } = await child.output();
+    assert(performance.now() - began < 5_000, "it went on waiting");
+    await writer.abort().catch(() => {});
+    const json = JSON.parse(new TextDecoder().decode(stdout));
+    assertEquals([code, json.code], [1, 11]);
+    assertMatch(json.msg, /ended by SIGTERM/);
+    await host.assertNothingLeft();
+  });
+}

@@ -1,0 +1,162 @@
+import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { CONFIG, type Host, hostTest, type Json, STATE_FOLDER } from "./host.ts";
+
+/** Whose an address, a MAC or a host veth is, where somebody asks for another's or takes its signs away. */
+
+const GUARDED = { ...CONFIG, macspoofchk: true };
+const { cniVersion, type } = CONFIG;
+const V6 = {
+  cniVersion,
+  type,
+  name: "v6net",
+  bridge: "br6",
+  subnet6: "fd09::/64",
+  gateway6: "fd09::1",
+  macspoofchk: true,
+};
+const TOUCH = `touch ${STATE_FOLDER}/podnet.json`;
+
+/** An ADD that is refused with that code and these words, and leaves the container and the bridges' entries as they were. */
+async function refused(host: Host, code: number, words: string, call: Json): Promise<void> {
+  const look = `ip -n ${call.id} -br link; ip -B neigh show nud all | grep NOARP || :`;
+  const before = await host.sh(look);
+  const { json, stdout } = await host.cni("ADD", call);
+  assertEquals(json?.code, code, stdout);
+  assertStringIncludes(`${json.msg} ${json.details}`, words);
+  assertEquals(await host.sh(look), before);
+}
+
+async function macOf(host: Host, namespace: string, ifname: string): Promise<string> {
+  return (await host.ip(namespace, "link", "show", "dev", ifname))[0]?.address;
+}
+
+for (const [how, config] of [["", CONFIG], [", guarded", GUARDED]] as const) {
+  hostTest(`identity: nobody gets the bridge's MAC by asking${how}`, async (host) => {
+    await host.containers("c1", "c2");
+    await host.add({ id: "c1", config });
+    const args = `MAC=${await macOf(host, "", "atomic0")}`;
+    await refused(host, 102, 'the bridge "atomic0" has it', { id: "c2", config, args });
+    assert(await host.pings("c1", CONFIG.gateway));
+    await host.add({ id: "c2", config });
+  });
+}
+
+hostTest("identity: IPv6 addresses whose MACs would be one", async (host) => {
+  await host.containers("c1", "c2", "c3", "c4", "c5", "c6");
+  await host.add({ id: "c1", config: V6 });
+  const taken = { id: "c2", config: V6, args: "IP=fd09::1:0:3" };
+  await refused(host, 102, "its MAC was given to another", taken);
+  await refused(host, 102, "its MAC was given to another", { ...taken, args: "IP=fd09::1:0:0" });
+  assert(await host.pings("c1", V6.gateway6));
+  // Far from the others, and kept: what is near and would have its MAC is passed over.
+  await host.add({ id: "c2", config: V6, args: "IP=fd09::1:0:2" });
+  const third = await host.add({ id: "c3", config: V6 });
+  // The next ones have the MACs of c2 itself and of c1.
+  assertEquals(third.ips[0].address, "fd09::1:0:4/64");
+  for (const id of ["c1", "c2", "c3"]) assert(await host.pings(id, V6.gateway6), id);
+  // A range in which the first address would have the bridge's.
+  const ipam = { rangeStart6: "fd0a::1:0:0", rangeEnd6: "fd0a::1:0:ff" };
+  const far = {
+    ...V6,
+    name: "far",
+    bridge: "br7",
+    subnet6: "fd0a::/64",
+    gateway6: "fd0a::1",
+    ipam,
+  };
+  await host.add({ id: "c4", config: far });
+  assert(await macOf(host, "c4", "eth0") !== await macOf(host, "", "br7"));
+  assert(await host.pings("c4", far.gateway6));
+});
+
+hostTest("identity: a guarded MAC stays where it is, whatever network asks", async (host) => {
+  await host.containers("c1", "c2", "c3", "c4");
+  await host.add({ id: "c1", config: GUARDED });
+  const mac = await macOf(host, "c1", "eth0");
+  const other = { ...V6, bridge: CONFIG.bridge };
+  await refused(host, 102, "it is the MAC of", { id: "c2", config: other, args: `MAC=${mac}` });
+  assert(await host.pings("c1", CONFIG.gateway));
+  const layer2 = { cniVersion, type, name: "l2", bridge: "br8", ipam: {}, macspoofchk: true };
+  const args = "MAC=02:00:00:00:00:09";
+  await host.add({ id: "c3", config: layer2, args });
+  await refused(host, 102, "it is the MAC of", { id: "c4", config: layer2, args });
+  await host.add({ id: "c4", config: layer2 });
+});
+
+hostTest("identity: an attachment whose host veth was renamed is attached", async (host) => {
+  await host.containers("c1", "c2");
+  const { interfaces } = await host.add({ id: "c1" });
+  await host.sh(`ip link set dev ${interfaces[1].name} name other0`);
+  const before = await host.state();
+  for (const alias of ["podnet/c1/eth0", ""]) {
+    await host.sh(`ip link set dev other0 alias "${alias}"`);
+    const { json } = await host.cni("ADD", { id: "c1", netns: "c2" });
+    assertEquals(json?.code, 103);
+    assertStringIncludes(json.msg, 'its host veth was renamed to "other0"');
+    assertEquals(await host.state(), before);
+  }
+  assert(await host.pings("c1", CONFIG.gateway));
+});
+
+hostTest("identity: a MAC that only a stale lease has is given", async (host) => {
+  await host.containers("c1", "c2", "c3");
+  const args = "MAC=02:00:00:00:00:07";
+  await host.add({ id: "c1", args });
+  await refused(host, 102, '"c1/eth0" has it', { id: "c2", args });
+  await host.end("c1");
+  await host.add({ id: "c2", args });
+  assertEquals(await host.leases(), { "c2/eth0": "10.88.0.3" });
+});
+
+hostTest("identity: a host veth without an alias is known by its MAC", async (host) => {
+  await host.containers("c1", "c2");
+  const { interfaces } = await host.add({ id: "c1" });
+  await host.sh(`ip link set dev ${interfaces[1].name} alias ''; ${TOUCH}`);
+  await host.add({ id: "c2" });
+  const repaired = await host.program(["repair"], JSON.stringify(CONFIG));
+  assertStringIncludes(repaired.stdout, "Nothing to repair.");
+  const config = { ...CONFIG, "cni.dev/valid-attachments": [] };
+  assertEquals((await host.cni("GC", { config })).stdout, "");
+  await host.assertNothingLeft();
+});
+
+hostTest("identity: an address that is taken away for a moment is not free", async (host) => {
+  await host.containers("c1", "c2");
+  await host.add({ id: "c1" });
+  await host.sh(`rm ${STATE_FOLDER}/podnet.json; ip -n c1 addr flush dev eth0`);
+  const { json } = await host.cni("ADD", { id: "c2" });
+  assertEquals(json?.code, 104);
+  assertStringIncludes(json.msg, '"c1/eth0" is attached, and has no lease');
+});
+
+hostTest("identity: the gateway of one set is given by none", async (host) => {
+  await host.containers("c1");
+  const range = (rangeStart: string, rangeEnd: string, more = {}) => [
+    { subnet: "10.7.0.0/24", rangeStart, rangeEnd, ...more },
+  ];
+  const ranges = [
+    range("10.7.0.10", "10.7.0.20", { gateway: "10.7.0.30" }),
+    range("10.7.0.30", "10.7.0.40"),
+  ];
+  const config = {
+    cniVersion,
+    type,
+    name: "two",
+    bridge: "br9",
+    isGateway: true,
+    ipam: { type: "host-local", ranges },
+  };
+  const { ips } = await host.add({ id: "c1", config });
+  assertEquals(ips.map((it: Json) => it.address), ["10.7.0.10/24", "10.7.0.31/24"]);
+});
+
+hostTest("identity: a renamed host veth without a lease goes with its DEL", async (host) => {
+  await host.containers("c1", "c2");
+  const config = { cniVersion, type, name: "l2", bridge: "br8", ipam: {} };
+  for (const id of ["c1", "c2"]) {
+    const { interfaces } = await host.add({ id, config });
+    await host.sh(`ip link set dev ${interfaces[1].name} name other${id}`);
+  }
+  await host.del({ id: "c1", config });
+  assertEquals(await host.links(), ["br8", "otherc2"]);
+});
