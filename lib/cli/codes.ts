@@ -114,7 +114,7 @@ export const CODES: Readonly<Record<ErrorCode, CodeMeaning>> = {
   102: {
     meaning: "The address asked for can't be given.",
     cause:
-      "`IP` in `CNI_ARGS`, `args.cni.ips` or `runtimeConfig.ips` asks for one that is outside, reserved, or held by a live container; or an import finds it held.",
+      "`IP` in `CNI_ARGS`, `args.cni.ips` or `runtimeConfig.ips` asks for one that is outside, reserved, or held by a live container; its MAC, or one asked for, is the bridge's or another container's; or an import finds it held.",
     cure: [
       "See who holds it: `atomicni explain ADDRESS`.",
       "Ask for another, or for none.",
