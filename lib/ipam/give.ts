@@ -3,7 +3,7 @@ import { type Attachment, attachmentIn, hostVethName, ownerKey } from "../base/a
 import { CniError } from "../base/errors.ts";
 import { type Mac, macOf, macOfAll } from "../base/mac.ts";
 import type { InterfaceName, NetworkName } from "../base/names.ts";
-import { formatSet, type RangeSet, usable } from "../base/range.ts";
+import { formatSet, givingRange, type RangeSet, usable } from "../base/range.ts";
 import { checkRequested, choose, refused } from "./choose.ts";
 import type { Evidence, Forget, LookAtVeths } from "./evidence.ts";
 import { containerMac, hasMacOf, hostsOf } from "./lease.ts";
@@ -51,7 +51,9 @@ export async function give(
   }
   const ips = await chooseOrHeal(state, request, own?.ips ?? [], evidence);
   if (requestedMac !== undefined) await checkMac(state, request, requestedMac, evidence);
-  const mac = requestedMac ?? (ips.some((ip) => isFar(sets, ip)) ? macOfAll(ips) : undefined);
+  const set = decisive(sets) ?? [];
+  const isFarOne = ips.some((ip) => givingRange(set, ip) !== undefined && isFar(set, ip));
+  const mac = requestedMac ?? (isFarOne ? macOfAll(ips) : undefined);
   const record: LeaseRecord = {
     since,
     hostMac,
@@ -88,7 +90,7 @@ async function mustBeOurs(
     if (name === host || !isSame) continue;
     throw new CniError(
       "InterfaceExists",
-      `Cannot add "${key}": it is attached, and its host veth was renamed to "${name}"`,
+      `Cannot add "${key}": it is attached, and "${name}" is its host veth`,
       { details: "an attachment is added once: DEL it first" },
     );
   }
@@ -116,13 +118,18 @@ async function checkMac(
   if (same !== undefined) throw refused(mac, `"${ownerKey(same.owner)}" has it`, remedy);
 }
 
+/** The set of whose address the container's MAC follows: as `macOfAll`, the first of IPv4, without one the first. */
+function decisive(sets: readonly RangeSet[]): RangeSet | undefined {
+  return sets.find(([range]) => range !== undefined && familyOf(range.start) === 4) ?? sets[0];
+}
+
 /**
- * Whether an address of a network without IPv4 may have a MAC that follows from another one too: IPv6 addresses that differ in
- * more than their last 32 bits may. Its lease has the MAC then, which nobody else gets.
+ * Whether a MAC that follows from this address may follow from another of the network too: IPv6 addresses that differ in more
+ * than their last 32 bits may have one. Its lease has the MAC then, which nobody else gets.
  */
-function isFar(sets: readonly RangeSet[], ip: Ip): boolean {
-  const start = sets[0]?.[0]?.start;
-  return start !== undefined && sets.every(([range]) => familyOf(range?.start ?? ip) === 6) &&
+function isFar(set: RangeSet, ip: Ip): boolean {
+  const start = set[0]?.start;
+  return start !== undefined && familyOf(ip) === 6 &&
     networkOf(start, 96).base !== networkOf(ip, 96).base;
 }
 
@@ -134,13 +141,15 @@ async function chooseOrHeal(
 ): Promise<readonly Ip[]> {
   const wanted = { sets, last: state.lastReserved, requested: requestedIps, kept };
   const asked = macsAskedFor(state);
+  const decides = decisive(sets) ?? [];
   const gateways = new Set(sets.flat().map(({ gateway }) => gateway));
   // The MAC that would follow from the address may be the bridge's, or given to another that asked for it.
   const isHeld = (ip: Ip) => {
     if (holderOf(state, ip) !== undefined || gateways.has(ip)) return true;
+    if (givingRange(decides, ip) === undefined) return false;
     const mac = macOf(ip);
     return mac === bridgeMac || asked.has(mac) ||
-      (isFar(sets, ip) && listLeases(state).some((lease) => containerMac(lease) === mac));
+      (isFar(decides, ip) && listLeases(state).some((lease) => containerMac(lease) === mac));
   };
   const first = choose(wanted, isHeld);
   if (typeof first !== "number" && !requestedIps.some(isHeld)) return first;

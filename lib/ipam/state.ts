@@ -10,7 +10,7 @@ export interface LeaseRecord {
   /** MAC of the host veth the lease was given for: tells this attachment's runs apart. */
   readonly hostMac: string;
   readonly pod?: string;
-  /** The container's MAC where it is not the one that follows from its address. */
+  /** The container's MAC where it does not follow from its address, or may follow from another's too. */
   readonly mac?: string;
   /** The bridge, where something on it has to be taken back with the lease. */
   readonly bridge?: string;

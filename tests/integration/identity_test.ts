@@ -92,7 +92,7 @@ hostTest("identity: an attachment whose host veth was renamed is attached", asyn
     await host.sh(`ip link set dev other0 alias "${alias}"`);
     const { json } = await host.cni("ADD", { id: "c1", netns: "c2" });
     assertEquals(json?.code, 103);
-    assertStringIncludes(json.msg, 'its host veth was renamed to "other0"');
+    assertStringIncludes(json.msg, '"other0" is its host veth');
     assertEquals(await host.state(), before);
   }
   assert(await host.pings("c1", CONFIG.gateway));

@@ -43,6 +43,7 @@ export function perform(
   if (verb === "link add") return addLink(kernel, by, line);
   if (verb === "route show") return [];
   if (verb === "link show" || verb === "addr show") return show(kernel, here, line);
+  if (verb === "neigh show") return entries(here);
   const dev = named(here, word(line, "dev"));
   if (dev === undefined) return "Cannot find device";
   switch (verb) {
@@ -52,6 +53,11 @@ export function perform(
       return setLink(kernel, dev, line);
     case "addr add":
       return addAddress(dev, line[2] ?? "");
+    case "neigh add": {
+      const mac = word(line, "lladdr");
+      const taken = entries(here).some(({ lladdr }) => lladdr === mac);
+      return taken ? "RTNETLINK answers: File exists" : replaceNeighbour(dev, line);
+    }
     case "neigh replace":
       return replaceNeighbour(dev, line);
     case "neigh flush":
@@ -62,6 +68,14 @@ export function perform(
       return undefined;
   }
   throw new Error(`the model knows no "ip ${line.join(" ")}"`);
+}
+
+/** Of the forwarding tables: bridges' own, and what was made for a port. */
+function entries(here: readonly ModelLink[]) {
+  return here.flatMap(({ name, kind, mac, entries: made }) => [
+    ...(kind === "bridge" ? [{ dev: name, lladdr: mac, state: ["PERMANENT"] }] : []),
+    ...made.map((lladdr) => ({ dev: name, lladdr, state: ["NOARP"] })),
+  ]);
 }
 
 function addAddress(dev: ModelLink, address: string): string | undefined {
