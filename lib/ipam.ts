@@ -15,6 +15,7 @@ import {
   findLease,
   isSameLease,
   type Lease,
+  leasesOf,
   listLeases,
   type State,
 } from "./ipam/state.ts";
@@ -174,7 +175,7 @@ export function leasesIn(store: Store, network: NetworkName, stop: AbortSignal):
       }, stop),
     releaseStale: async (veths, forget) => {
       let stale: Lease[] = [];
-      if (!store.exists() || listLeases(store.read()).length === 0) return stale;
+      if (leasesOf(store.read()).length === 0) return stale;
       await store.update(async (state) => {
         stale = await heal(state, network, veths, forget);
         return stale.length > 0 && "unproved";

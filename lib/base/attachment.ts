@@ -112,6 +112,15 @@ export function attachmentIn(alias: string): Attachment | undefined {
   }
 }
 
+/** Whether an alias says that the interface is this attachment's. */
+export function isAliasOf(
+  alias: string,
+  owner: Owner & { readonly network: NetworkName },
+): boolean {
+  const said = attachmentIn(alias);
+  return said?.network === owner.network && ownerKey(said) === ownerKey(owner);
+}
+
 /** `namespace/name` of the pod, where the alias has one. */
 export function podIn(alias: string): string | undefined {
   const blank = alias.lastIndexOf(" ");

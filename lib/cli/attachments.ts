@@ -75,7 +75,7 @@ export async function attachments(
   const byOwner = new Map<string, Link>();
   for (const link of veths?.values() ?? []) {
     // One that was renamed still says whose it is.
-    const owner = await attachmentOf(link) ?? attachmentIn(link.alias);
+    const owner = attachmentIn(link.alias);
     if (owner?.network === network) byOwner.set(ownerKey(owner), link);
   }
   return await Promise.all(

@@ -93,16 +93,13 @@ export async function checkWhole(
   const [holder, ...more] = lost;
   if (holder === undefined) return;
   const others = more.length === 0 ? "" : ` and ${more.length} more`;
-  const holds = more.length === 0 ? "holds" : "hold";
+  const [holds, is, lacks] = more.length === 0 ? ["holds", "is", "has"] : ["hold", "are", "have"];
   const does = !holder.isSeen
     ? "may hold an address and can't be looked into"
     : holder.ips.length > 0
     ? `${holds} an address`
-    : more.length === 0
-    ? "is attached"
-    : "are attached";
-  const none = more.length === 0 ? "has no lease" : "have no lease";
-  const has = isEarlier(holder) ? "its lease is of an earlier ADD" : none;
+    : `${is} attached`;
+  const has = isEarlier(holder) ? "its lease is of an earlier ADD" : `${lacks} no lease`;
   const file = origin === "missing"
     ? "its state file is gone"
     : "an older or emptied state file was put in place";

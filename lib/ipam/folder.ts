@@ -77,13 +77,16 @@ function mustBeRoots(folder: string, found: Deno.FileInfo): void {
     ? "it is a symbolic link"
     : !found.isDirectory
     ? "it is no folder"
-    : found.uid !== 0
-    ? `it belongs to user ${found.uid}, not to root`
-    : undefined;
+    : notRoots(found);
   if (wrong === undefined) return;
   throw new CniError("IOFailure", `Cannot use "${folder}" as the state folder: ${wrong}`, {
     details: `move it away (mv ${folder} ${folder}.old); it is made anew, of root's alone`,
   });
+}
+
+/** Whose it is, where it is not root's: put there while the folder was somebody else's, it may hold anything. */
+export function notRoots({ uid }: Deno.FileInfo): string | undefined {
+  return uid === 0 ? undefined : `it belongs to user ${uid}, not to root`;
 }
 
 /** What stands there, a link not followed; `undefined` where nothing does. Throws IOFailure. */

@@ -1,5 +1,11 @@
 import { familyOf, type Ip, networkOf, valueOf } from "../base/address.ts";
-import { type Attachment, attachmentIn, hostVethName, ownerKey } from "../base/attachment.ts";
+import {
+  type Attachment,
+  attachmentIn,
+  hostVethName,
+  isAliasOf,
+  ownerKey,
+} from "../base/attachment.ts";
 import { CniError } from "../base/errors.ts";
 import { type Mac, macOf, macOfAll } from "../base/mac.ts";
 import type { InterfaceName, NetworkName } from "../base/names.ts";
@@ -14,6 +20,7 @@ import {
   holderOf,
   type Lease,
   type LeaseRecord,
+  leasesOf,
   listLeases,
   type State,
 } from "./state.ts";
@@ -51,9 +58,8 @@ export async function give(
   }
   const ips = await chooseOrHeal(state, request, own?.ips ?? [], evidence);
   if (requestedMac !== undefined) await checkMac(state, request, requestedMac, evidence);
-  const set = decisive(sets) ?? [];
-  const isFarOne = ips.some((ip) => givingRange(set, ip) !== undefined && isFar(set, ip));
-  const mac = requestedMac ?? (isFarOne ? macOfAll(ips) : undefined);
+  const at = decisive(sets);
+  const mac = requestedMac ?? (isFar(sets[at], ips[at]) ? macOfAll(ips) : undefined);
   const record: LeaseRecord = {
     since,
     hostMac,
@@ -83,11 +89,7 @@ async function mustBeOurs(
   const host = await hostVethName(attachment);
   const key = ownerKey(attachment);
   for (const [name, link] of all) {
-    const said = attachmentIn(link.alias);
-    const isSame = said === undefined
-      ? hasMacOf(own, link)
-      : said.network === attachment.network && ownerKey(said) === key;
-    if (name === host || !isSame) continue;
+    if (name === host || !(isAliasOf(link.alias, attachment) || hasMacOf(own, link))) continue;
     throw new CniError(
       "InterfaceExists",
       `Cannot add "${key}": it is attached, and "${name}" is its host veth`,
@@ -111,25 +113,25 @@ async function checkMac(
 ): Promise<void> {
   const remedy = "ask for another MAC, or for none";
   if (mac === bridgeMac) throw refused(mac, `the bridge "${bridge}" has it`, remedy);
-  const holder = () => listLeases(state).find((lease) => containerMac(lease) === mac);
+  const holder = () => leasesOf(state).find((lease) => containerMac(lease) === mac);
   if (holder() === undefined) return;
   await heal(state, attachment.network, veths, forget);
   const same = holder();
   if (same !== undefined) throw refused(mac, `"${ownerKey(same.owner)}" has it`, remedy);
 }
 
-/** The set of whose address the container's MAC follows: as `macOfAll`, the first of IPv4, without one the first. */
-function decisive(sets: readonly RangeSet[]): RangeSet | undefined {
-  return sets.find(([range]) => range !== undefined && familyOf(range.start) === 4) ?? sets[0];
+/** The number of the set of whose address the container's MAC follows: as `macOfAll`, the first of IPv4, without one the first. */
+function decisive(sets: readonly RangeSet[]): number {
+  return Math.max(0, sets.findIndex(([range]) => range && familyOf(range.start) === 4));
 }
 
 /**
  * Whether a MAC that follows from this address may follow from another of the network too: IPv6 addresses that differ in more
  * than their last 32 bits may have one. Its lease has the MAC then, which nobody else gets.
  */
-function isFar(set: RangeSet, ip: Ip): boolean {
-  const start = set[0]?.start;
-  return start !== undefined && familyOf(ip) === 6 &&
+function isFar(set: RangeSet | undefined, ip: Ip | undefined): boolean {
+  const start = set?.[0]?.start;
+  return start !== undefined && ip !== undefined && familyOf(ip) === 6 &&
     networkOf(start, 96).base !== networkOf(ip, 96).base;
 }
 
@@ -141,19 +143,22 @@ async function chooseOrHeal(
 ): Promise<readonly Ip[]> {
   const wanted = { sets, last: state.lastReserved, requested: requestedIps, kept };
   const asked = macsAskedFor(state);
-  const decides = decisive(sets) ?? [];
+  const decides = sets[decisive(sets)] ?? [];
+  // Only where an address is far: all of them, once.
+  let macs: ReadonlySet<string | undefined> | undefined;
+  const isMacOfLease = (mac: Mac) => (macs ??= new Set(leasesOf(state).map(containerMac))).has(mac);
   const gateways = new Set(sets.flat().map(({ gateway }) => gateway));
   // The MAC that would follow from the address may be the bridge's, or given to another that asked for it.
   const isHeld = (ip: Ip) => {
     if (holderOf(state, ip) !== undefined || gateways.has(ip)) return true;
     if (givingRange(decides, ip) === undefined) return false;
     const mac = macOf(ip);
-    return mac === bridgeMac || asked.has(mac) ||
-      (isFar(decides, ip) && listLeases(state).some((lease) => containerMac(lease) === mac));
+    return mac === bridgeMac || asked.has(mac) || (isFar(decides, ip) && isMacOfLease(mac));
   };
   const first = choose(wanted, isHeld);
   if (typeof first !== "number" && !requestedIps.some(isHeld)) return first;
   await heal(state, attachment.network, veths, forget);
+  macs = undefined;
   const held = requestedIps.find(isHeld);
   if (held !== undefined) {
     const remedy = "remove that container first, or ask for another address";

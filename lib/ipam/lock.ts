@@ -1,6 +1,6 @@
 import { expiry } from "../base/deadline.ts";
 import { CniError, ioError, quote } from "../base/errors.ts";
-import { tryLstat, withFile } from "./folder.ts";
+import { notRoots, tryLstat, withFile } from "./folder.ts";
 
 /** How long a run waits for another to finish choosing and writing. */
 const LOCK_LIMIT_MS = 10_000;
@@ -52,9 +52,7 @@ export function hasLockFile(path: string): boolean {
     ? "it is not a regular file"
     : (found.nlink ?? 1) !== 1
     ? "it is a hard link"
-    : found.uid !== 0
-    ? `it belongs to user ${found.uid}, not to root`
-    : undefined;
+    : notRoots(found);
   if (wrong === undefined) return true;
   throw new CniError("IOFailure", `Cannot use "${path}" as the lock: ${wrong}`, {
     details: `remove it (rm -r ${path}); it is made anew`,

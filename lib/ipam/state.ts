@@ -75,13 +75,17 @@ export function holderOf({ ipToContainer }: State, ip: Ip): string | undefined {
   return ipToContainer[ip];
 }
 
-/** All leases, in the order of their addresses. */
-export function listLeases(state: State): Lease[] {
-  const leases = Object.keys(state.containerToIP).flatMap((key) => {
+/** All leases, in any order. */
+export function leasesOf(state: State): Lease[] {
+  return Object.keys(state.containerToIP).flatMap((key) => {
     const owner = tryOwner(key);
     return (owner && findLease(state, owner)) ?? [];
   });
-  return leases.sort((a, b) => compareFirst(a.ips, b.ips));
+}
+
+/** All leases, in the order of their addresses. */
+export function listLeases(state: State): Lease[] {
+  return leasesOf(state).sort((a, b) => compareFirst(a.ips, b.ips));
 }
 
 function compareFirst([left]: readonly Ip[], [right]: readonly Ip[]): number {

@@ -5,6 +5,7 @@ import {
   checkFolder,
   namesIn,
   nearestFolder,
+  notRoots,
   removeQuietly,
   statePath,
   tryLstat,
@@ -32,8 +33,8 @@ export function checkReadable(dataDir: string, network: NetworkName): boolean {
   const found = tryLstat(path);
   if (found === undefined) return false;
   if (!found.isFile) throw damaged(path, "it is not a regular file");
-  // Put there while the folder was somebody else's.
-  if (found.uid !== 0) throw damaged(path, `it belongs to user ${found.uid}, not to root`);
+  const foreign = notRoots(found);
+  if (foreign !== undefined) throw damaged(path, foreign);
   if (found.size > LARGEST_FILE) throw damaged(path, `it has ${found.size} bytes`);
   return true;
 }

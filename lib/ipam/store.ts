@@ -1,6 +1,6 @@
 import { isError } from "../base/errors.ts";
 import type { NetworkName } from "../base/names.ts";
-import { lockPath, prepareFolder, statePath, tryLstat } from "./folder.ts";
+import { lockPath, prepareFolder } from "./folder.ts";
 import { acquire, hasLockFile, lastWritten } from "./lock.ts";
 import { NewerSchema } from "./damage.ts";
 import { emptyState, type State } from "./state.ts";
@@ -52,8 +52,6 @@ export interface Store {
   origin(): Origin;
   /** Lists what `update` will sweep. IOFailure. */
   willUpdate(): void;
-  /** Whether there is a state file at all. */
-  exists(): boolean;
   /**
    * Runs `change` on the current leases under the lock, and writes it durably. IOFailure, TryAgainLater, StateDamaged;
    * `stop` ends the wait for the lock.
@@ -83,9 +81,9 @@ export interface Rebuilt {
 
 /** The state file of a network in `dataDir`, and its lock beside it (docs/architecture.md, "The state"). */
 export function openStore(dataDir: string, network: NetworkName): Store {
-  const path = statePath(dataDir, network);
   let snapshot: Snapshot | undefined;
   let left: readonly string[] | undefined;
+  const seen = (): Snapshot => snapshot ??= readState(dataDir, network);
   /** Drops the cache: it may no longer match the file. */
   const forget = (): void => {
     snapshot?.file?.close();
@@ -112,15 +110,8 @@ export function openStore(dataDir: string, network: NetworkName): Store {
     mustBeReadable: () => {
       checkReadable(dataDir, network);
     },
-    exists: () => tryLstat(path) !== undefined,
-    read: () => {
-      snapshot ??= readState(dataDir, network);
-      return snapshot.state;
-    },
-    origin: () => {
-      snapshot ??= readState(dataDir, network);
-      return originOf(snapshot, lastWritten(lockPath(dataDir, network)));
-    },
+    read: () => seen().state,
+    origin: () => originOf(seen(), lastWritten(lockPath(dataDir, network))),
     willUpdate: () => {
       left = temporaries(dataDir, network);
     },

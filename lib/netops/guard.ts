@@ -60,7 +60,7 @@ async function enterMac(run: RunIp, spec: GuardSpec): Promise<void> {
   );
 }
 
-/** The same for several ports at once. */
+/** The same for several ports at once, whose leases say whose each MAC is: an entry that stands elsewhere is moved. */
 export async function letSpeak(run: RunIp, specs: readonly GuardSpec[]): Promise<void> {
   const entries = specs.map((spec) => entryCommand("replace", spec));
   await together(

@@ -1,4 +1,4 @@
-import { attachmentIn, ownerKey } from "../base/attachment.ts";
+import { attachmentIn, isAliasOf } from "../base/attachment.ts";
 import { asCniError, CniError, quote } from "../base/errors.ts";
 import type { Mac } from "../base/mac.ts";
 import type { InterfaceName } from "../base/names.ts";
@@ -213,9 +213,8 @@ function hostVethExists(
   const where = netnsId === undefined
     ? "its other end is in the host's own namespace"
     : `its other end is interface ${peerIndex} of namespace ${netnsId} (ip netns list-id)`;
-  const [said, wanted] = [attachmentIn(alias), attachmentIn(own)];
-  const isSame = said !== undefined && wanted !== undefined &&
-    said.network === wanted.network && ownerKey(said) === ownerKey(wanted);
+  const asked = attachmentIn(own); // a cut one can't be read
+  const isSame = alias === own || (asked !== undefined && isAliasOf(alias, asked));
   const remedy = alias === "" || isSame
     ? "an attachment is added once: DEL it first"
     : "two container IDs have the same host veth name: give this container another ID";

@@ -91,10 +91,9 @@ async function steps(
   const since = now();
   const attached = await attaching;
   stop.throwIfAborted();
-  const lease = config.sets.length === 0 ? undefined : await leases.reserve(
-    { ...leaseRequest(job, since), bridgeMac: attached.bridge.mac },
-    evidenceOf(config, effects),
-  );
+  const lease = config.sets.length === 0
+    ? undefined
+    : await leases.reserve(leaseRequest(job, since, attached), evidenceOf(config, effects));
   stop.throwIfAborted();
   const ips = lease?.ips ?? [];
   const mac = config.requestedMac ?? macOfAll(ips) ?? freshMac();
@@ -130,7 +129,8 @@ function vethSpec({ config, invocation, attachment, host, hostMac }: Job): VethS
 function leaseRequest(
   { config, invocation, attachment, hostMac }: Job,
   since: string,
-): Omit<LeaseRequest, "bridgeMac"> {
+  attached: Attached,
+): LeaseRequest {
   return {
     since,
     attachment,
@@ -141,6 +141,7 @@ function leaseRequest(
     pod: invocation.args.pod,
     bridge: config.bridge,
     guarded: config.guarded,
+    bridgeMac: attached.bridge.mac,
   };
 }
 

@@ -1,4 +1,4 @@
-import { type Attachment, attachmentIn, hostVethName, ownerKey } from "../base/attachment.ts";
+import { type Attachment, attachmentIn, hostVethName, isAliasOf } from "../base/attachment.ts";
 import { pause } from "../base/deadline.ts";
 import type { InterfaceName } from "../base/names.ts";
 import type { Invocation, Network } from "../config.ts";
@@ -81,13 +81,8 @@ async function removeHost(
   stop.throwIfAborted();
   if (lease === undefined) {
     const link = await kernel.link(host);
-    const whose = link && attachmentIn(link.alias);
-    if (
-      whose !== undefined &&
-      (ownerKey(whose) !== ownerKey(attachment) || whose.network !== attachment.network)
-    ) {
-      return true;
-    }
+    const isNamed = link !== undefined && attachmentIn(link.alias) !== undefined;
+    if (isNamed && !isAliasOf(link.alias, attachment)) return true;
     if (link !== undefined) await kernel.remove(link);
     else if (marks.of(host) !== "died" || !await removeLate(host, kernel)) {
       await removeRenamed(attachment, kernel);
@@ -103,10 +98,8 @@ async function removeHost(
 
 /** By its alias alone: without a lease nothing else tells whose it is. */
 async function removeRenamed(attachment: Attachment, kernel: Effects["kernel"]): Promise<void> {
-  const renamed = [...(await kernel.veths()).values()].find(({ alias }) => {
-    const said = attachmentIn(alias);
-    return said?.network === attachment.network && ownerKey(said) === ownerKey(attachment);
-  });
+  const veths = [...(await kernel.veths()).values()];
+  const renamed = veths.find(({ alias }) => isAliasOf(alias, attachment));
   if (renamed !== undefined) await kernel.remove(renamed);
 }
 

@@ -1,7 +1,6 @@
 import {
   type Attachment,
   attachmentIn,
-  attachmentOf,
   hostVethName,
   isCutAlias,
   isHostVethName,
@@ -36,7 +35,7 @@ export function evidenceOf(
       const veths = [...(await kernel.veths()).values()].filter(({ ifname, netnsId }) =>
         ifname !== own && netnsId !== undefined
       );
-      const found = (await Promise.all(veths.map((link) => candidate(subject, link)))).flat();
+      const found = veths.flatMap((link) => candidate(subject, link));
       const inside = await kernel.lookInside(found.map(({ link }) => link));
       return found.flatMap((it) => holder(subject, it, inside.get(it.link.ifname), marks));
     },
@@ -51,8 +50,8 @@ interface Candidate {
 }
 
 /** Veths of the network, also by a name that somebody gave them, and those that another plugin has put into the bridge. */
-async function candidate({ name, bridge }: Subject, link: Link): Promise<Candidate[]> {
-  const attachment = await attachmentOf(link) ?? attachmentIn(link.alias);
+function candidate({ name, bridge }: Subject, link: Link): Candidate[] {
+  const attachment = attachmentIn(link.alias);
   if (attachment !== undefined) {
     return attachment.network === name ? [{ link, attachment, isOurs: true }] : [];
   }

@@ -1,4 +1,4 @@
-import { attachmentIn, hostVethName, ownerKey } from "../base/attachment.ts";
+import { hostVethName, isAliasOf } from "../base/attachment.ts";
 import { isError } from "../base/errors.ts";
 import type { InterfaceName, NetworkName } from "../base/names.ts";
 import type { NetnsPath } from "../config.ts";
@@ -84,12 +84,11 @@ export async function findRenamed(
   network: NetworkName,
   kernel: Kernel,
 ): Promise<Link | undefined> {
-  const key = ownerKey(lease.owner);
-  const own = await hostVethName({ network, ...lease.owner });
+  const owner = { network, ...lease.owner };
+  const own = await hostVethName(owner);
   for (const link of (await kernel.veths()).values()) {
-    const said = attachmentIn(link.alias);
-    const isNamed = said?.network === network && ownerKey(said) === key;
-    if ((isNamed || hasMacOf(lease, link)) && link.ifname !== own) return link;
+    const isOwn = isAliasOf(link.alias, owner) || hasMacOf(lease, link);
+    if (isOwn && link.ifname !== own) return link;
   }
   return undefined;
 }

@@ -84,7 +84,10 @@ Deno.test("attach() that ran out of time takes back the veth if it is this run's
 });
 
 Deno.test("a host veth that stands is never replaced, whoever has it, and nothing is touched", async () => {
-  const rows: [object, string, string][] = [
+  const cut = `podnet/${"c".repeat(248)}`;
+  const rows: [object, string, string, string?][] = [
+    [{ ifalias: cut }, 'belongs to "podnet/ccc', "DEL it first", cut],
+    [{ ifalias: "web/front podnet/c1/eth0" }, "podnet/c1/eth0", "DEL it first"],
     [
       { ifalias: SPEC.alias },
       `belongs to "podnet/c1/eth0"; its other end is interface 2 of namespace 0`,
@@ -98,14 +101,14 @@ Deno.test("a host veth that stands is never replaced, whoever has it, and nothin
     [{}, "belongs to nobody, as far as its alias says", "DEL it first"],
     [{ link_netnsid: undefined }, "its other end is in the host's own namespace", "DEL it first"],
   ];
-  for (const [changes, message, details] of rows) {
+  for (const [changes, message, details, alias = SPEC.alias] of rows) {
     const standing = { ...VETH, address: "fe:99:00:00:00:00", ...changes };
     const { calls, run } = recorder((args) => {
       if (args.includes("batch")) return failure("File exists", `${JSON.stringify([BRIDGE])}\n`);
       return answer(args.startsWith("-n") ? [{ ifname: "lo", ifindex: 1 }] : [BRIDGE, standing]);
     });
     const { undo, ...rest } = hooks();
-    const attach = () => open(run).attach(SPEC, { undo, ...rest });
+    const attach = () => open(run).attach({ ...SPEC, alias }, { undo, ...rest });
     const error = await assertRejects(attach, CniError, message);
     assertEquals(error.code, 103);
     assertStringIncludes(error.details, details);

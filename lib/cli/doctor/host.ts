@@ -13,6 +13,7 @@ import type { NetworkConfig } from "../../config.ts";
 import { readNetworks } from "../../ipam.ts";
 import { type Kernel, type Link, MOST_PORTS, type RouteFound } from "../../netops.ts";
 import { bridgeSpec } from "../../plugin.ts";
+import { few } from "../few.ts";
 import { type Finding, finding } from "./finding.ts";
 import { examineVersion } from "./iproute.ts";
 
@@ -105,14 +106,15 @@ function learningPorts({ guarded, bridge }: NetworkConfig, links: readonly Link[
     guarded && master === bridge && kind === "veth" && port.learning
   ).map(({ ifname }) => ifname);
   if (learning.length === 0) return [];
+  const [ports, is] = learning.length === 1
+    ? ["1 port", "is"]
+    : [`${learning.length} ports`, "are"];
   return [
     finding(
       "warning",
       "guard",
-      `${learning.length === 1 ? "1 port" : `${learning.length} ports`} of "${bridge}" ${
-        learning.length === 1 ? "is" : "are"
-      } not guarded (${learning.slice(0, 3).join(", ")}${
-        learning.length > 3 ? ", …" : ""
+      `${ports} of "${bridge}" ${is} not guarded (${
+        few(learning)
       }): a container behind one can cut off a guarded one`,
       "start those containers again under this configuration, or give them another bridge",
     ),

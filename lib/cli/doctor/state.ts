@@ -17,6 +17,7 @@ import {
 import type { Link } from "../../netops.ts";
 import type { Effects } from "../../plugin.ts";
 import { type Attached, attachments } from "../attachments.ts";
+import { few } from "../few.ts";
 import { failure, type Finding, finding } from "./finding.ts";
 
 /** Below this share of free addresses a pool is called short. */
@@ -129,14 +130,12 @@ function pools({ sets }: NetworkConfig, state: State, rows: readonly Attached[])
 function staleLeases(rows: readonly Attached[]): Finding[] {
   const stale = rows.filter(({ live }) => live === false);
   if (stale.length === 0) return [];
-  const some = stale.slice(0, 3).flatMap(({ ips }) => ips).join(", ");
+  const some = few(stale.map(({ ips }) => ips.join(", ")));
   return [
     finding(
       "warning",
       "leases",
-      `${stale.length} without a host veth, ${some}${
-        stale.length > 3 ? ", …" : ""
-      }: an ADD that finds no free address takes them back`,
+      `${stale.length} without a host veth, ${some}: an ADD that finds no free address takes them back`,
       "atomicni repair < CONFIGURATION takes them back now",
     ),
   ];

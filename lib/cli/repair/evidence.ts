@@ -1,7 +1,6 @@
 import { contains, formatCidr, type Ip } from "../../base/address.ts";
 import {
   attachmentIn,
-  attachmentOf,
   hostVethName,
   isCutAlias,
   isHostVethName,
@@ -15,6 +14,7 @@ import type { NetworkConfig } from "../../config.ts";
 import { hasMacOf, hostsOf, isOfEarlierAdd, type Lease, now, SUBNET_CHANGED } from "../../ipam.ts";
 import type { Inside, Link } from "../../netops.ts";
 import type { Effects } from "../../plugin.ts";
+import { few } from "../few.ts";
 
 /** What could not be proved, or is not as it should be. */
 export interface RepairFinding {
@@ -58,7 +58,7 @@ export async function look(config: NetworkConfig, { kernel, marks }: Effects): P
     const there = inside.get(link.ifname);
     if (veths.get(link.ifname)?.ifindex !== link.ifindex) continue;
     if (marks.of(link.ifname) === "at work") continue;
-    const owner = await attachmentOf(link) ?? attachmentIn(link.alias);
+    const owner = attachmentIn(link.alias);
     const isOurs = owner?.network === name || isCutAlias(name, link.alias);
     if (isOurs) owned.push({ owner, link, inside: there });
     else if (owner === undefined && link.master === bridge) strangers.push({ link, inside: there });
@@ -185,13 +185,11 @@ export function outsideFinding(
   );
   if (outside.length === 0) return undefined;
   const count = outside.length === 1 ? "1 lease is" : `${outside.length} leases are`;
-  const whose = outside.slice(0, 3).map(({ owner, ips }) =>
-    `${ips.join(" and ")} of "${ownerKey(owner)}"`
-  );
+  const whose = outside.map(({ owner, ips }) => `${ips.join(" and ")} of "${ownerKey(owner)}"`);
   return {
     level: "wrong",
-    found: `${count} outside of ${subnets.map(formatCidr).join(", ")}: ${whose.join(", ")}${
-      outside.length > 3 ? ", …" : ""
+    found: `${count} outside of ${subnets.map(formatCidr).join(", ")}: ${
+      few(whose)
     }; the subnet was changed, which is no damage that repair can mend`,
     remedy: `${SUBNET_CHANGED}; see all: atomicni list ${name}`,
   };

@@ -4,6 +4,7 @@ import type { NetworkConfig } from "../../config.ts";
 import { hostsOf, type Lease } from "../../ipam.ts";
 import { guardedIps, type Guards, type GuardSpec, type Link } from "../../netops.ts";
 import { type Effects, gatewaysOf, guardOf, portSpec } from "../../plugin.ts";
+import { few } from "../few.ts";
 import type { RepairFinding } from "./evidence.ts";
 
 /** Puts back ports that have lost their bridge, and guards that are gone or wrong. */
@@ -50,13 +51,9 @@ async function lost(
   if (live.length === 0) return [];
   return [{
     level: "wrong",
-    found: `"${bridge}" is gone, and ${live.length} live in no bridge: ${some(live)}`,
+    found: `"${bridge}" is gone, and ${live.length} live in no bridge: ${few(live)}`,
     remedy: "start any container of the network, which makes the bridge anew, and repair again",
   }];
-}
-
-function some(all: readonly string[]): string {
-  return all.slice(0, 3).join(", ") + (all.length > 3 ? ", …" : "");
 }
 
 function isGuarded({ mac, ips, host }: GuardSpec, { port }: Link, guards: Guards): boolean {

@@ -188,7 +188,6 @@ class Attempt {
         : this.#now({ kind: "read" }) as State | null ?? emptyState();
     return {
       read,
-      exists: () => true,
       origin: () => "changed",
       update: async (change, until) => {
         const stoppable = until === this.#stop.signal;

@@ -83,7 +83,6 @@ export function opened(initial: State, world: World = {}) {
       if (isDamaged) throw damage;
       return structuredClone(current);
     },
-    exists: () => origin !== "missing",
     origin: () => origin,
     update: async (change, _stop, unreadable) => {
       if (isDamaged) {
