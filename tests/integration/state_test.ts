@@ -211,7 +211,8 @@ hostTest("the lock is waited for, and not for ever", async (host) => {
   await host.containers("c1", "c2");
   await host.add();
   await host.sh(`flock -F ${STATE_FOLDER}/podnet.lock sleep 30 >/run/holder 2>&1 &
-    echo $! >/run/holder.pid`);
+    echo $! >/run/holder.pid
+    for _ in $(seq 500); do flock -n ${STATE_FOLDER}/podnet.lock true || exit 0; sleep 0.01; done; exit 1`);
   const began = Date.now();
   const { code, json } = await host.cni("ADD", { id: "c2" });
   assertEquals([code, json.code], [1, 11]);
