@@ -26,6 +26,7 @@ const variables = [
   "DENO_DIR=$d",
   // A run of more than a second would ask Deno's host for a newer version.
   "DENO_NO_UPDATE_CHECK=1",
+  'GLIBC_TUNABLES="$p"',
   // Without it Deno looks for the user in /etc/passwd, and for .npmrc in that home.
   "HOME=$h",
   // A runtime gets no colours on stderr, whatever it has set.
@@ -46,6 +47,12 @@ const command = [
 const OWN = "41c0:0"; // mode and owner of a folder that is root's alone, as stat prints them
 /** A folder of root's in which nobody else can write; 0.1.0 made its cache with mode 755. */
 const READABLE = "41[ce][0d]:0";
+/**
+ * Memory that glibc hands out lies in huge pages, of 4 MB at a time and for all threads together: a thousand page faults less,
+ * a fifth of them. Not where such a page is larger: it would be cleared for one run.
+ */
+const HUGE_PAGE = "/sys/kernel/mm/transparent_hugepage/hpage_pmd_size";
+const TUNABLES = ["hugetlb=1", "top_pad=4194304", "arena_max=1"].map((it) => `glibc.malloc.${it}`);
 const prepare = [
   "case $0 in /*) cd /;; esac",
   `s=${write} d=/dev/null/none h=/`,
@@ -54,6 +61,8 @@ const prepare = [
   "m=$(stat -c %f:%u $s $s/.deno 2>/dev/null)",
   `case $m in ${OWN}?${READABLE}) d=$s/.deno;; ${OWN}) mkdir -m 700 $s/.deno 2>/dev/null && d=$s/.deno;; esac`,
   '[ "$d" = /dev/null/none ] || h=$d',
+  `p=; { read -r p <${HUGE_PAGE}; } 2>/dev/null`,
+  `case $p in 2097152) p=${TUNABLES.join(":")};; *) p=;; esac`,
 ].join("; ");
 const text = `#!/bin/sh\n":" //; ${prepare}; ${command}\n`;
 await Deno.stdout.write(new TextEncoder().encode(text));

@@ -92,21 +92,46 @@ if (BUILT === undefined || BUILT.endsWith(".js")) {
   });
 }
 
-Deno.test("a script's first lines hand on the declared scope and variables alone", async () => {
-  const { stdout } = await run([
-    Deno.execPath(),
-    "run",
-    "-q",
-    "-A",
-    `${ROOT}tools/script_header.ts`,
-    "/bin/deno",
-  ]);
-  const flags = stdout.match(/--allow-\S+/g) ?? [];
+/** The first lines of the script form, which start this file as Deno. */
+async function headerFor(deno: string): Promise<string> {
+  const make = [Deno.execPath(), "run", "-q", "-A", `${ROOT}tools/script_header.ts`];
+  return (await run([...make, deno])).stdout;
+}
+
+Deno.test("a script's first lines hand on the declared scope", async () => {
+  const header = await headerFor("/bin/deno");
+  const flags = header.match(/--allow-\S+/g) ?? [];
   assertEquals(flags, Object.entries(SCOPE).map(([kind, list]) => `--allow-${kind}=${list}`));
-  assertMatch(stdout, / --no-prompt /);
-  assertMatch(stdout, /exec \/usr\/bin\/env -i /);
-  const handedOn = [...stdout.matchAll(/ (\w+)="\$(\w+)"/g)].map(([, name]) => name);
-  assertEquals(handedOn, SCOPE.env);
+  assertMatch(header, / --no-prompt /);
+  assertMatch(header, /exec \/usr\/bin\/env -i /);
+});
+
+Deno.test("a script's first lines hand on the declared variables, and its own are not the runtime's", async () => {
+  const folder = await Deno.makeTempDir();
+  try {
+    const [deno, script] = [`${folder}/deno`, `${folder}/script`];
+    await Deno.writeTextFile(deno, "#!/bin/sh\nexec env\n", { mode: 0o755 });
+    await Deno.writeTextFile(script, await headerFor(deno), { mode: 0o755 });
+    const own = ["DENO_DIR", "DENO_NO_UPDATE_CHECK", "GLIBC_TUNABLES", "HOME", "NO_COLOR", "PWD"];
+    const others = ["s", "d", "h", "m", "p", "TMPDIR", "LD_LIBRARY_PATH", "DENO_V8_FLAGS"];
+    const evil = [...own, ...others, ...SCOPE.env].map((name) => [name, `evil ${name}`]);
+    const { stdout, stderr } = await run([script], undefined, Object.fromEntries(evil));
+    const found = new Map(
+      stdout.trim().split("\n").map((line) => {
+        const [name = "", ...value] = line.split("=");
+        return [name, value.join("=")];
+      }),
+    );
+    assertEquals([...found.keys()].sort(), [...own, ...SCOPE.env].sort(), stderr);
+    for (const name of SCOPE.env) assertEquals(found.get(name), `evil ${name}`);
+    // What the runtime says of colours counts.
+    for (const name of own.filter((it) => it !== "NO_COLOR")) {
+      assert(!found.get(name)?.includes("evil"), `${name}=${found.get(name)}`);
+    }
+    assertMatch(found.get("GLIBC_TUNABLES") ?? "", /^(glibc\.malloc\.\w+=\d+(:|$))*$/);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
 });
 
 Deno.test("no module is imported at run time, and no code is made of text", async () => {

@@ -155,6 +155,13 @@ Deno.test("parseState() refuses each kind of damage", () => {
       changed({ containerToIP: { "c1/eth0": "FD00::3" }, ipToContainer: { "FD00::3": "c1/eth0" } }),
       'ipToContainer has "FD00::3", no IP address',
     ],
+    [
+      changed({
+        containerToIP: { "c1/eth0": ["10.88.0.2", "fd00:0::3"] },
+        ipToContainer: { "10.88.0.2": "c1/eth0", "fd00:0::3": "c1/eth0" },
+      }),
+      'ipToContainer has "fd00:0::3", no IP address',
+    ],
     [changed({ lastReserved: 7 }), "lastReserved is 7"],
     [changed({ lastReserved: "10.88.0" }), 'lastReserved is "10.88.0"'],
     [changed({ lastReserved: ["10.88.0.2", "FD00::1"] }), "lastReserved is"],
