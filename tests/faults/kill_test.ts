@@ -3,7 +3,7 @@ import { type Answer, type CniCall, CONFIG, Host, type Json } from "../integrati
 import { addressesOf, allAddresses, DUAL, GUARDED, guardOf, permanent } from "./dual.ts";
 import { newRandom, record, SIZE } from "./outcome.ts";
 
-const KILLS = Number(Deno.env.get("FAULTS_KILLS") ?? (SIZE === "full" ? 500 : 40));
+const KILLS = Number(Deno.env.get("FAULTS_KILLS") ?? (SIZE === "full" ? 500 : 32));
 /** A DEL waits for what a killed ADD's `ip` may still do, and for a guarded one the longer. */
 const GUARDED_KILLS = SIZE === "full" ? KILLS : Math.ceil(KILLS / 4);
 

@@ -11,7 +11,7 @@ const NETWORK = { ...CONFIG, ipam: { rangeStart: "10.88.0.2", rangeEnd: "10.88.0
 /** Whatever root does by hand between two runs, no address has two live containers unless a document told it. */
 export const carelessRoot: Property<readonly Step[]> = {
   name: "a careless root",
-  limits: limits({ short: { cases: 42, seconds: 600 }, full: { cases: 500, seconds: 3600 } }),
+  limits: limits({ short: { cases: 32, seconds: 600 }, full: { cases: 500, seconds: 3600 } }),
   generate: (random, index) => KNOWN[index] ?? days(random),
   complain: (host, it, under) => new Days(host, under).complaint(it),
   smaller: (it) => shorter(it),

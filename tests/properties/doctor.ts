@@ -24,7 +24,7 @@ const SHARED = /gives it too/;
 export const doctorAgrees: Property<Visit> = {
   name: "doctor agrees with ADD",
   limits: limits({
-    short: { cases: ALONE.length + 20, seconds: 600 },
+    short: { cases: ALONE.length + 12, seconds: 600 },
     full: { cases: ALONE.length + 400, seconds: 3600 },
   }),
   generate: (random: Random, index: number) =>

@@ -9,7 +9,7 @@ import { addressesOf, leasesOf, leftovers, look, type World } from "./world.ts";
 /** Nothing that a container does inside of its own namespace changes what another one has, or what is said of it. */
 export const hostileContainer: Property<Play> = {
   name: "a hostile container",
-  limits: limits({ short: { cases: 40, seconds: 600 }, full: { cases: 600, seconds: 3600 } }),
+  limits: limits({ short: { cases: 32, seconds: 600 }, full: { cases: 600, seconds: 3600 } }),
   generate: (random, index) => KNOWN[index] ?? play(random),
   complain: (host, it, under) => new Stage(host, under, it).complaint(),
   *smaller(it) {
