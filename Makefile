@@ -33,7 +33,7 @@ RELEASE_PACKAGES := python3-yaml shellcheck qemu-user
 # conformance table runs on both built forms in `make conformance`, and has to end in the same documents with both. Each
 # test has a host of its own, so files run side by side; some wait more than they work, hence one job more than processors.
 TELLING := $(patsubst %,tests/integration/%_test.ts,add bridge check del gc scope traffic undo) tests/cli/command_test.ts
-SOURCE := $(filter %/add_test.ts %/scope_test.ts %/undo_test.ts %/command_test.ts,$(TELLING))
+SOURCE := $(filter %/add_test.ts %/scope_test.ts %/command_test.ts,$(TELLING))
 export DENO_JOBS ?= $(shell echo $$(($$(nproc) + 1)))
 
 # Every target that is no file below bin/.
