@@ -122,8 +122,9 @@ function checkRecords(
     isMacAsked ||= mac !== undefined;
     for (const key in record) {
       const value = (record as JsonObject)[key];
-      if (typeof value === (key === "guarded" ? "boolean" : "string")) continue;
-      throw damaged(path, `leases[${quote(owner)}].${key} is ${quote(value)}`);
+      if (key === "guarded" ? typeof value !== "boolean" : typeof value !== "string") {
+        throw damaged(path, `leases[${quote(owner)}].${key} is ${quote(value)}`);
+      }
     }
   }
   return { leases: leases as State["leases"], isMacAsked };
