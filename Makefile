@@ -28,11 +28,11 @@ DEB_PACKAGES := binutils busybox-static debootstrap iproute2 lintian man-db util
 RELEASE_PACKAGES := python3-yaml shellcheck qemu-user
 
 # What runs where. The whole of the unit, integration and command tests runs on the script form, which starts fastest.
-# TELLING runs on the compiled form too: each command of a runtime against the kernel, what differs by form (scope,
+# TELLING runs on the compiled form too: ADD and DEL against the kernel, what differs by form (scope,
 # permissions, what `version` says), undo, and what a person runs. SOURCE, a part of it, runs on the source. The
 # conformance table runs on both built forms in `make conformance`, and has to end in the same documents with both. Each
 # test has a host of its own, so files run side by side; some wait more than they work, hence one job more than processors.
-TELLING := $(patsubst %,tests/integration/%_test.ts,add bridge check del gc scope traffic undo) tests/cli/command_test.ts
+TELLING := $(patsubst %,tests/integration/%_test.ts,add del scope traffic undo) tests/cli/command_test.ts
 SOURCE := $(filter %/add_test.ts %/scope_test.ts %/command_test.ts,$(TELLING))
 export DENO_JOBS ?= $(shell echo $$(($$(nproc) + 1)))
 

@@ -1,4 +1,4 @@
-import { assertEquals } from "@std/assert";
+import { assertEquals, assertMatch } from "@std/assert";
 import { breakIp } from "./broken_ip.ts";
 import { CONFIG, type Host, hostTest, STATE_FOLDER } from "./host.ts";
 
@@ -65,6 +65,7 @@ hostTest("no ip stays behind a CHECK that can't read the state", async (host) =>
   await host.sh(`: >/run/hang; echo garbage >${STATE_FOLDER}/podnet.json`);
   const { json, stdout } = await host.cni("CHECK", { config: { ...CONFIG, prevResult } });
   assertEquals(json?.code, 104, stdout);
-  assertEquals(await host.sh("wc -l </run/pids"), "2\n");
+  // The second may be ended before it has noted itself.
+  assertMatch(await host.sh("wc -l </run/pids"), /^[12]\n$/);
   assertEquals(await left(host), "");
 });
