@@ -5,8 +5,8 @@ import type { Variants } from "./variants.ts";
 export interface Bursts {
   readonly add: Burst;
   readonly del: Burst;
-  /** Processor time of one ADD by itself, in milliseconds. */
-  readonly singleCpu: number;
+  /** Processor time of each of the ADDs, in that of one with nobody beside it. */
+  readonly toSingle: number;
 }
 
 export interface Results {

@@ -119,16 +119,17 @@ async function inBursts(peers: readonly Peer[]): Promise<Map<string, Bursts>> {
     for (const peer of peers) {
       await freshContainers(AT_ONCE);
       peer.hold(FEWEST);
-      seen.get(peer.name)?.push({
-        singleCpu: await alone(peer),
-        add: await burst(peer, "ADD", AT_ONCE),
-        del: await burst(peer, "DEL", AT_ONCE),
-      });
+      // The processor may become slower or faster meanwhile: alone before and after.
+      const before = await alone(peer);
+      const add = await burst(peer, "ADD", AT_ONCE);
+      const del = await burst(peer, "DEL", AT_ONCE);
+      const single = (before + await alone(peer)) / 2;
+      seen.get(peer.name)?.push({ toSingle: add.cpu / AT_ONCE / single, add, del });
     }
   }
   const middle = (all: readonly Bursts[], pick: (it: Bursts) => number) => median(all.map(pick));
   return new Map([...seen].map(([name, all]) => [name, {
-    singleCpu: middle(all, (it) => it.singleCpu),
+    toSingle: middle(all, (it) => it.toSingle),
     add: {
       wall: middle(all, ({ add }) => add.wall),
       cpu: middle(all, ({ add }) => add.cpu),
