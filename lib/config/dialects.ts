@@ -17,8 +17,10 @@ import { refuseUnsupported } from "./unsupported.ts";
 /** Which bridge the container is attached to and what addresses there are: the same for both dialects. */
 export interface Addressing {
   readonly bridge: InterfaceName;
-  /** One address of each; none for a layer-2 attachment. */
+  /** The sets of this run: an attachment gets one address of each. Empty for a layer-2 attachment. */
   readonly sets: readonly RangeSet[];
+  /** The network's sets, without the runtime's `ipRanges` for one attachment: what the state records. */
+  readonly configuredSets: readonly RangeSet[];
   /** The bridge carries the gateway of each range. */
   readonly gatewayOnBridge: boolean;
   /** Another address on the bridge is replaced instead of refused. */
@@ -67,7 +69,7 @@ function ownDialect(root: Fields, ipam: Fields): Addressing {
   const bridge = root.required("bridge", parseBridge, 'for example "bridge": "atomic0"');
   const has6 = root.has("subnet6") || root.has("gateway6");
   const has4 = root.has("subnet") || root.has("gateway") || !has6;
-  const configured: RangeSet[] = [
+  const configured: readonly RangeSet[] = [
     ...(has4 ? [[ownRange(root, ipam, 4)]] : []),
     ...(has6 ? [[ownRange(root, ipam, 6)]] : []),
   ];
@@ -75,6 +77,7 @@ function ownDialect(root: Fields, ipam: Fields): Addressing {
   return {
     bridge,
     sets,
+    configuredSets: configured,
     gatewayOnBridge: true,
     forceAddress: false,
     mtu: root.optional("mtu", parseMtu) ?? 1500,
@@ -106,11 +109,11 @@ function ownRange(root: Fields, ipam: Fields, family: 4 | 6): AddressRange {
 
 /** A configuration of bridge + host-local with that pair's defaults. */
 function hostLocalDialect(root: Fields, ipam: Fields): Addressing {
-  const sets = [
-    ...readSets(root.object("runtimeConfig"), "ipRanges"),
+  const configured = [
     ...(ipam.has("subnet") ? [{ set: [readHostLocalRange(ipam)], from: [ipam] }] : []),
     ...readSets(ipam, "ranges"),
   ];
+  const sets = [...readSets(root.object("runtimeConfig"), "ipRanges"), ...configured];
   if (sets.length === 0) {
     ipam.required("subnet", parseSubnet, 'give "ipam": {"subnet": "10.88.0.0/16"} or "ranges"');
   }
@@ -121,7 +124,7 @@ function hostLocalDialect(root: Fields, ipam: Fields): Addressing {
       set.forEach((range, index) => checkGateway(from[index] ?? ipam, range))
     );
   }
-  return addressing;
+  return { ...addressing, configuredSets: configured.map(({ set }) => set) };
 }
 
 /** The keys of the reference bridge, whose defaults hold: `cni0`, no gateway, no default route unless asked for. */
@@ -139,6 +142,7 @@ function referenceBridge(root: Fields, ipam: Fields, sets: readonly RangeSet[]):
   return {
     bridge: root.optional("bridge", parseBridge) ?? parseInterfaceName("cni0"),
     sets,
+    configuredSets: sets,
     gatewayOnBridge: (root.boolean("isGateway") || isDefaultGateway) && sets.length > 0,
     forceAddress: root.boolean("forceAddress"),
     mtu: mtu === 0 ? undefined : mtu,

@@ -9,7 +9,8 @@ const SIX = { ...NET, subnet6: "fd00:88::/64", gateway6: "fd00:88::1" };
 const { subnet: _, gateway: __, ...BARE } = NET;
 
 Deno.test("the own dialect has its defaults", () => {
-  const { routes, sets, ...rest } = config(NET);
+  const { routes, sets, configuredSets, ...rest } = config(NET);
+  assertEquals(configuredSets, sets);
   assertEquals<unknown>(routes.map(({ dst, via, gw }) => [dst.base, dst.prefix, via, gw]), [
     ["0.0.0.0", 0, "10.88.0.1", "10.88.0.1"],
   ]);

@@ -90,7 +90,8 @@ Deno.test("runtimeConfig.ipRanges narrows the own dialect's pool of its family",
     [asked(NET), "10.88.0.1 10.88.0.254"],
   ];
   for (const [value, ends] of rows) {
-    const { sets } = config(value);
+    const { sets, configuredSets } = config(value);
+    assertEquals(configuredSets, config({ ...value, runtimeConfig: {} }).sets);
     assertEquals(sets.map((set) => set.map(({ start, end }) => `${start} ${end}`)).join(";"), ends);
     // The gateway stays the network's.
     assertEquals(
@@ -116,7 +117,9 @@ Deno.test("runtimeConfig.ipRanges are put in front of host-local's own sets", ()
     "10.7.0.0/30 10.7.0.1 10.7.0.2 10.7.0.1;10.9.0.0/30 10.9.0.1 10.9.0.2 10.9.0.1;" +
       "fd00::/126 fd00::1 fd00::3 fd00::1",
   );
-  assertEquals(config(local({}, { runtimeConfig: { ipRanges: [first] } })).sets.length, 1);
+  assertEquals(config(value).configuredSets, config(value).sets.slice(1));
+  const alone = config(local({}, { runtimeConfig: { ipRanges: [first] } }));
+  assertEquals([alone.sets.length, alone.configuredSets.length], [1, 0]);
   refused(
     local({ subnet: "10.7.0.0/16" }, { runtimeConfig: { ipRanges: [first] } }),
     7,
