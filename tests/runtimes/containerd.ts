@@ -1,21 +1,42 @@
+import { assert, assertStringIncludes } from "@std/assert";
+import { run } from "../integration/host.ts";
 import type { Node } from "./node.ts";
 
 /** The image the tests run: busybox alone, with a page to serve. `pause` is the same under the name CRI asks for. */
 export const IMAGE = "localhost/busybox:1";
 export const PAUSE = "localhost/pause:1";
 
-/** Everything at its usual place. Without `restrict_oom_score_adj` no pod starts inside a container. */
-const config = (networks: number, more: string) =>
-  `version = 2
-[plugins."io.containerd.grpc.v1.cri"]
-  sandbox_image = "${PAUSE}"
-  restrict_oom_score_adj = true
-  [plugins."io.containerd.grpc.v1.cri".cni]
-    bin_dir = "/opt/cni/bin"
-    conf_dir = "/etc/cni/net.d"
-    max_conf_num = ${networks}
-    ${more}
-`;
+/** The package's own configuration, as dpkg has noted it. */
+const PACKAGED = "/etc/containerd/config.toml";
+
+/**
+ * The configuration of the package, which names its own folder for plugins, with lines added and none changed: a pause
+ * image that needs no registry, and `restrict_oom_score_adj`, without which no pod starts inside a container.
+ */
+async function config(networks: number, more: string): Promise<string> {
+  const text = await Deno.readTextFile(PACKAGED);
+  const { stdout } = await run(["dpkg-query", "-W", "-f=${Conffiles}", "containerd"]);
+  const { stdout: sum } = await run(["md5sum", PACKAGED]);
+  assertStringIncludes(stdout, `${PACKAGED} ${sum.split(" ")[0]}`, "the file was edited");
+  return withLines(
+    withLines(
+      text,
+      '[plugins."io.containerd.grpc.v1.cri"]',
+      `sandbox_image = "${PAUSE}"`,
+      "restrict_oom_score_adj = true",
+    ),
+    '[plugins."io.containerd.grpc.v1.cri".cni]',
+    `max_conf_num = ${networks}`,
+    more,
+  );
+}
+
+/** `lines` under the heading of a TOML table. */
+function withLines(text: string, heading: string, ...lines: readonly string[]): string {
+  const [before, after, ...more] = text.split(`${heading}\n`);
+  assert(after !== undefined && more.length === 0, `${PACKAGED} has not one ${heading}`);
+  return [before, heading, "\n", ...lines.map((line) => `${line}\n`), after].join("");
+}
 
 /** Makes a file as `docker save` does, of Debian's static busybox. */
 const BUILD_IMAGE = `
@@ -51,7 +72,7 @@ export class Containerd {
    */
   static async start(node: Node, networks = 1, more = ""): Promise<Containerd> {
     const containerd = new Containerd(node);
-    await node.write("/etc/containerd/config.toml", config(networks, more));
+    await node.write("/etc/containerd/config.toml", await config(networks, more));
     await containerd.restart();
     const architecture = Deno.build.arch === "x86_64" ? "amd64" : "arm64";
     await node.sh(BUILD_IMAGE.replace("ARCH", architecture));

@@ -35,13 +35,13 @@ export interface CniCall {
 }
 
 /**
- * What a node is made of: writable layers over /etc, /opt and /var that nobody else sees, an empty /run, and the
- * plugins where runtimes look for them. Process 1 waits for what is left to it, as an init does.
+ * What a node is made of: writable layers over /etc, /opt, /var and the reference plugins' folder that nobody else
+ * sees, an empty /run, and every plugin in both folders, as docs/containerd.md links them. Process 1 waits for what is left to it, as an init does.
  */
 const SETUP = `
 set -e
 mount -t tmpfs tmpfs /run && mkdir -p /run/netns /run/lock /run/log
-for top in etc opt var; do
+for top in etc opt var ${REFERENCE_PLUGINS.slice(1)}; do
   mkdir -p /run/layers/$top/upper /run/layers/$top/work
   mount -t overlay overlay -o lowerdir=/$top,upperdir=/run/layers/$top/upper,workdir=/run/layers/$top/work /$top
 done
@@ -52,6 +52,7 @@ mkdir -p /etc/cni/net.d /opt/cni/bin
 chmod 700 /var/lib/atomicni
 for plugin in ${REFERENCE_PLUGINS}/*; do ln -s $plugin /opt/cni/bin/; done
 cp "$BINARY" /opt/cni/bin/atomicni
+ln -s /opt/cni/bin/atomicni ${REFERENCE_PLUGINS}/
 ip link set dev lo up
 sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1
 echo ready

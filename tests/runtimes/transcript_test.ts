@@ -1,7 +1,7 @@
 import { assert, assertMatch } from "@std/assert";
 import { fromFileUrl } from "@std/path/posix";
 import { Containerd } from "./containerd.ts";
-import { DEPLOY, nodeTest } from "./node.ts";
+import { DEPLOY, nodeTest, REFERENCE_PLUGINS } from "./node.ts";
 
 const ROOT = fromFileUrl(new URL("../../", import.meta.url));
 
@@ -11,7 +11,9 @@ async function transcripts(): Promise<[file: string, text: string][]> {
   const found: [string, string][] = [];
   for (const file of ["README.md", ...docs.filter((name) => name.endsWith(".md"))]) {
     const text = await Deno.readTextFile(`${ROOT}${file}`);
-    for (const [, block = ""] of text.matchAll(/^```text\n(# ctr [\s\S]*?)^```/gm)) {
+    for (
+      const [, block = ""] of text.matchAll(/^```text\n((?:# (?!ctr ).*\n)*# ctr [\s\S]*?)^```/gm)
+    ) {
       found.push([file, block]);
     }
   }
@@ -38,10 +40,14 @@ nodeTest("README and docs: each transcript of ctr run --cni does what it shows",
     await Deno.readTextFile(`${DEPLOY}/10-atomicni.conflist`),
   );
   await Containerd.start(node);
+  // As Debian's packages and `make install` leave a host: each plugin in its own folder only.
+  const unlink = `find /opt/cni/bin -type l -delete; rm -f ${REFERENCE_PLUGINS}/atomicni`;
   for (const [file, text] of found) {
-    await node.sh("rm -rf /var/lib/atomicni/*");
+    await node.sh(`rm -rf /var/lib/atomicni/*; ${unlink}`);
+    let settings = "";
     for (const { command, output } of steps(text)) {
-      const printed = await node.sh(`PATH=$PATH:/opt/cni/bin; ${command}`);
+      if (/^[A-Z]+=/.test(command)) settings += `${command}; `;
+      const printed = await node.sh(`${settings}${command}`);
       assertMatch(printed, output, `${file}: # ${command}`);
     }
     await node.sh(`for id in $(ctr task ls -q); do ctr task rm --force $id; done
