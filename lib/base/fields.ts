@@ -55,6 +55,19 @@ export class Fields {
     return this.has(key) ? this.#parse(key, parse, remedy) : undefined;
   }
 
+  /** Whether there is a value other than the empty string. */
+  isFilled(key: string): boolean {
+    return this.has(key) && this.get(key) !== "";
+  }
+
+  /**
+   * As `optional`; an empty string counts as absent, as Go's decoder reads an empty address and the reference an empty
+   * MAC.
+   */
+  unlessEmpty<T>(key: string, parse: (value: unknown) => T): T | undefined {
+    return this.isFilled(key) ? this.optional(key, parse) : undefined;
+  }
+
   boolean(key: string): boolean {
     return this.optional(key, parseBoolean) ?? false;
   }

@@ -107,6 +107,16 @@ export function givingRange(set: RangeSet, ip: Ip): AddressRange | undefined {
   return set.find((range) => isGivable(range, ip));
 }
 
+/** The range of the sets that gives `ip`. */
+export function rangeOf(sets: readonly RangeSet[], ip: Ip): AddressRange | undefined {
+  return givingRange(sets.flat(), ip);
+}
+
+/** Whether an address is in both ranges. */
+export function overlapping(left: AddressRange, right: AddressRange): boolean {
+  return inRange(left, right.start) || inRange(left, right.end) || inRange(right, left.start);
+}
+
 /** How many addresses the range gives. */
 export function sizeOf(range: AddressRange): bigint {
   const all = valueOf(range.end) - valueOf(range.start) + 1n;

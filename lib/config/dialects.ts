@@ -61,14 +61,14 @@ export function readAddressing(root: Fields): Addressing {
 /** `"ipam": {}` written out and no subnet: a forgotten subnet has no `ipam`, or one with something in it. */
 function isLayer2(root: Fields, ipam: Fields): boolean {
   return root.has("ipam") && Object.keys(ipam.raw).length === 0 &&
-    !["subnet", "gateway", "subnet6", "gateway6"].some((key) => root.has(key));
+    !["subnet", "gateway", "subnet6", "gateway6"].some((key) => root.isFilled(key));
 }
 
 /** This plugin's own table (docs/configure.md): bridge, subnets and gateways at the top level. */
 function ownDialect(root: Fields, ipam: Fields): Addressing {
   const bridge = root.required("bridge", parseBridge, 'for example "bridge": "atomic0"');
-  const has6 = root.has("subnet6") || root.has("gateway6");
-  const has4 = root.has("subnet") || root.has("gateway") || !has6;
+  const has6 = root.isFilled("subnet6") || root.isFilled("gateway6");
+  const has4 = root.isFilled("subnet") || root.isFilled("gateway") || !has6;
   const configured: readonly RangeSet[] = [
     ...(has4 ? [[ownRange(root, ipam, 4)]] : []),
     ...(has6 ? [[ownRange(root, ipam, 6)]] : []),
@@ -97,14 +97,14 @@ function ownRange(root: Fields, ipam: Fields, family: 4 | 6): AddressRange {
     (value) => parseSubnet(value, family),
     `for example "${subnetKey}": "${example}"`,
   );
-  const first = usable(subnet).start;
-  const gateway = root.required(gatewayKey, parse, `for example "${gatewayKey}": "${first}"`);
+  const { start, end } = usable(subnet);
+  const gateway = root.required(gatewayKey, parse, `for example "${gatewayKey}": "${start}"`);
   checkGateway(root, { subnet, gateway }, gatewayKey);
-  if (ipam.has(startKey) !== ipam.has(endKey)) {
-    const missing = ipam.has(startKey) ? endKey : startKey;
+  if (ipam.isFilled(startKey) !== ipam.isFilled(endKey)) {
+    const missing = ipam.isFilled(startKey) ? endKey : startKey;
     ipam.required(missing, parse, `set both ipam.${startKey} and ipam.${endKey}, or neither`);
   }
-  return readRange(ipam, { subnet, gateway, startKey, endKey });
+  return readRange(ipam, { subnet, gateway, start, end, startKey, endKey });
 }
 
 /** A configuration of bridge + host-local with that pair's defaults. */

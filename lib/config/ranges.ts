@@ -14,6 +14,7 @@ import {
   type AddressRange,
   formatRange,
   inRange,
+  overlapping,
   parseSubnet,
   type RangeSet,
   reservedAs,
@@ -24,32 +25,34 @@ import {
 export function readHostLocalRange(fields: Fields): AddressRange {
   const subnet = fields.required("subnet", parseSubnet);
   const family = familyOf(subnet.base);
-  const gateway = fields.optional("gateway", (it) => parseIp(it, family)) ?? usable(subnet).start;
-  return readRange(fields, { subnet, gateway, startKey: "rangeStart", endKey: "rangeEnd" });
+  const { start, end } = usable(subnet);
+  const gateway = fields.unlessEmpty("gateway", (it) => parseIp(it, family)) ?? start;
+  const keys = { startKey: "rangeStart", endKey: "rangeEnd" };
+  return readRange(fields, { subnet, gateway, start, end, ...keys });
 }
 
-/** Which part of a subnet is given. */
-export interface RangeKeys extends Pick<AddressRange, "subnet" | "gateway"> {
+/** The keys of the range's ends. `start` and `end` are the ends without them. */
+export interface RangeKeys extends AddressRange {
   readonly startKey: string;
   readonly endKey: string;
 }
 
-/** The range between two keys of `fields`; without them all that hosts may have. Throws InvalidNetworkConfig. */
+/** The range between two keys of `fields`. Throws InvalidNetworkConfig. */
 export function readRange(
   fields: Fields,
-  { subnet, gateway, startKey, endKey }: RangeKeys,
+  { subnet, gateway, start, end: lastOne, startKey, endKey }: RangeKeys,
 ): AddressRange {
   const family = familyOf(subnet.base);
   const all = usable(subnet);
   const end = (key: string, otherwise: Ip): Ip => {
-    const ip = fields.optional(key, (it) => parseIp(it, family)) ?? otherwise;
+    const ip = fields.unlessEmpty(key, (it) => parseIp(it, family)) ?? otherwise;
     if (!contains(subnet, ip)) {
       fields.reject(key, `an address in ${formatCidr(subnet)}`, "it is outside the subnet");
     }
     return ip;
   };
-  const first = end(startKey, all.start);
-  const last = end(endKey, all.end);
+  const first = end(startKey, start);
+  const last = end(endKey, lastOne);
   if (valueOf(first) > valueOf(last)) {
     const found = `it is before the start, ${first}`;
     fields.reject(endKey, "the end of the range", found, "swap the two");
@@ -81,7 +84,11 @@ export function checkGateway(
 }
 
 /** The range sets under `key`, each with the fields it was read from (rules H1, H9). */
-export function readSets(fields: Fields, key: string): { set: RangeSet; from: Fields[] }[] {
+export function readSets(
+  fields: Fields,
+  key: string,
+  readOne: (range: Fields) => AddressRange = readHostLocalRange,
+): { set: RangeSet; from: Fields[] }[] {
   const sets = fields.list(key, parseList) ?? [];
   return sets.map((ranges, index) => {
     const at = `${fields.at}${key}[${index}]`;
@@ -89,7 +96,7 @@ export function readSets(fields: Fields, key: string): { set: RangeSet; from: Fi
       if (!isObject(range)) return fields.reject(key, "range sets", "a range is no object");
       return new Fields(range, `${at}[${place}].`);
     });
-    const set = from.map(readHostLocalRange);
+    const set = from.map((it) => readOne(it));
     const [first] = set;
     if (first === undefined) {
       return fields.reject(key, "range sets", `set ${index} is empty`, "leave the set out");
@@ -109,9 +116,7 @@ export function readSets(fields: Fields, key: string): { set: RangeSet; from: Fi
 export function checkOverlaps(sets: readonly RangeSet[]): void {
   const ranges = sets.flat();
   for (const [index, left] of ranges.entries()) {
-    const right = ranges.slice(index + 1).find((it) =>
-      inRange(left, it.start) || inRange(left, it.end) || inRange(it, left.start)
-    );
+    const right = ranges.slice(index + 1).find((it) => overlapping(left, it));
     if (right === undefined) continue;
     throw new CniError(
       "InvalidNetworkConfig",
@@ -122,25 +127,44 @@ export function checkOverlaps(sets: readonly RangeSet[]): void {
 }
 
 /**
- * The configured sets, where the runtime narrows the one of the same subnet (`runtimeConfig.ipRanges`, rule C4). Throws
- * InvalidNetworkConfig for a subnet that is not the network's.
+ * The configured sets, each replaced by the part of it that the runtime names (`runtimeConfig.ipRanges`, rule C4). Throws
+ * InvalidNetworkConfig for anything that is not a part of them.
  */
 export function narrowed(sets: readonly RangeSet[], root: Fields): readonly RangeSet[] {
-  return readSets(root.object("runtimeConfig"), "ipRanges").reduce(
-    (all, { set, from }) => {
-      const [wanted] = set;
-      const family: Family = familyOf(wanted?.start ?? ("0.0.0.0" as Ip));
-      const known = all.find(([range]) => range !== undefined && familyOf(range.start) === family);
-      const [own] = known ?? [];
-      if (wanted === undefined || own === undefined || !sameNetwork(wanted.subnet, own.subnet)) {
-        const found = own === undefined
-          ? `the network has no IPv${family} subnet`
-          : `the network's subnet is ${formatCidr(own.subnet)}`;
-        return from[0]?.reject("subnet", "a part of the pool", found) ?? all;
-      }
-      const narrow = set.map((range) => ({ ...range, gateway: own.gateway }));
-      return all.map((it) => it === known ? narrow : it);
-    },
-    sets,
-  );
+  const asked = readSets(root.object("runtimeConfig"), "ipRanges", (it) => readPart(it, sets));
+  const familyIn = ([range]: RangeSet): Family | undefined => range && familyOf(range.start);
+  for (const [index, { set, from }] of asked.entries()) {
+    const family = familyIn(set);
+    if (asked.findIndex((it) => familyIn(it.set) === family) === index) continue;
+    const found = `an earlier set has IPv${family} too`;
+    from[0]?.reject("subnet", "the one set of its family", found, "put its ranges into one set");
+  }
+  checkOverlaps(asked.map(({ set }) => set));
+  return sets.map((own) => asked.find(({ set }) => familyIn(set) === familyIn(own))?.set ?? own);
+}
+
+/** A range inside the network's of that family, whose ends are the defaults. */
+function readPart(fields: Fields, sets: readonly RangeSet[]): AddressRange {
+  const subnet = fields.required("subnet", parseSubnet);
+  const family = familyOf(subnet.base);
+  const own = sets.flat().find(({ start }) => familyOf(start) === family);
+  if (own === undefined || !sameNetwork(subnet, own.subnet)) {
+    const found = own === undefined
+      ? `the network has no IPv${family} subnet`
+      : `the network's subnet is ${formatCidr(own.subnet)}`;
+    return fields.reject("subnet", "a part of the pool", found);
+  }
+  const { gateway } = own;
+  if ((fields.unlessEmpty("gateway", (it) => parseIp(it, family)) ?? gateway) !== gateway) {
+    const found = `the network's gateway is ${gateway}`;
+    fields.reject("gateway", "the gateway of a part of the pool", found, "leave it out");
+  }
+  const [startKey, endKey] = ["rangeStart", "rangeEnd"];
+  const part = readRange(fields, { ...own, startKey, endKey });
+  const outside = [[startKey, part.start], [endKey, part.end]] as const;
+  for (const [key, ip] of outside) {
+    if (inRange(own, ip)) continue;
+    fields.reject(key, "a part of the pool", `the network has ${formatRange(own)}`);
+  }
+  return part;
 }

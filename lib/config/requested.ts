@@ -17,8 +17,8 @@ export function readRequestedIps(root: Fields, args: CniArgs): readonly Ip[] {
 
 /** Rule C2: `runtimeConfig.mac`, then `args.cni.mac`, then `MAC` of CNI_ARGS. */
 export function readRequestedMac(root: Fields, args: CniArgs): Mac | undefined {
-  return root.object("runtimeConfig").optional("mac", parseMac) ??
-    conventionalArgs(root).optional("mac", parseMac) ?? args.mac;
+  return root.object("runtimeConfig").unlessEmpty("mac", parseMac) ??
+    conventionalArgs(root).unlessEmpty("mac", parseMac) ?? args.mac;
 }
 
 function conventionalArgs(root: Fields): Fields {

@@ -69,7 +69,7 @@ function readRoute(fields: Fields, sets: readonly RangeSet[]): Route {
     const found = `the network has no IPv${family} subnet`;
     fields.reject("dst", "a destination of the network's families", found, "leave the route out");
   }
-  const gw = fields.optional("gw", (gw) => parseIp(gw, family));
+  const gw = fields.unlessEmpty("gw", (gw) => parseIp(gw, family));
   const scope = whole("scope", 255);
   const isOnLink = scope !== undefined && scope >= 253;
   return {

@@ -8,7 +8,7 @@ import { aliasOf, type Attachment, hostVethName } from "../base/attachment.ts";
 import { isError } from "../base/errors.ts";
 import { freshHostMac, freshMac, type Mac, macOfAll } from "../base/mac.ts";
 import { groupOf, type InterfaceName } from "../base/names.ts";
-import { givingRange } from "../base/range.ts";
+import { rangeOf } from "../base/range.ts";
 import { together } from "../base/together.ts";
 import { type Invocation, type NetworkConfig, readResolvConf } from "../config.ts";
 import { checkRequested, type LeaseRequest, type Mark, now } from "../ipam.ts";
@@ -167,10 +167,6 @@ function containerSpec(
 /** An address with the prefix length of the subnet that gave it. */
 export function withPrefix({ sets }: Pick<NetworkConfig, "sets">, ip: Ip): InterfaceAddress {
   return { ip, prefix: rangeOf(sets, ip)?.subnet.prefix ?? (ip.includes(":") ? 128 : 32) };
-}
-
-function rangeOf(sets: NetworkConfig["sets"], ip: Ip) {
-  return sets.flatMap((set) => givingRange(set, ip) ?? []).at(0);
 }
 
 /** The result of an ADD, behind what an earlier plugin of the chain returned (rules R9, R12). */

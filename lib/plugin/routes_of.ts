@@ -1,5 +1,5 @@
 import { familyOf, type Ip } from "../base/address.ts";
-import { givingRange } from "../base/range.ts";
+import { rangeOf } from "../base/range.ts";
 import type { NetworkConfig, Route } from "../config.ts";
 
 /** The routes of an attachment with these addresses: a set can have ranges of several subnets, each with its own gateway. */
@@ -9,7 +9,7 @@ export function routesOf(
 ): readonly Route[] {
   return routes.map((route) => {
     const own = ips.find((ip) => familyOf(ip) === familyOf(route.dst.base));
-    const gateway = own && sets.flatMap((set) => givingRange(set, own) ?? []).at(0)?.gateway;
+    const gateway = own && rangeOf(sets, own)?.gateway;
     if (!route.byLease || gateway === undefined) return route;
     return { ...route, via: gateway, gw: route.gw && gateway };
   });

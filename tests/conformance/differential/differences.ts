@@ -232,6 +232,14 @@ export const DIFFERENCES: readonly Meant[] = [
     "CHECK",
   ),
   ends(
+    "K2",
+    "CHECK of a route without gw looks for one through the range's gateway; the reference for one on the link",
+    "works",
+    "code 999",
+    /^an empty gw/,
+    "CHECK",
+  ),
+  ends(
     "K3",
     "The gateway's address on the bridge is compared",
     "code 106",

@@ -139,6 +139,10 @@ const KEYS: readonly (readonly [string, Json, Json])[] = [
   ["two next hops", {}, {
     routes: [{ dst: "10.5.0.0/16", gw: "10.88.0.10" }, { dst: "10.5.0.0/16", gw: "10.88.0.11" }],
   }],
+  ["an empty gw", {}, { routes: [{ dst: "10.5.0.0/16", gw: "" }] }],
+  ["empty addresses of a range", {}, { gateway: "", rangeStart: "", rangeEnd: "" }],
+  ["an empty subnet", {}, { subnet: "" }],
+  ["an empty MAC", { runtimeConfig: { mac: "" }, args: { cni: { mac: "" } } }, {}],
   ["no ipam", { ipam: {} }, {}],
   ["ipam of another type", { ipam: { type: "nonesuch" } }, {}],
   ["a null in place of a flag", { hairpinMode: null, mtu: null }, {}],

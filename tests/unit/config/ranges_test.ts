@@ -79,20 +79,29 @@ Deno.test("runtimeConfig.ipRanges narrows the own dialect's pool of its family",
   const SIX = { ...NET, subnet6: "fd00:88::/64", gateway6: "fd00:88::1" };
   const four = { subnet: "10.88.0.0/24", rangeStart: "10.88.0.9", rangeEnd: "10.88.0.20" };
   const six = { subnet: "fd00:88::/64", rangeStart: "fd00:88::9", rangeEnd: "fd00:88::20" };
+  const NINE = { ...NET, ipam: { rangeStart: "10.88.0.9", rangeEnd: "10.88.0.20" } };
+  const TWO = "10.88.0.9 10.88.0.20,10.88.0.30 10.88.0.40";
   const asked = (base: object, ...ipRanges: object[][]) => ({
     ...base,
     runtimeConfig: { ipRanges },
   });
-  const rows: [object, string][] = [
+  const taken: [object, string][] = [
     [asked(NET, [four]), "10.88.0.9 10.88.0.20"],
     [asked(SIX, [six]), "10.88.0.1 10.88.0.254;fd00:88::9 fd00:88::20"],
     [asked(SIX, [six], [four]), "10.88.0.9 10.88.0.20;fd00:88::9 fd00:88::20"],
     [asked(NET), "10.88.0.1 10.88.0.254"],
+    // The default ends are those of the network; a set may have several ranges.
+    [asked(NINE, [{ subnet: "10.88.0.0/24" }]), "10.88.0.9 10.88.0.20"],
+    [asked(NINE, [{ ...four, rangeStart: "", gateway: "" }]), "10.88.0.9 10.88.0.20"],
+    [asked(NET, [four, { ...four, rangeStart: "10.88.0.30", rangeEnd: "10.88.0.40" }]), TWO],
+    // Ends that no host may have are cut off first.
+    [asked(NET, [{ ...four, rangeStart: "10.88.0.0" }]), "10.88.0.1 10.88.0.20"],
   ];
-  for (const [value, ends] of rows) {
+  for (const [value, ends] of taken) {
     const { sets, configuredSets } = config(value);
     assertEquals(configuredSets, config({ ...value, runtimeConfig: {} }).sets);
-    assertEquals(sets.map((set) => set.map(({ start, end }) => `${start} ${end}`)).join(";"), ends);
+    const found = sets.map((set) => set.map(({ start, end }) => `${start} ${end}`).join(","));
+    assertEquals(found.join(";"), ends);
     // The gateway stays the network's.
     assertEquals(
       sets.flat().map(({ gateway }) => gateway).map(String).filter((it) => !/[.:]1$/.test(it)),
@@ -105,6 +114,20 @@ Deno.test("runtimeConfig.ipRanges narrows the own dialect's pool of its family",
   refused(asked(NET, [{ subnet: "10.88.0.0/16" }]), 7, "the network's subnet is 10.88.0.0/24");
   refused(asked(NET, [six]), 7, "the network has no IPv6 subnet");
   refused(asked(NET, [four], [{ subnet: 7 }]), 7, "runtimeConfig.ipRanges[1][0].subnet 7");
+  const other = { subnet: "10.99.0.0/24" };
+  const rows: [object, string][] = [
+    [asked(NET, [four, other]), 'ipRanges[0][1].subnet "10.99.0.0/24"'],
+    [asked(NET, [four, { ...four, rangeStart: "10.88.0.20" }]), "they overlap"],
+    [asked(NET, [four], [{ ...four, rangeStart: "10.88.0.40", rangeEnd: "10.88.0.50" }]), "[1][0]"],
+    [asked(NINE, [{ ...four, rangeStart: "10.88.0.8" }]), 'ipRanges[0][0].rangeStart "10.88.0.8"'],
+    [asked(NINE, [{ ...four, rangeEnd: "10.88.0.21" }]), "has 10.88.0.9 - 10.88.0.20"],
+    [asked(NET, [{ ...four, gateway: "10.88.0.2" }]), 'ipRanges[0][0].gateway "10.88.0.2"'],
+    [
+      asked(NET, [{ rangeStart: "10.88.0.9" }]),
+      '"runtimeConfig.ipRanges[0][0].subnet" is required',
+    ],
+  ];
+  for (const [value, message] of rows) refused(value, 7, message);
 });
 
 Deno.test("runtimeConfig.ipRanges are put in front of host-local's own sets", () => {
@@ -125,4 +148,21 @@ Deno.test("runtimeConfig.ipRanges are put in front of host-local's own sets", ()
     7,
     "they overlap",
   );
+});
+
+Deno.test("an empty string is no end of a range, no gateway and no MAC", () => {
+  const empty = { rangeStart: "", rangeEnd: "", gateway: "" };
+  const subnet = "10.9.0.0/24";
+  assertEquals(config(local({ subnet, ...empty })), config(local({ subnet })));
+  assertEquals(config(local({ ranges: [[{ subnet, ...empty }]] })), config(local({ subnet })));
+  const route = { dst: "10.1.0.0/16" };
+  assertEquals(
+    config(local({ subnet, routes: [{ ...route, gw: "" }] })),
+    config(local({ subnet, routes: [route] })),
+  );
+  const more = { runtimeConfig: { mac: "" }, args: { cni: { mac: "" } } };
+  assertEquals(config(local({ subnet }, more)), config(local({ subnet })));
+  assertEquals(config({ ...NET, ...more, subnet6: "", gateway6: "", ipam: empty }), config(NET));
+  refused({ ...NET, gateway: "" }, 7, 'gateway ""');
+  refused(local({ subnet: "" }), 7, 'ipam.subnet ""');
 });
