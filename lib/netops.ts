@@ -22,7 +22,7 @@ import {
   removeNamed,
   SHOWN,
 } from "./netops/host.ts";
-import { canEnter, enter, type Inside, lookInside, shownInside } from "./netops/inside.ts";
+import { canEnter, enter, type Inside, shownInside } from "./netops/inside.ts";
 import { type AttachmentSpec, inspect, type Seen } from "./netops/inspect.ts";
 import { dump, listIn, must, runBatch, type RunIp } from "./netops/ip.ts";
 import { type Link, type Neighbour, parseNeighbour, type RouteFound } from "./netops/links.ts";
@@ -37,6 +37,7 @@ import {
   hostRoutes,
   type NoVeth,
 } from "./netops/probe.ts";
+import { inspectPeers, type SeenVeth, view } from "./netops/view.ts";
 import type { Rollback } from "./rollback.ts";
 
 export type { BridgeSpec } from "./netops/bridge.ts";
@@ -54,6 +55,7 @@ export {
   type RouteFound,
 } from "./netops/links.ts";
 export type { Attached, VethSpec } from "./netops/veth.ts";
+export type { SeenVeth } from "./netops/view.ts";
 
 /** A port that is put into the bridge again. */
 export interface PortSpec {
@@ -96,6 +98,8 @@ export interface Kernel {
   veths(): Promise<Map<string, Link>>;
   /** What is behind each of these host veths, by name; left out where its namespace can't be found. */
   lookInside(hosts: readonly Link[]): Promise<Map<string, Inside>>;
+  /** Every veth of the host; those that `isInDoubt` selects with the other end, also if that is in the namespace at `netns`. */
+  view(isInDoubt: (link: Link) => boolean, netns?: string): Promise<SeenVeth[]>;
   /** Starts what `inspect` will run in that namespace. */
   willInspect(netns: string): void;
   /** InvalidNetNS where the namespace can't be entered. */
@@ -145,7 +149,8 @@ export function openKernel(command?: string, run?: RunIp): Kernel {
     link: (ifname) => hostLink(ip, ifname),
     links: () => hostLinks(ip),
     veths: () => hostVeths(ip),
-    lookInside: (hosts) => lookInside(ip, hosts),
+    lookInside: (hosts) => inspectPeers(ip, hosts),
+    view: (isInDoubt, netns) => view(ip, isInDoubt, netns),
     willInspect: (netns) => prepare(shownInside(netns)),
     inspect: (spec) => inspect(ip, spec),
     inspectBridge: async (spec, known) => {

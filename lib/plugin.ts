@@ -18,6 +18,7 @@ export { bridgeSpec, gatewaysOf } from "./plugin/bridge.ts";
 export type { Effects } from "./plugin/effects.ts";
 export { evidenceOf } from "./plugin/evidence.ts";
 export { findHost } from "./plugin/find_host.ts";
+export { claimsOf, viewFor } from "./plugin/look.ts";
 export { forgetNeighboursOf } from "./plugin/neighbours.ts";
 export { guardOf, portSpec } from "./plugin/ports.ts";
 export { mustNotShare, mustServe } from "./plugin/status.ts";

@@ -119,7 +119,7 @@ export async function withoutLease(
     if (owner === undefined || known.has(link.ifname)) continue;
     const { network, containerId, ifname } = owner;
     if (unreadable.some((it) => it.network === network)) continue;
-    if (new Marks(STATE_FOLDER, network).of(link.ifname) === "at work") continue;
+    if (new Marks(STATE_FOLDER, network).of(link.ifname) === "running") continue;
     found.push({
       network,
       dataDir: STATE_FOLDER,

@@ -3,15 +3,15 @@ import type { NetworkName } from "../base/names.ts";
 import { isStill } from "./lock.ts";
 import { namesIn, prepareFolder, removeQuietly, tryLstat, withFile } from "./folder.ts";
 
-/** The sign of an ADD at work, which it takes away when it has ended. */
+/** The sign of an ADD in progress, which removes it when it ends. */
 export interface Mark {
   /** An `ip` was given up and may still make the veth: the mark stays, and a later DEL waits for that. */
   keep(): void;
   end(): void;
 }
 
-/** What has become of the ADD of a host veth: none left a mark, one is at work, one died in its middle. */
-export type Work = "none" | "at work" | "died";
+/** The ADD of a host veth: without a mark, in progress, or killed. */
+export type Work = "none" | "running" | "died";
 
 /**
  * Marks of ADDs: a file for each that is at work, which it holds a flock on. The kernel lets go of the flock when a process
@@ -61,26 +61,31 @@ export class Marks {
     }
   }
 
+  /** Probes with a shared lock, so that two probes at once don't take each other for an ADD. */
   of(host: string): Work {
     const path = this.#path(host);
-    if (tryLstat(path)?.isFile !== true) return "none";
+    return this.#open(path, (file) => file.tryLockSync(false) ? "died" : "running") ?? "none";
+  }
+
+  /** Removes the mark of a killed ADD, while it holds the lock: the mark of an ADD that starts now stays. */
+  clear(host: string): void {
+    const path = this.#path(host);
+    this.#open(path, (file) => {
+      if (file.tryLockSync(true) && isStill(file, path)) removeQuietly(path);
+    });
+  }
+
+  #open<T>(path: string, use: (file: Deno.FsFile) => T): T | undefined {
+    if (tryLstat(path)?.isFile !== true) return undefined;
     try {
-      return withFile(
-        Deno.openSync(path, { read: true }),
-        (file) => file.tryLockSync(true) ? "died" : "at work",
-      );
+      return withFile(Deno.openSync(path, { read: true }), use);
     } catch (error) {
-      if (error instanceof Deno.errors.NotFound) return "none";
+      if (error instanceof Deno.errors.NotFound) return undefined;
       throw ioError("look at", path, error);
     }
   }
 
-  /** Takes away the mark of an ADD that died. */
-  clear(host: string): void {
-    if (this.of(host) === "died") removeQuietly(this.#path(host));
-  }
-
-  /** The host veths of which a mark stands. */
+  /** The host veths that have a mark. */
   hosts(): string[] {
     const start = `.${this.network}.`;
     return namesIn(this.dataDir).filter((name) =>
@@ -108,10 +113,17 @@ function open(path: string): { readonly file: Deno.FsFile; readonly isNew: boole
 
 type Claim = "ours" | "another's" | "gone";
 
-/** Takes the flock, if nobody has it and the file is there still. */
+/** A reader probes the lock for some microseconds, which is not an ADD: the flock is tried for 50 ms. */
+const TRIES = 5;
+const PAUSE_MS = 10;
+
+/** Takes the flock, if no other ADD has it and the file still exists. */
 function claim(file: Deno.FsFile, path: string): Claim {
   try {
-    if (!file.tryLockSync(true)) return "another's";
+    for (let tries = 1; !file.tryLockSync(true); tries++) {
+      if (tries > TRIES) return "another's";
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, PAUSE_MS);
+    }
   } catch (error) {
     throw ioError("lock", path, error);
   }

@@ -1,11 +1,11 @@
 import { expiry } from "../base/deadline.ts";
-import { asCniError, CniError, isError, quote } from "../base/errors.ts";
-import { dump, ipFailed, type IpOutput, listIn, must, parseIpJson, type RunIp } from "./ip.ts";
+import { asCniError, CniError, quote } from "../base/errors.ts";
+import { dump, ipFailed, type IpOutput, listIn, type RunIp } from "./ip.ts";
 import { type Link, parseLink, parseRoutes, type RouteFound } from "./links.ts";
 
 /** The namespace behind a host veth. */
 export interface Inside {
-  /** Name below /run/netns. */
+  /** Its path. */
   readonly netns: string;
   readonly links: readonly Link[];
   /** The veth's other end, one of them. */
@@ -67,38 +67,6 @@ export async function linksInside(run: RunIp, netns: string): Promise<Link[]> {
 export async function routesInside(run: RunIp, netns: string): Promise<RouteFound[]> {
   const args = [...shownInside(netns), "route", "show", "table", "all"];
   return (await dump(run, "list the container's routes", args)).flatMap(parseRoutes);
-}
-
-/** What is behind each of these host veths, by name; left out where its namespace has no name below /run/netns. */
-export async function lookInside(
-  run: RunIp,
-  hosts: readonly Link[],
-): Promise<Map<string, Inside>> {
-  const found = new Map<string, Inside>();
-  if (hosts.length === 0) return found;
-  const listed = await must("list the namespaces", run(["-j", "netns", "list"]));
-  // Without /run/netns it says nothing.
-  for (const { id, name } of parseIpJson(listed)[0] ?? []) {
-    const behind = hosts.filter(({ netnsId }) => netnsId !== undefined && netnsId === id);
-    if (behind.length === 0) continue;
-    const netns = String(name);
-    const links = await linksIfThere(run, `/run/netns/${netns}`);
-    for (const { ifname, peerIndex } of behind) {
-      const peer = links.find(({ ifindex }) => ifindex === peerIndex);
-      if (peer !== undefined) found.set(ifname, { netns, links, peer });
-    }
-  }
-  return found;
-}
-
-/** None where the namespace went away since it was listed. */
-async function linksIfThere(run: RunIp, netns: string): Promise<Link[]> {
-  try {
-    return await linksInside(run, netns);
-  } catch (error) {
-    if (isError(error, "InvalidNetNS")) return [];
-    throw error;
-  }
 }
 
 /** Whether `ip` can enter a namespace at all: its own can always be, where `ip -n` works. */

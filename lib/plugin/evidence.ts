@@ -77,7 +77,7 @@ function holder(
     isSeen,
   }];
   // What can't be looked into is no proof of absence, unless its ADD is still at work.
-  if (inside === undefined) return isOurs && marks.of(link.ifname) === "at work" ? [] : one(false);
+  if (inside === undefined) return isOurs && marks.of(link.ifname) === "running" ? [] : one(false);
   const { addresses } = inside.peer;
   // A container can take its address away, and have it again; one whose ADD has not ended may have had none yet.
   const counts = isOurs || sets === undefined

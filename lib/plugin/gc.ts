@@ -48,7 +48,7 @@ async function releaseGarbage(network: Network, effects: Effects, failures: Fail
 /** A host veth without lease whose container has no such interface: no ADD is in its middle there. */
 async function removeAbandoned(link: Link, owner: Attachment, effects: Effects): Promise<void> {
   const { kernel, leases, marks } = effects;
-  if (leases.of(owner) !== undefined || marks.of(link.ifname) === "at work") return;
+  if (leases.of(owner) !== undefined || marks.of(link.ifname) === "running") return;
   const inside = (await kernel.lookInside([link])).get(link.ifname);
   const isAbandoned = inside !== undefined &&
     !inside.links.some(({ ifname }) => ifname === owner.ifname);

@@ -169,7 +169,7 @@ async function leftoverVeths(
   for (const link of veths.values()) {
     const owner = await attachmentOf(link);
     if (owner?.network !== name || findLease(state, owner) !== undefined) continue;
-    if (marks.of(link.ifname) === "at work") continue;
+    if (marks.of(link.ifname) === "running") continue;
     found.push(
       finding(
         "warning",

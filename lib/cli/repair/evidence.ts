@@ -57,7 +57,7 @@ export async function look(config: NetworkConfig, { kernel, marks }: Effects): P
   for (const link of listed) {
     const there = inside.get(link.ifname);
     if (veths.get(link.ifname)?.ifindex !== link.ifindex) continue;
-    if (marks.of(link.ifname) === "at work") continue;
+    if (marks.of(link.ifname) === "running") continue;
     const owner = attachmentIn(link.alias);
     const isOurs = owner?.network === name || isCutAlias(name, link.alias);
     if (isOurs) owned.push({ owner, link, inside: there });

@@ -97,7 +97,7 @@ function isChanged({ damage, found, dropped }: RepairReport): boolean {
 }
 
 async function atRest({ marks }: Effects): Promise<void> {
-  const isAtWork = () => marks.hosts().some((host) => marks.of(host) === "at work");
+  const isAtWork = () => marks.hosts().some((host) => marks.of(host) === "running");
   for (const end = Date.now() + PATIENCE_MS; isAtWork() && Date.now() < end;) await pause(200);
 }
 

@@ -80,8 +80,7 @@ async function withLostGateway(
     const inside = insides.get(link.ifname);
     // Under another name it is not what the lease is for.
     if (ifname === undefined || inside?.peer.ifname !== ifname) continue;
-    const netns = `/run/netns/${inside.netns}`;
-    if (await kernel.pinInside(netns, ifname, wanted)) mended.push([lease, link]);
+    if (await kernel.pinInside(inside.netns, ifname, wanted)) mended.push([lease, link]);
   }
   return mended;
 }

@@ -86,7 +86,7 @@ function mark(world: World, name: string, { what, host }: Request & { kind: "mar
       if (holder === "") setMark(world, host, undefined);
       return {};
     case "look":
-      return { value: holder === undefined ? "none" : holder === "" ? "died" : "at work" };
+      return { value: holder === undefined ? "none" : holder === "" ? "died" : "running" };
     case "list":
       return { value: Object.keys(world.marks) };
   }

@@ -25,9 +25,9 @@ Deno.test("a mark stands as long as the ADD is at work, private, and tells that 
     const mark = marks.begin(HOST);
     assertEquals(namesOf(folder), [FILE]);
     assertEquals((Deno.statSync(join(folder, FILE)).mode ?? 0) & 0o777, 0o600);
-    assertEquals([marks.of(HOST), marks.of(OTHER), marks.hosts()], ["at work", "none", [HOST]]);
+    assertEquals([marks.of(HOST), marks.of(OTHER), marks.hosts()], ["running", "none", [HOST]]);
     marks.clear(HOST);
-    assertEquals(marks.of(HOST), "at work");
+    assertEquals(marks.of(HOST), "running");
     mark.end();
     assertEquals([marks.of(HOST), namesOf(folder)], ["none", []]);
   });
@@ -39,7 +39,7 @@ Deno.test("a second ADD of the same host veth is told to try again, code 11", as
     const error = assertThrows(() => marks.begin(HOST), CniError, `the host veth "${HOST}"`);
     assertEquals(error.code, 11);
     marks.begin(OTHER).end();
-    assertEquals(marks.of(HOST), "at work");
+    assertEquals(marks.of(HOST), "running");
     mark.end();
     marks.begin(HOST).end();
   });
@@ -54,7 +54,7 @@ Deno.test("a mark that nobody locks is of an ADD that died, until it is cleared 
     assertEquals([marks.of(HOST), marks.of(OTHER)], ["none", "died"]);
     marks.clear(HOST);
     const again = marks.begin(OTHER);
-    assertEquals(marks.of(OTHER), "at work");
+    assertEquals(marks.of(OTHER), "running");
     // An ip that was given up may be at work yet: a DEL has to wait for what it makes.
     again.keep();
     again.end();
@@ -89,5 +89,32 @@ Deno.test("a link in the mark's place is not followed", async () => {
     assertEquals(Deno.lstatSync(join(folder, FILE)).isFile, true);
     mark.end();
     assertEquals(namesOf(folder), []);
+  });
+});
+
+Deno.test("a reader that probes a mark does not keep an ADD from starting, nor is it taken for one", async () => {
+  await marked((marks, folder) => {
+    kill(folder, HOST);
+    const reader = Deno.openSync(join(folder, FILE), { read: true });
+    assertEquals([reader.tryLockSync(false), marks.of(HOST)], [true, "died"]);
+    marks.clear(HOST);
+    assertEquals(marks.of(HOST), "died", "a mark is removed only by the run that has its lock");
+    reader.close();
+    marks.clear(HOST);
+    assertEquals(marks.of(HOST), "none");
+  });
+});
+
+Deno.test("an ADD waits for a reader that probes its mark", async () => {
+  await inFolder(async (folder) => {
+    const marks = new Marks(folder, parseNetworkName("podnet"));
+    kill(folder, HOST);
+    const script = `flock -x ${join(folder, FILE)} sh -c 'echo locked; sleep 0.02'`;
+    const holder = new Deno.Command("sh", { args: ["-c", script], stdout: "piped" }).spawn();
+    const reader = holder.stdout.getReader();
+    await reader.read();
+    marks.begin(HOST).end();
+    await reader.cancel();
+    await holder.status;
   });
 });

@@ -43,7 +43,7 @@ Deno.test("DEL sees the veth gone before it releases, and goes on past what fail
       "release c1/eth0",
     ]],
     [{ held: [LEASE], mark: "died" }, ["detach", "clear mark", "release c1/eth0"]],
-    [{ held: [LEASE], mark: "at work" }, ["detach", "release c1/eth0"]],
+    [{ held: [LEASE], mark: "running" }, ["detach", "release c1/eth0"]],
     [{ held: [LEASE, lease("c1", "10.88.0.3")] }, ["veths", "detach", "release c1,c1/eth0"]],
     [{ failing: "detach", held: [LEASE] }, ["detach", "release"]],
     [{ failing: "release c1/eth0", held: [LEASE] }, ["detach", "release c1/eth0"]],
@@ -71,7 +71,7 @@ Deno.test("DEL waits for the late veth of an ADD that was killed, and for no oth
   };
   await del(NETWORK, INVOCATION, { ...late, kernel });
   assertEquals([looks, late.steps], [3, ["detach", "clear mark", "release"]]);
-  for (const mark of ["none", "at work"] as const) {
+  for (const mark of ["none", "running"] as const) {
     const tools = effects({ mark });
     const began = performance.now();
     await del(NETWORK, INVOCATION, tools);

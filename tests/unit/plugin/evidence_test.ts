@@ -73,10 +73,10 @@ Deno.test("holders() has who has an address of the network, or may have one", as
       { ...c1, host: OWN },
     ]],
     ["without an address", { ...ours, behind: [] }, {}, [{ ...c1, host: OWN }]],
-    ["without one yet, its ADD at work", { ...ours, behind: [] }, { mark: "at work" }, []],
+    ["without one yet, its ADD at work", { ...ours, behind: [] }, { mark: "running" }, []],
     ["without one, its ADD died", { ...ours, behind: [] }, { mark: "died" }, []],
     ["not to be looked into", ours, {}, [{ ...c1, host: OWN, isSeen: false }]],
-    ["whose ADD is at work", ours, { mark: "at work" }, []],
+    ["whose ADD is at work", ours, { mark: "running" }, []],
     ["whose ADD died", ours, { mark: "died" }, [{ ...c1, host: OWN, isSeen: false }]],
     ["the one that asks", { ...ours, behind: ["10.0.0.2/29"] }, { beside: C1 }, []],
     [
@@ -97,7 +97,7 @@ Deno.test("holders() has who has an address of the network, or may have one", as
     }]],
     ["in this namespace", { ...ours, netnsId: undefined }, {}, []],
     ["without an alias: its ADD is between two commands", { ifname: OWN, group: GROUP }, {
-      mark: "at work",
+      mark: "running",
     }, []],
     [
       "its name and alias taken away, its bridge too",
@@ -123,7 +123,7 @@ Deno.test("holders() has who has an address of the network, or may have one", as
       {},
       [],
     ],
-    ["a stranger that can't be looked into", stranger, { mark: "at work" }, [
+    ["a stranger that can't be looked into", stranger, { mark: "running" }, [
       { name: "veth0", key: undefined, host: "veth0", isSeen: false },
     ]],
     ["a stranger elsewhere", { ifname: "veth0", master: "br1", behind: ["10.0.0.3/29"] }, {}, []],

@@ -32,7 +32,7 @@ Deno.test("GC releases what is not listed, and without a list only what is stale
     [undefined, { held: [LEASE] }, ["releaseStale", "veths"]],
     [undefined, { held: [LEASE], veths: [own] }, ["releaseStale", "veths"]],
     [undefined, { veths: [own] }, ["releaseStale", "veths", "lookInside"]],
-    [undefined, { veths: [own], mark: "at work" }, ["releaseStale", "veths"]],
+    [undefined, { veths: [own], mark: "running" }, ["releaseStale", "veths"]],
   ];
   for (const [valid, world, steps] of rows) {
     const tools = effects(world);

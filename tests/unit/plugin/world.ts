@@ -118,6 +118,7 @@ export function effects(world: World = {}): Effects & { steps: string[] } {
     links: () => step("links", links),
     veths: () => step("veths", new Map(links.map((it) => [it.ifname, it]))),
     lookInside: () => step("lookInside", new Map()),
+    view: () => step("view", links.map((link) => ({ link, inside: undefined }))),
     willInspect: () => {},
     inspect: unused,
     inspectBridge: () => step("inspectBridge", undefined),

@@ -1,0 +1,36 @@
+import {
+  type Attachment,
+  attachmentIn,
+  hostVethName,
+  isCutAlias,
+  isHostVethName,
+} from "../base/attachment.ts";
+import { groupOf } from "../base/names.ts";
+import type { HostVeth, Subject } from "../ownership.ts";
+
+/** A veth with what its name, alias and link group say. */
+export interface Known {
+  readonly veth: HostVeth;
+  /** The attachment that the alias names. */
+  readonly said: Attachment | undefined;
+  /** The name is the hash of that attachment. */
+  readonly isNamed: boolean;
+  /** `own`: the network's; `near`: it may be the network's or another program's; `none`: another network's or far off. */
+  readonly relation: "own" | "near" | "none";
+}
+
+/** What a veth says about itself. An alias alone proves nothing, because anyone with root may write one. */
+export async function identify({ name, bridge }: Subject, veth: HostVeth): Promise<Known> {
+  const { link } = veth;
+  const said = attachmentIn(link.alias);
+  const isNamed = said !== undefined && isHostVethName(link.ifname) &&
+    await hostVethName(said) === link.ifname;
+  const known = { veth, said, isNamed };
+  if (isNamed) return { ...known, relation: said.network === name ? "own" : "none" };
+  const isCut = isCutAlias(name, link.alias);
+  const isOwn = link.group === groupOf(name) || (isCut && isHostVethName(link.ifname));
+  if (isOwn) return { ...known, relation: "own" };
+  const isOnBridge = link.master !== "" && link.master === (bridge ?? link.master);
+  const isNear = link.netnsId !== undefined && (isOnBridge || isCut || said?.network === name);
+  return { ...known, relation: isNear ? "near" : "none" };
+}

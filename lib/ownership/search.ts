@@ -1,0 +1,40 @@
+import { isImported, type Lease } from "../ipam.ts";
+import type { HostVeth } from "../ownership.ts";
+import type { Known } from "./identify.ts";
+import type { Outcome } from "./settle.ts";
+
+/** Whether another program gave the lease, so that its host veth has a name and a MAC of that program's. */
+export function isForeign(lease: Lease): boolean {
+  return isImported(lease) || lease.owner.ifname === undefined;
+}
+
+/** What a lease comes to that no veth has evidence for. `left` are the veths that no lease has. */
+export function search(lease: Lease, left: readonly Known[]): Outcome {
+  const candidates = left.filter((it) => isCandidate(lease, it)).map(({ veth }) => veth);
+  const holding = candidates.filter(({ inside }) =>
+    inside?.peer.addresses.some(({ ip }) => lease.ips.includes(ip))
+  );
+  if (holding.length > 0) {
+    const isOne = holding.length === 1 && isForeign(lease);
+    return { kind: isOne ? "live" : "undecided", veths: holding };
+  }
+  const blind = candidates.filter((veth) => veth.inside === undefined && mayHide(lease, veth));
+  return { kind: blind.length > 0 ? "undecided" : "stale", veths: blind };
+}
+
+/** Whether the veth may be the lease's under another name, MAC and alias. */
+function isCandidate(lease: Lease, { relation, said, isNamed, veth }: Known): boolean {
+  if (isForeign(lease)) return !isNamed && (relation !== "none" || isRecorded(lease, veth));
+  // A readable alias under its own name is another attachment's.
+  return relation === "own" && !isNamed && veth.add === "none" &&
+    (said === undefined || veth.inside !== undefined);
+}
+
+/** Whether a veth that can't be inspected keeps the lease held. */
+function mayHide(lease: Lease, veth: HostVeth): boolean {
+  return !isForeign(lease) || !lease.record?.hostMac || isRecorded(lease, veth);
+}
+
+function isRecorded({ record }: Lease, { link }: HostVeth): boolean {
+  return record?.hosts?.split(" ").includes(link.ifname) === true;
+}

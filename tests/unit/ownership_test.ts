@@ -1,0 +1,239 @@
+import { assertEquals } from "@std/assert";
+import { parseIp } from "../../lib/base/address.ts";
+import { hostVethName, tryOwner } from "../../lib/base/attachment.ts";
+import { groupOf, parseNetworkName } from "../../lib/base/names.ts";
+import type { Lease, LeaseRecord } from "../../lib/ipam.ts";
+import { parseLink } from "../../lib/netops/links.ts";
+import { claims, type HostVeth, isInDoubt, mayHold } from "../../lib/ownership.ts";
+import { range } from "./sets.ts";
+
+const NET = parseNetworkName("podnet");
+const OTHER = parseNetworkName("other");
+const GROUP = groupOf(NET);
+const MAC: Record<string, string> = { a: "fe:00:00:00:00:0a", b: "fe:00:00:00:00:0b" };
+const IP: Record<string, string> = { a: "10.88.0.2", b: "10.88.0.3" };
+const SETS = [[range("10.88.0.0/24")]];
+
+async function nameOf(key: string, network = NET): Promise<string> {
+  const owner = tryOwner(key);
+  if (owner === undefined) throw new Error(key);
+  return await hostVethName({ network, ...owner });
+}
+
+const NAME: Record<string, string> = {
+  a: await nameOf("a/eth0"),
+  b: await nameOf("b/eth0"),
+  old: await nameOf("old"),
+  other: await nameOf("a/eth0", OTHER),
+};
+
+function lease(id: string, record: Partial<LeaseRecord> = {}): Lease {
+  const owner = tryOwner(`${id}/eth0`);
+  if (owner === undefined) throw new Error(id);
+  const ips = [parseIp(IP[id] ?? "")];
+  return {
+    owner,
+    ips,
+    record: { since: "2026-01-01T00:00:00Z", hostMac: MAC[id] ?? "", ...record },
+  };
+}
+
+const A = lease("a");
+const B = lease("b");
+const HELD: Lease = { owner: tryOwner("old") ?? A.owner, ips: A.ips, record: undefined };
+const IMPORTED = lease("a", { hosts: "veth1" });
+const EITHER = lease("a", { hosts: "veth1 veth2", hostMac: "" });
+const OR = lease("b", { hosts: "veth1 veth2", hostMac: "" });
+
+interface Veth {
+  readonly name?: string | undefined;
+  readonly mac?: string | undefined;
+  readonly alias?: string;
+  readonly group?: number;
+  readonly master?: string;
+  /** Addresses inside; without them it can't be inspected. */
+  readonly ips?: readonly string[];
+  readonly add?: HostVeth["add"];
+}
+
+let index = 10;
+function veth(of: Veth): HostVeth {
+  const { name = NAME["a"], mac = MAC["a"], alias = "podnet/a/eth0", group = GROUP } = of;
+  const link = parseLink({
+    ...{ ifindex: ++index, ifname: name, address: mac, ifalias: alias, group, link_netnsid: 1 },
+    master: of.master ?? "br0",
+  });
+  const peer = parseLink({
+    ifname: "eth0",
+    addr_info: (of.ips ?? []).map((local) => ({ local, prefixlen: 24 })),
+  });
+  const inside = of.ips && { netns: "/run/netns/a", links: [peer], peer };
+  return { link, inside, add: of.add ?? "none" };
+}
+
+/** A claim as `kind owner names of its veths`. */
+async function told(leases: readonly Lease[], veths: readonly Veth[], bridge?: string) {
+  const view = veths.map(veth);
+  const found = await claims({ name: NET, bridge: bridge ?? "br0" }, leases, view);
+  return found.map(({ kind, lease, veths }) =>
+    [kind, lease?.owner.containerId ?? "-", ...veths.map((it) => view.indexOf(it))].join(" ")
+  );
+}
+
+const ELSE = "fe:00:00:00:00:0f";
+const ROOTS = "dc1/rack2/web";
+const ROWS: readonly (readonly [string, readonly Lease[], readonly Veth[], readonly string[]])[] = [
+  ["as the ADD left it", [A], [{}], ["live a 0"]],
+  ["no veth", [A], [], ["stale a"]],
+  ["renamed", [A], [{ name: "x" }], ["live a 0"]],
+  ["renamed, alias emptied", [A], [{ name: "x", alias: "" }], ["live a 0"]],
+  ["alias emptied", [A], [{ alias: "" }], ["live a 0"]],
+  ["an alias of root's own, as if of another network", [A], [{ alias: ROOTS }], ["live a 0"]],
+  ["the same, renamed", [A], [{ alias: ROOTS, name: "x" }], ["live a 0"]],
+  ["the same, in another group", [A], [{ alias: ROOTS, group: 0 }], ["live a 0"]],
+  ["only the MAC agrees", [A], [{ name: "x", alias: "", group: 0, master: "" }], ["live a 0"]],
+  ["MAC changed, the address is seen", [A], [{ mac: ELSE, ips: [IP["a"] ?? ""] }], ["live a 0"]],
+  ["of a later ADD", [A], [{ mac: ELSE, ips: ["10.88.0.9"] }], ["superseded a 0"]],
+  ["MAC changed, not to be inspected", [A], [{ mac: ELSE }], ["undecided a 0"]],
+  ["its ADD is running", [A], [{ mac: ELSE, add: "running" }], ["live a 0"]],
+  ["a lease without a MAC", [lease("a", { hostMac: "" })], [{ mac: ELSE }], ["live a 0"]],
+  ["only alias and group agree", [A], [{ name: "x", mac: ELSE, ips: ["10.88.0.9"] }], [
+    "superseded a 0",
+  ]],
+  ["an alias alone proves nothing", [A], [{ name: "x", mac: ELSE, group: 0 }], [
+    "stale a",
+    "stranger - 0",
+  ]],
+  ["alias alone, nowhere near", [A], [{ name: "x", mac: ELSE, group: 0, master: "br9" }], [
+    "stale a",
+    "stranger - 0",
+  ]],
+  ["b's alias on a's veth", [A, B], [{ alias: "podnet/b/eth0" }], ["live a 0", "stale b"]],
+  ["b's MAC on a's veth", [A, B], [{ mac: MAC["b"], ips: [] }], [
+    "superseded a 0",
+    "undecided b 0",
+  ]],
+  ["b's MAC on a's veth, and b's", [A, B], [
+    { mac: MAC["b"], ips: [IP["a"] ?? ""] },
+    { name: NAME["b"], mac: MAC["b"], alias: "podnet/b/eth0" },
+  ], ["live a 0", "live b 1"]],
+  ["b's veth under a's name", [A, B], [{ mac: MAC["b"], alias: "podnet/b/eth0" }], [
+    "undecided a 0",
+    "live b 0",
+  ]],
+  ["name against MAC", [A, B], [{ mac: MAC["b"], alias: "" }], ["undecided a 0", "undecided b 0"]],
+  ["a later veth next to the lease's renamed one", [A], [{ mac: ELSE }, { name: "x" }], [
+    "live a 1",
+    "unleased - 0",
+  ]],
+  ["two veths have its MAC", [A], [{ name: "x", alias: "" }, { name: "y", alias: "" }], [
+    "undecided a 0 1",
+  ]],
+  ["name, MAC and alias changed, not to be inspected", [A], [{ name: "x", mac: ELSE, alias: "" }], [
+    "undecided a 0",
+  ]],
+  ["the same, to be inspected", [A], [{ name: "x", mac: ELSE, alias: "", ips: [] }], [
+    "stale a",
+    "unleased - 0",
+  ]],
+  ["a killed ADD's without lease", [], [{ add: "died" }], ["unleased - 0"]],
+  ["a running ADD's without lease", [], [{ add: "running" }], []],
+  ["no lease, alias of root's own", [], [{ alias: ROOTS }], ["unleased - 0"]],
+  ["no lease, alias emptied, renamed", [], [{ alias: "", name: "x" }], ["unleased - 0"]],
+  ["no lease, no group", [], [{ group: 0 }], ["unleased - 0"]],
+  ["no lease, a cut alias", [], [{ group: 0, alias: `podnet/${"a".repeat(248)}` }], [
+    "unleased - 0",
+  ]],
+  [
+    "another network's",
+    [A],
+    [{ name: NAME["other"], alias: "other/a/eth0", group: 0, mac: ELSE }],
+    [
+      "stale a",
+    ],
+  ],
+  ["another network's in this group", [], [{ name: NAME["other"], alias: "other/a/eth0" }], []],
+  ["another program's on the bridge", [], [{ name: "veth1", alias: "", group: 0 }], [
+    "stranger - 0",
+  ]],
+  ["on another bridge", [], [{ name: "veth1", alias: "", group: 0, master: "br9" }], []],
+  ["imported, by name and MAC", [IMPORTED], [{ name: "veth1", alias: "", group: 0 }], ["live a 0"]],
+  ["imported, renamed", [IMPORTED], [{ name: "x", alias: "", group: 0 }], ["live a 0"]],
+  ["imported, MAC changed, seen", [IMPORTED], [
+    { name: "veth1", alias: "", group: 0, mac: ELSE, ips: [IP["a"] ?? ""] },
+  ], ["live a 0"]],
+  ["imported, its name is another container's", [IMPORTED], [
+    { name: "veth1", alias: "", group: 0, mac: ELSE, ips: ["10.88.0.9"] },
+  ], ["stale a", "stranger - 0"]],
+  ["imported, MAC changed, not seen", [IMPORTED], [
+    { name: "veth1", alias: "", group: 0, mac: ELSE },
+  ], ["undecided a 0"]],
+  ["imported, gone, a stranger not to be inspected", [IMPORTED], [
+    { name: "x", alias: "", group: 0, mac: ELSE },
+  ], ["stale a", "stranger - 0"]],
+  ["imported, one of two, not to be inspected", [EITHER], [
+    { name: "veth1", alias: "", group: 0 },
+    { name: "veth2", alias: "", group: 0 },
+  ], ["undecided a 0 1", "stranger - 0", "stranger - 1"]],
+  ["two imported, two veths", [EITHER, OR], [
+    { name: "veth1", alias: "", group: 0 },
+    { name: "veth2", alias: "", group: 0, master: "" },
+  ], ["undecided a 0 1", "undecided b 0 1"]],
+  ["imported, found behind one of two", [EITHER], [
+    { name: "veth1", alias: "", group: 0, ips: ["10.88.0.9"] },
+    { name: "veth2", alias: "", group: 0, ips: [IP["a"] ?? ""] },
+  ], ["live a 1", "stranger - 0"]],
+  ["the Go original's", [HELD], [{ name: NAME["old"], alias: "", group: 0, mac: ELSE }], [
+    "live old 0",
+  ]],
+  ["the Go original's, renamed, seen", [HELD], [
+    { name: "x", alias: "", group: 0, mac: ELSE, ips: [IP["a"] ?? ""] },
+  ], ["live old 0"]],
+  ["the Go original's, renamed, not to be inspected", [HELD], [
+    { name: "x", alias: "", group: 0, mac: ELSE },
+  ], ["undecided old 0"]],
+  ["the Go original's, gone", [HELD], [
+    { name: "x", alias: "", group: 0, mac: ELSE, ips: ["10.88.0.9"] },
+  ], ["stale old", "stranger - 0"]],
+];
+
+for (const [name, leases, veths, expected] of ROWS) {
+  Deno.test(`ownership: ${name}`, async () => {
+    assertEquals(await told(leases, veths), expected);
+  });
+}
+
+Deno.test("ownership: of the settled veths none is inspected", () => {
+  const inDoubt = isInDoubt({ name: NET, bridge: "br0" }, [A, IMPORTED]);
+  const rows: readonly (readonly [Veth, boolean])[] = [
+    [{}, false],
+    [{ name: "x", alias: "" }, false],
+    [{ mac: ELSE }, true],
+    [{ mac: ELSE, alias: "", group: 0, name: "veth9" }, true],
+    [{ mac: ELSE, alias: "", group: 0, name: "veth9", master: "br9" }, false],
+    [{ mac: ELSE, alias: "", group: 0, name: "veth1", master: "br9" }, true],
+    [{ mac: ELSE, alias: "other/a/eth0", group: 0, name: NAME["other"] ?? "" }, false],
+  ];
+  for (const [of, expected] of rows) {
+    assertEquals(inDoubt(veth(of).link), expected, JSON.stringify(of));
+  }
+});
+
+Deno.test("ownership: what keeps addresses from being allocated from a state in doubt", async () => {
+  const rows: readonly (readonly [readonly Lease[], Veth, boolean])[] = [
+    [[A], {}, false],
+    [[A], { mac: ELSE, ips: ["10.88.0.9"] }, true],
+    [[A], { mac: ELSE }, true],
+    [[EITHER], { name: "veth1", alias: "", group: 0 }, false],
+    [[], { ips: [] }, true],
+    [[], { ips: [], add: "died" }, false],
+    [[], { ips: ["10.88.0.9"], add: "died" }, true],
+    [[], { name: "veth1", alias: "", group: 0 }, true],
+    [[], { name: "veth1", alias: "", group: 0, ips: ["10.88.0.9"] }, true],
+    [[], { name: "veth1", alias: "", group: 0, ips: ["10.99.0.9"] }, false],
+  ];
+  for (const [leases, of, expected] of rows) {
+    const found = await claims({ name: NET, bridge: "br0" }, leases, [veth(of)]);
+    assertEquals(found.some((it) => mayHold(it, SETS)), expected, JSON.stringify(of));
+  }
+});
