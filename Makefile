@@ -14,7 +14,8 @@ SOURCES := $(wildcard .git/logs/HEAD) deno.json main.ts $(wildcard lib/*.ts lib/
 FORMS := bin/atomicni bin/atomicni.js
 
 # Debian packages, by who needs them. `packages` is for the tests alone, `all-packages` for everything that CI runs.
-TEST_PACKAGES := iproute2 util-linux bsdutils busybox-static strace zsh fish nftables python3 python3-prometheus-client
+TEST_PACKAGES := iproute2 util-linux bsdutils busybox-static strace zsh fish nftables python3 python3-prometheus-client \
+  containernetworking-plugins
 CONFORMANCE_PACKAGES := containernetworking-plugins golang-go golang-github-appc-cni-dev golang-github-containerd-go-cni-dev
 RUNTIMES_PACKAGES := iproute2 util-linux procps systemd busybox-static containerd runc containernetworking-plugins \
   iptables nftables frr curl jq openssl golang-github-kubernetes-cri-api-dev
