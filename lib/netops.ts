@@ -3,14 +3,7 @@ import type { Ip } from "./base/address.ts";
 import type { InterfaceName } from "./base/names.ts";
 import { bridgeChange, type BridgeSpec, checkPorts, lacksIpv6 } from "./netops/bridge.ts";
 import { configure, type ContainerSpec } from "./netops/container.ts";
-import {
-  guard,
-  guardedIps,
-  type GuardSpec,
-  letSpeak,
-  pinInside,
-  type Pinned,
-} from "./netops/guard.ts";
+import { guard, guardedIps, type GuardSpec, pinInside, type Pinned } from "./netops/guard.ts";
 import { isTooOldToLock, mustBeGuardable, mustKnowLocked } from "./netops/guardable.ts";
 import {
   forgetNeighbours,
@@ -24,9 +17,10 @@ import {
 } from "./netops/host.ts";
 import { canEnter, enter, type Inside, shownInside } from "./netops/inside.ts";
 import { type AttachmentSpec, inspect, type Seen } from "./netops/inspect.ts";
-import { dump, listIn, must, runBatch, type RunIp } from "./netops/ip.ts";
-import { type Link, type Neighbour, parseNeighbour, type RouteFound } from "./netops/links.ts";
-import { attach, type Attached, portFlags, type VethSpec } from "./netops/veth.ts";
+import { must, type RunIp } from "./netops/ip.ts";
+import type { Link, RouteFound } from "./netops/links.ts";
+import { type PortFault, portFaults, type PortSpec, reattach } from "./netops/ports.ts";
+import { attach, type Attached, type VethSpec } from "./netops/veth.ts";
 import { type AttachHooks, bridgeFailed } from "./netops/mend.ts";
 import { Processes } from "./netops/processes.ts";
 import {
@@ -54,23 +48,9 @@ export {
   type Neighbour,
   type RouteFound,
 } from "./netops/links.ts";
+export type { PortFault, PortSpec } from "./netops/ports.ts";
 export type { Attached, VethSpec } from "./netops/veth.ts";
 export type { SeenVeth } from "./netops/view.ts";
-
-/** A port that is put into the bridge again. */
-export interface PortSpec {
-  readonly host: InterfaceName;
-  readonly hairpin: boolean;
-  readonly isolated: boolean;
-  readonly group: number;
-  /** `undefined` for one that is not guarded. */
-  readonly guard: GuardSpec | undefined;
-}
-
-export interface Guards {
-  readonly entries: readonly Neighbour[];
-  readonly neighbours: readonly Neighbour[];
-}
 
 /** What is done to the kernel. Each throws IpFailed where `ip` fails and TryAgainLater where it takes too long. */
 export interface Kernel {
@@ -82,8 +62,10 @@ export interface Kernel {
   guard(spec: GuardSpec, undo: Rollback): Promise<void>;
   /** Puts a container's permanent neighbours back; says whether one was gone or wrong. */
   pinInside(netns: string, ifname: InterfaceName, wanted: readonly Pinned[]): Promise<boolean>;
-  /** Puts ports into the bridge, with their flags and guards. */
-  reattach(bridge: InterfaceName, ports: readonly PortSpec[]): Promise<void>;
+  /** Puts ports into the bridge, closed until each has its guard; returns what is wrong with each in the end. */
+  reattach(bridge: InterfaceName, ports: readonly PortSpec[]): Promise<PortFault[]>;
+  /** Compares ports with their specs; returns the differences. */
+  portFaults(bridge: InterfaceName, ports: readonly PortSpec[]): Promise<PortFault[]>;
   /** Makes the host ask anew for the MACs behind `ips`; success where there is no such bridge. */
   forgetNeighbours(bridge: InterfaceName, ips: readonly Ip[]): Promise<void>;
   /** Removes a host veth; says whether there was one. */
@@ -106,8 +88,6 @@ export interface Kernel {
   inspect(spec: AttachmentSpec): Promise<Seen>;
   /** BridgeUnusable, IpFailed where the bridge could not be made what is configured. */
   inspectBridge(spec: BridgeSpec, links?: readonly Link[]): Promise<void>;
-  /** What guards the ports of the bridge: static entries of its forwarding table, and permanent neighbours. */
-  guards(bridge: InterfaceName): Promise<Guards>;
   /** What `ip -V` says of itself. */
   version(): Promise<string>;
   /** What `ip` says where it can enter no namespace; `undefined` where it can. */
@@ -143,6 +123,7 @@ export function openKernel(command?: string, run?: RunIp): Kernel {
     guard: (spec, undo) => guard(ip, spec, undo),
     pinInside: (netns, ifname, wanted) => pinInside(ip, netns, ifname, wanted),
     reattach: (bridge, ports) => reattach(ip, bridge, ports),
+    portFaults: (bridge, ports) => portFaults(ip, bridge, ports),
     forgetNeighbours: (bridge, ips) => forgetNeighbours(ip, bridge, ips),
     detach: (host) => removeNamed(ip, host),
     remove: (host) => removeLink(ip, host),
@@ -162,7 +143,6 @@ export function openKernel(command?: string, run?: RunIp): Kernel {
       const said = await cannotHaveIpv6(ip, spec.name);
       if (said !== undefined) throw bridgeFailed(spec, said);
     },
-    guards: (bridge) => guards(ip, bridge),
     version: async () => (await must("ask ip for its version", ip(["-V"]))).stdout.trim(),
     cannotEnter: async () => {
       const output = await canEnter(ip);
@@ -177,29 +157,3 @@ export function openKernel(command?: string, run?: RunIp): Kernel {
 }
 
 export { guardedIps, isTooOldToLock, mustBeGuardable, mustKnowLocked };
-
-/** No port learns before each has its entry: what a container says meanwhile would move another's. */
-async function reattach(
-  run: RunIp,
-  bridge: InterfaceName,
-  ports: readonly PortSpec[],
-): Promise<void> {
-  const action = `put ${ports.map(({ host }) => `"${host}"`).join(", ")} into "${bridge}" again`;
-  const set = ports.flatMap(({ host, group, guard, ...flags }) => [
-    ["link", "set", "dev", host, "group", String(group), "master", bridge, "up"],
-    ...portFlags({ host, ...flags, guarded: guard !== undefined }),
-  ]);
-  const guarded = ports.flatMap((port) => port.guard ?? []);
-  if (ports.length > 0) await must(action, runBatch(run, [], set));
-  if (guarded.length > 0) await letSpeak(run, guarded);
-}
-
-async function guards(run: RunIp, bridge: InterfaceName): Promise<Guards> {
-  const action = "list what guards the ports";
-  const entries = await dump(run, action, ["-B", "-j", "neigh", "show", "nud", "noarp"]);
-  const neighbours = await run(["-j", "neigh", "show", "dev", bridge, "nud", "permanent"]);
-  return {
-    entries: entries.map(parseNeighbour),
-    neighbours: neighbours.success ? listIn(action, neighbours).map(parseNeighbour) : [],
-  };
-}

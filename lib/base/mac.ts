@@ -51,7 +51,15 @@ export function isHostMac(mac: string): boolean {
   return mac.startsWith(HOST_MAC.toString(16) + ":");
 }
 
-/** A MAC for a bridge or a container that has no address to take it from. */
+/**
+ * The MAC of a container without an address, behind the host veth with that MAC: the host can tell the one from the other,
+ * whatever the container says.
+ */
+export function macBehind(hostMac: Mac): Mac {
+  return `0a:5a${hostMac.slice(5)}` as Mac;
+}
+
+/** A MAC for a bridge that has no address to take it from. */
 export function freshMac(): Mac {
   return joinBytes([0x0a, 0x5a, ...randomBytes(4)]);
 }

@@ -34,7 +34,7 @@ export async function guard(run: RunIp, spec: GuardSpec, undo: Rollback): Promis
     isTaken = isError(error, "AddressUnavailable");
     throw error;
   });
-  await together(entering, pinOutside(run, [spec]));
+  await together(entering, pinOutside(run, spec));
 }
 
 /** A MAC has one entry on a bridge: one that was made for the bridge itself or for another port is never moved. */
@@ -42,7 +42,7 @@ async function enterMac(run: RunIp, spec: GuardSpec): Promise<void> {
   const { bridge, host, mac } = spec;
   const added = await runBatch(run, ["-B"], [entryCommand("add", spec)]);
   if (added.success) return;
-  const action = guardOf([spec]);
+  const action = actionOf(spec);
   const entries = await dump(run, action, ["-B", "-j", "neigh", "show", "nud", "all"]);
   const taken = entries.map(parseNeighbour).find((it) =>
     it.mac === mac && it.dev !== host && it.isFixed
@@ -60,30 +60,22 @@ async function enterMac(run: RunIp, spec: GuardSpec): Promise<void> {
   );
 }
 
-/** The same for several ports at once, whose leases say whose each MAC is: an entry that stands elsewhere is moved. */
-export async function letSpeak(run: RunIp, specs: readonly GuardSpec[]): Promise<void> {
-  const entries = specs.map((spec) => entryCommand("replace", spec));
-  await together(
-    // The family -B is of the whole process.
-    must(guardOf(specs), runBatch(run, ["-B"], entries)),
-    pinOutside(run, specs),
-  );
+function actionOf({ host }: GuardSpec): string {
+  return `guard the port "${host}"`;
 }
 
-function guardOf(specs: readonly GuardSpec[]): string {
-  return `guard the port ${specs.map(({ host }) => `"${host}"`).join(", ")}`;
+async function pinOutside(run: RunIp, spec: GuardSpec): Promise<void> {
+  const neighbours = neighbourCommands(spec);
+  if (neighbours.length > 0) await must(actionOf(spec), runBatch(run, [], neighbours));
 }
 
-async function pinOutside(run: RunIp, specs: readonly GuardSpec[]): Promise<void> {
-  const neighbours = specs.flatMap(neighbourCommands);
-  if (neighbours.length > 0) await must(guardOf(specs), runBatch(run, [], neighbours));
-}
-
-function entryCommand(verb: "add" | "replace", { host, mac }: GuardSpec): string[] {
+/** Lets frames of the MAC pass the locked port; `replace` moves an entry that another port has. */
+export function entryCommand(verb: "add" | "replace", { host, mac }: GuardSpec): string[] {
   return ["neigh", verb, "any", "lladdr", mac, "nud", "noarp", "dev", host];
 }
 
-function neighbourCommands({ bridge, mac, ips }: GuardSpec): string[][] {
+/** Permanent neighbours on the bridge, so that no other container is taken for this one. */
+export function neighbourCommands({ bridge, mac, ips }: GuardSpec): string[][] {
   return guardedIps(ips, mac).map((ip) => pinCommand({ ip, mac }, bridge));
 }
 

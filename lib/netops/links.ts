@@ -23,7 +23,12 @@ export interface Port {
   readonly learning: boolean;
   /** `undefined` where the kernel or `ip` does not know it. */
   readonly locked: boolean | undefined;
+  /** The bridge treats frames to reserved group addresses like any other frame. */
+  readonly forwardsReserved: boolean;
 }
+
+/** The link group of an interface that `ip` shows by a name of this machine. */
+export const UNKNOWN_GROUP = -1;
 
 /** A network interface as `ip -d -j addr show` or `link show` lists it. What the output lacks is empty. */
 export interface Link {
@@ -35,7 +40,7 @@ export interface Link {
   readonly promiscuous: boolean;
   readonly master: string;
   readonly alias: string;
-  /** 0 is the group of all that nobody put into one, and of those that this machine has a name for. */
+  /** 0 is the group of every interface that was not put into another; `UNKNOWN_GROUP` where `ip` shows a name. */
   readonly group: number;
   /** `bridge`, `veth`, …; only with `-d`. */
   readonly kind: string;
@@ -74,7 +79,7 @@ export function parseLink(raw: JsonObject): Link {
     promiscuous: flags.includes("PROMISC"),
     master: text(raw["master"]),
     alias: text(raw["ifalias"]),
-    group: Number(raw["group"]) || 0,
+    group: groupIn(text(raw["group"])),
     kind: text(info["info_kind"]),
     netnsId: number(raw["link_netnsid"]),
     peerIndex: number(raw["link_index"]),
@@ -83,6 +88,7 @@ export function parseLink(raw: JsonObject): Link {
       isolated: port["isolated"] === true,
       learning: port["learning"] !== false,
       locked: typeof locked === "boolean" ? locked : undefined,
+      forwardsReserved: port["group_fwd_mask"] === "0xfffd",
     },
     bridge: {
       followsPorts: /\.0:0:0:0:0:0$/.test(text(data["bridge_id"])),
@@ -91,6 +97,11 @@ export function parseLink(raw: JsonObject): Link {
     },
     addresses: list(raw["addr_info"]).flatMap(parseAddress),
   };
+}
+
+function groupIn(shown: string): number {
+  if (shown === "" || shown === "default") return 0;
+  return /^\d+$/.test(shown) ? Number(shown) : UNKNOWN_GROUP;
 }
 
 function parseAddress(raw: JsonObject): LinkAddress[] {

@@ -17,6 +17,7 @@ import { hostLinks, named, removeByIndex, removeOwn, SHOWN } from "./host.ts";
 import { linksInside, orFifo } from "./inside.ts";
 import { ipFailed, type IpOutput, parseIpJson, runBatch, type RunIp } from "./ip.ts";
 import { type Link, parseLink } from "./links.ts";
+import { portFlags } from "./ports.ts";
 
 /** A veth from a bridge into a container. */
 export interface VethSpec {
@@ -31,7 +32,7 @@ export interface VethSpec {
   readonly group: number;
   readonly hairpin: boolean;
   readonly isolated: boolean;
-  /** Locked from its first moment on: nothing is learned from it, and no frame passes before `guard` lets its own. */
+  /** Locked before it is up: nothing is learned from it, and no frame passes before `guard` lets its own. */
   readonly guarded: boolean;
 }
 
@@ -107,24 +108,12 @@ function attachCommands(spec: VethSpec): string[][] {
   const peer = ["peer", "name", ifname, ...mtu, "netns", netns];
   return [
     show(bridge.name),
-    [...make, "master", bridge.name, "up", "type", "veth", ...peer],
+    [...make, "master", bridge.name, "type", "veth", ...peer],
     show(host),
-    ["link", "set", "dev", host, "alias", alias],
     ...flags,
+    // Up last: a host veth that is down takes no frame, whatever the container does with its end.
+    ["link", "set", "dev", host, "alias", alias, "up"],
     show(bridge.name),
-  ];
-}
-
-/** Flags of the port, as commands; a command for each kind, so that one that is not known leaves no other out. */
-export function portFlags(
-  { host, hairpin, isolated, guarded }: Pick<VethSpec, "host" | "hairpin" | "isolated" | "guarded">,
-): string[][] {
-  const flags = [...(hairpin ? ["hairpin", "on"] : []), ...(isolated ? ["isolated", "on"] : [])];
-  const set = ["link", "set", "dev", host, "type", "bridge_slave"];
-  return [
-    // A bridge learns from some frames before it asks whether the port is locked.
-    ...(guarded ? [[...set, "learning", "off", "locked", "on"]] : []),
-    ...(flags.length > 0 ? [[...set, ...flags]] : []),
   ];
 }
 

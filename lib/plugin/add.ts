@@ -6,7 +6,7 @@ import {
 } from "../base/address.ts";
 import { aliasOf, type Attachment, hostVethName } from "../base/attachment.ts";
 import { isError } from "../base/errors.ts";
-import { freshHostMac, freshMac, type Mac, macOfAll } from "../base/mac.ts";
+import { freshHostMac, type Mac, macBehind, macOfAll } from "../base/mac.ts";
 import { groupOf, type InterfaceName } from "../base/names.ts";
 import { rangeOf } from "../base/range.ts";
 import { together } from "../base/together.ts";
@@ -96,7 +96,7 @@ async function steps(
     : await leases.reserve(leaseRequest(job, since, attached), evidenceOf(config, effects));
   stop.throwIfAborted();
   const ips = lease?.ips ?? [];
-  const mac = config.requestedMac ?? macOfAll(ips) ?? freshMac();
+  const mac = config.requestedMac ?? macOfAll(ips) ?? macBehind(job.hostMac);
   const [, , result] = await together(
     kernel.configure(containerSpec(job, attached, ips, mac)),
     config.guarded

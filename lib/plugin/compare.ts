@@ -212,6 +212,7 @@ function guardDifferences({ config, host, ifname, lease }: Expected, seen: Seen)
   return [
     ...differ(`guard of ${host}: locked`, true, seen.host?.port.locked),
     ...differ(`guard of ${host}: learning`, false, seen.host?.port.learning),
+    ...differ(`guard of ${host}: bridges reserved frames`, true, seen.host?.port.forwardsReserved),
     ...(staticEntries.some((it) => it.mac === mac)
       ? []
       : [`guard of ${host}: expected the static entry ${mac}, found ${entry}`]),

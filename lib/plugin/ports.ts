@@ -1,5 +1,5 @@
 import { attachmentOf } from "../base/attachment.ts";
-import type { Mac } from "../base/mac.ts";
+import { isHostMac, type Mac, macBehind } from "../base/mac.ts";
 import { groupOf, type InterfaceName } from "../base/names.ts";
 import type { NetworkConfig } from "../config.ts";
 import { containerMac, type Lease } from "../ipam.ts";
@@ -7,57 +7,48 @@ import type { GuardSpec, Link, PortSpec } from "../netops.ts";
 import type { Effects } from "./effects.ts";
 
 /**
- * A bridge that was removed and comes back has lost its ports: this network's own go back into it, guards included, but
- * for `own`, which is new.
+ * A bridge that was removed and comes back has lost its ports: this network's own go back into it, guards included,
+ * except `own`, which is new. What keeps one out is said, and keeps no other out.
  */
 export async function reattachOthers(
   config: NetworkConfig,
   own: InterfaceName,
-  effects: Effects,
+  { kernel, leases, warn }: Effects,
 ): Promise<void> {
-  const { kernel, leases, warn } = effects;
+  const { name, bridge } = config;
+  const refuse = (host: string, why: string) =>
+    warn(`did not put "${host}" into "${bridge}" again: ${why}`);
   try {
     const ports: PortSpec[] = [];
-    const leaseless: Link[] = [];
     for (const link of (await kernel.veths()).values()) {
       if (link.master !== "" || link.ifname === own) continue;
       const owner = await attachmentOf(link);
-      if (owner?.network !== config.name) continue;
-      const lease = leases.of(owner);
-      if (config.guarded && config.sets.length === 0 && lease === undefined) leaseless.push(link);
-      else ports.push(portSpec(config, link.ifname as InterfaceName, lease));
+      if (owner?.network !== name) continue;
+      const port = portOf(config, link, leases.of(owner));
+      if (port === undefined) refuse(link.ifname, UNPROVEN);
+      else ports.push(port);
     }
-    const guarded = await guardedByLook(config, leaseless, effects);
-    await kernel.reattach(config.bridge, [...ports, ...guarded]);
+    for (const { host, found } of await kernel.reattach(bridge, ports)) refuse(host, found);
   } catch (error) {
-    warn(`could not put every port into "${config.bridge}" again: ${(error as Error).message}`);
+    warn(`could not put every port into "${bridge}" again: ${(error as Error).message}`);
   }
 }
 
-/**
- * Ports of a layer-2 network: no lease has their MAC, so the one that the container's interface has counts. Where two
- * have the same, neither port comes back: one of them lies.
- */
-async function guardedByLook(
+/** Why a port of a guarded network stays out of the bridge. */
+export const UNPROVEN = "the network is guarded, and no lease says which MAC the container has";
+
+/** A host veth as a port of the network; `undefined` if the network is guarded and the MAC is not proven. */
+export function portOf(
   config: NetworkConfig,
-  links: readonly Link[],
-  { kernel, warn }: Effects,
-): Promise<PortSpec[]> {
-  if (links.length === 0) return [];
-  const insides = await kernel.lookInside(links);
-  const macs = [...insides.values()].map(({ peer }) => peer.mac);
-  return links.flatMap(({ ifname }) => {
-    const mac = insides.get(ifname)?.peer.mac;
-    if (mac === undefined || macs.indexOf(mac) !== macs.lastIndexOf(mac)) {
-      warn(
-        `did not put "${ifname}" into "${config.bridge}" again: whose MAC it may use is not known`,
-      );
-      return [];
-    }
-    const host = ifname as InterfaceName;
-    const guard = { bridge: config.bridge, host, mac: mac as Mac, ips: [] };
-    return [portSpec(config, host, undefined, guard)];
-  });
+  link: Link,
+  lease: Lease | undefined,
+): PortSpec | undefined {
+  const host = link.ifname as InterfaceName;
+  if (lease !== undefined || !config.guarded) return portSpec(config, host, lease);
+  // Without a lease only a layer-2 container's MAC is known: it follows from what the host has of it.
+  if (config.sets.length > 0 || !isHostMac(link.mac)) return undefined;
+  const guard = { bridge: config.bridge, host, mac: macBehind(link.mac as Mac), ips: [] };
+  return portSpec(config, host, undefined, guard);
 }
 
 /** A port as the configuration and its lease want it. */

@@ -127,6 +127,10 @@ const DAMAGE: readonly [string, RegExp][] = [
     "ip link set dev $h type bridge_slave learning on",
     /guard of av[0-9a-f]{13}: learning: expected false, found true/,
   ],
+  [
+    "ip link set dev $h type bridge_slave group_fwd_mask 0",
+    /guard of av[0-9a-f]{13}: bridges reserved frames: expected true, found false/,
+  ],
   ...[...FIRST.ips, FIRST_LINK_LOCAL].flatMap((ip): [string, RegExp][] => [
     [
       `ip neigh del ${ip} dev atomic0`,

@@ -16,6 +16,8 @@ export const FIRST_LINK_LOCAL = "fe80::858:aff:fe58:2";
 export interface Guard {
   readonly locked: boolean;
   readonly learning: boolean;
+  /** `0xfffd` where reserved group addresses are nothing special. */
+  readonly groupFwdMask: string;
   /** MACs of the static entries of the forwarding table. */
   readonly entries: readonly string[];
   /** Permanent neighbours, address to MAC: on the bridge, whosever they are, and in the container. */
@@ -25,11 +27,12 @@ export interface Guard {
 
 export async function guardOf(host: Host, id: string, hostVeth: string): Promise<Guard> {
   const [link] = await host.ip("", "link", "show", "dev", hostVeth);
-  const { locked, learning } = link.linkinfo.info_slave_data;
+  const { locked, learning, group_fwd_mask: groupFwdMask } = link.linkinfo.info_slave_data;
   const entries = await host.ip("", "-B", "neigh", "show", "dev", hostVeth, "nud", "noarp");
   return {
     locked,
     learning,
+    groupFwdMask,
     entries: entries.map(({ lladdr }) => lladdr),
     outside: await permanent(host, "", "atomic0"),
     inside: await permanent(host, id, "eth0"),
@@ -59,5 +62,12 @@ export function wanted(
   gateways: Readonly<Record<string, string>>,
 ): Guard {
   const outside = Object.fromEntries(ips.map((ip) => [ip, mac]));
-  return { locked: true, learning: false, entries: [mac], outside, inside: gateways };
+  return {
+    locked: true,
+    learning: false,
+    groupFwdMask: "0xfffd",
+    entries: [mac],
+    outside,
+    inside: gateways,
+  };
 }

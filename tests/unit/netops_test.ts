@@ -53,11 +53,11 @@ Deno.test("attach() is one batch where the bridge stands", async () => {
   assertEquals(calls, [[
     "-d -j -batch -",
     "addr show dev br0",
-    `link add name ${SPEC.host} group 70000 address ${SPEC.hostMac} mtu 1500 master br0 up type veth ` +
+    `link add name ${SPEC.host} group 70000 address ${SPEC.hostMac} mtu 1500 master br0 type veth ` +
     "peer name eth0 mtu 1500 netns /run/netns/c1",
     `addr show dev ${SPEC.host}`,
-    `link set dev ${SPEC.host} alias podnet/c1/eth0`,
     `link set dev ${SPEC.host} type bridge_slave hairpin on`,
+    `link set dev ${SPEC.host} alias podnet/c1/eth0 up`,
     "addr show dev br0",
   ].join("\n  ")]);
 });

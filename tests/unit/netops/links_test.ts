@@ -22,7 +22,10 @@ Deno.test("parseLink() reads what ip -d -j prints of a bridge port", () => {
     linkinfo: {
       info_kind: "veth",
       info_slave_kind: "bridge",
-      info_slave_data: { hairpin: true, isolated: false, learning: false, locked: true },
+      info_slave_data: {
+        ...{ hairpin: true, isolated: false, learning: false, locked: true },
+        group_fwd_mask: "0xfffd",
+      },
     },
     addr_info: [
       { family: "inet", local: "10.88.0.1", prefixlen: 24, dynamic: true },
@@ -46,7 +49,10 @@ Deno.test("parseLink() reads what ip -d -j prints of a bridge port", () => {
     netnsId: 0,
     alias: "podnet/c1/eth0",
     kind: "veth",
-    port: { hairpin: true, isolated: false, learning: false, locked: true },
+    port: {
+      ...{ hairpin: true, isolated: false, learning: false, locked: true },
+      forwardsReserved: true,
+    },
     group: 0,
     bridge: { followsPorts: false, stp: false, dropsUntagged: false },
     addresses: [
@@ -145,7 +151,10 @@ Deno.test("parseLink() finds empty what the output lacks or has of another type"
       "",
     ]);
     // An ip that knows no lock shows none; a port learns where nothing is said.
-    assertEquals(port, { hairpin: false, isolated: false, learning: true, locked: undefined });
+    assertEquals(port, {
+      ...{ hairpin: false, isolated: false },
+      ...{ learning: true, locked: undefined, forwardsReserved: false },
+    });
   }
 });
 

@@ -279,7 +279,10 @@ Deno.test("differences() compares each part of a guard", () => {
   });
   const seen: Seen = {
     ...SEEN6,
-    host: { ...VETH, port: { ...VETH.port, learning: false, locked: true } },
+    host: {
+      ...VETH,
+      port: { ...VETH.port, learning: false, locked: true, forwardsReserved: true },
+    },
     staticEntries: [{ ip: undefined, mac: own, dev: HOST, isFixed: true }],
     bridgeNeighbours: ["10.88.0.2", "fd00::2", linkLocal].map((ip) => neighbour(ip, own, "br0")),
     insideNeighbours: [
@@ -290,9 +293,15 @@ Deno.test("differences() compares each part of a guard", () => {
   const other = "02:00:00:00:00:09";
   const rows: [Partial<Seen>, string[]][] = [
     [{}, []],
-    [{ host: { ...VETH, port: { ...VETH.port, learning: true, locked: false } } }, [
+    [{
+      host: {
+        ...VETH,
+        port: { ...VETH.port, learning: true, locked: false, forwardsReserved: false },
+      },
+    }, [
       `guard of ${HOST}: locked: expected true, found false`,
       `guard of ${HOST}: learning: expected false, found true`,
+      `guard of ${HOST}: bridges reserved frames: expected true, found false`,
     ]],
     [{ staticEntries: [] }, [`guard of ${HOST}: expected the static entry ${own}, found none`]],
     [{ staticEntries: [{ ip: undefined, mac: other, dev: HOST, isFixed: true }] }, [

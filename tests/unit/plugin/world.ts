@@ -11,7 +11,7 @@ import {
   type Marks,
   type Work,
 } from "../../../lib/ipam.ts";
-import type { Kernel, Link } from "../../../lib/netops.ts";
+import type { Kernel, Link, PortFault } from "../../../lib/netops.ts";
 import { parseLink } from "../../../lib/netops/links.ts";
 import type { Effects } from "../../../lib/plugin.ts";
 import { config as parse } from "../../podnet.ts";
@@ -60,6 +60,8 @@ export interface World {
   readonly veths?: readonly Partial<Link>[];
   readonly mark?: Work;
   readonly madeBridge?: boolean;
+  /** Faults of ports that were put into the bridge again. */
+  readonly faults?: readonly PortFault[];
   /** The attachment's own host veth is gone. */
   readonly isGone?: boolean;
 }
@@ -96,7 +98,10 @@ export function effects(world: World = {}): Effects & { steps: string[] } {
         bridge: parseLink({ ifname: bridge.name, mtu: 1500, address: bridge.mac }),
         host: {
           ...parseLink({ ifname: host, address: hostMac, mtu: 1500, link_index: 2 }),
-          port: { hairpin: false, isolated: false, learning: true, locked: false },
+          port: {
+            ...{ hairpin: false, isolated: false },
+            ...{ learning: true, locked: false, forwardsReserved: false },
+          },
         },
       };
     },
@@ -109,8 +114,9 @@ export function effects(world: World = {}): Effects & { steps: string[] } {
       const named = ports.map(({ host, guard }) =>
         `${host}${guard === undefined ? "" : " guarded"}`
       );
-      return step(`reattach ${named.join(", ")}`, undefined);
+      return step(`reattach ${named.join(", ")}`, [...world.faults ?? []]);
     },
+    portFaults: unused,
     forgetNeighbours: (_bridge, ips) => step(`forget ${ips.join()}`, undefined),
     detach: () => step("detach", world.isGone !== true),
     remove: (link) => step(`remove ${link.ifname}`, undefined),
@@ -122,7 +128,6 @@ export function effects(world: World = {}): Effects & { steps: string[] } {
     willInspect: () => {},
     inspect: unused,
     inspectBridge: () => step("inspectBridge", undefined),
-    guards: unused,
     pinInside: unused,
     version: unused,
     cannotEnter: () => Promise.resolve(undefined),

@@ -1,0 +1,52 @@
+/** Frames to the reserved group addresses, 01:80:c2:00:00:00 to :0f: no way of their own to the host. */
+import { assertEquals } from "@std/assert";
+import { type Host, hostTest } from "../integration/host.ts";
+import { delay } from "./delay.ts";
+import { datagram } from "./frames.ts";
+import { Scene } from "./scene.ts";
+
+const TIMES = 10;
+
+/** UDP datagrams that the host has taken, of both families. */
+async function taken(host: Host): Promise<number> {
+  const read = "cat /proc/net/snmp /proc/net/snmp6";
+  const text = await host.sh(read);
+  const names = /^Udp: (In.*)$/m.exec(text)?.[1]?.split(" ") ?? [];
+  const values = /^Udp: (\d.*)$/m.exec(text)?.[1]?.split(" ") ?? [];
+  const of6 = /^Udp6InDatagrams\s+(\d+)$/m.exec(text)?.[1];
+  return Number(values[names.indexOf("InDatagrams")]) + Number(of6);
+}
+
+for (const state of [{ name: "guard", guard: true }]) {
+  hostTest(
+    `reserved group addresses: nothing forged reaches the host: ${state.name}`,
+    async (host) => {
+      await using scene = await Scene.create(host, state);
+      const [bob, eve] = [scene.at("bob"), scene.at("eve")];
+      const forge = (last: number, source: string, from: string) =>
+        datagram({
+          from,
+          to: `01:80:c2:00:00:${last.toString(16).padStart(2, "0")}`,
+          source,
+          destination: source.includes(":") ? "fd88::1" : "10.88.0.1",
+          mark: "reserved",
+        });
+      // With the rules alone a container may have its neighbour's MAC and address; foreign sources are stopped.
+      const sources = state.guard === true ? [bob.ip4, bob.ip6] : ["192.0.2.77", "2001:db8::77"];
+      for (let last = 0; last < 16; last++) {
+        const frames = sources.map((source) =>
+          forge(last, source, state.guard ? bob.mac : eve.mac)
+        );
+        const before = await taken(host);
+        await scene.agent("eve").raw(frames, TIMES, 1);
+        await delay(20);
+        assertEquals(await taken(host) - before, 0, `forged datagrams to group address ${last}`);
+      }
+      // What is honest arrives, so that the count above could not have been anything but honest.
+      const before = await taken(host);
+      await scene.agent("eve").talk({ "10.88.0.1": "honest" }, TIMES);
+      await delay(50);
+      assertEquals(await taken(host) - before, TIMES);
+    },
+  );
+}

@@ -1,0 +1,158 @@
+/** Closed before open: the order of the guard on every way of a port into the bridge. */
+import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { delay } from "../guard/delay.ts";
+import { breakIp } from "./broken_ip.ts";
+import { GUARDED, guardOf } from "./guarded.ts";
+import { CONFIG, type Host, hostTest, type Json } from "./host.ts";
+
+const CLOSED = /learning off .*group_fwd_mask 0xfffd .*locked on/;
+
+/** What the kernel announces of links and entries while `body` runs, in its order. */
+async function announced(host: Host, body: () => Promise<unknown>): Promise<string[]> {
+  const [program = "", ...args] = host.inside("ip", "-d", "-o", "monitor", "link", "neigh");
+  const monitor = new Deno.Command(program, { args, stdin: "null", stdout: "piped" }).spawn();
+  const reading = new Response(monitor.stdout).text();
+  await delay(200);
+  await body();
+  await delay(200);
+  monitor.kill("SIGKILL");
+  const [text] = await Promise.all([reading, monitor.status]);
+  return text.split("\n");
+}
+
+interface Moments {
+  /** Host veths that were seen up in the bridge without being closed. */
+  readonly open: readonly string[];
+  /** Where in the announcements each was first up in the bridge, and where its entry came. */
+  readonly up: readonly number[];
+  readonly entered: readonly number[];
+}
+
+function momentsOf(lines: readonly string[], veths: readonly string[]): Moments {
+  const ups = lines.map((line) => {
+    const [, veth = "", flags = ""] = /^\d+: (av[0-9a-f]{13})@\S+: <(\S*)>/.exec(line) ?? [];
+    return line.includes(" bridge_slave ") && /\bUP\b/.test(flags) ? veth : "";
+  });
+  const open = ups.filter((veth, at) => veths.includes(veth) && !CLOSED.test(lines[at] ?? ""));
+  const entry = (veth: string) => new RegExp(`dev ${veth} lladdr 0a:58:\\S+.* NOARP`);
+  return {
+    open,
+    up: veths.map((veth) => ups.indexOf(veth)),
+    entered: veths.map((veth) => lines.findIndex((line) => entry(veth).test(line))),
+  };
+}
+
+async function add(host: Host, ids: readonly string[], config: object = GUARDED) {
+  await host.containers(...ids);
+  const veths: string[] = [];
+  for (const id of ids) veths.push((await host.add({ id, config })).interfaces[1].name);
+  return veths;
+}
+
+async function masterOf(host: Host, veth: string): Promise<string | undefined> {
+  return (await host.ip("", "link", "show", "dev", veth))[0]?.master;
+}
+
+hostTest("guard: the port of an ADD is closed before it is up", async (host) => {
+  let veths: string[] = [];
+  const lines = await announced(host, async () => {
+    veths = await add(host, ["c1", "c2"]);
+  });
+  const { open, up } = momentsOf(lines, veths);
+  assertEquals([open, up.includes(-1)], [[], false], lines.join("\n"));
+});
+
+/** Keeps the host veths as they are when the first static entry is about to be written: no announcement has a flag. */
+const KEEP_VETHS =
+  `case "$*" in *"-B -batch"*) [ -e /run/veths ] || /run/ip.real -d -j link show type veth >/run/veths ;; esac`;
+
+/** What root does, and what brings the ports back. */
+const RETURNS: readonly [what: string, damage: string, cure: "ADD" | "repair"][] = [
+  ["a bridge that an ADD makes again", "ip link del dev atomic0", "ADD"],
+  ["ports out of the bridge", `for h in $veths; do ip link set dev $h nomaster; done`, "repair"],
+  [
+    "ports without lock and entry",
+    `n=2; for h in $veths; do ip link set dev $h type bridge_slave locked off
+      ip -B neigh del any lladdr 0a:58:0a:58:00:0$n dev $h; n=$((n+1)); done`,
+    "repair",
+  ],
+];
+
+for (const [what, damage, cure] of RETURNS) {
+  hostTest(`guard: ${what}: all are closed, all have entries, all are up`, async (host) => {
+    const veths = await add(host, ["c1", "c2", "c3"]);
+    const whole = await guardOf(host, "c1", veths[0] ?? "");
+    await host.sh(`veths="${veths.join(" ")}"\n${damage}`);
+    await breakIp(host, KEEP_VETHS);
+    const lines = await announced(host, async () => {
+      if (cure === "ADD") return await add(host, ["c9"]);
+      const repaired = await host.program(["repair", "--json"], JSON.stringify(GUARDED));
+      assertEquals(repaired.code, 0, repaired.stdout);
+    });
+    const { open, up, entered } = momentsOf(lines, veths);
+    assertEquals([open, [...up, ...entered].includes(-1)], [[], false], lines.join("\n"));
+    assert(Math.max(...entered) < Math.min(...up), `entries ${entered}, up ${up}`);
+    const kept = JSON.parse(await host.sh("cat /run/veths")) as Json[];
+    const then = kept.filter(({ ifname }) => veths.includes(ifname)).map((it) => {
+      const { locked, learning, group_fwd_mask } = it.linkinfo.info_slave_data ?? {};
+      return [it.flags.includes("UP"), locked, learning, group_fwd_mask];
+    });
+    assertEquals(then, veths.map(() => [false, true, false, "0xfffd"]));
+    const { outside, ...own } = await guardOf(host, "c1", veths[0] ?? "");
+    const { outside: before, ...wanted } = whole;
+    assertEquals(own, wanted);
+    for (const [ip, mac] of Object.entries(before)) assertEquals(outside[ip], mac);
+    for (const id of ["c1", "c2", "c3"]) assert(await host.pings(id, CONFIG.gateway), id);
+  });
+}
+
+hostTest(
+  "guard: a port whose lease is lost stays out of a bridge that is made again",
+  async (host) => {
+    const [veth = ""] = await add(host, ["c1"]);
+    await host.sh("ip link del dev atomic0; rm /var/lib/atomicni/podnet.*");
+    await host.containers("c2");
+    const { code, json, stderr } = await host.cni("ADD", { id: "c2", config: GUARDED });
+    assertEquals([code, json?.code], [1, 104]);
+    assertEquals(await masterOf(host, veth), undefined);
+    assertMatch(
+      stderr,
+      new RegExp(`did not put "${veth}" into "atomic0" again: the network is guarded`),
+    );
+  },
+);
+
+hostTest("guard: one port that vanishes keeps none of the others out", async (host) => {
+  const veths = (await add(host, ["c1", "c2", "c3", "c4"])).sort();
+  const [first = "", ...others] = veths;
+  await host.sh("ip link del dev atomic0");
+  await breakIp(
+    host,
+    `case "$in" in *"link set dev ${first} "*) /run/ip.real link del dev ${first} 2>/dev/null ;; esac`,
+  );
+  await host.containers("c9");
+  const { stderr } = await host.cni("ADD", { id: "c9", config: GUARDED });
+  for (const veth of others) assertEquals(await masterOf(host, veth), "atomic0", stderr);
+  assertEquals(stderr.includes(first), false, stderr);
+});
+
+hostTest(
+  "guard: what keeps one port out is said, and keeps none of the others out",
+  async (host) => {
+    const veths = (await add(host, ["c1", "c2", "c3"])).sort();
+    const [first = "", ...others] = veths;
+    await host.sh(veths.map((it) => `ip link set dev ${it} nomaster`).join("\n"));
+    await breakIp(
+      host,
+      `in=$(printf '%s\\n' "$in" | sed 's|^link set dev ${first} .*locked on.*|link set dev nosuch up|')`,
+    );
+    const repaired = await host.program(["repair", "--json"], JSON.stringify(GUARDED));
+    assertEquals(repaired.code, 1, repaired.stdout);
+    const wrong = repaired.json.findings.filter(({ level }: Json) => level === "wrong");
+    assertEquals(wrong.length, 1, repaired.stdout);
+    assertStringIncludes(wrong[0].found, `(${first}): it is not locked`);
+    for (const veth of others) assert((await guardOf(host, "c1", veth)).locked);
+    const [link] = await host.ip("", "link", "show", "dev", first);
+    assertEquals(link.flags.includes("UP"), false, "a port that could not be locked is open");
+  },
+);
