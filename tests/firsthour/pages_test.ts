@@ -1,8 +1,8 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { Containerd, IMAGE } from "../runtimes/containerd.ts";
-import { nodeTest } from "../runtimes/node.ts";
+import { ANOTHER_BUILD, nodeTest } from "../runtimes/node.ts";
 import { assertWorks } from "./attachment.ts";
-import { commandsOf, follow, install } from "./page.ts";
+import { commandsOf, follow, install, ROOT } from "./page.ts";
 
 const INSTALL = "docs/install.md";
 /** All that installing puts on a machine, by the page's table of what goes how. */
@@ -22,7 +22,10 @@ nodeTest("docs/install.md: install, upgrade, remove, line by line", async (node)
   assertStringIncludes(await node.sh("nft list tables"), "atomicni_podnet");
   await node.containers("c1", "c2");
   await assertWorks(node, "c1");
+  // The build that runs before the upgrade is another one, and the section's last block returns to it.
+  await node.sh(`${ANOTHER_BUILD}; sh ${ROOT}tools/install /run/another /opt/cni/bin`);
   await follow(node, INSTALL, "Upgrade and roll back");
+  await node.sh("cmp /run/another /opt/cni/bin/atomicni");
   await assertWorks(node, "c2");
 
   // A mount of the tests' own stands where the page removes a folder.

@@ -65,3 +65,26 @@ nodeTest(
     assertEquals(Object.keys(await node.leases("podnet")), ["default-web/eth0"]);
   },
 );
+
+nodeTest(
+  "docs/configure.md: containerd 1.7 refuses version 1.1.0, and takes 1.0.0 where both are offered",
+  async (node) => {
+    await packaged(node);
+    await followLinks(node);
+    const list = JSON.parse(await Deno.readTextFile(`${DEPLOY}/10-atomicni.conflist`));
+    assertEquals(list.cniVersion, "1.0.0");
+    const page = await Deno.readTextFile(new URL("../../docs/configure.md", import.meta.url));
+    const block = /^"cniVersion": [^`]*"cniVersions": [^`]*$/m.exec(page)?.[0];
+    const write = (more: unknown) =>
+      node.write(
+        "/etc/cni/net.d/10-atomicni.conflist",
+        JSON.stringify({ ...list, ...more as object }),
+      );
+    const run = (id: string) =>
+      node.run(["sh", "-c", `ctr run --detach --cni ${IMAGE} ${id} sleep 3600`]);
+    await write({ cniVersion: "1.1.0" });
+    assertMatch((await run("refused")).stderr, /unsupported CNI result version "1\.1\.0"/);
+    await write(JSON.parse(`{${block}}`));
+    assertEquals(await run("taken"), { code: 0, stdout: "", stderr: "" });
+  },
+);

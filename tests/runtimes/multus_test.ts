@@ -154,3 +154,21 @@ nodeTest(
     assertEquals(await node.hostVeths(), []);
   },
 );
+
+nodeTest(
+  "docs/configure.md: a fixed address as Multus passes it on from the page's annotation",
+  async (node) => {
+    const page = await Deno.readTextFile(new URL("../../docs/configure.md", import.meta.url));
+    const annotation = /k8s\.v1\.cni\.cncf\.io\/networks: '(.*)'/.exec(page)?.[1] ?? "[]";
+    const [{ name, ips }] = JSON.parse(annotation);
+    assertEquals(name, NETWORK);
+    const config = { ...PODNET, capabilities: { ips: true }, runtimeConfig: { ips } };
+    await node.containers("web", "other");
+    await node.add(config, "web", NET1);
+    assertEquals(await interfaces(node, "web"), { net1: ips[0] });
+    const held = await node.cni("ADD", config, "other", NET1);
+    assertEquals(JSON.parse(held.stdout).code, 102);
+    const byArgs = { ...NET1, args: "IgnoreUnknown=1;IP=10.88.0.51" };
+    assertEquals((await node.add(PODNET, "other", byArgs)).ips[0].address, "10.88.0.51/24");
+  },
+);
