@@ -29,6 +29,7 @@ export type HostView = readonly HostVeth[];
  * - `stale`: nothing in the kernel can answer for the lease; only this frees an address
  * - `undecided`: the lease may have any of the veths, or its veth can't be inspected; it counts as held
  * - `unleased`: a host veth of the network without a lease
+ * - `adding`: the same while its ADD is in progress
  * - `stranger`: a veth on the bridge, or with an alias of the network, without further evidence that it is the network's
  */
 export type ClaimKind =
@@ -37,21 +38,22 @@ export type ClaimKind =
   | "stale"
   | "undecided"
   | "unleased"
+  | "adding"
   | "stranger";
 
 export interface Claim {
   readonly kind: ClaimKind;
-  /** `undefined` for `unleased` and `stranger`. */
+  /** `undefined` for `unleased`, `adding` and `stranger`. */
   readonly lease: Lease | undefined;
   /** One veth; none for `stale`; the candidates of `undecided`, in any number. */
   readonly veths: readonly HostVeth[];
-  /** The lease's attachment, or of `unleased` and `stranger` the one that the alias names; `undefined` if there is none. */
+  /** The lease's attachment, or without a lease the one that the alias names; `undefined` if there is none. */
   readonly attachment: Attachment | undefined;
 }
 
 /**
- * A claim for each lease, in their order, then one for each veth that none of them has. Veths of other networks, and veths
- * without a lease whose ADD is running, have no claim.
+ * A claim for each lease, in their order, then one for each veth that none of them has. Veths of other networks have no
+ * claim.
  *
  * Evidence that a veth is a lease's: its name is the hash of the owner, or the name that an imported lease recorded; its MAC
  * is the lease's `hostMac`; its alias names the owner, and its name, MAC or link group agrees. Two of the three outweigh one;
@@ -72,12 +74,12 @@ export async function claims(
     return { kind, lease, veths, attachment };
   });
   const others = known.filter(({ veth, relation }) =>
-    relation !== "none" && veth.add !== "running" && !explained.has(veth)
+    relation !== "none" && !explained.has(veth)
   );
   return [
     ...own,
     ...others.map(({ veth, relation, said }): Claim => ({
-      kind: relation === "own" ? "unleased" : "stranger",
+      kind: relation === "near" ? "stranger" : veth.add === "running" ? "adding" : "unleased",
       lease: undefined,
       veths: [veth],
       attachment: said,

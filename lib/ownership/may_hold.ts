@@ -14,10 +14,10 @@ export function mayHold(
   // The address that another program gave is the lease's, whichever veth it is behind.
   if (lease !== undefined) return !isForeign(lease);
   return veths.some(({ inside, add }) => {
-    if (inside === undefined) return true;
+    if (inside === undefined) return kind !== "adding";
     const { addresses } = inside.peer;
-    // A container can remove its address and add it again; an ADD that was killed may have added none yet.
-    if (kind === "unleased") return addresses.length > 0 || add === "none";
+    // A container can remove its address and add it again; an ADD that has not ended may have added none yet.
+    if (kind !== "stranger") return addresses.length > 0 || add === "none";
     return addresses.some(({ ip }) =>
       sets === undefined || sets.some((set) => givingRange(set, ip) !== undefined)
     );
