@@ -44,6 +44,7 @@ export type { RunIp } from "./netops/ip.ts";
 export {
   type Link,
   type LinkAddress,
+  LOCAL_TABLE,
   MAIN_TABLE,
   type Neighbour,
   type RouteFound,

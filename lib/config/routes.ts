@@ -10,6 +10,7 @@ import {
 import { Malformed } from "../base/errors.ts";
 import { Fields, isObject, parseInteger } from "../base/fields.ts";
 import type { RangeSet } from "../base/range.ts";
+import { checkRoute, ON_LINK } from "./possible_routes.ts";
 
 /** A route of the container; one without `via` is on the link. */
 export interface Route {
@@ -50,13 +51,18 @@ export function gatewayOf(sets: readonly RangeSet[], family: Family): Ip | undef
 }
 
 /**
- * `ipam.routes`, `undefined` where there is none. A route without `gw` goes through its family's gateway, unless its scope
+ * `ipam.routes`, `undefined` if there is none. A route without `gw` goes through its family's gateway, unless its scope
  * says that it is on the link. Throws InvalidNetworkConfig.
  */
 export function readRoutes(ipam: Fields, sets: readonly RangeSet[]): Route[] | undefined {
+  const earlier: Route[] = [];
   return ipam.list("routes", (value, at) => {
     if (!isObject(value)) throw new Malformed("a route", "it is no object");
-    return readRoute(new Fields(value, `${at}.`), sets);
+    const fields = new Fields(value, `${at}.`);
+    const route = readRoute(fields, sets);
+    checkRoute(fields, route, { sets, earlier });
+    earlier.push(route);
+    return route;
   });
 }
 
@@ -70,8 +76,9 @@ function readRoute(fields: Fields, sets: readonly RangeSet[]): Route {
     fields.reject("dst", "a destination of the network's families", found, "leave the route out");
   }
   const gw = fields.unlessEmpty("gw", (gw) => parseIp(gw, family));
-  const scope = whole("scope", 255);
-  const isOnLink = scope !== undefined && scope >= 253;
+  // The kernel refuses 255 (nowhere).
+  const scope = whole("scope", 254);
+  const isOnLink = scope !== undefined && scope >= ON_LINK;
   return {
     dst,
     byLease: gw === undefined && !isOnLink,

@@ -5,6 +5,8 @@ import {
   formatInterfaceAddress,
   type InterfaceAddress,
   type Ip,
+  networkOf,
+  sameNetwork,
 } from "../base/address.ts";
 import { CniError } from "../base/errors.ts";
 import type { Mac } from "../base/mac.ts";
@@ -12,7 +14,7 @@ import type { InterfaceName } from "../base/names.ts";
 import { pinCommand, type Pinned } from "./guard.ts";
 import { enter, linksInside, routesInside } from "./inside.ts";
 import { ipFailed, runBatch, type RunIp } from "./ip.ts";
-import { MAIN_TABLE } from "./links.ts";
+import { LOCAL_TABLE, MAIN_TABLE } from "./links.ts";
 import { named } from "./host.ts";
 
 /** A route as the container gets it; one without `via` is on the link. */
@@ -106,10 +108,23 @@ function containerCommands(
         formatCidr(it.dst) === formatCidr(route.dst) &&
         (it.table || MAIN_TABLE) === (route.table || MAIN_TABLE) && metricOf(it) === metricOf(route)
       );
-      return ["route", again ? "append" : "add", ...routeWords(route, ifname)];
+      const verb = again ? "append" : isBesideKernels(route, addresses) ? "prepend" : "add";
+      return ["route", verb, ...routeWords(route, ifname)];
     }),
     ...neighbours.map((it) => pinCommand(it, ifname)),
   ];
+}
+
+/**
+ * Whether the kernel may have made a route to that destination, with the address. `add` would be refused; in front of it a
+ * route of ours counts, as with the reference.
+ */
+function isBesideKernels(
+  { dst, table }: RouteSpec,
+  addresses: readonly InterfaceAddress[],
+): boolean {
+  return table === LOCAL_TABLE || formatCidr(dst) === "fe80::/64" ||
+    addresses.some(({ ip, prefix }) => sameNetwork(networkOf(ip, prefix), dst));
 }
 
 /** Below the 1024 of routes by router advertisements, one of which may have come first. */

@@ -125,6 +125,8 @@ export interface RouteFound {
 
 /** The number of the table `main`, where routes without a table are. */
 export const MAIN_TABLE = 254;
+/** The kernel's routing table of the host's own and of broadcast addresses. */
+export const LOCAL_TABLE = 255;
 const UNICAST = [undefined, "unicast", "1"];
 /** The number of the protocol `ra`. */
 const ROUTER_ADVERTISEMENT = ["ra", "9"];

@@ -6,7 +6,6 @@ import { type Link, mustBeGuardable, mustKnowLocked } from "../netops.ts";
 import { bridgeSpec } from "./bridge.ts";
 import type { Effects } from "./effects.ts";
 import { evidenceOf } from "./evidence.ts";
-import { mustTakeRoutes } from "./hopeless_routes.ts";
 
 /** STATUS: could an ADD be served now? Whatever stands in its way is PluginNotAvailable (rules T1, T2). */
 export async function status(config: NetworkConfig, effects: Effects): Promise<void> {
@@ -36,7 +35,6 @@ export async function mustServe(config: NetworkConfig, effects: Effects): Promis
   if (!isAnew) leases.mustFit(config.sets);
   await kernel.inspectBridge(bridgeSpec(config), links);
   if (config.guarded) await mustGuard(config, kernel, links);
-  mustTakeRoutes(config);
   if (config.sets.length === 0) return;
   if (!isAnew) await leases.mustBeWhole(evidence);
   const free = isAnew

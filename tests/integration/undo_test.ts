@@ -116,9 +116,8 @@ undoTest("the address is refused", {
 }, MODES);
 
 undoTest("a route is refused by the kernel", {
-  call: {
-    config: { ...CONFIG, ipam: { ...RANGE, routes: [{ dst: "10.9.0.0/16", gw: "192.0.2.1" }] } },
-  },
+  rule: failing("route add 10.9.0.0/16"),
+  call: { config: { ...CONFIG, ipam: { ...RANGE, routes: [{ dst: "10.9.0.0/16" }] } } },
   code: 100,
   message: /Cannot configure "eth0"[^]*route add 10\.9\.0\.0/,
 });

@@ -139,6 +139,12 @@ const KEYS: readonly (readonly [string, Json, Json])[] = [
   ["two next hops", {}, {
     routes: [{ dst: "10.5.0.0/16", gw: "10.88.0.10" }, { dst: "10.5.0.0/16", gw: "10.88.0.11" }],
   }],
+  ["a route to the own subnet", {}, { routes: [{ dst: "10.88.0.0/24" }] }],
+  ["a route to the own subnet with gw", {}, {
+    routes: [{ dst: "10.88.0.0/24", gw: "10.88.0.9" }],
+  }],
+  ["a route twice", {}, { routes: [{ dst: "10.5.0.0/16" }, { dst: "10.5.0.0/16" }] }],
+  ["the broadcast address as gw", {}, { routes: [{ dst: "10.5.0.0/16", gw: "10.88.0.255" }] }],
   ["an empty gw", {}, { routes: [{ dst: "10.5.0.0/16", gw: "" }] }],
   ["empty addresses of a range", {}, { gateway: "", rangeStart: "", rangeEnd: "" }],
   ["an empty subnet", {}, { subnet: "" }],

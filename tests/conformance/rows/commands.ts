@@ -67,11 +67,13 @@ const ADD: readonly Row[] = [
     assertEquals(await lab.host.addresses("c1", "eth1"), ["10.89.0.2/24"]);
   }),
   row("A3 Q3", "a route that can't be set: veth and address are taken back", async (lab) => {
-    await lab.add({ id: "c2" }); // the bridge stands
-    const config = { ...CONFIG, ipam: { routes: [{ dst: "10.1.0.0/16", gw: "10.200.0.1" }] } };
+    const dual = { ...CONFIG, subnet6: "fd00:88::/64", gateway6: "fd00:88::1" };
+    await lab.add({ id: "c2", config: dual }); // the bridge is there
+    // The kernel takes no gateway that is the container's own address.
+    const config = { ...dual, ipam: { routes: [{ dst: "fd01::/16", gw: "fd00:88::3" }] } };
     await lab.refuse("ADD", { config }, 100, /ip failed with exit status/);
-    assertEquals(await lab.host.leases(), { "c2/eth0": "10.88.0.2" });
-    assertEquals((await lab.add()).ips[0].address, "10.88.0.3/24");
+    assertEquals(await lab.host.leases(), { "c2/eth0": ["10.88.0.2", "fd00:88::2"] });
+    assertEquals((await lab.add({ config: dual })).ips[0].address, "10.88.0.3/24");
   }),
   row("A3", "no free address: no veth is left", async (lab) => {
     const config = { ...CONFIG, subnet: "10.88.0.0/30" };

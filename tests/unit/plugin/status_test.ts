@@ -12,9 +12,6 @@ Deno.test("STATUS is code 50 for whatever an ADD would fail with", async () => {
   const full = effects({ failing: "full" });
   const error = await assertRejects(() => status(config(), full), CniError, "all are held");
   assertEquals(error.code, 50);
-  const routes = [{ dst: "10.9.0.0/16" }, { dst: "10.9.0.0/16" }];
-  const twice = () => status(config({ ipam: { routes } }), effects({}));
-  assertEquals((await assertRejects(twice, CniError, "it is there already")).code, 50);
   const layer2 = config({ subnet: undefined, gateway: undefined, ipam: {} });
   await mustServe(layer2, effects({ failing: "mustBeWhole" }));
   const unguardable = effects({ veths: [{ ifname: "veth0", kind: "veth", master: "br0" }] });

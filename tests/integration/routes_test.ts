@@ -1,0 +1,78 @@
+import { assertEquals, assertMatch } from "@std/assert";
+import { CONFIG, type Host, hostTest } from "./host.ts";
+
+const DUAL = { ...CONFIG, subnet6: "fd00:88::/64", gateway6: "fd00:88::1" };
+const IPAM = {
+  type: "host-local",
+  ranges: [[{ subnet: "10.88.0.0/24" }], [{ subnet: "fd00:88::/64" }]],
+};
+const dialects = (routes: object[]) => [
+  { ...DUAL, ipam: { routes } },
+  { ...CONFIG, isGateway: true, ipam: { ...IPAM, routes } },
+];
+const THERE = { dst: "203.0.113.1/32", scope: 253 };
+
+/** Routes that the configuration may have, and the last one of them as `ip` shows it. */
+const TAKEN: readonly [object[], string, RegExp][] = [
+  [[{ dst: "10.88.0.0/24" }], "-4 route show 10.88.0.0/24", /^10\.88\.0\.0\/24 via 10\.88\.0\.1 /],
+  [[{ dst: "10.88.0.0/24", gw: "10.88.0.9" }], "-4 route show 10.88.0.0/24", /via 10\.88\.0\.9 /],
+  [[{ dst: "10.88.0.0/24", scope: 253 }], "-4 route show 10.88.0.0/24", /^\S+ dev eth0 scope link/],
+  [[{ dst: "fd00:88::/64" }], "-6 route show fd00:88::/64", /via fd00:88::1 dev eth0 metric 1024/],
+  [
+    [{ dst: "fd00:88::/64", priority: 256 }],
+    "-6 route show fd00:88::/64",
+    /via fd00:88::1 dev eth0 metric 256/,
+  ],
+  [[{ dst: "10.88.0.255/32", table: 255 }], "-4 route show table local", /^10\.88\.0\.255 via /m],
+  [[THERE, { dst: "10.1.0.0/16", gw: "203.0.113.1" }], "-4 route show 10.1.0.0/16", /via 203/],
+  [[{ dst: "10.1.0.0/16", gw: "10.88.0.0" }], "-4 route show 10.1.0.0/16", /via 10\.88\.0\.0/],
+];
+
+/** Routes that no configuration may have: the last one in the words of `ip`, whose kernel refuses it. */
+const REFUSED: readonly [object[], string][] = [
+  [[{ dst: "10.1.0.0/16", gw: "10.88.0.255" }], "10.1.0.0/16 via 10.88.0.255"],
+  [[{ dst: "10.1.0.0/16", gw: "203.0.113.1" }], "10.1.0.0/16 via 203.0.113.1"],
+  [[{ dst: "10.1.0.0/16", scope: 255 }], "10.1.0.0/16 scope 255"],
+  [[{ dst: "10.1.0.0/16", gw: "10.88.0.7", scope: 254 }], "10.1.0.0/16 via 10.88.0.7 scope 254"],
+  [[{ dst: "fd01::/16", gw: "ff02::1" }], "fd01::/16 via ff02::1"],
+  [[{ dst: "fd00:88::/64", gw: "::", priority: 256 }], "fd00:88::/64 metric 256"],
+  [
+    [{ ...THERE, table: 9 }, { dst: "10.1.0.0/16", gw: "203.0.113.1" }],
+    "10.1.0.0/16 via 203.0.113.1",
+  ],
+  [
+    [{ dst: "203.0.113.1/32", gw: "0.0.0.0", scope: 0 }, { dst: "10.1.0.0/16", gw: "203.0.113.1" }],
+    "203.0.113.1/32 scope 0 && ip -n c1 route add 10.1.0.0/16 via 203.0.113.1",
+  ],
+];
+
+async function codes(host: Host, config: object): Promise<number[]> {
+  const status = await host.cni("STATUS", { config });
+  const add = await host.cni("ADD", { config });
+  const check = await host.cni("CHECK", { config: { ...config, prevResult: add.json } });
+  return [status.json?.code ?? 0, add.json?.code ?? 0, add.code === 0 ? check.code : 0];
+}
+
+hostTest(
+  "STATUS and ADD take a route that the kernel has, and agree on all others",
+  async (host) => {
+    await host.containers("c1");
+    for (const [routes, shown, wanted] of TAKEN) {
+      for (const config of dialects(routes)) {
+        assertEquals(await codes(host, config), [0, 0, 0], JSON.stringify(config));
+        assertMatch(await host.sh(`ip -n c1 ${shown}`), wanted);
+        await host.del({ config });
+      }
+    }
+    for (const [routes] of REFUSED) {
+      for (const config of dialects(routes)) {
+        assertEquals(await codes(host, config), [7, 7, 0], JSON.stringify(config));
+      }
+    }
+    await host.add({ config: { ...DUAL, ipam: { routes: [] } } });
+    for (const [, words] of REFUSED) {
+      const { code } = await host.run(["sh", "-c", `ip -n c1 route add ${words} dev eth0`]);
+      assertEquals(code === 0, false, words);
+    }
+  },
+);
