@@ -28,7 +28,15 @@ export { NewerSchema } from "./ipam/damage.ts";
 export { SUBNET_CHANGED } from "./ipam/fit.ts";
 export { checkFolder, lockPath, statePath, tryLstat } from "./ipam/folder.ts";
 export { type LeaseRequest, poolFull } from "./ipam/give.ts";
-export { containerMac, hasMacOf, hostsOf, isImported, isOfEarlierAdd, now } from "./ipam/lease.ts";
+export {
+  containerMac,
+  hasMacOf,
+  hostsOf,
+  isImported,
+  isOfEarlierAdd,
+  now,
+  recordedMac,
+} from "./ipam/lease.ts";
 export { holderOfLock } from "./ipam/lock.ts";
 export { type Mark, Marks, type Work } from "./ipam/mark.ts";
 export { type Held, type Networks, readNetworks } from "./ipam/networks.ts";

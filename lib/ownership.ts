@@ -73,9 +73,7 @@ export async function claims(
     const attachment = ifname === undefined ? undefined : { network: name, containerId, ifname };
     return { kind, lease, veths, attachment };
   });
-  const others = known.filter(({ veth, relation }) =>
-    relation !== "none" && !explained.has(veth)
-  );
+  const others = known.filter(({ veth, relation }) => relation !== "none" && !explained.has(veth));
   return [
     ...own,
     ...others.map(({ veth, relation, said }): Claim => ({

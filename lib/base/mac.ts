@@ -19,19 +19,41 @@ export function parseMac(text: unknown): Mac {
 }
 
 /**
- * The MAC of whoever has `ip`: a re-used address keeps its MAC, so no neighbour cache goes stale. `0a:58` and the four
- * bytes of an IPv4 address; `0a:59` and the four words of an IPv6 address folded into one, which differ wherever two
- * addresses of one subnet differ in their last 32 bits.
+ * The MAC that belongs to `ip`: a re-used address keeps its MAC, so no neighbour cache goes stale. `0a:58` and the four
+ * bytes of an IPv4 address; for an IPv6 address 46 bits of a hash, so that two practically never have the same.
  */
 export function macOf(ip: Ip): Mac {
   const value = valueOf(ip);
-  const isV4 = familyOf(ip) === 4;
-  const word = isV4 ? value : (value >> 96n) ^ (value >> 64n) ^ (value >> 32n) ^ value;
-  const bytes = [24n, 16n, 8n, 0n].map((shift) => Number((word >> shift) & 0xffn));
-  return joinBytes([0x0a, isV4 ? 0x58 : 0x59, ...bytes]);
+  const count = familyOf(ip) === 4 ? 4 : 16;
+  const bytes = Array.from(
+    { length: count },
+    (_, at) => Number((value >> BigInt(8 * (count - 1 - at))) & 0xffn),
+  );
+  return count === 4 ? joinBytes([0x0a, 0x58, ...bytes]) : hashedMac(bytes);
 }
 
-/** The MAC of whoever has these addresses: that of the first IPv4 one, without one of the first. */
+/** The MAC of a bridge that carries no gateway: two runs that make it at once give it the same. */
+export function macOfBridge(name: string): Mac {
+  return hashedMac(new TextEncoder().encode(name));
+}
+
+/** FNV-1a of 64 bits, with the end of MurmurHash3, by which each bit depends on all; locally administered, unicast. */
+function hashedMac(bytes: Iterable<number>): Mac {
+  const cut = (value: bigint) => BigInt.asUintN(64, value);
+  let hash = 0xcbf29ce484222325n;
+  for (const byte of bytes) hash = cut((hash ^ BigInt(byte)) * 0x100000001b3n);
+  for (const factor of [0xff51afd7ed558ccdn, 0xc4ceb9fe1a85ec53n]) {
+    hash = cut((hash ^ (hash >> 33n)) * factor);
+  }
+  const [first = 0, ...rest] = [56n, 48n, 40n, 32n, 24n, 16n].map((shift) =>
+    Number((hash >> shift) & 0xffn)
+  );
+  const local = (first & 0xfc) | 2;
+  // That of a host veth is never a bridge's own.
+  return joinBytes([local === HOST_MAC ? 2 : local, ...rest]);
+}
+
+/** The MAC of an attachment with these addresses: that of the first IPv4 address, without one of the first address. */
 export function macOfAll(ips: readonly Ip[]): Mac | undefined {
   const [first] = ips;
   const ip = ips.find((it) => familyOf(it) === 4) ?? first;
@@ -57,11 +79,6 @@ export function isHostMac(mac: string): boolean {
  */
 export function macBehind(hostMac: Mac): Mac {
   return `0a:5a${hostMac.slice(5)}` as Mac;
-}
-
-/** A MAC for a bridge that has no address to take it from. */
-export function freshMac(): Mac {
-  return joinBytes([0x0a, 0x5a, ...randomBytes(4)]);
 }
 
 function joinBytes(bytes: readonly number[]): Mac {

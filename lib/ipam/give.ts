@@ -1,4 +1,4 @@
-import { familyOf, type Ip, networkOf, valueOf } from "../base/address.ts";
+import { type Ip, valueOf } from "../base/address.ts";
 import {
   type Attachment,
   attachmentIn,
@@ -9,10 +9,10 @@ import {
 import { CniError } from "../base/errors.ts";
 import { type Mac, macOf, macOfAll } from "../base/mac.ts";
 import type { InterfaceName, NetworkName } from "../base/names.ts";
-import { formatSet, givingRange, type RangeSet, usable } from "../base/range.ts";
+import { formatSet, type RangeSet, usable } from "../base/range.ts";
 import { checkRequested, choose, refused } from "./choose.ts";
 import type { Evidence, Forget, LookAtVeths } from "./evidence.ts";
-import { containerMac, hasMacOf, hostsOf } from "./lease.ts";
+import { containerMac, hasMacOf, hostsOf, recordedMac } from "./lease.ts";
 import {
   addLease,
   dropLease,
@@ -58,8 +58,7 @@ export async function give(
   }
   const ips = await chooseOrHeal(state, request, own?.ips ?? [], evidence);
   if (requestedMac !== undefined) await checkMac(state, request, requestedMac, evidence);
-  const at = decisive(sets);
-  const mac = requestedMac ?? (isFar(sets[at], ips[at]) ? macOfAll(ips) : undefined);
+  const mac = recordedMac(ips, requestedMac ?? macOfAll(ips));
   const record: LeaseRecord = {
     since,
     hostMac,
@@ -120,21 +119,6 @@ async function checkMac(
   if (same !== undefined) throw refused(mac, `"${ownerKey(same.owner)}" has it`, remedy);
 }
 
-/** The number of the set of whose address the container's MAC follows: as `macOfAll`, the first of IPv4, without one the first. */
-function decisive(sets: readonly RangeSet[]): number {
-  return Math.max(0, sets.findIndex(([range]) => range && familyOf(range.start) === 4));
-}
-
-/**
- * Whether a MAC that follows from this address may follow from another of the network too: IPv6 addresses that differ in more
- * than their last 32 bits may have one. Its lease has the MAC then, which nobody else gets.
- */
-function isFar(set: RangeSet | undefined, ip: Ip | undefined): boolean {
-  const start = set?.[0]?.start;
-  return start !== undefined && ip !== undefined && familyOf(ip) === 6 &&
-    networkOf(start, 96).base !== networkOf(ip, 96).base;
-}
-
 async function chooseOrHeal(
   state: State,
   { attachment, sets, requestedIps, bridgeMac }: LeaseRequest,
@@ -143,22 +127,16 @@ async function chooseOrHeal(
 ): Promise<readonly Ip[]> {
   const wanted = { sets, last: state.lastReserved, requested: requestedIps, kept };
   const asked = macsAskedFor(state);
-  const decides = sets[decisive(sets)] ?? [];
-  // Only where an address is far: all of them, once.
-  let macs: ReadonlySet<string | undefined> | undefined;
-  const isMacOfLease = (mac: Mac) => (macs ??= new Set(leasesOf(state).map(containerMac))).has(mac);
   const gateways = new Set(sets.flat().map(({ gateway }) => gateway));
   // The MAC that would follow from the address may be the bridge's, or given to another that asked for it.
   const isHeld = (ip: Ip) => {
     if (holderOf(state, ip) !== undefined || gateways.has(ip)) return true;
-    if (givingRange(decides, ip) === undefined) return false;
     const mac = macOf(ip);
-    return mac === bridgeMac || asked.has(mac) || (isFar(decides, ip) && isMacOfLease(mac));
+    return mac === bridgeMac || asked.has(mac);
   };
   const first = choose(wanted, isHeld);
   if (typeof first !== "number" && !requestedIps.some(isHeld)) return first;
   await heal(state, attachment.network, veths, forget);
-  macs = undefined;
   const held = requestedIps.find(isHeld);
   if (held !== undefined) {
     const remedy = "remove that container first, or ask for another address";

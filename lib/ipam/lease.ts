@@ -1,6 +1,6 @@
-import type { Ip } from "../base/address.ts";
+import { familyOf, type Ip, valueOf } from "../base/address.ts";
 import { attachmentIn, hostVethName, type Named } from "../base/attachment.ts";
-import { macOfAll } from "../base/mac.ts";
+import { type Mac, macOfAll } from "../base/mac.ts";
 import type { NetworkName } from "../base/names.ts";
 import type { Lease } from "./state.ts";
 
@@ -25,10 +25,25 @@ export function isImported({ record }: Lease): boolean {
   return record?.hosts !== undefined;
 }
 
-/** The MAC that the lease's container was given; of an imported one only its maker knew it where the record has none. */
-export function containerMac({ ips, record }: Lease): string | undefined {
-  return record?.mac ??
-    (record === undefined || record.hosts !== undefined ? undefined : macOfAll(ips));
+/** The MAC that the lease's container was given; of an imported one only its maker knew it if the record has none. */
+export function containerMac({ ips, record }: Lease): Mac | undefined {
+  if (record?.mac !== undefined) return record.mac as Mac;
+  if (record === undefined || record.hosts !== undefined) return undefined;
+  return ips.some((ip) => familyOf(ip) === 4) ? macOfAll(ips) : ips[0] && foldedMac(ips[0]);
+}
+
+/** The MAC as a record has it: left out if it follows from an IPv4 address. */
+export function recordedMac(ips: readonly Ip[], mac: string | undefined): string | undefined {
+  const isImplied = ips.some((ip) => familyOf(ip) === 4) && mac === macOfAll(ips);
+  return isImplied ? undefined : mac;
+}
+
+/** The MAC of a lease without IPv4 whose record has none, as earlier versions gave it: `0a:59` and the address's four words, folded. */
+function foldedMac(ip: Ip): Mac {
+  const value = valueOf(ip);
+  const word = (value >> 96n) ^ (value >> 64n) ^ (value >> 32n) ^ value;
+  const bytes = [24n, 16n, 8n, 0n].map((shift) => Number((word >> shift) & 0xffn));
+  return [0x0a, 0x59, ...bytes].map((byte) => byte.toString(16).padStart(2, "0")).join(":") as Mac;
 }
 
 /** The time as the state file has it: UTC, to the second. */

@@ -1,5 +1,5 @@
 import { formatInterfaceAddress, type InterfaceAddress } from "../base/address.ts";
-import { freshMac, macOf } from "../base/mac.ts";
+import { macOf, macOfBridge } from "../base/mac.ts";
 import type { NetworkConfig } from "../config.ts";
 import type { BridgeSpec } from "../netops.ts";
 
@@ -14,7 +14,7 @@ export function bridgeSpec(config: NetworkConfig): BridgeSpec {
     gateways,
     forceAddress,
     promiscuous,
-    mac: first === undefined ? freshMac() : macOf(first.ip),
+    mac: first === undefined ? macOfBridge(bridge) : macOf(first.ip),
   };
 }
 

@@ -1,3 +1,4 @@
+import { macOfAll } from "../base/mac.ts";
 import type { InterfaceName } from "../base/names.ts";
 import { containerMac, type Lease } from "../ipam.ts";
 import { guardedIps } from "../netops.ts";
@@ -14,9 +15,9 @@ export async function forgetNeighboursOf(
 ): Promise<true> {
   const { ips, record } = lease;
   const bridge = (record?.bridge ?? configured) as InterfaceName | undefined;
-  const isKnown = record?.mac !== undefined || record?.guarded === true;
-  if (!isKnown || bridge === undefined) return true;
   const mac = containerMac(lease);
+  const isKnown = (mac !== undefined && mac !== macOfAll(ips)) || record?.guarded === true;
+  if (!isKnown || bridge === undefined) return true;
   await kernel.forgetNeighbours(bridge, mac === undefined ? ips : guardedIps(ips, mac));
   return true;
 }

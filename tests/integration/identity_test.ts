@@ -41,32 +41,47 @@ for (const [how, config] of [["", CONFIG], [", guarded", GUARDED]] as const) {
   });
 }
 
-hostTest("identity: IPv6 addresses whose MACs would be one", async (host) => {
-  await host.containers("c1", "c2", "c3", "c4", "c5", "c6");
-  await host.add({ id: "c1", config: V6 });
-  const taken = { id: "c2", config: V6, args: "IP=fd09::1:0:3" };
-  await refused(host, 102, "its MAC was given to another", taken);
-  await refused(host, 102, "its MAC was given to another", { ...taken, args: "IP=fd09::1:0:0" });
-  assert(await host.pings("c1", V6.gateway6));
-  // Far from the others, and kept: what is near and would have its MAC is passed over.
-  await host.add({ id: "c2", config: V6, args: "IP=fd09::1:0:2" });
-  const third = await host.add({ id: "c3", config: V6 });
-  // The next ones have the MACs of c2 itself and of c1.
-  assertEquals(third.ips[0].address, "fd09::1:0:4/64");
-  for (const id of ["c1", "c2", "c3"]) assert(await host.pings(id, V6.gateway6), id);
-  // A range in which the first address would have the bridge's.
-  const ipam = { rangeStart6: "fd0a::1:0:0", rangeEnd6: "fd0a::1:0:ff" };
-  const far = {
-    ...V6,
-    name: "far",
-    bridge: "br7",
-    subnet6: "fd0a::/64",
-    gateway6: "fd0a::1",
-    ipam,
-  };
-  await host.add({ id: "c4", config: far });
-  assert(await macOf(host, "c4", "eth0") !== await macOf(host, "", "br7"));
-  assert(await host.pings("c4", far.gateway6));
+for (const macspoofchk of [false, true]) {
+  const what = macspoofchk ? "guarded" : "not guarded";
+  hostTest(
+    `identity: two networks of IPv6 alone on one bridge have MACs of their own: ${what}`,
+    async (host) => {
+      const ids = ["c1", "c2", "c3", "c4"];
+      await host.containers(...ids);
+      const one = { ...V6, macspoofchk };
+      // The same words in another order, by which a folded MAC would be the same.
+      const two = { ...one, name: "two", subnet6: "fd0a::/64", gateway6: "fd0a::1" };
+      const far = { ...one, name: "far", subnet6: "fd09:3::/64", gateway6: "fd09:3::1" };
+      await host.add({ id: "c1", config: one, args: "IP=fd09::3:0:3" });
+      await host.add({ id: "c2", config: one, args: "IP=fd09::4:0:4" });
+      await host.add({ id: "c3", config: two, args: "IP=fd0a::3:0:0" });
+      await host.add({ id: "c4", config: far });
+      const macs = await Promise.all(ids.map((id) => macOf(host, id, "eth0")));
+      assertEquals(new Set([...macs, await macOf(host, "", V6.bridge)]).size, 5, macs.join());
+      for (const [id, gateway] of [["c1", one], ["c2", one], ["c3", two], ["c4", far]] as const) {
+        assert(await host.pings(id, gateway.gateway6), id);
+      }
+    },
+  );
+}
+
+hostTest("identity: a bridge without a gateway has one MAC, whoever makes it", async (host) => {
+  const ids = ["c1", "c2", "c3"];
+  await host.containers(...ids);
+  const ipam = { type: "host-local", subnet: "10.9.0.0/24" };
+  const config = { cniVersion, type, name: "plain", bridge: "br9", ipam };
+  const results = await Promise.all(["c1", "c2"].map((id) => host.add({ id, config })));
+  await host.sh("ip link del dev br9");
+  results.push(await host.add({ id: "c3", config }));
+  const mac = await macOf(host, "", "br9");
+  assertEquals(results.map(({ interfaces: [bridge] }) => bridge.mac), [mac, mac, mac]);
+  for (const [at, id] of ids.entries()) {
+    const { code, stdout } = await host.cni("CHECK", {
+      id,
+      config: { ...config, prevResult: results[at] },
+    });
+    assertEquals([code, stdout], [0, ""], id);
+  }
 });
 
 hostTest("identity: a guarded MAC stays where it is, whatever network asks", async (host) => {

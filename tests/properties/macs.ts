@@ -1,3 +1,5 @@
+import { parseIp } from "../../lib/base/address.ts";
+import { macOf } from "../../lib/base/mac.ts";
 import { type Answer, CONFIG, type Host, type Json } from "../integration/host.ts";
 import { type Attached, GUARDED, harmed, NETWORK, said } from "./harm.ts";
 import { limits } from "./limits.ts";
@@ -5,7 +7,7 @@ import { type Complaint, count, kindOf, type Property, shorter } from "./propert
 import type { Random } from "./random.ts";
 import { look, type World } from "./world.ts";
 
-/** One address of IPv6 alone, of a range so wide that a MAC follows from several of its addresses. */
+/** One address of IPv6 alone, of a wide range. */
 const FAR = {
   ...CONFIG,
   subnet: undefined,
@@ -16,7 +18,7 @@ const FAR = {
 };
 const NETWORKS = { plain: NETWORK, both: { ...GUARDED, macspoofchk: false }, far: FAR } as const;
 
-/** Addresses of `FAR` of whose MACs several are one another's, or the bridge's. */
+/** Addresses of `FAR` with the same words in other places. */
 const FAR_IPS = ["fd00:88::2", "fd00:88::1:0:3", "fd00:88::1:0:0", "fd00:88::3:0:1"];
 const WHO = ["a", "b", "c", "d"] as const;
 /** A MAC that is asked for: the bridge's, a neighbour's, one that follows from an address that is free, another. */
@@ -133,7 +135,9 @@ class Stage {
     const { links } = await look(this.#host);
     const bridge = links.find(({ ifname }) => ifname === CONFIG.bridge)?.address;
     const [neighbour] = this.#attached.values();
-    const free = this.#network === FAR ? "0a:59:fd:00:00:8a" : "0a:58:0a:58:00:07";
+    const free = this.#network.subnet === undefined
+      ? macOf(parseIp("fd00:88::7"))
+      : "0a:58:0a:58:00:07";
     const another = "02:00:00:00:00:11";
     switch (wish) {
       case "the bridge's":

@@ -11,7 +11,15 @@ import {
 import { macOfAll } from "../../base/mac.ts";
 import { givingRange, subnetsOf } from "../../base/range.ts";
 import type { NetworkConfig } from "../../config.ts";
-import { hasMacOf, hostsOf, isOfEarlierAdd, type Lease, now, SUBNET_CHANGED } from "../../ipam.ts";
+import {
+  hasMacOf,
+  hostsOf,
+  isOfEarlierAdd,
+  type Lease,
+  now,
+  recordedMac,
+  SUBNET_CHANGED,
+} from "../../ipam.ts";
 import type { Inside, Link } from "../../netops.ts";
 import type { Effects } from "../../plugin.ts";
 import { few } from "../few.ts";
@@ -148,7 +156,7 @@ export async function leaseBehind(
       remedy: "take all but one of each range from the container, or remove it, and repair again",
     };
   }
-  const { mac } = inside.peer;
+  const recorded = recordedMac(ips, inside.peer.mac);
   const pod = podIn(link.alias);
   return {
     owner: { containerId: owner.containerId, ifname: owner.ifname },
@@ -157,9 +165,9 @@ export async function leaseBehind(
       since: now(),
       hostMac: link.mac,
       ...(pod !== undefined && { pod }),
-      ...(mac !== macOfAll(ips) && { mac }),
+      ...(recorded !== undefined && { mac: recorded }),
       ...(config.guarded && { guarded: true }),
-      ...((config.guarded || mac !== macOfAll(ips)) && { bridge: config.bridge }),
+      ...((config.guarded || recorded !== undefined) && { bridge: config.bridge }),
       ...(link.ifname !== await hostVethName({ network: config.name, ...owner }) &&
         !isHostVethName(link.ifname) && { hosts: link.ifname }),
     },

@@ -3,7 +3,7 @@ import { aliasOf, hostVethName } from "../../../lib/base/attachment.ts";
 import { macOfAll } from "../../../lib/base/mac.ts";
 import type { ContainerId, InterfaceName, NetworkName } from "../../../lib/base/names.ts";
 import type { Invocation, NetnsPath, NetworkConfig } from "../../../lib/config.ts";
-import { emptyState, type State } from "../../../lib/ipam.ts";
+import { emptyState, recordedMac, type State } from "../../../lib/ipam.ts";
 import { add, del, type Effects, gc } from "../../../lib/plugin.ts";
 import { config } from "../../podnet.ts";
 import type { Run, Scenario } from "./explore.ts";
@@ -164,6 +164,7 @@ async function put(
 ): Promise<void> {
   const hostMac = `fe:00:00:00:00:0${n}`;
   const mac = macOfAll(ips) ?? "";
+  const recorded = recordedMac(ips, mac);
   const { guarded } = network;
   if (what !== "stale lease") await putVeth(kernel, network, { container, what, ips, n });
   if (guarded) {
@@ -177,6 +178,7 @@ async function put(
   state.leases[key(container)] = {
     since: "2026-01-01T00:00:00Z",
     hostMac,
+    ...(recorded !== undefined && { mac: recorded }),
     ...(guarded && { guarded, bridge: network.bridge }),
   };
   state.lastReserved.splice(0, Infinity, ...ips);

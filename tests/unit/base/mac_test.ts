@@ -3,10 +3,11 @@ import { parseIp } from "../../../lib/base/address.ts";
 import { Malformed } from "../../../lib/base/errors.ts";
 import {
   freshHostMac,
-  freshMac,
   isHostMac,
+  macBehind,
   macOf,
   macOfAll,
+  macOfBridge,
   parseMac,
 } from "../../../lib/base/mac.ts";
 
@@ -29,20 +30,36 @@ Deno.test("macOf() is of the address alone", () => {
   const rows: [string, string][] = [
     ["10.88.0.2", "0a:58:0a:58:00:02"],
     ["255.255.255.255", "0a:58:ff:ff:ff:ff"],
-    ["fd00::2", "0a:59:fd:00:00:02"],
-    ["::102:304", "0a:59:01:02:03:04"],
-    ["0:0:102:304::", "0a:59:01:02:03:04"],
-    ["ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", "0a:59:00:00:00:00"],
+    ["fd00::2", "d2:a7:2e:10:c1:76"],
+    ["::", "a6:e0:db:a6:91:75"],
   ];
-  for (const [ip, mac] of rows) {
-    assertEquals<string>(macOf(parseIp(ip)), mac);
-    parseMac(mac);
+  for (const [ip, mac] of rows) assertEquals<string>(macOf(parseIp(ip)), mac);
+});
+
+Deno.test("a MAC of an IPv6 address or a bridge's name is local, unicast, no host veth's, and its alone", () => {
+  // Words that a fold would mix up, and two networks side by side.
+  const hosts = Array.from({ length: 2_000 }, (_, host) => host.toString(16));
+  const ips = hosts.flatMap((host) => [
+    `fd00:1:2:3::${host}`,
+    `fd00:1:2:4::${host}`,
+    `fd00:1:2:3:${host}::1`,
+    `fd00:1:2:3::${host}:0:1`,
+  ]);
+  const macs = [
+    ...[...new Set(ips.map((it) => parseIp(it)))].map(macOf),
+    ...hosts.map((host) => macOfBridge(`br${host}`)),
+  ];
+  assertEquals(new Set(macs).size, macs.length);
+  for (const mac of macs) {
+    assertEquals(parseInt(parseMac(mac).slice(0, 2), 16) & 3, 2, mac);
+    assert(!isHostMac(mac), mac);
   }
-  const subnet = Array.from(
-    { length: 300 },
-    (_, host) => macOf(parseIp(`fd00:1:2:3::${host.toString(16)}`)),
-  );
-  assertEquals(new Set(subnet).size, 300);
+  // Each of the 46 bits is set in about half of them.
+  for (let bit = 0; bit < 48; bit++) {
+    if (bit === 40 || bit === 41) continue;
+    const ones = macs.filter((mac) => BigInt(`0x${mac.replaceAll(":", "")}`) >> BigInt(bit) & 1n);
+    assert(Math.abs(ones.length / macs.length - 0.5) < 0.05, `bit ${bit}: ${ones.length}`);
+  }
 });
 
 Deno.test("macOfAll() is of the first IPv4 address, without one of the first", () => {
@@ -50,20 +67,19 @@ Deno.test("macOfAll() is of the first IPv4 address, without one of the first", (
     [[], undefined],
     [["10.0.0.2"], "0a:58:0a:00:00:02"],
     [["fd00::2", "10.0.0.2", "10.0.0.3"], "0a:58:0a:00:00:02"],
-    [["::2", "::3"], "0a:59:00:00:00:02"],
+    [["::2", "::3"], macOf(parseIp("::2"))],
   ];
   for (const [ips, mac] of rows) {
     assertEquals<string | undefined>(macOfAll(ips.map((it) => parseIp(it))), mac);
   }
 });
 
-Deno.test("fresh MACs are unicast; a host veth's lies above any vendor's", () => {
-  assertMatch(freshHostMac(), /^fe(:[0-9a-f]{2}){5}$/);
-  assertMatch(freshMac(), /^0a:5a(:[0-9a-f]{2}){4}$/);
-  for (const fresh of [freshMac, freshHostMac]) {
-    assertNotEquals(fresh(), fresh());
-    parseMac(fresh());
-  }
-  assert(isHostMac(freshHostMac()));
-  assertEquals([freshMac(), "fe8:1", ""].map(isHostMac), [false, false, false]);
+Deno.test("a host veth's MAC is fresh, unicast and above any vendor's; one behind it follows from it", () => {
+  const fresh = freshHostMac();
+  assertMatch(fresh, /^fe(:[0-9a-f]{2}){5}$/);
+  assertNotEquals(fresh, freshHostMac());
+  parseMac(fresh);
+  assert(isHostMac(fresh));
+  assertEquals(["0a:58:00:00:00:01", "fe8:1", ""].map(isHostMac), [false, false, false]);
+  assertEquals<string>(macBehind(parseMac("fe:11:22:33:44:55")), "0a:5a:22:33:44:55");
 });
