@@ -98,7 +98,6 @@ bench: $(FORMS) ## the comparison with bridge + host-local, BEFORE=COMMIT with a
 	@sh tools/packages iproute2 util-linux strace time busybox-static containernetworking-plugins
 	@sh tools/build empty
 	@sh tools/build least
-	@sh tools/build loaded
 	@$(if $(BEFORE),before=$$(sh tools/before $(BEFORE)) && export BEFORE="$$before" && )JSR_URL=$$(sh tools/jsr_url) unshare -mn --propagation private $(DENO) run -q -A bench/run.ts
 	@$(DENO) fmt -q bench/results.md bench/plot.svg
 

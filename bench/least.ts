@@ -1,6 +1,6 @@
 /**
  * The least that a Deno program can do for a container: the `ip` commands of the floor, started and fed as AtomicNI
- * starts and feeds them, and nothing else; no configuration is read, no address chosen, nothing kept or undone.
+ * starts and feeds them, and nothing else: it reads no configuration, allocates no address, keeps and undoes nothing.
  * `tools/build least` makes build/least.js of it.
  */
 
@@ -14,7 +14,7 @@ function start(...args: string[]): Deno.ChildProcess {
   }).spawn();
 }
 
-/** Gives it its commands and waits for its end. */
+/** Writes the commands to `ip` and waits for its end. */
 async function finish(ip: Deno.ChildProcess, commands: string): Promise<Deno.CommandOutput> {
   const writer = ip.stdin.getWriter();
   const feeding = writer.write(new TextEncoder().encode(commands)).then(() => writer.close());
@@ -46,9 +46,9 @@ const commands: Record<string, () => Promise<Deno.CommandOutput[]>> = {
     const making = finish(
       first,
       `addr show dev ${BRIDGE}
-link add name ${HOST} mtu 1500 master ${BRIDGE} up type veth peer name eth0 mtu 1500 netns ${netns}
+link add name ${HOST} mtu 1500 master ${BRIDGE} type veth peer name eth0 mtu 1500 netns ${netns}
 addr show dev ${HOST}
-link set dev ${HOST} alias bench/0
+link set dev ${HOST} alias bench/0 up
 addr show dev ${BRIDGE}
 `,
     );

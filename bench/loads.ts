@@ -5,8 +5,8 @@ import { type Call, type Command, COMMANDS, type Peer } from "./peers.ts";
 export type Times = Map<string, Map<Command, number[]>>;
 
 /**
- * Peers in turn, one container's life with each number of leases, so that a slow moment of the machine meets all that are
- * compared. Returns the times by number of leases.
+ * Runs one container's life per peer and number of leases, peers in turn, so that a slow moment of the machine affects
+ * all of them. Returns the times by number of leases.
  */
 export async function lives(
   peers: readonly Peer[],
@@ -21,7 +21,7 @@ export async function lives(
     for (const peer of peers) {
       for (const held of counts.filter((it) => round < (rounds.get(it) ?? 0))) {
         let result = "";
-        // What follows another program finds the processor's caches full of that one: not an ADD alone.
+        // After another program's run the processor's caches are cold for this one.
         const warming = peer.call("VERSION", 0, "", held);
         if (warming !== undefined) await measure(warming);
         for (const command of COMMANDS) {
@@ -29,7 +29,7 @@ export async function lives(
           if (call === undefined) continue;
           const { ms, stdout } = await measure(call);
           if (command === "ADD") result = stdout;
-          // The first warms the caches.
+          // The first round only warms the caches.
           const isCounted = round >= 0 && (peer.only ?? command) === command;
           if (isCounted) all.get(held)?.get(peer.name)?.get(command)?.push(ms);
           if (command === "DEL" && peer.after !== undefined) await measure(peer.after(held));
@@ -97,7 +97,7 @@ export async function restart(peer: Peer, pods: number, workers: number): Promis
   return { perSecond: pods / (wall / 1000), p50: median(times), p99: quantile(times, 0.99) };
 }
 
-/** Takes away whatever the restart left, all namespaces and with them all veths. */
+/** Removes all namespaces, and with them all veths, that `restart` left. */
 export async function freshContainers(count: number): Promise<void> {
   await shell(`for n in $(ls /run/netns); do ip netns del $n; done
 for i in $(seq 0 ${count}); do ip netns add b$i; done
@@ -109,9 +109,9 @@ export interface Footprint {
   readonly calls: number;
   readonly written: number;
   readonly syncs: number;
-  /** What the largest of its processes has resident, pages of files that all of them share included. */
+  /** Resident memory of the largest process, in KiB, shared file pages included. */
   readonly residentKb: number;
-  /** What the kernel charges a control group with that runs it; `undefined` where there is no such group. */
+  /** Memory that the kernel charges to the ADD's control group, in KiB; `undefined` if there is no such group. */
   readonly chargedKb: number | undefined;
 }
 
@@ -131,7 +131,7 @@ export async function footprint(peer: Peer): Promise<Footprint> {
   const count = (pattern: RegExp) => trace.filter((line) => pattern.test(line)).length;
   let written = 0;
   for (const line of trace) {
-    // What goes to files of the state, not to pipes.
+    // Writes to state files, not to pipes.
     const match = /write(?:64)?\(\d+<\/var\/lib\/[^>]*>.* = (\d+)$/.exec(line);
     if (match !== null) written += Number(match[1]);
   }

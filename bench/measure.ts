@@ -5,7 +5,7 @@ export interface Measured {
   readonly stdout: string;
 }
 
-/** Runs one call as a runtime does and times the whole process; a call that fails ends the run. */
+/** Runs one call as a runtime does and times the whole process. Throws if the call fails. */
 export async function measure(call: Call): Promise<Measured> {
   const { success, stdout, stderr, ms } = await attempt(call);
   if (!success) throw new Error(`${call.argv.join(" ")}: ${stdout}${stderr}`);
@@ -46,12 +46,12 @@ export function median(values: readonly number[]): number {
   return quantile(values, 0.5);
 }
 
-/** The median of the ratios, round by round, so that a slow moment of the machine meets both of a pair. */
+/** The median of the ratios, round by round, so that a slow moment of the machine affects both of a pair. */
 export function medianRatio(values: readonly number[], of: readonly number[]): number {
   return median(values.map((value, round) => value / (of[round] ?? NaN)));
 }
 
-/** Runs a shell script; its output, or an error with what it said. */
+/** Runs a shell script and returns its output. Throws with its stderr if it fails. */
 export async function shell(script: string): Promise<string> {
   const { success, stdout, stderr } = await new Deno.Command("bash", { args: ["-ec", script] })
     .output();

@@ -1,19 +1,19 @@
-/** The programs that are measured side by side: each can ADD, CHECK and DEL, and can be given leases to carry. */
+/** The programs that are compared: each runs ADD, CHECK and DEL, and can start with a number of leases. */
 import { type Held, type Range, type Schema, stateText } from "./state.ts";
 
-/** What a peer can be asked to do, in the order of a container's life. */
+/** The commands of a peer, in the order of a container's life. */
 export const COMMANDS = ["ADD", "CHECK", "DEL", "VERSION"] as const;
 export type Command = typeof COMMANDS[number];
 
 export interface Peer {
   readonly name: string;
-  /** One operation beside `held` leases of others; `undefined` where the peer has no such thing. */
+  /** One operation while other attachments hold `held` leases; `undefined` if the peer has no such command. */
   call(command: Command, container: number, result: string, held?: number): Call | undefined;
-  /** Writes the state of a network in which others hold `count` leases, in this peer's own format. */
+  /** Writes the state of a network with `count` leases of other attachments, in this peer's format. */
   hold(count: number): void;
-  /** The one command whose times count; all of them where it is absent. */
+  /** The only command whose times count; without it all of them do. */
   readonly only?: Command;
-  /** What is run behind a DEL and not measured, where that removes less than it should. */
+  /** Runs after a DEL, unmeasured, if the peer's DEL removes too little. */
   after?(held: number): Call;
 }
 
@@ -23,7 +23,7 @@ export interface Call {
   readonly stdin: string;
 }
 
-/** "Nothing held" is one lease: a network without a state file is met once in its life. */
+/** The smallest load: a network is without a state file only for its first ADD. */
 export const FEWEST = 1;
 
 export const SUBNET = "10.64.0.0/14";
@@ -31,7 +31,7 @@ export const GATEWAY = "10.64.0.1";
 const SUBNET6 = "fd64::/64";
 export const GATEWAY6 = "fd64::1";
 
-/** What a network is given from, as a state file says it. */
+/** A network's ranges as its state file has them. */
 const RANGES: readonly Range[] = [
   { subnet: SUBNET, rangeStart: GATEWAY, rangeEnd: "10.67.255.254", gateway: GATEWAY },
   {
@@ -56,13 +56,13 @@ function cniEnv(command: string, container: number): Record<string, string> {
   };
 }
 
-/** The `index`th address behind the gateway that may be held. */
+/** The `index`th address after the gateway. */
 function address(index: number): string {
   const ip = ((10 << 24) | (64 << 16)) + 2 + index;
   return `${ip >>> 24}.${(ip >>> 16) & 255}.${(ip >>> 8) & 255}.${ip & 255}`;
 }
 
-/** The address of the other family at the same place. */
+/** The IPv6 address at the same offset. */
 function address6(index: number): string {
   const [high, low] = [(2 + index) >>> 16, (2 + index) & 0xffff];
   return `fd64::${high === 0 ? "" : `${high.toString(16)}:`}${low.toString(16)}`;
@@ -72,9 +72,9 @@ function owner(index: number): string {
   return String(index).padStart(64, "f");
 }
 
-/** What a peer of this program has beside the plainest configuration. */
+/** The settings of a peer of this program on top of the plain configuration. */
 export interface Variant {
-  /** For its networks and its bridge, so that variants don't meet. */
+  /** Part of its network and bridge names, so that variants are separate. */
   readonly letter: string;
   readonly dual?: boolean;
   readonly guarded?: boolean;
@@ -135,8 +135,8 @@ export function atomicni(
 }
 
 /**
- * The kernel's part of a DEL, on a veth of the same age: ADD and CHECK are `of`'s, and in the place of its DEL one `ip`
- * removes the host veth. With the fewest leases alone.
+ * The kernel's part of a DEL, on a veth of the same age: `of` runs ADD and CHECK, and one `ip` removes the host veth
+ * instead of its DEL. Only with the smallest load.
  */
 export function removal(of: Peer): Peer {
   return {
@@ -241,7 +241,7 @@ printf 'addr show dev eth0\\nroute show table all dev eth0\\n' | ${inside} -d -j
   };
 }
 
-/** A peer that is measured with the fewest leases alone. */
+/** The peer, measured with the smallest load only. */
 export function withFewest(peer: Peer): Peer {
   return {
     ...peer,
@@ -264,13 +264,6 @@ export function least(program: string): Peer {
       },
     hold: () => {},
   });
-}
-
-export const LOADED = "script form, loaded and not run";
-
-/** AtomicNI's program, all of it, which ends when it is loaded. */
-export function loaded(program: string): Peer {
-  return withFewest({ ...empty(LOADED, program), only: "VERSION" });
 }
 
 /** A Deno program in a build form that does nothing. */

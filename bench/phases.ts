@@ -1,7 +1,7 @@
 import { measure, median } from "./measure.ts";
 import type { Peer } from "./peers.ts";
 
-/** Where the time of an ADD goes, in milliseconds, in the order in which it passes. */
+/** The phases of an ADD in order, in milliseconds. */
 export type Phases = readonly (readonly [phase: string, ms: number])[];
 
 const CALLS = "execve,read,rename,write,exit_group";
@@ -12,7 +12,7 @@ interface Event {
   readonly text: string;
 }
 
-/** Medians over `rounds` ADDs, each watched from outside at a few system calls. */
+/** Medians over `rounds` ADDs, each observed from outside by a few system calls. */
 export async function phases(peer: Peer, rounds: number): Promise<Phases> {
   const seen: (readonly [string, number])[][] = [];
   for (let round = 0; round < rounds; round++) {
@@ -52,7 +52,7 @@ function events(trace: string): Event[] {
   });
 }
 
-/** Cuts an ADD at what can be seen from outside: stdin, the two `ip` and their batches, the rename, the result. */
+/** Splits an ADD at events that strace shows: stdin, the two `ip` and their batches, the rename, the result. */
 function between(all: readonly Event[]): [string, number][] {
   const first = all[0];
   const last = all.at(-1);

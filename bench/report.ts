@@ -1,12 +1,12 @@
 import type { Times } from "./loads.ts";
 import { median, medianRatio, quantile } from "./measure.ts";
 import { BEFORE, BEFORE_TODAYS_LINE, type Command, COMMANDS, FEWEST } from "./peers.ts";
-import { beyondParts, type Goal, goals, leastShares } from "./goals.ts";
+import { type Goal, goals } from "./goals.ts";
 import type { Results } from "./results.ts";
 
 const REFERENCE = "bridge + host-local";
 
-/** The results as Markdown: every number beside the reference first, then the goals that are made of them. */
+/** The results as Markdown: first every figure next to the reference's, then the goals. */
 export function report(results: Results): string {
   return [
     "# Benchmark",
@@ -18,7 +18,7 @@ export function report(results: Results): string {
     "",
     "## One operation, by number of leases that others hold",
     "",
-    "A network without a state file is met once in its life, so the fewest is one lease.",
+    "The smallest load is one lease: a network is without a state file only for its first ADD.",
     "",
     ...operations(results),
     "## Many at once",
@@ -31,14 +31,9 @@ export function report(results: Results): string {
     "",
     "## Goals",
     "",
-    "Of the script form. In the first four, what the program adds to its parts, the median of that round by round: an",
-    "empty program, the bare `ip` commands and the kernel are measured in the same round.",
+    "Of the script form; medians of the ratios, round by round.",
     "",
     ...table(["goal", "bound", "found", "met"], goals(results).map(goalRow)),
-    "",
-    `Of that, a Deno program that only starts and feeds the same \`ip\` (bench/least.ts) adds by itself, and the program by being loaded and not run (VERSION): ${
-      leastShares(results).map(([command, ms]) => `${ms.toFixed(1)} ms in ${command}`).join(", ")
-    }.`,
     "",
     ...older(results),
     "## Footprint of an ADD",
@@ -54,16 +49,16 @@ export function report(results: Results): string {
   ].join("\n");
 }
 
-function goalRow({ what, bound, found, unit }: Goal): string[] {
-  const said = `${bound.toFixed(2)} ${unit}`;
+function goalRow({ what, bound, found }: Goal): string[] {
+  const said = bound.toFixed(2);
   if (typeof found === "number") {
-    return [what, said, `${found.toFixed(2)} ${unit}`, found <= bound ? "yes" : "**no**"];
+    return [what, said, found.toFixed(2), found <= bound ? "yes" : "**no**"];
   }
   if ("refused" in found) return [what, said, `not measured: ${found.refused}`, ""];
-  return [what, said, "the key is taken and has no effect", "**no**"];
+  return [what, said, "the key is accepted and has no effect", "**no**"];
 }
 
-/** Beside a program of before, where there is one: as ratios to it, round by round, and by the parts of the goals. */
+/** Ratios to an older program, round by round; nothing if none was measured. */
 function older(results: Results): string[] {
   const times = results.held.get(FEWEST);
   const own = times?.get("script form");
@@ -74,31 +69,24 @@ function older(results: Results): string[] {
     ),
   ]);
   if (rows.length === 0) return [];
-  const parts = ["script form", BEFORE].map((peer) =>
-    `${peer} ${
-      beyondParts(results, peer).map(([command, ms]) => `${ms.toFixed(1)} in ${command}`).join(", ")
-    }`
-  );
   return [
     "Of the script form to an older program, round by round:",
     "",
     ...table(["script form ÷", ...COMMANDS], rows),
     "",
-    `Beyond VERSION and the bare commands, in ms: ${parts.join("; ")}.`,
-    "",
   ];
 }
 
-/** Of each configuration ADD and DEL, as ratios to the plainest, round by round. */
+/** ADD and DEL of each configuration, with ratios to the plain one, round by round. */
 function variants({ variants: { plain, dual, guarded, answered } }: Results): string[] {
   const rows = [["plain", plain], ["`subnet6`", dual], ["`macspoofchk`", guarded]] as const;
   const base = "add" in plain ? plain : undefined;
-  const beside = (values: readonly number[], of: readonly number[] | undefined) =>
+  const compared = (values: readonly number[], of: readonly number[] | undefined) =>
     `${spread(values)}, ${medianRatio(values, of ?? []).toFixed(2)}×`;
   const lines = rows.map(([name, it]) => {
     if ("refused" in it) return [name, `refused: ${it.refused}`, ""];
-    if ("without" in it) return [name, "taken, without effect", ""];
-    return [name, beside(it.add, base?.add), beside(it.del, base?.del)];
+    if ("without" in it) return [name, "accepted, without effect", ""];
+    return [name, compared(it.add, base?.add), compared(it.del, base?.del)];
   });
   const pings = [...answered].map(([peer, times]) => `${peer} ${spread(times)} ms`);
   return [
@@ -193,7 +181,7 @@ function footprints({ footprints, sizes }: Results): string[] {
   ], rows);
 }
 
-/** A bar for each phase, one sign for half a millisecond. */
+/** A bar for each phase, one character for half a millisecond. */
 function bars({ phases }: Results): string[] {
   const rows = phases.map(([phase, ms]) => [phase, ms.toFixed(1), "█".repeat(Math.round(ms * 2))]);
   return table(["phase", "ms", ""], rows);

@@ -5,12 +5,12 @@ import type { Variants } from "./variants.ts";
 export interface Bursts {
   readonly add: Burst;
   readonly del: Burst;
-  /** Processor time of each of the ADDs, in that of one with nobody beside it. */
+  /** Processor time per ADD, divided by that of an ADD that runs alone. */
   readonly toSingle: number;
 }
 
 export interface Results {
-  /** Each build form, and the Deno that it has inside or is run by. */
+  /** Each build form and its version of Deno. */
   readonly forms: readonly string[];
   /** Times of single operations, by number of leases that others hold. */
   readonly held: ReadonlyMap<number, Times>;

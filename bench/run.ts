@@ -23,7 +23,6 @@ import {
   floor,
   GATEWAY,
   least,
-  loaded,
   type Peer,
   reference,
   removal,
@@ -74,8 +73,8 @@ async function schemaWritten(program: string, folder?: string): Promise<Schema> 
 }
 
 /**
- * The script form of an older commit as it was, and behind the first lines that today's has. Each has a state folder of its
- * own, for two that give V8 other flags write each other's compiled code anew.
+ * The script form of an older commit as it was, and with the first lines of today's script form. Each has its own state
+ * folder: two programs that give V8 different flags replace each other's compiled code.
  */
 async function older(program: string): Promise<readonly Peer[]> {
   const lines = async (path: string) => (await Deno.readTextFile(path)).split("\n");
@@ -96,13 +95,13 @@ async function older(program: string): Promise<readonly Peer[]> {
   ];
 }
 
-/** A build form in its own words: which Deno it has, and whose denort. */
+/** A build form and its version of Deno, as `version` reports them. */
 async function formOf(program: string): Promise<string> {
   const { form, deno } = JSON.parse(await shell(`${program} version --json`));
   return `${form}: Deno ${deno}`;
 }
 
-/** Processor time of an ADD with nobody beside it: the median of some. */
+/** Median processor time of an ADD that runs alone, in milliseconds. */
 async function alone(peer: Peer): Promise<number> {
   const times: number[] = [];
   for (let i = 0; i < 9; i++) {
@@ -119,7 +118,7 @@ async function inBursts(peers: readonly Peer[]): Promise<Map<string, Bursts>> {
     for (const peer of peers) {
       await freshContainers(AT_ONCE);
       peer.hold(FEWEST);
-      // The processor may become slower or faster meanwhile: alone before and after.
+      // The processor's speed may change during the burst: measure an ADD alone before and after it.
       const before = await alone(peer);
       const add = await burst(peer, "ADD", AT_ONCE);
       const del = await burst(peer, "DEL", AT_ONCE);
@@ -161,7 +160,6 @@ async function main(): Promise<void> {
       least(`${root}build/least.js`),
       ...before,
       emptyScript,
-      loaded(`${root}build/loaded.js`),
       emptyCompiled,
       removal(script),
     ],

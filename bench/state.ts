@@ -1,15 +1,15 @@
-/** State files as the program writes them, with as many leases of others as a measurement wants. */
+/** State files in the program's format with a given number of leases. */
 
-/** The schemas that can be written here; the program's own is found by its first ADD. */
+/** The schemas known here; the first ADD shows which of them the program writes. */
 export type Schema = 2 | 3;
 
-/** A lease of somebody else: who holds which addresses, the first of each family. */
+/** A lease of another attachment: its owner, and one address of each family. */
 export interface Held {
   readonly owner: string;
   readonly addresses: readonly string[];
 }
 
-/** What a network gives from, one range for each family. */
+/** A network's range, one for each family. */
 export interface Range {
   readonly subnet: string;
   readonly rangeStart: string;
@@ -24,7 +24,7 @@ export function schemaOf(text: string): Schema {
   throw new Error(`bench/state.ts can write schema 2 and 3, the program writes ${schema}`);
 }
 
-/** The file of a network in which others hold these leases. */
+/** The state file of a network with these leases. */
 export function stateText(
   schema: Schema,
   held: readonly Held[],

@@ -6,10 +6,10 @@ export type Variant =
   | { readonly add: readonly number[]; readonly del: readonly number[] }
   /** The program refuses the configuration, in these words. */
   | { readonly refused: string }
-  /** It takes the configuration and does not do what it asks for. */
+  /** The program accepts the configuration and ignores the setting. */
   | { readonly without: string };
 
-/** What is compared within one run: the plainest configuration, one with both families, one with the guard. */
+/** The configurations that one run compares: plain, both families, guarded. */
 export interface Variants {
   readonly plain: Variant;
   readonly dual: Variant;
@@ -18,17 +18,17 @@ export interface Variants {
   readonly answered: ReadonlyMap<string, readonly number[]>;
 }
 
-/** Codes that say "not with this configuration": a key that is not supported, a configuration that is not valid. */
+/** Error codes that refuse a configuration: an unsupported key, an invalid configuration. */
 const REFUSALS = [2, 7];
 
-/** A configuration as a peer, and what to look at to see that an ADD did what it asks for. */
+/** A configuration as a peer, and the check that an ADD applied it. */
 interface Tried {
   readonly peer: Peer;
   // deno-lint-ignore no-explicit-any
   readonly does: (result: any) => Promise<boolean>;
 }
 
-/** All three in turn, ADD and DEL of one container, so that a slow moment of the machine meets all of them. */
+/** ADD and DEL of one container, all three in turn, so that a slow moment of the machine affects all of them. */
 export async function variants(
   plain: Peer,
   dual: Peer,
@@ -69,7 +69,7 @@ export async function variants(
   return { plain: one, dual: two, guarded: three, answered: answers };
 }
 
-/** What keeps a configuration from being measured, if anything does. */
+/** The reason why a configuration can't be measured; `undefined` if it can. */
 async function hindrance({ peer, does }: Tried): Promise<Variant | undefined> {
   const { success, stdout } = await attempt(callOf(peer, "ADD"));
   if (!success) {
@@ -82,7 +82,7 @@ async function hindrance({ peer, does }: Tried): Promise<Variant | undefined> {
   return done ? undefined : { without: peer.name };
 }
 
-/** ADD, and then `ping -6` again and again until one is answered. */
+/** Runs an ADD, then repeats `ping -6` until one is answered. */
 async function answered(
   peers: readonly Peer[],
   rounds: number,
@@ -101,7 +101,7 @@ exit 1`;
         env: { ...env, PATH: "/usr/sbin:/usr/bin:/sbin:/bin" },
         stdin,
       });
-      // The first makes the bridge.
+      // The first ADD creates the bridge.
       if (round >= 0) times.get(peer.name)?.push(ms);
       await measure(callOf(peer, "DEL", await Deno.readTextFile("/run/added")));
     }

@@ -3,17 +3,17 @@ import type { Finished, Json } from "../integration/host.ts";
 import type { Machine } from "./machine.ts";
 import { type Call, cni, NETWORK, PROGRAM, quote } from "./podnet.ts";
 
-/** Its exit code where an ADD would fail; warnings have another. */
+/** `doctor`'s exit status if an ADD would fail; warnings have another. */
 const DOCTOR_REFUSES = 2;
 
-/** What an ADD said, and what STATUS and `doctor` said right after it. */
+/** The answer of an ADD, and those of STATUS and `doctor` right after it. */
 export interface Asked {
   readonly add: Finished;
   readonly status: Finished;
   readonly doctor: Finished;
 }
 
-/** Makes the namespace and asks for an attachment, then asks whether one could be had. */
+/** Creates the namespace, runs an ADD, then STATUS and `doctor`. */
 export async function ask(machine: Machine, call: Call = {}): Promise<Asked> {
   const { id = "c1", network = NETWORK } = call;
   await machine.must(`ip netns add ${id} 2>/dev/null || [ -e /run/netns/${id} ]`);
@@ -26,14 +26,14 @@ export function doctor(machine: Machine, network: unknown = NETWORK): Promise<Fi
   return machine.sh(`printf %s ${quote(JSON.stringify(network))} | ${PROGRAM} doctor`);
 }
 
-/** The three agree that an attachment can be had. */
+/** ADD, STATUS and `doctor` agree that an ADD works. */
 export function assertServes({ add, status, doctor }: Asked): void {
   const all = JSON.stringify({ add, status, doctor }, null, 2);
   assertEquals([add.code, status.code], [0, 0], all);
   assert(doctor.code !== DOCTOR_REFUSES, `doctor says that an ADD would fail: ${all}`);
 }
 
-/** The three agree that none can be had, with that code, and all of them name the cause. */
+/** ADD, STATUS and `doctor` agree that no ADD works, with that code, and all of them name the cause. */
 export function assertRefuses({ add, status, doctor }: Asked, code: number, cause: RegExp): void {
   const all = JSON.stringify({ add, status, doctor }, null, 2);
   assertEquals(documentOf(add).code, code, `the code of the ADD: ${all}`);
@@ -46,18 +46,18 @@ export function assertRefuses({ add, status, doctor }: Asked, code: number, caus
   }
 }
 
-/** The error document, empty where there is none. */
+/** The error document; empty if there is none. */
 export function documentOf({ stdout }: Finished): Json {
   return stdout.trim() === "" ? {} : JSON.parse(stdout);
 }
 
-/** For a table: the code and the message, or that it worked. */
+/** For a table: the code and the message, or that the command succeeded. */
 export function told(answer: Finished): string {
   const { code, msg } = documentOf(answer);
   return code === undefined ? "works" : `${code}: ${msg}`;
 }
 
-/** For a table: what `doctor` finds wrong. */
+/** For a table: the errors that `doctor` reports. */
 export function found({ stdout }: Finished): string {
   const errors = stdout.split("\n").filter((line) => line.startsWith("error"));
   return errors.length === 0 ? "works" : errors.join("; ").replaceAll(/\s+/g, " ");

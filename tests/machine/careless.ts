@@ -31,7 +31,7 @@ export async function build({ without }: Careless, folder: string): Promise<stri
   return program;
 }
 
-/** A call that is not there once is another one than was meant. */
+/** Throws unless the call occurs exactly once: otherwise the wrong call would be removed. */
 function leaveOut(text: string, call: string): string {
   const pieces = text.split(call);
   if (pieces.length !== 2) {

@@ -9,7 +9,7 @@ import { replay } from "./replay.ts";
 const FULL = SIZE === "full";
 const [SYSTEM] = FILE_SYSTEMS;
 
-// Where one fsync that is missing is found, the short form need not try none at all.
+// The short form tries one missing fsync; a program without any is tried in the full form only.
 for (const careless of CARELESS.filter(({ name }) => FULL || name !== "no fsync at all")) {
   Deno.test(`a program that must fail: ${careless.name}`, async () => {
     assert(SYSTEM !== undefined);

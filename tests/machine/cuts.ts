@@ -7,9 +7,9 @@ import { PROGRAM } from "./podnet.ts";
 import { look, startStorm, use } from "./storm.ts";
 import { boot } from "./usermode.ts";
 
-/** A cut so many writes after its start finds a storm in any of its steps; in more, there are more leases to lose. */
+/** Writes from the start of a storm to the cut: enough to meet every step, and leases to lose. */
 const WRITES = SIZE === "full" ? 150 : 45;
-/** A storm that writes less than that hangs. */
+/** A storm that writes less than this hangs. */
 const STORM_MS = 120_000;
 
 export interface Cuts {
@@ -20,7 +20,7 @@ export interface Cuts {
   readonly faults: readonly string[];
 }
 
-/** The same disk through one power cut after the other: boot, check what the last one left, storm, cut. */
+/** The same disk through one power cut after another: boot, check what the last cut left, storm, cut. */
 export async function cutAgainAndAgain(
   system: FileSystem,
   cuts: number,
@@ -34,7 +34,7 @@ export async function cutAgainAndAgain(
     const onLine = (line: string) => void history.take(line);
     const machine = await boot(disk, { onLine });
     try {
-      // Now and then the power goes again before the machine has come to work.
+      // Sometimes the power fails again while the machine boots.
       const early = random() < 0.15 && cut <= cuts;
       const died = early ? disk.dieAfter(Math.floor(random() * 30)) : new Promise<never>(() => {});
       const found = (it: string) => void faults.push(`cut ${cut - 1}: ${it}`);
@@ -64,7 +64,7 @@ async function check(
 ): Promise<void> {
   await mountState(machine, system);
   (await look(machine, history.expected())).forEach(found);
-  // From now on the dead's leases may be taken by others.
+  // From now on other attachments may reclaim the leases of dead containers.
   history.reboot();
   (await use(machine)).forEach(found);
   const { stdout } = await machine.sh(

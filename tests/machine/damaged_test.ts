@@ -10,7 +10,7 @@ import { boot } from "./usermode.ts";
 const FOLDER = "/var/lib/atomicni";
 const FILE = `${FOLDER}/podnet.json`;
 
-/** What a disk that lied leaves of a state file. */
+/** State files as a disk that ignored a flush leaves them. */
 const DAMAGES: Record<string, string> = {
   "empty": `: >${FILE}`,
   "of NULs": `size=$(stat -c %s ${FILE}); head -c $size /dev/zero >${FILE}`,
@@ -32,7 +32,7 @@ for (const [damage, script] of Object.entries(DAMAGES).slice(0, SIZE === "full" 
     await machine.must("mkdir -p /run/netns");
     await startsAnew(machine, damage);
 
-    // The same once more, while a container stands: it holds an address that nobody can look up.
+    // The same while a container lives: it holds an address that no file names any more.
     await machine.must(script);
     const asked = await ask(machine, { id: "c3" });
     assertRefuses(asked, 104, /podnet\.json/);
@@ -41,7 +41,7 @@ for (const [damage, script] of Object.entries(DAMAGES).slice(0, SIZE === "full" 
   });
 }
 
-/** Nobody can hold an address: the next ADD takes the first one, and tells what it did. */
+/** No container can hold an address: the next ADD allocates the first one and reports what it did. */
 async function startsAnew(machine: Machine, damage: string): Promise<void> {
   const broken = await machine.must(`base64 -w0 ${FILE}`);
   for (const asking of ["list", "doctor"]) {

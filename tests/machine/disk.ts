@@ -1,21 +1,21 @@
-/** A write that a disk has taken; the power can go before it is on the medium. */
+/** A write that the disk has accepted; the power may fail before the write is on the medium. */
 export interface Write {
   readonly offset: number;
   readonly data: Uint8Array;
 }
 
-/** What a disk was told, in order, with what the machine's console said at that moment. */
+/** The writes and flushes sent to the disk, in order, each with the console's output so far. */
 export type Entry =
   | ({ readonly what: "write"; readonly forced: boolean } & Write)
   | { readonly what: "flush" }
   | { readonly what: "mark"; readonly text: string };
 
-/** What a write cache loses, it loses by this many bytes: a page is whole or not there. */
+/** The unit in which a write cache loses data, in bytes: a page is complete or missing. */
 const BLOCK = 4096;
 
 /**
- * A disk with a volatile write cache: what was written is read back at once, and is on the medium only after a flush
- * or a forced write. At a cut the medium keeps a part of the rest, in no order.
+ * A disk with a volatile write cache: reads return every write at once; the medium has a write only after a flush or a
+ * forced write. At a cut the medium keeps a random part of the other writes.
  */
 export class Disk {
   #now: Uint8Array;
@@ -25,7 +25,7 @@ export class Disk {
   #isDead = false;
   #died?: () => void;
   readonly log: Entry[] = [];
-  /** Errno that a write or a flush is answered with. */
+  /** The errno with which writes and flushes fail. */
   writeError = 0;
   flushError = 0;
 
@@ -38,7 +38,7 @@ export class Disk {
     return this.#now.length;
   }
 
-  /** The power goes at the n-th write or flush from now: neither that one nor what follows is answered. */
+  /** Cuts the power at the n-th write or flush from now: neither that one nor any later one is answered. */
   dieAfter(writes: number): Promise<void> {
     this.#left = writes;
     return new Promise((resolve) => this.#died = resolve);
@@ -48,12 +48,12 @@ export class Disk {
     return this.#now.slice(offset, offset + length);
   }
 
-  /** Whether it is to be answered. */
+  /** Whether the request is answered. */
   write(offset: number, bytes: Uint8Array, forced: boolean): boolean {
     const data = bytes.slice();
     const wasDead = this.#isDead;
     if (!this.#isAlive()) {
-      // The write in the middle of which it happened may be there in part.
+      // A part of the interrupted write may be on the medium.
       if (!wasDead) this.#cache.push({ offset, data });
       return false;
     }
@@ -63,7 +63,7 @@ export class Disk {
     return true;
   }
 
-  /** Whether it is to be answered. */
+  /** Whether the request is answered. */
   flush(): boolean {
     if (!this.#isAlive()) return false;
     this.log.push({ what: "flush" });
@@ -75,7 +75,7 @@ export class Disk {
     this.log.push({ what: "mark", text });
   }
 
-  /** The machine is off: the disk holds what its medium has, and a part of what was in the cache. */
+  /** Switches the machine off: the disk keeps its medium and a part of its cache. */
   cut(keep: number, random: () => number): Losses {
     const losses = lose(this.#medium, this.#cache, keep, random);
     this.#now = this.#medium.slice();
@@ -95,7 +95,7 @@ export class Disk {
   }
 }
 
-/** How many blocks were in the cache when the power went, and how many of them the medium has. */
+/** How many blocks were in the cache at the cut, and how many of them the medium has. */
 export interface Losses {
   readonly unflushed: number;
   readonly kept: number;
@@ -104,7 +104,7 @@ export interface Losses {
 export function applyWrite(medium: Uint8Array, cache: Write[], write: Write, forced: boolean) {
   if (!forced) return cache.push(write);
   const end = write.offset + write.data.length;
-  // An older write to the same place may not come back over this one.
+  // An older write to the same place must not replace this one later.
   for (const { offset, data } of cache) {
     const from = Math.max(offset, write.offset);
     const to = Math.min(offset + data.length, end);

@@ -9,7 +9,7 @@ export interface FileSystem {
   readonly options?: string;
 }
 
-/** The second has neither of what spares careless programs: the order of data and names, and the flush at a rename. */
+/** The second lacks both protections of careless programs: data before names, and a flush at each rename. */
 export const FILE_SYSTEMS: readonly FileSystem[] = [
   { name: "ext4", type: "ext4" },
   {
@@ -22,7 +22,7 @@ export const FILE_SYSTEMS: readonly FileSystem[] = [
 
 export const EXT4: FileSystem = { name: "ext4", type: "ext4" };
 
-/** What the storm needs beside the journal. */
+/** The storm's room next to the journal. */
 const SIZE = 32 << 20;
 const MAKE = {
   ext4: ["mkfs.ext4", "-q", "-F", "-m", "0", "-E", "lazy_itable_init=0,lazy_journal_init=0"],
@@ -40,7 +40,7 @@ export async function format({ type }: FileSystem): Promise<Uint8Array> {
   return await Deno.readFile(path);
 }
 
-/** Makes the disk the state folder. A write-back cache is to be asked for: the server of the disk announces none. */
+/** Mounts the disk as the state folder. The guest must request a write-back cache: the disk's server announces none. */
 export async function mountState(machine: Machine, { type, options = "" }: FileSystem) {
   await machine.must(`echo 'write back' >/sys/block/vda/cache_type
     mount -t ${type} ${options && `-o ${options}`} /dev/vda /var/lib/atomicni`);

@@ -4,20 +4,20 @@ interface Attachment {
   del?: "begun" | "done" | "failed";
 }
 
-/** What the state must hold, and must not, if the power goes at that moment. */
+/** The leases that the state must have, and must not have, if the power fails at that moment. */
 export interface Expected {
   readonly held: ReadonlyMap<string, string>;
   readonly gone: ReadonlySet<string>;
 }
 
-/** What a runtime was told of its attachments, read off the console. */
+/** The answers that a runtime got for its attachments, read from the console. */
 export class History {
   readonly #attachments = new Map<string, Attachment>();
-  /** What was wrong before the power went. */
+  /** Faults seen before the cut. */
   readonly faults: string[] = [];
   commands = 0;
 
-  /** Whether the line was one of a storm's. */
+  /** Whether the line belongs to a storm. */
   take(line: string): boolean {
     const [, when, command, id = "", code, address = ""] =
       /^@ (begin|end) (ADD|CHECK|DEL) (\S+) ?(\d*) ?(\S*)/.exec(line) ?? [];
@@ -35,7 +35,7 @@ export class History {
     return true;
   }
 
-  /** The machine was off: all of its containers are dead, whoever holds what. */
+  /** After a cut all containers are dead, whatever leases exist. */
   expected(): Expected {
     const held = new Map<string, string>();
     const gone = new Set<string>();
@@ -46,7 +46,7 @@ export class History {
     return { held, gone };
   }
 
-  /** The runtime of a machine that was switched on again has forgotten who was there, but not who is gone. */
+  /** After a boot the runtime has forgotten its live containers, but not the deleted ones. */
   reboot(): void {
     for (const [id, attachment] of this.#attachments) {
       if (attachment.del !== "done") this.#attachments.delete(id);
@@ -63,7 +63,7 @@ export class History {
   }
 }
 
-/** What is wrong with a state file after a cut: nothing, if it is the one of before or after what was under way. */
+/** The faults of a state file after a cut. None if it is the file before or after the interrupted write. */
 export function faultsOf(text: string | undefined, { held, gone }: Expected): string[] {
   if (text === undefined) return held.size > 0 ? [`no state file, ${held.size} leases`] : [];
   let leases: Map<string, string>;

@@ -12,7 +12,7 @@ import { type Accelerator, accelerator, emulate, prepare } from "./qemu.ts";
 
 const ROOT = fromFileUrl(new URL("../../", import.meta.url));
 const GUARDED = { ...DUAL, macspoofchk: true };
-/** Both forms, where both were built. */
+/** Both build forms, if both exist. */
 const PROGRAMS = [...new Set([PROGRAM, `${ROOT}bin/atomicni`, `${ROOT}bin/atomicni.js`])].filter(
   (it) => {
     try {
@@ -78,7 +78,7 @@ async function life(machine: Machine, program: string): Promise<void> {
   await nothingStays(machine);
 }
 
-/** An older kernel: the guard is refused, and what was made to find that out is taken back. */
+/** An older kernel: the guard is refused, and the ADD rolls back the veth that it made. */
 async function notGuarded(machine: Machine, program: string): Promise<void> {
   const refused = documentOf(await machine.sh(cni("ADD", { program, network: GUARDED })));
   assertEquals(refused.code, 2, JSON.stringify(refused));
@@ -86,7 +86,7 @@ async function notGuarded(machine: Machine, program: string): Promise<void> {
   await nothingStays(machine);
 }
 
-/** A newer one: the container speaks as itself, and not as another. */
+/** A newer kernel: the container's own frames pass, and frames with another MAC do not. */
 async function guarded(machine: Machine, program: string): Promise<void> {
   const result = await machine.must(cni("ADD", { program, network: GUARDED }));
   for (const it of ["10.88.0.1", "fd00:88::1"]) await ping(machine, it);
@@ -104,7 +104,7 @@ async function guarded(machine: Machine, program: string): Promise<void> {
   await nothingStays(machine);
 }
 
-/** No veth, nothing in the container, no lease; the bridge goes too, so that the next one makes its own. */
+/** No veth, nothing in the container, no lease. Removes the bridge, so that the next form creates its own. */
 async function nothingStays(machine: Machine): Promise<void> {
   assertEquals((await machine.sh("ls /sys/class/net | grep ^av")).stdout, "");
   assertEquals(await machine.must("ip netns exec c1 ls /sys/class/net"), "lo");
@@ -113,7 +113,7 @@ async function nothingStays(machine: Machine): Promise<void> {
   await machine.must("ip link del dev atomic0; rm -f /var/lib/atomicni/podnet.json");
 }
 
-/** A bridge that filters VLANs carries what is in its default one. */
+/** A bridge that filters VLANs forwards the frames of its default VLAN. */
 async function filtered(machine: Machine): Promise<void> {
   await machine.must("ip link add name atomic0 type bridge vlan_filtering 1");
   await machine.must(cni("ADD"));

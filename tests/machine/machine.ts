@@ -10,14 +10,14 @@ export interface Finished {
 }
 
 export interface BootOptions {
-  /** Called with each line of the console that answers nothing. */
+  /** Called with each console line that is not an answer. */
   readonly onLine?: (line: string) => void;
-  /** More for the kernel's command line. */
+  /** Further arguments of the kernel's command line. */
   readonly kernel?: readonly string[];
   readonly bootMs?: number;
 }
 
-/** A machine with a kernel of its own, driven over its console. At its end it loses its power. */
+/** A machine with its own kernel, driven over its console. Disposal cuts its power. */
 export class Machine implements AsyncDisposable {
   readonly #parts: Parts;
   readonly #writer: WritableStreamDefaultWriter<Uint8Array>;
@@ -33,7 +33,7 @@ export class Machine implements AsyncDisposable {
     this.#reading = this.#read(onLine);
   }
 
-  /** Waits until its first process is at work; a machine that takes longer loses its power. */
+  /** Waits until the machine's first process runs; cuts the power of a machine that takes too long. */
   static async start(
     parts: Parts,
     { onLine = () => {}, bootMs = BOOT_MS }: BootOptions,
@@ -57,7 +57,7 @@ export class Machine implements AsyncDisposable {
     return await answer;
   }
 
-  /** As `sh`; a failure is one of the test's. */
+  /** As `sh`; a failure fails the test. */
   async must(script: string, ms?: number): Promise<string> {
     const { code, stdout, stderr } = await this.sh(script, ms);
     if (code !== 0) throw new Error(`${script}: exit ${code}: ${stdout}${stderr}${this.#last()}`);
@@ -68,7 +68,7 @@ export class Machine implements AsyncDisposable {
     return this.#parts.child.status;
   }
 
-  /** Takes the power away. */
+  /** Cuts the power. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#writer.close().catch(() => {});
     await this.#parts.stack.disposeAsync();

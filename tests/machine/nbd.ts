@@ -7,7 +7,7 @@ const REPLY = { acknowledged: 1, info: 3, unsupported: 0x80000001 };
 const COMMAND = { read: 0, write: 1, disconnect: 2, flush: 3 };
 const INVALID = 22;
 
-/** Serves a disk by the protocol of network block devices at a Unix socket, until it is closed. */
+/** Serves a disk over NBD at a Unix socket until it is closed. */
 export function serve(disk: Disk, socket: string): AsyncDisposable {
   const listener = Deno.listen({ transport: "unix", path: socket });
   const connections = new Set<Deno.Conn>();
@@ -56,7 +56,7 @@ class Session {
     while (await this.#request());
   }
 
-  /** Whether the negotiation has come to its end. */
+  /** Whether the negotiation is over. */
   async #option(noZeroes: boolean): Promise<boolean> {
     const head = view(await this.#take(16));
     const option = head.getUint32(8);
@@ -78,7 +78,7 @@ class Session {
     return false;
   }
 
-  /** Whether another one may follow. */
+  /** Whether another request may follow. */
   async #request(): Promise<boolean> {
     const bytes = await this.#take(28);
     const head = view(bytes);

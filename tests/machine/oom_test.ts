@@ -7,7 +7,7 @@ import { cni } from "./podnet.ts";
 import { boot } from "./usermode.ts";
 
 const GROUP = "/sys/fs/cgroup/add";
-/** What an ADD has done when its memory is taken away; a loop that starts no process is faster than the ADD. */
+/** Moments of an ADD at which its memory is taken away. The loop starts no process, so that it is faster than the ADD. */
 const MOMENTS: Record<string, string> = {
   "before the host veth": "sleep 0.1",
   "at the host veth":
@@ -40,7 +40,7 @@ Deno.test("a machine on which the kernel kills an ADD that is out of memory", as
     const lease = await machine.sh("grep c1/eth0 /var/lib/atomicni/podnet.json");
     assertEquals([veths.stdout, lease.stdout], ["", ""], moment);
   }
-  // Where the kernel takes an ip first, the ADD lives on and takes its veth back.
+  // If the kernel kills an ip first, the ADD goes on and rolls back its veth.
   assert(left.includes("1"), `no kill left a host veth: ${left}`);
   const asked = await ask(machine, { id: "c1" });
   assertServes(asked);

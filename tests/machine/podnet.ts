@@ -39,7 +39,7 @@ export function cni(command: string, call: Call = {}): string {
   return `printf %s ${quote(JSON.stringify(network))} | env ${set} ${quote(program)}`;
 }
 
-/** As one word of a shell. */
+/** Quotes a text as one shell word. */
 export function quote(text: string): string {
   return `'${text.replaceAll("'", `'\\''`)}'`;
 }

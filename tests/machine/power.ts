@@ -1,7 +1,7 @@
 import type { Disk } from "./disk.ts";
 import { serve } from "./nbd.ts";
 
-/** In memory where that can be had: the disks are written often and kept never. */
+/** In memory if possible: the disks are written often and never kept. */
 const MEMORY = (() => {
   try {
     return Deno.statSync("/dev/shm").isDirectory ? "/dev/shm" : "/tmp";
@@ -10,26 +10,26 @@ const MEMORY = (() => {
   }
 })();
 
-/** What a machine is made of: the process that is its console, and all that ends with it. */
+/** The process behind a machine's console, and everything that ends with it. */
 export interface Parts {
   readonly child: Deno.ChildProcess;
   readonly stack: AsyncDisposableStack;
 }
 
-/** A folder that goes with the scope. */
+/** A folder that is removed with the scope. */
 export function scratchFolder(dir: string = MEMORY): { readonly path: string } & Disposable {
   const path = Deno.makeTempDirSync({ dir, prefix: "atomicni-machine-" });
   return { path, [Symbol.dispose]: () => Deno.removeSync(path, { recursive: true }) };
 }
 
-/** Serves the disk, until the stack ends, at a Unix socket of that folder. */
+/** Serves the disk at a Unix socket in that folder until the stack is disposed. */
 export function plugIn(stack: AsyncDisposableStack, disk: Disk, folder: string): string {
   const socket = `${folder}/nbd`;
   stack.use(serve(disk, socket));
   return socket;
 }
 
-/** Starts a process that ends with the stack. */
+/** Starts a process that is ended with the stack. */
 export function spawn(stack: AsyncDisposableStack, command: string, options: Deno.CommandOptions) {
   const child = new Deno.Command(command, options).spawn();
   stack.defer(async () => {

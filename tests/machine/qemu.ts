@@ -7,7 +7,7 @@ import { plugIn, scratchFolder, spawn } from "./power.ts";
 const INIT = fromFileUrl(new URL("guest/init", import.meta.url));
 const KVM_MS = 10_000;
 const EMULATED_MS = 180_000;
-/** What the machine has of programs beside those of busybox. */
+/** The machine's programs in addition to busybox. */
 const COMMANDS = [
   "dash",
   "ip",
@@ -25,14 +25,14 @@ const MODULES = ["virtio_pci", "virtio_blk", "bridge", "veth", "loop", "ipv6"];
 
 export type Accelerator = "kvm" | "tcg";
 
-/** A kernel of Debian's, as tools/kernels unpacks it, and the root file system made for it. */
+/** A Debian kernel, as tools/kernels unpacks it, and the root file system made for it. */
 export interface Kernel {
   readonly version: string;
   readonly file: string;
   readonly root: string;
 }
 
-/** Makes the root file system of a machine: no more than the plugin and a shell need. */
+/** Creates a machine's root file system: only what the plugin and a shell need. */
 export async function prepare(unpacked: string, programs: string[], into: string): Promise<Kernel> {
   const version = unpacked.replace(/^.*\//, "");
   const root = `${into}/root`;
@@ -41,7 +41,7 @@ export async function prepare(unpacked: string, programs: string[], into: string
     for it in bin sbin lib lib64; do ln -s usr/$it $it; done`);
   const found = await sh(`for it in ${COMMANDS.join(" ")}; do command -v $it; done`);
   const needed = [...found.split("\n"), Deno.execPath(), ...programs];
-  // `ldd` fails on what is no binary, and that has no libraries.
+  // `ldd` fails on a file that is not a binary, and such a file has no libraries.
   const libraries = await sh(
     `for it in ${needed.join(" ")}; do ldd $it 2>/dev/null; done | grep -o '/[^ ]*' | sort -u`,
   );
@@ -106,7 +106,7 @@ export async function emulate(
   return await Machine.start({ child, stack: stack.move() }, { bootMs, ...options });
 }
 
-/** KVM only where a boot proves it: a device can be there, and take a machine, and never run it. */
+/** Uses KVM only if a boot proves it: /dev/kvm may exist and accept a machine that never runs. */
 export async function accelerator(kernel: Kernel): Promise<Accelerator> {
   try {
     await Deno.stat("/dev/kvm");

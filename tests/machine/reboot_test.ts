@@ -12,7 +12,7 @@ const DEPLOY = fromFileUrl(new URL("../../deploy", import.meta.url));
 const FOLDER = "/var/lib/atomicni";
 const DEAD = ["c1", "c2", "c3"];
 
-/** As the units of systemd do it at each boot, with the files that the project ships. */
+/** Applies the shipped files as systemd's units do at each boot. */
 const AT_BOOT = `
   systemd-tmpfiles --create ${DEPLOY}/atomicni.tmpfiles
   /usr/lib/systemd/systemd-sysctl ${DEPLOY}/atomicni.sysctl`;

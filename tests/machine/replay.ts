@@ -8,7 +8,7 @@ import { boot } from "./usermode.ts";
 
 const STORM_MS = 180_000;
 
-/** A disk as a cut at one place of the record leaves it. */
+/** A disk as a cut at one point of the record leaves it. */
 interface Point {
   readonly path: string;
   readonly expected: Expected;
@@ -21,9 +21,9 @@ export interface Replay {
   readonly unflushed: number;
   readonly kept: number;
   readonly commands: number;
-  /** What was wrong while the machine had its power. */
+  /** Faults seen before any cut. */
   readonly stormFaults: readonly string[];
-  /** What was wrong, by the point. */
+  /** Faults by point. */
   readonly faults: ReadonlyMap<number, readonly string[]>;
 }
 
@@ -33,12 +33,12 @@ export interface ReplayOptions {
   readonly points: number;
   /** How many of the storm's commands are recorded. */
   readonly commands: number;
-  /** At each such point the plugin is used as well; at the others the state is looked at. */
+  /** The points at which the plugin runs as well; at all others only the state file is checked. */
   readonly useEach: number;
   readonly random: () => number;
 }
 
-/** Records one storm, and cuts the power at so many places of the record. */
+/** Records one storm and cuts the power at `points` places of the record. */
 export async function replay(options: ReplayOptions): Promise<Replay> {
   const { system, points, random } = options;
   const empty = await format(system);
@@ -107,7 +107,7 @@ function makeDisks(
     done = place;
     const left = medium.slice();
     const last = log[place];
-    // The write in the middle of which it happened may be there in part.
+    // A part of the interrupted write may be on the medium.
     const lost = last?.what === "write" && random() < 0.5 ? [...cache, last] : cache;
     const losses = lose(
       left,
@@ -142,7 +142,7 @@ function writeSparse(path: string, bytes: Uint8Array): void {
   }
 }
 
-/** Of a whole number of words; a call for each byte would take longer than the machine that looks at the disk. */
+/** A multiple of the word size; a call for each byte would take longer than the check itself. */
 function isZero({ buffer, byteOffset, length }: Uint8Array): boolean {
   const words = new Uint32Array(buffer, byteOffset, length / 4);
   for (let at = 0; at < words.length; at++) if (words[at] !== 0) return false;

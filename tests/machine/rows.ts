@@ -6,21 +6,21 @@ import { EXT4, mountState } from "./filesystem.ts";
 const EIO = 5;
 const FOLDER = "/var/lib/atomicni";
 
-/** Something that is wrong with a machine while a container is attached. */
+/** A fault of the machine while a container is attached. */
 export interface Row {
   readonly name: string;
-  /** More for the kernel's command line. */
+  /** Further arguments of the kernel's command line. */
   readonly kernel?: readonly string[];
-  /** What an ADD answers; without it, it serves. */
+  /** The error of an ADD; absent if the ADD succeeds. */
   readonly refusal?: { readonly code: number; readonly cause: RegExp };
-  /** Too slow for CI, and much like another. */
+  /** Left out of CI's short form: slow, and similar to another row. */
   readonly onlyFull?: boolean;
-  /** Without a container that was there before. */
+  /** Whether the row starts without a container. */
   readonly isFirst?: boolean;
   spoil(machine: Machine, disk: Disk): Promise<void>;
-  /** Makes it good again. Without it nothing is asked of the machine afterwards. */
+  /** Repairs the machine. Without it the test ends after the failed ADD. */
   mend?(machine: Machine, disk: Disk): Promise<void>;
-  /** What must hold where it serves. */
+  /** Asserted if the ADD succeeds. */
   check?(machine: Machine): Promise<void>;
 }
 

@@ -32,7 +32,7 @@ for (const row of ROWS.filter((it) => SIZE === "full" || !it.onlyFull)) {
   });
 }
 
-/** The failed ADD has left nothing, and the same ADD works as soon as the machine does. */
+/** The failed ADD left nothing, and the same ADD succeeds once the machine is repaired. */
 async function nothingStays(machine: Machine, row: Row, before: string[], disk: Disk) {
   assertEquals((await machine.sh("ip netns exec c2 ip link show dev eth0")).code !== 0, true);
   await row.mend?.(machine, disk);
@@ -40,7 +40,7 @@ async function nothingStays(machine: Machine, row: Row, before: string[], disk: 
   assertServes(await ask(machine, { id: "c2" }));
 }
 
-/** The host veths that stand and the attachments in the state: what an ADD makes. */
+/** The host veths that exist and the attachments in the state: what an ADD creates. */
 async function picture(machine: Machine): Promise<string[]> {
   const veths = await machine.must("ls /sys/class/net | grep '^av' || :");
   const { stdout } = await machine.sh("cat /var/lib/atomicni/podnet.json");

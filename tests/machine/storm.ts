@@ -17,16 +17,16 @@ export function startStorm(machine: Machine, tag: string, program: string): void
   );
 }
 
-/** What is wrong with what a cut left in the state folder. */
+/** The faults of the state folder after a cut. */
 export async function look(machine: Machine, expected: Expected): Promise<string[]> {
   const found = await machine.sh(`cat ${STATE_FILE}`);
   return faultsOf(found.code === 0 ? found.stdout : undefined, expected);
 }
 
-/** What is wrong with what the plugin makes of it. */
+/** The faults of the plugin on the state that the cut left. */
 export async function use(machine: Machine): Promise<string[]> {
   const faults: string[] = [];
-  // Whatever the dead hold: two of the pool's three addresses are to be had at once, and not one of them twice.
+  // Whatever leases dead containers have: two of the pool's three addresses can be allocated at once, none of them twice.
   const addresses: string[] = [];
   for (const id of ["probe1", "probe2"]) {
     const add = await machine.sh(
@@ -41,7 +41,7 @@ export async function use(machine: Machine): Promise<string[]> {
   if (/\.tmp$/m.test(files)) faults.push(`a temporary file outlives an ADD: ${files}`);
   const list = await machine.sh(`${PROGRAM} list --json`);
   if (list.code !== 0) faults.push(`list after the cut: ${list.stdout}${list.stderr}`);
-  // Their leases are garbage from now on.
+  // The leases are garbage from now on.
   await machine.sh("for it in /sys/class/net/av*; do ip link del dev ${it##*/}; done");
   return faults;
 }

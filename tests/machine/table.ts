@@ -40,7 +40,7 @@ const SECTIONS: Record<Table, Section> = {
   },
 };
 
-/** What can't be had on the machines this runs on; named so that nobody takes it for tested. */
+/** Faults that the test machines can't produce; listed so that no reader takes them for tested. */
 const UNTESTED: Record<string, string> = {
   "a real disk":
     "a disk in memory that loses what was not flushed, in blocks of 4 KiB and in no order",
@@ -70,7 +70,7 @@ const page = [
 ];
 await Deno.stdout.write(new TextEncoder().encode(page.join("\n")));
 
-/** Without what is another one in each run. */
+/** Without the parts that differ in each run. */
 function lasting(cell: string | number): string {
   return String(cell).replaceAll(/\s+/g, " ")
     .replaceAll(/[0-9a-f]{16}\.tmp/g, "….tmp")

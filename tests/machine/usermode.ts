@@ -3,7 +3,7 @@ import type { Disk } from "./disk.ts";
 import { type BootOptions, Machine } from "./machine.ts";
 import { exists, plugIn, scratchFolder, spawn } from "./power.ts";
 
-/** Where user-mode Linux and its modules are unpacked (tools/usermode). */
+/** The folder into which tools/usermode unpacks user-mode Linux and its modules. */
 const UNPACKED = (Deno.env.get("USERMODE") ?? "/").replace(/\/$/, "");
 const INIT = fromFileUrl(new URL("guest/init", import.meta.url));
 
@@ -11,7 +11,7 @@ const INIT = fromFileUrl(new URL("guest/init", import.meta.url));
 export async function boot(disk: Disk, options: BootOptions = {}): Promise<Machine> {
   await using stack = new AsyncDisposableStack();
   const { path } = stack.use(scratchFolder());
-  // The block driver of user-mode Linux itself takes flushes and does nothing; a disk by vhost-user is told of them.
+  // User-mode Linux's own block driver drops flushes; a vhost-user disk receives them.
   const socket = plugIn(stack, disk, path);
   spawn(stack, "qemu-storage-daemon", {
     args: [
@@ -41,7 +41,7 @@ export async function boot(disk: Disk, options: BootOptions = {}): Promise<Machi
   return await Machine.start({ child, stack: stack.move() }, options);
 }
 
-/** User-mode Linux has a process for each address space, all of its own group; killed alone it would leave them. */
+/** User-mode Linux has a process for each address space, all in its process group: end the group, or they stay. */
 async function endGroup({ pid, status }: Deno.ChildProcess): Promise<void> {
   await new Deno.Command("kill", { args: ["-KILL", "--", `-${pid}`], stderr: "null" }).output();
   await status;
