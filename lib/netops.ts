@@ -1,7 +1,7 @@
 /** What is done to the kernel, all of it by `ip`: bridge, veth, guard, the container's side, and what is read back. */
 import type { Ip } from "./base/address.ts";
 import type { InterfaceName } from "./base/names.ts";
-import { bridgeChange, type BridgeSpec, checkPorts, lacksIpv6 } from "./netops/bridge.ts";
+import { bridgeChange, type BridgeSpec, checkMtu, checkPorts, lacksIpv6 } from "./netops/bridge.ts";
 import { configure, type ContainerSpec } from "./netops/container.ts";
 import { guard, guardedIps, type GuardSpec, pinInside, type Pinned } from "./netops/guard.ts";
 import { isTooOldToLock, mustBeGuardable, mustKnowLocked } from "./netops/guardable.ts";
@@ -140,6 +140,7 @@ export function openKernel(command?: string, run?: RunIp): Kernel {
       const bridge = links.find(named(spec.name));
       bridgeChange(spec, bridge);
       checkPorts(spec.name, links);
+      checkMtu(spec, links);
       if (bridge === undefined || !lacksIpv6(spec, bridge)) return;
       const said = await cannotHaveIpv6(ip, spec.name);
       if (said !== undefined) throw bridgeFailed(spec, said);

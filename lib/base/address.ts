@@ -28,6 +28,9 @@ const WANTED: Readonly<Record<Family, string>> = {
 /** Number of bits of an address. */
 const BITS: Readonly<Record<Family, number>> = { 4: 32, 6: 128 };
 
+/** In bytes, what each link that carries IPv6 takes (RFC 8200 §5). The kernel switches IPv6 off where the MTU is smaller. */
+export const LEAST_MTU_IPV6 = 1280;
+
 export function familyOf(ip: Ip): Family {
   return ip.includes(":") ? 6 : 4;
 }

@@ -1,4 +1,4 @@
-import { contains, familyOf, type Ip, parseIp } from "../base/address.ts";
+import { contains, familyOf, type Ip, LEAST_MTU_IPV6, parseIp } from "../base/address.ts";
 import { Malformed } from "../base/errors.ts";
 import { type Fields, parseInteger, parseString } from "../base/fields.ts";
 import { type InterfaceName, parseInterfaceName } from "../base/names.ts";
@@ -31,8 +31,6 @@ export interface Addressing {
 }
 
 const parseMtu = parseInteger(68, 65535);
-/** RFC 8200 §5: what every link that carries IPv6 has to take. */
-const LEAST_MTU_IPV6 = 1280;
 
 /** Reads the dialect that `ipam.type` names: none is this plugin's own, `host-local` that of bridge + host-local. */
 export function readAddressing(root: Fields): Addressing {

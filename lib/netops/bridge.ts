@@ -3,6 +3,7 @@ import {
   familyOf,
   formatInterfaceAddress,
   type InterfaceAddress,
+  LEAST_MTU_IPV6,
   networkOf,
   overlap,
 } from "../base/address.ts";
@@ -157,5 +158,23 @@ export function checkPorts(name: InterfaceName, links: readonly Link[]): void {
     "BridgeUnusable",
     `Cannot attach another container to "${name}": it has ${ports} ports, the kernel's limit`,
     { details: "give further containers networks with bridges of their own" },
+  );
+}
+
+/** Whether the ports of the bridge are to have an MTU with which the kernel switches the IPv6 of the bridge off. */
+export function isTooSmallForIpv6({ mtu }: BridgeSpec): boolean {
+  return mtu !== undefined && mtu < LEAST_MTU_IPV6;
+}
+
+/** Throws BridgeUnusable if the bridge has an IPv6 address that it would lose: it takes the least MTU of its ports. */
+export function checkMtu(spec: BridgeSpec, links: readonly Link[]): void {
+  const { name, mtu } = spec;
+  const bridge = links.find(({ ifname }) => ifname === name);
+  const address = bridge?.addresses.find(({ ip }) => familyOf(ip) === 6);
+  if (!isTooSmallForIpv6(spec) || address === undefined) return;
+  throw new CniError(
+    "BridgeUnusable",
+    `Cannot use "${name}" with MTU ${mtu}: it has ${address.ip}, and IPv6 needs ${LEAST_MTU_IPV6}`,
+    { details: `set "mtu" to ${LEAST_MTU_IPV6} or more, or name another bridge under "bridge"` },
   );
 }

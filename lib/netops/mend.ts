@@ -1,5 +1,5 @@
 import { attachmentIn, isHostVethName } from "../base/attachment.ts";
-import { CniError } from "../base/errors.ts";
+import type { CniError } from "../base/errors.ts";
 import { isHostMac } from "../base/mac.ts";
 import type { Rollback } from "../rollback.ts";
 import { type BridgeChange, bridgeChange, type BridgeSpec } from "./bridge.ts";
@@ -18,20 +18,6 @@ export interface AttachHooks {
 
 /** Looks and mends between tries; more would be a fight with somebody. */
 export const TRIES = 4;
-
-/** RFC 8200 §5: a bridge takes the least MTU of its ports', and the kernel switches IPv6 off below this one. */
-export const LEAST_MTU_IPV6 = 1280;
-
-export async function mustHaveNoIpv6(run: RunIp, { name, mtu }: BridgeSpec): Promise<void> {
-  const bridge = (await hostLinks(run)).find(named(name));
-  const address = bridge?.addresses.find(({ ip }) => ip.includes(":"));
-  if (address === undefined) return;
-  throw new CniError(
-    "BridgeUnusable",
-    `Cannot use "${name}" with MTU ${mtu}: it has ${address.ip}, and IPv6 needs ${LEAST_MTU_IPV6}`,
-    { details: `set "mtu" to ${LEAST_MTU_IPV6} or more, or name another bridge under "bridge"` },
-  );
-}
 
 /** What a bridge has whose last port left. */
 const NO_MAC = "00:00:00:00:00:00";
@@ -75,11 +61,14 @@ export async function mendBridge(
   { undo, beforeBridge, bridgeMade }: AttachHooks,
 ): Promise<Link> {
   let bridge = found;
-  for (let tries = 1;; tries++) {
+  let output: IpOutput | undefined;
+  for (let tries = 0;; tries++) {
     const { commands, undo: restore } = await changeFor(spec, bridge, beforeBridge);
     if (bridge !== undefined && commands.length === 0) return bridge;
+    // Another run may do the same at this moment: what counts is the bridge in the end.
+    if (tries === TRIES && output !== undefined) throw bridgeFailed(spec, output);
     await beforeBridge();
-    const output = await runBatch(run, [], commands);
+    output = await runBatch(run, [], commands);
     if (output.success && restore.length > 0) {
       undo.push(`put back the addresses of "${spec.name}"`, async () => {
         await must("put back the bridge's addresses", runBatch(run, [], restore));
@@ -89,8 +78,6 @@ export async function mendBridge(
     bridge = (await hostLinks(run)).find(named(spec.name));
     // However the commands ended, and whoever made it.
     if (wasMissing && bridge !== undefined) await bridgeMade?.();
-    // Another run may do the same at this moment: what counts is what stands in the end.
-    if (tries === TRIES) throw bridgeFailed(spec, output);
   }
 }
 

@@ -3,16 +3,9 @@ import { asCniError, CniError, quote } from "../base/errors.ts";
 import type { Mac } from "../base/mac.ts";
 import type { InterfaceName } from "../base/names.ts";
 import type { Rollback } from "../rollback.ts";
-import { type BridgeSpec, checkPorts } from "./bridge.ts";
+import { type BridgeSpec, checkMtu, checkPorts, isTooSmallForIpv6 } from "./bridge.ts";
 import { cannotLock, mustBeGuardable, notGuardable } from "./guardable.ts";
-import {
-  type AttachHooks,
-  LEAST_MTU_IPV6,
-  mendBridge,
-  mustHaveNoIpv6,
-  settleBridge,
-  TRIES,
-} from "./mend.ts";
+import { type AttachHooks, mendBridge, settleBridge, TRIES } from "./mend.ts";
 import { hostLinks, named, removeByIndex, removeOwn, SHOWN } from "./host.ts";
 import { linksInside, orFifo } from "./inside.ts";
 import { ipFailed, type IpOutput, parseIpJson, runBatch, type RunIp } from "./ip.ts";
@@ -47,7 +40,7 @@ export interface Attached {
  * back what it made. Throws InvalidNetNS, InterfaceExists, BridgeUnusable.
  */
 export async function attach(run: RunIp, spec: VethSpec, hooks: AttachHooks): Promise<Attached> {
-  if ((spec.bridge.mtu ?? LEAST_MTU_IPV6) < LEAST_MTU_IPV6) await mustHaveNoIpv6(run, spec.bridge);
+  if (isTooSmallForIpv6(spec.bridge)) checkMtu(spec.bridge, await hostLinks(run));
   for (let tries = 1;; tries++) {
     const outcome = await tryAttach(run, spec, hooks.undo, tries);
     if ("host" in outcome) {

@@ -93,6 +93,13 @@ const ROWS: readonly Row[] = [
     expected: ["bridge", "warning", "has MTU 1400", '"mtu": 1400'],
   },
   {
+    name: "an MTU with which a bridge would lose its IPv6 address",
+    given: "ip link add atomic0 type bridge && ip addr add fd00:77::1/64 dev atomic0",
+    config: { ...CONFIG, mtu: 1200 },
+    expected: ["bridge", "error", "with MTU 1200: it has fd00:77::1", '"mtu" to 1280'],
+    code: 105,
+  },
+  {
     name: "a bridge with the spanning tree protocol",
     given: "ip link add atomic0 type bridge stp_state 1",
     expected: ["bridge", "warning", "spanning tree", "stp_state 0"],
@@ -216,7 +223,9 @@ for (const { name, given, config = CONFIG, expected, code } of ROWS) {
     );
     assert(match !== undefined, JSON.stringify(report.json.findings, undefined, 1));
     assertStringIncludes(`${match.found} ${match.remedy ?? ""}`, remedy);
+    const status = await host.cni("STATUS", { config });
     const added = await host.cni("ADD", { config });
+    assertEquals(status.code === 0, code === undefined, `STATUS and ADD: ${status.stdout}`);
     assertEquals(added.json?.code, code, added.stdout);
     assertEquals(report.code === 2, code !== undefined, "doctor and ADD disagree");
     if (code !== undefined) {

@@ -162,6 +162,24 @@ Deno.test("attach() makes a missing bridge, and tries again", async () => {
   ].join("\n  ")]);
 });
 
+Deno.test("attach() takes a bridge that the fourth try has made, and no later one", async () => {
+  for (const needed of [4, 5]) {
+    let tries = 0;
+    const { run } = recorder((args, stdin) => {
+      const isMade = tries >= needed;
+      if (stdin?.includes("type veth")) {
+        return isMade ? answer(MADE) : failure("Cannot find device");
+      }
+      if (stdin?.includes("type bridge")) return ++tries < needed ? failure("busy") : answer();
+      if (args.startsWith("-n")) return answer([{ ifname: "lo", ifindex: 1 }]);
+      return answer(args.includes("show") && isMade ? [BRIDGE] : []);
+    });
+    const attaching = open(run).attach(SPEC, hooks());
+    if (needed === 4) assertEquals((await attaching).bridge.ifname, "br0");
+    else await assertRejects(() => attaching, CniError, 'make the bridge "br0"');
+  }
+});
+
 Deno.test("detach() is success where nothing is left, and an error where it is", async () => {
   const failing = (links: unknown[]): RunIp => (_args, stdin) =>
     Promise.resolve(stdin?.startsWith("link del") ? failure() : answer(links));
