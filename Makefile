@@ -1,6 +1,8 @@
 # AtomicNI. `make` lists what there is.
 SHELL := /bin/sh
 PREFIX ?= /opt/cni
+# Some suites have a short form.
+SIZE ?= full
 STATE := /var/lib/atomicni
 
 # Looked for only by the targets that need it.
@@ -13,19 +15,21 @@ export DENO_TLS_CA_STORE ?= mozilla,system
 SOURCES := $(wildcard .git/logs/HEAD) deno.json main.ts $(wildcard lib/*.ts lib/*/*.ts lib/*/*/*.ts) tools/build tools/script_header.ts
 FORMS := bin/atomicni bin/atomicni.js
 
-# Debian packages, by who needs them. `packages` is for the tests alone, `all-packages` for everything that CI runs.
+# Debian packages, by the suite that needs them: each is run where nothing else is installed (.ci/run).
 TEST_PACKAGES := iproute2 util-linux bsdutils busybox-static strace zsh fish nftables python3 python3-prometheus-client \
   containernetworking-plugins
 CONFORMANCE_PACKAGES := containernetworking-plugins golang-go golang-github-appc-cni-dev golang-github-containerd-go-cni-dev
 RUNTIMES_PACKAGES := iproute2 util-linux procps systemd busybox-static containerd runc containernetworking-plugins \
   iptables nftables frr curl jq openssl golang-github-kubernetes-cri-api-dev
-MACHINE_PACKAGES := iproute2 util-linux busybox-static user-mode-linux qemu-utils qemu-system-x86 kmod e2fsprogs xfsprogs systemd
+GUARD_PACKAGES := iproute2 util-linux procps busybox-static nftables iptables iperf3 python3 containernetworking-plugins
+MACHINE_PACKAGES := iproute2 util-linux procps busybox-static user-mode-linux qemu-utils qemu-system-x86 kmod e2fsprogs xfsprogs systemd
 FIRSTHOUR_PACKAGES := iproute2 util-linux procps psmisc systemd busybox-static containerd runc containernetworking-plugins \
   iptables nftables jq
 FIREWALLS_PACKAGES := iproute2 util-linux procps busybox-static containernetworking-plugins iptables nftables docker.io dbus \
   firewalld ufw
 CONFINEMENT_PACKAGES := bubblewrap python3-seccomp apparmor
 DEB_PACKAGES := binutils busybox-static debootstrap iproute2 lintian man-db util-linux
+ARM64_PACKAGES := binutils bsdutils busybox-static iproute2 qemu-user util-linux
 RELEASE_PACKAGES := python3-yaml shellcheck qemu-user
 
 # What runs where. The whole of the unit, integration and command tests runs on the script form, which starts fastest.
@@ -53,6 +57,15 @@ test: packages $(FORMS) build/warm ## set up what the tests need and run them, a
 	ATOMICNI=bin/atomicni $(TASK) test:at $(TELLING)
 	$(TASK) test:at $(SOURCE)
 
+check: ## types
+	$(TASK) check
+
+lint: ## rules
+	$(TASK) lint
+
+fmt: ## layout: rewrites files
+	$(DENO) fmt -q
+
 build: bin/atomicni ## bin/atomicni, one executable file (deno compile)
 script: bin/atomicni.js ## bin/atomicni.js, the same program for an installed Deno
 
@@ -60,18 +73,19 @@ conformance: packages $(FORMS) build/warm ## libcni, bridge + host-local and mut
 	@sh tools/packages $(CONFORMANCE_PACKAGES)
 	@tools/conformance
 
-faults: packages $(FORMS) build/warm ## every step failing or killed, damages, a storm, a model; writes docs/evidence/faults.md; a quarter of an hour
-	@sh tools/faults full
+faults: packages $(FORMS) build/warm ## every step failing or killed, damages, a storm, a model; writes docs/evidence/faults.md; a quarter of an hour; SIZE=short as in CI
+	@sh tools/faults $(SIZE)
 
-properties: packages bin/atomicni.js build/warm ## generated configurations, hosts, containers and roots, each with what must hold; about an hour
-	@tools/properties full
+properties: packages bin/atomicni.js build/warm ## generated configurations, hosts, containers and roots, each with what must hold; about an hour; SIZE=short as in CI
+	@tools/properties $(SIZE)
 
-guard: $(FORMS) ## attacks by raw frames, with and without macspoofchk; writes docs/evidence/guard.md; 4 minutes, root
-	@tools/guard full
+guard: $(FORMS) ## attacks by raw frames, with and without macspoofchk; writes docs/evidence/guard.md; 4 minutes, root; SIZE=short as in CI
+	@sh tools/packages $(GUARD_PACKAGES)
+	@tools/guard $(SIZE)
 
-machine: $(FORMS) ## power cuts, broken disks, reboots and kernels on a machine of its own; writes docs/evidence/machine.md; seven minutes, root
+machine: $(FORMS) ## power cuts, broken disks, reboots and kernels on a machine of its own; writes docs/evidence/machine.md; seven minutes, root; SIZE=short as in CI
 	@sh tools/packages $(MACHINE_PACKAGES)
-	@sh tools/machine $(or $(SIZE),full)
+	@sh tools/machine $(SIZE)
 
 runtimes: $(FORMS) ## the plugin under containerd, with chains, FRR and more than one node; 3 to 5 minutes, root
 	@sh tools/packages $(RUNTIMES_PACKAGES)
@@ -104,11 +118,16 @@ bench: $(FORMS) ## the comparison with bridge + host-local, BEFORE=COMMIT with a
 docs: ## the pages in docs/ that are made of source
 	@tools/docs
 
-arm64: $(FORMS) ## both forms for aarch64, and all tests of tests/integration against them under an emulator; half an hour
-	@tools/arm64 full
+arm64: $(FORMS) ## both forms for aarch64, and all tests of tests/integration against them under an emulator; half an hour; SIZE=short as in CI
+	@sh tools/packages $(ARM64_PACKAGES)
+	@tools/arm64 $(SIZE)
 
 deb: $(FORMS) ## build/atomicni_VERSION_ARCHITECTURE.deb, a Debian package of the compiled file
 	@tools/deb bin/atomicni
+
+deb-tests: $(FORMS) ## that package by the real dpkg in a clean Debian, and read by lintian; root
+	@sh tools/packages $(DEB_PACKAGES)
+	@tools/package
 
 sbom: $(FORMS) ## bills of materials of both forms (CycloneDX)
 	@tools/sbom $(FORMS)
@@ -135,10 +154,6 @@ clean: ## remove what was built
 packages:
 	@sh tools/packages $(TEST_PACKAGES)
 
-all-packages:
-	@sh tools/packages $(TEST_PACKAGES) $(CONFORMANCE_PACKAGES) $(RUNTIMES_PACKAGES) $(MACHINE_PACKAGES) \
-	  $(FIRSTHOUR_PACKAGES) $(FIREWALLS_PACKAGES) $(CONFINEMENT_PACKAGES) $(DEB_PACKAGES) $(RELEASE_PACKAGES)
-
 bin/atomicni: $(SOURCES)
 	@sh tools/build compiled
 
@@ -146,5 +161,5 @@ bin/atomicni.js: $(SOURCES)
 	@sh tools/build script
 
 # Only to save time: without it each host of a test begins with nothing compiled.
-build/warm: bin/atomicni.js
+build/warm: bin/atomicni.js | packages
 	@sh tools/warm
