@@ -140,13 +140,14 @@ release-tests: $(FORMS)
 	@sh tools/packages $(RELEASE_PACKAGES)
 	$(TASK) test:at tests/release
 
-install: bin/atomicni ## put it into /opt/cni/bin (PREFIX, DESTDIR) and make the state folder
-	@sh tools/install bin/atomicni "$(DESTDIR)$(PREFIX)/bin"
-	install -d -m 700 "$(DESTDIR)$(STATE)"
-	@grep -aq 'borrowed denort' bin/atomicni && echo "installed a build for trying, with a borrowed denort: not for release" >&2 || :
+install: bin/atomicni$(if $(filter script,$(FORM)),.js) ## put it into /opt/cni/bin (PREFIX, DESTDIR) and make the state folder; FORM=script: the script form with a Deno of its own
+	@DESTDIR="$(DESTDIR)" sh tools/install $(if $(filter script,$(FORM)),--deno) $< "$(DESTDIR)$(PREFIX)/bin"
+	umask 022; install -d "$(DESTDIR)$(dir $(STATE))"; install -d -m 700 "$(DESTDIR)$(STATE)"
+	@grep -aq 'borrowed denort' $< && echo "installed a build for trying, with a borrowed denort: not for release" >&2 || :
 
 uninstall: ## take it out again; the state stays
 	rm -f "$(DESTDIR)$(PREFIX)/bin/atomicni" "$(DESTDIR)$(PREFIX)/bin"/.atomicni-*
+	rm -rf "$(DESTDIR)$(PREFIX)/libexec/atomicni"
 
 clean: ## remove what was built
 	rm -rf bin build

@@ -1,0 +1,104 @@
+import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { fromFileUrl } from "@std/path/posix";
+import { BINARY, nodeTest } from "./node.ts";
+
+const CHECKOUT = fromFileUrl(new URL("../../", import.meta.url));
+const INSTALL = `sh ${CHECKOUT}tools/install`;
+const FOLDER = "/opt/cni/bin";
+const OWN = "/opt/cni/libexec/atomicni/deno";
+
+/** A script form that names `deno`; `"$0"` stands for the program's text. */
+function scriptOf(deno: string): string {
+  return `printf '%s\\n' '#!/bin/sh' '":" //; exec /usr/bin/env -i "A=$A" "${deno}" run -q --no-prompt "$0" "$@"' >/opt/form.js`;
+}
+
+/** A Deno in /opt/safe, which is root's alone, and one in /opt/user; user 1000 owns the latter's folder. */
+const DENOS = `
+for folder in safe user; do mkdir -p /opt/$folder && echo '#!/bin/sh' >/opt/$folder/deno && chmod 755 /opt/$folder/deno; done
+chown 1000 /opt/user`;
+
+/** Ways in which somebody else decides what root runs: what is prepared, the Deno that is named, what is complained of. */
+const OPEN: readonly [name: string, prepare: string, deno: string, found: string][] = [
+  ["a user's Deno", "chown 1000 /opt/safe/deno", "/opt/safe/deno", "/opt/safe/deno"],
+  ["a Deno that its group may write to", "chmod 775 /opt/safe/deno", "/opt/safe/deno", "deno"],
+  ["a Deno that everybody may write to", "chmod 757 /opt/safe/deno", "/opt/safe/deno", "deno"],
+  ["root's Deno in a user's folder", ":", "/opt/user/deno", "/opt/user (owner and mode 1000"],
+  [
+    "root's Deno below a user's folder",
+    "mkdir /opt/user/bin && mv /opt/user/deno /opt/user/bin/",
+    "/opt/user/bin/deno",
+    "/opt/user (",
+  ],
+  ["a folder for everybody", "chmod 1777 /opt/safe", "/opt/safe/deno", "/opt/safe (owner and mode"],
+  ["a link to it", "ln -s ../user/deno /opt/safe/link", "/opt/safe/link", "/opt/user ("],
+  ["a link to its folder", "ln -s /opt/user /opt/safe/in", "/opt/safe/in/deno", "/opt/user ("],
+  [
+    "a user's link",
+    "ln -s deno /opt/safe/l; chown -h 1000 /opt/safe/l",
+    "/opt/safe/l",
+    "/safe/l (",
+  ],
+  ["a link in a user's folder", "ln -s ../safe/deno /opt/user/l", "/opt/user/l", "/opt/user ("],
+  ["a way out by ..", ":", "/opt/user/../safe/deno", "/opt/user ("],
+];
+
+nodeTest("a script form is refused if others than root can change its Deno", async (node) => {
+  for (const [name, prepare, deno, found] of OPEN) {
+    await node.sh(`rm -rf /opt/safe /opt/user ${FOLDER}/.atomicni-*; rm -f ${FOLDER}/atomicni`);
+    await node.sh(`${DENOS}\n${prepare}\n${scriptOf(deno)}`);
+    const { code, stderr } = await node.run(["sh", "-c", `${INSTALL} /opt/form.js ${FOLDER}`]);
+    assertEquals(code, 1, name);
+    assertStringIncludes(stderr, found, name);
+    assertMatch(stderr, /sh tools\/install --deno \/opt\/form\.js \/opt\/cni\/bin\n$/);
+    assertEquals(await node.sh(`find ${FOLDER} -name '*atomicni*'`), "", name);
+
+    await node.sh(`${INSTALL} --deno /opt/form.js ${FOLDER}`);
+    assertStringIncludes(await node.sh(`cat ${FOLDER}/atomicni`), `"${OWN}" run -q --no-prompt`);
+    assertEquals(await node.sh(`stat -c '%a %u' ${OWN}`), "755 0\n", name);
+  }
+});
+
+nodeTest("a script form with root's Deno is installed, also into another system", async (node) => {
+  await node.sh(`${DENOS}\n${scriptOf("/opt/safe/deno")}\n${INSTALL} /opt/form.js ${FOLDER}`);
+  assertStringIncludes(await node.sh(`cat ${FOLDER}/atomicni`), '"/opt/safe/deno" run -q');
+
+  const into = `DESTDIR=/opt/system ${INSTALL}`;
+  const missing = await node.run(["sh", "-c", `${into} /opt/form.js /opt/system${FOLDER}`]);
+  assertEquals(missing.code, 1);
+  assertStringIncludes(missing.stderr, "/opt, which is missing");
+
+  // A link that starts at the root starts at that system's.
+  await node.sh(`mkdir -p /opt/system/opt && ln -s /usr/lib/deno /opt/system/opt/safe
+    mkdir -p /opt/system/usr/lib/deno && cp /opt/safe/deno /opt/system/usr/lib/deno/
+    ${into} /opt/form.js /opt/system${FOLDER} && test -L /opt/system${FOLDER}/atomicni`);
+  await node.sh(`${into} --deno /opt/form.js /opt/system${FOLDER} && test -x /opt/system${OWN}`);
+  assertStringIncludes(await node.sh(`cat /opt/system${FOLDER}/atomicni`), `"${OWN}" run -q`);
+});
+
+nodeTest("the script form goes on with its own Deno once the build's is gone", async (node) => {
+  const isScript = BINARY.endsWith(".js");
+  assert(isScript, `this suite runs the script form, not ${BINARY}`);
+  await node.sh(`rm ${FOLDER}/atomicni
+    named=$(sed -n '2s/.* "\\([^"]*\\)" run -q .*/\\1/p' ${BINARY})
+    mkdir /opt/cache && cp "$named" /opt/cache/deno && chown 1000 /opt/cache
+    sed "2s|\\"$named\\"|\\"/opt/cache/deno\\"|" ${BINARY} >/opt/form.js && chmod 755 /opt/form.js
+    ${INSTALL} --deno /opt/form.js ${FOLDER}
+    rm -r /opt/cache`);
+  assertStringIncludes(
+    await node.sh(`CNI_COMMAND=VERSION ${FOLDER}/atomicni </dev/null`),
+    '"supportedVersions"',
+  );
+});
+
+nodeTest(
+  "make install under umask 077: others can reach the program, not the state",
+  async (node) => {
+    const make = "make -s -o bin/atomicni -C";
+    await node.sh(`umask 077; ${make} ${CHECKOUT} install PREFIX=/usr/cni DESTDIR=/opt/system`);
+    assertEquals(
+      await node.sh(`cd /opt/system && stat -c '%a %n' usr usr/cni usr/cni/bin var var/lib/atomicni
+      stat -L -c %a usr/cni/bin/atomicni`),
+      "755 usr\n755 usr/cni\n755 usr/cni/bin\n755 var\n700 var/lib/atomicni\n755\n",
+    );
+  },
+);
