@@ -36,7 +36,7 @@ const variables = [
 const command = [
   "exec /usr/bin/env -i",
   ...variables,
-  `"${Deno.args[0]}" run -q`,
+  '"$n" run -q',
   ...flags,
   '"$0" "$@"',
 ].join(" ");
@@ -53,7 +53,11 @@ const READABLE = "41[ce][0d]:0";
  */
 const HUGE_PAGE = "/sys/kernel/mm/transparent_hugepage/hpage_pmd_size";
 const TUNABLES = ["hugetlb=1", "top_pad=2097152", "arena_max=1"].map((it) => `glibc.malloc.${it}`);
+/** The first thing on the way to Deno, as `namei` prints it, that is not root's or that others than root can write to. */
+const OPEN_PATH = `namei -om "$n" 2>/dev/null | grep -Evm1 '^(f:| *(l.{9}|.{5}-..-.)[.+@]? root )'`;
 const prepare = [
+  // `tools/install` and others find and replace it by its place.
+  `n="${Deno.args[0]}"`,
   "case $0 in /*) cd /;; esac",
   `s=${write} d=/dev/null/none h=/`,
   // The runtime's PATH has no say in what root runs; its language costs stat and env a dozen files each.
@@ -61,6 +65,8 @@ const prepare = [
   "m=$(stat -c %f:%u $s $s/.deno 2>/dev/null)",
   `case $m in ${OWN}?${READABLE}) d=$s/.deno;; ${OWN}) mkdir -m 700 $s/.deno 2>/dev/null && d=$s/.deno;; esac`,
   '[ "$d" = /dev/null/none ] || h=$d',
+  // Deno itself may not look there.
+  `case $1 in doctor) o=$(${OPEN_PATH}) && set -- "$@" --open-path "$o";; esac`,
   `p=; { read -r p <${HUGE_PAGE}; } 2>/dev/null`,
   `case $p in 2097152) p=${TUNABLES.join(":")};; *) p=;; esac`,
 ].join("; ");

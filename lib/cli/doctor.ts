@@ -30,10 +30,30 @@ export const doctor: Command = {
   takes: "< CONFIGURATION",
   about: "what an ADD with the configuration or conflist on stdin would meet, with remedies",
   example: "atomicni doctor < /etc/cni/net.d/10-atomicni.conflist",
-  options: {},
+  options: {
+    "open-path": {
+      type: "string",
+      about:
+        "from the script form's first line: what others than root can change on the way to Deno",
+    },
+  },
   mostWords: 0,
-  run: async ({ stdin, kernel }: Call) => reportOf(await examine(await stdin(), kernel)),
+  run: async ({ stdin, kernel, value }: Call) =>
+    reportOf([...examineDeno(value("open-path")), ...await examine(await stdin(), kernel)]),
 };
+
+/** The script form's Deno runs as root at every ADD: nobody else may decide what it is. */
+function examineDeno(openPath: string | undefined): Finding[] {
+  if (openPath === undefined) return [];
+  const found = `others than root can change "${openPath.trim()}", on the way to the Deno that ` +
+    "runs this program as root";
+  return [finding(
+    "error",
+    "deno",
+    found,
+    "install a copy of that Deno: sh tools/install --deno bin/atomicni.js /opt/cni/bin",
+  )];
+}
 
 /** All findings, in the order in which an ADD would meet them. Its own checks decide; nothing is changed. */
 async function examine(text: string, kernel: Kernel): Promise<Finding[]> {

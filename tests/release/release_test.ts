@@ -105,7 +105,7 @@ async function agrees(folder: string, isBorrowed: boolean): Promise<void> {
     assertEquals(/borrowed/.test(await output(["dpkg-deb", "-f", deb, "Description"])), isBorrowed);
   }
   const [, start = ""] = (await Deno.readTextFile(`${folder}/atomicni.js`)).split("\n");
-  assertMatch(start, / "\/usr\/local\/bin\/deno" run -q /);
+  assertMatch(start, /^":" \/\/; n="\/usr\/local\/bin\/deno"; /);
 }
 
 Deno.test("a release is refused: another tag than the version's, something uncommitted", async () => {

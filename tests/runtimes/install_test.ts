@@ -1,15 +1,18 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { fromFileUrl } from "@std/path/posix";
+import type { Json } from "../integration/host.ts";
 import { BINARY, nodeTest } from "./node.ts";
+import { ATOMICNI, NETWORK } from "./podnet.ts";
 
 const CHECKOUT = fromFileUrl(new URL("../../", import.meta.url));
 const INSTALL = `sh ${CHECKOUT}tools/install`;
 const FOLDER = "/opt/cni/bin";
+const CONFIG = JSON.stringify({ cniVersion: "1.1.0", name: NETWORK, ...ATOMICNI });
 const OWN = "/opt/cni/libexec/atomicni/deno";
 
 /** A script form that names `deno`; `"$0"` stands for the program's text. */
 function scriptOf(deno: string): string {
-  return `printf '%s\\n' '#!/bin/sh' '":" //; exec /usr/bin/env -i "A=$A" "${deno}" run -q --no-prompt "$0" "$@"' >/opt/form.js`;
+  return `printf '%s\\n' '#!/bin/sh' '":" //; n="${deno}"; exec /usr/bin/env -i "$n" run -q "$0" "$@"' >/opt/form.js`;
 }
 
 /** A Deno in /opt/safe, which is root's alone, and one in /opt/user; user 1000 owns the latter's folder. */
@@ -53,14 +56,14 @@ nodeTest("a script form is refused if others than root can change its Deno", asy
     assertEquals(await node.sh(`find ${FOLDER} -name '*atomicni*'`), "", name);
 
     await node.sh(`${INSTALL} --deno /opt/form.js ${FOLDER}`);
-    assertStringIncludes(await node.sh(`cat ${FOLDER}/atomicni`), `"${OWN}" run -q --no-prompt`);
+    assertStringIncludes(await node.sh(`cat ${FOLDER}/atomicni`), `n="${OWN}"; `);
     assertEquals(await node.sh(`stat -c '%a %u' ${OWN}`), "755 0\n", name);
   }
 });
 
 nodeTest("a script form with root's Deno is installed, also into another system", async (node) => {
   await node.sh(`${DENOS}\n${scriptOf("/opt/safe/deno")}\n${INSTALL} /opt/form.js ${FOLDER}`);
-  assertStringIncludes(await node.sh(`cat ${FOLDER}/atomicni`), '"/opt/safe/deno" run -q');
+  assertStringIncludes(await node.sh(`cat ${FOLDER}/atomicni`), 'n="/opt/safe/deno"; ');
 
   const into = `DESTDIR=/opt/system ${INSTALL}`;
   const missing = await node.run(["sh", "-c", `${into} /opt/form.js /opt/system${FOLDER}`]);
@@ -72,14 +75,14 @@ nodeTest("a script form with root's Deno is installed, also into another system"
     mkdir -p /opt/system/usr/lib/deno && cp /opt/safe/deno /opt/system/usr/lib/deno/
     ${into} /opt/form.js /opt/system${FOLDER} && test -L /opt/system${FOLDER}/atomicni`);
   await node.sh(`${into} --deno /opt/form.js /opt/system${FOLDER} && test -x /opt/system${OWN}`);
-  assertStringIncludes(await node.sh(`cat /opt/system${FOLDER}/atomicni`), `"${OWN}" run -q`);
+  assertStringIncludes(await node.sh(`cat /opt/system${FOLDER}/atomicni`), `n="${OWN}"; `);
 });
 
 nodeTest("the script form goes on with its own Deno once the build's is gone", async (node) => {
   const isScript = BINARY.endsWith(".js");
   assert(isScript, `this suite runs the script form, not ${BINARY}`);
   await node.sh(`rm ${FOLDER}/atomicni
-    named=$(sed -n '2s/.* "\\([^"]*\\)" run -q .*/\\1/p' ${BINARY})
+    named=$(sed -n '2s|.* n="\\([^"]*\\)"; .*|\\1|p' ${BINARY})
     mkdir /opt/cache && cp "$named" /opt/cache/deno && chown 1000 /opt/cache
     sed "2s|\\"$named\\"|\\"/opt/cache/deno\\"|" ${BINARY} >/opt/form.js && chmod 755 /opt/form.js
     ${INSTALL} --deno /opt/form.js ${FOLDER}
@@ -88,6 +91,28 @@ nodeTest("the script form goes on with its own Deno once the build's is gone", a
     await node.sh(`CNI_COMMAND=VERSION ${FOLDER}/atomicni </dev/null`),
     '"supportedVersions"',
   );
+});
+
+nodeTest("doctor says who else can change the script form's Deno", async (node) => {
+  const PLUGIN = `${FOLDER}/atomicni`;
+  const withDeno = (deno: string) =>
+    node.sh(`mkdir -p /opt/safe /opt/user && cd /opt
+      named=$(sed -n '2s|.* n="\\([^"]*\\)"; .*|\\1|p' ${BINARY})
+      cp "$named" safe/deno && cp "$named" user/deno && chown 1000 user && ln -sfn user open
+      rm -f ${PLUGIN} && sed "2s|$named|${deno}|" ${BINARY} >${PLUGIN} && chmod 755 ${PLUGIN}`);
+  const examined = async (): Promise<Json[]> => {
+    const { stdout } = await node.run(["sh", "-c", `echo '${CONFIG}' | ${PLUGIN} doctor --json`]);
+    return JSON.parse(stdout).findings.filter(({ about }: Json) => about === "deno");
+  };
+  for (const deno of ["/opt/user/deno", "/opt/open/deno"]) {
+    await withDeno(deno);
+    const [it, ...more] = await examined();
+    assertEquals([it.level, more], ["error", []], deno);
+    assertMatch(it.found, /^others than root can change "drwx\S+ \S+ \S+ user"/);
+    assertStringIncludes(it.remedy, "tools/install --deno");
+  }
+  await withDeno("/opt/safe/deno");
+  assertEquals(await examined(), []);
 });
 
 nodeTest(
