@@ -1,4 +1,11 @@
-import { formatCidr, formatInterfaceAddress, type Ip, tryIp } from "../base/address.ts";
+import {
+  formatCidr,
+  formatInterfaceAddress,
+  type InterfaceAddress,
+  type Ip,
+  parseInterfaceAddress,
+  tryIp,
+} from "../base/address.ts";
 import { isHostVethName } from "../base/attachment.ts";
 import type { InterfaceName } from "../base/names.ts";
 import { isInSubnets, type NetworkConfig, type Route } from "../config.ts";
@@ -12,8 +19,6 @@ import {
   type Seen,
 } from "../netops.ts";
 import type { Interface, Result } from "../result.ts";
-import { withPrefix } from "./add.ts";
-import { gatewaysOf } from "./bridge.ts";
 import { routesOf } from "./routes_of.ts";
 
 /** What of an attachment CHECK knows beside what it saw. */
@@ -39,6 +44,32 @@ export function differences(expected: Expected, seen: Seen): string[] {
   ];
 }
 
+/** An address of the result that came from this network, with its gateway if the result has that. */
+interface Listed {
+  readonly ip: Ip;
+  readonly prefix: number;
+  readonly gateway: Ip | undefined;
+}
+
+/** What `prevResult` lists of the network's addresses. Later plugins may have added others, or taken out some (rule K2). */
+function listedAddresses({ config, prevResult, ifname }: Expected): Listed[] {
+  return prevResult.ips.flatMap((it) => {
+    const { ip, prefix } = parseInterfaceAddress(it.address);
+    const on = it.interface === undefined ? undefined : prevResult.interfaces[it.interface];
+    const isOn = on === undefined || (on.name === ifname && on.sandbox !== undefined);
+    const gateway = it.gateway === undefined ? undefined : tryIp(it.gateway);
+    return isOn && isInSubnets(config.sets, ip) ? [{ ip, prefix, gateway }] : [];
+  });
+}
+
+/** The gateways that the bridge carries, as far as the result has them: the configuration may have more by now. */
+function listedGateways(expected: Expected): InterfaceAddress[] {
+  if (!expected.config.gatewayOnBridge) return [];
+  return listedAddresses(expected).flatMap(({ gateway, prefix }) =>
+    gateway === undefined ? [] : [{ ip: gateway, prefix }]
+  );
+}
+
 function differ(what: string, expected: unknown, found: unknown): string[] {
   return expected === found ? [] : [`${what}: expected ${expected}, found ${found}`];
 }
@@ -54,11 +85,12 @@ function listedDifferences(listed: Interface | undefined, found: Link): string[]
   ];
 }
 
-function bridgeDifferences({ config, prevResult }: Expected, bridge: Link | undefined): string[] {
+function bridgeDifferences(expected: Expected, bridge: Link | undefined): string[] {
+  const { config, prevResult } = expected;
   const name = config.bridge;
   if (bridge === undefined) return [`bridge ${name}: expected a bridge, found none`];
   const listed = prevResult.interfaces.find((it) => it.name === name && it.sandbox === undefined);
-  const gateways = config.gatewayOnBridge ? gatewaysOf(config) : [];
+  const gateways = listedGateways(expected);
   return [
     ...differ(`kind of ${name}`, "bridge", bridge.kind),
     ...differ(`state of ${name}`, "up", upOrDown(bridge)),
@@ -121,9 +153,6 @@ function insideDifferences(
     ...(listed?.sandbox === undefined ? [] : differ(`sandbox of ${ifname}`, listed.sandbox, netns)),
     ...(config.containerUp ? differ(`state of ${ifname}`, "up", upOrDown(inside)) : []),
     ...(listed === undefined ? [] : listedDifferences(listed, inside)),
-    ...(listed?.mtu === undefined && config.mtu !== undefined
-      ? differ(`MTU of ${ifname}`, config.mtu, inside.mtu)
-      : []),
     ...addresses.filter(({ address }) => !hasAddress(inside, address)).map(({ address }) =>
       `address of ${ifname}: expected ${address}, found ${addressesOf(inside)}`
     ),
@@ -140,39 +169,32 @@ function canonical(address: string): string {
   return `${tryIp(text) ?? text}/${prefix}`;
 }
 
-function leaseDifferences({ prevResult, lease, config }: Expected): string[] {
-  const listed = prevResult.ips.map(({ address }) => canonical(address));
-  if (lease === undefined) {
-    return config.sets.length === 0 ? [] : ["lease: expected one, found none"];
-  }
-  return lease.ips.map((ip) => formatInterfaceAddress(withPrefix(config, ip))).filter((it) =>
-    !listed.includes(it)
-  ).map((it) =>
-    `lease in network ${config.name}: expected one of ${
-      listed.join(", ") || "nothing"
-    }, found ${it}`
+function leaseDifferences(expected: Expected): string[] {
+  const { lease, config } = expected;
+  const held = lease?.ips ?? [];
+  return listedAddresses(expected).filter(({ ip }) => !held.includes(ip)).map(({ ip }) =>
+    `lease in network ${config.name}: expected ${ip}, found ${held.join(", ") || "none"}`
   );
 }
 
 /**
- * Each route of the configuration is there, on this interface, and each that `prevResult` has through our subnets;
- * more may be, and later plugins' lead elsewhere (rule K2).
+ * The container has each route of the result that the configuration has too, or that goes through our subnets. Later
+ * plugins may have added routes that lead elsewhere (rule K2). The result lacks routes that were configured after the ADD.
  */
 function routeDifferences(
   { config, prevResult, ifname, lease }: Expected,
   { routes }: Seen,
 ): string[] {
-  const wanted = routesOf(config, lease?.ips ?? []);
-  const configured = wanted.flatMap((route) => configuredRoute(route, ifname, routes));
-  const listed = prevResult.routes.flatMap(({ dst, gw = "" }) => {
-    const gateway = tryIp(gw);
-    if (gateway === undefined || !isInSubnets(config.sets, gateway)) return [];
+  const configured = routesOf(config, lease?.ips ?? []);
+  return prevResult.routes.flatMap(({ dst, gw = "" }) => {
     const target = canonical(dst);
-    if (wanted.some((it) => formatCidr(it.dst) === target && it.via === gateway)) return [];
-    const there = routes.some((it) => it.dst === target && it.gw === gateway);
-    return there ? [] : [`route to ${dst}: expected via ${gw} on ${ifname}, found none`];
+    const gateway = tryIp(gw);
+    const own = configured.filter((it) => formatCidr(it.dst) === target && it.gw === gateway);
+    if (own.length > 0) return own.flatMap((route) => configuredRoute(route, ifname, routes));
+    if (gateway === undefined || !isInSubnets(config.sets, gateway)) return [];
+    const isThere = routes.some((it) => it.dst === target && it.gw === gateway);
+    return isThere ? [] : [`route to ${dst}: expected via ${gw} on ${ifname}, found none`];
   });
-  return [...configured, ...listed];
 }
 
 function configuredRoute(
@@ -191,7 +213,8 @@ function configuredRoute(
 }
 
 /** The guard of a port, where the network has it (SECURITY.md). */
-function guardDifferences({ config, host, ifname, lease }: Expected, seen: Seen): string[] {
+function guardDifferences(expected: Expected, seen: Seen): string[] {
+  const { config, host, ifname, lease } = expected;
   if (!config.guarded) return [];
   const { bridge, inside, staticEntries, bridgeNeighbours, insideNeighbours } = seen;
   const mac = (lease && containerMac(lease)) ?? inside?.mac;
@@ -206,7 +229,7 @@ function guardDifferences({ config, host, ifname, lease }: Expected, seen: Seen)
       ? []
       : [`guard of ${what}: expected ${wanted} as permanent neighbour ${ip}, found ${found}`];
   };
-  const gateways = config.gatewayOnBridge ? gatewaysOf(config) : [];
+  const gateways = listedGateways(expected);
   const ips = lease?.ips ?? [];
   const entry = staticEntries.map((it) => it.mac).join(", ") || "none";
   return [

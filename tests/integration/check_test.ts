@@ -86,12 +86,12 @@ const DAMAGE: readonly [string, string, RegExp][] = [
     `cp ${STATE_FOLDER}/podnet.json /run/save
      echo '{"containerToIP":{},"ipToContainer":{}}' >${STATE_FOLDER}/podnet.json`,
     `cp /run/save ${STATE_FOLDER}/podnet.json`,
-    /lease: expected one, found none/,
+    /lease in network podnet: expected 10\.88\.0\.2, found none/,
   ],
   [
     `cp ${STATE_FOLDER}/podnet.json /run/save; sed -i 's/"10.88.0.2"/"10.88.0.77"/g' ${STATE_FOLDER}/podnet.json`,
     `cp /run/save ${STATE_FOLDER}/podnet.json`,
-    /lease in network podnet: expected one of 10\.88\.0\.2\/24, found 10\.88\.0\.77\/24/,
+    /lease in network podnet: expected 10\.88\.0\.2, found 10\.88\.0\.77/,
   ],
   [
     "ip -n c1 link set dev eth0 name other0",

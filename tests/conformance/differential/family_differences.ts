@@ -102,14 +102,6 @@ export const FAMILY_DIFFERENCES: readonly Meant[] = [
     "CHECK",
   ),
   ends(
-    "K2",
-    "An IPv6 address that is held and not in prevResult is a difference",
-    "code 106",
-    "works",
-    /^dual: CHECK: IPv6 not listed/,
-    "CHECK",
-  ),
-  ends(
     "K3",
     "The IPv6 gateway's address on the bridge is compared",
     "code 106",

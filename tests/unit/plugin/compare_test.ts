@@ -17,6 +17,7 @@ function expected(config: object = {}, prevResult: object = {}, ...ips: string[]
       { name: "eth0", mac: "0A:58:0a:58:00:02", mtu: 1500, sandbox: "/run/netns/c1" },
     ],
     ips: [{ interface: 2, address: "10.88.0.2/24", gateway: "10.88.0.1" }],
+    routes: [{ dst: "0.0.0.0/0", gw: "10.88.0.1" }],
     ...prevResult,
   };
   const parsed = parse({
@@ -157,11 +158,6 @@ Deno.test("differences() tells of each what was expected and what was found", ()
     ["its MTU", {}, {}, { inside: { ...ETH0, mtu: 1400 } }, [
       "MTU of eth0: expected 1500, found 1400",
     ]],
-    ["MTU of the configuration", {}, { interfaces: [], ips: [{ address: "10.88.0.2/24" }] }, {
-      inside: { ...ETH0, mtu: 1400 },
-    }, [
-      "MTU of eth0: expected 1500, found 1400",
-    ]],
     ["its address", {}, {}, { inside: { ...ETH0, addresses: addresses("10.88.0.2/16") } }, [
       "address of eth0: expected 10.88.0.2/24, found 10.88.0.2/16",
     ]],
@@ -177,12 +173,20 @@ Deno.test("differences() tells of each what was expected and what was found", ()
       { routes: [] },
       ["route to 10.9.0.0/16: expected via 10.88.0.1 on eth0, found none"],
     ],
-    ["its route on the link", { ipam: { routes: [{ dst: "10.9.0.0/16", scope: 253 }] } }, {}, {}, [
-      "route to 10.9.0.0/16: expected on eth0, found none",
-    ]],
-    ["its table, by number", { ipam: { routes: [{ dst: "0.0.0.0/0", table: 7 }] } }, {}, {}, [
-      "route to 0.0.0.0/0: expected via 10.88.0.1 on eth0, found none",
-    ]],
+    [
+      "its route on the link",
+      { ipam: { routes: [{ dst: "10.9.0.0/16", scope: 253 }] } },
+      { routes: [{ dst: "10.9.0.0/16", scope: 253 }] },
+      {},
+      ["route to 10.9.0.0/16: expected on eth0, found none"],
+    ],
+    [
+      "its table, by number",
+      { ipam: { routes: [{ dst: "0.0.0.0/0", table: 7 }] } },
+      { routes: [{ dst: "0.0.0.0/0" }] },
+      {},
+      ["route to 0.0.0.0/0: expected via 10.88.0.1 on eth0, found none"],
+    ],
     ["its gateway", {}, {}, { routes: [{ ...ROUTE, gw: parseIp("10.88.0.9") }] }, [
       "route to 0.0.0.0/0: expected via 10.88.0.1 on eth0, found one via 10.88.0.9",
     ]],
@@ -199,11 +203,11 @@ Deno.test("differences() tells of each what was expected and what was found", ()
 Deno.test("differences() compares the lease and the namespace with the result", () => {
   const { lease: _, ...base } = expected();
   assertEquals(differences({ ...base, lease: undefined }, SEEN), [
-    "lease: expected one, found none",
+    "lease in network podnet: expected 10.88.0.2, found none",
   ]);
   const other = lease("10.88.0.7");
   assertEquals(differences({ ...base, lease: other }, SEEN), [
-    "lease in network podnet: expected one of 10.88.0.2/24, found 10.88.0.7/24",
+    "lease in network podnet: expected 10.88.0.2, found 10.88.0.7",
   ]);
   assertEquals(differences({ ...expected(), netns: "/run/netns/c2" }, SEEN), [
     "sandbox of eth0: expected /run/netns/c1, found /run/netns/c2",
@@ -228,27 +232,70 @@ const SEEN6: Seen = {
   inside: { ...ETH0, addresses: addresses("10.88.0.2/24", "fd00::2/64") },
   routes: [ROUTE, { ...ROUTE, dst: "::/0", gw: parseIp("fd00::1") }],
 };
-const BOTH = [{ interface: 2, address: "10.88.0.2/24" }, { interface: 2, address: "FD00:0::2/64" }];
+const BOTH = [
+  { interface: 2, address: "10.88.0.2/24", gateway: "10.88.0.1" },
+  { interface: 2, address: "FD00:0::2/64", gateway: "fd00:0::1" },
+];
+const ROUTES = [{ dst: "0.0.0.0/0", gw: "10.88.0.1" }, { dst: "0::/0", gw: "fd00::0:1" }];
 
 Deno.test("differences() compares both families, however the result spells an address", () => {
   const dual = (changes: object = {}) =>
-    expected(DUAL, { ips: BOTH, ...changes }, "10.88.0.2", "fd00::2");
+    expected(DUAL, { ips: BOTH, routes: ROUTES, ...changes }, "10.88.0.2", "fd00::2");
   assertEquals(differences(dual(), SEEN6), []);
-  const routes = [{ dst: "0::/0", gw: "fd00::0:1" }, { dst: "fd09::/16", gw: "fd09::1" }];
+  const routes = [...ROUTES, { dst: "fd09::/16", gw: "fd09::1" }];
   assertEquals(differences(dual({ routes }), SEEN6), []);
   assertEquals(differences(dual(), SEEN), [
     "address of br0: expected fd00::1/64, found 10.88.0.1/24",
     "address of eth0: expected FD00:0::2/64, found 10.88.0.2/24",
     "route to ::/0: expected via fd00::1 on eth0, found none",
   ]);
-  assertEquals(differences(expected(DUAL, {}, "10.88.0.2", "fd00::2"), SEEN6), [
-    "lease in network podnet: expected one of 10.88.0.2/24, found fd00::2/64",
+  assertEquals(differences(expected(DUAL, { ips: BOTH }, "10.88.0.2"), SEEN6), [
+    "lease in network podnet: expected fd00::2, found 10.88.0.2",
   ]);
   const sparse = { interfaces: [], ips: [{ address: "10.88.0.2/24" }, { address: "fd00::2/64" }] };
   assertEquals(differences(dual(sparse), SEEN6), []);
   const advertised = { ...SEEN6.routes[1], isDynamic: true, gw: parseIp("fe80::1") } as RouteFound;
   assertEquals(differences(dual(), { ...SEEN6, routes: [...SEEN6.routes, advertised] }), []);
 });
+
+Deno.test("differences() compares what the result lists, whatever the configuration has by now", () => {
+  const rows: [string, Expected, Partial<Seen>][] = [
+    ["a family added", expected(DUAL), {}],
+    ["a route added", expected({ ipam: { routes: [{ dst: "10.9.0.0/16" }] } }), {}],
+    ["a route taken out by a later plugin", expected({}, { routes: [] }), { routes: [] }],
+    ["an address taken out by a later plugin", expected({}, { ips: [], routes: [] }), {
+      inside: { ...ETH0, addresses: [] },
+      routes: [],
+    }],
+    ["subnets added to a layer-2 network", { ...expected({}, { ips: [] }), lease: undefined }, {}],
+    ["an MTU that the result does not have", expected({}, { interfaces: [], ips: [BARE] }), {
+      inside: { ...ETH0, mtu: 1400 },
+    }],
+    [
+      "an MTU that a later plugin has put into it",
+      expected({}, { interfaces: [TUNED], ips: [BARE] }),
+      {
+        inside: { ...ETH0, mtu: 1400 },
+      },
+    ],
+    ["a gateway that a later plugin took out", expected({}, { ips: [BARE] }), {
+      bridge: { ...BRIDGE, addresses: [] },
+    }],
+  ];
+  for (const [name, it, seen] of rows) {
+    assertEquals(differences(it, { ...SEEN, ...seen }), [], name);
+  }
+  // Another plugin gave the addresses of another interface, even in our subnet.
+  const interfaces = [{ name: "eth0", sandbox: "/run/netns/c1" }, { name: "net1", sandbox: "/x" }];
+  const ips = [{ interface: 1, address: "10.88.0.9/24", gateway: "10.88.0.8" }];
+  assertEquals(differences(expected({}, { interfaces, ips }), SEEN), []);
+  const guarded = expected({ ...DUAL, macspoofchk: true });
+  const lines = differences(guarded, SEEN).filter((line) => line.includes("fd00::1"));
+  assertEquals(lines, [], "a gateway that was added later");
+});
+
+const TUNED = { name: "eth0", mtu: 1400, sandbox: "/run/netns/c1" };
+const BARE = { address: "10.88.0.2/24" };
 
 Deno.test("differences() of a layer-2 attachment needs no lease, and no more than it has", () => {
   const layer2 = { subnet: undefined, gateway: undefined, ipam: {} };
@@ -259,7 +306,7 @@ Deno.test("differences() of a layer-2 attachment needs no lease, and no more tha
     routes: [],
   };
   const base = {
-    ...expected({ ...layer2, disableContainerInterface: true }, { ips: [] }),
+    ...expected({ ...layer2, disableContainerInterface: true }, { ips: [], routes: [] }),
     lease: undefined,
   };
   assertEquals(differences(base, seen), []);
