@@ -28,6 +28,12 @@ export function isAtLeast(version: SpecVersion, floor: SpecVersion): boolean {
   return SPEC_VERSIONS.indexOf(version) >= SPEC_VERSIONS.indexOf(floor);
 }
 
+/** Whether `text` is a version above the newest released one. A runtime leaves it out of a list of versions. */
+export function isUnreleased(text: string): boolean {
+  const parts = numbersOf(text);
+  return parts !== undefined && compare(parts, numbersOf(NEWEST) ?? []) > 0;
+}
+
 const FLOORS: Readonly<Record<string, SpecVersion>> = {
   CHECK: "0.4.0",
   GC: "1.1.0",

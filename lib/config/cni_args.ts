@@ -13,8 +13,10 @@ export interface CniArgs {
 
 /** Keys that Kubernetes runtimes send and nothing here depends on (rule E17). */
 const TOLERATED = ["K8S_POD_INFRA_CONTAINER_ID", "K8S_POD_UID"];
+/** Keys that request something, of which an attachment gets one. */
+const REQUESTS = ["IP", "MAC"];
 const REMEDY =
-  "CNI_ARGS is KEY=VALUE;KEY=VALUE, with the keys IP, MAC, IgnoreUnknown and K8S_POD_*";
+  "CNI_ARGS is KEY=VALUE;KEY=VALUE, with the keys IP, MAC, IgnoreUnknown and K8S_POD_*; several addresses are requested by args.cni.ips";
 
 /** Rules E14 to E18. Throws InvalidEnvironment for anything that is not of the form, and for unknown keys without IgnoreUnknown. */
 export function parseCniArgs(text: string): CniArgs {
@@ -24,6 +26,10 @@ export function parseCniArgs(text: string): CniArgs {
     const [key, value] = parts;
     if (key === undefined || key === "" || value === undefined || parts.length > 2) {
       throw malformed(text, "KEY=VALUE pairs", `${quote(pair)} is not one`);
+    }
+    const earlier = pairs.get(key);
+    if (REQUESTS.includes(key) && earlier !== undefined && earlier !== value) {
+      throw malformed(text, `one ${key}`, `it has ${quote(earlier)} and ${quote(value)}`);
     }
     pairs.set(key, value);
   }

@@ -281,6 +281,36 @@ hostTest("doctor reads a conflist with comments as a runtime would send it", asy
   assertStringIncludes(found, 'network "podnet", 10.88.0.0/24 on bridge "atomic0", CNI 1.1.0');
 });
 
+hostTest("people's commands take the version of a list that a runtime takes", async (host) => {
+  const plugin = {
+    type: "atomicni",
+    bridge: "atomic0",
+    subnet: "10.88.0.0/24",
+    gateway: "10.88.0.1",
+  };
+  const list = (versions: object) =>
+    JSON.stringify({ name: "podnet", ...versions, plugins: [plugin] });
+  const rows: [object, string][] = [
+    [{ cniVersion: "1.0.0", cniVersions: ["1.0.0", "1.1.0", "1.2.0"] }, "CNI 1.1.0"],
+    [{ cniVersions: ["10.0.0", "0.4.0", "0.3.1"] }, "CNI 0.4.0"],
+    [{ cniVersion: "2.0.0", cniVersions: ["1.0.0"] }, "CNI 1.0.0"],
+    [{ cniVersion: "1.0.0", cniVersions: ["2.0.0"] }, "CNI 1.0.0"],
+    [{ cniVersion: "1.0.0", cniVersions: [] }, "CNI 1.0.0"],
+  ];
+  for (const [versions, expected] of rows) {
+    const { code, json } = await examined(host, list(versions));
+    assertEquals(code === 2, false, JSON.stringify(json));
+    assertStringIncludes(json.findings.map((it: Json) => it.found).join("\n"), expected);
+    for (const command of ["repair", "host-rules"]) {
+      const answer = await host.program([command], list(versions));
+      assertEquals(answer.code, 0, `${command}: ${answer.stderr}`);
+    }
+  }
+  for (const versions of [{ cniVersion: "2.0.0" }, { cniVersions: ["1.1.0", "x"] }]) {
+    assertEquals((await examined(host, list(versions))).code, 2);
+  }
+});
+
 hostTest("doctor says what is wrong with input that is no configuration", async (host) => {
   const rows: [string, string][] = [
     ["", "stdin is empty"],

@@ -1,5 +1,6 @@
 import { parse } from "@std/jsonc";
 import { isObject, type JsonObject } from "../../base/fields.ts";
+import { isUnreleased } from "../../base/spec.ts";
 import { didYouMean } from "../nearest.ts";
 import { type Finding, finding } from "./finding.ts";
 import { LIST_KEYS } from "./keys.ts";
@@ -112,18 +113,23 @@ function readList(list: JsonObject): Input {
       finding("warning", "input", `"${TYPE}" stands in the list more than once: the first is read`),
     );
   }
-  const { name, cniVersion, cniVersions } = list;
-  const versions = [cniVersion, ...(Array.isArray(cniVersions) ? cniVersions : [])].filter((it) =>
-    typeof it === "string"
-  ).sort(byVersion);
+  const version = versionOf(list);
   return {
     findings,
-    config: {
-      ...own,
-      name,
-      ...(versions.length > 0 && { cniVersion: versions.at(-1) }),
-    },
+    config: { ...own, name: list["name"], ...(version !== undefined && { cniVersion: version }) },
   };
+}
+
+/**
+ * The version that libcni (1.2 and newer) takes out of a list: the highest of `cniVersion` and `cniVersions` that is
+ * released.
+ */
+function versionOf({ cniVersion, cniVersions }: JsonObject): unknown {
+  if (!Array.isArray(cniVersions)) return cniVersion;
+  const known = [cniVersion, ...cniVersions].filter((it) =>
+    typeof it === "string" && !isUnreleased(it)
+  );
+  return known.sort(byVersion).at(-1) ?? cniVersion;
 }
 
 function byVersion(left: string, right: string): number {

@@ -147,6 +147,13 @@ export const DIFFERENCES: readonly Meant[] = [
     "code 999",
     /^CNI_ARGS (IP|MAC)=/,
   ),
+  ends(
+    "E18",
+    "Two addresses for IP are refused; the reference takes the second",
+    "code 4",
+    "works",
+    /^CNI_ARGS IgnoreUnknown=1;IP=10\.88\.0\.77;IP=10\.88\.0\.78/,
+  ),
   ends("E17", "The K8S arguments need no IgnoreUnknown", "works", "code 999", /^CNI_ARGS K8S_/),
   ends(
     "C3",

@@ -184,6 +184,8 @@ const ARGS = [
   "IgnoreUnknown=1;IP=10.88.0.77",
   "IgnoreUnknown=1;IP=10.88.0.1",
   "IgnoreUnknown=1;IP=x",
+  "IgnoreUnknown=1;IP=10.88.0.77;IP=10.88.0.78",
+  "IgnoreUnknown=1;IP=10.88.0.77;IP=10.88.0.77",
   "MAC=0a:00:00:00:00:07",
   "IgnoreUnknown=1;MAC=0a:00:00:00:00:07",
   "IgnoreUnknown=1;MAC=x",
