@@ -155,6 +155,9 @@ clean: ## remove what was built
 packages:
 	@sh tools/packages $(TEST_PACKAGES)
 
+missing-packages:
+	@sh tools/packages --name $(TEST_PACKAGES)
+
 bin/atomicni: $(SOURCES)
 	@sh tools/build compiled
 

@@ -40,7 +40,7 @@ async function traced(
 ): Promise<Event[]> {
   const folder = await Deno.makeTempDir({ prefix: "atomicni-audit-" });
   try {
-    const { code, stdout } = await host.run(
+    const { code, stdout, stderr } = await host.run(
       ["strace", "-ff", "-y", "-s", "4096", "-e", `trace=${SYSCALLS}`, "-o", `${folder}/t`, file],
       JSON.stringify(config),
       {
@@ -51,7 +51,7 @@ async function traced(
         CNI_PATH: "/opt/cni/bin",
       },
     );
-    if ((code !== 0) !== fails) throw new Error(`${command} ended with ${code}: ${stdout}`);
+    if ((code !== 0) !== fails) throw new Error(`${command} ended with ${code}: ${stdout}${stderr}`);
     result = stdout;
     return eventsIn(folder, file);
   } finally {
