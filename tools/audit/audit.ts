@@ -51,7 +51,9 @@ async function traced(
         CNI_PATH: "/opt/cni/bin",
       },
     );
-    if ((code !== 0) !== fails) throw new Error(`${command} ended with ${code}: ${stdout}${stderr}`);
+    if ((code !== 0) !== fails) {
+      throw new Error(`${command} ended with ${code}: ${stdout}${stderr}`);
+    }
     result = stdout;
     return eventsIn(folder, file);
   } finally {
