@@ -35,7 +35,8 @@ import { inspectPeers, type SeenVeth, view } from "./netops/view.ts";
 import type { Rollback } from "./rollback.ts";
 
 export type { BridgeSpec } from "./netops/bridge.ts";
-export { isSame, MOST_PORTS } from "./netops/bridge.ts";
+export { isSame } from "./netops/addresses.ts";
+export { MOST_PORTS } from "./netops/bridge.ts";
 export { type ContainerSpec, metricOf } from "./netops/container.ts";
 export type { GuardSpec, Pinned } from "./netops/guard.ts";
 export type { Inside } from "./netops/inside.ts";

@@ -14,7 +14,7 @@ import { status } from "./plugin/status.ts";
 import type { Result } from "./result.ts";
 
 export { add, check, del, gc, status };
-export { bridgeSpec, gatewaysOf } from "./plugin/bridge.ts";
+export { bridgeSpec, gatewayNeighbours, gatewaysOf } from "./plugin/bridge.ts";
 export type { Effects } from "./plugin/effects.ts";
 export { evidenceOf } from "./plugin/evidence.ts";
 export { findHost } from "./plugin/find_host.ts";

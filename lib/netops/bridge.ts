@@ -10,6 +10,7 @@ import {
 import { CniError } from "../base/errors.ts";
 import type { Mac } from "../base/mac.ts";
 import type { InterfaceName } from "../base/names.ts";
+import { addAddress, deleteAddress, isSame } from "./addresses.ts";
 import type { Link, LinkAddress } from "./links.ts";
 
 /** A bridge as it must be before a container is attached to it. */
@@ -32,18 +33,25 @@ export const MOST_PORTS = 1023;
 export interface BridgeChange {
   /** Commands of `ip`; none where it is one already. */
   readonly commands: readonly (readonly string[])[];
-  /** What puts back the addresses that were replaced (`forceAddress`). */
-  readonly undo: readonly (readonly string[])[];
+  /** Addresses that it loses (`forceAddress`), and those that it gets. */
+  readonly replaced: readonly InterfaceAddress[];
+  readonly added: readonly InterfaceAddress[];
 }
 
 /** How to make the bridge of `spec` out of `found`. Throws BridgeUnusable where it can't be. */
 export function bridgeChange(spec: BridgeSpec, found: Link | undefined): BridgeChange {
   const { name, mac, mtu, promiscuous, gateways } = spec;
   const wake = ["link", "set", "dev", name, ...(promiscuous ? ["promisc", "on"] : []), "up"];
+  const hasIpv6 = gateways.some(({ ip }) => familyOf(ip) === 6);
   if (found === undefined) {
     const size = mtu === undefined ? [] : ["mtu", String(mtu)];
     const make = ["link", "add", "name", name, "address", mac, ...size, "type", "bridge"];
-    return { commands: [make, wake, ...gateways.map((it) => addAddress(it, name))], undo: [] };
+    // With snooping, one query from a container makes it a querier, and IPv6 stops for every other.
+    make.push("mcast_snooping", "0");
+    // Guarded containers hold the link-local address that follows from its MAC.
+    const named = hasIpv6 ? [["link", "set", "dev", name, "addrgenmode", "eui64"]] : [];
+    const commands = [make, ...named, wake, ...gateways.map((it) => addAddress(it, name))];
+    return { commands, replaced: [], added: gateways };
   }
   if (found.kind !== "bridge") throw notABridge(found);
   if (found.bridge.dropsUntagged) throw dropsUntagged(found);
@@ -58,10 +66,8 @@ export function bridgeChange(spec: BridgeSpec, found: Link | undefined): BridgeC
       // A bridge that was down has lost its IPv6 addresses.
       ...missing.map((it) => addAddress(it, name)),
     ],
-    undo: replaced.length === 0 ? [] : [
-      ...missing.map((it) => deleteAddress(it, name)),
-      ...replaced.map((it) => addAddress(it, name)),
-    ],
+    replaced,
+    added: missing,
   };
 }
 
@@ -76,20 +82,6 @@ function missingOn(
   addresses: readonly LinkAddress[],
 ): InterfaceAddress[] {
   return gateways.filter((gateway) => !addresses.some((it) => isSame(it, gateway)));
-}
-
-export function isSame(left: InterfaceAddress, right: InterfaceAddress): boolean {
-  return left.ip === right.ip && left.prefix === right.prefix;
-}
-
-/** Without a running port an IPv6 address of a bridge would stay tentative for ever. */
-function addAddress(address: InterfaceAddress, bridge: string): string[] {
-  const more = familyOf(address.ip) === 4 ? ["brd", "+"] : ["nodad"];
-  return ["addr", "add", formatInterfaceAddress(address), ...more, "dev", bridge];
-}
-
-function deleteAddress(address: InterfaceAddress, bridge: string): string[] {
-  return ["addr", "del", formatInterfaceAddress(address), "dev", bridge];
 }
 
 /** Addresses that can't stand beside the gateways that the bridge lacks (rule B4): any other of IPv4, of IPv6 those of an overlapping subnet. */

@@ -38,6 +38,8 @@ export interface ContainerSpec {
   readonly up: boolean;
   readonly addresses: readonly InterfaceAddress[];
   readonly routes: readonly RouteSpec[];
+  /** Its link-local address has to follow from its MAC. */
+  readonly guarded: boolean;
   /** The gateways, with the bridge's MAC. */
   readonly neighbours: readonly Pinned[];
 }
@@ -92,11 +94,14 @@ async function routeConflict(
 }
 
 function containerCommands(
-  { ifname, ifindex, mac, up, addresses, routes, neighbours }: ContainerSpec,
+  { ifname, ifindex, mac, up, addresses, routes, guarded, neighbours }: ContainerSpec,
 ): string[][] {
+  const hasIpv6 = addresses.some(({ ip }) => familyOf(ip) === 6);
   return [
     // Fails where the interface of that index has another name by now; from here on the name says which is meant.
     ...(ifindex === undefined ? [] : [["link", "set", "dev", `if${ifindex}`, "name", ifname]]),
+    // Before it is up: then it gets its link-local address.
+    ...(guarded && hasIpv6 ? [["link", "set", "dev", ifname, "addrgenmode", "eui64"]] : []),
     ["link", "set", "dev", ifname, "address", mac, ...(up ? ["up"] : [])],
     ...addresses.map((it) => [
       ...["addr", "add", formatInterfaceAddress(it), "dev", ifname],

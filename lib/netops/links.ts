@@ -57,6 +57,8 @@ export interface Bridge {
   /** It has no port yet, and no MAC that stays when one comes. */
   readonly followsPorts: boolean;
   readonly stp: boolean;
+  /** It sends multicast only to ports that asked for it (mcast_snooping). */
+  readonly snoops: boolean;
   /** It filters VLANs and gives a port none: nothing passes. */
   readonly dropsUntagged: boolean;
 }
@@ -93,6 +95,7 @@ export function parseLink(raw: JsonObject): Link {
     bridge: {
       followsPorts: /\.0:0:0:0:0:0$/.test(text(data["bridge_id"])),
       stp: Number(data["stp_state"] ?? 0) !== 0,
+      snoops: Number(data["mcast_snooping"] ?? 0) !== 0,
       dropsUntagged: Number(data["vlan_filtering"] ?? 0) !== 0 && data["vlan_default_pvid"] === 0,
     },
     addresses: list(raw["addr_info"]).flatMap(parseAddress),

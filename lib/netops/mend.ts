@@ -1,10 +1,12 @@
 import { attachmentIn, isHostVethName } from "../base/attachment.ts";
 import type { CniError } from "../base/errors.ts";
 import { isHostMac } from "../base/mac.ts";
+import type { InterfaceName } from "../base/names.ts";
 import type { Rollback } from "../rollback.ts";
+import { restoreAddresses } from "./addresses.ts";
 import { type BridgeChange, bridgeChange, type BridgeSpec } from "./bridge.ts";
 import { hostLinks, named } from "./host.ts";
-import { ipFailed, type IpOutput, must, runBatch, type RunIp } from "./ip.ts";
+import { ipFailed, type IpOutput, runBatch, type RunIp } from "./ip.ts";
 import type { Link } from "./links.ts";
 
 /** What `attach` asks and tells while it works. */
@@ -16,6 +18,14 @@ export interface AttachHooks {
   readonly bridgeMade?: () => Promise<void>;
 }
 
+/** A bridge, and the veth for which it is looked after. */
+export interface BridgeUse {
+  readonly bridge: BridgeSpec;
+  readonly host: InterfaceName;
+  /** Of the network's host veths, for packet filters. */
+  readonly group: number;
+}
+
 /** Looks and mends between tries; more would be a fight with somebody. */
 export const TRIES = 4;
 
@@ -25,11 +35,12 @@ const NO_MAC = "00:00:00:00:00:00";
 /** A veth has been put into it: is the bridge what it must be, and does its MAC stay? Returns it as it is then. */
 export async function settleBridge(
   run: RunIp,
-  bridge: BridgeSpec,
+  use: BridgeUse,
   { before, after }: { readonly before: Link; readonly after: Link },
   hooks: AttachHooks,
 ): Promise<Link> {
-  const ready = await mendBridge(run, bridge, after, hooks);
+  const { bridge } = use;
+  const ready = await mendBridge(run, use, after, hooks);
   // Without a MAC of its own it takes the lowest of its ports', and neighbours lose it as ports come and go.
   const now = isHostMac(before.mac) ? await macNow(run, bridge.name) : undefined;
   if (now !== undefined && !now.isPorts) return { ...ready, mac: now.mac };
@@ -56,24 +67,24 @@ async function macNow(run: RunIp, bridge: string): Promise<{ mac: string; isPort
 /** Makes the bridge what the spec says; returns it. */
 export async function mendBridge(
   run: RunIp,
-  spec: BridgeSpec,
+  { bridge: spec, host, group }: BridgeUse,
   found: Link | undefined,
   { undo, beforeBridge, bridgeMade }: AttachHooks,
 ): Promise<Link> {
   let bridge = found;
   let output: IpOutput | undefined;
   for (let tries = 0;; tries++) {
-    const { commands, undo: restore } = await changeFor(spec, bridge, beforeBridge);
+    const { commands, replaced, added } = await changeFor(spec, bridge, beforeBridge);
     if (bridge !== undefined && commands.length === 0) return bridge;
     // Another run may do the same at this moment: what counts is the bridge in the end.
     if (tries === TRIES && output !== undefined) throw bridgeFailed(spec, output);
     await beforeBridge();
-    output = await runBatch(run, [], commands);
-    if (output.success && restore.length > 0) {
-      undo.push(`put back the addresses of "${spec.name}"`, async () => {
-        await must("put back the bridge's addresses", runBatch(run, [], restore));
-      });
+    if (replaced.length > 0) {
+      const change = { bridge: spec.name, host, group, before: replaced, after: added };
+      // Before it is done: a batch that fails halfway has done half of it.
+      undo.push(`put back the addresses of "${spec.name}"`, () => restoreAddresses(run, change));
     }
+    output = await runBatch(run, [], commands);
     const wasMissing = bridge === undefined;
     bridge = (await hostLinks(run)).find(named(spec.name));
     // However the commands ended, and whoever made it.

@@ -3,9 +3,9 @@ import { asCniError, CniError, quote } from "../base/errors.ts";
 import type { Mac } from "../base/mac.ts";
 import type { InterfaceName } from "../base/names.ts";
 import type { Rollback } from "../rollback.ts";
-import { type BridgeSpec, checkMtu, checkPorts, isTooSmallForIpv6 } from "./bridge.ts";
+import { checkMtu, checkPorts, isTooSmallForIpv6 } from "./bridge.ts";
 import { cannotLock, mustBeGuardable, notGuardable } from "./guardable.ts";
-import { type AttachHooks, mendBridge, settleBridge, TRIES } from "./mend.ts";
+import { type AttachHooks, type BridgeUse, mendBridge, settleBridge, TRIES } from "./mend.ts";
 import { hostLinks, named, removeByIndex, removeOwn, SHOWN } from "./host.ts";
 import { linksInside, orFifo } from "./inside.ts";
 import { ipFailed, type IpOutput, parseIpJson, runBatch, type RunIp } from "./ip.ts";
@@ -13,16 +13,12 @@ import { type Link, parseLink } from "./links.ts";
 import { portFlags } from "./ports.ts";
 
 /** A veth from a bridge into a container. */
-export interface VethSpec {
-  readonly bridge: BridgeSpec;
-  readonly host: InterfaceName;
+export interface VethSpec extends BridgeUse {
   /** The host end's MAC, this run's alone: by it the run knows what it made. */
   readonly hostMac: Mac;
   readonly alias: string;
   readonly netns: string;
   readonly ifname: InterfaceName;
-  /** Of the network's host veths, for packet filters. */
-  readonly group: number;
   readonly hairpin: boolean;
   readonly isolated: boolean;
   /** Locked before it is up: nothing is learned from it, and no frame passes before `guard` lets its own. */
@@ -46,7 +42,7 @@ export async function attach(run: RunIp, spec: VethSpec, hooks: AttachHooks): Pr
     if ("host" in outcome) {
       if (outcome.host.netnsId === undefined) throw ownNamespace(spec.netns);
       if (spec.guarded) mustBeGuardable(outcome.host);
-      const bridge = await settleBridge(run, spec.bridge, outcome, hooks);
+      const bridge = await settleBridge(run, spec, outcome, hooks);
       return { host: outcome.host, bridge };
     }
     await prepare(run, spec, outcome, hooks);
@@ -143,7 +139,7 @@ async function prepare(
   if (inside.some(named(ifname))) throw interfaceExists(spec);
   checkPorts(spec.bridge.name, links);
   const found = links.find(named(spec.bridge.name));
-  await mendBridge(run, spec.bridge, found, hooks);
+  await mendBridge(run, spec, found, hooks);
 }
 
 /** Makes a veth into the namespace under the host veth's own name, so that a DEL sees it, and removes it again. */

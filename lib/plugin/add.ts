@@ -5,7 +5,7 @@ import {
   type Ip,
 } from "../base/address.ts";
 import { aliasOf, type Attachment, hostVethName } from "../base/attachment.ts";
-import { isError } from "../base/errors.ts";
+import { CniError, isError } from "../base/errors.ts";
 import { freshHostMac, type Mac, macBehind, macOfAll } from "../base/mac.ts";
 import { groupOf, type InterfaceName } from "../base/names.ts";
 import { rangeOf } from "../base/range.ts";
@@ -15,7 +15,7 @@ import { checkRequested, type LeaseRequest, type Mark, now } from "../ipam.ts";
 import type { Attached, ContainerSpec, VethSpec } from "../netops.ts";
 import type { Result } from "../result.ts";
 import { Rollback } from "../rollback.ts";
-import { bridgeSpec, gatewaysOf } from "./bridge.ts";
+import { bridgeSpec, gatewayNeighbours } from "./bridge.ts";
 import type { Effects } from "./effects.ts";
 import { evidenceOf } from "./evidence.ts";
 import { reattachOthers } from "./ports.ts";
@@ -91,6 +91,7 @@ async function steps(
   const since = now();
   const attached = await attaching;
   stop.throwIfAborted();
+  mustNotBeBridges(config, attached);
   const lease = config.sets.length === 0
     ? undefined
     : await leases.reserve(leaseRequest(job, since, attached), evidenceOf(config, effects));
@@ -109,6 +110,16 @@ async function steps(
   }
   stop.throwIfAborted();
   return result;
+}
+
+/** A lease is refused the bridge's MAC in its own place. */
+function mustNotBeBridges({ bridge, requestedMac, sets }: NetworkConfig, attached: Attached): void {
+  if (sets.length > 0 || requestedMac !== attached.bridge.mac) return;
+  throw new CniError(
+    "AddressUnavailable",
+    `Cannot give "${requestedMac}" as asked for: the bridge "${bridge}" has it`,
+    { details: "ask for another MAC, or for none" },
+  );
 }
 
 function vethSpec({ config, invocation, attachment, host, hostMac }: Job): VethSpec {
@@ -151,7 +162,6 @@ function containerSpec(
   ips: readonly Ip[],
   mac: Mac,
 ): ContainerSpec {
-  const gateways = config.guarded && config.gatewayOnBridge ? gatewaysOf(config) : [];
   return {
     netns: invocation.netns,
     ifname: invocation.ifname,
@@ -160,7 +170,8 @@ function containerSpec(
     up: config.containerUp,
     addresses: ips.map((ip) => withPrefix(config, ip)),
     routes: routesOf(config, ips),
-    neighbours: gateways.map(({ ip }) => ({ ip, mac: bridge.mac })),
+    guarded: config.guarded,
+    neighbours: config.guarded ? gatewayNeighbours(config, bridge.mac) : [],
   };
 }
 

@@ -1,7 +1,7 @@
 import { formatInterfaceAddress, type InterfaceAddress } from "../base/address.ts";
 import { macOf, macOfBridge } from "../base/mac.ts";
 import type { NetworkConfig } from "../config.ts";
-import type { BridgeSpec } from "../netops.ts";
+import { type BridgeSpec, guardedIps, type Pinned } from "../netops.ts";
 
 /** The bridge that the configuration wants: with the gateway of every range, where it carries them. */
 export function bridgeSpec(config: NetworkConfig): BridgeSpec {
@@ -22,4 +22,11 @@ export function bridgeSpec(config: NetworkConfig): BridgeSpec {
 export function gatewaysOf({ sets }: Pick<NetworkConfig, "sets">): InterfaceAddress[] {
   const all = sets.flat().map(({ gateway, subnet }) => ({ ip: gateway, prefix: subnet.prefix }));
   return [...new Map(all.map((it) => [formatInterfaceAddress(it), it])).values()];
+}
+
+/** The bridge as guarded containers have to know it: a permanent neighbour for each gateway, with IPv6 its link-local address too. */
+export function gatewayNeighbours(config: NetworkConfig, bridgeMac: string): Pinned[] {
+  if (!config.gatewayOnBridge) return [];
+  const gateways = gatewaysOf(config).map(({ ip }) => ip);
+  return guardedIps(gateways, bridgeMac).map((ip) => ({ ip, mac: bridgeMac }));
 }

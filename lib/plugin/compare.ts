@@ -229,7 +229,8 @@ function guardDifferences(expected: Expected, seen: Seen): string[] {
       ? []
       : [`guard of ${what}: expected ${wanted} as permanent neighbour ${ip}, found ${found}`];
   };
-  const gateways = listedGateways(expected);
+  const listed = listedGateways(expected).map(({ ip }) => ip);
+  const gateways = bridge === undefined ? [] : guardedIps(listed, bridge.mac);
   const ips = lease?.ips ?? [];
   const entry = staticEntries.map((it) => it.mac).join(", ") || "none";
   return [
@@ -244,7 +245,7 @@ function guardDifferences(expected: Expected, seen: Seen): string[] {
     ),
     ...(inside === undefined
       ? []
-      : gateways.flatMap(({ ip }) => pinned(ifname, insideNeighbours, ip, bridge?.mac))),
+      : gateways.flatMap((ip) => pinned(ifname, insideNeighbours, ip, bridge?.mac))),
   ];
 }
 

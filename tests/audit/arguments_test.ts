@@ -201,7 +201,7 @@ async function attach(run: RunIp, raw: Json, env: Record<string, string>): Promi
   const mac = config.requestedMac ?? ("fe:00:00:00:00:03" as Mac);
   const neighbours = ips.map((ip) => ({ ip, mac }));
   const inside = { netns, ifname, ifindex: undefined, mac, up: true };
-  await kernel.configure({ ...inside, addresses, routes, neighbours });
+  await kernel.configure({ ...inside, addresses, routes, guarded: true, neighbours });
   await kernel.guard({ bridge, host, mac, ips }, undo);
   await kernel.forgetNeighbours(bridge, ips);
   await kernel.detach(host);

@@ -1,6 +1,7 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { breakIp } from "./broken_ip.ts";
 import {
+  BRIDGE_LINK_LOCAL,
   FIRST,
   FIRST_LINK_LOCAL,
   GATEWAYS,
@@ -52,8 +53,8 @@ const NETWORKS: readonly [what: string, config: object, ips: string[], gateways:
 ];
 
 /** The address that the kernel gave the interface by itself. */
-async function linkLocal(host: Host): Promise<string> {
-  const [link] = await host.ip("c1", "-6", "addr", "show", "dev", "eth0", "scope", "link");
+async function linkLocal(host: Host, namespace = "c1", ifname = "eth0"): Promise<string> {
+  const [link] = await host.ip(namespace, "-6", "addr", "show", "dev", ifname, "scope", "link");
   return link.addr_info.find((it: Json) => it.local !== undefined).local;
 }
 
@@ -63,7 +64,8 @@ for (const [what, config, addresses, gateways] of NETWORKS) {
     const result = await host.add({ config });
     const [{ mac: bridgeMac }, { name: veth }, { mac }] = result.interfaces;
     const ips = await Promise.all(addresses.map((it) => it === "fe80::" ? linkLocal(host) : it));
-    const inside = Object.fromEntries(gateways.map((ip) => [ip, bridgeMac]));
+    const held = addresses.includes("fe80::") ? [await linkLocal(host, "", "atomic0")] : [];
+    const inside = Object.fromEntries([...gateways, ...held].map((ip) => [ip, bridgeMac]));
     assertEquals(await guardOf(host, "c1", veth), wanted(mac, ips, inside));
     if (what === "a MAC that was asked for") assertEquals(mac, REQUESTED);
     const [{ linkinfo }] = await host.ip("", "link", "show", "dev", veth);
@@ -81,6 +83,34 @@ for (const [what, config, addresses, gateways] of NETWORKS) {
     await host.assertNothingLeft();
   });
 }
+
+hostTest(
+  "guard: link-local addresses follow from the MAC, and each side holds the other's",
+  async (host) => {
+    await host.containers("c1");
+    // As where random ones are the rule, in the container and for new bridges.
+    await host.sh(`ip netns exec c1 sysctl -qw net.ipv6.conf.default.addr_gen_mode=3
+    sysctl -qw net.ipv6.conf.default.addr_gen_mode=3`);
+    const { interfaces } = await host.add({ config: GUARDED });
+    assertEquals(await linkLocal(host), FIRST_LINK_LOCAL);
+    assertEquals(await linkLocal(host, "", "atomic0"), BRIDGE_LINK_LOCAL);
+    assertEquals((await permanent(host, "c1", "eth0"))[BRIDGE_LINK_LOCAL], interfaces[0].mac);
+    assertEquals((await permanent(host, ""))[FIRST_LINK_LOCAL], interfaces[2].mac);
+  },
+);
+
+hostTest("guard: a layer-2 container is refused the bridge's MAC, guarded or not", async (host) => {
+  await host.containers("c1", "c2");
+  for (const macspoofchk of [false, true]) {
+    const config = { ...LAYER2, macspoofchk };
+    const [{ mac }] = (await host.add({ config })).interfaces;
+    const asking = { id: "c2", config: { ...config, runtimeConfig: { mac } } };
+    const { code, json } = await host.cni("ADD", asking);
+    assertEquals([code, json?.code], [1, 102]);
+    await host.del({ config });
+    await host.assertNothingLeft();
+  }
+});
 
 const LAYER2 = { cniVersion, name, type, bridge, ipam: {}, macspoofchk: true };
 
@@ -143,7 +173,7 @@ const DAMAGE: readonly [string, RegExp][] = [
       new RegExp(`expected ${FIRST.mac} as permanent neighbour ${ip}, found 02:00:00:00:00:09`),
     ],
   ]),
-  ...GATEWAYS.flatMap((ip): [string, RegExp][] => [
+  ...[...GATEWAYS, BRIDGE_LINK_LOCAL].flatMap((ip): [string, RegExp][] => [
     [
       `ip -n c1 neigh del ${ip} dev eth0`,
       new RegExp(`guard of eth0: expected .* as permanent neighbour ${ip}, found none`),

@@ -8,6 +8,7 @@ export const GUARDED = {
   macspoofchk: true,
 };
 export const GATEWAYS = ["10.88.0.1", "fd00:88::1"];
+export const BRIDGE_LINK_LOCAL = "fe80::858:aff:fe58:1";
 /** What the first container of that network is given; the last address follows from its MAC. */
 export const FIRST = { mac: "0a:58:0a:58:00:02", ips: ["10.88.0.2", "fd00:88::2"] };
 export const FIRST_LINK_LOCAL = "fe80::858:aff:fe58:2";

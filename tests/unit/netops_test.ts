@@ -156,7 +156,7 @@ Deno.test("attach() makes a missing bridge, and tries again", async () => {
   assertEquals(told, 1);
   assertEquals(calls.filter((call) => call.startsWith("-batch")), [[
     "-batch -",
-    `link add name br0 address ${BR0.mac} mtu 1500 type bridge`,
+    `link add name br0 address ${BR0.mac} mtu 1500 type bridge mcast_snooping 0`,
     "link set dev br0 up",
     "addr add 10.88.0.1/24 brd + dev br0",
   ].join("\n  ")]);

@@ -3,7 +3,7 @@ import type { InterfaceName } from "../../base/names.ts";
 import type { NetworkConfig } from "../../config.ts";
 import { hostsOf, type Lease } from "../../ipam.ts";
 import type { Link, PortSpec } from "../../netops.ts";
-import { type Effects, gatewaysOf, portSpec } from "../../plugin.ts";
+import { type Effects, gatewayNeighbours, portSpec } from "../../plugin.ts";
 import { few } from "../few.ts";
 import type { RepairFinding } from "./evidence.ts";
 
@@ -98,7 +98,7 @@ async function withLostGateway(
   { mac }: Link,
 ): Promise<Placed[]> {
   if (!config.gatewayOnBridge) return [];
-  const wanted = gatewaysOf(config).map(({ ip }) => ({ ip, mac }));
+  const wanted = gatewayNeighbours(config, mac);
   const insides = await kernel.lookInside(guarded.map(({ link }) => link));
   const fixed: Placed[] = [];
   for (const placed of guarded) {

@@ -85,6 +85,7 @@ function adding({ leaseFirst, freesFirst, replaces, writesTwice }: Mistake) {
         up: true,
         addresses: ips.map((ip) => ({ ip, prefix: ip.includes(":") ? 64 : 29 })),
         routes: config.routes,
+        guarded: config.guarded,
         neighbours: [],
       });
       if (config.guarded) await kernel.guard({ bridge: config.bridge, host, mac, ips }, undo);

@@ -1,4 +1,5 @@
 import { assert, assertEquals, assertNotEquals, assertStringIncludes } from "@std/assert";
+import { breakIp } from "../broken_ip.ts";
 import { CONFIG, type Host, hostTest, type Json, STATE_FOLDER } from "../host.ts";
 
 /** Of the dialect of bridge + host-local, with an answer for a bridge that has another address. */
@@ -34,6 +35,47 @@ hostTest(
     await host.sh("ip -n c1 route del default dev lo");
     await host.add({ config: FORCED });
     assertEquals(await host.addresses("", "atomic0"), ["10.88.0.1/24"]);
+  },
+);
+
+hostTest(
+  "forceAddress: a change that fails halfway is undone as far as it was done",
+  async (host) => {
+    await host.sh(`ip link add atomic0 address 02:00:00:00:00:01 up type bridge
+  ip addr add 10.77.0.1/24 dev atomic0`);
+    await host.containers("c1");
+    await breakIp(
+      host,
+      `in=$(printf '%s\\n' "$in" | sed 's|^addr add 10.88.0.1/24.*|link set dev nosuch up|')`,
+    );
+    const { code, stdout } = await host.cni("ADD", { config: FORCED });
+    assertEquals(code, 1, stdout);
+    assertEquals(await host.addresses("", "atomic0"), ["10.77.0.1/24"]);
+  },
+);
+
+hostTest(
+  "forceAddress: an ADD that fails leaves the gateway of another that works",
+  async (host) => {
+    await host.sh(`ip link add atomic0 address 02:00:00:00:00:01 up type bridge
+  ip addr add 10.77.0.1/24 dev atomic0`);
+    await host.containers("c1", "c2");
+    // The first waits in its container for the second, and fails then.
+    await breakIp(
+      host,
+      `case "$*" in *"netns/c1 -batch"*) : >/run/waits
+    for i in $(seq 400); do [ -e /run/go ] && break; sleep 0.02; done; in='link set dev nosuch up' ;; esac`,
+    );
+    const failing = host.cni("ADD", { id: "c1", config: FORCED });
+    await host.sh(
+      "for i in $(seq 400); do [ -e /run/waits ] && break; sleep 0.02; done; [ -e /run/waits ]",
+    );
+    await host.add({ id: "c2", config: FORCED });
+    await host.sh(": >/run/go");
+    assertEquals((await failing).code, 1);
+    const addresses = await host.addresses("", "atomic0");
+    assertEquals(addresses.sort(), ["10.77.0.1/24", "10.88.0.1/24"]);
+    assert(await host.pings("c2", "10.88.0.1"), "the one that works has lost its gateway");
   },
 );
 

@@ -1,7 +1,8 @@
 import { assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
-import { parseInterfaceAddress } from "../../../lib/base/address.ts";
+import { formatInterfaceAddress, parseInterfaceAddress } from "../../../lib/base/address.ts";
 import { CniError } from "../../../lib/base/errors.ts";
-import { bridgeChange, type BridgeSpec, checkPorts, isSame } from "../../../lib/netops/bridge.ts";
+import { isSame } from "../../../lib/netops/addresses.ts";
+import { bridgeChange, type BridgeSpec, checkPorts } from "../../../lib/netops/bridge.ts";
 import { type Link, type LinkAddress, parseLink } from "../../../lib/netops/links.ts";
 import { BR0 } from "./br0.ts";
 
@@ -21,7 +22,7 @@ const SIX = parseInterfaceAddress("fd00:88::1/64");
 const BOTH = { gateways: [...BR0.gateways, SIX] };
 
 Deno.test("bridgeChange() does what is missing and nothing else", () => {
-  const make = "link add name br0 address 0a:58:0a:58:00:01 mtu 1500 type bridge";
+  const make = "link add name br0 address 0a:58:0a:58:00:01 mtu 1500 type bridge mcast_snooping 0";
   const address = "addr add 10.88.0.1/24 brd + dev br0";
   const address6 = "addr add fd00:88::1/64 nodad dev br0";
   const wake = "link set dev br0 up";
@@ -31,12 +32,18 @@ Deno.test("bridgeChange() does what is missing and nothing else", () => {
     // Up first: a bridge that is down gets no IPv6 route for its address.
     ["missing", {}, undefined, [make, wake, address]],
     ["missing, the kernel's MTU", { mtu: undefined }, undefined, [
-      "link add name br0 address 0a:58:0a:58:00:01 type bridge",
+      "link add name br0 address 0a:58:0a:58:00:01 type bridge mcast_snooping 0",
       wake,
       address,
     ]],
     ["missing, no gateway", { gateways: [] }, undefined, [make, wake]],
-    ["missing, both families", BOTH, undefined, [make, wake, address, address6]],
+    ["missing, both families", BOTH, undefined, [
+      make,
+      "link set dev br0 addrgenmode eui64",
+      wake,
+      address,
+      address6,
+    ]],
     ["missing, promiscuous", { promiscuous: true }, undefined, [
       make,
       "link set dev br0 promisc on up",
@@ -101,22 +108,21 @@ Deno.test("bridgeChange() does what is missing and nothing else", () => {
   }
 });
 
-Deno.test("bridgeChange() says how to put back the addresses that it replaces", () => {
+Deno.test("bridgeChange() says which addresses it replaces, and by which", () => {
   const forced = { ...BR0, ...BOTH, forceAddress: true };
-  const rows: [string[], string[]][] = [
-    [["10.88.0.1/24", "fd00:88::1/64"], []],
-    [[], []],
-    [["10.1.0.1/8", "fd00:88::9/64"], [
-      "addr del 10.88.0.1/24 dev br0",
-      "addr del fd00:88::1/64 dev br0",
-      "addr add 10.1.0.1/8 brd + dev br0",
-      "addr add fd00:88::9/64 nodad dev br0",
+  const rows: [string[], string[], string[]][] = [
+    [["10.88.0.1/24", "fd00:88::1/64"], [], []],
+    [[], [], ["10.88.0.1/24", "fd00:88::1/64"]],
+    [["10.1.0.1/8", "fd00:88::9/64"], ["10.1.0.1/8", "fd00:88::9/64"], [
+      "10.88.0.1/24",
+      "fd00:88::1/64",
     ]],
-    [["10.1.0.1/8", "10.88.0.1/24", "fd00:88::1/64"], []],
+    [["10.1.0.1/8", "10.88.0.1/24", "fd00:88::1/64"], [], []],
   ];
-  for (const [found, undo] of rows) {
+  for (const [found, replaced, added] of rows) {
     const change = bridgeChange(forced, bridge({ addresses: addresses(...found) }));
-    assertEquals(change.undo.map((it) => it.join(" ")), undo, found.join());
+    assertEquals(change.replaced.map(formatInterfaceAddress), replaced, found.join());
+    assertEquals(change.added.map(formatInterfaceAddress), added, found.join());
   }
 });
 
@@ -137,7 +143,7 @@ Deno.test("bridgeChange() refuses what can't be made the bridge", () => {
     [{ addresses: addresses("fd00:88::1/48") }, "it has fd00:88::1/48", BOTH],
     [{ addresses: addresses("fd00:88::1/128") }, "it has fd00:88::1/128", BOTH],
     [
-      { bridge: { followsPorts: false, stp: false, dropsUntagged: true } },
+      { bridge: { followsPorts: false, stp: false, snoops: false, dropsUntagged: true } },
       "it filters VLANs and gives a new port none",
       {},
     ],

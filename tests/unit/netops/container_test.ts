@@ -16,6 +16,7 @@ const SPEC: ContainerSpec = {
   up: true,
   addresses: ["10.88.0.2/24", "fd00:88::2/64"].map((it) => parseInterfaceAddress(it)),
   routes: DUAL.routes,
+  guarded: false,
   neighbours: [],
 };
 const CALL = "-n ../../../run/netns/c1 -batch -";

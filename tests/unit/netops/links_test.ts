@@ -54,7 +54,7 @@ Deno.test("parseLink() reads what ip -d -j prints of a bridge port", () => {
       forwardsReserved: true,
     },
     group: 0,
-    bridge: { followsPorts: false, stp: false, dropsUntagged: false },
+    bridge: { followsPorts: false, stp: false, snoops: false, dropsUntagged: false },
     addresses: [
       { ip: "10.88.0.1", prefix: 24, isDynamic: true },
       { ip: "fd00::1", prefix: 64, isDynamic: false },
@@ -102,28 +102,37 @@ Deno.test("parseLink() reads the addresses of both families, as ip has them with
 
 Deno.test("parseLink() reads what a bridge has of its own", () => {
   const rows: [object, Link["bridge"]][] = [
-    [{}, { followsPorts: false, stp: false, dropsUntagged: false }],
-    [{ bridge_id: "8000.0:0:0:0:0:0" }, { followsPorts: true, stp: false, dropsUntagged: false }],
+    [{}, { followsPorts: false, stp: false, snoops: false, dropsUntagged: false }],
+    [{ bridge_id: "8000.0:0:0:0:0:0" }, {
+      followsPorts: true,
+      stp: false,
+      snoops: false,
+      dropsUntagged: false,
+    }],
     [{ bridge_id: "8000.a:58:a:58:0:1" }, {
       followsPorts: false,
       stp: false,
+      snoops: false,
       dropsUntagged: false,
     }],
-    [{ stp_state: 1 }, { followsPorts: false, stp: true, dropsUntagged: false }],
-    [{ stp_state: "1" }, { followsPorts: false, stp: true, dropsUntagged: false }],
+    [{ stp_state: 1 }, { followsPorts: false, stp: true, snoops: false, dropsUntagged: false }],
+    [{ stp_state: "1" }, { followsPorts: false, stp: true, snoops: false, dropsUntagged: false }],
     [{ vlan_filtering: 1, vlan_default_pvid: 0 }, {
       followsPorts: false,
       stp: false,
+      snoops: false,
       dropsUntagged: true,
     }],
     [{ vlan_filtering: 1, vlan_default_pvid: 1 }, {
       followsPorts: false,
       stp: false,
+      snoops: false,
       dropsUntagged: false,
     }],
     [{ vlan_filtering: 0, vlan_default_pvid: 0 }, {
       followsPorts: false,
       stp: false,
+      snoops: false,
       dropsUntagged: false,
     }],
   ];

@@ -335,6 +335,7 @@ Deno.test("differences() compares each part of a guard", () => {
     insideNeighbours: [
       neighbour("10.88.0.1", BRIDGE.mac, "eth0"),
       neighbour("fd00::1", BRIDGE.mac, "eth0"),
+      neighbour("fe80::858:aff:fe58:1", BRIDGE.mac, "eth0"),
     ],
   };
   const other = "02:00:00:00:00:09";
@@ -365,6 +366,7 @@ Deno.test("differences() compares each part of a guard", () => {
     ],
     [{ insideNeighbours: seen.insideNeighbours.slice(0, 1) }, [
       `guard of eth0: expected ${BRIDGE.mac} as permanent neighbour fd00::1, found none`,
+      `guard of eth0: expected ${BRIDGE.mac} as permanent neighbour fe80::858:aff:fe58:1, found none`,
     ]],
   ];
   for (const [changes, lines] of rows) {
