@@ -1,7 +1,7 @@
 /** Ethernet frames as an attacker makes them, in hexadecimal, each with a mark by which it is counted. */
 export type Frame = string;
 
-type Bytes = readonly number[];
+export type Bytes = readonly number[];
 
 export const BROADCAST = "ff:ff:ff:ff:ff:ff";
 const ARP = 0x0806;
@@ -12,10 +12,10 @@ const ICMP6 = 58;
 const UDP = 17;
 const ALL_NODES = "ff02::1";
 
-const u16 = (value: number): Bytes => [(value >> 8) & 0xff, value & 0xff];
+export const u16 = (value: number): Bytes => [(value >> 8) & 0xff, value & 0xff];
 const text = (value: string): Bytes => [...new TextEncoder().encode(value)];
-const zeros = (count: number): Bytes => new Array(count).fill(0);
-const macBytes = (mac: string): Bytes => mac.split(":").map((part) => parseInt(part, 16));
+export const zeros = (count: number): Bytes => new Array(count).fill(0);
+export const macBytes = (mac: string): Bytes => mac.split(":").map((part) => parseInt(part, 16));
 
 export function markOf(mark: string): Bytes {
   return text(`guard:${mark};`);
@@ -30,7 +30,7 @@ export function addressBytes(address: string): Bytes {
   return filled.flatMap((group) => u16(group));
 }
 
-function checksum(bytes: Bytes): Bytes {
+export function checksum(bytes: Bytes): Bytes {
   let sum = 0;
   for (let at = 0; at < bytes.length; at += 2) {
     sum += ((bytes[at] ?? 0) << 8) + (bytes[at + 1] ?? 0);
@@ -45,7 +45,7 @@ export interface Link {
   readonly to: string;
 }
 
-function frame({ from, to }: Link, type: number, payload: Bytes): Frame {
+export function frame({ from, to }: Link, type: number, payload: Bytes): Frame {
   const bytes = [...macBytes(to), ...macBytes(from), ...u16(type), ...payload];
   const padded = [...bytes, ...zeros(Math.max(0, 60 - bytes.length))];
   return padded.map((byte) => byte.toString(16).padStart(2, "0")).join("");
@@ -130,18 +130,23 @@ export function routerAdvertisement(link: Link, source: string, mark: string): F
   return frame(link, IPV6, icmp6(source, ALL_NODES, 134, body));
 }
 
-function icmp6(source: string, destination: string, type: number, body: Bytes): Bytes {
+export function icmp6(source: string, destination: string, type: number, body: Bytes): Bytes {
   const message = [type, 0, 0, 0, ...body];
   const sum = checksum([...pseudo(source, destination, message.length, ICMP6), ...message]);
   return ipv6(source, destination, ICMP6, [type, 0, ...sum, ...body]);
 }
 
-function pseudo(source: string, destination: string, length: number, protocol: number): Bytes {
+export function pseudo(
+  source: string,
+  destination: string,
+  length: number,
+  protocol: number,
+): Bytes {
   return [...addressBytes(source), ...addressBytes(destination), 0, 0, ...u16(length), 0, 0, 0]
     .concat(protocol);
 }
 
-function ipv6(source: string, destination: string, protocol: number, payload: Bytes): Bytes {
+export function ipv6(source: string, destination: string, protocol: number, payload: Bytes): Bytes {
   return [
     ...[0x60, 0, 0, 0],
     ...u16(payload.length),
@@ -152,7 +157,7 @@ function ipv6(source: string, destination: string, protocol: number, payload: By
   ];
 }
 
-function ipv4(source: string, destination: string, protocol: number, payload: Bytes): Bytes {
+export function ipv4(source: string, destination: string, protocol: number, payload: Bytes): Bytes {
   const head = (sum: Bytes): Bytes => [
     ...[0x45, 0],
     ...u16(20 + payload.length),

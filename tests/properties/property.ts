@@ -26,8 +26,8 @@ export interface Property<Case> {
   readonly spoils?: (it: Case) => boolean;
 }
 
-export function count(seen: Map<string, number>, what: string): void {
-  seen.set(what, (seen.get(what) ?? 0) + 1);
+export function count(seen: Map<string, number>, what: string, more = 1): void {
+  seen.set(what, (seen.get(what) ?? 0) + more);
 }
 
 /** A message without what differs from case to case, so that complaints of one cause get one kind. */

@@ -1,0 +1,103 @@
+import { delay } from "../guard/delay.ts";
+import type { Host } from "../integration/host.ts";
+import { compose } from "./frames/compose.ts";
+import { judge } from "./frames/judge.ts";
+import { lookAt } from "./frames/kernel.ts";
+import { Lab } from "./frames/lab.ts";
+import { momentOf, MOMENTS } from "./frames/moments.ts";
+import { type Network, someNetwork } from "./frames/network.ts";
+import { someBias, someSpec, type Spec } from "./frames/spec.ts";
+import { EVE, Stage } from "./frames/stage.ts";
+import { limits } from "./limits.ts";
+import { type Complaint, count, type Property, shorter } from "./property.ts";
+import type { Random } from "./random.ts";
+
+/** What the attacker sends, and what happens in the meantime. */
+export interface Round {
+  readonly moment: string;
+  readonly wait: number;
+  readonly frames: readonly Spec[];
+}
+
+export interface Attack {
+  readonly network: Network;
+  readonly rounds: readonly Round[];
+}
+
+const MOST_FRAMES = 60;
+
+function generate(random: Random): Attack {
+  const network = someNetwork(random);
+  const rounds: Round[] = [];
+  for (let left = random.between(1, 4); left > 0; left--) {
+    const moment = random.one(MOMENTS);
+    // Few frames are sent more often.
+    const length = random.chance(0.4) ? random.between(3, 12) : MOST_FRAMES;
+    const bias = someBias(random);
+    const frames = Array.from({ length }, () => someSpec(random, bias));
+    rounds.push({ moment: moment.name, wait: random.between(0, 60), frames });
+    if (moment.isLast) break;
+  }
+  return { network, rounds };
+}
+
+function* smaller(it: Attack): Iterable<Attack> {
+  for (const rounds of shorter(it.rounds)) if (rounds.length > 0) yield { ...it, rounds };
+  for (const [at, round] of it.rounds.entries()) {
+    for (const frames of shorter(round.frames)) {
+      yield { ...it, rounds: it.rounds.with(at, { ...round, frames }) };
+    }
+  }
+}
+
+async function complain(
+  host: Host,
+  { network, rounds }: Attack,
+  under: readonly string[],
+): Promise<Complaint | undefined> {
+  await using lab = await Lab.start(host);
+  const stage = new Stage(host, lab, network, under);
+  await stage.build();
+  for (const [index, round] of rounds.entries()) {
+    const found = stage.complaint ?? await play(stage, round, index);
+    if (found === undefined) continue;
+    return {
+      kind: `${found.kind} (${round.moment})`,
+      about: `${found.about}\n${stage.lastRepair}`,
+    };
+  }
+  return undefined;
+}
+
+/** One round: the attacker sends while something happens; then honest traffic, and a look at everything. */
+async function play(stage: Stage, round: Round, index: number): Promise<Complaint | undefined> {
+  const { lab } = stage;
+  const moment = momentOf(round.moment);
+  await moment.prepare?.(stage);
+  const facts = stage.facts(await lookAt(stage.host));
+  const sent = round.frames.map((spec, at) => {
+    const mark = `${spec.kind.startsWith("redirect") ? "r" : "f"}${index}.${at}`;
+    return { spec, mark, frame: compose(spec, facts, mark) };
+  });
+  const frames = sent.map(({ frame }) => frame);
+  if (moment.run === undefined) {
+    await lab.burst(EVE, "eth0", frames, 3);
+  } else {
+    if (!await lab.shoot(EVE, ["eth0", "net1"], frames)) throw new Error("no frame is sent");
+    await moment.run(stage, round.wait);
+    await delay(10);
+    count(framesOfAnAttacker.seen, "frames", await lab.stop());
+  }
+  count(framesOfAnAttacker.seen, `rounds with ${round.moment}`);
+  return stage.complaint ?? await judge(stage, sent, `${index}`, round.moment);
+}
+
+/** Whatever a container sends, and whenever: SECURITY.md's table holds. */
+export const framesOfAnAttacker: Property<Attack> = {
+  name: "frames of an attacker",
+  limits: limits({ short: { cases: 16, seconds: 120 }, full: { cases: 600, seconds: 3600 } }),
+  generate,
+  complain,
+  smaller,
+  seen: new Map(),
+};

@@ -1,0 +1,129 @@
+import { delay } from "../../guard/delay.ts";
+import type { Frame } from "../../guard/frames.ts";
+import type { Complaint } from "../property.ts";
+import { type Kernel, linkLocalOf, lookAt } from "./kernel.ts";
+import type { Flow, Seen } from "./lab.ts";
+import { BRIDGE, GATEWAY, OUTSIDE } from "./network.ts";
+import { isOpen } from "./open.ts";
+import { type Wrong, wrongs } from "./oracle.ts";
+import { stopped } from "./promises.ts";
+import { isNeighbourClaim, type Spec } from "./spec.ts";
+import { type Attached, EVE, type Stage } from "./stage.ts";
+
+export interface Sent {
+  readonly spec: Spec;
+  readonly mark: string;
+  readonly frame: Frame;
+}
+
+/** Of the datagrams of one flow, so many have to come. */
+const TIMES = 2;
+const PATIENCE_MS = 2500;
+
+/** The most telling of all that is wrong after a round. */
+export async function judge(
+  stage: Stage,
+  sent: readonly Sent[],
+  round: string,
+  moment: string,
+): Promise<Complaint | undefined> {
+  const before = await lookAt(stage.host);
+  const flows = honestFlows(stage, before, sent).map((it, at) => ({
+    ...it,
+    mark: `h${round}.${at}`,
+  }));
+  await stage.lab.talk(flows, TIMES);
+  const seen = await awaited(stage, flows);
+  const kernel = await lookAt(stage.host);
+  const found = [...wrongs(stage, kernel), ...lost(flows, seen), ...arrived(stage, sent, seen)];
+  const [first] = found.filter(([kind]) => !isOpen(kind, moment));
+  if (first === undefined) return await checked(stage);
+  return { kind: first[0], about: JSON.stringify(first[1]) };
+}
+
+interface Honest extends Flow {
+  /** The place where it belongs. */
+  readonly at: string;
+  readonly about: string;
+}
+
+/** Traffic that the attacker may not keep from its place. */
+function honestFlows(stage: Stage, kernel: Kernel, sent: readonly Sent[]): Honest[] {
+  const { network, attached } = stage;
+  if (!network.guard) return [];
+  const people = ["bob", "ann"].flatMap((id) => attached.get(`${id}/eth0`) ?? []);
+  const bridge = linkLocalOf(kernel.links, BRIDGE);
+  const flows = people.flatMap(({ id, ips }: Attached) => {
+    const own = linkLocalOf(kernel.inside.get(id)?.links ?? [], "eth0");
+    const has6 = network.families.includes(6);
+    return [
+      ...ips.map((to) => ({ from: "", to, at: id, about: "host → container" })),
+      ...network.families.map((it) => ({
+        ...{ from: id, to: GATEWAY[it], at: "", about: "container → gateway" },
+      })),
+      ...(!has6 ? [] : [
+        { from: "", to: `${own}%${BRIDGE}`, at: id, about: "host → container, link-local" },
+        { from: id, to: `${bridge}%eth0`, at: "", about: "container → host, link-local" },
+      ]),
+      ...(!network.rules ? [] : network.families.map((it) => ({
+        ...{ from: id, to: OUTSIDE[it], at: "outside", about: "container → outside" },
+      }))),
+    ];
+  });
+  const [bob, ann] = people;
+  const isClaimed = sent.some(({ spec }) => spec.from === "own" && isNeighbourClaim(spec.kind));
+  if (!network.isolated && !isClaimed && bob !== undefined && ann !== undefined) {
+    flows.push(...bob.ips.map((to) => ({ from: "ann", to, at: "bob", about: "neighbours" })));
+  }
+  return flows.map((it) => ({ ...it, mark: "" }));
+}
+
+/** All marks that were seen, once every honest datagram came or after a while. */
+async function awaited(stage: Stage, flows: readonly Honest[]): Promise<Seen> {
+  const end = performance.now() + PATIENCE_MS;
+  let seen = await stage.lab.seen();
+  while (flows.some((it) => cameOf(it, seen) < TIMES) && performance.now() < end) {
+    await delay(20);
+    seen = await stage.lab.seen();
+  }
+  return seen;
+}
+
+const cameOf = ({ at, mark }: Honest, seen: Seen) =>
+  seen[at]?.ip?.[mark] ?? seen[at]?.link?.[mark] ?? 0;
+
+function* lost(flows: readonly Honest[], seen: Seen): Iterable<Wrong> {
+  for (const flow of flows) {
+    const [came, stolen] = [cameOf(flow, seen), seen[EVE]?.link?.[flow.mark] ?? 0];
+    if (stolen > 0) yield [`stolen: ${flow.about}`, flow];
+    if (came < TIMES) yield [`lost: ${flow.about}`, { came, of: TIMES, ...flow }];
+  }
+}
+
+/** Frames that came where none of their sort may come. */
+function arrived({ network }: Stage, sent: readonly Sent[], seen: Seen): Wrong[] {
+  const found = sent.flatMap(({ spec, mark, frame }) =>
+    stopped(spec, network).filter(({ place, layer }) => (seen[place]?.[layer]?.[mark] ?? 0) > 0)
+      .map(({ place, why }) => ({ rank: rank(spec, why), place, why, spec, frame }))
+  );
+  return found.sort((a, b) => a.rank - b.rank).map(({ place, why, spec, frame }) => {
+    const by = typeof spec.to === "number" ? " by a reserved group address" : "";
+    return [`${NAMES[place] ?? "a neighbour"} gets ${why}${by}`, { spec, frame }];
+  });
+}
+
+const NAMES: Readonly<Record<string, string>> = { "": "the host", outside: "a machine outside" };
+
+/** A reserved group address is a cause of its own, and so many frames have one that it is named last. */
+function rank({ to }: Spec, why: string): number {
+  return typeof to === "number" ? 2 : why.includes("isolated") ? 0 : 1;
+}
+
+/** CHECK finds nothing wrong with an honest container. */
+async function checked(stage: Stage): Promise<Complaint | undefined> {
+  if (stage.stateIsLost) return undefined;
+  const answers = await Promise.all(["bob", "ann"].map((id) => stage.check(id)));
+  const bad = answers.find(({ code }) => code !== 0);
+  if (bad === undefined) return undefined;
+  return { kind: "CHECK of an honest container fails", about: bad.stdout + bad.stderr };
+}

@@ -1,0 +1,54 @@
+import { type Host, type Json, objects } from "../../integration/host.ts";
+import { BRIDGE } from "./network.ts";
+
+/** All that the kernel says of the host and of its containers at one moment. */
+export interface Kernel {
+  readonly links: readonly Json[];
+  readonly routes: readonly Json[];
+  readonly neighbours: readonly Json[];
+  /** Entries of the bridge's forwarding table. */
+  readonly entries: readonly Json[];
+  /** Links with addresses, and neighbours, of each container. */
+  readonly inside: ReadonlyMap<string, { readonly links: Json[]; readonly neighbours: Json[] }>;
+}
+
+const SCRIPT = `
+ip -d -j -force -batch - <<X
+addr show
+route show table all root 0.0.0.0/0
+route show table all root ::/0
+neigh show
+X
+bridge -d -j fdb show br ${BRIDGE} 2>/dev/null || echo '[]'
+for it in /run/netns/*; do
+  [ "$it" != /run/netns/outside ] || continue
+  echo "\\"\${it##*/}\\""
+  ip -n "\${it##*/}" -j -force -batch - <<X
+addr show
+neigh show
+X
+done`;
+
+export async function lookAt(host: Host): Promise<Kernel> {
+  const lines = (await host.sh(SCRIPT)).split("\n").filter((line) => line.trim() !== "");
+  const list = (at: number) => objects({ code: 0, stdout: lines[at] ?? "[]", stderr: "" });
+  const inside = new Map<string, { links: Json[]; neighbours: Json[] }>();
+  for (let at = 5; at < lines.length; at += 3) {
+    inside.set(JSON.parse(lines[at] ?? ""), { links: list(at + 1), neighbours: list(at + 2) });
+  }
+  return {
+    links: list(0),
+    routes: [...list(1), ...list(2)],
+    neighbours: list(3),
+    entries: list(4),
+    inside,
+  };
+}
+
+export function linkLocalOf(links: readonly Json[], ifname: string): string {
+  const link = links.find((it) => it.ifname === ifname);
+  const found = (link?.addr_info ?? []).find((it: Json) =>
+    it.family === "inet6" && it.scope === "link"
+  );
+  return found?.local ?? "";
+}

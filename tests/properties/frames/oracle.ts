@@ -1,0 +1,141 @@
+import type { Json } from "../../integration/host.ts";
+import { type Kernel, linkLocalOf } from "./kernel.ts";
+import { BRIDGE, GATEWAY, type Network } from "./network.ts";
+import { type Attached, EVE, type Stage } from "./stage.ts";
+
+/** Something in the kernel that is not as the leases say, in words that are the same for each case. */
+export type Wrong = readonly [kind: string, about: unknown];
+
+/** All that is wrong, the most telling first. */
+export function wrongs(stage: Stage, kernel: Kernel): Wrong[] {
+  const { network } = stage;
+  const found: Wrong[] = [];
+  for (const it of stage.attached.values()) {
+    const isExcused = it.id === EVE && stage.stateIsLost;
+    if (network.guard && !isExcused) found.push(...port(it, kernel));
+  }
+  for (const it of stage.honest()) {
+    if (network.guard) found.push(...known(it, kernel), ...gateways(it, network, kernel));
+  }
+  found.push(...addresses(network, kernel), ...routes(network, kernel));
+  if (network.guard) found.push(...learnt(stage, kernel));
+  found.push(...neighbours(stage, kernel));
+  return found;
+}
+
+/** A guarded port is in its bridge, locked, and the only one with its MAC. */
+function* port({ veth, mac, id }: Attached, { links, entries }: Kernel): Iterable<Wrong> {
+  const whose = id === EVE ? "the attacker's port" : "a port";
+  const link = links.find(({ ifname }) => ifname === veth);
+  if (link === undefined) return yield [`${whose} is gone`, veth];
+  if (link.master !== BRIDGE) return yield [`${whose} is out of the bridge`, veth];
+  if (!link.flags.includes("UP")) yield [`${whose} is down`, veth];
+  const { locked, learning } = link.linkinfo.info_slave_data;
+  if (!locked || learning) yield [`${whose} is not locked`, { veth, locked, learning }];
+  const own = entries.filter((it) => it.mac === mac);
+  const [entry] = own;
+  if (own.length !== 1 || entry?.ifname !== veth || entry.state !== "static") {
+    yield [`the MAC of ${whose.replace("port", "container")} leads elsewhere`, own];
+  }
+}
+
+/** The host's own neighbours for a guarded container. */
+function* known({ ips, mac, id, ifname }: Attached, kernel: Kernel): Iterable<Wrong> {
+  const has6 = ips.some((it) => it.includes(":"));
+  const linkLocal = has6 ? linkLocalOf(kernel.inside.get(id)?.links ?? [], ifname) : "";
+  for (const ip of [...ips, linkLocal]) {
+    const found = kernel.neighbours.filter(({ dst, lladdr }) => dst === ip && lladdr !== undefined);
+    if (found.some(({ lladdr, dev }) => lladdr !== mac || dev !== BRIDGE)) {
+      yield [`the host looks for a container's ${what(ip)} elsewhere`, found];
+    } else if (ip !== linkLocal && !found.some(isPermanent)) {
+      yield ["the host's permanent neighbour of a container is gone", { ip, found }];
+    }
+  }
+}
+
+const isPermanent = ({ state }: Json) => state.includes("PERMANENT");
+const what = (ip: string) => ip.startsWith("fe80:") ? "link-local address" : "address";
+
+/** A guarded container's own neighbours for its gateways. */
+function* gateways(
+  { id, ifname }: Attached,
+  { families }: Network,
+  kernel: Kernel,
+): Iterable<Wrong> {
+  const bridge = kernel.links.find((it) => it.ifname === BRIDGE);
+  const inside = (kernel.inside.get(id)?.neighbours ?? []).filter(({ dev }) => dev === ifname);
+  for (const family of families) {
+    const found = inside.filter(({ dst }) => dst === GATEWAY[family]);
+    if (!found.some((it) => isPermanent(it) && it.lladdr === bridge?.address)) {
+      yield ["a container looks for its gateway elsewhere", { id, found }];
+    }
+  }
+  const linkLocal = families.includes(6) ? linkLocalOf(kernel.links, BRIDGE) : "";
+  const other = inside.find(({ dst, lladdr }) =>
+    dst === linkLocal && lladdr !== undefined && lladdr !== bridge?.address
+  );
+  if (other !== undefined) {
+    yield ["a container looks for the bridge's link-local address elsewhere", { id, other }];
+  }
+}
+
+const isPort = (dev = "") => /^a[vp][0-9a-f]{13}$/.test(dev);
+
+/** Addresses of the host that came by a router advertisement. */
+function* addresses({ families, rules }: Network, { links }: Kernel): Iterable<Wrong> {
+  for (const { ifname, addr_info } of links) {
+    const bad = (addr_info ?? []).find(({ scope, dynamic }: Json) =>
+      isPort(ifname) ? scope !== "link" : rules && dynamic
+    );
+    if (bad !== undefined) yield [`the host has a new address on ${place(ifname)}`, bad];
+    if (ifname !== BRIDGE) continue;
+    for (const family of families) {
+      if (!addr_info.some(({ local }: Json) => local === GATEWAY[family])) {
+        yield [`the bridge has no IPv${family} gateway`, addr_info];
+      }
+    }
+  }
+}
+
+/** Routes of the host that came by a frame. */
+function* routes({ rules }: Network, kernel: Kernel): Iterable<Wrong> {
+  for (const route of kernel.routes) {
+    const { dst, dev, protocol, table, type = "unicast" } = route;
+    const isKernels = table === "local" || type !== "unicast" ||
+      /^(fe80::\/64|ff00::\/8)$/.test(dst);
+    const isLearnt = protocol === "ra" || protocol === "redirect";
+    if ((isPort(dev) && !isKernels) || (isLearnt && (rules || dev !== BRIDGE))) {
+      yield [`the host has a new route on ${place(dev)}`, route];
+    }
+  }
+}
+
+const place = (dev: string) => isPort(dev) ? "a port" : dev;
+
+/** Nothing is learnt from a guarded port. */
+function* learnt({ attached }: Stage, { entries, neighbours }: Kernel): Iterable<Wrong> {
+  const dynamic = entries.find(({ ifname, state }) => isPort(ifname) && state === "");
+  if (dynamic !== undefined) yield ["the bridge learns from a guarded port", dynamic];
+  const macs = [...attached.values()].map(({ mac }) => mac);
+  const odd = neighbours.find(({ dev, lladdr }) =>
+    dev === BRIDGE && lladdr !== undefined && !macs.includes(lladdr)
+  );
+  if (odd !== undefined) yield ["the host has learnt a MAC that no container has", odd];
+}
+
+/** Neighbours of the host where or of whom it has none. */
+function* neighbours({ network }: Stage, kernel: Kernel): Iterable<Wrong> {
+  for (const it of kernel.neighbours) {
+    if (it.lladdr === undefined || it.dev === "uplink") continue;
+    if (it.dev !== BRIDGE) {
+      yield ["the host has a neighbour on a port", it];
+    } else if (network.rules && isForeign(it.dst, network)) {
+      yield ["the host has a neighbour of a foreign address", it];
+    }
+  }
+}
+
+function isForeign(ip: string, { families }: Network): boolean {
+  if (ip.includes(":")) return !/^fe80:/.test(ip) && !(families.includes(6) && /^fd88:/.test(ip));
+  return !(families.includes(4) && ip.startsWith("10.88.0."));
+}

@@ -1,0 +1,76 @@
+import type { Layer } from "./lab.ts";
+import type { Network } from "./network.ts";
+import { familyOfKind, isArp, type Spec } from "./spec.ts";
+
+/** Where no frame of a spec may arrive, and the promise that says so. */
+export interface Stopped {
+  readonly place: string;
+  readonly layer: Layer;
+  readonly why: string;
+}
+
+const NEIGHBOURS = ["ann", "bob"];
+const SERVERS = ["DHCPv4", "DHCPv6"];
+const ROUTERS = ["RA", "redirect6"];
+
+/** SECURITY.md, "The guard": the lines that say "stopped" for a network like this. */
+export function stopped(spec: Spec, network: Network): Stopped[] {
+  const { guard, rules, isolated } = network;
+  if (guard && spec.from !== "own") {
+    return everywhere("link", "a frame from a MAC that is not the container's");
+  }
+  const broken = rules ? brokenRule(spec, network) : undefined;
+  if (broken !== undefined) return everywhere("ip", broken);
+  if (!isolated || !rules) return [];
+  return NEIGHBOURS.map((place) => ({
+    place,
+    layer: "link",
+    why: "a frame between isolated ports",
+  }));
+}
+
+/** Rules of the host act between its interface and its sockets; for a container, before the frame comes. */
+function everywhere(host: Layer, why: string): Stopped[] {
+  return [
+    { place: "", layer: host, why },
+    { place: "outside", layer: "link", why },
+    ...NEIGHBOURS.map((place) => ({ place, layer: "link" as const, why })),
+  ];
+}
+
+/** Which of the host's rules a frame breaks. */
+function brokenRule(spec: Spec, { families }: Network): string | undefined {
+  const { kind, claim } = spec;
+  const family = familyOfKind(kind);
+  if (spec.tags !== "none") return "a frame with a VLAN tag";
+  if (ROUTERS.includes(kind)) return `a ${kind}`;
+  if (SERVERS.includes(kind)) return "an answer of a DHCP server";
+  if (family === undefined) return undefined;
+  if (!families.includes(family) && !isForLink(spec, family)) {
+    return `a packet of IPv${family}, which the network lacks`;
+  }
+  if (!families.includes(family)) return undefined;
+  const source = sourceOf(spec);
+  if (source === "gateway") return "a packet from the gateway's address";
+  if (source === "foreign") return "a packet from a foreign address";
+  if (family === 4 && source.endsWith("link-local")) return "a packet from a foreign address";
+  if (kind === "NA from own" && claim === "gateway") return "an NA for the gateway's address";
+  if ((kind === "UDPv6" || kind === "TCPv6") && source === "zero") return `a ${kind} from ::`;
+  return undefined;
+}
+
+function sourceOf({ kind, claim }: Spec): Spec["claim"] {
+  return kind === "NA from own" ? "own link-local" : claim;
+}
+
+/** Link-local IPv6 stays on the link, and every host needs it, whatever its network has. */
+function isForLink(spec: Spec, family: 4 | 6): boolean {
+  if (family === 4) return false;
+  const source = sourceOf(spec);
+  return source === "zero" || source.endsWith("link-local");
+}
+
+/** Whether the host may note down an address that the frame claims: the rules let no foreign one pass. */
+export function mayBeLearnt({ kind, claim }: Spec): boolean {
+  return !isArp(kind) || claim !== "foreign";
+}
