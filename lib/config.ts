@@ -88,8 +88,9 @@ function unlessRefused<T>(parse: () => T): T | undefined {
 /** The whole configuration, for ADD, CHECK and STATUS. Throws InvalidNetworkConfig, UnsupportedField. */
 export function parseConfig(root: Fields, cniVersion: SpecVersion, args: CniArgs): NetworkConfig {
   const addressing = readAddressing(root);
-  checkShape(addressing, cniVersion);
   const previous = root.optional("prevResult", parseObject);
+  const prevResult = previous && parsePrevResult(previous, cniVersion);
+  if (shapeOf(cniVersion) === "0.1") checkOldShape(addressing, prevResult, cniVersion);
   return {
     name: parseName(root),
     dataDir: parseDataDir(root),
@@ -100,18 +101,25 @@ export function parseConfig(root: Fields, cniVersion: SpecVersion, args: CniArgs
     resolvConf: parseResolvConfPath(root),
     requestedIps: readRequestedIps(root, args),
     requestedMac: readRequestedMac(root, args),
-    prevResult: previous && parsePrevResult(previous, cniVersion),
+    prevResult,
   };
 }
 
 /** Results of 0.1.0 and 0.2.0 have one address of each family, and at least one (rules R4, H13). */
-function checkShape({ sets }: Addressing, cniVersion: SpecVersion): void {
-  if (shapeOf(cniVersion) !== "0.1") return;
-  const families = sets.map(([range]) => range && familyOf(range.start));
-  const found = families.length === 0
+function checkOldShape(
+  { sets }: Addressing,
+  prevResult: Result | undefined,
+  cniVersion: SpecVersion,
+): void {
+  const own = sets.map(([range]) => range && familyOf(range.start));
+  const earlier = (prevResult?.ips ?? []).map(({ address }) => address.includes(":") ? 6 : 4);
+  const both = own.find((family) => family !== undefined && earlier.includes(family));
+  const found = own.length === 0
     ? "cannot convert: no valid IP addresses"
-    : new Set(families).size < families.length
+    : new Set(own).size < own.length
     ? `CNI version ${cniVersion} does not support more than 1 address per family`
+    : both !== undefined
+    ? `CNI version ${cniVersion} has room for one IPv${both} address: prevResult has one, and this network gives another`
     : undefined;
   if (found === undefined) return;
   throw new CniError("InvalidNetworkConfig", found, {

@@ -28,6 +28,28 @@ Deno.test("parseConfig() gives results of 0.1.0 and 0.2.0 what they can have", (
   }
 });
 
+Deno.test("parseConfig() refuses an address that prevResult leaves no room for", () => {
+  const four = { ip4: { ip: "10.9.0.2/24" } };
+  const six = { ip6: { ip: "fd09::2/64" } };
+  const dual = { ...NET, subnet6: "fd00:88::/64", gateway6: "fd00:88::1" };
+  const rows: [object, object, string | undefined][] = [
+    [NET, six, undefined],
+    [NET, {}, undefined],
+    [NET, four, "has room for one IPv4 address"],
+    [dual, six, "has room for one IPv6 address: prevResult has one"],
+    [dual, { ...four, ...six }, "has room for one IPv4 address"],
+  ];
+  for (const version of ["0.1.0", "0.2.0"] as const) {
+    for (const [value, prevResult, message] of rows) {
+      const whole = { ...value, prevResult };
+      if (message !== undefined) refused(whole, 7, message, version);
+      else assertEquals(config(whole, version).cniVersion, version);
+    }
+  }
+  const ips = [{ version: "6", address: "fd09::2/64" }];
+  assertEquals(config({ ...dual, prevResult: { ips } }, "0.3.1").prevResult?.ips.length, 1);
+});
+
 Deno.test("dns is the runtime's, else the configuration's", () => {
   const dns = { nameservers: ["10.88.0.1"], domain: "x", search: ["a"], options: ["b"] };
   const rows: [object, object][] = [

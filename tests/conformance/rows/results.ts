@@ -103,6 +103,19 @@ export const RESULTS: readonly Row[] = [
     }]);
     assertEquals([result.dns, result.unknown], [{ nameservers: ["192.168.7.1"] }, undefined]);
   }),
+  row("R4 R12", "0.2.0 behind a prevResult: nothing of ours is left out", async (lab) => {
+    const config = {
+      ...CONFIG,
+      cniVersion: "0.2.0",
+      subnet6: "fd00:88::/64",
+      gateway6: "fd00:88::1",
+    };
+    const prevResult = { cniVersion: "0.2.0", ip6: { ip: "fd09::2/64" } };
+    const { subnet6: _, gateway6: __, ...four } = config;
+    const { ip4, ip6 } = await lab.add({ config: { ...four, prevResult } });
+    assertEquals([ip4.ip, ip6.ip], ["10.88.0.2/24", "fd09::2/64"]);
+    await lab.refuse("ADD", { id: "c2", config: { ...config, prevResult } }, 7, /one IPv6 address/);
+  }),
   row("R12 R6", "prevResult of 0.4.0 in a 0.4.0 configuration", async (lab) => {
     const prevResult = {
       cniVersion: "0.4.0",
