@@ -172,6 +172,18 @@ const PROCESS: readonly Surroundings[] = [
     end: "works",
   },
   {
+    name: "a working directory that is gone",
+    happens: "the compiled form does not start and prints nothing on stdout, the script form works",
+    run: "mkdir /run/w && cd /run/w && rmdir /run/w && exec FILE",
+    end: "either",
+    stderrIsDenos: true,
+    // denort asks for the directory before it runs a line of the program.
+    after: (_, { code, stderr }) => {
+      if (code !== 0) assertStringIncludes(stderr, "failed resolving cwd");
+      return Promise.resolve();
+    },
+  },
+  {
     name: "stdin closed",
     happens: "code 6: it is empty",
     run: "exec FILE <&-",
