@@ -2,11 +2,20 @@ import type { CniError } from "../base/errors.ts";
 import type { Kernel } from "../netops.ts";
 import type { Line } from "./screen.ts";
 
-/** An option of a command, `--name` or, for a string, `--name VALUE`. */
+/** An option of a command, `--name` or, for a string, `--name VALUE`; `short` is its one-letter form. */
 export interface Option {
   readonly type: "boolean" | "string";
   readonly about: string;
+  readonly short?: string;
 }
+
+/** The options that each command has. */
+export const COMMON_OPTIONS: Readonly<Record<string, Option>> = {
+  json: { type: "boolean", about: "the same as one JSON value", short: "j" },
+  wide: { type: "boolean", about: "lines as long as they are, whatever the terminal's width" },
+  output: { type: "string", about: "json or wide, as kubectl has it", short: "o" },
+  help: { type: "boolean", about: "what it does, with an example", short: "h" },
+};
 
 /** Exit status for scripts: all is well; something needs a look; it can't be done. */
 export type ExitStatus = 0 | 1 | 2;
@@ -16,7 +25,7 @@ export interface Report {
   readonly lines: readonly Line[];
   /** The lines are a file's: they are printed as they are, however wide the screen is. */
   readonly isFile?: true;
-  /** Told on stderr, beside lines that are for a program. */
+  /** Printed on stderr, besides lines that are for a program. */
   readonly errors?: readonly CniError[];
   readonly json: unknown;
   readonly exit: ExitStatus;
@@ -24,7 +33,7 @@ export interface Report {
 
 /** What a command is called with. */
 export interface Call {
-  /** The words behind the command's name. */
+  /** The arguments after the command name. */
   readonly words: readonly string[];
   readonly has: (option: string) => boolean;
   readonly value: (option: string) => string | undefined;
@@ -40,7 +49,7 @@ export interface Command {
   readonly takes: string;
   readonly about: string;
   readonly example: string;
-  /** Beside `--json` and `--help`, which each command has. */
+  /** Besides `COMMON_OPTIONS`. */
   readonly options: Readonly<Record<string, Option>>;
   readonly mostWords: number;
   readonly run: (call: Call) => Report | Promise<Report>;

@@ -23,6 +23,7 @@ import {
 import { readInput } from "./doctor/input.ts";
 import { unknownKeys } from "./doctor/keys.ts";
 import { examineFolder, examineLeases, examineLock, subnetsLine } from "./doctor/state.ts";
+import { readOverview } from "./overview.ts";
 import type { Line, Tone } from "./screen.ts";
 
 export const doctor: Command = {
@@ -88,14 +89,14 @@ async function examine(text: string, kernel: Kernel): Promise<Finding[]> {
   await noted(found, "bridge", async () => {
     const links = await kernel.links();
     const routes = await kernel.routes();
-    const veths = new Map(links.map((link) => [link.ifname, link]));
+    const overview = await readOverview(kernel, new Map([[wanted.name, wanted.bridge]]));
     return [
       ...examineBridge(wanted, links),
       ...examineIpv6(wanted, links),
       ...examineAdvertisements(wanted, links, routes),
       ...examineOverlap(wanted, links, routes),
       ...sharing(wanted),
-      ...await examineLeases(wanted, effects, veths, isServed),
+      ...examineLeases(wanted, overview, isServed),
       ...await examineForwarding(wanted, kernel),
     ];
   });

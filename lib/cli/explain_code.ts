@@ -1,23 +1,58 @@
-import { CODES, plain } from "./codes.ts";
 import type { ErrorCode } from "../base/errors.ts";
+import { isObject } from "../base/fields.ts";
+import { CODES, plain } from "./codes.ts";
 import { type Report, UsageError } from "./command.ts";
 import type { Line } from "./screen.ts";
 
+/** `text` is the number of a code in the table. */
 export function isCode(text: string): boolean {
   return Object.hasOwn(CODES, text);
 }
 
+/** A code, and what the error document said besides. */
+export interface FoundCode {
+  readonly code: string;
+  readonly msg?: string;
+  readonly details?: string;
+}
+
+/** The error in `101`, `error 101`, `code: 101`, or in an error document, also with a log line around it. */
+export function errorIn(text: string): FoundCode | undefined {
+  const code = /^(?:(?:error|code)\s*:?\s*){0,2}(\d{1,3})$/i.exec(text)?.[1];
+  if (code !== undefined) return { code };
+  return inDocument(text.slice(text.indexOf("{"), text.lastIndexOf("}") + 1));
+}
+
+function inDocument(text: string): FoundCode | undefined {
+  let parsed: unknown;
+  try {
+    parsed = JSON.parse(text);
+  } catch {
+    return undefined; // then it is a name
+  }
+  if (!isObject(parsed)) return undefined;
+  const { code, msg, details } = isObject(parsed["error"]) ? parsed["error"] : parsed;
+  if (typeof code !== "number") return undefined;
+  return {
+    code: String(code),
+    ...(typeof msg === "string" && { msg }),
+    ...(typeof details === "string" && { details }),
+  };
+}
+
 /** What a code means, what to look at, what to do. */
-export function explainCode(text: string): Report {
-  const entry = Object.entries(CODES).find(([code]) => code === text);
+export function explainCode(found: FoundCode): Report {
+  const entry = Object.entries(CODES).find(([code]) => code === found.code);
   if (entry === undefined) {
     throw new UsageError(
-      `Cannot explain "${text}": it is no code of this plugin`,
+      `Cannot explain "${found.code}": it is no code of this plugin`,
       `its codes: ${Object.keys(CODES).join(", ")}`,
     );
   }
   const [code, { meaning, cause, cure }] = entry;
+  const said = [found.msg, found.details].filter((it) => it !== undefined && it !== "");
   const lines: Line[] = [
+    ...said.map((it) => `> ${it}`),
     [{ text: `Code ${code}: ${plain(meaning)}`, tone: "strong" }],
     `Why: ${plain(cause)}`,
     "What to do:",

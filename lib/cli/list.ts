@@ -1,81 +1,64 @@
-import {
-  type Attached,
-  attachments,
-  named,
-  plainAttachment,
-  plainErrors,
-  survey,
-  withoutLease,
-} from "./attachments.ts";
+import { type Attached, isAmiss, plainAttachment } from "./attachments.ts";
 import type { Call, Command, Report } from "./command.ts";
-import type { Line, Segment } from "./screen.ts";
+import { plainErrors, readOverview, selected } from "./overview.ts";
 import { problems } from "./problems.ts";
+import type { Line, Segment, Tone } from "./screen.ts";
+import { needsLook, type StateWord } from "./state_words.ts";
 
 export const list: Command = {
   name: "list",
   takes: "[NETWORK]",
-  about:
-    "each attachment: whose it is, its addresses, its host veth, live, stale or without a lease",
+  about: "each attachment: its owner, addresses and host veth, and its state in one word",
   example: "atomicni list podnet",
-  options: { watch: { type: "boolean", about: "again every second, until it is ended" } },
+  options: {
+    watch: { type: "boolean", about: "refresh every second until interrupted", short: "w" },
+    network: { type: "string", about: "the same as NETWORK", short: "n" },
+  },
   mostWords: 1,
   run: report,
 };
 
-async function report({ words: [only], kernel }: Call): Promise<Report> {
-  const networks = await survey(kernel);
-  const { errors, veths } = networks;
-  const held = (await Promise.all(networks.held.map((it) => attachments(it, veths)))).flat();
-  const all = [...held, ...await withoutLease(networks, held)];
-  const rows = once(all.filter(({ network }) => only === undefined || network === only));
-  if (rows.length === 0) named(networks, only, "list");
+async function report({ words: [only], value, kernel }: Call): Promise<Report> {
+  const overview = await readOverview(kernel);
+  const { errors } = overview;
+  const rows = selected(overview, only ?? value("network"), "list").flatMap((it) => it.rows);
   return {
-    // An empty list beside an error would be a lie.
+    // An empty list next to an error would be a lie.
     lines: [...(rows.length > 0 || errors.length === 0 ? tableOf(rows) : []), ...problems(errors)],
-    json: {
-      attachments: rows.map(plainAttachment),
-      errors: plainErrors(errors),
-    },
-    exit: errors.length > 0 ? 2 : 0,
+    json: { attachments: rows.map(plainAttachment), errors: plainErrors(errors) },
+    exit: errors.length > 0 ? 2 : isAmiss(rows) ? 1 : 0,
   };
-}
-
-/** An attachment has one host veth: one that a copy of the state file names too is the same. */
-function once(rows: readonly Attached[]): Attached[] {
-  const known = new Map<string, Attached>();
-  for (const row of rows) {
-    const key = `${row.network}/${row.containerId}/${row.ifname} ${row.ips.join()}`;
-    if (!known.has(key)) known.set(key, row);
-  }
-  return [...known.values()];
 }
 
 function tableOf(rows: readonly Attached[]): Line[] {
   if (rows.length === 0) return ["No attachments."];
-  const heading = ["NETWORK", "OWNER", "INTERFACE", "ADDRESS", "MAC", "VETH", "SINCE", "STATE"];
-  const spare = ["MAC", "SINCE", "VETH", "INTERFACE", "NETWORK"];
-  return [{ heading, rows: rows.map((it) => [it.network, ...cells(it)]), spare }];
+  return [{
+    heading: ["NETWORK", "OWNER", "INTERFACE", "ADDRESS", "MAC", "VETH", "SINCE", "STATE"],
+    rows: rows.map((it) => [it.network, ...cells(it)]),
+    spare: ["MAC", "SINCE", "VETH", "INTERFACE", "NETWORK"],
+    cut: "OWNER",
+    broken: "ADDRESS",
+  }];
 }
 
 function cells(it: Attached): Segment[] {
   return [
-    it.pod ?? shortened(it.containerId),
+    it.pod ?? (shortened(it.containerId) || "-"),
     it.ifname || "-",
     it.ips.join(", ") || "-",
     it.mac ?? "-",
     it.veth,
     it.since ?? "-",
-    it.ips.length === 0
-      ? "no lease"
-      : it.live === undefined
-      ? { text: "unknown", tone: "faint" }
-      : it.live
-      ? { text: "live", tone: "good" }
-      : { text: "stale", tone: "warning" },
+    { text: it.state, tone: toneOf(it.state) },
   ];
 }
 
-/** A runtime's container ID is known by its first digits; `explain` takes them. */
+export function toneOf(word: StateWord): Tone {
+  if (word === "unknown") return "faint";
+  return needsLook(word) ? "warning" : "good";
+}
+
+/** A runtime's container ID is known by its first digits, which `explain` takes. */
 export function shortened(containerId: string): string {
   return containerId.length > 32 ? containerId.slice(0, 12) : containerId;
 }

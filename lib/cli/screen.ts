@@ -5,11 +5,16 @@ export type Segment = string | { readonly text: string; readonly tone: Tone };
 /** One line of output, or a table. Only `render` makes bytes of it, so that nothing reaches a terminal unchecked. */
 export type Line = string | readonly Segment[] | Table;
 
-/** Rows under a heading. Where they are wider than the screen, the columns of `spare` are left out, first one first. */
+/**
+ * Rows under a heading. If they are wider than the screen, the columns of `spare` are left out, the first one first; then the
+ * cells of `cut` are shortened, and those of `broken` continue on lines of their own after each comma.
+ */
 export interface Table {
   readonly heading: readonly string[];
   readonly rows: readonly (readonly Segment[])[];
   readonly spare: readonly string[];
+  readonly cut?: string;
+  readonly broken?: string;
 }
 
 /** What the output goes to. */
@@ -56,7 +61,7 @@ function paint(segment: Segment, colour: boolean): string {
 }
 
 /** The words of a line in lines of at most `width` columns; what follows the first is as far in as its words are. */
-function wrapped(line: string | readonly Segment[], width: number): (string | Segment[])[] {
+function wrapped(line: string | readonly Segment[], width: number): Segment[][] {
   const segments = typeof line === "string" ? [line] : line;
   if (widthOf(textOf(line)) <= width) return [[...segments]];
   const indent = /^ *(?:-> |- )?/.exec(textOf(line))?.[0].length ?? 0;
@@ -84,33 +89,85 @@ function wrapped(line: string | readonly Segment[], width: number): (string | Se
   return lines;
 }
 
+/** Blanks between two columns. */
+const GAP = 2;
+/** The fewest columns that a cell is cut to. */
+const LEAST = 8;
+
 /** Columns as wide as their widest cell, two blanks apart. */
-function tableLines({ heading, rows, spare }: Table, width: number | undefined): Segment[][] {
-  const widths = heading.map((name, column) =>
-    rows.reduce((widest, row) => Math.max(widest, widthOf(row[column] ?? "")), widthOf(name))
-  );
+function tableLines(table: Table, width: number | undefined): Segment[][] {
+  const { heading, spare, cut, broken } = table;
+  let rows = table.rows;
+  if (width === undefined) return drawn(heading, rows, new Set(heading));
   const left = new Set(heading);
-  const total = () =>
-    heading.reduce(
-      (sum, name, column) => left.has(name) ? sum + (widths[column] ?? 0) + 2 : sum,
-      -2,
-    );
+  const widthIn = (name: string) => {
+    const column = heading.indexOf(name);
+    return rows.reduce((most, row) => Math.max(most, widthOf(row[column] ?? "")), widthOf(name));
+  };
+  const excess = () =>
+    [...left].reduce((sum, name) => sum + widthIn(name) + GAP, -GAP) - width;
   for (const name of spare) {
-    if (width === undefined || total() <= width) break;
-    left.delete(name);
+    if (excess() > 0) left.delete(name);
   }
+  const shorten = (
+    name: string | undefined,
+    change: (cell: Segment, most: number) => Segment[],
+  ) => {
+    if (name === undefined || excess() <= 0) return;
+    const most = Math.max(LEAST, widthIn(name) - excess());
+    rows = rows.flatMap((row) => split(row, heading.indexOf(name), (cell) => change(cell, most)));
+  };
+  shorten(cut, (cell, most) => [ending(cell, most)]);
+  shorten(broken, (cell, most) => widthOf(cell) <= most ? [cell] : atCommas(cell));
+  const missing = heading.filter((name) => !left.has(name));
+  const lines = drawn(heading, rows, left);
+  if (missing.length === 0) return lines;
+  const text = `without ${missing.join(", ")}: --wide has all`;
+  return [...lines, ...wrapped([{ text, tone: "faint" }], width)];
+}
+
+function drawn(
+  heading: readonly string[],
+  rows: Table["rows"],
+  left: ReadonlySet<string>,
+): Segment[][] {
   const shown = heading.flatMap((name, column) => left.has(name) ? [column] : []);
   const bold = heading.map((text) => ({ text, tone: "strong" as const }));
-  const lines = [bold, ...rows].map((row) =>
+  const all: readonly (readonly Segment[])[] = [bold, ...rows];
+  const widths = heading.map((_, column) =>
+    Math.max(...all.map((row) => widthOf(row[column] ?? "")))
+  );
+  return all.map((row) =>
     shown.flatMap((column) => {
       const cell = row[column] ?? "";
-      const space = (widths[column] ?? 0) - widthOf(cell) + 2;
+      const space = (widths[column] ?? 0) - widthOf(cell) + GAP;
       return column === shown.at(-1) ? [cell] : [cell, " ".repeat(space)];
     })
   );
-  const missing = heading.filter((name) => !left.has(name));
-  if (missing.length === 0) return lines;
-  return [...lines, [{ text: `without ${missing.join(", ")}: --wide has all`, tone: "faint" }]];
+}
+
+/** The row, and a row for each further line of one cell. */
+function split(
+  row: readonly Segment[],
+  column: number,
+  linesOf: (cell: Segment) => Segment[],
+): Segment[][] {
+  const [first = "", ...more] = linesOf(row[column] ?? "");
+  return [
+    row.with(column, first),
+    ...more.map((line) => row.map((_, at) => at === column ? line : "")),
+  ];
+}
+
+function ending(cell: Segment, most: number): Segment {
+  const [text, ...tone] = typeof cell === "string" ? [cell] : [cell.text, cell.tone];
+  const letters = [...printable(text)];
+  const short = letters.length <= most ? text : `${letters.slice(0, most - 1).join("")}…`;
+  return tone[0] === undefined ? short : { text: short, tone: tone[0] };
+}
+
+function atCommas(cell: Segment): Segment[] {
+  return textOf([cell]).split(/(?<=,) /);
 }
 
 function widthOf(cell: Segment): number {

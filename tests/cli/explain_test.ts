@@ -20,17 +20,18 @@ hostTest(
         `10.88.0.2 in network "podnet" belongs to container ${id} (pod default/web), interface eth0.`,
       );
       assertStringIncludes(stdout, "with MAC 0a:58:0a:58:00:02");
-      assertStringIncludes(stdout, `live: its host veth ${veth} is a port of atomic0, up`);
+      assertStringIncludes(stdout, "Its state is live: ");
+      assertStringIncludes(stdout, `Its host veth ${veth} is a port of atomic0, up`);
     }
     const { json } = await host.program(["explain", "web", "--json"], "");
     assertEquals(json.attachments[0].containerId, id);
 
     await host.sh(`ip link set dev ${veth} nomaster down`);
     const loose = await host.program(["explain", "web"], "");
-    assertStringIncludes(loose.stdout, "is in no bridge, so it reaches nothing, down");
+    assertStringIncludes(loose.stdout, "is in no bridge, down");
     await host.sh(`ip link del dev ${veth}`);
     const stale = await host.program(["explain", "web"], "");
-    assertStringIncludes(stale.stdout, "It is stale");
+    assertStringIncludes(stale.stdout, "Its state is stale");
     assertStringIncludes(stale.stdout, "atomicni repair");
   },
 );
@@ -43,11 +44,11 @@ hostTest("explain says what an address is that nobody holds", async (host) => {
     ["10.88.0.1", "the gateway"],
     ["10.88.0.0", "the network address"],
     ["10.88.0.255", "the broadcast address"],
-    ["10.88.0.5", "outside the range"],
+    ["10.88.0.5", "outside the range of its addresses"],
     ["10.88.0.15", "it is free"],
-    ["192.0.2.1", "No network has given 192.0.2.1"],
+    ["192.0.2.1", "No network has allocated 192.0.2.1"],
     ["nobody", 'No network has an attachment of "nobody"'],
-    ["av0123456789abc", "No interface of that name is there"],
+    ["av0123456789abc", "No interface of that name exists"],
   ];
   for (const [what, expected] of rows) {
     const { code, stdout } = await host.program(["explain", what], "");
@@ -57,7 +58,7 @@ hostTest("explain says what an address is that nobody holds", async (host) => {
   await host.sh(`rm ${STATE_FOLDER}/podnet.json`);
   const [veth = ""] = await host.hostVeths();
   const left = await host.program(["explain", veth], "");
-  assertStringIncludes(left.stdout, "belongs to container c1, interface eth0, in network");
+  assertStringIncludes(left.stdout, 'in network "podnet" belongs to container c1, interface eth0.');
   assertStringIncludes(left.stdout, "its DEL, or a GC, removes it");
   assert(!left.stdout.includes("link del"), left.stdout);
 });
@@ -68,12 +69,12 @@ hostTest("explain knows a network by its name, beside what else has that name", 
   await host.add({ id: "c2" });
   await host.sh(`ip link del dev ${added.interfaces[1].name}`);
   const { code, stdout } = await host.program(["explain", "podnet"], "");
-  assertEquals(code, 0);
+  assertEquals(code, 1, "one of its leases is stale");
   assertEquals(stdout.split("\n"), [
-    "podnet is a network.",
-    "It gives 10.88.0.1 - 10.88.0.254 of 10.88.0.0/24. Held: 2, of which 1 stale; free: 251.",
+    "podnet is a network on the bridge atomic0.",
+    "It allocates 10.88.0.1 - 10.88.0.254 of 10.88.0.0/24. Held: 2, of which 1 stale; free: 251. State: 1 stale.",
     `Its state file is ${STATE_FOLDER}/podnet.json.`,
-    "Whose its addresses are: atomicni list podnet; its pools: atomicni status podnet",
+    "The owners of its addresses: atomicni list podnet; its pools: atomicni status podnet",
     "",
   ]);
   await host.add({ id: "podnet", netns: "c1", ifname: "eth1" });
@@ -87,12 +88,12 @@ hostTest("explain knows a lease that the Go original gave", async (host) => {
 {"lastReserved":"10.22.0.2","containerToIP":{"abc":"10.22.0.2"},"ipToContainer":{"10.22.0.2":"abc"}}
 E`);
   const { code, stdout } = await host.program(["explain", "10.22.0.2"], "");
-  assertEquals(code, 0);
-  assertStringIncludes(stdout, "by the plugin's predecessor");
+  assertEquals(code, 1, "it is stale");
+  assertStringIncludes(stdout, "The Go original allocated it, and did not record when.");
   const network = await host.program(["explain", "old"], "");
   assertStringIncludes(
     network.stdout,
-    "What it gives is written down by the next ADD. Held: 1, of which 1 ",
+    "The next ADD records its ranges. Held: 1, of which 1 stale",
   );
   assertStringIncludes((await host.program(["list"], "")).stdout, "10.22.0.2");
 });

@@ -9,7 +9,7 @@ hostTest("list shows whose each address is and whether its veth is there", async
   await host.add({ id: "c2" });
   await host.sh(`ip link del dev ${first.interfaces[1].name}`);
   const { code, stdout, stderr } = await host.program(["list"], "");
-  assertEquals({ code, stderr }, { code: 0, stderr: "" });
+  assertEquals({ code, stderr }, { code: 1, stderr: "" }, "one lease is stale");
   const [heading = "", ...rows] = stdout.trimEnd().split("\n");
   assertEquals(
     heading.split(/ +/),
@@ -42,7 +42,10 @@ hostTest("list of nothing, and list and status of a network that does not exist"
     assertStringIncludes(near.stderr, 'did you mean "podnet"?');
     const { code, stderr } = await host.program([command, "dmz"], "");
     assertEquals(code, 2);
-    assertStringIncludes(stderr, 'Cannot show "dmz": no network of that name has a state file');
+    assertStringIncludes(
+      stderr,
+      'Cannot show "dmz": no network of that name has a state file or a host veth',
+    );
     assertStringIncludes(stderr, `see all: atomicni ${command}\n`);
   }
 });
@@ -150,7 +153,7 @@ hostTest("without ip the state is told, and that more can't be", async (host) =>
   await host.sh("mount --bind /dev/null /usr/bin/ip");
   const rows: [string[], string][] = [
     [["list"], "unknown"],
-    [["explain", "10.88.0.2"], "only ip could tell"],
+    [["explain", "10.88.0.2"], "ip did not work"],
     [["status"], "253   1     -"],
   ];
   for (const [args, expected] of rows) {
@@ -172,15 +175,18 @@ hostTest("beside a state file that can't be read nothing is called empty", async
 });
 
 hostTest("list calls a lease live whose veth another plugin made", async (host) => {
-  await host.sh(`ip link add vethabc type veth peer name other
+  await host.containers("c1");
+  await host.sh(`ip link add br0 type bridge; ip link set dev br0 up
+ip link add vethabc type veth peer name eth0 netns c1; ip link set dev vethabc master br0 up
+ip -n c1 addr add 10.88.0.2/24 dev eth0
 cat > ${STATE_FOLDER}/podnet.json <<'E'
 {"schema":2,"lastReserved":"","containerToIP":{"c1/eth0":"10.88.0.2","c2/eth0":"10.88.0.3"},"ipToContainer":{"10.88.0.2":"c1/eth0","10.88.0.3":"c2/eth0"},"leases":{"10.88.0.2":{"since":"2026-01-01T00:00:00Z","veth":"","hosts":"vethxyz vethabc"},"10.88.0.3":{"since":"2026-01-01T00:00:00Z","veth":"","hosts":"vethxyz"}}}
 E`);
   const { code, json, stdout } = await host.program(["list", "--json"], "");
-  assertEquals(code, 0, stdout);
+  assertEquals(code, 1, stdout);
   assertEquals(
-    json.attachments.map((it: { veth: string; live: boolean }) => [it.veth, it.live]),
-    [["vethabc", true], ["vethxyz", false]],
+    json.attachments.map((it: Json) => [it.veth, it.state, it.live]),
+    [["vethabc", "live", true], ["vethxyz", "stale", false]],
   );
 });
 
@@ -223,10 +229,10 @@ hostTest("list shows host veths without a lease: of layer 2, and of a lost state
   const rows = async (...words: string[]) =>
     (await host.program(["list", ...words], "")).stdout.trimEnd().split("\n").slice(1)
       .map((row) => row.split(/ +/));
-  const first = ["l2net", "default/web", "eth0", "-", "-", added.interfaces[1].name, "-", "no"];
-  assertEquals(await rows(), [[...first, "lease"]]);
+  const first = ["l2net", "default/web", "eth0", "-", "-", added.interfaces[1].name, "-"];
+  assertEquals(await rows(), [[...first, "layer", "2"]]);
   const explained = await host.program(["explain", added.interfaces[1].name], "");
-  assertStringIncludes(explained.stdout, "its network gives no addresses");
+  assertStringIncludes(explained.stdout, "a host veth of a network without addresses");
   // Nothing is to be repaired of it, and no state made.
   const repaired = await host.program(["repair"], JSON.stringify(layer2));
   assertEquals(repaired.code, 0, repaired.stdout);

@@ -1,4 +1,5 @@
 import { assertEquals } from "@std/assert";
+import { countWords } from "../../lib/cli/state_words.ts";
 import { CONFIG, hostTest, STATE_FOLDER } from "../integration/host.ts";
 
 /** Reads the metrics with the parsers of Prometheus's own client, for OpenMetrics and for the older text format. */
@@ -25,12 +26,13 @@ hostTest("status shows the use of each network's pool", async (host) => {
   });
   await host.sh(`ip link del dev ${first.interfaces[1].name}`);
   const { code, stdout } = await host.program(["status"], "");
-  assertEquals(code, 0);
+  assertEquals(code, 1, "one lease is stale");
   assertEquals(stdout.trimEnd().split("\n").map((line) => line.split(/  +/)), [
-    ["NETWORK", "SUBNET", "RANGE", "SIZE", "HELD", "STALE", "FREE"],
-    ["other", "10.88.0.0/24", "10.88.0.1 - 10.88.0.254", "253", "1", "0", "252"],
-    ["podnet", "10.88.0.0/24", "10.88.0.1 - 10.88.0.254", "253", "2", "1", "251"],
+    ["NETWORK", "SUBNET", "RANGE", "SIZE", "HELD", "STALE", "FREE", "STATE"],
+    ["other", "10.88.0.0/24", "10.88.0.1 - 10.88.0.254", "253", "1", "0", "252", "ok"],
+    ["podnet", "10.88.0.0/24", "10.88.0.1 - 10.88.0.254", "253", "2", "1", "251", "1 stale"],
   ]);
+  assertEquals((await host.program(["status", "other"], "")).code, 0);
   const only = await host.program(["status", "podnet", "--json"], "");
   assertEquals(only.json.networks, [{
     network: "podnet",
@@ -42,6 +44,8 @@ hostTest("status shows the use of each network's pool", async (host) => {
     held: 2,
     stale: 1,
     free: 251,
+    state: "1 stale",
+    attachments: countWords(["stale", "live"]),
   }]);
 });
 
@@ -49,9 +53,11 @@ hostTest("status fails a script's test where an ADD would find no address", asyn
   await host.containers("c1");
   const config = { ...CONFIG, subnet: "10.88.0.0/30" };
   const added = await host.add({ config });
-  assertEquals((await host.program(["status"], "")).code, 1);
+  const full = await host.program(["status", "--json"], "");
+  assertEquals([full.code, full.json.networks[0].state], [1, "full"]);
   await host.sh(`ip link del dev ${added.interfaces[1].name}`);
-  assertEquals((await host.program(["status"], "")).code, 0, "a stale lease is as good as free");
+  const stale = await host.program(["status", "--json"], "");
+  assertEquals([stale.code, stale.json.networks[0].state], [1, "1 stale"], "an ADD reclaims it");
 });
 
 hostTest("status --metrics is what Prometheus's parsers read", async (host) => {
@@ -70,7 +76,9 @@ printf x > ${STATE_FOLDER}/broken.json`);
   );
   const values = Object.fromEntries(families.flatMap(([, type, samples]) => {
     assertEquals(type, "gauge");
-    return samples.map(([name, { network }, value]) => [`${name} ${network ?? ""}`.trim(), value]);
+    return samples.filter(([, { state = "" }, value]) => state === "" || value > 0).map((
+      [name, { network = "", state = "" }, value],
+    ) => [`${name} ${network} ${state}`.trim(), value]);
   }));
   assertEquals(values, {
     "atomicni_pool_addresses podnet": 253,
@@ -79,6 +87,8 @@ printf x > ${STATE_FOLDER}/broken.json`);
     "atomicni_pool_stale old": 1,
     "atomicni_pool_stale podnet": 0,
     "atomicni_pool_free podnet": 252,
+    "atomicni_attachments old stale": 1,
+    "atomicni_attachments podnet live": 1,
     "atomicni_state_readable broken": 0,
     "atomicni_state_readable old": 1,
     "atomicni_state_readable podnet": 1,

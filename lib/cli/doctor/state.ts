@@ -1,5 +1,4 @@
-import { attachmentOf, ownerKey } from "../../base/attachment.ts";
-import { asCniError } from "../../base/errors.ts";
+import { asCniError, type CniError } from "../../base/errors.ts";
 import { familyOf, formatCidr } from "../../base/address.ts";
 import { formatSet } from "../../base/range.ts";
 import { pause } from "../../base/deadline.ts";
@@ -7,17 +6,17 @@ import type { NetworkConfig } from "../../config.ts";
 import {
   checkFolder,
   countFree,
-  findLease,
   holderOfLock,
   listLeases,
   lockPath,
   type State,
+  statePath,
   tryLstat,
 } from "../../ipam.ts";
-import type { Link } from "../../netops.ts";
-import type { Effects } from "../../plugin.ts";
-import { type Attached, attachments } from "../attachments.ts";
+import type { Attached } from "../attachments.ts";
 import { few } from "../few.ts";
+import type { Overview } from "../overview.ts";
+import type { StateWord } from "../state_words.ts";
 import { failure, type Finding, finding } from "./finding.ts";
 
 /** Below this share of free addresses a pool is called short. */
@@ -68,46 +67,44 @@ export async function examineLock({ dataDir, name }: NetworkConfig): Promise<Fin
   }
 }
 
-/** The network's leases against its pools and against the veths that the host has. */
-export async function examineLeases(
+/** The network's attachments as `list` shows them, and its pools. `isServed`: an ADD would be served. */
+export function examineLeases(
   config: NetworkConfig,
-  effects: Effects,
-  veths: ReadonlyMap<string, Link>,
+  { networks, errors }: Overview,
   isServed: boolean,
-): Promise<Finding[]> {
-  let state: State;
-  try {
-    state = effects.leases.state();
-  } catch (error) {
-    if (!isServed) return []; // it is told already
-    const { message, details } = asCniError(error);
-    if (config.sets.length === 0) {
-      return [
-        finding("warning", "state", `${message}; an ADD without addresses needs none`, details),
-      ];
-    }
-    return [
-      finding(
-        "warning",
-        "state",
-        `${message}; no host veth stands, so the next ADD begins anew`,
-        "nothing has to be done; the damaged file is kept beside the new one",
-      ),
-    ];
-  }
+): Finding[] {
   const { name, dataDir, bridge } = config;
-  const rows = await attachments({ network: name, dataDir, state }, veths);
+  const seen = networks.find(({ network }) => network === name);
+  const path = statePath(dataDir, name);
+  const damage = errors.find(({ message }) => message.includes(`"${path}"`));
+  if (damage !== undefined) return isServed ? [damaged(config, damage)] : []; // it is reported already
+  const rows = seen?.rows ?? [];
+  const state = seen?.held.find((it) => it.dataDir === dataDir)?.state;
   return [
     ...pools(config, state, rows),
     ...staleLeases(rows),
-    ...withoutBridge(rows, bridge),
-    ...await leftoverVeths(config, state, effects, veths),
+    ...amiss(rows, bridge),
   ];
 }
 
-function pools({ sets }: NetworkConfig, state: State, rows: readonly Attached[]): Finding[] {
-  const held = listLeases(state).flatMap(({ ips }) => ips);
-  const stale = rows.filter(({ live }) => live === false).flatMap(({ ips }) => ips);
+function damaged({ sets }: NetworkConfig, { message, details }: CniError): Finding {
+  return sets.length === 0
+    ? finding("warning", "state", `${message}; an ADD without addresses needs none`, details)
+    : finding(
+      "warning",
+      "state",
+      `${message}; no host veth exists, so the next ADD starts from scratch`,
+      "nothing has to be done; the damaged file is kept with the new one",
+    );
+}
+
+function pools(
+  { sets }: NetworkConfig,
+  state: State | undefined,
+  rows: readonly Attached[],
+): Finding[] {
+  const held = state === undefined ? [] : listLeases(state).flatMap(({ ips }) => ips);
+  const stale = rows.filter((it) => it.state === "stale").flatMap(({ ips }) => ips);
   return sets.map((set) => {
     const size = countFree(set, []);
     const free = countFree(set, held);
@@ -128,60 +125,70 @@ function pools({ sets }: NetworkConfig, state: State, rows: readonly Attached[])
 }
 
 function staleLeases(rows: readonly Attached[]): Finding[] {
-  const stale = rows.filter(({ live }) => live === false);
+  const stale = rows.filter(({ state }) => state === "stale");
   if (stale.length === 0) return [];
   const some = few(stale.map(({ ips }) => ips.join(", ")));
   return [
     finding(
       "warning",
       "leases",
-      `${stale.length} without a host veth, ${some}: an ADD that finds no free address takes them back`,
-      "atomicni repair < CONFIGURATION takes them back now",
+      `${stale.length} stale, without a host veth, ${some}: an ADD that finds no free address reclaims them`,
+      "atomicni repair < CONFIGURATION reclaims them now",
     ),
   ];
 }
 
-/** A bridge that was removed takes its ports' place with it: they are live, and reach nothing. */
-function withoutBridge(rows: readonly Attached[], bridge: string): Finding[] {
-  const lost = rows.filter(({ link }) => link !== undefined && link.master !== bridge);
-  const [first] = lost;
-  if (first === undefined) return [];
-  const where = first.link?.master === "" ? "in no bridge" : `in ${first.link?.master}`;
-  return [
-    finding(
-      "warning",
-      "ports",
-      `${lost.length} live, but not in "${bridge}" (${first.veth} of ${first.containerId} is ${where}): they reach nothing there`,
-      "atomicni repair < CONFIGURATION puts them back; where the bridge is gone, start any container of the network first",
-    ),
-  ];
+/** The finding about attachments in a state, with its remedy. */
+interface Trouble {
+  readonly about: string;
+  readonly found: (some: string, bridge: string) => string;
+  readonly remedy: string;
 }
 
-/** Host veths that say they are this network's and have no lease. */
-async function leftoverVeths(
-  { name, sets }: NetworkConfig,
-  state: State,
-  { marks }: Effects,
-  veths: ReadonlyMap<string, Link>,
-): Promise<Finding[]> {
-  if (sets.length === 0) return [];
-  const found: Finding[] = [];
-  for (const link of veths.values()) {
-    const owner = await attachmentOf(link);
-    if (owner?.network !== name || findLease(state, owner) !== undefined) continue;
-    if (marks.of(link.ifname) === "running") continue;
-    found.push(
-      finding(
-        "warning",
-        "veths",
-        `"${link.ifname}" of "${
-          ownerKey(owner)
-        }" has no lease: its ADD or DEL was killed, or the state file was replaced`,
-        "a DEL of that container, or a GC, removes it; if the container lives: atomicni repair < CONFIGURATION",
+/** Every state that needs a look, except `stale` and `unknown`, which have findings of their own. */
+const TROUBLES: readonly (readonly [StateWord, Trouble])[] = [
+  ["cut off", {
+    about: "ports",
+    found: (some, bridge) => `cut off, not up in "${bridge}": ${some}: they reach nothing there`,
+    remedy:
+      "atomicni repair < CONFIGURATION puts them back; if the bridge is gone, start any container of the network first",
+  }],
+  ["unguarded", {
+    about: "guard",
+    found: (some) => `unguarded, though the lease is guarded: ${some}`,
+    remedy: "atomicni repair < CONFIGURATION guards them again",
+  }],
+  ["superseded", {
+    about: "leases",
+    found: (some) => `superseded, of an earlier ADD than the host veth: ${some}`,
+    remedy:
+      "a DEL of that container, or a GC, removes both; if the container lives: atomicni repair < CONFIGURATION",
+  }],
+  ["undecided", {
+    about: "leases",
+    found: (some) => `undecided, with several host veths or one that can't be inspected: ${some}`,
+    remedy: "atomicni repair --dry-run < CONFIGURATION says what is in the way",
+  }],
+  ["no lease", {
+    about: "veths",
+    found: (some) =>
+      `no lease: ${some}: an ADD or DEL was killed, or the state file was lost or replaced`,
+    remedy:
+      "a DEL of that container, or a GC, removes it; if the container lives: atomicni repair < CONFIGURATION",
+  }],
+];
+
+function amiss(rows: readonly Attached[], bridge: string): Finding[] {
+  return TROUBLES.flatMap(([word, { about, found, remedy }]) => {
+    const own = rows.filter(({ state }) => state === word);
+    if (own.length === 0) return [];
+    const some = few(
+      own.map(({ veth, containerId, ifname }) =>
+        `"${veth}" of "${containerId}${ifname === "" ? "" : `/${ifname}`}"`
       ),
     );
-  }
-  return found;
+    return [finding("warning", about, `${own.length} ${found(some, bridge)}`, remedy)];
+  });
 }
 
 /** What the network is, in one sentence. */
