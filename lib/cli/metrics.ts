@@ -4,7 +4,7 @@ import type { NetworkSeen, Overview } from "./overview.ts";
 import { countWords, type StateWord } from "./state_words.ts";
 import type { Use } from "./status.ts";
 
-/** The name, type and meaning of each metric; docs/json.md shows them. All are gauges: the text format has no other kind that fits. */
+/** The name, type and meaning of each metric; docs/monitoring.md shows them. All are gauges: the text format has no other kind that fits. */
 export const METRICS = {
   atomicni_pool_addresses: "Addresses that the range set has in all.",
   atomicni_pool_held: "Addresses that are allocated, stale ones included.",

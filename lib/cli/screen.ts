@@ -104,8 +104,7 @@ function tableLines(table: Table, width: number | undefined): Segment[][] {
     const column = heading.indexOf(name);
     return rows.reduce((most, row) => Math.max(most, widthOf(row[column] ?? "")), widthOf(name));
   };
-  const excess = () =>
-    [...left].reduce((sum, name) => sum + widthIn(name) + GAP, -GAP) - width;
+  const excess = () => [...left].reduce((sum, name) => sum + widthIn(name) + GAP, -GAP) - width;
   for (const name of spare) {
     if (excess() > 0) left.delete(name);
   }

@@ -17,7 +17,7 @@ export interface Meaning {
   readonly needsLook: boolean;
 }
 
-/** The one table of state words; docs/json.md shows it. */
+/** The one table of state words; docs/monitoring.md shows it. */
 export const STATE_WORDS: Readonly<Record<StateWord, Meaning>> = {
   live: { about: "the lease's host veth is a port of the network's bridge", needsLook: false },
   "layer 2": {

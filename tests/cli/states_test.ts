@@ -171,10 +171,10 @@ hostTest(
     );
     const without = await during("list", "--json");
     assertEquals([without.code, ...without.json.attachments.map(wordOf)], [
-    0,
-    ["c2", "live"],
-    ["c1", "starting"],
-  ]);
+      0,
+      ["c2", "live"],
+      ["c1", "starting"],
+    ]);
     // The mark of an ADD that was killed hides nothing.
     const killed = await host.program(["list", "--json"], "");
     assertEquals([killed.code, ...killed.json.attachments.map(wordOf)], [
