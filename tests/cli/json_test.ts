@@ -135,6 +135,43 @@ hostTest("docs/json.md: doctor, repair, import and the others print what it says
   assertShape(part("error.code", "error.msg", "error.details"), [usage, failed]);
 });
 
+/** Keeps a namespace alive under a name that `ip` does not know. */
+const hide = (id: string) =>
+  `touch /run/${id}; mount --bind /run/netns/${id} /run/${id}; umount /run/netns/${id}; rm /run/netns/${id}`;
+
+hostTest("docs/json.md: repair and import print what it says", async (host) => {
+  await host.containers("c1", "c2");
+  await host.add({ id: "c1" });
+  const { interfaces: [, { name }] } = await host.add({ id: "c2" });
+  const report = async (command: string, stdin: string) =>
+    (await host.program([command, "--json"], stdin)).json;
+  const config = JSON.stringify(CONFIG);
+  await host.sh(`ip link del dev ${name}`);
+  const stale = await report("repair", config);
+  await host.sh(`printf x > ${STATE_FOLDER}/podnet.json`);
+  const damaged = await report("repair", config);
+  // Behind a veth that can't be inspected there may be anybody.
+  await host.sh(`printf x > ${STATE_FOLDER}/podnet.json
+    ip link add hidden type veth peer name eth0 netns c2; ip link set dev hidden master atomic0 up
+    ${hide("c2")}`);
+  const stuck = await report("repair", config);
+  assertShape(fieldsUnder("`repair`"), [stale, damaged, stuck]);
+
+  const other = { ...CONFIG, name: "other", bridge: "br1" };
+  await host.sh(`ip netns add c4; ip netns add c5; ip link add br1 type bridge
+    ip link add v4 type veth peer name eth0 netns c4; ip link set dev v4 master br1 up
+    ip -n c4 addr add 10.88.0.4/24 dev eth0`);
+  const lease = (ip: string, id: string) => `/x/10.88.0.${ip}:${id}\n/x/10.88.0.${ip}:eth0\n`;
+  const known = await report(
+    "import",
+    `${JSON.stringify(other)}\n${lease("4", "c4")}${lease("6", "gone")}`,
+  );
+  await host.sh(`ip link add v5 type veth peer name eth0 netns c5; ip link set dev v5 master br1 up
+    ${hide("c5")}`);
+  const hidden = await report("import", `${JSON.stringify(other)}\n${lease("5", "c5")}`);
+  assertShape(fieldsUnder("`import`"), [known, hidden]);
+});
+
 Deno.test("docs/monitoring.md: its states are those of the program", () => {
   const expected = Object.entries(STATE_WORDS).map(([word, { about, needsLook }]) => [
     `\`${word}\``,
