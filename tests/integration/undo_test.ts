@@ -136,6 +136,12 @@ undoTest("SIGTERM while the veth is made", {
   message: /ended by SIGTERM/,
 });
 
+undoTest("SIGINT while the veth is made", {
+  rule: 'case "$in" in *"link add name av"*) kill -INT $PPID; sleep 0.3 ;; esac',
+  code: 11,
+  message: /ended by SIGINT/,
+});
+
 undoTest("SIGTERM while the lock is waited for", {
   prepare: `flock -F ${STATE_FOLDER}/podnet.lock sleep 5 >/run/holder 2>&1 & sleep 0.1`,
   rule:

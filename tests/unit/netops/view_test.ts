@@ -1,0 +1,35 @@
+import { assertEquals, assertRejects } from "@std/assert";
+import { CniError } from "../../../lib/base/errors.ts";
+import type { RunIp } from "../../../lib/netops.ts";
+import { parseLink } from "../../../lib/netops/links.ts";
+import { inspectPeers } from "../../../lib/netops/view.ts";
+import { answer, failure } from "./answers.ts";
+
+const HOST = { ...parseLink({ ifname: "av0123456789abc", ifindex: 7, link_index: 2 }), netnsId: 0 };
+const ETH0 = { ifname: "eth0", ifindex: 2, link_index: 7, link_netnsid: 0 };
+
+/** An `ip` that knows one namespace, of which it says `inside`. */
+function ip(inside: RunIp): RunIp {
+  return (args, stdin) => {
+    if (args.includes("netns")) return Promise.resolve(answer([{ name: "c1", id: 0 }]));
+    // The plugin's own namespace can be entered.
+    if (args.some((it) => it.includes("/proc/self"))) return Promise.resolve(answer([]));
+    return inside(args, stdin);
+  };
+}
+
+Deno.test("inspectPeers() leaves out a namespace that is gone, and no other failure", async () => {
+  const seen = await inspectPeers(ip(() => Promise.resolve(answer([ETH0]))), [HOST]);
+  assertEquals(seen.get(HOST.ifname)?.peer.ifname, "eth0");
+  const gone = await inspectPeers(ip(() => Promise.resolve(failure("no such file"))), [HOST]);
+  assertEquals(gone.size, 0);
+  const slow = new CniError("TryAgainLater", "Cannot wait longer");
+  const rows: [RunIp, string][] = [
+    [() => Promise.reject(slow), "Cannot wait longer"],
+    [() => Promise.reject(new CniError("IpFailed", "Cannot run ip")), "Cannot run ip"],
+    [() => Promise.resolve(answer("{")), "as the output of ip"],
+  ];
+  for (const [inside, message] of rows) {
+    await assertRejects(() => inspectPeers(ip(inside), [HOST]), CniError, message);
+  }
+});
