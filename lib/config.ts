@@ -21,9 +21,7 @@ import { readRequestedIps, readRequestedMac } from "./config/requested.ts";
 import type { Dns, Result } from "./result.ts";
 import { familyOf } from "./base/address.ts";
 
-export type { Addressing, PortFlags } from "./config/dialects.ts";
 export { isInSubnets } from "./config/dialects.ts";
-export type { CniArgs } from "./config/cni_args.ts";
 export { parseCniArgs } from "./config/cni_args.ts";
 export { parseDocument, parseVersion } from "./config/document.ts";
 export {
@@ -36,7 +34,6 @@ export {
 } from "./config/environment.ts";
 export { readResolvConf } from "./config/resolv_conf.ts";
 export type { Route } from "./config/routes.ts";
-export { gatewayOf, isDefault } from "./config/routes.ts";
 
 /** All that DEL and GC need of a configuration. */
 export interface Network {

@@ -40,14 +40,13 @@ export { MOST_PORTS } from "./netops/bridge.ts";
 export { type ContainerSpec, metricOf } from "./netops/container.ts";
 export type { GuardSpec, Pinned } from "./netops/guard.ts";
 export type { Inside } from "./netops/inside.ts";
-export type { AttachmentSpec, Seen } from "./netops/inspect.ts";
+export type { Seen } from "./netops/inspect.ts";
 export type { RunIp } from "./netops/ip.ts";
 export {
   type Link,
   type LinkAddress,
   LOCAL_TABLE,
   MAIN_TABLE,
-  type Neighbour,
   type RouteFound,
 } from "./netops/links.ts";
 export type { PortFault, PortSpec } from "./netops/ports.ts";
