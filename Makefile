@@ -95,6 +95,12 @@ firsthour: $(FORMS) ## README, install, containerd and troubleshooting pages, do
 	@sh tools/packages $(FIRSTHOUR_PACKAGES)
 	@tools/firsthour
 
+firsttime: ## what somebody types first, each on a machine with nothing but npm, make and git; root
+	@tools/clean_root tools/firsttime
+
+userlands: ## the life cycle and the rules on the userlands of Debian 11, 12 and its next release; root
+	@tools/userlands
+
 firewalls: $(FORMS) ## beside the real Docker, firewalld and ufw, which it installs: for a throw-away machine
 	@[ -n "$$CI" ] || [ ! -d /run/systemd/system ] || { echo "systemd would start Docker, firewalld and ufw on this machine once they are installed; CI=1 makes firewalls all the same" >&2; exit 1; }
 	@sh tools/packages $(FIREWALLS_PACKAGES)
