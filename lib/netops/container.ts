@@ -12,9 +12,9 @@ import { CniError } from "../base/errors.ts";
 import type { Mac } from "../base/mac.ts";
 import type { InterfaceName } from "../base/names.ts";
 import { pinCommand, type Pinned } from "./guard.ts";
-import { enter, linksInside, routesInside } from "./inside.ts";
-import { ipFailed, runBatch, type RunIp } from "./ip.ts";
-import { LOCAL_TABLE, MAIN_TABLE } from "./links.ts";
+import { enter, linksInside, routesInside, shownInside } from "./inside.ts";
+import { ipFailed, parseIpJson, runBatch, type RunIp } from "./ip.ts";
+import { LOCAL_TABLE, MAIN_TABLE, parseRoutes, type RouteFound } from "./links.ts";
 import { named } from "./host.ts";
 
 /** A route as the container gets it; one without `via` is on the link. */
@@ -47,8 +47,16 @@ export interface ContainerSpec {
 /** MAC, up, addresses and routes inside the container, in one batch. Throws InvalidNetNS, IpFailed. */
 export async function configure(run: RunIp, spec: ContainerSpec): Promise<void> {
   const { ifname, netns, ifindex } = spec;
-  const output = await runBatch(run, enter(netns), containerCommands(spec));
-  if (output.success) return;
+  const ranks = spec.routes.some(isRanked);
+  const output = ranks
+    ? await runBatch(run, shownInside(netns), [IPV6_DEFAULTS, ...containerCommands(spec)])
+    : await runBatch(run, enter(netns), containerCommands(spec));
+  if (output.success) {
+    const others = ranks ? (parseIpJson(output)[0] ?? []).flatMap(parseRoutes) : [];
+    const outranked = conflictWith(others.filter(({ isDynamic }) => !isDynamic), spec);
+    if (outranked !== undefined) throw outranked;
+    return;
+  }
   const links = await linksInside(run, netns);
   const link = links.find(named(ifname));
   // An interface that is called like the index was taken for it, and nothing was done yet.
@@ -73,19 +81,23 @@ export async function configure(run: RunIp, spec: ContainerSpec): Promise<void> 
 }
 
 /** The error for a route that somebody else has in the container already; `undefined` where there is none. */
-async function routeConflict(
-  run: RunIp,
-  { netns, ifname, routes }: ContainerSpec,
-): Promise<CniError | undefined> {
-  const found = (await routesInside(run, netns)).find((route) =>
+async function routeConflict(run: RunIp, spec: ContainerSpec): Promise<CniError | undefined> {
+  return conflictWith(await routesInside(run, spec.netns), spec);
+}
+
+function conflictWith(
+  there: readonly RouteFound[],
+  { ifname, routes }: ContainerSpec,
+): CniError | undefined {
+  const found = there.find((route) =>
     route.dev !== ifname && route.table === MAIN_TABLE &&
     routes.some(({ dst }) => formatCidr(dst) === route.dst)
   );
   if (found === undefined) return undefined;
-  const there = `${found.gw === undefined ? "" : `via ${found.gw} `}dev ${found.dev}`;
+  const leads = `${found.gw === undefined ? "" : `via ${found.gw} `}dev ${found.dev}`;
   return new CniError(
     "IpFailed",
-    `Cannot add a route to "${found.dst}" for "${ifname}": one ${there} is there already`,
+    `Cannot add a route to "${found.dst}" for "${ifname}": one ${leads} is there already`,
     {
       details:
         'for a second network of a container set "ipam": {"routes": []}, or routes that it does not have yet',
@@ -134,6 +146,18 @@ function isBesideKernels(
 
 /** Below the 1024 of routes by router advertisements, one of which may have come first. */
 const IPV6_DEFAULT_METRIC = 512;
+
+/** Shows the IPv6 default routes of each table. */
+const IPV6_DEFAULTS = ["route", "show", "table", "all", "exact", "::/0"];
+
+/**
+ * Whether the route would silently come before an IPv6 default route that the container has. The kernel refuses such a
+ * route of IPv4, whose metric is the same.
+ */
+function isRanked({ dst, priority, table }: RouteSpec): boolean {
+  return familyOf(dst.base) === 6 && dst.prefix === 0 && priority === undefined &&
+    (table || MAIN_TABLE) === MAIN_TABLE;
+}
 
 /** The metric that a route is given; `undefined` leaves it to the kernel. */
 export function metricOf({ dst, priority }: Pick<RouteSpec, "dst" | "priority">) {

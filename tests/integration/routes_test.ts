@@ -76,3 +76,35 @@ hostTest(
     }
   },
 );
+
+hostTest(
+  "an IPv6 default route of another interface is not outranked, as with IPv4",
+  async (host) => {
+    await host.containers("c1", "c2");
+    const other = `ip -n c1 link add other0 type veth peer name other1; ip -n c1 link set other1 up
+    ip -n c1 link set other0 up; ip -n c1 addr add fd00:99::2/64 dev other0 nodad`;
+    const there = "-n c1 route add default via fd00:99::1 dev other0";
+    await host.sh(`${other}; ip ${there}`);
+    const { subnet: _, gateway: __, ...six } = DUAL;
+    // The bridge stays.
+    await host.add({ id: "c2", config: six });
+    const before = await host.ip("c1", "-6", "route", "show");
+    const refused = await host.cni("ADD", { config: six });
+    assertEquals(refused.json?.code, 100, refused.stdout);
+    assertMatch(
+      refused.json.msg,
+      /"::\/0" for "eth0": one via fd00:99::1 dev other0 is there already/,
+    );
+    assertEquals(await host.ip("c1", "-6", "route", "show"), before);
+    for (const routes of [[], [{ dst: "::/0", priority: 2048 }], [{ dst: "::/0", table: 100 }]]) {
+      const config = { ...six, ipam: { routes } };
+      await host.add({ config });
+      await host.del({ config });
+    }
+    // A router may have been quicker; its route may go at any time.
+    await host.sh(`ip ${there.replace("add", "del")}; ip ${there} proto ra`);
+    await host.add({ config: six });
+    const best = await host.sh("ip -n c1 route get fd00:77::1");
+    assertMatch(best, /via fd00:88::1 dev eth0/);
+  },
+);

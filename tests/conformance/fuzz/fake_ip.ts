@@ -100,6 +100,7 @@ export class FakeIp {
       }
       case "route add":
       case "route append":
+      case "route prepend":
         at.routes.push({
           dst: words[2],
           ...(words.includes("via") && { gateway: after("via") }),

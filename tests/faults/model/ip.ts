@@ -65,6 +65,7 @@ export function perform(
       return undefined;
     case "route add":
     case "route append":
+    case "route prepend":
       return undefined;
   }
   throw new Error(`the model knows no "ip ${line.join(" ")}"`);

@@ -19,6 +19,8 @@ const SPEC: ContainerSpec = {
   guarded: false,
   neighbours: [],
 };
+/** What comes before an IPv6 default route whose metric nobody chose. */
+const SHOW = "route show table all exact ::/0";
 const CALL = "-n ../../../run/netns/c1 -batch -";
 
 function routes(...list: object[]) {
@@ -31,6 +33,7 @@ Deno.test("configure() is one batch inside of the namespace", async () => {
   const mac = "link set dev eth0 address 0a:58:0a:58:00:02";
   const rows: [string, Partial<ContainerSpec>, string[]][] = [
     ["both families", {}, [
+      SHOW,
       named,
       `${mac} up`,
       "addr add 10.88.0.2/24 dev eth0 brd +",
@@ -73,6 +76,25 @@ Deno.test("configure() is one batch inside of the namespace", async () => {
       "route add ::/0 via fd00:88::1 dev eth0 metric 7",
       "route add fd08::/16 via fd00:88::9 dev eth0",
     ]],
+    ["in front of a route that comes with the address", {
+      routes: routes(
+        { dst: "10.88.0.0/24" },
+        { dst: "fd00:88::/64", priority: 256 },
+        { dst: "10.88.0.0/25" },
+        { dst: "fe80::/64" },
+        { dst: "10.9.0.0/16", table: 255 },
+      ),
+    }, [
+      named,
+      `${mac} up`,
+      "addr add 10.88.0.2/24 dev eth0 brd +",
+      "addr add fd00:88::2/64 dev eth0 nodad",
+      "route prepend 10.88.0.0/24 via 10.88.0.1 dev eth0",
+      "route prepend fd00:88::/64 via fd00:88::1 dev eth0 metric 256",
+      "route add 10.88.0.0/25 via 10.88.0.1 dev eth0",
+      "route prepend fe80::/64 via fd00:88::1 dev eth0",
+      "route prepend 10.9.0.0/16 via 10.88.0.1 dev eth0 table 255",
+    ]],
     ["a second next hop is appended, one of another table or metric added", {
       addresses: [],
       routes: routes(
@@ -85,6 +107,7 @@ Deno.test("configure() is one batch inside of the namespace", async () => {
         { dst: "::/0", gw: "fd00:88::9", priority: 512 },
       ),
     }, [
+      SHOW,
       named,
       `${mac} up`,
       "route add 10.9.0.0/16 via 10.88.0.1 dev eth0",
@@ -99,7 +122,8 @@ Deno.test("configure() is one batch inside of the namespace", async () => {
   for (const [name, changes, lines] of rows) {
     const { calls, run } = recorder();
     await configure(run, { ...SPEC, ...changes });
-    assertEquals(calls, [[CALL, ...lines].join("\n  ")], name);
+    const call = lines[0] === SHOW ? CALL.replace(" -batch", " -d -N -j -batch") : CALL;
+    assertEquals(calls, [[call, ...lines].join("\n  ")], name);
   }
 });
 
