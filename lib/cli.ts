@@ -167,7 +167,11 @@ function parsed(args: readonly string[], command: Command | undefined): {
   const booleans = options.filter(([, { type }]) => type === "boolean").map(([name]) => name);
   if (command === undefined) booleans.push("version");
   const alias = options.flatMap(([name, { short }]) => short === undefined ? [] : [[short, name]]);
-  const { _: words, ...flags }: { _: unknown[]; [option: string]: unknown } = parseArgs([...args], {
+  const letters = options.filter(([, { type }]) => type === "string").map(([, it]) => it.short);
+  const apart = args.flatMap((arg) =>
+    letters.includes(arg[1]) && /^-[a-z][^=]/.test(arg) ? [arg.slice(0, 2), arg.slice(2)] : [arg]
+  );
+  const { _: words, ...flags }: { _: unknown[]; [option: string]: unknown } = parseArgs(apart, {
     boolean: booleans,
     string: [...strings, "_"],
     alias: Object.fromEntries(alias),

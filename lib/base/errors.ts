@@ -121,9 +121,11 @@ export function asCniError(thrown: unknown): CniError {
 export function ioError(action: string, path: string, error: unknown): CniError {
   const found = error instanceof Error ? error.message : String(error);
   const folder = path.slice(0, path.lastIndexOf("/")) || "/";
+  const details = error instanceof Deno.errors.PermissionDenied
+    ? `run this as root; if you are root, see ls -ld ${folder} and lsattr -d ${folder}`
+    : `look at the disk (df, mount) and the folder (ls -ld ${folder}); it must be root's and writable`;
   return new CniError("IOFailure", `Cannot ${action} "${path}": ${found}`, {
-    details:
-      `look at the disk (df, mount) and the folder (ls -ld ${folder}); it must be root's and writable`,
+    details,
     cause: error,
   });
 }

@@ -1,5 +1,5 @@
 import { STATE_FOLDER } from "../base/scope.ts";
-import { type Command, type Report, UsageError } from "./command.ts";
+import { type Command, COMMON_OPTIONS, type Option, type Report, UsageError } from "./command.ts";
 import { didYouMean } from "./nearest.ts";
 
 type Script = (commands: readonly Command[]) => string[];
@@ -30,13 +30,13 @@ export function completionOf(commands: () => readonly Command[]): Command {
   };
 }
 
-/** Whether a word behind the command may be the name of a network. */
+/** Whether an argument of the command may be the name of a network. */
 function takesNetwork({ takes }: Command): boolean {
   return takes.includes("NETWORK");
 }
 
 function optionsOf({ options }: Command): string[] {
-  return [...Object.keys(options), "json", "help"].map((name) => `--${name}`);
+  return Object.keys({ ...options, ...COMMON_OPTIONS }).map((name) => `--${name}`);
 }
 
 /** Names of networks are words of these characters; `compgen` would run what other file names may hold. */
@@ -49,7 +49,7 @@ const LIST_NETWORKS = [
   "}",
 ];
 
-/** The words behind each command: options, fixed words, networks. */
+/** The words after each command: options, fixed words, networks. */
 function wordsOf(command: Command): string {
   const words = optionsOf(command);
   if (command.name === "completion") words.push(...Object.keys(SHELLS));
@@ -112,10 +112,8 @@ function fish(commands: readonly Command[]): string[] {
     }'`,
     ...commands.flatMap((it) => [
       `complete -c atomicni -n __fish_use_subcommand -a ${it.name} -d ${quoted(it.about)}`,
-      ...Object.entries(it.options).map(([name, { about }]) =>
-        `complete -c atomicni -n '__fish_seen_subcommand_from ${it.name}' -l ${name} -d ${
-          quoted(about)
-        }`
+      ...Object.entries(it.options).map(([name, option]) =>
+        fishOption(`-n '__fish_seen_subcommand_from ${it.name}' `, name, option)
       ),
       ...(takesNetwork(it)
         ? [
@@ -124,9 +122,13 @@ function fish(commands: readonly Command[]): string[] {
         : []),
     ]),
     `complete -c atomicni -n '__fish_seen_subcommand_from completion' -a 'bash zsh fish'`,
-    "complete -c atomicni -l json -d 'the same as one JSON value'",
-    "complete -c atomicni -l help -d 'what it does, with an example'",
+    ...Object.entries(COMMON_OPTIONS).map(([name, option]) => fishOption("", name, option)),
   ];
+}
+
+function fishOption(condition: string, name: string, { short, about }: Option): string {
+  const letter = short === undefined ? "" : ` -s ${short}`;
+  return `complete -c atomicni ${condition}-l ${name}${letter} -d ${quoted(about)}`;
 }
 
 /** One word of a shell's. */

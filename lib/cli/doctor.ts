@@ -22,7 +22,13 @@ import {
 } from "./doctor/host.ts";
 import { readInput } from "./doctor/input.ts";
 import { unknownKeys } from "./doctor/keys.ts";
-import { examineFolder, examineLeases, examineLock, subnetsLine } from "./doctor/state.ts";
+import {
+  examineAccess,
+  examineFolder,
+  examineLeases,
+  examineLock,
+  subnetsLine,
+} from "./doctor/state.ts";
 import { readOverview } from "./overview.ts";
 import type { Line, Tone } from "./screen.ts";
 
@@ -68,6 +74,8 @@ async function examine(text: string, kernel: Kernel): Promise<Finding[]> {
       return [configFinding(config)];
     });
   }
+  const denied = examineAccess();
+  if (denied !== undefined) return [...found, denied];
   let isIpThere = false;
   await noted(found, "ip", async () => {
     const seen = await examineIp(kernel, config?.guarded === true);

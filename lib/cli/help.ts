@@ -1,6 +1,6 @@
 import { CONFIGURATION, plain } from "./codes.ts";
 import { PROGRAM_VERSION, STATE_FOLDER } from "../base/scope.ts";
-import type { Command, Report } from "./command.ts";
+import { type Command, COMMON_OPTIONS, type Option, type Report } from "./command.ts";
 import type { Line } from "./screen.ts";
 
 /** What `atomicni help` shows. */
@@ -17,20 +17,16 @@ export function overview(commands: readonly Command[]): Report {
         `      ${about}`,
       ]),
       "",
-      "Each takes --json, --wide (lines as long as they are) and --help, which has an example. Exit status: 0 all is well, " +
-      "1 something needs a look, 2 it can't be done.",
+      "Each takes --json (-o json), --wide (lines as long as they are) and --help, which has an example. Exit status: " +
+      "0 all is well, 1 something needs a look, 2 it can't be done.",
       `Nothing but ${STATE_FOLDER} and ip is used: a configuration comes on stdin.`,
       ...CONFIGURATION.map(plain),
     ],
-    json: commands.map(({ name, takes, about, example, options }) => ({
-      name,
-      takes,
-      about,
-      example,
-      options: Object.entries(options).map(([option, { type, about }]) => ({
+    json: commands.map((it) => ({
+      ...plainOf(it),
+      options: Object.entries({ ...it.options, ...COMMON_OPTIONS }).map(([option, more]) => ({
         name: option,
-        type,
-        about,
+        ...more,
       })),
     })),
     exit: 0,
@@ -40,24 +36,26 @@ export function overview(commands: readonly Command[]): Report {
 /** What `atomicni COMMAND --help` shows. */
 export function helpOf(command: Command): Report {
   const { name, takes, about, example, options } = command;
-  const all: Record<string, { type: string; about: string }> = {
-    ...options,
-    json: { type: "boolean", about: "the same as one JSON value" },
-    wide: { type: "boolean", about: "lines as long as they are, whatever the terminal's width" },
-  };
+  const all: Readonly<Record<string, Option>> = { ...options, ...COMMON_OPTIONS };
   return {
     lines: [
       [{ text: `atomicni ${name}${takes === "" ? "" : ` ${takes}`} [OPTIONS]`, tone: "strong" }],
       about,
       "",
-      ...Object.entries(all).map(([option, { type, about }]) =>
-        `  --${`${option}${type === "string" ? " VALUE" : ""}`.padEnd(14)}${about}`
-      ),
+      ...Object.entries(all).map(([option, { type, about, short }]) => {
+        const value = type === "string" ? " VALUE" : "";
+        const letter = short === undefined ? "    " : `-${short}, `;
+        return `  ${letter}--${`${option}${value}`.padEnd(15)}${about}`;
+      }),
       "",
       ...(takes.includes("CONFIGURATION") ? CONFIGURATION.map(plain) : []),
       `Example: ${example}`,
     ],
-    json: { name, takes, about, example, options: all },
+    json: { ...plainOf(command), options: all },
     exit: 0,
   };
+}
+
+function plainOf({ name, takes, about, example }: Command) {
+  return { name, takes, about, example };
 }

@@ -4,7 +4,8 @@ import type { Call, Command, Report } from "./command.ts";
 import { readConfiguration } from "./configuration.ts";
 import { hostRules } from "./host_rules/nft.ts";
 
-const EXAMPLE = "atomicni host-rules 10.244.0.0/16 < /etc/cni/net.d/10-atomicni.conflist";
+const EXAMPLE =
+  "atomicni host-rules 10.244.0.0/16 < /etc/cni/net.d/10-atomicni.conflist | nft -f -";
 
 export const hostRulesCommand: Command = {
   name: "host-rules",

@@ -6,7 +6,7 @@ import type { Command, Report } from "./command.ts";
 export const version: Command = {
   name: "version",
   takes: "",
-  about: "what this program is, what runs it, and what it is allowed",
+  about: "version, runtime and permission scope",
   example: "atomicni version --json",
   options: {},
   mostWords: 0,

@@ -2,7 +2,7 @@ import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import manifest from "../../deno.json" with { type: "json" };
 import { nearest } from "../../lib/cli/nearest.ts";
 import { CONFIGURATION, plain } from "../../lib/cli/codes.ts";
-import { CONFIG, hostTest, PROGRAM, run, STATE_FOLDER } from "../integration/host.ts";
+import { CONFIG, type Host, hostTest, PROGRAM, run, STATE_FOLDER } from "../integration/host.ts";
 
 const ROOT = new URL("../../", import.meta.url);
 
@@ -39,12 +39,18 @@ hostTest("each command has help with an example, and JSON", async (host) => {
   const { code, stdout } = await host.program(["help", "--json"], "");
   assertEquals(code, 0);
   const commands: { name: string; example: string }[] = JSON.parse(stdout);
+  const examples = new Set(commands.map(({ example }) => example));
+  assertEquals(examples.size, commands.length, "an example of its own");
   const overview = (await host.program(["help"], "")).stdout;
   for (const { name, example } of commands) {
     assertStringIncludes(overview, `atomicni ${name}`);
     const help = await host.program([name, "--help"], "");
     assertEquals(help.code, 0);
     assertStringIncludes(help.stdout, `Example: ${example}`);
+    assertStringIncludes(example, `atomicni ${name}`);
+    for (const option of ["-j, --json", "--wide", "-o, --output VALUE", "-h, --help"]) {
+      assertStringIncludes(help.stdout, option);
+    }
     assertEquals((await host.program(["help", name], "")).stdout, help.stdout);
   }
 });
@@ -114,6 +120,54 @@ hostTest(
     }
   },
 );
+
+hostTest("a network's name instead of its file: the line that is suggested works", async (host) => {
+  await host.sh("mkdir /run/net.d");
+  const conflist = await Deno.readTextFile(new URL("deploy/10-atomicni.conflist", ROOT));
+  await host.run(["sh", "-c", "cat >/run/net.d/20-mine.conflist"], conflist);
+  await host.run(["sh", "-c", "sed s/podnet/other/ >/run/net.d/10-other.conflist"], conflist);
+  const { code, stderr } = await host.program(["doctor", "podnet"], "");
+  assertEquals(code, 2);
+  const [, line = ""] = /comes on stdin: (atomicni doctor < .*)/.exec(stderr) ?? [];
+  const command = line.replaceAll("/etc/cni/net.d", "/run/net.d").replace("atomicni doctor", "cat");
+  assertEquals(await host.sh(command), conflist, line);
+  const path = await host.program(["doctor", "/etc/cni/net.d/10-atomicni.conflist"], "");
+  assertStringIncludes(path.stderr, "atomicni doctor < /etc/cni/net.d/10-atomicni.conflist\n");
+  const odd = await host.program(["repair", "$(reboot)/x"], "");
+  assertStringIncludes(odd.stderr, "atomicni repair < FILE\n");
+});
+
+/** The program under test where anybody may run it: with a copy of this Deno in the place of root's own. */
+async function forEveryone(host: Host): Promise<string[]> {
+  const built = Deno.env.get("ATOMICNI");
+  await host.sh(`chmod 755 /run; cp ${Deno.execPath()} /run/deno; chmod 755 /run/deno`);
+  if (built === undefined) return ["/run/deno", ...PROGRAM.slice(1)];
+  const file = new URL(built, ROOT).pathname;
+  await host.sh(
+    built.endsWith(".js")
+      ? `sed '2s#n="[^"]*"#n="/run/deno"#' ${file} >/run/atomicni; chmod 755 /run/atomicni`
+      : `cp ${file} /run/atomicni`,
+  );
+  return ["/run/atomicni"];
+}
+
+hostTest("a person who is not root is told so, and not to install anything", async (host) => {
+  await host.containers("c1");
+  await host.add();
+  const program = await forEveryone(host);
+  for (const args of [["list"], ["status"], ["explain", "10.88.0.2"], ["doctor"], ["repair"]]) {
+    const nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"];
+    const { code, stdout, stderr } = await host.run(
+      [...nobody, ...program, ...args],
+      JSON.stringify(CONFIG),
+      { PATH: Deno.env.get("PATH") ?? "", JSR_URL: Deno.env.get("JSR_URL") ?? "" },
+    );
+    const said = stdout + stderr;
+    assertEquals(code, 2, said);
+    assertStringIncludes(said, "run this as root", args.join(" "));
+    assert(!/install|apk/.test(said), said);
+  }
+});
 
 hostTest("version tells the build form, Deno, the commit and the scope", async (host) => {
   const { code, json } = await host.program(["version", "--json"], "");

@@ -16,7 +16,9 @@ hostTest("bash completes commands, options and networks", async (host) => {
   const rows: [string, string][] = [
     ["li", "list"],
     ["st", "status"],
-    ["list --w", "--watch"],
+    ["list --wa", "--watch"],
+    ["list --wi", "--wide"],
+    ["version --o", "--output"],
     ["list pod", "podnet"],
     ["status --m", "--metrics"],
     ["completion z", "zsh"],
@@ -44,6 +46,7 @@ hostTest("fish completes commands and networks", async (host) => {
     ["list pod", "podnet"],
     ["completion z", "zsh"],
     ["list --wat", "--watch"],
+    ["list --wid", "--wide"],
   ];
   for (const [typed, expected] of rows) {
     const { stdout, stderr } = await host.run(
@@ -68,4 +71,5 @@ hostTest("zsh can read its script, and the words in it are the commands", async 
   ]);
   assertStringIncludes(stdout, "explain:all that is known");
   assertStringIncludes(stdout, "--watch");
+  assertStringIncludes(stdout, "--wide");
 });

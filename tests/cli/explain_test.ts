@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { ago } from "../../lib/cli/ago.ts";
 import { CODES } from "../../lib/cli/codes.ts";
-import { CONFIG, hostTest, STATE_FOLDER } from "../integration/host.ts";
+import { CONFIG, hostTest, type Json, STATE_FOLDER } from "../integration/host.ts";
 
 const POD = "IgnoreUnknown=1;K8S_POD_NAMESPACE=default;K8S_POD_NAME=web";
 
@@ -33,6 +33,93 @@ hostTest(
     const stale = await host.program(["explain", "web"], "");
     assertStringIncludes(stale.stdout, "Its state is stale");
     assertStringIncludes(stale.stdout, "atomicni repair");
+  },
+);
+
+hostTest(
+  "explain takes a MAC of either end, a veth, a bridge, and the second of two",
+  async (host) => {
+    await host.containers("c1", "c2");
+    await host.add({ id: "aa11", netns: "c1", args: POD });
+    const second = { ...CONFIG, name: "other", bridge: "br1" };
+    const { interfaces } = await host.add({
+      id: "aa22",
+      netns: "c2",
+      args: POD.replace("web", "db"),
+      config: { ...second, subnet: "10.89.0.0/24", gateway: "10.89.0.1" },
+    });
+    const [bridge, veth, inside] = interfaces;
+    const rows: readonly [string, readonly string[]][] = [
+      ["aa", ["aa11", "aa22"]],
+      ["aa2", ["aa22"]],
+      ["db", ["aa22"]],
+      ["default/db", ["aa22"]],
+      ["10.89.0.2", ["aa22"]],
+      ["10.89.0.2/24", ["aa22"]],
+      [veth.name, ["aa22"]],
+      [veth.mac, ["aa22"]],
+      [inside.mac, ["aa22"]],
+      [inside.mac.toUpperCase(), ["aa22"]],
+      [bridge.name, []],
+    ];
+    for (const [what, expected] of rows) {
+      const { code, json, stdout } = await host.program(["explain", what, "--json"], "");
+      assertEquals(code, 0, `${what}: ${stdout}`);
+      assertEquals(json.attachments.map((it: Json) => it.containerId).sort(), expected, what);
+    }
+    const { stdout } = await host.program(["explain", "br1"], "");
+    assertStringIncludes(stdout, "Networks on it: other (atomicni list other).");
+  },
+);
+
+hostTest(
+  "explain takes an error as it comes: a number, with a word, a document, a log line",
+  async (host) => {
+    await host.containers("c1");
+    const config = { ...CONFIG, subnet: "10.88.0.0/30" };
+    await host.add({ config });
+    const { stdout: document } = await host.cni("ADD", {
+      id: "c9",
+      netns: "c1",
+      ifname: "eth1",
+      config,
+    });
+    const { msg, details } = JSON.parse(document);
+    const meaning = `Code 101: ${CODES[101].meaning}`;
+    for (
+      const args of [["101"], ["error", "101"], ["error 101"], ["Code: 101"], ["error code 101"]]
+    ) {
+      const { code, stdout } = await host.program(["explain", ...args], "");
+      assertEquals(code, 0, args.join(" "));
+      assertEquals(stdout.split("\n")[0], meaning);
+    }
+    for (
+      const text of [document, `level=error msg="ADD failed" ${document}`, `{"error":${document}}`]
+    ) {
+      const { code, stdout } = await host.program(["explain"], text);
+      assertEquals(code, 0, text);
+      assertStringIncludes(stdout, meaning);
+      assertStringIncludes(stdout, `> ${msg}\n`);
+      assertStringIncludes(stdout, `> ${details}\n`);
+    }
+    for (
+      const [args, stdin, expected] of [
+        [[], "", "Cannot explain nothing"],
+        [[], "{}", 'No network has an attachment of "{}"'],
+        [["two", "words"], "", "it is not one word"],
+        [["error", "998"], "", "it is no code of this plugin"],
+      ] as const
+    ) {
+      const { code, stdout, stderr } = await host.program(["explain", ...args], stdin);
+      assert(code !== 0, stdout);
+      assertStringIncludes(stdout + stderr, expected);
+    }
+    // A container of that very name is told too.
+    await host.containers("101");
+    await host.add({ id: "101", config: { ...CONFIG, name: "other", bridge: "br1" } });
+    const both = await host.program(["explain", "101"], "");
+    assertStringIncludes(both.stdout, meaning);
+    assertStringIncludes(both.stdout, "belongs to container 101,");
   },
 );
 

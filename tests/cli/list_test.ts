@@ -32,6 +32,47 @@ hostTest("list shows whose each address is and whether its veth is there", async
   );
 }, MODES);
 
+hostTest("an ID of 32 characters is shown whole, a longer one by its beginning", async (host) => {
+  await host.containers("c1", "c2");
+  const id = "0123456789abcdef".repeat(2);
+  await host.add({ id, netns: "c1" });
+  await host.add({ id: "f".repeat(33), netns: "c2" });
+  const { stdout } = await host.program(["list"], "");
+  const owners = stdout.trimEnd().split("\n").slice(1).map((row) => row.split(/ +/)[1]);
+  assertEquals(owners, [id, "f".repeat(12)]);
+});
+
+hostTest(
+  "list takes the options that users of kubectl and ip type, or names its own",
+  async (host) => {
+    await host.containers("c1", "c2");
+    await host.add({ id: "c1" });
+    await host.add({ id: "c2", config: { ...CONFIG, name: "other" } });
+    const plain = (await host.program(["list", "other", "--json"], "")).stdout;
+    for (
+      const args of [["-n", "other", "-o", "json"], ["--network=other", "-j"], ["other", "-ojson"]]
+    ) {
+      assertEquals((await host.program(["list", ...args], "")).stdout, plain, args.join(" "));
+    }
+    assertEquals(
+      (await host.program(["list", "-o", "wide"], "")).stdout,
+      (await host.program(["list", "--wide"], "")).stdout,
+    );
+    const rows: [string[], string][] = [
+      [["list", "-o", "yaml"], "-o takes json or wide"],
+      [["list", "--watch=5"], "--watch takes no value"],
+      [["list", "--json=yes"], "--json takes no value"],
+      [["list", "-A"], "options: --"],
+      [["list", "-n"], 'Cannot show ""'],
+    ];
+    for (const [args, expected] of rows) {
+      const { code, stdout, stderr } = await host.program(args, "");
+      assertEquals([code, stdout], [2, ""], args.join(" "));
+      assertStringIncludes(stderr, expected);
+    }
+  },
+);
+
 hostTest("list of nothing, and list and status of a network that does not exist", async (host) => {
   assertEquals((await host.program(["list"], "")).stdout, "No attachments.\n");
   await host.containers("c1");
@@ -114,7 +155,7 @@ hostTest(
 
 hostTest("list --watch shows what comes and goes until it is ended", async (host) => {
   await host.containers("c1");
-  const [program = "", ...args] = host.inside(...PROGRAM, "list", "--watch");
+  const [program = "", ...args] = host.inside(...PROGRAM, "list", "-w");
   const child = new Deno.Command(program, { args, stdin: "null", stdout: "piped" }).spawn();
   const reader = child.stdout.pipeThrough(new TextDecoderStream()).getReader();
   await until(reader, "No attachments.");
@@ -193,8 +234,15 @@ E`);
 hostTest(
   "what a terminal shows fits it, at 60, 80 and 100 columns; --wide shows all",
   async (host) => {
-    await host.containers("c1");
-    await host.add({ args: POD });
+    await host.containers("c1", "c2");
+    const pod = "a-name-of-a-pod-that-is-as-long-as-those-of-a-deployment-5d8b7c9f6d-x2x4z";
+    const config = {
+      ...CONFIG,
+      subnet6: "fd00:1234:5678:9abc:def0:1234:5678::/112",
+      gateway6: "fd00:1234:5678:9abc:def0:1234:5678:1",
+    };
+    await host.add({ args: POD.replace("web", pod), config });
+    await host.add({ id: "c2", args: POD, config });
     const shown = async (columns: number, ...args: string[]) => {
       const command = [...PROGRAM, ...args].map((it) => `'${it}'`).join(" ");
       const env = { TERM: "xterm", NO_COLOR: "1", ...Deno.env.toObject() };
@@ -207,7 +255,7 @@ hostTest(
     };
     for (const columns of [60, 80, 100]) {
       for (
-        const args of [["list"], ["status"], ["help"], ["explain", "10.88.0.2"], ["explain", "104"]]
+        const args of [["list"], ["status"], ["help"], ["explain", "10.88.0.3"], ["explain", "104"]]
       ) {
         const lines = await shown(columns, ...args);
         // deno-lint-ignore no-control-regex
@@ -216,8 +264,18 @@ hostTest(
         assert(lines.length > 1, lines.join("\n"));
       }
     }
-    const wide = await shown(60, "list", "--wide");
-    assertStringIncludes(wide.join("\n"), "0a:58:0a:58:00:02");
+    // An address, its owner and its state are there at any width, and nothing is cut where there is room.
+    for (const columns of [60, 80]) {
+      const lines = (await shown(columns, "list")).join("\n");
+      for (
+        const word of ["10.88.0.2", "fd00:1234:5678:9abc:def0:1234:5678:2", "live", "default"]
+      ) {
+        assertStringIncludes(lines, word);
+      }
+    }
+    const wide = (await shown(60, "list", "--wide")).join("\n");
+    assertStringIncludes(wide, "0a:58:0a:58:00:02");
+    assertStringIncludes(wide, `default/${pod}`);
   },
 );
 

@@ -1,7 +1,8 @@
-import { asCniError, type CniError } from "../../base/errors.ts";
+import { asCniError, type CniError, ioError } from "../../base/errors.ts";
 import { familyOf, formatCidr } from "../../base/address.ts";
 import { formatSet } from "../../base/range.ts";
 import { pause } from "../../base/deadline.ts";
+import { STATE_FOLDER } from "../../base/scope.ts";
 import type { NetworkConfig } from "../../config.ts";
 import {
   checkFolder,
@@ -21,6 +22,17 @@ import { failure, type Finding, finding } from "./finding.ts";
 
 /** Below this share of free addresses a pool is called short. */
 const SHORT = 0.1;
+
+/** An error if the caller may not read the state folder: all that follows would only be a consequence. */
+export function examineAccess(): Finding | undefined {
+  try {
+    Deno.readDirSync(STATE_FOLDER)[Symbol.iterator]().next();
+    return undefined;
+  } catch (error) {
+    if (!(error instanceof Deno.errors.PermissionDenied)) return undefined; // it is reported below
+    return failure("access", ioError("list", STATE_FOLDER, error));
+  }
+}
 
 /** Owner and mode of the folder. */
 export function examineFolder({ dataDir }: NetworkConfig): Finding[] {
