@@ -137,16 +137,21 @@ hostTest("a network's name instead of its file: the line that is suggested works
   assertStringIncludes(odd.stderr, "atomicni repair < FILE\n");
 });
 
-/** The program under test where anybody may run it: with a copy of this Deno in the place of root's own. */
+/** The program under test where anybody may run it: root's own folders are under other names. */
 async function forEveryone(host: Host): Promise<string[]> {
+  const cache = Deno.env.get("DENO_DIR") ?? `${Deno.env.get("HOME")}/.cache/deno`;
+  await host.sh(`chmod 755 /run; mkdir /run/cache /run/source
+    cp ${Deno.execPath()} /run/deno; chmod 755 /run/deno
+    mount --bind ${ROOT.pathname} /run/source; mount --bind ${cache} /run/cache`);
   const built = Deno.env.get("ATOMICNI");
-  await host.sh(`chmod 755 /run; cp ${Deno.execPath()} /run/deno; chmod 755 /run/deno`);
-  if (built === undefined) return ["/run/deno", ...PROGRAM.slice(1)];
-  const file = new URL(built, ROOT).pathname;
+  if (built === undefined) {
+    const args = PROGRAM.slice(1).map((arg) => arg.replace(ROOT.pathname, "/run/source/"));
+    return ["env", "DENO_DIR=/run/cache", "/run/deno", ...args];
+  }
   await host.sh(
-    built.endsWith(".js")
-      ? `sed '2s#n="[^"]*"#n="/run/deno"#' ${file} >/run/atomicni; chmod 755 /run/atomicni`
-      : `cp ${file} /run/atomicni`,
+    `sed '2s#n="/[^"]*"#n="/run/deno"#' ${
+      new URL(built, ROOT).pathname
+    } >/run/atomicni; chmod 755 /run/atomicni`,
   );
   return ["/run/atomicni"];
 }
