@@ -16,7 +16,7 @@ SOURCES := $(wildcard .git/logs/HEAD) deno.json main.ts $(wildcard lib/*.ts lib/
 FORMS := bin/atomicni bin/atomicni.js
 
 # Debian packages, by the suite that needs them: each is run where nothing else is installed (.ci/run).
-TEST_PACKAGES := iproute2 util-linux bsdutils busybox-static strace zsh fish nftables python3 python3-prometheus-client \
+TEST_PACKAGES := iproute2 util-linux bsdutils busybox-static e2fsprogs strace zsh fish nftables python3 python3-prometheus-client \
   containernetworking-plugins
 CONFORMANCE_PACKAGES := containernetworking-plugins golang-go golang-github-appc-cni-dev golang-github-containerd-go-cni-dev
 RUNTIMES_PACKAGES := iproute2 util-linux procps systemd busybox-static containerd runc containernetworking-plugins \

@@ -15,7 +15,7 @@ import {
   removeNamed,
   SHOWN,
 } from "./netops/host.ts";
-import { canEnter, enter, type Inside, shownInside } from "./netops/inside.ts";
+import { cannotEnterAny, enter, type Inside, shownInside } from "./netops/inside.ts";
 import { type AttachmentSpec, inspect, type Seen } from "./netops/inspect.ts";
 import { must, type RunIp } from "./netops/ip.ts";
 import type { Link, RouteFound } from "./netops/links.ts";
@@ -146,10 +146,7 @@ export function openKernel(command?: string, run?: RunIp): Kernel {
       if (said !== undefined) throw bridgeFailed(spec, said);
     },
     version: async () => (await must("ask ip for its version", ip(["-V"]))).stdout.trim(),
-    cannotEnter: async () => {
-      const output = await canEnter(ip);
-      return output.success ? undefined : output.stderr.split("\n")[0] ?? "";
-    },
+    cannotEnter: () => cannotEnterAny(ip),
     cannotMakeVeth: () => cannotMakeVeth(ip),
     routes: () => hostRoutes(ip),
     forwarding: (bridge) => forwarding(ip, bridge),

@@ -3,6 +3,7 @@ import { CniError, ioError } from "../base/errors.ts";
 import type { NetworkName } from "../base/names.ts";
 import {
   checkFolder,
+  lockPath,
   namesIn,
   nearestFolder,
   notRoots,
@@ -146,10 +147,21 @@ export function checkWritable(dataDir: string, network: NetworkName, writesState
   try {
     if (writesState) writeDurably(probe, [new Uint8Array(Math.min(size, LARGEST_FILE))]);
     else createFile(probe).close();
+    Deno.removeSync(probe);
   } catch (error) {
-    throw ioError("write to", `${folder}/`, error);
-  } finally {
     removeQuietly(probe);
+    throw ioError("write to", `${folder}/`, error);
+  }
+  const replaced = [statePath(dataDir, network), lockPath(dataDir, network)];
+  if (writesState) replaced.forEach(checkReplaceable);
+}
+
+/** Throws IOFailure if the kernel lets nobody write to the file, and so replaces it for nobody (chattr +i or +a). */
+function checkReplaceable(path: string): void {
+  try {
+    if (tryLstat(path)?.isFile) Deno.openSync(path, { write: true }).close();
+  } catch (error) {
+    throw ioError("replace", path, error);
   }
 }
 

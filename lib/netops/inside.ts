@@ -1,6 +1,6 @@
 import { expiry } from "../base/deadline.ts";
 import { asCniError, CniError, quote } from "../base/errors.ts";
-import { dump, ipFailed, type IpOutput, listIn, type RunIp } from "./ip.ts";
+import { dump, ipFailed, type IpOutput, listIn, must, parseIpJson, type RunIp } from "./ip.ts";
 import { type Link, parseLink, parseRoutes, type RouteFound } from "./links.ts";
 
 /** The namespace behind a host veth. */
@@ -72,6 +72,24 @@ export async function routesInside(run: RunIp, netns: string): Promise<RouteFoun
 /** Whether `ip` can enter a namespace at all: its own can always be, where `ip -n` works. */
 export async function canEnter(run: RunIp): Promise<IpOutput> {
   return await run([...enter("/proc/self/ns/net"), "-j", "link", "show", "dev", "lo"]);
+}
+
+/**
+ * As `canEnter`, also on a host without /proc: a namespace that has a name shows it then. Without one of those nothing
+ * does, and what `ip` says of /proc counts for nothing.
+ */
+export async function cannotEnterAny(run: RunIp): Promise<string | undefined> {
+  const own = await canEnter(run);
+  if (own.success) return undefined;
+  // It succeeds without /run/netns, and fails without /proc.
+  const isProcThere = (await run(["netns", "identify"])).success;
+  if (isProcThere) return own.stderr.split("\n")[0] ?? "";
+  const listed = parseIpJson(await must("list the namespaces", run(["-j", "netns", "list"])));
+  for (const { name } of listed[0] ?? []) {
+    const named = await run(["-n", String(name), "-j", "link", "show", "dev", "lo"]);
+    return named.success ? undefined : named.stderr.split("\n")[0] ?? "";
+  }
+  return undefined;
 }
 
 /** Is it this namespace that can't be entered, or any? */

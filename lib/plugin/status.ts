@@ -4,6 +4,7 @@ import { type NetworkConfig, readResolvConf } from "../config.ts";
 import { countFree, poolFull, readNetworks } from "../ipam.ts";
 import { type Link, mustBeGuardable, mustKnowLocked } from "../netops.ts";
 import { bridgeSpec } from "./bridge.ts";
+import { withFilesOfAdd } from "./descriptors.ts";
 import type { Effects } from "./effects.ts";
 import { evidenceOf } from "./evidence.ts";
 
@@ -29,7 +30,7 @@ export async function mustServe(config: NetworkConfig, effects: Effects): Promis
   leases.mustBeReadable();
   leases.mustBeWritable(config.sets.length > 0);
   if (config.resolvConf !== undefined) readResolvConf(config.resolvConf);
-  const links = await kernel.links();
+  const links = await withFilesOfAdd(config.dataDir, () => kernel.links());
   await mustBeAble(kernel);
   const isAnew = config.sets.length > 0 && await leases.wouldBeginAnew(evidence);
   if (!isAnew) leases.mustFit(config.sets);

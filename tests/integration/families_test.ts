@@ -220,6 +220,10 @@ hostTest(
   "IPv6 that is switched off is told with its sysctl, and the ADD is undone",
   async (host) => {
     await host.containers("c1");
+    // ip does not show the setting for a bridge that is missing: doctor says so.
+    const { json: seen } = await host.program(["doctor", "--json"], JSON.stringify(DUAL));
+    const note = seen.findings.find(({ level }: Json) => level === "note");
+    assertStringIncludes(note?.found, "net.ipv6.conf.default.disable_ipv6");
     await host.sh("ip netns exec c1 sh -c 'echo 1 >/proc/sys/net/ipv6/conf/default/disable_ipv6'");
     const { code, json } = await host.cni("ADD", { config: DUAL });
     assertEquals(code, 1);

@@ -89,7 +89,16 @@ export function examineIpv6(
   const lo = links.find(({ ifname }) => ifname === "lo");
   const isNeeded = gatewayOnBridge && sets.flat().some(({ gateway }) => familyOf(gateway) === 6) &&
     !links.some(({ ifname }) => ifname === bridge);
-  if (!isNeeded || lo?.up !== true || lo.addresses.some(({ ip }) => familyOf(ip) === 6)) return [];
+  if (!isNeeded) return [];
+  if (lo?.up !== true || lo.addresses.some(({ ip }) => familyOf(ip) === 6)) {
+    return [
+      finding(
+        "note",
+        "bridge",
+        `a new "${bridge}" gets IPv6 if net.ipv6.conf.default.disable_ipv6 is 0, which ip does not show`,
+      ),
+    ];
+  }
   return [
     finding(
       "warning",

@@ -1,0 +1,22 @@
+import { ioError } from "../base/errors.ts";
+
+/** How many more descriptors an ADD has open than a STATUS, when each has most: signals, mark, lock and state. */
+const FURTHER = 4;
+
+/** Runs `work` with no more descriptors than an ADD has left. Throws IOFailure if the process has too few (`ulimit -n`). */
+export async function withFilesOfAdd<T>(folder: string, work: () => Promise<T>): Promise<T> {
+  const files: Deno.FsFile[] = [];
+  try {
+    while (files.length < FURTHER) files.push(Deno.openSync(folder, { read: true }));
+  } catch (error) {
+    files.forEach((file) => file.close());
+    // The first ADD makes the folder.
+    if (error instanceof Deno.errors.NotFound) return await work();
+    throw ioError("open files for an ADD in", `${folder}/`, error);
+  }
+  try {
+    return await work();
+  } finally {
+    files.forEach((file) => file.close());
+  }
+}
