@@ -95,8 +95,9 @@ firsthour: $(FORMS) ## README, install, containerd and troubleshooting pages, do
 	@sh tools/packages $(FIRSTHOUR_PACKAGES)
 	@tools/firsthour
 
-firsttime: ## what somebody types first, each on a machine with nothing but npm, make and git; root
+firsttime: ## what somebody types first, each on a machine with nothing but npm, make and git, and on Debian 12; root
 	@tools/clean_root tools/firsttime
+	@tools/clean_root --root "$$(sh tools/debian_root bookworm make npm git ca-certificates)" sh -c 'make demo && make deb && make audit'
 
 userlands: ## the life cycle and the rules on the userlands of Debian 11, 12 and its next release; root
 	@tools/userlands
