@@ -40,3 +40,16 @@ Deno.test("a file that has tests as it is loaded is called _test.ts", () => {
   assertEquals(FILES.filter((file) => !isTest(file) && has(file)), []);
   assert(FILES.filter((file) => isTest(file) && has(file)).length > 50);
 });
+
+Deno.test("every suite with packages of its own is run by CI, where only those are installed", () => {
+  const makefile = Deno.readTextFileSync(`${ROOT}Makefile`);
+  const suites = [
+    ...makefile.matchAll(/^([a-z0-9-]+):.*\n(?:\t.*\n)*?\t.*\$\([A-Z0-9]+_PACKAGES\)/gm),
+  ]
+    .map(([, target]) => target)
+    .filter((it) => it !== "packages" && it !== "missing-packages");
+  assert(suites.length > 8, suites.join(" "));
+  const ci = Deno.readTextFileSync(`${ROOT}.ci/run`);
+  const isRun = (suite?: string) => new RegExp(`^ *with_[a-z]+ .*make ${suite}\\b`, "m").test(ci);
+  assertEquals(suites.filter((it) => !isRun(it)), []);
+});
