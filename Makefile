@@ -30,6 +30,7 @@ FIREWALLS_PACKAGES := iproute2 util-linux procps busybox-static containernetwork
 CONFINEMENT_PACKAGES := bubblewrap python3-seccomp apparmor
 DEB_PACKAGES := binutils busybox-static debootstrap iproute2 lintian man-db util-linux
 ARM64_PACKAGES := binutils bsdutils busybox-static iproute2 qemu-user util-linux
+KUBERNETES_PACKAGES := iproute2 util-linux busybox-static debootstrap kubernetes-client curl openssl shellcheck python3
 RELEASE_PACKAGES := python3-yaml shellcheck qemu-user
 
 # What runs where. The whole of the unit, integration and command tests runs on the script form, which starts fastest.
@@ -90,6 +91,16 @@ machine: $(FORMS) ## power cuts, broken disks, reboots and kernels on a machine 
 runtimes: $(FORMS) ## the plugin under containerd, with chains, FRR and more than one node; 3 to 5 minutes, root
 	@sh tools/packages $(RUNTIMES_PACKAGES)
 	ATOMICNI=bin/atomicni.js $(TASK) test:at tests/runtimes
+
+kubernetes: $(FORMS) ## the DaemonSet's real pods on nodes with Debian 11, 12 and 13, and lives of such nodes; SIZE=short; ten minutes, root
+	@sh tools/packages $(KUBERNETES_PACKAGES)
+	@[ "$(SIZE)" = short ] || $(TASK) test:at tests/kubernetes/node_test.ts
+	KUBERNETES_LIVES=$(if $(filter short,$(SIZE)),2,12) $(TASK) test:at tests/kubernetes/manifest_test.ts tests/kubernetes/lives_test.ts
+
+image: bin/atomicni ## bin/image: the program for both architectures, as deploy/Containerfile takes it
+	@for arch in x86_64:amd64 aarch64:arm64; do \
+	  file=bin/atomicni; [ "$${arch%:*}" = "$$(uname -m)" ] || { file=bin/atomicni-$${arch%:*}; sh tools/build compiled "$${arch%:*}" || exit; }; \
+	  install -D -m 755 "$$file" "bin/image/$${arch#*:}/atomicni" || exit; done
 
 firsthour: $(FORMS) ## README, install, containerd and troubleshooting pages, done line by line in a fresh clone
 	@sh tools/packages $(FIRSTHOUR_PACKAGES)

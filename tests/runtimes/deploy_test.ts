@@ -115,26 +115,3 @@ nodeTest(
     );
   },
 );
-
-Deno.test("deploy/Containerfile: has what the DaemonSet's script runs, and starts it", async () => {
-  const text = await Deno.readTextFile(`${DEPLOY}/Containerfile`);
-  const instructions = text.split("\n").filter((line) => /^[A-Z]/.test(line)).map((line) => {
-    const [name = "", ...words] = line.split(" ");
-    return [name, words.join(" ")] as const;
-  });
-  assertEquals(instructions.map(([name]) => name), ["FROM", "RUN", "COPY", "ENTRYPOINT"]);
-  const of = Object.fromEntries(instructions);
-  assertMatch(
-    of["RUN"] ?? "",
-    /apt-get install -y --no-install-recommends curl jq nftables procps &&/,
-  );
-  const manifest = await Deno.readTextFile(`${DEPLOY}/kubernetes.yaml`);
-  assertEquals(of["COPY"], "bin/atomicni tools/install /");
-  assertMatch(await Deno.readTextFile(`${DEPLOY}/../Makefile`), /^bin\/atomicni:/m);
-  assertMatch(
-    manifest,
-    /program=\$\{PROGRAM:-\/atomicni\}\n +installer=\$\{INSTALLER:-\/install\}/,
-  );
-  assertEquals(JSON.parse(of["ENTRYPOINT"] ?? ""), ["/bin/sh", "/config/install.sh"]);
-  assertMatch(manifest, /^ {2}install\.sh: \|$/m);
-});

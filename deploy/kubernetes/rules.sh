@@ -1,0 +1,69 @@
+# shellcheck shell=sh disable=SC2034,SC2154 # a part of node.sh, which has the other variables
+# The network's nftables tables: loaded here with the image's nft, and at the next boot by the node's own.
+
+# compose_rules FILE: what `atomicni host-rules` makes; empty if the cluster masquerades elsewhere
+compose_rules() {
+  direct=$(cat "$config/direct")
+  : >"$1"
+  [ "$direct" != none ] || return 0
+  # shellcheck disable=SC2086 # the list is words
+  "$here/atomicni" host-rules $direct <"$scratch/conflist" >"$1" 2>"$scratch/said" ||
+    { fail "Cannot make rules: $(cat "$scratch/said")"; return 1; }
+}
+
+# The network's tables, a line of `delete table` for each.
+tables() { nft list tables 2>/dev/null | sed -n "/ atomicni_$network\$/s/^/delete /p"; }
+
+# What the kernel has of them, without counters.
+rules_seen() {
+  tables | while read -r _ table; do
+    # shellcheck disable=SC2086 # the words "table", family and name
+    nft -s list $table 2>/dev/null
+  done | cksum
+}
+
+loaded=
+# keep_rules FILE: loads it unless the kernel has what was loaded; one transaction replaces all of it
+keep_rules() {
+  if [ ! -s "$1" ]; then
+    drop_tables
+    rm -f "$host/etc/atomicni/$network.nft"
+    return
+  fi
+  put "$host/etc/atomicni/$network.nft" <"$1" || return 1
+  [ -z "$loaded" ] || [ "$(rules_seen)" != "$loaded" ] || return 0
+  before=$(tables)
+  nft -f "$1" 2>"$scratch/said" || { fail "Cannot load the rules: $(head -n 3 "$scratch/said")"; return 1; }
+  [ -z "$loaded" ] || say "loaded again: the rules of network $network"
+  loaded=$(rules_seen)
+  [ -n "$before" ] || flush_flows
+}
+
+drop_tables() {
+  tables >"$scratch/tables"
+  nft -f "$scratch/tables"
+}
+
+# Flows that began without rules keep a pod's own address as their source for as long as they last. Those alone are
+# flushed: neither translated, nor an established connection.
+flush_flows() {
+  for subnet in $(echo "$ranges" | jq --raw-output '.[][].subnet'); do
+    case $subnet in *:*) family=ipv6 ;; *) family=ipv4 ;; esac
+    conntrack -L -f "$family" -s "$subnet" 2>/dev/null | awk -v family="$family" '
+      $1 ~ /^icmp/ || / ESTABLISHED / { next }
+      { split("", at); n = 0
+        for (i = 1; i <= NF; i++) if ($i ~ /^(src|dst|sport|dport)=/) at[++n] = substr($i, index($i, "=") + 1)
+        if (n == 8 && at[1] == at[6] && at[2] == at[5])
+          print "conntrack -D -f", family, "-p", $1, "-s", at[1], "-d", at[2], "--sport", at[3], "--dport", at[4] }' |
+      sh >/dev/null 2>&1 || :
+  done
+}
+
+# Before this pod knows its ranges: what the installation before it had loaded, for pods that run already.
+restore_rules() {
+  for file in "$host"/etc/atomicni/*.nft; do
+    [ -s "$file" ] || continue
+    name=${file##*/}
+    nft list tables 2>/dev/null | grep -q " atomicni_${name%.nft}\$" || nft -f "$file" || :
+  done
+}

@@ -1,0 +1,56 @@
+import { Random } from "../properties/random.ts";
+import { SUITES } from "./root_node.ts";
+import { image, Life, type Setting } from "./life.ts";
+import { PLAYS } from "./plays.ts";
+
+/** Of a run: the first seed, how many lives, and how many plays each has. */
+const SEED = Number(Deno.env.get("KUBERNETES_SEED") ?? 1);
+const LIVES = Number(Deno.env.get("KUBERNETES_LIVES") ?? 3);
+const PLAYED = Number(Deno.env.get("KUBERNETES_PLAYS") ?? 5);
+const STATED = Deno.env.get("KUBERNETES_SUITE");
+
+function setting(random: Random): Setting {
+  const both = random.chance(0.6);
+  const drawn: Setting = {
+    suite: random.one(SUITES),
+    uplink: random.one(["eth0", "ens3", "bond0.100"]),
+    service: random.one(["127.0.0.1", "fd00:10:96::1"]),
+    ranges: ["10.244.3.0/24", ...both ? ["fd00:10:244:3::/64"] : []],
+  };
+  const suite = SUITES.find((it) => it === STATED);
+  return suite === undefined ? drawn : { ...drawn, suite };
+}
+
+for (let index = 0; index < LIVES; index++) {
+  const seed = SEED + index;
+  Deno.test(`a node's life, seed ${seed}`, async () => {
+    const random = new Random(seed);
+    const told: string[] = [];
+    await using life = await Life.begin(await folder(), setting(random));
+    try {
+      told.push(`install on ${JSON.stringify(life.setting)}`);
+      await life.apply();
+      await life.installed();
+      for (let count = 0; count < PLAYED; count++) {
+        const { name, play } = random.one(PLAYS.filter(({ may }) => may(life)));
+        told.push(name);
+        await play(life, random);
+        await life.check();
+      }
+    } catch (error) {
+      const said = await Promise.all(life.kubelet.pods.map((it) => life.kubelet.said(it)));
+      const tail = said.map((it) => it.split("\n").slice(-15).join("\n")).join("\n--\n");
+      if (error instanceof Error) error.message += `\n${told.join("; ")}\n${tail}`;
+      throw error;
+    }
+  });
+}
+
+let made: Promise<string> | undefined;
+function folder(): Promise<string> {
+  made ??= image();
+  return made;
+}
+globalThis.addEventListener("unload", () => {
+  made?.then((it) => Deno.removeSync(it, { recursive: true }));
+});
