@@ -383,3 +383,32 @@ hostTest("doctor says who holds the lock", async (host) => {
   await host.sh("echo > /run/over");
   await finished;
 });
+
+hostTest(
+  "STATUS and doctor find another network's range before, behind, around and inside",
+  async (host) => {
+    await host.containers("c1");
+    const part = (first: number, last: number) => ({
+      rangeStart: `10.88.0.${first}`,
+      rangeEnd: `10.88.0.${last}`,
+    });
+    const rows: readonly [string, [number, number], boolean][] = [
+      ["before", [10, 19], false],
+      ["behind", [31, 40], false],
+      ["from before into it", [10, 20], true],
+      ["from its end on", [30, 40], true],
+      ["around it", [10, 40], true],
+      ["inside it", [22, 25], true],
+      ["the same", [20, 30], true],
+    ];
+    await host.add({ config: { ...CONFIG, ipam: part(20, 30) } });
+    for (const [name, [first, last], isShared] of rows) {
+      const config = { ...CONFIG, name: "other", ipam: part(first, last) };
+      const { code, json } = await host.cni("STATUS", { config });
+      assertEquals([code, json?.code], isShared ? [1, 50] : [0, undefined], name);
+      const report = await examined(host, JSON.stringify(config));
+      const said = report.json.findings.filter((it: Json) => it.found.startsWith("Cannot give"));
+      assertEquals(said.map((it: Json) => it.level), isShared ? ["warning"] : [], name);
+    }
+  },
+);
