@@ -158,6 +158,58 @@ Deno.test("every command, make target and file that a page names is there", asyn
   assertEquals(commands.filter((it) => !readme.includes(`\`atomicni ${it}`)), []);
 });
 
+/** The heading that each block of a page is under, with the block's language where one section has several. */
+function sectionsOf({ text }: Page): string[] {
+  const found: { heading: string; language: string }[] = [];
+  let heading = "";
+  let isCode = false;
+  for (const line of text.split("\n")) {
+    const fence = /^ *```(\w*)/.exec(line);
+    if (fence !== null && !isCode) found.push({ heading, language: fence[1] ?? "" });
+    if (fence !== null) isCode = !isCode;
+    else if (!isCode) heading = /^##+ (.*)$/.exec(line)?.[1] ?? heading;
+  }
+  return [
+    ...new Set(found.map((it) => {
+      const all = found.filter((other) => other.heading === it.heading);
+      const isMixed = all.some(({ language }) => language !== it.language);
+      return isMixed && it.language !== "" ? `${it.heading} (${it.language})` : it.heading;
+    })),
+  ];
+}
+
+Deno.test("every block is run, compared, or listed as not run with the reason", () => {
+  const page = PAGES.find(({ path }) => path === "docs/blocks.md");
+  const rows = (page?.text ?? "").split("\n").filter((line) => /^\| (README|docs)/.test(line)).map(
+    (line) => {
+      const [path = "", sections = "", how = ""] = line.split("|").slice(1).map((it) => it.trim());
+      return { path, sections, how };
+    },
+  );
+  const shown = PAGES.filter(({ path }) => path === "README.md" || /^docs\/[\w-]+\.md$/.test(path));
+  const missing: string[] = [];
+  for (const page of shown) {
+    const own = rows.filter(({ path }) => path === page.path);
+    for (const section of sectionsOf(page)) {
+      const names = own.flatMap(({ sections }) => sections.split(", "));
+      const plain = section.replace(/ \(\w+\)$/, "");
+      const isThere = names.some((it) => it === "all" || it === section || it === plain);
+      if (!isThere) missing.push(`${page.path}: ${section}`);
+    }
+  }
+  assertEquals(missing, [], "add a row to docs/blocks.md");
+  for (const { path, how } of rows) {
+    const test = /\]\(\.\.\/(.*?)\)/.exec(how)?.[1];
+    if (test === undefined) assert(/^not run|^`tools/.test(how), `${path}: ${how}`);
+    else {
+      const source = Deno.readTextFileSync(`${ROOT}${test}`);
+      const names = [path, path.split("/").at(-1) ?? path, "README and docs: each transcript"];
+      assert(names.some((it) => source.includes(it)), `${test} does not name ${path}`);
+    }
+  }
+  assert(rows.length > 20, `${rows.length} rows`);
+});
+
 Deno.test("what a page shows of a file is the file", () => {
   const conflist = Deno.readTextFileSync(`${ROOT}deploy/10-atomicni.conflist`);
   assert(BLOCKS.some(({ page, text }) => page === "README.md" && text === conflist), "conflist");

@@ -1,4 +1,4 @@
-import { assert, assertEquals } from "@std/assert";
+import { assertEquals } from "@std/assert";
 import type { Json } from "../integration/host.ts";
 import type { CniCall, Node } from "../runtimes/node.ts";
 
@@ -33,8 +33,12 @@ export async function assertReaches(
   { netns = `/run/netns/${id}` }: CniCall = {},
 ): Promise<void> {
   for (const to of [gateway, gateway6]) {
+    // A bridge that gets its first port has a carrier only a moment later.
     const ping = ["busybox", "ping", "-c", "1", "-W", "2", to];
-    const { code } = await node.run(["nsenter", `--net=${netns}`, ...ping]);
-    assert(code === 0, `${id} does not reach ${to}`);
+    await node.until(
+      `${id} reaches ${to}`,
+      async () => (await node.run(["nsenter", `--net=${netns}`, ...ping])).code === 0 || undefined,
+      6,
+    );
   }
 }

@@ -58,7 +58,11 @@ chmod +x /run/stand-ins/*`;
 
 /** Runs a section's commands as a person would: line by line in the project's folder, as root; a failure ends it. */
 export async function follow(node: Node, page: string, heading: string): Promise<string> {
-  const commands = await commandsOf(page, heading);
+  return await followCommands(node, await commandsOf(page, heading));
+}
+
+/** Runs commands as `follow` does those of a section. */
+export async function followCommands(node: Node, commands: string): Promise<string> {
   await node.sh(STAND_INS);
   return await node.sh(
     `cd ${ROOT}; export PATH=/run/stand-ins:$PATH:/opt/cni/bin; ${commands}`,

@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { Containerd, IMAGE } from "../runtimes/containerd.ts";
 import { ANOTHER_BUILD, nodeTest } from "../runtimes/node.ts";
-import { assertWorks } from "./attachment.ts";
+import { assertWorks, configOf } from "./attachment.ts";
 import { commandsOf, follow, install, ROOT } from "./page.ts";
 
 const INSTALL = "docs/install.md";
@@ -61,3 +61,27 @@ ctr task kill --signal SIGKILL web`);
   await node.containers("c1");
   await assertWorks(node, "c1");
 });
+
+nodeTest(
+  "docs/monitoring.md and the first lines of docs/troubleshooting.md do what they say",
+  async (node) => {
+    await install(node);
+    const looked = await follow(node, "docs/monitoring.md", "States");
+    assertStringIncludes(looked, "/etc/cni/net.d/10-atomicni.conflist\n");
+    assertStringIncludes(looked, "An ADD would work");
+    const first = await follow(node, "docs/troubleshooting.md", "");
+    assertStringIncludes(first, "No attachments.");
+    // systemd is not here: its unit's command is run as the unit has it.
+    const page = await Deno.readTextFile(`${ROOT}docs/monitoring.md`);
+    const [, copy = ""] = /^# (cp deploy\/.*)$/m.exec(page) ?? [];
+    await node.sh(`cd ${ROOT}; mkdir -p /var/lib/prometheus/node-exporter; ${copy}`);
+    await node.containers("c1");
+    await node.add(await configOf(node), "c1");
+    await node.sh(
+      "sed -n 's/^ExecStart=//p' /etc/systemd/system/atomicni-metrics.service | sh -e",
+    );
+    const metrics = await node.read("/var/lib/prometheus/node-exporter/atomicni.prom");
+    assertStringIncludes(metrics, 'atomicni_attachments{network="podnet",state="live"} 1\n');
+    await node.sh("test -f /etc/systemd/system/atomicni-metrics.timer");
+  },
+);

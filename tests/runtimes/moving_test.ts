@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { follow } from "../firsthour/page.ts";
+import { commandsOf, follow, followCommands, ROOT } from "../firsthour/page.ts";
 import { Containerd, PAGE } from "./containerd.ts";
 import { Cri, type Pod } from "./cri.ts";
 import { type Node, nodeTest } from "./node.ts";
@@ -61,6 +61,15 @@ async function assertConnected(node: Node, cri: Cri, pod: Running, port: number)
   assertEquals(await node.fetch(`http://${second}/`), PAGE, "on the second network");
   const outside = ["ip", "netns", "exec", "outside"];
   assertEquals(await node.fetch(`http://192.0.2.1:${port}/`, ...outside), PAGE, "published");
+}
+
+/** The commands of the page that a person runs when all containers have ended. */
+async function followRoot(node: Node): Promise<void> {
+  const page = await Deno.readTextFile(`${ROOT}${GUIDE}`);
+  const commands = /^```text\n([\s\S]*?)^```/m.exec(page)?.[1]?.replaceAll(/^# /gm, "");
+  assert(commands !== undefined && commands.includes("nft delete table"));
+  assertMatch(await node.sh("nft list tables"), /inet atomicni_podnet/);
+  await node.sh(commands);
 }
 
 const rules = (node: Node) => node.sh("iptables-save -t nat");
@@ -127,6 +136,8 @@ nodeTest(
     assertEquals((await node.ip("link", "show", "type", "veth")).map(({ ifname }) => ifname), [
       "uplink",
     ]);
+    await followRoot(node);
+    assertEquals(await node.sh("nft list tables | grep atomicni_podnet || :"), "");
     assertEquals((await rules(node)).match(/10\.(88|99)\.0\.|CNI-[0-9a-f]{24}|CNI-DN-/g), null);
   },
 );
@@ -175,23 +186,25 @@ nodeTest(
   async (node) => {
     await original(node);
     await node.sh("rm /opt/cni/bin/atomicni");
-    const printed = await follow(node, GUIDE, "From the Go original");
+    const [over = "", ...back] = (await commandsOf(GUIDE, "From the Go original")).split(
+      /^(?=jq )/m,
+    );
+    assertEquals(back.length, 1, "the section's last block is the way back");
+    const printed = await followCommands(node, over);
     assertMatch(printed, /^ +host veth gone, or of a later ADD: 10\.88\.0\.3 c2$/m);
     assertMatch(printed, /^podnet +c1 +- +10\.88\.0\.2 +- +av2f22765d04931 +- +live$/m);
-    // The section's last block is the way back: the file is the original's again, without the container that ended.
-    assertEquals(JSON.parse(await node.read(STATE)), {
-      containerToIP: { c1: "10.88.0.2" },
-      ipToContainer: { "10.88.0.2": "c1" },
-      lastReserved: "10.88.0.3",
-    });
-    // Over once more, and this time with ADD and DEL of both kinds.
     const config = { cniVersion: "1.1.0", name: "podnet", ...ATOMICNI };
     await node.containers("c3");
     await node.add(config, "c3");
     assert(await node.pings("c1", "10.88.0.4"));
-    await node.del(config, "c1");
-    assertEquals((await node.hostVeths()).length, 1);
-    await node.del(config, "c3");
-    assertEquals([await node.leases("podnet"), await node.hostVeths()], [{}, []]);
+
+    await followCommands(node, back.join(""));
+    // The file is the original's again, with the containers of both programs and without the one that ended.
+    assertEquals(JSON.parse(await node.read(STATE)), {
+      containerToIP: { c1: "10.88.0.2", c3: "10.88.0.4" },
+      ipToContainer: { "10.88.0.2": "c1", "10.88.0.4": "c3" },
+      lastReserved: "10.88.0.4",
+    });
+    assert(await node.pings("c1", "10.88.0.4"));
   },
 );
