@@ -16,10 +16,9 @@ import type { Result } from "./result.ts";
 export { add, check, del, gc, status };
 export { bridgeSpec, gatewayNeighbours, gatewaysOf } from "./plugin/bridge.ts";
 export type { Effects } from "./plugin/effects.ts";
-export { evidenceOf } from "./plugin/evidence.ts";
-export { findHost } from "./plugin/find_host.ts";
-export { claimsOf, viewFor } from "./plugin/look.ts";
-export { forgetNeighboursOf } from "./plugin/neighbours.ts";
+export { mustBeConsistent } from "./plugin/consistent.ts";
+export { claimsOf, examineClaims, type Moment, transactClaims, viewFor } from "./plugin/look.ts";
+export { reclaim } from "./plugin/neighbours.ts";
 export { guardOf, portSpec } from "./plugin/ports.ts";
 export { mustNotShare, mustServe } from "./plugin/status.ts";
 

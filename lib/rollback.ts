@@ -5,31 +5,47 @@ interface Undo {
   readonly run: () => Promise<void>;
 }
 
-/**
- * What this run made, newest last; `run` takes it back newest first. Where one can't be taken back, what was recorded
- * before it stays too: an address must not be free while the veth that answers on it stands.
- */
+/** What this run made; `run` undoes it, newest first. */
 export class Rollback {
   readonly #undos: Undo[] = [];
+  readonly #last: Undo[] = [];
 
-  /** Records how to take back what has just been made. `what` names it for whoever reads of a failed undo. */
+  /** Records the undo of the last change. `what` names it for a reader of a failed undo. */
   push(what: string, run: () => Promise<void>): void {
     this.#undos.push({ what, run });
   }
 
-  /** Undoes everything; returns `thrown` as an error that also names what could not be undone. */
+  /** Records an undo that depends on all others: an address must not be free while the veth exists that answers on it. */
+  pushLast(what: string, run: () => Promise<void>): void {
+    this.#last.push({ what, run });
+  }
+
+  /**
+   * Undoes everything, and goes on after a failure; what depends on the others is left if one of them failed. Returns
+   * `thrown` as an error that also names what was left, and why.
+   */
   async run(thrown: unknown): Promise<CniError> {
-    const error = asCniError(thrown);
-    for (let undo = this.#undos.pop(); undo !== undefined; undo = this.#undos.pop()) {
+    const left: string[] = [];
+    const reasons: string[] = [];
+    const attempt = async ({ what, run }: Undo) => {
       try {
-        await undo.run();
+        await run();
       } catch (failure) {
         const { message, details } = asCniError(failure);
-        const why = details === "" ? message : `${message} (${details})`;
-        const left = new Set([undo, ...this.#undos.reverse()].map(({ what }) => what));
-        return error.withDetails(`could not ${[...left].join(", ")}, the next DEL will: ${why}`);
+        left.push(what);
+        reasons.push(details === "" ? message : `${message} (${details})`);
       }
+    };
+    for (let undo = this.#undos.pop(); undo !== undefined; undo = this.#undos.pop()) {
+      await attempt(undo);
     }
-    return error;
+    for (let undo = this.#last.pop(); undo !== undefined; undo = this.#last.pop()) {
+      if (reasons.length === 0) await attempt(undo);
+      else left.push(undo.what);
+    }
+    const error = asCniError(thrown);
+    if (left.length === 0) return error;
+    const all = [...new Set(left)].join(", ");
+    return error.withDetails(`could not ${all}, the next DEL will: ${reasons.join("; then: ")}`);
   }
 }

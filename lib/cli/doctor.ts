@@ -9,7 +9,7 @@ import {
   parseVersion,
 } from "../config.ts";
 import type { Kernel } from "../netops.ts";
-import { effectsOn, mustNotShare, mustServe } from "../plugin.ts";
+import { type Effects, effectsOn, mustNotShare, mustServe } from "../plugin.ts";
 import type { Call, Command, Report } from "./command.ts";
 import { failure, type Finding, finding, type Level } from "./doctor/finding.ts";
 import {
@@ -103,7 +103,7 @@ async function examine(text: string, kernel: Kernel): Promise<Finding[]> {
       ...examineIpv6(wanted, links),
       ...examineAdvertisements(wanted, links, routes),
       ...examineOverlap(wanted, links, routes),
-      ...sharing(wanted),
+      ...await sharing(wanted, effects),
       ...examineLeases(wanted, overview, isServed),
       ...await examineForwarding(wanted, kernel),
     ];
@@ -147,9 +147,9 @@ async function noted(
 }
 
 /** An ADD works beside another network with the same addresses, and gives one to two containers. */
-function sharing(config: NetworkConfig): Finding[] {
+async function sharing(config: NetworkConfig, effects: Effects): Promise<Finding[]> {
   try {
-    mustNotShare(config);
+    await mustNotShare(config, effects);
     return [];
   } catch (error) {
     const { message, details } = asCniError(error);

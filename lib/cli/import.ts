@@ -38,8 +38,9 @@ async function run({ stdin, kernel }: Call): Promise<Report> {
       proved: report.proved.map(plain),
       possible: report.possible.map((it) => ({ ...plain(it), hosts: it.record.hosts })),
       dead: report.dead.map(({ containerId, ips }) => row(containerId, ips)),
+      unexplained: report.unexplained.map(({ link }) => link.ifname),
     },
-    exit: report.possible.length > 0 ? 1 : 0,
+    exit: report.possible.length > 0 || report.unexplained.length > 0 ? 1 : 0,
   };
 }
 
@@ -51,7 +52,7 @@ function row(owner: string, ips: readonly Ip[]) {
   return { owner, address: ips[0], addresses: ips };
 }
 
-function describe({ proved, possible, dead }: ImportReport): string[] {
+function describe({ proved, possible, dead, unexplained }: ImportReport): string[] {
   return [
     `${proved.length} leases imported`,
     ...possible.map(({ owner, ips, record }) =>
@@ -63,6 +64,11 @@ function describe({ proved, possible, dead }: ImportReport): string[] {
     ),
     ...dead.map(({ ips, containerId }) =>
       `${ips.join(" and ")} of ${quote(containerId)} left out: no container has it`
+    ),
+    ...unexplained.map(({ link, inside }) =>
+      `${link.ifname} on ${link.master} ${
+        inside === undefined ? "can't be inspected" : "has an address of the network"
+      } and no lease: while it is there, an ADD allocates nothing; import its lease too, or remove its container`
     ),
   ];
 }

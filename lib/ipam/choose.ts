@@ -25,8 +25,8 @@ export type IsHeld = (ip: Ip) => boolean;
 /** What is asked for. */
 export interface Wanted {
   readonly sets: readonly RangeSet[];
-  /** The last address given, of each set. */
-  readonly last: readonly Ip[];
+  /** The last allocated address of each set. */
+  readonly last: readonly (Ip | undefined)[];
   /** Addresses asked for, at most one of each set (rule H10). */
   readonly requested: readonly Ip[];
   /** Addresses that the attachment had before; kept where they can still be given. */
@@ -81,15 +81,26 @@ function pairOf(
 ): Ip | undefined {
   if (familyOfSet(set) !== 6) return undefined;
   for (const [index, ip] of chosen) {
-    if (familyOf(ip) !== 4) continue;
-    const place = (sets[index] ?? []).findIndex((range) => inRange(range, ip));
-    const from = sets[index]?.[place];
-    const to = set[place] ?? set[0];
-    if (from === undefined || to === undefined) return undefined;
-    const pair = addressAt(to, placeOf(from, ip));
-    return isGivable(to, pair) ? pair : undefined;
+    if (familyOf(ip) === 4) return atPlaceOf(sets[index] ?? [], ip, set);
   }
   return undefined;
+}
+
+/** The address of `set` at the place that `ip` has in `from`. */
+function atPlaceOf(from: RangeSet, ip: Ip, set: RangeSet): Ip | undefined {
+  const place = from.findIndex((range) => inRange(range, ip));
+  const range = from[place];
+  const to = set[place] ?? set[0];
+  if (range === undefined || to === undefined) return undefined;
+  const pair = addressAt(to, placeOf(range, ip));
+  return isGivable(to, pair) ? pair : undefined;
+}
+
+/** Whether the two are allocated together whenever both are free. */
+export function isPair(sets: readonly RangeSet[], v4: Ip, v6: Ip): boolean {
+  const from = sets.find((set) => set.some((range) => inRange(range, v4)));
+  const to = sets.find((set) => set.some((range) => inRange(range, v6)));
+  return from !== undefined && to !== undefined && atPlaceOf(from, v4, to) === v6;
 }
 
 /** How many addresses the range gives before `ip`. */

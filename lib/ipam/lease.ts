@@ -25,6 +25,11 @@ export function isImported({ record }: Lease): boolean {
   return record?.hosts !== undefined;
 }
 
+/** Whether another program gave the lease, so that its host veth has a name and a MAC from that program. */
+export function isForeign(lease: Lease): boolean {
+  return isImported(lease) || lease.owner.ifname === undefined;
+}
+
 /** The MAC that the lease's container was given; of an imported one only its maker knew it if the record has none. */
 export function containerMac({ ips, record }: Lease): Mac | undefined {
   if (record?.mac !== undefined) return record.mac as Mac;
@@ -38,6 +43,14 @@ export function recordedMac(ips: readonly Ip[], mac: string | undefined): string
   return isImplied ? undefined : mac;
 }
 
+/** Whether each of the addresses always comes with the MAC that the container has, so that no neighbour can be stale. */
+export function hasUsualMac(lease: Lease): boolean {
+  const { ips, record } = lease;
+  if (containerMac(lease) !== macOfAll(ips)) return false;
+  // A pair records its MAC only if the two addresses are not always allocated together.
+  return record?.mac === undefined || ips.length === 1;
+}
+
 /** The MAC of a lease without IPv4 whose record has none, as earlier versions gave it: `0a:59` and the address's four words, folded. */
 function foldedMac(ip: Ip): Mac {
   const value = valueOf(ip);
@@ -49,14 +62,4 @@ function foldedMac(ip: Ip): Mac {
 /** The time as the state file has it: UTC, to the second. */
 export function now(): string {
   return `${new Date().toISOString().slice(0, 19)}Z`;
-}
-
-/**
- * Whether the lease is of an earlier ADD than the host veth that its attachment has, as in a copy of the state that was put
- * back: that has another MAC, and not all of the lease's addresses are `seen` behind it. What a container says of its addresses
- * alone would be no proof.
- */
-export function isOfEarlierAdd({ ips, record }: Lease, mac: string, seen: readonly Ip[]): boolean {
-  const { hostMac = "" } = record ?? {};
-  return hostMac !== "" && hostMac !== mac && !ips.every((ip) => seen.includes(ip));
 }

@@ -1,22 +1,28 @@
 import { expiry } from "../base/deadline.ts";
 import { CniError, ioError, quote } from "../base/errors.ts";
-import { notRoots, tryLstat, withFile } from "./folder.ts";
+import { notRoots, removeQuietly, tryLstat, withFile } from "./folder.ts";
 
 /** How long a run waits for another to finish choosing and writing. */
 const LOCK_LIMIT_MS = 10_000;
 
 export interface Lock {
-  /** What the last holder left word of: the state file that it had written. */
+  /** The identity of the state file as the last holder recorded it. */
   readonly written: string;
-  /** Lets go, and leaves word of the state file that stands now. */
+  /** Whether the lock file still has its name: without it, another run may hold another lock. IOFailure. */
+  isHeld(): boolean;
+  /** Records the identity of the state file, and unlocks. */
   release(written: string): void;
 }
 
 /**
- * Takes the flock on `path`, waiting in the kernel's queue at most 10 s, or until `stop` aborts. TryAgainLater says who
- * wrote into the file last; IOFailure where the file is none that may be opened.
+ * Takes the flock on `path`, waiting in the kernel's queue at most 10 s, or until `stop` aborts. A reader changes nothing in
+ * the file. TryAgainLater says who wrote into the file last; IOFailure if the file may not be opened.
  */
-export async function acquire(path: string, stop: AbortSignal): Promise<Lock> {
+export async function acquire(
+  path: string,
+  stop: AbortSignal,
+  isReader = false,
+): Promise<Lock> {
   for (;;) {
     const file = openLock(path);
     try {
@@ -24,19 +30,46 @@ export async function acquire(path: string, stop: AbortSignal): Promise<Lock> {
     } catch (error) {
       throw error instanceof CniError ? error : ioError("lock", path, error);
     }
-    if (isStill(file, path)) return held(file);
+    if (isStill(file, path) && (isReader || !replaceLinked(file, path))) {
+      return isReader ? held(file, path) : recorded(held(file, path), file);
+    }
     file.close();
   }
 }
 
-function held(file: Deno.FsFile): Lock {
-  const { written } = read(file);
-  leaveWord(file, `process ${Deno.pid} since ${new Date().toISOString()}\n${written}\n`);
+/**
+ * A lock with a second name, as after `cp -al` of the folder, is replaced while it is held: a record written into it would
+ * appear under the other name too. Says whether it was.
+ */
+function replaceLinked(file: Deno.FsFile, path: string): boolean {
+  try {
+    if ((file.statSync().nlink ?? 1) === 1) return false;
+    const fresh = `${path}.new`;
+    removeQuietly(fresh);
+    Deno.openSync(fresh, { write: true, createNew: true, mode: 0o600 }).close();
+    Deno.renameSync(fresh, path);
+    return true;
+  } catch (error) {
+    throw ioError("replace", path, error);
+  }
+}
+
+function held(file: Deno.FsFile, path: string): Lock {
   return {
-    written,
-    release: (now) => {
-      leaveWord(file, `\n${now}\n`);
-      file.close();
+    written: read(file).written,
+    isHeld: () => isStill(file, path),
+    release: () => file.close(),
+  };
+}
+
+/** The same for a writer, which records that it holds the lock, and then what it has written. */
+function recorded(lock: Lock, file: Deno.FsFile): Lock {
+  leaveWord(file, `process ${Deno.pid} since ${new Date().toISOString()}\n${lock.written}\n`);
+  return {
+    ...lock,
+    release: (written) => {
+      leaveWord(file, `\n${written}\n`);
+      lock.release(written);
     },
   };
 }
@@ -45,13 +78,11 @@ function held(file: Deno.FsFile): Lock {
 export function hasLockFile(path: string): boolean {
   const found = tryLstat(path);
   if (found === undefined) return false;
-  // A symlink or a second name would let what is left in it be written into somebody else's file.
+  // A symlink would let the record be written into somebody else's file.
   const wrong = found.isSymlink
     ? "it is a symbolic link"
     : !found.isFile
     ? "it is not a regular file"
-    : (found.nlink ?? 1) !== 1
-    ? "it is a hard link"
     : notRoots(found);
   if (wrong === undefined) return true;
   throw new CniError("IOFailure", `Cannot use "${path}" as the lock: ${wrong}`, {
@@ -59,7 +90,7 @@ export function hasLockFile(path: string): boolean {
   });
 }
 
-/** The state file that the last holder left word of, read without the lock; empty where none did. IOFailure. */
+/** The identity of the state file that the last holder recorded, read without the lock; empty without a record. IOFailure. */
 export function lastWritten(path: string): string {
   try {
     if (!hasLockFile(path)) return "";

@@ -85,6 +85,19 @@ export class Marks {
     }
   }
 
+  /** Removes marks of ADDs that were killed so long ago, a reboot included, that their `ip` has ended. */
+  sweep(): void {
+    for (const host of this.hosts()) {
+      const begun = tryLstat(this.#path(host))?.mtime?.getTime() ?? Infinity;
+      if (Date.now() - begun > OLD_MS) this.clear(host);
+    }
+  }
+
+  /** What each mark says, by host veth. */
+  all(): Map<string, Work> {
+    return new Map(this.hosts().map((host) => [host, this.of(host)]));
+  }
+
   /** The host veths that have a mark. */
   hosts(): string[] {
     const start = `.${this.network}.`;
@@ -112,6 +125,8 @@ function open(path: string): { readonly file: Deno.FsFile; readonly isNew: boole
 }
 
 type Claim = "ours" | "another's" | "gone";
+
+const OLD_MS = 60_000;
 
 /** A reader probes the lock for some microseconds, which is not an ADD: the flock is tried for 50 ms. */
 const TRIES = 5;

@@ -15,6 +15,8 @@ export interface LeaseRecord {
   /** The bridge, where something on it has to be taken back with the lease. */
   readonly bridge?: string;
   readonly guarded?: boolean;
+  /** The attachment's own ranges, if the runtime gave it some outside of the network's (`ipRanges`). */
+  readonly ranges?: string;
   /**
    * Names of the candidate host veths, blanks between, one of which is the lease's: only of a lease imported from another
    * plugin. `hostMac` is then the MAC of the one, or empty where there are several.
@@ -33,7 +35,7 @@ export interface State {
   readonly leases: Record<string, LeaseRecord>;
   /** Whether one of `leases` may have a MAC that was asked for. */
   isMacAsked: boolean;
-  /** What the network had to give when it last gave an address; every lease is of one of these subnets. */
+  /** What the network allocates from; every lease without ranges of its own is of one of these subnets. */
   ranges: readonly RangeSet[] | undefined;
   /** The maps as the file has them, with what was added since; `undefined` where they are to be formatted anew. */
   lines: Lines | undefined;

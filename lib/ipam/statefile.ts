@@ -78,9 +78,14 @@ export function isCurrent({ identity }: Snapshot, dataDir: string, network: Netw
   return identity === identityOf(tryLstat(statePath(dataDir, network)));
 }
 
-/** What tells a file that this program wrote from one that was edited, restored or put in its place. */
+/**
+ * Tells a file that this program wrote from one that was edited, restored or put in its place. A copy that is restored with
+ * its times, even into the same inode, has another ctime, which Deno reports in whole seconds, or another time of birth.
+ */
 export function identityOf(info: Deno.FileInfo | undefined): string {
-  return info === undefined ? "none" : `${info.ino} ${info.mtime?.getTime() ?? 0} ${info.size}`;
+  if (info === undefined) return "none";
+  const times = [info.mtime, info.ctime, info.birthtime].map((it) => it?.getTime() ?? 0);
+  return [info.ino, info.size, ...times].join(" ");
 }
 
 function readAll(file: Deno.FsFile, size: number): Uint8Array<ArrayBuffer> {
@@ -94,32 +99,46 @@ function readAll(file: Deno.FsFile, size: number): Uint8Array<ArrayBuffer> {
   return bytes.subarray(0, length);
 }
 
-/**
- * Replaces the network's state file: exclusive temporary file, write, fsync, rename, fsync of the folder. Either
- * the old or the new file is there, whole, whenever the power goes. The caller holds the lock. Returns the identity of what
- * was written, whatever has that name by then. Throws IOFailure.
- */
-export function writeState(dataDir: string, network: NetworkName, state: State): string {
-  const path = statePath(dataDir, network);
-  const temporary = `${dataDir}/${temporaryName(network)}`;
-  try {
-    const identity = writeDurably(temporary, formatState(state));
-    Deno.renameSync(temporary, path);
-    syncFolder(dataDir);
-    return identity;
-  } catch (error) {
-    removeQuietly(temporary);
-    throw ioError("write", path, error);
-  }
+/** How the state file is replaced. */
+export interface Replacement {
+  readonly state: State;
+  /** Called right before the file is replaced; what it throws leaves the old file in place. */
+  readonly verify: () => void;
+  /** The old file is damaged and gets a backup. */
+  readonly backUp: boolean;
 }
 
-/** Returns the file's identity, which a rename leaves as it is. */
-function writeDurably(path: string, pieces: readonly Uint8Array[]): string {
-  return withFile(createFile(path), (file) => {
-    for (const piece of pieces) writeAll(file, piece);
-    file.syncDataSync();
-    return identityOf(file.statSync());
-  });
+/**
+ * Replaces the network's state file: exclusive temporary file, write, fsync, rename, fsync of the folder. Either
+ * the old or the new file is there, whole, whenever the power goes. The caller holds the lock. Returns the file's identity
+ * after the rename, and the backup's path if there is one. Throws IOFailure, and what `verify` throws.
+ */
+export function writeState(
+  dataDir: string,
+  network: NetworkName,
+  { state, verify, backUp }: Replacement,
+): { readonly identity: string; readonly backup: string | undefined } {
+  const path = statePath(dataDir, network);
+  const temporary = `${dataDir}/${temporaryName(network)}`;
+  let backup: string | undefined;
+  let isReplaced = false;
+  try {
+    return withFile(createFile(temporary), (file) => {
+      for (const piece of formatState(state)) writeAll(file, piece);
+      file.syncDataSync();
+      verify();
+      backup = backUp ? backUpState(dataDir, network) : undefined;
+      Deno.renameSync(temporary, path);
+      isReplaced = true;
+      const identity = identityOf(file.statSync());
+      syncFolder(dataDir);
+      return { identity, backup };
+    });
+  } catch (error) {
+    removeQuietly(temporary);
+    if (backup !== undefined && !isReplaced) removeQuietly(backup);
+    throw error instanceof CniError ? error : ioError("write", path, error);
+  }
 }
 
 function createFile(path: string): Deno.FsFile {
@@ -135,8 +154,8 @@ function syncFolder(path: string): void {
 }
 
 /**
- * Throws IOFailure where the next ADD could not write what it writes: a state as large as the one that stands, or nothing
- * but its mark, which is empty. A probe like that is made, and taken away.
+ * Throws IOFailure if the next ADD could not write its file: a state as large as the present one, or its empty mark. Such a
+ * file is written, not synced, and removed.
  */
 export function checkWritable(dataDir: string, network: NetworkName, writesState: boolean): void {
   checkFolder(dataDir);
@@ -145,8 +164,9 @@ export function checkWritable(dataDir: string, network: NetworkName, writesState
   const size = (tryLstat(statePath(dataDir, network))?.size ?? 0) + 4096;
   const probe = `${folder}/${temporaryName(network)}`;
   try {
-    if (writesState) writeDurably(probe, [new Uint8Array(Math.min(size, LARGEST_FILE))]);
-    else createFile(probe).close();
+    withFile(createFile(probe), (file) => {
+      if (writesState) writeAll(file, new Uint8Array(Math.min(size, LARGEST_FILE)));
+    });
     Deno.removeSync(probe);
   } catch (error) {
     removeQuietly(probe);
@@ -185,19 +205,19 @@ export function sweepTemporaries(paths: readonly string[]): void {
   for (const path of paths) removeQuietly(path);
 }
 
-/** Keeps a damaged file beside the one that will replace it; `undefined` where there is none. Throws IOFailure. */
-export function setAside(dataDir: string, network: NetworkName): string | undefined {
+/** Keeps a damaged file under another name; `undefined` if there is none. */
+function backUpState(dataDir: string, network: NetworkName): string | undefined {
   const path = statePath(dataDir, network);
   const name = `${path}.damaged-${new Date().toISOString().replaceAll(/[-:]/g, "")}`;
-  let aside = name;
-  for (let next = 2; tryLstat(aside) !== undefined; next++) aside = `${name}-${next}`;
+  let backup = name;
+  for (let next = 2; tryLstat(backup) !== undefined; next++) backup = `${name}-${next}`;
   try {
     // A regular file stays until the new one replaces it.
-    if (Deno.lstatSync(path).isFile) Deno.linkSync(path, aside);
-    else Deno.renameSync(path, aside);
-    return aside;
+    if (Deno.lstatSync(path).isFile) Deno.linkSync(path, backup);
+    else Deno.renameSync(path, backup);
+    return backup;
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) return undefined;
-    throw ioError(`keep "${path}" as`, aside, error);
+    throw ioError(`keep "${path}" as`, backup, error);
   }
 }

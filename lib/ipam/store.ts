@@ -1,179 +1,203 @@
-import { isError } from "../base/errors.ts";
+import { CniError, isError } from "../base/errors.ts";
 import type { NetworkName } from "../base/names.ts";
+import { NewerSchema } from "./damage.ts";
 import { lockPath, prepareFolder } from "./folder.ts";
 import { acquire, hasLockFile, lastWritten } from "./lock.ts";
-import { NewerSchema } from "./damage.ts";
 import { emptyState, type State } from "./state.ts";
 import {
-  checkReadable,
   checkWritable,
-  identityOf,
   isCurrent,
   readState,
-  setAside,
   type Snapshot,
   sweepTemporaries,
   temporaries,
   writeState,
 } from "./statefile.ts";
 
-/** Where a state comes from. */
-export type Origin =
-  | "written" // as this program wrote it last
-  | "changed" // edited, restored, put there by somebody, or the lock's word was lost
-  | "missing"; // there is no file
-
 /**
- * What a change came to: `false` where nothing is to be written; `"unproved"` where the kernel was not asked whether the state
- * is whole, so that a file which somebody else put there is as much in doubt as before.
+ * Where a state comes from:
+ * - `written`: as this program wrote it last
+ * - `changed`: edited, restored or put there by somebody, or the lock's record was lost
+ * - `missing`: there is no file
+ * - StateDamaged: the file can't be read, and the state is empty
  */
-export type Change = boolean | "unproved";
+export type Provenance = "written" | "changed" | "missing" | CniError;
 
-/** Whether what a change has written on a state of that origin counts as this program's own. */
-export function isWhole(change: Change, origin: Origin): boolean {
-  return change === true || origin === "written";
+export interface Found {
+  readonly state: State;
+  readonly provenance: Provenance;
 }
 
-/** What to do where the state file can't be read. */
-export interface Unreadable {
-  /** Throws where somebody may hold an address; else the state begins anew. */
-  readonly mustBeUnused: (damage: unknown) => Promise<void>;
-  /** Told where the damaged file is kept. */
-  readonly startedAnew: (aside: string | undefined) => void;
-}
-
-/** Where a network's state is kept. */
-export interface Store {
-  /** Where `read` would fail, as far as that shows without reading. IOFailure, StateDamaged. */
-  mustBeReadable(): void;
-  /** What it is, read without the lock. IOFailure, StateDamaged. */
-  read(): State;
-  /** Where that state comes from; `"changed"` too while another run writes. IOFailure, StateDamaged. */
-  origin(): Origin;
-  /** Lists what `update` will sweep. IOFailure. */
-  willUpdate(): void;
+/** What a transaction comes to. */
+export interface Decision<T> {
+  readonly result: T;
   /**
-   * Runs `change` on the current leases under the lock, and writes it durably. IOFailure, TryAgainLater, StateDamaged;
-   * `stop` ends the wait for the lock.
+   * Without it nothing is written. `unverified`: the kernel was not asked whether the state is consistent, so that a file
+   * which somebody else put there is as much in doubt as before.
    */
-  update(
-    change: (state: State, origin: Origin) => Change | Promise<Change>,
-    stop: AbortSignal,
-    unreadable?: Unreadable,
-  ): Promise<void>;
-  /** Replaces the state by what `build` returns, under the lock and whatever stands there; `undefined` leaves it. */
-  rebuild(
-    build: () => Promise<Rebuilt | undefined>,
-    stop: AbortSignal,
-  ): Promise<string | undefined>;
-  /** Removes what a killed run left of its write; the lock is taken only where there is something. */
-  sweep(stop: AbortSignal): Promise<void>;
-  /** IOFailure where what the next ADD writes could not be written: the state, or its mark alone. */
+  readonly write?: "verified" | "unverified";
+  /** Another state than the changed one. */
+  readonly state?: State;
+}
+
+export interface Outcome<T> {
+  readonly result: T;
+  /** Where the damaged file is kept that was replaced. */
+  readonly backup: string | undefined;
+}
+
+type Decide<T> = (state: State, provenance: Provenance) => Decision<T> | Promise<Decision<T>>;
+
+/** A network's leases: one file, its lock next to it (docs/architecture.md, "The state"). */
+export interface Leases {
+  /**
+   * The state, read without the lock. While another run writes, its provenance may be `changed`: only a reader that holds
+   * the lock may call it damaged. The next transaction reads the file again only if it has changed. IOFailure, StateDamaged.
+   */
+  read(): Found;
+  /**
+   * Runs `decide` on the current state under the lock; it changes the state in place. The outcome is written durably.
+   * IOFailure, TryAgainLater, StateDamaged for the file of a newer version. `stop` ends the wait for the lock.
+   */
+  transaction<T>(decide: Decide<T>, stop?: AbortSignal): Promise<Outcome<T>>;
+  /** The same for a reader: changes nothing in the folder. Without a lock file nobody has written, and nothing is locked. */
+  examine<T>(look: (found: Found) => T | Promise<T>): Promise<T>;
+  /** Removes what a killed run left of its write; the lock is taken only if there is something. */
+  sweep(): Promise<void>;
+  /** IOFailure if the next ADD could not write the state, or its mark alone. */
   mustBeWritable(writesState: boolean): void;
 }
 
-/** A state to be written in the place of another. */
-export interface Rebuilt {
-  readonly state: State;
-  /** The file that stands there is damaged, and kept beside. */
-  readonly keepOld: boolean;
+export function openLeases(dataDir: string, network: NetworkName, stop: AbortSignal): Leases {
+  return new StoredLeases(dataDir, network, stop);
 }
 
-/** The state file of a network in `dataDir`, and its lock beside it (docs/architecture.md, "The state"). */
-export function openStore(dataDir: string, network: NetworkName): Store {
-  let snapshot: Snapshot | undefined;
-  let left: readonly string[] | undefined;
-  const seen = (): Snapshot => snapshot ??= readState(dataDir, network);
-  /** Drops the cache: it may no longer match the file. */
-  const forget = (): void => {
-    snapshot?.file?.close();
-    snapshot = undefined;
-  };
-  /** `work` returns the identity of what it has written and vouches for. */
-  const locked = async (
-    stop: AbortSignal,
-    work: (written: string) => Promise<string | undefined>,
-  ) => {
-    prepareFolder(dataDir);
-    const lock = await acquire(lockPath(dataDir, network), stop);
+class StoredLeases implements Leases {
+  #snapshot: Snapshot | undefined;
+  #left: readonly string[] | undefined;
+  readonly #lock: string;
+
+  constructor(
+    readonly dataDir: string,
+    readonly network: NetworkName,
+    readonly stop: AbortSignal,
+  ) {
+    this.#lock = lockPath(dataDir, network);
+  }
+
+  read(): Found {
+    this.#left ??= temporaries(this.dataDir, this.network);
+    const { state, file, identity } = this.#current();
+    return { state, provenance: provenanceOf(file, identity, this.#recorded()) };
+  }
+
+  async transaction<T>(decide: Decide<T>, stop = this.stop): Promise<Outcome<T>> {
+    prepareFolder(this.dataDir);
+    const lock = await acquire(this.#lock, stop);
     let written = lock.written;
     try {
-      sweepTemporaries(left ?? temporaries(dataDir, network));
-      left = undefined;
-      written = await work(written) ?? written;
+      sweepTemporaries(this.#left ?? temporaries(this.dataDir, this.network));
+      this.#left = undefined;
+      const { state, provenance } = this.#found(written);
+      const decision = await decide(state, provenance);
+      if (decision.write === undefined) return { result: decision.result, backup: undefined };
+      const { identity, backup } = writeState(this.dataDir, this.network, {
+        state: decision.state ?? state,
+        backUp: provenance instanceof CniError,
+        verify: () => this.#mustBeSame(lock.isHeld()),
+      });
+      if (decision.write === "verified" || provenance === "written") written = identity;
+      return { result: decision.result, backup };
     } finally {
-      forget();
+      this.#drop();
       lock.release(written);
     }
-  };
-  return {
-    mustBeReadable: () => {
-      checkReadable(dataDir, network);
-    },
-    read: () => seen().state,
-    origin: () => originOf(seen(), lastWritten(lockPath(dataDir, network))),
-    willUpdate: () => {
-      left = temporaries(dataDir, network);
-    },
-    update: (change, stop, unreadable) =>
-      locked(stop, async (written) => {
-        if (snapshot === undefined || !isCurrent(snapshot, dataDir, network)) {
-          forget();
-          snapshot = await readOrBegin(dataDir, network, unreadable);
-        }
-        const { state } = snapshot;
-        const origin = originOf(snapshot, written);
-        // In a file of somebody else's a line may hold more than the map it begins with.
-        if (origin !== "written") state.lines = undefined;
-        const changed = await change(state, origin);
-        if (changed === false) return undefined;
-        const now = writeState(dataDir, network, state);
-        return isWhole(changed, origin) ? now : undefined;
-      }),
-    rebuild: async (build, stop) => {
-      let aside: string | undefined;
-      await locked(stop, async () => {
-        const rebuilt = await build();
-        if (rebuilt === undefined) return undefined;
-        if (rebuilt.keepOld) aside = setAside(dataDir, network);
-        return writeState(dataDir, network, rebuilt.state);
-      });
-      return aside;
-    },
-    sweep: async (stop) => {
-      if (temporaries(dataDir, network).length > 0) {
-        await locked(stop, () => Promise.resolve(undefined));
-      }
-    },
-    mustBeWritable: (writesState) => {
-      if (writesState) hasLockFile(lockPath(dataDir, network));
-      checkWritable(dataDir, network, writesState);
-    },
-  };
+  }
+
+  async examine<T>(look: (found: Found) => T | Promise<T>): Promise<T> {
+    if (!hasLockFile(this.#lock)) return await look(this.#found(""));
+    const lock = await acquire(this.#lock, this.stop, true);
+    try {
+      return await look(this.#found(lock.written));
+    } finally {
+      this.#drop();
+      lock.release(lock.written);
+    }
+  }
+
+  async sweep(): Promise<void> {
+    if (temporaries(this.dataDir, this.network).length === 0) return;
+    await this.transaction(() => ({ result: undefined }));
+  }
+
+  mustBeWritable(writesState: boolean): void {
+    if (writesState) hasLockFile(this.#lock);
+    checkWritable(this.dataDir, this.network, writesState);
+  }
+
+  /** Without the lock, a lock file that can't be used is the next transaction's matter. */
+  #recorded(): string {
+    try {
+      return lastWritten(this.#lock);
+    } catch (error) {
+      if (isError(error, "IOFailure")) return "";
+      throw error;
+    }
+  }
+
+  /** What the file holds now, also if it is damaged; a newer version's is refused. */
+  #found(written: string): Found {
+    try {
+      const { state, file, identity } = this.#current();
+      const provenance = provenanceOf(file, identity, written);
+      // In a file of somebody else's a line may hold more than the map it begins with.
+      if (provenance !== "written") state.lines = undefined;
+      return { state, provenance };
+    } catch (error) {
+      if (!(error instanceof CniError) || !isUnreadable(error)) throw error;
+      return { state: emptyState(), provenance: error };
+    }
+  }
+
+  #current(): Snapshot {
+    if (this.#snapshot !== undefined && isCurrent(this.#snapshot, this.dataDir, this.network)) {
+      return this.#snapshot;
+    }
+    this.#drop();
+    return this.#snapshot = readState(this.dataDir, this.network);
+  }
+
+  /** Forgets what was read: `decide` may have changed it. */
+  #drop(): void {
+    this.#snapshot?.file?.close();
+    this.#snapshot = undefined;
+  }
+
+  /** Somebody who removes the lock lets another run write at the same time: the later writer gives up. */
+  #mustBeSame(isHeld: boolean): void {
+    const isSame = this.#snapshot === undefined ||
+      isCurrent(this.#snapshot, this.dataDir, this.network);
+    if (isHeld && isSame) return;
+    throw new CniError(
+      "TryAgainLater",
+      `Cannot write the state of network "${this.network}": ${
+        isHeld ? "its file was replaced" : `the lock "${this.#lock}" was removed`
+      } while this run held the lock`,
+      { details: "nothing was written; try again, and leave the files of the folder alone" },
+    );
+  }
 }
 
-function originOf({ file, identity }: Snapshot, written: string): Origin {
+function provenanceOf(
+  file: Deno.FsFile | undefined,
+  identity: string,
+  written: string,
+): Provenance {
   if (file === undefined) return "missing";
   return written === identity ? "written" : "changed";
 }
 
-/** The state, or an empty one where the file is damaged and nobody can hold an address. */
-async function readOrBegin(
-  dataDir: string,
-  network: NetworkName,
-  unreadable: Unreadable | undefined,
-): Promise<Snapshot> {
-  try {
-    return readState(dataDir, network);
-  } catch (damage) {
-    if (unreadable === undefined || !isUnreadable(damage)) throw damage;
-    await unreadable.mustBeUnused(damage);
-    unreadable.startedAnew(setAside(dataDir, network));
-    return { state: emptyState(), file: undefined, identity: identityOf(undefined) };
-  }
-}
-
 /** Whether a state file is damaged so that nothing of it counts; a newer version's counts. */
-export function isUnreadable(error: unknown): boolean {
+function isUnreadable(error: unknown): boolean {
   return isError(error, "StateDamaged") && !(error instanceof NewerSchema);
 }

@@ -1,6 +1,6 @@
 import { givingRange, type RangeSet } from "../base/range.ts";
+import { isForeign } from "../ipam.ts";
 import type { Claim } from "../ownership.ts";
-import { isForeign } from "./search.ts";
 
 /**
  * Whether an address of the network may be held behind the claim without a lease that says so: it keeps addresses from being

@@ -1,12 +1,7 @@
-import { isImported, type Lease } from "../ipam.ts";
+import { isForeign, type Lease } from "../ipam.ts";
 import type { HostVeth } from "../ownership.ts";
 import type { Known } from "./identify.ts";
 import type { Outcome } from "./settle.ts";
-
-/** Whether another program gave the lease, so that its host veth has a name and a MAC of that program's. */
-export function isForeign(lease: Lease): boolean {
-  return isImported(lease) || lease.owner.ifname === undefined;
-}
 
 /** What a lease comes to that no veth has evidence for. `left` are the veths that no lease has. */
 export function search(lease: Lease, left: readonly Known[]): Outcome {

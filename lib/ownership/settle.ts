@@ -1,9 +1,9 @@
 import { hostVethName, isHostVethName, ownerKey } from "../base/attachment.ts";
 import { groupOf, type NetworkName } from "../base/names.ts";
-import { isImported, type Lease } from "../ipam.ts";
+import { isForeign, isImported, type Lease } from "../ipam.ts";
 import type { ClaimKind, HostVeth } from "../ownership.ts";
 import type { Known } from "./identify.ts";
-import { isForeign, search } from "./search.ts";
+import { search } from "./search.ts";
 
 /** What a lease comes to. */
 export interface Outcome {

@@ -11,14 +11,22 @@ import { groupOf, type InterfaceName } from "../base/names.ts";
 import { rangeOf } from "../base/range.ts";
 import { together } from "../base/together.ts";
 import { type Invocation, type NetworkConfig, readResolvConf } from "../config.ts";
-import { checkRequested, type LeaseRequest, type Mark, now } from "../ipam.ts";
+import {
+  checkFit,
+  checkRequested,
+  hasUsualMac,
+  type Lease,
+  type LeaseRequest,
+  type Mark,
+  now,
+} from "../ipam.ts";
 import type { Attached, ContainerSpec, VethSpec } from "../netops.ts";
 import type { Result } from "../result.ts";
 import { Rollback } from "../rollback.ts";
 import { bridgeSpec, gatewayNeighbours } from "./bridge.ts";
 import type { Effects } from "./effects.ts";
-import { evidenceOf } from "./evidence.ts";
 import { reattachOthers } from "./ports.ts";
+import { Reservation } from "./reserve.ts";
 import { routesOf } from "./routes_of.ts";
 
 /** What an ADD works on, beside its effects. */
@@ -30,29 +38,26 @@ interface Job {
   readonly hostMac: Mac;
 }
 
-/** ADD (docs/architecture.md, "An ADD"): all of it, or an error and nothing. `deliver` prints the result; one that nobody gets is a failure. */
+/** ADD (docs/architecture.md, "An ADD"): all of it, or an error and nothing. `deliver` prints the result; if it throws, the ADD fails. */
 export async function add(
   config: NetworkConfig,
   invocation: Invocation,
   effects: Effects,
-  deliver: (result: Result) => void = () => {},
-): Promise<Result> {
+  deliver: (result: Result) => void,
+): Promise<void> {
   const { containerId, ifname } = invocation;
   const attachment = { network: config.name, containerId, ifname };
-  const naming = hostVethName(attachment); // by another thread, meanwhile
+  const naming = hostVethName(attachment); // on another thread
   const hostMac = freshHostMac();
   effects.stop.throwIfAborted();
   checkRequested(config.sets, config.requestedIps);
-  effects.leases.mustBeReadable();
   const dns = dnsOf(config);
   const host = await naming;
   const job = { config, invocation, attachment, host, hostMac };
   const mark = effects.marks.begin(host);
   const undo = new Rollback();
   try {
-    const result = await steps({ ...job, config: { ...config, dns } }, effects, undo, mark);
-    deliver(result);
-    return result;
+    deliver(await steps({ ...job, config: { ...config, dns } }, effects, undo, mark));
   } catch (error) {
     throw await undo.run(error);
   } finally {
@@ -72,29 +77,27 @@ async function steps(
   mark: Mark,
 ): Promise<Result> {
   const { config, host } = job;
-  const { kernel, leases, stop } = effects;
-  // Undone after the veth: an address is free only when nothing can answer on it.
-  undo.push("release the address", () => leases.undoReserve());
+  const { kernel, stop } = effects;
   const attaching = kernel.attach(vethSpec(job), {
     undo,
-    beforeBridge: () => Promise.resolve(leases.mustFit(config.sets)),
-    // Whatever becomes of this ADD: who lost the bridge is in it again.
+    beforeBridge: () => mustFit(config, effects),
+    // Whatever becomes of this ADD: the ports that lost the bridge are in it again.
     bridgeMade: () => reattachOthers(config, host, effects),
   });
   attaching.catch((error) => {
     // An ip that was given up may do its work when the kernel lets it.
     if (isError(error, "TryAgainLater")) mark.keep();
   });
-  // While the kernel is at work.
+  // While the kernel works.
   await kernel.told();
-  leases.preload();
+  readAhead(effects);
   const since = now();
   const attached = await attaching;
   stop.throwIfAborted();
   mustNotBeBridges(config, attached);
   const lease = config.sets.length === 0
     ? undefined
-    : await leases.reserve(leaseRequest(job, since, attached), evidenceOf(config, effects));
+    : await reserve(leaseRequest(job, since, attached), job, effects, undo);
   stop.throwIfAborted();
   const ips = lease?.ips ?? [];
   const mac = config.requestedMac ?? macOfAll(ips) ?? macBehind(job.hostMac);
@@ -105,9 +108,8 @@ async function steps(
       : Promise.resolve(undefined),
     Promise.resolve().then(() => resultOf(job, attached, ips, mac)),
   );
-  if (config.requestedMac !== undefined && !config.guarded) {
-    await kernel.forgetNeighbours(config.bridge, ips);
-  }
+  const isUsual = lease === undefined ? config.requestedMac === undefined : hasUsualMac(lease);
+  if (!isUsual && !config.guarded) await kernel.forgetNeighbours(config.bridge, ips);
   stop.throwIfAborted();
   return result;
 }
@@ -120,6 +122,37 @@ function mustNotBeBridges({ bridge, requestedMac, sets }: NetworkConfig, attache
     `Cannot give "${requestedMac}" as asked for: the bridge "${bridge}" has it`,
     { details: "ask for another MAC, or for none" },
   );
+}
+
+/** What `reserve` needs, and what killed runs left; an error is reported by the step that needs the state. */
+function readAhead({ leases, marks }: Effects): void {
+  try {
+    leases.read();
+    marks.sweep();
+  } catch (error) {
+    if (!(error instanceof CniError)) throw error;
+  }
+}
+
+/** Throws StateDamaged, BridgeUnusable if the leases don't fit the configuration; a damaged file is `reserve`'s matter. */
+async function mustFit(config: NetworkConfig, { leases }: Effects): Promise<void> {
+  if (config.sets.length === 0) return;
+  await leases.examine(({ state, provenance }) => {
+    checkFit(state, config, config.name, provenance === "written");
+  });
+}
+
+/** The lease, released again if the ADD fails: after the veth, because an address is free only if nothing can answer on it. */
+async function reserve(
+  request: LeaseRequest,
+  { host, config }: Job,
+  effects: Effects,
+  undo: Rollback,
+): Promise<Lease> {
+  const reservation = new Reservation(request, host, config, effects);
+  // Before it is taken: a write that fails may have had its effect.
+  undo.pushLast("release the address", () => reservation.undo());
+  return await reservation.take();
 }
 
 function vethSpec({ config, invocation, attachment, host, hostMac }: Job): VethSpec {
@@ -148,6 +181,7 @@ function leaseRequest(
     sets: config.sets,
     hostMac,
     requestedIps: config.requestedIps,
+    configuredSets: config.configuredSets,
     requestedMac: config.requestedMac,
     pod: invocation.args.pod,
     bridge: config.bridge,

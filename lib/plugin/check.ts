@@ -2,7 +2,7 @@ import { hostVethName, ownerKey } from "../base/attachment.ts";
 import { CniError } from "../base/errors.ts";
 import type { InterfaceName } from "../base/names.ts";
 import type { Invocation, NetworkConfig } from "../config.ts";
-import { hostsOf, isImported, type Lease } from "../ipam.ts";
+import { findLease, hostsOf, isImported, type Lease } from "../ipam.ts";
 import type { Result } from "../result.ts";
 import { differences } from "./compare.ts";
 import type { Effects } from "./effects.ts";
@@ -29,7 +29,8 @@ export async function check(
   looking.catch(() => {}); // awaited below, or ended with the kernel
   // While the kernel is at work.
   await kernel.told();
-  const lease = leases.of(owner) ?? leases.of({ containerId, ifname: undefined });
+  const { state } = leases.read();
+  const lease = findLease(state, owner) ?? findLease(state, { containerId, ifname: undefined });
   const isOwn = lease === undefined || (!isImported(lease) && lease.owner.ifname !== undefined);
   const host = isOwn ? own : await hostOf(lease, config, prevResult);
   const seen = await (host === own ? looking : look(host));

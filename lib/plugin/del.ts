@@ -1,13 +1,15 @@
-import { type Attachment, attachmentIn, hostVethName, isAliasOf } from "../base/attachment.ts";
+import { type Attachment, hostVethName } from "../base/attachment.ts";
 import { pause } from "../base/deadline.ts";
 import type { InterfaceName } from "../base/names.ts";
 import type { Invocation, Network } from "../config.ts";
-import { isImported, type Lease } from "../ipam.ts";
+import { findLease, isForeign, type Lease, listLeases, NewerSchema, type State } from "../ipam.ts";
+import { mayHold } from "../ownership.ts";
 import type { Effects } from "./effects.ts";
-import { evidenceOf } from "./evidence.ts";
 import { Failures } from "./failures.ts";
-import { findHost, findRenamed } from "./find_host.ts";
-import { forgetNeighboursOf } from "./neighbours.ts";
+import { claimsOf, examineClaims } from "./look.ts";
+import { release } from "./neighbours.ts";
+import { removalsFor, removeAll } from "./removals.ts";
+import { isAbout, leftUnder } from "./whereabouts.ts";
 
 /** DEL: the veth, then the lease. Missing is success; as often as you like. */
 export async function del(
@@ -15,120 +17,129 @@ export async function del(
   { containerId, ifname, netns }: Invocation,
   effects: Effects,
 ): Promise<void> {
-  const { name } = network;
-  const { kernel, marks, stop } = effects;
-  const attachment = { network: name, containerId, ifname };
-  const naming = hostVethName(attachment); // by another thread, meanwhile
+  const attachment = { network: network.name, containerId, ifname };
+  const naming = hostVethName(attachment); // on another thread
   const failures = new Failures();
-  // What the state said before the veth was seen gone: a lease that is there later under another veth is a new one.
-  const read = await failures.past(() => leasesOf(attachment, effects));
-  const held = read ?? [];
-  const host = await naming;
-  const free: Lease[] = [];
-  let isGone = true;
-  for (const lease of held.filter(isForeign)) {
-    const found = await failures.past(() => findHost(lease, name, kernel, { netns, ifname }));
-    // The bare container ID counts for the interface that it was given for, and for no other. A candidate that can't be
-    // looked into may be another's: its address stays held until the veth goes with its namespace.
-    if (found === "another" || found === "hidden") continue;
-    const removed = found !== undefined && await failures.past(async () => {
-          stop.throwIfAborted();
-          if (typeof found === "object") await kernel.remove(found);
-          return true;
-        }) === true;
-    if (removed) free.push(lease);
-    isGone &&= removed;
-  }
-  const own = held.find((lease) => !isForeign(lease));
-  const removed = await failures.past(() => removeHost(attachment, host, own, effects)) === true;
-  if (removed && own !== undefined) free.push(own);
-  isGone &&= removed;
-  const hasDied = removed && marks.of(host) === "died";
-  // The neighbours of a guarded ADD that was killed may come late, as its veth may.
-  if (hasDied && own?.record?.guarded === true) await pause(LATEST_MS);
-  const clean: Lease[] = [];
-  for (const lease of free) {
-    const forget = () => forgetNeighboursOf(lease, network.bridge, effects);
-    if (await failures.past(forget) === true) clean.push(lease);
-  }
-  if (hasDied) marks.clear(host);
-  if (read !== undefined) await failures.past(() => release(clean, effects));
-  else if (isGone && await wouldBeginAnew(network, effects)) return;
-  failures.raise(isGone && read === undefined ? goneAlready(host) : undefined);
+  // Before the veth is gone: a lease that is there later under another veth is a new one.
+  const read = await failures.attempt(() => effects.leases.read());
+  const target = { network, attachment, host: await naming, netns };
+  const free = await removeVeths(target, read?.state, effects, failures);
+  const isGone = !failures.hasMore(read === undefined ? 1 : 0);
+  await endMark(target.host, free, isGone, effects);
+  if (read !== undefined) await failures.attempt(() => release(free, network, effects, failures));
+  else if (isGone && await isAnswered(network, failures, effects)) return;
+  failures.raise(isGone && read === undefined ? goneAlready(target.host) : undefined);
 }
 
-/** The attachment's own lease, and what the Go original gave the container. */
-function leasesOf(attachment: Attachment, { leases }: Effects): Lease[] {
-  const legacy = leases.of({ containerId: attachment.containerId, ifname: undefined });
-  return [leases.of(attachment), legacy].flatMap((lease) => lease ?? []);
+interface Target {
+  readonly network: Network;
+  readonly attachment: Attachment;
+  readonly host: InterfaceName;
+  readonly netns: string;
 }
 
-/** Whether another program gave it, so that its host veth has to be found. */
-function isForeign(lease: Lease): boolean {
-  return isImported(lease) || lease.owner.ifname === undefined;
-}
-
-/**
- * Removes the attachment's host veth. With a lease it is ours by its name, or has been renamed; without one the name may be
- * another attachment's, and its alias says so. Where an ADD died in its middle, its veth may still come.
- */
-async function removeHost(
-  attachment: Attachment,
-  host: InterfaceName,
-  lease: Lease | undefined,
-  { kernel, marks, stop }: Effects,
-): Promise<true> {
-  stop.throwIfAborted();
-  if (lease === undefined) {
-    const link = await kernel.link(host);
-    const isNamed = link !== undefined && attachmentIn(link.alias) !== undefined;
-    if (isNamed && !isAliasOf(link.alias, attachment)) return true;
-    if (link !== undefined) await kernel.remove(link);
-    else if (marks.of(host) !== "died" || !await removeLate(host, kernel)) {
-      await removeRenamed(attachment, kernel);
+/** Removes the host veths of the attachment; returns the leases on whose addresses nothing can answer from now on. */
+async function removeVeths(
+  target: Target,
+  state: State | undefined,
+  effects: Effects,
+  failures: Failures,
+): Promise<Lease[]> {
+  const { attachment, host } = target;
+  const { kernel, stop } = effects;
+  const own = state && findLease(state, attachment);
+  const isOld = state && findLease(state, { ...attachment, ifname: undefined }) !== undefined;
+  if (own !== undefined && !isForeign(own) && !isOld) {
+    // Name and MAC prove that it belongs to this lease, whatever else the host has.
+    const link = await failures.attempt(() => kernel.link(host));
+    if (failures.hasMore(0)) return [];
+    if (link !== undefined && link.mac === own.record?.hostMac) {
+      const removed = await failures.attempt(async () => {
+        stop.throwIfAborted();
+        await kernel.detach(host);
+        return true;
+      });
+      return removed === true ? [own] : [];
     }
-    return true;
   }
-  if (await kernel.detach(host)) return true;
-  if (marks.of(host) === "died" && await removeLate(host, kernel)) return true;
-  const renamed = await findRenamed(lease, attachment.network, kernel);
-  if (renamed !== undefined) await kernel.remove(renamed);
-  return true;
+  return await failures.attempt(() => removeByClaims(target, state, effects, failures)) ?? [];
 }
 
-/** By its alias alone: without a lease nothing else tells whose it is. */
-async function removeRenamed(attachment: Attachment, kernel: Effects["kernel"]): Promise<void> {
-  const veths = [...(await kernel.veths()).values()];
-  const renamed = veths.find(({ alias }) => isAliasOf(alias, attachment));
-  if (renamed !== undefined) await kernel.remove(renamed);
+async function removeByClaims(
+  { network, attachment, host, netns }: Target,
+  state: State | undefined,
+  effects: Effects,
+  failures: Failures,
+): Promise<Lease[]> {
+  const { kernel, marks, stop } = effects;
+  const leases = state === undefined ? [] : listLeases(state);
+  const path = netns.startsWith("/") && !netns.includes("\0") ? netns : undefined;
+  const claims = await claimsOf(network, leases, effects, path);
+  const place = { netns: path, ifname: attachment.ifname };
+  const isDoomed = await isAbout(attachment, place, claims, kernel);
+  const free: Lease[] = [];
+  const removals = await removalsFor(network.name, claims, isDoomed, path);
+  for (const { veths, lease } of removals) {
+    const removed = await failures.attempt(() => removeAll(veths, effects));
+    if (removed === true && lease !== undefined) free.push(lease);
+  }
+  if (removals.some(({ veths }) => veths.some(({ link }) => link.ifname === host))) return free;
+  const left = await leftUnder(host, attachment, claims, kernel);
+  if (left !== undefined) {
+    stop.throwIfAborted();
+    await kernel.remove(left);
+  } else if (marks.of(host) === "died") await removeLate(host, kernel);
+  return free;
 }
 
 /** How long after the death of an ADD its `ip` is waited for, which may wait for the kernel's lock: 2 s in all. */
 const LATE_MS = [50, 100, 150, 300, 600, 800];
 const LATEST_MS = 2_000;
 
-async function removeLate(host: InterfaceName, kernel: Effects["kernel"]): Promise<boolean> {
+async function removeLate(host: InterfaceName, kernel: Effects["kernel"]): Promise<void> {
   for (const ms of LATE_MS) {
     await pause(ms);
-    if (await kernel.link(host) !== undefined) return await kernel.detach(host);
+    if (await kernel.link(host) !== undefined) return void await kernel.detach(host);
   }
-  return false;
 }
 
-export async function release(leases: readonly Lease[], effects: Effects): Promise<true> {
-  effects.stop.throwIfAborted();
-  await effects.leases.release(leases);
-  return true;
+/** Removes the mark of a killed ADD, whose neighbours may come as late as its veth. */
+async function endMark(
+  host: InterfaceName,
+  free: readonly Lease[],
+  isGone: boolean,
+  { marks }: Effects,
+): Promise<void> {
+  if (!isGone || marks.of(host) !== "died") return;
+  if (free.some(({ record }) => record?.guarded === true)) await pause(LATEST_MS);
+  marks.clear(host);
 }
 
-/** A state that can't be read holds nobody's lease where no host veth of the network stands: there is nothing to release. */
-async function wouldBeginAnew(network: Network, effects: Effects): Promise<boolean> {
+/**
+ * Whether a DEL is done although it can't read the state: a newer version keeps the lease and reclaims it, and nobody has an
+ * address of a damaged state if no host veth of the network exists.
+ */
+async function isAnswered(
+  network: Network,
+  failures: Failures,
+  effects: Effects,
+): Promise<boolean> {
+  const [error] = failures.errors;
+  if (error instanceof NewerSchema) {
+    effects.warn(
+      `the lease is left to the newer version, whose ADD or GC reclaims it: ${error.message}`,
+    );
+    return true;
+  }
   try {
-    return await effects.leases.wouldBeginAnew(
-      evidenceOf({ ...network, sets: undefined }, effects),
+    return await examineClaims(
+      network,
+      effects,
+      ({ provenance, claims }) =>
+        typeof provenance === "object" && !claims.some((claim) => mayHold(claim, undefined)),
     );
   } catch {
-    return false; // the error of the first read is told
+    return false; // the error of the first read is reported
   }
 }
 

@@ -1,6 +1,26 @@
-import type { Lease } from "../ipam.ts";
-import { type Claim, claims, type HostView, isInDoubt, type Subject } from "../ownership.ts";
+import { ownerKey } from "../base/attachment.ts";
+import { isError } from "../base/errors.ts";
+import {
+  type Decision,
+  type Found,
+  isSameLease,
+  type Lease,
+  listLeases,
+  NewerSchema,
+  type Outcome,
+  type State,
+} from "../ipam.ts";
+import {
+  type Claim,
+  claims,
+  type HostView,
+  isInDoubt,
+  mayHold,
+  type Subject,
+} from "../ownership.ts";
 import type { Effects } from "./effects.ts";
+
+type Seeing = Pick<Effects, "kernel" | "marks">;
 
 /**
  * What the kernel shows for the claims of these leases. `netns` is the path of a namespace to inspect besides those below
@@ -9,12 +29,12 @@ import type { Effects } from "./effects.ts";
 export async function viewFor(
   subject: Subject,
   leases: readonly Lease[],
-  { kernel, marks }: Pick<Effects, "kernel" | "marks">,
+  { kernel, marks }: Seeing,
   netns?: string,
 ): Promise<HostView> {
   const seen = await kernel.view(isInDoubt(subject, leases), netns);
   // After the view: an ADD that ended since then has its lease.
-  const adds = new Map(marks.hosts().map((host) => [host, marks.of(host)]));
+  const adds = marks.all();
   return seen.map((veth) => ({ ...veth, add: adds.get(veth.link.ifname) ?? "none" }));
 }
 
@@ -22,8 +42,101 @@ export async function viewFor(
 export async function claimsOf(
   subject: Subject,
   leases: readonly Lease[],
-  effects: Pick<Effects, "kernel" | "marks">,
+  effects: Seeing,
   netns?: string,
 ): Promise<Claim[]> {
   return await claims(subject, leases, await viewFor(subject, leases, effects, netns));
+}
+
+/** The state of a network and what the kernel shows of it. */
+export interface Moment extends Found {
+  readonly claims: readonly Claim[];
+  readonly view: HostView;
+}
+
+export interface LookOptions {
+  /** The run's own host veth, which has no claim. */
+  readonly own?: string;
+  /** Every namespace is inspected, also those of veths that have a lease. */
+  readonly isThorough?: boolean;
+}
+
+/**
+ * A transaction that knows the claims. Namespaces are entered before the lock is taken; under it, a lease that is newer than
+ * the view is not called stale, and a veth that vanished since is left out.
+ */
+export async function transactClaims<T>(
+  subject: Subject,
+  effects: Effects,
+  decide: (moment: Moment) => Decision<T> | Promise<Decision<T>>,
+  options: LookOptions = {},
+): Promise<Outcome<T>> {
+  const earlier = await lookFirst(subject, effects, options);
+  return await effects.leases.transaction(async (state, provenance) => {
+    const seen = await claimsNow(subject, state, earlier, effects);
+    return await decide({ state, provenance, ...seen });
+  });
+}
+
+/** The same for a reader. */
+export async function examineClaims<T>(
+  subject: Subject,
+  effects: Effects,
+  look: (moment: Moment) => T | Promise<T>,
+): Promise<T> {
+  const earlier = await lookFirst(subject, effects, {});
+  return await effects.leases.examine(async ({ state, provenance }) =>
+    await look({ state, provenance, ...await claimsNow(subject, state, earlier, effects) })
+  );
+}
+
+interface Earlier {
+  readonly leases: ReadonlyMap<string, Lease>;
+  readonly view: HostView;
+}
+
+async function lookFirst(
+  subject: Subject,
+  effects: Effects,
+  { own, isThorough = false }: LookOptions,
+): Promise<Earlier> {
+  const leases = readLeases(effects);
+  const view = await viewFor(subject, isThorough ? [] : leases, effects);
+  return {
+    leases: new Map(leases.map((lease) => [ownerKey(lease.owner), lease])),
+    view: view.filter(({ link }) => link.ifname !== own),
+  };
+}
+
+/** The leases before the lock; a damaged file has none. */
+function readLeases({ leases }: Effects): Lease[] {
+  try {
+    return listLeases(leases.read().state);
+  } catch (error) {
+    if (!isError(error, "StateDamaged") || error instanceof NewerSchema) throw error;
+    return [];
+  }
+}
+
+async function claimsNow(
+  subject: Subject,
+  state: State,
+  earlier: Earlier,
+  { kernel }: Seeing,
+): Promise<Pick<Moment, "claims" | "view">> {
+  const leases = listLeases(state);
+  const found = await claims(subject, leases, earlier.view);
+  const isGone = found.some((claim) => mayHold(claim, undefined));
+  const veths = isGone ? await kernel.veths() : undefined;
+  const view = earlier.view.filter(({ link }) =>
+    veths === undefined || veths.get(link.ifname)?.ifindex === link.ifindex
+  );
+  const left = view.length === earlier.view.length ? found : await claims(subject, leases, view);
+  const now = left.map((claim): Claim => {
+    const { kind, lease } = claim;
+    if (kind !== "stale" || lease === undefined) return claim;
+    const before = earlier.leases.get(ownerKey(lease.owner));
+    return isSameLease(before, lease) ? claim : { ...claim, kind: "undecided" };
+  });
+  return { claims: now, view };
 }

@@ -1,10 +1,11 @@
-import { attachmentOf } from "../base/attachment.ts";
 import { isHostMac, type Mac, macBehind } from "../base/mac.ts";
 import { groupOf, type InterfaceName } from "../base/names.ts";
 import type { NetworkConfig } from "../config.ts";
-import { containerMac, type Lease } from "../ipam.ts";
+import { containerMac, type Lease, listLeases } from "../ipam.ts";
 import type { GuardSpec, Link, PortSpec } from "../netops.ts";
+import type { Claim } from "../ownership.ts";
 import type { Effects } from "./effects.ts";
+import { claimsOf } from "./look.ts";
 
 /**
  * A bridge that was removed and comes back has lost its ports: this network's own go back into it, guards included,
@@ -13,25 +14,36 @@ import type { Effects } from "./effects.ts";
 export async function reattachOthers(
   config: NetworkConfig,
   own: InterfaceName,
-  { kernel, leases, warn }: Effects,
+  effects: Effects,
 ): Promise<void> {
-  const { name, bridge } = config;
+  const { kernel, warn } = effects;
+  const { bridge } = config;
   const refuse = (host: string, why: string) =>
     warn(`did not put "${host}" into "${bridge}" again: ${why}`);
   try {
     const ports: PortSpec[] = [];
-    for (const link of (await kernel.veths()).values()) {
-      if (link.master !== "" || link.ifname === own) continue;
-      const owner = await attachmentOf(link);
-      if (owner?.network !== name) continue;
-      const port = portOf(config, link, leases.of(owner));
-      if (port === undefined) refuse(link.ifname, UNPROVEN);
+    for (const { kind, lease, veths: [veth] } of await ownClaims(config, effects)) {
+      if (veth === undefined || veth.link.master !== "" || veth.link.ifname === own) continue;
+      const isProven = kind === "live" || lease?.record?.guarded !== true;
+      const port = isProven
+        ? portOf(config, veth.link, kind === "live" ? lease : undefined)
+        : undefined;
+      if (port === undefined) refuse(veth.link.ifname, UNPROVEN);
       else ports.push(port);
     }
     for (const { host, found } of await kernel.reattach(bridge, ports)) refuse(host, found);
   } catch (error) {
     warn(`could not put every port into "${bridge}" again: ${(error as Error).message}`);
   }
+}
+
+/** The network's veths, with and without a lease; of several candidates none is put anywhere. */
+async function ownClaims(config: NetworkConfig, effects: Effects): Promise<Claim[]> {
+  const { state } = effects.leases.read();
+  const found = await claimsOf(config, listLeases(state), effects);
+  return found.filter(({ kind, veths }) =>
+    kind !== "stranger" && kind !== "adding" && kind !== "stale" && veths.length === 1
+  );
 }
 
 /** Why a port of a guarded network stays out of the bridge. */

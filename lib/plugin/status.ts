@@ -1,18 +1,30 @@
-import { asCniError, CniError } from "../base/errors.ts";
+import { asCniError, CniError, isError } from "../base/errors.ts";
 import { formatSet, inRange, type RangeSet } from "../base/range.ts";
 import { type NetworkConfig, readResolvConf } from "../config.ts";
-import { countFree, poolFull, readNetworks } from "../ipam.ts";
+import {
+  checkFit,
+  checkFolder,
+  chooseIps,
+  dropLease,
+  type Found,
+  listLeases,
+  Marks,
+  readNetworks,
+  type State,
+  statePath,
+} from "../ipam.ts";
 import { type Link, mustBeGuardable, mustKnowLocked } from "../netops.ts";
 import { bridgeSpec } from "./bridge.ts";
 import { withFilesOfAdd } from "./descriptors.ts";
 import type { Effects } from "./effects.ts";
-import { evidenceOf } from "./evidence.ts";
+import { mustBeConsistent } from "./consistent.ts";
+import { claimsOf, examineClaims } from "./look.ts";
 
-/** STATUS: could an ADD be served now? Whatever stands in its way is PluginNotAvailable (rules T1, T2). */
+/** STATUS: could an ADD be served now? Whatever prevents it is PluginNotAvailable (rules T1, T2). */
 export async function status(config: NetworkConfig, effects: Effects): Promise<void> {
   try {
     await mustServe(config, effects);
-    mustNotShare(config);
+    await mustNotShare(config, effects);
   } catch (error) {
     const { message, details, kind } = asCniError(error);
     if (kind === "Bug") throw error;
@@ -26,23 +38,57 @@ export async function status(config: NetworkConfig, effects: Effects): Promise<v
 /** Throws what the next ADD would fail with, as far as that shows without making anything. */
 export async function mustServe(config: NetworkConfig, effects: Effects): Promise<void> {
   const { kernel, leases } = effects;
-  const evidence = evidenceOf(config, effects);
-  leases.mustBeReadable();
+  checkFolder(config.dataDir);
   leases.mustBeWritable(config.sets.length > 0);
   if (config.resolvConf !== undefined) readResolvConf(config.resolvConf);
   const links = await withFilesOfAdd(config.dataDir, () => kernel.links());
   await mustBeAble(kernel);
-  const isAnew = config.sets.length > 0 && await leases.wouldBeginAnew(evidence);
-  if (!isAnew) leases.mustFit(config.sets);
-  await kernel.inspectBridge(bridgeSpec(config), links);
+  const state = config.sets.length === 0 ? undefined : await consistentState(config, effects);
+  if (state !== undefined) checkFit(state, config, config.name, false);
+  const spec = bridgeSpec(config);
+  await kernel.inspectBridge(spec, links);
   if (config.guarded) await mustGuard(config, kernel, links);
-  if (config.sets.length === 0) return;
-  if (!isAnew) await leases.mustBeWhole(evidence);
-  const free = isAnew
-    ? config.sets.map((set) => countFree(set, []))
-    : await leases.free(config.sets, () => kernel.veths());
-  const full = free.findIndex((count) => count <= 0n);
-  if (full >= 0) throw poolFull(config.sets[full] ?? []);
+  if (state === undefined) return;
+  const bridgeMac = links.find(({ ifname }) => ifname === config.bridge)?.mac ?? spec.mac;
+  await mustHaveFree(state, { ...config, bridgeMac }, effects);
+}
+
+/** A copy of the state, if an ADD could allocate from it. StateDamaged. */
+async function consistentState(config: NetworkConfig, effects: Effects): Promise<State> {
+  const found = tryRead(effects);
+  if (found?.provenance === "written") return structuredClone(found.state);
+  return await examineClaims(config, effects, (moment) => {
+    mustBeConsistent(moment, config, [...config.configuredSets, ...config.sets]);
+    return structuredClone(moment.state);
+  });
+}
+
+/** The state as it is read without the lock; `undefined` if it is damaged, which only the lock's holder may say. */
+function tryRead({ leases }: Effects): Found | undefined {
+  try {
+    return leases.read();
+  } catch (error) {
+    if (isError(error, "StateDamaged")) return undefined;
+    throw error;
+  }
+}
+
+/** Throws PoolExhausted if an ADD would get no address, stale leases reclaimed. */
+async function mustHaveFree(
+  state: State,
+  pool: NetworkConfig & { readonly bridgeMac: string },
+  effects: Effects,
+): Promise<void> {
+  try {
+    chooseIps(state, pool);
+  } catch (error) {
+    if (!isError(error, "PoolExhausted")) throw error;
+    const held = await claimsOf(pool, listLeases(state), effects);
+    for (const { kind, lease } of held) {
+      if (kind === "stale" && lease !== undefined) dropLease(state, lease);
+    }
+    chooseIps(state, pool);
+  }
 }
 
 /** Throws what `ip` can do for no attachment here. */
@@ -74,19 +120,30 @@ async function mustGuard(
   else mustBeGuardable(port);
 }
 
-/** Two networks that give the same addresses give one to two containers: neither's ADD can see the other's leases. */
-export function mustNotShare(config: NetworkConfig): void {
+/**
+ * Throws InvalidNetworkConfig if a live container of another network may have one of these addresses: neither network's ADD
+ * sees the other's leases.
+ */
+export async function mustNotShare(config: NetworkConfig, effects: Effects): Promise<void> {
   for (const { network, dataDir, state } of readNetworks().held) {
     if (network === config.name && dataDir === config.dataDir) continue;
-    const shared = state.ranges?.flatMap((set) => overlapping(config.sets, set)).at(0);
-    if (shared === undefined || Object.keys(state.ipToContainer).length === 0) continue;
+    const shared = state.ranges?.flatMap((set) => overlapping(config.configuredSets, set)).at(0);
+    const leases = listLeases(state);
+    if (shared === undefined || leases.length === 0) continue;
+    const marks = new Marks(dataDir, network);
+    const found = await claimsOf({ name: network, bridge: undefined }, leases, {
+      kernel: effects.kernel,
+      marks,
+    });
+    // Without a host veth nobody has the address.
+    if (!found.some(({ kind, lease }) => lease !== undefined && kind !== "stale")) continue;
     throw new CniError(
       "InvalidNetworkConfig",
       `Cannot give ${
         formatSet([shared])
-      } for network "${config.name}" alone: network "${network}" gives it too${
-        network === config.name ? ` (its state in ${dataDir})` : ""
-      }`,
+      } for network "${config.name}" alone: network "${network}" gives it too, and has live containers (${
+        statePath(dataDir, network)
+      })`,
       {
         details: "two containers would get one address: give each network a subnet of its own, " +
           "or parts of one that do not overlap (rangeStart, rangeEnd)",

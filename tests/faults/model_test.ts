@@ -20,7 +20,7 @@ const [A, B] = [adding("A", "a"), adding("B", "b")];
 /** A DEL and then an ADD of one attachment. */
 const ANEW = adding("A", "a", async (config, invocation, effects) => {
   await del(config, invocation, effects);
-  return await add(config, invocation, effects);
+  return await add(config, invocation, effects, () => {});
 });
 const SCENARIOS: Record<string, Parts> = {
   "two ADDs, a DEL of a third, a GC without a list; killed anywhere": {

@@ -140,12 +140,6 @@ badInputTest(
       5,
       /a symbolic link/,
     ],
-    [
-      "a lock that is a hard link",
-      ": >other; rm podnet.lock; ln other podnet.lock",
-      5,
-      /a hard link/,
-    ],
   ] as [string, string, number, RegExp][]).map(([name, damage, code, message]) => ({
     name,
     prepare: `cd ${STATE_FOLDER}; cp podnet.json /run/save; f=podnet.json; ${damage}`,

@@ -60,7 +60,14 @@ let index = 10;
 function veth(of: Veth): HostVeth {
   const { name = NAME["a"], mac = MAC["a"], alias = "podnet/a/eth0", group = GROUP } = of;
   const link = parseLink({
-    ...{ ifindex: ++index, ifname: name, address: mac, ifalias: alias, group, link_netnsid: 1 },
+    ...{
+      ifindex: ++index,
+      ifname: name,
+      address: mac,
+      ifalias: alias,
+      group: String(group),
+      link_netnsid: 1,
+    },
     master: of.master ?? "br0",
   });
   const peer = parseLink({

@@ -2,23 +2,39 @@ import { assertEquals, assertStringIncludes } from "@std/assert";
 import { CniError } from "../../lib/base/errors.ts";
 import { Rollback } from "../../lib/rollback.ts";
 
-Deno.test("Rollback undoes newest first and stops where an undo fails, telling of all that is left", async () => {
+/** A rollback whose undos note that they ran, or fail. */
+function rollback(failing: readonly string[]) {
   const done: string[] = [];
   const undo = new Rollback();
-  const failing = new CniError("IpFailed", "ip failed", { details: "its stderr" });
-  undo.push("give back the address", () => Promise.resolve(void done.push("address")));
-  undo.push("remove the veth", () => Promise.reject(failing));
-  undo.push("remove the route", () => Promise.resolve(void done.push("route")));
-  const error = await undo.run(
-    new CniError("TryAgainLater", "Cannot wait", { details: "try again" }),
-  );
-  assertEquals(done, ["route"]);
-  assertEquals([error.code, error.message], [11, "Cannot wait"]);
-  assertStringIncludes(
-    error.details,
-    "try again; could not remove the veth, give back the address",
-  );
-  assertStringIncludes(error.details, "ip failed (its stderr)");
+  const step = (name: string) => () => {
+    if (failing.includes(name)) {
+      return Promise.reject(new CniError("IpFailed", `${name} failed`, { details: "its stderr" }));
+    }
+    return Promise.resolve(void done.push(name));
+  };
+  undo.pushLast("release the address", step("address"));
+  undo.push("remove the veth", step("veth"));
+  undo.push("remove the route", step("route"));
+  return { undo, done };
+}
+
+Deno.test("Rollback undoes newest first, goes on after a failure, and keeps the address with its veth", async () => {
+  const rows: [string[], string[], string][] = [
+    [[], ["route", "veth", "address"], "try again"],
+    [["route"], ["veth"], "could not remove the route, release the address, the next DEL will"],
+    [["veth"], ["route"], "could not remove the veth, release the address, the next DEL will"],
+    [["address"], ["route", "veth"], "could not release the address, the next DEL will"],
+    [["route", "veth"], [], "route failed (its stderr); then: veth failed (its stderr)"],
+  ];
+  for (const [failing, expected, details] of rows) {
+    const { undo, done } = rollback(failing);
+    const thrown = new CniError("TryAgainLater", "Cannot wait", { details: "try again" });
+    const error = await undo.run(thrown);
+    assertEquals(done, expected, failing.join());
+    assertEquals([error.code, error.message], [11, "Cannot wait"]);
+    assertStringIncludes(error.details, details);
+    assertStringIncludes(error.details, "try again");
+  }
 });
 
 Deno.test("Rollback with nothing to undo returns the error as it is, once", async () => {

@@ -3,9 +3,10 @@ import { isHostVethName } from "../../base/attachment.ts";
 import { CniError } from "../../base/errors.ts";
 import { subnetsOf } from "../../base/range.ts";
 import type { NetworkConfig } from "../../config.ts";
-import { type Adoption, now } from "../../ipam.ts";
-import type { Inside, Link } from "../../netops.ts";
-import { type Effects, evidenceOf } from "../../plugin.ts";
+import { addLease, type Adoption, checkFit, listLeases, mayAdopt, now } from "../../ipam.ts";
+import type { Link } from "../../netops.ts";
+import { type Claim, claims, type HostVeth, type HostView, mayHold } from "../../ownership.ts";
+import { type Effects, mustBeConsistent, transactClaims } from "../../plugin.ts";
 import type { FoundLease, LeaseFolder } from "./lease_folder.ts";
 
 /** What became of each lease of the folder. */
@@ -14,14 +15,16 @@ export interface ImportReport {
   readonly proved: readonly Adoption[];
   /** Held now: its container may be behind any of several host veths. */
   readonly possible: readonly Adoption[];
-  /** Not imported: no container has the address. */
+  /** Not imported: every container was inspected, and none has the address. */
   readonly dead: readonly FoundLease[];
+  /** Host veths on the bridge that none of the leases explains: until they have one, an ADD allocates nothing. */
+  readonly unexplained: readonly HostVeth[];
 }
 
 /**
  * Holds the leases of host-local, so that no live container's address is given a second time. Which host veth
- * belongs to a lease is read from the kernel: the one behind which an interface has its address. Throws
- * InvalidNetworkConfig, AddressUnavailable.
+ * belongs to a lease is read from the kernel: the one behind which an interface has its address, on whatever bridge. All
+ * of the leases, or an error and none: InvalidNetworkConfig, AddressUnavailable, StateDamaged.
  */
 export async function importLeases(
   folder: LeaseFolder,
@@ -29,23 +32,48 @@ export async function importLeases(
   effects: Effects,
 ): Promise<ImportReport> {
   folder.leases.forEach(({ ips }) => ips.forEach((ip) => mustBeInside(config, ip)));
-  const { kernel, leases } = effects;
-  const evidence = evidenceOf(config, effects);
-  const veths = [...(await kernel.veths()).values()].filter(({ ifname, master, netnsId }) =>
-    !isHostVethName(ifname) && netnsId !== undefined && ["", config.bridge].includes(master)
+  const everywhere = { name: config.name, bridge: undefined };
+  const { result } = await transactClaims(everywhere, effects, async (moment) => {
+    const { state, provenance, view } = moment;
+    mustBeConsistent({ ...moment, claims: moment.claims.filter(isOwn) }, config, config.sets);
+    checkFit(state, config, config.name, provenance === "written");
+    const sorted = sort(folder, config, view);
+    const fresh = [...sorted.proved, ...sorted.possible].filter((lease) => mayAdopt(state, lease));
+    for (const lease of fresh) addLease(state, lease);
+    state.ranges = config.configuredSets;
+    if (state.lastReserved.length === 0) state.lastReserved.push(...folder.lastReserved);
+    const left = (await claims(config, listLeases(state), view)).filter((it) =>
+      it.kind === "stranger" && mayHold(it, config.sets)
+    );
+    const result = { ...sorted, unexplained: left.flatMap(({ veths }) => veths) };
+    if (fresh.length === 0 && provenance === "written") return { result };
+    return { result, write: left.length > 0 ? "unverified" as const : "verified" as const };
+  }, { isThorough: true });
+  return result;
+}
+
+/** Other plugins have strangers alone; a host veth of this network without its lease is damage. */
+function isOwn({ kind }: Claim): boolean {
+  return kind !== "stranger";
+}
+
+function sort(
+  { leases }: LeaseFolder,
+  config: NetworkConfig,
+  view: HostView,
+): Omit<ImportReport, "unexplained"> {
+  const veths = view.filter(({ link }) =>
+    link.netnsId !== undefined && !isHostVethName(link.ifname)
   );
-  const inside = await kernel.lookInside(veths);
   const report = { proved: [] as Adoption[], possible: [] as Adoption[], dead: [] as FoundLease[] };
-  for (const lease of folder.leases) {
-    const hosts = candidates(lease, config, veths, inside);
+  for (const lease of leases) {
+    const hosts = candidates(lease, config, veths);
     const [only, ...more] = hosts;
     if (only === undefined) report.dead.push(lease);
-    else if (more.length === 0 && inside.has(only.ifname)) {
-      report.proved.push(adoption(lease, hosts, inside.get(only.ifname)?.peer));
-    } else report.possible.push(adoption(lease, hosts, undefined));
+    else if (more.length === 0 && only.inside !== undefined) {
+      report.proved.push(adoption(lease, config, hosts, only.inside.peer));
+    } else report.possible.push(adoption(lease, config, hosts, undefined));
   }
-  const { proved, possible } = report;
-  await leases.adopt([...proved, ...possible], config.sets, folder.lastReserved, evidence);
   return report;
 }
 
@@ -65,26 +93,26 @@ function mustBeInside({ sets, name }: NetworkConfig, ip: Ip): void {
 }
 
 /**
- * The host veths that may be the lease's: those behind which its address is, on the bridge rather than on its way there;
- * where none is seen, those that can't be looked into.
+ * The host veths that may belong to the lease: its address is behind them, on the network's bridge rather than elsewhere. If
+ * none is seen, those that can't be inspected.
  */
 function candidates(
   { ips }: FoundLease,
   { bridge }: NetworkConfig,
-  veths: readonly Link[],
-  inside: ReadonlyMap<string, Inside>,
-): readonly Link[] {
-  const fitting = veths.filter(({ ifname }) =>
-    inside.get(ifname)?.peer.addresses.some(({ ip }) => ips.includes(ip))
+  veths: readonly HostVeth[],
+): readonly HostVeth[] {
+  const fitting = veths.filter(({ inside }) =>
+    inside?.peer.addresses.some(({ ip }) => ips.includes(ip))
   );
-  const attached = fitting.filter(({ master }) => master === bridge);
+  const attached = fitting.filter(({ link }) => link.master === bridge);
   if (attached.length > 0) return attached;
-  return fitting.length > 0 ? fitting : veths.filter(({ ifname }) => !inside.has(ifname));
+  return fitting.length > 0 ? fitting : veths.filter(({ inside }) => inside === undefined);
 }
 
 function adoption(
   { ips, containerId, ifname }: FoundLease,
-  hosts: readonly Link[],
+  { bridge }: NetworkConfig,
+  hosts: readonly HostVeth[],
   peer: Link | undefined,
 ): Adoption {
   const [only, ...more] = hosts;
@@ -93,10 +121,11 @@ function adoption(
     ips,
     record: {
       since: now(),
-      // By it DEL and GC know the veth, so long as it was seen to be the one.
-      hostMac: peer !== undefined && more.length === 0 ? only?.mac ?? "" : "",
-      hosts: hosts.map((it) => it.ifname).join(" "),
-      // Not the one that belongs to the address, so that its neighbours must forget it on DEL.
+      // By it DEL and GC know the veth, if it was seen to be the one.
+      hostMac: peer !== undefined && more.length === 0 ? only?.link.mac ?? "" : "",
+      hosts: hosts.map(({ link }) => link.ifname).join(" "),
+      // The bridge whose neighbours are flushed by the DEL, because the MAC is not the usual one of the address.
+      bridge: only?.link.master || bridge,
       ...(peer !== undefined && { mac: peer.mac }),
     },
   };

@@ -1,41 +1,42 @@
 import { ownerKey } from "../../base/attachment.ts";
 import type { InterfaceName } from "../../base/names.ts";
 import type { NetworkConfig } from "../../config.ts";
-import { hostsOf, type Lease } from "../../ipam.ts";
+import type { Lease } from "../../ipam.ts";
 import type { Link, PortSpec } from "../../netops.ts";
 import { type Effects, gatewayNeighbours, portSpec } from "../../plugin.ts";
 import { few } from "../few.ts";
 import type { RepairFinding } from "./evidence.ts";
+import type { Placed } from "./examine.ts";
 
 /** A lease, its host veth, and the port that this is to be. */
-interface Placed {
+interface Port {
   readonly lease: Lease;
   readonly link: Link;
   readonly port: PortSpec;
 }
 
-/** Puts back ports that have lost their bridge, and guards that are gone or wrong; says what is wrong in the end. */
+/** Puts back ports that have lost their bridge, and guards that are gone or wrong, or says what it would; then what is wrong. */
 export async function restore(
   config: NetworkConfig,
   { kernel }: Effects,
-  leases: readonly Lease[],
+  placed: readonly Placed[],
+  dryRun: boolean,
 ): Promise<RepairFinding[]> {
-  const { name, bridge } = config;
-  const veths = await kernel.veths();
-  const standing = await kernel.link(bridge);
-  if (standing === undefined) return await lost(config, leases, veths);
-  const placed: Placed[] = [];
-  for (const lease of leases) {
-    const link = (await hostsOf(lease, name)).flatMap((host) => veths.get(host) ?? []).at(0);
-    if (link === undefined || (link.master !== "" && link.master !== bridge)) continue;
-    placed.push({ lease, link, port: portSpec(config, link.ifname as InterfaceName, lease) });
-  }
-  const restored = await restorePorts(bridge, kernel, placed);
-  const guarded = placed.filter(({ port }) => port.guard !== undefined);
-  for (const it of await withLostGateway(config, kernel, guarded, standing)) {
+  const { bridge } = config;
+  const live = placed.flatMap(({ lease, veth }): Port[] => {
+    const { link } = veth ?? {};
+    const isMovable = link?.master === "" || link?.master === bridge;
+    if (link === undefined || !isMovable) return [];
+    return [{ lease, link, port: portSpec(config, link.ifname as InterfaceName, lease) }];
+  });
+  const existing = await kernel.link(bridge);
+  if (existing === undefined) return lost(config, live);
+  const restored = await restorePorts(bridge, kernel, live, dryRun);
+  const guarded = dryRun ? [] : live.filter(({ port }) => port.guard !== undefined);
+  for (const it of await withLostGateway(config, kernel, guarded, existing)) {
     restored.push(note(it, "the guard of its gateways is put back in the container"));
   }
-  for (const it of placed.filter(({ port }) => config.guarded && port.guard === undefined)) {
+  for (const it of live.filter(({ port }) => config.guarded && port.guard === undefined)) {
     restored.push({
       level: "wrong",
       found: `${named(it)}: it has no guard, for it was added without "macspoofchk"`,
@@ -49,11 +50,12 @@ export async function restore(
 async function restorePorts(
   bridge: InterfaceName,
   kernel: Effects["kernel"],
-  placed: readonly Placed[],
+  placed: readonly Port[],
+  dryRun: boolean,
 ): Promise<RepairFinding[]> {
   const ports = placed.map(({ port }) => port);
   const before = await kernel.portFaults(bridge, ports);
-  const after = before.length === 0 ? [] : await kernel.reattach(bridge, ports);
+  const after = dryRun || before.length === 0 ? [] : await kernel.reattach(bridge, ports);
   return placed.flatMap((it) => {
     const left = after.find(({ host }) => host === it.port.host);
     if (left !== undefined) {
@@ -62,31 +64,27 @@ async function restorePorts(
       return { level: "wrong" as const, found, remedy };
     }
     const fixed = before.find(({ host }) => host === it.port.host);
-    return fixed === undefined ? [] : note(it, `put right: ${fixed.found}`);
+    const done = dryRun ? "to be put right" : "put right";
+    return fixed === undefined ? [] : note(it, `${done}: ${fixed.found}`);
   });
 }
 
-function named({ lease, link }: Placed): string {
+function named({ lease, link }: Port): string {
   return `"${ownerKey(lease.owner)}" (${link.ifname})`;
 }
 
-function note(placed: Placed, what: string): RepairFinding {
+function note(placed: Port, what: string): RepairFinding {
   return { level: "note", found: `${named(placed)}: ${what}` };
 }
 
 /** Without the bridge nothing can be put back. */
-async function lost(
-  { name, bridge }: NetworkConfig,
-  leases: readonly Lease[],
-  veths: ReadonlyMap<string, Link>,
-): Promise<RepairFinding[]> {
-  const hosts = (await Promise.all(leases.map((lease) => hostsOf(lease, name)))).flat();
-  const live = hosts.filter((host) => veths.has(host));
+function lost({ bridge }: NetworkConfig, live: readonly Port[]): RepairFinding[] {
   if (live.length === 0) return [];
+  const names = few(live.map(({ link }) => link.ifname));
   return [{
     level: "wrong",
-    found: `"${bridge}" is gone, and ${live.length} live in no bridge: ${few(live)}`,
-    remedy: "start any container of the network, which makes the bridge anew, and repair again",
+    found: `"${bridge}" is gone, and ${live.length} live in no bridge: ${names}`,
+    remedy: "start any container of the network, which makes the bridge again, and repair again",
   }];
 }
 
@@ -94,13 +92,13 @@ async function lost(
 async function withLostGateway(
   config: NetworkConfig,
   kernel: Effects["kernel"],
-  guarded: readonly Placed[],
+  guarded: readonly Port[],
   { mac }: Link,
-): Promise<Placed[]> {
+): Promise<Port[]> {
   if (!config.gatewayOnBridge) return [];
   const wanted = gatewayNeighbours(config, mac);
   const insides = await kernel.lookInside(guarded.map(({ link }) => link));
-  const fixed: Placed[] = [];
+  const fixed: Port[] = [];
   for (const placed of guarded) {
     const { ifname } = placed.lease.owner;
     const inside = insides.get(placed.link.ifname);

@@ -126,6 +126,7 @@ function shown(kernel: ModelKernel, link: ModelLink): unknown {
     flags: link.up ? ["UP"] : [],
     master: link.master,
     ifalias: link.alias,
+    group: link.group,
     linkinfo: {
       info_kind: link.kind,
       ...(link.master !== "" && { info_slave_data: { learning, locked } }),

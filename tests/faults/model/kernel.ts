@@ -15,6 +15,7 @@ export interface ModelLink {
   mac: string;
   alias: string;
   master: string;
+  group: string;
   up: boolean;
   addresses: string[];
   /** Permanent ones. */
@@ -38,6 +39,7 @@ export interface ModelKernel {
 export const PLAIN = {
   alias: "",
   master: "",
+  group: "default",
   addresses: [] as string[],
   neighbours: [] as Neighbour[],
   entries: [] as string[],

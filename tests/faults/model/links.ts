@@ -33,7 +33,7 @@ export function addLink(
   if (kernel.links.some((it) => it.netns === netns && it.name === other)) return "File exists";
   const veth = { ...plain, kind: "veth" as const };
   kernel.links.push(
-    { ...veth, index, name, mac, master, peer: index + 1 },
+    { ...veth, index, name, mac, master, group: word(line, "group") ?? "default", peer: index + 1 },
     {
       ...veth,
       ...structuredClone(PLAIN),

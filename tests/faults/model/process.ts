@@ -1,8 +1,13 @@
 import { asCniError, CniError } from "../../../lib/base/errors.ts";
 import type { NetworkName } from "../../../lib/base/names.ts";
-import { emptyState, type Mark, Marks, type State, type Work } from "../../../lib/ipam.ts";
-import { leasesIn } from "../../../lib/ipam.ts";
-import { type Change, isWhole, type Store } from "../../../lib/ipam/store.ts";
+import {
+  emptyState,
+  type Leases,
+  type Mark,
+  Marks,
+  type State,
+  type Work,
+} from "../../../lib/ipam.ts";
 import { openKernel } from "../../../lib/netops.ts";
 import type { IpOutput } from "../../../lib/netops/ip.ts";
 import type { Effects } from "../../../lib/plugin.ts";
@@ -170,7 +175,7 @@ class Attempt {
     );
     return {
       kernel,
-      leases: leasesIn(this.#store(), NETWORK, this.#stop.signal),
+      leases: this.#leases(),
       marks: new ModelMarks((request) => this.#now(request)),
       stop: this.#stop.signal,
       warn: () => {
@@ -179,39 +184,38 @@ class Attempt {
     };
   }
 
-  #store(): Store {
-    let snapshot: State | undefined;
+  #leases(): Leases {
+    let snapshot: State | null | undefined;
     let isBlind = this.#program.isBlind ?? false;
-    const read = () =>
-      snapshot ??= isBlind
-        ? emptyState()
-        : this.#now({ kind: "read" }) as State | null ?? emptyState();
+    const read = () => {
+      if (snapshot === undefined) {
+        snapshot = isBlind ? null : this.#now({ kind: "read" }) as State | null;
+      }
+      const provenance = snapshot === null ? "missing" as const : "changed" as const;
+      return { state: snapshot ?? emptyState(), provenance };
+    };
     return {
       read,
-      origin: () => "changed",
-      update: async (change, until) => {
+      examine: async (look) => await look(read()),
+      transaction: async (decide, until = this.#stop.signal) => {
         const stoppable = until === this.#stop.signal;
         const { state, isWritten } = await this.#wait({ kind: "lock", stoppable }) as Locked;
-        const origin = state === null ? "missing" : isWritten ? "written" : "changed";
+        const provenance = state === null ? "missing" : isWritten ? "written" : "changed";
         const now = state ?? emptyState();
-        let changed: Change = false;
+        const unlock: { state?: State; isWhole?: boolean } = {};
         try {
-          changed = await change(now, origin);
-        } catch (error) {
-          await this.#wait({ kind: "unlock" });
-          throw error;
+          const { result, write } = await decide(now, provenance);
+          const isWhole = write === "verified" || provenance === "written";
+          if (write !== undefined) Object.assign(unlock, { state: now, isWhole });
+          return { result, backup: undefined };
         } finally {
           snapshot = undefined;
           isBlind = false;
+          await this.#wait({ kind: "unlock", ...unlock });
         }
-        const written = changed !== false && { state: now, isWhole: isWhole(changed, origin) };
-        await this.#wait({ kind: "unlock", ...written });
       },
-      willUpdate: () => {},
-      mustBeReadable: () => {},
-      mustBeWritable: () => {},
-      rebuild: () => Promise.reject(new Error("nothing is repaired here")),
       sweep: () => Promise.resolve(),
+      mustBeWritable: () => {},
     };
   }
 }
@@ -243,6 +247,12 @@ class ModelMarks extends Marks {
 
   override clear(host: string): void {
     this.#ask({ kind: "mark", what: "clear", host });
+  }
+
+  override sweep(): void {}
+
+  override all(): Map<string, Work> {
+    return new Map(this.#ask({ kind: "mark", what: "all", host: "" }) as [string, Work][]);
   }
 
   override hosts(): string[] {

@@ -15,7 +15,7 @@ export type Request =
   | { readonly kind: "mark"; readonly what: MarkStep; readonly host: string };
 
 /** `leave` takes no mark away, and holds it no more. */
-export type MarkStep = "begin" | "end" | "leave" | "look" | "clear" | "list";
+export type MarkStep = "begin" | "end" | "leave" | "look" | "clear" | "list" | "all";
 
 /** The state with the lock: what there is, and whether the lock's word is of it. */
 export interface Locked {
@@ -25,7 +25,14 @@ export interface Locked {
 
 /** What it gets. `stop` comes with it: the run is told to end. */
 export interface Reply {
-  readonly value?: IpOutput | Locked | State | null | string | readonly string[];
+  readonly value?:
+    | IpOutput
+    | Locked
+    | State
+    | null
+    | string
+    | readonly string[]
+    | readonly [string, string][];
   readonly error?: { readonly kind: "IOFailure" | "TryAgainLater"; readonly message: string };
   readonly stop?: true;
 }

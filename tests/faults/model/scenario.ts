@@ -1,7 +1,12 @@
 import type { Ip } from "../../../lib/base/address.ts";
 import { aliasOf, hostVethName } from "../../../lib/base/attachment.ts";
 import { macOfAll } from "../../../lib/base/mac.ts";
-import type { ContainerId, InterfaceName, NetworkName } from "../../../lib/base/names.ts";
+import {
+  type ContainerId,
+  groupOf,
+  type InterfaceName,
+  type NetworkName,
+} from "../../../lib/base/names.ts";
 import type { Invocation, NetnsPath, NetworkConfig } from "../../../lib/config.ts";
 import { emptyState, recordedMac, type State } from "../../../lib/ipam.ts";
 import { add, del, type Effects, gc } from "../../../lib/plugin.ts";
@@ -51,7 +56,9 @@ function invocation(container: string): Invocation {
 
 const key = (container: string) => `${container}/eth0`;
 
-export function adding(name: string, container: string, how: Add = add): Named {
+const addQuietly: Add = (config, invocation, effects) => add(config, invocation, effects, () => {});
+
+export function adding(name: string, container: string, how: Add = addQuietly): Named {
   return (network) => ({
     name,
     kind: "ADD",
@@ -204,6 +211,7 @@ async function putVeth(
       name: await hostVethName(attachment),
       mac: `fe:00:00:00:00:0${n}`,
       alias: aliasOf(attachment, undefined),
+      group: String(groupOf(attachment.network)),
       master: hasBridge ? network.bridge : "",
       peer: 10 * n + 1,
       learning: !isGuarded,

@@ -87,6 +87,12 @@ function mark(world: World, name: string, { what, host }: Request & { kind: "mar
       return {};
     case "look":
       return { value: holder === undefined ? "none" : holder === "" ? "died" : "running" };
+    case "all":
+      return {
+        value: Object.entries(world.marks).map((
+          [of, by],
+        ): [string, string] => [of, by === "" ? "died" : "running"]),
+      };
     case "list":
       return { value: Object.keys(world.marks) };
   }

@@ -2,8 +2,16 @@ import { aliasOf, attachmentIn, hostVethName } from "../../../lib/base/attachmen
 import { isError } from "../../../lib/base/errors.ts";
 import { freshHostMac, macOfAll } from "../../../lib/base/mac.ts";
 import type { Invocation, Network, NetworkConfig } from "../../../lib/config.ts";
-import { type Lease, type LeaseRequest, now } from "../../../lib/ipam.ts";
-import { bridgeSpec, type Effects, evidenceOf } from "../../../lib/plugin.ts";
+import {
+  dropLease,
+  findLease,
+  isSameLease,
+  type Lease,
+  type LeaseRequest,
+  now,
+} from "../../../lib/ipam.ts";
+import { bridgeSpec, type Effects } from "../../../lib/plugin.ts";
+import { Reservation } from "../../../lib/plugin/reserve.ts";
 import { Rollback } from "../../../lib/rollback.ts";
 
 /** Copies of the steps of lib/plugin/ with one mistake each, to see that the model finds it. */
@@ -23,7 +31,7 @@ const nothing = () => Promise.resolve();
 
 function adding({ leaseFirst, freesFirst, replaces, writesTwice }: Mistake) {
   return async (config: NetworkConfig, invocation: Invocation, effects: Effects) => {
-    const { kernel, leases, marks } = effects;
+    const { kernel, marks } = effects;
     const attachment = { network: config.name, ...invocation };
     const host = await hostVethName(attachment);
     const hostMac = freshHostMac();
@@ -53,6 +61,7 @@ function adding({ leaseFirst, freesFirst, replaces, writesTwice }: Mistake) {
     const request: LeaseRequest = {
       attachment,
       sets: config.sets,
+      configuredSets: config.configuredSets,
       hostMac,
       since: now(),
       requestedIps: [],
@@ -62,19 +71,20 @@ function adding({ leaseFirst, freesFirst, replaces, writesTwice }: Mistake) {
       guarded: config.guarded,
       bridgeMac: "",
     };
+    const reservation = new Reservation(request, host, config, effects);
     const reserve = async () => {
-      const evidence = evidenceOf(config, effects);
       if (writesTwice) {
-        await leases.reserve({ ...request, sets: config.sets.slice(0, 1) }, evidence);
+        const half = { ...request, sets: config.sets.slice(0, 1) };
+        await new Reservation(half, host, config, effects).take();
       }
-      return await leases.reserve(request, evidence);
+      return await reservation.take();
     };
     const mark = marks.begin(host);
     try {
-      if (!freesFirst) undo.push("release the address", () => leases.undoReserve());
+      if (!freesFirst) undo.pushLast("release the address", () => reservation.undo());
       let attached = leaseFirst ? undefined : await attach();
       const { ips } = await reserve();
-      if (freesFirst) undo.push("release the address", () => leases.undoReserve());
+      if (freesFirst) undo.push("release the address", () => reservation.undo());
       attached ??= await attach();
       const mac = macOfAll(ips) ?? hostMac;
       await kernel.configure({
@@ -106,7 +116,15 @@ export const addThatWritesTwice = adding({ writesTwice: true });
 export const addCopied = adding({});
 
 function heldBy({ containerId, ifname }: Invocation, { leases }: Effects): Lease[] {
-  return [leases.of({ containerId, ifname })].flatMap((it) => it ?? []);
+  return [findLease(leases.read().state, { containerId, ifname })].flatMap((it) => it ?? []);
+}
+
+async function release(held: readonly Lease[], { leases }: Effects): Promise<void> {
+  await leases.transaction((state) => {
+    const same = held.filter((it) => isSameLease(findLease(state, it.owner), it));
+    for (const lease of same) dropLease(state, lease);
+    return { result: undefined, ...(same.length > 0 && { write: "unverified" as const }) };
+  });
 }
 
 export async function delThatFreesFirst(
@@ -114,7 +132,7 @@ export async function delThatFreesFirst(
   invocation: Invocation,
   effects: Effects,
 ): Promise<void> {
-  await effects.leases.release(heldBy(invocation, effects));
+  await release(heldBy(invocation, effects), effects);
   await effects.kernel.detach(await hostVethName({ network: name, ...invocation }));
 }
 
@@ -126,7 +144,7 @@ export async function delThatFreesAnyway(
 ): Promise<void> {
   const held = heldBy(invocation, effects);
   await effects.kernel.detach(await hostVethName({ network: name, ...invocation })).catch(() => {});
-  await effects.leases.release(held);
+  await release(held, effects);
 }
 
 /** Takes the mark of an ADD that died away, and does not wait for what that ADD's `ip` may still make. */
@@ -135,12 +153,12 @@ export async function delThatDoesNotWait(
   invocation: Invocation,
   effects: Effects,
 ): Promise<void> {
-  const { kernel, marks, leases } = effects;
+  const { kernel, marks } = effects;
   const host = await hostVethName({ network: name, ...invocation });
   const held = heldBy(invocation, effects);
   await kernel.detach(host);
   marks.clear(host);
-  await leases.release(held);
+  await release(held, effects);
 }
 
 /** Leaves the permanent neighbours of a guarded attachment on the bridge. */
@@ -151,7 +169,7 @@ export async function delThatLeavesNeighbours(
 ): Promise<void> {
   const held = heldBy(invocation, effects);
   await effects.kernel.detach(await hostVethName({ network: name, ...invocation }));
-  await effects.leases.release(held);
+  await release(held, effects);
 }
 
 /** Removes a veth without a lease whose container has no interface, by its name, whatever stands there by then. */
@@ -159,7 +177,7 @@ export async function gcByName({ name }: Network, _valid: unknown, effects: Effe
   const { kernel, leases } = effects;
   for (const link of (await kernel.veths()).values()) {
     const owner = attachmentIn(link.alias);
-    if (owner?.network !== name || leases.of(owner) !== undefined) continue;
+    if (owner?.network !== name || findLease(leases.read().state, owner) !== undefined) continue;
     const inside = (await kernel.lookInside([link])).get(link.ifname);
     if (inside?.links.some(({ ifname }) => ifname === owner.ifname)) continue;
     await kernel.detach(link.ifname);

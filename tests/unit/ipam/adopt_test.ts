@@ -1,17 +1,19 @@
-import { assertEquals, assertRejects } from "@std/assert";
+import { assertEquals, assertThrows } from "@std/assert";
 import { parseIp } from "../../../lib/base/address.ts";
 import { hostVethName } from "../../../lib/base/attachment.ts";
 import { CniError } from "../../../lib/base/errors.ts";
 import { parseContainerId } from "../../../lib/base/names.ts";
 import {
+  addLease,
   type Adoption,
   containerMac,
   emptyState,
   hostsOf,
   isImported,
   type LeaseRecord,
+  mayAdopt,
 } from "../../../lib/ipam.ts";
-import { DUAL, ETH0, formatted, NETWORK, opened, RECORD } from "./world.ts";
+import { ETH0, NETWORK, RECORD } from "./world.ts";
 
 function adoption(id: string, ips: string[], record: Partial<LeaseRecord> = {}): Adoption {
   return {
@@ -21,32 +23,25 @@ function adoption(id: string, ips: string[], record: Partial<LeaseRecord> = {}):
   };
 }
 
-Deno.test("adopt() holds all leases or none, and can be done again", async () => {
-  const one = opened(emptyState(), { origin: "missing" });
-  const last = [parseIp("10.0.0.3")];
-  const adopt = (...leases: Adoption[]) => one.leases.adopt(leases, DUAL, last, one.evidence);
-  await adopt(adoption("c9", ["10.0.0.3", "fd00::3"], { hostMac: "", hosts: "veth0 veth1" }));
-  assertEquals(one.held(), { "c9/eth0": ["10.0.0.3", "fd00::3"] });
-  assertEquals([one.state().ranges, one.state().lastReserved], [DUAL, last]);
-  const before = formatted(one.state());
-  await adopt(adoption("c9", ["10.0.0.3", "fd00::3"], { hostMac: "", hosts: "veth0 veth1" }));
-  assertEquals(formatted(one.state()), before);
+Deno.test("mayAdopt() refuses what another has, and knows what is held already", () => {
+  const state = emptyState();
+  const blind = adoption("c9", ["10.0.0.3", "fd00::3"], { hostMac: "", hosts: "veth0 veth1" });
+  const seen = adoption("c9", ["10.0.0.3", "fd00::3"]);
+  assertEquals(mayAdopt(state, blind), true);
+  addLease(state, blind);
+  assertEquals(mayAdopt(state, blind), false);
   // What could not be told last time is known now.
-  await adopt(adoption("c9", ["10.0.0.3", "fd00::3"]));
-  assertEquals(one.state().leases["c9/eth0"], { ...RECORD, hosts: "veth0" });
-  const held = structuredClone(one.state());
+  assertEquals(mayAdopt(state, seen), true);
+  addLease(state, seen);
+  const held = structuredClone(state);
   const rows: [Adoption, string][] = [
     [adoption("c9", ["10.0.0.4"]), "it has 10.0.0.3, fd00::3 here"],
     [adoption("c8", ["10.0.0.3"]), '"c9/eth0" holds it here'],
     [adoption("c8", ["10.0.0.4", "fd00::3"]), '"c9/eth0" holds it here'],
   ];
   for (const [lease, message] of rows) {
-    const error = await assertRejects(
-      () => adopt(adoption("c7", ["10.0.0.6"]), lease),
-      CniError,
-      message,
-    );
-    assertEquals([error.code, one.state()], [102, held]);
+    const error = assertThrows(() => mayAdopt(state, lease), CniError, message);
+    assertEquals([error.code, state], [102, held]);
   }
 });
 

@@ -1,6 +1,7 @@
 import { assert, assertEquals, assertNotEquals, assertThrows } from "@std/assert";
 import { join } from "@std/path/posix";
 import { CniError } from "../../../lib/base/errors.ts";
+import { pause } from "../../../lib/base/deadline.ts";
 import { parseNetworkName } from "../../../lib/base/names.ts";
 import { statePath } from "../../../lib/ipam/folder.ts";
 import { parseState } from "../../../lib/ipam/parse_state.ts";
@@ -11,7 +12,6 @@ import {
   identityOf,
   isCurrent,
   readState,
-  setAside,
   sweepTemporaries,
   temporaries,
   writeState,
@@ -31,12 +31,17 @@ function state(): State {
   return parseState(new TextEncoder().encode(JSON.stringify(GOOD)), "/s");
 }
 
+/** Writes the state; returns what `writeState` does. */
+function put(folder: string, next: State, backUp = false, verify = () => {}) {
+  return writeState(folder, NET, { state: next, backUp, verify });
+}
+
 Deno.test("writeState() replaces the file whole, private, and leaves no temporary", async () => {
   await inFolder((folder) => {
     const path = statePath(folder, NET);
-    writeState(folder, NET, emptyState());
+    put(folder, emptyState());
     const before = Deno.statSync(path);
-    writeState(folder, NET, state());
+    put(folder, state());
     const after = Deno.statSync(path);
     assertNotEquals(after.ino, before.ino);
     assertEquals((after.mode ?? 0) & 0o777, 0o600);
@@ -49,7 +54,7 @@ Deno.test("writeState() that fails is code 5 and leaves the folder as it was", a
   await inFolder((folder) => {
     Deno.mkdirSync(statePath(folder, NET));
     const fails = (at: string) =>
-      assertThrows(() => writeState(at, NET, emptyState()), CniError, "Cannot write").code;
+      assertThrows(() => put(at, emptyState()), CniError, "Cannot write").code;
     assertEquals(fails(folder), 5);
     assertEquals(namesOf(folder), ["podnet.json"]);
     assertEquals(fails(join(folder, "gone")), 5);
@@ -64,7 +69,7 @@ Deno.test("readState() reads what was written; missing is empty, and anything bu
       identity: "none",
     });
     assertEquals(checkReadable(folder, NET), false);
-    writeState(folder, NET, state());
+    put(folder, state());
     const snapshot = readState(folder, NET);
     snapshot.file?.close();
     assertEquals(snapshot.state, state());
@@ -95,11 +100,11 @@ Deno.test("isCurrent() tells whether the file that was read is still the one by 
     const path = statePath(folder, NET);
     const before = readState(folder, NET);
     assertEquals(isCurrent(before, folder, NET), true);
-    writeState(folder, NET, state());
+    put(folder, state());
     assertEquals(isCurrent(before, folder, NET), false, "one that came");
     const read = readState(folder, NET);
     assertEquals(isCurrent(read, folder, NET), true);
-    writeState(folder, NET, state());
+    put(folder, state());
     assertEquals(isCurrent(read, folder, NET), false, "another of the same content");
     read.file?.close();
     const again = readState(folder, NET);
@@ -112,16 +117,17 @@ Deno.test("isCurrent() tells whether the file that was read is still the one by 
 });
 
 Deno.test("identityOf() tells a file of ours from one that was edited, restored or put in its place", async () => {
-  await inFolder((folder) => {
+  await inFolder(async (folder) => {
     const path = statePath(folder, NET);
     const identity = () => identityOf(Deno.lstatSync(path));
     assertEquals(identityOf(undefined), "none");
-    writeState(folder, NET, state());
-    const text = Deno.readTextFileSync(path);
-    const written = identity();
+    const { identity: written } = put(folder, state());
     assertEquals(identity(), written);
+    const text = Deno.readTextFileSync(path);
     const info = Deno.lstatSync(path);
     assert(info.mtime !== null);
+    // Deno reports a ctime in whole seconds.
+    await pause(1_100);
     const changes: [string, () => void][] = [
       ["edited, of another size", () => {
         Deno.writeTextFileSync(path, `${text} `);
@@ -131,21 +137,25 @@ Deno.test("identityOf() tells a file of ours from one that was edited, restored 
         Deno.writeTextFileSync(path, text);
         Deno.utimeSync(path, 1, 1);
       }],
+      ["restored into the same inode, with its time", () => {
+        Deno.writeTextFileSync(path, text);
+        Deno.utimeSync(path, info.mtime ?? 0, info.mtime ?? 0);
+        assertEquals(Deno.lstatSync(path).ino, info.ino);
+      }],
       ["a copy with the same time", () => {
         Deno.renameSync(path, `${path}.old`);
         Deno.writeTextFileSync(path, text);
         Deno.utimeSync(path, info.mtime ?? 0, info.mtime ?? 0);
+      }],
+      ["moved away and back", () => {
+        Deno.removeSync(path);
+        Deno.renameSync(`${path}.old`, path);
       }],
     ];
     for (const [name, change] of changes) {
       change();
       assertNotEquals(identity(), written, name);
     }
-    Deno.removeSync(path);
-    Deno.renameSync(`${path}.old`, path);
-    Deno.writeTextFileSync(path, text);
-    Deno.utimeSync(path, info.mtime, info.mtime);
-    assertEquals(identity(), written);
   });
 });
 
@@ -179,24 +189,26 @@ Deno.test("sweepTemporaries() removes this network's and nobody else's", async (
   });
 });
 
-Deno.test("setAside() keeps what is damaged beside the file", async () => {
+Deno.test("writeState() keeps what is damaged once, and only if its replacement is in place", async () => {
   await inFolder((folder) => {
     const path = statePath(folder, NET);
-    assertEquals(setAside(folder, NET), undefined);
+    assertEquals(put(folder, state(), true).backup, undefined, "there was none");
     Deno.writeTextFileSync(path, "damaged");
-    const aside = setAside(folder, NET) ?? "";
-    assert(aside.startsWith(`${path}.damaged-2`), aside);
-    assertEquals([aside, path].map((it) => Deno.readTextFileSync(it)), ["damaged", "damaged"]);
+    const gone = () => {
+      throw new CniError("TryAgainLater", "the lock is gone");
+    };
+    assertThrows(() => put(folder, state(), true, gone), CniError, "the lock is gone");
+    assertEquals([namesOf(folder), Deno.readTextFileSync(path)], [["podnet.json"], "damaged"]);
+    const backup = put(folder, state(), true).backup ?? "";
+    assert(backup.startsWith(`${path}.damaged-2`), backup);
+    assertEquals(Deno.readTextFileSync(backup), "damaged");
+    assertEquals(readState(folder, NET).state, state());
     // Some of these in the same millisecond.
-    const more = Array.from({ length: 50 }, () => setAside(folder, NET) ?? "");
-    assertEquals(new Set([aside, ...more]).size, 51);
-    writeState(folder, NET, state());
-    assertEquals(Deno.readTextFileSync(aside), "damaged");
+    const more = Array.from({ length: 50 }, () => put(folder, state(), true).backup ?? "");
+    assertEquals(new Set([backup, ...more]).size, 51);
+    // A folder can't be replaced by a rename, and is moved away.
     Deno.removeSync(path);
-    // What can't be replaced by a rename is moved away.
     Deno.mkdirSync(path);
-    const folderAside = setAside(folder, NET) ?? "";
-    assertEquals(Deno.statSync(folderAside).isDirectory, true);
-    writeState(folder, NET, state());
+    assertEquals(Deno.statSync(put(folder, state(), true).backup ?? "").isDirectory, true);
   });
 });

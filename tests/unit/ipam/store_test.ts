@@ -3,56 +3,86 @@ import { join } from "@std/path/posix";
 import { CniError } from "../../../lib/base/errors.ts";
 import { parseIp } from "../../../lib/base/address.ts";
 import { tryOwner } from "../../../lib/base/attachment.ts";
+import { pause } from "../../../lib/base/deadline.ts";
 import { parseNetworkName } from "../../../lib/base/names.ts";
 import { lockPath, statePath } from "../../../lib/ipam/folder.ts";
 import { addLease, emptyState, type State } from "../../../lib/ipam/state.ts";
-import { isUnreadable, openStore, type Origin } from "../../../lib/ipam/store.ts";
+import { type Decision, type Leases, openLeases } from "../../../lib/ipam/store.ts";
 import { inFolder, namesOf } from "../folder.ts";
 
 const NET = parseNetworkName("podnet");
-const NEVER = new AbortController().signal;
+
+function open(folder: string): Leases {
+  return openLeases(folder, NET, new AbortController().signal);
+}
 
 /** Adds a lease of that address. */
-function put(state: State, ip: string): true {
+function put(state: State, ip: string): State {
   const owner = tryOwner(`c${ip}/eth0`);
   if (owner === undefined) throw new Error("no owner");
   addLease(state, { owner, ips: [parseIp(ip)], record: undefined });
-  return true;
+  return state;
 }
 
-/** One run's update; returns what it was told of the state. */
-async function update(folder: string, ip?: string): Promise<[Origin, string[]]> {
-  let seen: [Origin, string[]] | undefined;
-  await openStore(folder, NET).update((state, origin) => {
-    seen = [origin, Object.keys(state.ipToContainer)];
-    return ip !== undefined && put(state, ip);
-  }, NEVER);
-  if (seen === undefined) throw new Error("an update that did not run");
-  return seen;
+/** One run's transaction; returns provenance and addresses. */
+async function update(
+  folder: string,
+  ip?: string,
+  write: "verified" | "unverified" = "verified",
+): Promise<[string, string[]]> {
+  const { result } = await open(folder).transaction(
+    (state, provenance): Decision<[string, string[]]> => {
+      const result: [string, string[]] = [String(provenance), Object.keys(state.ipToContainer)];
+      if (ip === undefined) return { result };
+      put(state, ip);
+      return { result, write };
+    },
+  );
+  return result;
 }
 
-Deno.test("update() tells a state that this program wrote last from any other", async () => {
+Deno.test("a transaction tells a state that this program wrote last from any other", async () => {
   await inFolder(async (folder) => {
     const path = statePath(folder, NET);
     assertEquals(await update(folder, "10.0.0.2"), ["missing", []]);
     assertEquals(await update(folder, "10.0.0.3"), ["written", ["10.0.0.2"]]);
     // One that is only looked at stays the one that was written.
     assertEquals(await update(folder), ["written", ["10.0.0.2", "10.0.0.3"]]);
-    assertEquals((await update(folder))[0], "written");
+    assertEquals(open(folder).read().provenance, "written");
     Deno.copyFileSync(path, `${path}.old`);
     await update(folder, "10.0.0.4");
     Deno.copyFileSync(`${path}.old`, path);
     assertEquals(await update(folder), ["changed", ["10.0.0.2", "10.0.0.3"]]);
-    assertEquals((await update(folder, "10.0.0.5"))[0], "changed");
+    // A state written without a look at the kernel stays in doubt.
+    assertEquals((await update(folder, "10.0.0.5", "unverified"))[0], "changed");
+    assertEquals((await update(folder, "10.0.0.6"))[0], "changed");
+    assertEquals((await update(folder, "10.0.0.7", "unverified"))[0], "written");
     assertEquals((await update(folder))[0], "written");
     Deno.renameSync(`${path}.old`, path);
     assertEquals((await update(folder))[0], "changed");
     Deno.removeSync(path);
     assertEquals(await update(folder), ["missing", []]);
     await update(folder, "10.0.0.2");
-    // Without the lock's word nothing is known of the file.
+    // Without the lock's record nothing is known of the file.
     Deno.removeSync(lockPath(folder, NET));
     assertEquals((await update(folder))[0], "changed");
+  });
+});
+
+Deno.test("a folder restored as a whole, with lock and times, is not taken for the last state", async () => {
+  await inFolder(async (folder) => {
+    const [at, backup] = [join(folder, "state"), join(folder, "backup")];
+    await update(at, "10.0.0.2");
+    const copy = async (from: string, to: string) => {
+      const { success } = await new Deno.Command("cp", { args: ["-a", `${from}/.`, `${to}/`] })
+        .output();
+      assertEquals(success, true);
+    };
+    await copy(at, backup);
+    for (const ip of ["10.0.0.3", "10.0.0.4"]) await update(at, ip);
+    await pause(1_100); // Deno reports a ctime in whole seconds
+    await copy(backup, at);
+    assertEquals(await update(at), ["changed", ["10.0.0.2"]]);
   });
 });
 
@@ -69,63 +99,79 @@ Deno.test("a lease is added to the map that is meant, however somebody laid the 
   });
 });
 
-Deno.test("update() that throws or returns false writes nothing, and lets the lock go", async () => {
+Deno.test("a transaction that throws or decides to write nothing writes nothing, and unlocks", async () => {
   await inFolder(async (folder) => {
     await update(folder, "10.0.0.2");
     const text = Deno.readTextFileSync(statePath(folder, NET));
-    const store = openStore(folder, NET);
+    const leases = open(folder);
     const fails = () =>
-      store.update((state) => {
+      leases.transaction((state) => {
         put(state, "10.0.0.3");
         throw new CniError("PoolExhausted", "none is left");
-      }, NEVER);
+      });
     await assertRejects(fails, CniError, "none is left");
-    assertEquals(Object.keys(store.read().ipToContainer), ["10.0.0.2"]);
-    await store.update((state) => !put(state, "10.0.0.3"), NEVER);
+    assertEquals(Object.keys(leases.read().state.ipToContainer), ["10.0.0.2"]);
+    await leases.transaction((state) => ({ result: put(state, "10.0.0.3") }));
     assertEquals(Deno.readTextFileSync(statePath(folder, NET)), text);
     assertEquals(await update(folder), ["written", ["10.0.0.2"]]);
   });
 });
 
-Deno.test("update() works on what stands there now, whatever was read before the lock", async () => {
+Deno.test("a transaction works on what the file has now, whatever was read before the lock", async () => {
   await inFolder(async (folder) => {
     const path = statePath(folder, NET);
     await update(folder, "10.0.0.2");
+    const edit = () =>
+      Deno.writeTextFileSync(path, Deno.readTextFileSync(path).replaceAll("10.0.0.3", "10.0.0.44"));
     const changes: [() => Promise<unknown> | void, string[]][] = [
       [() => update(folder, "10.0.0.3"), ["10.0.0.2", "10.0.0.3"]],
       // Written over in place, by an editor or cp.
-      [
-        () =>
-          Deno.writeTextFileSync(
-            path,
-            Deno.readTextFileSync(path).replaceAll("10.0.0.3", "10.0.0.44"),
-          ),
-        ["10.0.0.2", "10.0.0.44"],
-      ],
+      [edit, ["10.0.0.2", "10.0.0.44"]],
       [() => Deno.removeSync(path), []],
     ];
     for (const [change, expected] of changes) {
-      const store = openStore(folder, NET);
-      store.read();
+      const leases = open(folder);
+      leases.read();
       await change();
-      let seen: string[] = [];
-      await store.update((state) => {
-        seen = Object.keys(state.ipToContainer);
-        return false;
-      }, NEVER);
-      assertEquals(seen, expected);
+      const seen = (state: State) => ({ result: Object.keys(state.ipToContainer) });
+      assertEquals((await leases.transaction(seen)).result, expected);
     }
   });
 });
 
-Deno.test("what a killed run left of its write goes with the next update, or a sweep", async () => {
+Deno.test("who loses the lock file, or whose state file is replaced, writes nothing: code 11", async () => {
+  await inFolder(async (folder) => {
+    await update(folder, "10.0.0.2");
+    const rows: [string, () => unknown][] = [
+      ["the lock", () => Deno.removeSync(lockPath(folder, NET))],
+      ["the lock", () => Deno.renameSync(lockPath(folder, NET), join(folder, "moved"))],
+      ["its file was replaced", () => Deno.writeTextFileSync(statePath(folder, NET), "x")],
+    ];
+    for (const [message, harm] of rows) {
+      const text = Deno.readTextFileSync(statePath(folder, NET));
+      const error = await assertRejects(
+        () =>
+          open(folder).transaction((state) => {
+            harm();
+            return { result: put(state, "10.0.0.3"), write: "verified" };
+          }),
+        CniError,
+        message,
+      );
+      const now = Deno.readTextFileSync(statePath(folder, NET));
+      assertEquals([error.code, now], [11, now === "x" ? "x" : text]);
+      assertEquals(namesOf(folder).filter((it) => it.endsWith(".tmp")), []);
+    }
+  });
+});
+
+Deno.test("what a killed run left of its write goes with the next transaction, or a sweep", async () => {
   await inFolder(async (folder) => {
     const left = join(folder, ".podnet.0123456789abcdef.tmp");
-    const store = openStore(folder, NET);
-    await store.sweep(NEVER);
+    await open(folder).sweep();
     assertEquals(namesOf(folder), []);
     Deno.writeTextFileSync(left, "x");
-    await store.sweep(NEVER);
+    await open(folder).sweep();
     assertEquals(namesOf(folder), ["podnet.lock"]);
     Deno.writeTextFileSync(left, "x");
     await update(folder);
@@ -133,78 +179,76 @@ Deno.test("what a killed run left of its write goes with the next update, or a s
   });
 });
 
-Deno.test("what was listed ahead of an update goes with it, and what came later with the next", async () => {
+Deno.test("what was there when the state was read goes with it, and what came later with the next", async () => {
   await inFolder(async (folder) => {
     const [early, later] = ["0".repeat(16), "1".repeat(16)].map((it) => `.podnet.${it}.tmp`);
-    const store = openStore(folder, NET);
-    const nothing = () => store.update(() => false, NEVER);
+    const leases = open(folder);
+    const nothing = () => leases.transaction(() => ({ result: undefined }));
     Deno.writeTextFileSync(join(folder, `${early}`), "x");
-    store.willUpdate();
+    leases.read();
     Deno.writeTextFileSync(join(folder, `${later}`), "x");
     await nothing();
     assertEquals(namesOf(folder), [`${later}`, "podnet.lock"]);
     await nothing();
     assertEquals(namesOf(folder), ["podnet.lock"]);
-    // One whose writer has ended meanwhile is no failure.
+    // A file that its writer has removed since then is not a failure.
     Deno.writeTextFileSync(join(folder, `${early}`), "x");
-    store.willUpdate();
+    leases.read();
     Deno.removeSync(join(folder, `${early}`));
     await nothing();
   });
 });
 
-Deno.test("a damaged state is begun anew where that is allowed, and a newer one never", async () => {
+Deno.test("a damaged file is an empty state whose provenance is the damage, a newer one is refused", async () => {
   await inFolder(async (folder) => {
     const path = statePath(folder, NET);
-    const anew = async (allowed: boolean) => {
-      const kept: (string | undefined)[] = [];
-      let origin: Origin | undefined;
-      await openStore(folder, NET).update(
-        (state, from) => {
-          origin = from;
-          return put(state, "10.0.0.2");
-        },
-        NEVER,
-        {
-          mustBeUnused: (damage) => allowed ? Promise.resolve() : Promise.reject(damage),
-          startedAnew: (aside) => kept.push(aside),
-        },
-      );
-      return { kept, origin };
-    };
     Deno.writeTextFileSync(path, "damaged");
-    await assertRejects(() => update(folder), CniError, "as a state file");
-    await assertRejects(() => anew(false), CniError, "as a state file");
-    assertEquals(Deno.readTextFileSync(path), "damaged");
-    const { kept, origin } = await anew(true);
-    assertEquals([kept.length, origin], [1, "missing"]);
-    assertMatch(kept[0] ?? "", /podnet\.json\.damaged-\d{8}T/);
-    assertEquals(Deno.readTextFileSync(kept[0] ?? ""), "damaged");
+    assertThrows(() => open(folder).read(), CniError, "as a state file");
+    assertMatch((await update(folder))[0], /as a state file/);
+    assertEquals([Deno.readTextFileSync(path), namesOf(folder).length], ["damaged", 2]);
+    const { backup = "" } = await open(folder).transaction((state) => ({
+      result: undefined,
+      write: "verified",
+      state: put(structuredClone(state), "10.0.0.2"),
+    }));
+    assertMatch(backup, /podnet\.json\.damaged-\d{8}T/);
+    assertEquals(Deno.readTextFileSync(backup), "damaged");
     assertEquals(await update(folder), ["written", ["10.0.0.2"]]);
     Deno.writeTextFileSync(path, '{"schema":4}');
-    const newer = assertThrows(() => openStore(folder, NET).read(), CniError, "schema 4");
-    assertEquals([newer.code, isUnreadable(newer)], [104, false]);
-    await assertRejects(() => anew(true), CniError, "schema 4");
+    const newer = assertThrows(() => open(folder).read(), CniError, "schema 4");
+    assertEquals(newer.code, 104);
+    await assertRejects(() => update(folder, "10.0.0.3"), CniError, "schema 4");
     assertEquals(Deno.readTextFileSync(path), '{"schema":4}');
   });
 });
 
-Deno.test("rebuild() replaces whatever stands there, and keeps a damaged file beside", async () => {
+Deno.test("a reader changes nothing: neither folder nor lock nor what a killed run left", async () => {
   await inFolder(async (folder) => {
-    const path = statePath(folder, NET);
-    const store = openStore(folder, NET);
-    const state = emptyState();
-    put(state, "10.0.0.7");
-    Deno.writeTextFileSync(path, "damaged");
-    assertEquals(await store.rebuild(() => Promise.resolve(undefined), NEVER), undefined);
-    assertEquals(Deno.readTextFileSync(path), "damaged");
-    const aside = await store.rebuild(() => Promise.resolve({ state, keepOld: true }), NEVER);
-    assertEquals(Deno.readTextFileSync(aside ?? ""), "damaged");
-    assertEquals(await update(folder), ["written", ["10.0.0.7"]]);
-    assertEquals(
-      await store.rebuild(() => Promise.resolve({ state, keepOld: false }), NEVER),
-      undefined,
-    );
-    assertEquals(namesOf(folder).length, 3);
+    const at = join(folder, "state");
+    assertEquals(await open(at).examine(({ state }) => state), emptyState());
+    assertEquals(namesOf(folder), []);
+    await update(at, "10.0.0.2");
+    const list = () =>
+      namesOf(at).map((name) => {
+        const { mtime, size } = Deno.lstatSync(join(at, name));
+        return [name, mtime?.getTime(), size];
+      });
+    Deno.writeTextFileSync(join(at, ".podnet.0123456789abcdef.tmp"), "x");
+    const before = list();
+    assertEquals(await open(at).examine(({ provenance }) => provenance), "written");
+    assertEquals(list(), before);
+  });
+});
+
+Deno.test("a lock with a second name is replaced, and what is behind that name stays as it is", async () => {
+  await inFolder(async (folder) => {
+    await update(folder, "10.0.0.2");
+    const [lock, other] = [lockPath(folder, NET), join(folder, "other")];
+    Deno.linkSync(lock, other);
+    const text = Deno.readTextFileSync(other);
+    // Its record is lost with it, so the kernel is asked once.
+    assertEquals(await update(folder, "10.0.0.3"), ["changed", ["10.0.0.2"]]);
+    assertEquals((await update(folder))[0], "written");
+    assertEquals([Deno.readTextFileSync(other), Deno.lstatSync(lock).nlink], [text, 1]);
   });
 });

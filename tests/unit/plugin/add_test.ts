@@ -3,26 +3,27 @@ import { hostVethName } from "../../../lib/base/attachment.ts";
 import { CniError } from "../../../lib/base/errors.ts";
 import type { Link } from "../../../lib/netops.ts";
 import { add } from "../../../lib/plugin.ts";
-import { config, effects, GUARDED, HOST, INVOCATION, lease, NETWORK } from "./world.ts";
+import type { Result } from "../../../lib/result.ts";
+import { config, effects, GUARDED, HOST, INVOCATION, lease, NETWORK, RECORD } from "./world.ts";
 
 const MAC = { runtimeConfig: { mac: "02:00:00:00:00:01" } };
 
 Deno.test("ADD makes the veth before the lease, configures last, and is marked meanwhile", async () => {
   const rows: [object, string[]][] = [
-    [{}, ["attach", "reserve", "configure"]],
-    [MAC, ["attach", "reserve", "configure", "forget 10.88.0.2"]],
-    [{ macspoofchk: true }, ["attach", "reserve", "configure", "guard"]],
-    [{ macspoofchk: true, ...MAC }, ["attach", "reserve", "configure", "guard"]],
+    [{}, ["attach", "reserve c1/eth0", "configure"]],
+    [MAC, ["attach", "reserve c1/eth0", "configure", "forget 10.88.0.2"]],
+    [{ macspoofchk: true }, ["attach", "reserve c1/eth0", "configure", "guard"]],
+    [{ macspoofchk: true, ...MAC }, ["attach", "reserve c1/eth0", "configure", "guard"]],
     [{ subnet: undefined, gateway: undefined, ipam: {} }, ["attach", "configure"]],
   ];
   for (const [changes, steps] of rows) {
     const plain = effects();
-    await add(config(changes), INVOCATION, plain);
+    await add(config(changes), INVOCATION, plain, () => {});
     assertEquals(plain.steps, ["mark", ...steps, "unmark"]);
   }
 });
 
-Deno.test("ADD returns bridge, host veth and container, and the addresses of both families behind what was there", async () => {
+Deno.test("ADD delivers bridge, host veth and container, and the addresses of both families behind what was there", async () => {
   const before = {
     interfaces: [{ name: "other", mac: "02:00:00:00:00:09" }],
     ips: [{ address: "10.9.0.2/24", interface: 0 }],
@@ -30,10 +31,11 @@ Deno.test("ADD returns bridge, host veth and container, and the addresses of bot
     dns: { domain: "x" },
   };
   const dual = config({ subnet6: "fd00::/64", gateway6: "fd00::1", prevResult: before });
-  const delivered: unknown[] = [];
-  const result = await add(dual, INVOCATION, effects(), (it) => delivered.push(it));
-  assertEquals(delivered, [result]);
-  const hostMac = result.interfaces[2]?.mac ?? "";
+  const delivered: Result[] = [];
+  await add(dual, INVOCATION, effects(), (it) => delivered.push(it));
+  const [result, ...more] = delivered;
+  assertEquals(more, []);
+  const hostMac = result?.interfaces[2]?.mac ?? "";
   assertEquals<unknown>(result, {
     interfaces: [
       ...before.interfaces,
@@ -56,55 +58,66 @@ Deno.test("ADD returns bridge, host veth and container, and the addresses of bot
   assertEquals(hostMac.startsWith("fe:"), true);
 });
 
-Deno.test("ADD that fails undoes what it had made, newest first", async () => {
-  const asked = { ...MAC };
+const RELEASED = "unverified release c1/eth0";
+const ignore = () => {};
+
+Deno.test("ADD that fails undoes what it had made, the lease after all else", async () => {
+  const requested = { ...MAC };
   const guarded = { macspoofchk: true };
   const rows: [string, object, string[]][] = [
-    // `undoReserve` knows by itself that nothing was reserved yet.
-    ["attach", asked, ["undo reserve"]],
-    ["reserve", asked, ["undo attach", "undo reserve"]],
-    ["configure", asked, ["undo attach", "undo reserve"]],
-    ["forget 10.88.0.2", asked, ["undo attach", "undo reserve"]],
-    ["configure", guarded, ["undo guard", "undo attach", "undo reserve"]],
-    ["guard", guarded, ["undo guard", "undo attach", "undo reserve"]],
+    ["attach", requested, []],
+    // A write that fails may have had its effect.
+    ["reserve c1/eth0", requested, ["undo attach", RELEASED]],
+    ["configure", requested, ["undo attach", RELEASED]],
+    ["forget 10.88.0.2", requested, ["undo attach", RELEASED]],
+    ["configure", guarded, ["undo guard", "undo attach", RELEASED]],
+    ["guard", guarded, ["undo guard", "undo attach", RELEASED]],
   ];
   for (const [failing, changes, undone] of rows) {
     const tools = effects({ failing });
-    await assertRejects(() => add(config(changes), INVOCATION, tools), CniError, failing);
-    assertEquals(tools.steps.filter((it) => it.startsWith("undo")), undone, failing);
+    await assertRejects(() => add(config(changes), INVOCATION, tools, ignore), CniError, failing);
+    assertEquals(tools.steps.filter((it) => /undo|release/.test(it)), undone, failing);
     assertEquals(tools.steps.at(-1), "unmark");
   }
 });
 
-Deno.test("ADD whose state can't be read, or that another one of it is beside, touches nothing", async () => {
-  const unreadable = effects({ failing: "readable" });
-  await assertRejects(() => add(config(), INVOCATION, unreadable), CniError, "readable");
-  assertEquals(unreadable.steps, []);
-  const beside = effects({ failing: "mark" });
-  await assertRejects(() => add(config(), INVOCATION, beside), CniError, "mark");
-  assertEquals(beside.steps, ["mark"]);
-  const unfit = effects({ failing: "mustFit", madeBridge: true });
-  await assertRejects(() => add(config(), INVOCATION, unfit), CniError, "mustFit");
-  assertEquals(unfit.steps, ["mark", "mustFit", "undo reserve", "unmark"]);
+Deno.test("ADD that another one of it is in progress of touches nothing", async () => {
+  const second = effects({ failing: "mark" });
+  await assertRejects(() => add(config(), INVOCATION, second, ignore), CniError, "mark");
+  assertEquals(second.steps, ["mark"]);
+  // Leases of another subnet count before the bridge is touched.
+  const unfit = effects({ madeBridge: true, held: [lease("c2/eth0", "10.9.0.2")] });
+  await assertRejects(
+    () => add(config(), INVOCATION, unfit, ignore),
+    CniError,
+    "it holds 10.9.0.2",
+  );
+  assertEquals(unfit.steps, ["mark", "examine", "unmark"]);
 });
 
 Deno.test("ADD that is told to stop, or whose result nobody gets, undoes what it had made", async () => {
-  for (const stopping of ["attach", "reserve", "configure"]) {
+  const rows: [string, string[]][] = [
+    ["attach", ["undo attach"]],
+    ["reserve c1/eth0", ["undo attach", RELEASED]],
+    ["configure", ["undo attach", RELEASED]],
+  ];
+  for (const [stopping, undone] of rows) {
     const tools = effects({ stopping });
-    const error = await assertRejects(() => add(config(), INVOCATION, tools), CniError, "SIGTERM");
+    const run = () => add(config(), INVOCATION, tools, ignore);
+    const error = await assertRejects(run, CniError, "SIGTERM");
     assertEquals(error.code, 11);
-    assertEquals(tools.steps.slice(-3), ["undo attach", "undo reserve", "unmark"], stopping);
+    assertEquals(tools.steps.filter((it) => /undo|release/.test(it)), undone, stopping);
   }
   // What an ip that was given up may still do, a later DEL waits for.
   const slow = effects({ late: "attach" });
-  await assertRejects(() => add(config(), INVOCATION, slow), CniError, "attach");
-  assertEquals(slow.steps.slice(-2), ["undo reserve", "mark stays"]);
+  await assertRejects(() => add(config(), INVOCATION, slow, ignore), CniError, "attach");
+  assertEquals(slow.steps.at(-1), "mark stays");
   const lost = effects();
   const deliver = () => {
     throw new CniError("IOFailure", "Cannot print the result");
   };
   await assertRejects(() => add(config(), INVOCATION, lost, deliver), CniError, "Cannot print");
-  assertEquals(lost.steps.slice(-3), ["undo attach", "undo reserve", "unmark"]);
+  assertEquals(lost.steps.slice(-3), ["undo attach", RELEASED, "unmark"]);
 });
 
 Deno.test("ADD that makes the bridge anew puts the network's veths that have no master back into it", async () => {
@@ -113,37 +126,39 @@ Deno.test("ADD that makes the bridge anew puts the network's veths that have no 
     return {
       ifname: await hostVethName({ network: NETWORK.name, containerId, ifname }),
       alias: `podnet/${key}`,
+      mac: RECORD.hostMac,
       ...changes,
     };
   };
+  const OTHER = "fe:00:00:00:00:03";
   const [own, guarded, plain] = [
-    await veth("c1/eth0"),
+    await veth("c1/eth0", { mac: "" }),
     await veth("c2/eth0"),
-    await veth("c3/eth0"),
+    await veth("c3/eth0", { mac: OTHER }),
   ];
   const tools = effects({
     madeBridge: true,
     held: [
-      { ...lease("c2/eth0", "10.88.0.3"), record: GUARDED.record },
-      lease("c3/eth0", "10.88.0.4"),
+      { ...lease("c2/eth0", "10.88.0.3"), record: { ...RECORD, ...GUARDED.record } },
+      { ...lease("c3/eth0", "10.88.0.4"), record: { ...RECORD, hostMac: OTHER } },
     ],
     veths: [
       own,
       guarded,
       plain,
-      await veth("c4/eth0", { master: "br1" }),
-      await veth("c5/eth0", { alias: "other/c5/eth0" }),
+      await veth("c4/eth0", { master: "br1", mac: "" }),
+      await veth("c5/eth0", { alias: "other/c5/eth0", mac: "" }),
       { ifname: "veth0", alias: "" },
     ],
   });
-  await add(config(), INVOCATION, tools);
+  await add(config(), INVOCATION, tools, ignore);
   assertEquals(tools.steps, [
     "mark",
-    "mustFit",
-    "veths",
+    "examine",
+    "view",
     `reattach ${guarded.ifname} guarded, ${plain.ifname}`,
     "attach",
-    "reserve",
+    "reserve c1/eth0",
     "configure",
     "unmark",
   ]);

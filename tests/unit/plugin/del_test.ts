@@ -1,5 +1,7 @@
 import { assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { CniError } from "../../../lib/base/errors.ts";
+import { groupOf } from "../../../lib/base/names.ts";
+import { NewerSchema } from "../../../lib/ipam.ts";
 import type { Kernel, Link } from "../../../lib/netops.ts";
 import { parseLink } from "../../../lib/netops/links.ts";
 import { del } from "../../../lib/plugin.ts";
@@ -12,45 +14,64 @@ import {
   LEASE,
   lease,
   NETWORK,
+  RECORD,
   type World,
 } from "./world.ts";
 
-Deno.test("DEL sees the veth gone before it releases, and goes on past what fails", async () => {
-  const other: Partial<Link> = { ifname: HOST, alias: "podnet/c9/eth0" };
-  const own: Partial<Link> = { ifname: HOST, alias: "podnet/c1/eth0" };
+const GROUP = groupOf(NETWORK.name);
+const OWN: Partial<Link> = {
+  ...{ ifname: HOST, alias: "podnet/c1/eth0", mac: RECORD.hostMac, group: GROUP, master: "br0" },
+};
+const RELEASED = "unverified release c1/eth0";
+
+Deno.test("DEL sees the veth gone before it releases, and goes on after a failure", async () => {
+  const renamed = { ...OWN, ifname: "renamed0" };
+  const others = { ...OWN, alias: "podnet/c9/eth0", mac: "fe:00:00:00:00:09" };
+  const nine = { ...lease("c9/eth0", "10.88.0.9"), record: { ...RECORD, hostMac: others.mac } };
   const rows: [World, string[]][] = [
-    [{}, ["link", "veths", "release"]],
-    [{ held: [LEASE] }, ["detach", "release c1/eth0"]],
-    [{ held: [BOUND] }, ["detach", "forget 10.88.0.2", "release c1/eth0"]],
-    [{ held: [GUARDED] }, ["detach", "forget 10.88.0.2", "release c1/eth0"]],
-    // Without a lease the name may be another attachment's.
-    [{ veths: [own] }, ["link", `remove ${HOST}`, "release"]],
-    [{ veths: [{ ...own, alias: "" }] }, ["link", `remove ${HOST}`, "release"]],
-    [{ veths: [other] }, ["link", "release"]],
-    [{ veths: [{ ...own, alias: "other/c1/eth0" }] }, ["link", "release"]],
-    [{ isGone: true, veths: [{ ...own, ifname: "renamed0" }] }, [
+    [{}, ["view", "link", "sweep"]],
+    [{ held: [LEASE], veths: [OWN] }, ["link", "detach", RELEASED]],
+    [{ held: [BOUND], veths: [OWN] }, ["link", "detach", "forget 10.88.0.2", RELEASED]],
+    [{ held: [GUARDED], veths: [OWN] }, ["link", "detach", "forget 10.88.0.2", RELEASED]],
+    [{ held: [LEASE] }, ["link", "view", "link", RELEASED]],
+    // With another MAC it may belong to another lease: all evidence counts.
+    [{ held: [LEASE, nine], veths: [others] }, ["link", "view", "link", RELEASED]],
+    [{ held: [LEASE], veths: [{ ...OWN, mac: "fe:00:00:00:00:77" }] }, [
       "link",
-      "veths",
-      "remove renamed0",
-      "release",
+      "view",
+      `remove ${HOST}`,
+      RELEASED,
     ]],
-    // With one it may have been renamed.
-    [{ held: [LEASE], isGone: true }, ["detach", "veths", "release c1/eth0"]],
-    [{ held: [LEASE], isGone: true, veths: [{ ...own, ifname: "renamed0" }] }, [
-      "detach",
-      "veths",
+    // Without a lease the name decides, and the group; an alias alone says nothing.
+    [{ veths: [OWN] }, ["view", `remove ${HOST}`, "sweep"]],
+    [{ veths: [{ ...OWN, alias: "" }] }, ["view", "link", `remove ${HOST}`, "sweep"]],
+    [{ veths: [{ ...OWN, alias: "dc1/rack2/web" }] }, ["view", "link", `remove ${HOST}`, "sweep"]],
+    [{ held: [nine], veths: [others] }, ["view", "link", "sweep"]],
+    [{ veths: [renamed] }, ["view", "remove renamed0", "link", "sweep"]],
+    [{ veths: [{ ...renamed, group: 0 }] }, ["view", "link", "sweep"]],
+    // With a lease it is known under any name.
+    [{ held: [LEASE], veths: [renamed] }, [
+      "link",
+      "view",
       "remove renamed0",
-      "release c1/eth0",
+      "link",
+      RELEASED,
     ]],
-    [{ held: [LEASE], mark: "died" }, ["detach", "clear mark", "release c1/eth0"]],
-    [{ held: [LEASE], mark: "running" }, ["detach", "release c1/eth0"]],
-    [{ held: [LEASE, lease("c1", "10.88.0.3")] }, ["veths", "detach", "release c1,c1/eth0"]],
-    [{ failing: "detach", held: [LEASE] }, ["detach", "release"]],
-    [{ failing: "release c1/eth0", held: [LEASE] }, ["detach", "release c1/eth0"]],
-    [{ failing: "forget 10.88.0.2", held: [BOUND] }, [
+    [{ held: [LEASE], veths: [OWN], mark: "died" }, ["link", "detach", "clear mark", RELEASED]],
+    [{ held: [LEASE], veths: [OWN], mark: "running" }, ["link", "detach", RELEASED]],
+    [{ held: [LEASE, lease("c1", "10.88.0.3")], veths: [OWN] }, [
+      "view",
+      `remove ${HOST}`,
+      "forget 10.88.0.3",
+      "unverified release c1/eth0, release c1",
+    ]],
+    [{ failing: "detach", held: [LEASE], veths: [OWN] }, ["link", "detach", "sweep"]],
+    [{ failing: RELEASED, held: [LEASE], veths: [OWN] }, ["link", "detach", RELEASED]],
+    [{ failing: "forget 10.88.0.2", held: [BOUND], veths: [OWN] }, [
+      "link",
       "detach",
       "forget 10.88.0.2",
-      "release",
+      "look",
     ]],
   ];
   for (const [world, steps] of rows) {
@@ -62,30 +83,60 @@ Deno.test("DEL sees the veth gone before it releases, and goes on past what fail
   }
 });
 
+Deno.test("DEL flushes the neighbours of an imported lease on the bridge of its veth", async () => {
+  const imported = { ...LEASE, record: { ...RECORD, hosts: "veth1", mac: "02:00:00:00:00:01" } };
+  const tools = effects({ held: [imported], veths: [{ ...OWN, ifname: "veth1", alias: "" }] });
+  await del({ ...NETWORK, bridge: undefined }, INVOCATION, tools);
+  assertEquals(tools.steps, ["view", "remove veth1", "link", "forget 10.88.0.2", RELEASED]);
+});
+
 Deno.test("DEL waits for the late veth of an ADD that was killed, and for no other", async () => {
   const late = effects({ mark: "died", veths: [] });
   let looks = 0;
   const kernel: Kernel = {
     ...late.kernel,
-    link: (ifname) => Promise.resolve(++looks === 3 ? parseLink({ ifname }) : undefined),
+    link: (ifname) => Promise.resolve(++looks === 4 ? parseLink({ ifname }) : undefined),
   };
   await del(NETWORK, INVOCATION, { ...late, kernel });
-  assertEquals([looks, late.steps], [3, ["detach", "clear mark", "release"]]);
+  assertEquals([looks, late.steps], [4, ["view", "detach", "clear mark", "sweep"]]);
   for (const mark of ["none", "running"] as const) {
     const tools = effects({ mark });
     const began = performance.now();
     await del(NETWORK, INVOCATION, tools);
     assertEquals([tools.steps, performance.now() - began < 1000], [
-      ["link", "veths", "release"],
+      ["view", "link", "sweep"],
       true,
     ]);
   }
 });
 
-Deno.test("DEL removes the veth even where the state can't be read", async () => {
-  const tools = effects({ failing: "read" });
+Deno.test("DEL removes the veth even if the state can't be read", async () => {
+  const tools = effects({ failing: "read", veths: [OWN] });
   const error = await assertRejects(() => del(NETWORK, INVOCATION, tools), CniError, "read");
   assertEquals(error.code, 104);
   assertStringIncludes(error.details, "is gone");
-  assertEquals(tools.steps, ["link", "veths", "wouldBeginAnew"]);
+  assertEquals(tools.steps.slice(0, 2), ["view", `remove ${HOST}`]);
+  // Nobody can have an address of a damaged state, if no host veth is left.
+  const provenance = new CniError("StateDamaged", "it is empty");
+  await del(NETWORK, INVOCATION, effects({ provenance }));
+  const others = effects({
+    provenance,
+    veths: [{ ...OWN, ifname: "av0", alias: "podnet/c2/eth0" }],
+  });
+  await assertRejects(() => del(NETWORK, INVOCATION, others), CniError, "it is empty");
+});
+
+Deno.test("DEL under a newer version's state removes the veth, and leaves the lease to that version", async () => {
+  for (const veths of [[], [OWN]]) {
+    const tools = effects({ provenance: new NewerSchema("/s/podnet.json", 4), veths });
+    await del(NETWORK, INVOCATION, tools);
+    assertEquals(tools.steps.filter((it) => it.startsWith("remove")).length, veths.length);
+    assertStringIncludes(tools.steps.at(-1) ?? "", "warn the lease is left to the newer version");
+  }
+  const stuck = effects({
+    provenance: new NewerSchema("/s/podnet.json", 4),
+    veths: [OWN],
+    failing: `remove ${HOST}`,
+  });
+  await assertRejects(() => del(NETWORK, INVOCATION, stuck), CniError, "schema 4");
 });

@@ -1,44 +1,82 @@
 import { assertEquals, assertRejects } from "@std/assert";
 import { CniError } from "../../../lib/base/errors.ts";
-import type { Link } from "../../../lib/netops.ts";
+import { groupOf } from "../../../lib/base/names.ts";
+import type { Link, SeenVeth } from "../../../lib/netops.ts";
+import { parseLink } from "../../../lib/netops/links.ts";
 import { gc } from "../../../lib/plugin.ts";
-import { BOUND, effects, HOST, LEASE, lease, NETWORK, type World } from "./world.ts";
+import { BOUND, effects, HOST, LEASE, lease, NETWORK, RECORD, type World } from "./world.ts";
+
+const OWN: Partial<Link> = {
+  ...{ ifname: HOST, alias: "podnet/c1/eth0", mac: RECORD.hostMac, master: "br0" },
+  group: groupOf(NETWORK.name),
+};
+const RELEASED = "unverified release c1/eth0";
 
 Deno.test("GC releases what is not listed, and without a list only what is stale", async () => {
   const keep = [{ containerId: "c1", ifname: "eth0" }];
-  const own: Partial<Link> = { ifname: HOST, alias: "podnet/c1/eth0" };
-  const cut: Partial<Link> = { ifname: "av0123456789abc", alias: `podnet/${"c".repeat(248)}` };
+  const anew = { ...OWN, mac: "fe:00:00:00:00:77" };
   const rows: [Parameters<typeof gc>[1], World, string[]][] = [
-    [keep, { held: [LEASE] }, ["veths", "release"]],
-    [keep, { held: [LEASE, lease("c2/eth0", "10.88.0.3")] }, ["veths", "release c2/eth0"]],
-    [[], { held: [LEASE] }, ["veths", "release c1/eth0"]],
-    [[], { held: [LEASE], veths: [own] }, ["veths", `remove ${HOST}`, "release c1/eth0"]],
-    [[], { held: [BOUND] }, ["veths", "forget 10.88.0.2", "release c1/eth0"]],
-    [keep, { held: [LEASE], veths: [own] }, ["veths", "release"]],
-    // A listed one keeps its veth under whatever name; another network's is nobody's here.
-    [keep, { held: [LEASE], veths: [{ ...own, ifname: "renamed0" }] }, ["veths", "release"]],
-    [[], { veths: [{ ...own, ifname: "renamed0" }] }, ["veths", "remove renamed0", "release"]],
-    [[], { veths: [{ ...own, alias: "other/c1/eth0" }] }, ["veths", "release"]],
-    [[], { veths: [cut] }, ["veths", `remove ${cut.ifname}`, "release"]],
-    // Without an alias it may be anybody's, but for what an ADD left that died.
-    [[], { veths: [{ ...own, alias: "" }] }, ["veths", "release"]],
-    [[], { veths: [{ ...own, alias: "" }], mark: "died" }, ["veths", `remove ${HOST}`, "release"]],
-    // A veth that stays keeps its lease.
-    [[], { held: [LEASE], veths: [own], failing: `remove ${HOST}` }, [
-      "veths",
-      `remove ${HOST}`,
-      "release",
+    [keep, { held: [LEASE] }, ["view", "sweep"]],
+    [keep, { held: [LEASE, lease("c2/eth0", "10.88.0.3")], veths: [OWN] }, [
+      "view",
+      "unverified release c2/eth0",
     ]],
-    [undefined, { held: [LEASE] }, ["releaseStale", "veths"]],
-    [undefined, { held: [LEASE], veths: [own] }, ["releaseStale", "veths"]],
-    [undefined, { veths: [own] }, ["releaseStale", "veths", "lookInside"]],
-    [undefined, { veths: [own], mark: "running" }, ["releaseStale", "veths"]],
+    [[], { held: [LEASE] }, ["view", RELEASED]],
+    [[], { held: [LEASE], veths: [OWN] }, ["view", `remove ${HOST}`, RELEASED]],
+    [[], { held: [BOUND] }, ["view", "forget 10.88.0.2", RELEASED]],
+    [keep, { held: [LEASE], veths: [OWN] }, ["view", "sweep"]],
+    // A listed one keeps its veth under whatever name and alias, with and without a lease.
+    [keep, { held: [LEASE], veths: [{ ...OWN, ifname: "renamed0", alias: "x" }] }, [
+      "view",
+      "sweep",
+    ]],
+    [keep, { veths: [{ ...OWN, alias: "dc1/rack2/web" }] }, ["view", "sweep"]],
+    [keep, { veths: [{ ...OWN, ifname: "renamed0" }] }, ["view", "sweep"]],
+    [[], { veths: [{ ...OWN, ifname: "renamed0" }] }, ["view", "remove renamed0", "sweep"]],
+    [[], { veths: [{ ...OWN, alias: "dc1/rack2/web" }] }, ["view", `remove ${HOST}`, "sweep"]],
+    [[], { veths: [{ ...OWN, alias: "" }] }, ["view", `remove ${HOST}`, "sweep"]],
+    // A veth with nothing but an alias of the network, and one of another program, are left alone.
+    [[], { veths: [{ ...OWN, ifname: "veth0", group: 0 }] }, ["view", "sweep"]],
+    [[], { veths: [{ ...OWN, ifname: "veth0", alias: "", group: 0 }] }, ["view", "sweep"]],
+    // So is one whose ADD is in progress.
+    [[], { veths: [anew], mark: "running" }, ["view", "sweep"]],
+    [[], { held: [LEASE], veths: [anew], mark: "running" }, ["view", "sweep"]],
+    // A veth that stays keeps its lease.
+    [[], { held: [LEASE], veths: [OWN], failing: `remove ${HOST}` }, [
+      "view",
+      `remove ${HOST}`,
+      "sweep",
+    ]],
+    [undefined, { held: [LEASE] }, ["view", RELEASED]],
+    [undefined, { held: [LEASE], veths: [OWN] }, ["view", "look"]],
+    [undefined, { veths: [OWN] }, ["view", "veths", "look"]],
+    [undefined, { veths: [anew], mark: "running" }, ["view", "look"]],
   ];
   for (const [valid, world, steps] of rows) {
     const tools = effects(world);
     const run = () => gc(NETWORK, valid, tools);
     if (world.failing === undefined) await run();
     else await assertRejects(run, CniError, world.failing);
-    assertEquals(tools.steps, steps, JSON.stringify([valid, world]));
+    const seen = tools.steps.filter((it) => it !== "clear mark");
+    assertEquals(seen, steps, JSON.stringify([valid, world]));
+  }
+});
+
+Deno.test("GC without a list removes a veth without lease whose container lacks the interface", async () => {
+  const rows: [readonly string[] | undefined, boolean][] = [
+    [undefined, false],
+    [["lo", "eth0"], false],
+    [["lo", "eth9"], true],
+  ];
+  for (const [inside, isRemoved] of rows) {
+    const tools = effects({ veths: [OWN] });
+    const links = (inside ?? []).map((ifname) => parseLink({ ifname }));
+    const view = async (): Promise<SeenVeth[]> =>
+      (await tools.kernel.links()).map((link) => ({
+        link,
+        inside: inside && { netns: "/run/netns/c1", links, peer: parseLink({}) },
+      }));
+    await gc(NETWORK, undefined, { ...tools, kernel: { ...tools.kernel, view } });
+    assertEquals(tools.steps.includes(`remove ${HOST}`), isRemoved, inside?.join());
   }
 });

@@ -1,19 +1,40 @@
 import { assertEquals, assertRejects } from "@std/assert";
 import { CniError } from "../../../lib/base/errors.ts";
+import { groupOf } from "../../../lib/base/names.ts";
 import { mustServe, status } from "../../../lib/plugin.ts";
-import { config, effects } from "./world.ts";
+import { config, effects, HOST, lease, NETWORK, RECORD, type World } from "./world.ts";
+
+const VETH = {
+  ...{ ifname: HOST, alias: "podnet/c1/eth0", mac: "fe:00:00:00:00:77", master: "br0" },
+  group: groupOf(NETWORK.name),
+};
+const SMALL = config({ ipam: { rangeStart: "10.88.0.2", rangeEnd: "10.88.0.2" } });
 
 Deno.test("STATUS is code 50 for whatever an ADD would fail with", async () => {
-  for (const failing of ["readable", "writable", "mustFit", "inspectBridge", "mustBeWhole"]) {
-    const tools = effects({ failing });
-    const error = await assertRejects(() => status(config(), tools), CniError, failing);
-    assertEquals(error.code, 50, failing);
+  const damage = new CniError("StateDamaged", "it is empty");
+  const full = [lease("c1/eth0", "10.88.0.2")];
+  const rows: [World, string | undefined][] = [
+    [{ failing: "writable" }, "writable"],
+    [{ failing: "inspectBridge" }, "inspectBridge"],
+    [{ held: [lease("c2/eth0", "10.9.0.2")] }, "it holds 10.9.0.2"],
+    [{ held: full, veths: [{ ...VETH, mac: RECORD.hostMac }] }, "all are held"],
+    // The next ADD reclaims it.
+    [{ held: full }, undefined],
+    [{ provenance: "changed", veths: [VETH] }, '"c1/eth0" may hold an address'],
+    [{ provenance: "missing", veths: [VETH] }, "Cannot start the state"],
+    [{ provenance: damage, veths: [VETH] }, "it is empty"],
+    // An ADD starts empty.
+    [{ provenance: damage }, undefined],
+    [{ provenance: "missing" }, undefined],
+    [{ veths: [VETH] }, undefined],
+  ];
+  for (const [world, message] of rows) {
+    const run = () => status(SMALL, effects(world));
+    if (message === undefined) await run();
+    else assertEquals((await assertRejects(run, CniError, message)).code, 50);
   }
-  const full = effects({ failing: "full" });
-  const error = await assertRejects(() => status(config(), full), CniError, "all are held");
-  assertEquals(error.code, 50);
   const layer2 = config({ subnet: undefined, gateway: undefined, ipam: {} });
-  await mustServe(layer2, effects({ failing: "mustBeWhole" }));
+  await mustServe(layer2, effects({ provenance: damage, veths: [VETH] }));
   const unguardable = effects({ veths: [{ ifname: "veth0", kind: "veth", master: "br0" }] });
   const guarded = config({ macspoofchk: true });
   assertEquals(

@@ -1,14 +1,16 @@
 import { parseIp } from "../../../lib/base/address.ts";
-import { hostVethName, type Owner, ownerKey } from "../../../lib/base/attachment.ts";
+import { hostVethName, type Owner } from "../../../lib/base/attachment.ts";
 import { CniError } from "../../../lib/base/errors.ts";
 import { parseContainerId, parseInterfaceName } from "../../../lib/base/names.ts";
 import { type Network, parseInvocation } from "../../../lib/config.ts";
 import {
+  addLease,
   emptyState,
   type Lease,
   type LeaseRecord,
   type Leases,
   type Marks,
+  type Provenance,
   type Work,
 } from "../../../lib/ipam.ts";
 import type { Kernel, Link, PortFault } from "../../../lib/netops.ts";
@@ -56,6 +58,7 @@ export interface World {
   /** The step behind which the run is told to stop. */
   readonly stopping?: string;
   readonly held?: readonly Lease[];
+  readonly provenance?: Provenance;
   /** Host veths that stand. */
   readonly veths?: readonly Partial<Link>[];
   readonly mark?: Work;
@@ -84,7 +87,10 @@ export function effects(world: World = {}): Effects & { steps: string[] } {
     note(name);
     return result;
   };
-  const links = (world.veths ?? []).map((it) => ({ ...parseLink({}), ...it }));
+  const links = (world.veths ?? []).map((it, index) => ({
+    ...parseLink({ ifindex: index + 10, link_netnsid: 1 }),
+    ...it,
+  }));
   const unused = (): never => {
     throw new Error("a step that is not expected");
   };
@@ -137,35 +143,37 @@ export function effects(world: World = {}): Effects & { steps: string[] } {
     told: () => Promise.resolve(),
     close: () => Promise.resolve(),
   };
+  const state = emptyState();
+  for (const one of held) addLease(state, one);
+  const provenance = world.provenance ?? "written";
   const leases: Leases = {
-    mustBeReadable: () => {
-      if (failing === "readable") throw new CniError("IOFailure", "readable");
-    },
-    preload: () => {},
-    of: (owner) => {
+    read: () => {
       if (failing === "read") throw new CniError("StateDamaged", "read");
-      return held.find((it) => ownerKey(it.owner) === ownerKey(owner));
+      if (provenance instanceof CniError) throw provenance;
+      return { state, provenance };
     },
-    all: () => {
-      if (failing === "read") throw new CniError("StateDamaged", "read");
-      return [...held];
+    transaction: async (decide) => {
+      const before = Object.keys(state.containerToIP);
+      const { result, write } = await decide(state, provenance);
+      const after = Object.keys(state.containerToIP);
+      const fresh = after.filter((key) => !before.includes(key));
+      const gone = before.filter((key) => !after.includes(key));
+      if (write === undefined) await step("look", undefined);
+      else {
+        const what = [
+          ...fresh.map((key) => `reserve ${key}`),
+          ...gone.map((key) => `release ${key}`),
+        ];
+        const how = write === "verified" ? "" : "unverified ";
+        await step(`${how}${what.join(", ") || "same"}`, undefined);
+      }
+      return { result, backup: provenance instanceof CniError ? "/s/backup" : undefined };
     },
-    state: emptyState,
-    mustFit: () => note("mustFit"),
-    reserve: (request) =>
-      step("reserve", {
-        ...LEASE,
-        ips: request.sets.map((_set, index) => parseIp(["10.88.0.2", "fd00::2"][index])),
-      }),
-    release: (doomed) =>
-      step(`release ${doomed.map(({ owner }) => ownerKey(owner)).join()}`.trim(), undefined),
-    undoReserve: () => step("undo reserve", undefined),
-    adopt: unused,
-    releaseStale: () => step("releaseStale", []),
-    free: (sets) => step("free", sets.map(() => failing === "full" ? 0n : 1n)),
-    wouldBeginAnew: () => step("wouldBeginAnew", false),
-    mustBeWhole: () => step("mustBeWhole", undefined),
-    rebuild: unused,
+    examine: async (look) => {
+      note("examine");
+      return await look({ state, provenance });
+    },
+    sweep: () => step("sweep", undefined),
     mustBeWritable: () => {
       if (failing === "writable") throw new CniError("IOFailure", "writable");
     },
@@ -183,7 +191,9 @@ export function effects(world: World = {}): Effects & { steps: string[] } {
     },
     of: () => mark,
     clear: () => steps.push("clear mark"),
-    hosts: () => [],
+    sweep: () => {},
+    hosts: () => mark === "none" ? [] : [HOST],
+    all: () => new Map(mark === "none" ? [] : [[HOST, mark]]),
   } as unknown as Marks;
   return {
     steps,

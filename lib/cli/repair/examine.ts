@@ -1,0 +1,142 @@
+import type { Ip } from "../../base/address.ts";
+import { ownerKey } from "../../base/attachment.ts";
+import { asCniError, CniError } from "../../base/errors.ts";
+import type { NetworkConfig } from "../../config.ts";
+import { checkOwners, containerMac, isForeign, type Lease } from "../../ipam.ts";
+import type { Claim, HostVeth } from "../../ownership.ts";
+import type { Moment } from "../../plugin.ts";
+import {
+  addressesIn,
+  leaseBehind,
+  outsideFinding,
+  ownerOf,
+  type RepairFinding,
+  strangerFinding,
+  type Taken,
+} from "./evidence.ts";
+
+/** A lease and the host veth that it has, if one was seen. */
+export interface Placed {
+  readonly lease: Lease;
+  readonly veth: HostVeth | undefined;
+}
+
+/** What the state has, what the kernel says of it, and what follows. */
+export interface Examination {
+  /** The damage of the file; `undefined` if there is none. */
+  readonly damage: string | undefined;
+  /** Leases by what became of them: as they were, new from the kernel, without a host veth of their own. */
+  readonly kept: readonly Placed[];
+  readonly found: readonly Placed[];
+  readonly dropped: readonly Lease[];
+  readonly findings: readonly RepairFinding[];
+}
+
+/**
+ * The lease that the state has and the kernel does not contradict wins; only for a host veth without a lease counts what its
+ * container says. Nothing is guessed. `bridgeMac` is the MAC of the bridge, which no container may have.
+ */
+export async function examine(
+  config: NetworkConfig,
+  { state, provenance, claims }: Moment,
+  bridgeMac: string | undefined,
+): Promise<Examination> {
+  const isInDoubt = provenance !== "written";
+  const kept: Placed[] = [];
+  const dropped: Lease[] = [];
+  const findings: RepairFinding[] = [];
+  const without: Claim[] = [];
+  const strangers: HostVeth[] = [];
+  for (const claim of claims) {
+    const { kind, lease, veths: [veth] } = claim;
+    if (kind === "stale" && lease !== undefined) dropped.push(lease);
+    else if (kind === "superseded" && lease !== undefined) {
+      dropped.push(lease);
+      without.push(claim);
+    } else if (lease !== undefined) {
+      kept.push({ lease, veth: kind === "live" ? veth : undefined });
+      if (kind === "undecided" && isInDoubt && !isForeign(lease)) findings.push(undecided(claim));
+    } else if (kind === "unleased") without.push(claim);
+    else if (kind === "stranger" && veth !== undefined) strangers.push(veth);
+  }
+  const found: Placed[] = [];
+  if (config.sets.length > 0) {
+    const taken = await takenBy(config, kept, without, bridgeMac);
+    for (const claim of without) {
+      const result = await leaseBehind(config, claim, taken);
+      if ("level" in result) findings.push(result);
+      else found.push({ lease: result, veth: claim.veths[0] });
+    }
+    for (const veth of strangers) {
+      findings.push(...[strangerFinding(config, veth, taken, isInDoubt)].flatMap((it) => it ?? []));
+    }
+  }
+  const outside = outsideFinding(config, kept.map(({ lease }) => lease));
+  return {
+    damage: config.sets.length > 0 ? damageOf(config, { state, provenance }) : undefined,
+    kept,
+    found,
+    dropped,
+    findings: findings.concat(outside ?? []),
+  };
+}
+
+function damageOf(
+  { name }: NetworkConfig,
+  { state, provenance }: Pick<Moment, "state" | "provenance">,
+): string | undefined {
+  if (provenance instanceof CniError) return provenance.message;
+  // A network that allocates no addresses needs no file.
+  if (provenance === "missing") return "there is none";
+  try {
+    checkOwners(state, name);
+    return undefined;
+  } catch (error) {
+    return asCniError(error).message;
+  }
+}
+
+function undecided({ lease, veths }: Claim): RepairFinding {
+  const names = veths.map(({ link }) => link.ifname).join(" or ");
+  return {
+    level: "unproved",
+    found: `whether "${lease ? ownerKey(lease.owner) : ""}" has ${names} can't be told: ` +
+      "its MAC is not the one of the lease, and what is behind it can't be inspected",
+    remedy: "remove that container and add it again, and repair again",
+  };
+}
+
+/** The users of addresses and MACs: leases first, then the word of containers without a lease. */
+async function takenBy(
+  config: NetworkConfig,
+  kept: readonly Placed[],
+  without: readonly Claim[],
+  bridgeMac: string | undefined,
+): Promise<Taken> {
+  const holders = new Map<Ip, string>();
+  const macs = new Map<string, string>();
+  for (const { lease } of kept) {
+    const key = ownerKey(lease.owner);
+    lease.ips.forEach((ip) => holders.set(ip, key));
+    const mac = containerMac(lease);
+    if (mac !== undefined) macs.set(mac, `"${key}"`);
+  }
+  if (bridgeMac !== undefined) macs.set(bridgeMac, `the bridge "${config.bridge}"`);
+  const others = await Promise.all(
+    without.flatMap(({ veths }) => veths).map(async (veth, index) => {
+      const claim = without[index];
+      const owner = claim && await ownerOf(config, claim);
+      return { veth, name: owner === undefined ? veth.link.ifname : ownerKey(owner) };
+    }),
+  );
+  const rival = (veth: HostVeth, has: (other: HostVeth) => boolean) =>
+    others.find((it) => it.veth !== veth && has(it.veth))?.name;
+  return {
+    holderOf: (ip) => holders.get(ip),
+    macHolder: (mac, veth) => {
+      const other = rival(veth, ({ inside }) => inside?.peer.mac === mac);
+      return macs.get(mac) ?? (other && `"${other}"`);
+    },
+    rivalOf: (ip, veth) => rival(veth, (other) => addressesIn(config, other).includes(ip)),
+  };
+}

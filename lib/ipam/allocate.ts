@@ -1,0 +1,178 @@
+import { familyOf, type Ip, valueOf } from "../base/address.ts";
+import { type Attachment, ownerKey } from "../base/attachment.ts";
+import { CniError } from "../base/errors.ts";
+import { type Mac, macOf, macOfAll } from "../base/mac.ts";
+import type { InterfaceName } from "../base/names.ts";
+import { formatSet, inRange, type RangeSet, usable } from "../base/range.ts";
+import { checkRequested, choose, isPair, refused } from "./choose.ts";
+import { containerMac, recordedMac } from "./lease.ts";
+import {
+  addLease,
+  dropLease,
+  findLease,
+  holderOf,
+  type Lease,
+  type LeaseRecord,
+  leasesOf,
+  type State,
+} from "./state.ts";
+
+/** The addresses to choose from. */
+export interface Pool {
+  readonly sets: readonly RangeSet[];
+  readonly requestedIps: readonly Ip[];
+  /** The MAC of the bridge, which no container may have; `undefined` before there is a bridge. */
+  readonly bridgeMac: string | undefined;
+}
+
+/** What an attachment asks for. */
+export interface LeaseRequest extends Pool {
+  /** The time of it, by `now`. */
+  readonly since: string;
+  readonly attachment: Attachment;
+  /** What the network allocates in any case: `sets` may be narrower, or have more, by the runtime's `ipRanges`. */
+  readonly configuredSets: readonly RangeSet[];
+  /** MAC of the host veth this run made. */
+  readonly hostMac: Mac;
+  readonly requestedMac: Mac | undefined;
+  readonly pod: string | undefined;
+  readonly bridge: InterfaceName;
+  readonly guarded: boolean;
+}
+
+/**
+ * Chooses the addresses of the request and puts them into `state`; an attachment keeps those that it has. Throws
+ * PoolExhausted, AddressUnavailable, and then leaves `state` as it is.
+ */
+export function allocate(state: State, request: LeaseRequest): Lease {
+  const { attachment, sets, configuredSets, requestedIps, requestedMac } = request;
+  checkRequested(sets, requestedIps);
+  const own = findLease(state, attachment);
+  const ips = chooseIps(state, request, own);
+  if (requestedMac !== undefined) checkMac(state, request, requestedMac);
+  if (own !== undefined) dropLease(state, own);
+  const { containerId, ifname } = attachment;
+  const lease: Lease = { owner: { containerId, ifname }, ips, record: recordOf(request, ips) };
+  addLease(state, lease);
+  state.lastReserved.splice(0, Infinity, ...lastOf(state, request, ips));
+  state.ranges = configuredSets;
+  return lease;
+}
+
+function recordOf(request: LeaseRequest, ips: readonly Ip[]): LeaseRecord {
+  const { since, hostMac, pod, guarded, bridge, sets, configuredSets, requestedMac } = request;
+  const usual = macOfAll(ips);
+  const mac = requestedMac === undefined && !isUsual(configuredSets, ips)
+    ? usual
+    : recordedMac(ips, requestedMac ?? usual);
+  const isOutside = ips.some((ip) => !configuredSets.some((set) => isIn(set, ip)));
+  return {
+    since,
+    hostMac,
+    ...(pod !== undefined && { pod }),
+    ...(mac !== undefined && { mac }),
+    ...(guarded && { guarded }),
+    ...((guarded || mac !== undefined) && { bridge }),
+    ...(isOutside && { ranges: sets.map(formatSet).join("; ") }),
+  };
+}
+
+/** Whether these addresses are always allocated together, so that each has the same MAC again: `hasUsualMac` reads it. */
+function isUsual(sets: readonly RangeSet[], ips: readonly Ip[]): boolean {
+  const [first, ...more] = ips.filter((ip) => familyOf(ip) === 4);
+  const sixes = ips.filter((ip) => familyOf(ip) === 6);
+  if (first === undefined) return sixes.length <= 1;
+  return more.length === 0 && sixes.length <= 1 && sixes.every((ip) => isPair(sets, first, ip));
+}
+
+function isIn(set: RangeSet, ip: Ip): boolean {
+  return set.some((range) => inRange(range, ip));
+}
+
+/** The last address of each configured set; of the run's own sets if the network has none. */
+function lastOf(
+  { lastReserved }: State,
+  { configuredSets }: LeaseRequest,
+  ips: readonly Ip[],
+): readonly Ip[] {
+  if (configuredSets.length === 0) return ips;
+  return configuredSets.flatMap((set) =>
+    [...ips, ...lastReserved].find((ip) => isIn(set, ip)) ?? []
+  );
+}
+
+/** Throws AddressUnavailable for a MAC that the bridge or another lease has. */
+function checkMac(state: State, request: LeaseRequest, mac: Mac): void {
+  const { bridge, bridgeMac, attachment } = request;
+  const holder = leasesOf(state).find((lease) =>
+    containerMac(lease) === mac && ownerKey(lease.owner) !== ownerKey(attachment)
+  );
+  const found = mac === bridgeMac
+    ? `the bridge "${bridge}" has it`
+    : holder && `"${ownerKey(holder.owner)}" has it`;
+  if (found !== undefined) throw refused(mac, found, "request another MAC, or none");
+}
+
+/**
+ * One address of each set that no lease but `own` has, those of `own` first; nothing is changed. Throws PoolExhausted, and
+ * AddressUnavailable for a requested address that is held.
+ */
+export function chooseIps(
+  state: State,
+  { sets, requestedIps, bridgeMac }: Pool,
+  own?: Lease,
+): readonly Ip[] {
+  const last = sets.map((set) => state.lastReserved.find((ip) => isIn(set, ip)));
+  const wanted = { sets, last, requested: requestedIps, kept: own?.ips ?? [] };
+  const requestedMacs = macsRequested(state);
+  const gateways = new Set(sets.flat().map(({ gateway }) => gateway));
+  // The bridge may have the MAC that follows from the address, or another lease may have requested it.
+  const isHeld = (ip: Ip) => {
+    if (gateways.has(ip)) return true;
+    if (holderOf(state, ip) !== undefined) return own === undefined || !own.ips.includes(ip);
+    const mac = macOf(ip);
+    return mac === bridgeMac || requestedMacs.has(mac);
+  };
+  const held = requestedIps.find(isHeld);
+  if (held !== undefined) {
+    const remedy = "remove that container first, or ask for another address";
+    const holder = holderOf(state, held);
+    const found = gateways.has(held)
+      ? "it is the gateway"
+      : holder === undefined
+      ? "its MAC was given to another"
+      : `"${holder}" holds it`;
+    throw refused(held, found, remedy);
+  }
+  const chosen = choose(wanted, isHeld);
+  if (typeof chosen !== "number") return chosen;
+  throw poolFull(sets[chosen] ?? []);
+}
+
+function macsRequested({ leases, isMacAsked }: State): ReadonlySet<string> {
+  const macs = new Set<string>();
+  if (!isMacAsked) return macs;
+  for (const key of Object.keys(leases)) {
+    const mac = leases[key]?.mac;
+    if (mac !== undefined) macs.add(mac);
+  }
+  return macs;
+}
+
+function poolFull(set: RangeSet): CniError {
+  const wider = set.map(({ subnet, start, end }) => ({ subnet, start, end, all: usable(subnet) }))
+    .find(({ start, end, all }) =>
+      valueOf(start) > valueOf(all.start) || valueOf(end) < valueOf(all.end)
+    );
+  const more = wider === undefined
+    ? "give further containers networks of their own, with other subnets and bridges, for the range is the whole subnet"
+    : `widen the range, the subnet has ${wider.all.start} to ${wider.all.end}`;
+  return new CniError(
+    "PoolExhausted",
+    `Cannot give an address of ${formatSet(set)}: all are held`,
+    {
+      details:
+        `every one belongs to a live container (atomicni list shows whose): remove some, or ${more}`,
+    },
+  );
+}

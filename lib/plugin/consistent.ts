@@ -1,0 +1,58 @@
+import { ownerKey } from "../base/attachment.ts";
+import { CniError } from "../base/errors.ts";
+import type { RangeSet } from "../base/range.ts";
+import { checkOwners } from "../ipam.ts";
+import { type Claim, mayHold, type Subject } from "../ownership.ts";
+import type { Moment } from "./look.ts";
+
+/**
+ * Throws StateDamaged if somebody may hold an address without a lease that says so. A file that this program did not write
+ * last may be an older copy or an emptied one; a missing file may have been removed; and from a damaged one a run starts
+ * empty only if nobody can hold an address.
+ */
+export function mustBeConsistent(
+  { state, provenance, claims }: Moment,
+  { name }: Subject,
+  sets: readonly RangeSet[] | undefined,
+): void {
+  if (provenance === "written") return;
+  checkOwners(state, name);
+  const lost = claims.filter((claim) => mayHold(claim, sets));
+  const [claim] = lost;
+  if (claim === undefined) return;
+  if (provenance instanceof CniError) throw provenance;
+  const isMissing = provenance === "missing";
+  throw new CniError(
+    "StateDamaged",
+    `Cannot ${isMissing ? "start" : "use"} the state of network "${name}"${
+      isMissing ? " empty" : ""
+    }: ${describe(claim, lost.length - 1)}`,
+    {
+      details:
+        `${
+          isMissing ? "its state file is gone" : "an older or emptied state file was put in place"
+        }: atomicni repair < CONFIGURATION; where another plugin gave the address: atomicni import; ` +
+        `where nobody uses ${
+          claim.veths.map(({ link }) => link.ifname).join(" or ")
+        }: remove that container`,
+    },
+  );
+}
+
+/** The possible holder of an address, and why that is not known. */
+function describe({ kind, lease, attachment, veths }: Claim, others: number): string {
+  const owner = lease?.owner ?? attachment;
+  const name = owner === undefined ? veths[0]?.link.ifname ?? "" : ownerKey(owner);
+  const who = `"${name}"${others === 0 ? "" : ` and ${others} more`}`;
+  const [holds, is, has] = others === 0 ? ["holds", "is", "has"] : ["hold", "are", "have"];
+  const isSeen = veths.every(({ inside }) => inside !== undefined);
+  const addresses = veths.flatMap(({ inside }) => inside?.peer.addresses ?? []);
+  const does = !isSeen
+    ? "may hold an address and can't be inspected"
+    : addresses.length > 0
+    ? `${holds} an address`
+    : `${is} attached`;
+  if (kind === "superseded") return `${who} ${does}, and its lease is of an earlier ADD`;
+  if (kind === "undecided") return `${who} ${does}, and its lease may be of an earlier ADD`;
+  return `${who} ${does}, and ${has} no lease`;
+}

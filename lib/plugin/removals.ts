@@ -1,0 +1,81 @@
+import { hostVethName, type Owner } from "../base/attachment.ts";
+import type { NetworkName } from "../base/names.ts";
+import { isForeign, type Lease } from "../ipam.ts";
+import type { Claim, HostVeth } from "../ownership.ts";
+import type { Effects } from "./effects.ts";
+
+/** Veths to be removed, and the lease that is free when they are gone. */
+export interface Removal {
+  readonly veths: readonly HostVeth[];
+  readonly lease: Lease | undefined;
+}
+
+/**
+ * The veths that a DEL or GC removes for the claims that `isDoomed` selects. Of an undecided claim it is the veth with the name
+ * or MAC of the lease, or with the other end in `netns`; never a veth that another lease has. The lease stays held as long as one of
+ * its candidates may be its veth.
+ */
+export async function removalsFor(
+  network: NetworkName,
+  claims: readonly Claim[],
+  isDoomed: (claim: Claim) => boolean,
+  netns?: string,
+): Promise<Removal[]> {
+  const kept = new Set(
+    claims.flatMap((claim) => isSettled(claim) && !isDoomed(claim) ? claim.veths : []),
+  );
+  const removals: Removal[] = [];
+  for (const claim of claims) {
+    const { kind, lease, veths } = claim;
+    if (kind === "stranger" || !isDoomed(claim)) continue;
+    if (lease === undefined) removals.push({ veths, lease });
+    else if (kind !== "undecided") removals.push({ veths, lease: withBridge(lease, veths[0]) });
+    else {
+      const left = veths.filter((veth) => !kept.has(veth));
+      const own = await ownOf(network, lease, left, netns);
+      const isAll = own.length === left.length || (isForeign(lease) && own.length === 1);
+      removals.push({ veths: own, lease: isAll ? withBridge(lease, own[0]) : undefined });
+    }
+  }
+  return removals;
+}
+
+function isSettled({ kind }: Claim): boolean {
+  return kind === "live" || kind === "superseded";
+}
+
+/** The candidates that belong to the lease. */
+async function ownOf(
+  network: NetworkName,
+  lease: Lease,
+  candidates: readonly HostVeth[],
+  netns: string | undefined,
+): Promise<readonly HostVeth[]> {
+  const there = candidates.filter(({ inside }) => netns !== undefined && inside?.netns === netns);
+  if (there.length > 0) return there;
+  if (isForeign(lease)) return [];
+  const name = await hostVethName({ network, ...lease.owner as Owner });
+  const named = candidates.filter(({ link }) => link.ifname === name);
+  if (named.length > 0) return named;
+  const byMac = candidates.filter(({ link }) => link.mac === lease.record?.hostMac);
+  return byMac.length === 1 ? byMac : [];
+}
+
+/** The lease with the bridge on which its neighbours are, if it did not record one. */
+function withBridge(lease: Lease, veth: HostVeth | undefined): Lease {
+  const { record } = lease;
+  if (record === undefined || record.bridge !== undefined || !veth?.link.master) return lease;
+  return { ...lease, record: { ...record, bridge: veth.link.master } };
+}
+
+/** Not by name: an ADD may have replaced a veth since it was seen. */
+export async function removeAll(
+  veths: readonly HostVeth[],
+  { kernel, stop }: Pick<Effects, "kernel" | "stop">,
+): Promise<true> {
+  for (const { link } of veths) {
+    stop.throwIfAborted();
+    await kernel.remove(link);
+  }
+  return true;
+}

@@ -1,0 +1,142 @@
+import { ownerKey } from "../base/attachment.ts";
+import { CniError, isError } from "../base/errors.ts";
+import type { NetworkConfig } from "../config.ts";
+import {
+  allocate,
+  checkFit,
+  type Decision,
+  dropLease,
+  findLease,
+  type Lease,
+  type LeaseRequest,
+  type Provenance,
+  type State,
+} from "../ipam.ts";
+import type { Claim } from "../ownership.ts";
+import type { Effects } from "./effects.ts";
+import { mustBeConsistent } from "./consistent.ts";
+import { type Moment, transactClaims } from "./look.ts";
+import { reclaim } from "./neighbours.ts";
+
+const NEVER = new AbortController().signal;
+
+/** The lease of an ADD: taken in one durable write, and undone as if it had never been taken. */
+export class Reservation {
+  #lease: Lease | undefined;
+  #before: Pick<State, "lastReserved" | "ranges"> | undefined;
+
+  constructor(
+    readonly request: LeaseRequest,
+    readonly host: string,
+    readonly config: NetworkConfig,
+    readonly effects: Effects,
+  ) {}
+
+  /** IOFailure, TryAgainLater, PoolExhausted, AddressUnavailable, InterfaceExists, StateDamaged, BridgeUnusable. */
+  async take(): Promise<Lease> {
+    const { leases } = this.effects;
+    const quick = await leases.transaction((state, provenance) => this.#quickly(state, provenance));
+    if (quick.result !== undefined) return quick.result;
+    const decide = (moment: Moment) => this.#withClaims(moment);
+    const { result, backup } = await transactClaims(this.config, this.effects, decide, {
+      own: this.host,
+    });
+    if (backup !== undefined) {
+      this.effects.warn(
+        `the state of network "${this.config.name}" could not be read and no host veth of it exists: started empty, ` +
+          `the old file is kept as ${backup}`,
+      );
+    }
+    return result;
+  }
+
+  /** Releases the lease, also if `take` failed after it had written; waits for the lock even in a run that is to stop. */
+  async undo(): Promise<void> {
+    const lease = this.#lease;
+    if (lease === undefined) return;
+    await this.effects.leases.transaction((state): Decision<void> => {
+      const found = findLease(state, lease.owner);
+      if (found?.record?.hostMac !== lease.record?.hostMac) return { result: undefined };
+      dropLease(state, lease);
+      const isLast = lease.ips.every((ip) => state.lastReserved.includes(ip));
+      if (isLast && this.#before !== undefined) {
+        state.lastReserved.splice(0, Infinity, ...this.#before.lastReserved);
+        state.ranges = this.#before.ranges;
+      }
+      return { result: undefined, write: "unverified" };
+    }, NEVER);
+  }
+
+  /** Without a look at the kernel; no lease if one is needed. */
+  #quickly(state: State, provenance: Provenance): Decision<Lease | undefined> {
+    const own = findLease(state, this.request.attachment);
+    if (provenance !== "written" || own !== undefined) return { result: undefined };
+    checkFit(state, this.config, this.config.name, true);
+    const lease = this.#tryAllocate(state);
+    return { result: lease, ...(lease !== undefined && { write: "verified" as const }) };
+  }
+
+  async #withClaims(moment: Moment): Promise<Decision<Lease>> {
+    const { config, effects, request } = this;
+    const { state, provenance, claims } = moment;
+    mustBeConsistent(moment, config, [...config.configuredSets, ...config.sets]);
+    checkFit(state, config, config.name, provenance === "written");
+    const key = ownerKey(request.attachment);
+    const own = claims.find(({ lease }) => lease !== undefined && ownerKey(lease.owner) === key);
+    if (own !== undefined) await this.#mustBeAlone(own);
+    const lease = this.#tryAllocate(state);
+    if (lease !== undefined) return { result: lease, write: "verified" };
+    const stale = claims.flatMap(({ kind, lease }) => kind === "stale" && lease ? lease : []);
+    const others = stale.filter(({ owner }) => ownerKey(owner) !== key);
+    await reclaim(state, others, config.bridge, effects);
+    return { result: this.#allocate(state), write: "verified" };
+  }
+
+  /** No lease if leases have to be reclaimed first. */
+  #tryAllocate(state: State): Lease | undefined {
+    try {
+      return this.#allocate(state);
+    } catch (error) {
+      const isShort = isError(error, "PoolExhausted") || isError(error, "AddressUnavailable");
+      if (isShort) return undefined;
+      throw error;
+    }
+  }
+
+  /**
+   * A lease of this very attachment is of a run that was killed, whose host veth is gone; unless the veth has another name
+   * now, or another run of the attachment is in progress.
+   */
+  async #mustBeAlone({ kind, veths }: Claim): Promise<void> {
+    const { attachment, hostMac } = this.request;
+    const [veth] = veths;
+    if (kind !== "stale" && veth !== undefined) {
+      throw new CniError(
+        "InterfaceExists",
+        `Cannot add "${
+          ownerKey(attachment)
+        }": it is attached, and "${veth.link.ifname}" is its host veth`,
+        { details: "an attachment is added once: DEL it first" },
+      );
+    }
+    const host = await this.effects.kernel.link(this.host);
+    if (kind === "stale" && host?.mac === hostMac) return;
+    throw new CniError(
+      "TryAgainLater",
+      `Cannot allocate an address for "${
+        ownerKey(attachment)
+      }": another ADD or DEL of it is in progress`,
+      { details: "a runtime may not run two operations on one attachment at once; try again" },
+    );
+  }
+
+  #allocate(state: State): Lease {
+    const { lastReserved, ranges } = state;
+    const before = { lastReserved: [...lastReserved], ranges };
+    const lease = allocate(state, this.request);
+    // Before it is written: a write that fails may have had its effect.
+    this.#before = before;
+    this.#lease = lease;
+    return lease;
+  }
+}

@@ -1,0 +1,184 @@
+import { assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
+import { parseIp } from "../../../lib/base/address.ts";
+import { CniError } from "../../../lib/base/errors.ts";
+import { macOf, parseMac } from "../../../lib/base/mac.ts";
+import { parseContainerId } from "../../../lib/base/names.ts";
+import type { RangeSet } from "../../../lib/base/range.ts";
+import {
+  addLease,
+  allocate,
+  chooseIps,
+  containerMac,
+  emptyState,
+  findLease,
+  hasUsualMac,
+  type LeaseRequest,
+  listLeases,
+  type State,
+} from "../../../lib/ipam.ts";
+import { range } from "../sets.ts";
+import { DUAL, ETH0, HOST_MAC, RECORD, request, SMALL, state } from "./world.ts";
+
+/** The addresses that a container of this ID gets. */
+function given(
+  held: State,
+  id: string,
+  sets?: readonly RangeSet[],
+  changes?: Partial<LeaseRequest>,
+) {
+  return allocate(held, request(id, sets, changes)).ips.join();
+}
+
+Deno.test("allocate() gives an address of each set, and notes the last of each configured set", () => {
+  const held = emptyState();
+  assertEquals(given(held, "c1", DUAL), "10.0.0.2,fd00::2");
+  assertEquals(given(held, "c2", [...DUAL].reverse(), { pod: "web/front" }), "fd00::3,10.0.0.3");
+  assertEquals([held.leases["c2/eth0"]?.pod, held.lastReserved.join()], [
+    "web/front",
+    "fd00::3,10.0.0.3",
+  ]);
+  assertEquals(held.ranges, [...DUAL].reverse());
+});
+
+Deno.test("the ranges of one attachment are not those of the network", () => {
+  const held = emptyState();
+  const own = [[range("10.9.0.0/29")], ...DUAL];
+  assertEquals(given(held, "c1", DUAL), "10.0.0.2,fd00::2");
+  assertEquals(given(held, "c2", DUAL, { sets: own }), "10.9.0.2,10.0.0.3,fd00::3");
+  const narrow = [[range("10.0.0.0/29", { start: "10.0.0.6", end: "10.0.0.6" })]];
+  assertEquals(given(held, "c3", DUAL, { sets: narrow }), "10.0.0.6");
+  assertEquals([held.ranges, held.lastReserved.join()], [DUAL, "10.0.0.6,fd00::3"]);
+  assertEquals(
+    ["c1", "c2", "c3"].map((id) => held.leases[`${id}/eth0`]?.ranges !== undefined),
+    [false, true, false],
+  );
+});
+
+Deno.test("a lease without IPv4 has its MAC in the record; one of an earlier version keeps the MAC it has", () => {
+  const held = emptyState();
+  const owner = { containerId: parseContainerId("old"), ifname: ETH0 };
+  addLease(held, { owner, ips: [parseIp("fd00::1:0:3")], record: RECORD });
+  assertEquals<unknown>(listLeases(held).map(containerMac), ["0a:59:fd:00:00:02"]);
+  const { ips, record } = allocate(held, request("c1", [[range("fd00::/64")]]));
+  assertEquals<unknown>([ips, record?.mac], [["fd00::2"], macOf(parseIp("fd00::2"))]);
+  const both = allocate(emptyState(), request("c2", DUAL));
+  assertEquals([both.record?.mac, both.record?.bridge], [undefined, undefined]);
+});
+
+Deno.test("a lease says whether each of its addresses always comes with its MAC", () => {
+  const two4 = [...DUAL, [range("10.1.0.0/29")]];
+  const six = [[range("fd00::/125")]];
+  const mac = parseMac("02:00:00:00:00:01");
+  const only6 = { requestedIps: [parseIp("fd00::5")] };
+  const rows: [readonly RangeSet[], Partial<LeaseRequest>, boolean][] = [
+    [SMALL, {}, true],
+    [SMALL, { requestedMac: mac }, false],
+    [DUAL, {}, true],
+    [DUAL, only6, false],
+    [six, {}, true],
+    [[...six, [range("fd01::/125")]], {}, false],
+    [two4, {}, false],
+  ];
+  for (const [sets, changes, isUsual] of rows) {
+    const lease = allocate(emptyState(), request("c1", sets, changes));
+    assertEquals(hasUsualMac(lease), isUsual, JSON.stringify([sets, changes], String));
+    // The recorded bridge has the neighbours to flush.
+    if (!isUsual) assertEquals(lease.record?.bridge, "br0");
+  }
+});
+
+Deno.test("what is noted of a lease is what it needs to be shown and released", () => {
+  const mac = parseMac("02:00:00:00:00:01");
+  const rows: [Partial<LeaseRequest>, object][] = [
+    [{}, {}],
+    [{ pod: "web/front" }, { pod: "web/front" }],
+    [{ requestedMac: mac }, { mac, bridge: "br0" }],
+    [{ guarded: true }, { guarded: true, bridge: "br0" }],
+  ];
+  for (const [changes, more] of rows) {
+    const held = emptyState();
+    allocate(held, request("c1", SMALL, changes));
+    assertEquals<object | undefined>(held.leases["c1/eth0"], {
+      since: "2026-01-01T00:00:00Z",
+      hostMac: HOST_MAC,
+      ...more,
+    });
+  }
+});
+
+Deno.test("a set that is full leaves the state as it was", () => {
+  const sets = [[range("10.0.0.0/29")], [range("10.0.1.0/30")]];
+  const held = emptyState();
+  given(held, "c1", sets);
+  const before = structuredClone(held);
+  const message = "Cannot give an address of 10.0.1.1 - 10.0.1.2: all are held";
+  const error = assertThrows(() => given(held, "c2", sets), CniError, message);
+  assertEquals([error.code, held], [101, before]);
+  assertStringIncludes(error.details, "the range is the whole subnet");
+  const small = state("", "10.0.0.2", "10.0.0.3");
+  const wider = assertThrows(() => given(small, "c2"), CniError, "all are held");
+  assertStringIncludes(wider.details, "widen the range, the subnet has 10.0.0.1 to 10.0.0.6");
+});
+
+Deno.test("an attachment keeps its addresses", () => {
+  const held = emptyState();
+  for (const id of ["c1", "c2"]) given(held, id, DUAL);
+  assertEquals(given(held, "c1", DUAL), "10.0.0.2,fd00::2");
+  assertEquals(
+    given(held, "c1", DUAL, { requestedIps: [parseIp("10.0.0.2")] }),
+    "10.0.0.2,fd00::2",
+  );
+  assertEquals(Object.keys(held.ipToContainer).sort(), [
+    "10.0.0.2",
+    "10.0.0.3",
+    "fd00::2",
+    "fd00::3",
+  ]);
+});
+
+Deno.test("a requested address is given, or refused with the reason", () => {
+  const held = emptyState();
+  given(held, "c1");
+  const before = structuredClone(held);
+  const requested = (...ips: string[]) =>
+    given(held, "c2", SMALL, { requestedIps: ips.map((it) => parseIp(it)) });
+  const rows: [string[], string][] = [
+    [["10.0.0.2"], '"c1/eth0" holds it'],
+    [["10.0.0.1"], "it is the gateway"],
+    [["10.0.0.0"], "reserved in the subnet"],
+    [["10.0.0.7"], "reserved in the subnet"],
+    [["10.0.0.5"], "outside the range"],
+    [["10.0.1.2"], "outside 10.0.0.0/29"],
+    [["fd00::2"], "outside 10.0.0.0/29"],
+    [["10.0.0.2", "10.0.0.3"], "is asked for too"],
+  ];
+  for (const [ips, found] of rows) {
+    const error = assertThrows(() => requested(...ips), CniError, found);
+    assertEquals([error.code, held], [102, before], ips.join());
+  }
+  assertEquals(requested("10.0.0.3"), "10.0.0.3");
+});
+
+Deno.test("a requested MAC is given once, and not if it will belong to another address", () => {
+  const held = emptyState();
+  const mac = (text: string) => ({ requestedMac: parseMac(text) });
+  given(held, "c1", DUAL, mac("02:00:00:00:00:01"));
+  const twice = () => given(held, "c2", DUAL, mac("02:00:00:00:00:01"));
+  assertEquals(assertThrows(twice, CniError, '"c1/eth0" has it').code, 102);
+  assertThrows(() => given(held, "c2", DUAL, mac("0a:58:0a:00:00:01")), CniError, 'bridge "br0"');
+  assertEquals(given(held, "c1", DUAL, mac("02:00:00:00:00:01")), "10.0.0.2,fd00::2");
+  // The address that this one belongs to is allocated to nobody else.
+  given(held, "c2", DUAL, mac("0a:58:0a:00:00:04"));
+  assertEquals(findLease(held, request("c2").attachment)?.ips.join(), "10.0.0.3,fd00::3");
+  assertEquals(given(held, "c3", DUAL), "10.0.0.5,fd00::5");
+  const wanted = () => given(held, "c4", DUAL, { requestedIps: [parseIp("10.0.0.4")] });
+  assertThrows(wanted, CniError, "its MAC was given to another");
+});
+
+Deno.test("a pool is full for a STATUS as it is for an ADD: the last address may be left whose MAC was requested", () => {
+  const held = emptyState();
+  given(held, "c1", SMALL, { requestedMac: parseMac("0a:58:0a:00:00:03") });
+  const pool = { sets: SMALL, requestedIps: [], bridgeMac: undefined };
+  assertThrows(() => chooseIps(held, pool), CniError, "all are held");
+  assertEquals(held.containerToIP, { "c1/eth0": "10.0.0.2" });
+});
