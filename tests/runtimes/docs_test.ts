@@ -118,10 +118,10 @@ nodeTest(
 );
 
 nodeTest(
-  "docs/kubernetes.md: containerd writes the configuration of deploy/containerd.template",
+  "docs/kubernetes-image.md: containerd writes the configuration of deploy/containerd.template",
   async (node) => {
     await node.sh(`cp ${DEPLOY}/containerd.template /etc/cni/atomicni.template`);
-    const settings = await block("conf_template", "kubernetes.md");
+    const settings = await block("conf_template", "kubernetes-image.md");
     await Containerd.start(
       node,
       1,
