@@ -19,7 +19,7 @@ export type { Effects } from "./plugin/effects.ts";
 export { mustBeConsistent } from "./plugin/consistent.ts";
 export { claimsOf, examineClaims, type Moment, transactClaims, viewFor } from "./plugin/look.ts";
 export { reclaim } from "./plugin/neighbours.ts";
-export { guardOf, portSpec } from "./plugin/ports.ts";
+export { portOf, portSpec, UNPROVEN } from "./plugin/ports.ts";
 export { mustNotShare, mustServe } from "./plugin/status.ts";
 
 /** A command of a runtime, with its configuration as far as it is read. */

@@ -20,6 +20,7 @@ import {
   examineIpv6,
   examineOverlap,
 } from "./doctor/host.ts";
+import { examineGuard } from "./doctor/guard.ts";
 import { readInput } from "./doctor/input.ts";
 import { unknownKeys } from "./doctor/keys.ts";
 import {
@@ -100,6 +101,7 @@ async function examine(text: string, kernel: Kernel): Promise<Finding[]> {
     const overview = await readOverview(kernel, new Map([[wanted.name, wanted.bridge]]));
     return [
       ...examineBridge(wanted, links),
+      ...await examineGuard(wanted, effects, links),
       ...examineIpv6(wanted, links),
       ...examineAdvertisements(wanted, links, routes),
       ...examineOverlap(wanted, links, routes),

@@ -91,6 +91,11 @@ export class Agent implements AsyncDisposable {
     return await this.seen(mark);
   }
 
+  /** Datagrams with a mark that the place's IP stack has taken, by whatever interface. */
+  async taken(mark: string): Promise<number> {
+    return (await this.seen(`taken.${mark}`)).own;
+  }
+
   /** One request at a time: answers come in their order. */
   #ask(request: unknown): Promise<unknown> {
     const answer = this.#last.then(async () => {

@@ -83,7 +83,7 @@ export const reuse: Attack = async (scene, family) => {
   }];
 };
 
-async function linkLocal(scene: Scene, id: string, ifname = "eth0"): Promise<string> {
+export async function linkLocal(scene: Scene, id: string, ifname = "eth0"): Promise<string> {
   const [link] = await scene.host.ip(id, "-6", "addr", "show", "dev", ifname, "scope", "link");
   return link.addr_info.find((it: { local?: string }) => it.local !== undefined).local;
 }

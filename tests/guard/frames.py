@@ -50,13 +50,16 @@ def listen(receiver):
 
 
 def sink(family):
-    """Takes datagrams, so that none is answered with an ICMP error: an answer would teach the bridge."""
+    """Takes datagrams, so that none is answered with an ICMP error: an answer would teach the bridge. Counts by mark the
+    datagrams that the IP stack has taken, by whatever interface they came."""
     found = socket.socket(family, socket.SOCK_DGRAM)
     if family == socket.AF_INET6:
         found.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
     found.bind(("", PORT))
     while True:
-        found.recv(2048)
+        mark = MARK.search(found.recv(2048))
+        if mark is not None:
+            counts.setdefault("taken." + mark[1].decode(), [0, 0])[0] += 1
 
 
 def raw(sender, frames, times, gap):

@@ -19,6 +19,7 @@ import {
   takeMacByLldp,
   takeNeighboursMac,
 } from "./attacks.ts";
+import { byTheGateway, fromNobody, iAmTheBridge, reservedGroups } from "./ways.ts";
 import { record } from "./outcome.ts";
 import { Scene, type State } from "./scene.ts";
 import { STATES } from "./states.ts";
@@ -32,8 +33,12 @@ const ATTACKS: readonly Attack[] = [
   iAmBob,
   linkLocalClaim,
   iAmTheGateway,
+  iAmTheBridge,
+  reservedGroups,
   redirectBob,
   forgeSource,
+  fromNobody,
+  byTheGateway,
   serveDhcp,
   reuse,
   advertiseRouter,

@@ -3,7 +3,7 @@ import { assertEquals } from "@std/assert";
 import { type Host, hostTest } from "../integration/host.ts";
 import { delay } from "./delay.ts";
 import { datagram } from "./frames.ts";
-import { Scene } from "./scene.ts";
+import { Scene, type State } from "./scene.ts";
 
 const TIMES = 10;
 
@@ -17,7 +17,7 @@ async function taken(host: Host): Promise<number> {
   return Number(values[names.indexOf("InDatagrams")]) + Number(of6);
 }
 
-for (const state of [{ name: "guard", guard: true }]) {
+for (const state of [{ name: "guard", guard: true }, { name: "rules", rules: true }] as State[]) {
   hostTest(
     `reserved group addresses: nothing forged reaches the host: ${state.name}`,
     async (host) => {

@@ -240,6 +240,7 @@ nodeTest("rules, conflist, program and settings are put back", {}, async (life) 
 /** Says "whole" if the installation is. */
 const WHOLE = `
 nft list table inet atomicni_podnet | grep -q masquerade
+nft list table arp atomicni_podnet >/dev/null
 nft list table bridge atomicni_podnet >/dev/null
 grep -q podnet /etc/cni/net.d/10-atomicni.conflist
 /opt/cni/bin/atomicni version >/dev/null

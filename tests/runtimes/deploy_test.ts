@@ -38,13 +38,13 @@ for (const name of CONFLISTS) {
 }
 
 nodeTest(
-  "deploy/atomicni.nft: nft takes it, twice, and lists its two tables once",
+  "deploy/atomicni.nft: nft takes it, twice, and lists its three tables once",
   async (node) => {
     const file = `${DEPLOY}/atomicni.nft`;
     await node.sh(`nft -c -f ${file} && nft -f ${file} && nft -f ${file}`);
     assertEquals(
       await node.sh("nft list tables"),
-      "table inet atomicni_podnet\ntable bridge atomicni_podnet\n",
+      "table inet atomicni_podnet\ntable arp atomicni_podnet\ntable bridge atomicni_podnet\n",
     );
   },
 );

@@ -13,7 +13,6 @@ import type { NetworkConfig } from "../../config.ts";
 import { readNetworks } from "../../ipam.ts";
 import { type Kernel, type Link, MOST_PORTS, type RouteFound } from "../../netops.ts";
 import { bridgeSpec } from "../../plugin.ts";
-import { few } from "../few.ts";
 import { type Finding, finding } from "./finding.ts";
 import { examineVersion } from "./iproute.ts";
 
@@ -66,7 +65,6 @@ export function examineBridge(config: NetworkConfig, links: readonly Link[]): Fi
         `ip link set dev ${spec.name} type bridge stp_state 0`,
       ),
     ]),
-    ...learningPorts(config, links),
     ...(config.gatewayOnBridge || config.sets.length === 0 ? [] : [
       finding(
         "note",
@@ -105,27 +103,6 @@ export function examineIpv6(
       "bridge",
       `"lo" has no IPv6 address: where IPv6 is switched off for a new "${bridge}" too, an ADD fails with code 100`,
       "sysctl net.ipv6.conf.default.disable_ipv6 shows it; sysctl -w net.ipv6.conf.default.disable_ipv6=0 switches it on",
-    ),
-  ];
-}
-
-/** What is said on a port that still learns can move the entry of a guarded one. */
-function learningPorts({ guarded, bridge }: NetworkConfig, links: readonly Link[]): Finding[] {
-  const learning = links.filter(({ master, kind, port }) =>
-    guarded && master === bridge && kind === "veth" && port.learning
-  ).map(({ ifname }) => ifname);
-  if (learning.length === 0) return [];
-  const [ports, is] = learning.length === 1
-    ? ["1 port", "is"]
-    : [`${learning.length} ports`, "are"];
-  return [
-    finding(
-      "warning",
-      "guard",
-      `${ports} of "${bridge}" ${is} not guarded (${
-        few(learning)
-      }): a container behind one can cut off a guarded one`,
-      "start those containers again under this configuration, or give them another bridge",
     ),
   ];
 }

@@ -1,0 +1,103 @@
+import { familyOf } from "../../base/address.ts";
+import type { InterfaceName } from "../../base/names.ts";
+import type { NetworkConfig } from "../../config.ts";
+import { type Lease, listLeases } from "../../ipam.ts";
+import type { Link } from "../../netops.ts";
+import type { Claim } from "../../ownership.ts";
+import { claimsOf, type Effects, portOf, portSpec, UNPROVEN } from "../../plugin.ts";
+import { few } from "../few.ts";
+import { type Finding, finding } from "./finding.ts";
+
+/** What keeps the network's guard from holding, and its ports from being what they were made. */
+export async function examineGuard(
+  config: NetworkConfig,
+  effects: Effects,
+  links: readonly Link[],
+): Promise<Finding[]> {
+  const bridge = links.find(({ ifname }) => ifname === config.bridge);
+  if (bridge === undefined || bridge.kind !== "bridge") return [];
+  const claims = await claimsOf(config, leasesOf(effects), effects);
+  return [
+    ...await faultyPorts(config, effects, claims),
+    ...unprovenPorts(config, claims),
+    ...learningPorts(config, links),
+    ...snooping(config, bridge),
+  ];
+}
+
+/** None if the state can't be read, which the checks of an ADD report. */
+function leasesOf({ leases }: Effects): Lease[] {
+  try {
+    return listLeases(leases.read().state);
+  } catch {
+    return [];
+  }
+}
+
+/** Ports that are not what their leases say: unlocked, without static entry or neighbours, out of their link group. */
+async function faultyPorts(
+  config: NetworkConfig,
+  { kernel }: Effects,
+  claims: readonly Claim[],
+): Promise<Finding[]> {
+  const ports = claims.flatMap(({ kind, lease, veths }) =>
+    kind !== "live" || veths.some(({ add }) => add === "running") ? [] : veths
+      .filter(({ link }) => link.master === config.bridge || link.master === "")
+      .map(({ link }) => portSpec(config, link.ifname as InterfaceName, lease))
+  );
+  const faults = ports.length === 0 ? [] : await kernel.portFaults(config.bridge, ports);
+  if (faults.length === 0) return [];
+  const said = few(faults.map(({ host, found }) => `${host}: ${found}`));
+  const count = faults.length === 1 ? "1 port is" : `${faults.length} ports are`;
+  return [finding(
+    "warning",
+    "guard",
+    `${count} not what the network's containers need (${said})`,
+    "atomicni repair < CONFIGURATION",
+  )];
+}
+
+/** Ports that no ADD puts back into the bridge. */
+function unprovenPorts(config: NetworkConfig, claims: readonly Claim[]): Finding[] {
+  const out = claims.flatMap(({ kind, veths }) => kind === "unleased" ? veths : [])
+    .filter(({ link }) => link.master === "" && portOf(config, link, undefined) === undefined);
+  if (out.length === 0) return [];
+  const hosts = few(out.map(({ link }) => link.ifname));
+  return [finding(
+    "warning",
+    "guard",
+    `${hosts} is in no bridge, and no ADD puts it there: ${UNPROVEN}`,
+    "atomicni repair < CONFIGURATION; if that does not find a lease: start the container again",
+  )];
+}
+
+/** A frame from a port that still learns can move the static entry of a guarded one. */
+function learningPorts({ guarded, bridge }: NetworkConfig, links: readonly Link[]): Finding[] {
+  const learning = links.filter(({ master, kind, port }) =>
+    guarded && master === bridge && kind === "veth" && port.learning
+  ).map(({ ifname }) => ifname);
+  if (learning.length === 0) return [];
+  const [ports, is] = learning.length === 1
+    ? ["1 port", "is"]
+    : [`${learning.length} ports`, "are"];
+  return [finding(
+    "warning",
+    "guard",
+    `${ports} of "${bridge}" ${is} not guarded (${
+      few(learning)
+    }): a container behind one can cut off a guarded one`,
+    "start those containers again under this configuration, or give them another bridge",
+  )];
+}
+
+/** A bridge that another program or an earlier version made. */
+function snooping({ sets, bridge }: NetworkConfig, { bridge: { snoops } }: Link): Finding[] {
+  const hasIpv6 = sets.flat().some(({ gateway }) => familyOf(gateway) === 6);
+  if (!snoops || !hasIpv6) return [];
+  return [finding(
+    "warning",
+    "guard",
+    `"${bridge}" does multicast snooping: a container that sends one query stops IPv6 for the others`,
+    `ip link set dev ${bridge} type bridge mcast_snooping 0`,
+  )];
+}

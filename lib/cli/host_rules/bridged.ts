@@ -1,0 +1,66 @@
+import { type Family, familyOf, formatCidr, type Ip, valueOf } from "../../base/address.ts";
+import { macOf } from "../../base/mac.ts";
+import { type RangeSet, subnetsOf } from "../../base/range.ts";
+import { guardedIps } from "../../netops.ts";
+import type { RulesSpec } from "./nft.ts";
+import { among, lines, ofPorts } from "./words.ts";
+
+/**
+ * What no container may send, to the host or to another. Its ports are known by their group: the bridge itself can't be
+ * named in every kernel's family bridge (`meta ibrname` needs a module).
+ */
+export function bridged({ name, sets, gatewayOnBridge }: RulesSpec): string {
+  return `  chain prerouting {
+    type filter hook prerouting priority filter; policy accept;
+    # The link group of the network's host veths: ip link show group ${ofPorts(name).slice(9)}
+    ${ofPorts(name)} jump container
+  }
+  chain container {
+    # A receiver takes tags of VLAN 0 off by itself, and what is behind several is not looked at here.
+    ether type { 0x8100, 0x88a8 } counter drop
+    # Reserved group addresses, 01:80:c2:00:00:00 to :0f, are between a bridge and its neighbours.
+    ether daddr & ff:ff:ff:ff:ff:f0 == 01:80:c2:00:00:00 counter drop
+    # Router advertisements and redirects; multicast queries, which make a bridge take the container for the querier.
+    icmpv6 type { 130, 134, 137 } counter drop
+    ip protocol 2 @th,0,8 0x11 counter drop
+    # Answers of DHCP servers, whatever port they come from.
+    meta protocol ip udp dport 68 counter drop
+    meta protocol ip6 udp dport 546 counter drop
+${lines([...(gatewayOnBridge ? claimed(sets) : []), ...sources(sets)])}  }
+`;
+}
+
+/** No container sends from a gateway's address, or from the link-local one of the bridge. */
+function claimed(sets: readonly RangeSet[]): string[] {
+  const gateways = [...new Set(sets.flat().map(({ gateway }) => gateway))];
+  const [first] = gateways;
+  if (first === undefined) return [];
+  const drops = guardedIps(gateways, macOf(first)).flatMap((ip) =>
+    familyOf(ip) === 4
+      ? [`arp saddr ip ${ip} counter drop`, `ip saddr ${ip} counter drop`]
+      : [`ip6 saddr ${ip} counter drop`, `icmpv6 type 136 @th,64,128 ${hex(ip)} counter drop`]
+  );
+  return ["# The bridge alone sends from its own addresses.", ...drops];
+}
+
+/** Sources outside of the network, and the family that it lacks, except what IPv6 needs on any link. */
+function sources(sets: readonly RangeSet[]): string[] {
+  if (sets.length === 0) return [];
+  const of = (family: Family) =>
+    subnetsOf(sets).filter(({ base }) => familyOf(base) === family).map(formatCidr);
+  const [ipv4, ipv6] = [of(4), of(6)];
+  return [
+    "# A container sends from the network; 0.0.0.0 and :: are the sources of one that has no address yet.",
+    ...(ipv4.length === 0 ? ["ether type { 0x0800, 0x0806 } counter drop"] : [
+      `arp saddr ip != ${among([...ipv4, "0.0.0.0"])} counter drop`,
+      `ip saddr != ${among([...ipv4, "0.0.0.0"])} counter drop`,
+    ]),
+    "ip6 saddr :: meta l4proto != 58 counter drop",
+    `ip6 saddr != ${among([...ipv6, "fe80::/10", "::"])} counter drop`,
+  ];
+}
+
+/** The address as a number: nftables before 1.1 has no word for the target of an advertisement. */
+function hex(ip: Ip): string {
+  return `0x${valueOf(ip).toString(16).padStart(32, "0")}`;
+}

@@ -1,0 +1,25 @@
+import { groupOf, type NetworkName } from "../../base/names.ts";
+
+/** A table that is made, deleted and made, so that loading it again replaces it. */
+export function table(
+  family: "inet" | "arp" | "bridge",
+  name: NetworkName,
+  chains: string,
+): string {
+  const of = `table ${family} atomicni_${name}`;
+  return `${of}\ndelete ${of}\n${of} {\n${chains}}\n`;
+}
+
+/** Whatever comes from the network's host veths, known by their link group. */
+export function ofPorts(name: NetworkName): string {
+  return `iifgroup ${groupOf(name)}`;
+}
+
+/** A set without a name; one member alone needs no braces. */
+export function among(members: readonly string[]): string {
+  return members.length < 2 ? members.join() : `{ ${[...new Set(members)].join(", ")} }`;
+}
+
+export function lines(rules: readonly string[]): string {
+  return rules.map((rule) => `    ${rule}\n`).join("");
+}

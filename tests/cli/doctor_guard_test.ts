@@ -1,0 +1,84 @@
+import { assertEquals, assertMatch } from "@std/assert";
+import { GUARDED } from "../integration/guarded.ts";
+import { type Host, hostTest, type Json } from "../integration/host.ts";
+
+async function guardFindings(host: Host, config: object = GUARDED): Promise<string[]> {
+  const { json } = await host.program(["doctor", "--json"], JSON.stringify(config));
+  return json.findings.filter((it: Json) => it.about === "guard").map((it: Json) =>
+    `${it.level}: ${it.found} -> ${it.remedy}`
+  );
+}
+
+/** What happens to a guarded port, `$h`, and what doctor says of it. */
+const DAMAGE: readonly (readonly [damage: string, found: RegExp])[] = [
+  ["ip link set dev $h type bridge_slave locked off", /1 port is .*it is not locked/],
+  [
+    "ip -B neigh del any lladdr 0a:58:0a:58:00:02 dev $h",
+    /0a:58:0a:58:00:02 has no static entry there/,
+  ],
+  ["ip link set dev $h group 0", /its link group is 0, not \d+/],
+  ["ip link set dev $h type bridge_slave group_fwd_mask 0", /frames to reserved group addresses/],
+  ["ip link set dev $h nomaster", /it is not in "atomic0"/],
+  ["ip neigh del 10.88.0.2 dev atomic0", /has no permanent neighbour 10\.88\.0\.2/],
+];
+
+hostTest(
+  "doctor: a guard that is not whole is a warning, and repair is the remedy",
+  async (host) => {
+    await host.containers("c1");
+    const [, { name: veth }] = (await host.add({ config: GUARDED })).interfaces;
+    assertEquals(await guardFindings(host), []);
+    for (const [damage, found] of DAMAGE) {
+      await host.sh(`h=${veth}\n${damage}`);
+      const [said = "none"] = await guardFindings(host);
+      assertMatch(said, found, damage);
+      assertMatch(
+        said,
+        new RegExp(`warning: .*${veth}.* -> atomicni repair < CONFIGURATION`),
+        damage,
+      );
+      const repaired = await host.program(["repair"], JSON.stringify(GUARDED));
+      assertEquals(repaired.code, 0, repaired.stdout);
+      assertEquals(await guardFindings(host), [], `after repair of: ${damage}`);
+    }
+  },
+);
+
+hostTest(
+  "doctor: a bridge that was down has lost the neighbours of all its ports",
+  async (host) => {
+    await host.containers("c1", "c2");
+    for (const id of ["c1", "c2"]) await host.add({ id, config: GUARDED });
+    await host.sh("ip link set dev atomic0 down; ip link set dev atomic0 up");
+    const said = await guardFindings(host);
+    assertEquals(said.length, 1);
+    assertMatch(said[0] ?? "", /warning: 2 ports are not .*no permanent neighbour/);
+  },
+);
+
+hostTest("doctor: a port without a lease that no ADD puts back is said to be out", async (host) => {
+  await host.containers("c1", "c2");
+  const [, { name: veth }] = (await host.add({ config: GUARDED })).interfaces;
+  await host.add({ id: "c2", config: GUARDED });
+  await host.sh(`ip link set dev ${veth} nomaster; rm /var/lib/atomicni/podnet.json`);
+  const said = (await guardFindings(host)).find((it) => it.includes("in no bridge")) ?? "none";
+  assertMatch(said, new RegExp(`${veth} is in no bridge.*no lease says which MAC`));
+});
+
+hostTest(
+  "doctor: a bridge with multicast snooping is told, where the network has IPv6",
+  async (host) => {
+    await host.sh("ip link add atomic0 up type bridge mcast_snooping 1");
+    assertMatch((await guardFindings(host)).join(), /multicast snooping.* mcast_snooping 0/);
+    const { subnet6: _, gateway6: __, ...one } = GUARDED;
+    assertEquals(await guardFindings(host, one), []);
+  },
+);
+
+hostTest("repair: what was added without the guard is said to have none", async (host) => {
+  await host.containers("c1");
+  await host.add({ config: { ...GUARDED, macspoofchk: false } });
+  const { code, json } = await host.program(["repair", "--json"], JSON.stringify(GUARDED));
+  assertEquals([code, json.findings.map((it: Json) => it.level)], [1, ["wrong"]]);
+  assertMatch(json.findings[0].found, /"c1\/eth0".*it has no guard/);
+});

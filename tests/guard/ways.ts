@@ -1,0 +1,79 @@
+/** Ways around the guard: frames that a bridge treats in a way of its own, and sources that no family's rules think of. */
+import { linkLocal } from "./announcements.ts";
+import { acquaint, forge, newMark, type Result, steal, stoppers, TRIES } from "./attack.ts";
+import { type Attack, ipOf } from "./attacks.ts";
+import { GATEWAY } from "./claims.ts";
+import { delay } from "./delay.ts";
+import { datagram, ndClaims } from "./frames.ts";
+import { NETWORK } from "./scene.ts";
+
+/** Bob's MAC and address, to the group addresses that no bridge forwards: the most of any of them that the host took. */
+export const reservedGroups: Attack = async (scene, family) => {
+  await acquaint(scene);
+  const bob = scene.at("bob");
+  const [source, destination] = [ipOf(bob, family), ipOf(GATEWAY, family)];
+  const sent = Array.from({ length: 16 }, (_, last) => {
+    const mark = newMark("reserved");
+    const to = `01:80:c2:00:00:0${last.toString(16)}`;
+    return { mark, frame: datagram({ from: bob.mac, to, source, destination, mark }) };
+  });
+  const [out] = [newMark("bob-host")];
+  await scene.agent("eve").raw(sent.map(({ frame }) => frame), TRIES, 2);
+  await scene.agent("bob").talk({ [destination]: out }, TRIES, 5);
+  const own = (await scene.agent("host").sees(out, TRIES)).own;
+  const here = stoppers(scene.state);
+  const isOpen = !here.has("guard") && !here.has("rules");
+  let got = 0;
+  // A busy machine delivers late.
+  for (let waited = 0; waited < (isOpen ? 40 : 2) && got < TRIES; waited++) {
+    await delay(30);
+    got = Math.max(...await Promise.all(sent.map(({ mark }) => scene.agent("host").taken(mark))));
+  }
+  return [{
+    attack: "pose as bob, MAC and address, to reserved group addresses, to host",
+    stops: ["guard", "rules"],
+    got,
+    own: [own, TRIES],
+  }];
+};
+
+/** The bridge's link-local address, which follows from its MAC; routes and services may be on it. */
+export const iAmTheBridge: Attack = async (scene, family): Promise<Result[]> => {
+  if (family === 4) return [];
+  await acquaint(scene);
+  const [bob, eve] = [scene.at("bob"), scene.at("eve")];
+  const address = await linkLocal(scene, "", NETWORK.bridge);
+  const told = await linkLocal(scene, "bob");
+  const link = { from: eve.mac, to: bob.mac, at: eve.mac, mark: newMark("claim") };
+  return await steal(scene, ndClaims({ ...link, address, told }, await linkLocal(scene, "eve")), [{
+    attack: "NA 'I am the bridge's link-local address' to bob: bob → host",
+    stops: ["guard", "rules", "isolation"],
+    from: "bob",
+    to: "host",
+    address: `${address}%eth0`,
+  }]);
+};
+
+/** Between neighbours by the gateway's MAC, which the host forwards back: isolation ends at the bridge. */
+export const byTheGateway: Attack = async (scene, family) => {
+  await acquaint(scene);
+  const [ann, eve] = [scene.at("ann"), scene.at("eve")];
+  const mark = newMark("routed");
+  const [source, destination] = [ipOf(eve, family), ipOf(ann, family)];
+  const frame = datagram({ from: eve.mac, to: scene.bridgeMac, source, destination, mark });
+  return await forge(scene, [
+    { attack: "reach ann through the gateway", stops: ["isolation"], to: "ann", mark, frame },
+  ]);
+};
+
+/** The source of a host that has no address yet, which asks for one and sends nothing else. */
+export const fromNobody: Attack = async (scene, family) => {
+  if (family === 4) return [];
+  await acquaint(scene);
+  const mark = newMark("nobody");
+  const link = { from: scene.at("eve").mac, to: scene.bridgeMac };
+  const frame = datagram({ ...link, source: "::", destination: NETWORK.gateway6, mark });
+  return await forge(scene, [
+    { attack: "UDP from ::, to host", stops: ["rules"], to: "host", mark, frame },
+  ]);
+};
