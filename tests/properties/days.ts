@@ -1,100 +1,129 @@
+import { CONTAINERS, type Layout, LAYOUTS, networkOf, type Pool } from "./layouts.ts";
+import { KNOWN } from "./known.ts";
 import type { Random } from "./random.ts";
-import { CONTAINERS, someCarelessness } from "./root.ts";
+import { type Deed, deedOf, DEEDS, someDeed } from "./vocabulary.ts";
 
-const DOES = [
-  "del",
+const RUNS = [
+  "add",
+  "add of a refused address",
+  "add with a range of its own",
+  "killed add",
   "del",
   "check",
   "gc",
   "gc list",
   "repair",
+  "repair --dry-run",
+  "status",
   "list",
-  "killed add",
-  "add",
+  "metrics",
 ] as const;
+/** Folders that `import` is given. */
+export const FOLDERS = ["whole", "one missing", "one added", "one doubled"] as const;
 
 export interface Step {
-  /** Something that root does by hand. */
-  readonly by?: string;
-  /** Or a run of the program. */
-  readonly does?: (typeof DOES)[number];
+  readonly does: (typeof RUNS)[number] | "deed" | "rush" | "reference" | "import";
   readonly who: number;
-  /** When an ADD is killed, in milliseconds. */
+  /** A change by hand. */
+  readonly deed?: Deed;
+  /** The deed is done while an ADD is stopped inside of the lock, and another ADD runs after it. */
+  readonly inside?: boolean;
+  /** When an ADD is killed, or stopped once it has the lock, in milliseconds. */
   readonly after?: number;
+  /** The bridge to which the reference plugins attach a container. */
+  readonly bridge?: string;
+  readonly folder?: (typeof FOLDERS)[number];
 }
 
+export interface Days {
+  readonly layout: Layout;
+  readonly pool: Pool;
+  readonly steps: readonly Step[];
+}
+
+/** Coprime to the number of deeds, so that neighbouring cases have unlike deeds, and all of them have their turn. */
+const STRIDE = 97;
+
+/** The known cases, then one deed alone and random days in turn. */
+export function days(random: Random, index: number): Days {
+  const known = KNOWN[index];
+  if (known !== undefined) return known;
+  const layout = random.one(LAYOUTS);
+  const pool: Pool = random.chance(0.7) ? "small" : "large";
+  const alone = index % 2 === 0 ? DEEDS[(index / 2 * STRIDE) % DEEDS.length] : undefined;
+  const steps = alone === undefined ? someDays(random) : day(random, alone);
+  // Only the reference's dialect has such ranges.
+  const isPossible = ({ does }: Step) =>
+    layout === "host-local" || does !== "add with a range of its own";
+  return { layout, pool, steps: steps.filter(isPossible) };
+}
+
+const all = (random: Random) => CONTAINERS.map((_, who) => who).sort(() => random.next() - 0.5);
 const add = (who: number): Step => ({ does: "add", who });
-const by = (what: string, who: number): Step => ({ by: what, who });
 
-/** What was once tried by hand, and went wrong. */
-export const KNOWN: readonly (readonly Step[])[] = [
-  [add(0), by("renames a host veth", 0), { does: "del", who: 0 }, add(1), add(2), add(3)],
-  [
-    add(0),
-    by("keeps a copy of the state", 0),
-    add(1),
-    by("puts the older copy back", 0),
-    add(2),
-    add(3),
-  ],
-  [add(0), by("removes the state file", 0), add(1), add(2), add(3)],
-  [add(0), by("hides a namespace", 0), by("removes the state file", 0), add(1), add(2)],
-  [
-    add(0),
-    add(1),
-    by("hides a namespace", 0),
-    by("removes the state file", 0),
-    { does: "repair", who: 1 },
-    add(2),
-    add(3),
-  ],
-  [add(0), add(1), by("takes a container out of the state", 0), add(2), add(3)],
-  [add(0), add(1), by("takes a host veth out of the bridge", 0), { does: "gc list", who: 0 }],
-  [
-    add(3),
-    by("renames a host veth to one like the others", 3),
-    by("writes an alias of its own", 3),
-    by("deletes the bridge", 0),
-    add(2),
-    add(1),
-    add(0),
-  ],
-  [
-    add(3),
-    by("keeps a copy of the state", 3),
-    { does: "del", who: 3 },
-    add(3),
-    by("puts the older copy back", 3),
-    add(2),
-  ],
-  [
-    add(0),
-    by("keeps a copy of the state", 0),
-    add(1),
-    by("puts the older copy back", 0),
-    { does: "del", who: 0 },
-    add(2),
-  ],
-];
+const by = (deed: Deed): Step => ({ does: "deed", who: deed.who, deed });
 
-/** Some ADDs, then something done by hand, then other runs, and again; at the end everyone wants an address. */
-export function days(random: Random): Step[] {
-  const steps: Step[] = [];
-  const anyone = () => random.between(0, CONTAINERS.length - 1);
-  const all = () => CONTAINERS.map((_, who) => who).sort(() => random.next() - 0.5);
+/** A deed while an ADD is inside of the lock: for longer, if it doubts the state. */
+function within(random: Random, deed: Deed): Step[] {
+  const { who } = deed;
+  const doubt = random.chance(0.7) ? [by({ what: "state", how: "touch", who })] : [];
+  return [...doubt, { ...by(deed), inside: true, after: random.between(0, 40) }];
+}
+
+function copy(random: Random, who: number): Step {
+  const how = random.one(["keep a copy", "keep a copy of hard links"]);
+  return by({ what: "folder", how, who });
+}
+
+/** A deed between ADDs, the copies that it may need, and another run. */
+function day(random: Random, deed: readonly [string, string]): Step[] {
+  const [one = 0, ...rest] = all(random);
+  return [
+    add(one),
+    copy(random, one),
+    ...rest.slice(0, random.between(0, 3)).map(add),
+    ...random.chance(0.3)
+      ? within(random, deedOf(random, deed, one))
+      : [by(deedOf(random, deed, one))],
+    ...random.chance(0.5) ? [someRun(random, one)] : [],
+    ...all(random).map(add),
+  ];
+}
+
+function someDays(random: Random): Step[] {
+  const steps: Step[] = random.chance(0.25) ? migrated(random) : [];
   for (let day = random.between(1, 3); day > 0; day--) {
-    const added = all().slice(0, random.between(1, 3));
-    for (const who of added) steps.push({ does: "add", who });
+    const added = all(random).slice(0, random.between(1, 4));
+    if (random.chance(0.15)) steps.push({ does: "rush", who: added[0] ?? 0 });
+    else steps.push(...added.map(add));
+    if (random.chance(0.3)) steps.splice(random.between(0, steps.length), 0, copy(random, 0));
     const one = random.one(added);
-    const someone = () => random.chance(0.75) ? one : anyone();
-    for (let times = random.between(1, 2); times > 0; times--) {
-      steps.push({ by: someCarelessness(random), who: someone() });
+    const someone = () => random.chance(0.75) ? one : random.between(0, CONTAINERS.length - 1);
+    for (let times = random.between(0, 3); times > 0; times--) {
+      const who = someone();
+      steps.push(
+        ...random.chance(0.15)
+          ? within(random, someDeed(random, who))
+          : [by(someDeed(random, who))],
+      );
     }
     for (let times = random.between(0, 2); times > 0; times--) {
-      const does = random.one(DOES);
-      const after = does === "killed add" ? { after: random.between(20, 120) } : {};
-      steps.push({ does, who: someone(), ...after });
+      steps.push(someRun(random, someone()));
     }
   }
-  return [...steps, ...all().map((who): Step => ({ does: "add", who }))];
+  return [...steps, ...all(random).map(add)];
+}
+
+function someRun(random: Random, who: number): Step {
+  const does = random.one(RUNS);
+  return { does, who, ...(does === "killed add" && { after: random.between(20, 120) }) };
+}
+
+/** Containers of the reference's plugins, and the import of their leases. */
+function migrated(random: Random): Step[] {
+  const bridge = random.one(["atomic0", "atomic0", "cni9"]);
+  const ids = all(random).filter((who) => networkOf(who) === 0).slice(0, random.between(1, 3));
+  const folder = random.one(FOLDERS);
+  const references = ids.map((who): Step => ({ does: "reference", who, bridge }));
+  return [...references, { does: "import", who: ids[0] ?? 0, folder }];
 }

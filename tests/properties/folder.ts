@@ -1,0 +1,74 @@
+import { CONFIG } from "../integration/host.ts";
+
+/** A mark of an attachment that was never added: only its own DEL removes it. */
+export const LEFT_MARK = `.${CONFIG.name}.av0123456789abc.add`;
+/** Patterns of the files in the state folder, and the name of one that a killed run may have left. */
+export const FILES: Readonly<Record<string, readonly [pattern: string, left?: string]>> = {
+  state: [`${CONFIG.name}.json`],
+  lock: [`${CONFIG.name}.lock`],
+  marks: [`.${CONFIG.name}.*.add`, LEFT_MARK],
+  temporaries: [`.${CONFIG.name}.*.tmp`, `.${CONFIG.name}.0123456789abcdef.tmp`],
+  backups: [`${CONFIG.name}.json.damaged-*`, `${CONFIG.name}.json.damaged-20260101T000000.000Z`],
+  folder: ["."],
+};
+
+/** Where the state folder and its copies are one file system, so that a copy can be a link or be moved. */
+export const DISK = "/run/disk";
+/** Where copies are: elsewhere, or hard links on the same file system. */
+const SAVED = "/run/saved";
+const LINKED = `${DISK}/saved`;
+
+/** Shell lines for the file `$f` and its copy `$c`. */
+export const OPERATIONS: Readonly<Record<string, string>> = {
+  remove: 'rm -rf "$f"',
+  move: 'mv "$f" "$f.moved"',
+  truncate: 'truncate -s -90 "$f"',
+  empty: ': >"$f"',
+  "replace with cp": 'cp -r "$c" "$f"',
+  "replace with cp -a": 'cp -a "$c" "$f"',
+  "replace with rm and cp -a": 'rm -rf "$f"; cp -a "$c" "$f"',
+  "replace with mv": 'mv -f "$c" "$f"',
+  "replace as rsync does": 'cp -a "$c" "$f.new" && mv -f "$f.new" "$f"',
+  "replace by a hard link": 'ln -f "$c" "$f"',
+  touch: 'touch "$f"',
+  "link to": 'ln "$f" "$f.link"',
+  "put a symbolic link": 'mv "$f" /run/linked && ln -s /run/linked "$f"',
+  "put a folder": 'rm -f "$f" && mkdir "$f"',
+  "set the mode": 'chmod 666 "$f"',
+  "set the owner": 'chown 1000 "$f"',
+  "make immutable": 'chattr +i "$f"',
+};
+/** The lock is written in place, so that a link to it would be no copy. */
+const keep = (folder: string, how: string) =>
+  `rm -rf ${SAVED} ${LINKED}; mkdir ${folder}; cp -a *.lock .[a-z]*.add ${folder}
+  cp ${how} *.json* ${folder}`;
+/** Lets `$saved` be the folder of the last copy. */
+export const FIND_SAVED = `saved=${SAVED}; [ -d $saved ] || saved=${LINKED}`;
+/** What is done to the folder as a whole. */
+export const FOLDER_OPERATIONS: Readonly<Record<string, string>> = {
+  "keep a copy": keep(SAVED, "-a"),
+  "keep a copy of hard links": keep(LINKED, "-al"),
+  remove: "find . -mindepth 1 -maxdepth 1 -not -name .deno -exec rm -rf {} +",
+  move: "mkdir -p /run/moved && mv *.json *.lock .[a-z]*.add /run/moved/",
+  "replace with cp": "cp -r $saved/* .",
+  "replace with cp -a": "cp -a $saved/* .",
+  "replace with rm and cp -a": "rm -f *; cp -a $saved/* .",
+  "replace as rsync does": 'for f in $saved/*; do cp -a "$f" .new && mv -f .new "${f##*/}"; done',
+  "set the mode": "chmod 777 .; chmod 666 *",
+  "set the owner": "chown 1000 . *",
+  "make immutable": "chattr +i .",
+  fill: "for b in 64k 1k; do dd if=/dev/zero of=filler.$b bs=$b || :; done; sync -f .",
+};
+const replaced = (from: string, to: string) => `sed -i 's#${from}#${to}#g' "$f"`;
+/** `sed` on the state, in place and by another inode, as an editor does it. `$id`, `$ip`: a container and its address. */
+export const EDITS: Readonly<Record<string, string>> = {
+  "drop a lease":
+    `sed -i "s#\\"$id/eth0\\":\\(\\"[^\\"]*\\"\\|{[^}]*}\\),\\?##g; s#\\"$ip\\":\\(\\"[^\\"]*\\"\\|{[^}]*}\\),\\?##g; s#,}#}#g" "$f"`,
+  "drop a lease from one map": 'sed -i "s|\\"[0-9.]*\\":\\"$id/eth0\\",\\?||; s|,}|}|g" "$f"',
+  "change an address in one map":
+    'sed -i "s|\\"$id/eth0\\":\\"[^\\"]*\\"|\\"$id/eth0\\":\\"10.88.0.5\\"|" "$f"',
+  "move the cursor": replaced('"lastReserved":"[^"]*"', '"lastReserved":"10.88.0.2"'),
+  "name no owner": 'sed -i "s#\\"$id/eth0\\"#\\"web server/eth0\\"#g" "$f"',
+  "raise the schema": replaced('"schema":3', '"schema":99'),
+  "lower the schema": replaced('"schema":99', '"schema":3'),
+};

@@ -1,0 +1,214 @@
+import type { Answer, Json } from "../integration/host.ts";
+import type { FOLDERS, Step } from "./days.ts";
+import { CONTAINERS, networkOf } from "./layouts.ts";
+import { type Scene, seatIn } from "./scene.ts";
+import type { Deed } from "./vocabulary.ts";
+
+/** STATUS and `doctor` of a network. */
+export interface Documents {
+  readonly status: Answer;
+  readonly doctor: Answer;
+}
+
+/** By what an attachment's host veth is known. */
+type Evidence = "name" | "alias" | "MAC" | "group" | "namespace" | "state";
+
+interface Known {
+  /** Address as an ADD or an import reported it, without prefix length. */
+  readonly ip: string;
+}
+
+/** What was done to a host, and what its documents said. */
+export class Memory {
+  /** Containers with an address that a document reported. */
+  readonly #known = new Map<string, Known>();
+  /** Containers of the reference's, and their addresses. */
+  readonly #references = new Map<string, string>();
+  /** Those on a bridge that is not the network's. */
+  readonly #elsewhere = new Set<string>();
+  /** Deeds by container, and those done to everything. */
+  readonly #deeds: { readonly id: string; readonly deed: Deed }[] = [];
+  readonly #before = new Map<string, string>();
+  /** Containers that a document named as something in the way. */
+  readonly #told = new Set<string>();
+  readonly #isRefused = [false, false];
+  readonly #isUnknown = [true, true];
+  /** Whether the last word on a network was a `repair` with exit status 0. */
+  readonly isRepaired = [false, false];
+  documents = "nobody asked";
+  /** Both networks have the same addresses. */
+  readonly #isShared: boolean;
+
+  constructor(isShared: boolean) {
+    this.#isShared = isShared;
+  }
+
+  get lastDeed(): string {
+    const last = this.#deeds.at(-1)?.deed;
+    return last === undefined ? "nothing" : `${last.what}, ${last.how}`;
+  }
+
+  get isTouched(): boolean {
+    return this.#deeds.length > 0 || this.#references.size > 0;
+  }
+
+  /** The state was called a newer version's. */
+  get isNewer(): boolean {
+    return this.#deeds.some(({ deed }) => deed.how === "raise the schema");
+  }
+
+  set isUnknown(_: true) {
+    this.#isUnknown.fill(true);
+  }
+
+  /** The attribute's value before the first deed that changed it. */
+  before(id: string, what: string, value: string | undefined): string | undefined {
+    const key = `${id} ${what}`;
+    if (value !== undefined && !this.#before.has(key)) this.#before.set(key, value);
+    return this.#before.get(key);
+  }
+
+  did(deed: Deed, id: string): void {
+    this.#deeds.push({ deed, id });
+    this.isUnknown = true;
+    this.isRepaired.fill(false);
+  }
+
+  /** An ADD reported this result. */
+  added(id: string, result: Json): void {
+    this.#known.set(id, { ip: ipOf(result) });
+    this.#told.delete(id);
+    if (!this.#isShared) return;
+    // The other network may have to say something of it now.
+    this.#isUnknown[1 - networkOf(CONTAINERS.indexOf(id as "k0"))] = true;
+  }
+
+  /** The reference attached a container: before any ADD, so that the state is not known to be whole without it. */
+  referenced(id: string, ip: string, isOnBridge: boolean): void {
+    if (this.#known.size > 0) return;
+    this.#references.set(id, ip);
+    if (!isOnBridge) this.#elsewhere.add(id);
+    this.isUnknown = true;
+  }
+
+  isReference(id: string): boolean {
+    return this.#references.has(id);
+  }
+
+  /** Whether nothing can tell that a container is this network's: not its bridge, and no listing. */
+  isForeign(id: string): boolean {
+    return this.#elsewhere.has(id) && !this.#known.has(id);
+  }
+
+  /** The listing of the reference's folder for `import`, and the containers that it lacks. */
+  folder(kind: (typeof FOLDERS)[number]): { readonly lines: string; readonly missing: string[] } {
+    const leases = [...this.#references];
+    const missing = kind === "one missing" ? leases.splice(0, 1).map(([id]) => id) : [];
+    const [first] = leases;
+    if (kind === "one added") leases.push(["ghost", "10.88.0.9"]);
+    if (kind === "one doubled" && first !== undefined) leases.push([first[0], "10.88.0.8"]);
+    const folder = "/var/lib/cni/networks/podnet";
+    const lines = leases.map(([id, ip]) => `${folder}/${ip}:${id}\r\n${folder}/${ip}:eth0\r\n`);
+    return { lines: `${folder}/last_reserved_ip.0:10.88.0.2\n${lines.join("")}`, missing };
+  }
+
+  imported({ code, json, stdout }: Answer, missing: readonly string[]): void {
+    this.isUnknown = true;
+    for (const { owner, address } of [...json?.proved ?? [], ...json?.possible ?? []]) {
+      const id = String(owner).split("/")[0] ?? "";
+      if (this.#references.has(id)) this.#known.set(id, { ip: address });
+    }
+    for (const id of missing) {
+      if (code !== 0 && stdout.includes(`veth0000${id}`)) this.#told.add(id);
+    }
+  }
+
+  mustAsk(network: 0 | 1): boolean {
+    return this.#isUnknown[network] ?? false;
+  }
+
+  told(network: 0 | 1, { status, doctor }: Documents, scene: Scene): void {
+    this.#isUnknown[network] = false;
+    this.documents =
+      `STATUS said ${status.code} ${status.stdout}, doctor ${doctor.code}: ${doctor.stdout}`;
+    this.#isRefused[network] = status.code !== 0 || doctor.code === 2;
+    for (const id of CONTAINERS) {
+      const { outer, ips } = seatIn(scene, id);
+      const names = [`"${id}"`, `${id}/eth0`, ...ips.map((it) => it.split("/")[0] ?? it)];
+      if (outer !== undefined) names.push(outer.ifname);
+      if (outer?.ifalias) names.push(outer.ifalias);
+      if (speaks(doctor.json, names)) this.#told.add(id);
+    }
+  }
+
+  /** Whether a document said that an ADD fails, or of a container that nothing identifies that it is in the way. */
+  wasTold(id: string, network: 0 | 1): boolean {
+    return this.#isRefused[network] || this.#told.has(id) && !this.canTell(id);
+  }
+
+  ran({ does, who }: Step, { code }: Answer): void {
+    this.isUnknown = true;
+    if (code !== 0) return;
+    if (does === "del") this.#known.delete(CONTAINERS[who] ?? "");
+    if (does !== "repair") return;
+    // It says that all is well now.
+    this.#told.clear();
+    this.isRepaired[networkOf(who)] = true;
+  }
+
+  ipOf(id: string): string | undefined {
+    return this.#known.get(id)?.ip;
+  }
+
+  /** Whether something was done by hand to the container's own interface or namespace. */
+  hasLied(id: string): boolean {
+    return this.#deeds.some(({ deed, id: of }) => of === id && /^(inter|name)/.test(deed.what));
+  }
+
+  hasDone(what: RegExp, id?: string): boolean {
+    return this.#deeds.some(({ deed, id: of }) =>
+      (id === undefined || of === id) && what.test(`${deed.what}, ${deed.how}`)
+    );
+  }
+
+  /** Whether what is left of the evidence tells whose the container's host veth is (DESIGN.md §5a). */
+  canTell(id: string): boolean {
+    const lost = this.#lost(id);
+    const has = (it: Evidence) => !lost.has(it);
+    if (!has("namespace")) return false;
+    if (this.#references.has(id)) {
+      return this.#known.has(id) && has("state") && (has("name") || has("MAC"));
+    }
+    const byAlias = has("alias") && (has("name") || has("MAC") || has("group"));
+    return has("state") ? has("name") || has("MAC") || byAlias : has("name") && has("alias");
+  }
+
+  canTellAll(ids: readonly string[]): boolean {
+    return ids.every((id) => this.canTell(id));
+  }
+
+  #lost(id: string): Set<Evidence> {
+    return new Set(this.#deeds.flatMap(({ deed, id: of }): Evidence[] => {
+      const [kind, attribute] = deed.what.split(": ");
+      if (attribute === undefined) return /^(state|folder)$/.test(kind ?? "") ? ["state"] : [];
+      return of === id && kind !== "bridge" ? [attribute as Evidence] : [];
+    }));
+  }
+}
+
+export function ipOf(result: Json): string {
+  return String(result?.ips?.[0]?.address).split("/")[0] ?? "";
+}
+
+/**
+ * Whether a finding names one of these as something in the way. A stale lease or an ADD in progress belongs to a dead
+ * container: of a live one it would be wrong.
+ */
+function speaks(doctor: Json, names: readonly string[]): boolean {
+  return (doctor?.findings ?? []).some(({ level, about, found }: Json) =>
+    (level === "warning" || level === "error") && about !== "leases" &&
+    // First and last address of the pool are not a container's.
+    !/at work|in progress/.test(found) &&
+    names.some((it) => found.replace(/\S+ - \S+/g, "").includes(it))
+  );
+}

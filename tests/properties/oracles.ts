@@ -1,0 +1,182 @@
+import type { Answer, Json } from "../integration/host.ts";
+import type { Step } from "./days.ts";
+import { CONTAINERS, neighbours, networkOf } from "./layouts.ts";
+import { type Documents, ipOf, type Memory } from "./memory.ts";
+import { type Complaint, kindOf } from "./property.ts";
+import { type Scene, seatIn } from "./scene.ts";
+
+const answered = ({ code, stdout, stderr }: Answer) => `exit ${code}: ${stdout}${stderr}`;
+
+/** An address that another live container has. */
+export function twice(
+  memory: Memory,
+  scene: Scene,
+  id: string,
+  added: Answer,
+): { readonly isTold: boolean; readonly complaint?: Complaint } | undefined {
+  const address = ipOf(added.json);
+  const network = networkOf(CONTAINERS.indexOf(id as "k0"));
+  const other = CONTAINERS.find((it) => {
+    const has = seatIn(scene, it).ips.some((ip) => ip.startsWith(`${address}/`));
+    return it !== id && has && !memory.isForeign(it) &&
+      (memory.ipOf(it) === address || !memory.hasLied(it));
+  });
+  if (other === undefined) return undefined;
+  if (memory.wasTold(other, network)) return { isTold: true };
+  const about = `${other} is live on ${address}, which ${id} gets; before, ${memory.documents}
+${answered(added)}`;
+  return {
+    isTold: false,
+    complaint: { kind: "an address is allocated twice, and no document said so", about },
+  };
+}
+
+/** A run and what was seen before and after it. */
+interface Run {
+  readonly what: string;
+  readonly before: Scene;
+  readonly after: Scene;
+  /** The container that it was for, if any. */
+  readonly target: string;
+  readonly answer: Answer;
+}
+
+/** Something that a run took from a live container that was not its target. */
+export function lost(
+  memory: Memory,
+  { what, before, after, target, answer }: Run,
+): Complaint | undefined {
+  for (const id of CONTAINERS) {
+    const [had, has] = [seatIn(before, id), seatIn(after, id)];
+    if (id === target || had.outer === undefined || had.ips.length === 0) continue;
+    if (memory.ipOf(id) === undefined) continue;
+    const about = `it was ${id}\n${answered(answer)}`;
+    if (has.ips.join() !== had.ips.join()) {
+      return { kind: `${what} cuts off another live container`, about };
+    }
+    if (had.outer.master !== undefined && has.outer?.master === undefined) {
+      return { kind: `${what} takes another live container out of the bridge`, about };
+    }
+    if (has.inner.address !== had.inner.address) {
+      return { kind: `${what} changes another container's MAC`, about };
+    }
+  }
+  return undefined;
+}
+
+/** A run that says that it succeeded, and did not. */
+export function untrue(
+  memory: Memory,
+  after: Scene,
+  { does, who }: Step,
+  answer: Answer,
+): Complaint | undefined {
+  const id = CONTAINERS[who] ?? "";
+  const about = answered(answer);
+  if (answer.code !== 0) return undefined;
+  if (does === "del" && seatIn(after, id).outer !== undefined && memory.canTell(id)) {
+    return { kind: "a DEL succeeds and leaves the veth", about };
+  }
+  if (does !== "repair") return undefined;
+  const out = neighbours(who).find((it) => isOut(memory, after, it) && memory.canTell(it));
+  if (out === undefined || isNamed(answer, after, out)) return undefined;
+  return { kind: "repair succeeds, and a container stays out of the bridge", about };
+}
+
+function isOut(memory: Memory, scene: Scene, id: string): boolean {
+  const { outer, ips } = seatIn(scene, id);
+  const hasBridge = scene.links.some(({ ifname }) => ifname === "atomic0");
+  return memory.ipOf(id) !== undefined && outer !== undefined && outer.master === undefined &&
+    ips.length > 0 && hasBridge;
+}
+
+function isNamed({ stdout, stderr }: Answer, scene: Scene, id: string): boolean {
+  const { outer } = seatIn(scene, id);
+  const text = stdout + stderr;
+  return text.includes(`${id}/eth0`) || text.includes(`"${id}"`) || text.includes(outer?.ifname);
+}
+
+/** A container that lost the bridge, which the network's own ADD has not put back. */
+export function leftOut(memory: Memory, scene: Scene, who: number): Complaint | undefined {
+  if (!memory.hasDone(/^bridge: existence/)) return undefined;
+  const out = neighbours(who).find((id) =>
+    id !== CONTAINERS[who] && isOut(memory, scene, id) && !memory.isReference(id) &&
+    !memory.hasDone(/^(host veth|interface|namespace)/, id) && !memory.hasDone(/^(state|folder)/)
+  );
+  if (out === undefined) return undefined;
+  const kind = "an ADD works, and a container of its network stays out of the bridge";
+  return { kind, about: `it is ${out}` };
+}
+
+/** Codes of an ADD that are about its own container or moment, which STATUS does not know. */
+const PERSONAL = new Set([3, 4, 8, 11, 102, 103]);
+
+interface Asked {
+  readonly who: number;
+  readonly scene: Scene;
+  readonly networks: readonly [Json, Json];
+}
+
+/** STATUS, `doctor` and the ADD that follows say the same, and a `repair` before it did what it said. */
+export function agreement(
+  memory: Memory,
+  documents: Documents | undefined,
+  added: Answer,
+  { who, scene, networks }: Asked,
+): Complaint | undefined {
+  const { code = added.code, msg = "" } = added.json ?? {};
+  const outcome = added.code === 0 ? "the ADD works" : `the ADD ends with ${code}: ${kindOf(msg)}`;
+  const network = networkOf(who);
+  if (added.code !== 0 && PERSONAL.has(code)) return undefined;
+  const about = `${answered(added)}\nbefore, ${memory.documents}`;
+  if (added.code !== 0 && !memory.isTouched && code !== 101) {
+    return { kind: `nothing was done by hand, and ${outcome}`, about };
+  }
+  if (added.code !== 0 && memory.isRepaired[network] && code !== 101) {
+    return { kind: `repair succeeds, and ${outcome}`, about };
+  }
+  if (documents === undefined) return undefined;
+  const { status, doctor } = documents;
+  const works = added.code === 0;
+  if (works && isShared(networks, network, scene, status)) return undefined;
+  if ((status.code === 0) !== works) {
+    const why = works ? `: ${kindOf(status.json?.msg ?? "")}` : "";
+    return { kind: `STATUS says ${status.code}${why}, but ${outcome}`, about };
+  }
+  if ((doctor.code !== 2) === works) return undefined;
+  const error = (doctor.json?.findings ?? []).find((it: Json) => it.level === "error")?.found ?? "";
+  return { kind: `doctor says ${doctor.code}: ${kindOf(error)}, but ${outcome}`, about };
+}
+
+/** Whether STATUS refuses for the sake of a live container of the other network, which an ADD can't see. */
+function isShared(
+  networks: readonly [Json, Json],
+  network: 0 | 1,
+  scene: Scene,
+  status: Answer,
+): boolean {
+  const isLive = (id: string) => seatIn(scene, id).outer !== undefined;
+  const others = neighbours(network === 0 ? CONTAINERS.length - 1 : 0);
+  const name = networks[1 - network as 0 | 1].name;
+  return status.code !== 0 && `${status.json?.msg}`.includes(`"${name}"`) && others.some(isLive);
+}
+
+/** What `import` says of each address is so, and it names a live container that it can't explain. */
+export function importTruth(
+  memory: Memory,
+  scene: Scene,
+  answer: Answer,
+  missing: readonly string[],
+): Complaint | undefined {
+  const about = answered(answer);
+  const dead: string[] = (answer.json?.dead ?? []).flatMap(({ addresses }: Json) => addresses);
+  const alive = [...scene.seats.values()].flatMap(({ ips }) => ips.map((it) => it.split("/")[0]));
+  if (dead.some((it) => alive.includes(it))) {
+    return { kind: "import says that no container has an address that one has", about };
+  }
+  const unnamed = missing.find((id) =>
+    seatIn(scene, id).ips.length > 0 && !memory.isForeign(id) && !isNamed(answer, scene, id)
+  );
+  if (answer.code !== 0 || unnamed === undefined) return undefined;
+  return { kind: "import succeeds, and does not name a live container without a lease", about };
+}
