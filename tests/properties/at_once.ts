@@ -7,9 +7,9 @@ import type { Stage } from "./stage.ts";
 /** How long an ADD that is inside of the lock is stopped, if another ADD does not end earlier. */
 const STOPPED_MS = 1500;
 /** Stops the first process that holds the lock $1, $2 seconds after it has it, and prints its number. */
-const STOP = `cd ${STATE_FOLDER}; for i in $(seq 20000); do
+const STOP = `cd ${STATE_FOLDER}; for i in $(seq 2000); do
   [ -e $1 ] && inode=$(stat -c %i $1) && break; done
-  for i in $(seq 20000); do while read -r _ kind _ how pid file _; do
+  for i in $(seq 2000); do while read -r _ kind _ how pid file _; do
     case "$kind $how $file" in "FLOCK WRITE "*:$inode) sleep $2; kill -STOP $pid; echo $pid; exit ;; esac
   done </proc/locks; done`;
 
