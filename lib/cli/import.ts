@@ -1,5 +1,5 @@
 import { ownerKey } from "../base/attachment.ts";
-import { quote } from "../base/errors.ts";
+import { CniError, quote } from "../base/errors.ts";
 import type { Ip } from "../base/address.ts";
 import type { Adoption } from "../ipam.ts";
 import { effectsOn } from "../plugin.ts";
@@ -30,7 +30,13 @@ async function run({ stdin, kernel }: Call): Promise<Report> {
     stop: new AbortController().signal,
     warn: (sentence) => warnings.push(sentence),
   });
-  const report = await importLeases(parseLeaseFolder(listing), config, effects);
+  const folder = parseLeaseFolder(listing);
+  if (folder.leases.length === 0) {
+    throw new CniError("InvalidNetworkConfig", "Cannot import leases: stdin has none", {
+      details: `see what the folder has (ls /var/lib/cni/networks/${config.name}); ${EXAMPLE}`,
+    });
+  }
+  const report = await importLeases(folder, config, effects);
   return {
     lines: [...describe(report), ...warnings],
     json: {

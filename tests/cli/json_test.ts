@@ -150,13 +150,6 @@ hostTest("docs/json.md: repair and import print what it says", async (host) => {
   const stale = await report("repair", config);
   await host.sh(`printf x > ${STATE_FOLDER}/podnet.json`);
   const damaged = await report("repair", config);
-  // Behind a veth that can't be inspected there may be anybody.
-  await host.sh(`printf x > ${STATE_FOLDER}/podnet.json
-    ip link add hidden type veth peer name eth0 netns c2; ip link set dev hidden master atomic0 up
-    ${hide("c2")}`);
-  const stuck = await report("repair", config);
-  assertShape(fieldsUnder("`repair`"), [stale, damaged, stuck]);
-
   const other = { ...CONFIG, name: "other", bridge: "br1" };
   await host.sh(`ip netns add c4; ip netns add c5; ip link add br1 type bridge
     ip link add v4 type veth peer name eth0 netns c4; ip link set dev v4 master br1 up
@@ -166,6 +159,13 @@ hostTest("docs/json.md: repair and import print what it says", async (host) => {
     "import",
     `${JSON.stringify(other)}\n${lease("4", "c4")}${lease("6", "gone")}`,
   );
+  // Behind a veth that can't be inspected there may be anybody.
+  await host.sh(`printf x > ${STATE_FOLDER}/podnet.json
+    ip link add hidden type veth peer name eth0 netns c2; ip link set dev hidden master atomic0 up
+    ${hide("c2")}`);
+  const stuck = await report("repair", config);
+  assertShape(fieldsUnder("`repair`"), [stale, damaged, stuck]);
+
   await host.sh(`ip link add v5 type veth peer name eth0 netns c5; ip link set dev v5 master br1 up
     ${hide("c5")}`);
   const hidden = await report("import", `${JSON.stringify(other)}\n${lease("5", "c5")}`);

@@ -1,4 +1,5 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { Containerd, IMAGE } from "../runtimes/containerd.ts";
 import { type CniCall, type Node, nodeTest } from "../runtimes/node.ts";
 import { assertReaches, assertWorks, codeOfAdd, configOf, CONFLIST } from "./attachment.ts";
 import { follow, install, sectionsOf } from "./page.ts";
@@ -64,6 +65,30 @@ const ROWS: Readonly<Record<string, Row>> = {
     },
     symptom: 104,
     mend: async (node) => await assertReaches(node, "c0", await configOf(node)),
+  },
+  "A container can't be inspected": {
+    provoke: async (node) => {
+      await Containerd.start(node);
+      await node.sh(
+        `ctr run --detach --cni ${IMAGE} web sleep 1000; : >/var/lib/atomicni/podnet.json`,
+      );
+    },
+    symptom: async (node) => {
+      const { code, stdout } = await node.run(
+        ["sh", "-c", `/opt/cni/bin/atomicni repair <${CONFLIST}`],
+      );
+      assertEquals(code, 2, stdout);
+      assertStringIncludes(stdout, "can't be inspected");
+      // The finding names the very command for this container.
+      const [, id = ""] = /ip netns attach (reach-\d+) \$\(lsns/.exec(stdout) ?? [];
+      const [command = ""] = /ip netns attach [^;]*/.exec(stdout) ?? [];
+      await node.sh(`${command}; ip netns pids ${id} | grep -q .; ip netns del ${id}`);
+    },
+    mend: async (node) => {
+      assertEquals(Object.keys(await node.leases("podnet")), ["default-web/eth0"]);
+      assertEquals(await node.sh("ip netns list | grep reach || :"), "");
+      assertStringIncludes(await atomicni(node, "list"), "live");
+    },
   },
   "State folder unusable": {
     provoke: (node) => node.sh("chown 1000 /var/lib/atomicni"),

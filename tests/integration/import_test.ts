@@ -176,3 +176,18 @@ hostTest("the old format, a dead lease, and what can't be taken over", async (ho
   assertStringIncludes(msg, '"c1/eth0" holds it here');
   assertEquals(await leases(host), [["c1/eth0", "10.88.0.2"], ["c2/eth0", "10.88.0.3"]]);
 });
+
+hostTest(
+  "an import of nothing is an error: a path that matches nothing, an empty folder",
+  async (host) => {
+    await node(host, "c1");
+    const text = JSON.stringify(CONFIG);
+    for (const listing of ["", `${LEASES}/lock:\n`]) {
+      const { code, json } = await host.program(["import", "--json"], `${text}\n${listing}`);
+      assertEquals([code, json.error?.code], [2, 7], JSON.stringify(json));
+      assertStringIncludes(json.error.msg, "stdin has none");
+      assertStringIncludes(json.error.details, "ls /var/lib/cni/networks/podnet");
+    }
+    assertEquals(await leases(host), [], "nothing is written");
+  },
+);

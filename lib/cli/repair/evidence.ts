@@ -31,6 +31,16 @@ export interface Taken {
   readonly rivalOf: (ip: Ip, veth: HostVeth) => string | undefined;
 }
 
+/**
+ * How to make a namespace reachable that has no name, as under `ctr`: `ip` can only enter one that has. Nothing if the veth
+ * was inspected or its other end is in this namespace.
+ */
+export function reaching({ link: { netnsId }, inside }: HostVeth): string {
+  if (inside !== undefined || netnsId === undefined) return "";
+  const pid = `$(lsns -nt net -o NETNSID,PID | awk '$1 == ${netnsId} { print $2 }')`;
+  return `if a process lives in it, name its namespace and repair again: ip netns attach reach-${netnsId} ${pid}; else `;
+}
+
 /** The addresses of the network that the container's end has; its word, and no proof against anybody's lease. */
 export function addressesIn({ sets }: NetworkConfig, { inside }: HostVeth): Ip[] {
   const subnets = subnetsOf(sets);
@@ -66,7 +76,9 @@ export async function leaseBehind(
   if (veth === undefined) throw new Error("a claim without a veth");
   const { link, inside } = veth;
   const owner = await ownerOf(config, claim);
-  const removing = `remove that container (its DEL takes ${link.ifname} away), and repair again`;
+  const removing = `${
+    reaching(veth)
+  }remove that container (its DEL takes ${link.ifname} away), and repair again`;
   if (inside === undefined || owner === undefined) {
     return {
       level: "unproved",
@@ -188,8 +200,9 @@ export function strangerFinding(
   const held = addressesIn(config, veth).filter((ip) =>
     config.sets.some((set) => givingRange(set, ip) !== undefined) && holderOf(ip) === undefined
   );
-  const remedy =
-    `remove ${ifname}, or keep its address out of what the network gives, and repair again`;
+  const remedy = `${
+    reaching(veth)
+  }remove ${ifname}, or keep its address out of what the network gives, and repair again`;
   if (held.length > 0) {
     const found = `${held.join(", ")} is behind ${ifname}, and nothing says whose`;
     return { level: "unproved", found, remedy };

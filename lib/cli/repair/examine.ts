@@ -10,6 +10,7 @@ import {
   leaseBehind,
   outsideFinding,
   ownerOf,
+  reaching,
   type RepairFinding,
   strangerFinding,
   type Taken,
@@ -102,7 +103,9 @@ function undecided({ lease, veths }: Claim): RepairFinding {
     level: "unproved",
     found: `whether "${lease ? ownerKey(lease.owner) : ""}" has ${names} can't be told: ` +
       "its MAC is not the one of the lease, and what is behind it can't be inspected",
-    remedy: "remove that container and add it again, and repair again",
+    remedy: `${
+      veths[0] === undefined ? "" : reaching(veths[0])
+    }remove that container and add it again, and repair again`,
   };
 }
 
