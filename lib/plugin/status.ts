@@ -1,5 +1,5 @@
 import { asCniError, CniError, isError } from "../base/errors.ts";
-import { formatSet, inRange, type RangeSet } from "../base/range.ts";
+import { formatSet, overlapping } from "../base/range.ts";
 import { type NetworkConfig, readResolvConf } from "../config.ts";
 import {
   checkFit,
@@ -127,7 +127,10 @@ async function mustGuard(
 export async function mustNotShare(config: NetworkConfig, effects: Effects): Promise<void> {
   for (const { network, dataDir, state } of readNetworks().held) {
     if (network === config.name && dataDir === config.dataDir) continue;
-    const shared = state.ranges?.flatMap((set) => overlapping(config.configuredSets, set)).at(0);
+    const given = state.ranges?.flat() ?? [];
+    const shared = config.configuredSets.flat().find((range) =>
+      given.some((it) => overlapping(range, it))
+    );
     const leases = listLeases(state);
     if (shared === undefined || leases.length === 0) continue;
     const marks = new Marks(dataDir, network);
@@ -150,12 +153,4 @@ export async function mustNotShare(config: NetworkConfig, effects: Effects): Pro
       },
     );
   }
-}
-
-function overlapping(sets: readonly RangeSet[], other: RangeSet): RangeSet[number][] {
-  return sets.flat().filter((range) =>
-    other.some((it) =>
-      inRange(range, it.start) || inRange(range, it.end) || inRange(it, range.start)
-    )
-  );
 }
