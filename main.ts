@@ -1,7 +1,5 @@
-import { BUILD_FORM } from "./lib/base/build.ts";
-import { expiry } from "./lib/base/deadline.ts";
+import { end } from "./lib/base/ending.ts";
 import { asCniError, CniError } from "./lib/base/errors.ts";
-import { STATE_FOLDER } from "./lib/base/scope.ts";
 import { NEWEST, SPEC_VERSIONS } from "./lib/base/spec.ts";
 import { readStdin, writeAll } from "./lib/base/stdio.ts";
 import { serve } from "./lib/cli.ts";
@@ -209,32 +207,6 @@ async function servePerson(): Promise<never> {
       },
     }),
   );
-}
-
-/** How long Deno may take to end by itself, in milliseconds. */
-const ENDING_MS = 1_000;
-
-/** In bytes: a page or two that SQLite writes in any run do not count. */
-const MOST_UNWRITTEN = 64 * 1024;
-
-/**
- * Ends the process; at once, unless that would leave the next runs slower: Deno writes its caches into their files only
- * where a program ends by itself, and reads them with more effort until then. After a failure something may be at work
- * that it would wait for.
- */
-function end(exitCode: number): void {
-  if (exitCode !== 0 || !hasUnwrittenCaches()) Deno.exit(exitCode);
-  expiry(ENDING_MS).then(() => Deno.exit(exitCode));
-}
-
-/** Whether Deno has compiled more than it has written into its cache's file. Only the script form has that. */
-function hasUnwrittenCaches(): boolean {
-  try {
-    return BUILD_FORM === "script" &&
-      Deno.lstatSync(`${STATE_FOLDER}/.deno/v8_code_cache_v2-wal`).size > MOST_UNWRITTEN;
-  } catch {
-    return false;
-  }
 }
 
 if (import.meta.main) {
