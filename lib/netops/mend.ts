@@ -14,7 +14,7 @@ export interface AttachHooks {
   readonly undo: Rollback;
   /** Throws where the bridge may not be touched; called before it is. */
   readonly beforeBridge: () => Promise<void>;
-  /** Called as soon as a bridge stands that was missing: the ports of the one before have lost it. */
+  /** Called once a bridge is up that was missing or down: other ports have lost it, or their neighbours on it. */
   readonly bridgeMade?: () => Promise<void>;
 }
 
@@ -85,10 +85,11 @@ export async function mendBridge(
       undo.push(`put back the addresses of "${spec.name}"`, () => restoreAddresses(run, change));
     }
     output = await runBatch(run, [], commands);
-    const wasMissing = bridge === undefined;
+    // A bridge that is set down forgets its permanent neighbours.
+    const hasLostGuards = bridge?.up !== true;
     bridge = (await hostLinks(run)).find(named(spec.name));
     // However the commands ended, and whoever made it.
-    if (wasMissing && bridge !== undefined) await bridgeMade?.();
+    if (hasLostGuards && bridge !== undefined) await bridgeMade?.();
   }
 }
 

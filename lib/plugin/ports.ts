@@ -8,8 +8,8 @@ import type { Effects } from "./effects.ts";
 import { claimsOf } from "./look.ts";
 
 /**
- * A bridge that was removed and comes back has lost its ports: this network's own go back into it, guards included,
- * except `own`, which is new. What keeps one out is said, and keeps no other out.
+ * A bridge that was removed and comes back has lost its ports, and one that was down the permanent neighbours: this
+ * network's own ports go back into it, guards included, except `own`, which is new. What keeps one out is said, and keeps no other out.
  */
 export async function reattachOthers(
   config: NetworkConfig,
@@ -23,13 +23,15 @@ export async function reattachOthers(
   try {
     const ports: PortSpec[] = [];
     for (const { kind, lease, veths: [veth] } of await ownClaims(config, effects)) {
-      if (veth === undefined || veth.link.master !== "" || veth.link.ifname === own) continue;
+      if (veth === undefined || veth.link.ifname === own) continue;
+      const isOut = veth.link.master === "";
+      if (!isOut && veth.link.master !== bridge) continue;
       const isProven = kind === "live" || lease?.record?.guarded !== true;
       const port = isProven
         ? portOf(config, veth.link, kind === "live" ? lease : undefined)
         : undefined;
-      if (port === undefined) refuse(veth.link.ifname, UNPROVEN);
-      else ports.push(port);
+      if (port !== undefined) ports.push(port);
+      else if (isOut) refuse(veth.link.ifname, UNPROVEN);
     }
     for (const { host, found } of await kernel.reattach(bridge, ports)) refuse(host, found);
   } catch (error) {

@@ -167,6 +167,25 @@ for (
   );
 }
 
+hostTest(
+  "guard: an ADD that sets a bridge up gives its other ports their neighbours again",
+  async (host) => {
+    await host.containers("c1", "c2", "c9");
+    const [, { name: veth }] = (await host.add({ config: GUARDED })).interfaces;
+    await host.add({ id: "c2", config: GUARDED });
+    const [before, whole] = [await permanent(host, ""), await guardOf(host, "c1", veth)];
+    await host.sh("ip link set dev atomic0 down");
+    assertEquals(await permanent(host, ""), {});
+    await host.add({ id: "c9", config: GUARDED });
+    const after = await permanent(host, "");
+    for (const [ip, mac] of Object.entries(before)) assertEquals(after[ip], mac, ip);
+    const { outside: _, ...own } = await guardOf(host, "c1", veth);
+    const { outside: __, ...wanted } = whole;
+    assertEquals(own, wanted);
+    for (const gateway of GATEWAYS) assert(await host.pings("c1", gateway));
+  },
+);
+
 const { cniVersion, name, type, bridge } = CONFIG;
 const LAYER2 = { cniVersion, name, type, bridge, ipam: {}, macspoofchk: true };
 
