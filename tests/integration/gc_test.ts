@@ -107,3 +107,26 @@ hostTest("GC with a damaged state removes the veths and tells of the state", asy
   assertStringIncludes(json.msg, "podnet.json");
   assertEquals((await host.hostVeths()).length - 1, 1);
 });
+
+hostTest(
+  "GC removes the marks of killed ADDs: unlisted ones, or without a list old ones",
+  async (host) => {
+    await host.containers("c1", "c2");
+    const veths: string[] = [];
+    for (const id of ["c1", "c2"]) veths.push((await host.add({ id })).interfaces[1].name);
+    const [first, second] = veths.map((it) => `${STATE_FOLDER}/.podnet.${it}.add`);
+    const other = `${STATE_FOLDER}/.podnet.av0123456789abc.add`;
+    const foreign = `${STATE_FOLDER}/.othernet.av0123456789abc.add`;
+    const marks = async () => {
+      const found = await host.sh(`ls -d ${STATE_FOLDER}/.*.add 2>/dev/null || :`);
+      return found.split("\n").filter(Boolean).sort();
+    };
+    await host.sh(`touch ${first} ${second} ${other} ${foreign}`);
+    await gc(host, { "cni.dev/valid-attachments": [C2] });
+    assertEquals(await marks(), [foreign, second].sort());
+    // The ip of an ADD that was killed now may still be about to make the veth.
+    await host.sh(`touch ${other}; touch -d '2 minutes ago' ${second}`);
+    await gc(host, {});
+    assertEquals(await marks(), [foreign, other].sort());
+  },
+);

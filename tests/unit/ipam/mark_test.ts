@@ -118,3 +118,22 @@ Deno.test("an ADD waits for a reader that probes its mark", async () => {
     await holder.status;
   });
 });
+
+Deno.test("a mark that is removed between its opening and its lock is made again", async () => {
+  await marked((marks, folder) => {
+    const { tryLockSync } = Deno.FsFile.prototype;
+    Deno.FsFile.prototype.tryLockSync = function (exclusive?: boolean) {
+      Deno.FsFile.prototype.tryLockSync = tryLockSync;
+      Deno.removeSync(join(folder, FILE));
+      return tryLockSync.call(this, exclusive);
+    };
+    try {
+      const mark = marks.begin(HOST);
+      assertEquals([namesOf(folder), marks.of(HOST)], [[FILE], "running"]);
+      mark.end();
+      assertEquals(namesOf(folder), []);
+    } finally {
+      Deno.FsFile.prototype.tryLockSync = tryLockSync;
+    }
+  });
+});

@@ -212,3 +212,27 @@ Deno.test("writeState() keeps what is damaged once, and only if its replacement 
     assertEquals(Deno.statSync(put(folder, state(), true).backup ?? "").isDirectory, true);
   });
 });
+
+Deno.test("a file that is written into while it is read is not current", async () => {
+  await inFolder((folder) => {
+    const path = statePath(folder, NET);
+    put(folder, state());
+    const { readSync } = Deno.FsFile.prototype;
+    Deno.FsFile.prototype.readSync = function (bytes: Uint8Array<ArrayBuffer>) {
+      const read = readSync.call(this, bytes);
+      Deno.writeTextFileSync(path, " ", { append: true });
+      return read;
+    };
+    try {
+      const seen = readState(folder, NET);
+      seen.file?.close();
+      assertEquals(seen.state, state());
+      assertEquals(isCurrent(seen, folder, NET), false);
+    } finally {
+      Deno.FsFile.prototype.readSync = readSync;
+    }
+    const again = readState(folder, NET);
+    again.file?.close();
+    assertEquals(isCurrent(again, folder, NET), true);
+  });
+});
