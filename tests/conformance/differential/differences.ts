@@ -1,10 +1,14 @@
 import type { Difference } from "./compare.ts";
 
+export type Reference = "1.1.1" | "1.9.1";
+
 /** A difference from the reference that is meant. */
 export interface Meant {
   readonly rule: string;
   readonly why: string;
   readonly holds: (it: Difference) => boolean;
+  /** Only this version of the reference shows it: Debian 13's 1.1.1, or 1.9.1 of the release after it. */
+  readonly of?: Reference;
   /** The reference shows it in some runs only. */
   readonly byChance?: boolean;
 }
@@ -37,6 +41,11 @@ export function at(
   return { rule, why, holds: (it) => path.test(it.path) && holds(it) };
 }
 
+/** A difference from that version of the reference alone. */
+export function only(of: Reference, meant: Meant): Meant {
+  return { ...meant, of };
+}
+
 export const DIFFERENCES: readonly Meant[] = [
   at(
     "X4",
@@ -57,11 +66,14 @@ export const DIFFERENCES: readonly Meant[] = [
     /^left behind$/,
     (it) => it.ours === "" && it.theirs !== "" && it.step.command === "ADD",
   ),
-  at(
-    "A3",
-    "A failed ADD leaves the bridge where it was made: others may be plugging into it; the reference leaves the veth too",
-    /^left behind$/,
-    (it) => it.ours === "host" && it.theirs === "host, ports, containers",
+  only(
+    "1.1.1",
+    at(
+      "A3",
+      "A failed ADD leaves the bridge where it was made: others may be plugging into it; the reference leaves the veth too",
+      /^left behind$/,
+      (it) => it.ours === "host" && it.theirs === "host, ports, containers",
+    ),
   ),
   at(
     "B2",
@@ -69,17 +81,23 @@ export const DIFFERENCES: readonly Meant[] = [
     /^kernel\.forwarding$/,
     (it) => it.ours === undefined && it.theirs === true,
   ),
-  at(
-    "B16",
-    "portIsolation is done; the packaged reference is older than that key",
-    /^kernel\.ports\.\d\.isolated$/,
-    (it) => it.input.includes("portIsolation") && it.ours === true,
+  only(
+    "1.1.1",
+    at(
+      "B16",
+      "portIsolation is done; the packaged reference is older than that key",
+      /^kernel\.ports\.\d\.isolated$/,
+      (it) => it.input.includes("portIsolation") && it.ours === true,
+    ),
   ),
-  at(
-    "V2",
-    "1.1.0 is supported too; VERSION repeats the version asked in",
-    /^document\.(supportedVersions\.6|cniVersion)$/,
-    (it) => it.step.command === "VERSION" && it.ours === "1.1.0",
+  only(
+    "1.1.1",
+    at(
+      "V2",
+      "1.1.0 is supported too; VERSION repeats the version asked in",
+      /^document\.(supportedVersions\.6|cniVersion)$/,
+      (it) => it.step.command === "VERSION" && it.ours === "1.1.0",
+    ),
   ),
   at(
     "R12",
@@ -205,12 +223,15 @@ export const DIFFERENCES: readonly Meant[] = [
     "works",
     /^gateway outside, isGateway/,
   ),
-  ends(
-    "E11",
-    "The plugin's own namespace is refused before anything is made; the reference prints two documents",
-    "code 8",
-    "works",
-    /^the own namespace, ADD/,
+  only(
+    "1.1.1",
+    ends(
+      "E11",
+      "The plugin's own namespace is refused before anything is made; the reference prints two documents",
+      "code 8",
+      "works",
+      /^the own namespace, ADD/,
+    ),
   ),
   ends(
     "K4",
@@ -230,13 +251,45 @@ export const DIFFERENCES: readonly Meant[] = [
       step.config.isDefaultGateway !== true,
     byChance: true,
   },
-  ends(
-    "K2",
-    "CHECK of a route without gw looks for one through the range's gateway; the reference for one on the link",
-    "works",
-    "code 999",
-    /^an empty gw|^a route to the own subnet$/,
-    "CHECK",
+  only(
+    "1.9.1",
+    at(
+      "V2",
+      "VERSION repeats the version asked in; the reference answers in its newest",
+      /^document\.cniVersion$/,
+      (it) => it.step.command === "VERSION" && it.ours === "1.0.0" && it.theirs === "1.1.0",
+    ),
+  ),
+  only(
+    "1.9.1",
+    at(
+      "E11",
+      "The plugin's own namespace is refused with code 8; the reference prints a document without a code",
+      /^document\.code$/,
+      (it) => it.input === "the own namespace, ADD" && it.ours === 8 && it.theirs === 0,
+    ),
+  ),
+  only(
+    "1.9.1",
+    ends(
+      "D2",
+      "A DEL with the plugin's own namespace has nothing to remove; the reference refuses it",
+      "works",
+      "code 8",
+      /^the own namespace, DEL/,
+      "DEL",
+    ),
+  ),
+  only(
+    "1.1.1",
+    ends(
+      "K2",
+      "CHECK of a route without gw looks for one through the range's gateway; the reference for one on the link",
+      "works",
+      "code 999",
+      /^an empty gw|^a route to the own subnet$/,
+      "CHECK",
+    ),
   ),
   ends(
     "K3",

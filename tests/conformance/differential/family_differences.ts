@@ -1,4 +1,4 @@
-import { at, ends, type Meant } from "./differences.ts";
+import { at, ends, type Meant, only } from "./differences.ts";
 
 /** What differs where there are several addresses, IPv6 ones, or none. */
 export const FAMILY_DIFFERENCES: readonly Meant[] = [
@@ -30,11 +30,14 @@ export const FAMILY_DIFFERENCES: readonly Meant[] = [
       /^asked for: of IPv4 alone|IP=10\.88\.0\.77\/24$/
         .test(it.input),
   ),
-  at(
-    "B15",
-    "disableContainerInterface is done; the packaged reference is older than that key",
-    /^kernel\.containers\.c\d\.links\.eth0\.up$/,
-    (it) => it.input === "layer 2: disableContainerInterface" && it.ours === false,
+  only(
+    "1.1.1",
+    at(
+      "B15",
+      "disableContainerInterface is done; the packaged reference is older than that key",
+      /^kernel\.containers\.c\d\.links\.eth0\.up$/,
+      (it) => it.input === "layer 2: disableContainerInterface" && it.ours === false,
+    ),
   ),
   ends(
     "D4",
