@@ -1,6 +1,6 @@
-import { parseArgs } from "@std/cli/parse-args";
+import { asksForJson, parseArguments, surplus } from "./cli/arguments.ts";
 import type { Call, Command, ExitStatus, Report } from "./cli/command.ts";
-import { COMMON_OPTIONS, UsageError } from "./cli/command.ts";
+import { UsageError } from "./cli/command.ts";
 import { completionOf } from "./cli/completion.ts";
 import { doctor } from "./cli/doctor.ts";
 import { explain } from "./cli/explain.ts";
@@ -15,7 +15,7 @@ import { repair } from "./cli/repair.ts";
 import { status } from "./cli/status.ts";
 import { version } from "./cli/version.ts";
 import { openKernel } from "./netops.ts";
-import { asCniError, CniError, printable, quote } from "./base/errors.ts";
+import { asCniError, CniError, printable } from "./base/errors.ts";
 import { PROGRAM_VERSION } from "./base/scope.ts";
 import { SPEC_VERSIONS } from "./base/spec.ts";
 
@@ -62,12 +62,6 @@ export async function serve(args: readonly string[], terminal: Terminal): Promis
   }
 }
 
-/** Whether an error of the command line itself is to be JSON. */
-function asksForJson(args: readonly string[]): boolean {
-  return ["--json", "-j", "-ojson", "--output=json"].some((it) => args.includes(it)) ||
-    /(^| )(-o|--output) json( |$)/.test(args.join(" "));
-}
-
 /** What could not be printed, so that it has to be told elsewhere. */
 class PrintError extends CniError {
   constructor(error: Error) {
@@ -89,7 +83,7 @@ function printTo({ print }: Terminal, text: string): void {
 async function dispatch(args: readonly string[], terminal: Terminal): Promise<ExitStatus> {
   const [first] = args.filter((it) => !it.startsWith("-"));
   const command = COMMANDS.find(({ name }) => name === first);
-  const { words, flags } = parsed(args, command);
+  const { words, flags } = parseArguments(args, command, known);
   if (first === "help" || flags["help"] === true || (first === undefined && !flags["version"])) {
     const about = first === "help" ? words[1] : first;
     const isOverview = about === undefined || about === "help";
@@ -103,34 +97,14 @@ async function dispatch(args: readonly string[], terminal: Terminal): Promise<Ex
     stdin: terminal.stdin,
     kernel: openKernel(),
   };
-  const surplus = call.words[chosen.mostWords];
-  if (surplus !== undefined) {
-    throw new UsageError(
-      `Cannot take "${surplus}": unexpected argument`,
-      takesFile(chosen) ? onStdin(chosen, surplus) : usage(chosen),
-    );
-  }
+  const more = call.words[chosen.mostWords];
+  if (more !== undefined) throw surplus(chosen, more);
   for (;;) {
     const exit = print(await reported(chosen, call), flags, terminal);
     if (flags["watch"] !== true) return exit;
     await new Promise((resume) => setTimeout(resume, 1000));
     if (terminal.isTerminal) terminal.print("\x1b[H\x1b[2J");
   }
-}
-
-/** A command whose only input is a configuration on stdin. */
-function takesFile({ takes, mostWords }: Command): boolean {
-  return takes.includes("<") && mostWords === 0;
-}
-
-/** The line that gives the command its configuration. This program can't look into /etc/cni/net.d, so the shell does. */
-function onStdin({ name }: Command, word: string): string {
-  const isPath = word.includes("/") || /\.(conf|conflist|json)$/.test(word);
-  const isName = /^[\w.-]+$/.test(word);
-  const file = isPath || !isName ? "FILE" : `"$(grep -l '"${word}"' /etc/cni/net.d/* | head -n 1)"`;
-  return `a configuration comes on stdin: atomicni ${name} < ${
-    isPath && !/[^\w./-]/.test(word) ? word : file
-  }`;
 }
 
 async function reported(command: Command, call: Call): Promise<Report> {
@@ -148,67 +122,6 @@ function known(name: string): Command {
   throw new UsageError(
     `Cannot do "${name}": it is no command`,
     didYouMean(name, names) || `commands: ${names.join(", ")}`,
-  );
-}
-
-function usage({ name, takes }: Command): string {
-  return `usage: atomicni ${name}${
-    takes === "" ? "" : ` ${takes}`
-  } (more: atomicni ${name} --help)`;
-}
-
-/** The words and options of a command line; `help` and a line without a command have the common options alone. */
-function parsed(args: readonly string[], command: Command | undefined): {
-  words: string[];
-  flags: Record<string, unknown>;
-} {
-  const options = Object.entries({ ...COMMON_OPTIONS, ...command?.options });
-  const strings = options.filter(([, { type }]) => type === "string").map(([name]) => name);
-  const booleans = options.filter(([, { type }]) => type === "boolean").map(([name]) => name);
-  if (command === undefined) booleans.push("version");
-  const alias = options.flatMap(([name, { short }]) => short === undefined ? [] : [[short, name]]);
-  const letters = options.filter(([, { type }]) => type === "string").map(([, it]) => it.short);
-  const apart = args.flatMap((arg) =>
-    letters.includes(arg[1]) && /^-[a-z][^=]/.test(arg) ? [arg.slice(0, 2), arg.slice(2)] : [arg]
-  );
-  const { _: words, ...flags }: { _: unknown[]; [option: string]: unknown } = parseArgs(apart, {
-    boolean: booleans,
-    string: [...strings, "_"],
-    alias: Object.fromEntries(alias),
-    unknown: (arg: string, key?: string) => {
-      if (key === undefined) return true;
-      // If the command does not exist, that is the error to report.
-      const [first] = args;
-      if (command === undefined && first !== undefined && !first.startsWith("-")) known(first);
-      const all = [...booleans, ...strings].map((name) => `--${name}`);
-      throw new UsageError(
-        `Cannot use "${arg}": it is no option${
-          command === undefined ? "" : ` of "${command.name}"`
-        }`,
-        didYouMean(`--${key}`, all) || `options: ${all.join(", ")}`,
-      );
-    },
-  });
-  mustHaveNoValue(args, booleans);
-  return { words: words.map(String), flags: withOutput(flags) };
-}
-
-/** A value that would be dropped silently. */
-function mustHaveNoValue(args: readonly string[], booleans: readonly string[]): void {
-  const wrong = args.find((arg) => booleans.some((name) => arg.startsWith(`--${name}=`)));
-  if (wrong === undefined) return;
-  const [option = ""] = wrong.split("=");
-  throw new UsageError(`Cannot use "${wrong}": ${option} takes no value`, `write ${option}`);
-}
-
-/** `-o json` and `-o wide`, as kubectl has them. */
-function withOutput(flags: Record<string, unknown>): Record<string, unknown> {
-  const { output, ...others } = flags;
-  if (output === undefined) return others;
-  if (output === "json" || output === "wide") return { ...others, [output]: true };
-  throw new UsageError(
-    `Cannot print as ${quote(output)}: -o takes json or wide`,
-    "leave -o out for a table, or use --json or --wide",
   );
 }
 

@@ -23,13 +23,8 @@ import {
 import { examineGuard } from "./doctor/guard.ts";
 import { readInput } from "./doctor/input.ts";
 import { unknownKeys } from "./doctor/keys.ts";
-import {
-  examineAccess,
-  examineFolder,
-  examineLeases,
-  examineLock,
-  subnetsLine,
-} from "./doctor/state.ts";
+import { examineLeases } from "./doctor/leases.ts";
+import { examineAccess, examineFolder, examineLock, subnetsLine } from "./doctor/state.ts";
 import { readOverview } from "./overview.ts";
 import type { Line, Tone } from "./screen.ts";
 
