@@ -30,7 +30,7 @@ FIREWALLS_PACKAGES := iproute2 util-linux procps busybox-static containernetwork
 CONFINEMENT_PACKAGES := bubblewrap python3-seccomp apparmor
 DEB_PACKAGES := binutils busybox-static debootstrap iproute2 lintian man-db util-linux
 ARM64_PACKAGES := binutils bsdutils busybox-static iproute2 qemu-user util-linux
-KUBERNETES_PACKAGES := iproute2 util-linux busybox-static debootstrap kubernetes-client curl openssl shellcheck python3
+KUBERNETES_PACKAGES := iproute2 util-linux busybox-static debootstrap kubernetes-client curl openssl shellcheck python3 frr
 RELEASE_PACKAGES := python3-yaml shellcheck qemu-user
 
 # What runs where. The whole of the unit, integration and command tests runs on the script form, which starts fastest.
@@ -94,8 +94,8 @@ runtimes: $(FORMS) ## the plugin under containerd, with chains, FRR and more tha
 
 kubernetes: $(FORMS) ## the DaemonSet's real pods on nodes with Debian 11, 12 and 13, and lives of such nodes; SIZE=short; ten minutes, root
 	@sh tools/packages $(KUBERNETES_PACKAGES)
-	@[ "$(SIZE)" = short ] || $(TASK) test:at tests/kubernetes/node_test.ts
-	KUBERNETES_LIVES=$(if $(filter short,$(SIZE)),2,12) $(TASK) test:at tests/kubernetes/manifest_test.ts tests/kubernetes/lives_test.ts
+	@[ "$(SIZE)" = short ] || $(TASK) test:at tests/kubernetes/node_test.ts tests/kubernetes/nft_test.ts tests/kubernetes/bgp_test.ts
+	$(if $(filter short,$(SIZE)),KUBERNETES_LIVES=2 KUBERNETES_SUITE=trixie,KUBERNETES_LIVES=12) $(TASK) test:at tests/kubernetes/manifest_test.ts tests/kubernetes/lives_test.ts
 
 image: bin/atomicni ## bin/image: the program for both architectures, as deploy/Containerfile takes it
 	@for arch in x86_64:amd64 aarch64:arm64; do \

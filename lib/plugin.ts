@@ -20,6 +20,7 @@ export { mustBeConsistent } from "./plugin/consistent.ts";
 export { claimsOf, examineClaims, type Moment, transactClaims, viewFor } from "./plugin/look.ts";
 export { reclaim } from "./plugin/neighbours.ts";
 export { portOf, portSpec, UNPROVEN } from "./plugin/ports.ts";
+export { mustCarryAlone } from "./plugin/carrier.ts";
 export { mustNotShare, mustServe } from "./plugin/status.ts";
 
 /** A command of a runtime, with its configuration as far as it is read. */

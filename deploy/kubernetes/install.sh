@@ -1,20 +1,38 @@
 # shellcheck shell=sh disable=SC2034,SC2154 # a part of node.sh, which has the other variables
 # Installs: everything is tried before anything of it is live. Then keeps it: what is missing or changed is put back.
 
-# One pod at a time changes the node, and the last that began has it: another, which is ending, then keeps its hands off.
+# One pod at a time changes the node, and the pod that began last has it: another, which is ending, then keeps its hands
+# off. A pod holds a lock of its own for as long as it lives.
 take_over() {
   exec 9>"$claim/lock"
   flock 9
+  for other in "$claim"/*.alive; do is_alive "$other" || rm -f "$other"; done
+  exec 8>"$claim/$POD_UID.alive"
+  flock 8
   echo "$POD_UID" >"$claim/pod"
   flock -u 9
 }
 
-has_node() { [ "$(cat "$claim/pod" 2>/dev/null)" = "$POD_UID" ]; }
+is_alive() { [ -e "$1" ] && ! flock --nonblock "$1" true; }
+owner() { cat "$claim/pod" 2>/dev/null || :; }
+has_node() { [ "$(owner)" = "$POD_UID" ]; }
 
-# alone COMMAND...: while no other pod changes the node; does nothing on a node that another pod has
+# The lock is waited for in the background: a signal ends the wait of the shell, not the wait for the lock.
+lock_node() {
+  flock -w 120 9 &
+  locker=$!
+  while :; do
+    result=0
+    wait $locker || result=$?
+    [ $result -gt 128 ] && kill -0 $locker 2>/dev/null || return $result
+  done
+}
+
+# alone COMMAND...: while no other pod changes the node; does nothing on a node that another living pod has
 alone() {
-  flock -w 120 9 || { fail "Another pod has been changing this node for two minutes"; return 1; }
+  lock_node || { fail "Another pod has been changing this node for two minutes"; return 1; }
   result=0
+  has_node || is_alive "$claim/$(owner).alive" || echo "$POD_UID" >"$claim/pod"
   if has_node; then
     "$@" || result=$?
   else

@@ -72,6 +72,6 @@ remove() {
   fi
   remove_boot_files
   [ "${PROGRAM:-install}" = keep ] || rm -rf "$host$bin/atomicni" "$host$bin"/.atomicni-* "$host$bin"/.atomicni.*
-  rm -f "$claim/pod"
+  rm -f "$claim/pod" "$claim"/*.alive
   say "removed: $conflist and $bin/atomicni"
 }

@@ -59,7 +59,7 @@ run() {
   woken=no
   trap 'woken=yes' USR1
   trap 'leave; exit 0' TERM INT
-  rm -f "$scratch/good" "$scratch/checked"
+  rm -rf "$scratch/good"
   take_over
   restore_rules || :
   pause=1

@@ -8,8 +8,8 @@ import {
   parseDocument,
   parseVersion,
 } from "../config.ts";
-import type { Kernel } from "../netops.ts";
-import { type Effects, effectsOn, mustNotShare, mustServe } from "../plugin.ts";
+import type { Kernel, Link } from "../netops.ts";
+import { type Effects, effectsOn, mustCarryAlone, mustNotShare, mustServe } from "../plugin.ts";
 import type { Call, Command, Report } from "./command.ts";
 import { failure, type Finding, finding, type Level } from "./doctor/finding.ts";
 import {
@@ -101,6 +101,7 @@ async function examine(text: string, kernel: Kernel): Promise<Finding[]> {
       ...examineAdvertisements(wanted, links, routes),
       ...examineOverlap(wanted, links, routes),
       ...await sharing(wanted, effects),
+      ...carrying(wanted, links),
       ...examineLeases(wanted, overview, isServed),
       ...await examineForwarding(wanted, kernel),
     ];
@@ -151,6 +152,16 @@ async function sharing(config: NetworkConfig, effects: Effects): Promise<Finding
   } catch (error) {
     const { message, details } = asCniError(error);
     return [finding("warning", "subnet", message, details)];
+  }
+}
+
+/** An ADD works there too, and allocates addresses that containers of another plugin have: no node is to be used so. */
+function carrying(config: NetworkConfig, links: readonly Link[]): Finding[] {
+  try {
+    mustCarryAlone(config, links);
+    return [];
+  } catch (error) {
+    return [failure("subnet", asCniError(error))];
   }
 }
 

@@ -15,6 +15,7 @@ import {
 } from "../ipam.ts";
 import { type Link, mustBeGuardable, mustKnowLocked } from "../netops.ts";
 import { bridgeSpec } from "./bridge.ts";
+import { mustCarryAlone } from "./carrier.ts";
 import { withFilesOfAdd } from "./descriptors.ts";
 import type { Effects } from "./effects.ts";
 import { mustBeConsistent } from "./consistent.ts";
@@ -25,6 +26,7 @@ export async function status(config: NetworkConfig, effects: Effects): Promise<v
   try {
     await mustServe(config, effects);
     await mustNotShare(config, effects);
+    mustCarryAlone(config, await effects.kernel.links());
   } catch (error) {
     const { message, details, kind } = asCniError(error);
     if (kind === "Bug") throw error;

@@ -106,8 +106,8 @@ const ROWS: readonly Row[] = [
   },
   {
     name: "another interface in the subnet",
-    given: "ip link add lan type bridge && ip addr add 10.88.0.9/16 dev lan",
-    expected: ["subnet", "warning", '"lan" has 10.88.0.9/16', "ip addr"],
+    given: "ip link add lan type bridge && ip addr add 10.88.0.9/25 dev lan",
+    expected: ["subnet", "warning", '"lan" has 10.88.0.9/25', "ip addr"],
   },
   {
     name: "a route into the subnet",
@@ -412,3 +412,20 @@ hostTest(
     }
   },
 );
+
+hostTest("doctor and STATUS refuse a subnet that another plugin's bridge carries", async (host) => {
+  await host.sh("echo 1 > /proc/sys/net/ipv4/ip_forward");
+  assertEquals((await host.cni("STATUS", {})).code, 0);
+  await host.sh("ip link add cni0 type bridge; ip addr add 10.88.0.1/24 dev cni0");
+  const { code, json } = await examined(host, JSON.stringify(CONFIG));
+  const found = json.findings.filter(({ level }: Json) => level === "error");
+  assertEquals([code, found.length, found[0]?.about], [2, 1, "subnet"], JSON.stringify(found));
+  assertStringIncludes(found[0].found, '"cni0" carries it too (10.88.0.1/24)');
+  const status = await host.cni("STATUS", {});
+  assertEquals(status.json?.code, 50);
+  assertStringIncludes(status.json.msg, '"cni0" carries it too');
+  // Without a gateway of its own the bridge may be one port of that network.
+  const plain = { ...HOST_LOCAL, bridge: "lan0", isGateway: false };
+  await host.sh("ip addr replace 10.88.0.1/24 dev cni0");
+  assertEquals((await host.cni("STATUS", { config: plain })).code, 0);
+});

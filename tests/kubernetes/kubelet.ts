@@ -7,7 +7,7 @@ import type { RootNode } from "./root_node.ts";
 const SERVER = fromFileUrl(new URL("api_server.ts", import.meta.url));
 const PORT = "6443";
 /** Seconds in which a pod ends that has nothing to wait for. */
-const AT_ONCE = 20;
+const AT_ONCE = 45;
 
 /** A pod of the DaemonSet on a node. */
 export interface PodRun {
@@ -70,7 +70,9 @@ echo kube-system >namespace`,
   async serve(): Promise<void> {
     if (this.address !== "127.0.0.1") {
       const length = this.address.includes(":") ? 128 : 32;
-      await this.node.sh(`ip addr add ${this.address}/${length} dev lo`);
+      await this.node.sh(
+        `ip addr add ${this.address}/${length} dev lo ${length === 128 ? "nodad" : ""}`,
+      );
     }
     this.#server = new Deno.Command("nsenter", {
       args: ["-t", `${this.node.pid}`, "-n", Deno.execPath(), "run", "-A", "--no-config", SERVER]
@@ -82,7 +84,7 @@ echo kube-system >namespace`,
       const curl = ["curl", "-sk", `https://${host}:${PORT}/`];
       const { code } = await run(["nsenter", "-t", `${this.node.pid}`, "-n", ...curl]);
       return code === 0 ? true : undefined;
-    });
+    }, 90);
   }
 
   async unreachable(): Promise<void> {
@@ -167,9 +169,14 @@ echo kube-system >namespace`,
   async end(pod: PodRun, grace: number): Promise<void> {
     pod.isEnding = true;
     const pids = `/run/pods/${pod.uid}/*.pid`;
-    await this.node.quietly(`for it in ${pids}; do kill -TERM $(cat $it) || :; done`);
+    // A container that is about to start gets the signal when it has a process.
+    const ask = () =>
+      this.node.quietly(`for it in ${pids}; do kill -TERM $(cat $it) 2>/dev/null || :; done`);
+    await ask();
+    const asker = setInterval(() => void ask(), 2000);
     const killer = setTimeout(() => void this.kill(pod), grace * 1000);
     await pod.done;
+    clearInterval(asker);
     clearTimeout(killer);
     this.#objects = this.#objects.filter((it) => it.metadata.uid !== pod.uid);
     await this.#save();

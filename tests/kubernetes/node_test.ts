@@ -331,6 +331,22 @@ nodeTest("metrics, the doctor by exec, and a configuration that wins by name", {
   assertMatch(stdout, /An ADD would work/);
 });
 
+nodeTest(
+  "over another plugin's bridge nothing is installed until that is gone",
+  {},
+  async (life) => {
+    await life.node.sh(`
+ip link add name cni0 type bridge
+ip addr add 10.244.3.1/24 dev cni0
+ip link set dev cni0 up`);
+    await life.apply();
+    await says(life, '"cni0" carries it too');
+    assertEquals(await life.conflist(), undefined);
+    await life.node.sh("ip link del dev cni0");
+    await life.installed();
+  },
+);
+
 nodeTest("the MTU of pods is the uplink's", {}, async (life) => {
   await life.node.sh("ip link set dev eth0 mtu 1420");
   await life.apply();

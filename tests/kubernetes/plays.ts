@@ -61,13 +61,14 @@ export const PLAYS: readonly Play[] = [
     may: isRunning,
     play: async (life) => {
       const documents = await life.documents();
-      const [old] = life.kubelet.pods.filter(({ isEnding }) => !isEnding);
       await life.kubelet.start(documents);
-      await life.kubelet.start(documents);
-      const [, second] = life.kubelet.pods.filter(({ isEnding }) => !isEnding);
-      await life.installed();
-      if (old !== undefined) await life.kubelet.replace(old);
-      if (second !== undefined) await life.kubelet.replace(second);
+      const last = await life.kubelet.start(documents);
+      const running = life.kubelet.pods.filter(({ isEnding }) => !isEnding);
+      await life.node.until("a pod has the node", async () => {
+        const ready = await Promise.all(running.map((it) => life.kubelet.isReady(it)));
+        return ready.includes(true) ? true : undefined;
+      }, 60);
+      await life.kubelet.replace(...running.filter((it) => it !== last));
       await life.installed();
     },
   },

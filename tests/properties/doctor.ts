@@ -91,7 +91,7 @@ function disagreement(
   works: boolean,
   added: Answer,
   hasWaited: boolean,
-  { waits, suspected }: Surroundings,
+  { waits, suspected, doctorRefuses }: Surroundings,
 ): string | undefined {
   if (![0, 1, 2].includes(doctor.code) || doctor.json === undefined) {
     return `doctor ends with ${doctor.code}, or without a document`;
@@ -105,6 +105,9 @@ function disagreement(
     return suspected?.warning.test(problems(doctor.json))
       ? undefined
       : "doctor does not warn of what it can't see";
+  }
+  if (doctorRefuses && works) {
+    return doctor.code === 2 ? undefined : "doctor does not refuse what STATUS refuses";
   }
   if ((doctor.code !== 2) === works) return undefined;
   const why = works ? `: ${kindOf(problems(doctor.json))}` : "";

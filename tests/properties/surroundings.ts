@@ -20,6 +20,8 @@ export interface Surroundings {
   readonly suspected?: { readonly details: RegExp; readonly warning: RegExp };
   /** An ADD that gives of the usual subnet can't see it and works; STATUS refuses and `doctor` warns, with such words. */
   readonly statusRefuses?: RegExp;
+  /** `doctor` refuses it too, with an error, though the ADD works. */
+  readonly doctorRefuses?: true;
 }
 
 const STATE = `${STATE_FOLDER}/${CONFIG.name}.json`;
@@ -191,6 +193,13 @@ const POOLS: readonly Surroundings[] = [
     attached: ["c0"],
     earlier: { name: "other", bridge: "other0" },
     statusRefuses: /network "other" gives it too/,
+    doctorRefuses: true,
+  },
+  {
+    name: "another plugin's bridge carries the subnet",
+    given: "ip link add cni0 type bridge; ip addr add 10.88.0.1/24 dev cni0; ip link set cni0 up",
+    statusRefuses: /"cni0" carries it too/,
+    doctorRefuses: true,
   },
   {
     name: "another network has the same bridge and subnet",

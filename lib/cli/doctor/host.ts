@@ -139,15 +139,18 @@ export function examineOverlap(
 ): Finding[] {
   const { bridge, name } = config;
   const subnets = subnetsOf(config.sets);
-  const ours = subnets.map(formatCidr).join(", ");
+  const own = subnets.map(formatCidr);
+  const ours = own.join(", ");
   const remedy = `choose a subnet that nothing else on this host uses (ip addr; ip route)`;
   const overlaps = (other: ReturnType<typeof parseCidr>) =>
     subnets.some((subnet) => overlap(subnet, other));
   const found = [
     ...links.filter(({ ifname }) => ifname !== bridge).flatMap(({ ifname, addresses }) =>
-      addresses.filter(({ ip, prefix }) => overlaps(networkOf(ip, prefix))).map((it) =>
-        `"${ifname}" has ${formatInterfaceAddress(it)}, which overlaps with ${ours}`
-      )
+      // The same subnet is an error, found elsewhere.
+      addresses.filter(({ ip, prefix }) =>
+        overlaps(networkOf(ip, prefix)) &&
+        !(config.gatewayOnBridge && own.includes(formatCidr(networkOf(ip, prefix))))
+      ).map((it) => `"${ifname}" has ${formatInterfaceAddress(it)}, which overlaps with ${ours}`)
     ),
     ...routes.filter(({ dev, dst }) =>
       dev !== bridge && !dst.endsWith("/0") && overlaps(parseCidr(dst)) &&

@@ -1,0 +1,140 @@
+import { fromFileUrl } from "@std/path/posix";
+import { hold, type Json, objects, run } from "../integration/host.ts";
+
+const GENERATOR = fromFileUrl(new URL("../../deploy/frr-bgp", import.meta.url));
+const REFLECTORS = ["192.0.2.1,2001:db8::1", "192.0.2.2,2001:db8::2"];
+
+const SETUP = `
+set -e
+mount -t tmpfs tmpfs /run
+mkdir -p /run/netns /run/frr /run/conf
+mount -t tmpfs tmpfs /etc/frr
+mount -t tmpfs tmpfs /var/lib/frr
+chown frr:frr /run/frr /var/lib/frr
+ip link add name wire type bridge
+ip link set dev wire up
+ip link set dev lo up
+echo ready
+exec sleep infinity`;
+
+/** What a member of the fabric is: a reflector, or a node by its number. */
+export type Member = `r${number}` | `n${number}`;
+
+/** A member's addresses of both families, with a comma. */
+function addresses(member: Member): string {
+  const number = Number(member.slice(1)) + (member.startsWith("n") ? 10 : 0);
+  return `192.0.2.${number},2001:db8::${number.toString(16)}`;
+}
+
+/** Nodes and two route reflectors with FRR, each a network namespace on one wire. */
+export class Fabric implements AsyncDisposable {
+  readonly #holder: Deno.ChildProcess;
+  readonly nodes: readonly Member[];
+
+  private constructor(holder: Deno.ChildProcess, nodes: readonly Member[]) {
+    this.#holder = holder;
+    this.nodes = nodes;
+  }
+
+  static async create(count: number): Promise<Fabric> {
+    const holder = await hold(["-mnp", "--fork", "--kill-child=KILL", "--mount-proc"], SETUP);
+    const nodes = Array.from({ length: count }, (_, index): Member => `n${index + 1}`);
+    const fabric = new Fabric(holder, nodes);
+    for (const member of ["r1", "r2", ...nodes] as Member[]) await fabric.#make(member);
+    return fabric;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#holder.kill("SIGKILL");
+    await this.#holder.status;
+  }
+
+  async sh(script: string, stdin = ""): Promise<string> {
+    const children = `/proc/${this.#holder.pid}/task/${this.#holder.pid}/children`;
+    const pid = (await Deno.readTextFile(children)).trim();
+    const enter = ["nsenter", "-t", pid, "-m", "-n", "-p", "--", "sh", "-ec", script];
+    const { code, stdout, stderr } = await run(enter, stdin);
+    if (code !== 0) throw new Error(`${script}: exit ${code}: ${stderr}${stdout}`);
+    return stdout;
+  }
+
+  /** The ranges of a node, as a controller gives them. */
+  ranges(node: Member): readonly [string, string] {
+    const number = Number(node.slice(1));
+    return [`10.244.${number}.0/24`, `fd00:10:244:${number.toString(16)}::/64`];
+  }
+
+  /** Writes the member's configuration by the generator, and wires it. */
+  async #make(member: Member): Promise<void> {
+    const own = addresses(member);
+    const [ip = "", ip6 = ""] = own.split(",");
+    const words = member.startsWith("n")
+      ? ["node", own, REFLECTORS.join(","), ...this.ranges(member)]
+      : ["reflector", own, this.nodes.map(addresses).join(",")];
+    const { code, stdout, stderr } = await run(["sh", GENERATOR, ...words]);
+    if (code !== 0) throw new Error(stderr);
+    await this.sh(
+      `
+cat >/run/conf/${member}
+mkdir -p /run/frr/${member} && chown frr:frr /run/frr/${member}
+ip netns add ${member}
+ip link add name ${member} master wire type veth peer name eth0 netns ${member}
+ip link set dev ${member} up
+ip -n ${member} link set dev lo up
+ip -n ${member} addr add ${ip}/24 dev eth0
+ip -n ${member} addr add ${ip6}/64 dev eth0 nodad
+ip -n ${member} link set dev eth0 up`,
+      stdout,
+    );
+  }
+
+  async start(member: Member): Promise<void> {
+    await this.sh(`ip link set dev ${member} up`);
+    const options = `-d -N ${member} -u frr -g frr --log file:/run/frr/${member}/log`;
+    await this.sh(`
+: >/run/conf/empty
+nsenter --net=/run/netns/${member} /usr/lib/frr/zebra ${options} -f /run/conf/empty -K 60 </dev/null >/dev/null 2>&1`);
+    await this.bgp(member);
+  }
+
+  async bgp(member: Member): Promise<void> {
+    await this.sh(`
+nsenter --net=/run/netns/${member} /usr/lib/frr/bgpd -d -N ${member} -u frr -g frr --log file:/run/frr/${member}/log \
+  -f /run/conf/${member} </dev/null >/dev/null 2>&1`);
+  }
+
+  /** Kills one of its daemons, or all. */
+  async kill(member: Member, ...daemons: string[]): Promise<void> {
+    for (const it of daemons) await this.sh(`kill -9 $(cat /run/frr/${member}/${it}.pid)`);
+  }
+
+  /** As when power fails. */
+  async powerOff(member: Member): Promise<void> {
+    await this.kill(member, "bgpd", "zebra");
+    await this.sh(`
+ip link set dev ${member} down
+ip -n ${member} nexthop flush >/dev/null 2>&1 || :
+for family in -4 -6; do ip -n ${member} $family route flush proto bgp 2>/dev/null || :; done
+rm -f /run/frr/${member}/*.pid /run/frr/${member}/*.vty /run/frr/${member}/*.api`);
+  }
+
+  /** The ranges of other nodes that a node reaches by BGP. */
+  async reached(node: Member): Promise<Set<string>> {
+    const routes: Json[] = [];
+    for (const family of ["-4", "-6"]) {
+      const text = await this.sh(`ip -n ${node} ${family} -j route show proto bgp`);
+      routes.push(...objects({ code: 0, stdout: text, stderr: "" }));
+    }
+    return new Set(routes.map(({ dst }) => dst));
+  }
+
+  /** Seconds until it holds. */
+  async until(what: string, holds: () => Promise<boolean>, seconds = 120): Promise<number> {
+    const began = performance.now();
+    while (performance.now() - began < seconds * 1000) {
+      if (await holds()) return (performance.now() - began) / 1000;
+      await new Promise((resume) => setTimeout(resume, 100));
+    }
+    throw new Error(`${what}: not within ${seconds} s`);
+  }
+}
