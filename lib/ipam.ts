@@ -7,7 +7,6 @@ export { checkFit, checkOwners, SUBNET_CHANGED } from "./ipam/fit.ts";
 export { checkFolder, lockPath, statePath, tryLstat } from "./ipam/folder.ts";
 export {
   containerMac,
-  hasMacOf,
   hasUsualMac,
   hostsOf,
   isForeign,

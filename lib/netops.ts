@@ -39,7 +39,6 @@ export { isSame } from "./netops/addresses.ts";
 export { MOST_PORTS } from "./netops/bridge.ts";
 export { type ContainerSpec, metricOf } from "./netops/container.ts";
 export type { GuardSpec, Pinned } from "./netops/guard.ts";
-export type { Inside } from "./netops/inside.ts";
 export type { Seen } from "./netops/inspect.ts";
 export type { RunIp } from "./netops/ip.ts";
 export {

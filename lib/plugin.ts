@@ -17,7 +17,7 @@ export { add, check, del, gc, status };
 export { bridgeSpec, gatewayNeighbours, gatewaysOf } from "./plugin/bridge.ts";
 export type { Effects } from "./plugin/effects.ts";
 export { mustBeConsistent } from "./plugin/consistent.ts";
-export { claimsOf, examineClaims, type Moment, transactClaims, viewFor } from "./plugin/look.ts";
+export { claimsOf, examineClaims, type Moment, transactClaims } from "./plugin/look.ts";
 export { reclaim } from "./plugin/neighbours.ts";
 export { portOf, portSpec, UNPROVEN } from "./plugin/ports.ts";
 export { mustCarryAlone } from "./plugin/carrier.ts";

@@ -1,0 +1,79 @@
+import { assertEquals } from "@std/assert";
+import { dirname, fromFileUrl, normalize } from "@std/path/posix";
+
+const ROOT = fromFileUrl(new URL("../", import.meta.url));
+
+/** From top to bottom; a room may use those below its own line. */
+const FLOORS = [
+  ["main"],
+  ["cli"],
+  ["plugin"],
+  ["ownership"],
+  ["config"],
+  ["netops", "ipam"],
+  ["result", "rollback"],
+  ["base"],
+];
+
+interface Import {
+  readonly from: string;
+  readonly file: string;
+  readonly names: readonly string[];
+}
+
+const SOURCES = new Map(
+  ["main.ts", ...["lib", "tests", "tools", "bench"].flatMap((part) => sourcesIn(part))].map((
+    file,
+  ) => [file, Deno.readTextFileSync(ROOT + file)] as const),
+);
+
+function sourcesIn(folder: string): string[] {
+  return [...Deno.readDirSync(ROOT + folder)].flatMap(({ name, isDirectory }) => {
+    const path = `${folder}/${name}`;
+    if (isDirectory) return sourcesIn(path);
+    return name.endsWith(".ts") ? [path] : [];
+  });
+}
+
+const IMPORTS = [...SOURCES].flatMap(([from, text]) => statements(text, "import", from));
+
+/** `import` or `export` statements with a relative source, with the names between their braces. */
+function statements(text: string, keyword: string, from: string): Import[] {
+  const pattern = new RegExp(`^${keyword} (?:type )?\\{([^}]*)\\}(?: from "(\\.[^"]*)")?;`, "gm");
+  return [...text.matchAll(pattern)].map(([, names = "", source]) => ({
+    from,
+    file: source === undefined ? from : normalize(`${dirname(from)}/${source}`),
+    names: names.split(",").map((it) => it.replace(/^\s*(type )?/, "").replace(/ as .*/, "").trim())
+      .filter((it) => it !== ""),
+  }));
+}
+
+/** `lib/netops/veth.ts` and `lib/netops.ts` → `netops`. */
+function roomOf(file: string): string {
+  return /^(?:lib\/)?(\w+)/.exec(file)?.[1] ?? "";
+}
+
+function floorOf(file: string): number {
+  return FLOORS.findIndex((rooms) => rooms.includes(roomOf(file)));
+}
+
+Deno.test("outside code imports only a room's public file, and only from rooms below", () => {
+  const program = IMPORTS.filter(({ from }) => from === "main.ts" || from.startsWith("lib/"));
+  const wrong = program.filter(({ from, file }) => roomOf(from) !== roomOf(file)).filter((it) => {
+    const isPublic = roomOf(it.file) === "base" || it.file === `lib/${roomOf(it.file)}.ts`;
+    return !isPublic || floorOf(it.from) >= floorOf(it.file);
+  });
+  assertEquals(wrong.map(({ from, file }) => `${from} imports ${file}`), []);
+});
+
+Deno.test("each name that a room's public file re-exports is imported outside of the room", () => {
+  const unused = FLOORS.flat().map((room) => `lib/${room}.ts`).flatMap((file) => {
+    const used = new Set(
+      IMPORTS.filter((it) => it.file === file && roomOf(it.from) !== roomOf(file))
+        .flatMap(({ names }) => names),
+    );
+    return statements(SOURCES.get(file) ?? "", "export", file).flatMap(({ names }) => names)
+      .filter((name) => !used.has(name)).map((name) => `${file}: ${name}`);
+  });
+  assertEquals(unused, []);
+});
