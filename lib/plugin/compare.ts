@@ -1,36 +1,11 @@
-import {
-  formatCidr,
-  formatInterfaceAddress,
-  type InterfaceAddress,
-  type Ip,
-  parseInterfaceAddress,
-  tryIp,
-} from "../base/address.ts";
+import { formatCidr, formatInterfaceAddress, tryIp } from "../base/address.ts";
 import { isHostVethName } from "../base/attachment.ts";
-import type { InterfaceName } from "../base/names.ts";
-import { isInSubnets, type NetworkConfig, type Route } from "../config.ts";
-import { containerMac, type Lease } from "../ipam.ts";
-import {
-  guardedIps,
-  isSame,
-  type Link,
-  MAIN_TABLE,
-  type RouteFound,
-  type Seen,
-} from "../netops.ts";
-import type { Interface, Result } from "../result.ts";
+import { isInSubnets, type Route } from "../config.ts";
+import { isSame, type Link, MAIN_TABLE, type RouteFound, type Seen } from "../netops.ts";
+import type { Interface } from "../result.ts";
+import { guardDifferences } from "./compare_guard.ts";
+import { differ, type Expected, listedAddresses, listedGateways } from "./expected.ts";
 import { routesOf } from "./routes_of.ts";
-
-/** What of an attachment CHECK knows beside what it saw. */
-export interface Expected {
-  readonly config: NetworkConfig;
-  readonly prevResult: Result;
-  readonly host: InterfaceName;
-  readonly ifname: InterfaceName;
-  readonly netns: string;
-  /** The lease; `undefined` where the state has none. */
-  readonly lease: Lease | undefined;
-}
 
 /** One line for each difference between what an ADD left and what is there now; expected first, then found. */
 export function differences(expected: Expected, seen: Seen): string[] {
@@ -42,36 +17,6 @@ export function differences(expected: Expected, seen: Seen): string[] {
     ...(seen.inside === undefined ? [] : routeDifferences(expected, seen)),
     ...(seen.host === undefined ? [] : guardDifferences(expected, seen)),
   ];
-}
-
-/** An address of the result that came from this network, with its gateway if the result has that. */
-interface Listed {
-  readonly ip: Ip;
-  readonly prefix: number;
-  readonly gateway: Ip | undefined;
-}
-
-/** What `prevResult` lists of the network's addresses. Later plugins may have added others, or taken out some (rule K2). */
-function listedAddresses({ config, prevResult, ifname }: Expected): Listed[] {
-  return prevResult.ips.flatMap((it) => {
-    const { ip, prefix } = parseInterfaceAddress(it.address);
-    const on = it.interface === undefined ? undefined : prevResult.interfaces[it.interface];
-    const isOn = on === undefined || (on.name === ifname && on.sandbox !== undefined);
-    const gateway = it.gateway === undefined ? undefined : tryIp(it.gateway);
-    return isOn && isInSubnets(config.sets, ip) ? [{ ip, prefix, gateway }] : [];
-  });
-}
-
-/** The gateways that the bridge carries, as far as the result has them: the configuration may have more by now. */
-function listedGateways(expected: Expected): InterfaceAddress[] {
-  if (!expected.config.gatewayOnBridge) return [];
-  return listedAddresses(expected).flatMap(({ gateway, prefix }) =>
-    gateway === undefined ? [] : [{ ip: gateway, prefix }]
-  );
-}
-
-function differ(what: string, expected: unknown, found: unknown): string[] {
-  return expected === found ? [] : [`${what}: expected ${expected}, found ${found}`];
 }
 
 /** Compares what a result has of an interface: names it can't know are left to later plugins (rule K2). */
@@ -210,43 +155,6 @@ function configuredRoute(
   const found = there.map(({ gw }) => gw === undefined ? "one on the link" : `one via ${gw}`);
   const wanted = via === undefined ? `on ${ifname}` : `via ${via} on ${ifname}`;
   return [`route to ${target}: expected ${wanted}, found ${found.join(", ") || "none"}`];
-}
-
-/** The guard of a port, where the network has it (SECURITY.md). */
-function guardDifferences(expected: Expected, seen: Seen): string[] {
-  const { config, host, ifname, lease } = expected;
-  if (!config.guarded) return [];
-  const { bridge, inside, staticEntries, bridgeNeighbours, insideNeighbours } = seen;
-  const mac = (lease && containerMac(lease)) ?? inside?.mac;
-  const pinned = (
-    what: string,
-    list: Seen["bridgeNeighbours"],
-    ip: Ip,
-    wanted: string | undefined,
-  ) => {
-    const found = list.find((it) => it.ip === ip)?.mac ?? "none";
-    return found === wanted
-      ? []
-      : [`guard of ${what}: expected ${wanted} as permanent neighbour ${ip}, found ${found}`];
-  };
-  const listed = listedGateways(expected).map(({ ip }) => ip);
-  const gateways = bridge === undefined ? [] : guardedIps(listed, bridge.mac);
-  const ips = lease?.ips ?? [];
-  const entry = staticEntries.map((it) => it.mac).join(", ") || "none";
-  return [
-    ...differ(`guard of ${host}: locked`, true, seen.host?.port.locked),
-    ...differ(`guard of ${host}: learning`, false, seen.host?.port.learning),
-    ...differ(`guard of ${host}: bridges reserved frames`, true, seen.host?.port.forwardsReserved),
-    ...(staticEntries.some((it) => it.mac === mac)
-      ? []
-      : [`guard of ${host}: expected the static entry ${mac}, found ${entry}`]),
-    ...(mac === undefined ? ips : guardedIps(ips, mac)).flatMap((ip) =>
-      pinned(`${host} on ${config.bridge}`, bridgeNeighbours, ip, mac)
-    ),
-    ...(inside === undefined
-      ? []
-      : gateways.flatMap((ip) => pinned(ifname, insideNeighbours, ip, bridge?.mac))),
-  ];
 }
 
 function upOrDown({ up }: Link): string {

@@ -1,0 +1,47 @@
+import { type InterfaceAddress, type Ip, parseInterfaceAddress, tryIp } from "../base/address.ts";
+import type { InterfaceName } from "../base/names.ts";
+import { isInSubnets, type NetworkConfig } from "../config.ts";
+import type { Lease } from "../ipam.ts";
+import type { Result } from "../result.ts";
+
+/** What of an attachment CHECK knows beside what it saw. */
+export interface Expected {
+  readonly config: NetworkConfig;
+  readonly prevResult: Result;
+  readonly host: InterfaceName;
+  readonly ifname: InterfaceName;
+  readonly netns: string;
+  /** The lease; `undefined` where the state has none. */
+  readonly lease: Lease | undefined;
+}
+
+/** An address of the result that came from this network, with its gateway if the result has that. */
+export interface Listed {
+  readonly ip: Ip;
+  readonly prefix: number;
+  readonly gateway: Ip | undefined;
+}
+
+/** What `prevResult` lists of the network's addresses. Later plugins may have added others, or taken out some (rule K2). */
+export function listedAddresses({ config, prevResult, ifname }: Expected): Listed[] {
+  return prevResult.ips.flatMap((it) => {
+    const { ip, prefix } = parseInterfaceAddress(it.address);
+    const on = it.interface === undefined ? undefined : prevResult.interfaces[it.interface];
+    const isOn = on === undefined || (on.name === ifname && on.sandbox !== undefined);
+    const gateway = it.gateway === undefined ? undefined : tryIp(it.gateway);
+    return isOn && isInSubnets(config.sets, ip) ? [{ ip, prefix, gateway }] : [];
+  });
+}
+
+/** The gateways that the bridge carries, as far as the result has them: the configuration may have more by now. */
+export function listedGateways(expected: Expected): InterfaceAddress[] {
+  if (!expected.config.gatewayOnBridge) return [];
+  return listedAddresses(expected).flatMap(({ gateway, prefix }) =>
+    gateway === undefined ? [] : [{ ip: gateway, prefix }]
+  );
+}
+
+/** One line if the two differ. */
+export function differ(what: string, expected: unknown, found: unknown): string[] {
+  return expected === found ? [] : [`${what}: expected ${expected}, found ${found}`];
+}
