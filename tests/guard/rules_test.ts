@@ -4,7 +4,7 @@ import { type Host, hostTest, type Json } from "../integration/host.ts";
 import { Agent } from "./agent.ts";
 import { newMark, TRIES } from "./attack.ts";
 import { delay } from "./delay.ts";
-import { datagram, frame, icmp6 } from "./frames.ts";
+import { arpClaims, datagram, frame, icmp6 } from "./frames.ts";
 
 const V4 = { subnet: "10.88.0.0/24", gateway: "10.88.0.1" };
 const V6 = { subnet6: "fd88::/64", gateway6: "fd88::1" };
@@ -131,4 +131,32 @@ hostTest("rules: a query of a container makes no bridge take it for a querier", 
     1,
     "without rules the query has to be seen: else the zero proves nothing",
   );
+});
+
+// Its MAC is not known here, so nothing holds it (SECURITY.md).
+hostTest("rules: a gateway behind a port is not held, whatever is on", async (host) => {
+  const config = {
+    ...BASE,
+    macspoofchk: true,
+    ipam: { type: "host-local", subnet: V4.subnet, routes: [{ dst: "0.0.0.0/0" }] },
+  };
+  await host.containers("bob", "eve", "gate");
+  const [bob, eve] = [await host.add({ id: "bob", config }), await host.add({ id: "eve", config })];
+  await load(host, config);
+  await host.sh(`ip link add gate0 master atomic0 up type veth peer name eth0 netns gate
+  ip -n gate link set dev eth0 up; ip -n gate addr add ${V4.gateway}/24 dev eth0`);
+  const known = async () =>
+    (await host.ip("bob", "neigh", "show", "to", V4.gateway, "dev", "eth0"))[0]?.lladdr;
+  assert(await host.pings("bob", V4.gateway));
+  const [, , { mac: to }] = bob.interfaces;
+  const [, , { mac: from }] = eve.interfaces;
+  assert(await known() !== from);
+  await using agent = await Agent.start(host, "eve", "eth0", "send");
+  const told = bob.ips[0].address.split("/")[0];
+  const frames = arpClaims({ from, to, at: from, address: V4.gateway, told, mark: "gate" });
+  // A neighbour that was just confirmed is not replaced for a second.
+  for (let tries = 0; tries < 40 && await known() !== from; tries++) {
+    await agent.raw(frames, TRIES, 10);
+  }
+  assertEquals(await known(), from);
 });
