@@ -94,7 +94,7 @@ runtimes: $(FORMS) ## the plugin under containerd, with chains, FRR and more tha
 
 kubernetes: $(FORMS) ## the DaemonSet's real pods on nodes with Debian 11, 12 and 13, and lives of such nodes; SIZE=short; ten minutes, root
 	@sh tools/packages $(KUBERNETES_PACKAGES)
-	@[ "$(SIZE)" = short ] || $(TASK) test:at tests/kubernetes/node_test.ts tests/kubernetes/nft_test.ts tests/kubernetes/bgp_test.ts
+	@[ "$(SIZE)" = short ] || $(TASK) test:at tests/kubernetes/node_test.ts tests/kubernetes/nft_test.ts tests/kubernetes/rollback_test.ts tests/kubernetes/bgp_test.ts
 	$(if $(filter short,$(SIZE)),KUBERNETES_LIVES=2 KUBERNETES_SUITE=trixie,KUBERNETES_LIVES=12) $(TASK) test:at tests/kubernetes/manifest_test.ts tests/kubernetes/lives_test.ts
 
 image: bin/atomicni ## bin/image: the program for both architectures, as deploy/Containerfile takes it

@@ -8,9 +8,15 @@ refuse_pods() {
     put "$conflist" <"$scratch/refusing"
 }
 
+# After a reboot the leases of pods before it are left; what the kernel shows to be gone is not waited for.
 has_containers() {
-  has_ports || jq --exit-status '.containerToIP | length > 0' "$host$data/$network.json" >/dev/null 2>&1
+  if has_ports; then return 0; fi
+  has_leases || return 1
+  program=$bin/atomicni
+  forget_leases "$conflist"
+  has_leases
 }
+has_leases() { jq --exit-status '.containerToIP | length > 0' "$host$data/$network.json" >/dev/null 2>&1; }
 
 # A pod that never installed anything knows the network by the conflist of the one before it.
 know_network() {

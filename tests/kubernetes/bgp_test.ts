@@ -4,7 +4,7 @@ import { Fabric, type Member } from "./fabric.ts";
 /** How many nodes; the figures of docs/clusters-bgp.md are of 32. */
 const NODES = Number(Deno.env.get("KUBERNETES_BGP_NODES") ?? 32);
 /** Hold time, and the time that a restart may take; a loaded machine needs more. */
-const GONE = 9 + 15 + 20;
+const GONE = 9 + 20 + 20;
 
 Deno.test(`${NODES} nodes with FRR (BGP) and two reflectors: death, return, a restart`, async () => {
   await using fabric = await Fabric.create(NODES);

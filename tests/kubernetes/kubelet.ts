@@ -34,6 +34,7 @@ export class Kubelet {
   #rules: Json[] = [];
   #pods: PodRun[] = [];
   #uid = 0;
+  #saved = 0;
 
   private constructor(node: RootNode, address: string) {
     this.node = node;
@@ -303,8 +304,9 @@ echo kube-system >namespace`,
 
   async #save(): Promise<void> {
     const text = JSON.stringify({ rules: this.#rules, objects: this.#objects });
-    await Deno.writeTextFile(`${this.api}/objects.new`, text);
-    await Deno.rename(`${this.api}/objects.new`, `${this.api}/objects.json`);
+    const file = `${this.api}/objects.new${++this.#saved}`;
+    await Deno.writeTextFile(file, text);
+    await Deno.rename(file, `${this.api}/objects.json`);
   }
 }
 
