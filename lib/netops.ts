@@ -20,8 +20,14 @@ import { type AttachmentSpec, inspect, type Seen } from "./netops/inspect.ts";
 import { must, type RunIp } from "./netops/ip.ts";
 import type { Link, RouteFound } from "./netops/links.ts";
 import { type PortFault, portFaults, type PortSpec, reattach } from "./netops/ports.ts";
-import { attach, type Attached, type VethSpec } from "./netops/veth.ts";
-import { type AttachHooks, bridgeFailed } from "./netops/mend.ts";
+import { attach, type Attempt, type VethSpec } from "./netops/veth.ts";
+import {
+  bridgeFailed,
+  type BridgeUse,
+  ensureBridge,
+  type EnsuredBridge,
+  settleMac,
+} from "./netops/mend.ts";
 import { Processes } from "./netops/processes.ts";
 import {
   cannotHaveIpv6,
@@ -49,13 +55,21 @@ export {
   type RouteFound,
 } from "./netops/links.ts";
 export type { PortFault, PortSpec } from "./netops/ports.ts";
-export type { Attached, VethSpec } from "./netops/veth.ts";
+export type { VethSpec } from "./netops/veth.ts";
 export type { SeenVeth } from "./netops/view.ts";
 
 /** What is done to the kernel. Each throws IpFailed where `ip` fails and TryAgainLater where it takes too long. */
 export interface Kernel {
-  /** Makes the veth, and the bridge where it is missing. InvalidNetNS, InterfaceExists, BridgeUnusable. */
-  attach(spec: VethSpec, hooks: AttachHooks): Promise<Attached>;
+  /** Tries to make the veth. InvalidNetNS, InterfaceExists, BridgeUnusable. */
+  attach(spec: VethSpec, undo: Rollback): Promise<Attempt>;
+  /** Makes the bridge of the spec out of `found`, or from nothing. BridgeUnusable. */
+  ensureBridge(
+    use: BridgeUse,
+    found: Link | undefined,
+    undo: Rollback,
+  ): Promise<EnsuredBridge>;
+  /** Fixes the MAC of a bridge that would follow its ports; `before` is the bridge without the new port. */
+  settleMac(spec: BridgeSpec, before: Link, ready: Link): Promise<Link>;
   /** MAC, up, addresses and routes inside the container. InvalidNetNS. */
   configure(spec: ContainerSpec): Promise<void>;
   /** Lets nobody but the attachment speak from its port, and nobody else for it (SECURITY.md). */
@@ -113,12 +127,14 @@ export function openKernel(command?: string, run?: RunIp): Kernel {
   if (command === "ADD" || command === "CHECK") prepare(SHOWN);
   if (command === "DEL") prepare([]);
   return {
-    attach: async (spec, hooks) => {
-      const attaching = attach(ip, spec, hooks);
+    attach: async (spec, undo) => {
+      const attaching = attach(ip, spec, undo);
       // It starts while the kernel is at work on the veth.
       prepare(enter(spec.netns));
       return await attaching;
     },
+    ensureBridge: (use, found, undo) => ensureBridge(ip, use, found, undo),
+    settleMac: (spec, before, ready) => settleMac(ip, spec, before, ready),
     configure: (spec) => configure(ip, spec),
     guard: (spec, undo) => guard(ip, spec, undo),
     pinInside: (netns, ifname, wanted) => pinInside(ip, netns, ifname, wanted),

@@ -4,19 +4,10 @@ import { isHostMac } from "../base/mac.ts";
 import type { InterfaceName } from "../base/names.ts";
 import type { Rollback } from "../rollback.ts";
 import { restoreAddresses } from "./addresses.ts";
-import { type BridgeChange, bridgeChange, type BridgeSpec } from "./bridge.ts";
+import { bridgeChange, type BridgeSpec } from "./bridge.ts";
 import { hostLinks, named } from "./host.ts";
 import { ipFailed, type IpOutput, runBatch, type RunIp } from "./ip.ts";
 import type { Link } from "./links.ts";
-
-/** What `attach` asks and tells while it works. */
-export interface AttachHooks {
-  readonly undo: Rollback;
-  /** Throws where the bridge may not be touched; called before it is. */
-  readonly beforeBridge: () => Promise<void>;
-  /** Called once a bridge is up that was missing or down: other ports have lost it, or their neighbours on it. */
-  readonly bridgeMade?: () => Promise<void>;
-}
 
 /** A bridge, and the veth for which it is looked after. */
 export interface BridgeUse {
@@ -26,21 +17,19 @@ export interface BridgeUse {
   readonly group: number;
 }
 
-/** Looks and mends between tries; more would be a fight with somebody. */
-export const TRIES = 4;
+/** Looks and fixes between tries; more would be a fight with somebody. */
+const TRIES = 4;
 
 /** What a bridge has whose last port left. */
 const NO_MAC = "00:00:00:00:00:00";
 
-/** A veth has been put into it: is the bridge what it must be, and does its MAC stay? Returns it as it is then. */
-export async function settleBridge(
+/** Fixes the MAC of a bridge that got a port, if it would follow its ports; `before` is the bridge without the port. */
+export async function settleMac(
   run: RunIp,
-  use: BridgeUse,
-  { before, after }: { readonly before: Link; readonly after: Link },
-  hooks: AttachHooks,
+  bridge: BridgeSpec,
+  before: Link,
+  ready: Link,
 ): Promise<Link> {
-  const { bridge } = use;
-  const ready = await mendBridge(run, use, after, hooks);
   // Without a MAC of its own it takes the lowest of its ports', and neighbours lose it as ports come and go.
   const now = isHostMac(before.mac) ? await macNow(run, bridge.name) : undefined;
   if (now !== undefined && !now.isPorts) return { ...ready, mac: now.mac };
@@ -64,46 +53,45 @@ async function macNow(run: RunIp, bridge: string): Promise<{ mac: string; isPort
   return { mac, isPorts };
 }
 
-/** Makes the bridge what the spec says; returns it. */
-export async function mendBridge(
+/** Whether the bridge is what the spec says. */
+export function isReady(spec: BridgeSpec, bridge: Link): boolean {
+  try {
+    return bridgeChange(spec, bridge).commands.length === 0;
+  } catch {
+    return false; // ensureBridge says why
+  }
+}
+
+/** A bridge as it is in the end. */
+export interface EnsuredBridge {
+  readonly bridge: Link;
+  /** It was missing or down: its former ports have lost it, or their permanent neighbours on it. */
+  readonly hasLostGuards: boolean;
+}
+
+/** Makes the bridge what the spec says. BridgeUnusable if it can't be that. */
+export async function ensureBridge(
   run: RunIp,
   { bridge: spec, host, group }: BridgeUse,
   found: Link | undefined,
-  { undo, beforeBridge, bridgeMade }: AttachHooks,
-): Promise<Link> {
+  undo: Rollback,
+): Promise<EnsuredBridge> {
   let bridge = found;
   let output: IpOutput | undefined;
   for (let tries = 0;; tries++) {
-    const { commands, replaced, added } = await changeFor(spec, bridge, beforeBridge);
-    if (bridge !== undefined && commands.length === 0) return bridge;
+    const { commands, replaced, added } = bridgeChange(spec, bridge);
+    if (bridge !== undefined && commands.length === 0) {
+      return { bridge, hasLostGuards: found?.up !== true };
+    }
     // Another run may do the same at this moment: what counts is the bridge in the end.
     if (tries === TRIES && output !== undefined) throw bridgeFailed(spec, output);
-    await beforeBridge();
     if (replaced.length > 0) {
       const change = { bridge: spec.name, host, group, before: replaced, after: added };
       // Before it is done: a batch that fails halfway has done half of it.
       undo.push(`put back the addresses of "${spec.name}"`, () => restoreAddresses(run, change));
     }
     output = await runBatch(run, [], commands);
-    // A bridge that is set down forgets its permanent neighbours.
-    const hasLostGuards = bridge?.up !== true;
     bridge = (await hostLinks(run)).find(named(spec.name));
-    // However the commands ended, and whoever made it.
-    if (hasLostGuards && bridge !== undefined) await bridgeMade?.();
-  }
-}
-
-/** What the state says counts more than what the bridge looks like: its remedy hurts nobody. */
-async function changeFor(
-  spec: BridgeSpec,
-  bridge: Link | undefined,
-  beforeBridge: () => Promise<void>,
-): Promise<BridgeChange> {
-  try {
-    return bridgeChange(spec, bridge);
-  } catch (error) {
-    await beforeBridge();
-    throw error;
   }
 }
 

@@ -5,7 +5,7 @@ import type { InterfaceName } from "../base/names.ts";
 import type { Rollback } from "../rollback.ts";
 import { checkMtu, checkPorts, isTooSmallForIpv6 } from "./bridge.ts";
 import { cannotLock, mustBeGuardable, notGuardable } from "./guardable.ts";
-import { type AttachHooks, type BridgeUse, mendBridge, settleBridge, TRIES } from "./mend.ts";
+import { type BridgeUse, isReady } from "./mend.ts";
 import { hostLinks, named, removeByIndex, removeOwn, SHOWN } from "./host.ts";
 import { linksInside, orFifo } from "./inside.ts";
 import { ipFailed, type IpOutput, parseIpJson, runBatch, type RunIp } from "./ip.ts";
@@ -31,31 +31,43 @@ export interface Attached {
   readonly host: Link;
 }
 
-/**
- * Makes the veth, and the bridge where it is missing; acts first and looks only where that fails. Pushes how to take
- * back what it made. Throws InvalidNetNS, InterfaceExists, BridgeUnusable.
- */
-export async function attach(run: RunIp, spec: VethSpec, hooks: AttachHooks): Promise<Attached> {
-  if (isTooSmallForIpv6(spec.bridge)) checkMtu(spec.bridge, await hostLinks(run));
-  for (let tries = 1;; tries++) {
-    const outcome = await tryAttach(run, spec, hooks.undo, tries);
-    if ("host" in outcome) {
-      if (outcome.host.netnsId === undefined) throw ownNamespace(spec.netns);
-      if (spec.guarded) mustBeGuardable(outcome.host);
-      const bridge = await settleBridge(run, spec, outcome, hooks);
-      return { host: outcome.host, bridge };
-    }
-    await prepare(run, spec, outcome, hooks);
-    if (tries === TRIES) {
-      throw ipFailed(`attach "${spec.host}" to "${spec.bridge.name}"`, outcome);
-    }
-  }
+/** What an attempt came to. */
+export interface Attempt {
+  /** `undefined` if nothing was made, because the bridge is not there or full of somebody's changes. */
+  readonly made: Made | undefined;
+  /** The bridge as it is now; `undefined` if there is none. */
+  readonly bridge: Link | undefined;
+  /** It is what the spec says. */
+  readonly isReady: boolean;
+  /** Why nothing was made. */
+  readonly failure: CniError | undefined;
 }
 
-interface Made {
+export interface Made {
+  /** The bridge before it got the port, and after. */
   readonly before: Link;
-  readonly host: Link;
   readonly after: Link;
+  readonly host: Link;
+  /** Other host veths of the link group that are in no bridge; none on a kernel or `ip` that can't select them. */
+  readonly lost: readonly Link[];
+}
+
+/**
+ * Makes the veth; acts first and looks only if that fails. Touches no bridge, and pushes how to undo what it made. Throws
+ * InvalidNetNS, InterfaceExists, BridgeUnusable for a bridge that takes no further port.
+ */
+export async function attach(run: RunIp, spec: VethSpec, undo: Rollback): Promise<Attempt> {
+  if (isTooSmallForIpv6(spec.bridge)) checkMtu(spec.bridge, await hostLinks(run));
+  const outcome = await tryAttach(run, spec, undo);
+  if ("host" in outcome) {
+    if (outcome.host.netnsId === undefined) throw ownNamespace(spec.netns);
+    if (spec.guarded) mustBeGuardable(outcome.host);
+    const bridge = outcome.after;
+    return { made: outcome, bridge, isReady: isReady(spec.bridge, bridge), failure: undefined };
+  }
+  const bridge = await whyNot(run, spec, outcome);
+  const failure = ipFailed(`attach "${spec.host}" to "${spec.bridge.name}"`, outcome);
+  return { made: undefined, bridge, isReady: false, failure };
 }
 
 /** One batch: make the veth and read back what came of it. The failed output where nothing was made. */
@@ -63,7 +75,6 @@ async function tryAttach(
   run: RunIp,
   spec: VethSpec,
   undo: Rollback,
-  tries: number,
 ): Promise<Made | IpOutput> {
   const { host, hostMac } = spec;
   const willRemove = () =>
@@ -72,19 +83,26 @@ async function tryAttach(
   const output = await orFifo(run, spec.netns, attaching).catch((error) => {
     // It may have been made before time was up; only an ip that did not start has made nothing.
     const { kind } = asCniError(error);
-    if (tries === 1 && (kind === "TryAgainLater" || kind === "InvalidNetNS")) willRemove();
+    if (kind === "TryAgainLater" || kind === "InvalidNetNS") willRemove();
     throw error;
   });
-  if (tries === 1) willRemove();
+  willRemove();
   const answers = output.stdout.trim() === "" ? [] : output.stdout.trim().split("\n");
   // The batch stops at its first failure: without the look at the veth there may be none.
   if (!output.success && output.signal === null && answers.length < 2) return output;
-  if (!output.success) throw setUpFailed(spec, output);
-  const [[before] = [], [made] = [], [after] = []] = parseIpJson(output);
+  // The last look is one that an older ip does not know.
+  const isOver = output.signal === null && answers.length >= 3;
+  if (!output.success && !isOver) throw setUpFailed(spec, output);
+  const [[before] = [], [made] = [], [after] = [], others = []] = parseIpJson(output);
   const wrong = made?.["address"] !== hostMac || before === undefined || after === undefined ||
     after["ifname"] !== spec.bridge.name;
   if (wrong) throw ipFailed(`read back "${host}"`, output);
-  return { before: parseLink(before), host: parseLink(made), after: parseLink(after) };
+  return {
+    before: parseLink(before),
+    host: parseLink(made),
+    after: parseLink(after),
+    lost: others.map(parseLink).filter((it) => it.group === spec.group && it.ifname !== host),
+  };
 }
 
 function attachCommands(spec: VethSpec): string[][] {
@@ -103,6 +121,8 @@ function attachCommands(spec: VethSpec): string[][] {
     // Up last: a host veth that is down takes no frame, whatever the container does with its end.
     ["link", "set", "dev", host, "alias", alias, "up"],
     show(bridge.name),
+    // The kernel leaves out all that have a master: it takes no longer next to a thousand ports.
+    ["link", "show", "nomaster", "type", "veth"],
   ];
 }
 
@@ -114,15 +134,8 @@ function setUpFailed({ host, guarded }: VethSpec, output: IpOutput): CniError {
     : ipFailed(`set up the host veth "${host}"`, output);
 }
 
-/**
- * Why could nothing be made? Mends what can be mended and throws what can't; touches nothing before it knows.
- */
-async function prepare(
-  run: RunIp,
-  spec: VethSpec,
-  output: IpOutput,
-  hooks: AttachHooks,
-): Promise<void> {
+/** Why could nothing be made? Returns the bridge, which may be the cause; throws any other. */
+async function whyNot(run: RunIp, spec: VethSpec, output: IpOutput): Promise<Link | undefined> {
   const { netns, ifname, host } = spec;
   const links = await hostLinks(run);
   const standing = links.find(named(host));
@@ -138,8 +151,7 @@ async function prepare(
   if (standing !== undefined) throw hostVethExists(standing, spec);
   if (inside.some(named(ifname))) throw interfaceExists(spec);
   checkPorts(spec.bridge.name, links);
-  const found = links.find(named(spec.bridge.name));
-  await mendBridge(run, spec, found, hooks);
+  return links.find(named(spec.bridge.name));
 }
 
 /** Makes a veth into the namespace under the host veth's own name, so that a DEL sees it, and removes it again. */

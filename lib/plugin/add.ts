@@ -12,7 +12,6 @@ import { rangeOf } from "../base/range.ts";
 import { together } from "../base/together.ts";
 import { type Invocation, type NetworkConfig, readResolvConf } from "../config.ts";
 import {
-  checkFit,
   checkRequested,
   hasUsualMac,
   type Lease,
@@ -20,12 +19,12 @@ import {
   type Mark,
   now,
 } from "../ipam.ts";
-import type { Attached, ContainerSpec, VethSpec } from "../netops.ts";
+import type { ContainerSpec, VethSpec } from "../netops.ts";
 import type { Result } from "../result.ts";
 import { Rollback } from "../rollback.ts";
+import { attach, type Attached } from "./attach.ts";
 import { bridgeSpec, gatewayNeighbours } from "./bridge.ts";
 import type { Effects } from "./effects.ts";
-import { reattachOthers } from "./ports.ts";
 import { Reservation } from "./reserve.ts";
 import { routesOf } from "./routes_of.ts";
 
@@ -78,12 +77,7 @@ async function steps(
 ): Promise<Result> {
   const { config, host } = job;
   const { kernel, stop } = effects;
-  const attaching = kernel.attach(vethSpec(job), {
-    undo,
-    beforeBridge: () => mustFit(config, effects),
-    // Whatever becomes of this ADD: the ports that lost the bridge are in it again.
-    bridgeMade: () => reattachOthers(config, host, effects),
-  });
+  const attaching = attach(vethSpec(job), config, effects, undo);
   attaching.catch((error) => {
     // An ip that was given up may do its work when the kernel lets it.
     if (isError(error, "TryAgainLater")) mark.keep();
@@ -132,14 +126,6 @@ function readAhead({ leases, marks }: Effects): void {
   } catch (error) {
     if (!(error instanceof CniError)) throw error;
   }
-}
-
-/** Throws StateDamaged, BridgeUnusable if the leases don't fit the configuration; a damaged file is `reserve`'s matter. */
-async function mustFit(config: NetworkConfig, { leases }: Effects): Promise<void> {
-  if (config.sets.length === 0) return;
-  await leases.examine(({ state, provenance }) => {
-    checkFit(state, config, config.name, provenance === "written");
-  });
 }
 
 /** The lease, released again if the ADD fails: after the veth, because an address is free only if nothing can answer on it. */

@@ -192,7 +192,7 @@ async function attach(run: RunIp, raw: Json, env: Record<string, string>): Promi
     hairpin: true,
     isolated: true,
     guarded: true,
-  }, { undo, beforeBridge: () => Promise.resolve() });
+  }, undo);
   // The recorder has no veth to read back.
   await attaching.catch((error) => assert(error instanceof CniError));
   const { bridge, routes } = config;

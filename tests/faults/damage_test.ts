@@ -137,7 +137,7 @@ hostTest("damage: while no host veth stands the next ADD begins anew", async (ho
     assertEquals((await host.cni("STATUS")).code, 0, "an ADD could be served");
     const { code, json, stderr } = await host.cni("ADD");
     assertEquals([code, json.ips[0].address], [0, "10.88.0.2/24"], stderr);
-    const kept = /begun anew, the old file is kept as (\S+)/.exec(stderr)?.[1] ?? "nowhere";
+    const kept = /started empty, the old file is kept as (\S+)/.exec(stderr)?.[1] ?? "nowhere";
     assertEquals(await host.sh(`cat ${kept}`), text);
     assertEquals((await host.files()).filter((it) => it.includes(".damaged-")).length, n + 1);
     await host.del();

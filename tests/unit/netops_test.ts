@@ -38,18 +38,15 @@ const BRIDGE = {
 };
 const MADE = [BRIDGE, VETH, BRIDGE].map((it) => `${JSON.stringify([it])}\n`).join("");
 
-function hooks(beforeBridge = () => Promise.resolve()) {
-  return { undo: new Rollback(), beforeBridge };
-}
-
 function open(run: RunIp) {
   return openKernel(undefined, run);
 }
 
 Deno.test("attach() is one batch where the bridge stands", async () => {
   const { calls, run } = recorder(() => answer(MADE));
-  const { host, bridge } = await open(run).attach(SPEC, hooks());
-  assertEquals([host.ifname, bridge.ifname], [SPEC.host, "br0"]);
+  const { made, bridge, isReady } = await open(run).attach(SPEC, new Rollback());
+  assertEquals([made?.host.ifname, bridge?.ifname, isReady], [SPEC.host, "br0", true]);
+  assertEquals(made?.lost, []);
   assertEquals(calls, [[
     "-d -j -batch -",
     "addr show dev br0",
@@ -59,7 +56,25 @@ Deno.test("attach() is one batch where the bridge stands", async () => {
     `link set dev ${SPEC.host} type bridge_slave hairpin on`,
     `link set dev ${SPEC.host} alias podnet/c1/eth0 up`,
     "addr show dev br0",
+    "link show nomaster type veth",
   ].join("\n  ")]);
+});
+
+Deno.test("attach() reports the network's veths that are in no bridge, with an ip that can select them", async () => {
+  const group = String(SPEC.group);
+  const others = [{ ...VETH, ifname: "av1", group }, { ...VETH, ifname: "av2", group: "7" }];
+  const rows: [string, boolean, string[]][] = [
+    [`${JSON.stringify([{ ...VETH, group }, ...others])}\n`, true, ["av1"]],
+    ["", false, []],
+  ];
+  for (const [last, success, lost] of rows) {
+    const output = success
+      ? answer(MADE + last)
+      : failure('Device "nomaster" does not exist.', MADE);
+    const { run } = recorder(() => output);
+    const { made } = await open(run).attach(SPEC, new Rollback());
+    assertEquals(made?.lost.map(({ ifname }) => ifname), lost);
+  }
 });
 
 Deno.test("attach() that ran out of time takes back the veth if it is this run's", async () => {
@@ -75,8 +90,8 @@ Deno.test("attach() that ran out of time takes back the veth if it is this run's
       stdin === undefined
         ? run(args, stdin)
         : Promise.reject(new CniError("TryAgainLater", "Cannot wait longer"));
-    const { undo, ...rest } = hooks();
-    const attach = () => open(overdue).attach(SPEC, { undo, ...rest });
+    const undo = new Rollback();
+    const attach = () => open(overdue).attach(SPEC, undo);
     const error = await undo.run(await assertRejects(attach, CniError, "Cannot wait longer"));
     assertEquals([error.code, error.details], [11, ""]);
     assertEquals(calls, undone);
@@ -107,8 +122,8 @@ Deno.test("a host veth that stands is never replaced, whoever has it, and nothin
       if (args.includes("batch")) return failure("File exists", `${JSON.stringify([BRIDGE])}\n`);
       return answer(args.startsWith("-n") ? [{ ifname: "lo", ifindex: 1 }] : [BRIDGE, standing]);
     });
-    const { undo, ...rest } = hooks();
-    const attach = () => open(run).attach({ ...SPEC, alias }, { undo, ...rest });
+    const undo = new Rollback();
+    const attach = () => open(run).attach({ ...SPEC, alias }, undo);
     const error = await assertRejects(attach, CniError, message);
     assertEquals(error.code, 103);
     assertStringIncludes(error.details, details);
@@ -121,39 +136,33 @@ Deno.test("a host veth that stands is never replaced, whoever has it, and nothin
   }
 });
 
-Deno.test("attach() says that the interface exists in the container, and asks before it touches the bridge", async () => {
+Deno.test("attach() says that the interface exists in the container, and touches no bridge", async () => {
   const inside = [{ ifname: "lo", ifindex: 1 }, { ifname: "eth0", ifindex: 2 }];
   const taken = recorder((args) => {
     if (args.includes("batch")) return failure("File exists", `${JSON.stringify([BRIDGE])}\n`);
     return answer(args.startsWith("-n") ? inside : [BRIDGE]);
   });
-  const error = await assertRejects(() => open(taken.run).attach(SPEC, hooks()), CniError);
+  const attach = (run: RunIp) => open(run).attach(SPEC, new Rollback());
+  const error = await assertRejects(() => attach(taken.run), CniError);
   assertEquals([error.code, error.message.includes('Cannot make "eth0"')], [103, true]);
   const missing = recorder((args) => {
     if (args.includes("batch")) return failure("Cannot find device");
     return answer(args.startsWith("-n") ? inside.slice(0, 1) : []);
   });
-  const refuse = () => Promise.reject(new CniError("StateDamaged", "the state says no"));
-  await assertRejects(
-    () => open(missing.run).attach(SPEC, hooks(refuse)),
-    CniError,
-    "the state says no",
-  );
+  const { made, bridge, isReady, failure: why } = await attach(missing.run);
+  assertEquals([made, bridge, isReady], [undefined, undefined, false]);
+  assertStringIncludes(why?.message ?? "", "Cannot attach");
   assertEquals(missing.calls.some((call) => call.includes("link add name br0")), false);
 });
 
-Deno.test("attach() makes a missing bridge, and tries again", async () => {
+Deno.test("ensureBridge() makes a missing bridge", async () => {
   let made = false;
   const { calls, run } = recorder((args, stdin) => {
-    if (stdin?.includes("type veth")) return made ? answer(MADE) : failure("Cannot find device");
     if (stdin?.includes("type bridge")) made = true;
-    if (args.startsWith("-n")) return answer([{ ifname: "lo", ifindex: 1 }]);
     return answer(args.includes("show") ? (made ? [BRIDGE] : []) : "");
   });
-  let told = 0;
-  const bridgeMade = () => Promise.resolve(void told++);
-  await open(run).attach(SPEC, { ...hooks(), bridgeMade });
-  assertEquals(told, 1);
+  const { bridge, hasLostGuards } = await open(run).ensureBridge(SPEC, undefined, new Rollback());
+  assertEquals([bridge.ifname, hasLostGuards], ["br0", true]);
   assertEquals(calls.filter((call) => call.startsWith("-batch")), [[
     "-batch -",
     `link add name br0 address ${BR0.mac} mtu 1500 type bridge mcast_snooping 0`,
@@ -162,21 +171,16 @@ Deno.test("attach() makes a missing bridge, and tries again", async () => {
   ].join("\n  ")]);
 });
 
-Deno.test("attach() takes a bridge that the fourth try has made, and no later one", async () => {
+Deno.test("ensureBridge() takes a bridge that the fourth try has made, and no later one", async () => {
   for (const needed of [4, 5]) {
     let tries = 0;
     const { run } = recorder((args, stdin) => {
-      const isMade = tries >= needed;
-      if (stdin?.includes("type veth")) {
-        return isMade ? answer(MADE) : failure("Cannot find device");
-      }
       if (stdin?.includes("type bridge")) return ++tries < needed ? failure("busy") : answer();
-      if (args.startsWith("-n")) return answer([{ ifname: "lo", ifindex: 1 }]);
-      return answer(args.includes("show") && isMade ? [BRIDGE] : []);
+      return answer(args.includes("show") && tries >= needed ? [BRIDGE] : []);
     });
-    const attaching = open(run).attach(SPEC, hooks());
-    if (needed === 4) assertEquals((await attaching).bridge.ifname, "br0");
-    else await assertRejects(() => attaching, CniError, 'make the bridge "br0"');
+    const ensuring = open(run).ensureBridge(SPEC, undefined, new Rollback());
+    if (needed === 4) assertEquals((await ensuring).bridge.ifname, "br0");
+    else await assertRejects(() => ensuring, CniError, 'make the bridge "br0"');
   }
 });
 

@@ -110,9 +110,9 @@ function show(
   }
   const lo = { ifindex: 1, ifname: "lo", address: "00:00:00:00:00:00" };
   if (line[0] === "addr") return [lo, ...here.map((link) => shown(kernel, link))];
-  return here.filter(({ kind }) => kind === "veth").map((link) =>
-    shown(kernel, { ...link, up: true, addresses: [] })
-  );
+  const isShown = ({ kind, master }: ModelLink) =>
+    kind === "veth" && (master === "" || !line.includes("nomaster"));
+  return here.filter(isShown).map((link) => shown(kernel, { ...link, up: true, addresses: [] }));
 }
 
 function shown(kernel: ModelKernel, link: ModelLink): unknown {

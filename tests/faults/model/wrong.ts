@@ -11,6 +11,7 @@ import {
   now,
 } from "../../../lib/ipam.ts";
 import { bridgeSpec, type Effects } from "../../../lib/plugin.ts";
+import { attach as attachTo } from "../../../lib/plugin/attach.ts";
 import { Reservation } from "../../../lib/plugin/reserve.ts";
 import { Rollback } from "../../../lib/rollback.ts";
 
@@ -27,8 +28,6 @@ interface Mistake {
   readonly writesTwice?: boolean;
 }
 
-const nothing = () => Promise.resolve();
-
 function adding({ leaseFirst, freesFirst, replaces, writesTwice }: Mistake) {
   return async (config: NetworkConfig, invocation: Invocation, effects: Effects) => {
     const { kernel, marks } = effects;
@@ -36,7 +35,6 @@ function adding({ leaseFirst, freesFirst, replaces, writesTwice }: Mistake) {
     const host = await hostVethName(attachment);
     const hostMac = freshHostMac();
     const undo = new Rollback();
-    const hooks = { undo, beforeBridge: nothing, bridgeMade: nothing };
     const attach = async () => {
       const spec = {
         bridge: bridgeSpec(config),
@@ -51,11 +49,11 @@ function adding({ leaseFirst, freesFirst, replaces, writesTwice }: Mistake) {
         guarded: config.guarded,
       };
       try {
-        return await kernel.attach(spec, hooks);
+        return await attachTo(spec, config, effects, undo);
       } catch (error) {
         if (!replaces || !isError(error, "InterfaceExists")) throw error;
         await kernel.detach(host);
-        return await kernel.attach(spec, hooks);
+        return await attachTo(spec, config, effects, undo);
       }
     };
     const request: LeaseRequest = {

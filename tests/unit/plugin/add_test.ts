@@ -155,9 +155,10 @@ Deno.test("ADD that makes the bridge anew puts the network's veths that have no 
   assertEquals(tools.steps, [
     "mark",
     "examine",
+    "ensureBridge",
+    "attach",
     "view",
     `reattach ${guarded.ifname} guarded, ${plain.ifname}`,
-    "attach",
     "reserve c1/eth0",
     "configure",
     "unmark",

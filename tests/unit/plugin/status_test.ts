@@ -42,3 +42,11 @@ Deno.test("STATUS is code 50 for whatever an ADD would fail with", async () => {
     2,
   );
 });
+
+Deno.test("STATUS calls a state damaged only under the lock: another run may be writing", async () => {
+  const tools = effects({ veths: [VETH] });
+  const { state } = tools.leases.read();
+  const leases = { ...tools.leases, read: () => ({ state, provenance: "changed" as const }) };
+  await status(SMALL, { ...tools, leases });
+  assertEquals(tools.steps.includes("examine"), true);
+});

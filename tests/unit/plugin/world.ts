@@ -63,6 +63,8 @@ export interface World {
   readonly veths?: readonly Partial<Link>[];
   readonly mark?: Work;
   readonly madeBridge?: boolean;
+  /** Host veths of the network that are in no bridge. */
+  readonly lost?: readonly Link[];
   /** Faults of ports that were put into the bridge again. */
   readonly faults?: readonly PortFault[];
   /** The attachment's own host veth is gone. */
@@ -95,22 +97,32 @@ export function effects(world: World = {}): Effects & { steps: string[] } {
     throw new Error("a step that is not expected");
   };
   const kernel: Kernel = {
-    attach: async ({ host, hostMac, bridge }, { undo, beforeBridge, bridgeMade }) => {
-      if (world.madeBridge === true) await beforeBridge();
-      if (world.madeBridge === true) await bridgeMade?.();
+    attach: async ({ host, hostMac, bridge: { name, mac } }, undo) => {
+      if (world.madeBridge === true && !steps.includes("ensureBridge")) {
+        return { made: undefined, bridge: undefined, isReady: false, failure: undefined };
+      }
       await step("attach", undefined);
       undo.push("detach", () => step("undo attach", undefined));
-      return {
-        bridge: parseLink({ ifname: bridge.name, mtu: 1500, address: bridge.mac }),
-        host: {
-          ...parseLink({ ifname: host, address: hostMac, mtu: 1500, link_index: 2 }),
-          port: {
-            ...{ hairpin: false, isolated: false },
-            ...{ learning: true, locked: false, forwardsReserved: false },
-          },
-        },
+      const bridge = parseLink({ ifname: name, mtu: 1500, address: mac });
+      const port = {
+        ...{ hairpin: false, isolated: false },
+        ...{ learning: true, locked: false, forwardsReserved: false },
       };
+      const link = parseLink({ ifname: host, address: hostMac, mtu: 1500, link_index: 2 });
+      const made = {
+        before: bridge,
+        after: bridge,
+        host: { ...link, port },
+        lost: world.lost ?? [],
+      };
+      return { made, bridge, isReady: true, failure: undefined };
     },
+    ensureBridge: ({ bridge: { name, mac } }) =>
+      step("ensureBridge", {
+        bridge: parseLink({ ifname: name, address: mac }),
+        hasLostGuards: true,
+      }),
+    settleMac: (_spec, _before, ready) => Promise.resolve(ready),
     configure: () => step("configure", undefined),
     guard: async (_spec, undo) => {
       undo.push("unguard", () => step("undo guard", undefined));
