@@ -59,6 +59,13 @@ const ROWS: readonly Row[] = [
     isBoth: true,
   },
   {
+    name: "the state file lost, and the container without its address",
+    given: `rm ${FILE}; ip -n c1 addr flush dev eth0; ip -n c1 link set dev eth0 address 02:00:00:00:00:01`,
+    state: "no lease",
+    isLost: true,
+    isBoth: true,
+  },
+  {
     name: "of another ADD, the address gone",
     given: `ip -n c1 addr flush dev eth0; ip link set dev $V address fe:00:00:00:00:02`,
     state: "superseded",
