@@ -60,7 +60,8 @@ const ROWS: readonly Row[] = [
   },
   {
     name: "the state file lost, and the container without its address",
-    given: `rm ${FILE}; ip -n c1 addr flush dev eth0; ip -n c1 link set dev eth0 address 02:00:00:00:00:01`,
+    given:
+      `rm ${FILE}; ip -n c1 addr flush dev eth0; ip -n c1 link set dev eth0 address 02:00:00:00:00:01`,
     state: "no lease",
     isLost: true,
     isBoth: true,
