@@ -23,9 +23,9 @@ const ANEW = adding("A", "a", async (config, invocation, effects) => {
   return await add(config, invocation, effects, () => {});
 });
 const SCENARIOS: Record<string, Parts> = {
-  "two ADDs, a DEL of a third, a GC without a list; killed anywhere": {
+  "an ADD, a DEL of another, a GC without a list; killed anywhere": {
     before: { p: "live" },
-    runs: [A, B, deleting("D", "p"), collecting("G")],
+    runs: [A, deleting("D", "p"), collecting("G")],
     killsOnly: true,
   },
   "two ADDs of one attachment, a DEL of another, a GC with a list; killed anywhere": {
@@ -37,9 +37,14 @@ const SCENARIOS: Record<string, Parts> = {
     before: { p: "live" },
     runs: [A, B, deleting("D", "p")],
   },
-  "two ADDs into a pool of stale leases and a GC with a list; any fault": {
+  "two ADDs into a pool of stale leases; killed anywhere": {
     before: { p: "stale lease", q: "stale lease" },
-    runs: [A, B, collecting("G", ["a", "b"])],
+    runs: [A, B],
+    killsOnly: true,
+  },
+  "an ADD into a pool of stale leases and a GC with a list; any fault": {
+    before: { p: "stale lease", q: "stale lease" },
+    runs: [A, collecting("G", ["a", "b"])],
   },
   "an ADD and the DEL of one attachment, line by line; any fault": {
     before: { a: "veth" },
@@ -106,6 +111,15 @@ const SCENARIOS: Record<string, Parts> = {
 
 /** Minutes each: only where there is time for all. */
 const LONG: Record<string, Parts> = {
+  "two ADDs, a DEL of a third, a GC without a list; killed anywhere": {
+    before: { p: "live" },
+    runs: [A, B, deleting("D", "p"), collecting("G")],
+    killsOnly: true,
+  },
+  "two ADDs into a pool of stale leases and a GC with a list; any fault": {
+    before: { p: "stale lease", q: "stale lease" },
+    runs: [A, B, collecting("G", ["a", "b"])],
+  },
   "two ADDs whose bridge is gone, while a container lives; any fault": {
     before: { p: "live" },
     bridge: false,

@@ -191,3 +191,43 @@ hostTest(
     assertEquals(await leases(host), [], "nothing is written");
   },
 );
+
+hostTest(
+  "an import that lacks a live container's lease leaves the network protected, and names the veth",
+  async (host) => {
+    const { c3 } = await node(host, "c1", "c2", "c3");
+    await host.sh(`rm ${LEASES}/10.88.0.4`);
+    const listing = await host.sh(`grep -H '' ${LEASES}/*`);
+    const { code, json } = await host.program(
+      ["import", "--json"],
+      `${JSON.stringify(CONFIG)}\n${listing}`,
+    );
+    assertEquals([code, json.proved.length, json.unexplained], [1, 2, [c3.interfaces[1].name]]);
+    await host.containers("c9");
+    const { json: refused } = await host.cni("ADD", { id: "c9", config: CONFIG });
+    assertEquals(refused.code, 104, "c3's address is held by nobody's lease");
+    await host.sh(`printf 'c3\\r\\neth0' >${LEASES}/10.88.0.4`);
+    assertEquals(await importAll(host), [3, 0, 0]);
+    assertEquals((await host.add({ id: "c9", config: CONFIG })).ips[0].address, "10.88.0.5/29");
+  },
+);
+
+hostTest("an import holds the leases of containers that are on another bridge", async (host) => {
+  await node(host, "c1", "c2");
+  const moved = { ...CONFIG, bridge: "atomic0", isGateway: false };
+  assertEquals(await importAll(host, moved), [2, 0, 0]);
+  assertEquals(Object.values(await host.leases()).sort(), ["10.88.0.2", "10.88.0.3"]);
+});
+
+hostTest("the renamed veth of an imported lease goes with its DEL and with a GC", async (host) => {
+  const { c1, c2 } = await node(host, "c1", "c2");
+  await importAll(host);
+  await host.sh(`ip link set dev ${c1.interfaces[1].name} name web1
+    ip link set dev ${c2.interfaces[1].name} name web2`);
+  await host.del({ id: "c1", netns: "", config: CONFIG });
+  assert(!(await host.links()).includes("web1"), "DEL left it");
+  const config = { ...CONFIG, cniVersion: "1.1.0", "cni.dev/valid-attachments": [] };
+  assertEquals((await host.cni("GC", { config })).code, 0);
+  assert(!(await host.links()).includes("web2"), "GC left it");
+  assertEquals(await leases(host), []);
+});
