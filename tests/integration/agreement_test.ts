@@ -27,7 +27,8 @@ const ROWS: readonly Row[] = [
       works: false,
     }))
   ),
-  ...[22, 24, 26, 28, 30, 31, 32].map((count) => ({
+  // With 30 or 31 an ADD works, and doctor may have too few: it reads several namespaces at once.
+  ...[22, 24, 26, 28, 32].map((count) => ({
     name: `${count} descriptors`,
     under: ["sh", "-c", `ulimit -n ${count}; exec "$@"`, "sh"],
     works: count === 32 ? true : undefined,
