@@ -143,12 +143,7 @@ export class Life implements AsyncDisposable {
 
   /** What must hold at any time; `settled` says that nothing is under way. */
   async check(settled = true): Promise<void> {
-    for (const [id, { address }] of this.#attached) {
-      const reaches = async (to: string) =>
-        await this.node.pings(id, to) || await this.node.pings(id, to) ||
-        await this.node.pings(id, to);
-      if (!await reaches(ROUTER)) throw new Broken(`${id} (${address}) does not reach ${ROUTER}`);
-    }
+    for (const id of this.#attached.keys()) await this.#reaches(id);
     const conflist = await this.conflist();
     for (const { type } of conflist?.plugins ?? []) {
       const file = `/opt/cni/bin/${type}`;
@@ -158,7 +153,14 @@ export class Life implements AsyncDisposable {
     const pod = this.pod;
     if (!settled || pod === undefined || !await this.kubelet.isReady(pod)) return;
     const id = await this.attach();
+    await this.#reaches(id);
     await this.detach(id);
+  }
+
+  /** A container reaches the router, which knows no route back to it. */
+  async #reaches(id: string): Promise<void> {
+    for (let tries = 0; tries < 3; tries++) if (await this.node.pings(id, ROUTER)) return;
+    throw new Broken(`${id} (${this.#attached.get(id)?.address}) does not reach ${ROUTER}`);
   }
 
   /** After the DaemonSet was deleted and the node has no pods: only what the page names is left. */

@@ -8,6 +8,8 @@ const SEED = Number(Deno.env.get("KUBERNETES_SEED") ?? 1);
 const LIVES = Number(Deno.env.get("KUBERNETES_LIVES") ?? 3);
 const PLAYED = Number(Deno.env.get("KUBERNETES_PLAYS") ?? 5);
 const STATED = Deno.env.get("KUBERNETES_SUITE");
+/** Only plays with such a name, to look for one thing. */
+const NAMED = new RegExp(Deno.env.get("KUBERNETES_PLAY") ?? "");
 
 function setting(random: Random): Setting {
   const both = random.chance(0.6);
@@ -32,7 +34,9 @@ for (let index = 0; index < LIVES; index++) {
       await life.apply();
       await life.installed();
       for (let count = 0; count < PLAYED; count++) {
-        const { name, play } = random.one(PLAYS.filter(({ may }) => may(life)));
+        const { name, play } = random.one(
+          PLAYS.filter(({ may, name }) => may(life) && NAMED.test(name)),
+        );
         told.push(name);
         await play(life, random);
         await life.check();

@@ -121,7 +121,7 @@ export class RootNode implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.powerOff();
-    for (let tries = 0; tries < 40; tries++) {
+    for (let tries = 0; tries < 400; tries++) {
       if ((await run(["rm", "-rf", this.folder])).code === 0) return;
       await new Promise((resume) => setTimeout(resume, 50));
     }
