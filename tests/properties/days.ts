@@ -13,6 +13,7 @@ const RUNS = [
   "gc",
   "gc list",
   "repair",
+  "repair",
   "repair --dry-run",
   "status",
   "list",
@@ -47,7 +48,7 @@ const STRIDE = 97;
 /** The known cases, then one deed alone and random days in turn. */
 export function days(random: Random, index: number): Days {
   const known = KNOWN[index];
-  if (known !== undefined) return known;
+  if (known !== undefined) return known.days;
   const layout = random.one(LAYOUTS);
   const pool: Pool = random.chance(0.7) ? "small" : "large";
   const alone = index % 2 === 0 ? DEEDS[(index / 2 * STRIDE) % DEEDS.length] : undefined;
@@ -63,11 +64,12 @@ const add = (who: number): Step => ({ does: "add", who });
 
 const by = (deed: Deed): Step => ({ does: "deed", who: deed.who, deed });
 
-/** A deed while an ADD is inside of the lock: for longer, if it doubts the state. */
-function within(random: Random, deed: Deed): Step[] {
-  const { who } = deed;
+/** A deed while an ADD is inside of the lock, or between ADDs. One that doubts the state is inside for longer. */
+function done(random: Random, deed: Deed): Step[] {
+  const { who, what } = deed;
+  if (!random.chance(what.includes(":") ? 0.1 : 0.4)) return [by(deed)];
   const doubt = random.chance(0.7) ? [by({ what: "state", how: "touch", who })] : [];
-  return [...doubt, { ...by(deed), inside: true, after: random.between(0, 40) }];
+  return [...doubt, { ...by(deed), inside: true, after: random.between(0, 15) }];
 }
 
 function copy(random: Random, who: number): Step {
@@ -82,9 +84,7 @@ function day(random: Random, deed: readonly [string, string]): Step[] {
     add(one),
     copy(random, one),
     ...rest.slice(0, random.between(0, 3)).map(add),
-    ...random.chance(0.3)
-      ? within(random, deedOf(random, deed, one))
-      : [by(deedOf(random, deed, one))],
+    ...done(random, deedOf(random, deed, one)),
     ...random.chance(0.5) ? [someRun(random, one)] : [],
     ...all(random).map(add),
   ];
@@ -101,11 +101,7 @@ function someDays(random: Random): Step[] {
     const someone = () => random.chance(0.75) ? one : random.between(0, CONTAINERS.length - 1);
     for (let times = random.between(0, 3); times > 0; times--) {
       const who = someone();
-      steps.push(
-        ...random.chance(0.15)
-          ? within(random, someDeed(random, who))
-          : [by(someDeed(random, who))],
-      );
+      steps.push(...done(random, someDeed(random, who)));
     }
     for (let times = random.between(0, 2); times > 0; times--) {
       steps.push(someRun(random, someone()));

@@ -46,12 +46,28 @@ function operationsOn(file: string): string[] {
   return [...Object.keys(OPERATIONS), ...(file === "state" ? Object.keys(EDITS) : [])];
 }
 
-/** A random deed; one half of them is done to files. */
+/** Subjects, the more often the more of what the program knows depends on them. */
+const GROUPS = [
+  /^host veth: (name|alias|MAC|group)$/,
+  /^host veth: (name|alias)$/,
+  /^bridge: (existence|name|addresses)$/,
+  /^state$/,
+  /^state$/,
+  /^(folder|lock)$/,
+  /: /,
+  /^/,
+] as const;
+
+/** A random deed. */
 export function someDeed(random: Random, who: number): Deed {
-  const wantsLink = random.chance(0.45);
-  const kinds = DEEDS.filter(([what]) => what.includes(":") === wantsLink);
-  const subject = random.one([...new Set(kinds.map(([what]) => what))]);
-  return deedOf(random, random.one(kinds.filter(([what]) => what === subject)), who);
+  const group = random.one(GROUPS);
+  const subject = random.one(
+    [...new Set(DEEDS.map(([what]) => what))].filter((it) => group.test(it)),
+  );
+  const deeds = DEEDS.filter(([what]) => what === subject);
+  const hasRandom = deeds.some(([, how]) => how === "random");
+  const deed = hasRandom && random.chance(0.4) ? [subject, "random"] as const : random.one(deeds);
+  return deedOf(random, deed, who);
 }
 
 /** A deed with its random value. */
