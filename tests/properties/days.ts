@@ -77,6 +77,12 @@ function copy(random: Random, who: number): Step {
   return by({ what: "folder", how, who });
 }
 
+function restoration(random: Random): Step {
+  const what = random.one(["folder", "folder", "state"]);
+  const all = DEEDS.filter(([of, how]) => of === what && how.startsWith("replace"));
+  return by(deedOf(random, random.one(all), 0));
+}
+
 /** A deed between ADDs, the copies that it may need, and another run. */
 function day(random: Random, deed: readonly [string, string]): Step[] {
   const [one = 0, ...rest] = all(random);
@@ -96,7 +102,10 @@ function someDays(random: Random): Step[] {
     const added = all(random).slice(0, random.between(1, 4));
     if (random.chance(0.15)) steps.push({ does: "rush", who: added[0] ?? 0 });
     else steps.push(...added.map(add));
-    if (random.chance(0.3)) steps.splice(random.between(0, steps.length), 0, copy(random, 0));
+    if (random.chance(0.3)) {
+      steps.splice(random.between(0, steps.length), 0, copy(random, 0));
+      if (random.chance(0.5)) steps.push(restoration(random));
+    }
     const one = random.one(added);
     const someone = () => random.chance(0.75) ? one : random.between(0, CONTAINERS.length - 1);
     for (let times = random.between(0, 3); times > 0; times--) {
