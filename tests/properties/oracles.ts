@@ -132,7 +132,7 @@ export function agreement(
   if (added.code !== 0 && !memory.isTouched && code !== 101) {
     return { kind: `nothing was done by hand, and ${outcome}`, about };
   }
-  if (added.code !== 0 && memory.isRepaired[network] && code !== 101) {
+  if (added.code !== 0 && memory.isRepaired[network] && (code === 104 || code === 105)) {
     return { kind: `repair succeeds, and ${outcome}`, about };
   }
   if (documents === undefined) return undefined;
