@@ -1,4 +1,4 @@
-import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { Containerd, IMAGE } from "../runtimes/containerd.ts";
 import { ANOTHER_BUILD, nodeTest } from "../runtimes/node.ts";
 import { assertWorks, configOf } from "./attachment.ts";
@@ -50,10 +50,11 @@ nodeTest("docs/containerd.md: the image is made and run as the page says", async
   const page = await node.sh(`
 ctr run --detach --cni ${IMAGE} web httpd -f -h /www
 ctr run --rm --cni ${IMAGE} client wget -qO- http://10.88.0.2/
-ctr run --rm --cni ${IMAGE} client ping -c 1 -W 2 10.88.0.1
+ctr run --rm --cni ${IMAGE} client ping -c 5 -W 1 10.88.0.1
 ctr task kill --signal SIGKILL web`);
   assertStringIncludes(page, "a page from a container\n");
-  assertStringIncludes(page, " 1 packets received");
+  // The kernel may set a new port to forwarding up to a second late on a busy machine.
+  assertMatch(page, / [1-5] packets received/);
   await node.until(
     "web is off the network",
     async () => (await node.hostVeths()).length === 0 || undefined,
