@@ -16,9 +16,19 @@ export interface Measure {
   readonly value: string;
 }
 
+/** Frames of one sort that a generator made, or rounds of them: in how many cases the attacker got something. */
+export interface Count {
+  readonly line: string;
+  readonly state: string;
+  readonly sent: number;
+  readonly came: number;
+}
+
 /** Prints what was seen, and keeps it for the page where GUARD_LOG names a file. */
-export function record(seen: Outcome | Measure): void {
-  const line = "measure" in seen
+export function record(seen: Outcome | Measure | Count): void {
+  const line = "line" in seen
+    ? `${seen.line} | ${seen.state}: ${seen.came} of ${seen.sent}`
+    : "measure" in seen
     ? `${seen.measure}: ${seen.value}`
     : `${seen.attack} | ${seen.state}: ${seen.got}${
       seen.own === undefined ? "" : `, own ${seen.own}`

@@ -1,4 +1,4 @@
-import type { Measure, Outcome } from "./outcome.ts";
+import type { Count, Measure, Outcome } from "./outcome.ts";
 
 /** What can't be tried on the machines this runs on, or is not the guard's; so that nobody takes it for tested. */
 const UNTESTED: Record<string, string> = {
@@ -12,15 +12,21 @@ const UNTESTED: Record<string, string> = {
 const lines = (await new Response(Deno.stdin.readable).text()).split("\n").filter((it) =>
   it !== ""
 );
-const seen: (Outcome | Measure)[] = lines.map((line) => JSON.parse(line));
+const seen: (Outcome | Measure | Count)[] = lines.map((line) => JSON.parse(line));
 const outcomes = seen.filter((it) => "attack" in it);
 const measures = seen.filter((it) => "measure" in it);
+const counts = seen.filter((it) => "line" in it);
 const states = [...new Set(outcomes.map(({ state }) => state))];
 
 const attacks = Map.groupBy(outcomes, ({ attack }) => attack);
 const cell = (row: readonly Outcome[], state: string): string => {
   const found = row.find((it) => it.state === state);
   return found === undefined ? "–" : `${found.got}; ${found.own}`;
+};
+const generated = [...new Set(counts.map(({ state }) => state))];
+const counted = (row: readonly Count[], state: string): string => {
+  const found = row.find((it) => it.state === state);
+  return found === undefined ? "–" : `${found.came} of ${found.sent}`;
 };
 const rows = (table: readonly (readonly string[])[]): string[] =>
   table.map((row) => `| ${row.map((it) => it.replaceAll("|", "\\|")).join(" | ")} |`);
@@ -46,6 +52,22 @@ const page = [
   "## Measured beside it",
   "",
   ...rows([["what", "found"], rule(2), ...measures.map((it) => [it.measure, it.value])]),
+  "",
+  "## Generated frames",
+  "",
+  "A generator composes frames while commands run and root takes ports out, sets the bridge down or deletes it: in each " +
+  "cell how many of the different frames came to the host, a neighbour or a machine outside, of how many. For a table of " +
+  "the kernel: in how many rounds it was changed, of how many. A container without the guard has no protected port, so " +
+  "its bridge learns in every round.",
+  "",
+  ...rows([
+    ["frames, or what they change", ...generated],
+    rule(generated.length + 1),
+    ...[...Map.groupBy(counts, ({ line }) => line)].map(([line, row]) => [
+      line,
+      ...generated.map((state) => counted(row, state)),
+    ]),
+  ]),
   "",
   "## Untested",
   "",

@@ -1,6 +1,6 @@
 /** What the environment says of a run: how much, from which seed, and on how many private hosts at once. */
 
-const SIZE = Deno.env.get("PROPERTIES") === "full" ? "full" : "short";
+export const SIZE = Deno.env.get("PROPERTIES") === "full" ? "full" : "short";
 
 /** How many cases, and within how many seconds. */
 export interface Limits {

@@ -4,10 +4,10 @@ import type { Complaint } from "../property.ts";
 import { type Kernel, linkLocalOf, lookAt } from "./kernel.ts";
 import type { Flow, Seen } from "./lab.ts";
 import { BRIDGE, GATEWAY, OUTSIDE } from "./network.ts";
-import { isOpen } from "./open.ts";
 import { type Wrong, wrongs } from "./oracle.ts";
 import { stopped } from "./promises.ts";
 import { isNeighbourClaim, type Spec } from "./spec.ts";
+import { tally, tallyEffects } from "./tally.ts";
 import { type Attached, EVE, type Stage } from "./stage.ts";
 
 export interface Sent {
@@ -18,15 +18,15 @@ export interface Sent {
 
 /** Of the datagrams of one flow, so many have to come. */
 const TIMES = 2;
-const PATIENCE_MS = 2500;
+const PATIENCE_MS = 10_000;
 
 /** The most telling of all that is wrong after a round. */
 export async function judge(
   stage: Stage,
   sent: readonly Sent[],
   round: string,
-  moment: string,
 ): Promise<Complaint | undefined> {
+  const { network } = stage;
   const before = await lookAt(stage.host);
   const flows = honestFlows(stage, before, sent).map((it, at) => ({
     ...it,
@@ -35,8 +35,13 @@ export async function judge(
   await stage.lab.talk(flows, TIMES);
   const seen = await awaited(stage, flows);
   const kernel = await lookAt(stage.host);
-  const found = [...wrongs(stage, kernel), ...lost(flows, seen), ...arrived(stage, sent, seen)];
-  const [first] = found.filter(([kind]) => !isOpen(kind, moment));
+  tally(network, sent, seen);
+  tallyEffects(network, wrongs(stage, kernel, { ...network, guard: true, rules: true }));
+  const [first] = [
+    ...wrongs(stage, kernel),
+    ...lost(flows, seen),
+    ...arrived(stage, sent, seen),
+  ];
   if (first === undefined) return await checked(stage);
   return { kind: first[0], about: JSON.stringify(first[1]) };
 }
@@ -71,8 +76,9 @@ function honestFlows(stage: Stage, kernel: Kernel, sent: readonly Sent[]): Hones
     ];
   });
   const [bob, ann] = people;
-  const isClaimed = sent.some(({ spec }) => spec.from === "own" && isNeighbourClaim(spec.kind));
-  if (!network.isolated && !isClaimed && bob !== undefined && ann !== undefined) {
+  // A container keeps its own entries for neighbours, and believes what it hears.
+  stage.isDeceived ||= sent.some(({ spec }) => spec.from === "own" && isNeighbourClaim(spec.kind));
+  if (!network.isolated && !stage.isDeceived && bob !== undefined && ann !== undefined) {
     flows.push(...bob.ips.map((to) => ({ from: "ann", to, at: "bob", about: "neighbours" })));
   }
   return flows.map((it) => ({ ...it, mark: "" }));

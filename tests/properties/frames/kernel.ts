@@ -8,11 +8,17 @@ export interface Kernel {
   readonly neighbours: readonly Json[];
   /** Entries of the bridge's forwarding table. */
   readonly entries: readonly Json[];
+  /** Containers that the bridge takes for a multicast querier. */
+  readonly queriers: readonly string[];
   /** Links with addresses, and neighbours, of each container. */
   readonly inside: ReadonlyMap<string, { readonly links: Json[]; readonly neighbours: Json[] }>;
 }
 
+/** The true `ip`, where a test has put a wrong one in its place (wrong.ts). */
+export const TRUE_IP = "/mnt/ip.real";
+
 const SCRIPT = `
+ip() { if [ -x ${TRUE_IP} ]; then ${TRUE_IP} "$@"; else command ip "$@"; fi; }
 ip -d -j -force -batch - <<X
 addr show
 route show table all root 0.0.0.0/0
@@ -20,6 +26,9 @@ route show table all root ::/0
 neigh show
 X
 bridge -d -j fdb show br ${BRIDGE} 2>/dev/null || echo '[]'
+# Only the text says it.
+echo "[$(ip -d link show dev ${BRIDGE} 2>/dev/null | grep -oE 'mcast_querier_ipv[46]_addr [^ ]*' |
+  sed 's/.*/"&"/' | paste -sd,)]"
 for it in /run/netns/*; do
   [ "$it" != /run/netns/outside ] || continue
   echo "\\"\${it##*/}\\""
@@ -33,7 +42,7 @@ export async function lookAt(host: Host): Promise<Kernel> {
   const lines = (await host.sh(SCRIPT)).split("\n").filter((line) => line.trim() !== "");
   const list = (at: number) => objects({ code: 0, stdout: lines[at] ?? "[]", stderr: "" });
   const inside = new Map<string, { links: Json[]; neighbours: Json[] }>();
-  for (let at = 5; at < lines.length; at += 3) {
+  for (let at = 6; at < lines.length; at += 3) {
     inside.set(JSON.parse(lines[at] ?? ""), { links: list(at + 1), neighbours: list(at + 2) });
   }
   return {
@@ -41,6 +50,7 @@ export async function lookAt(host: Host): Promise<Kernel> {
     routes: [...list(1), ...list(2)],
     neighbours: list(3),
     entries: list(4),
+    queriers: JSON.parse(lines[5] ?? "[]"),
     inside,
   };
 }

@@ -99,7 +99,7 @@ export const MOMENTS: readonly Moment[] = [
       await wearMac(it);
       await it.host.sh(`cp -p ${COPY} /var/lib/atomicni/podnet.json`);
       it.stateIsLost = true;
-      await it.repair();
+      await it.repair(true);
     },
     isLast: true,
   },
@@ -109,7 +109,7 @@ export const MOMENTS: readonly Moment[] = [
       await wearMac(it);
       await it.host.sh("rm /var/lib/atomicni/podnet.json");
       it.stateIsLost = true;
-      await it.repair();
+      await it.repair(true);
     },
     isLast: true,
   },

@@ -9,6 +9,8 @@ export interface Network {
   readonly guard: boolean;
   readonly rules: boolean;
   readonly isolated: boolean;
+  /** The attacker's port is not in the network's link group, as that of a container taken over from another plugin. */
+  readonly ungrouped: boolean;
   /** Containers choose link-local addresses that do not follow from their MAC. */
   readonly randomLinkLocal: boolean;
 }
@@ -59,6 +61,7 @@ export function someNetwork(random: Random): Network {
     guard,
     rules,
     isolated: rules && random.chance(0.35),
+    ungrouped: guard && rules && random.chance(0.2),
     randomLinkLocal: random.chance(0.3),
   };
 }

@@ -7,8 +7,7 @@ import { type Attached, EVE, type Stage } from "./stage.ts";
 export type Wrong = readonly [kind: string, about: unknown];
 
 /** All that is wrong, the most telling first. */
-export function wrongs(stage: Stage, kernel: Kernel): Wrong[] {
-  const { network } = stage;
+export function wrongs(stage: Stage, kernel: Kernel, network = stage.network): Wrong[] {
   const found: Wrong[] = [];
   for (const it of stage.attached.values()) {
     const isExcused = it.id === EVE && stage.stateIsLost;
@@ -17,9 +16,10 @@ export function wrongs(stage: Stage, kernel: Kernel): Wrong[] {
   for (const it of stage.honest()) {
     if (network.guard) found.push(...known(it, kernel), ...gateways(it, network, kernel));
   }
-  found.push(...addresses(network, kernel), ...routes(network, kernel));
-  if (network.guard) found.push(...learnt(stage, kernel));
-  found.push(...neighbours(stage, kernel));
+  found.push(...querier(kernel), ...addresses(network, kernel));
+  if (network.guard || network.rules) found.push(...routes(network, kernel));
+  if (network.guard) found.push(...learnt(stage.macs, kernel));
+  if (network.guard || network.rules) found.push(...neighbours(network, kernel));
   return found;
 }
 
@@ -33,9 +33,11 @@ function* port({ veth, mac, id }: Attached, { links, entries }: Kernel): Iterabl
   const { locked, learning } = link.linkinfo.info_slave_data;
   if (!locked || learning) yield [`${whose} is not locked`, { veth, locked, learning }];
   const own = entries.filter((it) => it.mac === mac);
-  const [entry] = own;
-  if (own.length !== 1 || entry?.ifname !== veth || entry.state !== "static") {
-    yield [`the MAC of ${whose.replace("port", "container")} leads elsewhere`, own];
+  const container = whose.replace("port", "container");
+  if (own.some(({ ifname }) => ifname !== veth)) {
+    yield [`the MAC of ${container} leads elsewhere`, own];
+  } else if (own.length !== 1 || own[0]?.state !== "static") {
+    yield [`the MAC of ${container} has no static entry`, own];
   }
 }
 
@@ -65,9 +67,11 @@ function* gateways(
   const bridge = kernel.links.find((it) => it.ifname === BRIDGE);
   const inside = (kernel.inside.get(id)?.neighbours ?? []).filter(({ dev }) => dev === ifname);
   for (const family of families) {
-    const found = inside.filter(({ dst }) => dst === GATEWAY[family]);
-    if (!found.some((it) => isPermanent(it) && it.lladdr === bridge?.address)) {
+    const found = inside.filter(({ dst, lladdr }) => dst === GATEWAY[family] && lladdr);
+    if (found.some(({ lladdr }) => lladdr !== bridge?.address)) {
       yield ["a container looks for its gateway elsewhere", { id, found }];
+    } else if (!found.some(isPermanent)) {
+      yield ["a container has no permanent neighbour for its gateway", { id, inside }];
     }
   }
   const linkLocal = families.includes(6) ? linkLocalOf(kernel.links, BRIDGE) : "";
@@ -80,6 +84,11 @@ function* gateways(
 }
 
 const isPort = (dev = "") => /^a[vp][0-9a-f]{13}$/.test(dev);
+
+/** A bridge that takes a container for a querier stops IPv6 for all once its members no longer report. */
+function* querier({ queriers }: Kernel): Iterable<Wrong> {
+  if (queriers.length > 0) yield ["the bridge takes a container for a multicast querier", queriers];
+}
 
 /** Addresses of the host that came by a router advertisement. */
 function* addresses({ families, rules }: Network, { links }: Kernel): Iterable<Wrong> {
@@ -113,23 +122,22 @@ function* routes({ rules }: Network, kernel: Kernel): Iterable<Wrong> {
 const place = (dev: string) => isPort(dev) ? "a port" : dev;
 
 /** Nothing is learnt from a guarded port. */
-function* learnt({ attached }: Stage, { entries, neighbours }: Kernel): Iterable<Wrong> {
+function* learnt(macs: ReadonlySet<string>, { entries, neighbours }: Kernel): Iterable<Wrong> {
   const dynamic = entries.find(({ ifname, state }) => isPort(ifname) && state === "");
   if (dynamic !== undefined) yield ["the bridge learns from a guarded port", dynamic];
-  const macs = [...attached.values()].map(({ mac }) => mac);
   const odd = neighbours.find(({ dev, lladdr }) =>
-    dev === BRIDGE && lladdr !== undefined && !macs.includes(lladdr)
+    dev === BRIDGE && lladdr !== undefined && !macs.has(lladdr)
   );
   if (odd !== undefined) yield ["the host has learnt a MAC that no container has", odd];
 }
 
 /** Neighbours of the host where or of whom it has none. */
-function* neighbours({ network }: Stage, kernel: Kernel): Iterable<Wrong> {
+function* neighbours(network: Network, kernel: Kernel): Iterable<Wrong> {
   for (const it of kernel.neighbours) {
     if (it.lladdr === undefined || it.dev === "uplink") continue;
     if (it.dev !== BRIDGE) {
       yield ["the host has a neighbour on a port", it];
-    } else if (network.rules && isForeign(it.dst, network)) {
+    } else if (network.rules && !network.ungrouped && isForeign(it.dst, network)) {
       yield ["the host has a neighbour of a foreign address", it];
     }
   }

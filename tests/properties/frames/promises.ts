@@ -9,9 +9,10 @@ export interface Stopped {
   readonly why: string;
 }
 
+const FOREIGN = "a packet from a foreign address";
 const NEIGHBOURS = ["ann", "bob"];
 const SERVERS = ["DHCPv4", "DHCPv6"];
-const ROUTERS = ["RA", "redirect6"];
+const ROUTERS = ["RA", "redirect6", "MLD query", "IGMP query"];
 
 /** SECURITY.md, "The guard": the lines that say "stopped" for a network like this. */
 export function stopped(spec: Spec, network: Network): Stopped[] {
@@ -20,6 +21,7 @@ export function stopped(spec: Spec, network: Network): Stopped[] {
     return everywhere("link", "a frame from a MAC that is not the container's");
   }
   const broken = rules ? brokenRule(spec, network) : undefined;
+  if (broken !== undefined && network.ungrouped) return isHeldByAddress(broken) ? host(broken) : [];
   if (broken !== undefined) return everywhere("ip", broken);
   if (!isolated || !rules) return [];
   return NEIGHBOURS.map((place) => ({
@@ -38,11 +40,22 @@ function everywhere(host: Layer, why: string): Stopped[] {
   ];
 }
 
+/** Of a port without the network's link group only sources and advertisements are held, on the way to the host or through it. */
+function isHeldByAddress(why: string): boolean {
+  return why === FOREIGN || why === "a RA";
+}
+
+const host = (why: string): Stopped[] => [
+  { place: "", layer: "ip", why },
+  { place: "outside", layer: "link", why },
+];
+
 /** Which of the host's rules a frame breaks. */
 function brokenRule(spec: Spec, { families }: Network): string | undefined {
   const { kind, claim } = spec;
   const family = familyOfKind(kind);
   if (spec.tags !== "none") return "a frame with a VLAN tag";
+  if (typeof spec.to === "number") return "a frame to a reserved group address";
   if (ROUTERS.includes(kind)) return `a ${kind}`;
   if (SERVERS.includes(kind)) return "an answer of a DHCP server";
   if (family === undefined) return undefined;
@@ -51,10 +64,14 @@ function brokenRule(spec: Spec, { families }: Network): string | undefined {
   }
   if (!families.includes(family)) return undefined;
   const source = sourceOf(spec);
-  if (source === "gateway") return "a packet from the gateway's address";
-  if (source === "foreign") return "a packet from a foreign address";
-  if (family === 4 && source.endsWith("link-local")) return "a packet from a foreign address";
-  if (kind === "NA from own" && claim === "gateway") return "an NA for the gateway's address";
+  if (source === "gateway" || (family === 6 && source === "gateway link-local")) {
+    return "a packet from the gateway's address";
+  }
+  if (source === "foreign") return FOREIGN;
+  if (family === 4 && source.endsWith("link-local")) return FOREIGN;
+  if (kind === "NA from own" && claim.startsWith("gateway")) {
+    return "an NA for the gateway's address";
+  }
   if ((kind === "UDPv6" || kind === "TCPv6") && source === "zero") return `a ${kind} from ::`;
   return undefined;
 }

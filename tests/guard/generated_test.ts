@@ -1,0 +1,30 @@
+import { assert, assertEquals } from "@std/assert";
+import { frames } from "../properties/frames.ts";
+import type { Network } from "../properties/frames/network.ts";
+import { tallied } from "../properties/frames/tally.ts";
+import { SEED } from "../properties/limits.ts";
+import { search } from "../properties/search.ts";
+import { record, SIZE } from "./outcome.ts";
+
+const CASES = SIZE === "full" ? 60 : 2;
+
+const STATES: Readonly<Record<string, Partial<Network>>> = {
+  "guard off": { guard: false, rules: false, isolated: false },
+  "guard on": { guard: true, rules: false, isolated: false },
+  "guard on, host rules": { guard: true, rules: true },
+};
+
+for (const [state, network] of Object.entries(STATES)) {
+  Deno.test(`generated frames: ${state}`, async () => {
+    const { found, tried } = await search(frames({ network }), {
+      ...{ cases: CASES, seconds: 900, seed: SEED },
+    });
+    assertEquals(found.map(({ kind, about }) => `${kind}: ${about}`), []);
+    const counts = tallied().filter((it) => it.state === state);
+    for (const count of counts) record(count);
+    if (state !== "guard off") return;
+    // A search that finds nothing without any protection proves nothing.
+    const vain = counts.filter(({ came }) => came === 0).map(({ line }) => line);
+    assert(SIZE === "short" || vain.length === 0, `${tried} cases, in vain: ${vain.join("; ")}`);
+  });
+}
