@@ -14,25 +14,25 @@ import { openKernel, type RunIp } from "./lib/netops.ts";
 import { perform } from "./lib/plugin.ts";
 import { type Document, errorDocument, resultDocument, versionDocument } from "./lib/result.ts";
 
-/** What a run of the plugin ends with. */
+/** The outcome of a run. */
 export interface Outcome {
-  /** One JSON document, or nothing where the specification wants nothing. */
+  /** One JSON document; empty if the specification wants no document. */
   readonly stdout: string;
-  /** For people; what was not undone stands here as well as in the document. */
+  /** For people. Failed undos are reported here and in the document. */
   readonly stderr: string;
   readonly exitCode: 0 | 1;
 }
 
-/** What a run gets from outside. */
+/** The effects and inputs of a run. */
 export interface Surroundings {
   readonly env: Variable;
-  /** The whole of stdin; throws `CniError` where it can't be had, within that time if one is given. */
+  /** Reads stdin to its end, within that time in ms if one is given. Throws `CniError`. */
   readonly stdin: (limitMs?: number) => Promise<string>;
-  /** Ends the run before its time; without it nothing does. */
+  /** Aborts the run. Without it, nothing does. */
   readonly stop?: AbortSignal;
-  /** Prints the result of an ADD; where that fails, the ADD is undone. Without it the result is in the outcome. */
+  /** Prints the result of an ADD; if that fails, the ADD is undone. Without it, the outcome has the result. */
   readonly deliver?: (text: string) => void;
-  /** Instead of the host's `ip`. */
+  /** Replaces the host's `ip` in tests. */
   readonly ip?: RunIp;
 }
 
@@ -78,11 +78,11 @@ export async function run(surroundings: Surroundings): Promise<Outcome> {
   return { ...outcome, stderr: warnings.map((it) => `atomicni: ${it}\n`).join("") };
 }
 
-/** Rejects when the run is to end; never resolves. */
+/** Rejects when the run is aborted; never resolves. */
 function aborted(stop: AbortSignal | undefined): Promise<never> {
   const { promise, reject } = Promise.withResolvers<never>();
   stop?.addEventListener("abort", () => reject(stop.reason));
-  promise.catch(() => {}); // whoever is at work by then sees it by itself
+  promise.catch(() => {}); // the steps in progress check the signal themselves
   return promise;
 }
 
@@ -94,7 +94,7 @@ function printed(document: Document | undefined): Outcome {
   };
 }
 
-/** What is left to print of an outcome that was delivered. A result that nobody can read is none. */
+/** The part of an outcome that is still to be printed. An ADD with an undelivered result has failed. */
 function delivered({ stdout }: Outcome, deliver: (text: string) => void): Outcome {
   try {
     deliver(stdout);
@@ -107,10 +107,10 @@ function delivered({ stdout }: Outcome, deliver: (text: string) => void): Outcom
   return printed(undefined);
 }
 
-/** A VERSION needs no stdin, so nobody has to close it; what a runtime writes is there by then. */
+/** How long a VERSION waits for stdin, in ms: it needs none, so a caller may leave stdin open. */
 const VERSION_STDIN_LIMIT_MS = 500;
 
-/** The version a VERSION was asked in, whatever its stdin looks like (rules V1, V2). */
+/** The version that a VERSION request names, whatever else stdin contains (rules V1, V2). */
 async function askedIn(stdin: Surroundings["stdin"]): Promise<string> {
   try {
     const asked: unknown = JSON.parse(await stdin(VERSION_STDIN_LIMIT_MS))?.cniVersion;
@@ -132,12 +132,12 @@ function environment(name: string): string | undefined {
   }
 }
 
-/** Prints an outcome; the exit status. A reader that is gone makes it a failure. */
+/** Prints an outcome and returns the exit status: 1 if stdout is closed. */
 function print({ stdout, stderr, exitCode }: Outcome): number {
   try {
     writeAll(Deno.stderr, stderr);
   } catch {
-    // Nobody reads it; the document counts.
+    // stderr is closed; the document is on stdout.
   }
   try {
     writeAll(Deno.stdout, stdout);
@@ -147,23 +147,23 @@ function print({ stdout, stderr, exitCode }: Outcome): number {
   return exitCode;
 }
 
-/** A bug outside of `run` still ends in one document. */
+/** A bug outside of `run` is reported as one document too. */
 function fail(thrown: unknown): never {
   const stdout = `${JSON.stringify(errorDocument(NEWEST, asCniError(thrown)))}\n`;
   Deno.exit(print({ stdout, stderr: "", exitCode: 1 }));
 }
 
-/** The commands that make something, or take something away. */
+/** The commands that change something. */
 const CHANGING = ["ADD", "DEL", "GC"];
 
-/** One run for a runtime. */
+/** Runs one command of a runtime. */
 async function serveRuntime(command: string): Promise<void> {
   const io = { env: environment, stdin: readStdin };
   if (!CHANGING.includes(command)) {
     const running = run(io);
-    // A VERSION starts nothing that could fail unseen.
+    // A VERSION starts no process that could fail unnoticed.
     if (command !== "VERSION") hearBugs();
-    // A signal finds nothing to be taken back.
+    // CHECK and STATUS change nothing, so a signal finds nothing to undo.
     Deno.exit(print(await running));
   }
   const stop = new AbortController();
@@ -176,14 +176,14 @@ async function serveRuntime(command: string): Promise<void> {
   };
   const deliver = (text: string) => writeAll(Deno.stdout, text);
   const running = run({ ...io, stop: stop.signal, deliver });
-  // While stdin is read: until then nothing is made and nothing fails unseen.
+  // While stdin is read: nothing is created before that.
   Deno.addSignalListener("SIGTERM", signalled("SIGTERM"));
   Deno.addSignalListener("SIGINT", signalled("SIGINT"));
   hearBugs();
   end(print(await running));
 }
 
-/** A rejection that nobody waits for ends the process with a document. */
+/** Ends the process with one document after an unhandled rejection. */
 function hearBugs(): void {
   globalThis.addEventListener("unhandledrejection", (event) => {
     event.preventDefault();
@@ -202,7 +202,7 @@ async function servePerson(): Promise<never> {
       isTerminal,
       screen: {
         colour: isTerminal && !Deno.noColor,
-        // A terminal that does not know its size has none.
+        // A terminal may not know its size.
         width: (isTerminal ? Deno.consoleSize().columns : 0) || undefined,
       },
     }),

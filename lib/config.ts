@@ -1,4 +1,4 @@
-/** Text becomes values: the environment, CNI_ARGS, the two dialects of a configuration, prevResult, resolv.conf. */
+/** Parses text into values: the environment, CNI_ARGS, the two dialects of a configuration, prevResult, resolv.conf. */
 import type { Ip } from "./base/address.ts";
 import { CniError, Malformed } from "./base/errors.ts";
 import { Fields, isObject, parseObject, parseString, parseStrings } from "./base/fields.ts";
@@ -35,10 +35,10 @@ export {
 export { readResolvConf } from "./config/resolv_conf.ts";
 export type { Route } from "./config/routes.ts";
 
-/** All that DEL and GC need of a configuration. */
+/** The part of a configuration that DEL and GC need. */
 export interface Network {
   readonly name: NetworkName;
-  /** Where its state is. */
+  /** The network's state folder. */
   readonly dataDir: string;
   readonly bridge: InterfaceName | undefined;
 }
@@ -48,22 +48,22 @@ export interface NetworkConfig extends Addressing, PortFlags {
   readonly dataDir: string;
   readonly cniVersion: SpecVersion;
   readonly dns: Dns;
-  /** A file below the state folder whose servers count where `dns` is empty. */
+  /** A file below the state folder; its servers are used if `dns` is empty. */
   readonly resolvConf: string | undefined;
   readonly requestedIps: readonly Ip[];
   readonly requestedMac: Mac | undefined;
   readonly prevResult: Result | undefined;
 }
 
-/** One attachment a GC keeps, as the runtime listed it. */
+/** One attachment that a GC keeps, as the runtime listed it. */
 export interface Valid {
   readonly containerId: string;
   readonly ifname: string;
 }
 
 /**
- * Name, folder and bridge of the network. For what frees resources: a bad rest of the configuration doesn't stop it,
- * and what an ADD would have refused can't have been used by one.
+ * Name, folder and bridge of the network, for DEL and GC: other errors of the configuration don't stop them. A value that
+ * an ADD refuses can't have been used by one.
  */
 export function parseNetwork(root: Fields): Network {
   return {
@@ -124,7 +124,7 @@ function checkOldShape(
   });
 }
 
-/** What the runtime gives (capability `dns`, with names of its own), else the configuration's (rules B18, C4). */
+/** The runtime's settings (capability `dns`, with its own key names), else the configuration's (rules B18, C4). */
 function readDns(root: Fields): Dns {
   const given = root.object("runtimeConfig").object("dns");
   const servers = given.optional("servers", parseStrings) ?? [];
@@ -139,8 +139,8 @@ function readDns(root: Fields): Dns {
 }
 
 /**
- * The attachments a GC keeps (rules G1, S6): `cni.dev/valid-attachments`, else `cni.dev/attachments`. `null` keeps
- * none; `undefined` where there is no list.
+ * The attachments that a GC keeps (rules G1, S6): `cni.dev/valid-attachments`, else `cni.dev/attachments`. `null` keeps
+ * none; `undefined` if the configuration has no list.
  */
 export function parseValid(root: Fields): readonly Valid[] | undefined {
   const key = ["cni.dev/valid-attachments", "cni.dev/attachments"].find((it) =>
@@ -148,7 +148,7 @@ export function parseValid(root: Fields): readonly Valid[] | undefined {
   );
   if (key === undefined) return undefined;
   return root.list(key, (value, at) => {
-    if (!isObject(value)) throw new Malformed("an attachment", "it is no object");
+    if (!isObject(value)) throw new Malformed("an attachment", "it is not an object");
     const fields = new Fields(value, `${at}.`);
     const containerId = fields.required("containerID", parseString);
     return { containerId, ifname: fields.required("ifname", parseString) };

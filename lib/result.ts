@@ -12,10 +12,10 @@ export interface Interface {
 }
 
 export interface Address {
-  /** With prefix length, of either family. */
+  /** With prefix length; of either family. */
   readonly address: string;
   readonly gateway?: string;
-  /** Index into the result's interfaces. */
+  /** Index in the result's interfaces. */
   readonly interface?: number;
 }
 
@@ -36,7 +36,7 @@ export interface Dns {
   readonly options?: readonly string[];
 }
 
-/** A result in the newest version's terms; older ones are made from it when it is printed (rule R3). */
+/** A result in the newest version's shape; printing converts it to an older one (rule R3). */
 export interface Result {
   readonly interfaces: readonly Interface[];
   readonly ips: readonly Address[];
@@ -46,7 +46,7 @@ export interface Result {
 
 export type Document = Readonly<Record<string, unknown>>;
 
-/** The success document of an ADD in the version that was asked in (SPEC §5, rules R3 to R8). */
+/** The success document of an ADD in the request's version (SPEC §5, rules R3 to R8). */
 export function resultDocument(cniVersion: SpecVersion, result: Result): Document {
   if (shapeOf(cniVersion) === "0.1") return oldest(cniVersion, result);
   const newest = isAtLeast(cniVersion, "1.1.0");
@@ -101,7 +101,7 @@ export function errorDocument(cniVersion: string, { code, message, details }: Cn
   return { cniVersion, code, msg: message, ...(details !== "" && { details }) };
 }
 
-/** What VERSION answers; `cniVersion` echoes what was asked in (rule V2). */
+/** The answer of VERSION; `cniVersion` echoes the request's version (rule V2). */
 export function versionDocument(
   cniVersion: string,
   supportedVersions: readonly string[],

@@ -1,20 +1,20 @@
 import { Malformed, quote } from "./errors.ts";
 
 /**
- * An IPv4 or IPv6 address in its one canonical spelling (a dotted quad, or RFC 5952), so that it compares with `===`
- * and is a key as it is. Only this file makes one.
+ * An IPv4 or IPv6 address in its canonical spelling (a dotted quad, or RFC 5952): it compares with `===` and serves as a
+ * key. Only this file creates one.
  */
 export type Ip = string & { readonly __ip: true };
 
 export type Family = 4 | 6;
 
-/** A network: `base` has no bit set behind `prefix`. */
+/** A network: `base` has no host bit set. */
 export interface Cidr {
   readonly base: Ip;
   readonly prefix: number;
 }
 
-/** An address with the prefix length of its network, as an interface carries it. */
+/** An address with the prefix length of its network, as interfaces have it. */
 export interface InterfaceAddress {
   readonly ip: Ip;
   readonly prefix: number;
@@ -28,26 +28,26 @@ const WANTED: Readonly<Record<Family, string>> = {
 /** Number of bits of an address. */
 const BITS: Readonly<Record<Family, number>> = { 4: 32, 6: 128 };
 
-/** In bytes, what each link that carries IPv6 takes (RFC 8200 §5). The kernel switches IPv6 off where the MTU is smaller. */
+/** The minimum MTU of IPv6, in bytes (RFC 8200 §5). The kernel disables IPv6 on a link with a smaller MTU. */
 export const LEAST_MTU_IPV6 = 1280;
 
 export function familyOf(ip: Ip): Family {
   return ip.includes(":") ? 6 : 4;
 }
 
-/** The address in `text`, of `family` where one is wanted. Throws `Malformed`. */
+/** Parses an address, of `family` if that is given. Throws `Malformed`. */
 export function parseIp(text: unknown, family?: Family): Ip {
   const ip = typeof text === "string" ? tryIp(text) : undefined;
   if (ip !== undefined && (family === undefined || familyOf(ip) === family)) return ip;
   throw new Malformed(wantedOf(text, family), foundIn(text, family));
 }
 
-/** Whether it is an address in its one spelling. */
+/** Whether `text` is an address in its canonical spelling. */
 export function isIp(text: string): text is Ip {
   return QUAD.test(text) || (text.includes(":") && tryIp(text) === text);
 }
 
-/** As `parseIp`, `undefined` where it is none. */
+/** As `parseIp`; `undefined` if `text` is not an address. */
 export function tryIp(text: string): Ip | undefined {
   if (!text.includes(":")) return QUAD.test(text) ? (text as Ip) : undefined;
   const value = valueOfIpv6(text);
@@ -55,12 +55,12 @@ export function tryIp(text: string): Ip | undefined {
 }
 
 /**
- * A dotted quad, which is canonical as it stands: no leading zeros. One group four times, for V8 writes out a repetition of
- * three and takes twice as long to read such a pattern.
+ * A dotted quad without leading zeros, which is canonical. The group is written four times: V8 needs twice as long to
+ * compile a repetition of three.
  */
 const QUAD = /^(?:(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)(?:\.(?!$)|$)){4}$/;
 
-/** RFC 4291 §2.2: groups of hexadecimal digits, one `::`, the last two groups as a dotted quad or not. */
+/** RFC 4291 §2.2: groups of hexadecimal digits, at most one `::`; the last two groups may be a dotted quad. */
 function valueOfIpv6(text: string): bigint | undefined {
   const [head, tail, ...more] = text.split("::");
   if (head === undefined || more.length > 0) return undefined;
@@ -87,7 +87,7 @@ function groupsOf(text: string, isEnd: boolean): number[] | undefined {
   return groups;
 }
 
-/** The address as a number, to count with. */
+/** The address as a number. */
 export function valueOf(ip: Ip): bigint {
   if (familyOf(ip) === 6) return valueOfIpv6(ip) ?? 0n;
   return BigInt(ip.split(".").reduce((value, octet) => value * 256 + Number(octet), 0));
@@ -103,7 +103,7 @@ export function ipOf(value: bigint, family: Family): Ip {
     { length: 8 },
     (_, index) => Number((value >> BigInt(16 * (7 - index))) & 0xffffn),
   );
-  // RFC 5952 §5: a mapped IPv4 address is written as one.
+  // RFC 5952 §5: a mapped IPv4 address ends in a dotted quad.
   if (value >> 32n === 0xffffn) return `::ffff:${ipOf(value & 0xffffffffn, 4)}` as Ip;
   const [start, length] = longestZeros(groups);
   const words = groups.map((group) => group.toString(16));
@@ -158,7 +158,7 @@ export function parseInterfaceAddress(text: unknown, family?: Family): Interface
   return { ip, prefix: Number(length) };
 }
 
-/** `10.1.2.0/24`, `fd00::/64` → network. Host bits that are set are an error that shows the right value. */
+/** `10.1.2.0/24`, `fd00::/64` → network. Throws `Malformed`; for set host bits, the error shows the right value. */
 export function parseCidr(text: unknown, family?: Family): Cidr {
   const { ip, prefix } = parseInterfaceAddress(text, family);
   const network = networkOf(ip, prefix);
@@ -177,12 +177,12 @@ export function formatInterfaceAddress({ ip, prefix }: InterfaceAddress): string
   return `${ip}/${prefix}`;
 }
 
-/** How many addresses a network has. */
+/** The number of addresses of a network. */
 export function extentOf({ base, prefix }: Cidr): bigint {
   return 1n << BigInt(BITS[familyOf(base)] - prefix);
 }
 
-/** The network that an address with this prefix length is in. */
+/** The network of an address with a prefix length. */
 export function networkOf(ip: Ip, prefix: number): Cidr {
   const family = familyOf(ip);
   const hosts = BigInt(BITS[family] - prefix);

@@ -9,24 +9,24 @@ import {
   parseNetworkName,
 } from "./names.ts";
 
-/** Whose a lease is: an interface of a container. The Go original noted the container alone. */
+/** The owner of a lease: an interface of a container. The Go original recorded only the container. */
 export interface Owner {
   readonly containerId: ContainerId;
   readonly ifname: InterfaceName | undefined;
 }
 
-/** What a lease and a host veth belong to (SPEC §2, rule A2). */
+/** The owner of a lease and a host veth, with its network (SPEC §2, rule A2). */
 export interface Attachment extends Owner {
   readonly network: NetworkName;
   readonly ifname: InterfaceName;
 }
 
-/** `container ID/interface`, as the state file and messages have an owner; the container ID alone for the Go original's. */
+/** `container ID/interface`, as in the state file and in messages; for an owner of the Go original the container ID only. */
 export function ownerKey({ containerId, ifname }: Owner): string {
   return ifname === undefined ? containerId : `${containerId}/${ifname}`;
 }
 
-/** The owner of a key of the state file; `undefined` where it is none. */
+/** The owner that a key of the state file names; `undefined` if the key does not name one. */
 export function tryOwner(key: string): Owner | undefined {
   const slash = key.indexOf("/");
   try {
@@ -46,8 +46,8 @@ export function isHostVethName(name: string): boolean {
 }
 
 /**
- * Name of the host veth that belongs to an owner in a network: `av` + 13 hex digits of SHA-256 over network, container
- * ID and interface, none of which can hold a `/`; the Go original took SHA-1 over the container ID alone.
+ * The name of an attachment's host veth: `av` + 13 hex digits of SHA-256 over network, container ID and interface, none
+ * of which can contain a `/`. For an owner of the Go original: SHA-1 over the container ID.
  */
 export async function hostVethName(
   { network, containerId, ifname }: Owner & { readonly network: NetworkName },
@@ -61,12 +61,12 @@ export async function hostVethName(
   return `av${hash.toHex().slice(0, 13)}` as InterfaceName;
 }
 
-/** IFALIASZ without its terminating NUL, in bytes. */
+/** The longest alias, in bytes: IFALIASZ without the terminating NUL. */
 const LONGEST_ALIAS = 255;
 
 /**
- * What `ip link` shows behind `alias`: `[namespace/pod ]network/container ID/interface`. Where that is too long
- * the pod goes first; an attachment that is too long by itself is cut and can't be read back.
+ * The host veth's alias: `[namespace/pod ]network/container ID/interface`. If it is too long, the pod is left out; an
+ * attachment that is still too long is cut, and can't be parsed again.
  */
 export function aliasOf(
   { network, containerId, ifname }: Attachment,
@@ -81,22 +81,22 @@ export function aliasOf(
     : `${network}/${containerId}`.slice(0, LONGEST_ALIAS);
 }
 
-/** What of a link says whose host veth it is. */
+/** The parts of a link that name its owner. */
 export interface Named {
   readonly ifname: string;
   readonly alias: string;
 }
 
 /**
- * Whose host veth it is: what its alias says, where the name agrees. `undefined` for one that says nothing, a cut
- * alias, or a name that was given by somebody else.
+ * The attachment that the alias names, if the link's name is that attachment's host veth. `undefined` without an alias, for
+ * a cut alias, and for any other name.
  */
 export async function attachmentOf({ ifname, alias }: Named): Promise<Attachment | undefined> {
   const named = isHostVethName(ifname) ? attachmentIn(alias) : undefined;
   return named !== undefined && await hostVethName(named) === ifname ? named : undefined;
 }
 
-/** What an alias says, whatever the interface is called: a host veth that was renamed keeps it. */
+/** The attachment that an alias names, whatever the name of the interface: a renamed host veth keeps its alias. */
 export function attachmentIn(alias: string): Attachment | undefined {
   const parts = alias.slice(alias.lastIndexOf(" ") + 1).split("/");
   if (parts.length !== 3) return undefined;
@@ -112,7 +112,7 @@ export function attachmentIn(alias: string): Attachment | undefined {
   }
 }
 
-/** Whether an alias says that the interface is this attachment's. */
+/** Whether an alias names this attachment. */
 export function isAliasOf(
   alias: string,
   owner: Owner & { readonly network: NetworkName },
@@ -121,13 +121,13 @@ export function isAliasOf(
   return said?.network === owner.network && ownerKey(said) === ownerKey(owner);
 }
 
-/** `namespace/name` of the pod, where the alias has one. */
+/** The pod in an alias, as `namespace/name`; `undefined` if the alias has none. */
 export function podIn(alias: string): string | undefined {
   const blank = alias.lastIndexOf(" ");
   return blank < 0 ? undefined : alias.slice(0, blank);
 }
 
-/** Whether it is the alias of an attachment of `network` that was too long to be written whole. */
+/** Whether `alias` is the cut alias of an attachment of `network`. */
 export function isCutAlias(network: NetworkName, alias: string): boolean {
   return alias.length >= LONGEST_ALIAS - 16 && alias.startsWith(`${network}/`) &&
     attachmentIn(alias) === undefined;

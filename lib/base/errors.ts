@@ -1,6 +1,6 @@
 /**
- * The errors of this program: the specification's own names and codes up to 99 (SPEC §5, and `types.go` of the
- * reference for the names), this plugin's from 100. People and runtimes see the number, the code has the name.
+ * The errors of this program: the specification's up to 99 (SPEC §5, names after the reference's `types.go`), this
+ * plugin's from 100. The code uses the names; people and runtimes see the numbers.
  */
 export const ERROR_CODES = {
   IncompatibleVersion: 1,
@@ -27,14 +27,14 @@ export type ErrorName = keyof typeof ERROR_CODES;
 export type ErrorCode = (typeof ERROR_CODES)[ErrorName];
 
 export interface ErrorContext {
-  /** What to do about it; a sentence or several. */
+  /** The remedy, in one or several sentences. */
   readonly details?: string;
   readonly cause?: unknown;
 }
 
 /**
- * The only error a caller of this program ever sees. The message names the value, what was wanted and what was
- * found (`Cannot <do> "<value>" as <wanted>: <found>`); `details` holds the remedy.
+ * The only error that a caller of this program sees. The message names the value, the wanted form and the found one
+ * (`Cannot <do> "<value>" as <wanted>: <found>`); `details` has the remedy.
  */
 export class CniError extends Error {
   override readonly name = "CniError";
@@ -42,7 +42,7 @@ export class CniError extends Error {
   readonly details: string;
 
   constructor(kind: ErrorName, message: string, context: ErrorContext = {}) {
-    // Both are shown on somebody's terminal, and both quote what others wrote.
+    // A terminal shows both, and both may quote text from containers and users.
     super(printable(message), { cause: context.cause });
     this.kind = kind;
     this.details = printable(context.details ?? "");
@@ -52,7 +52,7 @@ export class CniError extends Error {
     return ERROR_CODES[this.kind];
   }
 
-  /** The same error with a further sentence behind its details. */
+  /** The same error with a sentence added to its details. */
   withDetails(sentence: string): CniError {
     const details = this.details === "" ? sentence : `${this.details}; ${sentence}`;
     return new CniError(this.kind, this.message, { details, cause: this.cause });
@@ -64,14 +64,14 @@ export function isError(thrown: unknown, kind: ErrorName): boolean {
   return thrown instanceof CniError && thrown.kind === kind;
 }
 
-/** A value that does not parse: what was wanted and what was found, without the name it was read under. */
+/** A value that does not parse: the wanted form and the found one, without the name of its key. */
 export class Malformed extends Error {
   override readonly name = "Malformed";
   constructor(readonly wanted: string, readonly found: string) {
     super(`not ${wanted}: ${found}`);
   }
 
-  /** As a CniError that names the value and the key it was read under. */
+  /** As a CniError that names the value and its key. */
   named(kind: ErrorName, name: string, value: unknown, remedy: string): CniError {
     return new CniError(
       kind,
@@ -82,8 +82,8 @@ export class Malformed extends Error {
 }
 
 /**
- * `text` with everything that a terminal would act on, or that turns the order of letters round, made visible.
- * Newlines and tabs stay: `ip` has them in what it says.
+ * `text` with control characters and those that reverse the writing direction made visible. Newlines and tabs stay,
+ * because `ip` prints them.
  */
 export function printable(text: string): string {
   return text.replaceAll(
@@ -93,7 +93,7 @@ export function printable(text: string): string {
   );
 }
 
-/** A character as JSON writes those that it may not have as they are. */
+/** A character as a JSON escape. */
 export function escaped(character: string): string {
   return `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`;
 }
@@ -106,7 +106,7 @@ export function quote(value: unknown): string {
   return text.length <= LONGEST_QUOTE ? text : `${text.slice(0, LONGEST_QUOTE)}…`;
 }
 
-/** Any thrown thing as a `CniError`; what is not one already is a bug of ours. */
+/** Any thrown value as a `CniError`; a value of another type is a bug of this program. */
 export function asCniError(thrown: unknown): CniError {
   if (thrown instanceof CniError) return thrown;
   const error = thrown instanceof Error ? thrown : new Error(String(thrown));

@@ -7,14 +7,14 @@ export function isObject(value: unknown): value is JsonObject {
 }
 
 /**
- * A JSON object read key by key: each value is parsed where it is taken, each error names key and value. Keys are found
- * as Go's decoder finds them: in the exact spelling first, then in any letter case (rule S3). `null` is absent.
+ * A JSON object, read key by key: each access parses its value, and each error names key and value. Keys match as in the Go
+ * decoder: the exact spelling first, then any letter case (rule S3). `null` counts as absent.
  */
 export class Fields {
-  /** The object's own spelling of each key, by the key in lower case; made when the first key is not found as it is. */
+  /** The object's spelling of each key, by the key in lower case; built at the first key without an exact match. */
   #spellings: ReadonlyMap<string, string> | undefined;
 
-  /** `at` is what stands in front of a key in messages: `ipam.` or nothing. */
+  /** `at` is the prefix of a key in messages: `ipam.` or empty. */
   constructor(
     readonly raw: JsonObject,
     readonly at: string = "",
@@ -26,7 +26,7 @@ export class Fields {
     return value !== undefined && value !== null;
   }
 
-  /** The value as it stands there, `undefined` where no key is spelt like that. */
+  /** The unparsed value; `undefined` if the object lacks the key. */
   get(key: string): unknown {
     const spelt = this.spelling(key);
     return spelt === undefined ? undefined : this.raw[spelt];
@@ -35,7 +35,7 @@ export class Fields {
   /** The object's own spelling of `key`. */
   spelling(key: string): string | undefined {
     if (Object.hasOwn(this.raw, key)) return key;
-    // Of several the last.
+    // If several match, the last one counts.
     this.#spellings ??= new Map(Object.keys(this.raw).map((it) => [it.toLowerCase(), it]));
     return this.#spellings.get(key.toLowerCase());
   }
@@ -50,7 +50,7 @@ export class Fields {
     return this.#parse(key, parse, remedy);
   }
 
-  /** As `required`, `undefined` where the key is absent or `null`. */
+  /** As `required`; `undefined` if the key is absent or `null`. */
   optional<T>(key: string, parse: (value: unknown) => T, remedy = ""): T | undefined {
     return this.has(key) ? this.#parse(key, parse, remedy) : undefined;
   }
@@ -72,7 +72,7 @@ export class Fields {
     return this.optional(key, parseBoolean) ?? false;
   }
 
-  /** The object under `key`, empty where it is absent. */
+  /** The object under `key`; empty if it is absent. */
   object(key: string): Fields {
     const value = this.optional(key, parseObject) ?? {};
     return new Fields(value, `${this.at}${key}.`, this.kind);

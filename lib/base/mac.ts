@@ -19,8 +19,8 @@ export function parseMac(text: unknown): Mac {
 }
 
 /**
- * The MAC that belongs to `ip`: a re-used address keeps its MAC, so no neighbour cache goes stale. `0a:58` and the four
- * bytes of an IPv4 address; for an IPv6 address 46 bits of a hash, so that two practically never have the same.
+ * The MAC derived from `ip`: a reused address keeps its MAC, so no neighbour cache goes stale. `0a:58` and the four bytes
+ * of an IPv4 address; 46 bits of a hash of an IPv6 address, so that two addresses practically never share a MAC.
  */
 export function macOf(ip: Ip): Mac {
   const value = valueOf(ip);
@@ -32,12 +32,12 @@ export function macOf(ip: Ip): Mac {
   return count === 4 ? joinBytes([0x0a, 0x58, ...bytes]) : hashedMac(bytes);
 }
 
-/** The MAC of a bridge that carries no gateway: two runs that make it at once give it the same. */
+/** The MAC of a bridge without a gateway, derived from its name, so that concurrent ADDs agree. */
 export function macOfBridge(name: string): Mac {
   return hashedMac(new TextEncoder().encode(name));
 }
 
-/** FNV-1a of 64 bits, with the end of MurmurHash3, by which each bit depends on all; locally administered, unicast. */
+/** 64-bit FNV-1a with MurmurHash3's finaliser, by which each bit depends on all; locally administered, unicast. */
 function hashedMac(bytes: Iterable<number>): Mac {
   const cut = (value: bigint) => BigInt.asUintN(64, value);
   let hash = 0xcbf29ce484222325n;
@@ -49,11 +49,11 @@ function hashedMac(bytes: Iterable<number>): Mac {
     Number((hash >> shift) & 0xffn)
   );
   const local = (first & 0xfc) | 2;
-  // That of a host veth is never a bridge's own.
+  // A host veth's MAC is never a bridge's own MAC.
   return joinBytes([local === HOST_MAC ? 2 : local, ...rest]);
 }
 
-/** The MAC of an attachment with these addresses: that of the first IPv4 address, without one of the first address. */
+/** The MAC of an attachment with these addresses: derived from the first IPv4 address, or else from the first address. */
 export function macOfAll(ips: readonly Ip[]): Mac | undefined {
   const [first] = ips;
   const ip = ips.find((it) => familyOf(it) === 4) ?? first;
@@ -62,13 +62,13 @@ export function macOfAll(ips: readonly Ip[]): Mac | undefined {
 
 const HOST_MAC = 0xfe;
 
-/** A MAC that nobody else has, for one run to know its own host veth by. */
+/** A random MAC by which a run recognises its own host veth. */
 export function freshHostMac(): Mac {
-  // A bridge without a fixed MAC takes the lowest of its ports': fe is higher than any vendor's.
+  // A bridge without a fixed MAC takes its ports' lowest: fe is higher than any vendor's prefix.
   return joinBytes([HOST_MAC, ...randomBytes(5)]);
 }
 
-/** Whether it is of `freshHostMac`: a bridge that has it follows its ports. */
+/** Whether `freshHostMac` made this MAC: a bridge that has it follows its ports. */
 export function isHostMac(mac: string): boolean {
   return mac.startsWith(HOST_MAC.toString(16) + ":");
 }

@@ -6,7 +6,7 @@ export type NetworkName = string & { readonly __network: true };
 
 /** IFNAMSIZ without its terminating NUL. */
 const LONGEST_INTERFACE_NAME = 15;
-/** A state file, its temporary and its backup carry the network's name and must fit NAME_MAX (255). */
+/** The names of a state file, its temporary file and its backup contain the network's name and must fit NAME_MAX (255). */
 const LONGEST_NETWORK_NAME = 200;
 const IDENTIFIER = /^[a-zA-Z0-9][a-zA-Z0-9_.-]*$/;
 
@@ -14,9 +14,9 @@ const WANTED_INTERFACE =
   "an interface name (1 to 15 bytes; no white space, control character, / : or %)";
 
 /**
- * A name that the kernel and `ip -batch` take literally (rules E6, E7): the kernel would expand a `%`, a leading `-`
- * reads as an option, quotes, `#` and `\` mean something in a batch, and a control character reaches somebody's
- * terminal. Throws `Malformed`.
+ * A name that the kernel and `ip -batch` take literally (rules E6, E7): the kernel expands a `%`, `ip` reads a leading
+ * `-` as an option, a batch interprets quotes, `#` and `\`, and a terminal interprets control characters. Throws
+ * `Malformed`.
  */
 export function parseInterfaceName(text: unknown): InterfaceName {
   const name = parseAnyInterfaceName(text);
@@ -33,7 +33,7 @@ export function parseInterfaceName(text: unknown): InterfaceName {
   return name;
 }
 
-/** What the specification calls an interface name (rule E6): enough for a DEL, which asks the kernel for none. */
+/** An interface name as the specification allows it (rule E6): enough for a DEL, which creates no interface. */
 export function parseAnyInterfaceName(text: unknown): InterfaceName {
   const reject = (why: string): never => {
     throw new Malformed(WANTED_INTERFACE, why);
@@ -53,7 +53,7 @@ export function parseContainerId(text: unknown): ContainerId {
   throw new Malformed("a container ID", "invalid characters in containerID");
 }
 
-/** Same characters as a container ID (rule E5); at most 200, for it becomes a file's name. Throws `Malformed`. */
+/** The characters of a container ID (rule E5); at most 200, because the name becomes a file name. Throws `Malformed`. */
 export function parseNetworkName(text: unknown): NetworkName {
   if (text === undefined || text === "") {
     throw new Malformed("a network name", "missing network name");
@@ -71,8 +71,8 @@ export function parseNetworkName(text: unknown): NetworkName {
 }
 
 /**
- * The group of a network's host veths, by which a packet filter knows them (`iifgroup`): 31 bits of the name's FNV-1a
- * hash, and never one of the low numbers that people choose by hand.
+ * The link group of a network's host veths, which packet filters match (`iifgroup`): 31 bits of the name's FNV-1a hash,
+ * and never one of the low numbers that people choose.
  */
 export function groupOf(network: NetworkName): number {
   let hash = 0x811c9dc5;
@@ -82,7 +82,7 @@ export function groupOf(network: NetworkName): number {
   return (hash & 0x7fffffff) | 0x10000;
 }
 
-/** `namespace/name` of a pod, free of anything a terminal or `ip` could misread. */
+/** `namespace/name` of a pod, without characters that a terminal or `ip` interprets. */
 export function podName(namespace: string, name: string): string {
   return `${namespace}/${name}`.slice(0, 320).replaceAll(/[^A-Za-z0-9._/-]/g, "?");
 }

@@ -12,25 +12,25 @@ import {
 } from "./address.ts";
 import { Malformed } from "./errors.ts";
 
-/** The addresses of one subnet that a network gives, both ends included. */
+/** The addresses of one subnet that a network may allocate, both ends included. */
 export interface AddressRange {
   readonly subnet: Cidr;
   readonly start: Ip;
   readonly end: Ip;
-  /** Never given, wherever it lies. */
+  /** Never allocated, inside or outside the range. */
   readonly gateway: Ip;
 }
 
-/** Ranges of one family, of which an attachment gets one address (rule H1). */
+/** Ranges of one family; an attachment gets one address of each set (rule H1). */
 export type RangeSet = readonly AddressRange[];
 
-/** Prefix lengths of a subnet that a network may have. */
+/** Allowed prefix lengths of a network's subnet. */
 const PREFIXES: Readonly<Record<Family, { least: number; most: number }>> = {
   4: { least: 8, most: 30 },
   6: { least: 8, most: 126 },
 };
 
-/** Networks whose addresses no container can have, and what they are for. */
+/** Networks whose addresses no container can have, and their purpose. */
 const UNUSABLE: Readonly<Record<Family, readonly (Cidr & { readonly purpose: string })[]>> = {
   4: [
     unusable("0.0.0.0", 8, "0/8 is for hosts without an address"),
@@ -46,12 +46,12 @@ const UNUSABLE: Readonly<Record<Family, readonly (Cidr & { readonly purpose: str
   ],
 };
 
-/** Of a canonical address without host bits. */
+/** Takes a canonical address without host bits. */
 function unusable(base: string, prefix: number, purpose: string) {
   return { base: base as Ip, prefix, purpose };
 }
 
-/** A subnet that a network may have (docs/configure.md), of `family` where one is wanted. Throws `Malformed`. */
+/** Parses a network's subnet (docs/configure.md), of `family` if that is given. Throws `Malformed`. */
 export function parseSubnet(value: unknown, family?: Family): Cidr {
   const subnet = parseCidr(value, family);
   const of = familyOf(subnet.base);
@@ -68,19 +68,19 @@ export function parseSubnet(value: unknown, family?: Family): Cidr {
   return subnet;
 }
 
-/** The last address of a network; with IPv4 the broadcast address. */
+/** The last address of a network; the broadcast address of an IPv4 network. */
 function lastOf(subnet: Cidr): Ip {
   return ipOf(valueOf(subnet.base) + extentOf(subnet) - 1n, familyOf(subnet.base));
 }
 
-/** First and last address that a host may have: no network, broadcast or subnet-router anycast address. */
+/** The first and last address of a host: without network, broadcast and subnet-router anycast address. */
 export function usable(subnet: Cidr): { readonly start: Ip; readonly end: Ip } {
   const family = familyOf(subnet.base);
   const end = valueOf(lastOf(subnet)) - (family === 4 ? 1n : 0n);
   return { start: ipOf(valueOf(subnet.base) + 1n, family), end: ipOf(end, family) };
 }
 
-/** What an address that no host may have is in its subnet; `undefined` for all others. */
+/** The purpose of a reserved address in its subnet; `undefined` for a host's address. */
 export function reservedAs({ base, prefix }: Cidr, ip: Ip): string | undefined {
   if (ip === base) {
     return familyOf(ip) === 4 ? "the network address" : "the subnet-router anycast address";
@@ -90,24 +90,24 @@ export function reservedAs({ base, prefix }: Cidr, ip: Ip): string | undefined {
     : undefined;
 }
 
-/** Between the ends of the range, or one of them. */
+/** Whether `ip` is between the ends of the range, ends included. */
 export function inRange({ start, end }: Pick<AddressRange, "start" | "end">, ip: Ip): boolean {
   if (familyOf(start) !== familyOf(ip)) return false;
   const value = valueOf(ip);
   return valueOf(start) <= value && value <= valueOf(end);
 }
 
-/** In the range, and neither its gateway nor reserved. */
+/** Whether the range may allocate `ip`: inside, neither the gateway nor reserved. */
 export function isGivable(range: AddressRange, ip: Ip): boolean {
   return inRange(range, ip) && ip !== range.gateway && reservedAs(range.subnet, ip) === undefined;
 }
 
-/** The range of the set that gives `ip`. */
+/** The range of the set that may allocate `ip`. */
 export function givingRange(set: RangeSet, ip: Ip): AddressRange | undefined {
   return set.find((range) => isGivable(range, ip));
 }
 
-/** The range of the sets that gives `ip`. */
+/** The range of the sets that may allocate `ip`. */
 export function rangeOf(sets: readonly RangeSet[], ip: Ip): AddressRange | undefined {
   return givingRange(sets.flat(), ip);
 }
@@ -117,7 +117,7 @@ export function overlapping(left: AddressRange, right: AddressRange): boolean {
   return inRange(left, right.start) || inRange(left, right.end) || inRange(right, left.start);
 }
 
-/** How many addresses the range gives. */
+/** The number of addresses that the range may allocate. */
 export function sizeOf(range: AddressRange): bigint {
   const all = valueOf(range.end) - valueOf(range.start) + 1n;
   const { start, end } = usable(range.subnet);
@@ -142,7 +142,7 @@ export function subnetsOf(sets: readonly RangeSet[]): Cidr[] {
   return [...new Map(sets.flat().map(({ subnet }) => [formatCidr(subnet), subnet])).values()];
 }
 
-/** All that the sets say, in one line: two networks that give the same have the same. */
+/** The sets as one line: equal sets have equal lines. */
 export function formatRanges(sets: readonly RangeSet[]): string {
   const one = ({ subnet, start, end, gateway }: AddressRange) =>
     `${formatCidr(subnet)} ${start} ${end} ${gateway}`;

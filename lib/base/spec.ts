@@ -13,10 +13,10 @@ export const SPEC_VERSIONS = [
 export type SpecVersion = (typeof SPEC_VERSIONS)[number];
 export const NEWEST: SpecVersion = "1.1.0";
 
-/** A configuration without `cniVersion` is one of 0.1.0 (rule X9). */
+/** A configuration without `cniVersion` has version 0.1.0 (rule X9). */
 export const OLDEST: SpecVersion = "0.1.0";
 
-/** Which shape results have: `ip4`/`ip6` objects, `ips` with a `version`, or `ips` without (rules R3, S5). */
+/** The shape of results: `ip4`/`ip6` objects, `ips` with a `version`, or `ips` without (rules R3, S5). */
 export type ResultShape = "0.1" | "0.3" | "1.0";
 
 export function shapeOf(version: SpecVersion): ResultShape {
@@ -41,8 +41,8 @@ const FLOORS: Readonly<Record<string, SpecVersion>> = {
 };
 
 /**
- * The configuration's version as one that `command` may be asked in (rules X8 to X11). Throws IncompatibleVersion for a
- * version that is not supported or has no such command, DecodingFailure for CHECK, GC and STATUS where it is none at all.
+ * The configuration's version, checked for `command` (rules X8 to X11). Throws IncompatibleVersion for a version that is
+ * not supported or lacks the command, and DecodingFailure if CHECK, GC or STATUS have no valid version.
  */
 export function negotiate(text: string, command: string): SpecVersion {
   const version = SPEC_VERSIONS.find((known) => known === (text === "" ? OLDEST : text));

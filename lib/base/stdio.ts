@@ -1,12 +1,12 @@
-/** The process's own streams: stdin read whole and bounded, stdout and stderr written to their end. */
+/** The process's streams: reads stdin to its end, within a bound, and writes stdout and stderr completely. */
 import { expiry, pause } from "./deadline.ts";
 import { CniError } from "./errors.ts";
 
-/** A configuration of a runtime has a few kB; what is larger is none. */
+/** The largest stdin, in bytes. A runtime's configuration has a few kB. */
 const MOST_STDIN = 8 * 1024 * 1024;
 const STDIN_LIMIT_MS = 30_000;
 
-/** The whole of stdin. Throws IOFailure, DecodingFailure. */
+/** Reads stdin to its end. Throws IOFailure, DecodingFailure. */
 export async function readStdin(limitMs = STDIN_LIMIT_MS): Promise<string> {
   const expired = expiry(limitMs);
   let bytes = new Uint8Array(16 * 1024);
@@ -58,7 +58,7 @@ async function readSome(chunk: Uint8Array): Promise<number | null> {
     try {
       return await Deno.stdin.read(chunk);
     } catch (error) {
-      // A pipe that somebody set to non-blocking has nothing for us yet.
+      // A non-blocking pipe has no data yet.
       if (!(error instanceof Deno.errors.WouldBlock)) {
         throw new CniError("IOFailure", `Cannot read stdin: ${(error as Error).message}`, {
           details: "give the configuration as a file or by a pipe (< CONFIGURATION)",
@@ -70,7 +70,7 @@ async function readSome(chunk: Uint8Array): Promise<number | null> {
   }
 }
 
-/** Writes all of `text`, to a pipe that is full for the moment too. */
+/** Writes all of `text`, and waits for a pipe that is full. */
 export function writeAll(to: typeof Deno.stdout, text: string): void {
   const bytes = new TextEncoder().encode(text);
   for (let written = 0; written < bytes.length;) {

@@ -1,4 +1,4 @@
-/** Waits for all, however they end; rejects with the first's error. Nothing is undone while one of them is at work. */
+/** Waits until all have ended, then rejects with the first error. So nothing is undone while one of them is in progress. */
 export async function together<T extends readonly unknown[]>(
   ...running: { readonly [K in keyof T]: Promise<T[K]> }
 ): Promise<T> {

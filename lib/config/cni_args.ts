@@ -3,7 +3,7 @@ import { CniError, Malformed, quote } from "../base/errors.ts";
 import { type Mac, parseMac } from "../base/mac.ts";
 import { podName } from "../base/names.ts";
 
-/** What of `CNI_ARGS` this plugin acts on. */
+/** The arguments in `CNI_ARGS` that this plugin uses. */
 export interface CniArgs {
   readonly ip: Ip | undefined;
   readonly mac: Mac | undefined;
@@ -11,14 +11,14 @@ export interface CniArgs {
   readonly pod: string | undefined;
 }
 
-/** Keys that Kubernetes runtimes send and nothing here depends on (rule E17). */
+/** Keys that Kubernetes runtimes send and this plugin ignores (rule E17). */
 const TOLERATED = ["K8S_POD_INFRA_CONTAINER_ID", "K8S_POD_UID"];
 /** Keys that request something, of which an attachment gets one. */
 const REQUESTS = ["IP", "MAC"];
 const REMEDY =
   "CNI_ARGS is KEY=VALUE;KEY=VALUE, with the keys IP, MAC, IgnoreUnknown and K8S_POD_*; several addresses are requested by args.cni.ips";
 
-/** Rules E14 to E18. Throws InvalidEnvironment for anything that is not of the form, and for unknown keys without IgnoreUnknown. */
+/** Rules E14 to E18. Throws InvalidEnvironment for another form, and for unknown keys without IgnoreUnknown. */
 export function parseCniArgs(text: string): CniArgs {
   const pairs = new Map<string, string>();
   for (const pair of text === "" ? [] : text.split(";")) {
@@ -46,7 +46,7 @@ export function parseCniArgs(text: string): CniArgs {
   return args;
 }
 
-/** Takes the known keys out of `pairs`. */
+/** Removes the known keys from `pairs` and returns them. */
 function read(pairs: Map<string, string>, text: string): CniArgs {
   const take = <T>(key: string, parse: (value: string) => T): T | undefined => {
     const value = pairs.get(key);
@@ -68,7 +68,7 @@ function read(pairs: Map<string, string>, text: string): CniArgs {
   };
 }
 
-/** An address, with or without a prefix length, which is the subnet's anyway. Throws `Malformed`. */
+/** An address; a prefix length is ignored, because the subnet determines it. Throws `Malformed`. */
 export function parseRequestedIp(value: unknown): Ip {
   return typeof value === "string" && value.includes("/")
     ? parseInterfaceAddress(value).ip

@@ -14,7 +14,7 @@ import {
 import { defaultRoute, gatewayOf, isDefault, readRoutes, type Route } from "./routes.ts";
 import { refuseUnsupported } from "./unsupported.ts";
 
-/** Which bridge the container is attached to and what addresses there are: the same for both dialects. */
+/** The container's bridge and the network's addresses, in both dialects. */
 export interface Addressing {
   readonly bridge: InterfaceName;
   /** The sets of this run: an attachment gets one address of each. Empty for a layer-2 attachment. */
@@ -32,7 +32,7 @@ export interface Addressing {
 
 const parseMtu = parseInteger(68, 65535);
 
-/** Reads the dialect that `ipam.type` names: none is this plugin's own, `host-local` that of bridge + host-local. */
+/** Reads the dialect that `ipam.type` names: absent is this plugin's own, `host-local` is that of bridge + host-local. */
 export function readAddressing(root: Fields): Addressing {
   refuseUnsupported(root);
   const ipam = root.object("ipam");
@@ -56,7 +56,7 @@ export function readAddressing(root: Fields): Addressing {
   return addressing;
 }
 
-/** `"ipam": {}` written out and no subnet: a forgotten subnet has no `ipam`, or one with something in it. */
+/** A layer-2 network has an explicit `"ipam": {}` and no subnet. A configuration that lacks both has forgotten its subnet. */
 function isLayer2(root: Fields, ipam: Fields): boolean {
   return root.has("ipam") && Object.keys(ipam.raw).length === 0 &&
     !["subnet", "gateway", "subnet6", "gateway6"].some((key) => root.isFilled(key));
@@ -125,7 +125,7 @@ function hostLocalDialect(root: Fields, ipam: Fields): Addressing {
   return { ...addressing, configuredSets: configured.map(({ set }) => set) };
 }
 
-/** The keys of the reference bridge, whose defaults hold: `cni0`, no gateway, no default route unless asked for. */
+/** The keys of the reference bridge with its defaults: `cni0`, no gateway, no default route unless configured. */
 function referenceBridge(root: Fields, ipam: Fields, sets: readonly RangeSet[]): Addressing {
   const isDefaultGateway = root.boolean("isDefaultGateway");
   const mtu = root.optional("mtu", parseInteger(0, 65535)) ?? 0;
@@ -148,14 +148,14 @@ function referenceBridge(root: Fields, ipam: Fields, sets: readonly RangeSet[]):
   };
 }
 
-/** `ip` takes a bridge `if2` that does not exist for the interface of index 2. Throws `Malformed`. */
+/** `ip` reads the name `if2` of a missing bridge as interface index 2. Throws `Malformed`. */
 function parseBridge(value: unknown): InterfaceName {
   const name = parseInterfaceName(value);
   if (!/^if\d+$/.test(name)) return name;
   throw new Malformed("the name of a bridge", "ip would read it as the index of an interface");
 }
 
-/** Flags of the container's port and of its interface, the same in both dialects. */
+/** Flags of the container's port and interface, in both dialects. */
 export interface PortFlags {
   readonly hairpin: boolean;
   readonly isolated: boolean;
@@ -178,7 +178,7 @@ export function readPortFlags(root: Fields, sets: readonly RangeSet[]): PortFlag
   if (flags.hairpin && flags.promiscuous) {
     root.reject(
       "hairpinMode",
-      "a setting beside promiscMode",
+      "a setting next to promiscMode",
       "a bridge port can't have both",
       "set one of them to false",
     );
@@ -194,7 +194,7 @@ export function readPortFlags(root: Fields, sets: readonly RangeSet[]): PortFlag
   return flags;
 }
 
-/** Whether `ip` may be given out by any of the sets' subnets. */
+/** Whether a subnet of the sets contains `ip`. */
 export function isInSubnets(sets: readonly RangeSet[], ip: Ip): boolean {
   return sets.flat().some(({ subnet }) => contains(subnet, ip));
 }

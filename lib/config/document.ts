@@ -5,7 +5,7 @@ import { negotiate, type SpecVersion } from "../base/spec.ts";
 import type { Command } from "./environment.ts";
 
 /**
- * The object on stdin, with its name looked at (rules S1, S2, E5). Throws DecodingFailure for what is no such object,
+ * The object on stdin, with a valid name (rules S1, S2, E5). Throws DecodingFailure if stdin is not a JSON object, and
  * InvalidNetworkConfig for the name.
  */
 export function parseDocument(text: string): Fields {
@@ -16,9 +16,9 @@ export function parseDocument(text: string): Fields {
     const found = text.trim() === "" ? "it is empty" : (error as Error).message;
     throw noConfiguration(text, found, error);
   }
-  // Go's decoder takes null for an object without keys, and so does every runtime's test suite.
+  // Go's decoder reads null as an object without keys, and runtimes' test suites rely on it.
   if (value !== null && !isObject(value)) {
-    throw noConfiguration(text, "it is no JSON object");
+    throw noConfiguration(text, "it is not a JSON object");
   }
   const root = new Fields(value ?? {});
   for (const key of ["name", "cniVersion"]) {
@@ -46,7 +46,7 @@ function noConfiguration(text: string, found: string, cause?: unknown): CniError
   );
 }
 
-/** The configuration's version as one `command` can be asked in: see `negotiate`. */
+/** The configuration's version, checked for `command`: see `negotiate`. */
 export function parseVersion(root: Fields, command: Command): SpecVersion {
   return negotiate(root.optional("cniVersion", parseString) ?? "", command);
 }

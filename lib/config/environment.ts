@@ -8,14 +8,14 @@ import {
 } from "../base/names.ts";
 import { type CniArgs, parseCniArgs } from "./cni_args.ts";
 
-/** An absolute path to a network namespace, as `CNI_NETNS` had it. */
+/** An absolute path to a network namespace, from `CNI_NETNS`. */
 export type NetnsPath = string & { readonly __netns: true };
 export type Variable = (name: string) => string | undefined;
 
 const COMMANDS = ["ADD", "DEL", "CHECK", "GC", "STATUS"] as const;
 export type Command = (typeof COMMANDS)[number];
 
-/** What the environment asks for, beside the command; each as far as the command needs it (rule E3). */
+/** The request's variables except the command; empty if the command does not need them (rule E3). */
 export interface Invocation {
   readonly containerId: ContainerId;
   readonly ifname: InterfaceName;
@@ -27,7 +27,7 @@ export function isCommand(text: string): text is Command {
   return COMMANDS.some((command) => command === text);
 }
 
-/** Name, needed for which commands, validator (SPEC §2). */
+/** Variable, the commands that need it, parser (SPEC §2). */
 const TABLE: readonly {
   name: string;
   by: readonly Command[];
@@ -36,14 +36,14 @@ const TABLE: readonly {
   { name: "CNI_CONTAINERID", by: ["ADD", "DEL", "CHECK"], check: parseContainerId },
   { name: "CNI_NETNS", by: ["ADD", "CHECK"] },
   { name: "CNI_IFNAME", by: ["ADD", "CHECK"], check: parseInterfaceName },
-  // A name that only an ADD refuses has been given to nothing, and a DEL of nothing succeeds.
+  // No interface has a name that an ADD refuses, and a DEL of a missing interface succeeds.
   { name: "CNI_IFNAME", by: ["DEL"], check: parseAnyInterfaceName },
   { name: "CNI_PATH", by: ["GC"] },
 ];
 
 /**
- * Every variable `command` needs, checked (rules E1 to E6). A value that is wrong is reported before one that is
- * missing; all that are missing at once. Throws InvalidEnvironment; InvalidNetNS for a `CNI_NETNS` that can't be a path.
+ * Parses each variable that `command` needs (rules E1 to E6). Reports a wrong value first, else all missing variables at
+ * once. Throws InvalidEnvironment; InvalidNetNS for a `CNI_NETNS` that can't be a path.
  */
 export function parseInvocation(command: Command, env: Variable): Invocation {
   const missing: string[] = [];
@@ -71,12 +71,12 @@ export function parseInvocation(command: Command, env: Variable): Invocation {
   };
 }
 
-/** Quotes, `#`, `\\` and control characters mean something in a batch of `ip`, which has no way to escape them. */
+/** An `ip` batch interprets quotes, `#`, `\\` and control characters, and has no escape for them. */
 function checkNetns(path: string): void {
   // deno-lint-ignore no-control-regex
   const special = /["'#\\\u0000-\u001f]/.exec(path)?.[0];
   const found = !path.startsWith("/")
-    ? "it is no absolute path"
+    ? "it is not an absolute path"
     : special === undefined
     ? undefined
     : `it has a ${quote(special)}, which ip can't be given`;

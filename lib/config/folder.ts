@@ -4,8 +4,8 @@ import { type Fields, parseString } from "../base/fields.ts";
 import { STATE_FOLDER } from "../base/scope.ts";
 
 /**
- * `ipam.dataDir`: the state folder or one below it, after `..` is folded (docs/configure.md). A part that begins with a dot would
- * not be listed, and one that ends like a state or lock file is another network's.
+ * `ipam.dataDir`: the state folder or one below it, after `..` is folded (docs/configure.md). No component may begin with
+ * a dot, because it would not be listed, or end like a state or lock file, because other networks have such files.
  */
 export function parseDataDir(root: Fields): string {
   const ipam = root.object("ipam");
@@ -33,7 +33,7 @@ export function parseDataDir(root: Fields): string {
   );
 }
 
-/** `ipam.resolvConf` of host-local (rule H8): a file that is in reach. Throws UnsupportedField. */
+/** `ipam.resolvConf` of host-local (rule H8): a file inside the permission scope. Throws UnsupportedField. */
 export function parseResolvConfPath(root: Fields): string | undefined {
   const given = root.object("ipam").optional("resolvConf", parseString) ?? "";
   if (given === "") return undefined;
@@ -46,7 +46,7 @@ export function parseResolvConfPath(root: Fields): string | undefined {
   );
 }
 
-/** `path` with `..` folded, if it is the state folder or below it: the permission scope ends there. */
+/** `path` with `..` folded; `undefined` outside the state folder, where the permission scope ends. */
 function insideStateFolder(path: string): string | undefined {
   const folded = normalize(path).replace(/(.)\/$/, "$1");
   const inside = folded === STATE_FOLDER || folded.startsWith(`${STATE_FOLDER}/`);

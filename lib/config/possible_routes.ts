@@ -7,13 +7,13 @@ import type { Route } from "./routes.ts";
 /** The scope of a route on the link. A route with a larger scope has no gateway either. */
 export const ON_LINK = 253;
 
-/** What there is before a route is added. */
+/** The container's routing before a route is added. */
 interface Before {
   readonly sets: readonly RangeSet[];
   readonly earlier: readonly Route[];
 }
 
-/** The metric of an IPv6 route without one, and of those that the kernel makes for its own addresses. */
+/** The metrics of an IPv6 route without one, and of the kernel's own routes. */
 const IPV6_METRIC = 1024;
 const KERNELS_IPV6_METRIC = 256;
 const LINK_LOCAL = parseCidr("fe80::/10");
@@ -53,7 +53,7 @@ export function checkRoute(fields: Fields, route: Route, before: Before): void {
 const WITHIN =
   "name a gateway in the network's subnet, or put a route to the gateway itself, on the link, before it";
 
-/** A gateway is in a subnet of the network, link-local, or behind an earlier route on the link. */
+/** Whether a gateway is in a subnet of the network, link-local, or reached by an earlier route on the link. */
 function isReached({ via, dst, table }: Route, { sets, earlier }: Before): boolean {
   if (via === undefined) return true;
   const isIpv4 = familyOf(dst.base) === 4;
@@ -61,7 +61,7 @@ function isReached({ via, dst, table }: Route, { sets, earlier }: Before): boole
   return subnetsOf(sets).some((it) => contains(it, via)) ||
     earlier.some((it) =>
       it.via === undefined && contains(it.dst, via) &&
-      // A gateway is looked for in the route's own table and in the main one.
+      // The kernel looks up a gateway in the route's own table and in the main one.
       [MAIN_TABLE, table || MAIN_TABLE].includes(it.table || MAIN_TABLE) &&
       (!isIpv4 || (it.scope ?? ON_LINK) >= ON_LINK)
     );
@@ -80,7 +80,7 @@ function isKernels({ via, dst, priority, table }: Route, { sets }: Before): bool
   return own.includes(formatCidr(dst));
 }
 
-/** How the kernel tells one route from another; of a route by lease for each gateway that it may get. */
+/** The parts by which the kernel distinguishes routes, for each gateway that the route may get. */
 function keysOf(route: Route, sets: readonly RangeSet[]): string[] {
   const { dst, via, table, mtu, advmss, scope, byLease } = route;
   const family = familyOf(dst.base);

@@ -13,8 +13,8 @@ import { shapeOf, SPEC_VERSIONS, type SpecVersion } from "../base/spec.ts";
 import type { Address, Dns, Interface, Result, ResultRoute } from "../result.ts";
 
 /**
- * `prevResult` in the newest version's terms. Its own `cniVersion` may be absent, and is otherwise of the
- * configuration's shape (rule S5). What the specification does not name is dropped (rule R13).
+ * `prevResult` in the newest version's shape. Its own `cniVersion`, if present, must have the configuration's shape (rule
+ * S5). Keys that the specification does not name are dropped (rule R13).
  */
 export function parsePrevResult(raw: JsonObject, configVersion: SpecVersion): Result {
   const fields = new Fields(raw, "prevResult.");
@@ -90,7 +90,7 @@ function parseRoute(value: unknown, at: string): ResultRoute {
 }
 
 function element(value: unknown, at: string): Fields {
-  if (!isObject(value)) throw new Malformed("an object", "it is none");
+  if (!isObject(value)) throw new Malformed("an object", "it is not an object");
   return new Fields(value, `${at}.`);
 }
 
@@ -104,15 +104,15 @@ function number(fields: Fields, key: string): { [key: string]: number } {
   return value === undefined ? {} : { [key]: value };
 }
 
-/** As `number`; 0 is the same as absent (rule R7). */
+/** As `number`; 0 counts as absent (rule R7). */
 function positive(fields: Fields, key: string): { [key: string]: number } {
   const value = number(fields, key);
   return value[key] === 0 ? {} : value;
 }
 
 /**
- * An address with prefix length, of any family, as it stands: a runtime refuses a result with another one (rule R8).
- * Throws `Malformed`.
+ * An address with prefix length, in the given spelling: a runtime refuses a result with another one (rule R8). Throws
+ * `Malformed`.
  */
 function parseAnyCidr(value: unknown): string {
   const text = parseString(value);

@@ -21,7 +21,7 @@ import {
   usable,
 } from "../base/range.ts";
 
-/** A range of host-local (rules H3 to H5): the gateway is the first usable address where none is named. */
+/** A range of host-local (rules H3 to H5): the default gateway is the first usable address. */
 export function readHostLocalRange(fields: Fields): AddressRange {
   const subnet = fields.required("subnet", parseSubnet);
   const family = familyOf(subnet.base);
@@ -70,7 +70,7 @@ export function readRange(
   return range;
 }
 
-/** Code 7 for a gateway that no host of the subnet may have. */
+/** Throws code 7 for a gateway that no host of the subnet may have. */
 export function checkGateway(
   fields: Fields,
   { subnet, gateway }: Pick<AddressRange, "subnet" | "gateway">,
@@ -83,7 +83,7 @@ export function checkGateway(
   fields.reject(key, wanted, `it is ${found}`, `choose one from ${start} to ${end}`);
 }
 
-/** The range sets under `key`, each with the fields it was read from (rules H1, H9). */
+/** The range sets under `key`, each with its source fields (rules H1, H9). */
 export function readSets(
   fields: Fields,
   key: string,
@@ -93,7 +93,7 @@ export function readSets(
   return sets.map((ranges, index) => {
     const at = `${fields.at}${key}[${index}]`;
     const from = ranges.map((range, place) => {
-      if (!isObject(range)) return fields.reject(key, "range sets", "a range is no object");
+      if (!isObject(range)) return fields.reject(key, "range sets", "a range is not an object");
       return new Fields(range, `${at}[${place}].`);
     });
     const set = from.map((it) => readOne(it));
@@ -112,7 +112,7 @@ export function readSets(
   });
 }
 
-/** Code 7 where an address could be given twice: by two ranges of one set, or of two (rule H1). */
+/** Throws code 7 if two ranges, of one set or of two, share an address (rule H1). */
 export function checkOverlaps(sets: readonly RangeSet[]): void {
   const ranges = sets.flat();
   for (const [index, left] of ranges.entries()) {

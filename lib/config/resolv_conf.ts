@@ -5,14 +5,14 @@ import type { Dns } from "../result.ts";
 
 const LARGEST_FILE = 64 * 1024;
 
-/** The servers and suffixes in a file of the form of resolv.conf(5), inside the state folder (rule H8). Throws IOFailure. */
+/** The servers and suffixes in a resolv.conf(5) file inside the state folder (rule H8). Throws IOFailure. */
 export function readResolvConf(path: string): Dns {
   try {
     for (let at = path; at.length >= STATE_FOLDER.length; at = dirname(at)) {
       const { isFile, isDirectory, size } = Deno.lstatSync(at);
       // A symbolic link would lead out of the permission scope.
       if (at === path ? isFile && size <= LARGEST_FILE : isDirectory) continue;
-      const found = !isFile || at !== path ? "it is no regular file" : `it has ${size} bytes`;
+      const found = !isFile || at !== path ? "it is not a regular file" : `it has ${size} bytes`;
       throw new CniError("IOFailure", `Cannot read "${at}" as ipam.resolvConf: ${found}`, {
         details: 'name a regular file below the state folder, or write the servers under "dns"',
       });
@@ -23,7 +23,7 @@ export function readResolvConf(path: string): Dns {
   }
 }
 
-/** `nameserver` adds one, `search` and `options` add several, the last `domain` counts; the rest is not looked at. */
+/** `nameserver` adds one, `search` and `options` add several, the last `domain` counts; other lines are ignored. */
 export function parseResolvConf(text: string): Dns {
   const nameservers: string[] = [];
   const search: string[] = [];

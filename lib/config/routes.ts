@@ -12,13 +12,13 @@ import { Fields, isObject, parseInteger } from "../base/fields.ts";
 import type { RangeSet } from "../base/range.ts";
 import { checkRoute, ON_LINK } from "./possible_routes.ts";
 
-/** A route of the container; one without `via` is on the link. */
+/** A route of the container; without `via` it is on the link. */
 export interface Route {
   readonly dst: Cidr;
   readonly via: Ip | undefined;
-  /** As the configuration had it, for the result. */
+  /** The configuration's value, for the result. */
   readonly gw: Ip | undefined;
-  /** `via` is the gateway of the first range; what counts is that of the range that gives the address. */
+  /** `via` is the first range's gateway; the ADD replaces it by the gateway of the allocated address's range. */
   readonly byLease: boolean;
   readonly mtu: number | undefined;
   readonly advmss: number | undefined;
@@ -45,7 +45,7 @@ export function isDefault({ dst }: Route): boolean {
   return dst.prefix === 0;
 }
 
-/** The gateway of a family: that of the first range that has it. */
+/** The gateway of a family's first range. */
 export function gatewayOf(sets: readonly RangeSet[], family: Family): Ip | undefined {
   return sets.flat().find(({ gateway }) => familyOf(gateway) === family)?.gateway;
 }
@@ -57,7 +57,7 @@ export function gatewayOf(sets: readonly RangeSet[], family: Family): Ip | undef
 export function readRoutes(ipam: Fields, sets: readonly RangeSet[]): Route[] | undefined {
   const earlier: Route[] = [];
   return ipam.list("routes", (value, at) => {
-    if (!isObject(value)) throw new Malformed("a route", "it is no object");
+    if (!isObject(value)) throw new Malformed("a route", "it is not an object");
     const fields = new Fields(value, `${at}.`);
     const route = readRoute(fields, sets);
     checkRoute(fields, route, { sets, earlier });
@@ -76,13 +76,13 @@ function readRoute(fields: Fields, sets: readonly RangeSet[]): Route {
     fields.reject("dst", "a destination of the network's families", found, "leave the route out");
   }
   const gw = fields.unlessEmpty("gw", (gw) => parseIp(gw, family));
-  // The kernel refuses 255 (nowhere).
+  // The kernel refuses scope 255 (nowhere).
   const scope = whole("scope", 254);
   const isOnLink = scope !== undefined && scope >= ON_LINK;
   return {
     dst,
     byLease: gw === undefined && !isOnLink,
-    // The kernel takes an unspecified gateway for none.
+    // The kernel treats an unspecified gateway as absent.
     via: gw === "0.0.0.0" || gw === "::" ? undefined : gw ?? (isOnLink ? undefined : gateway),
     gw,
     mtu: whole("mtu", 65535) || undefined,

@@ -1,7 +1,7 @@
 import { CniError, quote } from "../base/errors.ts";
 import { type Fields, parseInteger, parseList, parseString } from "../base/fields.ts";
 
-/** Keys of the reference bridge that `ip` inside the scope can't do, and what does them. Throws UnsupportedField. */
+/** Keys of the reference bridge that `ip` inside the scope can't implement, each with its alternative. Throws UnsupportedField. */
 export function refuseUnsupported(root: Fields): void {
   const ipam = root.object("ipam");
   const isSet: Readonly<Record<string, boolean>> = {

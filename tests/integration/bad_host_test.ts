@@ -49,7 +49,7 @@ badInputTest("namespaces", [
       name: "relative",
       call: { config, env: { CNI_NETNS: "c1" } },
       code: 8,
-      message: /no absolute path/,
+      message: /not an absolute path/,
     },
     {
       name: "a plain file",

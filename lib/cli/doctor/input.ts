@@ -26,7 +26,7 @@ export function readInput(text: string): Input {
     return { findings: [unreadable(text, "it is not JSON", "fix the JSON there")] };
   }
   if (!isObject(value)) {
-    return { findings: [finding("error", "input", "it is no JSON object", 'begin with "{"')] };
+    return { findings: [finding("error", "input", "it is not a JSON object", 'begin with "{"')] };
   }
   const findings = errorOfJson(text) === undefined ? [] : [
     unreadable(

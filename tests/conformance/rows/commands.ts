@@ -95,11 +95,11 @@ const ADD: readonly Row[] = [
   ),
   refused(
     "A4",
-    "a namespace that is no absolute path",
+    "a namespace that is not an absolute path",
     "ADD",
     { env: { CNI_NETNS: "c1" } },
     8,
-    /no absolute path/,
+    /not an absolute path/,
   ),
   refused(
     "A4",

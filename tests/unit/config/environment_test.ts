@@ -32,7 +32,7 @@ Deno.test("parseInvocation() refuses values that can't be", () => {
     ["CNI_CONTAINERID", "c1\n", 4, "invalid characters in containerID"],
     ["CNI_IFNAME", "1234567890123456", 4, "too long"],
     ["CNI_IFNAME", "eth%d", 4, "replace the %"],
-    ["CNI_NETNS", "run/netns/c1", 8, "no absolute path"],
+    ["CNI_NETNS", "run/netns/c1", 8, "not an absolute path"],
     ["CNI_NETNS", "/a\0b", 8, "which ip can't be given"],
     ["CNI_NETNS", '/run/a"b', 8, "which ip can't be given"],
     ["CNI_ARGS", "FOO", 4, "CNI_ARGS"],

@@ -38,7 +38,7 @@ Deno.test("a range is inside its subnet, in order, and more than what no host ma
     [{ ranges: {} }, "ipam.ranges {} as a list"],
     [{ ranges: [{}] }, "ipam.ranges[0] {} as a list"],
     [{ ranges: [[]] }, "set 0 is empty"],
-    [{ subnet, ranges: [[7]] }, "a range is no object"],
+    [{ subnet, ranges: [[7]] }, "a range is not an object"],
     [{ ranges: [[{}]] }, '"ipam.ranges[0][0].subnet" is required'],
     [{ ranges: [[{ subnet }, { subnet: "fd00::/64" }]] }, "set 0 mixes 10.9.0.0/24 and fd00::/64"],
     [{ ranges: [[{ subnet, rangeStart: "10.8.0.1" }]] }, "ipam.ranges[0][0].rangeStart"],
