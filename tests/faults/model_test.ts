@@ -72,12 +72,6 @@ const SCENARIOS: Record<string, Parts> = {
     bridge: false,
     runs: [A],
   },
-  "two ADDs whose bridge is gone, while a container lives": {
-    before: { p: "live" },
-    bridge: false,
-    runs: [A, B],
-    faults: 0,
-  },
   "a guarded dual-stack ADD, line by line; any fault": {
     network: DUAL,
     before: { p: "live" },
@@ -111,6 +105,12 @@ const SCENARIOS: Record<string, Parts> = {
 
 /** Minutes each: only where there is time for all. */
 const LONG: Record<string, Parts> = {
+  "two ADDs whose bridge is gone, while a container lives": {
+    before: { p: "live" },
+    bridge: false,
+    runs: [A, B],
+    faults: 0,
+  },
   "two ADDs, a DEL of a third, a GC without a list; killed anywhere": {
     before: { p: "live" },
     runs: [A, B, deleting("D", "p"), collecting("G")],
