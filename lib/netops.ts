@@ -125,7 +125,7 @@ export function openKernel(command?: string, run?: RunIp): Kernel {
     if (run === undefined) processes.start(options);
   };
   if (command === "ADD" || command === "CHECK") prepare(SHOWN);
-  if (command === "DEL") prepare([]);
+  if (command === "DEL") [SHOWN, []].forEach(prepare);
   return {
     attach: async (spec, undo) => {
       const attaching = attach(ip, spec, undo);

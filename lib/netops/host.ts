@@ -25,7 +25,8 @@ export async function hostVeths(run: RunIp): Promise<Map<string, Link>> {
 
 /** The interface of that name; `undefined` where there is none. */
 export async function hostLink(run: RunIp, ifname: string): Promise<Link | undefined> {
-  const output = await run([...SHOWN, "link", "show", "dev", ifname]);
+  // A batch: a DEL has one that was started ahead.
+  const output = await runBatch(run, SHOWN, [["link", "show", "dev", ifname]]);
   if (output.success) {
     return listIn(`look at "${ifname}"`, output).map(parseLink).find(named(ifname));
   }
