@@ -66,15 +66,6 @@ export const DIFFERENCES: readonly Meant[] = [
     /^left behind$/,
     (it) => it.ours === "" && it.theirs !== "" && it.step.command === "ADD",
   ),
-  only(
-    "1.1.1",
-    at(
-      "A3",
-      "A failed ADD leaves the bridge where it was made: others may be plugging into it; the reference leaves the veth too",
-      /^left behind$/,
-      (it) => it.ours === "host" && it.theirs === "host, ports, containers",
-    ),
-  ),
   at(
     "B2",
     "Forwarding is not switched on: /proc/sys is outside the permission scope; a sysctl file does it once per host",
