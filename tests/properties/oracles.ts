@@ -148,13 +148,14 @@ export function agreement(
   return { kind: `doctor says ${doctor.code}: ${kindOf(error)}, but ${outcome}`, about };
 }
 
-/** Whether STATUS refuses for the sake of a live container of the other network, which an ADD can't see. */
+/** Whether STATUS refuses because of another interface with the subnet, or a live container of the other network. */
 function isShared(
   networks: readonly [Json, Json],
   network: 0 | 1,
   scene: Scene,
   status: Answer,
 ): boolean {
+  if (/carries it too/.test(`${status.json?.msg}`)) return true;
   const isLive = (id: string) => seatIn(scene, id).outer !== undefined;
   const others = neighbours(network === 0 ? CONTAINERS.length - 1 : 0);
   const name = networks[1 - network as 0 | 1].name;
