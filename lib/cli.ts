@@ -19,7 +19,7 @@ import { asCniError, CniError, printable } from "./base/errors.ts";
 import { PROGRAM_VERSION } from "./base/scope.ts";
 import { SPEC_VERSIONS } from "./base/spec.ts";
 
-/** What a person can run, in the order of help. */
+/** The operator commands, in the order in which help lists them. */
 const COMMANDS: readonly Command[] = [
   list,
   explain,
@@ -32,21 +32,21 @@ const COMMANDS: readonly Command[] = [
   completionOf(() => COMMANDS),
 ];
 
-/** The process around a command. */
+/** The standard streams of the process that runs a command. */
 export interface Terminal {
   readonly stdin: () => Promise<string>;
   readonly print: (text: string) => void;
   readonly warn: (text: string) => void;
-  /** stdout is somebody's terminal. */
+  /** stdout is a terminal. */
   readonly isTerminal: boolean;
   readonly screen: Screen;
 }
 
-/** Runs what `args` ask for; returns the exit status: 0 well, 1 needs a look, 2 can't be done. */
+/** Runs the command that `args` name. Returns the exit status: 0 all is well, 1 something needs a look, 2 it failed. */
 export async function serve(args: readonly string[], terminal: Terminal): Promise<ExitStatus> {
   try {
     if (args.length === 0 && !terminal.isTerminal) {
-      // What every plugin says without a command (rule V3); stdout stays empty, stdin unread.
+      // Every plugin prints this without CNI_COMMAND (rule V3). stdout stays empty, and stdin is not read.
       terminal.warn(
         `CNI atomicni plugin ${PROGRAM_VERSION}\nCNI protocol versions supported: ${
           SPEC_VERSIONS.join(", ")
@@ -56,13 +56,13 @@ export async function serve(args: readonly string[], terminal: Terminal): Promis
     }
     return await dispatch(args, terminal);
   } catch (error) {
-    // Whoever reads has read enough.
+    // The reader closed the pipe.
     if (error instanceof Deno.errors.BrokenPipe) return 0;
     return tell(error, asksForJson(args), terminal);
   }
 }
 
-/** What could not be printed, so that it has to be told elsewhere. */
+/** stdout could not be written. `tell` reports this error on stderr, even with `--json`. */
 class PrintError extends CniError {
   constructor(error: Error) {
     super("IOFailure", `Cannot print: ${error.message}`, {
@@ -130,7 +130,7 @@ function print(
   flags: Readonly<Record<string, unknown>>,
   terminal: Terminal,
 ): ExitStatus {
-  // JSON itself leaves the second half of the control characters as they are.
+  // JSON.stringify does not escape DEL and the control characters from U+0080 to U+009F.
   printTo(
     terminal,
     flags["json"] === true
@@ -143,7 +143,7 @@ function print(
   return report.exit;
 }
 
-/** What is a file, and what is asked for in full, may be wider than the screen. */
+/** The screen of a report. File contents and `--wide` have no maximum width. */
 function screenOf(
   { isFile }: Report,
   flags: Readonly<Record<string, unknown>>,
@@ -152,7 +152,7 @@ function screenOf(
   return isFile === true || flags["wide"] === true ? { ...screen, width: undefined } : screen;
 }
 
-/** An error in the form that was asked for: JSON on stdout, or sentences on stderr. */
+/** Prints an error: as JSON on stdout with `--json`, else as sentences on stderr. */
 function tell(error: unknown, json: boolean, { print, warn }: Terminal): 2 {
   if (error instanceof PrintError) json = false;
   const { code, message, details } = error instanceof UsageError

@@ -1,6 +1,6 @@
 const UNITS = [["day", 86_400], ["hour", 3600], ["minute", 60], ["second", 1]] as const;
 
-/** How long ago, in the largest whole unit; a clock that was set back makes it lie ahead. */
+/** The time from `since` to `now` in its largest whole unit. `since` is in the future if the clock was set back. */
 export function ago(since: string, now: number): string {
   const seconds = Math.round((now - Date.parse(since)) / 1000);
   if (Number.isNaN(seconds)) return "at a time that can't be read";

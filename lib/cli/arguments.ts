@@ -3,7 +3,7 @@ import { quote } from "../base/errors.ts";
 import { type Command, COMMON_OPTIONS, UsageError } from "./command.ts";
 import { didYouMean } from "./nearest.ts";
 
-/** The words and options of a command line; `help` and a line without a command have the common options alone. */
+/** Parses a command line into arguments and options. `help` and a line without a command accept only common options. */
 export function parseArguments(
   args: readonly string[],
   command: Command | undefined,
@@ -43,7 +43,7 @@ export function parseArguments(
   return { words: words.map(String), flags: withOutput(flags) };
 }
 
-/** A value that would be dropped silently. */
+/** Throws for a value after a boolean option, because `parseArgs` would ignore the value. */
 function mustHaveNoValue(args: readonly string[], booleans: readonly string[]): void {
   const wrong = args.find((arg) => booleans.some((name) => arg.startsWith(`--${name}=`)));
   if (wrong === undefined) return;
@@ -51,7 +51,7 @@ function mustHaveNoValue(args: readonly string[], booleans: readonly string[]): 
   throw new UsageError(`Cannot use "${wrong}": ${option} takes no value`, `write ${option}`);
 }
 
-/** `-o json` and `-o wide`, as kubectl has them. */
+/** Turns `-o json` and `-o wide`, which kubectl has too, into `--json` and `--wide`. */
 function withOutput(flags: Record<string, unknown>): Record<string, unknown> {
   const { output, ...others } = flags;
   if (output === undefined) return others;
@@ -62,13 +62,13 @@ function withOutput(flags: Record<string, unknown>): Record<string, unknown> {
   );
 }
 
-/** Whether an error of the command line itself is to be JSON. */
+/** Whether an error in the command line is printed as JSON. */
 export function asksForJson(args: readonly string[]): boolean {
   return ["--json", "-j", "-ojson", "--output=json"].some((it) => args.includes(it)) ||
     /(^| )(-o|--output) json( |$)/.test(args.join(" "));
 }
 
-/** The error for an argument more than the command takes. */
+/** The error for the first argument that the command does not take. */
 export function surplus(command: Command, word: string): UsageError {
   return new UsageError(
     `Cannot take "${word}": unexpected argument`,
@@ -76,12 +76,12 @@ export function surplus(command: Command, word: string): UsageError {
   );
 }
 
-/** A command whose only input is a configuration on stdin. */
+/** Whether a configuration on stdin is the command's only input. */
 function takesFile({ takes, mostWords }: Command): boolean {
   return takes.includes("<") && mostWords === 0;
 }
 
-/** The line that gives the command its configuration. This program can't look into /etc/cni/net.d, so the shell does. */
+/** The command line that passes the configuration. The shell opens the file: the scope excludes /etc/cni/net.d. */
 function onStdin({ name }: Command, word: string): string {
   const isPath = word.includes("/") || /\.(conf|conflist|json)$/.test(word);
   const isName = /^[\w.-]+$/.test(word);

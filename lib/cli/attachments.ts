@@ -13,30 +13,30 @@ export interface Attached {
   readonly dataDir: string;
   /** Empty if neither a lease nor an alias names it. */
   readonly containerId: string;
-  /** Empty if the Go original gave the lease. */
+  /** Empty if the Go original made the lease. */
   readonly ifname: string;
   readonly pod: string | undefined;
   readonly ips: readonly Ip[];
-  /** The MAC of the container; `undefined` if another program gave the lease. */
+  /** The MAC of the container; `undefined` if another program made the lease. */
   readonly mac: string | undefined;
   /** The host veth, or the names of the candidates. */
   readonly veth: string;
-  /** UTC; `undefined` if the Go original gave the lease. */
+  /** UTC; `undefined` if the Go original made the lease. */
   readonly since: string | undefined;
   readonly guarded: boolean;
   readonly state: StateWord;
-  /** A host veth exists that is or may be its own; `undefined` if `ip` did not work. */
+  /** The host veth of the attachment, or a candidate for it, exists; `undefined` if `ip` failed. */
   readonly live: boolean | undefined;
   readonly link: Link | undefined;
 }
 
-/** The surroundings of a network's leases. */
+/** A network's state folder and bridge, and the interfaces of the host. */
 export interface Place {
   readonly network: NetworkName;
   readonly dataDir: string;
-  /** `undefined` if it is not known. */
+  /** `undefined` if unknown. */
   readonly bridge: string | undefined;
-  /** The network has, or had, a state file. */
+  /** The network has or had a state file. */
   readonly hasState: boolean;
   /** Every interface of the host. */
   readonly links: readonly Link[];
@@ -61,7 +61,7 @@ export async function attachedBy(claim: Claim, place: Place): Promise<Attached> 
   };
 }
 
-/** The row of a lease if nothing is known of the host's veths. */
+/** The row of a lease if the host's veths can't be read. */
 export async function attachedBlindly(lease: Lease, place: Place): Promise<Attached> {
   const { owner, record } = lease;
   return {
@@ -94,8 +94,8 @@ function stateOf({ kind, lease, veths }: Claim, place: Place): StateWord {
 }
 
 /**
- * A network without addresses never writes a state file, and its container gets the MAC that belongs to the host veth. A
- * container shows what it likes, so this decides only the word of a row without a lease.
+ * Whether the veth belongs to a network without addresses. Such a network writes no state file, and its container's MAC is
+ * derived from the host veth's MAC. A container can forge both, so this decides only the state word of a row without a lease.
  */
 function isLayer2({ link, inside }: HostVeth, { hasState }: Place): boolean {
   if (hasState || inside === undefined) return false;
@@ -107,12 +107,12 @@ function isCutOff({ master, up }: Link, { bridge, links }: Place): boolean {
   return links.find(({ ifname }) => ifname === master)?.up === false;
 }
 
-/** Whether an operator has to look at one of them. */
+/** Whether one of the rows needs an operator. */
 export function isAmiss(rows: readonly Attached[]): boolean {
   return rows.some(({ state }) => needsLook(state));
 }
 
-/** An attachment as one JSON object: `address` is the first of `addresses`. */
+/** The JSON object of an attachment. `address` is the first of `addresses`. */
 export function plainAttachment({ ips, link, ...row }: Attached) {
   return { ...row, bridge: link?.master || undefined, address: ips[0], addresses: ips };
 }

@@ -1,25 +1,25 @@
 import type { ErrorCode } from "../base/errors.ts";
 
-/** What a code of an error document stands for. The message itself names the values; this is what they have in common. */
+/** The meaning of an error code. An error's message names the values; this text fits every error of the code. */
 export interface CodeMeaning {
   readonly meaning: string;
   readonly cause: string;
-  /** In the order in which to try; commands stand in backquotes. */
+  /** The steps in the order in which to try them. Commands are in backquotes. */
   readonly cure: readonly string[];
 }
 
-/** The word that stands for a file in many a remedy; help, docs/errors.md and README.md say what it is, in these words. */
+/** Explains the word CONFIGURATION in remedies. help, docs/errors.md and README.md contain these lines. */
 export const CONFIGURATION: readonly string[] = [
   "`CONFIGURATION` is the network's file below /etc/cni/net.d as it is, a .conflist of several plugins too: `atomicni repair < /etc/cni/net.d/10-atomicni.conflist`",
   "Which file that is, for a network called podnet: `grep -l '\"podnet\"' /etc/cni/net.d/*`",
 ];
 
-/** Backquotes are for the page; a terminal shows the words alone. */
+/** The text without backquotes, for a terminal. */
 export function plain(text: string): string {
   return text.replaceAll("`", "");
 }
 
-/** The one table of codes: `atomicni explain CODE` and docs/errors.md are made of it. */
+/** The table of codes. `atomicni explain CODE` and docs/errors.md print it. */
 export const CODES: Readonly<Record<ErrorCode, CodeMeaning>> = {
   1: {
     meaning: "The configuration's version of the CNI specification is not one for this.",

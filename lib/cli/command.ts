@@ -2,14 +2,14 @@ import type { CniError } from "../base/errors.ts";
 import type { Kernel } from "../netops.ts";
 import type { Line } from "./screen.ts";
 
-/** An option of a command, `--name` or, for a string, `--name VALUE`; `short` is its one-letter form. */
+/** An option of a command: `--name`, or `--name VALUE` for a string. `short` is its one-letter form. */
 export interface Option {
   readonly type: "boolean" | "string";
   readonly about: string;
   readonly short?: string;
 }
 
-/** The options that each command has. */
+/** The options of every command. */
 export const COMMON_OPTIONS: Readonly<Record<string, Option>> = {
   json: { type: "boolean", about: "the same as one JSON value", short: "j" },
   wide: { type: "boolean", about: "lines as long as they are, whatever the terminal's width" },
@@ -17,21 +17,21 @@ export const COMMON_OPTIONS: Readonly<Record<string, Option>> = {
   help: { type: "boolean", about: "what it does, with an example", short: "h" },
 };
 
-/** Exit status for scripts: all is well; something needs a look; it can't be done. */
+/** Exit status: 0 all is well, 1 something needs a look, 2 the command failed. */
 export type ExitStatus = 0 | 1 | 2;
 
-/** What a command found, for people as lines and for programs as one JSON value. */
+/** The output of a command: lines for people, one JSON value for programs. */
 export interface Report {
   readonly lines: readonly Line[];
-  /** The lines are a file's: they are printed as they are, however wide the screen is. */
+  /** The lines are the contents of a file, so they are never wrapped. */
   readonly isFile?: true;
-  /** Printed on stderr, besides lines that are for a program. */
+  /** Printed on stderr if the lines are for a program. */
   readonly errors?: readonly CniError[];
   readonly json: unknown;
   readonly exit: ExitStatus;
 }
 
-/** What a command is called with. */
+/** The arguments, stdin and kernel of a command. */
 export interface Call {
   /** The arguments after the command name. */
   readonly words: readonly string[];
@@ -42,20 +42,20 @@ export interface Call {
   readonly kernel: Kernel;
 }
 
-/** One command of those a person runs; `lib/cli.ts` has the list. */
+/** An operator command; `lib/cli.ts` lists them. */
 export interface Command {
   readonly name: string;
-  /** The words it takes, as help shows them. */
+  /** The arguments, as help shows them. */
   readonly takes: string;
   readonly about: string;
   readonly example: string;
-  /** Besides `COMMON_OPTIONS`. */
+  /** The options in addition to `COMMON_OPTIONS`. */
   readonly options: Readonly<Record<string, Option>>;
   readonly mostWords: number;
   readonly run: (call: Call) => Report | Promise<Report>;
 }
 
-/** A command line that is not of the form; the message says which word, the remedy what would be. */
+/** A wrong command line. The message names the wrong argument, the remedy a valid one. */
 export class UsageError extends Error {
   override readonly name = "UsageError";
   constructor(message: string, readonly remedy: string) {

@@ -6,7 +6,7 @@ type Script = (commands: readonly Command[]) => string[];
 
 const SHELLS: Readonly<Record<string, Script>> = { bash, zsh, fish };
 
-/** `completion`, for what `commands` returns when it is run: it is one of them itself. */
+/** The command `completion`. `commands` returns every command, `completion` itself too, so it is called only in `run`. */
 export function completionOf(commands: () => readonly Command[]): Command {
   return {
     name: "completion",
@@ -39,7 +39,7 @@ function optionsOf({ options }: Command): string[] {
   return Object.keys({ ...options, ...COMMON_OPTIONS }).map((name) => `--${name}`);
 }
 
-/** Names of networks are words of these characters; `compgen` would run what other file names may hold. */
+/** The pattern admits only network names, because `compgen -W` would expand shell code in another file name. */
 const LIST_NETWORKS = [
   "_atomicni_networks() {",
   "  local file",
@@ -49,7 +49,7 @@ const LIST_NETWORKS = [
   "}",
 ];
 
-/** The words after each command: options, fixed words, networks. */
+/** The words that complete each command: options, fixed words, networks. */
 function wordsOf(command: Command): string {
   const words = optionsOf(command);
   if (command.name === "completion") words.push(...Object.keys(SHELLS));
@@ -63,7 +63,7 @@ function bash(commands: readonly Command[]): string[] {
     ...LIST_NETWORKS,
     "_atomicni() {",
     '  local word=${COMP_WORDS[COMP_CWORD]} words=""',
-    // Behind "<" stands a file: an empty answer lets the shell complete it.
+    // After "<" the shell completes file names if the reply is empty.
     '  [ "${COMP_WORDS[COMP_CWORD-1]}" = "<" ] && COMPREPLY=() && return',
     "  if [ $COMP_CWORD -eq 1 ]; then",
     `    words="${names} help --help --version"`,
@@ -131,7 +131,7 @@ function fishOption(condition: string, name: string, { short, about }: Option): 
   return `complete -c atomicni ${condition}-l ${name}${letter} -d ${quoted(about)}`;
 }
 
-/** One word of a shell's. */
+/** The text quoted as one word of a shell. */
 function quoted(text: string): string {
   return `'${text.replaceAll("'", `'\\''`)}'`;
 }

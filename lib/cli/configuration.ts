@@ -8,7 +8,7 @@ import {
 } from "../config.ts";
 import { readInput } from "./doctor/input.ts";
 
-/** The configuration or conflist in `text`, as an ADD would have it. `action` says what can't be done without. */
+/** Reads the configuration or conflist in `text` as an ADD would. The error names `action`, which needs it. */
 export function readConfiguration(text: string, action: string, example: string): NetworkConfig {
   const { findings, config } = readInput(text);
   const wrong = findings.find(({ level }) => level === "error");

@@ -45,7 +45,7 @@ export const doctor: Command = {
     reportOf([...examineDeno(value("open-path")), ...await examine(await stdin(), kernel)]),
 };
 
-/** The script form's Deno runs as root at every ADD: nobody else may decide what it is. */
+/** The script form runs its Deno as root at every ADD, so only root may replace that Deno. */
 function examineDeno(openPath: string | undefined): Finding[] {
   if (openPath === undefined) return [];
   const found = `others than root can change "${openPath.trim()}", on the way to the Deno that ` +
@@ -58,7 +58,7 @@ function examineDeno(openPath: string | undefined): Finding[] {
   )];
 }
 
-/** All findings, in the order in which an ADD would meet them. Its own checks decide; nothing is changed. */
+/** All findings, in the order in which an ADD would meet them. The checks of ADD itself run; nothing is changed. */
 async function examine(text: string, kernel: Kernel): Promise<Finding[]> {
   const { findings, config: raw } = readInput(text);
   const found = [...findings];
@@ -109,7 +109,7 @@ async function examine(text: string, kernel: Kernel): Promise<Finding[]> {
   return found;
 }
 
-/** What each kind of an ADD's errors is about. */
+/** The subject of each kind of error that an ADD can throw. */
 const ABOUT: { readonly [kind in ErrorName]?: string } = {
   BridgeUnusable: "bridge",
   StateDamaged: "state",
@@ -118,7 +118,7 @@ const ABOUT: { readonly [kind in ErrorName]?: string } = {
   UnsupportedField: "configuration",
 };
 
-/** Runs an ADD's own checks; adds what they throw, and says whether they passed. */
+/** Runs the checks of ADD and adds their error to `found`. Returns whether they passed. */
 async function served(found: Finding[], check: () => Promise<void>): Promise<boolean> {
   try {
     await check();
@@ -130,7 +130,7 @@ async function served(found: Finding[], check: () => Promise<void>): Promise<boo
   }
 }
 
-/** Adds what `look` finds; what it throws would fail an ADD. The same error is told once. */
+/** Adds the findings of `look`. An error of `look` would fail an ADD; a repeated error is reported once. */
 async function noted(
   found: Finding[],
   about: string,
@@ -144,7 +144,7 @@ async function noted(
   }
 }
 
-/** An ADD works beside another network with the same addresses, and gives one to two containers. */
+/** A warning if another network has the same addresses: an ADD works, and two containers get the same address. */
 async function sharing(config: NetworkConfig, effects: Effects): Promise<Finding[]> {
   try {
     await mustNotShare(config, effects);
@@ -155,7 +155,7 @@ async function sharing(config: NetworkConfig, effects: Effects): Promise<Finding
   }
 }
 
-/** An ADD works there too, and allocates addresses that containers of another plugin have: no node is to be used so. */
+/** An error if another interface carries the subnet. An ADD works, but the other plugin's containers have its addresses. */
 function carrying(config: NetworkConfig, links: readonly Link[]): Finding[] {
   try {
     mustCarryAlone(config, links);

@@ -40,7 +40,7 @@ async function report({ words, kernel, stdin }: Call): Promise<Report> {
   return { ...named, lines: [...meaning.lines, "", ...named.lines] };
 }
 
-/** The container of just that name, if there is one; what a code means needs no state folder. */
+/** The container with exactly that ID; `undefined` if the state folder can't be read, because a code needs no state. */
 async function tryLookUp(word: string, kernel: Call["kernel"]) {
   try {
     return await lookUp(word, kernel, true);
@@ -50,7 +50,7 @@ async function tryLookUp(word: string, kernel: Call["kernel"]) {
   }
 }
 
-/** Everything of that name. `isWhole`: a name that only begins so does not count. */
+/** Every network, bridge and attachment of that name. `isWhole` excludes container IDs that only start with it. */
 async function lookUp(
   word: string,
   kernel: Call["kernel"],
@@ -85,7 +85,7 @@ async function lookUp(
   };
 }
 
-/** An address, with or without a prefix length. */
+/** The address in `word`, with or without a prefix length. */
 function addressIn(word: string): Ip | undefined {
   try {
     return tryIp(word) ?? (word.includes("/") ? parseInterfaceAddress(word).ip : undefined);
@@ -95,7 +95,7 @@ function addressIn(word: string): Ip | undefined {
   }
 }
 
-/** An address, a MAC of either end, a veth, a pod, or a container ID by its first characters. */
+/** Whether the attachment has the address, the MAC at either end, the veth, the pod, or a container ID that starts so. */
 function matches(
   { ips, veth, pod, containerId, mac, link }: Attached,
   what: string,

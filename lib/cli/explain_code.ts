@@ -4,19 +4,19 @@ import { CODES, plain } from "./codes.ts";
 import { type Report, UsageError } from "./command.ts";
 import type { Line } from "./screen.ts";
 
-/** `text` is the number of a code in the table. */
+/** Whether `text` is the number of a code in the table. */
 export function isCode(text: string): boolean {
   return Object.hasOwn(CODES, text);
 }
 
-/** A code, and what the error document said besides. */
+/** A code, with the message and details of its error document. */
 export interface FoundCode {
   readonly code: string;
   readonly msg?: string;
   readonly details?: string;
 }
 
-/** The error in `101`, `error 101`, `code: 101`, or in an error document, also with a log line around it. */
+/** The error in `101`, `error 101`, `code: 101`, or in an error document, which may be part of a log line. */
 export function errorIn(text: string): FoundCode | undefined {
   const code = /^(?:(?:error|code)\s*:?\s*){0,2}(\d{1,3})$/i.exec(text)?.[1];
   if (code !== undefined) return { code };
@@ -28,7 +28,7 @@ function inDocument(text: string): FoundCode | undefined {
   try {
     parsed = JSON.parse(text);
   } catch {
-    return undefined; // then it is a name
+    return undefined; // the text is a name
   }
   if (!isObject(parsed)) return undefined;
   const { code, msg, details } = isObject(parsed["error"]) ? parsed["error"] : parsed;
@@ -40,7 +40,7 @@ function inDocument(text: string): FoundCode | undefined {
   };
 }
 
-/** What a code means, what to look at, what to do. */
+/** The meaning, the cause and the remedies of a code. */
 export function explainCode(found: FoundCode): Report {
   const entry = Object.entries(CODES).find(([code]) => code === found.code);
   if (entry === undefined) {

@@ -12,10 +12,10 @@ import type { Segment } from "./screen.ts";
 import { STATE_WORDS, type StateWord } from "./state_words.ts";
 import { usesOf } from "./status.ts";
 
-/** One line, with tones or without. */
+/** One line of output, with or without tones. */
 export type Sentence = string | readonly Segment[];
 
-/** What to do about an attachment in that state; nothing if all is well. */
+/** The remedy for each state that needs one. */
 const REMEDIES: Readonly<Partial<Record<StateWord, string>>> = {
   "cut off": "It reaches nothing. Put it back: atomicni repair < CONFIGURATION",
   unguarded: "Guard it again: atomicni repair < CONFIGURATION",
@@ -29,7 +29,7 @@ const REMEDIES: Readonly<Partial<Record<StateWord, string>>> = {
   unknown: "See the error below.",
 };
 
-/** All about an attachment: owner, addresses, age, state, place. */
+/** Describes an attachment: owner, addresses, age, state and host veth. */
 export function about(it: Attached): Sentence[] {
   const { ips, network, containerId, ifname, pod, mac, since, guarded, state } = it;
   const container = containerId === "" ? "an unknown container" : `container ${containerId}`;
@@ -74,7 +74,7 @@ function place({ veth, link, state }: Attached): string {
   }, MTU ${mtu}, MAC ${mac}. ${peer}`;
 }
 
-/** A network: its ranges, how much of them is held, and where to look further. */
+/** Describes a network: its bridge, ranges and state files, and the commands that show more. */
 export function networkLines(seen: NetworkSeen): Sentence[] {
   const { network, held, bridge, file } = seen;
   return [
@@ -99,7 +99,7 @@ function sizes({ range, subnet, held, stale, free }: ReturnType<typeof usesOf>[n
   }. `;
 }
 
-/** A bridge of this host: its addresses, its ports, the networks on it. */
+/** Describes a bridge of this host: its addresses, ports and networks. */
 export function bridgeLines(what: string, { networks, links }: Overview): Sentence[] {
   const bridge = links?.find(({ ifname, kind }) => ifname === what && kind === "bridge");
   if (links === undefined || bridge === undefined) return [];
@@ -122,7 +122,7 @@ export function bridgeLines(what: string, { networks, links }: Overview): Senten
   ];
 }
 
-/** What to say if nothing has the name or the address. */
+/** The lines if no attachment, network or bridge has the name or the address. */
 export function absent(what: string, ip: Ip | undefined, overview: Overview): Sentence[] {
   const { networks, errors, links } = overview;
   const which = errors.length > 0 ? " that can be read" : "";
@@ -153,7 +153,7 @@ export function absent(what: string, ip: Ip | undefined, overview: Overview): Se
   ];
 }
 
-/** An interface that no network has; if a state file can't be read, it may well have a lease. */
+/** Describes an interface without an attachment. `isBlind`: a state file can't be read, and may have its lease. */
 function interfaceLines(what: string, link: Link | undefined, isBlind: boolean): string[] {
   if (link === undefined) {
     return isHostVethName(what) ? ["No interface of that name exists."] : [];

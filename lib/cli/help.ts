@@ -3,7 +3,7 @@ import { PROGRAM_VERSION, STATE_FOLDER } from "../base/scope.ts";
 import { type Command, COMMON_OPTIONS, type Option, type Report } from "./command.ts";
 import type { Line } from "./screen.ts";
 
-/** What `atomicni help` shows. */
+/** The output of `atomicni help`. */
 export function overview(commands: readonly Command[]): Report {
   return {
     lines: [
@@ -33,7 +33,7 @@ export function overview(commands: readonly Command[]): Report {
   };
 }
 
-/** What `atomicni COMMAND --help` shows. */
+/** The output of `atomicni COMMAND --help`. */
 export function helpOf(command: Command): Report {
   const { name, takes, about, example, options } = command;
   const all: Readonly<Record<string, Option>> = { ...options, ...COMMON_OPTIONS };

@@ -23,7 +23,7 @@ async function report({ words: [only], value, kernel }: Call): Promise<Report> {
   const { errors } = overview;
   const rows = selected(overview, only ?? value("network"), "list").flatMap((it) => it.rows);
   return {
-    // An empty list next to an error would be a lie.
+    // After an error nothing says that the list is empty.
     lines: [...(rows.length > 0 || errors.length === 0 ? tableOf(rows) : []), ...problems(errors)],
     json: { attachments: rows.map(plainAttachment), errors: plainErrors(errors) },
     exit: errors.length > 0 ? 2 : isAmiss(rows) ? 1 : 0,
@@ -58,7 +58,7 @@ export function toneOf(word: StateWord): Tone {
   return needsLook(word) ? "warning" : "good";
 }
 
-/** A runtime's container ID is known by its first digits, which `explain` takes. */
+/** Shortens a runtime's container ID to its first digits, which `explain` accepts. */
 export function shortened(containerId: string): string {
   return containerId.length > 32 ? containerId.slice(0, 12) : containerId;
 }

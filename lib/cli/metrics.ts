@@ -4,7 +4,7 @@ import type { NetworkSeen, Overview } from "./overview.ts";
 import { countWords, type StateWord } from "./state_words.ts";
 import type { Use } from "./status.ts";
 
-/** The name, type and meaning of each metric; docs/monitoring.md shows them. All are gauges: the text format has no other kind that fits. */
+/** The name and meaning of each metric, as docs/monitoring.md shows them. All are gauges, which both text formats have. */
 export const METRICS = {
   atomicni_pool_addresses: "Addresses that the range set has in all.",
   atomicni_pool_held: "Addresses that are allocated, stale ones included.",
@@ -23,7 +23,7 @@ interface Sample {
   readonly value: number | bigint;
 }
 
-/** OpenMetrics text, restricted to what the older text format of Prometheus reads too. */
+/** OpenMetrics text that the older text format of Prometheus allows too. */
 export function metricsOf(
   networks: readonly NetworkSeen[],
   uses: readonly Use[],
@@ -63,7 +63,7 @@ function inEachState({ network, rows }: NetworkSeen): Sample[] {
   }));
 }
 
-/** Without the networks that need no state file. */
+/** One sample for each state file that a network has or needs. */
 function readable(networks: readonly NetworkSeen[], unreadable: Overview["unreadable"]): Sample[] {
   const sample = (network: string, folder: string, value: number): Sample => ({
     labels: { network, folder },

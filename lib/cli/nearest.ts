@@ -1,7 +1,7 @@
-/** The word of `known` that `typed` was most likely meant to be; `undefined` where none is near. */
+/** The word of `known` with the fewest typing errors to `typed`; `undefined` if every word has too many. */
 export function nearest(typed: string, known: Iterable<string>): string | undefined {
   let best: string | undefined;
-  // One slip for a short word, more for a long one.
+  // One error in three letters, and at least one.
   let least = Math.max(1, Math.floor(typed.length / 3)) + 1;
   for (const word of known) {
     const distance = editDistance(typed.toLowerCase(), word.toLowerCase());
@@ -16,7 +16,7 @@ export function didYouMean(typed: string, known: Iterable<string>): string {
   return word === undefined ? "" : `did you mean "${word}"?`;
 }
 
-/** Insertions, deletions, replacements and swaps of neighbours that make `right` of `left`. */
+/** The number of insertions, deletions, replacements and swaps of neighbours that turn `left` into `right`. */
 export function editDistance(left: string, right: string): number {
   if (left.length > 64 || right.length > 64) return left === right ? 0 : 64;
   let before: number[] = [];

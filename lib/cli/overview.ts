@@ -18,10 +18,10 @@ import { type Attached, attachedBlindly, attachedBy, type Place } from "./attach
 import { UsageError } from "./command.ts";
 import { didYouMean } from "./nearest.ts";
 
-/** A network with all that is attached to it. */
+/** A network with its attachments. */
 export interface NetworkSeen {
   readonly network: NetworkName;
-  /** Its state files that can be read: none if it has none, several if a copy is in another folder. */
+  /** The readable state files: none, one, or several if another folder has a copy. */
   readonly held: readonly Held[];
   /** `lost`: host veths have addresses, and there is no state file. `none`: it needs no state file. */
   readonly file: "read" | "unreadable" | "lost" | "none";
@@ -29,21 +29,21 @@ export interface NetworkSeen {
   readonly rows: readonly Attached[];
 }
 
-/** What this host has at one moment. */
+/** The networks and interfaces of this host at one moment. */
 export interface Overview {
   readonly networks: readonly NetworkSeen[];
   readonly errors: readonly CniError[];
   readonly unreadable: Networks["unreadable"];
-  /** Every interface of the host; `undefined` if `ip` did not work. */
+  /** Every interface of the host; `undefined` if `ip` failed. */
   readonly links: readonly Link[] | undefined;
 }
 
-/** How often the files are read again if they change while the kernel is read. */
+/** The number of tries to read files that do not change while the kernel is read. */
 const TRIES = 4;
 
 /**
- * Reads every network and the kernel; nothing is locked. A file that can't be read is among the errors, and so is an `ip`
- * that fails. `bridges` are those that a configuration names.
+ * Reads every state file and the kernel without a lock. `errors` has unreadable files and a failure of `ip`. `bridges` maps
+ * the name of a network to the bridge in its configuration.
  */
 export async function readOverview(
   kernel: Kernel,
@@ -56,7 +56,7 @@ export async function readOverview(
   }
 }
 
-/** To tell whether the files changed. */
+/** The contents of the state files, to compare two readings. */
 function textOf({ held, errors }: Networks): string {
   return JSON.stringify([held, errors.map(({ message }) => message)]);
 }
@@ -95,7 +95,7 @@ interface NetworkPlace extends Place {
   readonly isUnreadable: boolean;
 }
 
-/** Every network that has a state file, or that a host veth names. */
+/** Every network that has a state file or is in the alias of a host veth. */
 async function placesOf(
   { held, unreadable }: Networks,
   links: readonly Link[],
@@ -120,7 +120,7 @@ async function placesOf(
   });
 }
 
-/** The networks that host veths name, each by an alias that its name or its link group confirms. */
+/** The networks in the aliases of host veths. The name or the link group of the veth must confirm its alias. */
 async function namedBy(links: readonly Link[]): Promise<NetworkName[]> {
   const found = await Promise.all(links.map(async ({ ifname, alias, group, kind }) => {
     const said = kind === "veth" ? attachmentIn(alias) : undefined;
@@ -131,7 +131,7 @@ async function namedBy(links: readonly Link[]): Promise<NetworkName[]> {
   return found.filter((it) => it !== undefined);
 }
 
-/** The bridge that a guarded lease recorded, else the one that carries the network's gateway. */
+/** The bridge that a lease recorded, else the bridge with the network's gateway address. */
 function bridgeOf(held: readonly Held[], links: readonly Link[]): string | undefined {
   const records = held.flatMap(({ state }) => listLeases(state).map(({ record }) => record));
   const gateways = held.flatMap(({ state }) => state.ranges ?? []).flat().map((it) => it.gateway);
@@ -145,7 +145,7 @@ function subjectOf({ network, bridge }: NetworkPlace): Subject {
   return { name: network, bridge };
 }
 
-/** A lease that a copy of the state file has too is the same. */
+/** The leases of every state file. A lease that a copy of the file repeats appears once. */
 function leasesOf({ held }: NetworkPlace): Lease[] {
   const known = new Map(
     held.flatMap(({ state }) => listLeases(state)).map((lease) => [
@@ -156,7 +156,7 @@ function leasesOf({ held }: NetworkPlace): Lease[] {
   return [...known.values()];
 }
 
-/** The host veths whose ADD is in progress or was killed. */
+/** Host veths with an ADD that is in progress or was killed. */
 function marksOf(places: readonly NetworkPlace[]): Map<string, "running" | "died"> {
   const found = new Map<string, "running" | "died">();
   for (const { network, dataDir, held } of places) {
@@ -174,7 +174,7 @@ function marksOf(places: readonly NetworkPlace[]): Map<string, "running" | "died
 async function networkSeen(place: NetworkPlace, view: HostView): Promise<NetworkSeen[]> {
   const { network, held, bridge, isUnreadable } = place;
   const found = await claims(subjectOf(place), leasesOf(place), view);
-  // A veth without a lease may well have one in a file that can't be read.
+  // An unreadable file may have the lease of a veth that seems to have none.
   const shown = found.filter(({ kind }) =>
     kind !== "stranger" && !(kind === "unleased" && isUnreadable)
   );
@@ -185,7 +185,7 @@ async function networkSeen(place: NetworkPlace, view: HostView): Promise<Network
   return [{ network, held, file, bridge, rows }];
 }
 
-/** The networks of that name, or all without one; says what `command` shows if there is none and every file was read. */
+/** The networks of that name, or all without a name. Throws if there is none, unless a file could not be read. */
 export function selected(
   { networks, errors }: Overview,
   name: string | undefined,
@@ -199,7 +199,7 @@ export function selected(
   );
 }
 
-/** Errors as JSON has them everywhere. */
+/** The JSON form of errors in every command. */
 export function plainErrors(errors: readonly CniError[]) {
   return errors.map(({ code, message, details }) => ({ code, msg: message, details }));
 }

@@ -1,7 +1,7 @@
 import type { CniError } from "../base/errors.ts";
 import type { Line } from "./screen.ts";
 
-/** Errors for people: what is wrong, then what to do about it. */
+/** Errors as lines for people: the message, then the remedy. */
 export function problems(errors: readonly CniError[]): Line[] {
   return errors.flatMap(({ code, message, details }): Line[] => [
     [{ text: `error ${code}`, tone: "bad" }, `: ${message}`],

@@ -23,7 +23,7 @@ export const repair: Command = {
     const effects = effectsOn(config.name, config.dataDir, {
       kernel,
       stop: new AbortController().signal,
-      warn: () => {}, // nothing here begins a state anew by itself
+      warn: () => {}, // the report has every warning of a rebuild
     });
     return reportOf(await rebuild(config, effects, dryRun), dryRun);
   },

@@ -2,12 +2,12 @@ import { printable } from "../base/errors.ts";
 
 export type Tone = "good" | "warning" | "bad" | "strong" | "faint";
 export type Segment = string | { readonly text: string; readonly tone: Tone };
-/** One line of output, or a table. Only `render` makes bytes of it, so that nothing reaches a terminal unchecked. */
+/** One line of output, or a table. Only `render` turns it into text, so every control character is escaped. */
 export type Line = string | readonly Segment[] | Table;
 
 /**
- * Rows under a heading. If they are wider than the screen, the columns of `spare` are left out, the first one first; then the
- * cells of `cut` are shortened, and those of `broken` continue on lines of their own after each comma.
+ * Rows under a heading. If they are wider than the screen, columns of `spare` are left out in that order. Then the cells of
+ * `cut` are shortened. Then the cells of `broken` start a new line after each comma.
  */
 export interface Table {
   readonly heading: readonly string[];
@@ -17,10 +17,10 @@ export interface Table {
   readonly broken?: string;
 }
 
-/** What the output goes to. */
+/** The colours and the width of the output. */
 export interface Screen {
   readonly colour: boolean;
-  /** In columns; `undefined` where lines may have any length. */
+  /** In columns; `undefined` if lines may have any length. */
   readonly width: number | undefined;
 }
 
@@ -39,7 +39,7 @@ export function textOf(line: string | readonly Segment[]): string {
     : line.map((it) => typeof it === "string" ? it : it.text).join("");
 }
 
-/** The lines as text: control characters made visible, tones as colours, as wide as the screen. */
+/** The lines as text: control characters escaped, tones as colours, wrapped to the width of the screen. */
 export function render(lines: readonly Line[], { colour, width }: Screen): string {
   return lines.flatMap((line) => {
     if (isTable(line)) return tableLines(line, width);
@@ -55,12 +55,12 @@ function isTable(line: Line): line is Table {
 
 function paint(segment: Segment, colour: boolean): string {
   const [text, tone] = typeof segment === "string" ? [segment] : [segment.text, segment.tone];
-  // A line is one line: a newline inside could pass for another.
+  // A newline inside a value could forge a line of output.
   const safe = printable(text).replaceAll("\n", "\\n");
   return colour && tone !== undefined ? `\x1b[${COLOURS[tone]}m${safe}\x1b[0m` : safe;
 }
 
-/** The words of a line in lines of at most `width` columns; what follows the first is as far in as its words are. */
+/** Wraps a line at `width` columns. Continuation lines are indented as far as the first word. */
 function wrapped(line: string | readonly Segment[], width: number): Segment[][] {
   const segments = typeof line === "string" ? [line] : line;
   if (widthOf(textOf(line)) <= width) return [[...segments]];
@@ -73,7 +73,7 @@ function wrapped(line: string | readonly Segment[], width: number): Segment[][] 
       ? [segment, undefined]
       : [segment.text, segment.tone];
     for (const word of text.split(/(?<= )(?=[^ ])/)) {
-      // The blank behind a word stands in front of the next, and at the end of a line nowhere.
+      // The blank after a word is printed before the next word, so no line ends with a blank.
       const [, before = "", text = ""] = /^( *)(.*?)$/.exec(blank + word.trimEnd()) ?? [];
       blank = word.slice(word.trimEnd().length);
       const isFull = column > indent && column + before.length + widthOf(text) > width;
@@ -91,10 +91,10 @@ function wrapped(line: string | readonly Segment[], width: number): Segment[][] 
 
 /** Blanks between two columns. */
 const GAP = 2;
-/** The fewest columns that a cell is cut to. */
+/** A cell is never cut to fewer columns. */
 const LEAST = 8;
 
-/** Columns as wide as their widest cell, two blanks apart. */
+/** The table with columns as wide as their widest cell. */
 function tableLines(table: Table, width: number | undefined): Segment[][] {
   const { heading, spare, cut, broken } = table;
   let rows = table.rows;
@@ -145,7 +145,7 @@ function drawn(
   );
 }
 
-/** The row, and a row for each further line of one cell. */
+/** The row, and one more row for each further line of the cell. */
 function split(
   row: readonly Segment[],
   column: number,

@@ -1,4 +1,4 @@
-/** What `list` says of an attachment: the one word of its row, and whether an operator has to look at it. */
+/** The state of an attachment in the output of `list`. */
 export type StateWord =
   | "live"
   | "layer 2"
@@ -11,13 +11,13 @@ export type StateWord =
   | "no lease"
   | "unknown";
 
-/** What a state word says. */
+/** The meaning of a state word, and whether an operator has to look at the attachment. */
 export interface Meaning {
   readonly about: string;
   readonly needsLook: boolean;
 }
 
-/** The one table of state words; docs/monitoring.md shows it. */
+/** The table of state words; docs/monitoring.md shows it. */
 export const STATE_WORDS: Readonly<Record<StateWord, Meaning>> = {
   live: { about: "the lease's host veth is a port of the network's bridge", needsLook: false },
   "layer 2": {
@@ -49,7 +49,7 @@ export const STATE_WORDS: Readonly<Record<StateWord, Meaning>> = {
   unknown: { about: "`ip` did not work, so nothing is known of the host veth", needsLook: true },
 };
 
-/** The words with a count, in the order of the table. */
+/** The number of each state word in `words`, in the order of the table. */
 export function countWords(words: Iterable<StateWord>): Record<StateWord, number> {
   const names = Object.keys(STATE_WORDS) as StateWord[];
   const counts = Object.fromEntries(names.map((it) => [it, 0])) as Record<StateWord, number>;

@@ -21,7 +21,7 @@ export const status: Command = {
   run: report,
 };
 
-/** One range set of a network; sizes only if an ADD has recorded the network's ranges. */
+/** The use of one range set of a network. It has sizes only if an ADD has recorded the network's ranges. */
 export interface Use {
   readonly network: string;
   readonly dataDir: string;
@@ -35,9 +35,9 @@ export interface Use {
   readonly stale: number | undefined;
   readonly free: bigint | undefined;
   readonly isFull: boolean;
-  /** `ok`, or what has to be looked at. */
+  /** `ok`, or the states that need a look. */
   readonly state: string;
-  /** How many attachments of the network are in each state; the same for each of its sets. */
+  /** The network's number of attachments in each state; the same for each of its sets. */
   readonly attachments: Readonly<Record<StateWord, number>>;
 }
 
@@ -67,7 +67,7 @@ async function report({ words: [only], has, value, kernel }: Call): Promise<Repo
   };
 }
 
-/** The largest whole number that each JSON parser reads as it is. */
+/** The largest integer that every JSON parser reads exactly. */
 const MOST_EXACT = BigInt(Number.MAX_SAFE_INTEGER);
 
 function exact(value: bigint | undefined): number | string | undefined {
@@ -80,7 +80,7 @@ function plain({ isFull: _, ...use }: Use) {
 
 const OK = "ok";
 
-/** One for each range set; a network whose ranges are not known has one without a size. */
+/** The use of each range set. A network with unknown ranges has one entry without a size. */
 export function usesOf(seen: NetworkSeen): Use[] {
   const { held, file, rows, network } = seen;
   const attachments = countWords(rows.map(({ state }) => state));
@@ -134,7 +134,7 @@ function poolsOf({ network, dataDir, state }: Held, stale: readonly Ip[] | undef
   });
 }
 
-/** How many of these addresses are in the set. */
+/** The number of `ips` in the set. */
 function allocated(set: RangeSet, ips: readonly Ip[]): number {
   return Number(countFree(set, []) - countFree(set, ips));
 }

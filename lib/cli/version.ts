@@ -13,7 +13,7 @@ export const version: Command = {
   run: report,
 };
 
-/** What a build did not replace is the source itself; spelt so that the build does not replace it here. */
+/** A value that starts with "@" was not replaced by a build. The full placeholder would itself be replaced here. */
 function built(value: string, otherwise: string): string {
   return value.startsWith("@") ? otherwise : value;
 }
@@ -64,7 +64,7 @@ function report(): Report {
   };
 }
 
-/** Kinds of access that whoever started it gave beside the declared scope; a look, nothing is asked for. */
+/** Permissions that were granted in addition to the declared scope. The query requests none. */
 function beyondScope(): string[] {
   const outside: Deno.PermissionDescriptor[] = [
     { name: "read", path: "/" },

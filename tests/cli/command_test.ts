@@ -137,7 +137,7 @@ hostTest("a network's name instead of its file: the line that is suggested works
   assertStringIncludes(odd.stderr, "atomicni repair < FILE\n");
 });
 
-/** The program under test where anybody may run it: root's own folders are under other names. */
+/** A copy of the program under test in a folder that every user may read. */
 async function forEveryone(host: Host): Promise<string[]> {
   const cache = Deno.env.get("DENO_DIR") ?? `${Deno.env.get("HOME")}/.cache/deno`;
   await host.sh(`chmod 755 /run; mkdir /run/cache /run/source

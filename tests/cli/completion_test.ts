@@ -1,7 +1,7 @@
 import { assertEquals, assertStringIncludes } from "@std/assert";
 import { type Host, hostTest, STATE_FOLDER } from "../integration/host.ts";
 
-/** What a shell's script is, in a file of the host. */
+/** Writes the completion script of a shell to a file of the host. */
 async function script(host: Host, shell: string): Promise<string> {
   const { code, stdout } = await host.program(["completion", shell], "");
   assertEquals(code, 0);
@@ -62,7 +62,7 @@ hostTest("zsh can read its script, and the words in it are the commands", async 
   const path = await script(host, "zsh");
   const { code, stderr } = await host.run(["zsh", "-f", "-n", path]);
   assertEquals({ code, stderr }, { code: 0, stderr: "" });
-  // What the script would offer, with zsh's own functions of completion put in its place.
+  // zsh's completion functions are replaced by functions that print the offered words.
   const { stdout } = await host.run([
     "zsh",
     "-fc",

@@ -10,7 +10,7 @@ const DUAL = {
 };
 const { cniVersion, name, type, bridge } = CONFIG;
 
-/** What each section's block is added to. */
+/** The configuration to which the block of each section is added. */
 const BASES: Readonly<Record<string, Json>> = {
   "A part of the subnet": DUAL,
   "A second network of the same container": CONFIG,

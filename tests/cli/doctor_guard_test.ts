@@ -9,7 +9,7 @@ async function guardFindings(host: Host, config: object = GUARDED): Promise<stri
   );
 }
 
-/** What happens to a guarded port, `$h`, and what doctor says of it. */
+/** A shell script that damages the guarded port `$h`, and the finding of doctor. */
 const DAMAGE: readonly (readonly [damage: string, found: RegExp])[] = [
   ["ip link set dev $h type bridge_slave locked off", /1 port is .*it is not locked/],
   [

@@ -8,15 +8,15 @@ import {
   STATE_FOLDER,
 } from "../integration/host.ts";
 
-/** One thing wrong with a host or a configuration, and what doctor has to find. */
+/** A fault of a host or a configuration, and the finding that doctor must have. */
 interface Row {
   readonly name: string;
-  /** A shell script that makes it so. */
+  /** A shell script that causes the fault. */
   readonly given?: string;
   readonly config?: Json;
-  /** What the finding is about, how bad it is, and words of it and of its remedy. */
+  /** The subject and level of the finding, and parts of its text and its remedy. */
   readonly expected: readonly [about: string, level: string, found: string, remedy: string];
-  /** The code that an ADD fails with; absent where it works. */
+  /** The code that an ADD fails with; absent if the ADD works. */
   readonly code?: number;
 }
 
@@ -235,7 +235,7 @@ for (const { name, given, config = CONFIG, expected, code } of ROWS) {
   });
 }
 
-/** What doctor says: the same in sentences and in JSON, with a remedy for whatever is wrong. */
+/** Runs doctor. Asserts that lines and JSON agree, and that each warning and error has a remedy. */
 async function examined(host: Host, stdin: string): Promise<{ code: number; json: Json }> {
   const people = await host.program(["doctor"], stdin);
   const report = await host.program(["doctor", "--json"], stdin);
@@ -339,7 +339,7 @@ hostTest("doctor tells live containers that fill the pool from veths left over",
   assertEquals((await host.cni("ADD", { config: SMALL, id: "c2" })).json.code, 101);
   await host.sh(`rm ${STATE_FOLDER}/podnet.json`);
   const left = await examined(host, JSON.stringify(SMALL));
-  // Nothing of a live container's is called left over.
+  // doctor reports no attachment of a live container as stale.
   const match = left.json.findings.find((it: Json) => it.about === "state");
   assertStringIncludes(`${match.found} ${match.remedy}`, '"c1/eth0" holds an address');
   assertEquals((await host.cni("ADD", { config: SMALL, id: "c2" })).json.code, 104);
@@ -424,7 +424,7 @@ hostTest("doctor and STATUS refuse a subnet that another plugin's bridge carries
   const status = await host.cni("STATUS", {});
   assertEquals(status.json?.code, 50);
   assertStringIncludes(status.json.msg, '"cni0" carries it too');
-  // Without a gateway of its own the bridge may be one port of that network.
+  // A bridge without a gateway address may itself be a port of that network.
   const plain = { ...HOST_LOCAL, bridge: "lan0", isGateway: false };
   await host.sh("ip addr replace 10.88.0.1/24 dev cni0");
   assertEquals((await host.cni("STATUS", { config: plain })).code, 0);

@@ -7,7 +7,7 @@ import { errorsPage } from "../../tools/errors_page.ts";
 
 const ROOT = fromFileUrl(new URL("../../", import.meta.url));
 
-/** Every TypeScript file of the program, without its comments. */
+/** The text of every TypeScript file of the program, without comments. */
 function sources(folder: string): { path: string; text: string }[] {
   return [...Deno.readDirSync(folder)].flatMap(({ name, isDirectory }) => {
     const path = `${folder}/${name}`;
@@ -53,7 +53,7 @@ Deno.test("docs/errors.md is made of the table of codes", async () => {
 
 Deno.test("every code that is thrown is in the table, and every code in the table is thrown", () => {
   const names = Object.keys(ERROR_CODES) as ErrorName[];
-  // By name, where an error is made or passed on to who makes it.
+  // The code appears by name in `new CniError` or in a call that passes it on.
   const used = names.filter((name) =>
     SOURCES.some(({ path, text }) => path !== "lib/base/errors.ts" && text.includes(`"${name}"`)) ||
     name === "Bug"

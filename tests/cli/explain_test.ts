@@ -114,7 +114,7 @@ hostTest(
       assert(code !== 0, stdout);
       assertStringIncludes(stdout + stderr, expected);
     }
-    // A container of that very name is told too.
+    // A container with exactly that ID is shown too.
     await host.containers("101");
     await host.add({ id: "101", config: { ...CONFIG, name: "other", bridge: "br1" } });
     const both = await host.program(["explain", "101"], "");

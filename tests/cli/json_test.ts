@@ -7,7 +7,7 @@ const DOCS = new URL("../../docs/", import.meta.url);
 const JSON_PAGE = Deno.readTextFileSync(new URL("json.md", DOCS));
 const MONITORING = Deno.readTextFileSync(new URL("monitoring.md", DOCS));
 const POD = "IgnoreUnknown=1;K8S_POD_NAMESPACE=shop;K8S_POD_NAME=web";
-/** Of both families: the sizes of the second are beyond what a double holds. */
+/** A dual-stack configuration. The size of its IPv6 range is too large for a double. */
 const DUAL = {
   ...CONFIG,
   subnet6: "fd00:10:88::/64",
@@ -54,7 +54,7 @@ const IS: Readonly<Record<string, (value: Json) => boolean>> = {
   "number or string": (it) => Number.isSafeInteger(it) || /^\d{16,}$/.test(it),
 };
 
-/** The documents have the fields of the page, with their types, and no others; together they have all of them. */
+/** Asserts that the documents have only fields of the page with those types, and together have all of them. */
 function assertShape(fields: ReadonlyMap<string, string>, documents: readonly Json[]): void {
   const seen = new Set<string>();
   for (const document of documents) {
@@ -75,14 +75,14 @@ function assertShape(fields: ReadonlyMap<string, string>, documents: readonly Js
   assertEquals(never, [], "no command printed these");
 }
 
-/** What the commands print as JSON, one after the other. */
+/** The JSON output of each command. */
 async function printed(host: Host, ...commands: readonly (readonly string[])[]): Promise<Json[]> {
   const found: Json[] = [];
   for (const args of commands) found.push((await host.program([...args, "--json"], "")).json);
   return found;
 }
 
-/** Attachments of several kinds: guarded, stale, of the Go original. */
+/** Makes guarded and stale attachments, and a lease of the Go original. */
 async function prepare(host: Host): Promise<void> {
   await host.containers("c1", "c2");
   await host.add({ id: "c1", args: POD, config: DUAL });
@@ -159,7 +159,7 @@ hostTest("docs/json.md: repair and import print what it says", async (host) => {
     "import",
     `${JSON.stringify(other)}\n${lease("4", "c4")}${lease("6", "gone")}`,
   );
-  // Behind a veth that can't be inspected there may be anybody.
+  // A veth that can't be inspected may belong to any container.
   await host.sh(`printf x > ${STATE_FOLDER}/podnet.json
     ip link add hidden type veth peer name eth0 netns c2; ip link set dev hidden master atomic0 up
     ${hide("c2")}`);

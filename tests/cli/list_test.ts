@@ -133,7 +133,7 @@ hostTest(
       Object.assign(leases ?? {}, { [ip]: { since: "2026-01-01T00:00:00Z", veth: "" } });
     }
     await host.run(["sh", "-c", `cat > ${STATE_FOLDER}/many.json`], JSON.stringify(state));
-    // The shortest of six, for other tests run beside this one.
+    // The fastest of six runs counts, because other tests run concurrently.
     const timed = async (args: string[]) => {
       const runs: { stdout: string; ms: number }[] = [];
       for (let run = 0; run < 6; run++) {
@@ -264,7 +264,7 @@ hostTest(
         assert(lines.length > 1, lines.join("\n"));
       }
     }
-    // An address, its owner and its state are there at any width, and nothing is cut where there is room.
+    // Address, owner and state are shown at any width, and nothing is cut if there is room.
     for (const columns of [60, 80]) {
       const lines = (await shown(columns, "list")).join("\n");
       for (
@@ -291,7 +291,7 @@ hostTest("list shows host veths without a lease: of layer 2, and of a lost state
   assertEquals(await rows(), [[...first, "layer", "2"]]);
   const explained = await host.program(["explain", added.interfaces[1].name], "");
   assertStringIncludes(explained.stdout, "a host veth of a network without addresses");
-  // Nothing is to be repaired of it, and no state made.
+  // repair has nothing to do and writes no state.
   const repaired = await host.program(["repair"], JSON.stringify(layer2));
   assertEquals(repaired.code, 0, repaired.stdout);
   assertStringIncludes(repaired.stdout, "Nothing to repair.");

@@ -7,13 +7,13 @@ const LAYER2 = { cniVersion, name: "podnet", type, bridge: "atomic0", ipam: {} }
 const GUARDED = { ...CONFIG, macspoofchk: true };
 const FILE = `${STATE_FOLDER}/podnet.json`;
 
-/** How an attachment c1/eth0 gets into a state; `$V` is its host veth. c2 is attached too, and stays as it is. */
+/** A way to bring the attachment c1/eth0 into a state; `$V` is its host veth. c2 is attached too, and unchanged. */
 interface Row {
   readonly name: string;
   readonly given: string;
   readonly config?: Json;
   readonly state: StateWord;
-  /** Whether the network's state file is lost. */
+  /** The network's state file is lost. */
   readonly isLost?: true;
   /** c2 is in the same state. */
   readonly isBoth?: true;
@@ -132,7 +132,7 @@ for (const { name, given, config = CONFIG, state, isLost, isBoth } of ROWS) {
   });
 }
 
-/** doctor has a finding about the state, and none about attachments that are well. */
+/** Asserts that doctor has a finding about the state, and none about live attachments. */
 async function assertDoctor(host: Host, config: Json, state: StateWord, isWell: boolean) {
   const { json } = await host.program(["doctor", "--json"], JSON.stringify(config));
   const abouts = ["leases", "ports", "veths", "guard", "state"];
@@ -173,7 +173,7 @@ hostTest(
       ["c1", "starting"],
       ["c2", "live"],
     ]);
-    // Before its lease is written.
+    // The ADD has not written its lease yet.
     await host.sh(
       `jq -c 'del(.containerToIP["c1/eth0"], .ipToContainer["10.88.0.2"], .leases["c1/eth0"])' ${FILE} >/run/s; cat /run/s >${FILE}`,
     );
@@ -183,7 +183,7 @@ hostTest(
       ["c2", "live"],
       ["c1", "starting"],
     ]);
-    // The mark of an ADD that was killed hides nothing.
+    // The mark of a killed ADD does not hide the attachment.
     const killed = await host.program(["list", "--json"], "");
     assertEquals([killed.code, ...killed.json.attachments.map(wordOf)], [
       1,

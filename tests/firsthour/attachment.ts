@@ -4,19 +4,19 @@ import type { CniCall, Node } from "../runtimes/node.ts";
 
 export const CONFLIST = "/etc/cni/net.d/10-atomicni.conflist";
 
-/** The plugin's own configuration as it now stands in the node's conflist, in a version that knows every command. */
+/** The plugin's configuration in the node's conflist, with a version that has every command. */
 export async function configOf(node: Node): Promise<Json> {
   const { name, plugins: [plugin] } = JSON.parse(await node.read(CONFLIST));
   return { cniVersion: "1.1.0", name, ...plugin };
 }
 
-/** The code that an ADD is refused with; 0 where it works. */
+/** The error code of an ADD; 0 if it works. */
 export async function codeOfAdd(node: Node, id: string, call: CniCall = {}): Promise<number> {
   const { code, stdout } = await node.cni("ADD", await configOf(node), id, call);
   return code === 0 ? 0 : JSON.parse(stdout).code;
 }
 
-/** An ADD, a ping to each gateway, and a DEL after which nothing of the container is left. */
+/** Runs an ADD, a ping to each gateway, and a DEL, and asserts that the DEL removes everything. */
 export async function assertWorks(node: Node, id: string, call: CniCall = {}): Promise<void> {
   const config = await configOf(node);
   await node.add(config, id, call);
@@ -33,7 +33,7 @@ export async function assertReaches(
   { netns = `/run/netns/${id}` }: CniCall = {},
 ): Promise<void> {
   for (const to of [gateway, gateway6]) {
-    // A bridge that gets its first port has a carrier only a moment later.
+    // The carrier of a bridge appears shortly after its first port.
     const ping = ["busybox", "ping", "-c", "1", "-W", "2", to];
     await node.until(
       `${id} reaches ${to}`,

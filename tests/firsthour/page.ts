@@ -4,10 +4,10 @@ import type { Node } from "../runtimes/node.ts";
 
 export const ROOT = fromFileUrl(new URL("../../", import.meta.url));
 
-/** What stands under a heading of a page, up to the next. */
+/** The text below a heading of a page, up to the next heading. */
 export interface Section {
   readonly heading: string;
-  /** Its `sh` blocks, one after the other: what a reader would copy. */
+  /** The text of its `sh` blocks, which a reader would copy. */
   readonly commands: string;
 }
 
@@ -35,8 +35,8 @@ export async function commandsOf(page: string, heading: string): Promise<string>
 }
 
 /**
- * What a node of the tests has not: an init. `systemctl enable --now` and `disable --now` run the commands of the unit
- * that the page has put in its place. `make` installs what was built before the tests, and builds nothing.
+ * Replaces systemctl, because a node of the tests has no init: `enable --now` and `disable --now` run the commands of the
+ * installed unit. `make` installs the files that were built before the tests, and builds nothing.
  */
 const STAND_INS = `
 mkdir -p /run/stand-ins
@@ -56,12 +56,12 @@ exec /usr/bin/make -s -o bin/atomicni "\\$@"
 END
 chmod +x /run/stand-ins/*`;
 
-/** Runs a section's commands as a person would: line by line in the project's folder, as root; a failure ends it. */
+/** Runs the commands of a section line by line, in the project's folder, as root. Throws if one fails. */
 export async function follow(node: Node, page: string, heading: string): Promise<string> {
   return await followCommands(node, await commandsOf(page, heading));
 }
 
-/** Runs commands as `follow` does those of a section. */
+/** Runs commands as `follow` runs the commands of a section. */
 export async function followCommands(node: Node, commands: string): Promise<string> {
   await node.sh(STAND_INS);
   return await node.sh(
@@ -69,7 +69,7 @@ export async function followCommands(node: Node, commands: string): Promise<stri
   );
 }
 
-/** Installs by the page, on a node where nothing is. */
+/** Installs AtomicNI on an empty node with the commands of the page. */
 export async function install(node: Node): Promise<void> {
   await node.sh("rm -rf /opt/cni/bin/atomicni /opt/cni/bin/.atomicni-* /var/lib/atomicni/*");
   await follow(node, "docs/install.md", "Install");

@@ -5,7 +5,7 @@ import { assertWorks, configOf } from "./attachment.ts";
 import { commandsOf, follow, install, ROOT } from "./page.ts";
 
 const INSTALL = "docs/install.md";
-/** All that installing puts on a machine, by the page's table of what goes how. */
+/** The installed paths, from the page's table of how to remove each. */
 const INSTALLED = [
   "/opt/cni/bin/atomicni",
   "/etc/cni/net.d/10-atomicni.conflist",
@@ -22,13 +22,13 @@ nodeTest("docs/install.md: install, upgrade, remove, line by line", async (node)
   assertStringIncludes(await node.sh("nft list tables"), "atomicni_podnet");
   await node.containers("c1", "c2");
   await assertWorks(node, "c1");
-  // The build that runs before the upgrade is another one, and the section's last block returns to it.
+  // A different build runs before the upgrade. The section's last block returns to that build.
   await node.sh(`${ANOTHER_BUILD}; sh ${ROOT}tools/install /run/another /opt/cni/bin`);
   await follow(node, INSTALL, "Upgrade and roll back");
   await node.sh("cmp /run/another /opt/cni/bin/atomicni");
   await assertWorks(node, "c2");
 
-  // A mount of the tests' own stands where the page removes a folder.
+  // The tests mount a folder that the page removes.
   await node.sh("umount /var/lib/atomicni");
   await follow(node, INSTALL, "Remove");
   const { stdout } = await node.run(["ls", "-d", ...INSTALLED]);
@@ -72,7 +72,7 @@ nodeTest(
     assertStringIncludes(looked, "An ADD would work");
     const first = await follow(node, "docs/troubleshooting.md", "");
     assertStringIncludes(first, "No attachments.");
-    // systemd is not here: its unit's command is run as the unit has it.
+    // The command of the unit is run directly, because the node has no systemd.
     const page = await Deno.readTextFile(`${ROOT}docs/monitoring.md`);
     const [, copy = ""] = /^# (cp deploy\/.*)$/m.exec(page) ?? [];
     await node.sh(`cd ${ROOT}; mkdir -p /var/lib/prometheus/node-exporter; ${copy}`);

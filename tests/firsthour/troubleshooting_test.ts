@@ -6,14 +6,14 @@ import { follow, install, sectionsOf } from "./page.ts";
 
 const PAGE = "docs/troubleshooting.md";
 
-/** A row of the page: how to get into it, what shows it, and what the page's words do that are no commands. */
+/** A row of the page: the commands that cause its symptom, show it, and do the steps that the page has in words. */
 interface Row {
-  /** Run on a node that is installed by docs/install.md. */
+  /** Commands for a node that docs/install.md has installed. */
   readonly provoke: (node: Node) => Promise<unknown>;
-  /** The code that an ADD of c1 then has, or another look that fails unless the symptom is there. */
+  /** The error code of an ADD of c1, or a check that fails unless the symptom is there. */
   readonly symptom: number | ((node: Node) => Promise<unknown>);
   readonly mend?: (node: Node) => Promise<unknown>;
-  /** How c1 is attached, where it is not by its name. */
+  /** The commands that attach c1, if they differ from the usual ones. */
   readonly call?: (node: Node) => Promise<CniCall>;
 }
 
@@ -79,7 +79,7 @@ const ROWS: Readonly<Record<string, Row>> = {
       );
       assertEquals(code, 2, stdout);
       assertStringIncludes(stdout, "can't be inspected");
-      // The finding names the very command for this container.
+      // The finding has the command for this container.
       const [, id = ""] = /ip netns attach (reach-\d+) \$\(lsns/.exec(stdout) ?? [];
       const [command = ""] = /ip netns attach [^;]*/.exec(stdout) ?? [];
       await node.sh(`${command}; ip netns pids ${id} | grep -q .; ip netns del ${id}`);
@@ -194,7 +194,7 @@ nft delete table inet atomicni_podnet`);
   },
 };
 
-/** Rows that another suite provokes and mends. */
+/** Rows that another suite causes and fixes. */
 const ELSEWHERE: Readonly<Record<string, string>> = {
   "Containers don't reach each other": "tests/firewalls",
 };

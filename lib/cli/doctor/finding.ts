@@ -1,19 +1,19 @@
 import type { CniError } from "../../base/errors.ts";
 
-/** `note` is what the scope keeps from being seen; `warning` works but not as one may think; `error` fails an ADD. */
+/** `note` can't be seen within the permission scope; `warning` works, but not as expected; `error` fails an ADD. */
 export type Level = "ok" | "note" | "warning" | "error";
 
-/** One thing that was looked at. */
+/** The result of one check. */
 export interface Finding {
   readonly level: Level;
   readonly about: string;
-  /** A sentence without its final stop. */
+  /** A sentence without the final full stop. */
   readonly found: string;
-  /** What to do, as a command or as the value to write; absent where there is nothing to do. */
+  /** A command to run or a value to write; absent if nothing has to be done. */
   readonly remedy?: string;
   /** The code an ADD would fail with. */
   readonly code?: number;
-  /** The line that it is about, and a caret below its place. */
+  /** The line of the input, and a caret below the place in it. */
   readonly excerpt?: readonly string[];
 }
 
@@ -21,7 +21,7 @@ export function finding(level: Level, about: string, found: string, remedy = "")
   return { level, about, found, ...(remedy !== "" && { remedy }) };
 }
 
-/** What would fail an ADD with this error. */
+/** The finding for an error that would fail an ADD. */
 export function failure(about: string, { code, message, details }: CniError): Finding {
   return { ...finding("error", about, message, details), code };
 }

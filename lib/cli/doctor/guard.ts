@@ -8,7 +8,7 @@ import { claimsOf, type Effects, portOf, portSpec, UNPROVEN } from "../../plugin
 import { few } from "../few.ts";
 import { type Finding, finding } from "./finding.ts";
 
-/** What keeps the network's guard from holding, and its ports from being what they were made. */
+/** Warnings about ports that differ from their leases, and about a bridge that weakens the guard. */
 export async function examineGuard(
   config: NetworkConfig,
   effects: Effects,
@@ -25,7 +25,7 @@ export async function examineGuard(
   ];
 }
 
-/** None if the state can't be read, which the checks of an ADD report. */
+/** Empty if the state can't be read; the checks of ADD report that error. */
 function leasesOf({ leases }: Effects): Lease[] {
   try {
     return listLeases(leases.read().state);
@@ -34,7 +34,7 @@ function leasesOf({ leases }: Effects): Lease[] {
   }
 }
 
-/** Ports that are not what their leases say: unlocked, without static entry or neighbours, out of their link group. */
+/** Ports that differ from their leases: unlocked, without static entry or neighbours, or outside their link group. */
 async function faultyPorts(
   config: NetworkConfig,
   { kernel }: Effects,
@@ -57,7 +57,7 @@ async function faultyPorts(
   )];
 }
 
-/** Ports that no ADD puts back into the bridge. */
+/** Ports outside the bridge that no ADD puts back, because no lease proves their owner. */
 function unprovenPorts(config: NetworkConfig, claims: readonly Claim[]): Finding[] {
   const out = claims.flatMap(({ kind, veths }) => kind === "unleased" ? veths : [])
     .filter(({ link }) => link.master === "" && portOf(config, link, undefined) === undefined);
@@ -71,7 +71,7 @@ function unprovenPorts(config: NetworkConfig, claims: readonly Claim[]): Finding
   )];
 }
 
-/** A frame from a port that still learns can move the static entry of a guarded one. */
+/** A frame from a port with learning can move the static entry of a guarded port. */
 function learningPorts({ guarded, bridge }: NetworkConfig, links: readonly Link[]): Finding[] {
   const learning = links.filter(({ master, kind, port }) =>
     guarded && master === bridge && kind === "veth" && port.learning
@@ -90,7 +90,7 @@ function learningPorts({ guarded, bridge }: NetworkConfig, links: readonly Link[
   )];
 }
 
-/** A bridge that another program or an earlier version made. */
+/** A warning about multicast snooping, which is on if another program or an earlier version made the bridge. */
 function snooping({ sets, bridge }: NetworkConfig, { bridge: { snoops } }: Link): Finding[] {
   const hasIpv6 = sets.flat().some(({ gateway }) => familyOf(gateway) === 6);
   if (!snoops || !hasIpv6) return [];

@@ -16,7 +16,7 @@ import { bridgeSpec } from "../../plugin.ts";
 import { type Finding, finding } from "./finding.ts";
 import { examineVersion } from "./iproute.ts";
 
-/** iproute2 itself, and whether it can enter a namespace. */
+/** The version of iproute2, and whether `ip` can enter a namespace. */
 export async function examineIp(kernel: Kernel, guarded: boolean): Promise<Finding[]> {
   const version = await kernel.version();
   const said = await kernel.cannotEnter();
@@ -34,7 +34,7 @@ export async function examineIp(kernel: Kernel, guarded: boolean): Promise<Findi
   ];
 }
 
-/** The bridge as it stands; what an ADD could not do with it is told elsewhere. */
+/** The present state of the bridge. The checks of ADD report why an ADD could not use it. */
 export function examineBridge(config: NetworkConfig, links: readonly Link[]): Finding[] {
   const spec = bridgeSpec(config);
   const bridge = links.find(({ ifname }) => ifname === spec.name);
@@ -77,8 +77,8 @@ export function examineBridge(config: NetworkConfig, links: readonly Link[]): Fi
 }
 
 /**
- * A bridge that is not there yet gets what is set for `default`, which `ip` does not show; `lo` has no address where IPv6 was
- * switched off for all.
+ * A new bridge takes the sysctl `default.disable_ipv6`, which `ip` does not show. If `lo` is up without an IPv6 address,
+ * IPv6 is switched off for all interfaces.
  */
 export function examineIpv6(
   { bridge, gatewayOnBridge, sets }: NetworkConfig,
@@ -131,7 +131,7 @@ export function examineAdvertisements(
   ];
 }
 
-/** Other interfaces and other networks with addresses of these subnets. */
+/** Interfaces, routes and other networks that overlap with the network's subnets. */
 export function examineOverlap(
   config: NetworkConfig,
   links: readonly Link[],
@@ -146,7 +146,7 @@ export function examineOverlap(
     subnets.some((subnet) => overlap(subnet, other));
   const found = [
     ...links.filter(({ ifname }) => ifname !== bridge).flatMap(({ ifname, addresses }) =>
-      // The same subnet is an error, found elsewhere.
+      // The checks of ADD report an interface with the same subnet.
       addresses.filter(({ ip, prefix }) =>
         overlaps(networkOf(ip, prefix)) &&
         !(config.gatewayOnBridge && own.includes(formatCidr(networkOf(ip, prefix))))
@@ -177,7 +177,7 @@ export function examineOverlap(
     : [finding("ok", "subnet", `nothing else uses ${ours}`)];
 }
 
-/** Forwarding as `ip netconf` shows it; of the packet filter nothing can be seen through `ip`. */
+/** Forwarding as `ip netconf` shows it. `ip` can't show the packet filter. */
 export async function examineForwarding(
   config: NetworkConfig,
   kernel: Kernel,

@@ -7,13 +7,13 @@ import { LIST_KEYS } from "./keys.ts";
 
 const TYPE = "atomicni";
 
-/** What was read, and the configuration as a runtime would send it; `undefined` where there is none. */
+/** The findings, and the configuration as a runtime would send it; `undefined` if there is none. */
 export interface Input {
   readonly findings: readonly Finding[];
   readonly config?: JsonObject;
 }
 
-/** A configuration, or this plugin's part of a conflist, out of JSON that may have comments. */
+/** Reads a configuration, or this plugin's part of a conflist, from JSON that may have comments. */
 export function readInput(text: string): Input {
   if (text.trim() === "") {
     const remedy = "atomicni doctor < /etc/cni/net.d/10-atomicni.conflist";
@@ -42,7 +42,7 @@ export function readInput(text: string): Input {
   return { ...list, findings: [...findings, ...list.findings] };
 }
 
-/** A runtime runs the plugin that `type` names. */
+/** An error if `type`, which names the plugin that a runtime runs, is not this plugin. */
 function typeFindings({ type }: JsonObject): Finding[] {
   if (type === TYPE) return [];
   const found = type === undefined ? `"type" is required` : `"type" is "${type}", not "${TYPE}"`;
@@ -50,7 +50,7 @@ function typeFindings({ type }: JsonObject): Finding[] {
   return [finding("error", "input", found, near || `write "type": "${TYPE}"`)];
 }
 
-/** What `JSON.parse` has against the text, as a runtime's parser has; `undefined` where it is JSON. */
+/** The error of `JSON.parse`, which is as strict as a runtime's parser; `undefined` if the text is JSON. */
 function errorOfJson(text: string): string | undefined {
   try {
     JSON.parse(text);
@@ -60,14 +60,14 @@ function errorOfJson(text: string): string | undefined {
   }
 }
 
-/** Text that a runtime can't read: the place with its line, column and a caret. */
+/** The finding for text that a runtime can't read: the line, the column and a caret. */
 function unreadable(text: string, what: string, remedy: string): Finding {
   const message = errorOfJson(text) ?? "";
   const why = message.replace(/ in JSON at position .*$/, "");
   const at = /end of JSON/.test(message)
     ? text.trimEnd().length
     : /position (\d+)/.exec(message)?.[1];
-  // Of a wrong word V8 shows what stands around it, and no place.
+  // For a misspelt literal V8 quotes the surrounding text, without a position.
   if (at === undefined) {
     return { ...finding("error", "input", `${what}: ${why}`, remedy), code: 6 };
   }
@@ -86,7 +86,7 @@ function unreadable(text: string, what: string, remedy: string): Finding {
   };
 }
 
-/** As a runtime takes a plugin's configuration out of a list: with the list's name and version. */
+/** Takes the plugin's configuration out of a list as a runtime does: with the list's name and version. */
 function readList(list: JsonObject): Input {
   const findings = Object.keys(list).filter((key) => !LIST_KEYS.includes(key)).map((key) =>
     finding(
@@ -120,10 +120,7 @@ function readList(list: JsonObject): Input {
   };
 }
 
-/**
- * The version that libcni (1.2 and newer) takes out of a list: the highest of `cniVersion` and `cniVersions` that is
- * released.
- */
+/** The version that libcni (1.2 and newer) uses for a list: the highest released one of `cniVersion` and `cniVersions`. */
 function versionOf({ cniVersion, cniVersions }: JsonObject): unknown {
   if (!Array.isArray(cniVersions)) return cniVersion;
   const known = [cniVersion, ...cniVersions].filter((it) =>

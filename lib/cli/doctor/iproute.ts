@@ -1,14 +1,14 @@
 import { isTooOldToLock } from "../../netops.ts";
 import { type Finding, finding } from "./finding.ts";
 
-/** The oldest iproute2 that all of this works with, and what the one before it can't do. */
+/** The oldest iproute2 with which everything works, and the feature that older versions lack. */
 const OLDEST = {
   version: [5, 0],
   snapshot: 190319,
   lacks: "CHECK can't read its list of routes",
 } as const;
 
-/** What `ip -V` printed: a version number, or before 5.1 the date of a snapshot. */
+/** The finding about the output of `ip -V`, which has a version number, or before 5.1 the date of a snapshot. */
 export function examineVersion(text: string, guarded: boolean): Finding {
   const [, major, minor] = /iproute2-(\d+)\.(\d+)/.exec(text) ?? [];
   const [, snapshot] = /iproute2-ss(\d{6})/.exec(text) ?? [];

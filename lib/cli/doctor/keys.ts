@@ -2,7 +2,7 @@ import { Fields, isObject, type JsonObject } from "../../base/fields.ts";
 import { didYouMean } from "../nearest.ts";
 import { type Finding, finding } from "./finding.ts";
 
-/** Keys of a conflist itself. */
+/** The top-level keys of a conflist. */
 export const LIST_KEYS = [
   "cniVersion",
   "cniVersions",
@@ -13,7 +13,7 @@ export const LIST_KEYS = [
   "plugins",
 ];
 
-/** The keys of an object: `true`, or the keys of what stands below, in a list or not; `null` leaves them open. */
+/** The keys of an object. `true` is a plain value, `null` any value, `Keys` an object or a list of objects. */
 interface Keys {
   readonly [key: string]: true | null | Keys;
 }
@@ -41,7 +41,7 @@ const BOTH: Keys = {
   macspoofchk: true,
   disableContainerInterface: true,
   dns: { nameservers: true, domain: true, search: true, options: true },
-  // What a runtime adds, and what is for other plugins too.
+  // Keys that a runtime adds, and keys that other plugins read too.
   args: null,
   capabilities: null,
   runtimeConfig: null,
@@ -50,7 +50,7 @@ const BOTH: Keys = {
   "cni.dev/attachments": null,
 };
 
-/** Each made when it is asked for: a plugin that starts has no use for it. */
+/** A function, so that only `doctor` builds the table and not every start of the plugin. */
 const own = (): Keys => ({
   ...BOTH,
   subnet: true,
@@ -84,7 +84,7 @@ const hostLocal = (): Keys => ({
   },
 });
 
-/** Keys of the reference bridge that change nothing here with a value that is accepted. */
+/** Keys of the reference bridge that are accepted with their default value and then have no effect. */
 const WITHOUT_EFFECT = [
   "ipMasq",
   "ipMasqBackend",
@@ -104,7 +104,7 @@ export function unknownKeys(config: JsonObject): Finding[] {
     : "a configuration without ipam.type";
   return look(config, keys, "", (path, key, known) => {
     if (path === "" && WITHOUT_EFFECT.some((it) => it.toLowerCase() === key.toLowerCase())) {
-      // One that is set is refused, which is told by itself.
+      // An ADD refuses a value other than the default, and doctor reports that error.
       if (isSet(config[key])) return undefined;
       return finding(
         "note",
@@ -154,7 +154,7 @@ function look(
   });
 }
 
-/** What stands under `key`, in any letter case, as a configuration is read. */
+/** The entry of `key` in any letter case, because configurations are read that way. */
 function at(keys: Keys, key: string): Keys[string] | undefined {
   const spelt = new Fields(keys).spelling(key);
   return spelt === undefined ? undefined : keys[spelt];
@@ -168,7 +168,7 @@ function isKeys(known: Keys[string]): known is Keys {
   return known !== true && known !== null;
 }
 
-/** Whether the dialect has `key` at `path`. */
+/** Whether the other dialect has `key` at `path`. */
 function stands(dialect: Keys, path: string, key: string): boolean {
   if (path === "") return at(dialect, key) !== undefined;
   const below = dialect["ipam"];
@@ -176,7 +176,7 @@ function stands(dialect: Keys, path: string, key: string): boolean {
     at(below, key) !== undefined;
 }
 
-/** Where a key that is misplaced belongs. */
+/** The remedy for a key that has no effect at its place. */
 function where(keys: Keys, key: string): string {
   if (at(keys, key) !== undefined) return `move it to the top level`;
   const ipam = keys["ipam"];

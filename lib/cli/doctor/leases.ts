@@ -8,10 +8,10 @@ import type { Overview } from "../overview.ts";
 import type { StateWord } from "../state_words.ts";
 import { type Finding, finding } from "./finding.ts";
 
-/** Below this share of free addresses a pool is called short. */
+/** doctor warns if a smaller share of the pool is free. */
 const SHORT = 0.1;
 
-/** The network's attachments as `list` shows them, and its pools. `isServed`: an ADD would be served. */
+/** The network's attachments as `list` shows them, and its pools. `isServed`: the checks of ADD passed. */
 export function examineLeases(
   config: NetworkConfig,
   { networks, errors }: Overview,
@@ -21,7 +21,7 @@ export function examineLeases(
   const seen = networks.find(({ network }) => network === name);
   const path = statePath(dataDir, name);
   const damage = errors.find(({ message }) => message.includes(`"${path}"`));
-  if (damage !== undefined) return isServed ? [damaged(config, damage)] : []; // it is reported already
+  if (damage !== undefined) return isServed ? [damaged(config, damage)] : []; // the checks of ADD reported it
   const rows = seen?.rows ?? [];
   const state = seen?.held.find((it) => it.dataDir === dataDir)?.state;
   return [
@@ -89,7 +89,7 @@ interface Trouble {
   readonly remedy: string;
 }
 
-/** Every state that needs a look, except `stale` and `unknown`, which have findings of their own. */
+/** Every state that needs a look, except `stale` and `unknown`, which have their own findings. */
 const TROUBLES: readonly (readonly [StateWord, Trouble])[] = [
   ["cut off", {
     about: "ports",

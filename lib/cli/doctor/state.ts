@@ -6,7 +6,7 @@ import type { NetworkConfig } from "../../config.ts";
 import { checkFolder, holderOfLock, lockPath, tryLstat } from "../../ipam.ts";
 import { failure, type Finding, finding } from "./finding.ts";
 
-/** An error if the caller may not read the state folder: all that follows would only be a consequence. */
+/** An error if the caller may not read the state folder. Every later check would fail because of it. */
 export function examineAccess(): Finding | undefined {
   try {
     Deno.readDirSync(STATE_FOLDER)[Symbol.iterator]().next();
@@ -24,7 +24,7 @@ export function examineFolder({ dataDir }: NetworkConfig): Finding[] {
       return [finding("ok", "folder", `${dataDir} does not exist yet: the first ADD makes it`)];
     }
   } catch {
-    return []; // what an ADD would fail with is told
+    return []; // the checks of ADD report the error
   }
   const bits = tryLstat(dataDir)?.mode ?? 0;
   const mode = (bits & 0o7777).toString(8).padStart(4, "0");
@@ -34,10 +34,10 @@ export function examineFolder({ dataDir }: NetworkConfig): Finding[] {
   return [finding("warning", "folder", `${found}, others can ${others}`, `chmod 700 ${dataDir}`)];
 }
 
-/** How long the lock is looked at: a run holds it for some milliseconds. */
+/** The tries, 100 ms apart, to find the lock free. A run holds it for some milliseconds. */
 const LOCK_TRIES = 10;
 
-/** Whether the network's lock is one, and free. */
+/** Whether the network's lock file is usable and free. */
 export async function examineLock({ dataDir, name }: NetworkConfig): Promise<Finding[]> {
   const path = lockPath(dataDir, name);
   try {
@@ -62,7 +62,7 @@ export async function examineLock({ dataDir, name }: NetworkConfig): Promise<Fin
   }
 }
 
-/** What the network is, in one sentence. */
+/** The subnets and the bridge of the network, in one sentence. */
 export function subnetsLine({ sets, bridge }: NetworkConfig): string {
   const subnets = [...new Set(sets.flat().map(({ subnet }) => formatCidr(subnet)))];
   const families = new Set(sets.flat().map(({ start }) => familyOf(start)));

@@ -6,8 +6,8 @@ import type { RulesSpec } from "./nft.ts";
 import { among, lines, ofPorts } from "./words.ts";
 
 /**
- * What no container may send, to the host or to another. Its ports are known by their group: the bridge itself can't be
- * named in every kernel's family bridge (`meta ibrname` needs a module).
+ * The rules in family `bridge` against frames that no container may send. They match ports by link group: `meta ibrname`,
+ * which names the bridge, needs a kernel module that not every host has.
  */
 export function bridged({ name, sets, gatewayOnBridge }: RulesSpec): string {
   return `  chain prerouting {
@@ -30,7 +30,7 @@ ${lines([...(gatewayOnBridge ? claimed(sets) : []), ...sources(sets)])}  }
 `;
 }
 
-/** No container sends from a gateway's address, or from the link-local one of the bridge. */
+/** Rules that drop frames from a gateway's address or from the link-local address of the bridge. */
 function claimed(sets: readonly RangeSet[]): string[] {
   const gateways = [...new Set(sets.flat().map(({ gateway }) => gateway))];
   const [first] = gateways;
@@ -43,7 +43,7 @@ function claimed(sets: readonly RangeSet[]): string[] {
   return ["# The bridge alone sends from its own addresses.", ...drops];
 }
 
-/** Sources outside of the network, and the family that it lacks, except what IPv6 needs on any link. */
+/** Rules that drop sources outside the network and families that it lacks, except the traffic that IPv6 needs on a link. */
 function sources(sets: readonly RangeSet[]): string[] {
   if (sets.length === 0) return [];
   const of = (family: Family) =>
@@ -60,7 +60,7 @@ function sources(sets: readonly RangeSet[]): string[] {
   ];
 }
 
-/** The address as a number: nftables before 1.1 has no word for the target of an advertisement. */
+/** The address as a number, because nftables before 1.1 can't name the target of a neighbour advertisement. */
 function hex(ip: Ip): string {
   return `0x${valueOf(ip).toString(16).padStart(32, "0")}`;
 }

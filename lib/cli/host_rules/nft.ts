@@ -12,7 +12,7 @@ import { type RangeSet, subnetsOf } from "../../base/range.ts";
 import { bridged } from "./bridged.ts";
 import { among, lines, ofPorts, table } from "./words.ts";
 
-/** What the rules of a network depend on. */
+/** The parts of a configuration that the rules depend on. */
 export interface RulesSpec {
   readonly name: NetworkName;
   readonly bridge: string;
@@ -23,20 +23,19 @@ export interface RulesSpec {
   readonly isolated: boolean;
 }
 
-/** The word for a family's header, and its multicast, which never leaves through a masquerade. */
+/** The nftables word of each family, and its multicast range, which is never masqueraded. */
 const FAMILIES: readonly (readonly [Family, word: string, multicast: string])[] = [
   [4, "ip", "224.0.0.0/4"],
   [6, "ip6", "ff00::/8"],
 ];
 
 /**
- * The nftables file of a network: masquerade for each family, and what `ip` can't keep containers from: forged sources,
- * router advertisements, DHCP answers, families that the network lacks, and isolated containers that meet at their
- * gateway. By subnet, so that no rule comes or goes with a container, and so that files of networks on one bridge do not
- * contradict each other. `direct` are further networks that containers reach under their own addresses, such as a
- * cluster's networks. Loading it again replaces it. nftables 0.9.8 and newer load it and list
- * what another version loaded: sets are inline, and a number stands in for a word that an older version lacks. Throws
- * InvalidNetworkConfig for a bridge that no such file can name.
+ * The nftables file of a network. It masquerades each family, and drops traffic that `ip` can't prevent: forged sources,
+ * router advertisements, DHCP answers, families that the network lacks, and traffic between isolated containers through
+ * their gateway. Rules match by subnet, so they do not change with containers, and networks on one bridge do not conflict.
+ * Containers reach the networks in `direct`, such as a cluster network, under their own addresses. Loading the file again
+ * replaces the rules. nftables 0.9.8 and newer load it, and list the rules that another version loaded: sets are inline,
+ * and numbers replace words that an older version lacks. Throws InvalidNetworkConfig if no such file can name the bridge.
  */
 export function hostRules(spec: RulesSpec, direct: readonly Cidr[] = []): string {
   const { name } = spec;
@@ -67,7 +66,7 @@ ${lines(rules)}  }
 `;
 }
 
-/** What containers send to the host, or through it. */
+/** The chains that filter packets from containers to the host or through it. */
 function filters({ name, sets, gatewayOnBridge, isolated }: RulesSpec, port: string): string {
   const back = FAMILIES.flatMap(([family, word]) => {
     const own = among(subnetsIn(sets, family).map(formatCidr));
@@ -101,7 +100,7 @@ ${
 `;
 }
 
-/** ARP by the same way as in the chain \`ports\`. */
+/** Drops ARP that enters the host directly from a port, as the chain `ports` does for IP. */
 const ARP = `  chain ports {
     type filter hook input priority filter; policy accept;
     PORTS counter drop
@@ -112,7 +111,7 @@ function subnetsIn(sets: readonly RangeSet[], family: Family): Cidr[] {
   return widest(subnetsOf(sets).filter(({ base }) => familyOf(base) === family));
 }
 
-/** Without those that another one holds. */
+/** The subnets without those that another subnet contains. */
 function widest(subnets: readonly Cidr[]): Cidr[] {
   return subnets.filter((one, at) =>
     !subnets.some((other, index) =>
@@ -122,7 +121,7 @@ function widest(subnets: readonly Cidr[]): Cidr[] {
   );
 }
 
-/** A quoted word in an nftables file, which has no way to escape these characters everywhere. */
+/** The bridge name quoted for an nftables file. Throws if it has a character that some versions can't escape. */
 function quoted(bridge: string): string {
   const found = /["\\*]/.exec(bridge)?.[0];
   if (found === undefined) return `"${bridge}"`;

@@ -1,6 +1,6 @@
 import { groupOf, type NetworkName } from "../../base/names.ts";
 
-/** A table that is made, deleted and made, so that loading it again replaces it. */
+/** A table that the file creates, deletes and creates, so that loading the file again replaces it. */
 export function table(
   family: "inet" | "arp" | "bridge",
   name: NetworkName,
@@ -10,12 +10,12 @@ export function table(
   return `${of}\ndelete ${of}\n${of} {\n${chains}}\n`;
 }
 
-/** Whatever comes from the network's host veths, known by their link group. */
+/** Matches packets from the network's host veths by their link group. */
 export function ofPorts(name: NetworkName): string {
   return `iifgroup ${groupOf(name)}`;
 }
 
-/** A set without a name; one member alone needs no braces. */
+/** An anonymous set. A single member needs no braces. */
 export function among(members: readonly string[]): string {
   return members.length < 2 ? members.join() : `{ ${[...new Set(members)].join(", ")} }`;
 }

@@ -9,22 +9,22 @@ import { type Claim, claims, type HostVeth, type HostView, mayHold } from "../..
 import { type Effects, mustBeConsistent, transactClaims } from "../../plugin.ts";
 import type { FoundLease, LeaseFolder } from "./lease_folder.ts";
 
-/** What became of each lease of the folder. */
+/** The outcome for each lease of the folder. */
 export interface ImportReport {
-  /** Held now: its container was found. */
+  /** Imported: the container was found. */
   readonly proved: readonly Adoption[];
-  /** Held now: its container may be behind any of several host veths. */
+  /** Imported: the container is behind one of several host veths. */
   readonly possible: readonly Adoption[];
-  /** Not imported: every container was inspected, and none has the address. */
+  /** Not imported: no container has the address, and every container was inspected. */
   readonly dead: readonly FoundLease[];
-  /** Host veths on the bridge that none of the leases explains: until they have one, an ADD allocates nothing. */
+  /** Host veths on the bridge that match none of the leases. While one exists, an ADD allocates nothing. */
   readonly unexplained: readonly HostVeth[];
 }
 
 /**
- * Holds the leases of host-local, so that no live container's address is given a second time. Which host veth
- * belongs to a lease is read from the kernel: the one behind which an interface has its address, on whatever bridge. All
- * of the leases, or an error and none: InvalidNetworkConfig, AddressUnavailable, StateDamaged.
+ * Imports the leases of host-local, so that no live container's address is allocated twice. The host veth of a lease is the
+ * one on any bridge whose peer has the address. Imports all leases or throws InvalidNetworkConfig, AddressUnavailable or
+ * StateDamaged.
  */
 export async function importLeases(
   folder: LeaseFolder,
@@ -52,7 +52,7 @@ export async function importLeases(
   return result;
 }
 
-/** Other plugins have strangers alone; a host veth of this network without its lease is damage. */
+/** Excludes the veths of other plugins. A host veth of this network without a lease means that the state is damaged. */
 function isOwn({ kind }: Claim): boolean {
   return kind !== "stranger";
 }
@@ -93,8 +93,8 @@ function mustBeInside({ sets, name }: NetworkConfig, ip: Ip): void {
 }
 
 /**
- * The host veths that may belong to the lease: its address is behind them, on the network's bridge rather than elsewhere. If
- * none is seen, those that can't be inspected.
+ * The host veths that may belong to the lease: those whose peer has its address, on the network's bridge if there are any.
+ * If there are none, the veths that can't be inspected.
  */
 function candidates(
   { ips }: FoundLease,
@@ -121,10 +121,10 @@ function adoption(
     ips,
     record: {
       since: now(),
-      // By it DEL and GC know the veth, if it was seen to be the one.
+      // DEL and GC recognise the veth by this MAC. It is empty if the veth is uncertain.
       hostMac: peer !== undefined && more.length === 0 ? only?.link.mac ?? "" : "",
       hosts: hosts.map(({ link }) => link.ifname).join(" "),
-      // The bridge whose neighbours are flushed by the DEL, because the MAC is not the usual one of the address.
+      // DEL flushes the neighbours of this bridge, because the MAC is not derived from the address.
       bridge: only?.link.master || bridge,
       ...(peer !== undefined && { mac: peer.mac }),
     },

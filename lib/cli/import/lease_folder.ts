@@ -7,31 +7,31 @@ import {
   parseContainerId,
 } from "../../base/names.ts";
 
-/** The lease files of one attachment in host-local's folder: one for each range set. */
+/** The leases of one attachment in host-local's folder: one file for each range set. */
 export interface FoundLease {
   readonly ips: readonly Ip[];
   readonly containerId: ContainerId;
-  /** `undefined` in the old format, which has the container ID alone. */
+  /** `undefined` in the old format, which has only the container ID. */
   readonly ifname: InterfaceName | undefined;
 }
 
 /** host-local's folder of one network. */
 export interface LeaseFolder {
   readonly leases: readonly FoundLease[];
-  /** The last address given, of each range set. */
+  /** The last allocated address of each range set. */
   readonly lastReserved: readonly Ip[];
 }
 
 const REMEDY =
   "the text is what `grep -H '' /var/lib/cni/networks/NETWORK/*` prints: FILE:LINE for each line of each file";
-/** A line of such a text: a folder or none, a file's name, a line of it, which in a lease has no colon. */
+/** A line of a lease in the listing: an optional folder, the file's name, and text without a colon. */
 const LINE = /^(?:[^\0]*\/)?([^/]+):([^:]*)$/;
-/** Such a line of a file that holds an address of either family. */
+/** A line of a `last_reserved_ip` file in the listing; an IPv6 address in it has colons. */
 const RESERVED_LINE = /^(?:[^\0]*\/)?(last_reserved_ip\.\d+):(.*)$/;
 const FIRST_LINE =
   /^(?:[^\s\0{"]*\/)?(?:\d+(?:\.\d+){3}|[0-9a-fA-F]*:[0-9a-fA-F:]+|last_reserved_ip\.\d+|lock):/m;
 
-/** A configuration and, behind it, the listing of a folder, as one stdin has them. */
+/** Splits stdin into the configuration and the listing of the folder that follows it. */
 export function splitImport(text: string): { configuration: string; listing: string } {
   const start = text.search(FIRST_LINE);
   return start < 0
@@ -40,9 +40,8 @@ export function splitImport(text: string): { configuration: string; listing: str
 }
 
 /**
- * The leases in `listing`, which is what `grep -H ''` prints of host-local's folder (rule H11): each file is named
- * by its address and holds the container ID, CR LF and the interface; older ones the container ID alone. Throws
- * InvalidNetworkConfig.
+ * Parses the output of `grep -H ''` for host-local's folder (rule H11). The name of a file is its address. The file holds
+ * the container ID, CR LF and the interface; in the old format only the container ID. Throws InvalidNetworkConfig.
  */
 export function parseLeaseFolder(listing: string): LeaseFolder {
   const files = new Map<string, string[]>();
@@ -64,7 +63,7 @@ export function parseLeaseFolder(listing: string): LeaseFolder {
   return { leases: [...leases.values()], lastReserved: last.filter((ip) => ip !== undefined) };
 }
 
-/** Files of one attachment, in the order in which they stand there. */
+/** Joins the files of one attachment, in the order of the listing. */
 function merge(leases: Map<string, FoundLease>, lease: FoundLease): void {
   const key = `${lease.containerId}/${lease.ifname ?? ""}`;
   const ips = [...leases.get(key)?.ips ?? [], ...lease.ips];
@@ -86,7 +85,7 @@ function parseLease(name: string, lines: readonly string[]): FoundLease {
   }
 }
 
-/** One that names no interface may mean the interface that another names. */
+/** Throws if a container has leases with and without an interface: both may be the same attachment. */
 function mustBeOfOneFormat(leases: readonly FoundLease[]): void {
   for (const { containerId, ifname } of leases) {
     if (ifname !== undefined) continue;

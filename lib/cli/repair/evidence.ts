@@ -13,15 +13,15 @@ import { type Lease, now, recordedMac, SUBNET_CHANGED } from "../../ipam.ts";
 import type { Claim, HostVeth } from "../../ownership.ts";
 import { few } from "../few.ts";
 
-/** What could not be proved, or is not as it should be. */
+/** A finding about an attachment that repair can't verify or that is wrong. */
 export interface RepairFinding {
-  /** `unproved` keeps the state from being written: an address might be given a second time. */
+  /** With `unproved` the state is not written, because an address might be allocated twice. */
   readonly level: "unproved" | "wrong" | "note";
   readonly found: string;
   readonly remedy?: string;
 }
 
-/** What the leases and the other containers say of addresses and MACs. */
+/** The users of addresses and MACs: leases, and containers without a lease. */
 export interface Taken {
   /** The lease that holds the address. */
   readonly holderOf: (ip: Ip) => string | undefined;
@@ -32,8 +32,8 @@ export interface Taken {
 }
 
 /**
- * How to make a namespace reachable that has no name, as under `ctr`: `ip` can only enter one that has. Nothing if the veth
- * was inspected or its other end is in this namespace.
+ * The command that names a namespace, because `ip` enters only named ones and `ctr` makes them without a name. Empty if the
+ * veth was inspected or its other end is in this namespace.
  */
 export function reaching({ link: { netnsId }, inside }: HostVeth): string {
   if (inside !== undefined || netnsId === undefined) return "";
@@ -41,7 +41,7 @@ export function reaching({ link: { netnsId }, inside }: HostVeth): string {
   return `if a process lives in it, name its namespace and repair again: ip netns attach reach-${netnsId} ${pid}; else `;
 }
 
-/** The addresses of the network that the container's end has; its word, and no proof against anybody's lease. */
+/** The network's addresses on the container's end. The container can forge them, so a lease outweighs them. */
 export function addressesIn({ sets }: NetworkConfig, { inside }: HostVeth): Ip[] {
   const subnets = subnetsOf(sets);
   return (inside?.peer.addresses ?? []).map(({ ip }) => ip).filter((ip) =>
@@ -49,7 +49,7 @@ export function addressesIn({ sets }: NetworkConfig, { inside }: HostVeth): Ip[]
   );
 }
 
-/** The attachment of a veth without a lease: what its alias says, if name or group agrees and neither contradicts. */
+/** The owner in the veth's alias, if its name or its group confirms the alias and neither contradicts it. */
 export async function ownerOf(
   { name }: NetworkConfig,
   { lease, attachment, veths: [veth] }: Claim,
@@ -64,8 +64,8 @@ export async function ownerOf(
 }
 
 /**
- * The lease of a host veth that has none: one address of each set, of which the one that fits the container's MAC counts
- * if it has several. A finding if there is none to be had.
+ * Makes the lease of a host veth without one, from one address of each set. If the container has several addresses of a set,
+ * the one that its MAC derives from counts. Returns a finding if no lease can be verified.
  */
 export async function leaseBehind(
   config: NetworkConfig,
@@ -167,7 +167,7 @@ export function heldTwice(ip: Ip, second: string, first: string): RepairFinding 
   };
 }
 
-/** Leases that containers hold in another subnet: next to them an ADD allocates nothing, and there is nothing to rebuild. */
+/** Reports leases in another subnet. While containers hold them, an ADD allocates nothing and repair can't help. */
 export function outsideFinding(
   { name, sets }: NetworkConfig,
   leases: readonly Lease[],
@@ -189,7 +189,7 @@ export function outsideFinding(
   };
 }
 
-/** A veth without an owner on the bridge: what matters is whether an address that could be allocated is behind it. */
+/** Reports a veth on the bridge without an owner, if its container has or may have an address that could be allocated. */
 export function strangerFinding(
   config: NetworkConfig,
   veth: HostVeth,

@@ -16,17 +16,17 @@ import {
   type Taken,
 } from "./evidence.ts";
 
-/** A lease and the host veth that it has, if one was seen. */
+/** A lease and its host veth, if that is known. */
 export interface Placed {
   readonly lease: Lease;
   readonly veth: HostVeth | undefined;
 }
 
-/** What the state has, what the kernel says of it, and what follows. */
+/** The comparison of the state file with the kernel. */
 export interface Examination {
   /** The damage of the file; `undefined` if there is none. */
   readonly damage: string | undefined;
-  /** Leases by what became of them: as they were, new from the kernel, without a host veth of their own. */
+  /** Leases that stay (`kept`), are new from the kernel (`found`), or have no host veth any longer (`dropped`). */
   readonly kept: readonly Placed[];
   readonly found: readonly Placed[];
   readonly dropped: readonly Lease[];
@@ -34,8 +34,8 @@ export interface Examination {
 }
 
 /**
- * The lease that the state has and the kernel does not contradict wins; only for a host veth without a lease counts what its
- * container says. Nothing is guessed. `bridgeMac` is the MAC of the bridge, which no container may have.
+ * Compares the state with the kernel. A lease stays unless the kernel contradicts it. The addresses in a container count
+ * only if its host veth has no lease. Nothing is guessed. No container may have `bridgeMac`, the MAC of the bridge.
  */
 export async function examine(
   config: NetworkConfig,
@@ -109,7 +109,7 @@ function undecided({ lease, veths }: Claim): RepairFinding {
   };
 }
 
-/** The users of addresses and MACs: leases first, then the word of containers without a lease. */
+/** Collects the users of addresses and MACs: first leases, then containers without a lease. */
 async function takenBy(
   config: NetworkConfig,
   kept: readonly Placed[],

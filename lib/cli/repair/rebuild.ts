@@ -12,19 +12,19 @@ export interface RepairReport extends Pick<Examination, "damage" | "dropped" | "
   readonly path: string;
   readonly kept: readonly Lease[];
   readonly found: readonly Lease[];
-  /** Where the damaged file is kept. */
+  /** The path of the damaged file's backup. */
   readonly aside: string | undefined;
   readonly written: boolean;
-  /** Ports and guards that were put back, or would be. */
+  /** The number of ports and guards that were restored, or in a dry run would be. */
   readonly restored: number;
 }
 
-/** How long an ADD in progress is waited for: its address can't be known yet. */
+/** The longest wait for an ADD in progress, because its address is not known yet. */
 const PATIENCE_MS = 16_000;
 
 /**
- * Rebuilds the network's state from what the kernel has, then puts ports and guards back. Throws StateDamaged for the file of
- * a newer version, which it leaves as it is.
+ * Rebuilds the network's state from the kernel, then restores ports and guards. Throws StateDamaged for the file of a newer
+ * version, and does not change that file.
  */
 export async function rebuild(
   config: NetworkConfig,
@@ -45,7 +45,7 @@ export async function rebuild(
       return { result, state, write: "verified" as const };
     });
   if (!dryRun) effects.marks.sweep();
-  // In another subnet a port's gateway is not this configuration's.
+  // A port with a lease in another subnet has another gateway, so no guard can be made from this configuration.
   const isOther = outsideFinding(config, seen.kept.map(({ lease }) => lease)) !== undefined;
   const placed = isStuck(seen) ? seen.kept : [...seen.kept, ...seen.found];
   const restored = isOther ? [] : await restore(config, effects, placed, dryRun);
@@ -76,7 +76,7 @@ async function atRest({ marks }: Effects): Promise<void> {
   for (const end = Date.now() + PATIENCE_MS; isRunning() && Date.now() < end;) await pause(200);
 }
 
-/** The state that is written; `undefined` if nothing is. */
+/** The state to write; `undefined` if nothing is to be written. */
 function rebuilt(config: NetworkConfig, seen: Examination, old: State): State | undefined {
   if (!isChanged(seen) || isStuck(seen)) return undefined;
   const state = emptyState();

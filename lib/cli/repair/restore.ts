@@ -8,14 +8,14 @@ import { few } from "../few.ts";
 import type { RepairFinding } from "./evidence.ts";
 import type { Placed } from "./examine.ts";
 
-/** A lease, its host veth, and the port that this is to be. */
+/** A lease, its host veth, and the wanted settings of the port. */
 interface Port {
   readonly lease: Lease;
   readonly link: Link;
   readonly port: PortSpec;
 }
 
-/** Puts back ports that have lost their bridge, and guards that are gone or wrong, or says what it would; then what is wrong. */
+/** Restores ports that lost their bridge and guards that are missing or wrong. A dry run only reports them. */
 export async function restore(
   config: NetworkConfig,
   { kernel }: Effects,
@@ -46,7 +46,7 @@ export async function restore(
   return restored;
 }
 
-/** If one is wrong, all are restored: the container behind it may have moved the entry of another since. */
+/** Restores all ports if one is wrong, because its container may have moved the static entry of another port. */
 async function restorePorts(
   bridge: InterfaceName,
   kernel: Effects["kernel"],
@@ -77,7 +77,7 @@ function note(placed: Port, what: string): RepairFinding {
   return { level: "note", found: `${named(placed)}: ${what}` };
 }
 
-/** Without the bridge nothing can be put back. */
+/** The finding if the bridge does not exist, so no port can be restored. */
 function lost({ bridge }: NetworkConfig, live: readonly Port[]): RepairFinding[] {
   if (live.length === 0) return [];
   const names = few(live.map(({ link }) => link.ifname));
@@ -88,7 +88,7 @@ function lost({ bridge }: NetworkConfig, live: readonly Port[]): RepairFinding[]
   }];
 }
 
-/** Those whose neighbour for a gateway was gone or wrong, as where the bridge has another MAC than it had; it is put back. */
+/** Restores gateway neighbours that are missing or wrong, for example after the bridge's MAC changed. Returns their ports. */
 async function withLostGateway(
   config: NetworkConfig,
   kernel: Effects["kernel"],
@@ -102,7 +102,7 @@ async function withLostGateway(
   for (const placed of guarded) {
     const { ifname } = placed.lease.owner;
     const inside = insides.get(placed.link.ifname);
-    // Under another name it is not what the lease is for.
+    // An interface with another name is not the interface of the lease.
     if (ifname === undefined || inside?.peer.ifname !== ifname) continue;
     if (await kernel.pinInside(inside.netns, ifname, wanted)) fixed.push(placed);
   }
