@@ -247,11 +247,13 @@ hostTest(
     assertEquals(without.json.findings.map((it: { found: string }) => it.found), [
       `"atomic0" is gone, and 1 live in no bridge: ${interfaces[1].name}`,
     ]);
-    // Somebody else makes it: an ADD then finds nothing amiss.
-    await host.sh("ip link add name atomic0 type bridge && ip addr add 10.88.0.1/24 dev atomic0");
-    await host.add({ id: "c2" });
+    // Somebody else makes it, and no ADD comes that would put the port back.
+    await host.sh(
+      "ip link add name atomic0 up type bridge && ip addr add 10.88.0.1/24 dev atomic0",
+    );
     const back = await repair(host);
     assertEquals([back.code, back.json.restored], [0, 1]);
+    await host.add({ id: "c2" });
     assert(await host.pings("c1", "10.88.0.3"));
   },
 );
