@@ -1,4 +1,4 @@
-/** What is done to the kernel, all of it by `ip`: bridge, veth, guard, the container's side, and what is read back. */
+/** Every change to the kernel and every read of it, all by `ip`: bridge, veth, guard, the container's namespace. */
 import type { Ip } from "./base/address.ts";
 import type { InterfaceName } from "./base/names.ts";
 import { bridgeChange, type BridgeSpec, checkMtu, checkPorts, lacksIpv6 } from "./netops/bridge.ts";
@@ -58,66 +58,66 @@ export type { PortFault, PortSpec } from "./netops/ports.ts";
 export type { VethSpec } from "./netops/veth.ts";
 export type { SeenVeth } from "./netops/view.ts";
 
-/** What is done to the kernel. Each throws IpFailed where `ip` fails and TryAgainLater where it takes too long. */
+/** The operations on the kernel. Each throws IpFailed if `ip` fails and TryAgainLater if `ip` takes too long. */
 export interface Kernel {
-  /** Tries to make the veth. InvalidNetNS, InterfaceExists, BridgeUnusable. */
+  /** Tries to create the veth. InvalidNetNS, InterfaceExists, BridgeUnusable. */
   attach(spec: VethSpec, undo: Rollback): Promise<Attempt>;
-  /** Makes the bridge of the spec out of `found`, or from nothing. BridgeUnusable. */
+  /** Changes the bridge `found` to match the spec, or creates it. BridgeUnusable. */
   ensureBridge(
     use: BridgeUse,
     found: Link | undefined,
     undo: Rollback,
   ): Promise<EnsuredBridge>;
-  /** Fixes the MAC of a bridge that would follow its ports; `before` is the bridge without the new port. */
+  /** Fixes the MAC of a bridge if it follows the MACs of its ports; `before` is the bridge without the new port. */
   settleMac(spec: BridgeSpec, before: Link, ready: Link): Promise<Link>;
-  /** MAC, up, addresses and routes inside the container. InvalidNetNS. */
+  /** Sets MAC, addresses and routes inside the container, and sets the interface up. InvalidNetNS. */
   configure(spec: ContainerSpec): Promise<void>;
-  /** Lets nobody but the attachment speak from its port, and nobody else for it (SECURITY.md). */
+  /** Binds the port to the MAC of the attachment, and its addresses to that MAC on the bridge (SECURITY.md). */
   guard(spec: GuardSpec, undo: Rollback): Promise<void>;
-  /** Puts a container's permanent neighbours back; says whether one was gone or wrong. */
+  /** Restores a container's permanent neighbours; returns whether one was missing or wrong. */
   pinInside(netns: string, ifname: InterfaceName, wanted: readonly Pinned[]): Promise<boolean>;
-  /** Puts ports into the bridge, closed until each has its guard; returns what is wrong with each in the end. */
+  /** Puts ports into the bridge, closed until each has its guard; returns the remaining differences from their specs. */
   reattach(bridge: InterfaceName, ports: readonly PortSpec[]): Promise<PortFault[]>;
   /** Compares ports with their specs; returns the differences. */
   portFaults(bridge: InterfaceName, ports: readonly PortSpec[]): Promise<PortFault[]>;
-  /** Makes the host ask anew for the MACs behind `ips`; success where there is no such bridge. */
+  /** Flushes the neighbours `ips` on the bridge; succeeds if the bridge does not exist. */
   forgetNeighbours(bridge: InterfaceName, ips: readonly Ip[]): Promise<void>;
-  /** Removes a host veth; says whether there was one. */
+  /** Removes a host veth; returns whether it existed. */
   detach(host: string): Promise<boolean>;
-  /** Removes this very host veth; one that another run has put in its place stays. */
+  /** Removes this host veth by index and name; a replacement that another run created stays. */
   remove(host: Link): Promise<void>;
   /** The interface of that name. */
   link(ifname: string): Promise<Link | undefined>;
   /** Every interface of the host. */
   links(): Promise<Link[]>;
-  /** Every veth of the host, by name, whoever made it; without addresses. */
+  /** Every veth of the host, by name, whether ours or not; without addresses. */
   veths(): Promise<Map<string, Link>>;
-  /** What is behind each of these host veths, by name; left out where its namespace can't be found. */
+  /** The other end of each host veth, by the host veth's name; an entry is missing if its namespace can't be found. */
   lookInside(hosts: readonly Link[]): Promise<Map<string, Inside>>;
-  /** Every veth of the host; those that `isInDoubt` selects with the other end, also if that is in the namespace at `netns`. */
+  /** Every veth of the host. Includes the other end of those that `isInDoubt` selects; also searches the namespace at `netns`. */
   view(isInDoubt: (link: Link) => boolean, netns?: string): Promise<SeenVeth[]>;
-  /** Starts what `inspect` will run in that namespace. */
+  /** Starts the `ip` that `inspect` will use in that namespace. */
   willInspect(netns: string): void;
-  /** InvalidNetNS where the namespace can't be entered. */
+  /** Reads everything that CHECK compares. InvalidNetNS if the namespace can't be entered. */
   inspect(spec: AttachmentSpec): Promise<Seen>;
-  /** BridgeUnusable, IpFailed where the bridge could not be made what is configured. */
+  /** Throws BridgeUnusable or IpFailed if an ADD could not make the bridge match its spec. */
   inspectBridge(spec: BridgeSpec, links?: readonly Link[]): Promise<void>;
-  /** What `ip -V` says of itself. */
+  /** The output of `ip -V`. */
   version(): Promise<string>;
-  /** What `ip` says where it can enter no namespace; `undefined` where it can. */
+  /** The complaint of `ip` if it can't enter any namespace; otherwise `undefined`. */
   cannotEnter(): Promise<string | undefined>;
-  /** Why no veth can be made; `undefined` where one can. */
+  /** The reason why the host can't create a veth; `undefined` if it can. */
   cannotMakeVeth(): Promise<NoVeth | undefined>;
   /** The host's routes in its main tables. */
   routes(): Promise<RouteFound[]>;
   forwarding(bridge: InterfaceName): Promise<Forwarding>;
-  /** Resolves when `ip` has been told all that was asked for so far: what is done from then on keeps it waiting no more. */
+  /** Resolves when every running `ip` has received all its commands. Work done after that does not delay `ip`. */
   told(): Promise<void>;
-  /** Ends what was started ahead and not needed, or is not waited for any more. */
+  /** Ends the processes that were started ahead and not used, and those that still run. */
   close(): Promise<void>;
 }
 
-/** The kernel of this host. What `command` will run first is started at once; `run` stands in for the host's `ip`. */
+/** The kernel of this host. Starts at once the `ip` that `command` needs first; `run` replaces the host's `ip` in tests. */
 export function openKernel(command?: string, run?: RunIp): Kernel {
   const processes = new Processes();
   const ip = run ?? processes.run;
@@ -129,7 +129,7 @@ export function openKernel(command?: string, run?: RunIp): Kernel {
   return {
     attach: async (spec, undo) => {
       const attaching = attach(ip, spec, undo);
-      // It starts while the kernel is at work on the veth.
+      // This `ip` starts while the kernel creates the veth.
       prepare(enter(spec.netns));
       return await attaching;
     },

@@ -4,18 +4,18 @@ import { hostLinks, named } from "./host.ts";
 import { must, runBatch, type RunIp } from "./ip.ts";
 import type { Link } from "./links.ts";
 
-/** What a run was to change on the bridge, and who it is. */
+/** The addresses that a run replaces on a bridge, and the identity of the run. */
 export interface Replaced {
   readonly bridge: InterfaceName;
-  /** The run's own host veth, and the link group of those of its network. */
+  /** The run's own host veth, and the link group of all host veths of its network. */
   readonly host: InterfaceName;
   readonly group: number;
-  /** Addresses that the bridge had before and was to lose, and those that it was to get for them. */
+  /** `before`: addresses that the run removes. `after`: addresses that it adds instead. */
   readonly before: readonly InterfaceAddress[];
   readonly after: readonly InterfaceAddress[];
 }
 
-/** Without a running port an IPv6 address of a bridge would stay tentative for ever. */
+/** Uses `nodad`, because without a running port an IPv6 address of a bridge would stay tentative forever. */
 export function addAddress(address: InterfaceAddress, bridge: string): string[] {
   const more = familyOf(address.ip) === 4 ? ["brd", "+"] : ["nodad"];
   return ["addr", "add", formatInterfaceAddress(address), ...more, "dev", bridge];
@@ -30,14 +30,14 @@ export function isSame(left: InterfaceAddress, right: InterfaceAddress): boolean
 }
 
 /**
- * Puts back the addresses that a bridge has lost to this run, and takes away the new ones, however far the run came. A new
- * one stays while another attachment of the network may use it as its gateway.
+ * Restores the addresses that this run removed from the bridge, and removes those that it added, however far the run came.
+ * A new address stays while another attachment of the network may use it as its gateway.
  */
 export async function restoreAddresses(run: RunIp, replaced: Replaced): Promise<void> {
   const { before, after } = replaced;
   const links = await hostLinks(run);
   await change(run, replaced, links, before, isNeeded(replaced, links) ? [] : after);
-  // An attachment may have come between the look and the change.
+  // Another ADD may have attached a container between the listing and the change.
   const now = await hostLinks(run);
   if (isNeeded(replaced, now)) await change(run, replaced, now, after, []);
 }

@@ -16,29 +16,29 @@ import type { Link, LinkAddress } from "./links.ts";
 /** A bridge as it must be before a container is attached to it. */
 export interface BridgeSpec {
   readonly name: InterfaceName;
-  /** In bytes; `undefined` leaves it to the kernel. */
+  /** In bytes; `undefined` means the kernel's default. */
   readonly mtu: number | undefined;
-  /** The addresses it carries; none where it carries none of ours. */
+  /** The addresses that the bridge must carry; may be empty. */
   readonly gateways: readonly InterfaceAddress[];
   readonly forceAddress: boolean;
   readonly promiscuous: boolean;
-  /** Given to it when it is made, so that it does not take the lowest of its ports'. */
+  /** Set when the bridge is created, so that the bridge does not take the lowest MAC of its ports. */
   readonly mac: Mac;
 }
 
 /** BR_MAX_PORTS of the kernel. */
 export const MOST_PORTS = 1023;
 
-/** What makes the bridge of a spec out of what was found. */
+/** The changes that make a bridge match its spec. */
 export interface BridgeChange {
-  /** Commands of `ip`; none where it is one already. */
+  /** Commands of `ip`; empty if the bridge matches its spec. */
   readonly commands: readonly (readonly string[])[];
-  /** Addresses that it loses (`forceAddress`), and those that it gets. */
+  /** `replaced`: addresses that the bridge loses (`forceAddress`). `added`: addresses that it gets. */
   readonly replaced: readonly InterfaceAddress[];
   readonly added: readonly InterfaceAddress[];
 }
 
-/** How to make the bridge of `spec` out of `found`. Throws BridgeUnusable where it can't be. */
+/** The commands that make `found` match `spec`, or create the bridge. Throws BridgeUnusable if that is impossible. */
 export function bridgeChange(spec: BridgeSpec, found: Link | undefined): BridgeChange {
   const { name, mac, mtu, promiscuous, gateways } = spec;
   const wake = ["link", "set", "dev", name, ...(promiscuous ? ["promisc", "on"] : []), "up"];
@@ -46,9 +46,9 @@ export function bridgeChange(spec: BridgeSpec, found: Link | undefined): BridgeC
   if (found === undefined) {
     const size = mtu === undefined ? [] : ["mtu", String(mtu)];
     const make = ["link", "add", "name", name, "address", mac, ...size, "type", "bridge"];
-    // With snooping, one query from a container makes it a querier, and IPv6 stops for every other.
+    // With snooping, a container that sends one query becomes the querier, and IPv6 stops for all other containers.
     make.push("mcast_snooping", "0");
-    // Guarded containers hold the link-local address that follows from its MAC.
+    // Guarded containers have a permanent neighbour for the link-local address derived from the bridge's MAC.
     const named = hasIpv6 ? [["link", "set", "dev", name, "addrgenmode", "eui64"]] : [];
     const commands = [make, ...named, wake, ...gateways.map((it) => addAddress(it, name))];
     return { commands, replaced: [], added: gateways };
@@ -63,7 +63,7 @@ export function bridgeChange(spec: BridgeSpec, found: Link | undefined): BridgeC
     commands: [
       ...replaced.map((it) => deleteAddress(it, name)),
       ...(isReady ? [] : [wake]),
-      // A bridge that was down has lost its IPv6 addresses.
+      // After `up`, because a bridge loses its IPv6 addresses when it goes down.
       ...missing.map((it) => addAddress(it, name)),
     ],
     replaced,
@@ -71,12 +71,12 @@ export function bridgeChange(spec: BridgeSpec, found: Link | undefined): BridgeC
   };
 }
 
-/** Whether an IPv6 address that the bridge is to carry is not there. */
+/** Whether the bridge lacks an IPv6 address that it must carry. */
 export function lacksIpv6(spec: BridgeSpec, { addresses }: Link): boolean {
   return missingOn(spec, addresses).some(({ ip }) => familyOf(ip) === 6);
 }
 
-/** The gateways that the bridge is to carry and does not. */
+/** The gateway addresses that the bridge must carry and lacks. */
 function missingOn(
   { gateways }: BridgeSpec,
   addresses: readonly LinkAddress[],
@@ -84,7 +84,7 @@ function missingOn(
   return gateways.filter((gateway) => !addresses.some((it) => isSame(it, gateway)));
 }
 
-/** Addresses that can't stand beside the gateways that the bridge lacks (rule B4): any other of IPv4, of IPv6 those of an overlapping subnet. */
+/** Addresses that conflict with a gateway that the bridge lacks (rule B4): any IPv4 address, and IPv6 addresses of an overlapping subnet. */
 function conflicts(spec: BridgeSpec, addresses: readonly LinkAddress[]): LinkAddress[] {
   const { gateways } = spec;
   const missing = missingOn(spec, addresses);
@@ -142,7 +142,7 @@ function otherAddress(
   );
 }
 
-/** Throws BridgeUnusable where the bridge can take no further port. */
+/** Throws BridgeUnusable if the bridge has as many ports as the kernel allows. */
 export function checkPorts(name: InterfaceName, links: readonly Link[]): void {
   const ports = links.filter(({ master }) => master === name).length;
   if (ports < MOST_PORTS) return;
@@ -153,12 +153,12 @@ export function checkPorts(name: InterfaceName, links: readonly Link[]): void {
   );
 }
 
-/** Whether the ports of the bridge are to have an MTU with which the kernel switches the IPv6 of the bridge off. */
+/** Whether the configured MTU of the ports is so small that the kernel switches IPv6 off on the bridge. */
 export function isTooSmallForIpv6({ mtu }: BridgeSpec): boolean {
   return mtu !== undefined && mtu < LEAST_MTU_IPV6;
 }
 
-/** Throws BridgeUnusable if the bridge has an IPv6 address that it would lose: it takes the least MTU of its ports. */
+/** Throws BridgeUnusable if the bridge would lose an IPv6 address: a bridge takes the smallest MTU of its ports. */
 export function checkMtu(spec: BridgeSpec, links: readonly Link[]): void {
   const { name, mtu } = spec;
   const bridge = links.find(({ ifname }) => ifname === name);

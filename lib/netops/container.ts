@@ -17,7 +17,7 @@ import { ipFailed, parseIpJson, runBatch, type RunIp } from "./ip.ts";
 import { LOCAL_TABLE, MAIN_TABLE, parseRoutes, type RouteFound } from "./links.ts";
 import { named } from "./host.ts";
 
-/** A route as the container gets it; one without `via` is on the link. */
+/** A route of the container; without `via` its destination is on the link. */
 export interface RouteSpec {
   readonly dst: Cidr;
   readonly via: Ip | undefined;
@@ -28,23 +28,23 @@ export interface RouteSpec {
   readonly scope: number | undefined;
 }
 
-/** The container's side of an attachment. */
+/** The configuration of the container's end of the veth. */
 export interface ContainerSpec {
   readonly netns: string;
   readonly ifname: InterfaceName;
-  /** Index of `ifname` there, so that nothing is given to one that another run put in its place. */
+  /** Index of `ifname` in the container, so that a replacement made by another run is not configured. */
   readonly ifindex: number | undefined;
   readonly mac: Mac;
   readonly up: boolean;
   readonly addresses: readonly InterfaceAddress[];
   readonly routes: readonly RouteSpec[];
-  /** Its link-local address has to follow from its MAC. */
+  /** The link-local address must be derived from the MAC. */
   readonly guarded: boolean;
-  /** The gateways, with the bridge's MAC. */
+  /** The gateways, with the MAC of the bridge. */
   readonly neighbours: readonly Pinned[];
 }
 
-/** MAC, up, addresses and routes inside the container, in one batch. Throws InvalidNetNS, IpFailed. */
+/** Sets MAC, addresses and routes and sets the interface up, in one batch. Throws InvalidNetNS, IpFailed. */
 export async function configure(run: RunIp, spec: ContainerSpec): Promise<void> {
   const { ifname, netns, ifindex } = spec;
   const ranks = spec.routes.some(isRanked);
@@ -59,7 +59,7 @@ export async function configure(run: RunIp, spec: ContainerSpec): Promise<void> 
   }
   const links = await linksInside(run, netns);
   const link = links.find(named(ifname));
-  // An interface that is called like the index was taken for it, and nothing was done yet.
+  // `ip` took `if3` as the name of another interface. That was the first command, so nothing changed yet.
   const isMistaken = ifindex !== undefined && ifname !== `if${ifindex}` &&
     links.some(named(`if${ifindex}`));
   if (isMistaken && link?.ifindex === ifindex) {
@@ -80,7 +80,7 @@ export async function configure(run: RunIp, spec: ContainerSpec): Promise<void> 
     : failed;
 }
 
-/** The error for a route that somebody else has in the container already; `undefined` where there is none. */
+/** The error for a wanted route whose destination another interface already has; `undefined` if no route conflicts. */
 async function routeConflict(run: RunIp, spec: ContainerSpec): Promise<CniError | undefined> {
   return conflictWith(await routesInside(run, spec.netns), spec);
 }
@@ -110,9 +110,9 @@ function containerCommands(
 ): string[][] {
   const hasIpv6 = addresses.some(({ ip }) => familyOf(ip) === 6);
   return [
-    // Fails where the interface of that index has another name by now; from here on the name says which is meant.
+    // Fails if the interface of that index has another name by now. The later commands use the name.
     ...(ifindex === undefined ? [] : [["link", "set", "dev", `if${ifindex}`, "name", ifname]]),
-    // Before it is up: then it gets its link-local address.
+    // Before `up`, because the kernel creates the link-local address then.
     ...(guarded && hasIpv6 ? [["link", "set", "dev", ifname, "addrgenmode", "eui64"]] : []),
     ["link", "set", "dev", ifname, "address", mac, ...(up ? ["up"] : [])],
     ...addresses.map((it) => [
@@ -120,7 +120,7 @@ function containerCommands(
       ...(familyOf(it.ip) === 4 ? ["brd", "+"] : ["nodad"]),
     ]),
     ...routes.map((route, index) => {
-      // A second next hop for one destination is appended; a destination somebody else has is a conflict.
+      // A second next hop of ours is appended; a destination that another interface has is a conflict.
       const again = routes.slice(0, index).some((it) =>
         formatCidr(it.dst) === formatCidr(route.dst) &&
         (it.table || MAIN_TABLE) === (route.table || MAIN_TABLE) && metricOf(it) === metricOf(route)
@@ -133,8 +133,8 @@ function containerCommands(
 }
 
 /**
- * Whether the kernel may have made a route to that destination, with the address. `add` would be refused; in front of it a
- * route of ours counts, as with the reference.
+ * Whether the kernel may have created a route to that destination together with the address. `add` would fail then;
+ * `prepend` puts our route first, as the reference plugin does.
  */
 function isBesideKernels(
   { dst, table }: RouteSpec,
@@ -144,22 +144,22 @@ function isBesideKernels(
     addresses.some(({ ip, prefix }) => sameNetwork(networkOf(ip, prefix), dst));
 }
 
-/** Below the 1024 of routes by router advertisements, one of which may have come first. */
+/** Below 1024, the metric of routes from router advertisements, which may exist already. */
 const IPV6_DEFAULT_METRIC = 512;
 
-/** Shows the IPv6 default routes of each table. */
+/** Lists the IPv6 default routes of each table. */
 const IPV6_DEFAULTS = ["route", "show", "table", "all", "exact", "::/0"];
 
 /**
- * Whether the route would silently come before an IPv6 default route that the container has. The kernel refuses such a
- * route of IPv4, whose metric is the same.
+ * Whether the route is an IPv6 default route that could silently outrank an existing one. An IPv4 default route has the
+ * metric of the existing one, so the kernel refuses it.
  */
 function isRanked({ dst, priority, table }: RouteSpec): boolean {
   return familyOf(dst.base) === 6 && dst.prefix === 0 && priority === undefined &&
     (table || MAIN_TABLE) === MAIN_TABLE;
 }
 
-/** The metric that a route is given; `undefined` leaves it to the kernel. */
+/** The metric of a route; `undefined` means the kernel's default. */
 export function metricOf({ dst, priority }: Pick<RouteSpec, "dst" | "priority">) {
   const isIpv6Default = familyOf(dst.base) === 6 && dst.prefix === 0;
   return priority ?? (isIpv6Default ? IPV6_DEFAULT_METRIC : undefined);

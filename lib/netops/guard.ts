@@ -9,7 +9,7 @@ import { enter } from "./inside.ts";
 import { dump, must, runBatch, type RunIp } from "./ip.ts";
 import { parseNeighbour } from "./links.ts";
 
-/** Who may speak from a port of the bridge (SECURITY.md). */
+/** The MAC and the addresses that a port of the bridge may send from (SECURITY.md). */
 export interface GuardSpec {
   readonly bridge: InterfaceName;
   readonly host: InterfaceName;
@@ -18,16 +18,16 @@ export interface GuardSpec {
 }
 
 /**
- * Lets the container speak from its locked port: a static entry of the forwarding table for its MAC, and permanent
- * neighbours on the bridge for its addresses, so that nobody else is taken for it.
+ * Lets the container send frames through its locked port, by a static entry for its MAC in the forwarding table. Sets
+ * permanent neighbours for its addresses on the bridge, so that no other container can claim them.
  */
 export async function guard(run: RunIp, spec: GuardSpec, undo: Rollback): Promise<void> {
   const { bridge, host, mac, ips } = spec;
   let isTaken = false;
-  // The entry and the flags go with the veth; neighbours go with the bridge alone.
+  // Removing the veth removes its entry and flags, but not the neighbours on the bridge.
   undo.push(
     `remove the neighbours of "${host}" from "${bridge}"`,
-    // The address that follows from the MAC is of whoever has that.
+    // If another port has the MAC, the link-local address derived from it belongs to that port's container.
     () => forgetNeighbours(run, bridge, isTaken ? ips : guardedIps(ips, mac)),
   );
   const entering = enterMac(run, spec).catch((error) => {
@@ -37,7 +37,7 @@ export async function guard(run: RunIp, spec: GuardSpec, undo: Rollback): Promis
   await together(entering, pinOutside(run, spec));
 }
 
-/** A MAC has one entry on a bridge: one that was made for the bridge itself or for another port is never moved. */
+/** A MAC has one entry on a bridge. An entry that was made for the bridge itself or for another port is never moved. */
 async function enterMac(run: RunIp, spec: GuardSpec): Promise<void> {
   const { bridge, host, mac } = spec;
   const added = await runBatch(run, ["-B"], [entryCommand("add", spec)]);
@@ -47,7 +47,7 @@ async function enterMac(run: RunIp, spec: GuardSpec): Promise<void> {
   const taken = entries.map(parseNeighbour).find((it) =>
     it.mac === mac && it.dev !== host && it.isFixed
   );
-  // What the bridge has learned is moved: somebody may have lied.
+  // A learned entry is moved, because it may come from a forged frame.
   if (taken === undefined) {
     await must(action, runBatch(run, ["-B"], [entryCommand("replace", spec)]));
     return;
@@ -69,17 +69,17 @@ async function pinOutside(run: RunIp, spec: GuardSpec): Promise<void> {
   if (neighbours.length > 0) await must(actionOf(spec), runBatch(run, [], neighbours));
 }
 
-/** Lets frames of the MAC pass the locked port; `replace` moves an entry that another port has. */
+/** Lets frames from the MAC pass the locked port; `replace` moves an entry from another port. */
 export function entryCommand(verb: "add" | "replace", { host, mac }: GuardSpec): string[] {
   return ["neigh", verb, "any", "lladdr", mac, "nud", "noarp", "dev", host];
 }
 
-/** Permanent neighbours on the bridge, so that no other container is taken for this one. */
+/** Commands for the permanent neighbours on the bridge. */
 export function neighbourCommands({ bridge, mac, ips }: GuardSpec): string[][] {
   return guardedIps(ips, mac).map((ip) => pinCommand({ ip, mac }, bridge));
 }
 
-/** A neighbour that nobody may speak for. */
+/** A permanent neighbour: ARP and neighbour discovery can't change its MAC. */
 export interface Pinned {
   readonly ip: Ip;
   readonly mac: string;
@@ -89,7 +89,7 @@ export function pinCommand({ ip, mac }: Pinned, dev: string): string[] {
   return ["neigh", "replace", ip, "lladdr", mac, "dev", dev, "nud", "permanent"];
 }
 
-/** Puts permanent neighbours of a container back; says whether one was gone or wrong. */
+/** Restores permanent neighbours of a container; returns whether one was missing or wrong. */
 export async function pinInside(
   run: RunIp,
   netns: string,
@@ -105,7 +105,7 @@ export async function pinInside(
   return true;
 }
 
-/** The addresses of an attachment that nobody else may speak for: its own, and with IPv6 the one that follows from its MAC. */
+/** The guarded addresses of an attachment: its own, and with IPv6 the link-local address derived from its MAC. */
 export function guardedIps(ips: readonly Ip[], mac: string): readonly Ip[] {
   return ips.some((ip) => familyOf(ip) === 6) ? [...ips, linkLocalOf(mac)] : ips;
 }

@@ -1,27 +1,27 @@
 import { CniError } from "../base/errors.ts";
 import type { Link } from "./links.ts";
 
-/** Whether the kernel or `ip` is too old for a locked port, read from a port that stands. */
+/** Whether the kernel or `ip` is too old for a locked port, read from an existing port. */
 export function cannotLock({ port }: Link): boolean {
   return port.locked === undefined;
 }
 
-/** The first iproute2 that can lock a port; it came with Linux 5.18. */
+/** The first iproute2 that can lock a port; Linux can since 5.18. */
 const LOCKS = [5, 18] as const;
 
-/** Whether the `ip` that printed this for `-V` is too old; one before 5.1 prints the date of a snapshot. */
+/** Whether the `ip` that printed `version` for `-V` is too old; an `ip` before 5.1 prints the date of a snapshot. */
 export function isTooOldToLock(version: string): boolean {
   if (/iproute2-ss\d{6}/.test(version)) return true;
   const [, major, minor] = /iproute2-(\d+)\.(\d+)/.exec(version) ?? [];
   return major !== undefined && Number(major) * 1000 + Number(minor) < LOCKS[0] * 1000 + LOCKS[1];
 }
 
-/** The same before there is a port to look at. */
+/** Throws UnsupportedField if that `ip` can't lock a port; for use before the port exists. */
 export function mustKnowLocked(version: string): void {
   if (isTooOldToLock(version)) throw cannotGuard(`${version} can't lock a port`);
 }
 
-/** Throws UnsupportedField where the port can't be locked. */
+/** Throws UnsupportedField if the port can't be locked. */
 export function mustBeGuardable(link: Link): void {
   if (cannotLock(link)) throw notGuardable(link.ifname);
 }

@@ -3,7 +3,7 @@ import type { InterfaceName } from "../base/names.ts";
 import { dump, ipFailed, listIn, runBatch, type RunIp } from "./ip.ts";
 import { type Link, parseLink } from "./links.ts";
 
-/** All that there is to see of a link, as JSON. */
+/** Options that make `ip` show every detail of a link as JSON. */
 export const SHOWN = ["-d", "-j"];
 
 /** Every interface of the host. */
@@ -11,7 +11,7 @@ export async function hostLinks(run: RunIp): Promise<Link[]> {
   return (await dump(run, "list the host's links", [...SHOWN, "addr", "show"])).map(parseLink);
 }
 
-/** Every veth of the host, by name, whoever made it; without addresses. */
+/** Every veth of the host, by name, whether ours or not; without addresses. */
 export async function hostVeths(run: RunIp): Promise<Map<string, Link>> {
   const found = await dump(run, "list the host's veths", [
     ...SHOWN,
@@ -23,9 +23,9 @@ export async function hostVeths(run: RunIp): Promise<Map<string, Link>> {
   return new Map(found.map(parseLink).map((link) => [link.ifname, link]));
 }
 
-/** The interface of that name; `undefined` where there is none. */
+/** The interface of that name; `undefined` if it does not exist. */
 export async function hostLink(run: RunIp, ifname: string): Promise<Link | undefined> {
-  // A batch: a DEL has one that was started ahead.
+  // A batch, because a DEL has started one ahead.
   const output = await runBatch(run, SHOWN, [["link", "show", "dev", ifname]]);
   if (output.success) {
     return listIn(`look at "${ifname}"`, output).map(parseLink).find(named(ifname));
@@ -33,12 +33,12 @@ export async function hostLink(run: RunIp, ifname: string): Promise<Link | undef
   return (await hostLinks(run)).find(named(ifname));
 }
 
-/** `ip` takes `if3` for the interface of index 3 where none has that name. */
+/** Selects the link of that name. `ip` alone is not enough: it takes `if3` as index 3 if no interface has that name. */
 export function named(ifname: string): (link: Link) => boolean {
   return (link) => link.ifname === ifname;
 }
 
-/** Removes the host veth of that name; says whether there was one. */
+/** Removes the host veth of that name; returns whether it existed. */
 export async function removeNamed(run: RunIp, host: string): Promise<boolean> {
   const output = await runBatch(run, [], [["link", "del", "dev", host]]);
   if (output.success) return true;
@@ -48,21 +48,21 @@ export async function removeNamed(run: RunIp, host: string): Promise<boolean> {
   return false;
 }
 
-/** Removes this very interface; one that has been put in its place stays. */
+/** Removes the interface if its index and name still match; a replacement of the same name stays. */
 export async function removeLink(run: RunIp, { ifindex, ifname }: Link): Promise<void> {
   const links = await hostLinks(run);
   const standing = links.find((link) => link.ifindex === ifindex && link.ifname === ifname);
   if (standing !== undefined) await removeByIndex(run, standing, links);
 }
 
-/** Removes the host veth if it has that MAC, by which a run knows the one that it made. */
+/** Removes the host veth if it has that MAC. The MAC is unique to the run that created the veth. */
 export async function removeOwn(run: RunIp, host: string, mac: string): Promise<void> {
   const links = await hostLinks(run);
   const own = links.find((link) => link.ifname === host && link.mac === mac);
   if (own !== undefined) await removeByIndex(run, own, links);
 }
 
-/** By index, so that an interface that another run puts in its place meanwhile stays. */
+/** Removes by index, so that a replacement that another run creates concurrently stays. */
 export async function removeByIndex(
   run: RunIp,
   { ifname, ifindex }: Link,
@@ -75,7 +75,7 @@ export async function removeByIndex(
   throw ipFailed(`remove the host veth "${ifname}"`, output);
 }
 
-/** Makes the host ask anew for the MACs behind `ips`, permanent entries included; success where there is no bridge. */
+/** Flushes the neighbours `ips` on the bridge, permanent ones too; succeeds if the bridge does not exist. */
 export async function forgetNeighbours(
   run: RunIp,
   bridge: InterfaceName,

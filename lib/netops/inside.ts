@@ -3,32 +3,32 @@ import { asCniError, CniError, quote } from "../base/errors.ts";
 import { dump, ipFailed, type IpOutput, listIn, must, parseIpJson, type RunIp } from "./ip.ts";
 import { type Link, parseLink, parseRoutes, type RouteFound } from "./links.ts";
 
-/** The namespace behind a host veth. */
+/** The namespace that holds the other end of a host veth. */
 export interface Inside {
-  /** Its path. */
+  /** The path of the namespace. */
   readonly netns: string;
   readonly links: readonly Link[];
-  /** The veth's other end, one of them. */
+  /** The other end of the veth, an element of `links`. */
   readonly peer: Link;
 }
 
-/** `ip -n` takes names below /run/netns alone, so a path goes in as the way up and down again. */
+/** `ip -n` accepts only names relative to /run/netns, so an absolute path is passed with `../../..` in front. */
 export function enter(netns: string): readonly string[] {
   return ["-n", `../../..${netns}`];
 }
 
-/** Numbers instead of names: what a table is called is a matter of the host's files. */
+/** `-N` shows numbers, because files of the host define the names of tables. */
 export function shownInside(netns: string): readonly string[] {
   return [...enter(netns), "-d", "-N", "-j"];
 }
 
-/** How long an `ip` may take before it is looked at what holds it up. */
+/** How long an `ip` may take before the cause of the delay is investigated. */
 const SLOW_MS = 2_000;
 const PROOFS = 4;
 
 /**
- * What `running` comes to, an `ip` that opens `netns`. One that takes long may hang in a file that is no namespace, such as
- * a FIFO: then InvalidNetNS says so, where another `ip` is served meanwhile.
+ * The output of `running`, an `ip` that opens `netns`. Throws InvalidNetNS if it hangs while other `ip` processes finish:
+ * `netns` is then probably a file whose opening blocks, such as a FIFO.
  */
 export async function orFifo(
   run: RunIp,
@@ -36,10 +36,10 @@ export async function orFifo(
   running: Promise<IpOutput>,
 ): Promise<IpOutput> {
   if (await Promise.race([running, expiry(SLOW_MS)]) !== "expired") return await running;
-  running.catch(() => {}); // awaited below, or not wanted any more
+  running.catch(() => {}); // awaited below, or its result is not needed
   const probe = run([...enter(netns), "-j", "link", "show", "dev", "lo"]);
   probe.catch(() => {});
-  // On a busy host one `ip` may be late by chance; not if several that began after it have ended.
+  // On a busy host a single `ip` may be late. If several later ones have finished, this one hangs.
   for (let round = 0; round < PROOFS; round++) {
     const own = await Promise.race([canEnter(run), expiry(1_000)]);
     if (own === "expired" || !own.success) return await running;
@@ -57,7 +57,7 @@ export async function orFifo(
   );
 }
 
-/** Every interface of the namespace. Throws InvalidNetNS where it can't be entered. */
+/** Every interface of the namespace. Throws InvalidNetNS if the namespace can't be entered. */
 export async function linksInside(run: RunIp, netns: string): Promise<Link[]> {
   const output = await orFifo(run, netns, run([...shownInside(netns), "addr", "show"]));
   if (!output.success) throw await namespaceError(run, netns, output);
@@ -69,19 +69,19 @@ export async function routesInside(run: RunIp, netns: string): Promise<RouteFoun
   return (await dump(run, "list the container's routes", args)).flatMap(parseRoutes);
 }
 
-/** Whether `ip` can enter a namespace at all: its own can always be, where `ip -n` works. */
+/** Enters the namespace of `ip` itself; this fails only if `ip -n` does not work on this host. */
 export async function canEnter(run: RunIp): Promise<IpOutput> {
   return await run([...enter("/proc/self/ns/net"), "-j", "link", "show", "dev", "lo"]);
 }
 
 /**
- * As `canEnter`, also on a host without /proc: a namespace that has a name shows it then. Without one of those nothing
- * does, and what `ip` says of /proc counts for nothing.
+ * The first complaint of `ip` if it can't enter any namespace; otherwise `undefined`. Without /proc, `canEnter` proves
+ * nothing, so a named namespace is tried instead; if none has a name, the result is `undefined`.
  */
 export async function cannotEnterAny(run: RunIp): Promise<string | undefined> {
   const own = await canEnter(run);
   if (own.success) return undefined;
-  // It succeeds without /run/netns, and fails without /proc.
+  // `ip netns identify` succeeds without /run/netns, and fails without /proc.
   const isProcThere = (await run(["netns", "identify"])).success;
   if (isProcThere) return own.stderr.split("\n")[0] ?? "";
   const listed = parseIpJson(await must("list the namespaces", run(["-j", "netns", "list"])));
@@ -92,7 +92,7 @@ export async function cannotEnterAny(run: RunIp): Promise<string | undefined> {
   return undefined;
 }
 
-/** Is it this namespace that can't be entered, or any? */
+/** The error for a namespace that can't be entered; its remedy depends on whether `ip -n` works at all. */
 async function namespaceError(run: RunIp, netns: string, output: IpOutput): Promise<CniError> {
   const own = await canEnter(run);
   const remedy = own.success

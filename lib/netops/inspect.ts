@@ -12,13 +12,13 @@ import {
   type RouteFound,
 } from "./links.ts";
 
-/** An attachment to be looked at. */
+/** An attachment to inspect. */
 export interface AttachmentSpec {
   readonly bridge: InterfaceName;
   readonly host: InterfaceName;
   readonly netns: string;
   readonly ifname: InterfaceName;
-  /** Its guard is looked at too. */
+  /** Whether to read its guard too. */
   readonly guarded: boolean;
 }
 
@@ -28,13 +28,13 @@ export interface Seen {
   readonly host: Link | undefined;
   readonly inside: Link | undefined;
   readonly routes: readonly RouteFound[];
-  /** The guard's; empty where it was not asked for. */
+  /** The static entries of the host veth; this list and the next two are empty if the guard was not requested. */
   readonly staticEntries: readonly Neighbour[];
   readonly bridgeNeighbours: readonly Neighbour[];
   readonly insideNeighbours: readonly Neighbour[];
 }
 
-/** Everything there is of an attachment. Throws InvalidNetNS where the namespace can't be entered. */
+/** Reads all of an attachment from the kernel. Throws InvalidNetNS if the namespace can't be entered. */
 export async function inspect(run: RunIp, spec: AttachmentSpec): Promise<Seen> {
   const { bridge, host, netns, ifname, guarded } = spec;
   const permanent = (dev: string) =>
@@ -61,7 +61,7 @@ export async function inspect(run: RunIp, spec: AttachmentSpec): Promise<Seen> {
   const [bridges = [], hosts = [], bridgeNeighbours = []] = outside.success
     ? parseIpJson(outside)
     : [];
-  // Without a failure of its own, a batch about a missing link says no more than that the link is missing.
+  // A failed batch about a missing link shows no other link, so the host's links are listed instead.
   const found = outside.success ? [...bridges, ...hosts].map(parseLink) : await hostLinks(run);
   const [links = [], routes = [], insideNeighbours = []] = within.success
     ? parseIpJson(within)

@@ -3,29 +3,29 @@ import { isObject, type JsonObject } from "../base/fields.ts";
 
 export const INSTALL = "install iproute2 (apt install iproute2, apk add iproute2)";
 
-/** What a finished `ip` left behind. */
+/** The outcome of a finished `ip`. */
 export interface IpOutput {
   readonly argv: readonly string[];
   readonly success: boolean;
-  /** Exit status, 128 + signal where one ended it. */
+  /** Exit status; 128 + signal number if a signal ended the process. */
   readonly status: number;
   readonly signal: string | null;
   readonly stdout: string;
   readonly stderr: string;
 }
 
-/** Runs `ip` with these arguments, and `stdin` where it is given. TryAgainLater, IpFailed where it can't be started or ended. */
+/** Runs `ip` with these arguments and `stdin`. Throws IpFailed if it can't start, TryAgainLater if it takes too long. */
 export type RunIp = (args: readonly string[], stdin?: string) => Promise<IpOutput>;
 
-/** The arguments of an `ip` that reads its commands from stdin; `options` stand in front of each. */
+/** The arguments of an `ip` that reads its commands from stdin; `options` apply to each command. */
 export function batch(options: readonly string[]): string[] {
   return [...options, "-batch", "-"];
 }
 
-/** BusyBox has an `ip` of its own, without JSON, batches or namespaces; this is how its answer to those begins. */
+/** The start of the complaint of BusyBox's own `ip`, which has neither JSON, batches nor namespaces. */
 const BUSYBOX = /^BusyBox v\S+/;
 
-/** An `ip` that said no: its argv, exit status and what it wrote to stderr. */
+/** The error for a failed `ip`, with its argv, exit status and stderr. */
 export function ipFailed(action: string, output: IpOutput): CniError {
   const { argv, status, signal, stderr } = output;
   const [busybox] = BUSYBOX.exec(stderr) ?? [];
@@ -52,17 +52,17 @@ function parseLine(line: string): unknown {
   }
 }
 
-/** The documents that `ip -j` printed, one array for each command of a batch. Throws IpFailed for anything else. */
+/** The documents that `ip -j` printed, one array per command of a batch. Throws IpFailed for any other output. */
 export function parseIpJson(output: IpOutput): JsonObject[][] {
   return output.stdout.split("\n").filter((line) => line.trim() !== "").map((line) => {
     try {
       const list = parseLine(line);
-      // A filtered dump has an empty object for each link that did not match.
+      // A filtered dump contains an empty object per link that did not match.
       if (Array.isArray(list)) {
         return list.filter(isObject).filter((it) => Object.keys(it).length > 0);
       }
     } catch {
-      // Falls through to the throw.
+      // Continues with the throw below.
     }
     throw new CniError(
       "IpFailed",
@@ -76,12 +76,12 @@ export function parseIpJson(output: IpOutput): JsonObject[][] {
   });
 }
 
-/** Whether `ip -batch` can be given a word: it knows quotes, `#` and `\\`, but no way to escape them. */
+/** Whether a batch can contain the word: `ip -batch` interprets quotes, `#` and `\\`, and has no escape for them. */
 export function isBatchWord(word: string): boolean {
   return /^[^\t\r\n\f\v"'#\\\0]+$/.test(word);
 }
 
-/** Runs `lines` in one process, which stops at the first that fails. `options` stand in front of each. */
+/** Runs `lines` in one process, which stops at the first failure. `options` apply to each line. */
 export async function runBatch(
   run: RunIp,
   options: readonly string[],
@@ -91,7 +91,7 @@ export async function runBatch(
 }
 
 function formatLine(words: readonly string[]): string {
-  // All at once, which is quicker: none has become another by the blanks between them.
+  // One test of the joined words is faster than one per word; a blank is allowed in a word.
   if (words.includes("") || !isBatchWord(words.join(" "))) {
     const wrong = words.find((word) => !isBatchWord(word));
     throw new Error(`${quote(wrong)} can't stand in a batch of ip`);
@@ -99,11 +99,11 @@ function formatLine(words: readonly string[]): string {
   return `${words.map((word) => word.includes(" ") ? `"${word}"` : word).join(" ")}\n`;
 }
 
-/** What `ip` says of a list that changed while it was read, with exit status 0 and part of the list. */
+/** The complaint of `ip` about a list that changed while it was read; it prints part of the list and exits with 0. */
 const INTERRUPTED = /Dump was interrupted/;
 const DUMP_TRIES = 8;
 
-/** The list that an `ip` printed which ended well: it prints an empty one rather than nothing. Throws IpFailed. */
+/** The list that a successful `ip` printed. Throws IpFailed if it printed nothing, because it prints an empty list as `[]`. */
 export function listIn(action: string, output: IpOutput): JsonObject[] {
   const [list] = parseIpJson(output);
   if (list !== undefined) return list;
@@ -113,8 +113,8 @@ export function listIn(action: string, output: IpOutput): JsonObject[] {
 }
 
 /**
- * The one list that `ip OPTIONS ARGS` prints; asked for again where links came and went meanwhile. Throws IpFailed, and
- * TryAgainLater where it never came whole.
+ * The list that `ip` prints for `args`, read again if links changed while it was read. Throws IpFailed, and
+ * TryAgainLater if no read was complete.
  */
 export async function dump(
   run: RunIp,

@@ -10,27 +10,27 @@ import {
 } from "../base/address.ts";
 import { isObject, type JsonObject } from "../base/fields.ts";
 
-/** An address of an interface; those of the link alone (fe80::/10) are nobody's business and left out. */
+/** An address of an interface; link-local IPv6 addresses (fe80::/10) are left out. */
 export interface LinkAddress extends InterfaceAddress {
-  /** It came by a router advertisement. */
+  /** It comes from a router advertisement. */
   readonly isDynamic: boolean;
 }
 
-/** What a bridge's port has of its own; only with `-d`. */
+/** The settings of a bridge port; only with `-d`. */
 export interface Port {
   readonly hairpin: boolean;
   readonly isolated: boolean;
   readonly learning: boolean;
-  /** `undefined` where the kernel or `ip` does not know it. */
+  /** `undefined` if the kernel or `ip` is too old for locked ports. */
   readonly locked: boolean | undefined;
   /** The bridge treats frames to reserved group addresses like any other frame. */
   readonly forwardsReserved: boolean;
 }
 
-/** The link group of an interface that `ip` shows by a name of this machine. */
+/** The link group if `ip` shows a name that this machine defines instead of the number. */
 export const UNKNOWN_GROUP = -1;
 
-/** A network interface as `ip -d -j addr show` or `link show` lists it. What the output lacks is empty. */
+/** A network interface as `ip -d -j addr show` or `link show` lists it. Fields that the output lacks are empty. */
 export interface Link {
   readonly ifindex: number;
   readonly ifname: string;
@@ -40,11 +40,11 @@ export interface Link {
   readonly promiscuous: boolean;
   readonly master: string;
   readonly alias: string;
-  /** 0 is the group of every interface that was not put into another; `UNKNOWN_GROUP` where `ip` shows a name. */
+  /** 0 is the default group; `UNKNOWN_GROUP` if `ip` shows a name. */
   readonly group: number;
   /** `bridge`, `veth`, …; only with `-d`. */
   readonly kind: string;
-  /** Number of the peer's namespace; `undefined` where the peer is in this one. */
+  /** Number of the peer's namespace; `undefined` if the peer is in this namespace. */
   readonly netnsId: number | undefined;
   readonly peerIndex: number | undefined;
   readonly port: Port;
@@ -52,14 +52,14 @@ export interface Link {
   readonly addresses: readonly LinkAddress[];
 }
 
-/** What a bridge has of its own; only with `-d`. */
+/** The settings of a bridge; only with `-d`. */
 export interface Bridge {
-  /** It has no port yet, and no MAC that stays when one comes. */
+  /** The bridge has no port and no fixed MAC; its first port will change its MAC. */
   readonly followsPorts: boolean;
   readonly stp: boolean;
-  /** It sends multicast only to ports that asked for it (mcast_snooping). */
+  /** It sends multicast only to ports that subscribed to the group (mcast_snooping). */
   readonly snoops: boolean;
-  /** It filters VLANs and gives a port none: nothing passes. */
+  /** It filters VLANs and assigns no VLAN to new ports, so it drops their frames. */
   readonly dropsUntagged: boolean;
 }
 
@@ -117,24 +117,24 @@ function parseAddress(raw: JsonObject): LinkAddress[] {
 
 /** A unicast route as `ip -N -j route show` lists it. */
 export interface RouteFound {
-  /** With prefix length: `0.0.0.0/0` for the default route. */
+  /** Includes the prefix length: `0.0.0.0/0` is the default route. */
   readonly dst: string;
   readonly gw: Ip | undefined;
   readonly dev: string;
   readonly table: number;
-  /** It came by a router advertisement. */
+  /** It comes from a router advertisement. */
   readonly isDynamic: boolean;
 }
 
-/** The number of the table `main`, where routes without a table are. */
+/** The number of the table `main`, the default table. */
 export const MAIN_TABLE = 254;
-/** The kernel's routing table of the host's own and of broadcast addresses. */
+/** The kernel's table for local and broadcast addresses. */
 export const LOCAL_TABLE = 255;
 const UNICAST = [undefined, "unicast", "1"];
 /** The number of the protocol `ra`. */
 const ROUTER_ADVERTISEMENT = ["ra", "9"];
 
-/** None for what the kernel keeps for itself (local, broadcast and multicast routes), several for several next hops. */
+/** The unicast routes in one entry: one per next hop, none for local, broadcast and multicast entries. */
 export function parseRoutes(raw: JsonObject): RouteFound[] {
   const { type, dst, table = MAIN_TABLE, protocol } = raw;
   if (!UNICAST.includes(type as string | undefined)) return [];
@@ -152,7 +152,7 @@ export function parseRoutes(raw: JsonObject): RouteFound[] {
   });
 }
 
-/** The default route is called the same in both families; only IPv6 routes have a preference. */
+/** `ip` shows `default` in both families. Without a gateway the family follows from `pref`, which only IPv6 routes have. */
 function destination(dst: string, gw: Ip | undefined, raw: JsonObject): string | undefined {
   if (dst === "default") {
     const family: Family = gw === undefined ? (raw["pref"] === undefined ? 4 : 6) : familyOf(gw);
@@ -168,12 +168,12 @@ function destination(dst: string, gw: Ip | undefined, raw: JsonObject): string |
   }
 }
 
-/** A neighbour, or with `ip -B` an entry of a bridge's forwarding table, which has no address. */
+/** A neighbour, or with `ip -B` an entry of a bridge's forwarding table, which has no IP address. */
 export interface Neighbour {
   readonly ip: Ip | undefined;
   readonly mac: string;
   readonly dev: string;
-  /** Somebody made it, or it is an interface's own: it was not learned. */
+  /** It was configured, or is the MAC of an interface: it was not learned. */
   readonly isFixed: boolean;
 }
 

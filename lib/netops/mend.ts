@@ -9,38 +9,38 @@ import { hostLinks, named } from "./host.ts";
 import { ipFailed, type IpOutput, runBatch, type RunIp } from "./ip.ts";
 import type { Link } from "./links.ts";
 
-/** A bridge, and the veth for which it is looked after. */
+/** A bridge, and the host veth that a run attaches to it. */
 export interface BridgeUse {
   readonly bridge: BridgeSpec;
   readonly host: InterfaceName;
-  /** Of the network's host veths, for packet filters. */
+  /** The link group of the network's host veths, for packet filters. */
   readonly group: number;
 }
 
-/** Looks and fixes between tries; more would be a fight with somebody. */
+/** How often to fix the bridge. If that is not enough, another program undoes the changes. */
 const TRIES = 4;
 
-/** What a bridge has whose last port left. */
+/** The MAC of a bridge without a fixed MAC after its last port left. */
 const NO_MAC = "00:00:00:00:00:00";
 
-/** Fixes the MAC of a bridge that got a port, if it would follow its ports; `before` is the bridge without the port. */
+/** Fixes the MAC of a bridge that got a port if it follows the MACs of its ports; `before` is the bridge without the port. */
 export async function settleMac(
   run: RunIp,
   bridge: BridgeSpec,
   before: Link,
   ready: Link,
 ): Promise<Link> {
-  // Without a MAC of its own it takes the lowest of its ports', and neighbours lose it as ports come and go.
+  // Without a fixed MAC a bridge takes the lowest MAC of its ports. Neighbours lose the bridge when that port leaves.
   const now = isHostMac(before.mac) ? await macNow(run, bridge.name) : undefined;
   if (now !== undefined && !now.isPorts) return { ...ready, mac: now.mac };
   if (now === undefined && !before.bridge.followsPorts) return ready;
-  // Whatever it had: ADDs at the same time have to give it the same.
+  // Always the MAC of the spec, because concurrent ADDs must set the same MAC.
   const output = await run(["link", "set", "dev", bridge.name, "address", bridge.mac]);
   if (!output.success) throw ipFailed(`fix the MAC of "${bridge.name}"`, output);
   return { ...ready, mac: bridge.mac };
 }
 
-/** The bridge's MAC as it is now, and whether it is one of a host veth's. Another program may have given it such a one for good. */
+/** The current MAC of the bridge, and whether it follows the ports: it is unfixed or equals the MAC of a host veth. */
 async function macNow(run: RunIp, bridge: string): Promise<{ mac: string; isPorts: boolean }> {
   const links = await hostLinks(run);
   const found = links.find(named(bridge));
@@ -53,23 +53,23 @@ async function macNow(run: RunIp, bridge: string): Promise<{ mac: string; isPort
   return { mac, isPorts };
 }
 
-/** Whether the bridge is what the spec says. */
+/** Whether the bridge matches the spec. */
 export function isReady(spec: BridgeSpec, bridge: Link): boolean {
   try {
     return bridgeChange(spec, bridge).commands.length === 0;
   } catch {
-    return false; // ensureBridge says why
+    return false; // ensureBridge throws the reason
   }
 }
 
-/** A bridge as it is in the end. */
+/** A bridge that matches its spec. */
 export interface EnsuredBridge {
   readonly bridge: Link;
-  /** It was missing or down: its former ports have lost it, or their permanent neighbours on it. */
+  /** The bridge was missing or down, so former ports have left it or lost their permanent neighbours on it. */
   readonly hasLostGuards: boolean;
 }
 
-/** Makes the bridge what the spec says. BridgeUnusable if it can't be that. */
+/** Creates the bridge or changes it to match the spec. Throws BridgeUnusable if that is impossible. */
 export async function ensureBridge(
   run: RunIp,
   { bridge: spec, host, group }: BridgeUse,
@@ -83,11 +83,11 @@ export async function ensureBridge(
     if (bridge !== undefined && commands.length === 0) {
       return { bridge, hasLostGuards: found?.up !== true };
     }
-    // Another run may do the same at this moment: what counts is the bridge in the end.
+    // A concurrent run may make the same changes, so a failed command matters only if the bridge still differs.
     if (tries === TRIES && output !== undefined) throw bridgeFailed(spec, output);
     if (replaced.length > 0) {
       const change = { bridge: spec.name, host, group, before: replaced, after: added };
-      // Before it is done: a batch that fails halfway has done half of it.
+      // Pushed before the change, because a failed batch may have made part of it.
       undo.push(`put back the addresses of "${spec.name}"`, () => restoreAddresses(run, change));
     }
     output = await runBatch(run, [], commands);

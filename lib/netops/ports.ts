@@ -1,4 +1,4 @@
-/** The way of a port into a bridge: closed while it is down, and up last (docs/architecture.md, "The guard"). */
+/** How a port enters a bridge: it is closed while it is down, and set up last (docs/architecture.md, "The guard"). */
 import type { InterfaceName } from "../base/names.ts";
 import { together } from "../base/together.ts";
 import { entryCommand, guardedIps, type GuardSpec, neighbourCommands } from "./guard.ts";
@@ -11,13 +11,13 @@ export interface PortSpec {
   readonly host: InterfaceName;
   readonly hairpin: boolean;
   readonly isolated: boolean;
-  /** Of the network's host veths, for packet filters. */
+  /** The link group of the network's host veths, for packet filters. */
   readonly group: number;
   /** `undefined` for a port that is not guarded. */
   readonly guard: GuardSpec | undefined;
 }
 
-/** Why a port is not what its spec says. */
+/** A difference between a port and its spec. */
 export interface PortFault {
   readonly host: InterfaceName;
   readonly found: string;
@@ -30,11 +30,11 @@ export interface Guards {
 
 /**
  * Every bit that the kernel allows: the bridge treats frames to a reserved group address (01:80:c2:00:00:0X) like any
- * other. Without it they reach the host with the port as their device, past lock and rules.
+ * other. Without the mask they bypass lock and rules, and reach the host with the port as their device.
  */
 const GROUP_FWD_MASK = "65533";
 
-/** What closes a port, as commands, each of one kind, so that an unknown flag leaves out no flag of another kind. */
+/** Commands that set the flags of a port. Guard flags have a command of their own: an old `ip` that rejects them sets the others. */
 export function portFlags(
   { host, hairpin, isolated, guarded }: Pick<PortSpec, "host" | "hairpin" | "isolated"> & {
     readonly guarded: boolean;
@@ -44,16 +44,16 @@ export function portFlags(
   const set = ["link", "set", "dev", host, "type", "bridge_slave"];
   const closed = ["learning", "off", "locked", "on", "group_fwd_mask", GROUP_FWD_MASK];
   return [
-    // A bridge learns from some frames before it asks whether the port is locked.
+    // `learning off` too, because a bridge learns from some frames before it checks the lock.
     ...(guarded ? [[...set, ...closed]] : []),
     ...(flags.length > 0 ? [[...set, ...flags]] : []),
   ];
 }
 
 /**
- * Puts host veths into the bridge, or makes those in it what their specs say. All are closed before any has its entry,
- * and all have their entries before any is up: a container that sends frames meanwhile moves nobody's entry. One that
- * fails or vanishes keeps no other out. Returns what is wrong with each in the end; a vanished one is not wrong.
+ * Puts host veths into the bridge, and changes those in it to match their specs. All ports are closed before the first
+ * entry is written, and all entries are written before the first port is up. So a container that sends frames
+ * concurrently moves no entry. A port that fails or vanishes does not stop the others. Returns the remaining differences.
  */
 export async function reattach(
   run: RunIp,
@@ -64,7 +64,7 @@ export async function reattach(
   const before = await hostVeths(run);
   const open = ports.filter((port) => {
     const link = before.get(port.host);
-    // A port of another bridge is there by somebody's wish.
+    // A veth that is in another bridge stays there, because root may have moved it.
     const isMovable = link !== undefined && (link.master === "" || link.master === bridge);
     return isMovable && openness(bridge, port, link) !== undefined;
   });
@@ -74,7 +74,7 @@ export async function reattach(
   const guarded = closed.flatMap(({ guard }) => guard ?? []);
   refusals.push(
     ...await together(
-      // The family -B is of the whole process.
+      // `-B` applies to the whole process, so the entries need a process of their own.
       attempt(run, ["-B"], guarded.map((it) => entryCommand("replace", it))),
       attempt(run, [], guarded.flatMap(neighbourCommands)),
     ),
@@ -87,7 +87,7 @@ export async function reattach(
   }));
 }
 
-/** What is wrong with each of these ports as they are now; nothing of one that does not exist. */
+/** The current differences of these ports from their specs; a missing port has no difference. */
 export async function portFaults(
   run: RunIp,
   bridge: InterfaceName,
@@ -101,7 +101,7 @@ export async function portFaults(
   });
 }
 
-/** What of the port differs from its spec, the first of it. */
+/** The first difference of the port from its spec, guard included. */
 export function portFault(
   bridge: InterfaceName,
   spec: PortSpec,
@@ -124,7 +124,7 @@ export function portFault(
     : `"${bridge}" has no permanent neighbour ${lost} at ${mac}`;
 }
 
-/** What of the port itself differs. */
+/** The first difference of the port itself: bridge, flags, link group, state. */
 function openness(bridge: InterfaceName, spec: PortSpec, link: Link): string | undefined {
   const { port, master, group, up } = link;
   if (master !== bridge) return `it is not in "${bridge}"`;
@@ -139,7 +139,7 @@ function openness(bridge: InterfaceName, spec: PortSpec, link: Link): string | u
   return up ? undefined : "it is down";
 }
 
-/** Nothing that the container sends from such a port passes before it is up and has its entry. */
+/** Whether the port is closed: it passes no frame of the container before it is up and has its entry. */
 function isClosed(bridge: InterfaceName, spec: PortSpec, link: Link | undefined): boolean {
   return link !== undefined &&
     openness(bridge, { ...spec, group: link.group }, { ...link, up: true }) === undefined;
@@ -153,7 +153,7 @@ function closeCommands(bridge: InterfaceName, { host, group, guard, ...flags }: 
   ];
 }
 
-/** Runs each command, whatever became of those before; returns the first complaint of `ip`, "" without any. */
+/** Runs every command, even after a failure; returns the first complaint of `ip`, or "". */
 async function attempt(
   run: RunIp,
   options: readonly string[],
@@ -164,7 +164,7 @@ async function attempt(
   return success ? "" : stderr.split("\n")[0] ?? "";
 }
 
-/** What guards the ports of the bridge: static entries of its forwarding table, and permanent neighbours. */
+/** Reads the guard of the bridge's ports: static entries of the forwarding table, and permanent neighbours. */
 export async function guards(run: RunIp, bridge: InterfaceName): Promise<Guards> {
   const action = "list what guards the ports";
   const entries = await dump(run, action, ["-B", "-j", "neigh", "show", "nud", "noarp"]);

@@ -1,22 +1,22 @@
-/** What the host can do and has, beside what an attachment is made of. */
+/** Reads capabilities and settings of the host that are not part of an attachment. */
 import type { InterfaceName } from "../base/names.ts";
 import { dump, type IpOutput, parseIpJson, type RunIp } from "./ip.ts";
 import { parseRoutes, type RouteFound } from "./links.ts";
 
-/** Whether the kernel forwards between an interface and others, by family; `undefined` where `ip` does not show it. */
+/** Whether the kernel forwards between an interface and others, by family; `undefined` if `ip` does not show it. */
 export interface Forwarding {
   readonly ipv4: boolean | undefined;
   readonly ipv6: boolean | undefined;
 }
 
-/** Why no veth can be made here. */
+/** The reason why this host can't create a veth. */
 export interface NoVeth {
   readonly said: string;
-  /** Who runs this may change no interface; else the kernel has no veth. */
+  /** True: the process lacks the permission to change interfaces. False: the kernel has no veth. */
   readonly isForbidden: boolean;
 }
 
-/** Asks for a veth with an MTU that no kernel takes: nothing is made, and only the kernel's words tell the refusals apart. */
+/** Requests a veth with an MTU that every kernel rejects, so none is created. Only the error text tells the reasons apart. */
 export async function cannotMakeVeth(run: RunIp): Promise<NoVeth | undefined> {
   const veth = ["link", "add", "name", "atomicni-probe", "mtu", "10", "type", "veth"];
   const { stderr } = await run([...veth, "peer", "name", "atomicni-prob1"]);
@@ -27,7 +27,7 @@ export async function cannotMakeVeth(run: RunIp): Promise<NoVeth | undefined> {
     : undefined;
 }
 
-/** What `ip` says where an interface may have no IPv6 address: it is asked to give one that no interface takes. */
+/** The output of `ip` if IPv6 is disabled on the interface. Requests `::`, which no interface accepts, so nothing changes. */
 export async function cannotHaveIpv6(
   run: RunIp,
   dev: InterfaceName,
@@ -42,7 +42,7 @@ export async function hostRoutes(run: RunIp): Promise<RouteFound[]> {
   return [...await of("-4"), ...await of("-6")].flatMap(parseRoutes);
 }
 
-/** An interface that is not there yet gets what is set for `default`. */
+/** Reads the setting of the interface; a missing interface will get that of `default`. */
 export async function forwarding(run: RunIp, bridge: InterfaceName): Promise<Forwarding> {
   const ipv4 = await run(["-4", "-j", "netconf", "show"]);
   const entries = ipv4.success ? parseIpJson(ipv4)[0] ?? [] : [];

@@ -7,8 +7,8 @@ import { batch, INSTALL, type IpOutput, type RunIp } from "./ip.ts";
 const IP_LIMIT_MS = 15_000;
 
 /**
- * Runs the `ip` of the permission scope. Batches are started before it is known what they shall do, for to start one takes
- * longer than what it does for an ADD: without a command they do nothing.
+ * Runs the `ip` of the permission scope. Batches are started before their commands are known, because starting one takes
+ * longer than running its commands. A batch without a command does nothing.
  */
 export class Processes {
   readonly #waiting = new Map<string, Deno.ChildProcess>();
@@ -21,18 +21,18 @@ export class Processes {
     try {
       this.#waiting.set(args.join(" "), spawn(args, true));
     } catch {
-      // run() repeats the attempt and reports the error.
+      // run() tries again and reports the error.
     }
   }
 
-  /** By the one that was started with these arguments, where there is one; with an empty environment and bounded in time. */
+  /** Runs `ip` with an empty environment and a time limit; uses the process that was started with these arguments, if any. */
   readonly run: RunIp = async (args, stdin) => {
     const key = args.join(" ");
     const waiting = stdin === undefined ? undefined : this.#waiting.get(key);
     if (waiting !== undefined) this.#waiting.delete(key);
     const child = waiting ?? spawn(args, stdin !== undefined);
     this.#running.add(child);
-    // First, for the ip waits for it.
+    // First, because `ip` waits for its commands.
     const feeding = stdin === undefined ? Promise.resolve("") : feed(child, stdin);
     this.#feeding = Promise.all([this.#feeding, feeding]);
     try {
@@ -42,12 +42,12 @@ export class Processes {
     }
   };
 
-  /** Resolves when each that runs has all its commands, and knows that no more will come. */
+  /** Resolves when every running `ip` has received all its commands and the end of its stdin. */
   async fed(): Promise<void> {
     await this.#feeding;
   }
 
-  /** Ends those that were not needed, and those that nobody waits for any more: one may hang in a file for ever. */
+  /** Ends the unused processes, and those that still run: one may block forever while it opens a file. */
   async end(): Promise<void> {
     for (const child of this.#running) kill(child);
     for (const child of this.#waiting.values()) {
@@ -79,7 +79,7 @@ async function finish(
     );
   }
   const [outcome, unfed] = end;
-  // Without its commands it has done none of them, however it ended.
+  // An `ip` that did not receive its commands did nothing, whatever its exit status.
   const success = outcome.success && unfed === "";
   const decoder = new TextDecoder();
   const said = decoder.decode(outcome.stderr).trim() || unfed;
@@ -97,7 +97,7 @@ function kill(child: Deno.ChildProcess): void {
   try {
     child.kill("SIGKILL");
   } catch {
-    // The process has ended by itself, though somebody else holds its output.
+    // The process has already ended; another process still holds its output open.
   }
 }
 
@@ -131,7 +131,7 @@ function spawn(args: readonly string[], piped: boolean): Deno.ChildProcess {
   });
 }
 
-/** Writes all of `text`; returns what kept it from being written, "" where nothing did. */
+/** Writes all of `text`; returns the reason if that fails, or "". */
 async function feed(child: Deno.ChildProcess, text: string): Promise<string> {
   const writer = child.stdin.getWriter();
   try {

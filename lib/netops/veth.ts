@@ -14,47 +14,47 @@ import { portFlags } from "./ports.ts";
 
 /** A veth from a bridge into a container. */
 export interface VethSpec extends BridgeUse {
-  /** The host end's MAC, this run's alone: by it the run knows what it made. */
+  /** The MAC of the host end, unique to this run. It proves that this run created the veth. */
   readonly hostMac: Mac;
   readonly alias: string;
   readonly netns: string;
   readonly ifname: InterfaceName;
   readonly hairpin: boolean;
   readonly isolated: boolean;
-  /** Locked before it is up: nothing is learned from it, and no frame passes before `guard` lets its own. */
+  /** The port is locked before it is up, and passes no frame until `guard` adds its static entry. */
   readonly guarded: boolean;
 }
 
-/** What was read back after attaching. */
+/** The bridge and the host veth as read back after attaching. */
 export interface Attached {
   readonly bridge: Link;
   readonly host: Link;
 }
 
-/** What an attempt came to. */
+/** The outcome of one attempt to attach. */
 export interface Attempt {
-  /** `undefined` if nothing was made, because the bridge is not there or full of somebody's changes. */
+  /** `undefined` if nothing was created, because the bridge is missing or unsuitable. */
   readonly made: Made | undefined;
-  /** The bridge as it is now; `undefined` if there is none. */
+  /** The bridge as it is now; `undefined` if it does not exist. */
   readonly bridge: Link | undefined;
-  /** It is what the spec says. */
+  /** The bridge matches its spec. */
   readonly isReady: boolean;
-  /** Why nothing was made. */
+  /** The reason why nothing was created. */
   readonly failure: CniError | undefined;
 }
 
 export interface Made {
-  /** The bridge before it got the port, and after. */
+  /** The bridge before and after it got the port. */
   readonly before: Link;
   readonly after: Link;
   readonly host: Link;
-  /** Other host veths of the link group that are in no bridge; none on a kernel or `ip` that can't select them. */
+  /** Other host veths of the link group that have no bridge; empty if the kernel or `ip` can't select them. */
   readonly lost: readonly Link[];
 }
 
 /**
- * Makes the veth; acts first and looks only if that fails. Touches no bridge, and pushes how to undo what it made. Throws
- * InvalidNetNS, InterfaceExists, BridgeUnusable for a bridge that takes no further port.
+ * Creates the veth, and inspects the host only if that fails. Changes no bridge, and pushes the undo of its changes. Throws
+ * InvalidNetNS, InterfaceExists, and BridgeUnusable if the bridge is full.
  */
 export async function attach(run: RunIp, spec: VethSpec, undo: Rollback): Promise<Attempt> {
   if (isTooSmallForIpv6(spec.bridge)) checkMtu(spec.bridge, await hostLinks(run));
@@ -70,7 +70,7 @@ export async function attach(run: RunIp, spec: VethSpec, undo: Rollback): Promis
   return { made: undefined, bridge, isReady: false, failure };
 }
 
-/** One batch: make the veth and read back what came of it. The failed output where nothing was made. */
+/** Creates the veth and reads it back, in one batch. Returns the failed output if nothing was created. */
 async function tryAttach(
   run: RunIp,
   spec: VethSpec,
@@ -81,16 +81,16 @@ async function tryAttach(
     undo.push(`remove the host veth "${host}"`, () => removeOwn(run, host, hostMac));
   const attaching = runBatch(run, SHOWN, attachCommands(spec));
   const output = await orFifo(run, spec.netns, attaching).catch((error) => {
-    // It may have been made before time was up; only an ip that did not start has made nothing.
+    // After a timeout the veth may exist. Only an `ip` that did not start has certainly created nothing.
     const { kind } = asCniError(error);
     if (kind === "TryAgainLater" || kind === "InvalidNetNS") willRemove();
     throw error;
   });
   willRemove();
   const answers = output.stdout.trim() === "" ? [] : output.stdout.trim().split("\n");
-  // The batch stops at its first failure: without the look at the veth there may be none.
+  // The batch stops at its first failure. With fewer than two answers, creating the veth failed.
   if (!output.success && output.signal === null && answers.length < 2) return output;
-  // The last look is one that an older ip does not know.
+  // An old `ip` may fail at the last command only, whose answer is optional.
   const isOver = output.signal === null && answers.length >= 3;
   if (!output.success && !isOver) throw setUpFailed(spec, output);
   const [[before] = [], [made] = [], [after] = [], others = []] = parseIpJson(output);
@@ -109,7 +109,7 @@ function attachCommands(spec: VethSpec): string[][] {
   const { host, hostMac, bridge, ifname, netns, alias, group } = spec;
   const mtu = bridge.mtu === undefined ? [] : ["mtu", String(bridge.mtu)];
   const flags = portFlags(spec);
-  // `link show` would make this process leave out the addresses of what it shows afterwards.
+  // `addr show`, because after a `link show` the same process leaves out addresses.
   const show = (dev: string) => ["addr", "show", "dev", dev];
   const make = ["link", "add", "name", host, "group", String(group), "address", hostMac, ...mtu];
   const peer = ["peer", "name", ifname, ...mtu, "netns", netns];
@@ -118,15 +118,15 @@ function attachCommands(spec: VethSpec): string[][] {
     [...make, "master", bridge.name, "type", "veth", ...peer],
     show(host),
     ...flags,
-    // Up last: a host veth that is down takes no frame, whatever the container does with its end.
+    // Up last: a host veth that is down accepts no frame, even if the container sets its end up.
     ["link", "set", "dev", host, "alias", alias, "up"],
     show(bridge.name),
-    // The kernel leaves out all that have a master: it takes no longer next to a thousand ports.
+    // The kernel leaves out veths that have a master, so a thousand other ports cost no time.
     ["link", "show", "nomaster", "type", "veth"],
   ];
 }
 
-/** An `ip` that is too old for a flag says so by its usage; what it showed of the port tells it from other failures. */
+/** The error of a batch that created the veth and then failed. An `ip` or kernel that can't lock shows no lock of the port. */
 function setUpFailed({ host, guarded }: VethSpec, output: IpOutput): CniError {
   const shown = guarded ? parseIpJson(output)[1]?.map(parseLink).find(named(host)) : undefined;
   return shown !== undefined && cannotLock(shown)
@@ -134,7 +134,7 @@ function setUpFailed({ host, guarded }: VethSpec, output: IpOutput): CniError {
     : ipFailed(`set up the host veth "${host}"`, output);
 }
 
-/** Why could nothing be made? Returns the bridge, which may be the cause; throws any other. */
+/** Finds out why nothing was created. Returns the bridge, which may be the cause; throws every other cause. */
 async function whyNot(run: RunIp, spec: VethSpec, output: IpOutput): Promise<Link | undefined> {
   const { netns, ifname, host } = spec;
   const links = await hostLinks(run);
@@ -147,14 +147,14 @@ async function whyNot(run: RunIp, spec: VethSpec, output: IpOutput): Promise<Lin
   if (standing === undefined && suspect && await isOwnNamespace(run, spec, links)) {
     throw ownNamespace(netns);
   }
-  // A host veth that stands may be a live container's, in this namespace or another: it is never replaced.
+  // An existing host veth is never replaced, because it may belong to a live container.
   if (standing !== undefined) throw hostVethExists(standing, spec);
   if (inside.some(named(ifname))) throw interfaceExists(spec);
   checkPorts(spec.bridge.name, links);
   return links.find(named(spec.bridge.name));
 }
 
-/** Makes a veth into the namespace under the host veth's own name, so that a DEL sees it, and removes it again. */
+/** Creates a veth into the namespace and removes it. It has the name of the host veth, so that a DEL finds it after a crash. */
 async function isOwnNamespace(
   run: RunIp,
   { host, hostMac, netns }: VethSpec,
@@ -203,7 +203,7 @@ function hostVethExists(
   const where = netnsId === undefined
     ? "its other end is in the host's own namespace"
     : `its other end is interface ${peerIndex} of namespace ${netnsId} (ip netns list-id)`;
-  const asked = attachmentIn(own); // a cut one can't be read
+  const asked = attachmentIn(own); // `undefined` if the alias was shortened
   const isSame = alias === own || (asked !== undefined && isAliasOf(alias, asked));
   const remedy = alias === "" || isSame
     ? "an attachment is added once: DEL it first"

@@ -4,7 +4,7 @@ import { type Inside, linksInside } from "./inside.ts";
 import { must, parseIpJson, type RunIp } from "./ip.ts";
 import type { Link } from "./links.ts";
 
-/** A veth of the host, and what is behind it. */
+/** A veth of the host, and its other end. */
 export interface SeenVeth {
   readonly link: Link;
   /** `undefined` if it was not inspected, or its namespace can't be entered. */

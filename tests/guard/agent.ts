@@ -4,16 +4,16 @@ import { delay } from "./delay.ts";
 import type { Frame } from "./frames.ts";
 
 const SCRIPT = fromFileUrl(new URL("frames.py", import.meta.url));
-/** CAP_NET_RAW alone, as uid 0 in a container of Docker or containerd has it among others. */
+/** CAP_NET_RAW alone; root in a container of Docker or containerd has it among others. */
 const NET_RAW_ALONE = ["setpriv", "--bounding-set", "-all,+net_raw", "--inh-caps", "-all,+net_raw"];
 
-/** Frames with one mark that came to a place: for it, or for another and seen all the same. */
+/** Counts of frames with one mark that a place received: `own` are addressed to it, `others` are not. */
 export interface Seen {
   readonly own: number;
   readonly others: number;
 }
 
-/** A process in one namespace that sends frames and counts those that arrive; its end closes it. */
+/** A process in one namespace that sends frames and counts arriving frames; disposal ends the process. */
 export class Agent implements AsyncDisposable {
   readonly #child: Deno.ChildProcess;
   readonly #writer: WritableStreamDefaultWriter<Uint8Array>;
@@ -27,7 +27,7 @@ export class Agent implements AsyncDisposable {
     this.#reader = child.stdout.getReader();
   }
 
-  /** `namespace` below /run/netns, or `""` for the host's. */
+  /** `namespace` is a name below /run/netns, or `""` for the host. */
   static async start(
     host: Host,
     namespace: string,
@@ -61,12 +61,12 @@ export class Agent implements AsyncDisposable {
     return await this.#ask({ raw: frames, times, gap }) as number;
   }
 
-  /** Plain datagrams by the kernel's own ways, to each address of `flows`, with its mark. */
+  /** Sends ordinary UDP datagrams to each address of `flows`, with its mark. */
   async talk(flows: Readonly<Record<string, string>>, times: number, gap = 10): Promise<number> {
     return await this.#ask({ talk: flows, times, gap }) as number;
   }
 
-  /** As often as it can, so long from the moment at which the interface takes the first. */
+  /** Sends as often as possible; the time starts when the interface accepts the first frame. */
   async haste(frames: readonly Frame[], seconds: number): Promise<number> {
     return await this.#ask({ haste: frames, seconds }) as number;
   }
@@ -81,7 +81,7 @@ export class Agent implements AsyncDisposable {
     return { own, others };
   }
 
-  /** The same once `wanted` came for this place, or after two seconds: a busy machine delivers late. */
+  /** As `seen`, but waits up to two seconds until `wanted` frames arrived, because a busy machine delivers late. */
   async sees(mark: string, wanted: number): Promise<Seen> {
     for (let waited = 0; waited < 40; waited++) {
       const found = await this.seen(mark);
@@ -91,12 +91,12 @@ export class Agent implements AsyncDisposable {
     return await this.seen(mark);
   }
 
-  /** Datagrams with a mark that the place's IP stack has taken, by whatever interface. */
+  /** Counts datagrams with a mark that the IP stack of the place accepted, on any interface. */
   async taken(mark: string): Promise<number> {
     return (await this.seen(`taken.${mark}`)).own;
   }
 
-  /** One request at a time: answers come in their order. */
+  /** One request at a time, because answers arrive in the order of the requests. */
   #ask(request: unknown): Promise<unknown> {
     const answer = this.#last.then(async () => {
       await this.#writer.write(new TextEncoder().encode(`${JSON.stringify(request)}\n`));

@@ -25,23 +25,27 @@ import { NETWORK, OUTSIDE, type Scene } from "./scene.ts";
 
 const ALL_NODES_MAC = "33:33:00:00:00:01";
 
-/** The claim to bob's link-local address, which no lease has: it follows from his MAC. */
+/** Eve claims bob's link-local address, which is derived from his MAC and is in no lease. */
 export const linkLocalClaim: Attack = async (scene, family) => {
   if (family === 4) return [];
   await acquaint(scene);
   const [bob, host] = [await linkLocal(scene, "bob"), await linkLocal(scene, "", NETWORK.bridge)];
   const from = scene.at("eve").mac;
   const link = { from, to: scene.bridgeMac, at: from, mark: newMark("claim") };
-  return await steal(scene, ndClaims({ ...link, address: bob, told: host }, scene.at("eve").ip6), [{
-    attack: "NA 'I am bob's link-local address' to the host",
-    stops: ["guard"],
-    from: "host",
-    to: "bob",
-    address: `${bob}%${NETWORK.bridge}`,
-  }]);
+  return await steal(
+    scene,
+    ndClaims({ ...link, address: bob, receiver: host }, scene.at("eve").ip6),
+    [{
+      attack: "NA 'I am bob's link-local address' to the host",
+      stops: ["guard"],
+      from: "host",
+      to: "bob",
+      address: `${bob}%${NETWORK.bridge}`,
+    }],
+  );
 };
 
-/** ICMP redirect: the gateway, so it says, has bob send through eve. */
+/** An ICMP redirect that claims to come from the gateway and directs bob's packets to eve. */
 export const redirectBob: Attack = async (scene, family) => {
   if (family === 6) return [];
   await acquaint(scene);
@@ -61,7 +65,7 @@ export const redirectBob: Attack = async (scene, family) => {
   }]);
 };
 
-/** Bob goes, and a new container gets his addresses, while eve says that they are hers. */
+/** A new container gets the addresses of the removed bob, while eve claims them. */
 export const reuse: Attack = async (scene, family) => {
   await acquaint(scene);
   const bob = scene.at("bob");
@@ -88,13 +92,13 @@ export async function linkLocal(scene: Scene, id: string, ifname = "eth0"): Prom
   return link.addr_info.find((it: { local?: string }) => it.local !== undefined).local;
 }
 
-/** How many default routes came by a router advertisement. */
+/** Counts the default routes that come from router advertisements. */
 async function learntRoutes(scene: Scene, id: string): Promise<number> {
   const routes = await scene.host.ip(id, "-6", "route", "show", "default", "proto", "ra");
   return routes.length;
 }
 
-/** The host as a plain one is: it does not forward IPv6, and so believes a router. */
+/** On a host with default settings: it does not forward IPv6, so it accepts router advertisements. */
 const GULLIBLE = `
 sysctl -qw net.ipv6.conf.all.forwarding=0 net.ipv6.conf.${NETWORK.bridge}.forwarding=0`;
 
@@ -133,7 +137,7 @@ export const advertiseRouter: Attack = async (scene, family) => {
   return results;
 };
 
-/** Offers of a DHCP server, to all; from the server's port and from another, which a client takes as well. */
+/** Broadcasts DHCP offers from the server's port and from another port, because a client accepts both. */
 export const serveDhcp: Attack = async (scene, family) => {
   await acquaint(scene);
   const { mac: from, ip4 } = scene.at("eve");
@@ -154,13 +158,13 @@ export const serveDhcp: Attack = async (scene, family) => {
   return await forge(scene, [row("host", server), row("ann", server), row("ann", 6767)]);
 };
 
-/** How many MACs the bridge knows. */
+/** Counts the MACs in the forwarding table of the bridge. */
 export async function tableSize(scene: Scene): Promise<number> {
   const list = await scene.host.sh(`bridge fdb show br ${NETWORK.bridge}`);
   return list.split("\n").filter((line) => line.includes(" master ")).length;
 }
 
-/** Frames from ever new MACs, while ann talks with the host. */
+/** Eve sends frames from random MACs, while ann talks with the host. */
 export const flood: Attack = async (scene, family) => {
   if (family === 6) return [];
   await acquaint(scene);

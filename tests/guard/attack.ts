@@ -3,23 +3,23 @@ import { delay } from "./delay.ts";
 import type { Frame } from "./frames.ts";
 import { NETWORK, type Place, type Scene, type State } from "./scene.ts";
 
-/** What can stop an attack. `mac` is what the reference's `macspoofchk` does too; `guard` the rest of the guard. */
+/** The protections that can stop an attack. `mac` is also in the reference's `macspoofchk`; `guard` is the rest of our guard. */
 export type Stop = "kernel" | "mac" | "guard" | "rules" | "isolation";
 export type Family = 4 | 6;
 
 export const TRIES = 10;
 
-/** What came of one attack, of ten frames. */
+/** The outcome of one attack with ten frames. */
 export interface Result {
   readonly attack: string;
-  /** Any one of these stops it. */
+  /** Each of these protections stops the attack. */
   readonly stops: readonly Stop[];
   readonly got: number;
-  /** Of the victim's own frames: how many came, of how many. */
+  /** The victim's own frames: how many arrived, and how many were sent. */
   readonly own: readonly [number, number];
-  /** Whether those frames go from one container to another, which isolation ends, attack or not. */
+  /** Whether those frames go between containers; isolation stops these even without an attack. */
   readonly between?: boolean;
-  /** What the frames did, beyond that they came. */
+  /** A further effect of the frames. */
   readonly effect?: string;
 }
 
@@ -33,7 +33,7 @@ export function stoppers({ reference, guard, rules, isolated }: State): Readonly
   ]);
 }
 
-/** A way that frames take, and that the attacker wants for itself. */
+/** The victim's traffic that the attacker tries to redirect. */
 export interface Flow {
   readonly attack: string;
   readonly stops: readonly Stop[];
@@ -47,7 +47,7 @@ export function newMark(what: string): string {
   return `${what}.${++marks}`;
 }
 
-/** Everybody knows everybody anew, and the bridge where each one is. */
+/** Flushes all neighbours, then lets all places talk, so that neighbours and the forwarding table are fresh. */
 export async function acquaint(scene: Scene): Promise<void> {
   const { host } = scene;
   await host.sh(`
@@ -65,7 +65,7 @@ for it in ann bob; do ip -n $it neigh flush dev eth0; ip -n $it route flush cach
   await delay(20);
 }
 
-/** Eve says what `frames` say all the time while ten frames go each way: how many come to her, how many arrive. */
+/** Eve repeats `frames` while ten frames take each flow. Counts those that reach eve and those that reach their destination. */
 export async function steal(
   scene: Scene,
   frames: readonly Frame[],
@@ -91,7 +91,7 @@ export async function steal(
   }));
 }
 
-/** How many frames with a mark came to eve and where they belong, once all did, or after two seconds. */
+/** Counts the frames with a mark that reached eve and their destination; waits up to two seconds for all of them. */
 export async function shared(
   scene: Scene,
   to: Place,
@@ -106,7 +106,7 @@ export async function shared(
   return found;
 }
 
-/** A frame that should not get anywhere, and where it is looked for. */
+/** A forged frame, and the place that must not receive it. */
 export interface Forged {
   readonly attack: string;
   readonly stops: readonly Stop[];
@@ -115,7 +115,7 @@ export interface Forged {
   readonly frame: Frame;
 }
 
-/** Eve sends each frame ten times while bob and the host talk: how many arrive, and how much of the talk. */
+/** Eve sends each frame ten times while bob and the host talk. Counts the forged and the honest frames that arrive. */
 export async function forge(scene: Scene, forged: readonly Forged[]): Promise<Result[]> {
   const bob = scene.at("bob");
   const [out, back] = [newMark("bob-host"), newMark("host-bob")];
@@ -129,7 +129,7 @@ export async function forge(scene: Scene, forged: readonly Forged[]): Promise<Re
   await delay(30);
   const here = stoppers(scene.state);
   return await Promise.all(forged.map(async ({ attack, stops, to, mark }) => {
-    // What nothing stops is waited for: a busy machine delivers late.
+    // Waits for frames that no protection stops, because a busy machine delivers late.
     const wanted = stops.some((it) => here.has(it)) ? 0 : TRIES;
     const { own } = await scene.agent(to).sees(mark, wanted);
     return { attack, stops, got: own, own: [came, 4 * TRIES] as const };

@@ -11,7 +11,7 @@ import { arpClaims, datagram, lldp } from "./frames.ts";
 import { OUTSIDE, type Place, type Scene } from "./scene.ts";
 import { claims, GATEWAY } from "./claims.ts";
 
-/** One or more lines of the matrix. */
+/** An attack, which fills one or more lines of the matrix. */
 export type Attack = (scene: Scene, family: Family) => Promise<Result[]>;
 
 export const ipOf = (it: { ip4: string; ip6: string }, family: Family): string =>
@@ -20,7 +20,7 @@ export const ipOf = (it: { ip4: string; ip6: string }, family: Family): string =
 export const takeNeighboursMac: Attack = async (scene, family) => {
   await acquaint(scene);
   const bob = scene.at("bob");
-  // To a MAC that nobody has: the bridge learns, and nobody else is told.
+  // To an unused MAC: the bridge learns from the frame, and no receiver answers it.
   const frame = datagram({
     from: bob.mac,
     to: "02:ff:ff:ff:ff:fe",
@@ -36,7 +36,7 @@ export const takeNeighboursMac: Attack = async (scene, family) => {
   ]);
 };
 
-// A bridge learns from these too, before `locked` is asked: hence `learning off`.
+// A bridge learns from LLDP frames before it checks `locked`; the guard's `learning off` stops that.
 export const takeMacByLldp: Attack = async (scene, family) => {
   await acquaint(scene);
   const bob = scene.at("bob");
@@ -73,7 +73,7 @@ export const takeBridgesMac: Attack = async (scene, family) => {
   ];
 };
 
-/** To the host, to ann and through the host to a machine outside, from a source that is not eve's. */
+/** Frames from a forged source to the host, to ann and through the host to a machine outside. */
 function everywhere(
   scene: Scene,
   family: Family,
@@ -122,10 +122,10 @@ export const forgeSource: Attack = async (scene, family) => {
   ];
 };
 
-/** It fills the host's table of neighbours. */
+/** ARP from a foreign address, which adds an entry to the host's neighbour table. */
 function foreignArp(scene: Scene, address: string): Forged {
   const [from, to, mark] = [scene.at("eve").mac, scene.bridgeMac, newMark("arp")];
-  const [frame = ""] = arpClaims({ from, to, at: from, address, told: GATEWAY.ip4, mark });
+  const [frame = ""] = arpClaims({ from, to, at: from, address, receiver: GATEWAY.ip4, mark });
   return {
     attack: "ARP from a foreign address, to host",
     stops: ["rules"],

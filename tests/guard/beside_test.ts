@@ -9,7 +9,7 @@ import { BROADCAST, datagram } from "./frames.ts";
 import { record } from "./outcome.ts";
 import { NETWORK, Scene } from "./scene.ts";
 
-/** Bytes of a page that is well over the burst. */
+/** Size of a page in bytes, well above the burst of the bandwidth limit. */
 const BLOCK = 1_000_000;
 
 const TUNING = { type: "tuning", sysctl: { "net.core.somaxconn": "99" } };
@@ -23,7 +23,7 @@ async function fetches(host: Host, from: string, url: string): Promise<boolean> 
   return code === 0 && stdout === "hello\n";
 }
 
-/** A web server in a container until `body` is over. */
+/** Runs a web server in a container while `body` runs. */
 async function serving(host: Host, id: string, body: () => Promise<void>): Promise<void> {
   await host.sh(`mkdir -p /run/www; echo hello >/run/www/index.html
 head -c ${BLOCK} /dev/zero >/run/www/block`);
@@ -52,7 +52,7 @@ function assertStopped(results: readonly Result[]): void {
   }
 }
 
-/** Hairpin: what bob sends to all comes back to him too. */
+/** Whether bob's port has hairpin: bob receives his own broadcasts. */
 async function assertReflected(scene: Scene): Promise<void> {
   const mark = newMark("hairpin");
   const { mac, ip4 } = scene.at("bob");
@@ -103,7 +103,7 @@ hostTest(
   },
 );
 
-/** What the guard put outside of the veth: permanent neighbours, and static entries of the bridge's table. */
+/** The guard's objects outside the veth: permanent neighbours, and static entries of the forwarding table. */
 async function guardEntries(host: Host): Promise<string> {
   return await host.sh(`
 ip neigh show dev ${NETWORK.bridge} nud permanent
@@ -130,7 +130,7 @@ hostTest(
       const again = await scene.plug(id, { like: bob, ...(mac !== undefined && { mac }) });
       assertEquals([again.ip4, again.ip6], both);
       const began = performance.now();
-      // One ping each, so one lost frame shows.
+      // One ping per address, so that a single lost frame fails the test.
       for (const address of both) {
         const { code } = await host.run(["busybox", "ping", "-c1", "-W1", address]);
         assertEquals(code, 0, `${address} of ${id} does not answer`);
@@ -143,7 +143,7 @@ hostTest(
           Math.round(performance.now() - began)
         } ms`,
       });
-      // A neighbour believes another MAC only after its own time.
+      // A neighbour accepts another MAC only after its entry became stale.
       if (mac === undefined && gone === "bob") {
         for (const address of both) {
           const { code } = await host.run(at("ann", "busybox", "ping", "-c1", "-W1", address));

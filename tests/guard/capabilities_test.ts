@@ -1,4 +1,4 @@
-/** How far a container comes on the host's side, by its capabilities. */
+/** What a container can change on the host's side, by its capabilities. */
 import { assert, assertEquals } from "@std/assert";
 import { fromFileUrl } from "@std/path/posix";
 import { GUARDED } from "../integration/guarded.ts";
@@ -15,7 +15,7 @@ const only = (capability: string): string[] => [
   `-all,+${capability}`,
 ];
 
-/** A process with a network namespace of its own, in a user namespace or in the host's; its PID is in /run/mallory. */
+/** Starts a process with its own network namespace, with or without its own user namespace; writes its PID to /run/mallory. */
 function holder(inUserNamespace: boolean): string {
   return `unshare ${
     inUserNamespace ? "-Ur" : ""

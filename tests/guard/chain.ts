@@ -4,7 +4,7 @@ import type { Attachment } from "./scene.ts";
 
 const PLUGINS = "/usr/lib/cni";
 
-/** Plugins of the reference after ours, as a runtime calls them: each gets the result of the one before. */
+/** Calls reference plugins after ours, as a runtime does: each gets the result of the previous plugin. */
 export class Chain {
   readonly #host: Host;
   readonly #plugins: readonly Json[];

@@ -7,20 +7,24 @@ interface Addresses {
   readonly ip6: string;
 }
 
-/** The host, as the containers know it. */
+/** The addresses of the host on the bridge. */
 export const GATEWAY: Addresses = { ip4: NETWORK.gateway, ip6: NETWORK.gateway6 };
 
-/** Eve's word that an address is hers, to `told`, in every form that a kernel might take. */
+/** Frames in which eve claims an address towards `receiver`, in every form that a kernel may accept. */
 export function claims(
   scene: Scene,
   family: 4 | 6,
   claimed: Addresses,
-  told: Addresses,
+  receiver: Addresses,
   to: string,
 ): Frame[] {
   const { mac: from, ip6: source } = scene.at("eve");
   const link = { from, to, at: from, mark: newMark("claim") };
   return family === 4
-    ? arpClaims({ ...link, address: claimed.ip4, told: told.ip4 })
-    : ndClaims({ ...link, address: claimed.ip6, told: told.ip6 }, source, claimed === GATEWAY);
+    ? arpClaims({ ...link, address: claimed.ip4, receiver: receiver.ip4 })
+    : ndClaims(
+      { ...link, address: claimed.ip6, receiver: receiver.ip6 },
+      source,
+      claimed === GATEWAY,
+    );
 }

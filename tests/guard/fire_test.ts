@@ -1,4 +1,4 @@
-/** Moments at which a port comes into the bridge, while its container sends from a neighbour's MAC all the time. */
+/** A port enters the bridge while its container constantly sends frames from a neighbour's MAC. */
 import { assert, assertEquals } from "@std/assert";
 import { type Host, hostTest } from "../integration/host.ts";
 import { Agent } from "./agent.ts";
@@ -10,7 +10,7 @@ import { NETWORK, Scene } from "./scene.ts";
 
 const TURNS = SIZE === "full" ? 10 : 3;
 
-/** Frames from bob's MAC that a bridge learns from. */
+/** Frames from bob's MAC that make a bridge learn. */
 function lies(scene: Scene): Frame[] {
   const { mac: from, ip4: source } = scene.at("bob");
   const to = "02:ff:ff:ff:ff:fe";
@@ -28,7 +28,7 @@ async function assertBobReached(scene: Scene, what: string): Promise<void> {
   assertEquals((await scene.agent("host").sees(mark, TRIES)).own, TRIES, what);
 }
 
-/** Eve sends lies as fast as she can while `body` runs; returns how many. */
+/** Eve sends forged frames as fast as possible while `body` runs; returns their number. */
 async function underFire(scene: Scene, body: () => Promise<unknown>): Promise<number> {
   const [frames, eve] = [lies(scene), scene.agent("eve")];
   let [more, sent] = [true, 0];
@@ -46,7 +46,7 @@ async function underFire(scene: Scene, body: () => Promise<unknown>): Promise<nu
   return sent;
 }
 
-/** What root did before `repair`, `$e` being eve's host veth and `$b` bob's. */
+/** Changes by root before `repair`; `$e` is the host veth of eve, `$b` that of bob. */
 const DAMAGES = [
   "ip link set dev $e nomaster",
   "ip link set dev $e nomaster; ip link set dev $b nomaster",
@@ -73,7 +73,7 @@ for (const damage of DAMAGES) {
   });
 }
 
-/** A container with NET_ADMIN sets its new end up at once, and need not wait for the ADD. */
+/** A container with NET_ADMIN sets its new end up at once, before the ADD does. */
 async function setUpAtOnce(host: Host, ifname: string, body: () => Promise<void>): Promise<void> {
   const loop = `while [ ! -e /run/over ]; do ip -n eve link set dev ${ifname} up 2>/dev/null; done`;
   const looping = host.run(["sh", "-c", loop]);

@@ -1,4 +1,4 @@
-/** Ethernet frames as an attacker makes them, in hexadecimal, each with a mark by which it is counted. */
+/** Forged Ethernet frames in hexadecimal; each contains a mark by which agents count it. */
 export type Frame = string;
 
 export type Bytes = readonly number[];
@@ -39,7 +39,7 @@ export function checksum(bytes: Bytes): Bytes {
   return u16(~sum & 0xffff);
 }
 
-/** Whose MAC a frame carries, and to whom it goes. */
+/** The source MAC and the destination MAC of a frame. */
 export interface Link {
   readonly from: string;
   readonly to: string;
@@ -51,12 +51,12 @@ export function frame({ from, to }: Link, type: number, payload: Bytes): Frame {
   return padded.map((byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
-/** LLDP: a bridge hands it to its host, by a way of its own past many a filter, and forwards it to nobody. */
+/** An LLDP frame: a bridge passes it to its host on a path that many filters miss, and does not forward it. */
 export function lldp(from: string): Frame {
   return frame({ from, to: "01:80:c2:00:00:0e" }, 0x88cc, zeros(46));
 }
 
-/** An IPv6 packet again with a header of options, which do nothing, before its payload. */
+/** Inserts an IPv6 options header without effect before the payload of a packet. */
 export function behindOptions(plain: Frame): Frame {
   const [link, length, next] = [
     plain.slice(0, 36),
@@ -67,23 +67,23 @@ export function behindOptions(plain: Frame): Frame {
   return `${link}${longer}3c${plain.slice(42, 108)}${next}00010400000000${plain.slice(108)}`;
 }
 
-/** The frame again behind that many VLAN tags of number 0, which a Linux receiver takes off. */
+/** Inserts VLAN tags with number 0, which a Linux receiver removes. */
 export function tagged(plain: Frame, tags: number): Frame {
   const tag = `${VLAN.toString(16)}0000`;
   return plain.slice(0, 24) + tag.repeat(tags) + plain.slice(24);
 }
 
 export interface Claim extends Link {
-  /** The address that is claimed, and the MAC that it is said to have. */
+  /** The claimed address, and its claimed MAC. */
   readonly address: string;
   readonly at: string;
-  /** Whom it is told. */
-  readonly told: string;
+  /** The address of the receiver. */
+  readonly receiver: string;
   readonly mark: string;
 }
 
-/** ARP that says 'ADDRESS is at MAC': a request, a reply and both gratuitous forms. */
-export function arpClaims({ from, to, address, at, told, mark }: Claim): Frame[] {
+/** ARP frames that claim 'ADDRESS is at MAC': a request, a reply and both gratuitous forms. */
+export function arpClaims({ from, to, address, at, receiver, mark }: Claim): Frame[] {
   const arp = (operation: number, target: string) =>
     frame({ from, to }, ARP, [
       ...[0, 1, 8, 0, 6, 4],
@@ -94,18 +94,18 @@ export function arpClaims({ from, to, address, at, told, mark }: Claim): Frame[]
       ...addressBytes(target),
       ...markOf(mark),
     ]);
-  return [arp(1, told), arp(2, told), arp(1, address), arp(2, address)];
+  return [arp(1, receiver), arp(2, receiver), arp(1, address), arp(2, address)];
 }
 
 /**
- * Neighbour discovery that says the same: a solicited and an unsolicited advertisement and a solicitation from the
- * claimed address, and an advertisement from another one, `source`.
+ * The same claim by neighbour discovery: a solicited and an unsolicited advertisement and a solicitation from the
+ * claimed address, and an advertisement from the address `source`.
  */
 export function ndClaims(claim: Claim, source: string, router = false): Frame[] {
-  const { from, to, address, at, told, mark } = claim;
+  const { from, to, address, at, receiver, mark } = claim;
   const flags = router ? 0x80 : 0;
   const option = (type: number): Bytes => [type, 1, ...macBytes(at)];
-  // An option that nobody knows is skipped.
+  // A receiver skips an unknown option.
   const rest = [253, 8, ...markOf(mark), ...zeros(62 - markOf(mark).length)];
   const body = (flag: number, target: string, type: number) => [
     ...[flag, 0, 0, 0],
@@ -116,14 +116,14 @@ export function ndClaims(claim: Claim, source: string, router = false): Frame[] 
   const packet = (destination: string, type: number, bytes: Bytes, sender = address) =>
     frame({ from, to }, IPV6, icmp6(sender, destination, type, bytes));
   return [
-    packet(told, 136, body(flags | 0x60, address, 2)),
+    packet(receiver, 136, body(flags | 0x60, address, 2)),
     packet(ALL_NODES, 136, body(flags | 0x20, address, 2)),
-    packet(told, 135, body(0, told, 1)),
-    packet(told, 136, body(flags | 0x60, address, 2), source),
+    packet(receiver, 135, body(0, receiver, 1)),
+    packet(receiver, 136, body(flags | 0x60, address, 2), source),
   ];
 }
 
-/** A router advertisement from the link-local address of the attacker: 'the way out is through me'. */
+/** A router advertisement from the attacker's link-local address. */
 export function routerAdvertisement(link: Link, source: string, mark: string): Frame {
   const rest = [253, 8, ...markOf(mark), ...zeros(62 - markOf(mark).length)];
   const body = [64, 0, ...u16(1800), ...zeros(8), 1, 1, ...macBytes(link.from), ...rest];
@@ -193,12 +193,12 @@ export function datagram(it: Datagram): Frame {
   return frame(it, IPV6, ipv6(source, destination, UDP, [...head(sum), ...data]));
 }
 
-/** An ICMP redirect: `router`, so it says, has `victim` send what is for `destination` to `instead`. */
+/** An ICMP redirect with the source `router`: `victim` shall send packets for `destination` to `instead`. */
 export function redirect(
   link: Link,
   way: { router: string; victim: string; destination: string; instead: string },
 ): Frame {
-  // The packet that it is about is an echo reply: Linux wants no socket to which that belongs.
+  // The redirect quotes an echo reply, because Linux then requires no matching socket.
   const answered = ipv4(way.victim, way.destination, 1, [0, 0, 0xff, 0xff, 0, 0, 0, 0]);
   const message = (sum: Bytes): Bytes => [5, 1, ...sum, ...addressBytes(way.instead), ...answered];
   const icmp = message(checksum(message([0, 0])));

@@ -23,7 +23,7 @@ for (const [state, network] of Object.entries(STATES)) {
     const counts = tallied().filter((it) => it.state === state);
     for (const count of counts) record(count);
     if (state !== "guard off") return;
-    // A search that finds nothing without any protection proves nothing.
+    // Without protection the generator must find a hole; otherwise its silence proves nothing.
     const vain = counts.filter(({ came }) => came === 0).map(({ line }) => line);
     assert(SIZE === "short" || vain.length === 0, `${tried} cases, in vain: ${vain.join("; ")}`);
   });

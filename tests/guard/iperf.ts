@@ -9,11 +9,11 @@ const at = (namespace: string, ...command: string[]): string[] => [
 
 export interface Transfer {
   readonly mbits: number;
-  /** Seconds of CPU that client and server took for a gigabyte, the kernel's work for them included. */
+  /** CPU seconds of client and server per gigabyte, including the kernel's work. */
   readonly cpu: number;
 }
 
-/** An iperf3 server in a container; its end ends it. */
+/** An iperf3 server in a container; disposal ends the server. */
 export class Iperf implements AsyncDisposable {
   readonly #host: Host;
   readonly #server: Deno.ChildProcess;
@@ -44,7 +44,7 @@ export class Iperf implements AsyncDisposable {
   async from(namespace: string, address: string, seconds: number): Promise<Transfer> {
     const client = at(namespace, "iperf3", "-c", address, "-t", String(seconds), "-J");
     let { code, stdout, stderr } = await this.#host.run(client);
-    // A server takes a moment to be done with the one before.
+    // A server needs a moment to finish the previous connection.
     for (let again = 0; again < 10 && stdout.includes("the server is busy"); again++) {
       await delay(200);
       ({ code, stdout, stderr } = await this.#host.run(client));

@@ -9,14 +9,14 @@ import { NETWORK, Scene } from "./scene.ts";
 
 const TURNS = SIZE === "full" ? 10 : 3;
 
-/** How many of ten datagrams from bob come to the host. */
+/** Counts how many of ten datagrams from bob reach the host. */
 async function reachesHost(scene: Scene): Promise<number> {
   const mark = newMark("bob-host");
   await scene.agent("bob").talk({ [NETWORK.gateway]: mark }, TRIES);
   return (await scene.agent("host").sees(mark, TRIES)).own;
 }
 
-/** Frames from bob's MAC that a bridge learns from. */
+/** Frames from bob's MAC that make a bridge learn. */
 function lies(scene: Scene): Frame[] {
   const { mac: from, ip4: source } = scene.at("bob");
   const to = "02:ff:ff:ff:ff:fe";
@@ -24,7 +24,7 @@ function lies(scene: Scene): Frame[] {
   return [lldp(from), datagram({ from, to, source, destination: NETWORK.gateway, mark })];
 }
 
-// The kernel moves a static entry to any port that learns; `sticky` would hold it, and `ip` can't set that.
+// The kernel moves a static entry to any port that learns. The flag `sticky` would prevent that, but `ip` can't set it.
 hostTest("an unguarded container on the same bridge takes a guarded one's MAC", async (host) => {
   await using scene = await Scene.create(host, { name: "mixed", guard: true });
   await scene.unplug("eve");
@@ -34,7 +34,7 @@ hostTest("an unguarded container on the same bridge takes a guarded one's MAC", 
   for (const { attack, got } of results) assert(got >= TRIES / 2, `${attack}: only ${got}`);
   const bob = scene.at("bob");
   assertEquals(await reachesHost(scene), 0, "the entry did not move: then say so in SECURITY.md");
-  // What CHECK finds missing, and `repair` puts back.
+  // CHECK reports the missing entry, and `repair` restores it.
   await host.sh(`ip -B neigh replace any lladdr ${bob.mac} nud noarp dev ${bob.hostVeth}`);
   const again = await reachesHost(scene);
   assertEquals(again, TRIES);
@@ -47,7 +47,7 @@ hostTest("an unguarded container on the same bridge takes a guarded one's MAC", 
   });
 });
 
-// A permanent neighbour is never asked for again: the price of not believing anybody.
+// The kernel never resolves a permanent neighbour again, so a new MAC of the bridge stays unknown.
 hostTest(
   "a bridge whose MAC changes is lost to guarded containers until that is put right",
   async (host) => {
@@ -70,7 +70,7 @@ hostTest(
   },
 );
 
-// What is locked only after the container is up leaves it a moment: enough to take a MAC for good.
+// A port that is locked only after it is up gives the container time to take over a MAC permanently.
 hostTest(
   "a container that lies from the first moment of its own ADD takes nothing",
   async (host) => {
@@ -90,7 +90,7 @@ hostTest(
 
 hostTest("a bridge that went and came back: the ports are guarded again", async (host) => {
   await using scene = await Scene.create(host, { name: "return", guard: true });
-  // Eve lies all the time while the ports come back: no port may learn in between.
+  // Eve sends forged frames while the ports return: no port may learn in that time.
   const [frames, eve] = [lies(scene), scene.agent("eve")];
   let [more, sent] = [true, 0];
   const hasty = (async () => {

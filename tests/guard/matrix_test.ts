@@ -24,7 +24,7 @@ import { record } from "./outcome.ts";
 import { Scene, type State } from "./scene.ts";
 import { STATES } from "./states.ts";
 
-/** In this order: what comes later leaves more behind. */
+/** Ordered by side effects: later attacks leave more behind. */
 const ATTACKS: readonly Attack[] = [
   takeNeighboursMac,
   takeMacByLldp,
@@ -45,7 +45,7 @@ const ATTACKS: readonly Attack[] = [
   flood,
 ];
 
-/** An attack that nothing stops has to be seen to succeed: a matrix that finds nothing proves nothing. */
+/** Frames that must get through in an attack without a matching protection; otherwise a zero elsewhere proves nothing. */
 const SUCCESS = TRIES / 2;
 
 function judge(state: State, { attack, stops, got, own: [came, sent], between }: Result): string[] {

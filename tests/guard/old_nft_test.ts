@@ -1,4 +1,4 @@
-/** The rules in each nftables that a supported Debian has. */
+/** Loads the rules with the nftables of each supported Debian. */
 import { assert, assertEquals } from "@std/assert";
 import { hostTest, run } from "../integration/host.ts";
 import { NETWORK } from "./scene.ts";
@@ -18,14 +18,14 @@ for (const [suite, version] of [["bullseye", "0.9.8"], ["bookworm", "1.0.6"], ["
     ]);
     assertEquals(made.code, 0, made.stderr);
     const root = made.stdout.trim();
-    // A layer over it: the folder is shared and stays as it is.
+    // An overlay, because the folder is shared and must not change.
     await host.sh(`mkdir -p /run/layer/up /run/layer/work /run/layer/root
     mount -t overlay overlay -o lowerdir=${root},upperdir=/run/layer/up,workdir=/run/layer/work /run/layer/root`);
     const nft = (...args: string[]) => host.run(["chroot", "/run/layer/root", "nft", ...args]);
     assert((await nft("--version")).stdout.includes(version ?? "?"), suite);
     const rules = await host.program(["host-rules", ...ARGUMENTS], JSON.stringify(CONFIG));
     await host.run(["tee", "/run/layer/root/rules"], rules.stdout);
-    // Again, as after a change.
+    // Loads the rules again, as after a change.
     for (let times = 0; times < 2; times++) {
       const { code, stderr } = await nft("-f", "/rules");
       assertEquals({ code, stderr }, { code: 0, stderr: "" });
@@ -33,7 +33,7 @@ for (const [suite, version] of [["bullseye", "0.9.8"], ["bookworm", "1.0.6"], ["
     const count = (text: string) => text.match(/ counter [^\n]*drop/g)?.length;
     const own = await nft("list", "ruleset");
     assertEquals([own.code, count(own.stdout)], [0, count(rules.stdout)]);
-    // What this machine's nft has loaded is listed by the older one, and the other way round.
+    // The older nft lists rules that this machine's nft loaded, and vice versa.
     const here = await host.run(["nft", "list", "ruleset"]);
     assertEquals([here.code, count(here.stdout)], [0, count(rules.stdout)]);
     await host.sh("nft flush ruleset; nft -f /run/layer/root/rules");

@@ -1,13 +1,13 @@
-/** How much is done: `GUARD_SIZE=full` is what `make guard` runs, anything else the form for CI. */
+/** The size of the run: `GUARD_SIZE=full` for `make guard`, any other value for the short form in CI. */
 export const SIZE: "short" | "full" = Deno.env.get("GUARD_SIZE") === "full" ? "full" : "short";
 
 /** One cell of the matrix, or one line of the measurements under it. */
 export interface Outcome {
   readonly attack: string;
   readonly state: string;
-  /** What the attacker got, in words with its count. */
+  /** The attacker's gain: a count, with its effect if any. */
   readonly got: string;
-  /** What of the victim's own traffic came to its place. */
+  /** The victim's own frames that arrived, of those sent. */
   readonly own?: string;
 }
 
@@ -16,7 +16,7 @@ export interface Measure {
   readonly value: string;
 }
 
-/** Frames of one sort that a generator made, or rounds of them: in how many cases the attacker got something. */
+/** Generated frames of one kind, or rounds of them, and the number of successes of the attacker. */
 export interface Count {
   readonly line: string;
   readonly state: string;
@@ -24,7 +24,7 @@ export interface Count {
   readonly came: number;
 }
 
-/** Prints what was seen, and keeps it for the page where GUARD_LOG names a file. */
+/** Prints an outcome, and appends it to the file in GUARD_LOG, from which the page is written. */
 export function record(seen: Outcome | Measure | Count): void {
   const line = "line" in seen
     ? `${seen.line} | ${seen.state}: ${seen.came} of ${seen.sent}`

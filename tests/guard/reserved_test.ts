@@ -1,4 +1,4 @@
-/** Frames to the reserved group addresses, 01:80:c2:00:00:00 to :0f: no way of their own to the host. */
+/** Frames to the reserved group addresses 01:80:c2:00:00:00 to :0f do not bypass guard or rules. */
 import { assertEquals } from "@std/assert";
 import { type Host, hostTest } from "../integration/host.ts";
 import { delay } from "./delay.ts";
@@ -7,7 +7,7 @@ import { Scene, type State } from "./scene.ts";
 
 const TIMES = 10;
 
-/** UDP datagrams that the host has taken, of both families. */
+/** Counts the UDP datagrams of both families that the host accepted. */
 async function taken(host: Host): Promise<number> {
   const read = "cat /proc/net/snmp /proc/net/snmp6";
   const text = await host.sh(read);
@@ -31,7 +31,7 @@ for (const state of [{ name: "guard", guard: true }, { name: "rules", rules: tru
           destination: source.includes(":") ? "fd88::1" : "10.88.0.1",
           mark: "reserved",
         });
-      // With the rules alone a container may have its neighbour's MAC and address; foreign sources are stopped.
+      // The rules alone stop foreign sources, but not the MAC and the address of a neighbour.
       const sources = state.guard === true ? [bob.ip4, bob.ip6] : ["192.0.2.77", "2001:db8::77"];
       for (let last = 0; last < 16; last++) {
         const frames = sources.map((source) =>
@@ -42,7 +42,7 @@ for (const state of [{ name: "guard", guard: true }, { name: "rules", rules: tru
         await delay(20);
         assertEquals(await taken(host) - before, 0, `forged datagrams to group address ${last}`);
       }
-      // What is honest arrives, so that the count above could not have been anything but honest.
+      // Honest frames arrive, which proves that the count above works.
       const before = await taken(host);
       await scene.agent("eve").talk({ "10.88.0.1": "honest" }, TIMES);
       await delay(50);

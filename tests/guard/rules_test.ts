@@ -1,4 +1,4 @@
-/** What `host-rules` adds, on networks that the matrix does not have. */
+/** The protections of `host-rules` on networks that the matrix does not cover. */
 import { assert, assertEquals } from "@std/assert";
 import { type Host, hostTest, type Json } from "../integration/host.ts";
 import { Agent } from "./agent.ts";
@@ -26,7 +26,7 @@ async function settled(host: Host, ...namespaces: string[]): Promise<void> {
   );
 }
 
-/** Of ten datagrams of the family that a network lacks, how many the host takes. */
+/** Counts how many of ten datagrams of the missing address family the host accepts. */
 for (const [lacks, own, claimed] of [[6, V4, "fd99::9"], [4, V6, "10.99.0.9"]] as const) {
   hostTest(
     `rules: IPv${lacks} of a network that lacks it does not reach the host`,
@@ -52,7 +52,7 @@ for (const [lacks, own, claimed] of [[6, V4, "fd99::9"], [4, V6, "10.99.0.9"]] a
       assertEquals(await shoot(), TRIES, "nothing stops it without the rules");
       await load(host, config);
       assertEquals(await shoot(), 0);
-      // What it has goes on.
+      // Traffic of the network's own family still passes.
       assert(await host.pings("eve", lacks === 6 ? V4.gateway : V6.gateway6));
     },
   );
@@ -79,7 +79,7 @@ hostTest("rules: isolated containers do not meet at their gateway", async (host)
   await host.containers("c1", "c2");
   await host.add({ id: "c1", config });
   await host.add({ id: "c2", config });
-  // As an attacker does: everything goes to the gateway.
+  // The attacker sends all packets to the gateway.
   for (const id of ["c1", "c2"]) {
     await host.sh(`ip netns exec ${id} sysctl -qw net.ipv4.conf.all.accept_redirects=0 \\
       net.ipv6.conf.all.accept_redirects=0 net.ipv6.conf.eth0.accept_redirects=0
@@ -88,7 +88,7 @@ hostTest("rules: isolated containers do not meet at their gateway", async (host)
     ip -n ${id} -6 route add fd88::1 dev eth0; ip -n ${id} -6 route replace default via fd88::1 metric 1`);
   }
   for (const to of ["10.88.0.3", "fd88::3"]) {
-    // The first may be lost while neighbours find each other.
+    // The first packet may be lost during neighbour resolution.
     const answers = [await host.pings("c1", to), await host.pings("c1", to)];
     assert(answers.includes(true), `${to} without rules`);
   }
@@ -99,7 +99,7 @@ hostTest("rules: isolated containers do not meet at their gateway", async (host)
 
 hostTest("rules: a query of a container makes no bridge take it for a querier", async (host) => {
   const config = { ...BASE, ...V6 };
-  // A bridge of an earlier version.
+  // A bridge as an earlier version created it.
   await host.sh("ip link add atomic0 address 02:00:00:00:00:01 up type bridge mcast_snooping 1");
   await host.containers("eve");
   const { interfaces: [, , { mac }] } = await host.add({ id: "eve", config });
@@ -108,7 +108,7 @@ hostTest("rules: a query of a container makes no bridge take it for a querier", 
   const [link] = await host.ip("eve", "-6", "addr", "show", "dev", "eth0", "scope", "link");
   const source = link.addr_info.find((it: Json) => it.local !== undefined).local;
   const message = icmp6(source, "ff02::1", 130, [0x27, 0x10, 0, 0, ...new Array(16).fill(0)]);
-  // A router alert in front, without which no listener looks at it.
+  // With a router alert option, because receivers ignore a query without it.
   const alert = [58, 0, 5, 2, 0, 0, 1, 0];
   const query = frame({ from: mac, to: "33:33:00:00:00:01" }, 0x86dd, [
     ...message.slice(0, 4),
@@ -133,7 +133,7 @@ hostTest("rules: a query of a container makes no bridge take it for a querier", 
   );
 });
 
-// Its MAC is not known here, so nothing holds it (SECURITY.md).
+// The host does not know the MAC of that gateway, so no protection applies (SECURITY.md).
 hostTest("rules: a gateway behind a port is not held, whatever is on", async (host) => {
   const config = {
     ...BASE,
@@ -152,9 +152,9 @@ hostTest("rules: a gateway behind a port is not held, whatever is on", async (ho
   const [, , { mac: from }] = eve.interfaces;
   assert(await known() !== from);
   await using agent = await Agent.start(host, "eve", "eth0", "send");
-  const told = bob.ips[0].address.split("/")[0];
-  const frames = arpClaims({ from, to, at: from, address: V4.gateway, told, mark: "gate" });
-  // A neighbour that was just confirmed is not replaced for a second.
+  const receiver = bob.ips[0].address.split("/")[0];
+  const frames = arpClaims({ from, to, at: from, address: V4.gateway, receiver, mark: "gate" });
+  // The kernel does not replace a neighbour within a second after its confirmation.
   for (let tries = 0; tries < 40 && await known() !== from; tries++) {
     await agent.raw(frames, TRIES, 10);
   }

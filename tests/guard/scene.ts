@@ -13,14 +13,14 @@ export interface State {
   readonly hairpin?: boolean;
 }
 
-/** What one container has of its own. */
+/** Options of one container. */
 export interface Plug {
-  /** It asks for the addresses of this one, which is gone. */
+  /** The removed container whose addresses the new container requests. */
   readonly like?: Attachment;
-  /** Instead of the state's. */
+  /** Overrides the guard setting of the scene's state. */
   readonly guard?: boolean;
   readonly mac?: string;
-  /** Its namespace stands, and somebody is in it. */
+  /** The namespace exists already, and a process runs in it. */
   readonly inside?: boolean;
 }
 
@@ -41,15 +41,15 @@ export interface Attachment {
   readonly mac: string;
   readonly ip4: string;
   readonly ip6: string;
-  /** The result of its ADD, for the plugins after this one. */
+  /** The result of its ADD, for the later plugins of a chain. */
   readonly result: Json;
 }
 
-/** Agents of the scene. `host` listens on the bridge itself: what comes up to the host, after the bridge's rules. */
+/** The agents of the scene. `host` listens on the bridge and sees the frames that pass the bridge's rules. */
 export type Place = "host" | "ann" | "bob" | "eve" | "outside";
 const REFERENCE = "/usr/lib/cni";
 
-/** A second machine behind an uplink; the bridge's frames are not shown to the rules of IP, as on a plain host. */
+/** A second machine behind an uplink. Bridged frames do not pass the IP rules, as on a host without br_netfilter. */
 const SETUP = `
 sysctl -qw net.bridge.bridge-nf-call-iptables=0 net.bridge.bridge-nf-call-ip6tables=0 \
   net.bridge.bridge-nf-call-arptables=0 2>/dev/null || :
@@ -65,12 +65,12 @@ ip -n outside addr add ${OUTSIDE.ip6}/64 dev eth0 nodad
 ip -n outside route add default via 192.0.2.1
 ip -n outside route add default via 2001:db8::1`;
 
-/** The short form does not wait for duplicate address detection, which takes seconds on each link. */
+/** Switches duplicate address detection off in the short form, because it takes seconds per link. */
 function withoutDad(inside = ""): string {
   return SIZE === "full" ? "" : `\n${inside}sysctl -qw net.ipv6.conf.default.accept_dad=0`;
 }
 
-/** One private host with the containers ann, bob and eve, and an agent in each. */
+/** A private host with the containers ann, bob and eve, and an agent in each. */
 export class Scene implements AsyncDisposable {
   readonly host: Host;
   readonly state: State;
@@ -83,7 +83,7 @@ export class Scene implements AsyncDisposable {
     this.state = state;
   }
 
-  /** Without `people` there is nobody yet, and no agent. */
+  /** Without `people` the scene starts without containers and agents. */
   static async create(host: Host, state: State, people = true): Promise<Scene> {
     const scene = new Scene(host, state);
     await host.sh(SETUP + withoutDad());
@@ -114,19 +114,19 @@ export class Scene implements AsyncDisposable {
     return found;
   }
 
-  /** Starts the agent of a place, in the stead of an earlier one. */
+  /** Starts the agent of a place, and ends an earlier agent there. */
   async listen(place: Place, namespace: string, ifname = "eth0"): Promise<void> {
     await this.#agents.get(place)?.[Symbol.asyncDispose]();
     this.#agents.set(place, await Agent.start(this.host, namespace, ifname));
   }
 
-  /** Eve sends these frames, again and again, until told to end. */
+  /** Eve repeats these frames until the caller ends it. */
   lies(frames: readonly Frame[]): { end(): Promise<void> } {
     let more = true;
     const sent = (async () => {
       while (more) await this.agent("eve").raw(frames, 20, 3);
     })();
-    // Told by end(); a test that fails before it has an error of its own.
+    // end() reports this error; a test that fails earlier has its own error.
     sent.catch(() => {});
     return {
       end: async () => {
@@ -136,7 +136,7 @@ export class Scene implements AsyncDisposable {
     };
   }
 
-  /** ADD of a container in a namespace of its own. */
+  /** Runs ADD for a container in its own namespace. */
   async plug(id: string, plug: Plug = {}): Promise<Attachment> {
     if (!plug.inside) await this.host.containers(id);
     await this.host.sh(withoutDad(`ip netns exec ${id} `));
@@ -176,7 +176,7 @@ export class Scene implements AsyncDisposable {
     return attachment(id, await this.host.add(call));
   }
 
-  /** The reference pair, with its own guard where the state has one. */
+  /** Runs ADD of the reference pair, with the reference's own guard if the state has one. */
   async #reference(command: string, id: string, like?: Attachment): Promise<Attachment> {
     const config = {
       ...(like !== undefined && { args: { cni: { ips: [like.ip4, like.ip6] } } }),
@@ -220,7 +220,7 @@ export class Scene implements AsyncDisposable {
     assertEquals(loaded.code, 0, loaded.stderr);
   }
 
-  /** Link-local addresses take a second or two before they may be used; nothing here waits for it in silence. */
+  /** Waits until no address is tentative: duplicate address detection takes up to two seconds. */
   async #settled(): Promise<void> {
     for (let waited = 0; waited < 60; waited++) {
       const left = await Promise.all(

@@ -7,10 +7,10 @@ import { record, SIZE } from "./outcome.ts";
 import { Scene } from "./scene.ts";
 
 const ROUNDS = 7;
-/** CPU for a byte, for on a busy machine speed says little; what the noise is, an unguarded pair beside it shows. */
+/** Measures CPU per byte, because a busy machine distorts the speed. A second unguarded pair shows the noise. */
 const MOST_CPU = 1.25;
 
-/** Speed takes time to measure: not for the short form. */
+/** Skips the speed in the short form, because measuring it takes long. */
 const fullTest: typeof hostTest = (...test) => {
   if (SIZE === "full") hostTest(...test);
 };
@@ -73,7 +73,7 @@ fullTest(
   },
 );
 
-/** The median of some ratios, and from where to where they go. */
+/** The median and the range of some ratios. */
 function spread(ratios: readonly number[]): string {
   const [middle, least, most] = [median(ratios), Math.min(...ratios), Math.max(...ratios)];
   return `${middle.toFixed(2)} (${least.toFixed(2)} to ${most.toFixed(2)})`;

@@ -1,6 +1,6 @@
 import type { Count, Measure, Outcome } from "./outcome.ts";
 
-/** What can't be tried on the machines this runs on, or is not the guard's; so that nobody takes it for tested. */
+/** Cases that this run does not test, and the reasons. */
 const UNTESTED: Record<string, string> = {
   "a kernel before 5.18":
     "the test machines have newer ones; an `ip` that shows no `locked` stands in for it in tests/integration",

@@ -1,4 +1,4 @@
-/** Ways around the guard: frames that a bridge treats in a way of its own, and sources that no family's rules think of. */
+/** Possible ways around the guard: frames that a bridge treats specially, and sources that rules easily miss. */
 import { linkLocal } from "./announcements.ts";
 import { acquaint, forge, newMark, type Result, steal, stoppers, TRIES } from "./attack.ts";
 import { type Attack, ipOf } from "./attacks.ts";
@@ -7,7 +7,7 @@ import { delay } from "./delay.ts";
 import { datagram, ndClaims } from "./frames.ts";
 import { NETWORK } from "./scene.ts";
 
-/** Bob's MAC and address, to the group addresses that no bridge forwards: the most of any of them that the host took. */
+/** Sends as bob to each reserved group address; counts the frames that the host accepted at the worst of them. */
 export const reservedGroups: Attack = async (scene, family) => {
   await acquaint(scene);
   const bob = scene.at("bob");
@@ -24,7 +24,7 @@ export const reservedGroups: Attack = async (scene, family) => {
   const here = stoppers(scene.state);
   const isOpen = !here.has("guard") && !here.has("rules");
   let got = 0;
-  // A busy machine delivers late.
+  // Waits, because a busy machine delivers late.
   for (let waited = 0; waited < (isOpen ? 40 : 2) && got < TRIES; waited++) {
     await delay(30);
     got = Math.max(...await Promise.all(sent.map(({ mark }) => scene.agent("host").taken(mark))));
@@ -37,24 +37,28 @@ export const reservedGroups: Attack = async (scene, family) => {
   }];
 };
 
-/** The bridge's link-local address, which follows from its MAC; routes and services may be on it. */
+/** Eve claims the bridge's link-local address, which is derived from its MAC; routes and services may use it. */
 export const iAmTheBridge: Attack = async (scene, family): Promise<Result[]> => {
   if (family === 4) return [];
   await acquaint(scene);
   const [bob, eve] = [scene.at("bob"), scene.at("eve")];
   const address = await linkLocal(scene, "", NETWORK.bridge);
-  const told = await linkLocal(scene, "bob");
+  const receiver = await linkLocal(scene, "bob");
   const link = { from: eve.mac, to: bob.mac, at: eve.mac, mark: newMark("claim") };
-  return await steal(scene, ndClaims({ ...link, address, told }, await linkLocal(scene, "eve")), [{
-    attack: "NA 'I am the bridge's link-local address' to bob: bob → host",
-    stops: ["guard", "rules", "isolation"],
-    from: "bob",
-    to: "host",
-    address: `${address}%eth0`,
-  }]);
+  return await steal(
+    scene,
+    ndClaims({ ...link, address, receiver }, await linkLocal(scene, "eve")),
+    [{
+      attack: "NA 'I am the bridge's link-local address' to bob: bob → host",
+      stops: ["guard", "rules", "isolation"],
+      from: "bob",
+      to: "host",
+      address: `${address}%eth0`,
+    }],
+  );
 };
 
-/** Between neighbours by the gateway's MAC, which the host forwards back: isolation ends at the bridge. */
+/** Sends to a neighbour through the gateway's MAC. The host routes the packets back, past the isolation of the ports. */
 export const byTheGateway: Attack = async (scene, family) => {
   await acquaint(scene);
   const [ann, eve] = [scene.at("ann"), scene.at("eve")];
@@ -66,7 +70,7 @@ export const byTheGateway: Attack = async (scene, family) => {
   ]);
 };
 
-/** The source of a host that has no address yet, which asks for one and sends nothing else. */
+/** Sends UDP from `::`, the source of a host that only requests an address. */
 export const fromNobody: Attack = async (scene, family) => {
   if (family === 4) return [];
   await acquaint(scene);

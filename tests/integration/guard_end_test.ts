@@ -1,4 +1,4 @@
-/** The guard's end and return: DEL, kills, failures, a bridge that goes and comes back. */
+/** The guard is removed and restored: DEL, kills, failures, a bridge that is deleted and created again. */
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { breakIp } from "./broken_ip.ts";
 import { GATEWAYS, GUARDED, guardOf, permanent } from "./guarded.ts";
@@ -40,11 +40,11 @@ hostTest("guard: DEL where the bridge is gone", async (host) => {
   await host.assertNothingLeft();
 });
 
-/** Starts a program whose process ID is then in /run/add.pid. */
+/** Starts a program and writes its process ID to /run/add.pid. */
 const NOTED = ["sh", "-c", 'echo $$ >/run/add.pid; exec "$@"', "sh"];
 const AWAIT = "for i in $(seq 400); do [ -e /run/reached ] && break; sleep 0.02; done";
 
-/** Where the `ip` of an ADD stops when that is killed. A late one goes on while DEL is at work. */
+/** The command at which the `ip` of a killed ADD stops. A late `ip` continues while DEL runs. */
 const KILLS: readonly [what: string, rule: string][] = [
   [
     "with its neighbours made, its entry not",
@@ -82,7 +82,7 @@ for (const [what, rule] of KILLS) {
   });
 }
 
-/** A rule that makes the batch that has this line fail there. */
+/** A rule of the fake `ip` that makes a batch fail at this line. */
 const failing = (line: string) =>
   `in=$(printf '%s\\n' "$in" | sed 's|^${line}.*|link set dev nosuch up|')`;
 
@@ -130,7 +130,7 @@ hostTest("guard: an ADD that is refused as repeated leaves the first as it is", 
   }
 });
 
-/** The bridge goes, and the ADD of another container makes it anew. */
+/** Deletes the bridge; the ADD of another container creates it again. */
 async function replaceBridge(host: Host, config: object): Promise<void> {
   await host.sh("ip link del dev atomic0");
   await host.containers("c9");
@@ -156,7 +156,7 @@ for (
       await host.containers("c1");
       const [, { name: veth }] = (await host.add({ config })).interfaces;
       const [whole, flags] = [await guardOf(host, "c1", veth), await flagsOf(host, veth)];
-      // Its own MAC, for another was asked for only once.
+      // The MAC of the lease, because the other MAC was requested only once.
       await replaceBridge(host, { ...config, runtimeConfig: {} });
       const again = await guardOf(host, "c1", veth);
       const own = Object.entries(again.outside).filter(([ip]) => ip in whole.outside);
@@ -206,7 +206,7 @@ hostTest(
     const ports = results.map(({ interfaces: [, { name: veth }, { mac }] }) => ({ veth, mac }));
     await host.sh(`ip -n c2 link set dev eth0 address ${ports[0]?.mac}`);
     await replaceBridge(host, LAYER2);
-    // What the host has of each says its MAC, whatever the container says.
+    // The host's own data proves each MAC, whatever the container claims.
     for (const { veth, mac } of ports) {
       const { locked, entries } = await guardOf(host, "c1", veth);
       assertEquals({ locked, entries }, { locked: true, entries: [mac] }, veth);

@@ -1,4 +1,4 @@
-/** Closed before open: the order of the guard on every way of a port into the bridge. */
+/** A port is closed before it is up, on every way into the bridge. */
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { delay } from "../guard/delay.ts";
 import { breakIp } from "./broken_ip.ts";
@@ -7,7 +7,7 @@ import { CONFIG, type Host, hostTest, type Json } from "./host.ts";
 
 const CLOSED = /learning off .*group_fwd_mask 0xfffd .*locked on/;
 
-/** What the kernel announces of links and entries while `body` runs, in its order. */
+/** The kernel's events about links and forwarding entries while `body` runs, in order. */
 async function announced(host: Host, body: () => Promise<unknown>): Promise<string[]> {
   const [program = "", ...args] = host.inside("ip", "-d", "-o", "monitor", "link", "neigh");
   const monitor = new Deno.Command(program, { args, stdin: "null", stdout: "piped" }).spawn();
@@ -21,9 +21,9 @@ async function announced(host: Host, body: () => Promise<unknown>): Promise<stri
 }
 
 interface Moments {
-  /** Host veths that were seen up in the bridge without being closed. */
+  /** Host veths that were up in the bridge without being closed. */
   readonly open: readonly string[];
-  /** Where in the announcements each was first up in the bridge, and where its entry came. */
+  /** Per host veth, the positions of two events: first up in the bridge, and its entry. */
   readonly up: readonly number[];
   readonly entered: readonly number[];
 }
@@ -62,11 +62,11 @@ hostTest("guard: the port of an ADD is closed before it is up", async (host) => 
   assertEquals([open, up.includes(-1)], [[], false], lines.join("\n"));
 });
 
-/** Keeps the host veths as they are when the first static entry is about to be written: no announcement has a flag. */
+/** Saves the host veths just before the first static entry is written, because the events do not contain the flags. */
 const KEEP_VETHS =
   `case "$*" in *"-B -batch"*) [ -e /run/veths ] || /run/ip.real -d -j link show type veth >/run/veths ;; esac`;
 
-/** What root does, and what brings the ports back. */
+/** A change by root, and the command that restores the ports. */
 const RETURNS: readonly [what: string, damage: string, cure: "ADD" | "repair"][] = [
   ["a bridge that an ADD makes again", "ip link del dev atomic0", "ADD"],
   ["ports out of the bridge", `for h in $veths; do ip link set dev $h nomaster; done`, "repair"],

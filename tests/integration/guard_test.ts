@@ -19,7 +19,7 @@ const { cniVersion, name, type, bridge } = CONFIG;
 const UNGUARDED = { ...GUARDED, macspoofchk: false };
 const REQUESTED = "02:00:00:00:00:07";
 
-/** Configurations, and the addresses whose neighbours are permanent: on the bridge and in the container. */
+/** Configurations, and the addresses with a permanent neighbour: on the bridge and in the container. */
 const NETWORKS: readonly [what: string, config: object, ips: string[], gateways: string[]][] = [
   ["IPv4", { ...CONFIG, macspoofchk: true }, ["10.88.0.2"], ["10.88.0.1"]],
   [
@@ -52,7 +52,7 @@ const NETWORKS: readonly [what: string, config: object, ips: string[], gateways:
   ],
 ];
 
-/** The address that the kernel gave the interface by itself. */
+/** The link-local address that the kernel created. */
 async function linkLocal(host: Host, namespace = "c1", ifname = "eth0"): Promise<string> {
   const [link] = await host.ip(namespace, "-6", "addr", "show", "dev", ifname, "scope", "link");
   return link.addr_info.find((it: Json) => it.local !== undefined).local;
@@ -88,7 +88,7 @@ hostTest(
   "guard: link-local addresses follow from the MAC, and each side holds the other's",
   async (host) => {
     await host.containers("c1");
-    // As where random ones are the rule, in the container and for new bridges.
+    // The host's default is random link-local addresses, in the container and for new bridges.
     await host.sh(`ip netns exec c1 sysctl -qw net.ipv6.conf.default.addr_gen_mode=3
     sysctl -qw net.ipv6.conf.default.addr_gen_mode=3`);
     const { interfaces } = await host.add({ config: GUARDED });
@@ -114,7 +114,7 @@ hostTest("guard: a layer-2 container is refused the bridge's MAC, guarded or not
 
 const LAYER2 = { cniVersion, name, type, bridge, ipam: {}, macspoofchk: true };
 
-/** Two containers without a lease, with addresses of their own choice. */
+/** Two containers without a lease that chose their own addresses. */
 async function addLayer2(host: Host): Promise<Json[]> {
   await host.containers("c1", "c2");
   const results = [];
@@ -138,7 +138,7 @@ hostTest("guard: a layer-2 network: the port takes the container's own MAC alone
   await host.assertNothingLeft();
 });
 
-/** Damage, what CHECK says of it, and whether `repair` puts it back; `$h` is the host veth. */
+/** Damage, the message of CHECK, and whether `repair` restores it; `$h` is the host veth. */
 const DAMAGE: readonly [string, RegExp][] = [
   [
     `ip -B neigh del any lladdr ${FIRST.mac} dev $h`,
@@ -209,7 +209,7 @@ hostTest("guard: CHECK sees each part that is gone or wrong, repair puts it back
     assertEquals([code, json?.code], [1, 106], damage);
     assertMatch(json.msg, message);
     const { findings } = (await repair()).json;
-    // An entry that is nobody's stays: it may be somebody's wish.
+    // An entry without a known owner stays, because root may have added it.
     await host.run(["ip", "-B", ..."neigh del any lladdr 02:00:00:00:00:09 dev".split(" "), veth]);
     assertEquals(findings.map(({ level }: Json) => level), ["note"], damage);
     assertStringIncludes(findings[0].found, `"c1/eth0" (${veth}): `);
@@ -226,7 +226,7 @@ hostTest("guard: repair takes the neighbours of a lease that it drops", async (h
   await host.add({ id: "c2", config: GUARDED });
   const kept = await permanent(host, "");
   const [c1] = (await host.program(["list", "--json"], "")).json.attachments;
-  // Whoever is in the container may delete its interface, and the host veth goes with it.
+  // A container can delete its interface, which also removes the host veth.
   await host.sh("ip -n c1 link del dev eth0");
   const { json } = await host.program(["repair", "--json"], JSON.stringify(GUARDED));
   assertEquals(json.dropped.map(({ owner }: Json) => owner), ["c1/eth0"]);
@@ -258,7 +258,7 @@ hostTest("guard: a port without one beside those that have it is told by doctor"
   assertMatch(await doctor(), /1 port of "atomic0" is not guarded \(av[0-9a-f]{13}\)/);
 });
 
-/** Runs the real `ip`, with `"locked"` taken out of what it prints; `line` may change the batch before. */
+/** Runs the real `ip` and removes `"locked"` from its output; `line` may change the batch first. */
 function withoutLocked(version: string, line = ""): string {
   return `[ "$*" != -V ] || { echo "ip utility, iproute2-${version}, libbpf 1.5.0"; exit; }
 ${line}
@@ -287,7 +287,7 @@ for (const [what, rule, found] of OLD) {
   hostTest(`guard: ${what}: ADD refuses with code 2 and leaves nothing`, async (host) => {
     await host.containers("c1", "n1");
     await breakIp(host, rule);
-    // There is no bridge yet: what is made is taken back, but for the bridge, which others may use already.
+    // There is no bridge yet. The ADD rolls back all but the bridge, which others may use already.
     await assertTooOld(host, await host.cni("ADD", { config: GUARDED }));
     await host.assertNothingLeft();
     assertEquals(await host.links(), ["atomic0"]);
@@ -309,7 +309,7 @@ for (const [what, rule, found] of OLD) {
     const doctor = await host.program(["doctor"], JSON.stringify(GUARDED));
     assertEquals(doctor.code, 2, doctor.stdout);
     assertMatch(doctor.stdout, found);
-    // Without the guard it serves as ever.
+    // Without the guard the plugin works as usual.
     assertEquals((await host.cni("STATUS", { config: UNGUARDED })).stdout, "");
   });
 }

@@ -9,19 +9,19 @@ export const GUARDED = {
 };
 export const GATEWAYS = ["10.88.0.1", "fd00:88::1"];
 export const BRIDGE_LINK_LOCAL = "fe80::858:aff:fe58:1";
-/** What the first container of that network is given; the last address follows from its MAC. */
+/** The MAC and addresses of the first container of that network; the last address is derived from its MAC. */
 export const FIRST = { mac: "0a:58:0a:58:00:02", ips: ["10.88.0.2", "fd00:88::2"] };
 export const FIRST_LINK_LOCAL = "fe80::858:aff:fe58:2";
 
-/** All that guards one attachment, as the kernel has it. */
+/** The guard of one attachment, as read from the kernel. */
 export interface Guard {
   readonly locked: boolean;
   readonly learning: boolean;
-  /** `0xfffd` where reserved group addresses are nothing special. */
+  /** `0xfffd` if the bridge treats reserved group addresses like any other. */
   readonly groupFwdMask: string;
   /** MACs of the static entries of the forwarding table. */
   readonly entries: readonly string[];
-  /** Permanent neighbours, address to MAC: on the bridge, whosever they are, and in the container. */
+  /** Permanent neighbours, address to MAC: all on the bridge, and those in the container. */
   readonly outside: Readonly<Record<string, string>>;
   readonly inside: Readonly<Record<string, string>>;
 }
@@ -40,7 +40,7 @@ export async function guardOf(host: Host, id: string, hostVeth: string): Promise
   };
 }
 
-/** Permanent neighbours of one interface; none where there is no such interface. */
+/** Permanent neighbours of one interface; empty if the interface does not exist. */
 export async function permanent(
   host: Host,
   namespace: string,
@@ -50,13 +50,13 @@ export async function permanent(
   return Object.fromEntries(found.map(({ dst, lladdr }: Json) => [dst, lladdr]));
 }
 
-/** Whether a ping from the host is answered. */
+/** Whether the container answers a ping from the host. */
 export async function hostPings(host: Host, ip: string): Promise<boolean> {
   const ping = ["busybox", "ping", "-c", "1", "-W", "2", ip];
   return (await host.run(ping)).code === 0;
 }
 
-/** The guard of one attachment with these addresses, where it is the only one on its bridge. */
+/** The expected guard of the only attachment on a bridge, with these addresses. */
 export function wanted(
   mac: string,
   ips: readonly string[],

@@ -198,14 +198,14 @@ Deno.test("detach() is success where nothing is left, and an error where it is",
 Deno.test("an interface is known by its name, and not by an index that its name looks like", async () => {
   const other = { ifindex: 3, ifname: "eth9" };
   const { run } = recorder(() => answer([other]));
-  // ip takes if3 for the interface of index 3 where none has that name.
+  // ip takes if3 as the interface of index 3 if no interface has that name.
   assertEquals(await open(run).link("if3"), undefined);
   assertEquals((await open(run).link("eth9"))?.ifindex, 3);
   const standing = { ...VETH, ifindex: 7 };
   const named = { ...VETH, ifindex: 9, ifname: "if7" };
   const rows: [object[], string[]][] = [
     [[standing], ["link del dev if7"]],
-    // A link whose name is the index: the name is sure then.
+    // Another link is named like the index, so the name is the safe choice.
     [[standing, named], [`link del dev ${SPEC.host}`]],
     [[{ ...standing, ifindex: 8 }], []],
     [[], []],

@@ -2,7 +2,7 @@ import type { RunIp } from "../../../lib/netops.ts";
 
 export type Answer = Awaited<ReturnType<RunIp>>;
 
-/** What an `ip` that did what it was told leaves behind. */
+/** The output of a successful `ip`. */
 export function answer(stdout: unknown = "", changes: Partial<Answer> = {}): Answer {
   const text = typeof stdout === "string" ? stdout : `${JSON.stringify(stdout)}\n`;
   return {
@@ -16,12 +16,12 @@ export function answer(stdout: unknown = "", changes: Partial<Answer> = {}): Ans
   };
 }
 
-/** What an `ip` that said no leaves behind. */
+/** The output of a failed `ip`. */
 export function failure(stderr = "no", stdout = ""): Answer {
   return answer(stdout, { success: false, status: 2, stderr });
 }
 
-/** An `ip` that notes how it was called: its arguments, and the lines of its input where it had one. */
+/** A fake `ip` that records its calls: the arguments, and the lines of its stdin if any. */
 export function recorder(
   reply: (args: string, stdin: string | undefined) => Answer = () => answer(),
 ) {

@@ -5,7 +5,7 @@ import type { BridgeSpec } from "../../../lib/netops.ts";
 
 const GATEWAY = parseInterfaceAddress("10.88.0.1/24");
 
-/** A bridge as a network wants it, for a test to change. */
+/** The spec of a bridge, which tests vary. */
 export const BR0: BridgeSpec = {
   name: parseInterfaceName("br0"),
   mtu: 1500,

@@ -29,7 +29,7 @@ Deno.test("bridgeChange() does what is missing and nothing else", () => {
   const dual = bridge({ addresses: addresses("10.88.0.1/24", "fd00:88::1/64") });
   const rows: [string, Partial<BridgeSpec>, Link | undefined, string[]][] = [
     ["as it must be", {}, bridge(), []],
-    // Up first: a bridge that is down gets no IPv6 route for its address.
+    // Up first, because a bridge that is down gets no IPv6 route for its address.
     ["missing", {}, undefined, [make, wake, address]],
     ["missing, the kernel's MTU", { mtu: undefined }, undefined, [
       "link add name br0 address 0a:58:0a:58:00:01 type bridge mcast_snooping 0",

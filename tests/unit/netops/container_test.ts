@@ -19,7 +19,7 @@ const SPEC: ContainerSpec = {
   guarded: false,
   neighbours: [],
 };
-/** What comes before an IPv6 default route whose metric nobody chose. */
+/** The command before an IPv6 default route without a configured metric. */
 const SHOW = "route show table all exact ::/0";
 const CALL = "-n ../../../run/netns/c1 -batch -";
 

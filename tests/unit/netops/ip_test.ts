@@ -22,7 +22,7 @@ function output(changes: Partial<IpOutput> = {}): IpOutput {
   };
 }
 
-/** An `ip` that notes how it was called. */
+/** A fake `ip` that records its calls. */
 function recorder(answer: (args: readonly string[]) => IpOutput = () => output()) {
   const calls: [readonly string[], string | undefined][] = [];
   const run: RunIp = (args, stdin) => {

@@ -84,7 +84,7 @@ Deno.test("parseLink() reads the addresses of both families, as ip has them with
     [{ family: "inet6", local: "fec0::1", prefixlen: 64 }, [
       { ip: "fec0::1", prefix: 64, isDynamic: false },
     ]],
-    // A link's own addresses: of IPv6 left out, of IPv4 somebody gave them.
+    // Link-local addresses: IPv6 ones are left out, IPv4 ones were configured.
     [{ family: "inet6", local: "fe80::a:1", prefixlen: 64, scope: "link" }, []],
     [{ family: "inet6", local: "fe80::a:1", prefixlen: 64, scope: "253" }, []],
     [{ family: "inet", local: "169.254.1.1", prefixlen: 16 }, [
@@ -159,7 +159,7 @@ Deno.test("parseLink() finds empty what the output lacks or has of another type"
       [],
       "",
     ]);
-    // An ip that knows no lock shows none; a port learns where nothing is said.
+    // An old ip shows no lock; a port learns by default.
     assertEquals(port, {
       ...{ hairpin: false, isolated: false },
       ...{ learning: true, locked: undefined, forwardsReserved: false },
@@ -176,7 +176,7 @@ Deno.test("parseRoutes() writes each destination with its prefix length and each
     [{ dst: "default", gateway: "fd00::1", dev: "eth0", pref: "medium" }, [
       { ...none, dst: "::/0", gw: "fd00::1" },
     ]],
-    // On the link: only the preference tells the family.
+    // Without a gateway only `pref` shows the family.
     [{ dst: "default", dev: "eth0", scope: "link" }, [{ ...none, dst: "0.0.0.0/0" }]],
     [{ dst: "default", dev: "eth0", metric: 512, pref: "medium" }, [{ ...none, dst: "::/0" }]],
     [{ type: "unicast", dst: "10.1.2.3", dev: "eth0", table: 100 }, [
@@ -184,7 +184,7 @@ Deno.test("parseRoutes() writes each destination with its prefix length and each
     ]],
     [{ dst: "fd00::9", dev: "eth0", table: "100" }, [{ ...none, dst: "fd00::9/128", table: 100 }]],
     [{ dst: "10.1.0.0/16", dev: "eth0", table: "main" }, [{ ...none, dst: "10.1.0.0/16" }]],
-    // With -N types, tables and protocols are numbers, or numbers as text.
+    // With -N, types, tables and protocols are numbers, or numbers as text.
     [{ type: "1", dst: "10.1.0.0/16", dev: "eth0", table: "254", protocol: "3" }, [
       { ...none, dst: "10.1.0.0/16" },
     ]],
@@ -208,7 +208,7 @@ Deno.test("parseRoutes() writes each destination with its prefix length and each
       { ...none, dst: "::/0", gw: "fd00::1" },
       { ...none, dst: "::/0", gw: "fd00::2" },
     ]],
-    // A gateway of the other family is not read: no route of ours has one.
+    // A gateway of the other family is ignored, because we never create such routes.
     [{ dst: "10.1.0.0/16", dev: "eth0", via: { family: "inet6", host: "fe80::1" } }, [
       { ...none, dst: "10.1.0.0/16" },
     ]],

@@ -3,7 +3,7 @@ import { CniError } from "../../../lib/base/errors.ts";
 import { parseIpJson } from "../../../lib/netops/ip.ts";
 import { Processes } from "../../../lib/netops/processes.ts";
 
-/** Process IDs of what this thread has started: other files of tests run in other threads of this process. */
+/** IDs of the processes that this thread started; other test files run in other threads of this process. */
 function children(): string[] {
   return Deno.readTextFileSync("/proc/thread-self/children").split(" ").filter((it) => it !== "");
 }
@@ -35,7 +35,7 @@ Deno.test("Processes runs the real ip, says what it was given where it failed, a
   await assertRejects(() => runIp(["link", "show", "dev", "a\0b"]), CniError, "as ip");
 });
 
-/** Blocks this thread until the process has ended; says whether it did within 2 s. */
+/** Blocks this thread until the process has ended; returns whether it ended within 2 s. */
 function endsMeanwhile(pid: string): boolean {
   const nobody = new Int32Array(new SharedArrayBuffer(4));
   for (let waited = 0; waited < 2_000; waited += 10) {

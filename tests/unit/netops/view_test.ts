@@ -8,11 +8,11 @@ import { answer, failure } from "./answers.ts";
 const HOST = { ...parseLink({ ifname: "av0123456789abc", ifindex: 7, link_index: 2 }), netnsId: 0 };
 const ETH0 = { ifname: "eth0", ifindex: 2, link_index: 7, link_netnsid: 0 };
 
-/** An `ip` that knows one namespace, of which it says `inside`. */
+/** A fake `ip` with one namespace, which holds the links `inside`. */
 function ip(inside: RunIp): RunIp {
   return (args, stdin) => {
     if (args.includes("netns")) return Promise.resolve(answer([{ name: "c1", id: 0 }]));
-    // The plugin's own namespace can be entered.
+    // Entering the plugin's own namespace succeeds.
     if (args.some((it) => it.includes("/proc/self"))) return Promise.resolve(answer([]));
     return inside(args, stdin);
   };
