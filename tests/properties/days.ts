@@ -59,7 +59,7 @@ export function days(random: Random, index: number): Days {
   return { layout, pool, steps: steps.filter(isPossible) };
 }
 
-const all = (random: Random) => CONTAINERS.map((_, who) => who).sort(() => random.next() - 0.5);
+const all = (random: Random) => random.shuffled([...CONTAINERS.keys()]);
 const add = (who: number): Step => ({ does: "add", who });
 
 const by = (deed: Deed): Step => ({ does: "deed", who: deed.who, deed });

@@ -30,6 +30,12 @@ export class Random {
     return list[index] as T;
   }
 
+  /** The list in a random order. A `sort` with a random comparison differs from run to run. */
+  shuffled<T>(list: readonly T[]): T[] {
+    const all = [...list];
+    return list.map(() => all.splice(this.between(0, all.length - 1), 1)[0] as T);
+  }
+
   /** `{[key]: value}` with that probability, else nothing: to be spread into an object. */
   maybe<T>(probability: number, key: string, value: () => T): Record<string, T> {
     return this.chance(probability) ? { [key]: value() } : {};
