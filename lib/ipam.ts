@@ -1,4 +1,4 @@
-/** Which addresses an attachment has: allocated, released and reclaimed, in one file for each network. */
+/** Allocates, releases and reclaims the addresses of attachments. Each network has one state file. */
 export { type Adoption, mayAdopt } from "./ipam/adopt.ts";
 export { allocate, chooseIps, type LeaseRequest } from "./ipam/allocate.ts";
 export { checkRequested, countFree } from "./ipam/choose.ts";

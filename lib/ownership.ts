@@ -1,4 +1,4 @@
-/** Which host veth belongs to which lease: the one answer for every command (docs/architecture.md, "Ownership"). */
+/** Decides which host veth belongs to which lease, for every command (docs/architecture.md, "Ownership"). */
 import { type Attachment, attachmentIn, isHostVethName } from "./base/attachment.ts";
 import { groupOf, type NetworkName } from "./base/names.ts";
 import type { Lease } from "./ipam.ts";
@@ -8,10 +8,10 @@ import { settle } from "./ownership/settle.ts";
 
 export { mayHold } from "./ownership/may_hold.ts";
 
-/** The network that is asked about. */
+/** The network of a question. */
 export interface Subject {
   readonly name: NetworkName;
-  /** `undefined` if the configuration has none: then a veth on any bridge counts. */
+  /** `undefined` if the configuration names no bridge. A veth on any bridge then counts. */
   readonly bridge: string | undefined;
 }
 
@@ -26,11 +26,11 @@ export type HostView = readonly HostVeth[];
 /**
  * - `live`: the lease's host veth exists
  * - `superseded`: the lease is of an earlier ADD than the attachment's host veth
- * - `stale`: nothing in the kernel can answer for the lease; only this frees an address
+ * - `stale`: no veth in the kernel can use the lease's addresses; only this kind frees an address
  * - `undecided`: the lease may have any of the veths, or its veth can't be inspected; it counts as held
  * - `unleased`: a host veth of the network without a lease
  * - `adding`: the same while its ADD is in progress
- * - `stranger`: a veth on the bridge, or with an alias of the network, without further evidence that it is the network's
+ * - `stranger`: an unowned veth: it is on the bridge or has an alias of the network, and nothing else ties it to the network
  */
 export type ClaimKind =
   | "live"
@@ -52,13 +52,12 @@ export interface Claim {
 }
 
 /**
- * A claim for each lease, in their order, then one for each veth that none of them has. Veths of other networks have no
- * claim.
+ * Returns a claim for each lease, in their order, then one for each veth without a lease. Veths of other networks have no claim.
  *
- * Evidence that a veth is a lease's: its name is the hash of the owner, or the name that an imported lease recorded; its MAC
- * is the lease's `hostMac`; its alias names the owner, and its name, MAC or link group agrees. Two of the three outweigh one;
- * name against MAC is undecided. The inside is only the container's word: it tells an earlier lease from a later one and
- * finds the veth of another program's lease, but takes nothing from a lease that has evidence.
+ * Three facts tie a veth to a lease. Its name is the hash of the owner, or the recorded name of an imported lease. Its MAC is
+ * the lease's `hostMac`. Its alias names the owner, and its name, MAC or link group agrees. Two facts outweigh one; name
+ * against MAC is undecided. The container controls the inside of its veth, so the inside can't take a veth from a lease. It
+ * distinguishes an earlier lease from a later one, and finds the veth of another program's lease.
  */
 export async function claims(
   { name, bridge }: Subject,

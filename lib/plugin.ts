@@ -1,4 +1,4 @@
-/** What a runtime asks for: which command, with which effects. */
+/** Selects the command that a runtime requests, with its effects. */
 import type { Fields } from "./base/fields.ts";
 import type { NetworkName } from "./base/names.ts";
 import type { SpecVersion } from "./base/spec.ts";
@@ -23,7 +23,7 @@ export { portOf, portSpec, UNPROVEN } from "./plugin/ports.ts";
 export { mustCarryAlone } from "./plugin/carrier.ts";
 export { mustNotShare, mustServe } from "./plugin/status.ts";
 
-/** A command of a runtime, with its configuration as far as it is read. */
+/** A command of a runtime, with the configuration that is not yet validated. */
 export interface Request {
   readonly command: Command;
   readonly invocation: Invocation;
@@ -36,11 +36,11 @@ export interface Surroundings {
   readonly kernel: Kernel;
   readonly stop: AbortSignal;
   readonly warn: (sentence: string) => void;
-  /** Prints the result of an ADD; where that fails, the ADD is undone. */
+  /** Prints the result of an ADD. If it throws, the ADD is rolled back. */
   readonly deliver: (result: Result) => void;
 }
 
-/** The effects of a command on the network of that name, whose state is in `dataDir`. */
+/** The effects of a command on the network `network` with its state in `dataDir`. */
 export function effectsOn(
   network: NetworkName,
   dataDir: string,
@@ -55,7 +55,7 @@ export function effectsOn(
   };
 }
 
-/** Runs the command; each reads as much of the configuration as it needs. */
+/** Runs the command. Each command reads only the part of the configuration that it needs. */
 export async function perform(
   { command, invocation, root, version }: Request,
   surroundings: Surroundings,

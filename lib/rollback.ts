@@ -5,24 +5,24 @@ interface Undo {
   readonly run: () => Promise<void>;
 }
 
-/** What this run made; `run` undoes it, newest first. */
+/** The undos of this run's changes. `run` performs them, newest first. */
 export class Rollback {
   readonly #undos: Undo[] = [];
   readonly #last: Undo[] = [];
 
-  /** Records the undo of the last change. `what` names it for a reader of a failed undo. */
+  /** Records the undo of the last change. `what` names the undo in the error if it fails. */
   push(what: string, run: () => Promise<void>): void {
     this.#undos.push({ what, run });
   }
 
-  /** Records an undo that depends on all others: an address must not be free while the veth exists that answers on it. */
+  /** Records an undo that depends on all others: an address must not be free while a veth that uses it exists. */
   pushLast(what: string, run: () => Promise<void>): void {
     this.#last.push({ what, run });
   }
 
   /**
-   * Undoes everything, and goes on after a failure; what depends on the others is left if one of them failed. Returns
-   * `thrown` as an error that also names what was left, and why.
+   * Performs all undos, and continues after a failure. If one fails, the undos recorded by `pushLast` are not performed. Returns
+   * `thrown` as an error whose details name the missing undos and the reasons.
    */
   async run(thrown: unknown): Promise<CniError> {
     const left: string[] = [];

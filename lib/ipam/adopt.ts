@@ -10,12 +10,13 @@ import {
   type State,
 } from "./state.ts";
 
-/** A lease that another plugin gave, to be held here from now on. */
+/** A lease of another plugin, to be held in this state from now on. */
 export type Adoption = Lease & { readonly record: LeaseRecord };
 
 /**
- * Whether the lease is new here; one that is held already is no error, for an import can be done again, and knows more of a
- * container that could not be looked into last time.
+ * Whether the state should take over the lease. A second import may repeat a lease: the result is then false, unless the record
+ * now has a host veth's MAC that the held lease lacks. That lease is then dropped from `state`, and the result is true. Throws
+ * AddressUnavailable if the owner has other addresses, or if another owner holds one of these.
  */
 export function mayAdopt(state: State, { owner, ips, record }: Adoption): boolean {
   const { containerId } = owner;

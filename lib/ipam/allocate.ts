@@ -25,14 +25,14 @@ export interface Pool {
   readonly bridgeMac: string | undefined;
 }
 
-/** What an attachment asks for. */
+/** The request of one attachment. */
 export interface LeaseRequest extends Pool {
-  /** The time of it, by `now`. */
+  /** The time of the request, as `now` returns it. */
   readonly since: string;
   readonly attachment: Attachment;
-  /** What the network allocates in any case: `sets` may be narrower, or have more, by the runtime's `ipRanges`. */
+  /** The sets of the configuration. The runtime's `ipRanges` may make `sets` narrower, or add to them. */
   readonly configuredSets: readonly RangeSet[];
-  /** MAC of the host veth this run made. */
+  /** MAC of the host veth that this run made. */
   readonly hostMac: Mac;
   readonly requestedMac: Mac | undefined;
   readonly pod: string | undefined;
@@ -41,8 +41,8 @@ export interface LeaseRequest extends Pool {
 }
 
 /**
- * Chooses the addresses of the request and puts them into `state`; an attachment keeps those that it has. Throws
- * PoolExhausted, AddressUnavailable, and then leaves `state` as it is.
+ * Chooses the addresses of the request and puts them into `state`. An attachment keeps the addresses that it has. Throws
+ * PoolExhausted or AddressUnavailable, and then leaves `state` as it is.
  */
 export function allocate(state: State, request: LeaseRequest): Lease {
   const { attachment, sets, configuredSets, requestedIps, requestedMac } = request;
@@ -77,7 +77,7 @@ function recordOf(request: LeaseRequest, ips: readonly Ip[]): LeaseRecord {
   };
 }
 
-/** Whether these addresses are always allocated together, so that each has the same MAC again: `hasUsualMac` reads it. */
+/** Whether these addresses are always allocated together, so that each gets the same MAC again. `hasUsualMac` relies on it. */
 function isUsual(sets: readonly RangeSet[], ips: readonly Ip[]): boolean {
   const [first, ...more] = ips.filter((ip) => familyOf(ip) === 4);
   const sixes = ips.filter((ip) => familyOf(ip) === 6);
@@ -89,7 +89,7 @@ function isIn(set: RangeSet, ip: Ip): boolean {
   return set.some((range) => inRange(range, ip));
 }
 
-/** The last address of each configured set; of the run's own sets if the network has none. */
+/** The last allocated address of each configured set, or of the request's own sets if the network has none. */
 function lastOf(
   { lastReserved }: State,
   { configuredSets }: LeaseRequest,
@@ -101,7 +101,7 @@ function lastOf(
   );
 }
 
-/** Throws AddressUnavailable for a MAC that the bridge or another lease has. */
+/** Throws AddressUnavailable if the bridge or another lease has the MAC. */
 function checkMac(state: State, request: LeaseRequest, mac: Mac): void {
   const { bridge, bridgeMac, attachment } = request;
   const holder = leasesOf(state).find((lease) =>
@@ -114,8 +114,8 @@ function checkMac(state: State, request: LeaseRequest, mac: Mac): void {
 }
 
 /**
- * One address of each set that no lease but `own` has, those of `own` first; nothing is changed. Throws PoolExhausted, and
- * AddressUnavailable for a requested address that is held.
+ * Chooses one address of each set and changes nothing. Addresses of `own` come first; no other lease has a chosen address.
+ * Throws PoolExhausted, and AddressUnavailable for a requested address that is held.
  */
 export function chooseIps(
   state: State,
@@ -126,7 +126,7 @@ export function chooseIps(
   const wanted = { sets, last, requested: requestedIps, kept: own?.ips ?? [] };
   const requestedMacs = macsRequested(state);
   const gateways = new Set(sets.flat().map(({ gateway }) => gateway));
-  // The bridge may have the MAC that follows from the address, or another lease may have requested it.
+  // The bridge, or a lease with a requested MAC, may already have the MAC that is derived from the address.
   const isHeld = (ip: Ip) => {
     if (gateways.has(ip)) return true;
     if (holderOf(state, ip) !== undefined) return own === undefined || !own.ips.includes(ip);

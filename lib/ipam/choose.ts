@@ -19,23 +19,23 @@ import {
   sizeOf,
 } from "../base/range.ts";
 
-/** Whether somebody holds the address. */
+/** Whether the address is held. */
 export type IsHeld = (ip: Ip) => boolean;
 
-/** What is asked for. */
+/** The input of a choice. */
 export interface Wanted {
   readonly sets: readonly RangeSet[];
   /** The last allocated address of each set. */
   readonly last: readonly (Ip | undefined)[];
-  /** Addresses asked for, at most one of each set (rule H10). */
+  /** The requested addresses, at most one of each set (rule H10). */
   readonly requested: readonly Ip[];
-  /** Addresses that the attachment had before; kept where they can still be given. */
+  /** The previous addresses of the attachment, kept if they can still be allocated. */
   readonly kept: readonly Ip[];
 }
 
 /**
- * One address of each set, in their order; the number of a set of which every address is held. IPv4 comes first, so that an
- * IPv6 address can have the same place in its range.
+ * Chooses one address of each set and returns them in the order of the sets. Returns the index of a set if all its addresses
+ * are held. IPv4 is chosen first, so that an IPv6 address can take the same place in its range.
  */
 export function choose(wanted: Wanted, isHeld: IsHeld): Ip[] | number {
   const { sets } = wanted;
@@ -71,8 +71,8 @@ function chooseOne(
 }
 
 /**
- * The IPv6 address at the place in its range that the first IPv4 address has in its own, gateways not counted: a re-used
- * pair keeps its MAC.
+ * The IPv6 address at the same place in its range as the first IPv4 address has in its range. Gateways are not counted. The MAC
+ * of a pair is derived from both addresses, so a pair that is allocated again keeps its MAC.
  */
 function pairOf(
   sets: readonly RangeSet[],
@@ -103,13 +103,13 @@ export function isPair(sets: readonly RangeSet[], v4: Ip, v6: Ip): boolean {
   return from !== undefined && to !== undefined && atPlaceOf(from, v4, to) === v6;
 }
 
-/** How many addresses the range gives before `ip`. */
+/** How many addresses of the range can be allocated before `ip`. */
 function placeOf({ start, gateway }: AddressRange, ip: Ip): bigint {
   const place = valueOf(ip) - valueOf(start);
   return inRange({ start, end: ip }, gateway) ? place - 1n : place;
 }
 
-/** The address before which the range gives so many. */
+/** The address that has `place` allocatable addresses of the range before it. */
 function addressAt({ start, gateway }: AddressRange, place: bigint): Ip {
   const ip = ipOf(valueOf(start) + place, familyOf(start));
   return inRange({ start, end: ip }, gateway)
@@ -118,8 +118,8 @@ function addressAt({ start, gateway }: AddressRange, place: bigint): Ip {
 }
 
 /**
- * Every address of the set that can be given, each once: next-fit behind `last`, from range to range, around to `last`
- * itself (rule H12). A `last` outside of the set leads to its start.
+ * Yields every allocatable address of the set once: next-fit after `last`, from range to range, and `last` itself at the end
+ * (rule H12). If `last` is outside of the set, the order starts at the first range.
  */
 function* candidates(set: RangeSet, last: Ip | undefined): Generator<Ip> {
   const at = last === undefined ? -1 : set.findIndex((range) => inRange(range, last));
@@ -144,7 +144,7 @@ function* between(range: AddressRange, start: bigint, end: bigint): Generator<Ip
   }
 }
 
-/** Throws AddressUnavailable for what can't be given whoever holds it, and for two of one set (rule H10). */
+/** Throws AddressUnavailable for a requested address that can never be allocated, and for two addresses of one set (rule H10). */
 export function checkRequested(sets: readonly RangeSet[], requested: readonly Ip[]): void {
   const asked = new Map<RangeSet, Ip>();
   for (const ip of requested) {
@@ -190,7 +190,7 @@ export function refused(asked: string, found: string, details: string): CniError
   });
 }
 
-/** How many addresses of the set nobody holds; nothing is enumerated but what is held. */
+/** How many addresses of the set are free. The time depends on the number of held addresses, not on the size of the set. */
 export function countFree(set: RangeSet, held: Iterable<Ip>): bigint {
   const size = set.reduce((all, range) => all + sizeOf(range), 0n);
   let taken = 0n;

@@ -10,7 +10,7 @@ export function damaged(path: string, found: string, cause?: unknown): CniError 
   });
 }
 
-/** A file that a later version wrote: nothing of this one may replace it. */
+/** The state file was written by a later version of the program. This version must not replace it. */
 export class NewerSchema extends CniError {
   constructor(path: string, schema: number) {
     super(

@@ -5,20 +5,20 @@ import type { NetworkName } from "../base/names.ts";
 import { formatRanges, type RangeSet, subnetsOf } from "../base/range.ts";
 import { holderOf, type State } from "./state.ts";
 
-/** What to do about leases that another subnet's configuration gave; what hurts nobody comes first. */
+/** The remedy for leases from another subnet. The harmless action comes first. */
 export const SUBNET_CHANGED =
   "set the old subnet back, or give new containers another network, with a name, a bridge and a subnet of its own";
 
-/** What a run allocates from, and what its network allocates in any case. */
+/** The range sets of a run, and the range sets of its network's configuration. */
 export interface Fitting {
   readonly sets: readonly RangeSet[];
   readonly configuredSets: readonly RangeSet[];
 }
 
 /**
- * Leases that another subnet's configuration gave can't be told from damage, so nothing is allocated next to them
- * (StateDamaged); nor if a container has what is now the gateway (BridgeUnusable). An attachment that the runtime gave
- * ranges of its own says so in its lease. The ranges of the last lease were checked when it was allocated.
+ * Throws StateDamaged if a lease has an address outside of the subnets: a changed subnet can't be told from a damaged file.
+ * Throws BridgeUnusable if a lease has the gateway's address. A lease with ranges of its own (`ipRanges`) may be outside.
+ * If the file is as this program wrote it and the ranges are the same, an earlier run did the check already.
  */
 export function checkFit(
   state: State,
@@ -64,7 +64,7 @@ function hasOwnRanges(state: State, ip: Ip): boolean {
     state.leases[key]?.ranges !== undefined;
 }
 
-/** Throws StateDamaged for a key that is not an owner: no DEL would release its addresses. */
+/** Throws StateDamaged for a key that is not a valid owner, because no DEL would release its addresses. */
 export function checkOwners(state: State, network: NetworkName): void {
   const key = Object.keys(state.containerToIP).find((it) => tryOwner(it) === undefined);
   if (key === undefined) return;

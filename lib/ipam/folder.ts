@@ -11,7 +11,7 @@ export function lockPath(dataDir: string, network: NetworkName): string {
   return `${dataDir}/${network}.lock`;
 }
 
-/** `dataDir` and what lies between it and the state folder, that one included; innermost first. */
+/** `dataDir` and each folder above it up to the state folder, innermost first. */
 function upToStateFolder(dataDir: string): string[] {
   const folders: string[] = [];
   for (
@@ -25,8 +25,8 @@ function upToStateFolder(dataDir: string): string[] {
 }
 
 /**
- * Throws IOFailure where what stands for `dataDir` or a folder above it is no folder of root's. A symlink would lead out of
- * the permission scope. Says whether `dataDir` is there.
+ * Throws IOFailure if `dataDir` or a folder above it is not a folder that root owns. A symlink would lead out of the permission
+ * scope. Returns whether `dataDir` exists.
  */
 export function checkFolder(dataDir: string): boolean {
   return lookAtFolders(dataDir)[0]?.found !== undefined;
@@ -40,12 +40,12 @@ function lookAtFolders(dataDir: string) {
   });
 }
 
-/** `dataDir`, or the folder in which it would be made; `undefined` where that lies above the state folder. */
+/** `dataDir`, or the nearest existing folder above it; `undefined` if that folder is above the state folder. */
 export function nearestFolder(dataDir: string): string | undefined {
   return upToStateFolder(dataDir).find((folder) => tryLstat(folder) !== undefined);
 }
 
-/** Makes sure that `dataDir` is a folder of root's alone, `STATE_FOLDER` and what is between included. IOFailure. */
+/** Makes `dataDir` and the folders up to `STATE_FOLDER`, or sets their mode to 0700. Throws IOFailure. */
 export function prepareFolder(dataDir: string): void {
   const folders = lookAtFolders(dataDir);
   try {
@@ -59,13 +59,13 @@ export function prepareFolder(dataDir: string): void {
   }
 }
 
-/** Each of ours is born as root's alone. */
+/** Each folder is created with mode 0700, so that no other user can open it at any moment. */
 function makeFolders(dataDir: string): void {
   for (const folder of upToStateFolder(dataDir).reverse()) {
     try {
       Deno.mkdirSync(folder, { mode: 0o700 });
     } catch (error) {
-      // What lies above the state folder is the host's, and gets the host's mode.
+      // Folders above the state folder belong to the host and get the default mode.
       if (error instanceof Deno.errors.NotFound) ensureDirSync(folder);
       else if (!(error instanceof Deno.errors.AlreadyExists)) throw error;
     }
@@ -84,12 +84,12 @@ function mustBeRoots(folder: string, found: Deno.FileInfo): void {
   });
 }
 
-/** Whose it is, where it is not root's: put there while the folder was somebody else's, it may hold anything. */
+/** A sentence about the owner if the owner is not root, else `undefined`. A file of another user may hold anything. */
 export function notRoots({ uid }: Deno.FileInfo): string | undefined {
   return uid === 0 ? undefined : `it belongs to user ${uid}, not to root`;
 }
 
-/** What stands there, a link not followed; `undefined` where nothing does. Throws IOFailure. */
+/** Reads the file's metadata without following a link; `undefined` if there is no such file. Throws IOFailure. */
 export function tryLstat(path: string): Deno.FileInfo | undefined {
   try {
     return Deno.lstatSync(path);
@@ -99,7 +99,7 @@ export function tryLstat(path: string): Deno.FileInfo | undefined {
   }
 }
 
-/** Names in `dataDir`; none where it is missing. Throws IOFailure. */
+/** Names in `dataDir`; an empty list if it is missing. Throws IOFailure. */
 export function namesIn(dataDir: string): string[] {
   try {
     return [...Deno.readDirSync(dataDir)].map(({ name }) => name);
@@ -110,8 +110,8 @@ export function namesIn(dataDir: string): string[] {
 }
 
 /**
- * Closes `file` when `use` has ended. Not by `using`: the bundler puts a value that is used once in its place, and drops
- * what closes it.
+ * Closes `file` when `use` has ended. It does not use `using`: the bundler inlines a value that is used once, and drops its
+ * disposal.
  */
 export function withFile<T>(file: Deno.FsFile, use: (file: Deno.FsFile) => T): T {
   try {
@@ -121,13 +121,13 @@ export function withFile<T>(file: Deno.FsFile, use: (file: Deno.FsFile) => T): T
   }
 }
 
-/** Removes a file; says whether there was one that could be removed. */
+/** Removes a file. Returns whether it was removed. */
 export function removeQuietly(path: string): boolean {
   try {
     Deno.removeSync(path);
     return true;
   } catch {
-    // It was not made, or somebody else has removed or renamed it.
+    // The file was not made, or another process has removed or renamed it.
     return false;
   }
 }

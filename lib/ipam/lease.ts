@@ -4,7 +4,7 @@ import { type Mac, macOfAll } from "../base/mac.ts";
 import type { NetworkName } from "../base/names.ts";
 import type { Lease } from "./state.ts";
 
-/** The host veths of which one is the lease's: one for a lease of our own, candidates for an imported one. */
+/** The names of the lease's possible host veths: one for a lease of this program, several candidates for an imported lease. */
 export async function hostsOf(
   { owner, record }: Lease,
   network: NetworkName,
@@ -12,7 +12,7 @@ export async function hostsOf(
   return record?.hosts?.split(" ") ?? [await hostVethName({ network, ...owner })];
 }
 
-/** Whether a host veth whose alias names nobody has the MAC that the lease's ADD made up. */
+/** Whether a host veth without a readable alias has the random MAC of the lease's ADD. */
 export function hasMacOf(
   { record }: Lease,
   { alias, mac }: Pick<Named, "alias"> & { readonly mac: string },
@@ -20,30 +20,30 @@ export function hasMacOf(
   return record !== undefined && mac === record.hostMac && attachmentIn(alias) === undefined;
 }
 
-/** Whether the lease came from another plugin: its host veth has a name that that one gave. */
+/** Whether the lease was imported from another plugin, which also named its host veth. */
 export function isImported({ record }: Lease): boolean {
   return record?.hosts !== undefined;
 }
 
-/** Whether another program gave the lease, so that its host veth has a name and a MAC from that program. */
+/** Whether another program allocated the lease, and so chose the name and MAC of its host veth. */
 export function isForeign(lease: Lease): boolean {
   return isImported(lease) || lease.owner.ifname === undefined;
 }
 
-/** The MAC that the lease's container was given; of an imported one only its maker knew it if the record has none. */
+/** The MAC of the lease's container. It is unknown (`undefined`) for an imported lease without a recorded MAC. */
 export function containerMac({ ips, record }: Lease): Mac | undefined {
   if (record?.mac !== undefined) return record.mac as Mac;
   if (record === undefined || record.hosts !== undefined) return undefined;
   return ips.some((ip) => familyOf(ip) === 4) ? macOfAll(ips) : ips[0] && foldedMac(ips[0]);
 }
 
-/** The MAC as a record has it: left out if it follows from an IPv4 address. */
+/** The MAC for the record: `undefined` if it is derived from the IPv4 addresses. */
 export function recordedMac(ips: readonly Ip[], mac: string | undefined): string | undefined {
   const isImplied = ips.some((ip) => familyOf(ip) === 4) && mac === macOfAll(ips);
   return isImplied ? undefined : mac;
 }
 
-/** Whether each of the addresses always comes with the MAC that the container has, so that no neighbour can be stale. */
+/** Whether each address always comes with the container's present MAC, so that no neighbour entry can become stale. */
 export function hasUsualMac(lease: Lease): boolean {
   const { ips, record } = lease;
   if (containerMac(lease) !== macOfAll(ips)) return false;
@@ -51,7 +51,7 @@ export function hasUsualMac(lease: Lease): boolean {
   return record?.mac === undefined || ips.length === 1;
 }
 
-/** The MAC of a lease without IPv4 whose record has none, as earlier versions gave it: `0a:59` and the address's four words, folded. */
+/** The MAC that earlier versions derived for a lease without IPv4: `0a:59`, then the exclusive or of the address's four words. */
 function foldedMac(ip: Ip): Mac {
   const value = valueOf(ip);
   const word = (value >> 96n) ^ (value >> 64n) ^ (value >> 32n) ^ value;
@@ -59,7 +59,7 @@ function foldedMac(ip: Ip): Mac {
   return [0x0a, 0x59, ...bytes].map((byte) => byte.toString(16).padStart(2, "0")).join(":") as Mac;
 }
 
-/** The time as the state file has it: UTC, to the second. */
+/** The time in the form of the state file: UTC, to the second. */
 export function now(): string {
   return `${new Date().toISOString().slice(0, 19)}Z`;
 }

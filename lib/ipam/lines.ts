@@ -1,6 +1,6 @@
 /**
- * How the state file is laid out: a line for each key, so that the maps of a file that this program wrote are written again as
- * they stand, and a lease that is added costs no formatting of the others.
+ * The layout of the state file: one line for each key. The lines of the maps are written again unchanged, so an added lease
+ * does not format the other leases.
  */
 import { SCHEMA } from "./damage.ts";
 
@@ -13,7 +13,7 @@ export interface Keys {
   readonly ranges: readonly object[] | undefined;
 }
 
-/** A map's text without its closing brace: what the file has, and what was added since. */
+/** A map's text without its closing brace: the text in the file, and the text added since. */
 interface Line {
   readonly held: Uint8Array<ArrayBuffer>;
   added: string;
@@ -23,7 +23,7 @@ interface Line {
 export type Lines = Readonly<Record<"containerToIP" | "ipToContainer" | "leases", Line>>;
 
 /**
- * The bytes of a file with these keys, in one piece or several; with `lines`, which are what the maps say, these are not
+ * The bytes of a file with these keys, in one piece or several. `lines`, if given, is the text of the maps, which are then not
  * formatted.
  */
 export function formatKeys(
@@ -52,9 +52,9 @@ function lineOf(map: object): Line {
   return { held: encode(JSON.stringify(map).slice(0, -1)), added: "" };
 }
 
-/** The lines of a file that `formatKeys` wrote: no string of JSON has a newline. `undefined` where it is laid out otherwise. */
+/** The lines of a file that `formatKeys` wrote; `undefined` for another layout. A JSON string contains no raw newline. */
 export function linesIn(text: string, bytes: Uint8Array<ArrayBuffer>): Lines | undefined {
-  // What is beyond ASCII stands elsewhere in the bytes than in the text.
+  // With characters beyond ASCII, offsets in the text and in the bytes differ.
   if (text.length !== bytes.length) return undefined;
   let at = 0;
   const held = text.split("\n").map((line) => {
@@ -83,7 +83,7 @@ function encode(text: string): Uint8Array<ArrayBuffer> {
   return new TextEncoder().encode(text);
 }
 
-/** In bytes: more than this takes longer to be copied than a write for each piece. */
+/** In bytes: above this size, one copy costs more than one write for each piece. */
 const MOST_COPIED = 64 * 1024;
 
 function packed(pieces: readonly Uint8Array<ArrayBuffer>[]): readonly Uint8Array<ArrayBuffer>[] {

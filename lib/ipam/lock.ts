@@ -2,21 +2,21 @@ import { expiry } from "../base/deadline.ts";
 import { CniError, ioError, quote } from "../base/errors.ts";
 import { notRoots, removeQuietly, tryLstat, withFile } from "./folder.ts";
 
-/** How long a run waits for another to finish choosing and writing. */
+/** How long a run waits for the lock, in milliseconds. */
 const LOCK_LIMIT_MS = 10_000;
 
 export interface Lock {
-  /** The identity of the state file as the last holder recorded it. */
+  /** The identity of the state file, as the last holder recorded it. */
   readonly written: string;
-  /** Whether the lock file still has its name: without it, another run may hold another lock. IOFailure. */
+  /** Whether the path still leads to this lock file. If not, another run may hold another lock. Throws IOFailure. */
   isHeld(): boolean;
   /** Records the identity of the state file, and unlocks. */
   release(written: string): void;
 }
 
 /**
- * Takes the flock on `path`, waiting in the kernel's queue at most 10 s, or until `stop` aborts. A reader changes nothing in
- * the file. TryAgainLater says who wrote into the file last; IOFailure if the file may not be opened.
+ * Takes the flock on `path`. It waits in the kernel's queue for at most 10 s, or until `stop` aborts. A reader does not change
+ * the file. Throws TryAgainLater, which names the last recorded holder, and IOFailure if the file may not be opened.
  */
 export async function acquire(
   path: string,
@@ -38,8 +38,8 @@ export async function acquire(
 }
 
 /**
- * A lock with a second name, as after `cp -al` of the folder, is replaced while it is held: a record written into it would
- * appear under the other name too. Says whether it was.
+ * Replaces a held lock file that has a second name, as after `cp -al` of the folder. A record written into it would appear
+ * under the other name too. Returns whether the file was replaced. Throws IOFailure.
  */
 function replaceLinked(file: Deno.FsFile, path: string): boolean {
   try {
@@ -62,23 +62,23 @@ function held(file: Deno.FsFile, path: string): Lock {
   };
 }
 
-/** The same for a writer, which records that it holds the lock, and then what it has written. */
+/** The lock of a writer. It records its process now, and the identity of the written state file on release. */
 function recorded(lock: Lock, file: Deno.FsFile): Lock {
-  leaveWord(file, `process ${Deno.pid} since ${new Date().toISOString()}\n${lock.written}\n`);
+  record(file, `process ${Deno.pid} since ${new Date().toISOString()}\n${lock.written}\n`);
   return {
     ...lock,
     release: (written) => {
-      leaveWord(file, `\n${written}\n`);
+      record(file, `\n${written}\n`);
       lock.release(written);
     },
   };
 }
 
-/** Whether there is a file that may be opened as the lock; IOFailure where something else has its name. */
+/** Whether the lock file exists. Throws IOFailure if the path is not a regular file that root owns. */
 export function hasLockFile(path: string): boolean {
   const found = tryLstat(path);
   if (found === undefined) return false;
-  // A symlink would let the record be written into somebody else's file.
+  // A write through a symlink would change another file.
   const wrong = found.isSymlink
     ? "it is a symbolic link"
     : !found.isFile
@@ -90,7 +90,7 @@ export function hasLockFile(path: string): boolean {
   });
 }
 
-/** The identity of the state file that the last holder recorded, read without the lock; empty without a record. IOFailure. */
+/** Reads the last recorded identity of the state file without the lock; empty if there is no record. Throws IOFailure. */
 export function lastWritten(path: string): string {
   try {
     if (!hasLockFile(path)) return "";
@@ -100,7 +100,7 @@ export function lastWritten(path: string): string {
   }
 }
 
-/** Who holds the lock at this moment, as far as it left word; `undefined` where nobody does. IOFailure. */
+/** Describes the process that holds the lock now, by its record; `undefined` if the lock is free. Throws IOFailure. */
 export function holderOfLock(path: string): string | undefined {
   try {
     if (!hasLockFile(path)) return undefined;
@@ -132,7 +132,7 @@ async function waitFor(file: Deno.FsFile, path: string, stop: AbortSignal): Prom
   const end = await Promise.race([locked, stopped.promise, expiry(LOCK_LIMIT_MS)]);
   stop.removeEventListener("abort", onStop);
   if (end === "locked") return;
-  // A blocking flock can't be taken back. Where it comes too late it is let go again.
+  // A blocking flock can't be cancelled. A lock acquired too late is released.
   locked.then(() => file.close(), () => {});
   throw end === "stopped" ? stop.reason : timedOut(file, path, Date.now() - began);
 }
@@ -146,7 +146,7 @@ function timedOut(file: Deno.FsFile, path: string, waited: number): CniError {
   );
 }
 
-/** A holder that was killed could not take back its word, and who holds the lock now may leave none. */
+/** The record may be stale: a killed holder did not clear its record, and a reader writes none. */
 function describe(holder: string, path: string): string {
   if (/^process \d+ since [0-9TZ:.-]+$/.test(holder)) {
     return `and the last to leave word was ${holder} (fuser -v ${path} shows who has it now)`;
@@ -156,7 +156,7 @@ function describe(holder: string, path: string): string {
   }`;
 }
 
-/** Whoever removed the file while we waited made the next run lock another one. */
+/** Whether `path` still leads to the open file. If the file was removed during the wait, other runs lock a new file. */
 export function isStill(file: Deno.FsFile, path: string): boolean {
   const now = tryLstat(path);
   try {
@@ -167,23 +167,23 @@ export function isStill(file: Deno.FsFile, path: string): boolean {
   }
 }
 
-const LONGEST_WORD = 300;
+const MAX_RECORD_BYTES = 300;
 
 function read(file: Deno.FsFile): { holder: string; written: string } {
-  const bytes = new Uint8Array(LONGEST_WORD);
+  const bytes = new Uint8Array(MAX_RECORD_BYTES);
   file.seekSync(0, Deno.SeekMode.Start);
   const text = new TextDecoder().decode(bytes.subarray(0, file.readSync(bytes) ?? 0));
   const [holder = "", written = ""] = text.split("\n");
   return { holder: holder.trim(), written: written.trim() };
 }
 
-/** Best effort: on a full disk it may fail, and the next run then looks more closely at the state. */
-function leaveWord(file: Deno.FsFile, text: string): void {
+/** Writes the record, best effort: on a full disk it may fail. The next run then checks the state against the kernel. */
+function record(file: Deno.FsFile, text: string): void {
   try {
     file.seekSync(0, Deno.SeekMode.Start);
     file.writeSync(new TextEncoder().encode(text));
     file.truncateSync(text.length);
   } catch {
-    // The flock holds without it.
+    // The flock does not depend on the record.
   }
 }

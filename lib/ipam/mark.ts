@@ -3,20 +3,20 @@ import type { NetworkName } from "../base/names.ts";
 import { isStill } from "./lock.ts";
 import { namesIn, prepareFolder, removeQuietly, tryLstat, withFile } from "./folder.ts";
 
-/** The sign of an ADD in progress, which removes it when it ends. */
+/** The mark of an ADD in progress. The ADD removes it when it ends. */
 export interface Mark {
-  /** An `ip` was given up and may still make the veth: the mark stays, and a later DEL waits for that. */
+  /** Leaves the mark in place: an abandoned `ip` may still make the veth, and a later DEL waits for it. */
   keep(): void;
   end(): void;
 }
 
-/** The ADD of a host veth: without a mark, in progress, or killed. */
+/** The state of a host veth's ADD: without a mark, in progress, or killed. */
 export type Work = "none" | "running" | "died";
 
 /**
- * Marks of ADDs: a file for each that is at work, which it holds a flock on. The kernel lets go of the flock when a process
- * dies, so that a DEL can tell an ADD that was killed, whose `ip` may make the veth after all. Nothing is synced: a mark has
- * no meaning after a reboot.
+ * Marks of ADDs: each ADD in progress has one file and holds a flock on it. The kernel releases the flock when the process
+ * dies. So a DEL recognizes a killed ADD, and waits for an `ip` of that ADD that may still make the veth. Marks are not
+ * synced, because they have no meaning after a reboot.
  */
 export class Marks {
   constructor(readonly dataDir: string, readonly network: NetworkName) {}
@@ -25,7 +25,7 @@ export class Marks {
     return `${this.dataDir}/.${this.network}.${host}.add`;
   }
 
-  /** Marks the ADD of `host`. TryAgainLater where another one of it is at work, IOFailure where no file can be made. */
+  /** Marks the ADD of `host`. Throws TryAgainLater if another ADD of `host` is in progress, and IOFailure. */
   begin(host: string): Mark {
     const path = this.#path(host);
     for (;;) {
@@ -61,13 +61,13 @@ export class Marks {
     }
   }
 
-  /** Probes with a shared lock, so that two probes at once don't take each other for an ADD. */
+  /** Probes with a shared lock, so that two concurrent probes don't take each other for an ADD. */
   of(host: string): Work {
     const path = this.#path(host);
     return this.#open(path, (file) => file.tryLockSync(false) ? "died" : "running") ?? "none";
   }
 
-  /** Removes the mark of a killed ADD, while it holds the lock: the mark of an ADD that starts now stays. */
+  /** Removes the mark of a killed ADD while holding the mark's flock, so that the mark of a new ADD stays. */
   clear(host: string): void {
     const path = this.#path(host);
     this.#open(path, (file) => {
@@ -85,7 +85,7 @@ export class Marks {
     }
   }
 
-  /** Removes marks of ADDs that were killed so long ago, a reboot included, that their `ip` has ended. */
+  /** Removes the marks of ADDs that were killed more than 60 s ago. The `ip` of such an ADD has ended. */
   sweep(): void {
     for (const host of this.hosts()) {
       const begun = tryLstat(this.#path(host))?.mtime?.getTime() ?? Infinity;
@@ -93,7 +93,7 @@ export class Marks {
     }
   }
 
-  /** What each mark says, by host veth. */
+  /** The state of each marked ADD, by host veth. */
   all(): Map<string, Work> {
     return new Map(this.hosts().map((host) => [host, this.of(host)]));
   }
@@ -128,7 +128,7 @@ type Claim = "ours" | "another's" | "gone";
 
 const OLD_MS = 60_000;
 
-/** A reader probes the lock for some microseconds, which is not an ADD: the flock is tried for 50 ms. */
+/** A probe holds the flock for some microseconds. The ADD tries for 50 ms, so that a probe does not make it fail. */
 const TRIES = 5;
 const PAUSE_MS = 10;
 

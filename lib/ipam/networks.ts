@@ -11,15 +11,15 @@ export interface Held {
   readonly state: State;
 }
 
-/** Every network that can be read, and an error for each that can't. */
+/** Every network with a readable state file, and an error for each unreadable one. */
 export interface Networks {
   readonly held: readonly Held[];
   readonly errors: readonly CniError[];
-  /** Those that can't be read. */
+  /** The networks with an unreadable state file. */
   readonly unreadable: readonly Omit<Held, "state">[];
 }
 
-/** Reads each `*.json` in the state folder and the folders below; nothing is locked and nothing is changed. */
+/** Reads each `*.json` in the state folder and the folders below. It takes no lock and changes nothing. Throws IOFailure. */
 export function readNetworks(): Networks {
   const held: Held[] = [];
   const errors: CniError[] = [];
@@ -42,10 +42,10 @@ function stateFiles(folder: string): { network: NetworkName; dataDir: string }[]
   const found: { network: NetworkName; dataDir: string }[] = [];
   try {
     for (const { name, isDirectory } of Deno.readDirSync(folder)) {
-      // No network begins with a dot; what else has such a name is not ours to look at.
+      // No network name begins with a dot.
       if (name.startsWith(".")) continue;
       if (isDirectory) found.push(...stateFiles(`${folder}/${name}`));
-      // What is no file by that name (a link, a FIFO) is told by whoever reads it.
+      // A link or a FIFO of that name makes `readState` throw, and is reported as unreadable.
       else if (name.endsWith(".json")) {
         const network = networkNamed(name.slice(0, -".json".length));
         if (network !== undefined) found.push({ network, dataDir: folder });

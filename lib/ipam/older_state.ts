@@ -1,11 +1,11 @@
-/** State files of earlier formats, read as one of today's: schema 2, and the Go original's, which has no number. */
+/** Converts older state files to the present format: schema 2, and the format of the Go original, which has no schema number. */
 import { quote } from "../base/errors.ts";
 import { isObject, type JsonObject } from "../base/fields.ts";
 import { damaged } from "./damage.ts";
 
 /**
- * `file` in the form of schema 3, to be checked as one. Schema 2 had one address for each owner, its leases by address with
- * `veth` for the host veth's MAC, one range as `pool`, and a checksum (`seal`).
+ * Converts `file` to the form of schema 3, which the caller checks. Schema 2 has one address for each owner, leases by address
+ * with `veth` as the host veth's MAC, one range as `pool`, and a checksum (`seal`). Throws StateDamaged.
  */
 export function readOlder(file: JsonObject, path: string): JsonObject {
   const { schema, containerToIP, ipToContainer, lastReserved, leases = {}, pool } = file;

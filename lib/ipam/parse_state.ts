@@ -7,7 +7,7 @@ import { linesIn } from "./lines.ts";
 import { readOlder } from "./older_state.ts";
 import type { State } from "./state.ts";
 
-/** The state in `bytes`, its maps checked against each other. Throws StateDamaged for anything else (docs/architecture.md, "The state"). */
+/** Parses the state and checks its maps against each other (docs/architecture.md, "The state"). Throws StateDamaged. */
 export function parseState(bytes: Uint8Array<ArrayBuffer>, path: string): State {
   if (bytes.length === 0) throw damaged(path, "it is empty");
   let text: string;
@@ -31,14 +31,15 @@ export function parseState(bytes: Uint8Array<ArrayBuffer>, path: string): State 
   };
 }
 
-/** Throws where the bytes are no UTF-8. A decoder that throws by itself makes strings of twice the size, thrice as slowly. */
+/** Throws if the bytes are not UTF-8. The tolerant decoder comes first: a fatal one takes three times as long and makes strings
+ * of twice the size. */
 function decode(bytes: Uint8Array<ArrayBuffer>): string {
   const text = new TextDecoder("utf-8", { ignoreBOM: true }).decode(bytes);
   if (!text.includes("\ufffd")) return text;
   return new TextDecoder("utf-8", { ignoreBOM: true, fatal: true }).decode(bytes);
 }
 
-/** The two maps: each address is one of its holder's, and there are no more owners and no more of their addresses than that. */
+/** Returns the two maps if they have the same owners and addresses. Throws StateDamaged if not. */
 function crossCheck(
   { containerToIP, ipToContainer }: JsonObject,
   path: string,
@@ -59,8 +60,8 @@ function crossCheck(
 }
 
 /**
- * Whether each owner's addresses are its own in the other map too, and that has no others. By owner: to look up an address
- * takes less than to look up what holds it, and an ADD of a full bridge does it a thousand times.
+ * Whether both maps have the same owners and addresses. It iterates over owners, because a lookup by address costs less than a
+ * lookup by owner.
  */
 function agree(containerToIP: JsonObject, ipToContainer: JsonObject): boolean {
   let held = 0;
@@ -77,13 +78,13 @@ function agree(containerToIP: JsonObject, ipToContainer: JsonObject): boolean {
   return held === Object.keys(ipToContainer).length;
 }
 
-/** Whether `own` is a list of addresses, each once, that are `owner`'s in the other map. */
+/** Whether `own` is a list without doubles, and the other map has `owner` for each of its addresses. */
 function isHeldBy(owner: string, own: unknown, ipToContainer: JsonObject): own is string[] {
   return Array.isArray(own) && own.length > 0 && new Set(own).size === own.length &&
     own.every((ip) => typeof ip === "string" && ipToContainer[ip] === owner);
 }
 
-/** Which address or which owner one map has and the other has not. */
+/** Describes the first difference between the maps. */
 function difference(containerToIP: JsonObject, ipToContainer: JsonObject): string {
   for (const [address, owner] of Object.entries(ipToContainer)) {
     if (!isIp(address)) return `ipToContainer has ${quote(address)}, no IP address`;
@@ -100,7 +101,7 @@ function difference(containerToIP: JsonObject, ipToContainer: JsonObject): strin
   return "containerToIP and ipToContainer differ";
 }
 
-/** What is known of leases, each with an owner. */
+/** Returns the lease records after a check of their owners and fields. Throws StateDamaged. */
 function checkRecords(
   { leases = {}, containerToIP }: JsonObject,
   path: string,

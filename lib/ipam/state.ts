@@ -3,50 +3,50 @@ import { type Owner, ownerKey, tryOwner } from "../base/attachment.ts";
 import type { RangeSet } from "../base/range.ts";
 import { addEntry, formatKeys, type Lines } from "./lines.ts";
 
-/** What is known of a lease beside its owner and its addresses. */
+/** The properties of a lease except its owner and its addresses. */
 export interface LeaseRecord {
-  /** UTC, to the second. */
+  /** The time of the ADD: UTC, to the second. */
   readonly since: string;
-  /** MAC of the host veth the lease was given for: tells this attachment's runs apart. */
+  /** MAC of the lease's host veth. It is random, so it distinguishes two ADDs of one attachment. */
   readonly hostMac: string;
   readonly pod?: string;
-  /** The container's MAC where it does not follow from its address, or may follow from another's too. */
+  /** The container's MAC if it is not derived from its address, or if another container's address may give the same MAC. */
   readonly mac?: string;
-  /** The bridge, where something on it has to be taken back with the lease. */
+  /** The bridge, if neighbour or forwarding entries on it are removed with the lease. */
   readonly bridge?: string;
   readonly guarded?: boolean;
-  /** The attachment's own ranges, if the runtime gave it some outside of the network's (`ipRanges`). */
+  /** The attachment's own ranges, if the runtime passed ranges outside of the network's ranges (`ipRanges`). */
   readonly ranges?: string;
   /**
-   * Names of the candidate host veths, blanks between, one of which is the lease's: only of a lease imported from another
-   * plugin. `hostMac` is then the MAC of the one, or empty where there are several.
+   * Names of the candidate host veths, separated by blanks. Only a lease imported from another plugin has them. `hostMac` is
+   * then the MAC of the only candidate, or empty if there are several.
    */
   readonly hosts?: string;
 }
 
-/** A network's leases as the file has them (docs/architecture.md, "The state"). */
+/** The leases of a network, in the form of the file (docs/architecture.md, "The state"). */
 export interface State {
-  /** `container ID/interface` → its address, or the list of its addresses where it has several. */
+  /** `container ID/interface` → its address, or the list of its addresses if it has several. */
   readonly containerToIP: Record<string, string | readonly string[]>;
   readonly ipToContainer: Record<string, string>;
-  /** The last address given, of each range set. */
+  /** The last allocated address of each range set. */
   readonly lastReserved: Ip[];
-  /** By owner, as `containerToIP`; none for those that the Go original gave. */
+  /** By owner, as `containerToIP`. Leases of the Go original have no record. */
   readonly leases: Record<string, LeaseRecord>;
-  /** Whether one of `leases` may have a MAC that was asked for. */
+  /** Whether one of `leases` may have a requested MAC. */
   isMacAsked: boolean;
-  /** What the network allocates from; every lease without ranges of its own is of one of these subnets. */
+  /** The network's ranges. Every lease without ranges of its own is in one of these subnets. */
   ranges: readonly RangeSet[] | undefined;
-  /** The maps as the file has them, with what was added since; `undefined` where they are to be formatted anew. */
+  /** The text of the maps with the entries added since; `undefined` if the maps have to be formatted. */
   lines: Lines | undefined;
 }
 
-/** Addresses and whose they are. */
+/** Addresses and their owner. */
 export interface Lease {
   readonly owner: Owner;
   /** In the order of the range sets. */
   readonly ips: readonly Ip[];
-  /** `undefined` where the Go original gave it. */
+  /** `undefined` for a lease of the Go original. */
   readonly record: LeaseRecord | undefined;
 }
 
@@ -72,7 +72,7 @@ export function findLease(state: State, owner: Owner): Lease | undefined {
   };
 }
 
-/** Who holds the address, as a key of the state. */
+/** The key of the owner that holds the address. */
 export function holderOf({ ipToContainer }: State, ip: Ip): string | undefined {
   return ipToContainer[ip];
 }
@@ -123,7 +123,7 @@ function addressesOf(value: string | readonly string[]): readonly Ip[] {
   return (typeof value === "string" ? [value] : value) as readonly Ip[];
 }
 
-/** Whether it is the same lease as it was, and not a later one of the same owner. */
+/** Whether both are the same lease, and not an earlier and a later lease of one owner. */
 export function isSameLease(left: Lease | undefined, right: Lease): boolean {
   return left !== undefined && left.ips.join() === right.ips.join() &&
     left.record?.hostMac === right.record?.hostMac && left.record?.since === right.record?.since;

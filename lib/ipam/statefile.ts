@@ -18,16 +18,16 @@ import { emptyState, formatState, type State } from "./state.ts";
 
 const LARGEST_FILE = 128 * 1024 * 1024;
 
-/** A state as it was read, and the open file it came from: as long as that stands by name unchanged, it is current. */
+/** A state and the open file that it was read from. It is current as long as the path leads to the same unchanged file. */
 export interface Snapshot {
   readonly state: State;
-  /** `undefined` where there is no file. */
+  /** `undefined` if there is no file. */
   readonly file: Deno.FsFile | undefined;
   /** `identityOf` the file when it was read. */
   readonly identity: string;
 }
 
-/** Whether there is a state file, and one that may be opened; what it holds is not looked at. IOFailure, StateDamaged. */
+/** Whether the state file exists. Throws StateDamaged or IOFailure if it may not be opened; its content is not read. */
 export function checkReadable(dataDir: string, network: NetworkName): boolean {
   checkFolder(dataDir);
   const path = statePath(dataDir, network);
@@ -40,7 +40,7 @@ export function checkReadable(dataDir: string, network: NetworkName): boolean {
   return true;
 }
 
-/** Reads the network's state without a lock, for a file is only ever replaced whole. Missing is empty. */
+/** Reads the network's state without a lock, because a write replaces the whole file by a rename. A missing file is an empty state. */
 export function readState(dataDir: string, network: NetworkName): Snapshot {
   const path = statePath(dataDir, network);
   if (!checkReadable(dataDir, network)) {
@@ -50,7 +50,7 @@ export function readState(dataDir: string, network: NetworkName): Snapshot {
   try {
     file = Deno.openSync(path, { read: true });
   } catch (error) {
-    // Renamed away between the look and the open: another file stands there now.
+    // The file was replaced between the check and the open.
     if (error instanceof Deno.errors.NotFound) return readState(dataDir, network);
     if (error instanceof Deno.errors.PermissionDenied) {
       throw damaged(path, "permission denied", error);
@@ -61,7 +61,7 @@ export function readState(dataDir: string, network: NetworkName): Snapshot {
     const before = file.statSync();
     const bytes = readAll(file, before.size);
     const after = identityOf(file.statSync());
-    // Written into while it was read: it is no file that this program wrote, nor current.
+    // A write during the read came from another program: the snapshot has an identity that never matches.
     const identity = after === identityOf(before) ? after : "in change";
     return { state: parseState(bytes, path), file, identity };
   } catch (error) {
@@ -71,16 +71,16 @@ export function readState(dataDir: string, network: NetworkName): Snapshot {
 }
 
 /**
- * Is `snapshot` what the file by that name holds now? An open file's inode can't be given to another, and one that was
- * written into since (`cp` of a copy over it) has another size or time.
+ * Whether the path still leads to the file of `snapshot`, unchanged. The inode of an open file can't be reused, and a file that
+ * was written in place (by `cp`) has another size or time.
  */
 export function isCurrent({ identity }: Snapshot, dataDir: string, network: NetworkName): boolean {
   return identity === identityOf(tryLstat(statePath(dataDir, network)));
 }
 
 /**
- * Tells a file that this program wrote from one that was edited, restored or put in its place. A copy that is restored with
- * its times, even into the same inode, has another ctime, which Deno reports in whole seconds, or another time of birth.
+ * The identity of a file, to recognize a file that was edited, restored or replaced. A copy that is restored with its times has
+ * another ctime or birth time, even in the same inode. Deno reports the ctime in whole seconds.
  */
 export function identityOf(info: Deno.FileInfo | undefined): string {
   if (info === undefined) return "none";
@@ -99,19 +99,19 @@ function readAll(file: Deno.FsFile, size: number): Uint8Array<ArrayBuffer> {
   return bytes.subarray(0, length);
 }
 
-/** How the state file is replaced. */
+/** The new state, and how the old file is replaced. */
 export interface Replacement {
   readonly state: State;
-  /** Called right before the file is replaced; what it throws leaves the old file in place. */
+  /** Called right before the file is replaced. If it throws, the old file stays in place. */
   readonly verify: () => void;
-  /** The old file is damaged and gets a backup. */
+  /** Whether the old file is damaged and gets a backup. */
   readonly backUp: boolean;
 }
 
 /**
- * Replaces the network's state file: exclusive temporary file, write, fsync, rename, fsync of the folder. Either
- * the old or the new file is there, whole, whenever the power goes. The caller holds the lock. Returns the file's identity
- * after the rename, and the backup's path if there is one. Throws IOFailure, and what `verify` throws.
+ * Replaces the network's state file: exclusive temporary file, write, fsync, rename, fsync of the folder. After a power loss at
+ * any moment, either the old or the new file exists, complete. The caller holds the lock. Returns the file's identity after the
+ * rename, and the backup's path if there is one. Throws IOFailure, and the errors of `verify`.
  */
 export function writeState(
   dataDir: string,
@@ -154,8 +154,8 @@ function syncFolder(path: string): void {
 }
 
 /**
- * Throws IOFailure if the next ADD could not write its file: a state as large as the present one, or its empty mark. Such a
- * file is written, not synced, and removed.
+ * Throws IOFailure if the next ADD could not write its files: a state as large as the present one, or its empty mark. It writes
+ * a probe file, without a sync, and removes it.
  */
 export function checkWritable(dataDir: string, network: NetworkName, writesState: boolean): void {
   checkFolder(dataDir);
@@ -176,7 +176,7 @@ export function checkWritable(dataDir: string, network: NetworkName, writesState
   if (writesState) replaced.forEach(checkReplaceable);
 }
 
-/** Throws IOFailure if the kernel lets nobody write to the file, and so replaces it for nobody (chattr +i or +a). */
+/** Throws IOFailure if the file can't be replaced because it is immutable or append-only (chattr +i or +a). */
 function checkReplaceable(path: string): void {
   try {
     if (tryLstat(path)?.isFile) Deno.openSync(path, { write: true }).close();
@@ -185,12 +185,12 @@ function checkReplaceable(path: string): void {
   }
 }
 
-/** A name no network's state or lock can have, for those start with a letter or digit. */
+/** A name that can't be a state file or a lock, because network names start with a letter or digit. */
 function temporaryName(network: NetworkName): string {
   return `.${network}.${randomBytes(8).toHex()}.tmp`;
 }
 
-/** Paths of the temporaries of this network: what is being written, and what killed runs left. */
+/** Paths of this network's temporary files, including the files of killed runs. */
 export function temporaries(dataDir: string, network: NetworkName): string[] {
   return namesIn(dataDir).filter((name) =>
     name.startsWith(`.${network}.`) && /^[0-9a-f]{16}\.tmp$/.test(name.slice(network.length + 2))
@@ -198,14 +198,13 @@ export function temporaries(dataDir: string, network: NetworkName): string[] {
 }
 
 /**
- * Removes the temporaries that killed runs left. The caller holds the lock, so none is in use: who wrote one of them when
- * they were listed has ended.
+ * Removes the temporary files of killed runs. The caller holds the lock, so the runs that made the listed files have ended.
  */
 export function sweepTemporaries(paths: readonly string[]): void {
   for (const path of paths) removeQuietly(path);
 }
 
-/** Keeps a damaged file under another name; `undefined` if there is none. */
+/** Keeps a damaged file under another name and returns its path; `undefined` if there is no file. Throws IOFailure. */
 function backUpState(dataDir: string, network: NetworkName): string | undefined {
   const path = statePath(dataDir, network);
   const name = `${path}.damaged-${new Date().toISOString().replaceAll(/[-:]/g, "")}`;

@@ -15,9 +15,9 @@ import {
 } from "./statefile.ts";
 
 /**
- * Where a state comes from:
- * - `written`: as this program wrote it last
- * - `changed`: edited, restored or put there by somebody, or the lock's record was lost
+ * The provenance of a state:
+ * - `written`: this program wrote the file, and it is unchanged
+ * - `changed`: the file was edited, restored or replaced, or the lock's record was lost
  * - `missing`: there is no file
  * - StateDamaged: the file can't be read, and the state is empty
  */
@@ -28,43 +28,43 @@ export interface Found {
   readonly provenance: Provenance;
 }
 
-/** What a transaction comes to. */
+/** The decision of a transaction: its result, and whether to write the state. */
 export interface Decision<T> {
   readonly result: T;
   /**
-   * Without it nothing is written. `unverified`: the kernel was not asked whether the state is consistent, so that a file
-   * which somebody else put there is as much in doubt as before.
+   * Nothing is written if it is missing. `unverified`: the state was not checked against the kernel, so a file of provenance
+   * `changed` keeps that provenance.
    */
   readonly write?: "verified" | "unverified";
-  /** Another state than the changed one. */
+  /** A state to write instead of the one that `decide` was called with. */
   readonly state?: State;
 }
 
 export interface Outcome<T> {
   readonly result: T;
-  /** Where the damaged file is kept that was replaced. */
+  /** The path of the damaged file's backup, if one was replaced. */
   readonly backup: string | undefined;
 }
 
 type Decide<T> = (state: State, provenance: Provenance) => Decision<T> | Promise<Decision<T>>;
 
-/** A network's leases: one file, its lock next to it (docs/architecture.md, "The state"). */
+/** The leases of a network: one file with its lock file next to it (docs/architecture.md, "The state"). */
 export interface Leases {
   /**
-   * The state, read without the lock. While another run writes, its provenance may be `changed`: only a reader that holds
-   * the lock may call it damaged. The next transaction reads the file again only if it has changed. IOFailure, StateDamaged.
+   * The state, read without the lock. While another run writes, the provenance may be `changed`, so only a reader that holds the
+   * lock may report it. The next transaction reads the file again only if it has changed. Throws IOFailure, StateDamaged.
    */
   read(): Found;
   /**
-   * Runs `decide` on the current state under the lock; it changes the state in place. The outcome is written durably.
-   * IOFailure, TryAgainLater, StateDamaged for the file of a newer version. `stop` ends the wait for the lock.
+   * Runs `decide` on the current state under the lock. `decide` changes the state in place, and the state is written durably.
+   * `stop` ends the wait for the lock. Throws IOFailure, TryAgainLater, and StateDamaged for the file of a newer version.
    */
   transaction<T>(decide: Decide<T>, stop?: AbortSignal): Promise<Outcome<T>>;
-  /** The same for a reader: changes nothing in the folder. Without a lock file nobody has written, and nothing is locked. */
+  /** Runs `look` on the current state under the lock, and changes nothing in the folder. Without a lock file it takes no lock. */
   examine<T>(look: (found: Found) => T | Promise<T>): Promise<T>;
-  /** Removes what a killed run left of its write; the lock is taken only if there is something. */
+  /** Removes the temporary files of killed runs. It takes the lock only if there are such files. */
   sweep(): Promise<void>;
-  /** IOFailure if the next ADD could not write the state, or its mark alone. */
+  /** Throws IOFailure if the next ADD could not write the state; without `writesState`, if it could not write its mark. */
   mustBeWritable(writesState: boolean): void;
 }
 
@@ -135,7 +135,7 @@ class StoredLeases implements Leases {
     checkWritable(this.dataDir, this.network, writesState);
   }
 
-  /** Without the lock, a lock file that can't be used is the next transaction's matter. */
+  /** The recorded identity; empty if the lock file can't be used, which the next transaction reports. */
   #recorded(): string {
     try {
       return lastWritten(this.#lock);
@@ -145,12 +145,12 @@ class StoredLeases implements Leases {
     }
   }
 
-  /** What the file holds now, also if it is damaged; a newer version's is refused. */
+  /** The current state; an empty state if the file is damaged. Throws StateDamaged for the file of a newer version. */
   #found(written: string): Found {
     try {
       const { state, file, identity } = this.#current();
       const provenance = provenanceOf(file, identity, written);
-      // In a file of somebody else's a line may hold more than the map it begins with.
+      // In a file from another program, a line may hold more than one map.
       if (provenance !== "written") state.lines = undefined;
       return { state, provenance };
     } catch (error) {
@@ -167,13 +167,13 @@ class StoredLeases implements Leases {
     return this.#snapshot = readState(this.dataDir, this.network);
   }
 
-  /** Forgets what was read: `decide` may have changed it. */
+  /** Drops the snapshot, because `decide` may have changed its state. */
   #drop(): void {
     this.#snapshot?.file?.close();
     this.#snapshot = undefined;
   }
 
-  /** Somebody who removes the lock lets another run write at the same time: the later writer gives up. */
+  /** Throws TryAgainLater if the lock was removed or the file replaced: another run may have written at the same time. */
   #mustBeSame(isHeld: boolean): void {
     const isSame = this.#snapshot === undefined ||
       isCurrent(this.#snapshot, this.dataDir, this.network);
@@ -197,7 +197,7 @@ function provenanceOf(
   return written === identity ? "written" : "changed";
 }
 
-/** Whether a state file is damaged so that nothing of it counts; a newer version's counts. */
+/** Whether the state file is damaged and not one of a newer version. */
 function isUnreadable(error: unknown): boolean {
   return isError(error, "StateDamaged") && !(error instanceof NewerSchema);
 }

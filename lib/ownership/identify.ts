@@ -8,18 +8,18 @@ import {
 import { groupOf } from "../base/names.ts";
 import type { HostVeth, Subject } from "../ownership.ts";
 
-/** A veth with what its name, alias and link group say. */
+/** A veth with the facts from its name, alias and link group. */
 export interface Known {
   readonly veth: HostVeth;
   /** The attachment that the alias names. */
   readonly said: Attachment | undefined;
-  /** The name is the hash of that attachment. */
+  /** Whether the name is the hash of that attachment. */
   readonly isNamed: boolean;
-  /** `own`: the network's; `near`: it may be the network's or another program's; `none`: another network's or far off. */
+  /** `own`: of this network; `near`: of this network or of another program; `none`: of another network, or unrelated. */
   readonly relation: "own" | "near" | "none";
 }
 
-/** What a veth says about itself. An alias alone proves nothing, because anyone with root may write one. */
+/** Reads the name, alias and link group of a veth. An alias alone proves nothing, because root may write any alias. */
 export async function identify({ name, bridge }: Subject, veth: HostVeth): Promise<Known> {
   const { link } = veth;
   const said = attachmentIn(link.alias);

@@ -3,15 +3,15 @@ import { isForeign } from "../ipam.ts";
 import type { Claim } from "../ownership.ts";
 
 /**
- * Whether an address of the network may be held behind the claim without a lease that says so: it keeps addresses from being
- * allocated from a state that is in doubt. `sets` is what the network allocates; `undefined` if that is not known.
+ * Whether the claim's veths may use an address of the network without a lease for it. If so, no address may be allocated from a
+ * state that is in doubt. `sets` are the network's range sets; `undefined` if they are not known.
  */
 export function mayHold(
   { kind, lease, veths }: Claim,
   sets: readonly RangeSet[] | undefined,
 ): boolean {
   if (kind === "live" || kind === "stale") return false;
-  // The address that another program gave is the lease's, whichever veth it is behind.
+  // The lease of another program already holds the address, whichever veth the container has.
   if (lease !== undefined) return !isForeign(lease);
   return veths.some(({ inside, add }) => {
     if (inside === undefined) return kind !== "adding";

@@ -3,7 +3,7 @@ import type { HostVeth } from "../ownership.ts";
 import type { Known } from "./identify.ts";
 import type { Outcome } from "./settle.ts";
 
-/** What a lease comes to that no veth has evidence for. `left` are the veths that no lease has. */
+/** Finds the veth of a lease that no name, MAC or alias points to. `left` are the veths without a lease. */
 export function search(lease: Lease, left: readonly Known[]): Outcome {
   const candidates = left.filter((it) => isCandidate(lease, it)).map(({ veth }) => veth);
   const holding = candidates.filter(({ inside }) =>
@@ -17,15 +17,15 @@ export function search(lease: Lease, left: readonly Known[]): Outcome {
   return { kind: blind.length > 0 ? "undecided" : "stale", veths: blind };
 }
 
-/** Whether the veth may be the lease's under another name, MAC and alias. */
+/** Whether the veth may belong to the lease although its name, MAC and alias differ. */
 function isCandidate(lease: Lease, { relation, said, isNamed, veth }: Known): boolean {
   if (isForeign(lease)) return !isNamed && (relation !== "none" || isRecorded(lease, veth));
-  // A readable alias under its own name is another attachment's.
+  // A veth with a readable alias and the matching name belongs to the attachment of the alias.
   return relation === "own" && !isNamed && veth.add === "none" &&
     (said === undefined || veth.inside !== undefined);
 }
 
-/** Whether a veth that can't be inspected keeps the lease held. */
+/** Whether a veth that can't be inspected may have the lease's address, so that the lease stays held. */
 function mayHide(lease: Lease, veth: HostVeth): boolean {
   return !isForeign(lease) || !lease.record?.hostMac || isRecorded(lease, veth);
 }

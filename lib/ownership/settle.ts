@@ -5,17 +5,17 @@ import type { ClaimKind, HostVeth } from "../ownership.ts";
 import type { Known } from "./identify.ts";
 import { search } from "./search.ts";
 
-/** What a lease comes to. */
+/** The kind of a lease's claim, and its veths. */
 export interface Outcome {
   readonly kind: ClaimKind;
   readonly veths: readonly HostVeth[];
 }
 
-/** How much a name or a MAC says for a lease, and how much an alias. */
+/** The weight of a matching name or MAC, and the weight of a matching alias. */
 const STRONG = 2;
 const WEAK = 1;
 
-/** Gives each lease its veth, if one is. `explained` are the veths that need no claim of their own. */
+/** Finds the veth of each lease. `explained` are the veths that need no claim of their own. */
 export async function settle(
   network: NetworkName,
   leases: readonly Lease[],
@@ -45,7 +45,7 @@ export async function settle(
   return { outcomes, explained: explainedBy(leases, outcomes) };
 }
 
-/** For a veth: the leases that something speaks for, by their place, and how much. */
+/** Returns a function that maps a veth to the indices of the matching leases and their scores. */
 async function evidenceFor(
   network: NetworkName,
   leases: readonly Lease[],
@@ -69,7 +69,7 @@ async function evidenceFor(
   };
 }
 
-/** The leases by the name that their host veth was given. Names are hashed only if a veth has one that its alias leaves open. */
+/** The indices of the leases by the name of their host veth. Names are hashed only if an alias does not explain a veth's name. */
 async function namesOf(
   network: NetworkName,
   leases: readonly Lease[],
@@ -84,7 +84,7 @@ async function namesOf(
     ),
   );
   const names = await Promise.all(leases.map(async (lease): Promise<string[]> => {
-    // Of several recorded names, none says more than the others.
+    // Several recorded names are candidates, and none of them counts as a match.
     if (isImported(lease)) return lease.record?.hosts?.split(" ").slice(0, 2) ?? [];
     if (isOpen || isForeign(lease)) return [await hostVethName({ network, ...lease.owner })];
     return [proven.get(ownerKey(lease.owner)) ?? ""];
@@ -96,13 +96,13 @@ async function namesOf(
   return found;
 }
 
-/** A veth under a recorded name belongs to another container if its MAC is another one and the address is not behind it. */
+/** Whether a veth with a recorded name belongs to another container: its MAC differs, and its peer lacks the lease's addresses. */
 function isDisproved(lease: Lease | undefined, { veth: { link, inside } }: Known): boolean {
   if (lease === undefined || !isImported(lease) || link.mac === lease.record?.hostMac) return false;
   return inside !== undefined && !inside.peer.addresses.some(({ ip }) => lease.ips.includes(ip));
 }
 
-/** The veth with the most evidence; all of them if two have the same. */
+/** The veth with the highest score; all of them if several share it. */
 function best(
   { record }: Lease,
   won: readonly { readonly it: Known; readonly score: number }[],
@@ -110,12 +110,12 @@ function best(
   const most = Math.max(0, ...won.map(({ score }) => score));
   const top = won.filter(({ score }) => score === most).map(({ it }) => it.veth);
   if (top.length <= 1) return top[0];
-  // The name is the owner's, the MAC is the lease's.
+  // The name is the same for every ADD of the owner, and the MAC is unique to the ADD.
   const [byMac, ...more] = top.filter(({ link }) => link.mac === record?.hostMac);
   return byMac !== undefined && more.length === 0 ? byMac : top;
 }
 
-/** Whether the veth is of the lease's own ADD. */
+/** The claim's kind, by whether the lease's own ADD made the veth. */
 function kindOf(lease: Lease, { link, inside, add }: HostVeth): ClaimKind {
   const { ips, record } = lease;
   if (add === "running" || lease.owner.ifname === undefined) return "live";
@@ -127,7 +127,7 @@ function kindOf(lease: Lease, { link, inside, add }: HostVeth): ClaimKind {
   return ips.every((ip) => seen.includes(ip)) ? "live" : "superseded";
 }
 
-/** The veths of the leases. So many undecided leases explain no more than so many of their candidates. */
+/** The veths of the leases. `n` undecided leases explain at most `n` of their candidates. */
 function explainedBy(leases: readonly Lease[], outcomes: readonly Outcome[]): Set<HostVeth> {
   const explained = new Set<HostVeth>();
   const candidates = new Set<HostVeth>();

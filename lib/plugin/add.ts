@@ -28,7 +28,7 @@ import type { Effects } from "./effects.ts";
 import { Reservation } from "./reserve.ts";
 import { routesOf } from "./routes_of.ts";
 
-/** What an ADD works on, beside its effects. */
+/** The input of an ADD, except its effects. */
 interface Job {
   readonly config: NetworkConfig;
   readonly invocation: Invocation;
@@ -37,7 +37,10 @@ interface Job {
   readonly hostMac: Mac;
 }
 
-/** ADD (docs/architecture.md, "An ADD"): all of it, or an error and nothing. `deliver` prints the result; if it throws, the ADD fails. */
+/**
+ * ADD (docs/architecture.md, "An ADD"). It succeeds, or throws and rolls back its changes. `deliver` prints the result; if it
+ * throws, the ADD fails.
+ */
 export async function add(
   config: NetworkConfig,
   invocation: Invocation,
@@ -79,10 +82,10 @@ async function steps(
   const { kernel, stop } = effects;
   const attaching = attach(vethSpec(job), config, effects, undo);
   attaching.catch((error) => {
-    // An ip that was given up may do its work when the kernel lets it.
+    // An abandoned ip may still complete when the kernel lets it continue.
     if (isError(error, "TryAgainLater")) mark.keep();
   });
-  // While the kernel works.
+  // This reads the state while the kernel works.
   await kernel.told();
   readAhead(effects);
   const since = now();
@@ -108,7 +111,7 @@ async function steps(
   return result;
 }
 
-/** A lease is refused the bridge's MAC in its own place. */
+/** Throws AddressUnavailable if a network without addresses is requested with the bridge's MAC. `allocate` checks other networks. */
 function mustNotBeBridges({ bridge, requestedMac, sets }: NetworkConfig, attached: Attached): void {
   if (sets.length > 0 || requestedMac !== attached.bridge.mac) return;
   throw new CniError(
@@ -118,7 +121,7 @@ function mustNotBeBridges({ bridge, requestedMac, sets }: NetworkConfig, attache
   );
 }
 
-/** What `reserve` needs, and what killed runs left; an error is reported by the step that needs the state. */
+/** Reads the state and removes old marks. The step that needs the state reports an error again. */
 function readAhead({ leases, marks }: Effects): void {
   try {
     leases.read();
@@ -128,7 +131,7 @@ function readAhead({ leases, marks }: Effects): void {
   }
 }
 
-/** The lease, released again if the ADD fails: after the veth, because an address is free only if nothing can answer on it. */
+/** Reserves the lease. The rollback releases it after the veth is gone, because until then the veth can use the address. */
 async function reserve(
   request: LeaseRequest,
   { host, config }: Job,
@@ -136,7 +139,7 @@ async function reserve(
   undo: Rollback,
 ): Promise<Lease> {
   const reservation = new Reservation(request, host, config, effects);
-  // Before it is taken: a write that fails may have had its effect.
+  // The undo is recorded first, because a write that fails may have had its effect.
   undo.pushLast("release the address", () => reservation.undo());
   return await reservation.take();
 }
@@ -195,12 +198,12 @@ function containerSpec(
   };
 }
 
-/** An address with the prefix length of the subnet that gave it. */
+/** The address with the prefix length of its subnet. */
 export function withPrefix({ sets }: Pick<NetworkConfig, "sets">, ip: Ip): InterfaceAddress {
   return { ip, prefix: rangeOf(sets, ip)?.subnet.prefix ?? (ip.includes(":") ? 128 : 32) };
 }
 
-/** The result of an ADD, behind what an earlier plugin of the chain returned (rules R9, R12). */
+/** The result of an ADD, appended to the result of the earlier plugins of the chain (rules R9, R12). */
 function resultOf(
   { config, invocation: { ifname, netns } }: Job,
   { bridge, host }: Attached,
@@ -238,7 +241,7 @@ function resultOf(
   };
 }
 
-/** Documents leave out what is not there (rule R7). */
+/** Leaves out undefined keys (rule R7). */
 function defined<T extends object>(values: T): { [K in keyof T]?: Exclude<T[K], undefined> } {
   return Object.fromEntries(
     Object.entries(values).filter(([, value]) => value !== undefined),

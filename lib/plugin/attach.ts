@@ -5,18 +5,18 @@ import type { Rollback } from "../rollback.ts";
 import type { Effects } from "./effects.ts";
 import { reattachOthers } from "./ports.ts";
 
-/** A host veth and its bridge, as they were read back. */
+/** A host veth and its bridge, as read back from the kernel. */
 export interface Attached {
   readonly bridge: Link;
   readonly host: Link;
 }
 
-/** The bridge may be changed between two attempts; more would be a fight with somebody. */
+/** Another process may change the bridge between two attempts. After this many attempts the ADD fails. */
 const TRIES = 4;
 
 /**
- * Makes the veth into the bridge, and the bridge what it must be. Host veths of the network that are in no bridge, because
- * theirs was removed, are put back into it. InvalidNetNS, InterfaceExists, BridgeUnusable, StateDamaged.
+ * Makes the veth as a port of the bridge, and makes or fixes the bridge. If the bridge was missing, the network's other host
+ * veths become ports again. Throws InvalidNetNS, InterfaceExists, BridgeUnusable, StateDamaged.
  */
 export async function attach(
   spec: VethSpec,
@@ -30,7 +30,7 @@ export async function attach(
     const { made, bridge, isReady, failure } = await kernel.attach(spec, undo);
     let ready = bridge;
     if (!isReady) {
-      // What the state says counts more than what the bridge looks like: its remedy hurts nobody.
+      // An error of the state comes before an error of the bridge, because its remedy is harmless.
       await mustFit(config, effects);
       const ensured = await kernel.ensureBridge(spec, bridge, undo);
       ready = ensured.bridge;
@@ -44,7 +44,7 @@ export async function attach(
   }
 }
 
-/** Throws StateDamaged, BridgeUnusable if the leases don't fit the configuration; a damaged file is `reserve`'s matter. */
+/** Throws StateDamaged or BridgeUnusable if the leases don't fit the configuration. `Reservation` reports a damaged file. */
 async function mustFit(config: NetworkConfig, { leases }: Effects): Promise<void> {
   if (config.sets.length === 0) return;
   await leases.examine(({ state, provenance }) => {

@@ -3,7 +3,7 @@ import { macOf, macOfBridge } from "../base/mac.ts";
 import type { NetworkConfig } from "../config.ts";
 import { type BridgeSpec, guardedIps, type Pinned } from "../netops.ts";
 
-/** The bridge that the configuration wants: with the gateway of every range, where it carries them. */
+/** The bridge of the configuration. It has the gateway of every range if `gatewayOnBridge` is set. */
 export function bridgeSpec(config: NetworkConfig): BridgeSpec {
   const { bridge, mtu, forceAddress, promiscuous } = config;
   const gateways = config.gatewayOnBridge ? gatewaysOf(config) : [];
@@ -18,13 +18,13 @@ export function bridgeSpec(config: NetworkConfig): BridgeSpec {
   };
 }
 
-/** The gateway of each range with its subnet's prefix length, each once. */
+/** The gateway of each range with its subnet's prefix length, without doubles. */
 export function gatewaysOf({ sets }: Pick<NetworkConfig, "sets">): InterfaceAddress[] {
   const all = sets.flat().map(({ gateway, subnet }) => ({ ip: gateway, prefix: subnet.prefix }));
   return [...new Map(all.map((it) => [formatInterfaceAddress(it), it])).values()];
 }
 
-/** The bridge as guarded containers have to know it: a permanent neighbour for each gateway, with IPv6 its link-local address too. */
+/** The permanent neighbour entries of a guarded container: one for each gateway, and with IPv6 the bridge's link-local address. */
 export function gatewayNeighbours(config: NetworkConfig, bridgeMac: string): Pinned[] {
   if (!config.gatewayOnBridge) return [];
   const gateways = gatewaysOf(config).map(({ ip }) => ip);

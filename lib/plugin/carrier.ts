@@ -5,9 +5,8 @@ import type { NetworkConfig } from "../config.ts";
 import type { Link } from "../netops.ts";
 
 /**
- * Throws InvalidNetworkConfig if another interface carries a subnet whose gateway the bridge is: behind it are
- * containers of a plugin that keeps leases elsewhere (flannel's or the reference's `cni0`), and an ADD works and
- * allocates their addresses.
+ * Throws InvalidNetworkConfig if another interface has an address in a subnet of the bridge. That interface may be the bridge of
+ * another plugin (`cni0` of flannel or of the reference). An ADD would succeed and allocate addresses of its containers.
  */
 export function mustCarryAlone(config: NetworkConfig, links: readonly Link[]): void {
   if (!config.gatewayOnBridge) return;

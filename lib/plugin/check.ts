@@ -7,7 +7,7 @@ import type { Result } from "../result.ts";
 import { differences } from "./compare.ts";
 import type { Effects } from "./effects.ts";
 
-/** CHECK: everything of ours in `prevResult`, all differences in one answer (rules K1 to K5). */
+/** CHECK: compares this network's part of `prevResult` with the kernel and reports all differences at once (rules K1 to K5). */
 export async function check(
   config: NetworkConfig,
   { containerId, ifname, netns }: Invocation,
@@ -20,14 +20,14 @@ export async function check(
     });
   }
   const owner = { containerId, ifname };
-  const naming = hostVethName({ network: name, ...owner }); // by another thread, meanwhile
-  // Not before stdin is read: two of them that start leave no processor for that.
+  const naming = hostVethName({ network: name, ...owner }); // on another thread
+  // It starts after stdin is read, because two starting processes would delay the read.
   kernel.willInspect(netns);
   const look = (host: InterfaceName) => kernel.inspect({ bridge, host, netns, ifname, guarded });
   const own = await naming;
   const looking = look(own);
-  looking.catch(() => {}); // awaited below, or ended with the kernel
-  // While the kernel is at work.
+  looking.catch(() => {}); // awaited below, if it is the lease's host veth
+  // This reads the state while ip runs.
   await kernel.told();
   const { state } = leases.read();
   const lease = findLease(state, owner) ?? findLease(state, { containerId, ifname: undefined });
@@ -50,7 +50,7 @@ export async function check(
   );
 }
 
-/** The host veth of a lease: where it may be one of several, the one that `prevResult` has. */
+/** The host veth of a lease; of several candidates, the one in `prevResult`. */
 async function hostOf(
   lease: Lease,
   { name }: NetworkConfig,

@@ -7,7 +7,7 @@ import { guardDifferences } from "./compare_guard.ts";
 import { differ, type Expected, listedAddresses, listedGateways } from "./expected.ts";
 import { routesOf } from "./routes_of.ts";
 
-/** One line for each difference between what an ADD left and what is there now; expected first, then found. */
+/** One line for each difference between the ADD's result and the kernel: the expected value, then the found value. */
 export function differences(expected: Expected, seen: Seen): string[] {
   return [
     ...bridgeDifferences(expected, seen.bridge),
@@ -19,7 +19,7 @@ export function differences(expected: Expected, seen: Seen): string[] {
   ];
 }
 
-/** Compares what a result has of an interface: names it can't know are left to later plugins (rule K2). */
+/** Compares the MAC and MTU of an interface if the result has them (rule K2). */
 function listedDifferences(listed: Interface | undefined, found: Link): string[] {
   if (listed === undefined) return [];
   return [
@@ -51,7 +51,7 @@ function addressesOf({ addresses }: Link): string {
   return addresses.map(formatInterfaceAddress).join(", ") || "none";
 }
 
-/** A bridge's MTU follows its ports'. */
+/** Leaves out the MTU, because the kernel changes a bridge's MTU with its ports. */
 function pickMac({ name, mac }: Interface): Interface {
   return { name, ...(mac !== undefined && { mac }) };
 }
@@ -108,7 +108,7 @@ function hasAddress({ addresses }: Link, wanted: string): boolean {
   return addresses.some((it) => formatInterfaceAddress(it) === canonical(wanted));
 }
 
-/** A result may spell an address in another way. */
+/** The address in the spelling of this program; a result may use another spelling. */
 function canonical(address: string): string {
   const [text = "", prefix = ""] = address.split("/");
   return `${tryIp(text) ?? text}/${prefix}`;
@@ -123,8 +123,8 @@ function leaseDifferences(expected: Expected): string[] {
 }
 
 /**
- * The container has each route of the result that the configuration has too, or that goes through our subnets. Later
- * plugins may have added routes that lead elsewhere (rule K2). The result lacks routes that were configured after the ADD.
+ * Compares the routes of the result that are configured or lead through this network's subnets. Later plugins may have added
+ * other routes (rule K2). Routes that were configured after the ADD are not in the result, and are not compared.
  */
 function routeDifferences(
   { config, prevResult, ifname, lease }: Expected,
@@ -148,7 +148,7 @@ function configuredRoute(
   routes: readonly RouteFound[],
 ): string[] {
   const target = formatCidr(dst);
-  // The kernel takes table 0 for none; what is in `local` it keeps beside its own.
+  // The kernel treats table 0 as unset. Table `local` also has the kernel's own routes.
   const number = table === undefined || table === 0 ? MAIN_TABLE : table;
   const there = routes.filter((route) => route.dst === target && route.table === number);
   if (there.some(({ gw }) => gw === via)) return [];

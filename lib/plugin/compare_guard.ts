@@ -3,7 +3,7 @@ import { containerMac } from "../ipam.ts";
 import { guardedIps, type Seen } from "../netops.ts";
 import { differ, type Expected, listedGateways } from "./expected.ts";
 
-/** The guard of a port, where the network has it (SECURITY.md). */
+/** One line for each difference in the guard of a port, if the network is guarded (SECURITY.md). */
 export function guardDifferences(expected: Expected, seen: Seen): string[] {
   const { config, host, ifname, lease } = expected;
   if (!config.guarded) return [];

@@ -6,9 +6,9 @@ import { type Claim, mayHold, type Subject } from "../ownership.ts";
 import type { Moment } from "./look.ts";
 
 /**
- * Throws StateDamaged if somebody may hold an address without a lease that says so. A file that this program did not write
- * last may be an older copy or an emptied one; a missing file may have been removed; and from a damaged one a run starts
- * empty only if nobody can hold an address.
+ * Throws StateDamaged if a veth may use an address without a lease for it. A file that this program did not write last may be
+ * an older copy or an emptied one, and a missing file may have been removed. A run replaces a damaged file by an empty state
+ * only if no veth can use an address.
  */
 export function mustBeConsistent(
   { state, provenance, claims }: Moment,
@@ -39,7 +39,7 @@ export function mustBeConsistent(
   );
 }
 
-/** The possible holder of an address, and why that is not known. */
+/** Describes the possible owner of an address, and why its lease is in doubt. */
 function describe({ kind, lease, attachment, veths }: Claim, others: number): string {
   const owner = lease?.owner ?? attachment;
   const name = owner === undefined ? veths[0]?.link.ifname ?? "" : ownerKey(owner);

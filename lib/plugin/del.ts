@@ -11,7 +11,7 @@ import { release } from "./neighbours.ts";
 import { removalsFor, removeAll } from "./removals.ts";
 import { isAbout, leftUnder } from "./whereabouts.ts";
 
-/** DEL: the veth, then the lease. Missing is success; as often as you like. */
+/** DEL: removes the veth, then releases the lease. A missing attachment is a success, and DEL can be repeated. */
 export async function del(
   network: Network,
   { containerId, ifname, netns }: Invocation,
@@ -20,7 +20,7 @@ export async function del(
   const attachment = { network: network.name, containerId, ifname };
   const naming = hostVethName(attachment); // on another thread
   const failures = new Failures();
-  // Before the veth is gone: a lease that is there later under another veth is a new one.
+  // The state is read before the veth is removed: a lease that appears later belongs to a new ADD.
   const read = await failures.attempt(() => effects.leases.read());
   const target = { network, attachment, host: await naming, netns };
   const free = await removeVeths(target, read?.state, effects, failures);
@@ -38,7 +38,7 @@ interface Target {
   readonly netns: string;
 }
 
-/** Removes the host veths of the attachment; returns the leases on whose addresses nothing can answer from now on. */
+/** Removes the host veths of the attachment. Returns the leases that no veth can use any longer. */
 async function removeVeths(
   target: Target,
   state: State | undefined,
@@ -50,7 +50,7 @@ async function removeVeths(
   const own = state && findLease(state, attachment);
   const isOld = state && findLease(state, { ...attachment, ifname: undefined }) !== undefined;
   if (own !== undefined && !isForeign(own) && !isOld) {
-    // Name and MAC prove that it belongs to this lease, whatever else the host has.
+    // Name and MAC prove that it belongs to this lease, whatever other veths exist.
     const link = await failures.attempt(() => kernel.link(host));
     if (failures.hasMore(0)) return [];
     if (link !== undefined && link.mac === own.record?.hostMac) {
@@ -92,7 +92,7 @@ async function removeByClaims(
   return free;
 }
 
-/** How long after the death of an ADD its `ip` is waited for, which may wait for the kernel's lock: 2 s in all. */
+/** Pauses while the `ip` of a killed ADD may still wait for a kernel lock: 2 s in all. */
 const LATE_MS = [50, 100, 150, 300, 600, 800];
 const LATEST_MS = 2_000;
 
@@ -103,7 +103,7 @@ async function removeLate(host: InterfaceName, kernel: Effects["kernel"]): Promi
   }
 }
 
-/** Removes the mark of a killed ADD, whose neighbours may come as late as its veth. */
+/** Removes the mark of a killed ADD. Its `ip` may add neighbours as late as its veth, so a guarded attachment waits first. */
 async function endMark(
   host: InterfaceName,
   free: readonly Lease[],
@@ -116,8 +116,8 @@ async function endMark(
 }
 
 /**
- * Whether a DEL is done although it can't read the state: a newer version keeps the lease and reclaims it, and nobody has an
- * address of a damaged state if no host veth of the network exists.
+ * Whether a DEL succeeds although it can't read the state. A newer version reclaims the lease by itself. A damaged state has no
+ * address in use if no host veth of the network exists.
  */
 async function isAnswered(
   network: Network,
@@ -139,11 +139,11 @@ async function isAnswered(
         typeof provenance === "object" && !claims.some((claim) => mayHold(claim, undefined)),
     );
   } catch {
-    return false; // the error of the first read is reported
+    return false; // DEL reports the error of the first read
   }
 }
 
-/** What has become of an attachment whose lease can't be read. */
+/** The remedy for an attachment without its veth, if its lease can't be read. */
 function goneAlready(host: InterfaceName): string {
   return `the host veth ${host} is gone; its lease goes with atomicni repair, or with a DEL once the state can be read`;
 }

@@ -1,9 +1,9 @@
 import { ioError } from "../base/errors.ts";
 
-/** How many more descriptors an ADD has open than a STATUS, when each has most: signals, mark, lock and state. */
+/** How many more descriptors an ADD has open than a STATUS, at the maximum of each: signals, mark, lock and state. */
 const FURTHER = 4;
 
-/** Runs `work` with no more descriptors than an ADD has left. Throws IOFailure if the process has too few (`ulimit -n`). */
+/** Runs `work` with as many descriptors open as an ADD has. Throws IOFailure if the process has too few (`ulimit -n`). */
 export async function withFilesOfAdd<T>(folder: string, work: () => Promise<T>): Promise<T> {
   const files: Deno.FsFile[] = [];
   try {

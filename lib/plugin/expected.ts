@@ -4,25 +4,25 @@ import { isInSubnets, type NetworkConfig } from "../config.ts";
 import type { Lease } from "../ipam.ts";
 import type { Result } from "../result.ts";
 
-/** What of an attachment CHECK knows beside what it saw. */
+/** The expected values of an attachment, for CHECK. */
 export interface Expected {
   readonly config: NetworkConfig;
   readonly prevResult: Result;
   readonly host: InterfaceName;
   readonly ifname: InterfaceName;
   readonly netns: string;
-  /** The lease; `undefined` where the state has none. */
+  /** The lease; `undefined` if the state has none. */
   readonly lease: Lease | undefined;
 }
 
-/** An address of the result that came from this network, with its gateway if the result has that. */
+/** An address of this network in the result, with its gateway if the result has one. */
 export interface Listed {
   readonly ip: Ip;
   readonly prefix: number;
   readonly gateway: Ip | undefined;
 }
 
-/** What `prevResult` lists of the network's addresses. Later plugins may have added others, or taken out some (rule K2). */
+/** The network's addresses in `prevResult`. Later plugins may have added or removed addresses (rule K2). */
 export function listedAddresses({ config, prevResult, ifname }: Expected): Listed[] {
   return prevResult.ips.flatMap((it) => {
     const { ip, prefix } = parseInterfaceAddress(it.address);
@@ -33,7 +33,7 @@ export function listedAddresses({ config, prevResult, ifname }: Expected): Liste
   });
 }
 
-/** The gateways that the bridge carries, as far as the result has them: the configuration may have more by now. */
+/** The bridge's gateways in the result. The present configuration may have more. */
 export function listedGateways(expected: Expected): InterfaceAddress[] {
   if (!expected.config.gatewayOnBridge) return [];
   return listedAddresses(expected).flatMap(({ gateway, prefix }) =>
@@ -41,7 +41,7 @@ export function listedGateways(expected: Expected): InterfaceAddress[] {
   );
 }
 
-/** One line if the two differ. */
+/** One line if the two values differ. */
 export function differ(what: string, expected: unknown, found: unknown): string[] {
   return expected === found ? [] : [`${what}: expected ${expected}, found ${found}`];
 }

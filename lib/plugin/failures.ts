@@ -1,6 +1,6 @@
 import { asCniError, type CniError } from "../base/errors.ts";
 
-/** Errors of steps that don't keep the next from being tried. */
+/** Collects the errors of steps, so that the next step runs after a failure. */
 export class Failures {
   readonly errors: CniError[] = [];
 
@@ -21,7 +21,7 @@ export class Failures {
     return this.errors.length > than;
   }
 
-  /** Throws the first, with what the others said and what was done all the same in its details. */
+  /** Throws the first error, if there is one. Its details have the other errors, and `done`: the steps that succeeded. */
   raise(done?: string): void {
     const [first, ...others] = this.errors;
     if (first === undefined) return;

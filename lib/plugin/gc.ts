@@ -8,7 +8,7 @@ import { claimsOf, transactClaims } from "./look.ts";
 import { reclaim, release } from "./neighbours.ts";
 import { removalsFor, removeAll } from "./removals.ts";
 
-/** GC: what of this network is not listed; without a list, what is provably garbage (rules G1 to G3, S6). */
+/** GC: removes this network's unlisted attachments; without a list, only provable garbage (rules G1 to G3, S6). */
 export async function gc(
   network: Network,
   valid: readonly Valid[] | undefined,
@@ -30,7 +30,7 @@ async function releaseGarbage(network: Network, effects: Effects, failures: Fail
   effects.marks.sweep();
 }
 
-/** Releases the stale leases; returns all claims, as they were. StateDamaged. */
+/** Releases the stale leases and returns all claims, as they were before. Throws StateDamaged. */
 async function reclaimStale(network: Network, effects: Effects): Promise<readonly Claim[]> {
   effects.leases.read(); // an unreadable state has no claims
   const { result } = await transactClaims(network, effects, async ({ state, claims }) => {
@@ -41,7 +41,7 @@ async function reclaimStale(network: Network, effects: Effects): Promise<readonl
   return result;
 }
 
-/** A host veth without lease whose container has no such interface. */
+/** Whether the claim is a host veth without lease, and its container lacks the attachment's interface. */
 function isAbandoned({ kind, veths: [veth], attachment }: Claim): boolean {
   if (kind !== "unleased" || attachment === undefined) return false;
   return veth?.inside !== undefined &&
@@ -68,7 +68,7 @@ async function releaseUnlisted(
   for (const host of effects.marks.hosts()) if (!kept.hosts.has(host)) effects.marks.clear(host);
 }
 
-/** The attachments to keep: owners as the state has them, and the names of their host veths. */
+/** The attachments to keep: their keys in the state, and the names of their host veths. */
 interface Kept {
   readonly owners: ReadonlySet<string>;
   readonly hosts: ReadonlySet<string>;
@@ -87,11 +87,11 @@ async function keptBy({ name }: Network, valid: readonly Valid[]): Promise<Kept>
   return { owners, hosts };
 }
 
-/** An ADD in progress is of a container that the runtime has yet to list. */
+/** Whether GC removes the claim. An ADD in progress stays, because the runtime lists its container only later. */
 function isUnlisted({ kind, lease, attachment, veths }: Claim, { owners, hosts }: Kept): boolean {
   if (kind === "adding" || veths.some(({ add }) => add === "running")) return false;
   if (lease !== undefined) return !owners.has(ownerKey(lease.owner));
-  // A listed container keeps its host veth under whatever name or alias somebody gave it.
+  // A listed container keeps its host veth even if the name or alias was changed.
   const isListed = attachment !== undefined && owners.has(ownerKey(attachment));
   return !isListed && !veths.some(({ link }) => hosts.has(link.ifname));
 }

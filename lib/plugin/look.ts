@@ -23,8 +23,8 @@ import type { Effects } from "./effects.ts";
 type Seeing = Pick<Effects, "kernel" | "marks">;
 
 /**
- * What the kernel shows for the claims of these leases. `netns` is the path of a namespace to inspect besides those below
- * /run/netns. IpFailed, IOFailure.
+ * Reads the kernel for the claims of these leases. `netns` is the path of a namespace to inspect besides the namespaces in
+ * /run/netns. Throws IpFailed, IOFailure.
  */
 export async function viewFor(
   subject: Subject,
@@ -33,12 +33,12 @@ export async function viewFor(
   netns?: string,
 ): Promise<HostView> {
   const seen = await kernel.view(isInDoubt(subject, leases), netns);
-  // After the view: an ADD that ended since then has its lease.
+  // The marks are read after the view: an ADD that ended since then has its lease.
   const adds = marks.all();
   return seen.map((veth) => ({ ...veth, add: adds.get(veth.link.ifname) ?? "none" }));
 }
 
-/** The claims of these leases and of the veths without one, at this moment. */
+/** The present claims of these leases and of the veths without a lease. */
 export async function claimsOf(
   subject: Subject,
   leases: readonly Lease[],
@@ -48,7 +48,7 @@ export async function claimsOf(
   return await claims(subject, leases, await viewFor(subject, leases, effects, netns));
 }
 
-/** The state of a network and what the kernel shows of it. */
+/** The state of a network, and the view of the kernel with its claims. */
 export interface Moment extends Found {
   readonly claims: readonly Claim[];
   readonly view: HostView;
@@ -57,13 +57,13 @@ export interface Moment extends Found {
 export interface LookOptions {
   /** The run's own host veth, which has no claim. */
   readonly own?: string;
-  /** Every namespace is inspected, also those of veths that have a lease. */
+  /** Inspects every namespace, including the namespaces of veths that have a lease. */
   readonly isThorough?: boolean;
 }
 
 /**
- * A transaction that knows the claims. Namespaces are entered before the lock is taken; under it, a lease that is newer than
- * the view is not called stale, and a veth that vanished since is left out.
+ * Runs a transaction with the claims. Namespaces are inspected before the lock is taken. Under the lock, a lease that is newer
+ * than the view is undecided instead of stale, and a veth that is gone since then is left out.
  */
 export async function transactClaims<T>(
   subject: Subject,
@@ -78,7 +78,7 @@ export async function transactClaims<T>(
   });
 }
 
-/** The same for a reader. */
+/** The same as `transactClaims`, for a reader: nothing is written. */
 export async function examineClaims<T>(
   subject: Subject,
   effects: Effects,
@@ -108,7 +108,7 @@ async function lookFirst(
   };
 }
 
-/** The leases before the lock; a damaged file has none. */
+/** The leases, read without the lock; an empty list if the file is damaged. */
 function readLeases({ leases }: Effects): Lease[] {
   try {
     return listLeases(leases.read().state);

@@ -13,8 +13,8 @@ import type { Effects } from "./effects.ts";
 import type { Failures } from "./failures.ts";
 
 /**
- * Flushes the neighbours of a lease from its bridge, before its addresses are free: an address gets its own MAC next time, so
- * another MAC, or a guarded one, must not be remembered. Success if there is no bridge.
+ * Flushes the neighbour entries of a lease from its bridge. It happens before the addresses are free: the next container of an
+ * address may have another MAC, so a stale or permanent entry would break it. A missing bridge is a success.
  */
 async function flushNeighbours(
   lease: Lease,
@@ -29,9 +29,9 @@ async function flushNeighbours(
 }
 
 /**
- * Drops those of the leases that the state still has; a lease that changed since it was read is a later one. The caller holds
- * the lock, so that no ADD gets an address before its neighbours are flushed. `onError` gets what the flush throws; the lease
- * stays unless it returns true. Returns the dropped leases.
+ * Drops the leases that the state still has; a lease that changed since it was read is a later lease and stays. The caller holds
+ * the lock, so that no ADD gets an address before its neighbours are flushed. `onError` gets the error of a flush, and the
+ * lease stays unless `onError` returns true. Returns the dropped leases.
  */
 export async function dropLeases(
   state: State,
@@ -54,7 +54,7 @@ export async function dropLeases(
   return dropped;
 }
 
-/** The same for stale leases, reclaimed for another's sake, whose run must not fail for it. */
+/** Drops stale leases. A failing flush is only a warning, because the run serves another attachment. */
 export async function reclaim(
   state: State,
   stale: readonly Lease[],
@@ -68,8 +68,8 @@ export async function reclaim(
 }
 
 /**
- * Releases these leases; of one whose neighbours can't be flushed `failures` gets the error, and it stays. Without any, it
- * only removes what a killed run left of a write.
+ * Releases these leases. If the neighbours of a lease can't be flushed, the lease stays and `failures` gets the error. Without
+ * leases, it only removes the temporary files of killed runs.
  */
 export async function release(
   free: readonly Lease[],

@@ -8,8 +8,8 @@ import type { Effects } from "./effects.ts";
 import { claimsOf } from "./look.ts";
 
 /**
- * A bridge that was removed and comes back has lost its ports, and one that was down the permanent neighbours: this
- * network's own ports go back into it, guards included, except `own`, which is new. What keeps one out is said, and keeps no other out.
+ * Puts this network's host veths back into its bridge, guards included, except the new veth `own`. A bridge that was removed has
+ * lost its ports, and a bridge that was down has lost its permanent neighbours. A port that can't be put back is a warning.
  */
 export async function reattachOthers(
   config: NetworkConfig,
@@ -39,7 +39,7 @@ export async function reattachOthers(
   }
 }
 
-/** The network's veths, with and without a lease; of several candidates none is put anywhere. */
+/** The claims of the network's veths, with and without a lease. A claim with several candidates is left out. */
 async function ownClaims(config: NetworkConfig, effects: Effects): Promise<Claim[]> {
   const { state } = effects.leases.read();
   const found = await claimsOf(config, listLeases(state), effects);
@@ -48,7 +48,7 @@ async function ownClaims(config: NetworkConfig, effects: Effects): Promise<Claim
   );
 }
 
-/** Why a port of a guarded network stays out of the bridge. */
+/** The reason why a port of a guarded network stays out of the bridge. */
 export const UNPROVEN = "the network is guarded, and no lease says which MAC the container has";
 
 /** A host veth as a port of the network; `undefined` if the network is guarded and the MAC is not proven. */
@@ -59,13 +59,13 @@ export function portOf(
 ): PortSpec | undefined {
   const host = link.ifname as InterfaceName;
   if (lease !== undefined || !config.guarded) return portSpec(config, host, lease);
-  // Without a lease only a layer-2 container's MAC is known: it follows from what the host has of it.
+  // Without a lease, only the MAC of a layer-2 container is known: it is derived from the host veth's MAC.
   if (config.sets.length > 0 || !isHostMac(link.mac)) return undefined;
   const guard = { bridge: config.bridge, host, mac: macBehind(link.mac as Mac), ips: [] };
   return portSpec(config, host, undefined, guard);
 }
 
-/** A port as the configuration and its lease want it. */
+/** The port's settings from the configuration and its lease. */
 export function portSpec(
   { name, hairpin, isolated }: NetworkConfig,
   host: InterfaceName,
@@ -75,7 +75,7 @@ export function portSpec(
   return { host, hairpin, isolated, group: groupOf(name), guard };
 }
 
-/** The guard of a lease; `undefined` for one that is not guarded. */
+/** The guard of a lease; `undefined` if the lease is not guarded. */
 export function guardOf(lease: Lease | undefined, host: InterfaceName): GuardSpec | undefined {
   const mac = lease && containerMac(lease);
   const bridge = lease?.record?.bridge;

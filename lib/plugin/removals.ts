@@ -4,16 +4,16 @@ import { isForeign, type Lease } from "../ipam.ts";
 import type { Claim, HostVeth } from "../ownership.ts";
 import type { Effects } from "./effects.ts";
 
-/** Veths to be removed, and the lease that is free when they are gone. */
+/** Veths to remove, and the lease that is free when they are gone. */
 export interface Removal {
   readonly veths: readonly HostVeth[];
   readonly lease: Lease | undefined;
 }
 
 /**
- * The veths that a DEL or GC removes for the claims that `isDoomed` selects. Of an undecided claim it is the veth with the name
- * or MAC of the lease, or with the other end in `netns`; never a veth that another lease has. The lease stays held as long as one of
- * its candidates may be its veth.
+ * The veths that a DEL or GC removes for the claims that `isDoomed` selects. For an undecided claim it is the veth with the
+ * lease's name or MAC, or with its peer in `netns`; never a veth of another lease. The lease stays held while another
+ * candidate may be its veth.
  */
 export async function removalsFor(
   network: NetworkName,
@@ -44,7 +44,7 @@ function isSettled({ kind }: Claim): boolean {
   return kind === "live" || kind === "superseded";
 }
 
-/** The candidates that belong to the lease. */
+/** The candidates that belong to the lease, by namespace, name or MAC. */
 async function ownOf(
   network: NetworkName,
   lease: Lease,
@@ -61,14 +61,14 @@ async function ownOf(
   return byMac.length === 1 ? byMac : [];
 }
 
-/** The lease with the bridge on which its neighbours are, if it did not record one. */
+/** The lease with the bridge that has its neighbours, if the record has no bridge. */
 function withBridge(lease: Lease, veth: HostVeth | undefined): Lease {
   const { record } = lease;
   if (record === undefined || record.bridge !== undefined || !veth?.link.master) return lease;
   return { ...lease, record: { ...record, bridge: veth.link.master } };
 }
 
-/** Not by name: an ADD may have replaced a veth since it was seen. */
+/** Removes these very veths: an ADD may have replaced a veth by a new one of the same name. */
 export async function removeAll(
   veths: readonly HostVeth[],
   { kernel, stop }: Pick<Effects, "kernel" | "stop">,

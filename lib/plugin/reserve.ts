@@ -20,7 +20,7 @@ import { reclaim } from "./neighbours.ts";
 
 const NEVER = new AbortController().signal;
 
-/** The lease of an ADD: taken in one durable write, and undone as if it had never been taken. */
+/** The lease of an ADD. `take` writes it durably, and `undo` restores the state before it. */
 export class Reservation {
   #lease: Lease | undefined;
   #before: Pick<State, "lastReserved" | "ranges"> | undefined;
@@ -32,7 +32,7 @@ export class Reservation {
     readonly effects: Effects,
   ) {}
 
-  /** IOFailure, TryAgainLater, PoolExhausted, AddressUnavailable, InterfaceExists, StateDamaged, BridgeUnusable. */
+  /** Throws IOFailure, TryAgainLater, PoolExhausted, AddressUnavailable, InterfaceExists, StateDamaged, BridgeUnusable. */
   async take(): Promise<Lease> {
     const { leases } = this.effects;
     const quick = await leases.transaction((state, provenance) => this.#quickly(state, provenance));
@@ -50,7 +50,7 @@ export class Reservation {
     return result;
   }
 
-  /** Releases the lease, also if `take` failed after it had written; waits for the lock even in a run that is to stop. */
+  /** Releases the lease, also if `take` failed after its write. It waits for the lock even if the run has to stop. */
   async undo(): Promise<void> {
     const lease = this.#lease;
     if (lease === undefined) return;
@@ -67,7 +67,7 @@ export class Reservation {
     }, NEVER);
   }
 
-  /** Without a look at the kernel; no lease if one is needed. */
+  /** Allocates without reading the kernel. Returns no lease if the kernel has to be read. */
   #quickly(state: State, provenance: Provenance): Decision<Lease | undefined> {
     const own = findLease(state, this.request.attachment);
     if (provenance !== "written" || own !== undefined) return { result: undefined };
@@ -92,7 +92,7 @@ export class Reservation {
     return { result: this.#allocate(state), write: "verified" };
   }
 
-  /** No lease if leases have to be reclaimed first. */
+  /** Returns no lease if stale leases have to be reclaimed first. */
   #tryAllocate(state: State): Lease | undefined {
     try {
       return this.#allocate(state);
@@ -104,8 +104,8 @@ export class Reservation {
   }
 
   /**
-   * A lease of this very attachment is of a run that was killed, whose host veth is gone; unless the veth has another name
-   * now, or another run of the attachment is in progress.
+   * Throws unless the attachment's lease belongs to a killed run without a host veth: InterfaceExists if the host veth exists,
+   * TryAgainLater if another run of the attachment is in progress.
    */
   async #mustBeAlone({ kind, veths }: Claim): Promise<void> {
     const { attachment, hostMac } = this.request;
@@ -134,7 +134,7 @@ export class Reservation {
     const { lastReserved, ranges } = state;
     const before = { lastReserved: [...lastReserved], ranges };
     const lease = allocate(state, this.request);
-    // Before it is written: a write that fails may have had its effect.
+    // The lease is kept for `undo` before the write, because a write that fails may have had its effect.
     this.#before = before;
     this.#lease = lease;
     return lease;

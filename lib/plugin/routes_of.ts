@@ -2,7 +2,7 @@ import { familyOf, type Ip } from "../base/address.ts";
 import { rangeOf } from "../base/range.ts";
 import type { NetworkConfig, Route } from "../config.ts";
 
-/** The routes of an attachment with these addresses: a set can have ranges of several subnets, each with its own gateway. */
+/** The routes of an attachment with these addresses. A set can have several subnets, so the gateway depends on the address. */
 export function routesOf(
   { routes, sets }: Pick<NetworkConfig, "routes" | "sets">,
   ips: readonly Ip[],

@@ -21,7 +21,7 @@ import type { Effects } from "./effects.ts";
 import { mustBeConsistent } from "./consistent.ts";
 import { claimsOf, examineClaims } from "./look.ts";
 
-/** STATUS: could an ADD be served now? Whatever prevents it is PluginNotAvailable (rules T1, T2). */
+/** STATUS: throws PluginNotAvailable if an ADD would fail now (rules T1, T2). */
 export async function status(config: NetworkConfig, effects: Effects): Promise<void> {
   try {
     await mustServe(config, effects);
@@ -37,7 +37,7 @@ export async function status(config: NetworkConfig, effects: Effects): Promise<v
   }
 }
 
-/** Throws what the next ADD would fail with, as far as that shows without making anything. */
+/** Throws the error of the next ADD, if it shows without making interfaces. */
 export async function mustServe(config: NetworkConfig, effects: Effects): Promise<void> {
   const { kernel, leases } = effects;
   checkFolder(config.dataDir);
@@ -55,7 +55,7 @@ export async function mustServe(config: NetworkConfig, effects: Effects): Promis
   await mustHaveFree(state, { ...config, bridgeMac }, effects);
 }
 
-/** A copy of the state, if an ADD could allocate from it. StateDamaged. */
+/** A copy of the state. Throws StateDamaged if an ADD could not allocate from it. */
 async function consistentState(config: NetworkConfig, effects: Effects): Promise<State> {
   const found = tryRead(effects);
   if (found?.provenance === "written") return structuredClone(found.state);
@@ -65,7 +65,7 @@ async function consistentState(config: NetworkConfig, effects: Effects): Promise
   });
 }
 
-/** The state as it is read without the lock; `undefined` if it is damaged, which only the lock's holder may say. */
+/** The state, read without the lock; `undefined` if it looks damaged, which only a reader with the lock can decide. */
 function tryRead({ leases }: Effects): Found | undefined {
   try {
     return leases.read();
@@ -75,7 +75,7 @@ function tryRead({ leases }: Effects): Found | undefined {
   }
 }
 
-/** Throws PoolExhausted if an ADD would get no address, stale leases reclaimed. */
+/** Throws PoolExhausted if an ADD would get no address even after the stale leases are reclaimed. */
 async function mustHaveFree(
   state: State,
   pool: NetworkConfig & { readonly bridgeMac: string },
@@ -93,7 +93,7 @@ async function mustHaveFree(
   }
 }
 
-/** Throws what `ip` can do for no attachment here. */
+/** Throws InvalidNetNS if `ip` can't enter namespaces, and IpFailed if it can't make a veth. */
 async function mustBeAble(kernel: Effects["kernel"]): Promise<void> {
   const closed = await kernel.cannotEnter();
   if (closed !== undefined) {
@@ -111,7 +111,7 @@ async function mustBeAble(kernel: Effects["kernel"]): Promise<void> {
   });
 }
 
-/** Any port of the bridge shows whether kernel and `ip` know how to lock one; without one, only `ip` says how old it is. */
+/** Throws if kernel or `ip` can't lock a port. A port of the bridge shows both; without a port, only the version of `ip` is known. */
 async function mustGuard(
   { bridge }: NetworkConfig,
   kernel: Effects["kernel"],
@@ -123,8 +123,8 @@ async function mustGuard(
 }
 
 /**
- * Throws InvalidNetworkConfig if a live container of another network may have one of these addresses: neither network's ADD
- * sees the other's leases.
+ * Throws InvalidNetworkConfig if a live container of another network may have one of these addresses. The ADD of one network
+ * does not see the leases of the other.
  */
 export async function mustNotShare(config: NetworkConfig, effects: Effects): Promise<void> {
   for (const { network, dataDir, state } of readNetworks().held) {
@@ -140,7 +140,7 @@ export async function mustNotShare(config: NetworkConfig, effects: Effects): Pro
       kernel: effects.kernel,
       marks,
     });
-    // Without a host veth nobody has the address.
+    // A lease without a host veth does not use its address.
     if (!found.some(({ kind, lease }) => lease !== undefined && kind !== "stale")) continue;
     throw new CniError(
       "InvalidNetworkConfig",

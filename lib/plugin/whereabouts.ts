@@ -5,14 +5,14 @@ import type { Link } from "../netops.ts";
 import type { Claim } from "../ownership.ts";
 import type { Effects } from "./effects.ts";
 
-/** Where a DEL says that the container is. */
+/** The container's namespace and interface in a DEL. */
 export interface Place {
-  /** `undefined` if the runtime says that its namespace is gone. */
+  /** `undefined` if the runtime passes no namespace, because it is gone. */
   readonly netns: string | undefined;
   readonly ifname: InterfaceName;
 }
 
-/** Selects the claims that a DEL of this attachment is about. */
+/** Selects the claims that a DEL of this attachment removes. */
 export async function isAbout(
   attachment: Attachment,
   place: Place,
@@ -33,8 +33,8 @@ export async function isAbout(
 }
 
 /**
- * The veth under the attachment's name that has no claim: of a killed ADD, or with an alias of root's own. `undefined` if it
- * belongs to another attachment, by a lease or because both have the same hash.
+ * The veth with the attachment's name but without a claim: from a killed ADD, or with an alias that root changed. `undefined` if
+ * it belongs to another attachment, by a lease or because both have the same hash.
  */
 export async function leftUnder(
   host: InterfaceName,
@@ -54,7 +54,7 @@ export async function leftUnder(
   return isLeased || isOthers ? undefined : link;
 }
 
-/** The Go original recorded the container ID alone: it counts for the interface that its lease is of, and for no other. */
+/** Whether a lease of the Go original belongs to this interface. The Go original recorded only the container ID. */
 async function isOfInterface(
   { veths: [veth] }: Claim,
   { netns, ifname }: Place,
@@ -62,7 +62,7 @@ async function isOfInterface(
 ): Promise<boolean> {
   if (veth?.inside !== undefined) return veth.inside.peer.ifname === ifname;
   if (veth === undefined || netns === undefined) return true;
-  // The interface of that name has another veth, or there is none.
+  // If the namespace can be entered, its interface of that name is not the peer of this veth, or does not exist.
   return !await canBeEntered(netns, ifname, kernel);
 }
 
@@ -71,7 +71,7 @@ async function canBeEntered(
   ifname: InterfaceName,
   kernel: Effects["kernel"],
 ): Promise<boolean> {
-  const none = "lo" as InterfaceName; // only the container's side is looked for
+  const none = "lo" as InterfaceName; // only the container's interface matters
   try {
     await kernel.inspect({ bridge: none, host: none, netns, ifname, guarded: false });
     return true;

@@ -5,7 +5,7 @@ import { record } from "./outcome.ts";
 const FILE = `${STATE_FOLDER}/podnet.json`;
 const BYTES = new TextEncoder();
 
-/** What is done to the file: new content made of the old, or a shell script. */
+/** A damage to the file: new content from the old content, or a shell script. */
 type Damage = ((text: string) => string | Uint8Array) | { readonly shell: string };
 
 function changed(change: (state: Json) => void): Damage {
@@ -130,7 +130,7 @@ hostTest("damage: DEL takes the veth away and says that the lease stays", async 
 
 hostTest("damage: while no host veth stands the next ADD begins anew", async (host) => {
   await host.containers("c1");
-  // A reboot on a disk that lied: whatever the file was, nobody holds an address.
+  // A reboot after a lost write: no container exists, so no address is in use.
   const anew = ["", "{", '{"schema":3}', "\0".repeat(400)];
   for (const [n, text] of anew.entries()) {
     await host.run(["tee", FILE], text);
@@ -143,7 +143,7 @@ hostTest("damage: while no host veth stands the next ADD begins anew", async (ho
     await host.del();
     await host.assertNothingLeft();
   }
-  // What can't be one of the network's own files is not moved by itself.
+  // An ADD does not move a path away that is not a regular file of root.
   await host.sh(`rm -r ${FILE}*`);
   record({
     fault: "the state file damaged, and no host veth stands",

@@ -8,7 +8,7 @@ export const DUAL = {
   macspoofchk: true,
 } as const;
 
-/** Addresses of both families without prefix length; those of the link alone left out. */
+/** Addresses of both families without prefix length, except link-local addresses. */
 export async function allAddresses(host: Host, at: string, ifname: string): Promise<string[]> {
   const [link] = await host.ip(at, "addr", "show", "dev", ifname);
   return (link?.addr_info ?? []).map((it: Json) => it.local)
@@ -26,7 +26,7 @@ export function addressesOf(lease: Json): string[] {
   return lease === undefined ? [] : [lease].flat().sort();
 }
 
-/** What guards the port of the attachment `id`; `undefined` where it has no host veth. */
+/** The guard of the port of attachment `id`; `undefined` if it has no host veth. */
 export async function guardOf(host: Host, id: string): Promise<Json> {
   const veths = await host.ip("", "link", "show", "type", "veth");
   const link = veths.find(({ ifalias }) => ifalias?.endsWith(`/${id}/eth0`));
@@ -42,5 +42,5 @@ export async function guardOf(host: Host, id: string): Promise<Json> {
   };
 }
 
-/** A port that is guarded, and lets its own container's frames through. */
+/** Asserts that the port is guarded, and that it forwards the frames of its container. */
 export const GUARDED = { locked: true, learning: false, hasEntry: true };

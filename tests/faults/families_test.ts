@@ -5,7 +5,7 @@ import { record } from "./outcome.ts";
 
 const FILE = `${STATE_FOLDER}/podnet.json`;
 
-/** Damage to the entries of the second family alone: the first one's are as they were. */
+/** Damage to the entries of the second family only. */
 const DAMAGES: Record<string, (state: Json) => void> = {
   "another has the address": (state) => state.ipToContainer["fd00:88::2"] = "c9/eth0",
   "nobody has the address": (state) => delete state.ipToContainer["fd00:88::2"],
@@ -57,7 +57,7 @@ hostTest("families: damage to the second family alone is refused, and repaired",
     assertEquals((await host.cni("STATUS", { config: DUAL })).json?.code, 50, name);
     assertEquals((await host.hostVeths()).length, 2, name);
     const isMoved = name.endsWith("outside the subnet");
-    // A lease of another subnet is no damage that can be mended while its container lives.
+    // A lease of another subnet can't be repaired while its container exists.
     if (isMoved) await host.sh(`: >${FILE}`);
     const repaired = await host.program(["repair", "--json"], JSON.stringify(DUAL));
     assertEquals(repaired.code, 0, `${name}: ${repaired.stdout}${repaired.stderr}`);
@@ -104,7 +104,7 @@ hostTest(
     await host.add({ id: "c1", config: { ...DUAL, ipam } });
     await host.end("c1");
     assertEquals(await permanent(host, "", DUAL.bridge), ["10.88.0.2", "fd00:88::2"]);
-    // Not guarded: nothing of it would replace or remove them.
+    // The network is not guarded, so nothing would replace or remove these entries.
     await host.add({ id: "c2", config: { ...DUAL, macspoofchk: false, ipam } });
     assertEquals(await permanent(host, "", DUAL.bridge), []);
     assert(await host.pings("c2", DUAL.gateway));

@@ -20,7 +20,7 @@ interface Place {
   readonly line: string;
 }
 
-/** Each system call of a run on the state folder, or that tells `ip` what to do, and which of its kind it is. */
+/** Each system call of a run that touches the state folder or writes to `ip`, with its ordinal among calls of that name. */
 async function placesOf(host: Host, command: string, call: CniCall): Promise<Place[]> {
   const under = ["strace", "-y", "-o", "/run/trace", "-e", `trace=${CALLS}`];
   assertEquals((await host.cni(command, { ...call, under })).code, 0);
@@ -30,7 +30,7 @@ async function placesOf(host: Host, command: string, call: CniCall): Promise<Pla
     const name = line.slice(0, line.indexOf("("));
     const nth = (counts.get(name) ?? 0) + 1;
     counts.set(name, nth);
-    // Deno's own cache in that folder, of the script form, is not the state.
+    // The script form keeps Deno's cache in that folder, which is not the state.
     const isTelling = /^write\(\d+<pipe:.*"(?:link|addr|neigh) /.test(line);
     if (isTelling || (line.includes(STATE_FOLDER) && !line.includes("/.deno"))) {
       places.push({ call: name, nth, line: line.slice(0, 100) });
@@ -50,7 +50,7 @@ async function look(host: Host): Promise<Json> {
   };
 }
 
-/** After a failed ADD all is as before; after a DEL more nothing of c1 is left. */
+/** Asserts that a failed ADD changed nothing, and that another DEL leaves nothing of c1. */
 async function judge(
   host: Host,
   { command, network }: Row,
@@ -120,7 +120,7 @@ for (const row of ROWS) {
         const under = ["strace", "-y", "-qq", "-o", "/run/trace"];
         under.push("-e", `trace=${name}`, "-e", `inject=${name}:error=${error}:when=${nth}`);
         const answer = await host.cni(command, { ...call, under });
-        // The count of writes differs a little from run to run: another one may have failed.
+        // The number of writes varies between runs, so another write may have failed.
         const { stdout } = await host.run(["grep", "INJECTED", "/run/trace"]);
         const isHit = stdout.includes(STATE_FOLDER);
         if (stdout !== "") tries++;
@@ -141,11 +141,11 @@ for (const row of ROWS) {
   });
 }
 
-/** Deno's cache elsewhere, so that it gives back neither room nor inodes while there is to be none. */
+/** Moves Deno's cache elsewhere, so that it can't free space or inodes on the full file system. */
 const APART = `mkdir -p -m 700 ${STATE_FOLDER}/.deno
       mount -t tmpfs -o mode=700 tmpfs ${STATE_FOLDER}/.deno`;
 
-/** Real ones: what is wrong, how it is made, and how it is mended. */
+/** Real faults: a name, the commands that cause the fault, and the commands that remove it. */
 const REAL: Record<string, { make: string; mend: string; under?: readonly string[] }> = {
   "ENOSPC, a full file system": {
     make: `${APART}
@@ -184,7 +184,7 @@ for (const [name, { make, mend, under = [] }] of Object.entries(REAL)) {
     assertEquals(added.code, 1, added.stdout);
     assert([5, 104].includes(added.json?.code), added.stdout);
     const status = await host.cni("STATUS", { under });
-    // A full file system does not show without writing.
+    // A full file system shows only on a write.
     if (!name.startsWith("ENOSPC")) assertEquals(status.json?.code, 50, status.stdout);
     const removed = await host.cni("DEL", { id: "c3", under });
     assertEquals(removed.code, 1, removed.stdout);

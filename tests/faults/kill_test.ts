@@ -4,10 +4,10 @@ import { addressesOf, allAddresses, DUAL, GUARDED, guardOf, permanent } from "./
 import { newRandom, record, SIZE } from "./outcome.ts";
 
 const KILLS = Number(Deno.env.get("FAULTS_KILLS") ?? (SIZE === "full" ? 500 : 32));
-/** A DEL waits for what a killed ADD's `ip` may still do, and for a guarded one the longer. */
+/** A DEL waits for the `ip` of a killed ADD. For a guarded attachment it waits longer. */
 const GUARDED_KILLS = SIZE === "full" ? KILLS : Math.ceil(KILLS / 4);
 
-/** The system calls between which something is half done, and others to be killed at. */
+/** The system calls at which runs are killed: those between the steps of a change, and others. */
 const STEPS = ["openat", "rename", "fsync", "fdatasync", "flock", "ftruncate", "write", "clone3"];
 const CALLS = [...STEPS, "pidfd_open", "wait4", "read", "close", "statx", "lseek", "epoll_wait"];
 
@@ -29,7 +29,7 @@ const OPERATIONS: readonly Operation[] = [CONFIG, DUAL].flatMap((network) =>
   }))
 );
 
-/** Where a run may be killed: at the n-th of a system call, counted from the end back to where it leaves its start. */
+/** The points at which a run may be killed: the n-th call of a name, counted from the end back to the end of Deno's start. */
 async function placesOf(host: Host, { name, call }: Operation): Promise<string[]> {
   const under = ["strace", "-o", "/run/calls", "-e", `trace=${CALLS.join()}`];
   const { code, stdout } = await host.cni(name, { ...call, under });
@@ -44,7 +44,7 @@ async function placesOf(host: Host, { name, call }: Operation): Promise<string[]
     if (!CALLS.includes(what)) continue;
     const count = (counts.get(what) ?? 0) + 1;
     counts.set(what, count);
-    // Before it looks at its state nothing can be half done.
+    // A run changes nothing before it reads its state.
     hasStarted ||= line.includes("/var/lib/atomicni/podnet.json") || what === "clone3";
     if (!hasStarted) continue;
     (STEPS.includes(what) ? steps : others).push(`${what}:signal=SIGKILL:when=${count}`);
@@ -54,7 +54,7 @@ async function placesOf(host: Host, { name, call }: Operation): Promise<string[]
   return places;
 }
 
-/** Whoever has an address has its lease, and nobody's is another's (docs/architecture.md, "An ADD"), whatever was killed. */
+/** Asserts that every container with an address has its lease, and that no address is used twice (docs/architecture.md, "An ADD"). */
 async function assertLeased(host: Host): Promise<void> {
   const leases = await host.leases();
   for (const name of ["c1", "c2"]) {
@@ -105,7 +105,7 @@ for (const operation of OPERATIONS) {
     await del();
     let killed = 0;
     for (let kill = 0; kill < kills; kill++) {
-      // Two of three at a place, each place in turn; the others at any time.
+      // Two of three runs are killed at a listed point, each point in turn. The third is killed at a random time.
       const place = places[Math.floor(kill * 2 / 3) % places.length] ?? "";
       const under = kill % 3 < 2
         ? ["strace", "-qq", "-o", "/dev/null", "-e", `inject=${place}`]
@@ -114,7 +114,7 @@ for (const operation of OPERATIONS) {
       const answer = await host.cni(name, { ...call, under });
       if (answer.code === 137) killed++;
       try {
-        assert([0, 124, 137].includes(answer.code), `exit ${answer.code}`); // 124: just too late
+        assert([0, 124, 137].includes(answer.code), `exit ${answer.code}`); // 124: killed by the time limit
         await assertLeased(host);
         await del();
         await assertOnlyOther(host, before, operation);
@@ -122,9 +122,9 @@ for (const operation of OPERATIONS) {
         throw new Error(`${under.join(" ")}: ${error}\n${await host.report()}`, { cause: error });
       }
     }
-    // An ip that outlived its run has long ended by now.
+    // An ip that outlived its run has ended by now.
     await assertOnlyOther(host, before, operation);
-    // Nobody is cut off: neither who stood there all the time, nor who comes next.
+    // Both the old attachment and a new attachment have traffic.
     assert(await host.pings("c2", network.gateway), "c2 is cut off");
     await host.add({ id: "c1", config: network });
     assert(await host.pings("c1", network.gateway), "c1 is cut off");
@@ -172,7 +172,7 @@ Deno.test("kill: bridge + host-local, to compare", async () => {
   assertEquals((await cni("ADD", "first")).code, 0);
   const usual = performance.now() - began;
   assertEquals((await cni("DEL", "first")).code, 0);
-  // Of either process, for the leases are the other's.
+  // Kills hit either process, because each uses the leases of the other.
   const places = [["write", 8], ["sendto", 24], ["openat", 24], ["flock", 2], ["fchmod", 1]]
     .flatMap(([what, most]) =>
       Array.from({ length: Number(most) }, (_, n) => `${what}:signal=SIGKILL:when=${n + 1}`)
@@ -188,7 +188,7 @@ Deno.test("kill: bridge + host-local, to compare", async () => {
     if ((await cni("DEL", `k${kill}`)).code !== 0) left.failed++;
     if (await veths() > 0) {
       left.veths++;
-      // So that the next try starts as this one did.
+      // The next attempt starts from the same state.
       await host.sh(
         "for it in $(ip -o link show type veth | sed 's/^[0-9]*: //; s/[@:].*//'); do ip link del dev $it; done",
       );

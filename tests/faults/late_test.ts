@@ -3,7 +3,7 @@ import { breakIp } from "../integration/broken_ip.ts";
 import { cniEnv, CONFIG, hostTest, PROGRAM, STATE_FOLDER } from "../integration/host.ts";
 import { record } from "./outcome.ts";
 
-/** What comes between two steps of a run, and a run that is told to end before it has begun. */
+/** Changes by others between two steps of a run, and a signal before the run begins. */
 
 const FILE = `${STATE_FOLDER}/podnet.json`;
 const TRACED = ["strace", "-f", "-qq", "-o", "/dev/null", "-e"];

@@ -7,7 +7,7 @@ import { record } from "./outcome.ts";
 const LOCK_LIMIT_MS = 10_000;
 const LOCK = `${STATE_FOLDER}/podnet.lock`;
 
-/** How many wait for the lock now. */
+/** How many processes wait for the lock now. */
 async function waiters(host: Host): Promise<number> {
   return Number(
     await host.sh(`grep -c -- "-> FLOCK.*:$(stat -c %i ${LOCK}) " /proc/locks || :`),
@@ -18,7 +18,7 @@ hostTest("lock: 200 ADDs at once, each gets an address of its own", async (host)
   const names = Array.from({ length: 200 }, (_, n) => `c${n}`);
   await host.sh(`for it in ${names.join(" ")}; do ip netns add $it; done; mkdir -p ${STATE_FOLDER}
     : >${LOCK}; chmod 600 ${LOCK}`);
-  // All of them have to wait on the lock before the first may go on.
+  // All of them have to wait for the lock before the first may continue.
   const gate = new Deno.Command("nsenter", {
     args: host.inside("flock", "-F", "-x", LOCK, "sh", "-c", "read go").slice(1),
     stdin: "piped",
@@ -33,7 +33,7 @@ hostTest("lock: 200 ADDs at once, each gets an address of its own", async (host)
   await writer.close();
   await gate.status;
   const answers = await Promise.all(adding);
-  // On a machine with few cores some come to the lock late, but none may end otherwise than with code 11.
+  // On a machine with few cores, some runs reach the lock late. Each run must still end with code 11.
   const busy = answers.filter(({ json }) => json?.code === 11).length;
   for (const { code, json, stderr } of answers) assert(code === 0 || json?.code === 11, stderr);
   const given = answers.flatMap(({ json }) =>
@@ -171,7 +171,7 @@ hostTest("lock: SIGTERM ends an ADD within 100 ms of the running ip", async (hos
       await host.assertNothingLeft();
     }
   }
-  // The undo is two more runs of a shell script in the place of ip, and other tests run beside this one: the least counts.
+  // The undo runs the shell script in place of ip twice more, and other tests run concurrently: the minimum counts.
   took.sort((a, b) => a - b);
   const [least = Infinity, , , , , median] = took;
   assert(least < 100, `it took ${took} ms`);

@@ -5,7 +5,7 @@ import { record } from "./outcome.ts";
 
 const FILE = `${STATE_FOLDER}/podnet.json`;
 
-/** The state as schema 2 had it: one address for each owner, its leases by address, one range as `pool`. */
+/** The state in schema 2: one address for each owner, leases by address, one range as `pool`. */
 function schema2({ containerToIP, ipToContainer, lastReserved, leases, ranges }: Json): string {
   const notes = Object.entries<Json>(leases).map(([owner, { hostMac, ...more }]) => [
     containerToIP[owner],
@@ -38,7 +38,7 @@ hostTest(
       config: { ...CONFIG, runtimeConfig: { mac: "02:00:00:00:00:07" } },
     });
     const before = await putOlder(host);
-    // Whatever only reads leaves the file as it is: the older program can still be put back.
+    // Commands that only read leave the file unchanged, so the older program can be installed again.
     const older = await host.sh(`cat ${FILE}`);
     const config = { ...CONFIG, prevResult: result };
     assertEquals((await host.cni("CHECK", { id: "c2", config })).code, 0);
@@ -53,7 +53,7 @@ hostTest(
       const { bridge: __, ...read } = after.leases[owner];
       assertEquals(read, note, "pod, MAC and host veth of an older lease");
     }
-    // An older lease is asked for again: refused, not given twice.
+    // A repeated ADD of an older lease is refused, and its address is not allocated twice.
     const asked = await host.cni("ADD", {
       id: "c9",
       netns: "c3",
@@ -86,12 +86,12 @@ hostTest("migration: back out after the containers are gone", async (host) => {
   await host.containers("c1", "c2");
   await host.add({ id: "c1", config: DUAL });
   await host.del({ id: "c1", config: DUAL });
-  // A network that goes back to one family gives its addresses as before.
+  // A network that returns to one family allocates its addresses as before.
   const { ips } = await host.add({ id: "c2" });
   assertEquals(ips.map(({ address }: Json) => address), ["10.88.0.3/24"]);
   const { containerToIP, lastReserved } = await host.state();
   assertEquals([containerToIP, lastReserved], [{ "c2/eth0": "10.88.0.3" }, "10.88.0.3"]);
-  // With live containers of both families the second can't be left out: their addresses might be given again.
+  // With live containers of both families, the second family can't be removed: its addresses might be allocated twice.
   await host.add({ id: "c1", config: DUAL });
   const { json } = await host.cni("ADD", { id: "c9", netns: "c1", ifname: "eth1" });
   assertEquals(json.code, 104, "one family beside leases of two");

@@ -103,7 +103,7 @@ const SCENARIOS: Record<string, Parts> = {
   },
 };
 
-/** Minutes each: only where there is time for all. */
+/** Each takes minutes: only in the full form. */
 const LONG: Record<string, Parts> = {
   "two ADDs whose bridge is gone, while a container lives": {
     before: { p: "live" },
@@ -146,7 +146,7 @@ const LONG: Record<string, Parts> = {
   },
 };
 
-/** Copies of the steps with a mistake, each in a scenario that the right steps pass. */
+/** Copies of the steps with a mistake. The correct steps pass each of the scenarios. */
 const WRONG: Record<string, { parts: Parts; right: Parts }> = {
   "the lease before the veth": {
     parts: { before: { p: "live" }, runs: [adding("A", "a", addWithLeaseFirst), B], faults: 0 },

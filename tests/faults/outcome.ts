@@ -1,4 +1,4 @@
-/** How much is tried: `FAULTS=full` is what `make faults` runs, anything else the form for CI. */
+/** The size of the suite: `make faults` sets `FAULTS=full`; anything else is the form for CI. */
 export const SIZE: "short" | "full" = Deno.env.get("FAULTS") === "full" ? "full" : "short";
 
 /** One line of docs/evidence/faults.md. */
@@ -8,7 +8,7 @@ export interface Outcome {
   readonly outcome: string;
 }
 
-/** Prints an outcome, and keeps it for the table where FAULTS_LOG names a file. Only for what was seen to hold. */
+/** Prints an outcome, and appends it to the file FAULTS_LOG for the table. Call it only after the assertions. */
 export function record(outcome: Outcome): void {
   say(`${outcome.fault}: ${outcome.tries}: ${outcome.outcome}`);
   const log = Deno.env.get("FAULTS_LOG");
@@ -20,7 +20,7 @@ export function say(text: string): void {
   Deno.stderr.writeSync(new TextEncoder().encode(`${text}\n`));
 }
 
-/** The seed of everything random in a run: FAULTS_SEED, to repeat one, else a new one, printed. */
+/** The seed of a run's random numbers: FAULTS_SEED, or a new seed, which is printed. */
 export function newRandom(what: string): () => number {
   const seed = Number(Deno.env.get("FAULTS_SEED") ?? crypto.getRandomValues(new Uint32Array(1))[0]);
   say(`${what}: FAULTS_SEED=${seed}`);

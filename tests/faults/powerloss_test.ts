@@ -5,7 +5,7 @@ import { record } from "./outcome.ts";
 
 const FILE = `${STATE_FOLDER}/podnet.json`;
 
-/** What a run did to the state file, in order. */
+/** A run's operations on the state file, in order. */
 type Operation =
   | { readonly what: "create" | "sync"; readonly path: string }
   | { readonly what: "write"; readonly path: string; readonly text: string }
@@ -44,9 +44,9 @@ function readTrace(trace: string): Operation[] {
 }
 
 /**
- * What the state file may hold after power was lost behind the first `done` operations. A journaling file system
- * keeps the order of names, and may keep a name without the data of its file, unless that was synced: then the file
- * is empty, cut, or of NULs. A rename may be lost until its folder is synced.
+ * The possible contents of the state file after a power loss that follows the first `done` operations. A journaling file
+ * system keeps the order of names. It may keep a name without the file's data if the data was not synced: then the file is
+ * empty, cut, or full of NULs. A rename may be lost until its folder is synced.
  */
 function afterPowerLoss(operations: readonly Operation[], done: number, old: string): Set<string> {
   const data = new Map<string, { text: string; isSynced: boolean }>();
@@ -105,12 +105,12 @@ Deno.test("power loss: the state is the old or the new, at each point of the rec
         assert([old, now].includes(text), `after ${made.slice(0, done)}: ${JSON.stringify(text)}`);
         assert(isState(text));
       }
-      // Whoever was told of the address must find it again.
+      // If the address was reported to the runtime, the state must still have it.
       if (command === "ADD" && made[done - 1] === "answer") assertEquals([...contents], [now]);
       points++;
       states += contents.size;
     }
-    // To see that this can fail: the same writes without the first sync.
+    // The same writes without the first sync must fail the check.
     const careless = operations.toSpliced(made.indexOf("sync"), 1);
     const broken = careless.map((_, done) => [...afterPowerLoss(careless, done, old)])
       .flat().filter((text) => !isState(text));

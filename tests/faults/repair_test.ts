@@ -11,7 +11,7 @@ async function repair(host: Host, ...options: string[]): Promise<Answer> {
   return await host.program(args, JSON.stringify({ ...NARROW, name: "podnet" }));
 }
 
-/** A lease as a report has it. */
+/** A lease in the form of the report. */
 function lease(owner: string, address: string) {
   return { owner, address, addresses: [address] };
 }
@@ -93,7 +93,7 @@ hostTest("repair writes nothing where an address can't be told", async (host) =>
   assertEquals(json.findings[0].level, "unproved");
   assertStringIncludes(json.findings[0].found, "can't be inspected");
   assertEquals((await host.cni("ADD", { id: "c2" })).json.code, 104);
-  // As the remedy says: with its veth the last who may hold an address is gone, so nothing is left to be released.
+  // The remedy removes the veth. No other container may hold an address, so no lease remains.
   await host.del({ id: "c1" });
   assertEquals((await repair(host)).json.written, true);
   await host.add({ id: "c2" });
@@ -114,13 +114,13 @@ hostTest("repair: two addresses, an address twice, and a stranger's", async (hos
   await host.sh(`ip -n c1 addr del 10.88.0.8/24 dev eth0
     ip -n c2 addr del 10.88.0.3/24 dev eth0; ip -n c2 addr add 10.88.0.2/24 dev eth0`);
   const twice = await repair(host);
-  // The containers' words prove nothing: neither gets the lease.
+  // The addresses inside the containers prove nothing, so neither gets the lease.
   assertEquals([twice.code, twice.json.written], [2, false]);
   assertStringIncludes(twice.json.findings[0].found, "10.88.0.2 is in two containers");
   await host.sh("ip -n c2 addr del 10.88.0.2/24 dev eth0; ip -n c2 addr add 10.88.0.3/24 dev eth0");
   assertEquals((await repair(host)).json.written, true);
   assertEquals(Object.values(await host.leases()), ["10.88.0.2", "10.88.0.3"]);
-  // Where one of them has a lease, it keeps it.
+  // A container with a lease keeps it.
   await host.sh("ip -n c2 addr add 10.88.0.2/24 dev eth0; ip -n c2 addr del 10.88.0.3/24 dev eth0");
   assertEquals((await repair(host)).json.written, false);
   await host.sh(`ip link add str0 master atomic0 type veth peer name eth0 netns c3
@@ -158,7 +158,7 @@ hostTest(
     assertEquals(await host.state(), before);
     const { stdout } = await host.program(["repair"], JSON.stringify(moved));
     assertMatch(stdout, /^Nothing that repair can mend\.$/m);
-    // With the containers go the leases that are in the way.
+    // Removing the containers also removes the conflicting leases.
     await host.sh(`for id in ${names.join(" ")}; do ip netns del $id; done
     while ip link show type veth | grep -q podnet/; do :; done`);
     const gone = await host.program(["repair", "--json"], JSON.stringify(moved));
@@ -189,7 +189,7 @@ hostTest("repair is not kept from it by a veth that goes meanwhile", async (host
   await host.containers("c1", "c2");
   await host.add({ id: "c1" });
   const gone = (await host.add({ id: "c2" })).interfaces[1].name;
-  // Between the look into the containers and the second list of the host's veths.
+  // Between the inspection of the containers and the second list of the host's veths.
   await breakIp(
     host,
     `case "$*" in "-j netns list")
@@ -206,7 +206,7 @@ hostTest("repair while ADDs run: no address twice, and each keeps its lease", as
   const names = Array.from({ length: 12 }, (_, n) => `c${n}`);
   await host.containers(...names);
   const stale = (await host.add({ id: "c0" })).interfaces[1].name;
-  // Each ADD stays between its lease and its address, each repair between its look and its write.
+  // Each ADD is paused between its lease and its address, and each repair between its view and its write.
   await breakIp(
     host,
     `case "$in$*" in "link set dev "*" address "*) sleep 1 ;; *"netns list") sleep 0.3 ;; esac`,
@@ -247,7 +247,7 @@ hostTest(
     assertEquals(without.json.findings.map((it: { found: string }) => it.found), [
       `"atomic0" is gone, and 1 live in no bridge: ${interfaces[1].name}`,
     ]);
-    // Somebody else makes it, and no ADD comes that would put the port back.
+    // Another program makes the bridge, and no ADD runs that would put the port back.
     await host.sh(
       "ip link add name atomic0 up type bridge && ip addr add 10.88.0.1/24 dev atomic0",
     );

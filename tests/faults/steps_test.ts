@@ -4,7 +4,7 @@ import { type Answer, type CniCall, CONFIG, Host, type Json } from "../integrati
 import { addressesOf, allAddresses, DUAL, GUARDED, guardOf, permanent } from "./dual.ts";
 import { record, SIZE } from "./outcome.ts";
 
-/** Does one thing at one call of `ip`, which /run/fault names, and counts the calls. */
+/** A replacement of `ip`: counts its calls and performs the fault in /run/fault at one call. */
 const RULE = `
 [ -d /run/calls ] || mkdir -p /run/calls
 set -C; n=1; until { true >/run/calls/$n; } 2>>/run/null; do n=$((n + 1)); done; set +C
@@ -29,10 +29,10 @@ interface Row {
   readonly name: string;
   readonly command: string;
   readonly call?: CniCall;
-  /** From a host on which c2 is attached, or nothing is; may say more about the call. */
+  /** Prepares a host on which c2 is attached, or an empty host, and returns more settings of the call. */
   readonly prepare: (host: Host) => Promise<CniCall | void>;
   readonly alone?: boolean;
-  /** Instead of the usual network: both families, and guarded. */
+  /** Uses the guarded network of both families instead of the usual network. */
   readonly network?: typeof DUAL;
 }
 
@@ -121,13 +121,13 @@ const ROWS: readonly Row[] = [
 
 interface Seen {
   readonly veths: readonly string[];
-  /** Permanent ones, on the bridge. */
+  /** Permanent neighbours on the bridge. */
   readonly neighbours: readonly string[];
   readonly inside: Json;
   readonly leases: Json;
 }
 
-/** What a failed ADD must leave as it was. */
+/** The part of the host that a failed ADD must leave unchanged. */
 async function look(host: Host): Promise<Seen> {
   const inside: Record<string, Json> = {};
   for (const name of ["c1", "c2"]) {
@@ -168,11 +168,11 @@ async function faulty(
   return [answer, code === 0];
 }
 
-/** What must hold after the fault; then one DEL, and nothing of c1 is left while c2 is as it was. */
+/** Checks the host after the fault. Then one DEL must remove all of c1 and leave c2 unchanged. */
 async function judge(host: Host, row: Row, answer: Answer, before: Seen): Promise<void> {
   const { code, json, stderr } = answer;
   const said = `${json?.msg} ${json?.details}`;
-  // Who can't put another's port back into a new bridge says so, and goes on.
+  // A run that can't put another port back into a new bridge warns and continues.
   if (code === 0) assert(stderr === "" || stderr.includes("could not put"), stderr);
   else assert([8, 11, 50, 100, 103, 105, 106].includes(json?.code), `code ${json?.code}: ${said}`);
   const after = await look(host);
@@ -183,9 +183,9 @@ async function judge(host: Host, row: Row, answer: Answer, before: Seen): Promis
   }
   if (["STATUS", "CHECK"].includes(row.command)) assertEquals(after, before);
   else if (code !== 0 && row.command === "ADD" && !said.includes("the next DEL will")) {
-    // A veth that a killed run left may be gone: it was nobody's.
+    // A veth from a killed run may be gone, because it had no owner.
     if (own(before).length > 0) assertEquals(after.inside, before.inside, said);
-    // The neighbours of who lost its bridge may be back before the ADD failed.
+    // The ADD may have restored the neighbours of the attachment without a bridge before it failed.
     else assertEquals({ ...after, neighbours: [] }, { ...before, neighbours: [] }, said);
   } else if (code === 0 && row.command === "DEL") {
     assertEquals(own(after), []);
@@ -200,7 +200,7 @@ async function judge(host: Host, row: Row, answer: Answer, before: Seen): Promis
   assertEquals(left.inside.c2, before.inside.c2);
   assertEquals(left.inside.c1, [["lo", ["127.0.0.1", "::1"]]], "c1 is as it was made");
   assertEquals((await host.files()).filter((it) => it.endsWith(".add")), [], "a mark is left");
-  // Who lost the bridge is in the next one, or `repair` puts it there; nobody is cut off.
+  // The attachment that lost its bridge is a port of the new bridge, or `repair` makes it one.
   if (row.name.includes("anew")) {
     await host.add({ id: "c1", config: DUAL });
     await host.del({ id: "c1", config: DUAL });
@@ -222,7 +222,7 @@ async function everyStep(row: Row, kinds: readonly string[]): Promise<number> {
       const [answer, reached] = await faulty(host, row, more, n, kind);
       try {
         await judge(host, row, answer, before);
-        // The second is asked whether it works, the third for a refusal: what else they print is nobody's business.
+        // STATUS needs the second call to succeed and the third to be refused. It ignores their other output.
         const isNoticed = n === 1 || n === 2 && kind !== "garbage";
         if (reached && row.command === "STATUS" && isNoticed) assertEquals(answer.json?.code, 50);
       } catch (error) {

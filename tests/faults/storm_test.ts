@@ -4,10 +4,10 @@ import { newRandom, record, SIZE } from "./outcome.ts";
 
 const SECONDS = Number(Deno.env.get("FAULTS_STORM") ?? (SIZE === "full" ? 60 : 15));
 const WORKERS = 16;
-/** 10 addresses for 16 workers, and for what killed runs leave. */
+/** 10 addresses for 16 workers and for the leases of killed runs. */
 const POOL = { ...CONFIG, ipam: { rangeStart: "10.88.0.2", rangeEnd: "10.88.0.11" } };
 
-/** What one worker knows of its container. */
+/** A worker's record of its container. */
 interface Worker {
   readonly id: string;
   result?: Json;
@@ -18,7 +18,7 @@ class Storm {
   readonly #random: () => number;
   readonly #end = performance.now() + SECONDS * 1000;
   readonly #workers: readonly Worker[];
-  /** Whose an address is, from the success of the ADD to the start of the DEL. */
+  /** The owner of each address, from the success of the ADD to the start of the DEL. */
   readonly #owners = new Map<string, string>();
   readonly count: Record<string, number> = {};
   #reboot: Promise<void> | undefined;
@@ -83,7 +83,7 @@ class Storm {
   async #add(worker: Worker): Promise<void> {
     const { code, json, stdout } = await this.#cni("ADD", worker.id);
     if (code !== 0) {
-      // Full, busy, or a killed run's interface is still in the container.
+      // The pool is full, the lock is busy, or the interface of a killed run is still in the container.
       assert([11, 101, 103].includes(json?.code), `ADD ${worker.id}: ${stdout}`);
       this.count[`ADD: code ${json.code}`] = (this.count[`ADD: code ${json.code}`] ?? 0) + 1;
       if (json.code === 103) await this.#del(worker);
@@ -101,7 +101,7 @@ class Storm {
     const under = ["timeout", "--foreground", "-s", "KILL", after];
     const { code, json } = await this.#cni("ADD", id, {}, under);
     this.count["killed"] = (this.count["killed"] ?? 0) + Number(code === 137);
-    // Nobody was told of this address, so nobody has it.
+    // This address was not reported, so no worker has it.
     if (code === 0 || code === 124) assert(!this.#owners.has(json?.ips?.[0]?.address));
     if (this.#random() < 0.7) await this.#must(`DEL ${id}`, this.#cni("DEL", id));
   }
@@ -116,7 +116,7 @@ class Storm {
     await this.#must("CHECK", this.#cni("CHECK", worker.id, { prevResult: worker.result }));
   }
 
-  /** Keeps every worker's own, and what is in its middle; removes what nobody will ever delete. */
+  /** Keeps the attachments of all workers, including those in progress. Removes attachments that no worker will delete. */
   async #collect({ id }: Worker): Promise<void> {
     const list = this.#workers.map((it) => ({ containerID: it.id, ifname: "eth0" }));
     await this.#must("GC", this.#cni("GC", id, { "cni.dev/valid-attachments": list }));
@@ -137,7 +137,7 @@ class Storm {
     assertEquals(await this.#host.addresses(id, "eth0"), [address], `${id} lost ${address}`);
   }
 
-  /** Veths and namespaces go, the state stays, as when a node starts anew. */
+  /** Removes veths and namespaces and keeps the state, as a reboot does. */
   async #reboots(): Promise<void> {
     const pause = SECONDS * 1000 / 4;
     for (let n = 0; n < 3; n++) {

@@ -1,6 +1,6 @@
 import type { Outcome } from "./outcome.ts";
 
-/** What can't be made on the machines this runs on; named so that nobody takes it for tested. */
+/** Faults that can't be caused on the test machines. They are listed as not tested. */
 const UNTESTED: Record<string, string> = {
   "a disk that says it has synced and has not": "no program can tell",
   "an `ip` that exits 0 and did nothing":
@@ -17,7 +17,7 @@ const UNTESTED: Record<string, string> = {
     "not supported: flock and rename are those of a local file system",
 };
 
-// A fault that was tried again counts once.
+// A repeated fault counts once.
 const seen = new Map<string, Outcome>();
 const lines = (await new Response(Deno.stdin.readable).text()).split("\n").filter((it) =>
   it !== ""

@@ -51,7 +51,7 @@ interface Veth {
   readonly alias?: string;
   readonly group?: number;
   readonly master?: string;
-  /** Addresses inside; without them it can't be inspected. */
+  /** Addresses in the container; `undefined` if the veth can't be inspected. */
   readonly ips?: readonly string[];
   readonly add?: HostVeth["add"];
 }

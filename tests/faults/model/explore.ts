@@ -7,11 +7,11 @@ import type { Pending } from "./requests.ts";
 import { answers, finishLoose, type Step } from "./steps.ts";
 import { KERNELS, keyOf, setStatus, STATES, type Status, statusOf, type World } from "./world.ts";
 
-/** A program, and what it is asked to do. */
+/** A program and its input. */
 export interface Run extends Program {
   /** The attachment of an ADD or DEL. */
   readonly key?: string;
-  /** What a GC was told to keep. */
+  /** The attachments that a GC has to keep. */
   readonly keep?: readonly string[];
 }
 
@@ -21,28 +21,28 @@ export interface Scenario extends Rules {
   /** Addresses of attachments that are live at the start, by key. */
   readonly live: Readonly<Record<string, readonly string[]>>;
   readonly runs: readonly Run[];
-  /** One after the other when all of `runs` are over; then nothing may be left. */
+  /** DELs that follow one after the other when all of `runs` have ended. After them, nothing may be left. */
   readonly after: readonly Run[];
   /**
-   * Whether an `ip` of a run that is gone may act after the DELs have begun; not with an ADD of what is attached already
-   * or being attached: its veth could come in the place of the other, which the DEL has removed without waiting.
+   * Whether an `ip` of an ended run may act after the DELs have begun. It may not if an ADD repeats an attachment: its veth
+   * could replace the attachment's veth, which the DEL removed without waiting.
    */
   readonly mayBeLate: boolean;
-  /** How many faults a history may have, */
+  /** How many faults a history may have. */
   readonly faults: number;
-  /** and whether kills alone, or failing steps, time limits and signals too. */
+  /** Whether the faults are only kills, or also failing steps, time limits and signals. */
   readonly killsOnly: boolean;
-  /** Whether others may come between two lines of one `ip -batch`. Faults do in any case. */
+  /** Whether other runs may act between two lines of one `ip -batch`. Faults always may. */
   readonly byLine: boolean;
 }
 
 export interface Explored {
   readonly states: number;
-  /** The shortest history that breaks an invariant; its last line says which. */
+  /** The shortest history that breaks an invariant. Its last line names the invariant. */
   readonly broken?: readonly string[];
 }
 
-/** Visits every state that any order of steps and any place of the faults leads to, the nearest first. */
+/** Visits every state that is reachable by any order of steps and faults, breadth first. */
 export async function explore(scenario: Scenario): Promise<Explored> {
   return await new Explorer(scenario).explore();
 }
@@ -55,7 +55,7 @@ class Explorer {
   readonly #parents: number[] = [];
   readonly #labels: string[] = [];
   readonly #faults: Faults;
-  /** Nobody else has to do with the marks: they are no steps that others could come between. */
+  /** No other run uses the marks, so operations on them are not separate steps. */
   readonly #marksAreOwn: boolean;
 
   constructor(scenario: Scenario) {
@@ -164,8 +164,8 @@ class Explorer {
   }
 
   /**
-   * The runs are over, though an `ip` of theirs may still be at work: the next of the DELs afterwards, without faults.
-   * What came before matters no more.
+   * Starts the next final DEL, without faults, after all runs have ended. An `ip` of a run may still be in progress. The
+   * history before it is dropped.
    */
   #next(world: World): Step[] {
     const { runs, after } = this.#scenario;
@@ -181,7 +181,7 @@ class Explorer {
     return [{ label: `${name} afterwards`, world: begun, run: next, ...(wrong && { wrong }) }];
   }
 
-  /** Where a run has found a bridge missing, its network's ports are in the new one once another ADD has succeeded. */
+  /** After a run found the bridge missing and another ADD succeeded, the network's ports are in the new bridge. */
   #settled(world: World): string | undefined {
     const { hasBridge, runs, live } = this.#scenario;
     const hasSucceeded = runs.some(({ key }) =>
@@ -193,7 +193,7 @@ class Explorer {
       : detached(world, this.#scenario);
   }
 
-  /** Gives the run its reply, and those to what nobody could come between. Returns what is wrong. */
+  /** Passes the reply to the run, and the replies to requests that no other run can disturb. Returns a broken invariant. */
   async #take(step: Step): Promise<string | undefined> {
     const { world, run } = step;
     if (step.wrong !== undefined) return step.wrong;
@@ -216,7 +216,7 @@ class Explorer {
     return wrong ?? this.#left(world);
   }
 
-  /** After the last of the DELs, with nothing at work any more. */
+  /** Checks the end: the last DEL has ended and no `ip` is in progress. */
   #left(world: World): string | undefined {
     const isOver = world.status.every(({ phase, loose }) => phase === "over" && loose.length === 0);
     const left = isOver ? leftOver(world) : undefined;
@@ -240,13 +240,13 @@ class Explorer {
     return this.#ended(world, run, index, end.failed);
   }
 
-  /** What is wrong with how a run ended. */
+  /** The invariant that the end of a run breaks. */
   #ended(world: World, run: Run, index: number, failed: string | undefined): string | undefined {
     const isAfter = index >= this.#scenario.runs.length;
     if (isAfter && failed !== undefined) return `${run.name} afterwards failed: ${failed}`;
     if (run.kind !== "ADD" || run.key === undefined) return this.#left(world);
     if (failed !== undefined) {
-      // Where time was up its ip may still have made something, and its mark stays for the DEL to know.
+      // After a time limit, the run's ip may still complete, so its mark stays for the DEL.
       const isMarked = Object.values(world.marks).includes("");
       const isTold = failed.includes("next DEL will") || isMarked ||
         statusOf(world, index).loose.length > 0;
@@ -259,7 +259,7 @@ class Explorer {
     return undefined;
   }
 
-  /** From here on the attachments that this run is to remove may go, those of ADDs beside it too. */
+  /** From here on, the attachments that this run removes may disappear, including those of concurrent ADDs. */
   #excuse(world: World, run: Run): void {
     const live = Object.entries(world.live).filter(([owner]) => !mayRemove(run, owner));
     world.live = Object.fromEntries(live);
@@ -274,7 +274,7 @@ class Explorer {
     world.doomed = [...new Set([...world.doomed, ...doomed])].sort();
   }
 
-  /** Is a run under way, or may its `ip` be, that is to remove that attachment? */
+  /** Whether a run that removes the attachment is in progress, or its `ip` may be. */
   #isRemoved(world: World, key: string): boolean {
     return this.#runs.some((run, index) => {
       const status = statusOf(world, index);
@@ -284,7 +284,7 @@ class Explorer {
   }
 }
 
-/** What may be answered now: a question that the run can't wait with comes before all others. */
+/** The requests that may be answered now. A request that blocks the run comes before all others. */
 function asked(pending: readonly Pending[]): readonly Pending[] {
   const now = pending.filter(({ isNow }) => isNow);
   return now.length > 0 ? now : pending;

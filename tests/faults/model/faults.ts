@@ -15,7 +15,7 @@ import {
 export type { Deed } from "./steps.ts";
 type Setting = "killsOnly" | "byLine" | "hasBridge";
 
-/** What can go wrong: a run is killed, told to stop, or what it asked for fails. */
+/** The possible faults: a run is killed, gets a signal, or its request fails. */
 export class Faults {
   readonly #killsOnly: boolean;
   readonly #byLine: boolean;
@@ -27,7 +27,7 @@ export class Faults {
     this.#byLine = byLine;
   }
 
-  /** Killed, with none, the first or all of its `ip` processes started: those go on. */
+  /** The run is killed, with none, the first or all of its `ip` processes started. Started processes continue. */
   kills(before: World, deed: Deed, pending: readonly Pending[]): Step[] {
     const { run, name } = deed;
     const { at } = statusOf(before, run);
@@ -36,7 +36,7 @@ export class Faults {
       const world = { ...before, faults: before.faults - 1 };
       if (world.lock === name) world.lock = "";
       for (const host in world.marks) if (world.marks[host] === name) setMark(world, host, "");
-      // Between the bridge and its ports: `repair` puts those back.
+      // Between the bridge and its ports. `repair` puts the ports back.
       world.isTold ||= !this.#hasBridge;
       change?.(world);
       setStatus(world, run, { phase: "over", at: 0, progress: [], loose });
@@ -68,7 +68,7 @@ export class Faults {
     return steps;
   }
 
-  /** What can go wrong with a pending request, kills left out. */
+  /** The possible faults of a pending request, except kills. */
   of(before: World, deed: Deed, pending: Pending): Step[] {
     if (this.#killsOnly) return [];
     const { run } = deed;
@@ -107,7 +107,7 @@ export class Faults {
     return steps;
   }
 
-  /** Each line that is still to come fails, or is done when time is up, or is done after that. */
+  /** Each remaining line fails, or completes at the time limit, or completes after it. */
   #failingIp(
     add: (what: string, change: (world: World) => Reply) => void,
     before: World,
@@ -124,7 +124,7 @@ export class Faults {
     for (let line = first; line < (this.#byLine ? first + 1 : lines.length); line++) {
       add(`LINE ${line + 1} FAILS`, (world) => {
         performSome(world, deed, pending, false, line);
-        // Who can't look at what it has made fails, and says so.
+        // A run that can't read back its changes fails with a report.
         world.isTold ||= isMaking && /^(addr show|link show type veth)$/.test(
           lines[line]?.join(" ") ?? "",
         );
@@ -137,7 +137,7 @@ export class Faults {
         world.isTold ||= isMaking;
         return late;
       });
-      // One that is ended does what it waits for before it goes; a veth is what its mark is for.
+      // A terminated `ip` completes its kernel call before it ends. The mark records that it may make a veth.
       if (!lines[line]?.includes("veth")) continue;
       add(`LINE ${line + 1} TIME IS UP BEFORE IT IS DONE`, (world) => {
         performSome(world, deed, pending, false, line);
@@ -148,7 +148,7 @@ export class Faults {
   }
 }
 
-/** What comes late of these takes the neighbours of whoever has the address by then: done at once, or not at all. */
+/** A late command of these could remove the neighbours of a later owner: it completes at once, or not at all. */
 function isFlush({ request }: Pending): boolean {
   return request.kind === "ip" && request.command.lines.every((line) => line.includes("flush"));
 }

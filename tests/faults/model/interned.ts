@@ -1,4 +1,4 @@
-/** Gives equal things one number. What is given out is never changed. */
+/** Maps equal values to one number. The values are never changed. */
 export class Interned<T> {
   readonly #numbers = new Map<string, number>();
   readonly #things: T[] = [];

@@ -3,17 +3,17 @@ import type { Ip } from "../../../lib/base/address.ts";
 import type { ModelKernel, ModelLink } from "./kernel.ts";
 import { KERNELS, STATES, type World } from "./world.ts";
 
-/** What every moment must be. */
+/** The parameters of the invariants. */
 export interface Rules {
   /** How many addresses an attachment has. */
   readonly families: number;
   /** Whether live attachments are guarded. */
   readonly isGuarded: boolean;
-  /** Whether the bridge stands from the start, so that no live attachment is ever without it. */
+  /** Whether the bridge exists from the start, so that every live attachment is always in it. */
   readonly hasBridge: boolean;
 }
 
-/** The invariants (docs/architecture.md, SECURITY.md); what is wrong, or nothing. */
+/** Checks the invariants (docs/architecture.md, SECURITY.md). Returns the broken invariant, or `undefined`. */
 export function broken(
   world: World,
   { families, isGuarded, hasBridge }: Rules,
@@ -47,7 +47,7 @@ export function broken(
   return undefined;
 }
 
-/** Whether the live attachments are in the bridge, once all is over and an ADD has succeeded. */
+/** Checks that the live attachments are in the bridge, after all runs have ended and an ADD has succeeded. */
 export function detached({ kernel, live }: World, { isGuarded }: Rules): string | undefined {
   for (const key in live) {
     const container = key.split("/")[0] ?? "";
@@ -64,7 +64,7 @@ function portOf({ links }: ModelKernel, container: string): ModelLink | undefine
   return links.find(({ index, netns }) => netns === "" && index === inside?.peer);
 }
 
-/** What is wrong with the guard of a container; empty where nothing is. */
+/** The faults in the guard of a container; empty if there is no fault. */
 function unguarded(kernel: ModelKernel, container: string, ips: readonly string[]): string {
   const port = portOf(kernel, container);
   const mac = macOfAll(ips as Ip[]) ?? "";
@@ -78,7 +78,7 @@ function unguarded(kernel: ModelKernel, container: string, ips: readonly string[
   return lacks === undefined ? "" : `the bridge does not know ${lacks} for good`;
 }
 
-/** What is left of veths, leases, neighbours and marks. */
+/** The remaining veths, leases, neighbours and marks. */
 export function leftOver({ kernel, state, marks }: World): string | undefined {
   const { links } = KERNELS.at(kernel);
   const veth = links.find(({ kind }) => kind === "veth");
@@ -91,7 +91,7 @@ export function leftOver({ kernel, state, marks }: World): string | undefined {
   return host === undefined ? undefined : `the mark of ${host} is left`;
 }
 
-/** A failed ADD that says nothing of an undo that failed has left nothing of its own. */
+/** A failed ADD without a report of a failed undo has left nothing. */
 export function leftBy({ kernel, state, marks }: World, name: string): string | undefined {
   const mine = name.charCodeAt(0).toString(16);
   const mac = `fe:${[mine, mine, mine, mine, mine].join(":")}`;

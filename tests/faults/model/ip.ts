@@ -2,7 +2,7 @@ import type { IpOutput } from "../../../lib/netops/ip.ts";
 import { addLink, deleteLink, named, setLink } from "./links.ts";
 import { type ModelKernel, type ModelLink, type Neighbour, word } from "./kernel.ts";
 
-/** One `ip` command line as the runs give it: where it acts, and its lines, one or a batch of several. */
+/** One `ip` command of a run: its namespace, and its line or the lines of its batch. */
 export interface ModelCommand {
   readonly netns: string;
   readonly lines: readonly string[][];
@@ -30,7 +30,7 @@ export function outputOf(stdout: readonly unknown[][], failed?: string): IpOutpu
   };
 }
 
-/** Does one line to `kernel`, as run `by`. Returns what it prints, or why the kernel refuses it. */
+/** Performs one line on `kernel` for run `by`. Returns its output, or the kernel's refusal. */
 export function perform(
   kernel: ModelKernel,
   by: string,
@@ -71,7 +71,7 @@ export function perform(
   throw new Error(`the model knows no "ip ${line.join(" ")}"`);
 }
 
-/** Of the forwarding tables: bridges' own, and what was made for a port. */
+/** The entries of the forwarding tables: the bridge's own entries, and the entries of ports. */
 function entries(here: readonly ModelLink[]) {
   return here.flatMap(({ name, kind, mac, entries: made }) => [
     ...(kind === "bridge" ? [{ dev: name, lladdr: mac, state: ["PERMANENT"] }] : []),

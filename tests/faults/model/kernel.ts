@@ -1,4 +1,4 @@
-/** A neighbour that stays: nobody's answer counts beside it. */
+/** A permanent neighbour entry: replies of other hosts don't change it. */
 export interface Neighbour {
   readonly ip: string;
   readonly mac: string;
@@ -18,24 +18,24 @@ export interface ModelLink {
   group: string;
   up: boolean;
   addresses: string[];
-  /** Permanent ones. */
+  /** Permanent neighbours. */
   neighbours: Neighbour[];
-  /** Of a port: the static entries of the bridge's forwarding table, */
+  /** The port's static entries in the bridge's forwarding table. */
   entries: string[];
-  /** and its flags. */
+  /** The port's flags. */
   learning: boolean;
   locked: boolean;
 }
 
-/** What the model knows of a kernel: plain data, so that it can be copied, compared and put back. */
+/** The model's kernel: plain data, so that it can be copied, compared and restored. */
 export interface ModelKernel {
   links: ModelLink[];
   readonly containers: readonly string[];
-  /** How many links each run made: gives each an index that does not depend on what others do. */
+  /** How many links each run made, so that the index of a link does not depend on other runs. */
   made: Record<string, number>;
 }
 
-/** What a link has where nothing is said. */
+/** The defaults of a link. */
 export const PLAIN = {
   alias: "",
   master: "",
@@ -47,7 +47,7 @@ export const PLAIN = {
   locked: false,
 };
 
-/** The word behind `word`. */
+/** The argument after `word`. */
 export function word(line: readonly string[], before: string): string | undefined {
   const at = line.indexOf(before);
   return at < 0 ? undefined : line[at + 1];

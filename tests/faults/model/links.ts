@@ -1,6 +1,6 @@
 import { type ModelKernel, type ModelLink, PLAIN, word } from "./kernel.ts";
 
-/** `ip` takes `if3` for the interface of index 3 where none has that name. */
+/** `ip` reads `if3` as the interface of index 3 if no interface has that name. */
 export function named(
   links: readonly ModelLink[],
   name: string | undefined,
@@ -53,7 +53,7 @@ export function deleteLink(kernel: ModelKernel, dev: ModelLink): undefined {
   kernel.links = kernel.links.filter((it) => it !== dev && it.index !== dev.peer);
 }
 
-/** `link set`, of a name (a look whether the index has it), MAC, alias, master, flags of the port. */
+/** `link set` of a name (a test whether the index has it), MAC, alias, master, or port flags. */
 export function setLink(
   kernel: ModelKernel,
   link: ModelLink,
@@ -66,7 +66,7 @@ export function setLink(
     if (!kernel.links.some((it) => it.netns === "" && it.name === master)) {
       return "Cannot find master";
     }
-    // What a port has goes with its bridge.
+    // Removing the bridge removes the settings of its ports.
     if (link.master !== master) Object.assign(link, { learning: true, locked: false, entries: [] });
     link.master = master;
   }

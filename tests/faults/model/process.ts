@@ -26,22 +26,22 @@ export interface Program {
   readonly name: string;
   readonly kind: "ADD" | "DEL" | "GC";
   readonly run: (effects: Effects) => Promise<unknown>;
-  /** Whether it reads before it writes only to see early that the state is damaged: no step others could disturb. */
+  /** Whether the first read only detects a damaged state early. Other runs can't disturb such a read. */
   readonly isBlind?: boolean;
 }
 
 /** How a run ended. */
 export interface End {
   readonly failed?: string;
-  /** It told a person of something that it could not do. */
+  /** Whether it warned of an action that failed. */
   readonly hasWarned: boolean;
 }
 
-/** A run at one point: all it has been answered so far decides what it asks next. */
+/** A run at one point. The replies so far determine its next requests. */
 export interface Point {
   readonly id: number;
   readonly replies: readonly Answered[];
-  /** In the order in which they were made: what runs side by side is asked side by side. */
+  /** In the order of the requests. Concurrent requests are pending together. */
   readonly pending: readonly Pending[];
   readonly end: End | undefined;
   readonly next: Map<string, Point>;
@@ -50,8 +50,8 @@ export interface Point {
 const NETWORK = "podnet" as NetworkName;
 
 /**
- * What a program does at each point it can get to. A run can't be copied in its middle, so each point is reached
- * once by running the program from the start and giving it the same replies; from then on it is data.
+ * The behaviour of a program at each reachable point. A run in progress can't be copied. So each point is reached once, by
+ * a run from the start with the same replies; from then on the point is data.
  */
 export class Automaton {
   readonly #points: Point[] = [];
@@ -86,7 +86,7 @@ export class Automaton {
   }
 }
 
-/** Where a run stays for good that has no reply to a question it can't wait with. */
+/** Stops a run at a blocking request without a reply. */
 class Paused extends Error {}
 
 /** One run of a program from its start with the replies that it has so far. */
@@ -146,12 +146,12 @@ class Attempt {
 
   async #wait(request: Request): Promise<unknown> {
     const { promise, resolve } = Promise.withResolvers<Reply>();
-    // What a run that stays where it is asks on its way out is asked by nobody.
+    // Requests from the cleanup of a stopped run are not recorded.
     if (!this.#isPaused) this.#note(request, false, resolve);
     return opened(await promise);
   }
 
-  /** A question that the program does not wait with: without a reply it goes no further. */
+  /** A blocking request: without a reply the program does not continue. */
   #now(request: Request): unknown {
     const [next] = this.#left;
     if (this.#isPaused) throw new Paused();

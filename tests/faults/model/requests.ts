@@ -2,28 +2,28 @@ import type { IpOutput } from "../../../lib/netops/ip.ts";
 import type { State } from "../../../lib/ipam.ts";
 import type { ModelCommand } from "./ip.ts";
 
-/** What a run waits for. */
+/** A request of a run. */
 export type Request =
   | { readonly kind: "ip"; readonly command: ModelCommand }
   | { readonly kind: "read" }
   /** `stoppable`: a signal ends the wait. */
   | { readonly kind: "lock"; readonly stoppable: boolean }
-  /** Writes, where there is a state, and lets go of the lock. */
+  /** Writes the state if there is one, and releases the lock. */
   | { readonly kind: "unlock"; readonly state?: State; readonly isWhole?: boolean }
-  /** Lets time pass; `waited` is what the run will have waited in all. */
+  /** A pause. `waited` is the run's total wait after it. */
   | { readonly kind: "wait"; readonly waited: number }
   | { readonly kind: "mark"; readonly what: MarkStep; readonly host: string };
 
-/** `leave` takes no mark away, and holds it no more. */
+/** `leave` keeps the mark in place and releases its flock. */
 export type MarkStep = "begin" | "end" | "leave" | "look" | "clear" | "list" | "all";
 
-/** The state with the lock: what there is, and whether the lock's word is of it. */
+/** The state under the lock, and whether the lock's record matches it. */
 export interface Locked {
   readonly state: State | null;
   readonly isWritten: boolean;
 }
 
-/** What it gets. `stop` comes with it: the run is told to end. */
+/** The reply. With `stop`, the run also gets a signal. */
 export interface Reply {
   readonly value?:
     | IpOutput
@@ -42,9 +42,9 @@ export interface Pending {
   /** Which of the run's requests it is. */
   readonly to: number;
   readonly request: Request;
-  /** The run does nothing else until it is answered. */
+  /** The run does not continue until it is answered. */
   readonly isNow: boolean;
-  /** The request in words, one for each line of an `ip`. */
+  /** Descriptions of the request, one for each line of an `ip`. */
   readonly texts: readonly string[];
 }
 

@@ -41,7 +41,7 @@ export const DUAL: NetworkConfig = config({
   },
 });
 
-/** A run of a network, which a scenario says. */
+/** A run on a network of the scenario. */
 export type Named = (network: NetworkConfig) => Run;
 type Add = (config: NetworkConfig, invocation: Invocation, effects: Effects) => Promise<unknown>;
 
@@ -86,7 +86,7 @@ export function collecting(name: string, keep?: readonly string[], how = gc): Na
   });
 }
 
-/** What an attachment has at the start: all of it, or what a run that was killed, or a reboot, left. */
+/** The parts of an attachment that exist at the start: all, or the leftovers of a killed run or a reboot. */
 type Before =
   | "live"
   | "veth"
@@ -113,7 +113,7 @@ export async function scenario(parts: Parts): Promise<Scenario> {
   const isNew = Object.keys(before).length === 0;
   const runs = parts.runs.map((it) => it(network)).map((run) => ({
     ...run,
-    // Whoever puts others' ports back asks the state for their guards.
+    // A run that puts other ports back reads the state for their guards.
     isBlind: run.kind === "ADD" && (hasBridge || isNew),
   }));
   const containers = [
@@ -162,7 +162,7 @@ interface Attached {
   readonly n: number;
 }
 
-/** An attachment as it is before anything happens. */
+/** An attachment in the initial state. */
 async function put(
   kernel: ModelKernel,
   state: State,

@@ -12,7 +12,7 @@ import {
   type World,
 } from "./world.ts";
 
-/** A run as the steps have it. */
+/** A run in the form of the steps. */
 export interface Deed {
   readonly run: number;
   readonly name: string;
@@ -24,16 +24,16 @@ export interface Step {
   readonly label: string;
   readonly world: World;
   readonly run: number;
-  /** What the run goes on with, and which of its requests that answers. */
+  /** The reply to the run, and the request that it answers. */
   readonly to?: number;
   readonly reply?: Reply;
   readonly wrong?: string;
 }
 
-/** How long an `ip` may outlive the run that started it: a DEL that has waited as long has nothing to fear. */
+/** How long an `ip` may outlive its run, in milliseconds. After that time, a DEL is safe. */
 const LATEST_MS = 2_000;
 
-/** What happens where nothing goes wrong; nothing where it has to wait. */
+/** The next step without a fault; empty if the run has to wait. */
 export function answers(before: World, deed: Deed, pending: Pending, byLine: boolean): Step[] {
   const { request, to } = pending;
   const { run, name } = deed;
@@ -102,7 +102,7 @@ export function labelOf(world: World, { run, name }: Deed, { to, texts }: Pendin
   return `${name}: ${texts[progressOf(statusOf(world, run), to).line]}`;
 }
 
-/** Performs a pending `ip`, or one line of it where others may come between; says why it was refused. */
+/** Performs a pending `ip`, or one line if other runs may act between lines. Returns the refusal. */
 export function performSome(
   world: World,
   { run, name }: Deed,
@@ -127,7 +127,7 @@ export function performSome(
   }
 }
 
-/** What an `ip` that nobody waits for does next. */
+/** The next step of an `ip` that outlives its run. */
 export function finishLoose(before: World, deed: Deed, byLine: boolean): Step[] {
   const { run, name, pendingAt } = deed;
   return statusOf(before, run).loose.map((it, at) => {

@@ -1,10 +1,10 @@
-/** What of a process is not its own: chance, time, and what is done outside of its one thread. */
+/** Replaces a process's environment: random numbers, time, and work on other threads. */
 
 let digesting = 0;
 const digests = new Map<string, ArrayBuffer>();
 const digest = crypto.subtle.digest.bind(crypto.subtle);
 
-/** Each text once, so that a run that is repeated is at work in one stretch. */
+/** Caches each digest, so that a repeated run does not wait for another thread. */
 crypto.subtle.digest = async (algorithm, data) => {
   const key = `${algorithm} ${new TextDecoder().decode(data as BufferSource)}`;
   const known = digests.get(key);
@@ -25,10 +25,10 @@ globalThis.Date = class extends Date {
   }
 } as DateConstructor;
 
-/** More than a run has awaits between two questions. */
+/** More than the number of awaits between two requests of a run. */
 const AWAITS = 120;
 
-/** Until the run can do no more without a reply. */
+/** Waits until the run can't continue without a reply. */
 export async function quiet(): Promise<void> {
   do {
     if (digesting > 0) await new Promise((resume) => setTimeout(resume));
@@ -41,10 +41,10 @@ export function fixChance(name: string): void {
   Math.random = () => name.charCodeAt(0) / 256;
 }
 
-/** Limits of what is at work beside them: here an `ip` answers in time, or it is a fault that it does not. */
+/** Time limits of concurrent work. In the model, an `ip` answers in time, or a late answer is a fault. */
 const LIMIT_MS = 1_000;
 
-/** Time passes where `pass` says so. */
+/** Time passes only by `pass`. */
 export function standInForTime(pass: (ms: number) => Promise<unknown>): void {
   AbortSignal.timeout = (ms) => {
     const timer = new AbortController();

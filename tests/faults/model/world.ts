@@ -3,7 +3,7 @@ import { Interned } from "./interned.ts";
 import { perform } from "./ip.ts";
 import type { ModelKernel } from "./kernel.ts";
 
-/** How far an `ip` that a run waits for has come, and what it printed. */
+/** The progress and the output of an `ip` that a run waits for. */
 export interface Progress {
   /** Which of the run's requests it is. */
   readonly to: number;
@@ -11,17 +11,17 @@ export interface Progress {
   readonly printed: number;
 }
 
-/** An `ip` that nobody waits for any more: that of a run that was killed, or one that was given up. */
+/** An `ip` that outlives its run, or was abandoned by it. */
 export interface Loose {
-  /** The point at which it was asked for, and which request it is. */
+  /** The point of its request, and the index of the request. */
   readonly at: number;
   readonly to: number;
-  /** The lines it has still to do. */
+  /** The remaining lines. */
   readonly line: number;
   readonly end: number;
 }
 
-/** How far one run has come. */
+/** The progress of one run. */
 export interface Status {
   /** Its point; see `Automaton`. */
   readonly at: number;
@@ -30,21 +30,21 @@ export interface Status {
   readonly phase: "waiting" | "running" | "over";
 }
 
-/** Everything at one moment. Small, for there are many: kernel, state and output are numbers of interned things. */
+/** The whole model at one moment. It is small because there are many: kernel, state and output are indices of interned values. */
 export interface World {
   kernel: number;
   state: number;
-  /** The lock's word is of the state that stands. */
+  /** Whether the lock's record matches the present state. */
   isWritten: boolean;
   lock: string;
-  /** Who holds the mark of an ADD, by host veth; empty where it died. */
+  /** The run that holds the mark of an ADD, by host veth; empty if the run was killed. */
   marks: Readonly<Record<string, string>>;
   faults: number;
-  /** What was not put right was told, or nobody was left to do it. */
+  /** Whether a failed repair of a port was reported, or no run was left to report it. */
   isTold: boolean;
-  /** Addresses of attachments that nobody may disturb, by key. */
+  /** Addresses of attachments that no run may disturb, by key. */
   live: Readonly<Record<string, readonly string[]>>;
-  /** ADDs that go on while their attachment is removed: nobody can count on what they made. */
+  /** ADDs in progress while their attachment is removed. Their result is not guaranteed. */
   doomed: readonly string[];
   status: readonly Status[];
 }

@@ -15,14 +15,14 @@ import { attach as attachTo } from "../../../lib/plugin/attach.ts";
 import { Reservation } from "../../../lib/plugin/reserve.ts";
 import { Rollback } from "../../../lib/rollback.ts";
 
-/** Copies of the steps of lib/plugin/ with one mistake each, to see that the model finds it. */
+/** Copies of the steps of lib/plugin/ with one mistake each, which the model has to find. */
 
 interface Mistake {
-  /** The lease is taken before there is a veth. */
+  /** The lease is written before there is a veth. */
   readonly leaseFirst?: boolean;
-  /** The address is given back before the veth is gone. */
+  /** The address is released before the veth is gone. */
   readonly freesFirst?: boolean;
-  /** A host veth that stands is replaced. */
+  /** An existing host veth is replaced. */
   readonly replaces?: boolean;
   /** The addresses of the two families are written one after the other. */
   readonly writesTwice?: boolean;
@@ -110,7 +110,7 @@ export const addWithLeaseFirst = adding({ leaseFirst: true });
 export const addThatFreesFirst = adding({ freesFirst: true });
 export const addThatReplaces = adding({ replaces: true });
 export const addThatWritesTwice = adding({ writesTwice: true });
-/** Without a mistake: shows that what the others break is broken by their mistake. */
+/** Without a mistake: shows that a broken invariant is due to the mistake. */
 export const addCopied = adding({});
 
 function heldBy({ containerId, ifname }: Invocation, { leases }: Effects): Lease[] {
@@ -134,7 +134,7 @@ export async function delThatFreesFirst(
   await effects.kernel.detach(await hostVethName({ network: name, ...invocation }));
 }
 
-/** Frees the address whether the veth went or not. */
+/** Frees the address even if the veth was not removed. */
 export async function delThatFreesAnyway(
   { name }: Network,
   invocation: Invocation,
@@ -145,7 +145,7 @@ export async function delThatFreesAnyway(
   await release(held, effects);
 }
 
-/** Takes the mark of an ADD that died away, and does not wait for what that ADD's `ip` may still make. */
+/** Removes the mark of a killed ADD without waiting for the ADD's `ip`. */
 export async function delThatDoesNotWait(
   { name }: Network,
   invocation: Invocation,
@@ -170,7 +170,7 @@ export async function delThatLeavesNeighbours(
   await release(held, effects);
 }
 
-/** Removes a veth without a lease whose container has no interface, by its name, whatever stands there by then. */
+/** Removes an unleased veth whose container has no interface by name, even if an ADD has replaced it. */
 export async function gcByName({ name }: Network, _valid: unknown, effects: Effects) {
   const { kernel, leases } = effects;
   for (const link of (await kernel.veths()).values()) {

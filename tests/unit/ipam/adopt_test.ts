@@ -30,7 +30,7 @@ Deno.test("mayAdopt() refuses what another has, and knows what is held already",
   assertEquals(mayAdopt(state, blind), true);
   addLease(state, blind);
   assertEquals(mayAdopt(state, blind), false);
-  // What could not be told last time is known now.
+  // The second import has a host veth's MAC that the first one lacked.
   assertEquals(mayAdopt(state, seen), true);
   addLease(state, seen);
   const held = structuredClone(state);

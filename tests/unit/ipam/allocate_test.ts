@@ -167,7 +167,7 @@ Deno.test("a requested MAC is given once, and not if it will belong to another a
   assertEquals(assertThrows(twice, CniError, '"c1/eth0" has it').code, 102);
   assertThrows(() => given(held, "c2", DUAL, mac("0a:58:0a:00:00:01")), CniError, 'bridge "br0"');
   assertEquals(given(held, "c1", DUAL, mac("02:00:00:00:00:01")), "10.0.0.2,fd00::2");
-  // The address that this one belongs to is allocated to nobody else.
+  // No other container gets the address of this MAC.
   given(held, "c2", DUAL, mac("0a:58:0a:00:00:04"));
   assertEquals(findLease(held, request("c2").attachment)?.ips.join(), "10.0.0.3,fd00::3");
   assertEquals(given(held, "c3", DUAL), "10.0.0.5,fd00::5");

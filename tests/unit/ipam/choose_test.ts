@@ -6,7 +6,7 @@ import { checkRequested, choose, countFree } from "../../../lib/ipam/choose.ts";
 import { drawFrom, seed } from "../generated.ts";
 import { range } from "../sets.ts";
 
-/** What is chosen: addresses, or the number of the set that is full. */
+/** The chosen addresses, or the index of the set that is full. */
 function chosen(
   sets: readonly RangeSet[],
   { last = [], held = [], requested = [], kept = [] }: {
@@ -67,15 +67,15 @@ Deno.test("choose() is next-fit behind the address given last, inside the range"
 
 Deno.test("choose() goes from range to range and around, inside of one set", () => {
   const set = [
-    range("10.0.0.0/30"), // gives .2
+    range("10.0.0.0/30"), // has .2
     range("10.0.1.0/29", { start: "10.0.1.2", end: "10.0.1.4" }),
-    range("10.0.2.0/30", { gateway: "10.0.2.2" }), // gives .1
+    range("10.0.2.0/30", { gateway: "10.0.2.2" }), // has .1
   ];
   const order = ["10.0.0.2", "10.0.1.2", "10.0.1.3", "10.0.1.4", "10.0.2.1"];
   for (const [index, last] of order.entries()) {
     const next = order[(index + 1) % order.length] ?? "";
     assertEquals(chosen([set], { last: [last] }), [next], `behind ${last}`);
-    // Whatever is held, the next that is free, and at last the one given last.
+    // The next free address, and the last allocated address at the end.
     const around = [...order.slice(index + 1), ...order.slice(0, index + 1)];
     for (let count = 0; count <= order.length; count++) {
       const held = around.slice(0, count);
@@ -84,7 +84,7 @@ Deno.test("choose() goes from range to range and around, inside of one set", () 
   }
   assertEquals(chosen([set], {}), ["10.0.0.2"]);
   assertEquals(chosen([set], { last: ["10.0.1.5"] }), ["10.0.0.2"]);
-  // The gateway was not given, but next-fit goes on from it.
+  // The gateway is never allocated, but next-fit continues from it.
   assertEquals(chosen([set], { last: ["10.0.2.2"] }), ["10.0.0.2"]);
 });
 
@@ -161,7 +161,7 @@ Deno.test("choose() says which set is full, and gives nothing of the others", ()
     [[a, b], ["10.0.1.2"], 1],
     [[a, b], ["10.0.0.2"], 0],
     [[a, six], ["fd00::2", "fd00::3"], 1],
-    // IPv4 is chosen first, wherever it stands.
+    // IPv4 is chosen first, independent of the order of the sets.
     [[six, a], ["10.0.0.2", "fd00::2", "fd00::3"], 1],
     [[], [], []],
   ];

@@ -15,10 +15,10 @@ Deno.test("nothing is allocated next to leases of another subnet, nor if a conta
     [{ ...state("", "10.9.0.2"), ranges: SMALL }, SMALL, false, SMALL, 104, "it holds 10.9.0.2"],
     [state("", "fd00::2"), SMALL, false, SMALL, 104, "it holds fd00::2"],
     [state("", "10.0.0.1"), SMALL, false, SMALL, 105, '"podnet": "c10.0.0.1/eth0"'],
-    // A wider range, or one family more, fits what is held.
+    // A wider range or a second family fits the held leases.
     [state("", "10.0.0.3"), DUAL, true, DUAL, undefined, ""],
     [{ ...state("", "10.0.0.3"), ranges: SMALL }, SMALL, true, SMALL, undefined, ""],
-    // An attachment with ranges of its own stops neither another like it nor one without.
+    // A lease with ranges of its own does not prevent other attachments, with or without own ranges.
     [state("", "10.9.0.2"), SMALL, false, more, undefined, ""],
     [ranged, SMALL, false, SMALL, undefined, ""],
     [{ ...ranged, ranges: DUAL }, SMALL, true, SMALL, undefined, ""],

@@ -7,7 +7,7 @@ import { inFolder } from "../folder.ts";
 
 const NEVER = new AbortController().signal;
 
-/** Runs `body` with the path of a lock that nothing has made yet. */
+/** Runs `body` with the path of a lock file that does not exist yet. */
 function withPath(body: (path: string) => Promise<void> | void): Promise<void> {
   return inFolder((folder) => body(join(folder, "podnet.lock")));
 }
@@ -30,7 +30,7 @@ Deno.test("the next holder has the word of the last one, also of one that was ki
     first.release("12 34 56");
     const second = await acquire(path, NEVER);
     assertEquals(second.written, "12 34 56");
-    // As a killed holder leaves it: its own name above the word of the one before.
+    // The record of a killed holder: its process above the identity from the holder before.
     const left = Deno.readTextFileSync(path);
     second.release("shorter");
     assertEquals(Deno.readTextFileSync(path), "\nshorter\n");
@@ -56,10 +56,10 @@ Deno.test("holderOfLock() says who holds it, as far as that one left word", asyn
     const held = await acquire(path, NEVER);
     assertMatch(holderOfLock(path) ?? "", new RegExp(`word was process ${Deno.pid} since `));
     held.release("1 2 3");
-    // A process that another test starts at this moment has the file too, until its program runs.
+    // A process that another test starts now inherits the file until its exec.
     for (let tries = 0; holderOfLock(path) !== undefined && tries < 100; tries++) await pause(10);
     assertEquals(holderOfLock(path), undefined);
-    // What a holder of no kind of ours wrote is shown, and not taken for one's word.
+    // The record of an unknown holder is shown as text, not as a process.
     for (const strange of ["\u001b[31mboo", "process 7 since ever", "process 1 since 2026 or so"]) {
       Deno.writeTextFileSync(path, strange);
       using file = Deno.openSync(path, { read: true });

@@ -14,7 +14,7 @@ function marked(body: (marks: Marks, folder: string) => void): Promise<void> {
   return inFolder((folder) => body(new Marks(folder, parseNetworkName("podnet")), folder));
 }
 
-/** What stands after an ADD of `host` that was killed: the file, with no flock on it. */
+/** Leaves the mark of a killed ADD of `host`: the file without a flock. */
 function kill(folder: string, host: string): void {
   Deno.writeTextFileSync(join(folder, `.podnet.${host}.add`), "");
 }
@@ -55,7 +55,7 @@ Deno.test("a mark that nobody locks is of an ADD that died, until it is cleared 
     marks.clear(HOST);
     const again = marks.begin(OTHER);
     assertEquals(marks.of(OTHER), "running");
-    // An ip that was given up may be at work yet: a DEL has to wait for what it makes.
+    // An abandoned ip may still be in progress, so a DEL has to wait for it.
     again.keep();
     again.end();
     assertEquals(marks.of(OTHER), "died");

@@ -20,7 +20,7 @@ const SCHEMA_2 = {
   pool: POOL,
   seal: "0123456789abcdef0123456789abcdef",
 };
-/** As encoding/json writes it. */
+/** Formats the value as Go's encoding/json does. */
 const ORIGINAL = {
   containerToIP: { c1: "10.22.0.2" },
   ipToContainer: { "10.22.0.2": "c1" },
@@ -67,7 +67,7 @@ Deno.test("a file of an older format is read, and written as schema 3", () => {
   for (const [file, expected] of rows) {
     assertEquals(rewritten(file), expected);
     assertEquals(rewritten(file, 2), expected);
-    // What was written is today's format from then on.
+    // The next write uses the present format.
     assertEquals(rewritten(rewritten(file) as object), expected);
   }
 });

@@ -193,7 +193,7 @@ Deno.test("parseState() refuses each kind of damage", () => {
     assertEquals(error instanceof NewerSchema, message === "it has schema 4");
   }
   assertThrows(() => parseState(new Uint8Array([0x7b, 0xff, 0x7d]), "/s"), CniError, "state file");
-  // A byte that is none of UTF-8 in the middle of a name; the character that stands for such bytes may be a name's.
+  // A byte that is not UTF-8 is refused. A name may contain the replacement character U+FFFD itself.
   const pod = record({ pod: "web/\ufffd" });
   assertEquals(parse(pod).leases["c1/eth0"]?.pod, "web/\ufffd");
   const bytes = new TextEncoder().encode(pod);
@@ -237,7 +237,7 @@ Deno.test("a large file is written in pieces, which together are what one would 
   assertEquals(formatState(emptyState()).length, 1);
 });
 
-/** One lease more, one again, or one less. */
+/** Adds, replaces or drops one lease. */
 function change(state: State, random: Random): void {
   const key = owner(`c${random.between(1, 9)}${random.one(["", "/eth0", "/net1", "/\u00e9"])}`);
   const old = findLease(state, key);

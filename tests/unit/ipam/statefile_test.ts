@@ -31,7 +31,7 @@ function state(): State {
   return parseState(new TextEncoder().encode(JSON.stringify(GOOD)), "/s");
 }
 
-/** Writes the state; returns what `writeState` does. */
+/** Writes the state and returns the result of `writeState`. */
 function put(folder: string, next: State, backUp = false, verify = () => {}) {
   return writeState(folder, NET, { state: next, backUp, verify });
 }
@@ -203,10 +203,10 @@ Deno.test("writeState() keeps what is damaged once, and only if its replacement 
     assert(backup.startsWith(`${path}.damaged-2`), backup);
     assertEquals(Deno.readTextFileSync(backup), "damaged");
     assertEquals(readState(folder, NET).state, state());
-    // Some of these in the same millisecond.
+    // Some of these writes are in the same millisecond.
     const more = Array.from({ length: 50 }, () => put(folder, state(), true).backup ?? "");
     assertEquals(new Set([backup, ...more]).size, 51);
-    // A folder can't be replaced by a rename, and is moved away.
+    // A rename can't replace a folder, so the folder is moved away.
     Deno.removeSync(path);
     Deno.mkdirSync(path);
     assertEquals(Deno.statSync(put(folder, state(), true).backup ?? "").isDirectory, true);

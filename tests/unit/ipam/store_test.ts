@@ -24,7 +24,7 @@ function put(state: State, ip: string): State {
   return state;
 }
 
-/** One run's transaction; returns provenance and addresses. */
+/** Runs one transaction and returns provenance and addresses. */
 async function update(
   folder: string,
   ip?: string,
@@ -46,14 +46,14 @@ Deno.test("a transaction tells a state that this program wrote last from any oth
     const path = statePath(folder, NET);
     assertEquals(await update(folder, "10.0.0.2"), ["missing", []]);
     assertEquals(await update(folder, "10.0.0.3"), ["written", ["10.0.0.2"]]);
-    // One that is only looked at stays the one that was written.
+    // A state that is only read keeps its provenance `written`.
     assertEquals(await update(folder), ["written", ["10.0.0.2", "10.0.0.3"]]);
     assertEquals(open(folder).read().provenance, "written");
     Deno.copyFileSync(path, `${path}.old`);
     await update(folder, "10.0.0.4");
     Deno.copyFileSync(`${path}.old`, path);
     assertEquals(await update(folder), ["changed", ["10.0.0.2", "10.0.0.3"]]);
-    // A state written without a look at the kernel stays in doubt.
+    // A state that is written without a check against the kernel keeps its provenance `changed`.
     assertEquals((await update(folder, "10.0.0.5", "unverified"))[0], "changed");
     assertEquals((await update(folder, "10.0.0.6"))[0], "changed");
     assertEquals((await update(folder, "10.0.0.7", "unverified"))[0], "written");
@@ -63,7 +63,7 @@ Deno.test("a transaction tells a state that this program wrote last from any oth
     Deno.removeSync(path);
     assertEquals(await update(folder), ["missing", []]);
     await update(folder, "10.0.0.2");
-    // Without the lock's record nothing is known of the file.
+    // Without the lock's record, the provenance of the file is unknown.
     Deno.removeSync(lockPath(folder, NET));
     assertEquals((await update(folder))[0], "changed");
   });
@@ -125,7 +125,7 @@ Deno.test("a transaction works on what the file has now, whatever was read befor
       Deno.writeTextFileSync(path, Deno.readTextFileSync(path).replaceAll("10.0.0.3", "10.0.0.44"));
     const changes: [() => Promise<unknown> | void, string[]][] = [
       [() => update(folder, "10.0.0.3"), ["10.0.0.2", "10.0.0.3"]],
-      // Written over in place, by an editor or cp.
+      // Overwritten in place, by an editor or cp.
       [edit, ["10.0.0.2", "10.0.0.44"]],
       [() => Deno.removeSync(path), []],
     ];
@@ -191,7 +191,7 @@ Deno.test("what was there when the state was read goes with it, and what came la
     assertEquals(namesOf(folder), [`${later}`, "podnet.lock"]);
     await nothing();
     assertEquals(namesOf(folder), ["podnet.lock"]);
-    // A file that its writer has removed since then is not a failure.
+    // A temporary file that its writer has removed since then is not a failure.
     Deno.writeTextFileSync(join(folder, `${early}`), "x");
     leases.read();
     Deno.removeSync(join(folder, `${early}`));
@@ -246,7 +246,7 @@ Deno.test("a lock with a second name is replaced, and what is behind that name s
     const [lock, other] = [lockPath(folder, NET), join(folder, "other")];
     Deno.linkSync(lock, other);
     const text = Deno.readTextFileSync(other);
-    // Its record is lost with it, so the kernel is asked once.
+    // The record is lost with the lock, so the kernel is read once.
     assertEquals(await update(folder, "10.0.0.3"), ["changed", ["10.0.0.2"]]);
     assertEquals((await update(folder))[0], "written");
     assertEquals([Deno.readTextFileSync(other), Deno.lstatSync(lock).nlink], [text, 1]);

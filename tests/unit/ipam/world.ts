@@ -13,7 +13,7 @@ export const HOST_MAC = parseMac("fe:00:00:00:00:01");
 export const RECORD: LeaseRecord = { since: "2026-01-01T00:00:00Z", hostMac: HOST_MAC };
 export const ETH0 = parseInterfaceName("eth0");
 
-/** A request of a network that allocates from `sets`; `changes` may have other ones for the one attachment. */
+/** A request on a network with the range sets `sets`. `changes` replaces values for this attachment. */
 export function request(
   id: string,
   sets: readonly RangeSet[] = SMALL,
@@ -35,7 +35,7 @@ export function request(
   };
 }
 
-/** A state in which each of these addresses is held by a container of its own. */
+/** A state in which each of these addresses belongs to a separate container. */
 export function state(last: string, ...held: string[]): State {
   return {
     ...emptyState(),

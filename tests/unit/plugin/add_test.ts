@@ -85,7 +85,7 @@ Deno.test("ADD that another one of it is in progress of touches nothing", async 
   const second = effects({ failing: "mark" });
   await assertRejects(() => add(config(), INVOCATION, second, ignore), CniError, "mark");
   assertEquals(second.steps, ["mark"]);
-  // Leases of another subnet count before the bridge is touched.
+  // Leases of another subnet are reported before the bridge is changed.
   const unfit = effects({ madeBridge: true, held: [lease("c2/eth0", "10.9.0.2")] });
   await assertRejects(
     () => add(config(), INVOCATION, unfit, ignore),
@@ -108,7 +108,7 @@ Deno.test("ADD that is told to stop, or whose result nobody gets, undoes what it
     assertEquals(error.code, 11);
     assertEquals(tools.steps.filter((it) => /undo|release/.test(it)), undone, stopping);
   }
-  // What an ip that was given up may still do, a later DEL waits for.
+  // A later DEL waits for an abandoned ip.
   const slow = effects({ late: "attach" });
   await assertRejects(() => add(config(), INVOCATION, slow, ignore), CniError, "attach");
   assertEquals(slow.steps.at(-1), "mark stays");

@@ -14,7 +14,7 @@ const NOTHING = {
   insideNeighbours: [],
 };
 
-/** Runs a CHECK that fails; the host veths that the kernel was asked for, in their order. */
+/** Runs a CHECK that fails. Returns the inspected host veths, in their order. */
 async function checked(world: World, answer: () => Promise<void> = () => Promise.resolve()) {
   const tools = effects(world);
   const asked: string[] = [];
@@ -39,7 +39,7 @@ Deno.test("CHECK asks for the host veth of the lease, once where it has the name
     error: "AttachmentDiffers",
   });
   assertEquals((await checked({ isGone: true })).error, "UnknownContainer");
-  // The Go original's has another.
+  // A lease of the Go original has another host veth.
   const { asked } = await checked({ held: [lease("c1", "10.88.0.3")] });
   assertEquals([asked.length, asked[0], asked[1] === HOST], [2, HOST, false]);
 });

@@ -286,7 +286,7 @@ Deno.test("differences() compares what the result lists, whatever the configurat
   for (const [name, it, seen] of rows) {
     assertEquals(differences(it, { ...SEEN, ...seen }), [], name);
   }
-  // Another plugin gave the addresses of another interface, even in our subnet.
+  // Another plugin's address on another interface is not compared, even in this subnet.
   const interfaces = [{ name: "eth0", sandbox: "/run/netns/c1" }, { name: "net1", sandbox: "/x" }];
   const ips = [{ interface: 1, address: "10.88.0.9/24", gateway: "10.88.0.8" }];
   assertEquals(differences(expected({}, { interfaces, ips }), SEEN), []);
@@ -373,6 +373,6 @@ Deno.test("differences() compares each part of a guard", () => {
   for (const [changes, lines] of rows) {
     assertEquals(differences(guarded, { ...seen, ...changes }), lines);
   }
-  // Where it is not asked for, nobody looks.
+  // The guard is not compared if the network is not guarded.
   assertEquals(differences(expected(DUAL, { ips: BOTH }, "10.88.0.2", "fd00::2"), seen), []);
 });

@@ -34,7 +34,7 @@ Deno.test("DEL sees the veth gone before it releases, and goes on after a failur
     [{ held: [BOUND], veths: [OWN] }, ["link", "detach", "forget 10.88.0.2", RELEASED]],
     [{ held: [GUARDED], veths: [OWN] }, ["link", "detach", "forget 10.88.0.2", RELEASED]],
     [{ held: [LEASE] }, ["link", "view", "link", RELEASED]],
-    // With another MAC it may belong to another lease: all evidence counts.
+    // With another MAC, the veth may belong to another lease, so the claims decide.
     [{ held: [LEASE, nine], veths: [others] }, ["link", "view", "link", RELEASED]],
     [{ held: [LEASE], veths: [{ ...OWN, mac: "fe:00:00:00:00:77" }] }, [
       "link",
@@ -42,14 +42,14 @@ Deno.test("DEL sees the veth gone before it releases, and goes on after a failur
       `remove ${HOST}`,
       RELEASED,
     ]],
-    // Without a lease the name decides, and the group; an alias alone says nothing.
+    // Without a lease, the name and the group decide. An alias alone proves nothing.
     [{ veths: [OWN] }, ["view", `remove ${HOST}`, "sweep"]],
     [{ veths: [{ ...OWN, alias: "" }] }, ["view", "link", `remove ${HOST}`, "sweep"]],
     [{ veths: [{ ...OWN, alias: "dc1/rack2/web" }] }, ["view", "link", `remove ${HOST}`, "sweep"]],
     [{ held: [nine], veths: [others] }, ["view", "link", "sweep"]],
     [{ veths: [renamed] }, ["view", "remove renamed0", "link", "sweep"]],
     [{ veths: [{ ...renamed, group: 0 }] }, ["view", "link", "sweep"]],
-    // With a lease it is known under any name.
+    // With a lease, the veth is found under any name.
     [{ held: [LEASE], veths: [renamed] }, [
       "link",
       "view",
@@ -116,7 +116,7 @@ Deno.test("DEL removes the veth even if the state can't be read", async () => {
   assertEquals(error.code, 104);
   assertStringIncludes(error.details, "is gone");
   assertEquals(tools.steps.slice(0, 2), ["view", `remove ${HOST}`]);
-  // Nobody can have an address of a damaged state, if no host veth is left.
+  // Without a host veth, no address of a damaged state is in use.
   const provenance = new CniError("StateDamaged", "it is empty");
   await del(NETWORK, INVOCATION, effects({ provenance }));
   const others = effects({

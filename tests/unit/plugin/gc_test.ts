@@ -25,7 +25,7 @@ Deno.test("GC releases what is not listed, and without a list only what is stale
     [[], { held: [LEASE], veths: [OWN] }, ["view", `remove ${HOST}`, RELEASED]],
     [[], { held: [BOUND] }, ["view", "forget 10.88.0.2", RELEASED]],
     [keep, { held: [LEASE], veths: [OWN] }, ["view", "sweep"]],
-    // A listed one keeps its veth under whatever name and alias, with and without a lease.
+    // A listed attachment keeps its veth under any name and alias, with and without a lease.
     [keep, { held: [LEASE], veths: [{ ...OWN, ifname: "renamed0", alias: "x" }] }, [
       "view",
       "sweep",
@@ -35,10 +35,10 @@ Deno.test("GC releases what is not listed, and without a list only what is stale
     [[], { veths: [{ ...OWN, ifname: "renamed0" }] }, ["view", "remove renamed0", "sweep"]],
     [[], { veths: [{ ...OWN, alias: "dc1/rack2/web" }] }, ["view", `remove ${HOST}`, "sweep"]],
     [[], { veths: [{ ...OWN, alias: "" }] }, ["view", `remove ${HOST}`, "sweep"]],
-    // A veth with nothing but an alias of the network, and one of another program, are left alone.
+    // A veth with only an alias of the network, and a veth of another program, stay.
     [[], { veths: [{ ...OWN, ifname: "veth0", group: 0 }] }, ["view", "sweep"]],
     [[], { veths: [{ ...OWN, ifname: "veth0", alias: "", group: 0 }] }, ["view", "sweep"]],
-    // So is one whose ADD is in progress.
+    // A veth with an ADD in progress stays.
     [[], { veths: [anew], mark: "running" }, ["view", "sweep"]],
     [[], { held: [LEASE], veths: [anew], mark: "running" }, ["view", "sweep"]],
     // A veth that stays keeps its lease.

@@ -37,7 +37,7 @@ Deno.test("a reservation looks at the kernel only if it has to", async () => {
     [{}, ["reserve c1/eth0"]],
     [{ provenance: "missing" }, ["look", "view", "reserve c1/eth0"]],
     [{ provenance: "changed", held: [TWO] }, ["look", "view", "reserve c1/eth0"]],
-    // A full pool, and only that: stale leases are reclaimed.
+    // Stale leases are reclaimed only if the pool is full.
     [{ held: [TWO, THREE], veths: [RENAMED] }, [
       "look",
       "view",

@@ -55,23 +55,23 @@ export interface World {
   readonly failing?: string;
   /** The step that takes too long. */
   readonly late?: string;
-  /** The step behind which the run is told to stop. */
+  /** The step after which the run gets a signal. */
   readonly stopping?: string;
   readonly held?: readonly Lease[];
   readonly provenance?: Provenance;
-  /** Host veths that stand. */
+  /** Existing host veths. */
   readonly veths?: readonly Partial<Link>[];
   readonly mark?: Work;
   readonly madeBridge?: boolean;
   /** Host veths of the network that are in no bridge. */
   readonly lost?: readonly Link[];
-  /** Faults of ports that were put into the bridge again. */
+  /** Failures of ports that were put back into the bridge. */
   readonly faults?: readonly PortFault[];
-  /** The attachment's own host veth is gone. */
+  /** Whether the attachment's own host veth is gone. */
   readonly isGone?: boolean;
 }
 
-/** Kernel, leases and marks that note each step. */
+/** Fakes of kernel, leases and marks that record each step. */
 export function effects(world: World = {}): Effects & { steps: string[] } {
   const { failing = "", late = "", stopping = "", held = [], mark = "none" } = world;
   const steps: string[] = [];
