@@ -180,7 +180,7 @@ export const flood: Attack = async (scene, family) => {
     attack: "flood of random source MACs: entries of the bridge's table",
     stops: ["mac"],
     got: grown,
+    of: sent,
     own: [own, TRIES],
-    effect: `${sent} frames`,
   }];
 };

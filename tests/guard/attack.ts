@@ -4,7 +4,7 @@ import type { Frame } from "./frames.ts";
 import { NETWORK, type Place, type Scene, type State } from "./scene.ts";
 
 /** The protections that can stop an attack. `mac` is also in the reference's `macspoofchk`; `guard` is the rest of our guard. */
-export type Stop = "kernel" | "mac" | "guard" | "rules" | "isolation";
+export type Stop = "kernel" | "mac" | "guard" | "rules" | "isolation" | "isolation's rules";
 export type Family = 4 | 6;
 
 export const TRIES = 10;
@@ -15,6 +15,8 @@ export interface Result {
   /** Each of these protections stops the attack. */
   readonly stops: readonly Stop[];
   readonly got: number;
+  /** The number of tries if it is not ten. */
+  readonly of?: number;
   /** The victim's own frames: how many arrived, and how many were sent. */
   readonly own: readonly [number, number];
   /** Whether those frames go between containers; isolation stops these even without an attack. */
@@ -30,6 +32,7 @@ export function stoppers({ reference, guard, rules, isolated }: State): Readonly
     ...(guard && !reference ? ["guard" as const] : []),
     ...(rules ? ["rules" as const] : []),
     ...(isolated ? ["isolation" as const] : []),
+    ...(isolated && rules ? ["isolation's rules" as const] : []),
   ]);
 }
 

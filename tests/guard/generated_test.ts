@@ -1,7 +1,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { frames } from "../properties/frames.ts";
 import type { Network } from "../properties/frames/network.ts";
-import { tallied } from "../properties/frames/tally.ts";
+import { QUERIER, tallied } from "../properties/frames/tally.ts";
 import { SEED } from "../properties/limits.ts";
 import { search } from "../properties/search.ts";
 import { record, SIZE } from "./outcome.ts";
@@ -23,8 +23,10 @@ for (const [state, network] of Object.entries(STATES)) {
     const counts = tallied().filter((it) => it.state === state);
     for (const count of counts) record(count);
     if (state !== "guard off") return;
-    // Without protection the generator must find a hole; otherwise its silence proves nothing.
-    const vain = counts.filter(({ came }) => came === 0).map(({ line }) => line);
+    // Without protection the generator must find a hole; otherwise its silence proves nothing. Multicast queries are an
+    // exception: no bridge of AtomicNI snoops, guarded or not. queries_test.ts sees the query work on another bridge.
+    const vain = counts.filter(({ came, line }) => came === 0 && line !== QUERIER)
+      .map(({ line }) => line);
     assert(SIZE === "short" || vain.length === 0, `${tried} cases, in vain: ${vain.join("; ")}`);
   });
 }

@@ -19,7 +19,7 @@ import {
   takeMacByLldp,
   takeNeighboursMac,
 } from "./attacks.ts";
-import { byTheGateway, fromNobody, iAmTheBridge, reservedGroups } from "./ways.ts";
+import { fromNobody, iAmTheBridge, reservedGroups } from "./ways.ts";
 import { record } from "./outcome.ts";
 import { Scene, type State } from "./scene.ts";
 import { STATES } from "./states.ts";
@@ -38,7 +38,6 @@ const ATTACKS: readonly Attack[] = [
   redirectBob,
   forgeSource,
   fromNobody,
-  byTheGateway,
   serveDhcp,
   reuse,
   advertiseRouter,
@@ -66,11 +65,11 @@ async function runAll(scene: Scene): Promise<string[]> {
   for (const attack of ATTACKS) {
     for (const family of [4, 6] satisfies Family[]) {
       for (const result of await attack(scene, family)) {
-        const { got, own: [came, sent], effect } = result;
+        const { got, of = TRIES, own: [came, sent], effect } = result;
         record({
           attack: `IPv${family}: ${result.attack}`,
           state: scene.state.name,
-          got: effect === undefined ? String(got) : `${got} (${effect})`,
+          ...{ got, of, ...(effect !== undefined && { effect }) },
           own: `${came}/${sent}`,
         });
         wrong.push(...judge(scene.state, result));

@@ -5,8 +5,11 @@ export const SIZE: "short" | "full" = Deno.env.get("GUARD_SIZE") === "full" ? "f
 export interface Outcome {
   readonly attack: string;
   readonly state: string;
-  /** The attacker's gain: a count, with its effect if any. */
-  readonly got: string;
+  /** How often the attacker succeeded, and in how many tries. */
+  readonly got: number;
+  readonly of: number;
+  /** A further effect of the frames. */
+  readonly effect?: string;
   /** The victim's own frames that arrived, of those sent. */
   readonly own?: string;
 }
@@ -30,7 +33,7 @@ export function record(seen: Outcome | Measure | Count): void {
     ? `${seen.line} | ${seen.state}: ${seen.came} of ${seen.sent}`
     : "measure" in seen
     ? `${seen.measure}: ${seen.value}`
-    : `${seen.attack} | ${seen.state}: ${seen.got}${
+    : `${seen.attack} | ${seen.state}: ${seen.got} of ${seen.of}${
       seen.own === undefined ? "" : `, own ${seen.own}`
     }`;
   Deno.stderr.writeSync(new TextEncoder().encode(`${line}\n`));

@@ -2,6 +2,7 @@ import { assertEquals } from "@std/assert";
 import { type CniCall, type Host, type Json, run } from "../integration/host.ts";
 import { Agent } from "./agent.ts";
 import type { Frame } from "./frames.ts";
+import { loadRules } from "./load_rules.ts";
 import { SIZE } from "./outcome.ts";
 
 export interface State {
@@ -89,7 +90,7 @@ export class Scene implements AsyncDisposable {
     await host.sh(SETUP + withoutDad());
     if (!people) return scene;
     for (const id of ["ann", "bob", "eve"]) await scene.plug(id);
-    if (state.rules) await scene.#loadRules();
+    if (state.rules) await loadRules(host, scene.config());
     const [bridge] = await host.ip("", "link", "show", "dev", NETWORK.bridge);
     scene.bridgeMac = bridge.address;
     await scene.listen("host", "", NETWORK.bridge);
@@ -208,16 +209,6 @@ export class Scene implements AsyncDisposable {
     );
     assertEquals(code, 0, `${command} of the reference: ${stdout} ${stderr}`);
     return command === "ADD" ? attachment(id, JSON.parse(stdout)) : this.at(id);
-  }
-
-  async #loadRules(): Promise<void> {
-    const { code, stdout, stderr } = await this.host.program(
-      ["host-rules"],
-      JSON.stringify(this.config()),
-    );
-    assertEquals(code, 0, stderr);
-    const loaded = await this.host.run(["nft", "-f", "-"], stdout);
-    assertEquals(loaded.code, 0, loaded.stderr);
   }
 
   /** Waits until no address is tentative: duplicate address detection takes up to two seconds. */

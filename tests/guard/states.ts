@@ -1,7 +1,8 @@
 import { SIZE } from "./outcome.ts";
 import type { State } from "./scene.ts";
 
-const OURS: readonly State[] = [
+/** The states of SECURITY.md's table. */
+export const OURS: readonly State[] = [
   { name: "guard off" },
   { name: "guard on", guard: true },
   { name: "guard on, host rules", guard: true, rules: true },

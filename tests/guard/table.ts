@@ -21,7 +21,11 @@ const states = [...new Set(outcomes.map(({ state }) => state))];
 const attacks = Map.groupBy(outcomes, ({ attack }) => attack);
 const cell = (row: readonly Outcome[], state: string): string => {
   const found = row.find((it) => it.state === state);
-  return found === undefined ? "–" : `${found.got}; ${found.own}`;
+  if (found === undefined) return "–";
+  const { got, of, effect, own } = found;
+  return `${got}/${of}${effect === undefined ? "" : ` (${effect})`}${
+    own === undefined ? "" : `; ${own}`
+  }`;
 };
 const generated = [...new Set(counts.map(({ state }) => state))];
 const counted = (row: readonly Count[], state: string): string => {
@@ -36,10 +40,10 @@ const page = [
   "# The guard, by raw frames",
   "",
   "Written by `make guard`. A container, eve, sends raw frames and has CAP_NET_RAW alone; ann and bob are her " +
-  "neighbours. The first number of a cell is what eve got: of ten frames, how many came to her that were another's, or " +
-  "came through that she had forged (of a flood: entries of the bridge's table). The second is the victim's own " +
-  "traffic in that time: how many frames came where they belong, of how many. `isolated` is `portIsolation`, which " +
-  "ends all traffic between neighbours, so ann's frames to bob do not come then.",
+  "neighbours. The first number of a cell is what eve got: how many frames came to her that were another's, or " +
+  "came through that she had forged, of how many (of a flood: entries of the bridge's table). The second is the " +
+  "victim's own traffic in that time: how many frames came where they belong, of how many. `isolated` is " +
+  "`portIsolation`, which ends all traffic between neighbours, so ann's frames to bob do not come then.",
   "",
   "`reference` is the `bridge` plugin of containernetworking/plugins, as Debian has it.",
   "",

@@ -66,7 +66,13 @@ export const byTheGateway: Attack = async (scene, family) => {
   const [source, destination] = [ipOf(eve, family), ipOf(ann, family)];
   const frame = datagram({ from: eve.mac, to: scene.bridgeMac, source, destination, mark });
   return await forge(scene, [
-    { attack: "reach ann through the gateway", stops: ["isolation"], to: "ann", mark, frame },
+    {
+      attack: "reach an isolated neighbour through the gateway",
+      stops: ["isolation's rules"],
+      to: "ann",
+      mark,
+      frame,
+    },
   ]);
 };
 

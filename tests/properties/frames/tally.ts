@@ -5,6 +5,10 @@ import { stopped } from "./promises.ts";
 import type { Wrong } from "./oracle.ts";
 import type { Spec } from "./spec.ts";
 
+/** A bridge treats these in a way of its own, so those that pretend are counted by themselves. */
+const RESERVED = ", to a reserved group address";
+const isReserved = ({ from, to }: Spec): boolean => from !== "own" && typeof to === "number";
+
 const counts = new Map<string, Count>();
 
 export function stateOf({ guard, rules }: Network): string {
@@ -26,9 +30,11 @@ export function tally(
     const came = places.some(({ place }) =>
       (seen[place]?.link?.[mark] ?? 0) + (seen[place]?.ip?.[mark] ?? 0) > 0
     );
-    add(first.why, state, came);
+    add(`${first.why}${isReserved(spec) ? RESERVED : ""}`, state, came);
   }
 }
+
+export const QUERIER = "the bridge takes a container for a multicast querier";
 
 /** What frames do to tables, beyond coming somewhere. */
 const EFFECTS = [
@@ -42,7 +48,7 @@ const EFFECTS = [
   "the host has a neighbour on a port",
   "the host has a new route on a port",
   `the host has a new route on ${BRIDGE}`,
-  "the bridge takes a container for a multicast querier",
+  QUERIER,
 ];
 
 /** Counts rounds by what of the kernel's tables was changed in them. */

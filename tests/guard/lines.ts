@@ -1,0 +1,137 @@
+/** SECURITY.md, "The guard": what a container tries, and the outcomes of a run that are its proof. */
+export interface Line {
+  readonly tries: string;
+  /** The recorded attacks of this sort, by their names without the family. */
+  readonly attacks?: RegExp;
+  /** The generator's counts for this sort. */
+  readonly generated?: readonly string[];
+  readonly why: string;
+}
+
+export const LINES: readonly Line[] = [
+  {
+    tries: "get a neighbour's frames: send from its MAC, so that the bridge looks for it here",
+    attacks: /^take bob's MAC/,
+    generated: ["the MAC of a container leads elsewhere"],
+    why: "the port takes frames of its own MAC alone, and the bridge learns no other there",
+  },
+  {
+    tries: "get the host's frames: send from the bridge's MAC",
+    attacks: /^take the bridge's MAC/,
+    why: "a bridge never looks for its own MAC behind a port",
+  },
+  {
+    tries: "send as a neighbour or as the host, MAC and address",
+    attacks: /^pose as (bob|the host), MAC and address, to (host|ann|a machine outside)$/,
+    generated: ["a frame from a MAC that is not the container's"],
+    why: "the port takes frames of its own MAC alone",
+  },
+  {
+    tries: "the same to a reserved group address, `01:80:c2:00:00:00` to `:0f`",
+    attacks: /^pose as bob, MAC and address, to reserved group addresses/,
+    generated: ["a frame from a MAC that is not the container's, to a reserved group address"],
+    why: "the port treats such frames like any other; the rules drop them, also without the guard",
+  },
+  {
+    tries: "fill the bridge's table with random MACs",
+    attacks: /^flood of random source MACs/,
+    generated: ["the bridge learns from a guarded port"],
+    why: "nothing is learned from the port",
+  },
+  {
+    tries:
+      "tell the host that a neighbour's address is here (ARP, NA), also while it is allocated again",
+    attacks: /'I am bob' to the host|'I am bob's link-local address'|on re-use of bob's address/,
+    generated: [
+      "the host looks for a container's address elsewhere",
+      "the host looks for a container's link-local address elsewhere",
+    ],
+    why: "the host's neighbour entries for containers are permanent, the link-local one included",
+  },
+  {
+    tries: "tell a neighbour that the gateway is here (ARP, NA)",
+    attacks: /'I am the gateway' to bob|'I am the bridge's link-local address' to bob/,
+    generated: [
+      "a container looks for its gateway elsewhere",
+      "a container looks for the bridge's link-local address elsewhere",
+    ],
+    why:
+      "the neighbour's entries for its gateway and the bridge's link-local address are permanent if the neighbour is guarded",
+  },
+  {
+    tries: "the same for a gateway outside of the host (`host-local` without `isGateway`)",
+    attacks: /'I am the gateway behind a port'/,
+    why: "the host does not know the MAC of that gateway; `portIsolation` stops it",
+  },
+  {
+    tries: "tell a neighbour that another neighbour is here (ARP, NA)",
+    attacks: /'I am bob' to ann/,
+    why: "a container keeps its own entries for neighbours; `portIsolation` stops it",
+  },
+  {
+    tries: 'send a neighbour elsewhere by an ICMP redirect "from the gateway"',
+    attacks: /^ICMP redirect/,
+    generated: ["a redirect6"],
+    why: "rules: no port sends from the gateway's address, or an IPv6 redirect",
+  },
+  {
+    tries: "send from the IP address of the gateway",
+    generated: ["a packet from the gateway's address"],
+    why: "rules",
+  },
+  {
+    tries: "send from an IP address outside of the network",
+    attacks: /foreign (source|address)/,
+    generated: ["a packet from a foreign address"],
+    why: "rules, on the bridge and on the way through the host",
+  },
+  {
+    tries: "send UDP or TCP from `::`, the source of a host that asks for an address",
+    attacks: /^UDP from ::/,
+    generated: ["a UDPv6 from ::", "a TCPv6 from ::"],
+    why: "rules",
+  },
+  {
+    tries: "send in the address family that the network lacks",
+    attacks: /^in a network that lacks this family/,
+    generated: [
+      "a packet of IPv4, which the network lacks",
+      "a packet of IPv6, which the network lacks",
+    ],
+    why: "rules; of IPv6, link-local addresses stay",
+  },
+  {
+    tries: "send from the IP address of another container of the network",
+    attacks: /^forged source of bob/,
+    why:
+      "no rule comes or goes with a container, so the rules know subnets, not who has which address",
+  },
+  {
+    tries: "advertise itself as a router (CVE-2020-10749), also behind VLAN tags or options",
+    attacks: /^router advertisement/,
+    generated: ["a RA"],
+    why: "rules for the host and for neighbours; the sysctl file for the host",
+  },
+  {
+    tries: "stop IPv6 of all containers by a multicast query",
+    attacks: /^multicast query, on a bridge that AtomicNI made/,
+    generated: ["the bridge takes a container for a multicast querier"],
+    why: "a bridge that AtomicNI made does no multicast snooping",
+  },
+  {
+    tries: "the same on a bridge that does multicast snooping",
+    attacks: /^multicast query, on a bridge with multicast snooping/,
+    why: "rules; `atomicni doctor` names such a bridge",
+  },
+  {
+    tries: "answer DHCP requests",
+    attacks: /^DHCP(v6)? answers/,
+    generated: ["an answer of a DHCP server"],
+    why: "rules",
+  },
+  {
+    tries: "reach an isolated neighbour (`portIsolation`) through the gateway",
+    attacks: /^reach an isolated neighbour through the gateway/,
+    why: "a host that forwards routes it back; the rules drop it",
+  },
+];
