@@ -2,7 +2,7 @@
 export { type Adoption, mayAdopt } from "./ipam/adopt.ts";
 export { allocate, chooseIps, type LeaseRequest } from "./ipam/allocate.ts";
 export { checkRequested, countFree } from "./ipam/choose.ts";
-export { NewerSchema } from "./ipam/damage.ts";
+export { NewerSchema, NotAStateFile } from "./ipam/damage.ts";
 export { checkFit, checkOwners, SUBNET_CHANGED } from "./ipam/fit.ts";
 export { checkFolder, lockPath, statePath, tryLstat } from "./ipam/folder.ts";
 export {

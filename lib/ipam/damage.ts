@@ -10,6 +10,14 @@ export function damaged(path: string, found: string, cause?: unknown): CniError 
   });
 }
 
+/** Something that this program never writes has the state file's name: it is not opened, and no ADD moves it away. */
+export class NotAStateFile extends CniError {
+  constructor(path: string, found: string) {
+    const { message, details } = damaged(path, found);
+    super("StateDamaged", message, { details });
+  }
+}
+
 /** The state file was written by a later version of the program. This version must not replace it. */
 export class NewerSchema extends CniError {
   constructor(path: string, schema: number) {

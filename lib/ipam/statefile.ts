@@ -12,7 +12,7 @@ import {
   tryLstat,
   withFile,
 } from "./folder.ts";
-import { damaged } from "./damage.ts";
+import { damaged, NotAStateFile } from "./damage.ts";
 import { parseState } from "./parse_state.ts";
 import { emptyState, formatState, type State } from "./state.ts";
 
@@ -33,10 +33,10 @@ export function checkReadable(dataDir: string, network: NetworkName): boolean {
   const path = statePath(dataDir, network);
   const found = tryLstat(path);
   if (found === undefined) return false;
-  if (!found.isFile) throw damaged(path, "it is not a regular file");
+  if (!found.isFile) throw new NotAStateFile(path, "it is not a regular file");
   const foreign = notRoots(found);
-  if (foreign !== undefined) throw damaged(path, foreign);
-  if (found.size > LARGEST_FILE) throw damaged(path, `it has ${found.size} bytes`);
+  if (foreign !== undefined) throw new NotAStateFile(path, foreign);
+  if (found.size > LARGEST_FILE) throw new NotAStateFile(path, `it has ${found.size} bytes`);
   return true;
 }
 

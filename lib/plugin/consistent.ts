@@ -1,7 +1,7 @@
 import { ownerKey } from "../base/attachment.ts";
 import { CniError } from "../base/errors.ts";
 import type { RangeSet } from "../base/range.ts";
-import { checkOwners } from "../ipam.ts";
+import { checkOwners, NotAStateFile } from "../ipam.ts";
 import { type Claim, mayHold, type Subject } from "../ownership.ts";
 import type { Moment } from "./look.ts";
 
@@ -16,6 +16,7 @@ export function mustBeConsistent(
   sets: readonly RangeSet[] | undefined,
 ): void {
   if (provenance === "written") return;
+  if (provenance instanceof NotAStateFile) throw provenance;
   checkOwners(state, name);
   const lost = claims.filter((claim) => mayHold(claim, sets));
   const [claim] = lost;

@@ -143,8 +143,17 @@ hostTest("damage: while no host veth stands the next ADD begins anew", async (ho
     await host.del();
     await host.assertNothingLeft();
   }
-  // An ADD does not move a path away that is not a regular file of root.
-  await host.sh(`rm -r ${FILE}*`);
+  // Something that the program never writes is refused, and stays where it is.
+  for (const make of ["ln -s /run/elsewhere", "mkdir", "mkfifo", "truncate -s 1T"]) {
+    await host.sh(`rm -rf ${FILE}* && ${make} ${FILE}`);
+    const before = await host.sh(`stat -c '%i %F' ${FILE}`);
+    const { code, json } = await host.cni("ADD");
+    assertEquals([code, json.code], [1, 104], make);
+    assertEquals((await host.cni("STATUS")).json.code, 50, make);
+    assertEquals(await host.sh(`stat -c '%i %F' ${FILE}`), before, make);
+  }
+  await host.sh(`rm -rf ${FILE}*`);
+  await host.assertNothingLeft();
   record({
     fault: "the state file damaged, and no host veth stands",
     tries: anew.length,

@@ -130,10 +130,10 @@ async function probed(host: Host): Promise<void> {
 }
 
 /** Ways out of the folder that the runtime's check of paths would let pass: the program has to see them itself. */
-const TRAPS: readonly [name: string, script: string, config?: Json][] = [
+const TRAPS: readonly [name: string, script: string, config?: Json, works?: true][] = [
   ["a state file that is a symbolic link", "ln -s /run/secret podnet.json"],
   ["a lock that is a symbolic link", "ln -s /run/secret podnet.lock"],
-  ["a lock that is a hard link", "touch other && ln other podnet.lock"],
+  ["a lock that is a hard link", "echo secret >other && ln other podnet.lock", CONFIG, true],
   ["a state folder that is a symbolic link", "ln -s /run/folder sub", {
     ...CONFIG,
     ipam: { dataDir: `${STATE_FOLDER}/sub` },
@@ -145,16 +145,18 @@ const TRAPS: readonly [name: string, script: string, config?: Json][] = [
 ];
 
 async function trapped(): Promise<void> {
-  for (const [name, script, config = CONFIG] of TRAPS) {
+  for (const [name, script, config = CONFIG, works = false] of TRAPS) {
     await using host = await Host.create();
     await host.containers("c1");
     await host.sh(`mkdir /run/folder; echo secret > /run/secret; cd ${STATE_FOLDER}; ${script}`);
-    const events = await traced(host, "ADD", config, "c1", true);
+    const events = await traced(host, "ADD", config, "c1", !works);
     const { code, msg } = JSON.parse(result);
     const opened = events.filter(({ what }) => /\/run\/(secret|folder)/.test(what));
-    const kept = await host.sh("cat /run/secret; ls -A /run/folder") === "secret\n";
+    const other = await host.sh(`cat ${STATE_FOLDER}/other 2>&1 || :`);
+    const kept = await host.sh("cat /run/secret; ls -A /run/folder") === "secret\n" &&
+      (!works || other === "secret\n");
     const good = opened.length === 0 && kept;
-    say(`  ${good ? "ok" : "NO"}  ${name}: code ${code}, ${msg}`);
+    say(`  ${good ? "ok" : "NO"}  ${name}: ${works ? "replaced" : `code ${code}, ${msg}`}`);
     if (!good) differences.push(`${name}: ${opened.map(({ what }) => what).join(", ")} was opened`);
   }
 }
