@@ -191,9 +191,9 @@ nodeTest(
     const newer = JSON.stringify({ ...ours, schema: 4, something: { new: true } });
     await node.write(STATE, newer);
     for (
-      const [command, id, code] of [["ADD", "c2", 104], ["STATUS", "", 50], ["GC", "", 104], [
-        "DEL",
-        "c2",
+      const [command, id, code] of [["ADD", "c2", 104], ["STATUS", "", 50], [
+        "GC",
+        "",
         104,
       ]] as const
     ) {
@@ -207,6 +207,11 @@ nodeTest(
       assertStringIncludes(error.details, "a newer atomicni wrote it");
       assertEquals(await node.read(STATE), newer, command);
     }
+    // Nothing of c2 exists, so its DEL is done.
+    const gone = await node.cni("DEL", CONFIG, "c2");
+    assertEquals([gone.code, gone.stdout], [0, ""]);
+    assertStringIncludes(gone.stderr, "the lease is left to the newer version");
+    assertEquals(await node.read(STATE), newer, "DEL");
     assertEquals((await node.hostVeths()).length, 1, "the live container's veth alone");
     assert(await node.pings("c1", "10.88.0.1"), "the live container");
 
