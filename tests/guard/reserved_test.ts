@@ -1,8 +1,9 @@
 /** Frames to the reserved group addresses 01:80:c2:00:00:00 to :0f do not bypass guard or rules. */
-import { assertEquals } from "@std/assert";
+import { assert, assertEquals } from "@std/assert";
 import { type Host, hostTest } from "../integration/host.ts";
 import { delay } from "./delay.ts";
 import { datagram } from "./frames.ts";
+import { record } from "./outcome.ts";
 import { Scene, type State } from "./scene.ts";
 
 const TIMES = 10;
@@ -50,3 +51,37 @@ for (const state of [{ name: "guard", guard: true }, { name: "rules", rules: tru
     },
   );
 }
+
+// The port as one that AtomicNI did not attach (SECURITY.md, "One way past the rules").
+hostTest(
+  "reserved group addresses: a port outside of the link group passes the rules",
+  async (host) => {
+    await using scene = await Scene.create(host, { name: "ungrouped", rules: true });
+    const { hostVeth, mac: from } = scene.at("eve");
+    await host.sh(`ip link set dev ${hostVeth} group default`);
+    const frames = Array.from({ length: 16 }, (_, last) =>
+      datagram({
+        from,
+        to: `01:80:c2:00:00:0${last.toString(16)}`,
+        source: "192.0.2.77",
+        destination: "10.88.0.1",
+        mark: "reserved",
+      }));
+    const accepted = async () => {
+      const before = await taken(host);
+      await scene.agent("eve").raw(frames, TIMES, 1);
+      await delay(100);
+      return await taken(host) - before;
+    };
+    const open = await accepted();
+    await host.sh(`ip link set dev ${hostVeth} type bridge_slave group_fwd_mask 65533`);
+    const closed = await accepted();
+    assert(open >= TIMES, `only ${open}`);
+    assertEquals(closed, 0);
+    record({
+      measure:
+        "host rules alone, a port outside of the link group: foreign source to reserved group addresses",
+      value: `${open} of ${16 * TIMES} came to the host; ${closed} after group_fwd_mask 65533`,
+    });
+  },
+);
