@@ -4,13 +4,13 @@ import type { InterfaceName } from "./base/names.ts";
 import { bridgeChange, type BridgeSpec, checkMtu, checkPorts, lacksIpv6 } from "./netops/bridge.ts";
 import { configure, type ContainerSpec } from "./netops/container.ts";
 import { guard, guardedIps, type GuardSpec, pinInside, type Pinned } from "./netops/guard.ts";
-import { isTooOldToLock, mustBeGuardable, mustKnowLocked } from "./netops/guardable.ts";
+import { checkIpCanLock, checkLockable, isTooOldToLock } from "./netops/guardable.ts";
 import {
-  forgetNeighbours,
+  flushNeighbours,
   hostLink,
   hostLinks,
   hostVeths,
-  named,
+  isNamed,
   removeLink,
   removeNamed,
   SHOWN,
@@ -27,7 +27,7 @@ import {
   ensureBridge,
   type EnsuredBridge,
   settleMac,
-} from "./netops/mend.ts";
+} from "./netops/ensure_bridge.ts";
 import { Processes } from "./netops/processes.ts";
 import {
   cannotHaveIpv6,
@@ -81,7 +81,7 @@ export interface Kernel {
   /** Compares ports with their specs; returns the differences. */
   portFaults(bridge: InterfaceName, ports: readonly PortSpec[]): Promise<PortFault[]>;
   /** Flushes the neighbours `ips` on the bridge; succeeds if the bridge does not exist. */
-  forgetNeighbours(bridge: InterfaceName, ips: readonly Ip[]): Promise<void>;
+  flushNeighbours(bridge: InterfaceName, ips: readonly Ip[]): Promise<void>;
   /** Removes a host veth; returns whether it existed. */
   detach(host: string): Promise<boolean>;
   /** Removes this host veth by index and name; a replacement that another run created stays. */
@@ -93,7 +93,7 @@ export interface Kernel {
   /** Every veth of the host, by name, whether ours or not; without addresses. */
   veths(): Promise<Map<string, Link>>;
   /** The other end of each host veth, by the host veth's name; an entry is missing if its namespace can't be found. */
-  lookInside(hosts: readonly Link[]): Promise<Map<string, Inside>>;
+  inspectPeers(hosts: readonly Link[]): Promise<Map<string, Inside>>;
   /** Every veth of the host. Includes the other end of those that `isInDoubt` selects; also searches the namespace at `netns`. */
   view(isInDoubt: (link: Link) => boolean, netns?: string): Promise<SeenVeth[]>;
   /** Starts the `ip` that `inspect` will use in that namespace. */
@@ -112,7 +112,7 @@ export interface Kernel {
   routes(): Promise<RouteFound[]>;
   forwarding(bridge: InterfaceName): Promise<Forwarding>;
   /** Resolves when every running `ip` has received all its commands. Work done after that does not delay `ip`. */
-  told(): Promise<void>;
+  commandsSent(): Promise<void>;
   /** Ends the processes that were started ahead and not used, and those that still run. */
   close(): Promise<void>;
 }
@@ -121,16 +121,16 @@ export interface Kernel {
 export function openKernel(command?: string, run?: RunIp): Kernel {
   const processes = new Processes();
   const ip = run ?? processes.run;
-  const prepare = (options: readonly string[]) => {
+  const startAhead = (options: readonly string[]) => {
     if (run === undefined) processes.start(options);
   };
-  if (command === "ADD" || command === "CHECK") prepare(SHOWN);
-  if (command === "DEL") [SHOWN, []].forEach(prepare);
+  if (command === "ADD" || command === "CHECK") startAhead(SHOWN);
+  if (command === "DEL") [SHOWN, []].forEach(startAhead);
   return {
     attach: async (spec, undo) => {
       const attaching = attach(ip, spec, undo);
       // This `ip` starts while the kernel creates the veth.
-      prepare(enter(spec.netns));
+      startAhead(enter(spec.netns));
       return await attaching;
     },
     ensureBridge: (use, found, undo) => ensureBridge(ip, use, found, undo),
@@ -140,19 +140,19 @@ export function openKernel(command?: string, run?: RunIp): Kernel {
     pinInside: (netns, ifname, wanted) => pinInside(ip, netns, ifname, wanted),
     reattach: (bridge, ports) => reattach(ip, bridge, ports),
     portFaults: (bridge, ports) => portFaults(ip, bridge, ports),
-    forgetNeighbours: (bridge, ips) => forgetNeighbours(ip, bridge, ips),
+    flushNeighbours: (bridge, ips) => flushNeighbours(ip, bridge, ips),
     detach: (host) => removeNamed(ip, host),
     remove: (host) => removeLink(ip, host),
     link: (ifname) => hostLink(ip, ifname),
     links: () => hostLinks(ip),
     veths: () => hostVeths(ip),
-    lookInside: (hosts) => inspectPeers(ip, hosts),
+    inspectPeers: (hosts) => inspectPeers(ip, hosts),
     view: (isInDoubt, netns) => view(ip, isInDoubt, netns),
-    willInspect: (netns) => prepare(shownInside(netns)),
+    willInspect: (netns) => startAhead(shownInside(netns)),
     inspect: (spec) => inspect(ip, spec),
     inspectBridge: async (spec, known) => {
       const links = known ?? await hostLinks(ip);
-      const bridge = links.find(named(spec.name));
+      const bridge = links.find(isNamed(spec.name));
       bridgeChange(spec, bridge);
       checkPorts(spec.name, links);
       checkMtu(spec, links);
@@ -160,14 +160,14 @@ export function openKernel(command?: string, run?: RunIp): Kernel {
       const said = await cannotHaveIpv6(ip, spec.name);
       if (said !== undefined) throw bridgeFailed(spec, said);
     },
-    version: async () => (await must("ask ip for its version", ip(["-V"]))).stdout.trim(),
+    version: async () => (await must("read the version of ip", ip(["-V"]))).stdout.trim(),
     cannotEnter: () => cannotEnterAny(ip),
     cannotMakeVeth: () => cannotMakeVeth(ip),
     routes: () => hostRoutes(ip),
     forwarding: (bridge) => forwarding(ip, bridge),
-    told: () => processes.fed(),
+    commandsSent: () => processes.fed(),
     close: () => processes.end(),
   };
 }
 
-export { guardedIps, isTooOldToLock, mustBeGuardable, mustKnowLocked };
+export { checkIpCanLock, checkLockable, guardedIps, isTooOldToLock };

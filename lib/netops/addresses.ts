@@ -1,6 +1,6 @@
 import { familyOf, formatInterfaceAddress, type InterfaceAddress } from "../base/address.ts";
 import type { InterfaceName } from "../base/names.ts";
-import { hostLinks, named } from "./host.ts";
+import { hostLinks, isNamed } from "./host.ts";
 import { must, runBatch, type RunIp } from "./ip.ts";
 import type { Link } from "./links.ts";
 
@@ -53,7 +53,7 @@ async function change(
   wanted: readonly InterfaceAddress[],
   unwanted: readonly InterfaceAddress[],
 ): Promise<void> {
-  const found = links.find(named(bridge))?.addresses;
+  const found = links.find(isNamed(bridge))?.addresses;
   if (found === undefined) return;
   const has = (address: InterfaceAddress) => found.some((it) => isSame(it, address));
   const commands = [
@@ -61,6 +61,6 @@ async function change(
     ...wanted.filter((it) => !has(it)).map((it) => addAddress(it, bridge)),
   ];
   if (commands.length > 0) {
-    await must("put back the bridge's addresses", runBatch(run, [], commands));
+    await must("restore the addresses of the bridge", runBatch(run, [], commands));
   }
 }

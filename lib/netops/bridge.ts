@@ -41,7 +41,7 @@ export interface BridgeChange {
 /** The commands that make `found` match `spec`, or create the bridge. Throws BridgeUnusable if that is impossible. */
 export function bridgeChange(spec: BridgeSpec, found: Link | undefined): BridgeChange {
   const { name, mac, mtu, promiscuous, gateways } = spec;
-  const wake = ["link", "set", "dev", name, ...(promiscuous ? ["promisc", "on"] : []), "up"];
+  const setUp = ["link", "set", "dev", name, ...(promiscuous ? ["promisc", "on"] : []), "up"];
   const hasIpv6 = gateways.some(({ ip }) => familyOf(ip) === 6);
   if (found === undefined) {
     const size = mtu === undefined ? [] : ["mtu", String(mtu)];
@@ -49,8 +49,8 @@ export function bridgeChange(spec: BridgeSpec, found: Link | undefined): BridgeC
     // With snooping, a container that sends one query becomes the querier, and IPv6 stops for all other containers.
     make.push("mcast_snooping", "0");
     // Guarded containers have a permanent neighbour for the link-local address derived from the bridge's MAC.
-    const named = hasIpv6 ? [["link", "set", "dev", name, "addrgenmode", "eui64"]] : [];
-    const commands = [make, ...named, wake, ...gateways.map((it) => addAddress(it, name))];
+    const stable = hasIpv6 ? [["link", "set", "dev", name, "addrgenmode", "eui64"]] : [];
+    const commands = [make, ...stable, setUp, ...gateways.map((it) => addAddress(it, name))];
     return { commands, replaced: [], added: gateways };
   }
   if (found.kind !== "bridge") throw notABridge(found);
@@ -62,7 +62,7 @@ export function bridgeChange(spec: BridgeSpec, found: Link | undefined): BridgeC
   return {
     commands: [
       ...replaced.map((it) => deleteAddress(it, name)),
-      ...(isReady ? [] : [wake]),
+      ...(isReady ? [] : [setUp]),
       // After `up`, because a bridge loses its IPv6 addresses when it goes down.
       ...missing.map((it) => addAddress(it, name)),
     ],
@@ -102,7 +102,7 @@ function notABridge({ ifname, kind }: Link): CniError {
   const found = kind === "" ? "it is an interface of another kind" : `it is a ${kind}`;
   return new CniError("BridgeUnusable", `Cannot use "${ifname}" as the bridge: ${found}`, {
     details:
-      `name another one under "bridge", or look at this interface (ip link show dev ${ifname}) and ` +
+      `name another bridge under "bridge", or inspect this interface (ip link show dev ${ifname}) and ` +
       `remove it (ip link del dev ${ifname})`,
   });
 }
@@ -133,9 +133,9 @@ function otherAddress(
     `Cannot use "${ifname}" as the bridge of ${wanted}: it has ${found}`,
     {
       details: inSame
-        ? `set gateway and subnet to what it has, or name another bridge under "bridge"`
-        : `name another bridge under "bridge"; containers that use ${found} as their gateway lose it if it goes ` +
-          `(atomicni list), so only where there is none: ip addr del ${
+        ? `set gateway and subnet to those of the bridge, or name another bridge under "bridge"`
+        : `name another bridge under "bridge"; or, if no container uses ${found} as its gateway ` +
+          `(atomicni list), remove the address: ip addr del ${
             formatInterfaceAddress(others[0] as LinkAddress)
           } dev ${ifname}`,
     },

@@ -15,7 +15,7 @@ import { pinCommand, type Pinned } from "./guard.ts";
 import { enter, linksInside, routesInside, shownInside } from "./inside.ts";
 import { ipFailed, parseIpJson, runBatch, type RunIp } from "./ip.ts";
 import { LOCAL_TABLE, MAIN_TABLE, parseRoutes, type RouteFound } from "./links.ts";
-import { named } from "./host.ts";
+import { isNamed } from "./host.ts";
 
 /** A route of the container; without `via` its destination is on the link. */
 export interface RouteSpec {
@@ -47,7 +47,7 @@ export interface ContainerSpec {
 /** Sets MAC, addresses and routes and sets the interface up, in one batch. Throws InvalidNetNS, IpFailed. */
 export async function configure(run: RunIp, spec: ContainerSpec): Promise<void> {
   const { ifname, netns, ifindex } = spec;
-  const ranks = spec.routes.some(isRanked);
+  const ranks = spec.routes.some(mayOutrank);
   const output = ranks
     ? await runBatch(run, shownInside(netns), [IPV6_DEFAULTS, ...containerCommands(spec)])
     : await runBatch(run, enter(netns), containerCommands(spec));
@@ -58,10 +58,10 @@ export async function configure(run: RunIp, spec: ContainerSpec): Promise<void> 
     return;
   }
   const links = await linksInside(run, netns);
-  const link = links.find(named(ifname));
+  const link = links.find(isNamed(ifname));
   // `ip` took `if3` as the name of another interface. That was the first command, so nothing changed yet.
   const isMistaken = ifindex !== undefined && ifname !== `if${ifindex}` &&
-    links.some(named(`if${ifindex}`));
+    links.some(isNamed(`if${ifindex}`));
   if (isMistaken && link?.ifindex === ifindex) {
     return await configure(run, { ...spec, ifindex: undefined });
   }
@@ -75,7 +75,7 @@ export async function configure(run: RunIp, spec: ContainerSpec): Promise<void> 
   );
   throw lacksIpv6
     ? failed.withDetails(
-      "where IPv6 is switched off in the container: sysctl net.ipv6.conf.default.disable_ipv6=0 in it (runtimes have a setting for it)",
+      "if IPv6 is switched off in the container: sysctl net.ipv6.conf.default.disable_ipv6=0 there (runtimes have a setting)",
     )
     : failed;
 }
@@ -100,7 +100,7 @@ function conflictWith(
     `Cannot add a route to "${found.dst}" for "${ifname}": one ${leads} is there already`,
     {
       details:
-        'for a second network of a container set "ipam": {"routes": []}, or routes that it does not have yet',
+        'for a second network of a container, set "ipam": {"routes": []}, or routes that the container lacks',
     },
   );
 }
@@ -125,8 +125,8 @@ function containerCommands(
         formatCidr(it.dst) === formatCidr(route.dst) &&
         (it.table || MAIN_TABLE) === (route.table || MAIN_TABLE) && metricOf(it) === metricOf(route)
       );
-      const verb = again ? "append" : isBesideKernels(route, addresses) ? "prepend" : "add";
-      return ["route", verb, ...routeWords(route, ifname)];
+      const verb = again ? "append" : mayDuplicateKernelRoute(route, addresses) ? "prepend" : "add";
+      return ["route", verb, ...routeArguments(route, ifname)];
     }),
     ...neighbours.map((it) => pinCommand(it, ifname)),
   ];
@@ -136,7 +136,7 @@ function containerCommands(
  * Whether the kernel may have created a route to that destination together with the address. `add` would fail then;
  * `prepend` puts our route first, as the reference plugin does.
  */
-function isBesideKernels(
+function mayDuplicateKernelRoute(
   { dst, table }: RouteSpec,
   addresses: readonly InterfaceAddress[],
 ): boolean {
@@ -154,7 +154,7 @@ const IPV6_DEFAULTS = ["route", "show", "table", "all", "exact", "::/0"];
  * Whether the route is an IPv6 default route that could silently outrank an existing one. An IPv4 default route has the
  * metric of the existing one, so the kernel refuses it.
  */
-function isRanked({ dst, priority, table }: RouteSpec): boolean {
+function mayOutrank({ dst, priority, table }: RouteSpec): boolean {
   return familyOf(dst.base) === 6 && dst.prefix === 0 && priority === undefined &&
     (table || MAIN_TABLE) === MAIN_TABLE;
 }
@@ -165,20 +165,20 @@ export function metricOf({ dst, priority }: Pick<RouteSpec, "dst" | "priority">)
   return priority ?? (isIpv6Default ? IPV6_DEFAULT_METRIC : undefined);
 }
 
-function routeWords(route: RouteSpec, dev: string): string[] {
+function routeArguments(route: RouteSpec, dev: string): string[] {
   const { dst, via, mtu, advmss, table, scope } = route;
-  const word = (name: string, value: number | undefined) =>
+  const option = (name: string, value: number | undefined) =>
     value === undefined ? [] : [name, String(value)];
   const isIpv6 = familyOf(dst.base) === 6;
   return [
     formatCidr(dst),
     ...(via === undefined ? [] : ["via", via]),
     ...["dev", dev],
-    ...word("mtu", mtu),
-    ...word("advmss", advmss),
-    ...word("metric", metricOf(route)),
-    ...word("table", table),
+    ...option("mtu", mtu),
+    ...option("advmss", advmss),
+    ...option("metric", metricOf(route)),
+    ...option("table", table),
     // An IPv6 route has no scope.
-    ...(isIpv6 ? [] : word("scope", scope)),
+    ...(isIpv6 ? [] : option("scope", scope)),
   ];
 }

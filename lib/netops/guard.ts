@@ -4,7 +4,7 @@ import type { Mac } from "../base/mac.ts";
 import type { InterfaceName } from "../base/names.ts";
 import { together } from "../base/together.ts";
 import type { Rollback } from "../rollback.ts";
-import { forgetNeighbours } from "./host.ts";
+import { flushNeighbours } from "./host.ts";
 import { enter } from "./inside.ts";
 import { dump, must, runBatch, type RunIp } from "./ip.ts";
 import { parseNeighbour } from "./links.ts";
@@ -28,7 +28,7 @@ export async function guard(run: RunIp, spec: GuardSpec, undo: Rollback): Promis
   undo.push(
     `remove the neighbours of "${host}" from "${bridge}"`,
     // If another port has the MAC, the link-local address derived from it belongs to that port's container.
-    () => forgetNeighbours(run, bridge, isTaken ? ips : guardedIps(ips, mac)),
+    () => flushNeighbours(run, bridge, isTaken ? ips : guardedIps(ips, mac)),
   );
   const entering = enterMac(run, spec).catch((error) => {
     isTaken = isError(error, "AddressUnavailable");
@@ -52,11 +52,11 @@ async function enterMac(run: RunIp, spec: GuardSpec): Promise<void> {
     await must(action, runBatch(run, ["-B"], [entryCommand("replace", spec)]));
     return;
   }
-  const whose = taken.dev === bridge ? `the bridge "${bridge}" itself` : `"${taken.dev}"`;
+  const owner = taken.dev === bridge ? `the bridge "${bridge}" itself` : `"${taken.dev}"`;
   throw new CniError(
     "AddressUnavailable",
-    `Cannot let "${host}" speak from "${mac}": it is the MAC of ${whose}`,
-    { details: "ask for another MAC or address, or for none" },
+    `Cannot bind "${mac}" to the port "${host}": it is the MAC of ${owner}`,
+    { details: "request another MAC or address, or none" },
   );
 }
 

@@ -17,12 +17,12 @@ export function isTooOldToLock(version: string): boolean {
 }
 
 /** Throws UnsupportedField if that `ip` can't lock a port; for use before the port exists. */
-export function mustKnowLocked(version: string): void {
+export function checkIpCanLock(version: string): void {
   if (isTooOldToLock(version)) throw cannotGuard(`${version} can't lock a port`);
 }
 
 /** Throws UnsupportedField if the port can't be locked. */
-export function mustBeGuardable(link: Link): void {
+export function checkLockable(link: Link): void {
   if (cannotLock(link)) throw notGuardable(link.ifname);
 }
 

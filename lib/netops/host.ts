@@ -28,13 +28,13 @@ export async function hostLink(run: RunIp, ifname: string): Promise<Link | undef
   // A batch, because a DEL has started one ahead.
   const output = await runBatch(run, SHOWN, [["link", "show", "dev", ifname]]);
   if (output.success) {
-    return listIn(`look at "${ifname}"`, output).map(parseLink).find(named(ifname));
+    return listIn(`read "${ifname}"`, output).map(parseLink).find(isNamed(ifname));
   }
-  return (await hostLinks(run)).find(named(ifname));
+  return (await hostLinks(run)).find(isNamed(ifname));
 }
 
 /** Selects the link of that name. `ip` alone is not enough: it takes `if3` as index 3 if no interface has that name. */
-export function named(ifname: string): (link: Link) => boolean {
+export function isNamed(ifname: string): (link: Link) => boolean {
   return (link) => link.ifname === ifname;
 }
 
@@ -42,7 +42,7 @@ export function named(ifname: string): (link: Link) => boolean {
 export async function removeNamed(run: RunIp, host: string): Promise<boolean> {
   const output = await runBatch(run, [], [["link", "del", "dev", host]]);
   if (output.success) return true;
-  if ((await hostLinks(run)).some(named(host))) {
+  if ((await hostLinks(run)).some(isNamed(host))) {
     throw ipFailed(`remove the host veth "${host}"`, output);
   }
   return false;
@@ -51,8 +51,8 @@ export async function removeNamed(run: RunIp, host: string): Promise<boolean> {
 /** Removes the interface if its index and name still match; a replacement of the same name stays. */
 export async function removeLink(run: RunIp, { ifindex, ifname }: Link): Promise<void> {
   const links = await hostLinks(run);
-  const standing = links.find((link) => link.ifindex === ifindex && link.ifname === ifname);
-  if (standing !== undefined) await removeByIndex(run, standing, links);
+  const existing = links.find((link) => link.ifindex === ifindex && link.ifname === ifname);
+  if (existing !== undefined) await removeByIndex(run, existing, links);
 }
 
 /** Removes the host veth if it has that MAC. The MAC is unique to the run that created the veth. */
@@ -76,7 +76,7 @@ export async function removeByIndex(
 }
 
 /** Flushes the neighbours `ips` on the bridge, permanent ones too; succeeds if the bridge does not exist. */
-export async function forgetNeighbours(
+export async function flushNeighbours(
   run: RunIp,
   bridge: InterfaceName,
   ips: readonly Ip[],
@@ -84,6 +84,6 @@ export async function forgetNeighbours(
   if (ips.length === 0) return;
   const flush = ips.map((ip) => ["neigh", "flush", "to", ip, "dev", bridge, "nud", "all"]);
   const output = await runBatch(run, [], flush);
-  if (output.success || !(await hostLinks(run)).some(named(bridge))) return;
+  if (output.success || !(await hostLinks(run)).some(isNamed(bridge))) return;
   throw ipFailed(`flush the neighbours ${ips.join(", ")} of "${bridge}"`, output);
 }

@@ -30,7 +30,7 @@ const PROOFS = 4;
  * The output of `running`, an `ip` that opens `netns`. Throws InvalidNetNS if it hangs while other `ip` processes finish:
  * `netns` is then probably a file whose opening blocks, such as a FIFO.
  */
-export async function orFifo(
+export async function failOnFifo(
   run: RunIp,
   netns: string,
   running: Promise<IpOutput>,
@@ -49,17 +49,17 @@ export async function orFifo(
     "InvalidNetNS",
     `Cannot use CNI_NETNS ${
       quote(netns)
-    } as a network namespace: it can't be opened, as if it were a FIFO`,
+    } as a network namespace: opening it blocks, as with a FIFO`,
     {
       details:
-        "look at it (ls -l): it must be the path of a network namespace, such as /run/netns/NAME",
+        "inspect it (ls -l): it must be the path of a network namespace, such as /run/netns/NAME",
     },
   );
 }
 
 /** Every interface of the namespace. Throws InvalidNetNS if the namespace can't be entered. */
 export async function linksInside(run: RunIp, netns: string): Promise<Link[]> {
-  const output = await orFifo(run, netns, run([...shownInside(netns), "addr", "show"]));
+  const output = await failOnFifo(run, netns, run([...shownInside(netns), "addr", "show"]));
   if (!output.success) throw await namespaceError(run, netns, output);
   return listIn(`list the links in "${netns}"`, output).map(parseLink);
 }
@@ -86,8 +86,8 @@ export async function cannotEnterAny(run: RunIp): Promise<string | undefined> {
   if (isProcThere) return own.stderr.split("\n")[0] ?? "";
   const listed = parseIpJson(await must("list the namespaces", run(["-j", "netns", "list"])));
   for (const { name } of listed[0] ?? []) {
-    const named = await run(["-n", String(name), "-j", "link", "show", "dev", "lo"]);
-    return named.success ? undefined : named.stderr.split("\n")[0] ?? "";
+    const entered = await run(["-n", String(name), "-j", "link", "show", "dev", "lo"]);
+    return entered.success ? undefined : entered.stderr.split("\n")[0] ?? "";
   }
   return undefined;
 }
@@ -97,7 +97,7 @@ async function namespaceError(run: RunIp, netns: string, output: IpOutput): Prom
   const own = await canEnter(run);
   const remedy = own.success
     ? "it must be the path of a network namespace that exists, such as /run/netns/NAME"
-    : "ip -n works for no namespace here: make the folder it starts from (mkdir -p /run/netns), and run with CAP_SYS_ADMIN";
+    : "ip -n does not work on this host: create its folder (mkdir -p /run/netns), and run with CAP_SYS_ADMIN";
   return new CniError(
     "InvalidNetNS",
     `Cannot use CNI_NETNS ${quote(netns)} as a network namespace: ip can't enter it`,

@@ -1,7 +1,7 @@
 import type { InterfaceName } from "../base/names.ts";
 import { together } from "../base/together.ts";
-import { hostLinks, named, SHOWN } from "./host.ts";
-import { linksInside, orFifo, shownInside } from "./inside.ts";
+import { hostLinks, isNamed, SHOWN } from "./host.ts";
+import { failOnFifo, linksInside, shownInside } from "./inside.ts";
 import { parseIpJson, runBatch, type RunIp } from "./ip.ts";
 import {
   type Link,
@@ -45,7 +45,7 @@ export async function inspect(run: RunIp, spec: AttachmentSpec): Promise<Seen> {
       ["link", "show", "dev", host],
       ...permanent(bridge),
     ]),
-    orFifo(
+    failOnFifo(
       run,
       netns,
       runBatch(run, shownInside(netns), [
@@ -68,9 +68,9 @@ export async function inspect(run: RunIp, spec: AttachmentSpec): Promise<Seen> {
     : [];
   const inside = within.success ? links.map(parseLink) : await linksInside(run, netns);
   return {
-    bridge: found.find(named(bridge)),
-    host: found.find(named(host)),
-    inside: inside.find(named(ifname)),
+    bridge: found.find(isNamed(bridge)),
+    host: found.find(isNamed(host)),
+    inside: inside.find(isNamed(ifname)),
     routes: routes.flatMap((route) => parseRoutes({ dev: ifname, ...route })),
     staticEntries: entries?.success === true
       ? (parseIpJson(entries)[0] ?? []).map(parseNeighbour)

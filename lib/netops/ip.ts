@@ -30,7 +30,7 @@ export function ipFailed(action: string, output: IpOutput): CniError {
   const { argv, status, signal, stderr } = output;
   const [busybox] = BUSYBOX.exec(stderr) ?? [];
   if (busybox !== undefined) {
-    return new CniError("IpFailed", `Cannot ${action}: the ip of ${busybox} is no iproute2`, {
+    return new CniError("IpFailed", `Cannot ${action}: the ip of ${busybox} is not iproute2`, {
       details: `${INSTALL}; ${argv.join(" ")} was run`,
     });
   }
@@ -66,7 +66,7 @@ export function parseIpJson(output: IpOutput): JsonObject[][] {
     }
     throw new CniError(
       "IpFailed",
-      `Cannot read ${quote(line)} as the output of ip -j: it is no list`,
+      `Cannot read ${quote(line)} as the output of ip -j: it is not a list`,
       {
         details: `${
           output.argv.join(" ")
@@ -94,7 +94,7 @@ function formatLine(words: readonly string[]): string {
   // One test of the joined words is faster than one per word; a blank is allowed in a word.
   if (words.includes("") || !isBatchWord(words.join(" "))) {
     const wrong = words.find((word) => !isBatchWord(word));
-    throw new Error(`${quote(wrong)} can't stand in a batch of ip`);
+    throw new Error(`${quote(wrong)} can't be part of a batch of ip`);
   }
   return `${words.map((word) => word.includes(" ") ? `"${word}"` : word).join(" ")}\n`;
 }
@@ -107,9 +107,13 @@ const DUMP_TRIES = 8;
 export function listIn(action: string, output: IpOutput): JsonObject[] {
   const [list] = parseIpJson(output);
   if (list !== undefined) return list;
-  throw new CniError("IpFailed", `Cannot ${action}: ip ended with exit status 0 and said nothing`, {
-    details: `${output.argv.join(" ")}: is it the ip of iproute2? ${INSTALL}`,
-  });
+  throw new CniError(
+    "IpFailed",
+    `Cannot ${action}: ip ended with exit status 0 and printed nothing`,
+    {
+      details: `${output.argv.join(" ")}: is it the ip of iproute2? ${INSTALL}`,
+    },
+  );
 }
 
 /**

@@ -66,7 +66,7 @@ export async function reattach(
     const link = before.get(port.host);
     // A veth that is in another bridge stays there, because root may have moved it.
     const isMovable = link !== undefined && (link.master === "" || link.master === bridge);
-    return isMovable && openness(bridge, port, link) !== undefined;
+    return isMovable && ownFault(bridge, port, link) !== undefined;
   });
   const refusals = [await attempt(run, [], open.flatMap((port) => closeCommands(bridge, port)))];
   const between = await hostVeths(run);
@@ -109,7 +109,7 @@ export function portFault(
   { entries, neighbours }: Guards,
 ): string | undefined {
   const { host, guard } = spec;
-  const open = openness(bridge, spec, link);
+  const open = ownFault(bridge, spec, link);
   if (open !== undefined || guard === undefined) return open;
   const { mac, ips } = guard;
   if (!entries.some((it) => it.dev === host && it.mac === mac)) {
@@ -125,7 +125,7 @@ export function portFault(
 }
 
 /** The first difference of the port itself: bridge, flags, link group, state. */
-function openness(bridge: InterfaceName, spec: PortSpec, link: Link): string | undefined {
+function ownFault(bridge: InterfaceName, spec: PortSpec, link: Link): string | undefined {
   const { port, master, group, up } = link;
   if (master !== bridge) return `it is not in "${bridge}"`;
   if (spec.guard !== undefined) {
@@ -142,7 +142,7 @@ function openness(bridge: InterfaceName, spec: PortSpec, link: Link): string | u
 /** Whether the port is closed: it passes no frame of the container before it is up and has its entry. */
 function isClosed(bridge: InterfaceName, spec: PortSpec, link: Link | undefined): boolean {
   return link !== undefined &&
-    openness(bridge, { ...spec, group: link.group }, { ...link, up: true }) === undefined;
+    ownFault(bridge, { ...spec, group: link.group }, { ...link, up: true }) === undefined;
 }
 
 function closeCommands(bridge: InterfaceName, { host, group, guard, ...flags }: PortSpec) {
@@ -166,7 +166,7 @@ async function attempt(
 
 /** Reads the guard of the bridge's ports: static entries of the forwarding table, and permanent neighbours. */
 export async function guards(run: RunIp, bridge: InterfaceName): Promise<Guards> {
-  const action = "list what guards the ports";
+  const action = "list the guards of the ports";
   const entries = await dump(run, action, ["-B", "-j", "neigh", "show", "nud", "noarp"]);
   const neighbours = await run(["-j", "neigh", "show", "dev", bridge, "nud", "permanent"]);
   return {

@@ -70,10 +70,10 @@ async function finish(
     ending.catch(() => {});
     throw new CniError(
       "TryAgainLater",
-      `Cannot wait longer for "ip ${args.join(" ")}": ${IP_LIMIT_MS} ms are over`,
+      `Cannot wait longer for "ip ${args.join(" ")}": the limit of ${IP_LIMIT_MS} ms has passed`,
       {
-        details: `try again; if it stays so, the kernel's network lock is held (dmesg)${
-          given(stdin)
+        details: `try again; if it fails again, the kernel's network lock is held (dmesg)${
+          inputNote(stdin)
         }`,
       },
     );
@@ -89,7 +89,7 @@ async function finish(
     status: outcome.code,
     signal: outcome.signal,
     stdout: decoder.decode(outcome.stdout),
-    stderr: said + (success ? "" : given(stdin)),
+    stderr: said + (success ? "" : inputNote(stdin)),
   };
 }
 
@@ -101,7 +101,7 @@ function kill(child: Deno.ChildProcess): void {
   }
 }
 
-function given(stdin: string | undefined): string {
+function inputNote(stdin: string | undefined): string {
   return stdin === undefined ? "" : `; its input was ${JSON.stringify(stdin)}`;
 }
 
@@ -120,13 +120,13 @@ function spawn(args: readonly string[], piped: boolean): Deno.ChildProcess {
       const found = error instanceof Error ? error.message : String(error);
       throw new CniError("IpFailed", `Cannot run "${path}" as ip: ${found}`, {
         details:
-          `it is there but can't be run: look at the file (ls -lL ${path}; findmnt -T ${path}), install ` +
-          "it anew (apt install --reinstall iproute2, apk fix iproute2), and look at the limits of the runtime's unit",
+          `the file exists but can't be run: inspect it (ls -lL ${path}; findmnt -T ${path}), reinstall ` +
+          "it (apt install --reinstall iproute2, apk fix iproute2), and check the limits of the runtime's unit",
         cause: error,
       });
     }
   }
-  throw new CniError("IpFailed", `Cannot run "ip": it is at none of ${IP_PATHS.join(", ")}`, {
+  throw new CniError("IpFailed", `Cannot run "ip": none of ${IP_PATHS.join(", ")} exists`, {
     details: INSTALL,
   });
 }

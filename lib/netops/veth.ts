@@ -4,10 +4,10 @@ import type { Mac } from "../base/mac.ts";
 import type { InterfaceName } from "../base/names.ts";
 import type { Rollback } from "../rollback.ts";
 import { checkMtu, checkPorts, isTooSmallForIpv6 } from "./bridge.ts";
-import { cannotLock, mustBeGuardable, notGuardable } from "./guardable.ts";
-import { type BridgeUse, isReady } from "./mend.ts";
-import { hostLinks, named, removeByIndex, removeOwn, SHOWN } from "./host.ts";
-import { linksInside, orFifo } from "./inside.ts";
+import { cannotLock, checkLockable, notGuardable } from "./guardable.ts";
+import { type BridgeUse, isReady } from "./ensure_bridge.ts";
+import { hostLinks, isNamed, removeByIndex, removeOwn, SHOWN } from "./host.ts";
+import { failOnFifo, linksInside } from "./inside.ts";
 import { ipFailed, type IpOutput, parseIpJson, runBatch, type RunIp } from "./ip.ts";
 import { type Link, parseLink } from "./links.ts";
 import { portFlags } from "./ports.ts";
@@ -23,12 +23,6 @@ export interface VethSpec extends BridgeUse {
   readonly isolated: boolean;
   /** The port is locked before it is up, and passes no frame until `guard` adds its static entry. */
   readonly guarded: boolean;
-}
-
-/** The bridge and the host veth as read back after attaching. */
-export interface Attached {
-  readonly bridge: Link;
-  readonly host: Link;
 }
 
 /** The outcome of one attempt to attach. */
@@ -61,7 +55,7 @@ export async function attach(run: RunIp, spec: VethSpec, undo: Rollback): Promis
   const outcome = await tryAttach(run, spec, undo);
   if ("host" in outcome) {
     if (outcome.host.netnsId === undefined) throw ownNamespace(spec.netns);
-    if (spec.guarded) mustBeGuardable(outcome.host);
+    if (spec.guarded) checkLockable(outcome.host);
     const bridge = outcome.after;
     return { made: outcome, bridge, isReady: isReady(spec.bridge, bridge), failure: undefined };
   }
@@ -80,7 +74,7 @@ async function tryAttach(
   const willRemove = () =>
     undo.push(`remove the host veth "${host}"`, () => removeOwn(run, host, hostMac));
   const attaching = runBatch(run, SHOWN, attachCommands(spec));
-  const output = await orFifo(run, spec.netns, attaching).catch((error) => {
+  const output = await failOnFifo(run, spec.netns, attaching).catch((error) => {
     // After a timeout the veth may exist. Only an `ip` that did not start has certainly created nothing.
     const { kind } = asCniError(error);
     if (kind === "TryAgainLater" || kind === "InvalidNetNS") willRemove();
@@ -128,7 +122,7 @@ function attachCommands(spec: VethSpec): string[][] {
 
 /** The error of a batch that created the veth and then failed. An `ip` or kernel that can't lock shows no lock of the port. */
 function setUpFailed({ host, guarded }: VethSpec, output: IpOutput): CniError {
-  const shown = guarded ? parseIpJson(output)[1]?.map(parseLink).find(named(host)) : undefined;
+  const shown = guarded ? parseIpJson(output)[1]?.map(parseLink).find(isNamed(host)) : undefined;
   return shown !== undefined && cannotLock(shown)
     ? notGuardable(host)
     : ipFailed(`set up the host veth "${host}"`, output);
@@ -138,20 +132,20 @@ function setUpFailed({ host, guarded }: VethSpec, output: IpOutput): CniError {
 async function whyNot(run: RunIp, spec: VethSpec, output: IpOutput): Promise<Link | undefined> {
   const { netns, ifname, host } = spec;
   const links = await hostLinks(run);
-  const standing = links.find(named(host));
-  if (standing?.mac === spec.hostMac) throw ipFailed(`read back "${host}"`, output);
+  const existing = links.find(isNamed(host));
+  if (existing?.mac === spec.hostMac) throw ipFailed(`read back "${host}"`, output);
   const inside = await linksInside(run, netns);
   const suspect = inside.every((link) =>
     links.some((it) => it.ifindex === link.ifindex && it.mac === link.mac)
   );
-  if (standing === undefined && suspect && await isOwnNamespace(run, spec, links)) {
+  if (existing === undefined && suspect && await isOwnNamespace(run, spec, links)) {
     throw ownNamespace(netns);
   }
   // An existing host veth is never replaced, because it may belong to a live container.
-  if (standing !== undefined) throw hostVethExists(standing, spec);
-  if (inside.some(named(ifname))) throw interfaceExists(spec);
+  if (existing !== undefined) throw hostVethExists(existing, spec);
+  if (inside.some(isNamed(ifname))) throw interfaceExists(spec);
   checkPorts(spec.bridge.name, links);
-  return links.find(named(spec.bridge.name));
+  return links.find(isNamed(spec.bridge.name));
 }
 
 /** Creates a veth into the namespace and removes it. It has the name of the host veth, so that a DEL finds it after a crash. */
@@ -167,7 +161,7 @@ async function isOwnNamespace(
   ]);
   if (!output.success) {
     throw ipFailed(`make a veth into "${netns}"`, output).withDetails(
-      "where the kernel has no veth: modprobe veth",
+      "if the kernel has no veth: modprobe veth",
     );
   }
   const [made] = (parseIpJson(output)[0] ?? []).map(parseLink);
@@ -179,7 +173,9 @@ async function isOwnNamespace(
 function ownNamespace(netns: string): CniError {
   return new CniError(
     "InvalidNetNS",
-    `Cannot use CNI_NETNS ${quote(netns)} as a container's: it is the plugin's own namespace`,
+    `Cannot use CNI_NETNS ${
+      quote(netns)
+    } as the container's namespace: it is the plugin's own namespace`,
     {
       details:
         "plugin's netns and netns from CNI_NETNS should not be the same; pods of the host's network need no CNI",
@@ -199,18 +195,18 @@ function hostVethExists(
   { ifname, alias, netnsId, peerIndex }: Link,
   { alias: own }: VethSpec,
 ): CniError {
-  const whose = alias === "" ? "nobody, as far as its alias says" : quote(alias);
+  const owner = alias === "" ? "has no alias" : `belongs to ${quote(alias)}`;
   const where = netnsId === undefined
     ? "its other end is in the host's own namespace"
     : `its other end is interface ${peerIndex} of namespace ${netnsId} (ip netns list-id)`;
-  const asked = attachmentIn(own); // `undefined` if the alias was shortened
-  const isSame = alias === own || (asked !== undefined && isAliasOf(alias, asked));
+  const wanted = attachmentIn(own); // `undefined` if the alias was shortened
+  const isSame = alias === own || (wanted !== undefined && isAliasOf(alias, wanted));
   const remedy = alias === "" || isSame
     ? "an attachment is added once: DEL it first"
     : "two container IDs have the same host veth name: give this container another ID";
   return new CniError(
     "InterfaceExists",
-    `Cannot make the host veth "${ifname}": it exists and belongs to ${whose}; ${where}`,
+    `Cannot make the host veth "${ifname}": it exists and ${owner}; ${where}`,
     { details: remedy },
   );
 }

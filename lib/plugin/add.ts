@@ -86,7 +86,7 @@ async function steps(
     if (isError(error, "TryAgainLater")) mark.keep();
   });
   // This reads the state while the kernel works.
-  await kernel.told();
+  await kernel.commandsSent();
   readAhead(effects);
   const since = now();
   const attached = await attaching;
@@ -106,7 +106,7 @@ async function steps(
     Promise.resolve().then(() => resultOf(job, attached, ips, mac)),
   );
   const isUsual = lease === undefined ? config.requestedMac === undefined : hasUsualMac(lease);
-  if (!isUsual && !config.guarded) await kernel.forgetNeighbours(config.bridge, ips);
+  if (!isUsual && !config.guarded) await kernel.flushNeighbours(config.bridge, ips);
   stop.throwIfAborted();
   return result;
 }

@@ -28,7 +28,7 @@ export async function check(
   const looking = look(own);
   looking.catch(() => {}); // awaited below, if it is the lease's host veth
   // This reads the state while ip runs.
-  await kernel.told();
+  await kernel.commandsSent();
   const { state } = leases.read();
   const lease = findLease(state, owner) ?? findLease(state, { containerId, ifname: undefined });
   const isOwn = lease === undefined || (!isImported(lease) && lease.owner.ifname !== undefined);

@@ -25,7 +25,7 @@ async function flushNeighbours(
   const bridge = (record?.bridge ?? configured) as InterfaceName | undefined;
   if (bridge === undefined || (hasUsualMac(lease) && record?.guarded !== true)) return;
   const mac = containerMac(lease);
-  await kernel.forgetNeighbours(bridge, mac === undefined ? ips : guardedIps(ips, mac));
+  await kernel.flushNeighbours(bridge, mac === undefined ? ips : guardedIps(ips, mac));
 }
 
 /**

@@ -13,7 +13,7 @@ import {
   type State,
   statePath,
 } from "../ipam.ts";
-import { type Link, mustBeGuardable, mustKnowLocked } from "../netops.ts";
+import { checkIpCanLock, checkLockable, type Link } from "../netops.ts";
 import { bridgeSpec } from "./bridge.ts";
 import { mustCarryAlone } from "./carrier.ts";
 import { withFilesOfAdd } from "./descriptors.ts";
@@ -118,8 +118,8 @@ async function mustGuard(
   links: readonly Link[],
 ): Promise<void> {
   const port = links.find(({ master, kind }) => master === bridge && kind === "veth");
-  if (port === undefined) mustKnowLocked(await kernel.version());
-  else mustBeGuardable(port);
+  if (port === undefined) checkIpCanLock(await kernel.version());
+  else checkLockable(port);
 }
 
 /**

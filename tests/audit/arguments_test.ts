@@ -206,7 +206,7 @@ async function attach(run: RunIp, raw: Json, env: Record<string, string>): Promi
   const inside = { netns, ifname, ifindex: undefined, mac, up: true };
   await kernel.configure({ ...inside, addresses, routes, guarded: true, neighbours });
   await kernel.guard({ bridge, host, mac, ips }, undo);
-  await kernel.forgetNeighbours(bridge, ips);
+  await kernel.flushNeighbours(bridge, ips);
   await kernel.detach(host);
   await kernel.inspect({ bridge, host, netns, ifname, guarded: true });
 }

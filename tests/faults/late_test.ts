@@ -45,7 +45,7 @@ hostTest("late: an ip that ends well and says nothing is no empty list", async (
   await breakIp(host, 'case " $* " in *" link show type veth "*) exit 0 ;; esac');
   const { code, json } = await host.cni("ADD", { id: "c3", config });
   assertEquals([code, json?.code], [1, 100]);
-  assertMatch(json.msg, /ip ended with exit status 0 and said nothing/);
+  assertMatch(json.msg, /ip ended with exit status 0 and printed nothing/);
   assertEquals(await host.state(), before);
 });
 

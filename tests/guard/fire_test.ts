@@ -63,7 +63,7 @@ for (const damage of DAMAGES) {
         const { code, stdout } = await host.program(["repair"], JSON.stringify(scene.config()));
         assertEquals(code, 0, stdout);
       });
-      assert(sent > 100, `only ${sent} lies were sent`);
+      assert(sent > 100, `only ${sent} forged frames were sent`);
       await assertBobReached(scene, `after repair, turn ${turn}`);
     }
     record({
@@ -96,7 +96,7 @@ hostTest("under fire: a second interface of the attacker", async (host) => {
     await setUpAtOnce(host, ifname, async () => {
       await host.add({ id: "eve", ifname, config });
     });
-    assert(await hasty > 50, "too few lies were sent");
+    assert(await hasty > 50, "too few forged frames were sent");
     await assertBobReached(scene, `after an ADD, turn ${turn}`);
   }
   record({

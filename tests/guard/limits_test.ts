@@ -25,31 +25,34 @@ function lies(scene: Scene): Frame[] {
 }
 
 // The kernel moves a static entry to any port that learns. The flag `sticky` would prevent that, but `ip` can't set it.
-hostTest("an unguarded container on the same bridge takes a guarded one's MAC", async (host) => {
-  await using scene = await Scene.create(host, { name: "mixed", guard: true });
-  await scene.unplug("eve");
-  await scene.plug("eve", { guard: false });
-  await scene.listen("eve", "eve");
-  const results = await takeNeighboursMac(scene, 4);
-  for (const { attack, got } of results) assert(got >= TRIES / 2, `${attack}: only ${got}`);
-  const bob = scene.at("bob");
-  assertEquals(await reachesHost(scene), 0, "the entry did not move: then say so in SECURITY.md");
-  // CHECK reports the missing entry, and `repair` restores it.
-  await host.sh(`ip -B neigh replace any lladdr ${bob.mac} nud noarp dev ${bob.hostVeth}`);
-  const again = await reachesHost(scene);
-  assertEquals(again, TRIES);
-  record({
-    measure: "an unguarded container takes the MAC of a guarded one",
-    value: `${
-      results.map(({ got }) => got).join(" and ")
-    } of ${TRIES} frames; then bob is cut off ` +
-      `until his entry is put back (${again} of ${TRIES} after)`,
-  });
-});
+hostTest(
+  "an unguarded container on the same bridge takes the MAC of a guarded container",
+  async (host) => {
+    await using scene = await Scene.create(host, { name: "mixed", guard: true });
+    await scene.unplug("eve");
+    await scene.plug("eve", { guard: false });
+    await scene.listen("eve", "eve");
+    const results = await takeNeighboursMac(scene, 4);
+    for (const { attack, got } of results) assert(got >= TRIES / 2, `${attack}: only ${got}`);
+    const bob = scene.at("bob");
+    assertEquals(await reachesHost(scene), 0, "the entry did not move: correct SECURITY.md");
+    // CHECK reports the missing entry, and `repair` restores it.
+    await host.sh(`ip -B neigh replace any lladdr ${bob.mac} nud noarp dev ${bob.hostVeth}`);
+    const again = await reachesHost(scene);
+    assertEquals(again, TRIES);
+    record({
+      measure: "an unguarded container takes the MAC of a guarded one",
+      value: `${
+        results.map(({ got }) => got).join(" and ")
+      } of ${TRIES} frames; then bob is cut off ` +
+        `until his entry is restored (${again} of ${TRIES} after)`,
+    });
+  },
+);
 
 // The kernel never resolves a permanent neighbour again, so a new MAC of the bridge stays unknown.
 hostTest(
-  "a bridge whose MAC changes is lost to guarded containers until that is put right",
+  "guarded containers lose a bridge that changes its MAC, until their neighbours are corrected",
   async (host) => {
     await using scene = await Scene.create(host, { name: "moved", guard: true });
     assertEquals(await reachesHost(scene), TRIES);
@@ -63,7 +66,7 @@ hostTest(
     const again = await reachesHost(scene);
     assertEquals(again, TRIES);
     record({
-      measure: "somebody changes the bridge's MAC",
+      measure: "root changes the MAC of the bridge",
       value: `${cut} of ${TRIES} frames of a guarded container reach the host; ${again} with the ` +
         "new MAC in its permanent neighbour",
     });
@@ -72,7 +75,7 @@ hostTest(
 
 // A port that is locked only after it is up gives the container time to take over a MAC permanently.
 hostTest(
-  "a container that lies from the first moment of its own ADD takes nothing",
+  "a container that sends forged frames during its own ADD gains nothing",
   async (host) => {
     await using scene = await Scene.create(host, { name: "early", guard: true });
     for (let turn = 0; turn < TURNS; turn++) {
@@ -82,13 +85,13 @@ hostTest(
       const hasty = agent.haste(lies(scene), 1);
       await scene.plug(id, { inside: true });
       const sent = await hasty;
-      assert(sent > 100, `only ${sent} lies were sent`);
+      assert(sent > 100, `only ${sent} forged frames were sent`);
       assertEquals(await reachesHost(scene), TRIES, `of bob's frames, turn ${turn}`);
     }
   },
 );
 
-hostTest("a bridge that went and came back: the ports are guarded again", async (host) => {
+hostTest("the ports of a bridge that is created again are guarded again", async (host) => {
   await using scene = await Scene.create(host, { name: "return", guard: true });
   // Eve sends forged frames while the ports return: no port may learn in that time.
   const [frames, eve] = [lies(scene), scene.agent("eve")];
@@ -99,7 +102,7 @@ hostTest("a bridge that went and came back: the ports are guarded again", async 
   await host.sh(`ip link del dev ${NETWORK.bridge}`);
   await scene.plug("zoe").finally(() => more = false);
   await hasty;
-  assert(sent > 100, `only ${sent} lies were sent`);
+  assert(sent > 100, `only ${sent} forged frames were sent`);
   const [bridge] = await host.ip("", "link", "show", "dev", NETWORK.bridge);
   scene.bridgeMac = bridge.address;
   await scene.listen("host", "", NETWORK.bridge);

@@ -50,12 +50,14 @@ const SUCCESS = TRIES / 2;
 function judge(state: State, { attack, stops, got, own: [came, sent], between }: Result): string[] {
   const here = stoppers(state);
   if (!stops.some((it) => here.has(it))) {
-    return got < SUCCESS ? [`${attack}: nothing stops it here, and ${got} got through`] : [];
+    return got < SUCCESS
+      ? [`${attack}: no protection stops it here, but only ${got} got through`]
+      : [];
   }
   const wrong = got === 0 ? [] : [`${attack}: ${got} got through`];
   const cut = between && state.isolated;
   if (came !== (cut ? 0 : sent)) {
-    wrong.push(`${attack}: ${came} of ${sent} of the victim's own frames came`);
+    wrong.push(`${attack}: ${came} of ${sent} of the victim's own frames arrived`);
   }
   return wrong;
 }

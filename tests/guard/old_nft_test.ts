@@ -7,7 +7,7 @@ const CONFIG = { cniVersion: "1.1.0", type: "atomicni", ...NETWORK, portIsolatio
 const ARGUMENTS = ["10.0.0.0/8", "10.244.0.0/16", "fd00::/16"];
 
 for (const [suite, version] of [["bullseye", "0.9.8"], ["bookworm", "1.0.6"], ["trixie", "1.1"]]) {
-  hostTest(`host-rules load in the nftables of ${suite}, and are listed there`, async (host) => {
+  hostTest(`the nftables of ${suite} loads and lists the host-rules`, async (host) => {
     const made = await run([
       "sh",
       "tools/debian_root",

@@ -24,7 +24,7 @@ for (
   )
 ) {
   hostTest(
-    `rules: IPv${lacks} of a network that lacks it: ${state.name}`,
+    `rules: IPv${lacks} from a network without it: ${state.name}`,
     async (host) => {
       const config = { ...BASE, ...own, macspoofchk: state.guard ?? false };
       await host.containers("eve");
@@ -48,7 +48,7 @@ for (
         ...{ state: state.name, got, of: TRIES },
       });
       assertEquals(got, state.rules ? 0 : TRIES);
-      // What it has goes on.
+      // Traffic of the network's own family still passes.
       assert(await host.pings("eve", lacks === 6 ? V4.gateway : V6.gateway6));
     },
   );
@@ -69,33 +69,36 @@ hostTest(
   },
 );
 
-hostTest("rules: isolated containers do not meet at their gateway", async (host) => {
-  const config = { ...BASE, ...V4, ...V6, portIsolation: true };
-  await host.sh("sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1");
-  await host.containers("c1", "c2");
-  await host.add({ id: "c1", config });
-  await host.add({ id: "c2", config });
-  // The attacker sends all packets to the gateway.
-  for (const id of ["c1", "c2"]) {
-    await host.sh(`ip netns exec ${id} sysctl -qw net.ipv4.conf.all.accept_redirects=0 \\
+hostTest(
+  "rules: isolated containers can't reach each other through their gateway",
+  async (host) => {
+    const config = { ...BASE, ...V4, ...V6, portIsolation: true };
+    await host.sh("sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1");
+    await host.containers("c1", "c2");
+    await host.add({ id: "c1", config });
+    await host.add({ id: "c2", config });
+    // The attacker sends all packets to the gateway.
+    for (const id of ["c1", "c2"]) {
+      await host.sh(`ip netns exec ${id} sysctl -qw net.ipv4.conf.all.accept_redirects=0 \\
       net.ipv6.conf.all.accept_redirects=0 net.ipv6.conf.eth0.accept_redirects=0
     ip -n ${id} route del 10.88.0.0/24; ip -n ${id} -6 route del fd88::/64
     ip -n ${id} route add 10.88.0.1 dev eth0; ip -n ${id} route replace default via 10.88.0.1
     ip -n ${id} -6 route add fd88::1 dev eth0; ip -n ${id} -6 route replace default via fd88::1 metric 1`);
-  }
-  for (const to of ["10.88.0.3", "fd88::3"]) {
-    // The first packet may be lost during neighbour resolution.
-    const answers = [await host.pings("c1", to), await host.pings("c1", to)];
-    assert(answers.includes(true), `${to} without rules`);
-  }
-  await loadRules(host, config);
-  for (const to of ["10.88.0.3", "fd88::3"]) assert(!await host.pings("c1", to), to);
-  for (const to of ["10.88.0.1", "fd88::1"]) assert(await host.pings("c1", to), to);
-});
+    }
+    for (const to of ["10.88.0.3", "fd88::3"]) {
+      // The first packet may be lost during neighbour resolution.
+      const answers = [await host.pings("c1", to), await host.pings("c1", to)];
+      assert(answers.includes(true), `${to} without rules`);
+    }
+    await loadRules(host, config);
+    for (const to of ["10.88.0.3", "fd88::3"]) assert(!await host.pings("c1", to), to);
+    for (const to of ["10.88.0.1", "fd88::1"]) assert(await host.pings("c1", to), to);
+  },
+);
 
 // The host does not know the MAC of that gateway, so no protection applies (SECURITY.md).
 for (const state of OURS) {
-  hostTest(`rules: a gateway behind a port is not held: ${state.name}`, async (host) => {
+  hostTest(`rules: a gateway behind a port is not protected: ${state.name}`, async (host) => {
     const config = {
       ...BASE,
       macspoofchk: state.guard ?? false,
@@ -140,6 +143,6 @@ for (const state of OURS) {
       got,
       of: TRIES,
     });
-    assert(got >= TRIES / 2, `only ${got} of bob's datagrams came to eve`);
+    assert(got >= TRIES / 2, `only ${got} of bob's datagrams reached eve`);
   });
 }

@@ -40,22 +40,22 @@ fullTest("a guarded container's traffic is as fast as an unguarded one's", async
       const speeds = rounds.map((it) => it[pair].mbits / it.u.mbits);
       record({
         measure: `${ends[pair]} ÷ unguarded, TCP between two containers, IPv${family.slice(2)}`,
-        value: `CPU for a byte ${spread(costs)}, speed ${spread(speeds)}; ${ROUNDS} pairs of 1 s`,
+        value: `CPU per byte ${spread(costs)}, speed ${spread(speeds)}; ${ROUNDS} pairs of 1 s`,
       });
-      if (pair === "g") assert(median(costs) <= MOST_CPU, `CPU for a byte: ${costs}`);
+      if (pair === "g") assert(median(costs) <= MOST_CPU, `CPU per byte: ${costs}`);
     }
   }
 });
 
 fullTest(
-  "a flood of random source MACs: what it does to others, with and without",
+  "a flood of random source MACs, and its effect on others, with and without the guard",
   async (host) => {
     await using scene = await Scene.create(host, { name: "flood", guard: false }, false);
     await using server = await Iperf.start(host, await addTo(scene, "bob", false));
     await addTo(scene, "ann", false);
     const measure = async () => (await server.from("ann", scene.at("bob").ip4, 2)).mbits;
     const quiet = await measure();
-    record({ measure: "TCP ann → bob, nobody floods", value: `${quiet} Mbit/s` });
+    record({ measure: "TCP ann → bob, without a flood", value: `${quiet} Mbit/s` });
     for (const guard of [true, false]) {
       const eve = await addTo(scene, guard ? "guarded" : "unguarded", guard);
       await using agent = await Agent.start(host, eve, "eth0", "send");
@@ -67,7 +67,7 @@ fullTest(
         value: `${speed} Mbit/s; ${sent} frames in 2.5 s, the bridge's table grew by ${grown}`,
       });
       if (guard) assertEquals(grown, 0);
-      else assert(grown > 1000, `${grown} learnt: the flood reached no bridge`);
+      else assert(grown > 1000, `${grown} learned: the flood did not reach the bridge`);
       assert(speed > quiet / 20, `${speed} Mbit/s of ${quiet}`);
     }
   },

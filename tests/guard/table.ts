@@ -3,10 +3,10 @@ import type { Count, Measure, Outcome } from "./outcome.ts";
 /** Cases that this run does not test, and the reasons. */
 const UNTESTED: Record<string, string> = {
   "a kernel before 5.18":
-    "the test machines have newer ones; an `ip` that shows no `locked` stands in for it in tests/integration",
-  "VLAN filtering bridges": "the kernels of the test machines have none",
+    "the test machines have newer kernels; tests/integration replaces `ip` by one that shows no `locked`",
+  "VLAN filtering bridges": "the kernels of the test machines lack VLAN filtering",
   "a container that changes its own MAC (NET_ADMIN)":
-    "it cuts itself off; not an attack on another",
+    "the container cuts itself off, which is not an attack on another",
 };
 
 const lines = (await new Response(Deno.stdin.readable).text()).split("\n").filter((it) =>
@@ -40,12 +40,12 @@ const page = [
   "# The guard, by raw frames",
   "",
   "Written by `make guard`. A container, eve, sends raw frames and has CAP_NET_RAW alone; ann and bob are her " +
-  "neighbours. The first number of a cell is what eve got: how many frames came to her that were another's, or " +
-  "came through that she had forged, of how many (of a flood: entries of the bridge's table). The second is the " +
-  "victim's own traffic in that time: how many frames came where they belong, of how many. `isolated` is " +
-  "`portIsolation`, which ends all traffic between neighbours, so ann's frames to bob do not come then.",
+  "neighbours. The first number of a cell counts eve's successes, of her tries: frames for others that she received, " +
+  "or forged frames that arrived (for a flood: new entries in the forwarding table). The second is the victim's own " +
+  "traffic in that time: the frames that arrived, of those sent. `isolated` is `portIsolation`, which stops all " +
+  "traffic between neighbours, including ann's frames to bob.",
   "",
-  "`reference` is the `bridge` plugin of containernetworking/plugins, as Debian has it.",
+  "`reference` is the `bridge` plugin of containernetworking/plugins, as packaged by Debian.",
   "",
   ...rows([
     ["attack", ...states],
@@ -53,19 +53,19 @@ const page = [
     ...[...attacks].map(([attack, row]) => [attack, ...states.map((state) => cell(row, state))]),
   ]),
   "",
-  "## Measured beside it",
+  "## Further measurements",
   "",
   ...rows([["what", "found"], rule(2), ...measures.map((it) => [it.measure, it.value])]),
   "",
   "## Generated frames",
   "",
-  "A generator composes frames while commands run and root takes ports out, sets the bridge down or deletes it: in each " +
-  "cell how many of the different frames came to the host, a neighbour or a machine outside, of how many. For a table of " +
-  "the kernel: in how many rounds it was changed, of how many. A container without the guard has no protected port, so " +
-  "its bridge learns in every round.",
+  "A generator composes frames while commands run and root removes ports, sets the bridge down or deletes it. A cell " +
+  "counts the different frames that reached the host, a neighbour or a machine outside, of those sent. For a table of " +
+  "the kernel, it counts the rounds in which the table changed, of all rounds. A container without the guard has no " +
+  "protected port, so its bridge learns in every round.",
   "",
   ...rows([
-    ["frames, or what they change", ...generated],
+    ["frames, or the table that they change", ...generated],
     rule(generated.length + 1),
     ...[...Map.groupBy(counts, ({ line }) => line)].map(([line, row]) => [
       line,

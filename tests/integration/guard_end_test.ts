@@ -8,7 +8,7 @@ import { snapshot } from "./snapshot.ts";
 const REQUESTED = { ...GUARDED, runtimeConfig: { mac: "02:00:00:00:00:07" } };
 
 for (const [what, config] of [["its own MAC", GUARDED], ["another MAC", REQUESTED]] as const) {
-  hostTest(`guard: DEL removes the neighbours of its container alone: ${what}`, async (host) => {
+  hostTest(`guard: DEL removes only the neighbours of its container: ${what}`, async (host) => {
     await host.containers("c1", "c2");
     await host.add({ id: "c2", config: GUARDED });
     const before = await permanent(host, "");
@@ -21,7 +21,7 @@ for (const [what, config] of [["its own MAC", GUARDED], ["another MAC", REQUESTE
   });
 }
 
-hostTest("guard: GC removes the neighbours of what it takes back", async (host) => {
+hostTest("guard: GC removes the neighbours of the attachments that it removes", async (host) => {
   await host.containers("c1", "c2");
   for (const id of ["c2", "c1"]) await host.add({ id, config: GUARDED });
   const valid = { "cni.dev/valid-attachments": [{ containerID: "c2", ifname: "eth0" }] };
@@ -31,7 +31,7 @@ hostTest("guard: GC removes the neighbours of what it takes back", async (host) 
   assert(await host.pings("c2", CONFIG.gateway));
 });
 
-hostTest("guard: DEL where the bridge is gone", async (host) => {
+hostTest("guard: DEL without the bridge", async (host) => {
   await host.containers("c1");
   await host.add({ config: GUARDED });
   await host.sh("ip link del dev atomic0");
@@ -47,15 +47,15 @@ const AWAIT = "for i in $(seq 400); do [ -e /run/reached ] && break; sleep 0.02;
 /** The command at which the `ip` of a killed ADD stops. A late `ip` continues while DEL runs. */
 const KILLS: readonly [what: string, rule: string][] = [
   [
-    "with its neighbours made, its entry not",
+    "after its neighbours were set, before its entry",
     `case "$*" in *-B*) sleep 0.3; : >/run/reached; sleep 20 ;; esac`,
   ],
   [
-    "with all of it made",
+    "after the whole guard was set",
     'case "$in" in *"addr add"*) sleep 0.3; : >/run/reached; sleep 20 ;; esac',
   ],
   [
-    "its neighbours come well after DEL removed the veth",
+    "its neighbours are set well after DEL removed the veth",
     `case "$in" in *"neigh replace 10.88"*"dev atomic0"*) : >/run/reached
       for i in $(seq 400); do [ -e /run/removed ] && break; sleep 0.02; done; sleep 0.5 ;;
     *"link del"*) : >/run/removed ;; esac`,
@@ -63,14 +63,14 @@ const KILLS: readonly [what: string, rule: string][] = [
 ];
 
 for (const [what, rule] of KILLS) {
-  hostTest(`guard: one DEL after an ADD that was killed, ${what}`, async (host) => {
+  hostTest(`guard: one DEL cleans up after a killed ADD: ${what}`, async (host) => {
     await host.containers("c1", "c2");
     await host.add({ id: "c2", config: GUARDED });
     const before = await permanent(host, "");
     await breakIp(host, rule);
     const adding = host.cni("ADD", { config: GUARDED, under: NOTED });
     await host.sh(`${AWAIT}; [ -e /run/reached ]; kill -9 $(cat /run/add.pid)`);
-    assertEquals((await adding).code, 137, "the ADD was not killed in its middle");
+    assertEquals((await adding).code, 137, "the ADD ended before it was killed");
     await host.del({ config: GUARDED });
     await host.sh("sleep 0.5");
     assertEquals(await permanent(host, ""), before);
@@ -117,18 +117,21 @@ for (const [what, rule, message] of FAILURES) {
   });
 }
 
-hostTest("guard: an ADD that is refused as repeated leaves the first as it is", async (host) => {
-  await host.containers("c1");
-  const { interfaces } = await host.add({ config: GUARDED });
-  const [, { name: veth }] = interfaces;
-  const [before, whole] = [await snapshot(host), await guardOf(host, "c1", veth)];
-  for (const config of [GUARDED, { ...GUARDED, macspoofchk: false }]) {
-    assertEquals((await host.cni("ADD", { config })).json.code, 103);
-    assertEquals(await snapshot(host), before);
-    assertEquals(await guardOf(host, "c1", veth), whole);
-    for (const gateway of GATEWAYS) assert(await host.pings("c1", gateway));
-  }
-});
+hostTest(
+  "guard: a repeated ADD is refused and leaves the first attachment unchanged",
+  async (host) => {
+    await host.containers("c1");
+    const { interfaces } = await host.add({ config: GUARDED });
+    const [, { name: veth }] = interfaces;
+    const [before, whole] = [await snapshot(host), await guardOf(host, "c1", veth)];
+    for (const config of [GUARDED, { ...GUARDED, macspoofchk: false }]) {
+      assertEquals((await host.cni("ADD", { config })).json.code, 103);
+      assertEquals(await snapshot(host), before);
+      assertEquals(await guardOf(host, "c1", veth), whole);
+      for (const gateway of GATEWAYS) assert(await host.pings("c1", gateway));
+    }
+  },
+);
 
 /** Deletes the bridge; the ADD of another container creates it again. */
 async function replaceBridge(host: Host, config: object): Promise<void> {
@@ -151,7 +154,7 @@ for (
   ] as const
 ) {
   hostTest(
-    `guard: a bridge that was made anew has its ports back, guarded: ${what}`,
+    `guard: a bridge that was created again gets its ports back, guarded: ${what}`,
     async (host) => {
       await host.containers("c1");
       const [, { name: veth }] = (await host.add({ config })).interfaces;
@@ -168,7 +171,7 @@ for (
 }
 
 hostTest(
-  "guard: an ADD that sets a bridge up gives its other ports their neighbours again",
+  "guard: an ADD that sets a bridge up restores the neighbours of its other ports",
   async (host) => {
     await host.containers("c1", "c2", "c9");
     const [, { name: veth }] = (await host.add({ config: GUARDED })).interfaces;
@@ -189,7 +192,7 @@ hostTest(
 const { cniVersion, name, type, bridge } = CONFIG;
 const LAYER2 = { cniVersion, name, type, bridge, ipam: {}, macspoofchk: true };
 
-hostTest("guard: ports of a layer-2 network are guarded again too", async (host) => {
+hostTest("guard: ports of a layer-2 network are guarded again", async (host) => {
   await host.containers("c1");
   const [, { name: veth }] = (await host.add({ config: LAYER2 })).interfaces;
   const whole = await guardOf(host, "c1", veth);
@@ -198,7 +201,7 @@ hostTest("guard: ports of a layer-2 network are guarded again too", async (host)
 });
 
 hostTest(
-  "guard: a layer-2 container that wears a neighbour's MAC does not get its place",
+  "guard: a layer-2 container with a neighbour's MAC does not get that neighbour's entry",
   async (host) => {
     await host.containers("c1", "c2");
     const results = [];

@@ -107,7 +107,7 @@ for (const [what, damage, cure] of RETURNS) {
 }
 
 hostTest(
-  "guard: a port whose lease is lost stays out of a bridge that is made again",
+  "guard: a port with a lost lease stays out of a bridge that is created again",
   async (host) => {
     const [veth = ""] = await add(host, ["c1"]);
     await host.sh("ip link del dev atomic0; rm /var/lib/atomicni/podnet.*");
@@ -122,7 +122,7 @@ hostTest(
   },
 );
 
-hostTest("guard: one port that vanishes keeps none of the others out", async (host) => {
+hostTest("guard: a port that vanishes does not keep the others out", async (host) => {
   const veths = (await add(host, ["c1", "c2", "c3", "c4"])).sort();
   const [first = "", ...others] = veths;
   await host.sh("ip link del dev atomic0");
@@ -137,7 +137,7 @@ hostTest("guard: one port that vanishes keeps none of the others out", async (ho
 });
 
 hostTest(
-  "guard: what keeps one port out is said, and keeps none of the others out",
+  "guard: the error of one port is reported, and does not keep the others out",
   async (host) => {
     const veths = (await add(host, ["c1", "c2", "c3"])).sort();
     const [first = "", ...others] = veths;

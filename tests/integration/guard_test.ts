@@ -30,7 +30,7 @@ const NETWORKS: readonly [what: string, config: object, ips: string[], gateways:
   ],
   ["both families", GUARDED, [...FIRST.ips, "fe80::"], GATEWAYS],
   [
-    "a MAC that was asked for",
+    "a requested MAC",
     { ...GUARDED, runtimeConfig: { mac: REQUESTED } },
     [...FIRST.ips, "fe80::"],
     GATEWAYS,
@@ -59,7 +59,7 @@ async function linkLocal(host: Host, namespace = "c1", ifname = "eth0"): Promise
 }
 
 for (const [what, config, addresses, gateways] of NETWORKS) {
-  hostTest(`guard: ${what}: all of it is there after ADD, and gone after DEL`, async (host) => {
+  hostTest(`guard: ${what}: ADD sets the whole guard, and DEL removes it`, async (host) => {
     await host.containers("c1");
     const result = await host.add({ config });
     const [{ mac: bridgeMac }, { name: veth }, { mac }] = result.interfaces;
@@ -67,7 +67,7 @@ for (const [what, config, addresses, gateways] of NETWORKS) {
     const held = addresses.includes("fe80::") ? [await linkLocal(host, "", "atomic0")] : [];
     const inside = Object.fromEntries([...gateways, ...held].map((ip) => [ip, bridgeMac]));
     assertEquals(await guardOf(host, "c1", veth), wanted(mac, ips, inside));
-    if (what === "a MAC that was asked for") assertEquals(mac, REQUESTED);
+    if (what === "a requested MAC") assertEquals(mac, REQUESTED);
     const [{ linkinfo }] = await host.ip("", "link", "show", "dev", veth);
     const { hairpin, isolated } = linkinfo.info_slave_data;
     const flags = what === "hairpin and isolation";
@@ -85,7 +85,7 @@ for (const [what, config, addresses, gateways] of NETWORKS) {
 }
 
 hostTest(
-  "guard: link-local addresses follow from the MAC, and each side holds the other's",
+  "guard: link-local addresses are derived from the MAC, and each side pins that of the other",
   async (host) => {
     await host.containers("c1");
     // The host's default is random link-local addresses, in the container and for new bridges.
@@ -99,18 +99,21 @@ hostTest(
   },
 );
 
-hostTest("guard: a layer-2 container is refused the bridge's MAC, guarded or not", async (host) => {
-  await host.containers("c1", "c2");
-  for (const macspoofchk of [false, true]) {
-    const config = { ...LAYER2, macspoofchk };
-    const [{ mac }] = (await host.add({ config })).interfaces;
-    const asking = { id: "c2", config: { ...config, runtimeConfig: { mac } } };
-    const { code, json } = await host.cni("ADD", asking);
-    assertEquals([code, json?.code], [1, 102]);
-    await host.del({ config });
-    await host.assertNothingLeft();
-  }
-});
+hostTest(
+  "guard: a layer-2 container can't request the bridge's MAC, guarded or not",
+  async (host) => {
+    await host.containers("c1", "c2");
+    for (const macspoofchk of [false, true]) {
+      const config = { ...LAYER2, macspoofchk };
+      const [{ mac }] = (await host.add({ config })).interfaces;
+      const asking = { id: "c2", config: { ...config, runtimeConfig: { mac } } };
+      const { code, json } = await host.cni("ADD", asking);
+      assertEquals([code, json?.code], [1, 102]);
+      await host.del({ config });
+      await host.assertNothingLeft();
+    }
+  },
+);
 
 const LAYER2 = { cniVersion, name, type, bridge, ipam: {}, macspoofchk: true };
 
@@ -125,18 +128,21 @@ async function addLayer2(host: Host): Promise<Json[]> {
   return results;
 }
 
-hostTest("guard: a layer-2 network: the port takes the container's own MAC alone", async (host) => {
-  const [{ interfaces }] = await addLayer2(host);
-  const [, { name: veth }, { mac }] = interfaces;
-  assertEquals(await guardOf(host, "c1", veth), wanted(mac, [], {}));
-  assert(await host.pings("c1", "10.77.0.2"));
-  await host.sh(`ip -n c1 link set dev eth0 address ${REQUESTED}; ip -n c2 neigh flush dev eth0`);
-  assert(!await host.pings("c1", "10.77.0.2"), "another MAC passes");
-  await host.sh(`ip -n c1 link set dev eth0 address ${mac}; ip -n c2 neigh flush dev eth0`);
-  assert(await host.pings("c1", "10.77.0.2"), "its own does not");
-  for (const id of ["c1", "c2"]) await host.del({ id, config: LAYER2 });
-  await host.assertNothingLeft();
-});
+hostTest(
+  "guard: a layer-2 network: the port accepts only the container's own MAC",
+  async (host) => {
+    const [{ interfaces }] = await addLayer2(host);
+    const [, { name: veth }, { mac }] = interfaces;
+    assertEquals(await guardOf(host, "c1", veth), wanted(mac, [], {}));
+    assert(await host.pings("c1", "10.77.0.2"));
+    await host.sh(`ip -n c1 link set dev eth0 address ${REQUESTED}; ip -n c2 neigh flush dev eth0`);
+    assert(!await host.pings("c1", "10.77.0.2"), "another MAC passes");
+    await host.sh(`ip -n c1 link set dev eth0 address ${mac}; ip -n c2 neigh flush dev eth0`);
+    assert(await host.pings("c1", "10.77.0.2"), "its own does not");
+    for (const id of ["c1", "c2"]) await host.del({ id, config: LAYER2 });
+    await host.assertNothingLeft();
+  },
+);
 
 /** Damage, the message of CHECK, and whether `repair` restores it; `$h` is the host veth. */
 const DAMAGE: readonly [string, RegExp][] = [
@@ -189,38 +195,46 @@ const DAMAGE: readonly [string, RegExp][] = [
   ],
 ];
 
-hostTest("guard: CHECK sees each part that is gone or wrong, repair puts it back", async (host) => {
-  await host.containers("c1", "c2");
-  const result = await host.add({ config: GUARDED });
-  await host.add({ id: "c2", config: GUARDED });
-  const { name: veth } = result.interfaces[1];
-  const whole = await guardOf(host, "c1", veth);
-  const check = () => host.cni("CHECK", { config: { ...GUARDED, prevResult: result } });
-  const repair = () => host.program(["repair", "--json"], JSON.stringify(GUARDED));
-  assertEquals((await check()).stdout, "");
-  assertEquals((await repair()).json.findings, []);
-  assertMatch(
-    (await host.program(["repair"], JSON.stringify(GUARDED))).stdout,
-    /Nothing to repair/,
-  );
-  for (const [damage, message] of DAMAGE) {
-    await host.sh(`h=${veth}\n${damage}`);
-    const { code, json } = await check();
-    assertEquals([code, json?.code], [1, 106], damage);
-    assertMatch(json.msg, message);
-    const { findings } = (await repair()).json;
-    // An entry without a known owner stays, because root may have added it.
-    await host.run(["ip", "-B", ..."neigh del any lladdr 02:00:00:00:00:09 dev".split(" "), veth]);
-    assertEquals(findings.map(({ level }: Json) => level), ["note"], damage);
-    assertStringIncludes(findings[0].found, `"c1/eth0" (${veth}): `);
-    assertEquals(await guardOf(host, "c1", veth), whole, `after repair of: ${damage}`);
-    const healthy = await check();
-    assertEquals([healthy.code, healthy.stdout], [0, ""], `after repair of: ${damage}`);
-    for (const gateway of GATEWAYS) assert(await host.pings("c1", gateway), damage);
-  }
-});
+hostTest(
+  "guard: CHECK reports each missing or wrong part, and repair restores it",
+  async (host) => {
+    await host.containers("c1", "c2");
+    const result = await host.add({ config: GUARDED });
+    await host.add({ id: "c2", config: GUARDED });
+    const { name: veth } = result.interfaces[1];
+    const whole = await guardOf(host, "c1", veth);
+    const check = () => host.cni("CHECK", { config: { ...GUARDED, prevResult: result } });
+    const repair = () => host.program(["repair", "--json"], JSON.stringify(GUARDED));
+    assertEquals((await check()).stdout, "");
+    assertEquals((await repair()).json.findings, []);
+    assertMatch(
+      (await host.program(["repair"], JSON.stringify(GUARDED))).stdout,
+      /Nothing to repair/,
+    );
+    for (const [damage, message] of DAMAGE) {
+      await host.sh(`h=${veth}\n${damage}`);
+      const { code, json } = await check();
+      assertEquals([code, json?.code], [1, 106], damage);
+      assertMatch(json.msg, message);
+      const { findings } = (await repair()).json;
+      // An entry without a known owner stays, because root may have added it.
+      await host.run([
+        "ip",
+        "-B",
+        ..."neigh del any lladdr 02:00:00:00:00:09 dev".split(" "),
+        veth,
+      ]);
+      assertEquals(findings.map(({ level }: Json) => level), ["note"], damage);
+      assertStringIncludes(findings[0].found, `"c1/eth0" (${veth}): `);
+      assertEquals(await guardOf(host, "c1", veth), whole, `after repair of: ${damage}`);
+      const healthy = await check();
+      assertEquals([healthy.code, healthy.stdout], [0, ""], `after repair of: ${damage}`);
+      for (const gateway of GATEWAYS) assert(await host.pings("c1", gateway), damage);
+    }
+  },
+);
 
-hostTest("guard: repair takes the neighbours of a lease that it drops", async (host) => {
+hostTest("guard: repair removes the neighbours of a lease that it drops", async (host) => {
   await host.containers("c1", "c2");
   await host.add({ config: GUARDED });
   await host.add({ id: "c2", config: GUARDED });
@@ -231,25 +245,29 @@ hostTest("guard: repair takes the neighbours of a lease that it drops", async (h
   const { json } = await host.program(["repair", "--json"], JSON.stringify(GUARDED));
   assertEquals(json.dropped.map(({ owner }: Json) => owner), ["c1/eth0"]);
   const gone = Object.entries(kept).filter(([, mac]) => mac === c1.mac);
-  assertEquals(gone.length, 3, "what was to go: an address of each family and the link-local one");
+  assertEquals(
+    gone.length,
+    3,
+    "neighbours to remove: an address of each family and the link-local address",
+  );
   const left = Object.entries(kept).filter(([, mac]) => mac !== c1.mac);
   assertEquals(Object.entries(await permanent(host, "")).sort(), left.sort());
 });
 
-hostTest("guard: list, list --json and explain say who is guarded", async (host) => {
+hostTest("guard: list, list --json and explain show which containers are guarded", async (host) => {
   await host.containers("c1", "c2");
   await host.add({ config: GUARDED });
   await host.add({ id: "c2", config: UNGUARDED });
   const { json } = await host.program(["list", "--json"], "");
-  const told = json.attachments.map((it: Json) => [it.containerId, it.guarded]);
-  assertEquals(told, [["c1", true], ["c2", false]]);
+  const shown = json.attachments.map((it: Json) => [it.containerId, it.guarded]);
+  assertEquals(shown, [["c1", true], ["c2", false]]);
   for (const [ip, is] of [["10.88.0.2", true], ["10.88.0.3", false]] as const) {
     const { stdout } = await host.program(["explain", ip], "");
     assertEquals(/is guarded/.test(stdout), is, stdout);
   }
 });
 
-hostTest("guard: a port without one beside those that have it is told by doctor", async (host) => {
+hostTest("guard: doctor reports an unguarded port next to guarded ports", async (host) => {
   await host.containers("c1", "c2");
   await host.add({ config: GUARDED });
   const doctor = async () => (await host.program(["doctor"], JSON.stringify(GUARDED))).stdout;
@@ -269,11 +287,11 @@ exit $status`;
 
 const OLD: readonly [what: string, rule: string, doctor: RegExp][] = [
   [
-    "an ip that knows no locked",
+    "an ip without locked",
     withoutLocked("5.15.0", `in=$(printf '%s\\n' "$in" | sed 's/ locked / unheard-of /')`),
     /iproute2-5\.15\.0.* can't lock a port, which "macspoofchk": true needs/,
   ],
-  ["a kernel that knows no locked", withoutLocked("6.15.0"), /the port "av.*" can't be locked/],
+  ["a kernel without locked", withoutLocked("6.15.0"), /the port "av.*" can't be locked/],
 ];
 
 async function assertTooOld(host: Host, answer: Answer): Promise<void> {
@@ -298,7 +316,7 @@ for (const [what, rule, found] of OLD) {
     assert(await host.pings("n1", CONFIG.gateway));
   });
 
-  hostTest(`guard: ${what}: STATUS and doctor say so`, async (host) => {
+  hostTest(`guard: ${what}: STATUS and doctor report it`, async (host) => {
     await host.containers("n1");
     await host.add({ id: "n1", config: UNGUARDED });
     assertEquals((await host.cni("STATUS", { config: GUARDED })).stdout, "");
@@ -314,7 +332,7 @@ for (const [what, rule, found] of OLD) {
   });
 }
 
-hostTest("guard: an ip too old for it shows before there is a port", async (host) => {
+hostTest("guard: STATUS reports a too old ip before a port exists", async (host) => {
   const [[, rule] = []] = OLD;
   await breakIp(host, rule ?? "");
   const { json, stdout } = await host.cni("STATUS", { config: GUARDED });

@@ -21,12 +21,12 @@ nodeTest(
         [1, command === "STATUS" ? 50 : 100],
         `${command}: ${stdout}`,
       );
-      assertMatch(error.msg, /: the ip of BusyBox v[\d.]+ is no iproute2$/, command);
+      assertMatch(error.msg, /: the ip of BusyBox v[\d.]+ is not iproute2$/, command);
       assertMatch(error.details, /^install iproute2/);
     }
     const doctor = await node.run(["/opt/cni/bin/atomicni", "doctor"], JSON.stringify(CONFIG));
     assertEquals(doctor.code, 2);
-    assertMatch(doctor.stdout, /ip of BusyBox v[\d.]+ is no iproute2/);
+    assertMatch(doctor.stdout, /ip of BusyBox v[\d.]+ is not iproute2/);
     await node.sh("umount $(readlink -f /usr/sbin/ip)");
     assertEquals(await node.sh("ip -br link; ls /var/lib/atomicni"), before);
     await node.add(CONFIG, "c1");

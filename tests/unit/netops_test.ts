@@ -42,7 +42,7 @@ function open(run: RunIp) {
   return openKernel(undefined, run);
 }
 
-Deno.test("attach() is one batch where the bridge stands", async () => {
+Deno.test("attach() runs one batch if the bridge exists", async () => {
   const { calls, run } = recorder(() => answer(MADE));
   const { made, bridge, isReady } = await open(run).attach(SPEC, new Rollback());
   assertEquals([made?.host.ifname, bridge?.ifname, isReady], [SPEC.host, "br0", true]);
@@ -60,7 +60,7 @@ Deno.test("attach() is one batch where the bridge stands", async () => {
   ].join("\n  ")]);
 });
 
-Deno.test("attach() reports the network's veths that are in no bridge, with an ip that can select them", async () => {
+Deno.test("attach() reports the network's veths without a bridge, if ip can select them", async () => {
   const group = String(SPEC.group);
   const others = [{ ...VETH, ifname: "av1", group }, { ...VETH, ifname: "av2", group: "7" }];
   const rows: [string, boolean, string[]][] = [
@@ -77,7 +77,7 @@ Deno.test("attach() reports the network's veths that are in no bridge, with an i
   }
 });
 
-Deno.test("attach() that ran out of time takes back the veth if it is this run's", async () => {
+Deno.test("attach() that ran out of time removes the veth if this run created it", async () => {
   const rows: [string, string[]][] = [
     [SPEC.hostMac, ["-d -j addr show", "link del dev if7"]],
     [freshHostMac(), ["-d -j addr show"]],
@@ -98,7 +98,7 @@ Deno.test("attach() that ran out of time takes back the veth if it is this run's
   }
 });
 
-Deno.test("a host veth that stands is never replaced, whoever has it, and nothing is touched", async () => {
+Deno.test("an existing host veth of any owner is never replaced, and nothing changes", async () => {
   const cut = `podnet/${"c".repeat(248)}`;
   const rows: [object, string, string, string?][] = [
     [{ ifalias: cut }, 'belongs to "podnet/ccc', "DEL it first", cut],
@@ -113,14 +113,14 @@ Deno.test("a host veth that stands is never replaced, whoever has it, and nothin
       `belongs to "web/front podnet/c9/eth0"`,
       "another ID",
     ],
-    [{}, "belongs to nobody, as far as its alias says", "DEL it first"],
+    [{}, "it exists and has no alias", "DEL it first"],
     [{ link_netnsid: undefined }, "its other end is in the host's own namespace", "DEL it first"],
   ];
   for (const [changes, message, details, alias = SPEC.alias] of rows) {
-    const standing = { ...VETH, address: "fe:99:00:00:00:00", ...changes };
+    const existing = { ...VETH, address: "fe:99:00:00:00:00", ...changes };
     const { calls, run } = recorder((args) => {
       if (args.includes("batch")) return failure("File exists", `${JSON.stringify([BRIDGE])}\n`);
-      return answer(args.startsWith("-n") ? [{ ifname: "lo", ifindex: 1 }] : [BRIDGE, standing]);
+      return answer(args.startsWith("-n") ? [{ ifname: "lo", ifindex: 1 }] : [BRIDGE, existing]);
     });
     const undo = new Rollback();
     const attach = () => open(run).attach({ ...SPEC, alias }, undo);
@@ -131,12 +131,12 @@ Deno.test("a host veth that stands is never replaced, whoever has it, and nothin
     assertEquals(
       calls.filter((call) => / (del|set|add) /.test(call)).length,
       1,
-      "more than the batch",
+      "a command besides the batch changed something",
     );
   }
 });
 
-Deno.test("attach() says that the interface exists in the container, and touches no bridge", async () => {
+Deno.test("attach() reports an existing interface in the container, and changes no bridge", async () => {
   const inside = [{ ifname: "lo", ifindex: 1 }, { ifname: "eth0", ifindex: 2 }];
   const taken = recorder((args) => {
     if (args.includes("batch")) return failure("File exists", `${JSON.stringify([BRIDGE])}\n`);
@@ -155,7 +155,7 @@ Deno.test("attach() says that the interface exists in the container, and touches
   assertEquals(missing.calls.some((call) => call.includes("link add name br0")), false);
 });
 
-Deno.test("ensureBridge() makes a missing bridge", async () => {
+Deno.test("ensureBridge() creates a missing bridge", async () => {
   let made = false;
   const { calls, run } = recorder((args, stdin) => {
     if (stdin?.includes("type bridge")) made = true;
@@ -171,7 +171,7 @@ Deno.test("ensureBridge() makes a missing bridge", async () => {
   ].join("\n  ")]);
 });
 
-Deno.test("ensureBridge() takes a bridge that the fourth try has made, and no later one", async () => {
+Deno.test("ensureBridge() accepts a bridge that matches after the fourth try, and no later", async () => {
   for (const needed of [4, 5]) {
     let tries = 0;
     const { run } = recorder((args, stdin) => {
@@ -184,7 +184,7 @@ Deno.test("ensureBridge() takes a bridge that the fourth try has made, and no la
   }
 });
 
-Deno.test("detach() is success where nothing is left, and an error where it is", async () => {
+Deno.test("detach() succeeds if the veth is gone, and fails if it remains", async () => {
   const failing = (links: unknown[]): RunIp => (_args, stdin) =>
     Promise.resolve(stdin?.startsWith("link del") ? failure() : answer(links));
   assertEquals(await open(failing([])).detach(SPEC.host), false);
@@ -195,43 +195,43 @@ Deno.test("detach() is success where nothing is left, and an error where it is",
   assertEquals(calls, [`-batch -\n  link del dev ${SPEC.host}`]);
 });
 
-Deno.test("an interface is known by its name, and not by an index that its name looks like", async () => {
+Deno.test("an interface is selected by its name, even if the name looks like an index", async () => {
   const other = { ifindex: 3, ifname: "eth9" };
   const { run } = recorder(() => answer([other]));
   // ip takes if3 as the interface of index 3 if no interface has that name.
   assertEquals(await open(run).link("if3"), undefined);
   assertEquals((await open(run).link("eth9"))?.ifindex, 3);
-  const standing = { ...VETH, ifindex: 7 };
+  const existing = { ...VETH, ifindex: 7 };
   const named = { ...VETH, ifindex: 9, ifname: "if7" };
   const rows: [object[], string[]][] = [
-    [[standing], ["link del dev if7"]],
+    [[existing], ["link del dev if7"]],
     // Another link is named like the index, so the name is the safe choice.
-    [[standing, named], [`link del dev ${SPEC.host}`]],
-    [[{ ...standing, ifindex: 8 }], []],
+    [[existing, named], [`link del dev ${SPEC.host}`]],
+    [[{ ...existing, ifindex: 8 }], []],
     [[], []],
   ];
   for (const [links, removed] of rows) {
     const { calls, run } = recorder((args) => answer(args.includes("show") ? links : ""));
     const kernel = open(run);
-    const [host] = [...(await open(recorder(() => answer([standing])).run).veths()).values()];
+    const [host] = [...(await open(recorder(() => answer([existing])).run).veths()).values()];
     if (host !== undefined) await kernel.remove(host);
     assertEquals(calls.filter((call) => call.startsWith("link del")), removed);
   }
 });
 
-Deno.test("forgetNeighbours() is success where there is no such bridge", async () => {
+Deno.test("flushNeighbours() succeeds if the bridge does not exist", async () => {
   const ips = [parseIp("10.88.0.2"), parseIp("fd00::2")];
   const failing = (links: unknown[]): RunIp => (_args, stdin) =>
     Promise.resolve(stdin === undefined ? answer(links) : failure());
-  await open(failing([])).forgetNeighbours(BR0.name, ips);
-  const stays = () => open(failing([BRIDGE])).forgetNeighbours(BR0.name, ips);
+  await open(failing([])).flushNeighbours(BR0.name, ips);
+  const stays = () => open(failing([BRIDGE])).flushNeighbours(BR0.name, ips);
   assertEquals((await assertRejects(stays, CniError, "flush the neighbours")).code, 100);
   const { calls, run } = recorder();
-  await open(run).forgetNeighbours(BR0.name, []);
+  await open(run).flushNeighbours(BR0.name, []);
   assertEquals(calls, []);
 });
 
-Deno.test("forwarding() reads both families, the default's where the bridge is missing", async () => {
+Deno.test("forwarding() reads both families, and the default if the bridge is missing", async () => {
   const rows: [unknown, string, unknown][] = [
     [[{ interface: "br0", forwarding: true }], "inet6 all forwarding on x\n", [true, true]],
     [[{ interface: "default", forwarding: false }], "ipv6 dev all forwarding off\n", [

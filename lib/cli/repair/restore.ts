@@ -97,7 +97,7 @@ async function withLostGateway(
 ): Promise<Port[]> {
   if (!config.gatewayOnBridge) return [];
   const wanted = gatewayNeighbours(config, mac);
-  const insides = await kernel.lookInside(guarded.map(({ link }) => link));
+  const insides = await kernel.inspectPeers(guarded.map(({ link }) => link));
   const fixed: Port[] = [];
   for (const placed of guarded) {
     const { ifname } = placed.lease.owner;

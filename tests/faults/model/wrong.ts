@@ -176,7 +176,7 @@ export async function gcByName({ name }: Network, _valid: unknown, effects: Effe
   for (const link of (await kernel.veths()).values()) {
     const owner = attachmentIn(link.alias);
     if (owner?.network !== name || findLease(leases.read().state, owner) !== undefined) continue;
-    const inside = (await kernel.lookInside([link])).get(link.ifname);
+    const inside = (await kernel.inspectPeers([link])).get(link.ifname);
     if (inside?.links.some(({ ifname }) => ifname === owner.ifname)) continue;
     await kernel.detach(link.ifname);
   }

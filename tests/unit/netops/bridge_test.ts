@@ -21,14 +21,14 @@ function bridge(changes: Partial<Link> = {}): Link {
 const SIX = parseInterfaceAddress("fd00:88::1/64");
 const BOTH = { gateways: [...BR0.gateways, SIX] };
 
-Deno.test("bridgeChange() does what is missing and nothing else", () => {
+Deno.test("bridgeChange() makes the missing changes and no others", () => {
   const make = "link add name br0 address 0a:58:0a:58:00:01 mtu 1500 type bridge mcast_snooping 0";
   const address = "addr add 10.88.0.1/24 brd + dev br0";
   const address6 = "addr add fd00:88::1/64 nodad dev br0";
   const wake = "link set dev br0 up";
   const dual = bridge({ addresses: addresses("10.88.0.1/24", "fd00:88::1/64") });
   const rows: [string, Partial<BridgeSpec>, Link | undefined, string[]][] = [
-    ["as it must be", {}, bridge(), []],
+    ["a matching bridge", {}, bridge(), []],
     // Up first, because a bridge that is down gets no IPv6 route for its address.
     ["missing", {}, undefined, [make, wake, address]],
     ["missing, the kernel's MTU", { mtu: undefined }, undefined, [
@@ -59,22 +59,22 @@ Deno.test("bridgeChange() does what is missing and nothing else", () => {
       address6,
     ]],
     [
-      "another address, not ours to look at",
+      "another address, without a gateway of ours",
       { gateways: [] },
       bridge({ addresses: addresses("10.1.0.1/8") }),
       [],
     ],
     [
-      "one of the other family",
+      "an address of the other family",
       {},
       bridge({ addresses: addresses("10.88.0.1/24", "fd00::9/64") }),
       [],
     ],
-    ["another IPv6 network's beside ours", BOTH, {
+    ["an address of another IPv6 network besides ours", BOTH, {
       ...dual,
       addresses: [...dual.addresses, ...addresses("fd00:99::1/64")],
     }, []],
-    ["one by a router advertisement", BOTH, {
+    ["an address from a router advertisement", BOTH, {
       ...dual,
       addresses: [...dual.addresses, {
         ...parseInterfaceAddress("fd00:88::9/64"),
@@ -91,7 +91,7 @@ Deno.test("bridgeChange() does what is missing and nothing else", () => {
       ],
     ],
     [
-      "another one beside ours, forced",
+      "another address besides ours, forced",
       { forceAddress: true },
       bridge({
         addresses: addresses("10.1.0.1/8", "10.88.0.1/24"),
@@ -100,7 +100,7 @@ Deno.test("bridgeChange() does what is missing and nothing else", () => {
     ],
     ["promiscuous", { promiscuous: true }, bridge(), ["link set dev br0 promisc on up"]],
     ["promiscuous already", { promiscuous: true }, bridge({ promiscuous: true }), []],
-    ["promiscuous, not asked for", {}, bridge({ promiscuous: true }), []],
+    ["promiscuous, not requested", {}, bridge({ promiscuous: true }), []],
   ];
   for (const [name, changes, found, commands] of rows) {
     const change = bridgeChange({ ...BR0, ...changes }, found);
@@ -108,7 +108,7 @@ Deno.test("bridgeChange() does what is missing and nothing else", () => {
   }
 });
 
-Deno.test("bridgeChange() says which addresses it replaces, and by which", () => {
+Deno.test("bridgeChange() returns the addresses that it replaces, and their replacements", () => {
   const forced = { ...BR0, ...BOTH, forceAddress: true };
   const rows: [string[], string[], string[]][] = [
     [["10.88.0.1/24", "fd00:88::1/64"], [], []],
@@ -126,7 +126,7 @@ Deno.test("bridgeChange() says which addresses it replaces, and by which", () =>
   }
 });
 
-Deno.test("bridgeChange() refuses what can't be made the bridge", () => {
+Deno.test("bridgeChange() refuses an interface that can't become the bridge", () => {
   const rows: [Partial<Link>, string, Partial<BridgeSpec>][] = [
     [{ kind: "veth" }, "it is a veth", {}],
     [{ kind: "" }, "an interface of another kind", {}],
@@ -158,7 +158,7 @@ Deno.test("bridgeChange() refuses what can't be made the bridge", () => {
     bridgeChange({ ...BR0, ...BOTH }, bridge({ addresses: addresses("10.88.0.9/24") }));
   const { message, details } = assertThrows(change, CniError);
   assertStringIncludes(message, "the bridge of 10.88.0.1/24, fd00:88::1/64: it has 10.88.0.9/24");
-  assertStringIncludes(details, "set gateway and subnet to what it has");
+  assertStringIncludes(details, "set gateway and subnet to those of the bridge");
 });
 
 Deno.test("isSame() compares address and prefix length", () => {
@@ -173,7 +173,7 @@ Deno.test("isSame() compares address and prefix length", () => {
   }
 });
 
-Deno.test("checkPorts() knows the kernel's limit", () => {
+Deno.test("checkPorts() enforces the kernel's limit", () => {
   const port = (master: string) => bridge({ kind: "veth", master });
   const nearly = Array.from({ length: 1022 }, () => port("br0"));
   checkPorts(BR0.name, [...nearly, port("br1"), port("br1")]);

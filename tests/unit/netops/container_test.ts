@@ -28,7 +28,7 @@ function routes(...list: object[]) {
     .routes;
 }
 
-Deno.test("configure() is one batch inside of the namespace", async () => {
+Deno.test("configure() runs one batch inside the namespace", async () => {
   const named = "link set dev if2 name eth0";
   const mac = "link set dev eth0 address 0a:58:0a:58:00:02";
   const rows: [string, Partial<ContainerSpec>, string[]][] = [
@@ -42,7 +42,7 @@ Deno.test("configure() is one batch inside of the namespace", async () => {
       "route add ::/0 via fd00:88::1 dev eth0 metric 512",
     ]],
     ["layer 2, down", { addresses: [], routes: [], up: false }, [named, mac]],
-    ["an index that is not known", { addresses: [], routes: [], ifindex: undefined }, [
+    ["an unknown index", { addresses: [], routes: [], ifindex: undefined }, [
       `${mac} up`,
     ]],
     ["guarded", {
@@ -76,7 +76,7 @@ Deno.test("configure() is one batch inside of the namespace", async () => {
       "route add ::/0 via fd00:88::1 dev eth0 metric 7",
       "route add fd08::/16 via fd00:88::9 dev eth0",
     ]],
-    ["in front of a route that comes with the address", {
+    ["before a route that the kernel creates with the address", {
       routes: routes(
         { dst: "10.88.0.0/24" },
         { dst: "fd00:88::/64", priority: 256 },
@@ -95,7 +95,7 @@ Deno.test("configure() is one batch inside of the namespace", async () => {
       "route prepend fe80::/64 via fd00:88::1 dev eth0",
       "route prepend 10.9.0.0/16 via 10.88.0.1 dev eth0 table 255",
     ]],
-    ["a second next hop is appended, one of another table or metric added", {
+    ["a second next hop is appended; a route of another table or metric is added", {
       addresses: [],
       routes: routes(
         { dst: "10.9.0.0/16" },
@@ -127,7 +127,7 @@ Deno.test("configure() is one batch inside of the namespace", async () => {
   }
 });
 
-Deno.test("configure() that fails looks why", async () => {
+Deno.test("configure() reports the cause of a failure", async () => {
   const link = {
     ifindex: 2,
     ifname: "eth0",
@@ -136,7 +136,7 @@ Deno.test("configure() that fails looks why", async () => {
   const route = { dst: "default", gateway: "10.1.0.1", dev: "net1", table: "254", type: "1" };
   const rows: [string, object[], object[], string, string][] = [
     ["gone", [], [], 'which is gone from "/run/netns/c1"', "no"],
-    ["another one in its place", [{ ...link, ifindex: 3 }], [], "which is gone", "no"],
+    ["replaced by another interface", [{ ...link, ifindex: 3 }], [], "which is gone", "no"],
     [
       "a route",
       [link],
@@ -145,7 +145,13 @@ Deno.test("configure() that fails looks why", async () => {
       "[]",
     ],
     ["its own route", [link], [{ ...route, dev: "eth0" }], "ip failed with exit status 2", "no"],
-    ["another table's", [link], [{ ...route, table: "7" }], "ip failed with exit status 2", "no"],
+    [
+      "a route of another table",
+      [link],
+      [{ ...route, table: "7" }],
+      "ip failed with exit status 2",
+      "no",
+    ],
     [
       "no IPv6",
       [{ ...link, addr_info: link.addr_info.slice(0, 1) }],

@@ -4,7 +4,7 @@ import { CniError } from "../../../lib/base/errors.ts";
 import { parseMac } from "../../../lib/base/mac.ts";
 import { parseInterfaceName } from "../../../lib/base/names.ts";
 import { guard } from "../../../lib/netops/guard.ts";
-import { mustBeGuardable } from "../../../lib/netops/guardable.ts";
+import { checkLockable } from "../../../lib/netops/guardable.ts";
 import { parseLink } from "../../../lib/netops/links.ts";
 import { Rollback } from "../../../lib/rollback.ts";
 import { answer, failure, recorder } from "./answers.ts";
@@ -28,7 +28,7 @@ const FLUSH =
   "-batch -\n  neigh flush to 10.88.0.2 dev br0 nud all\n  neigh flush to fd00::2 dev br0 nud all\n" +
   "  neigh flush to fe80::858:aff:fe58:2 dev br0 nud all";
 
-Deno.test("guard() pins the MAC to the port and the addresses to the MAC; its undo takes the neighbours back", async () => {
+Deno.test("guard() pins the MAC to the port and the addresses to the MAC; its undo flushes the neighbours", async () => {
   const { calls, run } = recorder();
   const undo = new Rollback();
   await guard(run, SPEC, undo);
@@ -37,7 +37,7 @@ Deno.test("guard() pins the MAC to the port and the addresses to the MAC; its un
   assertEquals(calls.at(-1), FLUSH);
 });
 
-Deno.test("guard() fails where either half of it does, and can be undone then", async () => {
+Deno.test("guard() fails if either half fails, and can be undone then", async () => {
   for (const half of ["-B", "-batch"]) {
     const { calls, run } = recorder((args, stdin) =>
       args.startsWith(`${half} `) && !stdin?.includes("flush") ? failure() : answer("[]\n")
@@ -50,7 +50,7 @@ Deno.test("guard() fails where either half of it does, and can be undone then", 
   }
 });
 
-Deno.test("guard() moves an entry that was learned, and none that was made: code 102, and its neighbours stay", async () => {
+Deno.test("guard() moves a learned entry, but refuses a configured one: code 102, and the owner's neighbours stay", async () => {
   const { mac, host } = SPEC;
   const rows: [string, string, boolean][] = [
     ["br0", "PERMANENT", true],
@@ -74,16 +74,20 @@ Deno.test("guard() moves an entry that was learned, and none that was made: code
     const error = await assertRejects(() => guard(run, SPEC, undo), CniError, mac);
     assertEquals(error.code, 102);
     await undo.run(error);
-    assertEquals(calls.at(-1), FLUSH.split("\n").slice(0, -1).join("\n"), "another's stays");
+    assertEquals(
+      calls.at(-1),
+      FLUSH.split("\n").slice(0, -1).join("\n"),
+      "the link-local neighbour of the other container stays",
+    );
   }
 });
 
-Deno.test("mustBeGuardable() reads from a port whether kernel and ip know locks, code 2", () => {
+Deno.test("checkLockable() refuses a port without lock support in kernel or ip, code 2", () => {
   const port = (data: object) => parseLink({ ifname: "av0", linkinfo: { info_slave_data: data } });
-  mustBeGuardable(port({ locked: false }));
-  mustBeGuardable(port({ locked: true }));
+  checkLockable(port({ locked: false }));
+  checkLockable(port({ locked: true }));
   const error = assertThrows(
-    () => mustBeGuardable(port({ hairpin: false })),
+    () => checkLockable(port({ hairpin: false })),
     CniError,
     "can't be locked",
   );

@@ -32,7 +32,7 @@ function recorder(answer: (args: readonly string[]) => IpOutput = () => output()
   return { calls, run };
 }
 
-Deno.test("runBatch() feeds several commands to one process, quoted where they need it", async () => {
+Deno.test("runBatch() sends several commands to one process, quoted if necessary", async () => {
   const rows: [string[][], string][] = [
     [[["link", "show"], ["addr", "show"]], "link show\naddr show\n"],
     [[["a", "web/front podnet/c1/eth0"], ["b"]], 'a "web/front podnet/c1/eth0"\nb\n'],
@@ -45,14 +45,14 @@ Deno.test("runBatch() feeds several commands to one process, quoted where they n
   }
 });
 
-Deno.test("runBatch() takes no word that a batch can't express", async () => {
+Deno.test("runBatch() rejects a word that a batch can't express", async () => {
   for (const word of ['a"b', "a'b", "a#b", "a\\b", "a\nb", "a\tb", "a\rb", "a\0b", ""]) {
     const { calls, run } = recorder();
     assertEquals(isBatchWord(word), false);
     await assertRejects(
       () => runBatch(run, ["-j"], [["one", word]]),
       Error,
-      "can't stand in a batch",
+      "can't be part of a batch",
     );
     assertEquals(calls, []);
   }
@@ -61,7 +61,7 @@ Deno.test("runBatch() takes no word that a batch can't express", async () => {
   }
 });
 
-Deno.test("dump() asks again where links came and went, and gives up at last, code 11", async () => {
+Deno.test("dump() reads again if links changed, and fails after the last try, code 11", async () => {
   const answers = (interrupted: number) => {
     let calls = 0;
     const run: RunIp = () => {
@@ -83,7 +83,7 @@ Deno.test("dump() asks again where links came and went, and gives up at last, co
   assertEquals((await assertRejects(() => dump(run, "list it", []), CniError)).code, 100);
 });
 
-Deno.test("parseIpJson() has a list for each command and drops empty objects", () => {
+Deno.test("parseIpJson() returns a list per command and drops empty objects", () => {
   const stdout = '[{"ifname":"lo"},{},{}]\n\n[]\n[{"a":1}]\n';
   assertEquals(parseIpJson(output({ stdout })), [[{ ifname: "lo" }], [], [{ a: 1 }]]);
   assertEquals(parseIpJson(output()), []);
@@ -91,12 +91,12 @@ Deno.test("parseIpJson() has a list for each command and drops empty objects", (
     [{ ifalias: "\x1b[31m\x01" }],
   ]);
   for (const bad of ["{}", "1: lo: <LOOPBACK>", "[{"]) {
-    const error = assertThrows(() => parseIpJson(output({ stdout: bad })), CniError, "no list");
+    const error = assertThrows(() => parseIpJson(output({ stdout: bad })), CniError, "not a list");
     assertEquals(error.code, 100);
   }
 });
 
-Deno.test("ipFailed() tells argv, exit status and stderr", () => {
+Deno.test("ipFailed() reports argv, exit status and stderr", () => {
   const failed = output({ argv: ["ip", "link"], success: false, status: 2, stderr: "no" });
   const error = ipFailed("make it", failed);
   assertEquals([error.code, error.message, error.details], [
@@ -110,7 +110,7 @@ Deno.test("ipFailed() tells argv, exit status and stderr", () => {
   );
   assertEquals(
     ipFailed("x", { ...failed, stderr: "BusyBox v1.36.1 multi-call binary" }).message,
-    "Cannot x: the ip of BusyBox v1.36.1 is no iproute2",
+    "Cannot x: the ip of BusyBox v1.36.1 is not iproute2",
   );
   assertEquals(
     ipFailed("x", { ...failed, stderr: "" }).details,

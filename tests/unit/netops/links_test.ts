@@ -8,7 +8,7 @@ import {
   type RouteFound,
 } from "../../../lib/netops/links.ts";
 
-Deno.test("parseLink() reads what ip -d -j prints of a bridge port", () => {
+Deno.test("parseLink() reads a bridge port from the output of ip -d -j", () => {
   const link = parseLink({
     ifindex: 7,
     link_index: 2,
@@ -62,7 +62,7 @@ Deno.test("parseLink() reads what ip -d -j prints of a bridge port", () => {
   });
 });
 
-Deno.test("parseLink() reads the addresses of both families, as ip has them with names and with -N", () => {
+Deno.test("parseLink() reads the addresses of both families, with names and with -N", () => {
   const rows: [object, LinkAddress[] | unknown[]][] = [
     [{ family: "inet", local: "10.0.0.2", prefixlen: 24, scope: "global" }, [
       { ip: "10.0.0.2", prefix: 24, isDynamic: false },
@@ -100,7 +100,7 @@ Deno.test("parseLink() reads the addresses of both families, as ip has them with
   }
 });
 
-Deno.test("parseLink() reads what a bridge has of its own", () => {
+Deno.test("parseLink() reads the settings of a bridge", () => {
   const rows: [object, Link["bridge"]][] = [
     [{}, { followsPorts: false, stp: false, snoops: false, dropsUntagged: false }],
     [{ bridge_id: "8000.0:0:0:0:0:0" }, {
@@ -141,7 +141,7 @@ Deno.test("parseLink() reads what a bridge has of its own", () => {
   }
 });
 
-Deno.test("parseLink() finds empty what the output lacks or has of another type", () => {
+Deno.test("parseLink() returns empty fields if the output lacks them or has another type", () => {
   for (
     const raw of [
       {},
@@ -167,7 +167,7 @@ Deno.test("parseLink() finds empty what the output lacks or has of another type"
   }
 });
 
-Deno.test("parseRoutes() writes each destination with its prefix length and each table as its number", () => {
+Deno.test("parseRoutes() returns each destination with its prefix length and each table as a number", () => {
   const none = { gw: undefined, dev: "eth0", table: 254, isDynamic: false };
   const rows: [Record<string, unknown>, Record<keyof RouteFound, unknown>[]][] = [
     [{ dst: "default", gateway: "10.88.0.1", dev: "eth0" }, [

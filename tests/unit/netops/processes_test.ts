@@ -8,7 +8,7 @@ function children(): string[] {
   return Deno.readTextFileSync("/proc/thread-self/children").split(" ").filter((it) => it !== "");
 }
 
-Deno.test("Processes runs what is asked for by the process that waits for it", async () => {
+Deno.test("Processes runs a batch in the process that was started ahead for it", async () => {
   const prepared = new Processes();
   const before = children();
   const started = () => children().filter((it) => !before.includes(it));
@@ -25,7 +25,7 @@ Deno.test("Processes runs what is asked for by the process that waits for it", a
   assertEquals(started(), []);
 });
 
-Deno.test("Processes runs the real ip, says what it was given where it failed, and names no shell", async () => {
+Deno.test("Processes runs the real ip without a shell, and reports the input of a failed ip", async () => {
   const { run: runIp } = new Processes();
   const version = await runIp(["-V"]);
   assert(version.success && version.stdout.includes("iproute2"));
@@ -45,7 +45,7 @@ function endsMeanwhile(pid: string): boolean {
   return false;
 }
 
-Deno.test("What is done when Processes are fed keeps no ip waiting", async () => {
+Deno.test("fed() resolves when no ip waits for input", async () => {
   const processes = new Processes();
   await processes.fed();
   const before = children();

@@ -18,7 +18,7 @@ function ip(inside: RunIp): RunIp {
   };
 }
 
-Deno.test("inspectPeers() leaves out a namespace that is gone, and no other failure", async () => {
+Deno.test("inspectPeers() leaves out a removed namespace, and reports every other failure", async () => {
   const seen = await inspectPeers(ip(() => Promise.resolve(answer([ETH0]))), [HOST]);
   assertEquals(seen.get(HOST.ifname)?.peer.ifname, "eth0");
   const gone = await inspectPeers(ip(() => Promise.resolve(failure("no such file"))), [HOST]);

@@ -135,13 +135,13 @@ export function effects(world: World = {}): Effects & { steps: string[] } {
       return step(`reattach ${named.join(", ")}`, [...world.faults ?? []]);
     },
     portFaults: unused,
-    forgetNeighbours: (_bridge, ips) => step(`forget ${ips.join()}`, undefined),
+    flushNeighbours: (_bridge, ips) => step(`forget ${ips.join()}`, undefined),
     detach: () => step("detach", world.isGone !== true),
     remove: (link) => step(`remove ${link.ifname}`, undefined),
     link: (ifname) => step("link", links.find((it) => it.ifname === ifname)),
     links: () => step("links", links),
     veths: () => step("veths", new Map(links.map((it) => [it.ifname, it]))),
-    lookInside: () => step("lookInside", new Map()),
+    inspectPeers: () => step("lookInside", new Map()),
     view: () => step("view", links.map((link) => ({ link, inside: undefined }))),
     willInspect: () => {},
     inspect: unused,
@@ -152,7 +152,7 @@ export function effects(world: World = {}): Effects & { steps: string[] } {
     cannotMakeVeth: () => Promise.resolve(undefined),
     routes: unused,
     forwarding: unused,
-    told: () => Promise.resolve(),
+    commandsSent: () => Promise.resolve(),
     close: () => Promise.resolve(),
   };
   const state = emptyState();

@@ -65,11 +65,11 @@ async function assertReflected(scene: Scene): Promise<void> {
   });
   await scene.agent("bob").raw([frame], TRIES, 2);
   await delay(30);
-  assertEquals((await scene.agent("bob").seen(mark)).own, TRIES, "frames that came back");
+  assertEquals((await scene.agent("bob").seen(mark)).own, TRIES, "reflected frames");
 }
 
 hostTest(
-  "beside the guard: hairpin, port mapping, bandwidth and two more in a chain",
+  "the guard in a chain with hairpin, port mapping, bandwidth and two more plugins",
   async (host) => {
     await using scene = await Scene.create(host, { name: "chain", guard: true, hairpin: true });
     const bob = scene.at("bob");
@@ -96,7 +96,7 @@ hostTest(
     }
     await chain.del(bob);
     record({
-      measure: "hairpin, portmap, bandwidth, tuning and firewall beside the guard",
+      measure: "hairpin, portmap, bandwidth, tuning and firewall with the guard",
       value:
         "a published port from outside, host, neighbour and itself; the limit holds; attacks stopped",
     });
@@ -111,7 +111,7 @@ bridge fdb show br ${NETWORK.bridge} | grep static || :`);
 }
 
 hostTest(
-  "a guarded address is reached at once by who gets it next; nothing of the guard stays",
+  "the next owner of a guarded address is reachable at once; nothing of the guard stays",
   async (host) => {
     await using scene = await Scene.create(host, { name: "reuse", guard: true });
     const bob = scene.at("bob");

@@ -5,7 +5,7 @@ import type { InterfaceName } from "../base/names.ts";
 import type { Rollback } from "../rollback.ts";
 import { restoreAddresses } from "./addresses.ts";
 import { bridgeChange, type BridgeSpec } from "./bridge.ts";
-import { hostLinks, named } from "./host.ts";
+import { hostLinks, isNamed } from "./host.ts";
 import { ipFailed, type IpOutput, runBatch, type RunIp } from "./ip.ts";
 import type { Link } from "./links.ts";
 
@@ -43,7 +43,7 @@ export async function settleMac(
 /** The current MAC of the bridge, and whether it follows the ports: it is unfixed or equals the MAC of a host veth. */
 async function macNow(run: RunIp, bridge: string): Promise<{ mac: string; isPorts: boolean }> {
   const links = await hostLinks(run);
-  const found = links.find(named(bridge));
+  const found = links.find(isNamed(bridge));
   const mac = found?.mac ?? NO_MAC;
   const isPorts = found === undefined || found.bridge.followsPorts ||
     links.some((link) =>
@@ -88,10 +88,10 @@ export async function ensureBridge(
     if (replaced.length > 0) {
       const change = { bridge: spec.name, host, group, before: replaced, after: added };
       // Pushed before the change, because a failed batch may have made part of it.
-      undo.push(`put back the addresses of "${spec.name}"`, () => restoreAddresses(run, change));
+      undo.push(`restore the addresses of "${spec.name}"`, () => restoreAddresses(run, change));
     }
     output = await runBatch(run, [], commands);
-    bridge = (await hostLinks(run)).find(named(spec.name));
+    bridge = (await hostLinks(run)).find(isNamed(spec.name));
   }
 }
 
@@ -99,7 +99,7 @@ export function bridgeFailed({ name, gateways }: BridgeSpec, output: IpOutput): 
   const failed = ipFailed(`make the bridge "${name}"`, output);
   return gateways.some(({ ip }) => ip.includes(":"))
     ? failed.withDetails(
-      `where IPv6 is switched off: sysctl -w net/ipv6/conf/${name}/disable_ipv6=0, and net.ipv6.conf.default.disable_ipv6=0`,
+      `if IPv6 is switched off: sysctl -w net/ipv6/conf/${name}/disable_ipv6=0, and net.ipv6.conf.default.disable_ipv6=0`,
     )
     : failed;
 }
