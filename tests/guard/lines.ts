@@ -1,9 +1,9 @@
-/** SECURITY.md, "The guard": what a container tries, and the outcomes of a run that are its proof. */
+/** The lines of the table in SECURITY.md, "The guard", and the outcomes of a run that prove each. */
 export interface Line {
   readonly tries: string;
-  /** The recorded attacks of this sort, by their names without the family. */
+  /** Names of the recorded attacks that prove the line, without the family. */
   readonly attacks?: RegExp;
-  /** The generator's counts for this sort. */
+  /** Names of the generator counts that prove the line. */
   readonly generated?: readonly string[];
   readonly why: string;
 }

@@ -1,4 +1,4 @@
-/** Multicast queries: a bridge that takes a container for a querier stops IPv6 for all. */
+/** Multicast queries: if a bridge accepts a container as querier, IPv6 stops for all containers. */
 import { assertEquals } from "@std/assert";
 import { type Host, hostTest, type Json } from "../integration/host.ts";
 import { Agent } from "./agent.ts";
@@ -44,7 +44,7 @@ async function queryOf(host: Host, id: string, mac: string): Promise<Frame> {
   ]);
 }
 
-/** In how many of ten turns the bridge takes the container for a querier. */
+/** Counts the turns, of ten, in which the bridge accepts the container as querier. */
 async function queriers(host: Host, veth: string, eve: Agent, query: Frame): Promise<number> {
   let got = 0;
   for (let turn = 0; turn < TRIES; turn++) {
@@ -83,7 +83,7 @@ for (
       attack: `IPv6: multicast query, on a bridge ${whose}`,
       ...{ state: state.name, got, of: TRIES },
     });
-    // The query has to be seen on the other bridge: otherwise the zeros prove nothing.
+    // The query must have an effect on the other bridge; otherwise the zeros prove nothing.
     assertEquals(got, made === "" || state.rules ? 0 : TRIES);
   });
 }

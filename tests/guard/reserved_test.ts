@@ -52,7 +52,7 @@ for (const state of [{ name: "guard", guard: true }, { name: "rules", rules: tru
   );
 }
 
-// The port as one that AtomicNI did not attach (SECURITY.md, "One way past the rules").
+// The port becomes one outside the link group (SECURITY.md, "A port outside the link group").
 hostTest(
   "reserved group addresses: a port outside of the link group passes the rules",
   async (host) => {

@@ -24,7 +24,7 @@ const sum = (all: readonly Sum[]): Sum => ({
 const isOf = ({ attacks }: Line, { attack }: Outcome): boolean =>
   attacks?.test(attack.replace(/^IPv[46]: /, "")) ?? false;
 
-/** The lines of the table as Markdown. A line, or an attack, whose counterpart is not in `seen` is an error. */
+/** The lines of the table as Markdown. Throws if a line or an attack has no counterpart in `seen`. */
 export function securityTable(seen: readonly (Outcome | Measure | Count)[]): string[] {
   const outcomes = seen.filter((it) => "attack" in it);
   const counts = seen.filter((it) => "line" in it);
@@ -68,7 +68,7 @@ function cell(
   ].join(", ");
 }
 
-/** Generated frames are of any shape, so the half that has to come through is that of the composed ones. */
+/** The bound "at least half" applies only to composed frames, because generated frames have any shape. */
 function verdict(tried: Sum, made: Sum, where: string): "works" | "stopped" {
   if (tried.came === 0 && made.came === 0) return "stopped";
   if (tried.of > 0 ? tried.came >= tried.of / 2 : made.came > 0) return "works";
@@ -77,7 +77,7 @@ function verdict(tried: Sum, made: Sum, where: string): "works" | "stopped" {
   );
 }
 
-/** The text between the marks in SECURITY.md. */
+/** Returns the text between the marks in SECURITY.md. */
 export function tableOf(page: string): string {
   const [begin, end] = [page.indexOf(BEGIN), page.indexOf(END)];
   if (begin < 0 || end < begin) throw new Error("SECURITY.md lacks the marks of the table");

@@ -15,37 +15,40 @@ const fullTest: typeof hostTest = (...test) => {
   if (SIZE === "full") hostTest(...test);
 };
 
-fullTest("a guarded container's traffic is as fast as an unguarded one's", async (host) => {
-  await using scene = await Scene.create(host, { name: "speed", guard: false }, false);
-  const ends = { g: "guarded", n: "another unguarded", u: "unguarded" } as const;
-  for (const pair of ["g", "n", "u"] as const) {
-    for (const end of [1, 2]) await scene.plug(`${pair}${end}`, { guard: pair === "g" });
-  }
-  for (const family of ["ip4", "ip6"] as const) {
-    await using g = await Iperf.start(host, "g2");
-    await using n = await Iperf.start(host, "n2");
-    await using u = await Iperf.start(host, "u2");
-    const rounds: Record<"g" | "n" | "u", Transfer>[] = [];
-    const transfer = (server: Iperf, pair: string) =>
-      server.from(`${pair}1`, scene.at(`${pair}2`)[family], 1);
-    for (let round = 0; round < ROUNDS; round++) {
-      rounds.push({
-        g: await transfer(g, "g"),
-        u: await transfer(u, "u"),
-        n: await transfer(n, "n"),
-      });
+fullTest(
+  "traffic of a guarded container is as fast as that of an unguarded container",
+  async (host) => {
+    await using scene = await Scene.create(host, { name: "speed", guard: false }, false);
+    const ends = { g: "guarded", n: "another unguarded", u: "unguarded" } as const;
+    for (const pair of ["g", "n", "u"] as const) {
+      for (const end of [1, 2]) await scene.plug(`${pair}${end}`, { guard: pair === "g" });
     }
-    for (const pair of ["g", "n"] as const) {
-      const costs = rounds.map((it) => it[pair].cpu / it.u.cpu);
-      const speeds = rounds.map((it) => it[pair].mbits / it.u.mbits);
-      record({
-        measure: `${ends[pair]} ÷ unguarded, TCP between two containers, IPv${family.slice(2)}`,
-        value: `CPU per byte ${spread(costs)}, speed ${spread(speeds)}; ${ROUNDS} pairs of 1 s`,
-      });
-      if (pair === "g") assert(median(costs) <= MOST_CPU, `CPU per byte: ${costs}`);
+    for (const family of ["ip4", "ip6"] as const) {
+      await using g = await Iperf.start(host, "g2");
+      await using n = await Iperf.start(host, "n2");
+      await using u = await Iperf.start(host, "u2");
+      const rounds: Record<"g" | "n" | "u", Transfer>[] = [];
+      const transfer = (server: Iperf, pair: string) =>
+        server.from(`${pair}1`, scene.at(`${pair}2`)[family], 1);
+      for (let round = 0; round < ROUNDS; round++) {
+        rounds.push({
+          g: await transfer(g, "g"),
+          u: await transfer(u, "u"),
+          n: await transfer(n, "n"),
+        });
+      }
+      for (const pair of ["g", "n"] as const) {
+        const costs = rounds.map((it) => it[pair].cpu / it.u.cpu);
+        const speeds = rounds.map((it) => it[pair].mbits / it.u.mbits);
+        record({
+          measure: `${ends[pair]} ÷ unguarded, TCP between two containers, IPv${family.slice(2)}`,
+          value: `CPU per byte ${spread(costs)}, speed ${spread(speeds)}; ${ROUNDS} pairs of 1 s`,
+        });
+        if (pair === "g") assert(median(costs) <= MOST_CPU, `CPU per byte: ${costs}`);
+      }
     }
-  }
-});
+  },
+);
 
 fullTest(
   "a flood of random source MACs, and its effect on others, with and without the guard",
