@@ -34,13 +34,16 @@ export async function use(machine: Machine): Promise<string[]> {
     );
     const address = /"address":\s*"([0-9.]+)/.exec(add.stdout)?.[1];
     if (add.code !== 0 || address === undefined) faults.push(`ADD after the cut: ${add.stdout}`);
-    else if (addresses.includes(address)) faults.push(`${address} was given twice after the cut`);
-    else addresses.push(address);
+    else if (addresses.includes(address)) {
+      faults.push(`${address} was allocated twice after the cut`);
+    } else addresses.push(address);
   }
   const files = await machine.must(`ls -A ${STATE_FOLDER}`);
   if (/\.tmp$/m.test(files)) faults.push(`a temporary file outlives an ADD: ${files}`);
   const list = await machine.sh(`${PROGRAM} list --json`);
-  if (list.code !== 0) faults.push(`list after the cut: ${list.stdout}${list.stderr}`);
+  // Leases of dead containers are stale: exit status 1. Without an error, the state was read.
+  const isRead = list.code <= 1 && list.stdout.includes('"errors":[]');
+  if (!isRead) faults.push(`list after the cut: ${list.stdout}${list.stderr}`);
   // The leases are garbage from now on.
   await machine.sh("for it in /sys/class/net/av*; do ip link del dev ${it##*/}; done");
   return faults;
