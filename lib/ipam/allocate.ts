@@ -135,12 +135,12 @@ export function chooseIps(
   };
   const held = requestedIps.find(isHeld);
   if (held !== undefined) {
-    const remedy = "remove that container first, or ask for another address";
+    const remedy = "remove that container first, or request another address";
     const holder = holderOf(state, held);
     const found = gateways.has(held)
       ? "it is the gateway"
       : holder === undefined
-      ? "its MAC was given to another"
+      ? "another container has its MAC"
       : `"${holder}" holds it`;
     throw refused(held, found, remedy);
   }
@@ -165,14 +165,14 @@ function poolFull(set: RangeSet): CniError {
       valueOf(start) > valueOf(all.start) || valueOf(end) < valueOf(all.end)
     );
   const more = wider === undefined
-    ? "give further containers networks of their own, with other subnets and bridges, for the range is the whole subnet"
-    : `widen the range, the subnet has ${wider.all.start} to ${wider.all.end}`;
+    ? "put further containers into another network with its own subnet and bridge; the range is the whole subnet"
+    : `widen the range: the subnet has ${wider.all.start} to ${wider.all.end}`;
   return new CniError(
     "PoolExhausted",
-    `Cannot give an address of ${formatSet(set)}: all are held`,
+    `Cannot allocate an address of ${formatSet(set)}: all are held`,
     {
       details:
-        `every one belongs to a live container (atomicni list shows whose): remove some, or ${more}`,
+        `every address belongs to a live container (see atomicni list): remove some, or ${more}`,
     },
   );
 }

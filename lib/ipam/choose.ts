@@ -154,8 +154,8 @@ export function checkRequested(sets: readonly RangeSet[], requested: readonly Ip
     if (other !== undefined) {
       throw refused(
         ip,
-        `${other} is asked for too, and an attachment gets one address of ${formatSet(set)}`,
-        "ask for one of them",
+        `${other} is requested too, and an attachment gets one address of ${formatSet(set)}`,
+        "request one of them",
       );
     }
     asked.set(set, ip);
@@ -169,7 +169,7 @@ function whyNot(sets: readonly RangeSet[], ip: Ip): string {
   if (range === undefined) {
     const subnets = new Set(ranges.map(({ subnet }) => formatCidr(subnet)));
     return subnets.size === 0
-      ? "the network gives no addresses"
+      ? "the network allocates no addresses"
       : `it is outside ${[...subnets].join(", ")}`;
   }
   if (near.some(({ gateway }) => gateway === ip)) return "it is the gateway";
@@ -180,12 +180,12 @@ function whyNot(sets: readonly RangeSet[], ip: Ip): string {
 function rangesFor(sets: readonly RangeSet[], ip: Ip): string {
   const same = sets.filter((set) => familyOfSet(set) === familyOf(ip));
   return same.length === 0
-    ? "ask for none of that family"
-    : `ask for one from ${same.map(formatSet).join(" or ").replaceAll(" - ", " to ")}`;
+    ? "request none of that family"
+    : `request one from ${same.map(formatSet).join(" or ").replaceAll(" - ", " to ")}`;
 }
 
 export function refused(asked: string, found: string, details: string): CniError {
-  return new CniError("AddressUnavailable", `Cannot give "${asked}" as asked for: ${found}`, {
+  return new CniError("AddressUnavailable", `Cannot allocate "${asked}" as requested: ${found}`, {
     details,
   });
 }

@@ -5,7 +5,7 @@ export const SCHEMA = 3;
 
 export function damaged(path: string, found: string, cause?: unknown): CniError {
   return new CniError("StateDamaged", `Cannot read "${path}" as a state file: ${found}`, {
-    details: "no address is given until it is mended: atomicni repair < CONFIGURATION",
+    details: "no address is allocated until it is repaired: atomicni repair < CONFIGURATION",
     cause,
   });
 }

@@ -7,7 +7,7 @@ import { holderOf, type State } from "./state.ts";
 
 /** The remedy for leases from another subnet. The harmless action comes first. */
 export const SUBNET_CHANGED =
-  "set the old subnet back, or give new containers another network, with a name, a bridge and a subnet of its own";
+  "set the old subnet back, or put new containers into another network with its own name, bridge and subnet";
 
 /** The range sets of a run, and the range sets of its network's configuration. */
 export interface Fitting {
@@ -70,9 +70,9 @@ export function checkOwners(state: State, network: NetworkName): void {
   if (key === undefined) return;
   throw new CniError(
     "StateDamaged",
-    `Cannot use the state of network "${network}": ${
+    `Cannot use the state of network "${network}": the key ${
       quote(key)
-    } in it is no container and interface`,
-    { details: "atomicni repair < CONFIGURATION keeps what belongs to a container" },
+    } is not a container and interface`,
+    { details: "atomicni repair < CONFIGURATION keeps the leases of containers" },
   );
 }

@@ -76,11 +76,11 @@ function mustBeRoots(folder: string, found: Deno.FileInfo): void {
   const wrong = found.isSymlink
     ? "it is a symbolic link"
     : !found.isDirectory
-    ? "it is no folder"
+    ? "it is not a folder"
     : notRoots(found);
   if (wrong === undefined) return;
   throw new CniError("IOFailure", `Cannot use "${folder}" as the state folder: ${wrong}`, {
-    details: `move it away (mv ${folder} ${folder}.old); it is made anew, of root's alone`,
+    details: `move it away (mv ${folder} ${folder}.old); the next ADD makes one that root owns`,
   });
 }
 

@@ -86,7 +86,7 @@ export function hasLockFile(path: string): boolean {
     : notRoots(found);
   if (wrong === undefined) return true;
   throw new CniError("IOFailure", `Cannot use "${path}" as the lock: ${wrong}`, {
-    details: `remove it (rm -r ${path}); it is made anew`,
+    details: `remove it (rm -r ${path}); the next ADD makes another one`,
   });
 }
 
@@ -142,18 +142,16 @@ function timedOut(file: Deno.FsFile, path: string, waited: number): CniError {
   return new CniError(
     "TryAgainLater",
     `Cannot take the lock "${path}" within ${waited} ms: it is held, ${holder}`,
-    { details: `try again; if it stays so, see who has the file open (fuser -v ${path})` },
+    { details: `try again; if it stays held, see which process has it open (fuser -v ${path})` },
   );
 }
 
 /** The record may be stale: a killed holder did not clear its record, and a reader writes none. */
 function describe(holder: string, path: string): string {
   if (/^process \d+ since [0-9TZ:.-]+$/.test(holder)) {
-    return `and the last to leave word was ${holder} (fuser -v ${path} shows who has it now)`;
+    return `and the last recorded holder is ${holder} (fuser -v ${path} shows the present one)`;
   }
-  return `by a process that left no word${
-    holder === "" ? "" : ` (the file says ${quote(holder)})`
-  }`;
+  return `by an unknown process${holder === "" ? "" : ` (the file says ${quote(holder)})`}`;
 }
 
 /** Whether `path` still leads to the open file. If the file was removed during the wait, other runs lock a new file. */

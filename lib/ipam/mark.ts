@@ -41,10 +41,10 @@ export class Marks {
       }
       if (found !== "ours") file.close();
       if (found === "gone") continue;
-      if (found === "another's") {
+      if (found === "taken") {
         throw new CniError(
           "TryAgainLater",
-          `Cannot make the host veth "${host}": another ADD of it is at work`,
+          `Cannot make the host veth "${host}": another ADD of it is in progress`,
           { details: "a runtime may not run two operations on one attachment at once; try again" },
         );
       }
@@ -124,7 +124,7 @@ function open(path: string): { readonly file: Deno.FsFile; readonly isNew: boole
   }
 }
 
-type Claim = "ours" | "another's" | "gone";
+type Claim = "ours" | "taken" | "gone";
 
 const OLD_MS = 60_000;
 
@@ -136,7 +136,7 @@ const PAUSE_MS = 10;
 function claim(file: Deno.FsFile, path: string): Claim {
   try {
     for (let tries = 1; !file.tryLockSync(true); tries++) {
-      if (tries > TRIES) return "another's";
+      if (tries > TRIES) return "taken";
       Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, PAUSE_MS);
     }
   } catch (error) {

@@ -55,7 +55,9 @@ function stateFiles(folder: string): { network: NetworkName; dataDir: string }[]
     if (error instanceof Deno.errors.NotFound) return found;
     const denied = error instanceof Deno.errors.PermissionDenied;
     throw new CniError("IOFailure", `Cannot list "${folder}": ${(error as Error).message}`, {
-      details: denied ? "it is root's alone: run this as root" : `see what it is: ls -ld ${folder}`,
+      details: denied
+        ? "only root may read it: run this as root"
+        : `see what it is: ls -ld ${folder}`,
       cause: error,
     });
   }

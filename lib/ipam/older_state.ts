@@ -10,12 +10,12 @@ import { damaged } from "./damage.ts";
 export function readOlder(file: JsonObject, path: string): JsonObject {
   const { schema, containerToIP, ipToContainer, lastReserved, leases = {}, pool } = file;
   if (schema !== undefined && schema !== 2) throw damaged(path, `its schema is ${quote(schema)}`);
-  if (!isObject(leases)) throw damaged(path, `leases is ${quote(leases)}, no object`);
+  if (!isObject(leases)) throw damaged(path, `leases is ${quote(leases)}, not an object`);
   const owners: JsonObject = isObject(ipToContainer) ? ipToContainer : {};
   const records = Object.entries(leases).map(([ip, lease]) => {
     const owner = owners[ip];
     if (typeof owner !== "string") {
-      throw damaged(path, `leases has ${quote(ip)}, which nobody holds`);
+      throw damaged(path, `leases has ${quote(ip)}, which has no owner`);
     }
     if (!isObject(lease)) throw damaged(path, `leases[${quote(ip)}] is ${quote(lease)}`);
     const { veth: hostMac, ...more } = lease;

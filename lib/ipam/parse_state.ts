@@ -16,9 +16,9 @@ export function parseState(bytes: Uint8Array<ArrayBuffer>, path: string): State 
     text = decode(bytes);
     value = JSON.parse(text);
   } catch (error) {
-    throw damaged(path, error instanceof Error ? error.message : "it is no JSON", error);
+    throw damaged(path, error instanceof Error ? error.message : "it is not JSON", error);
   }
-  if (!isObject(value)) throw damaged(path, "it holds no object");
+  if (!isObject(value)) throw damaged(path, "it is not a JSON object");
   const { schema } = value;
   if (typeof schema === "number" && schema > SCHEMA) throw new NewerSchema(path, schema);
   const found = schema === SCHEMA ? value : readOlder(value, path);
@@ -45,10 +45,10 @@ function crossCheck(
   path: string,
 ): Pick<State, "containerToIP" | "ipToContainer"> {
   if (!isObject(containerToIP)) {
-    throw damaged(path, `containerToIP is ${quote(containerToIP)}, no object`);
+    throw damaged(path, `containerToIP is ${quote(containerToIP)}, not an object`);
   }
   if (!isObject(ipToContainer)) {
-    throw damaged(path, `ipToContainer is ${quote(ipToContainer)}, no object`);
+    throw damaged(path, `ipToContainer is ${quote(ipToContainer)}, not an object`);
   }
   if (!agree(containerToIP, ipToContainer)) {
     throw damaged(path, difference(containerToIP, ipToContainer));
@@ -87,11 +87,11 @@ function isHeldBy(owner: string, own: unknown, ipToContainer: JsonObject): own i
 /** Describes the first difference between the maps. */
 function difference(containerToIP: JsonObject, ipToContainer: JsonObject): string {
   for (const [address, owner] of Object.entries(ipToContainer)) {
-    if (!isIp(address)) return `ipToContainer has ${quote(address)}, no IP address`;
+    if (!isIp(address)) return `ipToContainer has ${quote(address)}, not an IP address`;
     const own = typeof owner === "string" ? containerToIP[owner] : undefined;
     if (own === address || Array.isArray(own)) continue;
     const has = own === undefined ? "nothing" : quote(own);
-    return `${address} is held by ${quote(owner)}, who has ${has}`;
+    return `${address} is held by ${quote(owner)}, which has ${has}`;
   }
   for (const [owner, own] of Object.entries(containerToIP)) {
     if (!isHeldBy(owner, Array.isArray(own) ? own : [own], ipToContainer)) {
@@ -106,13 +106,13 @@ function checkRecords(
   { leases = {}, containerToIP }: JsonObject,
   path: string,
 ): Pick<State, "leases" | "isMacAsked"> {
-  if (!isObject(leases)) throw damaged(path, `leases is ${quote(leases)}, no object`);
+  if (!isObject(leases)) throw damaged(path, `leases is ${quote(leases)}, not an object`);
   const owners = containerToIP as State["containerToIP"];
   let isMacAsked = false;
   for (const owner in leases) {
     const own = owners[owner];
     if (typeof own !== "string" && !Array.isArray(own)) {
-      throw damaged(path, `leases has ${quote(owner)}, who holds nothing`);
+      throw damaged(path, `leases has ${quote(owner)}, which has no address`);
     }
     const record = leases[owner];
     if (typeof record !== "object" || record === null) throw wrongRecord(owner, record, path);
@@ -138,14 +138,14 @@ function wrongRecord(owner: string, record: unknown, path: string): CniError {
 function readLast(value: unknown, path: string): Ip[] {
   return (Array.isArray(value) ? value : value === "" ? [] : [value]).map((address) => {
     if (typeof address === "string" && isIp(address)) return address;
-    throw damaged(path, `lastReserved is ${quote(value)}, no IP address`);
+    throw damaged(path, `lastReserved is ${quote(value)}, not an IP address`);
   });
 }
 
 function readRanges(value: unknown, path: string): readonly RangeSet[] | undefined {
   if (value === undefined) return undefined;
   try {
-    if (!Array.isArray(value)) throw new Malformed("a list of range sets", "it is none");
+    if (!Array.isArray(value)) throw new Malformed("a list of range sets", "it is not a list");
     return value.map((set: JsonObject[]) =>
       set.map(({ subnet, rangeStart, rangeEnd, gateway }) => ({
         subnet: parseCidr(subnet),

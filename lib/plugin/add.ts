@@ -116,8 +116,8 @@ function mustNotBeBridges({ bridge, requestedMac, sets }: NetworkConfig, attache
   if (sets.length > 0 || requestedMac !== attached.bridge.mac) return;
   throw new CniError(
     "AddressUnavailable",
-    `Cannot give "${requestedMac}" as asked for: the bridge "${bridge}" has it`,
-    { details: "ask for another MAC, or for none" },
+    `Cannot allocate "${requestedMac}" as requested: the bridge "${bridge}" has it`,
+    { details: "request another MAC, or none" },
   );
 }
 

@@ -16,7 +16,7 @@ export async function check(
   const { prevResult, bridge, name, guarded } = config;
   if (prevResult === undefined) {
     throw new CniError("InvalidNetworkConfig", '"prevResult" is required', {
-      details: "the runtime sends the result of the ADD along",
+      details: "the runtime has to pass the result of the ADD",
     });
   }
   const owner = { containerId, ifname };
@@ -46,7 +46,7 @@ export async function check(
   throw new CniError(
     "AttachmentDiffers",
     `Cannot confirm "${ownerKey(owner)}": ${found.join("; ")}`,
-    { details: "remove the container and start it again, or set back what was changed" },
+    { details: "remove the container and start it again, or undo the changes" },
   );
 }
 

@@ -32,8 +32,8 @@ export function mustBeConsistent(
       details:
         `${
           isMissing ? "its state file is gone" : "an older or emptied state file was put in place"
-        }: atomicni repair < CONFIGURATION; where another plugin gave the address: atomicni import; ` +
-        `where nobody uses ${
+        }: atomicni repair < CONFIGURATION; if another plugin allocated the address: atomicni import; ` +
+        `if nothing uses ${
           claim.veths.map(({ link }) => link.ifname).join(" or ")
         }: remove that container`,
     },

@@ -145,5 +145,5 @@ async function isAnswered(
 
 /** The remedy for an attachment without its veth, if its lease can't be read. */
 function goneAlready(host: InterfaceName): string {
-  return `the host veth ${host} is gone; its lease goes with atomicni repair, or with a DEL once the state can be read`;
+  return `the host veth ${host} is gone; atomicni repair releases its lease, or a DEL once the state can be read`;
 }

@@ -107,7 +107,7 @@ async function mustBeAble(kernel: Effects["kernel"]): Promise<void> {
   throw new CniError("IpFailed", `Cannot make a veth: ${none.said}`, {
     details: none.isForbidden
       ? "run it as root with CAP_NET_ADMIN, in the namespace of the host"
-      : "the kernel has no veth: load its module (modprobe veth) or take a kernel that has it",
+      : "the kernel has no veth: load its module (modprobe veth) or use a kernel that has it",
   });
 }
 
@@ -144,14 +144,14 @@ export async function mustNotShare(config: NetworkConfig, effects: Effects): Pro
     if (!found.some(({ kind, lease }) => lease !== undefined && kind !== "stale")) continue;
     throw new CniError(
       "InvalidNetworkConfig",
-      `Cannot give ${
+      `Cannot use ${
         formatSet([shared])
-      } for network "${config.name}" alone: network "${network}" gives it too, and has live containers (${
+      } for network "${config.name}" alone: network "${network}" allocates it too, and has live containers (${
         statePath(dataDir, network)
       })`,
       {
-        details: "two containers would get one address: give each network a subnet of its own, " +
-          "or parts of one that do not overlap (rangeStart, rangeEnd)",
+        details: "two containers would get one address: set a separate subnet for each network, " +
+          "or parts of one subnet that do not overlap (rangeStart, rangeEnd)",
       },
     );
   }

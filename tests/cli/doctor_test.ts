@@ -407,7 +407,7 @@ hostTest(
       const { code, json } = await host.cni("STATUS", { config });
       assertEquals([code, json?.code], isShared ? [1, 50] : [0, undefined], name);
       const report = await examined(host, JSON.stringify(config));
-      const said = report.json.findings.filter((it: Json) => it.found.startsWith("Cannot give"));
+      const said = report.json.findings.filter((it: Json) => it.found.includes("allocates it too"));
       assertEquals(said.map((it: Json) => it.level), isShared ? ["warning"] : [], name);
     }
   },

@@ -48,7 +48,7 @@ const DAMAGES: Record<string, Damage> = {
     state.containerToIP["c9/eth0"] = "10.99.0.2";
     state.ipToContainer["10.99.0.2"] = "c9/eth0";
   }),
-  "an address that is none": changed((state) => {
+  "an invalid address": changed((state) => {
     state.containerToIP["c9/eth0"] = "10.88.0.300";
     state.ipToContainer["10.88.0.300"] = "c9/eth0";
   }),
@@ -57,14 +57,14 @@ const DAMAGES: Record<string, Damage> = {
     state.ipToContainer["10.88.0.010"] = "c9/eth0";
   }),
   "an address that is a number": changed((state) => state.containerToIP["c1/eth0"] = 2),
-  "lastReserved is no address": changed((state) => state.lastReserved = "none"),
-  "a note of nobody": changed((state) =>
+  "lastReserved is an invalid address": changed((state) => state.lastReserved = "none"),
+  "a record without an owner": changed((state) =>
     state.leases["c9/eth0"] = { since: "2026-01-01T00:00:00Z", hostMac: "fe:00:00:00:00:01" }
   ),
-  "a note without its veth": changed((state) => delete state.leases["c1/eth0"].hostMac),
-  "a note that is guarded by a word": changed((state) => state.leases["c1/eth0"].guarded = "yes"),
-  "ranges of no subnet": changed((state) => state.ranges[0][0].subnet = "10.88.0.0"),
-  "a schema that is none": changed((state) => state.schema = "2"),
+  "a record without its host MAC": changed((state) => delete state.leases["c1/eth0"].hostMac),
+  "a record with guarded as text": changed((state) => state.leases["c1/eth0"].guarded = "yes"),
+  "ranges without a subnet": changed((state) => state.ranges[0][0].subnet = "10.88.0.0"),
+  "an invalid schema": changed((state) => state.schema = "2"),
   "nested 100,000 deep": () => "[".repeat(100_000) + "]".repeat(100_000),
   "1 GB": { shell: `truncate -s 1G ${FILE}` },
   "a folder": { shell: `rm ${FILE}; mkdir ${FILE}; echo keep >${FILE}/me` },
@@ -74,7 +74,7 @@ const DAMAGES: Record<string, Damage> = {
   },
   "a FIFO": { shell: `rm ${FILE}; mkfifo ${FILE}` },
   "a device": { shell: `rm ${FILE}; mknod ${FILE} c 1 3` },
-  "another user's": { shell: `chown 1000 ${FILE}` },
+  "a file of another user": { shell: `chown 1000 ${FILE}` },
 };
 
 async function damageIt(host: Host, damage: Damage, text: string): Promise<void> {
@@ -110,11 +110,12 @@ hostTest("damage: each is refused by name, and repair brings back the truth", as
   record({
     fault: "the state file damaged, each in another way",
     tries: Object.keys(DAMAGES).length,
-    outcome: "ADD: code 104 that names the file, no address given; `repair` brings the leases back",
+    outcome:
+      "ADD: code 104 that names the file, no address allocated; `repair` restores the leases",
   });
 });
 
-hostTest("damage: DEL takes the veth away and says that the lease stays", async (host) => {
+hostTest("damage: DEL removes the veth and reports that the lease stays", async (host) => {
   await host.containers("c1", "c2");
   await host.add({ id: "c1" });
   await host.add({ id: "c2" });
@@ -128,11 +129,11 @@ hostTest("damage: DEL takes the veth away and says that the lease stays", async 
   await host.assertNothingLeft();
 });
 
-hostTest("damage: while no host veth stands the next ADD begins anew", async (host) => {
+hostTest("damage: without a host veth the next ADD starts empty", async (host) => {
   await host.containers("c1");
   // A reboot after a lost write: no container exists, so no address is in use.
-  const anew = ["", "{", '{"schema":3}', "\0".repeat(400)];
-  for (const [n, text] of anew.entries()) {
+  const contents = ["", "{", '{"schema":3}', "\0".repeat(400)];
+  for (const [n, text] of contents.entries()) {
     await host.run(["tee", FILE], text);
     assertEquals((await host.cni("STATUS")).code, 0, "an ADD could be served");
     const { code, json, stderr } = await host.cni("ADD");
@@ -155,9 +156,9 @@ hostTest("damage: while no host veth stands the next ADD begins anew", async (ho
   await host.sh(`rm -rf ${FILE}*`);
   await host.assertNothingLeft();
   record({
-    fault: "the state file damaged, and no host veth stands",
-    tries: anew.length,
-    outcome: "the next ADD begins anew, keeps the file aside and says so",
+    fault: "the state file damaged, without a host veth",
+    tries: contents.length,
+    outcome: "the next ADD starts empty, keeps a backup and reports it",
   });
 });
 

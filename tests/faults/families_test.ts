@@ -35,7 +35,7 @@ const DAMAGES: Record<string, (state: Json) => void> = {
     state.ipToContainer["fd00:99::2"] = "c1/eth0";
     delete state.ipToContainer["fd00:88::2"];
   },
-  "the last one given is no address": (state) => state.lastReserved[1] = "none",
+  "the last allocated address is invalid": (state) => state.lastReserved[1] = "none",
   "its range is of no subnet": (state) => state.ranges[1][0].subnet = "fd00:88::",
   "its range ends in words": (state) => state.ranges[1][0].rangeEnd = "the end",
 };
@@ -76,7 +76,7 @@ hostTest("families: damage to the second family alone is refused, and repaired",
     fault: "the second family's entries of the state file damaged, each in another way",
     tries: Object.keys(DAMAGES).length,
     outcome:
-      "ADD: code 104 that names the file, no address given; `repair` brings both addresses back",
+      "ADD: code 104 that names the file, no address allocated; `repair` restores both addresses",
   });
 });
 

@@ -136,7 +136,7 @@ for (const row of ROWS) {
         ERRORS.join(", ")
       })`,
       tries,
-      outcome: "undone or told, code 5; one DEL and nothing is left",
+      outcome: "rolled back or reported, code 5; one DEL and nothing is left",
     });
   });
 }
@@ -198,7 +198,7 @@ for (const [name, { make, mend, under = [] }] of Object.entries(REAL)) {
     record({
       fault: name,
       tries: 2,
-      outcome: "ADD undone, DEL removes the veth; then one DEL more",
+      outcome: "ADD rolled back, DEL removes the veth; then another DEL",
     });
   });
 }

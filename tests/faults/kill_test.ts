@@ -222,10 +222,10 @@ Deno.test("a full pool and a new start of the node: bridge + host-local, to comp
   const { code, stdout } = await add("n1");
   const message = code === 0 ? "gives an address" : `fails: ${JSON.parse(stdout).msg}`;
   record({
-    fault: "to compare, the reference pair: a pool of 5 full, then the node starts anew",
+    fault: "to compare, the reference pair: a pool of 5 full, then a reboot",
     tries: 1,
     outcome: `the next ADD ${
       message.slice(0, 120)
-    } (AtomicNI: gives an address, tests/integration/heal_test.ts)`,
+    } (AtomicNI: allocates an address, tests/integration/heal_test.ts)`,
   });
 });

@@ -32,12 +32,12 @@ hostTest(
     record({
       fault: "an older state file put back while an ADD syncs the folder",
       tries: ways.length,
-      outcome: "the next ADD: code 104 that names who has no lease",
+      outcome: "the next ADD: code 104 that names the container without a lease",
     });
   },
 );
 
-hostTest("late: an ip that ends well and says nothing is no empty list", async (host) => {
+hostTest("late: an ip that exits 0 without output is not an empty list", async (host) => {
   await host.containers("c1", "c2", "c3");
   const config = { ...CONFIG, ipam: { rangeStart: "10.88.0.2", rangeEnd: "10.88.0.3" } };
   for (const id of ["c1", "c2"]) await host.add({ id, config });

@@ -40,13 +40,13 @@ hostTest("lock: 200 ADDs at once, each gets an address of its own", async (host)
     json?.ips?.map(({ address }: { address: string }) => address) ?? []
   );
   assertEquals(given.length, 200 - busy);
-  assertEquals(new Set(given).size, given.length, "an address was given twice");
+  assertEquals(new Set(given).size, given.length, "an address was allocated twice");
   assertEquals(Object.keys(await host.leases()).length, given.length);
   assertEquals((await host.hostVeths()).length, given.length);
   record({
     fault: "200 ADDs at once on one lock",
     tries: 200,
-    outcome: `${given.length} addresses, each once; ${busy} told to try again (code 11); in ${
+    outcome: `${given.length} addresses, each once; ${busy} had to try again (code 11); in ${
       Math.round((performance.now() - began) / 1000)
     } s`,
   });
@@ -76,7 +76,7 @@ hostTest("lock: held for good by another process: code 11 that names it", async 
     assertEquals([code, json?.code], [1, 11]);
     assertMatch(
       json.msg,
-      /within 1\d{4} ms: it is held, and the last to leave word was process \d+ since 2026-01-01T00:00:00Z/,
+      /within 1\d{4} ms: it is held, and the last recorded holder is process \d+ since 2026-01-01T00:00:00Z/,
     );
     assert(took < LOCK_LIMIT_MS + 5000, `${command} took ${took} ms`);
   }
@@ -98,12 +98,12 @@ const STRANGE: Record<string, string> = {
   "a symbolic link": `ln -s /run/outside ${LOCK}; echo keep >/run/outside`,
   "a FIFO": `mkfifo ${LOCK}`,
   "a device": `mknod ${LOCK} c 1 3`,
-  "another user's": `: >${LOCK}; chmod 666 ${LOCK}; chown 1000 ${LOCK}`,
+  "a file of another user": `: >${LOCK}; chmod 666 ${LOCK}; chown 1000 ${LOCK}`,
   "a socket":
     `busybox nc -l -U ${LOCK} >/run/out 2>&1 & while [ ! -e ${LOCK} ]; do :; done; kill $!`,
 };
 
-hostTest("lock: a lock file that is none is an error, not a wait", async (host) => {
+hostTest("lock: a lock path that is not a regular file is an error, not a wait", async (host) => {
   await host.containers("c1", "c2");
   await host.add({ id: "c2" });
   let tries = 0;
@@ -127,9 +127,9 @@ hostTest("lock: a lock file that is none is an error, not a wait", async (host) 
   await host.sh(`rm -rf ${LOCK}`);
   await host.add({ id: "c1" });
   record({
-    fault: "the lock file is a folder, a symlink, a FIFO, a device, another user's",
+    fault: "the lock file is a folder, a symlink, a FIFO, a device, a file of another user",
     tries,
-    outcome: "code 5 that names it, at once; what it led to is untouched",
+    outcome: "code 5 that names it, at once; the target of the link is unchanged",
   });
 });
 
@@ -137,7 +137,7 @@ async function canListen(host: Host): Promise<boolean> {
   return (await host.run(["sh", "-c", "busybox nc --help 2>&1 | grep -q -- ' -U'"])).code === 0;
 }
 
-hostTest("lock: whoever holds it is killed, the next goes on", async (host) => {
+hostTest("lock: the holder is killed, and the next run continues", async (host) => {
   await host.containers("c1");
   await host.sh(`mkdir -p ${STATE_FOLDER}; : >${LOCK}; chmod 600 ${LOCK}`);
   const holder = new Deno.Command("nsenter", {

@@ -66,7 +66,7 @@ hostTest(
   },
 );
 
-hostTest("migration: the DEL of a schema-2 lease, and a second family beside it", async (host) => {
+hostTest("migration: the DEL of a schema-2 lease, and a second family besides it", async (host) => {
   await host.containers("c1", "c2", "c3");
   for (const id of ["c1", "c2"]) await host.add({ id });
   await putOlder(host);
@@ -76,7 +76,7 @@ hostTest("migration: the DEL of a schema-2 lease, and a second family beside it"
   const { ips } = await host.add({ id: "c3", config: DUAL });
   assertEquals(ips.length, 2);
   const leases = await host.leases();
-  assertEquals(leases["c2/eth0"], "10.88.0.3", "who had one address keeps it");
+  assertEquals(leases["c2/eth0"], "10.88.0.3", "an attachment with one address keeps it");
   assert(await host.pings("c3", "10.88.0.3"));
   for (const id of ["c2", "c3"]) await host.del({ id, config: DUAL });
   await host.assertNothingLeft();
@@ -94,12 +94,13 @@ hostTest("migration: back out after the containers are gone", async (host) => {
   // With live containers of both families, the second family can't be removed: its addresses might be allocated twice.
   await host.add({ id: "c1", config: DUAL });
   const { json } = await host.cni("ADD", { id: "c9", netns: "c1", ifname: "eth1" });
-  assertEquals(json.code, 104, "one family beside leases of two");
+  assertEquals(json.code, 104, "one family with leases of two");
   for (const id of ["c1", "c2"]) await host.del({ id, config: DUAL });
   await host.assertNothingLeft();
   record({
     fault: "a schema-2 state with live containers, and the way back",
     tries: 3,
-    outcome: "read as it is, written as schema 3 by the first change; nothing is given twice",
+    outcome:
+      "read as it is, written as schema 3 by the first change; no address is allocated twice",
   });
 });

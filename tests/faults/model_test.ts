@@ -18,7 +18,7 @@ import { adding, collecting, deleting, DUAL, type Parts, scenario } from "./mode
 
 const [A, B] = [adding("A", "a"), adding("B", "b")];
 /** A DEL and then an ADD of one attachment. */
-const ANEW = adding("A", "a", async (config, invocation, effects) => {
+const RENEWED = adding("A", "a", async (config, invocation, effects) => {
   await del(config, invocation, effects);
   return await add(config, invocation, effects, () => {});
 });
@@ -57,7 +57,7 @@ const SCENARIOS: Record<string, Parts> = {
     faults: 2,
     byLine: true,
   },
-  "an ADD of an attachment that is live, beside its GC; any fault": {
+  "an ADD of a live attachment, with its GC; any fault": {
     before: { a: "live" },
     runs: [A, collecting("G")],
   },
@@ -167,20 +167,20 @@ const WRONG: Record<string, { parts: Parts; right: Parts }> = {
   "a GC that removes by name": {
     parts: {
       before: { a: "renamed veth" },
-      runs: [ANEW, collecting("G", undefined, gcByName)],
+      runs: [RENEWED, collecting("G", undefined, gcByName)],
       faults: 0,
     },
     right: {
       before: { a: "renamed veth" },
-      runs: [ANEW, collecting("G")],
+      runs: [RENEWED, collecting("G")],
       faults: 0,
     },
   },
-  "an ADD that replaces a host veth that stands": {
+  "an ADD that replaces an existing host veth": {
     parts: { before: { a: "live" }, runs: [adding("A", "a", addThatReplaces)], faults: 0 },
     right: { before: { a: "live" }, runs: [adding("A", "a", addCopied)], faults: 0 },
   },
-  "a DEL that does not wait for what a killed ADD may still make": {
+  "a DEL that does not wait for the veth of a killed ADD": {
     parts: { runs: [A], killsOnly: true, removing: delThatDoesNotWait },
     right: { runs: [A], killsOnly: true },
   },

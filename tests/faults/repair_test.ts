@@ -81,7 +81,7 @@ hostTest("repair: a removed state file is found out by the next ADD", async (hos
   });
 });
 
-hostTest("repair writes nothing where an address can't be told", async (host) => {
+hostTest("repair writes nothing if the owner of an address is unknown", async (host) => {
   // A namespace that has no name in /run/netns.
   await host.sh("unshare -n sleep 100 >/run/out 2>&1 & echo $! >/run/pid; sleep 0.2");
   const pid = (await host.sh("cat /run/pid")).trim();
@@ -100,38 +100,45 @@ hostTest("repair writes nothing where an address can't be told", async (host) =>
   await host.sh(`kill ${pid}`);
 });
 
-hostTest("repair: two addresses, an address twice, and a stranger's", async (host) => {
-  await host.containers("c1", "c2", "c3");
-  await host.add({ id: "c1" });
-  await host.add({ id: "c2" });
-  await host.sh(`ip -n c1 addr add 10.88.0.8/24 dev eth0; : >${STATE}`);
-  const told = await repair(host);
-  assertEquals([told.code, told.json.found[0]], [0, lease("c1/eth0", "10.88.0.2")], "by its MAC");
-  await host.sh(`ip -n c1 link set dev eth0 address 02:00:00:00:00:09; : >${STATE}`);
-  const two = await repair(host);
-  assertEquals([two.code, two.json.written], [2, false]);
-  assertStringIncludes(two.json.findings[0].found, '"c1/eth0" has 10.88.0.2 and 10.88.0.8');
-  await host.sh(`ip -n c1 addr del 10.88.0.8/24 dev eth0
+hostTest(
+  "repair: two addresses, an address twice, and an address of an unowned veth",
+  async (host) => {
+    await host.containers("c1", "c2", "c3");
+    await host.add({ id: "c1" });
+    await host.add({ id: "c2" });
+    await host.sh(`ip -n c1 addr add 10.88.0.8/24 dev eth0; : >${STATE}`);
+    const told = await repair(host);
+    assertEquals([told.code, told.json.found[0]], [0, lease("c1/eth0", "10.88.0.2")], "by its MAC");
+    await host.sh(`ip -n c1 link set dev eth0 address 02:00:00:00:00:09; : >${STATE}`);
+    const two = await repair(host);
+    assertEquals([two.code, two.json.written], [2, false]);
+    assertStringIncludes(two.json.findings[0].found, '"c1/eth0" has 10.88.0.2 and 10.88.0.8');
+    await host.sh(`ip -n c1 addr del 10.88.0.8/24 dev eth0
     ip -n c2 addr del 10.88.0.3/24 dev eth0; ip -n c2 addr add 10.88.0.2/24 dev eth0`);
-  const twice = await repair(host);
-  // The addresses inside the containers prove nothing, so neither gets the lease.
-  assertEquals([twice.code, twice.json.written], [2, false]);
-  assertStringIncludes(twice.json.findings[0].found, "10.88.0.2 is in two containers");
-  await host.sh("ip -n c2 addr del 10.88.0.2/24 dev eth0; ip -n c2 addr add 10.88.0.3/24 dev eth0");
-  assertEquals((await repair(host)).json.written, true);
-  assertEquals(Object.values(await host.leases()), ["10.88.0.2", "10.88.0.3"]);
-  // A container with a lease keeps it.
-  await host.sh("ip -n c2 addr add 10.88.0.2/24 dev eth0; ip -n c2 addr del 10.88.0.3/24 dev eth0");
-  assertEquals((await repair(host)).json.written, false);
-  await host.sh(`ip link add str0 master atomic0 type veth peer name eth0 netns c3
+    const twice = await repair(host);
+    // The addresses inside the containers prove nothing, so neither gets the lease.
+    assertEquals([twice.code, twice.json.written], [2, false]);
+    assertStringIncludes(twice.json.findings[0].found, "10.88.0.2 is in two containers");
+    await host.sh(
+      "ip -n c2 addr del 10.88.0.2/24 dev eth0; ip -n c2 addr add 10.88.0.3/24 dev eth0",
+    );
+    assertEquals((await repair(host)).json.written, true);
+    assertEquals(Object.values(await host.leases()), ["10.88.0.2", "10.88.0.3"]);
+    // A container with a lease keeps it.
+    await host.sh(
+      "ip -n c2 addr add 10.88.0.2/24 dev eth0; ip -n c2 addr del 10.88.0.3/24 dev eth0",
+    );
+    assertEquals((await repair(host)).json.written, false);
+    await host.sh(`ip link add str0 master atomic0 type veth peer name eth0 netns c3
     ip -n c3 addr add 10.88.0.9/24 dev eth0; : >${STATE}`);
-  const stranger = await repair(host);
-  assertEquals([stranger.code, stranger.json.written], [2, false]);
-  assertStringIncludes(
-    JSON.stringify(stranger.json.findings),
-    "10.88.0.9 is behind str0, and nothing says whose",
-  );
-});
+    const stranger = await repair(host);
+    assertEquals([stranger.code, stranger.json.written], [2, false]);
+    assertStringIncludes(
+      JSON.stringify(stranger.json.findings),
+      "10.88.0.9 is behind str0, and nothing says whose",
+    );
+  },
+);
 
 hostTest(
   "repair of a network whose subnet was changed says whose leases are outside",
@@ -142,7 +149,7 @@ hostTest(
     const moved = { ...CONFIG, subnet: "10.89.0.0/24", gateway: "10.89.0.1", bridge: "atomic1" };
     const call = { id: "c5", config: moved };
     const remedy =
-      "set the old subnet back, or give new containers another network, with a name, a bridge and a subnet of its own";
+      "set the old subnet back, or put new containers into another network with its own name, bridge and subnet";
     const refused = await host.cni("ADD", call);
     assertEquals(refused.json.code, 104);
     assertStringIncludes(refused.json.details, remedy);
@@ -152,7 +159,7 @@ hostTest(
       level: "wrong",
       found: '4 leases are outside of 10.89.0.0/24: 10.88.0.2 of "c1/eth0", ' +
         '10.88.0.3 of "c2/eth0", 10.88.0.4 of "c3/eth0", …; ' +
-        "the subnet was changed, which is no damage that repair can mend",
+        "repair does not write leases of a changed subnet",
       remedy: `${remedy}; see all: atomicni list podnet`,
     }]]);
     assertEquals(await host.state(), before);
@@ -185,7 +192,7 @@ hostTest("repair waits for an ADD between its lease and its address", async (hos
   assertEquals(await host.leases(), before);
 });
 
-hostTest("repair is not kept from it by a veth that goes meanwhile", async (host) => {
+hostTest("repair succeeds although a veth disappears during the run", async (host) => {
   await host.containers("c1", "c2");
   await host.add({ id: "c1" });
   const gone = (await host.add({ id: "c2" })).interfaces[1].name;
@@ -237,7 +244,7 @@ hostTest("repair while ADDs run: no address twice, and each keeps its lease", as
 });
 
 hostTest(
-  "repair without the bridge says who has lost it, and mends when it is back",
+  "repair without the bridge names the ports, and puts them back when the bridge exists again",
   async (host) => {
     await host.containers("c1", "c2");
     const { interfaces } = await host.add({ id: "c1" });

@@ -55,7 +55,7 @@ const ROWS: readonly Row[] = [
     },
   },
   {
-    name: "ADD beside what another namespace has of it",
+    name: "ADD with its interface in another namespace",
     command: "ADD",
     prepare: async (host) => {
       await host.add({ id: "c1", netns: "old" });
@@ -109,7 +109,7 @@ const ROWS: readonly Row[] = [
     prepare: guarded,
   },
   {
-    name: "guarded dual-stack ADD that makes the bridge anew",
+    name: "guarded dual-stack ADD that makes the bridge again",
     command: "ADD",
     call: { config: DUAL },
     network: DUAL,
@@ -201,7 +201,7 @@ async function judge(host: Host, row: Row, answer: Answer, before: Seen): Promis
   assertEquals(left.inside.c1, [["lo", ["127.0.0.1", "::1"]]], "c1 is as it was made");
   assertEquals((await host.files()).filter((it) => it.endsWith(".add")), [], "a mark is left");
   // The attachment that lost its bridge is a port of the new bridge, or `repair` makes it one.
-  if (row.name.includes("anew")) {
+  if (row.name.includes("makes the bridge again")) {
     await host.add({ id: "c1", config: DUAL });
     await host.del({ id: "c1", config: DUAL });
     await host.program(["repair", "--json"], JSON.stringify(DUAL));
@@ -245,7 +245,7 @@ for (const row of ROWS) {
     record({
       fault: `${row.name}: each \`ip\` in turn (${kinds.join(", ")})`,
       tries,
-      outcome: "undone or told; one DEL and nothing is left",
+      outcome: "rolled back or reported; one DEL and nothing is left",
     });
   });
 }
@@ -275,6 +275,6 @@ Deno.test("steps: an ip that hangs is ended after 15 s", async () => {
   record({
     fault: "an `ip` that hangs, before or after it did its work, or whose output is held open",
     tries: tries.reduce<number>((sum, it) => sum + it, 0),
-    outcome: "code 11 after 15 s; undone or told; one DEL and nothing is left",
+    outcome: "code 11 after 15 s; rolled back or reported; one DEL and nothing is left",
   });
 });

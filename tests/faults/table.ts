@@ -7,12 +7,12 @@ const UNTESTED: Record<string, string> = {
     "ADD reads back what it made on the host's side only; CHECK reads the container's too",
   "an `ip` of a killed run that acts more than 2 s after its death":
     "seen in no kill; the model lets it act at any time up to the end of a DEL's wait, which is 2 s",
-  "an ADD of what is attached already, killed, whose `ip` acts after the DEL has removed the other's veth":
+  "a killed ADD of an existing attachment, with an `ip` that acts after the DEL removed the attachment's veth":
     "no runtime does it; the model lets that `ip` act before the DEL alone",
-  "an `ip neigh flush` of a killed DEL or GC that acts after another ADD was given the address":
-    "the guard's neighbour is lost: CHECK tells it and `repair` puts it back; in the model it acts at once",
-  "a run that made the bridge anew, killed or out of time before it put the others' ports back":
-    "the next ADD finds a bridge and does not look: `repair` puts them back",
+  "an `ip neigh flush` of a killed DEL or GC that acts after another ADD reserved the address":
+    "the guard's neighbour is lost: CHECK reports it and `repair` puts it back; in the model it acts at once",
+  "a run that made the bridge again, killed or out of time before it put the other ports back":
+    "the next ADD finds a bridge and does not check its ports: `repair` puts them back",
   "two nodes on one state folder (NFS)":
     "not supported: flock and rename are those of a local file system",
 };

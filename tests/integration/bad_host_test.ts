@@ -121,9 +121,9 @@ badInputTest(
     ["cut", "truncate -s 40 $f", 104, /state file/],
     ["noise", "head -c 300 /bin/sh >$f", 104, /state file/],
     ["zeros", "head -c 300 /dev/zero >$f", 104, /state file/],
-    ["a list", "echo [] >$f", 104, /holds no object/],
+    ["a list", "echo [] >$f", 104, /not a JSON object/],
     ["an empty object", "echo '{}' >$f", 104, /containerToIP is undefined/],
-    ["wrong types", `sed -i 's/"n1\\/eth0":"10.88.0.2"/"n1\\/eth0":7/' $f`, 104, /who has 7/],
+    ["wrong types", `sed -i 's/"n1\\/eth0":"10.88.0.2"/"n1\\/eth0":7/' $f`, 104, /which has 7/],
     [
       "half of a pair",
       `sed -i 's/"ipToContainer":{[^}]*}/"ipToContainer":{}/' $f`,

@@ -82,8 +82,7 @@ hostTest("DEL with a damaged state removes the veth and says what is damaged", a
   assertEquals([code, json.code], [1, 104]);
   assertEquals(await host.hostVeths(), [other]);
   assertStringIncludes(json.msg, `Cannot read "${STATE_FOLDER}/podnet.json" as a state file`);
-  const told =
-    `the host veth ${veth} is gone; its lease goes with atomicni repair, or with a DEL once`;
+  const told = `the host veth ${veth} is gone; atomicni repair releases its lease, or a DEL once`;
   assertStringIncludes(json.details, told);
   // Both ways.
   await host.program(["repair"], JSON.stringify(CONFIG));

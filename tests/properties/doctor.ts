@@ -18,7 +18,7 @@ export const ALONE: readonly Visit[] = [
 ];
 
 /** What another network has too: an ADD can't see it and works; STATUS refuses and `doctor` warns, with such words. */
-const SHARED = /gives it too/;
+const SHARED = /allocates it too/;
 
 /** Exit status 2 of `doctor` means that an ADD fails, anything else that it works; STATUS says the same. */
 export const doctorAgrees: Property<Visit> = {

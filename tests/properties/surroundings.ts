@@ -163,7 +163,7 @@ const POOLS: readonly Surroundings[] = [
     name: "another network has the same subnet",
     attached: ["c0"],
     earlier: { name: "other", bridge: "other0" },
-    statusRefuses: /network "other" gives it too/,
+    statusRefuses: /network "other" allocates it too/,
     doctorRefuses: true,
   },
   {
@@ -176,7 +176,7 @@ const POOLS: readonly Surroundings[] = [
     name: "another network has the same bridge and subnet",
     attached: ["c0"],
     earlier: { name: "other" },
-    statusRefuses: /network "other" gives it too/,
+    statusRefuses: /network "other" allocates it too/,
   },
 ];
 

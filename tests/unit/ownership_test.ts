@@ -111,7 +111,7 @@ const ROWS: readonly (readonly [string, readonly Lease[], readonly Veth[], reado
     "stale a",
     "stranger - 0",
   ]],
-  ["alias alone, nowhere near", [A], [{ name: "x", mac: ELSE, group: 0, master: "br9" }], [
+  ["alias alone, on another bridge", [A], [{ name: "x", mac: ELSE, group: 0, master: "br9" }], [
     "stale a",
     "stranger - 0",
   ]],
@@ -120,7 +120,7 @@ const ROWS: readonly (readonly [string, readonly Lease[], readonly Veth[], reado
     "superseded a 0",
     "undecided b 0",
   ]],
-  ["b's MAC on a's veth, and b's", [A, B], [
+  ["b's MAC on a's veth, and b's veth", [A, B], [
     { mac: MAC["b"], ips: [IP["a"] ?? ""] },
     { name: NAME["b"], mac: MAC["b"], alias: "podnet/b/eth0" },
   ], ["live a 0", "live b 1"]],
@@ -143,24 +143,29 @@ const ROWS: readonly (readonly [string, readonly Lease[], readonly Veth[], reado
     "stale a",
     "unleased - 0",
   ]],
-  ["a killed ADD's without lease", [], [{ add: "died" }], ["unleased - 0"]],
-  ["a running ADD's without lease", [], [{ add: "running" }], ["adding - 0"]],
-  ["no lease, alias of root's own", [], [{ alias: ROOTS }], ["unleased - 0"]],
+  ["the veth of a killed ADD, without lease", [], [{ add: "died" }], ["unleased - 0"]],
+  ["the veth of a running ADD, without lease", [], [{ add: "running" }], ["adding - 0"]],
+  ["no lease, alias changed by root", [], [{ alias: ROOTS }], ["unleased - 0"]],
   ["no lease, alias emptied, renamed", [], [{ alias: "", name: "x" }], ["unleased - 0"]],
   ["no lease, no group", [], [{ group: 0 }], ["unleased - 0"]],
   ["no lease, a cut alias", [], [{ group: 0, alias: `podnet/${"a".repeat(248)}` }], [
     "unleased - 0",
   ]],
   [
-    "another network's",
+    "a veth of another network",
     [A],
     [{ name: NAME["other"], alias: "other/a/eth0", group: 0, mac: ELSE }],
     [
       "stale a",
     ],
   ],
-  ["another network's in this group", [], [{ name: NAME["other"], alias: "other/a/eth0" }], []],
-  ["another program's on the bridge", [], [{ name: "veth1", alias: "", group: 0 }], [
+  [
+    "a veth of another network in this group",
+    [],
+    [{ name: NAME["other"], alias: "other/a/eth0" }],
+    [],
+  ],
+  ["a veth of another program on the bridge", [], [{ name: "veth1", alias: "", group: 0 }], [
     "stranger - 0",
   ]],
   ["on another bridge", [], [{ name: "veth1", alias: "", group: 0, master: "br9" }], []],
@@ -169,13 +174,13 @@ const ROWS: readonly (readonly [string, readonly Lease[], readonly Veth[], reado
   ["imported, MAC changed, seen", [IMPORTED], [
     { name: "veth1", alias: "", group: 0, mac: ELSE, ips: [IP["a"] ?? ""] },
   ], ["live a 0"]],
-  ["imported, its name is another container's", [IMPORTED], [
+  ["imported, another container has the name", [IMPORTED], [
     { name: "veth1", alias: "", group: 0, mac: ELSE, ips: ["10.88.0.9"] },
   ], ["stale a", "stranger - 0"]],
   ["imported, MAC changed, not seen", [IMPORTED], [
     { name: "veth1", alias: "", group: 0, mac: ELSE },
   ], ["undecided a 0"]],
-  ["imported, gone, a stranger not to be inspected", [IMPORTED], [
+  ["imported, gone, an unowned veth not to be inspected", [IMPORTED], [
     { name: "x", alias: "", group: 0, mac: ELSE },
   ], ["stale a", "stranger - 0"]],
   ["imported, one of two, not to be inspected", [EITHER], [
@@ -186,20 +191,20 @@ const ROWS: readonly (readonly [string, readonly Lease[], readonly Veth[], reado
     { name: "veth1", alias: "", group: 0 },
     { name: "veth2", alias: "", group: 0, master: "" },
   ], ["undecided a 0 1", "undecided b 0 1"]],
-  ["imported, found behind one of two", [EITHER], [
+  ["imported, found inside one of two", [EITHER], [
     { name: "veth1", alias: "", group: 0, ips: ["10.88.0.9"] },
     { name: "veth2", alias: "", group: 0, ips: [IP["a"] ?? ""] },
   ], ["live a 1", "stranger - 0"]],
-  ["the Go original's", [HELD], [{ name: NAME["old"], alias: "", group: 0, mac: ELSE }], [
+  ["a lease of the Go original", [HELD], [{ name: NAME["old"], alias: "", group: 0, mac: ELSE }], [
     "live old 0",
   ]],
-  ["the Go original's, renamed, seen", [HELD], [
+  ["a lease of the Go original, renamed, seen", [HELD], [
     { name: "x", alias: "", group: 0, mac: ELSE, ips: [IP["a"] ?? ""] },
   ], ["live old 0"]],
-  ["the Go original's, renamed, not to be inspected", [HELD], [
+  ["a lease of the Go original, renamed, not to be inspected", [HELD], [
     { name: "x", alias: "", group: 0, mac: ELSE },
   ], ["undecided old 0"]],
-  ["the Go original's, gone", [HELD], [
+  ["a lease of the Go original, gone", [HELD], [
     { name: "x", alias: "", group: 0, mac: ELSE, ips: ["10.88.0.9"] },
   ], ["stale old", "stranger - 0"]],
 ];
@@ -210,7 +215,7 @@ for (const [name, leases, veths, expected] of ROWS) {
   });
 }
 
-Deno.test("ownership: of the settled veths none is inspected", () => {
+Deno.test("ownership: no settled veth is inspected", () => {
   const inDoubt = isInDoubt({ name: NET, bridge: "br0" }, [A, IMPORTED]);
   const rows: readonly (readonly [Veth, boolean])[] = [
     [{}, false],
@@ -226,7 +231,7 @@ Deno.test("ownership: of the settled veths none is inspected", () => {
   }
 });
 
-Deno.test("ownership: what keeps addresses from being allocated from a state in doubt", async () => {
+Deno.test("ownership: mayHold() prevents allocation from a state in doubt", async () => {
   const rows: readonly (readonly [readonly Lease[], Veth, boolean])[] = [
     [[A], {}, false],
     [[A], { mac: ELSE, ips: ["10.88.0.9"] }, true],

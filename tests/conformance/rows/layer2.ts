@@ -58,7 +58,7 @@ const ATTACH: readonly Row[] = [
     "ADD",
     { config: { ...LAYER2, runtimeConfig: { ips: ["10.88.0.5"] } } },
     102,
-    /"10\.88\.0\.5".*the network gives no addresses/,
+    /"10\.88\.0\.5".*the network allocates no addresses/,
   ),
   refused(
     "H6",

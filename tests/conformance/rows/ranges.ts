@@ -191,7 +191,7 @@ const REFUSED_ASKS: readonly (readonly [string, readonly string[], RegExp])[] = 
     ["10.88.0.9", "fd00:99::5"],
     /"fd00:99::5".*outside 10\.88\.0\.0\/24, fd00/,
   ],
-  ["two of one set", ["fd00:88::5", "fd00:88::6"], /"fd00:88::6".*fd00:88::5 is asked for too/],
+  ["two of one set", ["fd00:88::5", "fd00:88::6"], /"fd00:88::6".*fd00:88::5 is requested too/],
 ];
 
 const REQUESTED: readonly Row[] = [

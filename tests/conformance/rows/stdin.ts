@@ -210,7 +210,7 @@ export const STDIN: readonly Row[] = [
     "ADD",
     { config: { ...CONFIG, runtimeConfig: { ips: ["10.88.0.5", "10.88.0.6"] } } },
     102,
-    /"10\.88\.0\.6".*10\.88\.0\.5 is asked for too.*one address of 10\.88\.0\.1 - 10\.88\.0\.254/,
+    /"10\.88\.0\.6".*10\.88\.0\.5 is requested too.*one address of 10\.88\.0\.1 - 10\.88\.0\.254/,
   ),
   refused(
     "C4",

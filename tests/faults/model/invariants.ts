@@ -106,5 +106,5 @@ export function leftBy({ kernel, state, marks }: World, name: string): string | 
   if (Object.values(marks).includes(name)) return `${name} failed and left its mark`;
   const stray = links.filter(({ netns }) => netns === "").flatMap(({ neighbours }) => neighbours)
     .find(({ ip }) => !ip.startsWith("fe80:") && ipToContainer[ip] === undefined);
-  return stray && `${name} failed, and ${stray.ip} is a permanent neighbour of nobody`;
+  return stray && `${name} failed, and ${stray.ip} is a permanent neighbour without an owner`;
 }

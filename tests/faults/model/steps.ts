@@ -73,7 +73,9 @@ function mark(world: World, name: string, { what, host }: Request & { kind: "mar
   const holder = world.marks[host];
   switch (what) {
     case "begin":
-      if (holder) return { error: { kind: "TryAgainLater", message: "another ADD is at work" } };
+      if (holder) {
+        return { error: { kind: "TryAgainLater", message: "another ADD is in progress" } };
+      }
       setMark(world, host, name);
       return {};
     case "end":

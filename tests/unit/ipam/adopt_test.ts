@@ -23,7 +23,7 @@ function adoption(id: string, ips: string[], record: Partial<LeaseRecord> = {}):
   };
 }
 
-Deno.test("mayAdopt() refuses what another has, and knows what is held already", () => {
+Deno.test("mayAdopt() refuses an address of another owner, and accepts a repeated lease", () => {
   const state = emptyState();
   const blind = adoption("c9", ["10.0.0.3", "fd00::3"], { hostMac: "", hosts: "veth0 veth1" });
   const seen = adoption("c9", ["10.0.0.3", "fd00::3"]);
@@ -45,7 +45,7 @@ Deno.test("mayAdopt() refuses what another has, and knows what is held already",
   }
 });
 
-Deno.test("an imported lease's hosts and MAC are its record's", async () => {
+Deno.test("an imported lease has the host veths and the MAC of its record", async () => {
   const { owner, ips } = adoption("c1", ["10.0.0.2"]);
   const own = await hostVethName({ network: NETWORK, ...owner });
   const rows: [LeaseRecord | undefined, readonly string[], string | undefined, boolean][] = [

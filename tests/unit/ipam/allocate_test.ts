@@ -29,7 +29,7 @@ function given(
   return allocate(held, request(id, sets, changes)).ips.join();
 }
 
-Deno.test("allocate() gives an address of each set, and notes the last of each configured set", () => {
+Deno.test("allocate() chooses an address of each set, and records the last one of each configured set", () => {
   const held = emptyState();
   assertEquals(given(held, "c1", DUAL), "10.0.0.2,fd00::2");
   assertEquals(given(held, "c2", [...DUAL].reverse(), { pod: "web/front" }), "fd00::3,10.0.0.3");
@@ -40,7 +40,7 @@ Deno.test("allocate() gives an address of each set, and notes the last of each c
   assertEquals(held.ranges, [...DUAL].reverse());
 });
 
-Deno.test("the ranges of one attachment are not those of the network", () => {
+Deno.test("the ranges of one attachment do not change the ranges of the network", () => {
   const held = emptyState();
   const own = [[range("10.9.0.0/29")], ...DUAL];
   assertEquals(given(held, "c1", DUAL), "10.0.0.2,fd00::2");
@@ -54,7 +54,7 @@ Deno.test("the ranges of one attachment are not those of the network", () => {
   );
 });
 
-Deno.test("a lease without IPv4 has its MAC in the record; one of an earlier version keeps the MAC it has", () => {
+Deno.test("a lease without IPv4 records its MAC; a lease of an earlier version keeps its MAC", () => {
   const held = emptyState();
   const owner = { containerId: parseContainerId("old"), ifname: ETH0 };
   addLease(held, { owner, ips: [parseIp("fd00::1:0:3")], record: RECORD });
@@ -65,7 +65,7 @@ Deno.test("a lease without IPv4 has its MAC in the record; one of an earlier ver
   assertEquals([both.record?.mac, both.record?.bridge], [undefined, undefined]);
 });
 
-Deno.test("a lease says whether each of its addresses always comes with its MAC", () => {
+Deno.test("hasUsualMac() knows whether each address of a lease always comes with its MAC", () => {
   const two4 = [...DUAL, [range("10.1.0.0/29")]];
   const six = [[range("fd00::/125")]];
   const mac = parseMac("02:00:00:00:00:01");
@@ -87,7 +87,7 @@ Deno.test("a lease says whether each of its addresses always comes with its MAC"
   }
 });
 
-Deno.test("what is noted of a lease is what it needs to be shown and released", () => {
+Deno.test("the record of a lease has the values that list and DEL need", () => {
   const mac = parseMac("02:00:00:00:00:01");
   const rows: [Partial<LeaseRequest>, object][] = [
     [{}, {}],
@@ -111,13 +111,13 @@ Deno.test("a set that is full leaves the state as it was", () => {
   const held = emptyState();
   given(held, "c1", sets);
   const before = structuredClone(held);
-  const message = "Cannot give an address of 10.0.1.1 - 10.0.1.2: all are held";
+  const message = "Cannot allocate an address of 10.0.1.1 - 10.0.1.2: all are held";
   const error = assertThrows(() => given(held, "c2", sets), CniError, message);
   assertEquals([error.code, held], [101, before]);
   assertStringIncludes(error.details, "the range is the whole subnet");
   const small = state("", "10.0.0.2", "10.0.0.3");
   const wider = assertThrows(() => given(small, "c2"), CniError, "all are held");
-  assertStringIncludes(wider.details, "widen the range, the subnet has 10.0.0.1 to 10.0.0.6");
+  assertStringIncludes(wider.details, "widen the range: the subnet has 10.0.0.1 to 10.0.0.6");
 });
 
 Deno.test("an attachment keeps its addresses", () => {
@@ -136,7 +136,7 @@ Deno.test("an attachment keeps its addresses", () => {
   ]);
 });
 
-Deno.test("a requested address is given, or refused with the reason", () => {
+Deno.test("a requested address is allocated, or refused with the reason", () => {
   const held = emptyState();
   given(held, "c1");
   const before = structuredClone(held);
@@ -150,7 +150,7 @@ Deno.test("a requested address is given, or refused with the reason", () => {
     [["10.0.0.5"], "outside the range"],
     [["10.0.1.2"], "outside 10.0.0.0/29"],
     [["fd00::2"], "outside 10.0.0.0/29"],
-    [["10.0.0.2", "10.0.0.3"], "is asked for too"],
+    [["10.0.0.2", "10.0.0.3"], "is requested too"],
   ];
   for (const [ips, found] of rows) {
     const error = assertThrows(() => requested(...ips), CniError, found);
@@ -159,7 +159,7 @@ Deno.test("a requested address is given, or refused with the reason", () => {
   assertEquals(requested("10.0.0.3"), "10.0.0.3");
 });
 
-Deno.test("a requested MAC is given once, and not if it will belong to another address", () => {
+Deno.test("a requested MAC is allocated once, and not if another address may get it", () => {
   const held = emptyState();
   const mac = (text: string) => ({ requestedMac: parseMac(text) });
   given(held, "c1", DUAL, mac("02:00:00:00:00:01"));
@@ -172,10 +172,10 @@ Deno.test("a requested MAC is given once, and not if it will belong to another a
   assertEquals(findLease(held, request("c2").attachment)?.ips.join(), "10.0.0.3,fd00::3");
   assertEquals(given(held, "c3", DUAL), "10.0.0.5,fd00::5");
   const wanted = () => given(held, "c4", DUAL, { requestedIps: [parseIp("10.0.0.4")] });
-  assertThrows(wanted, CniError, "its MAC was given to another");
+  assertThrows(wanted, CniError, "another container has its MAC");
 });
 
-Deno.test("a pool is full for a STATUS as it is for an ADD: the last address may be left whose MAC was requested", () => {
+Deno.test("a pool is full for STATUS and ADD if a lease requested the MAC of its last free address", () => {
   const held = emptyState();
   given(held, "c1", SMALL, { requestedMac: parseMac("0a:58:0a:00:00:03") });
   const pool = { sets: SMALL, requestedIps: [], bridgeMac: undefined };

@@ -22,7 +22,7 @@ function chosen(
   return choose(wanted, (ip) => taken.has(ip));
 }
 
-Deno.test("choose() is next-fit behind the address given last, inside the range", () => {
+Deno.test("choose() is next-fit after the last allocated address, inside the range", () => {
   const plain = range("10.0.0.0/29");
   const middle = range("10.0.0.0/29", { gateway: "10.0.0.3" });
   const ranged = range("10.0.0.0/24", { start: "10.0.0.10", end: "10.0.0.12" });
@@ -65,7 +65,7 @@ Deno.test("choose() is next-fit behind the address given last, inside the range"
   }
 });
 
-Deno.test("choose() goes from range to range and around, inside of one set", () => {
+Deno.test("choose() continues from range to range of one set, and wraps around", () => {
   const set = [
     range("10.0.0.0/30"), // has .2
     range("10.0.1.0/29", { start: "10.0.1.2", end: "10.0.1.4" }),
@@ -88,7 +88,7 @@ Deno.test("choose() goes from range to range and around, inside of one set", () 
   assertEquals(chosen([set], { last: ["10.0.2.2"] }), ["10.0.0.2"]);
 });
 
-Deno.test("choose() gives each address once before any twice", () => {
+Deno.test("choose() returns each address once before any address twice", () => {
   const from = [range("10.0.0.0/28", { gateway: "10.0.0.5" }), range("10.0.1.0/30")];
   const given = new Set<string>();
   for (let last = "10.0.0.9";;) {
@@ -102,7 +102,7 @@ Deno.test("choose() gives each address once before any twice", () => {
   assertEquals([given.size, given.has("10.0.0.5")], [14, false]);
 });
 
-Deno.test("an IPv6 address has the place in its range that the IPv4 one has in its own", () => {
+Deno.test("an IPv6 address has the same place in its range as the IPv4 address", () => {
   const four = [range("10.0.0.0/24")];
   const six = [range("fd00::/64")];
   const short = [range("fd00::/125")];
@@ -131,7 +131,7 @@ Deno.test("an IPv6 address has the place in its range that the IPv4 one has in i
       last: ["10.0.0.2", "fd00::2"],
       held: ["10.0.1.1"],
     }, ["10.0.1.2", "fd01::2"]],
-    ["an IPv4 address that is asked for", [four, six], { requested: ["10.0.0.50"] }, [
+    ["a requested IPv4 address", [four, six], { requested: ["10.0.0.50"] }, [
       "10.0.0.50",
       "fd00::32",
     ]],
@@ -139,7 +139,7 @@ Deno.test("an IPv6 address has the place in its range that the IPv4 one has in i
       "10.0.0.50",
       "fd00::32",
     ]],
-    ["an IPv6 address that is asked for", [four, six], { requested: ["fd00::7"] }, [
+    ["a requested IPv6 address", [four, six], { requested: ["fd00::7"] }, [
       "10.0.0.2",
       "fd00::7",
     ]],
@@ -153,7 +153,7 @@ Deno.test("an IPv6 address has the place in its range that the IPv4 one has in i
   }
 });
 
-Deno.test("choose() says which set is full, and gives nothing of the others", () => {
+Deno.test("choose() returns the index of a full set, and no addresses", () => {
   const [a, b] = [[range("10.0.0.0/30")], [range("10.0.1.0/30")]];
   const six = [range("fd00::/126")];
   const rows: [RangeSet[], string[], string[] | number][] = [
@@ -168,7 +168,7 @@ Deno.test("choose() says which set is full, and gives nothing of the others", ()
   for (const [sets, held, expected] of rows) assertEquals(chosen(sets, { held }), expected);
 });
 
-Deno.test("no pool is enumerated where it is larger than what is held", () => {
+Deno.test("the time to choose depends on the held addresses, not on the size of the pool", () => {
   const wide = [range("fd00::/8")];
   const held = Array.from(
     { length: 1000 },
@@ -179,7 +179,7 @@ Deno.test("no pool is enumerated where it is larger than what is held", () => {
   assertEquals(countFree([range("10.0.0.0/8")], []), (1n << 24n) - 3n);
 });
 
-Deno.test("choose() never gives what is held, reserved or outside, whatever stands in the state", () => {
+Deno.test("choose() never returns a held, reserved or outside address, whatever the state has", () => {
   const from = seed();
   const draw = drawFrom(from);
   for (let round = 0; round < 1500; round++) {
@@ -206,7 +206,7 @@ Deno.test("choose() never gives what is held, reserved or outside, whatever stan
   }
 });
 
-Deno.test("checkRequested() says why an address can't be given, and takes one of each set", () => {
+Deno.test("checkRequested() reports why an address can't be allocated, and accepts one of each set", () => {
   const sets = [
     [range("10.0.0.0/29", { start: "10.0.0.2", end: "10.0.0.3" }), range("10.0.1.0/30")],
     [range("fd00::/64", { start: "fd00::10" })],
@@ -225,18 +225,18 @@ Deno.test("checkRequested() says why an address can't be given, and takes one of
     [["fd00::1"], "it is the gateway"],
     [["fd00::f"], "outside the range"],
     [["fd01::1"], "outside 10.0.0.0/29"],
-    [["10.0.0.2", "10.0.0.3"], "10.0.0.2 is asked for too"],
-    [["10.0.0.2", "10.0.1.2"], "10.0.0.2 is asked for too"],
-    [["fd00::11", "10.0.0.2", "fd00::12"], "fd00::11 is asked for too"],
+    [["10.0.0.2", "10.0.0.3"], "10.0.0.2 is requested too"],
+    [["10.0.0.2", "10.0.1.2"], "10.0.0.2 is requested too"],
+    [["fd00::11", "10.0.0.2", "fd00::12"], "fd00::11 is requested too"],
   ];
   for (const [ips, found] of rows) {
     assertEquals(assertThrows(() => check(...ips), CniError, found).code, 102, ips.join());
   }
   const none = () => checkRequested([], [parseIp("10.0.0.2")]);
   assertEquals(
-    assertThrows(none, CniError, "gives no addresses").details,
-    "ask for none of that family",
+    assertThrows(none, CniError, "allocates no addresses").details,
+    "request none of that family",
   );
   const { details } = assertThrows(() => check("10.0.0.5"), CniError);
-  assertEquals(details, "ask for one from 10.0.0.2 to 10.0.0.3, 10.0.1.1 to 10.0.1.2");
+  assertEquals(details, "request one from 10.0.0.2 to 10.0.0.3, 10.0.1.1 to 10.0.1.2");
 });

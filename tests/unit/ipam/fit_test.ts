@@ -31,7 +31,7 @@ Deno.test("nothing is allocated next to leases of another subnet, nor if a conta
   }
 });
 
-Deno.test("a key that can't be a container's is an error, code 104", () => {
+Deno.test("a key that is not a container and interface is an error, code 104", () => {
   checkOwners(state("", "10.0.0.2"), NETWORK);
   for (const key of ["", "/eth0", "c1/", "c1/eth0/1", "c 1/eth0"]) {
     const held = state("", "10.0.0.2");
@@ -40,7 +40,7 @@ Deno.test("a key that can't be a container's is an error, code 104", () => {
       containerToIP: { ...held.containerToIP, [key]: "10.0.0.3" },
       ipToContainer: { ...held.ipToContainer, "10.0.0.3": key },
     };
-    const error = assertThrows(() => checkOwners(strange, NETWORK), CniError, "no container");
+    const error = assertThrows(() => checkOwners(strange, NETWORK), CniError, "not a container");
     assertEquals(error.code, 104, key);
   }
 });

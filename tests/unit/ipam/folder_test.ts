@@ -5,7 +5,7 @@ import { parseNetworkName } from "../../../lib/base/names.ts";
 import { lockPath, namesIn, removeQuietly, statePath, tryLstat } from "../../../lib/ipam/folder.ts";
 import { inFolder, namesOf } from "../folder.ts";
 
-Deno.test("state and lock of a network stand beside each other", () => {
+Deno.test("the state file and the lock file of a network are in one folder", () => {
   const network = parseNetworkName("a.b-c");
   assertEquals([statePath("/s", network), lockPath("/s/d", network)], [
     "/s/a.b-c.json",
@@ -13,7 +13,7 @@ Deno.test("state and lock of a network stand beside each other", () => {
   ]);
 });
 
-Deno.test("what stands there is looked at, a link not followed; missing is no error, another failure code 5", async () => {
+Deno.test("tryLstat() does not follow a link; a missing file is undefined, another failure is code 5", async () => {
   await inFolder((folder) => {
     const link = join(folder, "link");
     assertEquals([tryLstat(link), namesIn(link)], [undefined, []]);

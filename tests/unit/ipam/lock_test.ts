@@ -12,7 +12,7 @@ function withPath(body: (path: string) => Promise<void> | void): Promise<void> {
   return inFolder((folder) => body(join(folder, "podnet.lock")));
 }
 
-Deno.test("acquire() makes the file private and leaves word of who holds it", async () => {
+Deno.test("acquire() makes the file private and records its process", async () => {
   await withPath(async (path) => {
     const lock = await acquire(path, NEVER);
     assertEquals((Deno.statSync(path).mode ?? 0) & 0o777, 0o600);
@@ -23,7 +23,7 @@ Deno.test("acquire() makes the file private and leaves word of who holds it", as
   });
 });
 
-Deno.test("the next holder has the word of the last one, also of one that was killed", async () => {
+Deno.test("the next holder reads the record of the last holder, even of a killed one", async () => {
   await withPath(async (path) => {
     const first = await acquire(path, NEVER);
     assertEquals(first.written, "");
@@ -50,11 +50,11 @@ Deno.test("the next holder has the word of the last one, also of one that was ki
   }
 });
 
-Deno.test("holderOfLock() says who holds it, as far as that one left word", async () => {
+Deno.test("holderOfLock() describes the holder by its record", async () => {
   await withPath(async (path) => {
     assertEquals(holderOfLock(path), undefined);
     const held = await acquire(path, NEVER);
-    assertMatch(holderOfLock(path) ?? "", new RegExp(`word was process ${Deno.pid} since `));
+    assertMatch(holderOfLock(path) ?? "", new RegExp(`holder is process ${Deno.pid} since `));
     held.release("1 2 3");
     // A process that another test starts now inherits the file until its exec.
     for (let tries = 0; holderOfLock(path) !== undefined && tries < 100; tries++) await pause(10);
@@ -65,14 +65,14 @@ Deno.test("holderOfLock() says who holds it, as far as that one left word", asyn
       using file = Deno.openSync(path, { read: true });
       file.lockSync(true);
       const said = holderOfLock(path) ?? "";
-      assert(said.startsWith("by a process that left no word"), said);
+      assert(said.startsWith("by an unknown process"), said);
       assert(said.includes(JSON.stringify(strange)), said);
       file.unlockSync();
     }
   });
 });
 
-Deno.test("acquire() ends when it is told to stop", async () => {
+Deno.test("acquire() ends when its signal aborts", async () => {
   await withPath(async (path) => {
     const held = await acquire(path, NEVER);
     const stop = new AbortController();
@@ -85,7 +85,7 @@ Deno.test("acquire() ends when it is told to stop", async () => {
   });
 });
 
-Deno.test("acquire() locks the file that is there by name when its turn comes", async () => {
+Deno.test("acquire() locks the file that has the name when the wait ends", async () => {
   await withPath(async (path) => {
     const held = await acquire(path, NEVER);
     const waiting = acquire(path, NEVER);
@@ -99,7 +99,7 @@ Deno.test("acquire() locks the file that is there by name when its turn comes", 
   });
 });
 
-Deno.test("acquire() opens nothing but a plain file, code 5", async () => {
+Deno.test("acquire() opens only a regular file, else code 5", async () => {
   const rows: [string, (path: string) => void, string][] = [
     ["a symlink", (path) => Deno.symlinkSync(`${path}.other`, path), "a symbolic link"],
     ["a folder", (path) => Deno.mkdirSync(path), "not a regular file"],

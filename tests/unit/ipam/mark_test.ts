@@ -19,7 +19,7 @@ function kill(folder: string, host: string): void {
   Deno.writeTextFileSync(join(folder, `.podnet.${host}.add`), "");
 }
 
-Deno.test("a mark stands as long as the ADD is at work, private, and tells that it is", async () => {
+Deno.test("a mark is private, and exists as long as the ADD is in progress", async () => {
   await marked((marks, folder) => {
     assertEquals([marks.of(HOST), marks.hosts()], ["none", []]);
     const mark = marks.begin(HOST);
@@ -33,7 +33,7 @@ Deno.test("a mark stands as long as the ADD is at work, private, and tells that 
   });
 });
 
-Deno.test("a second ADD of the same host veth is told to try again, code 11", async () => {
+Deno.test("a second ADD of the same host veth fails with code 11", async () => {
   await marked((marks) => {
     const mark = marks.begin(HOST);
     const error = assertThrows(() => marks.begin(HOST), CniError, `the host veth "${HOST}"`);
@@ -45,7 +45,7 @@ Deno.test("a second ADD of the same host veth is told to try again, code 11", as
   });
 });
 
-Deno.test("a mark that nobody locks is of an ADD that died, until it is cleared or begun again", async () => {
+Deno.test("an unlocked mark means a killed ADD, until it is cleared or the ADD begins again", async () => {
   await marked((marks, folder) => {
     kill(folder, HOST);
     kill(folder, OTHER);
@@ -62,7 +62,7 @@ Deno.test("a mark that nobody locks is of an ADD that died, until it is cleared 
   });
 });
 
-Deno.test("hosts() has this network's marks alone", async () => {
+Deno.test("hosts() returns only the marks of this network", async () => {
   await marked((marks, folder) => {
     for (
       const name of [
@@ -80,7 +80,7 @@ Deno.test("hosts() has this network's marks alone", async () => {
   });
 });
 
-Deno.test("a link in the mark's place is not followed", async () => {
+Deno.test("a link in place of the mark is not followed", async () => {
   await marked((marks, folder) => {
     const target = join(folder, "target");
     Deno.symlinkSync(target, join(folder, FILE));
@@ -92,7 +92,7 @@ Deno.test("a link in the mark's place is not followed", async () => {
   });
 });
 
-Deno.test("a reader that probes a mark does not keep an ADD from starting, nor is it taken for one", async () => {
+Deno.test("a probe of a mark does not stop an ADD, and does not look like an ADD", async () => {
   await marked((marks, folder) => {
     kill(folder, HOST);
     const reader = Deno.openSync(join(folder, FILE), { read: true });
@@ -105,7 +105,7 @@ Deno.test("a reader that probes a mark does not keep an ADD from starting, nor i
   });
 });
 
-Deno.test("an ADD waits for a reader that probes its mark", async () => {
+Deno.test("an ADD waits for a probe of its mark", async () => {
   await inFolder(async (folder) => {
     const marks = new Marks(folder, parseNetworkName("podnet"));
     kill(folder, HOST);

@@ -72,13 +72,13 @@ Deno.test("a file of an older format is read, and written as schema 3", () => {
   }
 });
 
-Deno.test("a damaged file of an older format is refused like one of today's", () => {
+Deno.test("a damaged file of an older format is refused like a damaged file of the present format", () => {
   const rows: [object, string][] = [
     [{ ...SCHEMA_2, schema: 1 }, "its schema is 1"],
     [{ ...SCHEMA_2, schema: "2" }, 'its schema is "2"'],
     [{ ...SCHEMA_2, containerToIP: [] }, "containerToIP is []"],
     [{ ...SCHEMA_2, leases: [] }, "leases is []"],
-    [{ ...SCHEMA_2, leases: { "10.88.0.9": NOTE } }, "which nobody holds"],
+    [{ ...SCHEMA_2, leases: { "10.88.0.9": NOTE } }, "which has no owner"],
     [{ ...SCHEMA_2, leases: { "10.88.0.2": {} } }, 'leases["c1/eth0"] is'],
     [{ ...SCHEMA_2, leases: { "10.88.0.2": 7 } }, 'leases["10.88.0.2"] is 7'],
     [{ ...SCHEMA_2, leases: { "10.88.0.2": { ...NOTE, pod: 7 } } }, "pod is 7"],
@@ -86,9 +86,9 @@ Deno.test("a damaged file of an older format is refused like one of today's", ()
     [{ ...SCHEMA_2, pool: { subnet: "10.88.0.0/24" } }, "ranges is"],
     [{ ...SCHEMA_2, pool: null }, "ranges is"],
     [{ ...SCHEMA_2, lastReserved: "10.88.0" }, "lastReserved is"],
-    [{ ...SCHEMA_2, containerToIP: { "c1/eth0": "10.88.0.2" } }, 'held by "c2", who has nothing'],
-    [{ ...ORIGINAL, containerToIP: { c1: "10.22.0.3" } }, 'held by "c1", who has "10.22.0.3"'],
-    [{ ...ORIGINAL, ipToContainer: { "10.22.0.2": "c2" } }, 'held by "c2", who has nothing'],
+    [{ ...SCHEMA_2, containerToIP: { "c1/eth0": "10.88.0.2" } }, 'held by "c2", which has nothing'],
+    [{ ...ORIGINAL, containerToIP: { c1: "10.22.0.3" } }, 'held by "c1", which has "10.22.0.3"'],
+    [{ ...ORIGINAL, ipToContainer: { "10.22.0.2": "c2" } }, 'held by "c2", which has nothing'],
     [{ ...ORIGINAL, ipToContainer: undefined }, "ipToContainer is undefined"],
   ];
   for (const [file, message] of rows) {

@@ -97,9 +97,9 @@ Deno.test("parseState() refuses each kind of damage", () => {
     [`${good}${good}`, "state file"],
     ["noise \u0007", "state file"],
     ["\ufeff" + good, "state file"],
-    ["[]", "it holds no object"],
-    ["null", "it holds no object"],
-    ["7", "it holds no object"],
+    ["[]", "it is not a JSON object"],
+    ["null", "it is not a JSON object"],
+    ["7", "it is not a JSON object"],
     ["{}", "containerToIP is undefined"],
     [changed({ schema: 4 }), "it has schema 4"],
     [changed({ schema: "3" }), 'its schema is "3"'],
@@ -107,16 +107,16 @@ Deno.test("parseState() refuses each kind of damage", () => {
     [changed({ schema: null }), "its schema is null"],
     [changed({ containerToIP: [] }), "containerToIP is []"],
     [changed({ ipToContainer: "x" }), 'ipToContainer is "x"'],
-    [owners({ "c1/eth0": 7 }), '10.88.0.2 is held by "c1/eth0", who has 7'],
-    [owners({ "c1/eth0": "10.88.0.02" }), 'held by "c1/eth0", who has "10.88.0.02"'],
+    [owners({ "c1/eth0": 7 }), '10.88.0.2 is held by "c1/eth0", which has 7'],
+    [owners({ "c1/eth0": "10.88.0.02" }), 'held by "c1/eth0", which has "10.88.0.02"'],
     [owners({ "c2/eth0": ["10.88.0.3", "FD00::3"] }), '"c2/eth0" has ["10.88.0.3","FD00::3"], and'],
     [owners({ "c2/eth0": ["10.88.0.3", "fd00:0::3"] }), "and ipToContainer says otherwise"],
     [owners({ "c2/eth0": ["10.88.0.3", ["fd00::3"]] }), "and ipToContainer says otherwise"],
     [owners({ "c2/eth0": ["10.88.0.9", "10.88.0.3"] }), "and ipToContainer says otherwise"],
     [owners({ "c2/eth0": [] }), '"c2/eth0" has [], and ipToContainer says otherwise'],
     [owners({ "c9/eth0": [] }), '"c9/eth0" has [], and ipToContainer says otherwise'],
-    [owners({ "c2/eth0": { 0: "10.88.0.3" } }), 'held by "c2/eth0", who has {'],
-    [owners({ "c2/eth0": "10.88.0.3" }), 'fd00::3 is held by "c2/eth0", who has "10.88.0.3"'],
+    [owners({ "c2/eth0": { 0: "10.88.0.3" } }), 'held by "c2/eth0", which has {'],
+    [owners({ "c2/eth0": "10.88.0.3" }), 'fd00::3 is held by "c2/eth0", which has "10.88.0.3"'],
     [
       owners({ "c2/eth0": ["10.88.0.3", "10.88.0.3", "fd00::3"] }),
       "and ipToContainer says otherwise",
@@ -127,12 +127,12 @@ Deno.test("parseState() refuses each kind of damage", () => {
       "and ipToContainer says otherwise",
     ],
     [owners({ "c2/eth0": ["10.88.0.3", "fd00::4"] }), "and ipToContainer says otherwise"],
-    [owners({ "c1/eth0": "10.88.0.3" }), '10.88.0.2 is held by "c1/eth0", who has "10.88.0.3"'],
+    [owners({ "c1/eth0": "10.88.0.3" }), '10.88.0.2 is held by "c1/eth0", which has "10.88.0.3"'],
     [owners({ "c9/eth0": "10.88.0.9" }), '"c9/eth0" has "10.88.0.9", and ipToContainer says'],
     [owners({ "c9/eth0": "10.88.0.2" }), '"c9/eth0" has "10.88.0.2", and ipToContainer says'],
     [
       changed({ containerToIP: { "c1/eth0": "10.88.0.2" } }),
-      '10.88.0.3 is held by "c2/eth0", who has nothing',
+      '10.88.0.3 is held by "c2/eth0", which has nothing',
     ],
     [changed({ ipToContainer: { "10.88.0.2": "c1/eth0" } }), '"c2/eth0" has ["10.88.0.3"'],
     [
@@ -143,32 +143,35 @@ Deno.test("parseState() refuses each kind of damage", () => {
       changed({ ipToContainer: { ...GOOD.ipToContainer, "10.88.0.9": "toString" } }),
       '10.88.0.9 is held by "toString"',
     ],
-    [changed({ ipToContainer: { ...GOOD.ipToContainer, "10.88.0.9": 7 } }), "held by 7, who has"],
+    [changed({ ipToContainer: { ...GOOD.ipToContainer, "10.88.0.9": 7 } }), "held by 7, which has"],
     [
       changed({
         containerToIP: { "c1/eth0": "10.88.0.02" },
         ipToContainer: { "10.88.0.02": "c1/eth0" },
       }),
-      'ipToContainer has "10.88.0.02", no IP address',
+      'ipToContainer has "10.88.0.02", not an IP address',
     ],
     [
       changed({ containerToIP: { "c1/eth0": "FD00::3" }, ipToContainer: { "FD00::3": "c1/eth0" } }),
-      'ipToContainer has "FD00::3", no IP address',
+      'ipToContainer has "FD00::3", not an IP address',
     ],
     [
       changed({
         containerToIP: { "c1/eth0": ["10.88.0.2", "fd00:0::3"] },
         ipToContainer: { "10.88.0.2": "c1/eth0", "fd00:0::3": "c1/eth0" },
       }),
-      'ipToContainer has "fd00:0::3", no IP address',
+      'ipToContainer has "fd00:0::3", not an IP address',
     ],
     [changed({ lastReserved: 7 }), "lastReserved is 7"],
     [changed({ lastReserved: "10.88.0" }), 'lastReserved is "10.88.0"'],
     [changed({ lastReserved: ["10.88.0.2", "FD00::1"] }), "lastReserved is"],
     [changed({ lastReserved: [7] }), "lastReserved is [7]"],
     [changed({ leases: [] }), "leases is []"],
-    [changed({ leases: { "c9/eth0": RECORD } }), 'leases has "c9/eth0", who holds nothing'],
-    [changed({ leases: { constructor: RECORD } }), 'leases has "constructor", who holds nothing'],
+    [changed({ leases: { "c9/eth0": RECORD } }), 'leases has "c9/eth0", which has no address'],
+    [
+      changed({ leases: { constructor: RECORD } }),
+      'leases has "constructor", which has no address',
+    ],
     [changed({ leases: { "c1/eth0": {} } }), 'leases["c1/eth0"] is {}'],
     [changed({ leases: { "c1/eth0": "x" } }), 'leases["c1/eth0"] is "x"'],
     [record({ since: 7 }), 'leases["c1/eth0"] is {'],
@@ -201,7 +204,7 @@ Deno.test("parseState() refuses each kind of damage", () => {
   assertThrows(() => parseState(bytes, "/s"), CniError, "state file");
 });
 
-Deno.test("a lease that is added to a file's lines makes the same bytes as all formatted anew", () => {
+Deno.test("a lease added to the lines of a file makes the same bytes as formatting all leases", () => {
   const seed = Number(Deno.env.get("SEED") ?? Date.now() % 1e9);
   const random = new Random(seed);
   const say = (text: string) => `${text} (SEED=${seed})`;
@@ -220,7 +223,7 @@ Deno.test("a lease that is added to a file's lines makes the same bytes as all f
   }
 });
 
-Deno.test("a large file is written in pieces, which together are what one would be", () => {
+Deno.test("a large file is written in pieces with the same content as one piece", () => {
   let state = emptyState();
   state.ranges = [[range("10.88.0.0/16")]];
   for (let count = 0; count < 2000; count++) {
@@ -256,7 +259,7 @@ function change(state: State, random: Random): void {
   addLease(state, { owner: key, ips, record });
 }
 
-Deno.test("a key that stands twice is damage where the maps then disagree", () => {
+Deno.test("a repeated key is damage if the maps then disagree", () => {
   const good = JSON.stringify(GOOD);
   const rows = [
     good.replace('"c1/eth0":', '"c2/eth0":"10.88.0.3","c1/eth0":').replace(
@@ -271,7 +274,7 @@ Deno.test("a key that stands twice is damage where the maps then disagree", () =
   }
 });
 
-Deno.test("leases are found, listed by address, added and dropped whole", () => {
+Deno.test("leases are found, listed by address, added and dropped with all addresses", () => {
   const state = parse(JSON.stringify(GOOD));
   const two = findLease(state, owner("c2/eth0"));
   assertEquals<unknown>(two, {
@@ -305,7 +308,7 @@ Deno.test("leases are found, listed by address, added and dropped whole", () => 
   }
 });
 
-Deno.test("isSameLease() tells a lease from a later one of the same owner", () => {
+Deno.test("isSameLease() distinguishes a lease from a later lease of the same owner", () => {
   const lease: Lease = {
     owner: owner("c1/eth0"),
     ips: [parseIp("10.88.0.2"), parseIp("fd00::2")],

@@ -36,7 +36,7 @@ function put(folder: string, next: State, backUp = false, verify = () => {}) {
   return writeState(folder, NET, { state: next, backUp, verify });
 }
 
-Deno.test("writeState() replaces the file whole, private, and leaves no temporary", async () => {
+Deno.test("writeState() replaces the whole file, makes it private, and leaves no temporary file", async () => {
   await inFolder((folder) => {
     const path = statePath(folder, NET);
     put(folder, emptyState());
@@ -50,7 +50,7 @@ Deno.test("writeState() replaces the file whole, private, and leaves no temporar
   });
 });
 
-Deno.test("writeState() that fails is code 5 and leaves the folder as it was", async () => {
+Deno.test("a failing writeState() is code 5 and leaves the folder unchanged", async () => {
   await inFolder((folder) => {
     Deno.mkdirSync(statePath(folder, NET));
     const fails = (at: string) =>
@@ -61,7 +61,7 @@ Deno.test("writeState() that fails is code 5 and leaves the folder as it was", a
   });
 });
 
-Deno.test("readState() reads what was written; missing is empty, and anything but a file damage", async () => {
+Deno.test("readState() reads a written state; a missing file is empty, and anything but a file is damage", async () => {
   await inFolder((folder) => {
     assertEquals(readState(folder, NET), {
       state: emptyState(),
@@ -95,7 +95,7 @@ Deno.test("readState() reads what was written; missing is empty, and anything bu
   }
 });
 
-Deno.test("isCurrent() tells whether the file that was read is still the one by name", async () => {
+Deno.test("isCurrent() knows whether the path still leads to the file that was read", async () => {
   await inFolder((folder) => {
     const path = statePath(folder, NET);
     const before = readState(folder, NET);
@@ -116,7 +116,7 @@ Deno.test("isCurrent() tells whether the file that was read is still the one by 
   });
 });
 
-Deno.test("identityOf() tells a file of ours from one that was edited, restored or put in its place", async () => {
+Deno.test("identityOf() distinguishes a written file from an edited, restored or replaced one", async () => {
   await inFolder(async (folder) => {
     const path = statePath(folder, NET);
     const identity = () => identityOf(Deno.lstatSync(path));
@@ -159,7 +159,7 @@ Deno.test("identityOf() tells a file of ours from one that was edited, restored 
   });
 });
 
-Deno.test("checkWritable() leaves nothing behind, and is code 5 where a write would fail", async () => {
+Deno.test("checkWritable() leaves no file, and is code 5 if a write would fail", async () => {
   await inFolder((folder) => {
     checkWritable(folder, NET, true);
     checkWritable(folder, NET, false);
@@ -171,7 +171,7 @@ Deno.test("checkWritable() leaves nothing behind, and is code 5 where a write wo
   });
 });
 
-Deno.test("sweepTemporaries() removes this network's and nobody else's", async () => {
+Deno.test("sweepTemporaries() removes only the temporary files of this network", async () => {
   await inFolder((folder) => {
     const kept = [
       ".pod.0123456789abcdef.tmp",
@@ -189,7 +189,7 @@ Deno.test("sweepTemporaries() removes this network's and nobody else's", async (
   });
 });
 
-Deno.test("writeState() keeps what is damaged once, and only if its replacement is in place", async () => {
+Deno.test("writeState() makes one backup of a damaged file, and only if the replacement succeeds", async () => {
   await inFolder((folder) => {
     const path = statePath(folder, NET);
     assertEquals(put(folder, state(), true).backup, undefined, "there was none");
@@ -213,7 +213,7 @@ Deno.test("writeState() keeps what is damaged once, and only if its replacement 
   });
 });
 
-Deno.test("a file that is written into while it is read is not current", async () => {
+Deno.test("a file that is written during the read is not current", async () => {
   await inFolder((folder) => {
     const path = statePath(folder, NET);
     put(folder, state());

@@ -41,7 +41,7 @@ async function update(
   return result;
 }
 
-Deno.test("a transaction tells a state that this program wrote last from any other", async () => {
+Deno.test("a transaction distinguishes a state that this program wrote last from any other", async () => {
   await inFolder(async (folder) => {
     const path = statePath(folder, NET);
     assertEquals(await update(folder, "10.0.0.2"), ["missing", []]);
@@ -69,7 +69,7 @@ Deno.test("a transaction tells a state that this program wrote last from any oth
   });
 });
 
-Deno.test("a folder restored as a whole, with lock and times, is not taken for the last state", async () => {
+Deno.test("a folder that was restored with lock and times has the provenance changed", async () => {
   await inFolder(async (folder) => {
     const [at, backup] = [join(folder, "state"), join(folder, "backup")];
     await update(at, "10.0.0.2");
@@ -86,7 +86,7 @@ Deno.test("a folder restored as a whole, with lock and times, is not taken for t
   });
 });
 
-Deno.test("a lease is added to the map that is meant, however somebody laid the file out", async () => {
+Deno.test("a lease is added to the right map in any layout of the file", async () => {
   await inFolder(async (folder) => {
     const more = [', "x":{"y":"z"}', ', "leases":{}', ""];
     for (const [index, text] of more.entries()) {
@@ -99,7 +99,7 @@ Deno.test("a lease is added to the map that is meant, however somebody laid the 
   });
 });
 
-Deno.test("a transaction that throws or decides to write nothing writes nothing, and unlocks", async () => {
+Deno.test("a transaction that throws, or decides not to write, writes nothing and unlocks", async () => {
   await inFolder(async (folder) => {
     await update(folder, "10.0.0.2");
     const text = Deno.readTextFileSync(statePath(folder, NET));
@@ -117,7 +117,7 @@ Deno.test("a transaction that throws or decides to write nothing writes nothing,
   });
 });
 
-Deno.test("a transaction works on what the file has now, whatever was read before the lock", async () => {
+Deno.test("a transaction uses the present file, whatever was read before the lock", async () => {
   await inFolder(async (folder) => {
     const path = statePath(folder, NET);
     await update(folder, "10.0.0.2");
@@ -139,7 +139,7 @@ Deno.test("a transaction works on what the file has now, whatever was read befor
   });
 });
 
-Deno.test("who loses the lock file, or whose state file is replaced, writes nothing: code 11", async () => {
+Deno.test("a run that loses its lock file or state file writes nothing: code 11", async () => {
   await inFolder(async (folder) => {
     await update(folder, "10.0.0.2");
     const rows: [string, () => unknown][] = [
@@ -165,7 +165,7 @@ Deno.test("who loses the lock file, or whose state file is replaced, writes noth
   });
 });
 
-Deno.test("what a killed run left of its write goes with the next transaction, or a sweep", async () => {
+Deno.test("the next transaction or a sweep removes the temporary files of a killed run", async () => {
   await inFolder(async (folder) => {
     const left = join(folder, ".podnet.0123456789abcdef.tmp");
     await open(folder).sweep();
@@ -179,7 +179,7 @@ Deno.test("what a killed run left of its write goes with the next transaction, o
   });
 });
 
-Deno.test("what was there when the state was read goes with it, and what came later with the next", async () => {
+Deno.test("a transaction removes the temporary files listed at its read; later files stay for the next", async () => {
   await inFolder(async (folder) => {
     const [early, later] = ["0".repeat(16), "1".repeat(16)].map((it) => `.podnet.${it}.tmp`);
     const leases = open(folder);
@@ -199,7 +199,7 @@ Deno.test("what was there when the state was read goes with it, and what came la
   });
 });
 
-Deno.test("a damaged file is an empty state whose provenance is the damage, a newer one is refused", async () => {
+Deno.test("a damaged file is an empty state with the damage as provenance; a newer file is refused", async () => {
   await inFolder(async (folder) => {
     const path = statePath(folder, NET);
     Deno.writeTextFileSync(path, "damaged");
@@ -222,7 +222,7 @@ Deno.test("a damaged file is an empty state whose provenance is the damage, a ne
   });
 });
 
-Deno.test("a reader changes nothing: neither folder nor lock nor what a killed run left", async () => {
+Deno.test("a reader changes neither folder nor lock nor the files of a killed run", async () => {
   await inFolder(async (folder) => {
     const at = join(folder, "state");
     assertEquals(await open(at).examine(({ state }) => state), emptyState());
@@ -240,7 +240,7 @@ Deno.test("a reader changes nothing: neither folder nor lock nor what a killed r
   });
 });
 
-Deno.test("a lock with a second name is replaced, and what is behind that name stays as it is", async () => {
+Deno.test("a lock with a second name is replaced, and the file of the second name is unchanged", async () => {
   await inFolder(async (folder) => {
     await update(folder, "10.0.0.2");
     const [lock, other] = [lockPath(folder, NET), join(folder, "other")];

@@ -8,7 +8,7 @@ import { config, effects, GUARDED, HOST, INVOCATION, lease, NETWORK, RECORD } fr
 
 const MAC = { runtimeConfig: { mac: "02:00:00:00:00:01" } };
 
-Deno.test("ADD makes the veth before the lease, configures last, and is marked meanwhile", async () => {
+Deno.test("ADD makes the veth before the lease, configures last, and has a mark throughout", async () => {
   const rows: [object, string[]][] = [
     [{}, ["attach", "reserve c1/eth0", "configure"]],
     [MAC, ["attach", "reserve c1/eth0", "configure", "forget 10.88.0.2"]],
@@ -23,7 +23,7 @@ Deno.test("ADD makes the veth before the lease, configures last, and is marked m
   }
 });
 
-Deno.test("ADD delivers bridge, host veth and container, and the addresses of both families behind what was there", async () => {
+Deno.test("ADD appends bridge, host veth, container and the addresses of both families to the previous result", async () => {
   const before = {
     interfaces: [{ name: "other", mac: "02:00:00:00:00:09" }],
     ips: [{ address: "10.9.0.2/24", interface: 0 }],
@@ -61,7 +61,7 @@ Deno.test("ADD delivers bridge, host veth and container, and the addresses of bo
 const RELEASED = "unverified release c1/eth0";
 const ignore = () => {};
 
-Deno.test("ADD that fails undoes what it had made, the lease after all else", async () => {
+Deno.test("a failing ADD rolls back its changes, the lease last", async () => {
   const requested = { ...MAC };
   const guarded = { macspoofchk: true };
   const rows: [string, object, string[]][] = [
@@ -81,7 +81,7 @@ Deno.test("ADD that fails undoes what it had made, the lease after all else", as
   }
 });
 
-Deno.test("ADD that another one of it is in progress of touches nothing", async () => {
+Deno.test("an ADD changes nothing while another ADD of the attachment is in progress", async () => {
   const second = effects({ failing: "mark" });
   await assertRejects(() => add(config(), INVOCATION, second, ignore), CniError, "mark");
   assertEquals(second.steps, ["mark"]);
@@ -95,7 +95,7 @@ Deno.test("ADD that another one of it is in progress of touches nothing", async 
   assertEquals(unfit.steps, ["mark", "examine", "unmark"]);
 });
 
-Deno.test("ADD that is told to stop, or whose result nobody gets, undoes what it had made", async () => {
+Deno.test("an ADD that gets a signal, or can't deliver its result, rolls back its changes", async () => {
   const rows: [string, string[]][] = [
     ["attach", ["undo attach"]],
     ["reserve c1/eth0", ["undo attach", RELEASED]],
@@ -120,7 +120,7 @@ Deno.test("ADD that is told to stop, or whose result nobody gets, undoes what it
   assertEquals(lost.steps.slice(-3), ["undo attach", RELEASED, "unmark"]);
 });
 
-Deno.test("ADD that makes the bridge anew puts the network's veths that have no master back into it", async () => {
+Deno.test("an ADD that makes the bridge again puts the network's veths without a master back into it", async () => {
   const veth = async (key: string, changes: Partial<Link> = {}): Promise<Partial<Link>> => {
     const { containerId, ifname = INVOCATION.ifname } = lease(key).owner;
     return {

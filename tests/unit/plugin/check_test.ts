@@ -33,7 +33,7 @@ async function checked(world: World, answer: () => Promise<void> = () => Promise
   return { asked, error: error.kind };
 }
 
-Deno.test("CHECK asks for the host veth of the lease, once where it has the name that follows", async () => {
+Deno.test("CHECK inspects the host veth of the lease, and only once if it has the derived name", async () => {
   assertEquals(await checked({ held: [LEASE] }), {
     asked: [HOST],
     error: "AttachmentDiffers",
@@ -44,7 +44,7 @@ Deno.test("CHECK asks for the host veth of the lease, once where it has the name
   assertEquals([asked.length, asked[0], asked[1] === HOST], [2, HOST, false]);
 });
 
-Deno.test("CHECK tells of the state first, and at once, whatever the kernel does", async () => {
+Deno.test("CHECK reports an error of the state first, without waiting for the kernel", async () => {
   const gone = () => Promise.reject(new CniError("InvalidNetNS", "gone"));
   assertEquals(await checked({ held: [LEASE] }, gone), { asked: [HOST], error: "InvalidNetNS" });
   assertEquals(await checked({ failing: "read" }, gone), { asked: [HOST], error: "StateDamaged" });

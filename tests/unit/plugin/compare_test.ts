@@ -84,7 +84,7 @@ const SEEN: Seen = {
   insideNeighbours: [],
 };
 
-Deno.test("differences() finds none in what ADD left, nor in what later plugins added", () => {
+Deno.test("differences() finds none after an ADD, nor in additions of later plugins", () => {
   assertEquals(differences(expected(), SEEN), []);
   const more: Seen = {
     ...SEEN,
@@ -97,7 +97,7 @@ Deno.test("differences() finds none in what ADD left, nor in what later plugins 
   assertEquals(differences(expected({}, sparse), SEEN), []);
 });
 
-Deno.test("differences() tells of each what was expected and what was found", () => {
+Deno.test("differences() has the expected and the found value of each", () => {
   const flags = { hairpinMode: true, portIsolation: true };
   const rows: [string, object, object, Partial<Seen>, string[]][] = [
     ["bridge", {}, {}, { bridge: undefined }, ["bridge br0: expected a bridge, found none"]],
@@ -215,7 +215,7 @@ Deno.test("differences() compares the lease and the namespace with the result", 
   ]);
 });
 
-Deno.test("differences() tells all at once", () => {
+Deno.test("differences() reports all at once", () => {
   const nothing: Seen = {
     ...SEEN,
     bridge: undefined,
@@ -239,7 +239,7 @@ const BOTH = [
 ];
 const ROUTES = [{ dst: "0.0.0.0/0", gw: "10.88.0.1" }, { dst: "0::/0", gw: "fd00::0:1" }];
 
-Deno.test("differences() compares both families, however the result spells an address", () => {
+Deno.test("differences() compares both families in any spelling of an address", () => {
   const dual = (changes: object = {}) =>
     expected(DUAL, { ips: BOTH, routes: ROUTES, ...changes }, "10.88.0.2", "fd00::2");
   assertEquals(differences(dual(), SEEN6), []);
@@ -259,7 +259,7 @@ Deno.test("differences() compares both families, however the result spells an ad
   assertEquals(differences(dual(), { ...SEEN6, routes: [...SEEN6.routes, advertised] }), []);
 });
 
-Deno.test("differences() compares what the result lists, whatever the configuration has by now", () => {
+Deno.test("differences() compares the values of the result, not those of a changed configuration", () => {
   const rows: [string, Expected, Partial<Seen>][] = [
     ["a family added", expected(DUAL), {}],
     ["a route added", expected({ ipam: { routes: [{ dst: "10.9.0.0/16" }] } }), {}],
@@ -298,7 +298,7 @@ Deno.test("differences() compares what the result lists, whatever the configurat
 const TUNED = { name: "eth0", mtu: 1400, sandbox: "/run/netns/c1" };
 const BARE = { address: "10.88.0.2/24" };
 
-Deno.test("differences() of a layer-2 attachment needs no lease, and no more than it has", () => {
+Deno.test("differences() of a layer-2 attachment needs no lease", () => {
   const layer2 = { subnet: undefined, gateway: undefined, ipam: {} };
   const seen: Seen = {
     ...SEEN,

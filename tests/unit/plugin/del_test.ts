@@ -24,7 +24,7 @@ const OWN: Partial<Link> = {
 };
 const RELEASED = "unverified release c1/eth0";
 
-Deno.test("DEL sees the veth gone before it releases, and goes on after a failure", async () => {
+Deno.test("DEL removes the veth before it releases the lease, and continues after a failure", async () => {
   const renamed = { ...OWN, ifname: "renamed0" };
   const others = { ...OWN, alias: "podnet/c9/eth0", mac: "fe:00:00:00:00:09" };
   const nine = { ...lease("c9/eth0", "10.88.0.9"), record: { ...RECORD, hostMac: others.mac } };
@@ -90,7 +90,7 @@ Deno.test("DEL flushes the neighbours of an imported lease on the bridge of its 
   assertEquals(tools.steps, ["view", "remove veth1", "link", "forget 10.88.0.2", RELEASED]);
 });
 
-Deno.test("DEL waits for the late veth of an ADD that was killed, and for no other", async () => {
+Deno.test("DEL waits for the late veth of a killed ADD, and for no other", async () => {
   const late = effects({ mark: "died", veths: [] });
   let looks = 0;
   const kernel: Kernel = {

@@ -2,10 +2,10 @@ import { assertEquals, assertThrows } from "@std/assert";
 import { CniError } from "../../../lib/base/errors.ts";
 import { Failures } from "../../../lib/plugin/failures.ts";
 
-Deno.test("Failures goes on after a failure, and throws the first with what the others said", async () => {
+Deno.test("Failures continues after a failure, and throws the first error with the messages of the others", async () => {
   const none = new Failures();
   assertEquals(await none.attempt(() => 7), 7);
-  none.raise("done all the same");
+  none.raise("the veth was removed");
   const some = new Failures();
   const fail = (kind: "IpFailed" | "StateDamaged", message: string) => () => {
     throw new CniError(kind, message, { details: `${message}'s remedy` });

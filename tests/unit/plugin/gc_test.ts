@@ -12,7 +12,7 @@ const OWN: Partial<Link> = {
 };
 const RELEASED = "unverified release c1/eth0";
 
-Deno.test("GC releases what is not listed, and without a list only what is stale", async () => {
+Deno.test("GC releases unlisted attachments, and without a list only stale leases", async () => {
   const keep = [{ containerId: "c1", ifname: "eth0" }];
   const anew = { ...OWN, mac: "fe:00:00:00:00:77" };
   const rows: [Parameters<typeof gc>[1], World, string[]][] = [

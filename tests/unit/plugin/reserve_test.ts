@@ -32,7 +32,7 @@ function reservation(world: World, hostMac: Mac = MAC) {
 const [TWO, THREE] = [lease("c2/eth0", "10.88.0.2"), lease("c3/eth0", "10.88.0.3")];
 const RENAMED = { ...OWN, ifname: "renamed0", mac: RECORD.hostMac };
 
-Deno.test("a reservation looks at the kernel only if it has to", async () => {
+Deno.test("a reservation reads the kernel only if it has to", async () => {
   const rows: [World, string[]][] = [
     [{}, ["reserve c1/eth0"]],
     [{ provenance: "missing" }, ["look", "view", "reserve c1/eth0"]],
@@ -67,7 +67,7 @@ Deno.test("an attachment is reserved once, and a killed run's lease is taken ove
   }
 });
 
-Deno.test("who may have an address and no lease keeps another from being allocated, code 104", async () => {
+Deno.test("a veth that may use an address without a lease prevents allocation, code 104", async () => {
   const other = { ...OWN, ifname: "av0123456789abc", alias: "podnet/c9/eth0" };
   const stranger = { ...OWN, ifname: "veth0", alias: "", group: 0 };
   const damage = new CniError("StateDamaged", "it is empty");
@@ -91,7 +91,7 @@ Deno.test("who may have an address and no lease keeps another from being allocat
   );
 });
 
-Deno.test("a reservation that is undone leaves the state as it was, and another's lease alone", async () => {
+Deno.test("an undone reservation restores the state, and keeps the lease of another attachment", async () => {
   const { one, tools } = reservation({ held: [TWO] });
   const { state } = tools.leases.read();
   const before = structuredClone(state);

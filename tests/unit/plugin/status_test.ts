@@ -10,7 +10,7 @@ const VETH = {
 };
 const SMALL = config({ ipam: { rangeStart: "10.88.0.2", rangeEnd: "10.88.0.2" } });
 
-Deno.test("STATUS is code 50 for whatever an ADD would fail with", async () => {
+Deno.test("STATUS is code 50 for every failure of an ADD", async () => {
   const damage = new CniError("StateDamaged", "it is empty");
   const full = [lease("c1/eth0", "10.88.0.2")];
   const rows: [World, string | undefined][] = [
@@ -43,7 +43,7 @@ Deno.test("STATUS is code 50 for whatever an ADD would fail with", async () => {
   );
 });
 
-Deno.test("STATUS calls a state damaged only under the lock: another run may be writing", async () => {
+Deno.test("STATUS reports a damaged state only under the lock, because another run may be writing", async () => {
   const tools = effects({ veths: [VETH] });
   const { state } = tools.leases.read();
   const leases = { ...tools.leases, read: () => ({ state, provenance: "changed" as const }) };
