@@ -120,7 +120,7 @@ function known(name: string): Command {
   if (found !== undefined) return found;
   const names = [...COMMANDS.map((it) => it.name), "help"];
   throw new UsageError(
-    `Cannot do "${name}": it is no command`,
+    `Cannot run "${name}": it is not a command`,
     didYouMean(name, names) || `commands: ${names.join(", ")}`,
   );
 }

@@ -1,9 +1,9 @@
-/** Prints docs/errors.md, made of the one table of codes in lib/cli/codes.ts. */
+/** Prints docs/errors.md from the table of codes in lib/cli/codes.ts. */
 import { CODES, CONFIGURATION } from "../lib/cli/codes.ts";
 
-const NOTE = "<!-- Made of lib/cli/codes.ts by tools/docs; a test compares the two. -->";
+const NOTE = "<!-- tools/docs makes this page from lib/cli/codes.ts; a test compares the two. -->";
 
-/** The page as it has to stand in docs/errors.md. */
+/** The contents of docs/errors.md. */
 export function errorsPage(): string {
   const sections = Object.entries(CODES).map(([code, { meaning, cause, cure }]) =>
     [
@@ -21,9 +21,9 @@ export function errorsPage(): string {
   return [
     "# Error codes",
     NOTE,
-    "The error document's `msg` names the value that is wrong, what was wanted and what was found, and `details` " +
-    "the remedy. Here is what all errors of a code have in common; `atomicni explain CODE` says the same. " +
-    "Codes below 100 are those of the CNI specification.",
+    "The error document's `msg` has the wrong value, the wanted form and the reason; `details` has the remedy. This " +
+    "page has the text that fits every error of a code, which `atomicni explain CODE` prints too. " +
+    "The CNI specification defines the codes below 100.",
     CONFIGURATION.map((line) => `${line}.`).join(" "),
     ...sections,
     "",

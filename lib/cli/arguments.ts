@@ -32,7 +32,7 @@ export function parseArguments(
       if (command === undefined && first !== undefined && !first.startsWith("-")) mustExist(first);
       const all = [...booleans, ...strings].map((name) => `--${name}`);
       throw new UsageError(
-        `Cannot use "${arg}": it is no option${
+        `Cannot use "${arg}": it is not an option${
           command === undefined ? "" : ` of "${command.name}"`
         }`,
         didYouMean(`--${key}`, all) || `options: ${all.join(", ")}`,

@@ -10,8 +10,8 @@ export interface CodeMeaning {
 
 /** Explains the word CONFIGURATION in remedies. help, docs/errors.md and README.md contain these lines. */
 export const CONFIGURATION: readonly string[] = [
-  "`CONFIGURATION` is the network's file below /etc/cni/net.d as it is, a .conflist of several plugins too: `atomicni repair < /etc/cni/net.d/10-atomicni.conflist`",
-  "Which file that is, for a network called podnet: `grep -l '\"podnet\"' /etc/cni/net.d/*`",
+  "`CONFIGURATION` is the network's unchanged file below /etc/cni/net.d, also a .conflist with several plugins: `atomicni repair < /etc/cni/net.d/10-atomicni.conflist`",
+  "Find the file of a network called podnet: `grep -l '\"podnet\"' /etc/cni/net.d/*`",
 ];
 
 /** The text without backquotes, for a terminal. */
@@ -22,140 +22,141 @@ export function plain(text: string): string {
 /** The table of codes. `atomicni explain CODE` and docs/errors.md print it. */
 export const CODES: Readonly<Record<ErrorCode, CodeMeaning>> = {
   1: {
-    meaning: "The configuration's version of the CNI specification is not one for this.",
+    meaning: "The plugin or the command does not support the configuration's CNI version.",
     cause:
-      "`cniVersion` is none of 0.1.0 to 1.1.0, or older than the command: CHECK begins with 0.4.0, GC and STATUS with 1.1.0.",
+      "`cniVersion` is not one of 0.1.0 to 1.1.0, or it is older than the command: CHECK exists since 0.4.0, GC and STATUS since 1.1.0.",
     cure: ["Set `cniVersion` to one that `atomicni version` lists."],
   },
   2: {
-    meaning: "A key of the configuration asks for what this plugin does not do.",
+    meaning: "A key of the configuration requests a feature that this plugin does not have.",
     cause:
-      "The key belongs to the reference bridge plugin (`ipMasq`, `vlan`, …) or to an `ipam.type` other than host-local, or the kernel or `ip` is too old for it.",
-    cure: ["Do what `details` says instead; it names the key and what replaces it."],
+      "The key belongs to the reference bridge plugin (`ipMasq`, `vlan`, …) or to an `ipam.type` other than host-local. Or the kernel or `ip` is too old for the key.",
+    cure: ["Follow `details`, which names the key and its replacement."],
   },
   3: {
-    meaning: "CHECK was asked about an attachment that there is not.",
-    cause: "It was never added, or is removed already.",
+    meaning: "CHECK names an attachment that does not exist.",
+    cause: "It was never added, or it was removed.",
     cure: [
-      "Nothing has to be cleaned up. If the container should have a network, start it again.",
-      "See what there is: `atomicni list`.",
+      "Nothing has to be cleaned up. If the container needs the network, start it again.",
+      "List the attachments: `atomicni list`.",
     ],
   },
   4: {
     meaning: "A `CNI_*` variable is missing or wrong.",
-    cause: "The container runtime sets them; a person who runs the plugin by hand forgets one.",
-    cure: ["Set the variable that the message names, in the form that it names."],
+    cause: "The container runtime sets them. A manual call may have left one out.",
+    cure: ["Set the variable in the message to a value of the form in the message."],
   },
   5: {
     meaning: "The state folder or a file in it, or stdin, can't be read or written.",
     cause:
-      "The disk is full or mounted read-only, the folder or the lock file is not root's, something that is no regular file has the name of the lock, or a runtime keeps stdin open.",
+      "The disk is full or mounted read-only, another user owns the folder or the lock file, the lock's path is not a regular file, or a runtime keeps stdin open.",
     cure: [
-      "Look at the disk: `df /var/lib/atomicni`, `mount`.",
-      "Look at the folder: `ls -la /var/lib/atomicni`. It is root's, mode 0700, its files 0600.",
-      "What has the name of the lock can be moved away; it is made anew. So can a folder that is not root's, and then: `atomicni repair < CONFIGURATION`.",
+      "Check the disk: `df /var/lib/atomicni`, `mount`.",
+      "Check the folder: `ls -la /var/lib/atomicni`. It must belong to root, with mode 0700; its files have mode 0600.",
+      "If the lock's path is not a regular file of root, move it away: the next run creates the lock.",
+      "If another user owns the folder, move it away, and rebuild the state: `atomicni repair < CONFIGURATION`.",
     ],
   },
   6: {
-    meaning: "What came on stdin is no network configuration.",
-    cause: "It is empty, not UTF-8, not JSON (runtimes take no comments), or no object.",
-    cure: ["Find the place: `atomicni doctor < CONFIGURATION`."],
+    meaning: "stdin is not a network configuration.",
+    cause: "It is empty, not UTF-8, not JSON (runtimes accept no comments), or not a JSON object.",
+    cure: ["Find the line: `atomicni doctor < CONFIGURATION`."],
   },
   7: {
-    meaning: "A value in the configuration is not what it must be.",
-    cause: "A key is missing, misspelt, or its value is outside of what it may be.",
+    meaning: "A value in the configuration is invalid.",
+    cause: "A key is missing or misspelt, or its value is not allowed.",
     cure: [
-      "Write what the message says is wanted.",
+      "Write a value of the form that the message wants.",
       "Check the rest of the file: `atomicni doctor < CONFIGURATION`.",
     ],
   },
   8: {
     meaning: "The container's network namespace can't be used.",
     cause:
-      "The path in `CNI_NETNS` is no network namespace (the container is gone), is the host's own, or `ip` can enter none because /run/netns is missing or CAP_SYS_ADMIN is.",
+      "The path in `CNI_NETNS` is not a network namespace (the container is gone) or is the host's own. Or `ip` can't enter namespaces, because /run/netns or CAP_SYS_ADMIN is missing.",
     cure: [
-      "Is it there? `ls -l` the path that the message names.",
-      "Can any be entered? `mkdir -p /run/netns`, then `atomicni doctor < CONFIGURATION`.",
+      "Check that it exists: `ls -l` with the path in the message.",
+      "Check that `ip` can enter namespaces: `mkdir -p /run/netns`, then `atomicni doctor < CONFIGURATION`.",
     ],
   },
   11: {
-    meaning: "It took too long, or the run was told to stop. Trying again may work.",
+    meaning: "The run timed out or was stopped. A retry may work.",
     cause:
-      "Another run holds the network's lock, the kernel's network lock is held, another operation on the same attachment is at work, or the runtime ended this one.",
+      "Another run holds the network's lock, the kernel's network lock is held, another operation on the same attachment is in progress, or the runtime stopped this one.",
     cure: [
       "Try again.",
-      "Who has the lock? The message names the last that left word; who has it now: `fuser -v /var/lib/atomicni/NETWORK.lock`.",
-      "Does `ip link` answer? If not, see `dmesg`.",
+      "The message names the last recorded holder of the lock. See its present holder: `fuser -v /var/lib/atomicni/NETWORK.lock`.",
+      "Check that `ip link` answers. If not, see `dmesg`.",
     ],
   },
   50: {
-    meaning: "STATUS: an ADD could not be served now, or would give what another network gives.",
+    meaning: "STATUS: an ADD would fail now, or would allocate addresses of another network.",
     cause:
-      "The message says why: no free address, another network's addresses, the bridge, the state, or `ip`.",
-    cure: ["See all that is in the way: `atomicni doctor < CONFIGURATION`."],
+      "The message has the reason: no free address, another network's addresses, the bridge, the state, or `ip`.",
+    cure: ["See every reason: `atomicni doctor < CONFIGURATION`."],
   },
   100: {
-    meaning: "`ip` could not be run, or said no.",
+    meaning: "`ip` could not be run, or it failed.",
     cause:
-      "iproute2 is not installed or is another program, the kernel refused, or a route that was asked for is there already. `details` has the command, its exit status and what it said.",
+      "iproute2 is not installed or is another program, the kernel refused, or a requested route exists already. `details` has the command, its exit status and its output.",
     cure: [
-      "Is it there? `ip -V`; if not, install iproute2 (`apt install iproute2`, `apk add iproute2`).",
-      "Run the command of `details` by hand and read what it says; `dmesg` may say more.",
+      "Check that it is installed: `ip -V`. If not, install iproute2 (`apt install iproute2`, `apk add iproute2`).",
+      "Run the command in `details` by hand and read its output; `dmesg` may have more.",
     ],
   },
   101: {
     meaning: "No address is free.",
-    cause: "Every address of the range belongs to a container whose veth is there.",
+    cause: "Every address of the range belongs to a container with a host veth.",
     cure: [
-      "See whose: `atomicni list NETWORK`.",
+      "See the containers: `atomicni list NETWORK`.",
       "Remove containers, or widen `ipam.rangeStart` and `ipam.rangeEnd` inside the subnet.",
     ],
   },
   102: {
-    meaning: "The address asked for can't be given.",
+    meaning: "The requested address can't be allocated.",
     cause:
-      "`IP` in `CNI_ARGS`, `args.cni.ips` or `runtimeConfig.ips` asks for one that is outside, reserved, or held by a live container; its MAC, or one asked for, is the bridge's or another container's; or an import finds it held.",
+      "`IP` in `CNI_ARGS`, `args.cni.ips` or `runtimeConfig.ips` requests an address outside the range, a reserved address, or an address of a live container. Or the MAC of the address, or a requested MAC, belongs to the bridge or to another container. Or an import finds the address held.",
     cure: [
-      "See who holds it: `atomicni explain ADDRESS`.",
-      "Ask for another, or for none.",
+      "See its holder: `atomicni explain ADDRESS`.",
+      "Request another address, or none.",
     ],
   },
   103: {
-    meaning: "The container has an interface of that name already, or its host veth stands.",
+    meaning: "The container has an interface of that name already, or its host veth exists.",
     cause: "The attachment was added before, or another plugin made the interface.",
     cure: [
       "DEL the attachment first, or let the runtime choose another interface name (`CNI_IFNAME`).",
     ],
   },
   104: {
-    meaning: "The state file is damaged, so no address is given.",
+    meaning: "The state file is damaged, so no address is allocated.",
     cause:
-      "It was edited, cut off by something else than this program, restored from elsewhere or removed, belongs to another user, or the subnet was changed, while containers had addresses.",
+      "Another program edited, truncated, replaced or removed the file, or another user owns it. Or the subnet was changed while containers had addresses.",
     cure: [
-      "Rebuild it from what the kernel has: `atomicni repair < CONFIGURATION`.",
-      "If the subnet was changed: set the old one back, or give new containers another network, with a name, a bridge and a subnet of its own that has none of the old addresses.",
+      "Rebuild it from the kernel: `atomicni repair < CONFIGURATION`.",
+      "If the subnet was changed, restore the old one. Or use another network for new containers, with its own name and bridge and a subnet without the old addresses.",
     ],
   },
   105: {
     meaning: "The bridge can't be used as configured.",
     cause:
-      "An interface of that name is no bridge, carries another address, or has the most ports that the kernel allows.",
+      "An interface of that name is not a bridge, or the bridge has another address or the maximum number of ports.",
     cure: [
-      "Look at it: `ip -d addr show dev BRIDGE`.",
+      "Show it: `ip -d addr show dev BRIDGE`.",
       "Name another bridge, set `gateway` and `subnet` to its address, or remove that address.",
     ],
   },
   106: {
-    meaning: "CHECK found the attachment other than ADD left it.",
-    cause: "Somebody changed an interface, an address or a route; the message has each difference.",
+    meaning: "CHECK found that the attachment differs from the result of its ADD.",
+    cause: "An interface, an address or a route was changed; the message has each difference.",
     cure: [
-      "Set back what was changed, or start the container again.",
-      "A lease or a guard that is missing: `atomicni repair < CONFIGURATION`.",
+      "Undo the change, or start the container again.",
+      "Restore a missing lease or guard: `atomicni repair < CONFIGURATION`.",
     ],
   },
   199: {
     meaning: "A bug in this program.",
-    cause: "Something happened that nobody thought of.",
-    cure: ["Report it with the whole error document: `details` says where it happened."],
+    cause: "The program met a condition that it does not handle.",
+    cure: ["Report it with the whole error document: `details` has the place in the source."],
   },
 };

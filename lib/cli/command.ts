@@ -11,10 +11,10 @@ export interface Option {
 
 /** The options of every command. */
 export const COMMON_OPTIONS: Readonly<Record<string, Option>> = {
-  json: { type: "boolean", about: "the same as one JSON value", short: "j" },
-  wide: { type: "boolean", about: "lines as long as they are, whatever the terminal's width" },
-  output: { type: "string", about: "json or wide, as kubectl has it", short: "o" },
-  help: { type: "boolean", about: "what it does, with an example", short: "h" },
+  json: { type: "boolean", about: "print one JSON value", short: "j" },
+  wide: { type: "boolean", about: "do not fit lines to the width of the terminal" },
+  output: { type: "string", about: "json or wide, as in kubectl", short: "o" },
+  help: { type: "boolean", about: "describe the command, with an example", short: "h" },
 };
 
 /** Exit status: 0 all is well, 1 something needs a look, 2 the command failed. */

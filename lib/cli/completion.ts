@@ -20,7 +20,7 @@ export function completionOf(commands: () => readonly Command[]): Command {
       if (script === undefined) {
         const shells = Object.keys(SHELLS);
         throw new UsageError(
-          `Cannot complete for "${shell}": it is no shell that this knows`,
+          `Cannot complete for "${shell}": it is not a supported shell`,
           didYouMean(shell, shells) || `one of ${shells.join(", ")}`,
         );
       }
@@ -87,7 +87,7 @@ function zsh(commands: readonly Command[]): string[] {
     "  if (( CURRENT == 2 )); then",
     "    local -a commands=(",
     ...commands.map(({ name, about }) => `      ${quoted(`${name}:${about}`)}`),
-    "      'help:what there is'",
+    "      'help:the list of commands'",
     "    )",
     "    _describe command commands",
     "  else",
@@ -106,7 +106,7 @@ function fish(commands: readonly Command[]): string[] {
     `(ls -1 ${STATE_FOLDER} 2>/dev/null | string match -r '^[A-Za-z0-9_.-]+(?=\\.json$)')`;
   return [
     "complete -c atomicni -f",
-    "complete -c atomicni -n __fish_use_subcommand -a help -d 'what there is'",
+    "complete -c atomicni -n __fish_use_subcommand -a help -d 'the list of commands'",
     `complete -c atomicni -n '__fish_seen_subcommand_from help' -a '${
       commands.map(({ name }) => name).join(" ")
     }'`,

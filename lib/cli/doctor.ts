@@ -31,13 +31,13 @@ import type { Line, Tone } from "./screen.ts";
 export const doctor: Command = {
   name: "doctor",
   takes: "< CONFIGURATION",
-  about: "what an ADD with the configuration or conflist on stdin would meet, with remedies",
+  about:
+    "checks whether an ADD with the configuration or conflist on stdin would work, and prints remedies",
   example: "atomicni doctor < /etc/cni/net.d/10-atomicni.conflist",
   options: {
     "open-path": {
       type: "string",
-      about:
-        "from the script form's first line: what others than root can change on the way to Deno",
+      about: "set by the script form's first line: a path to Deno that others than root can change",
     },
   },
   mostWords: 0,
@@ -48,7 +48,7 @@ export const doctor: Command = {
 /** The script form runs its Deno as root at every ADD, so only root may replace that Deno. */
 function examineDeno(openPath: string | undefined): Finding[] {
   if (openPath === undefined) return [];
-  const found = `others than root can change "${openPath.trim()}", on the way to the Deno that ` +
+  const found = `others than root can change "${openPath.trim()}", which leads to the Deno that ` +
     "runs this program as root";
   return [finding(
     "error",
@@ -191,7 +191,7 @@ function reportOf(findings: readonly Finding[]): Report {
   const verdict = errors > 0
     ? "An ADD would fail."
     : warnings > 0
-    ? "An ADD would work, see the warnings."
+    ? "An ADD would work, but see the warnings."
     : "An ADD would work.";
   return {
     lines: [

@@ -11,8 +11,7 @@ import { textOf } from "./screen.ts";
 export const explain: Command = {
   name: "explain",
   takes: "ADDRESS | MAC | NAME | CODE",
-  about:
-    "all that is known of an address, a MAC, a network, bridge, host veth, container or pod, or of an error",
+  about: "describes an address, a MAC, a network, bridge, host veth, container or pod, or an error",
   example: "atomicni explain 10.88.0.2",
   options: {},
   mostWords: 2,

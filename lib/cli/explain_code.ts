@@ -45,7 +45,7 @@ export function explainCode(found: FoundCode): Report {
   const entry = Object.entries(CODES).find(([code]) => code === found.code);
   if (entry === undefined) {
     throw new UsageError(
-      `Cannot explain "${found.code}": it is no code of this plugin`,
+      `Cannot explain "${found.code}": it is not a code of this plugin`,
       `its codes: ${Object.keys(CODES).join(", ")}`,
     );
   }

@@ -162,6 +162,8 @@ function interfaceLines(what: string, link: Link | undefined, isBlind: boolean):
   const owner = said === undefined
     ? ""
     : ` Its alias names container ${said.containerId}, interface ${said.ifname}, in network "${said.network}".`;
-  const lease = isBlind && said !== undefined ? " Whether it has a lease can't be read." : "";
-  return [`It is an interface of this host (${link.kind || "no veth"}).${owner}${lease}`];
+  const lease = isBlind && said !== undefined
+    ? " A state file that can't be read may have its lease."
+    : "";
+  return [`It is an interface of this host (${link.kind || "not a veth"}).${owner}${lease}`];
 }

@@ -17,9 +17,9 @@ export function overview(commands: readonly Command[]): Report {
         `      ${about}`,
       ]),
       "",
-      "Each takes --json (-o json), --wide (lines as long as they are) and --help, which has an example. Exit status: " +
-      "0 all is well, 1 something needs a look, 2 it can't be done.",
-      `Nothing but ${STATE_FOLDER} and ip is used: a configuration comes on stdin.`,
+      "Every command accepts --json (-o json), --wide (lines of any length) and --help, which has an example. Exit status: " +
+      "0 all is well, 1 something needs a look, 2 the command failed.",
+      `The program reads only ${STATE_FOLDER} and runs only ip, so a configuration comes on stdin.`,
       ...CONFIGURATION.map(plain),
     ],
     json: commands.map((it) => ({

@@ -11,7 +11,7 @@ export const hostRulesCommand: Command = {
   name: "host-rules",
   takes: "[SUBNET ...] < CONFIGURATION",
   about:
-    "nftables rules for nft -f -: masquerading, except towards each SUBNET, and what no port may send",
+    "prints nftables rules for nft -f -: masquerading, except towards each SUBNET, and filters for the ports",
   example: EXAMPLE,
   options: {},
   mostWords: 64,
@@ -30,7 +30,7 @@ function subnet(word: string): Cidr {
     return parseCidr(word);
   } catch (error) {
     if (!(error instanceof Malformed)) throw error;
-    const remedy = "name subnets that are reached under the container's own address: 10.244.0.0/16";
+    const remedy = "name subnets that containers reach under their own address: 10.244.0.0/16";
     throw error.named("InvalidNetworkConfig", "SUBNET", word, remedy);
   }
 }

@@ -14,7 +14,7 @@ const EXAMPLE =
 export const importCommand: Command = {
   name: "import",
   takes: "< CONFIGURATION AND LEASES",
-  about: "holds the leases of host-local, so that its live containers keep their addresses",
+  about: "imports the leases of host-local, so that live containers keep their addresses",
   example: EXAMPLE,
   options: {},
   mostWords: 0,
@@ -64,9 +64,7 @@ function describe({ proved, possible, dead, unexplained }: ImportReport): string
     ...possible.map(({ owner, ips, record }) =>
       `${ips.join(" and ")} of ${
         quote(ownerKey(owner))
-      } is held until its DEL: its container may be behind ${
-        record.hosts?.replaceAll(" ", " or ")
-      }, which can't be told`
+      } is held until its DEL: its container may be behind ${record.hosts?.replaceAll(" ", " or ")}`
     ),
     ...dead.map(({ ips, containerId }) =>
       `${ips.join(" and ")} of ${quote(containerId)} left out: no container has it`
@@ -74,7 +72,7 @@ function describe({ proved, possible, dead, unexplained }: ImportReport): string
     ...unexplained.map(({ link, inside }) =>
       `${link.ifname} on ${link.master} ${
         inside === undefined ? "can't be inspected" : "has an address of the network"
-      } and no lease: while it is there, an ADD allocates nothing; import its lease too, or remove its container`
+      } and no lease: while it exists, an ADD allocates nothing; import its lease too, or remove its container`
     ),
   ];
 }

@@ -13,9 +13,9 @@ export const repair: Command = {
   name: "repair",
   takes: "< CONFIGURATION",
   about:
-    "rebuilds a network's state file from what the kernel has, and puts ports and guards back; keeps a damaged file aside",
+    "rebuilds a network's state file from the kernel, restores ports and guards, and backs up a damaged file",
   example: EXAMPLE,
-  options: { "dry-run": { type: "boolean", about: "only say what would be done" } },
+  options: { "dry-run": { type: "boolean", about: "only print what repair would change" } },
   mostWords: 0,
   run: async ({ stdin, has, kernel }: Call) => {
     const config = readConfiguration(await stdin(), "repair a network", EXAMPLE);
@@ -42,12 +42,12 @@ function reportOf(report: RepairReport, dryRun: boolean): Report {
   const isWrong = findings.some(({ level }) => level === "wrong");
   const isWhole = damage === undefined && found.length === 0 && dropped.length === 0;
   const verdict = isStuck
-    ? "Nothing was written: an address might be given a second time."
+    ? "Nothing was written: an address might be allocated twice."
     : isWhole
     ? isWrong
-      ? "Nothing that repair can mend."
+      ? "Nothing that repair can fix."
       : restored > 0
-      ? "The state file is whole; ports and guards are back."
+      ? "The state file is consistent; ports and guards are restored."
       : "Nothing to repair."
     : dryRun
     ? "Nothing was written: a dry run."

@@ -48,13 +48,13 @@ function report(): Report {
       ...rows.map(([name, value]) => `${name.padEnd(15)}${value}`),
       ...(borrowed
         ? [[{
-          text: "The runtime inside is a borrowed one: for trying, not for release.",
+          text: "This build contains a borrowed runtime: it is for trials, not for a release.",
           tone: "warning" as const,
         }]]
         : []),
       ...(more.length > 0
         ? [[{
-          text: `It was started with more than that: ${more.join(", ")}.`,
+          text: `It was started with further permissions: ${more.join(", ")}.`,
           tone: "bad" as const,
         }]]
         : []),

@@ -7,7 +7,7 @@ import { CONFIG, type Host, hostTest, PROGRAM, run, STATE_FOLDER } from "../inte
 const ROOT = new URL("../../", import.meta.url);
 
 hostTest(
-  "without command and arguments it says what it is on stderr, as every plugin does",
+  "without a command and arguments it prints its version on stderr, as every plugin does",
   async (host) => {
     const { code, stdout, stderr } = await host.program([], "");
     assertEquals({ code, stdout, stderr }, {
@@ -19,21 +19,24 @@ hostTest(
   },
 );
 
-hostTest("on a terminal it shows help instead, in colours unless NO_COLOR is set", async (host) => {
-  const line = (variable: string) => [
-    "script",
-    "-qec",
-    `${variable} ${PROGRAM.join(" ")}`,
-    "/dev/null",
-  ];
-  const env = { ...Deno.env.toObject(), CNI_COMMAND: "", TERM: "xterm" };
-  delete (env as Record<string, string>)["NO_COLOR"];
-  const plain = await host.run(line("NO_COLOR=1"), "", env);
-  assertStringIncludes(plain.stdout, "atomicni list [NETWORK]");
-  assert(!plain.stdout.includes("\x1b"), JSON.stringify(plain.stdout));
-  const coloured = await host.run(line(""), "", env);
-  assertStringIncludes(coloured.stdout, "\x1b[1m");
-});
+hostTest(
+  "on a terminal without arguments it shows help, in colours unless NO_COLOR is set",
+  async (host) => {
+    const line = (variable: string) => [
+      "script",
+      "-qec",
+      `${variable} ${PROGRAM.join(" ")}`,
+      "/dev/null",
+    ];
+    const env = { ...Deno.env.toObject(), CNI_COMMAND: "", TERM: "xterm" };
+    delete (env as Record<string, string>)["NO_COLOR"];
+    const plain = await host.run(line("NO_COLOR=1"), "", env);
+    assertStringIncludes(plain.stdout, "atomicni list [NETWORK]");
+    assert(!plain.stdout.includes("\x1b"), JSON.stringify(plain.stdout));
+    const coloured = await host.run(line(""), "", env);
+    assertStringIncludes(coloured.stdout, "\x1b[1m");
+  },
+);
 
 hostTest("each command has help with an example, and JSON", async (host) => {
   const { code, stdout } = await host.program(["help", "--json"], "");
@@ -56,7 +59,7 @@ hostTest("each command has help with an example, and JSON", async (host) => {
 });
 
 hostTest(
-  "what CONFIGURATION is stands in help, README and docs in the same words",
+  "help, README and docs explain CONFIGURATION in the same words",
   async (host) => {
     const lines = CONFIGURATION.map(plain).join("\n");
     for (const args of [["help"], ["repair", "--help"], ["doctor", "--help"]]) {
@@ -74,7 +77,7 @@ hostTest(
   },
 );
 
-hostTest("the commands that say what CONFIGURATION is do what they say", async (host) => {
+hostTest("the commands that explain CONFIGURATION work", async (host) => {
   const [repair, find] = CONFIGURATION.map((line) =>
     /.*`(.*)`/.exec(line)?.[1]?.replace("/etc/cni/net.d", "/run/net.d") ?? ""
   );
@@ -97,7 +100,7 @@ hostTest("the commands that say what CONFIGURATION is do what they say", async (
 });
 
 hostTest(
-  "a command line that is not of the form is refused with what was probably meant",
+  "a wrong command line is refused with a suggestion",
   async (host) => {
     const rows: [string[], string][] = [
       [["lst"], 'did you mean "list"?'],
@@ -121,7 +124,7 @@ hostTest(
   },
 );
 
-hostTest("a network's name instead of its file: the line that is suggested works", async (host) => {
+hostTest("a network's name instead of its file: the suggested command works", async (host) => {
   await host.sh("mkdir /run/net.d");
   const conflist = await Deno.readTextFile(new URL("deploy/10-atomicni.conflist", ROOT));
   await host.run(["sh", "-c", "cat >/run/net.d/20-mine.conflist"], conflist);
@@ -156,7 +159,7 @@ async function forEveryone(host: Host): Promise<string[]> {
   return ["/run/atomicni"];
 }
 
-hostTest("a person who is not root is told so, and not to install anything", async (host) => {
+hostTest("an error says that the user is not root, and suggests no installation", async (host) => {
   await host.containers("c1");
   await host.add();
   const program = await forEveryone(host);
@@ -174,7 +177,7 @@ hostTest("a person who is not root is told so, and not to install anything", asy
   }
 });
 
-hostTest("version tells the build form, Deno, the commit and the scope", async (host) => {
+hostTest("version shows the build form, Deno, the commit and the scope", async (host) => {
   const { code, json } = await host.program(["version", "--json"], "");
   assertEquals(code, 0);
   const built = Deno.env.get("ATOMICNI") ?? "";

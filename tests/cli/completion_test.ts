@@ -58,7 +58,7 @@ hostTest("fish completes commands and networks", async (host) => {
   }
 });
 
-hostTest("zsh can read its script, and the words in it are the commands", async (host) => {
+hostTest("zsh loads its script, which completes the commands", async (host) => {
   const path = await script(host, "zsh");
   const { code, stderr } = await host.run(["zsh", "-f", "-n", path]);
   assertEquals({ code, stderr }, { code: 0, stderr: "" });
@@ -69,7 +69,7 @@ hostTest("zsh can read its script, and the words in it are the commands", async 
     `compdef() { }; compadd() { shift; print -l -- $@ }; _describe() { print -l -- $commands }
      . ${path}; CURRENT=2; words=(atomicni ""); _atomicni; CURRENT=3; words=(atomicni list ""); _atomicni`,
   ]);
-  assertStringIncludes(stdout, "explain:all that is known");
+  assertStringIncludes(stdout, "explain:describes an address");
   assertStringIncludes(stdout, "--watch");
   assertStringIncludes(stdout, "--wide");
 });

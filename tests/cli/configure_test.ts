@@ -28,7 +28,7 @@ function keysUnder(heading: string): Json {
 
 for (const [heading, base] of Object.entries(BASES)) {
   hostTest(
-    `docs/configure.md, ${heading}: the block is taken, and an ADD does what it says`,
+    `docs/configure.md, ${heading}: doctor accepts the block, and an ADD follows it`,
     async (host) => {
       await host.containers("c1");
       const keys = keysUnder(heading);

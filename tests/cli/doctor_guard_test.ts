@@ -23,7 +23,7 @@ const DAMAGE: readonly (readonly [damage: string, found: RegExp])[] = [
 ];
 
 hostTest(
-  "doctor: a guard that is not whole is a warning, and repair is the remedy",
+  "doctor: an incomplete guard is a warning, and repair is the remedy",
   async (host) => {
     await host.containers("c1");
     const [, { name: veth }] = (await host.add({ config: GUARDED })).interfaces;
@@ -56,7 +56,7 @@ hostTest(
   },
 );
 
-hostTest("doctor: a port without a lease that no ADD puts back is said to be out", async (host) => {
+hostTest("doctor: a port without a lease that no ADD puts back is reported", async (host) => {
   await host.containers("c1", "c2");
   const [, { name: veth }] = (await host.add({ config: GUARDED })).interfaces;
   await host.add({ id: "c2", config: GUARDED });
@@ -66,7 +66,7 @@ hostTest("doctor: a port without a lease that no ADD puts back is said to be out
 });
 
 hostTest(
-  "doctor: a bridge with multicast snooping is told, where the network has IPv6",
+  "doctor: a bridge with multicast snooping is reported if the network has IPv6",
   async (host) => {
     await host.sh("ip link add atomic0 up type bridge mcast_snooping 1");
     assertMatch((await guardFindings(host)).join(), /multicast snooping.* mcast_snooping 0/);
@@ -75,7 +75,7 @@ hostTest(
   },
 );
 
-hostTest("repair: what was added without the guard is said to have none", async (host) => {
+hostTest("repair: a port that was added without the guard is reported", async (host) => {
   await host.containers("c1");
   await host.add({ config: { ...GUARDED, macspoofchk: false } });
   const { code, json } = await host.program(["repair", "--json"], JSON.stringify(GUARDED));

@@ -52,18 +52,18 @@ const ROWS: readonly Row[] = [
     expected: ["key", "warning", '"subnet" has no effect', 'move it into "ipam"'],
   },
   {
-    name: "a key of the reference bridge that changes nothing",
+    name: "a key of the reference bridge without effect",
     config: { ...HOST_LOCAL, ipMasq: false },
     expected: ["key", "note", '"ipMasq" belongs to the reference bridge', ""],
   },
   {
-    name: "a key that can't be done",
+    name: "a key that is not supported",
     config: { ...CONFIG, ipMasq: true },
     expected: ["configuration", "error", '"ipMasq"', "nftables"],
     code: 2,
   },
   {
-    name: "a version that there is not",
+    name: "a version that does not exist",
     config: { ...CONFIG, cniVersion: "9.0.0" },
     expected: ["configuration", "error", "incompatible CNI versions", '"1.1.0"'],
     code: 1,
@@ -75,7 +75,7 @@ const ROWS: readonly Row[] = [
     code: 7,
   },
   {
-    name: "an interface that is no bridge",
+    name: "an interface that is not a bridge",
     given: "ip link add atomic0 type veth peer name other",
     expected: ["bridge", "error", "it is a veth", "ip link show dev atomic0"],
     code: 105,
@@ -123,7 +123,7 @@ E`,
     expected: ["subnet", "warning", 'network "other" holds 10.88.0.9', "choose a subnet"],
   },
   {
-    name: "another network's subnet, of which no address is held",
+    name: "another network's subnet without leases",
     given: `cat > ${STATE_FOLDER}/other.json <<'E'
 {"schema":2,"lastReserved":"","containerToIP":{},"ipToContainer":{},"leases":{},"pool":{"subnet":"10.88.0.0/16","gateway":"10.88.0.1","rangeStart":"10.88.0.1","rangeEnd":"10.88.255.254"}}
 E`,
@@ -135,9 +135,9 @@ E`,
     expected: ["forwarding", "warning", "and nothing beyond", "sysctl -w net.ipv4.ip_forward=1"],
   },
   {
-    name: "a folder that others can look into",
+    name: "a folder that others can read",
     given: `chmod 755 ${STATE_FOLDER}`,
-    expected: ["folder", "warning", "others can look in", `chmod 700 ${STATE_FOLDER}`],
+    expected: ["folder", "warning", "others can read it", `chmod 700 ${STATE_FOLDER}`],
   },
   {
     name: "a folder that others can write",
@@ -158,12 +158,12 @@ E`,
     code: 5,
   },
   {
-    name: "a state file that was cut off, while nobody can have an address",
+    name: "a truncated state file without host veths",
     given: `printf '{"lastRes' > ${STATE_FOLDER}/podnet.json`,
     expected: ["state", "warning", "podnet.json", "nothing has to be done"],
   },
   {
-    name: "a state file that was cut off, beside a host veth of the network",
+    name: "a truncated state file with a host veth of the network",
     given: `printf '{"lastRes' > ${STATE_FOLDER}/podnet.json
       ip netns add other; ip link add avf07d124eb0652 type veth peer name eth0 netns other
       ip link set avf07d124eb0652 alias podnet/c2/eth0`,
@@ -248,7 +248,7 @@ async function examined(host: Host, stdin: string): Promise<{ code: number; json
   return report;
 }
 
-hostTest("doctor has nothing to say against a host that works", async (host) => {
+hostTest("doctor has no warning on a working host", async (host) => {
   await host.sh("echo 1 > /proc/sys/net/ipv4/ip_forward");
   for (const config of [CONFIG, HOST_LOCAL]) {
     const fresh = await examined(host, JSON.stringify(config));
@@ -277,11 +277,11 @@ hostTest("doctor reads a conflist with comments as a runtime would send it", asy
   assertEquals(code, 2);
   const found = json.findings.map((it: Json) => it.found).join("\n");
   assertStringIncludes(found, "comments or trailing commas");
-  assertStringIncludes(found, '"plugin" is no key of a list');
+  assertStringIncludes(found, '"plugin" is not a key of a list');
   assertStringIncludes(found, 'network "podnet", 10.88.0.0/24 on bridge "atomic0", CNI 1.1.0');
 });
 
-hostTest("people's commands take the version of a list that a runtime takes", async (host) => {
+hostTest("operator commands use the version of a list that a runtime uses", async (host) => {
   const plugin = {
     type: "atomicni",
     bridge: "atomic0",
@@ -311,7 +311,7 @@ hostTest("people's commands take the version of a list that a runtime takes", as
   }
 });
 
-hostTest("doctor says what is wrong with input that is no configuration", async (host) => {
+hostTest("doctor reports input that is not a configuration", async (host) => {
   const rows: [string, string][] = [
     ["", "stdin is empty"],
     ["{", "it is not JSON: line 1, column 2"],
@@ -331,23 +331,26 @@ hostTest("doctor says what is wrong with input that is no configuration", async 
   }
 });
 
-hostTest("doctor tells live containers that fill the pool from veths left over", async (host) => {
-  await host.containers("c1", "c2");
-  await host.add({ config: SMALL });
-  const full = await examined(host, JSON.stringify(SMALL));
-  assertEquals(full.code, 2);
-  assertEquals((await host.cni("ADD", { config: SMALL, id: "c2" })).json.code, 101);
-  await host.sh(`rm ${STATE_FOLDER}/podnet.json`);
-  const left = await examined(host, JSON.stringify(SMALL));
-  // doctor reports no attachment of a live container as stale.
-  const match = left.json.findings.find((it: Json) => it.about === "state");
-  assertStringIncludes(`${match.found} ${match.remedy}`, '"c1/eth0" holds an address');
-  assertEquals((await host.cni("ADD", { config: SMALL, id: "c2" })).json.code, 104);
-  assert(!JSON.stringify(left.json).includes("link del"), JSON.stringify(left.json));
-});
+hostTest(
+  "doctor distinguishes a pool full of live containers from leftover veths",
+  async (host) => {
+    await host.containers("c1", "c2");
+    await host.add({ config: SMALL });
+    const full = await examined(host, JSON.stringify(SMALL));
+    assertEquals(full.code, 2);
+    assertEquals((await host.cni("ADD", { config: SMALL, id: "c2" })).json.code, 101);
+    await host.sh(`rm ${STATE_FOLDER}/podnet.json`);
+    const left = await examined(host, JSON.stringify(SMALL));
+    // doctor reports no attachment of a live container as stale.
+    const match = left.json.findings.find((it: Json) => it.about === "state");
+    assertStringIncludes(`${match.found} ${match.remedy}`, '"c1/eth0" holds an address');
+    assertEquals((await host.cni("ADD", { config: SMALL, id: "c2" })).json.code, 104);
+    assert(!JSON.stringify(left.json).includes("link del"), JSON.stringify(left.json));
+  },
+);
 
 hostTest(
-  "a network without addresses writes no state: a full disk keeps nobody from it",
+  "a network without addresses writes no state, so it works on a full disk",
   async (host) => {
     const { cniVersion, name, type, bridge } = CONFIG;
     const layer2 = { cniVersion, name, type, bridge, ipam: {} };
@@ -367,7 +370,7 @@ hostTest(
   },
 );
 
-hostTest("doctor says who holds the lock", async (host) => {
+hostTest("doctor names the holder of the lock", async (host) => {
   await host.containers("c1");
   await host.add();
   const holder = await host.program(["doctor", "--json"], JSON.stringify(CONFIG));

@@ -6,7 +6,7 @@ import { CONFIG, hostTest, type Json, STATE_FOLDER } from "../integration/host.t
 const POD = "IgnoreUnknown=1;K8S_POD_NAMESPACE=default;K8S_POD_NAME=web";
 
 hostTest(
-  "explain knows an attachment by address, veth, pod and the start of its container's ID",
+  "explain finds an attachment by address, veth, pod and the start of its container ID",
   async (host) => {
     const id = "c1a2b3c4d5e6f708192a3b4c5d6e7f80";
     await host.containers("c1");
@@ -37,7 +37,7 @@ hostTest(
 );
 
 hostTest(
-  "explain takes a MAC of either end, a veth, a bridge, and the second of two",
+  "explain takes a MAC of either end, a veth, a bridge, a pod, or an address",
   async (host) => {
     await host.containers("c1", "c2");
     await host.add({ id: "aa11", netns: "c1", args: POD });
@@ -73,7 +73,7 @@ hostTest(
 );
 
 hostTest(
-  "explain takes an error as it comes: a number, with a word, a document, a log line",
+  "explain takes an error as a number, with a word, as a document, and in a log line",
   async (host) => {
     await host.containers("c1");
     const config = { ...CONFIG, subnet: "10.88.0.0/30" };
@@ -107,7 +107,7 @@ hostTest(
         [[], "", "Cannot explain nothing"],
         [[], "{}", 'No network has an attachment of "{}"'],
         [["two", "words"], "", "it is not one word"],
-        [["error", "998"], "", "it is no code of this plugin"],
+        [["error", "998"], "", "it is not a code of this plugin"],
       ] as const
     ) {
       const { code, stdout, stderr } = await host.program(["explain", ...args], stdin);
@@ -123,7 +123,7 @@ hostTest(
   },
 );
 
-hostTest("explain says what an address is that nobody holds", async (host) => {
+hostTest("explain describes an address without a lease", async (host) => {
   await host.containers("c1");
   const config = { ...CONFIG, ipam: { rangeStart: "10.88.0.10", rangeEnd: "10.88.0.20" } };
   await host.add({ config });
@@ -150,7 +150,7 @@ hostTest("explain says what an address is that nobody holds", async (host) => {
   assert(!left.stdout.includes("link del"), left.stdout);
 });
 
-hostTest("explain knows a network by its name, beside what else has that name", async (host) => {
+hostTest("explain shows a network by name, and other objects with that name", async (host) => {
   await host.containers("c1", "c2");
   const added = await host.add({ id: "c1" });
   await host.add({ id: "c2" });
@@ -170,7 +170,7 @@ hostTest("explain knows a network by its name, beside what else has that name", 
   assertStringIncludes(both.stdout, "belongs to container podnet, interface eth1");
 });
 
-hostTest("explain knows a lease that the Go original gave", async (host) => {
+hostTest("explain shows a lease of the Go original", async (host) => {
   await host.sh(`cat > ${STATE_FOLDER}/old.json <<'E'
 {"lastReserved":"10.22.0.2","containerToIP":{"abc":"10.22.0.2"},"ipToContainer":{"10.22.0.2":"abc"}}
 E`);
@@ -185,7 +185,7 @@ E`);
   assertStringIncludes((await host.program(["list"], "")).stdout, "10.22.0.2");
 });
 
-hostTest("explain has cause and cure of every code", async (host) => {
+hostTest("explain has the cause and the cure of every code", async (host) => {
   for (const [code, { meaning, cure }] of Object.entries(CODES)) {
     const { code: exit, stdout } = await host.program(["explain", code], "");
     assertEquals(exit, 0);
@@ -211,7 +211,7 @@ Deno.test("how long ago something was", () => {
   for (const [since, expected] of rows) assertEquals(ago(since, now), expected, since);
 });
 
-hostTest("explain takes a number that is no code for a container's", async (host) => {
+hostTest("explain takes a number that is not a code as a container ID", async (host) => {
   await host.containers("c1");
   await host.add({ id: "123", netns: "c1" });
   const { code, stdout } = await host.program(["explain", "123"], "");

@@ -92,7 +92,7 @@ E`);
 }
 
 hostTest(
-  "docs/json.md: list, explain and status print what it says, field by field",
+  "docs/json.md: list, explain and status print the fields of the page",
   async (host) => {
     await prepare(host);
     const whole = await printed(host, ["list"], ["explain", "web"], ["status"], ["explain", "101"]);
@@ -110,36 +110,39 @@ hostTest(
   },
 );
 
-hostTest("docs/json.md: doctor, repair, import and the others print what it says", async (host) => {
-  await prepare(host);
-  const report = async (command: string, stdin: string, ...args: string[]) =>
-    (await host.program([command, ...args, "--json"], stdin)).json;
-  const config = JSON.stringify(DUAL);
-  const doctor = [await report("doctor", config), await report("doctor", "{\n x")];
-  assert(doctor.every(({ errors }) => typeof errors === "number"));
-  await host.sh(
-    `printf x > ${STATE_FOLDER}/podnet.lock.txt; mkdir /run/ns; rm -r /run/netns/none || :`,
-  );
-  doctor.push(await report("doctor", JSON.stringify({ ...DUAL, gateway: "x" })));
-  assertShape(fieldsUnder("`doctor`"), doctor);
+hostTest(
+  "docs/json.md: doctor, repair, import and the others print the fields of the page",
+  async (host) => {
+    await prepare(host);
+    const report = async (command: string, stdin: string, ...args: string[]) =>
+      (await host.program([command, ...args, "--json"], stdin)).json;
+    const config = JSON.stringify(DUAL);
+    const doctor = [await report("doctor", config), await report("doctor", "{\n x")];
+    assert(doctor.every(({ errors }) => typeof errors === "number"));
+    await host.sh(
+      `printf x > ${STATE_FOLDER}/podnet.lock.txt; mkdir /run/ns; rm -r /run/netns/none || :`,
+    );
+    doctor.push(await report("doctor", JSON.stringify({ ...DUAL, gateway: "x" })));
+    assertShape(fieldsUnder("`doctor`"), doctor);
 
-  const rules = await report("host-rules", config);
-  const script = await report("completion", "", "bash");
-  const usage = await report("lst", "");
-  const failed = await report("repair", "");
-  const others = fieldsUnder("The others");
-  const part = (...names: string[]) =>
-    new Map([...others].filter(([path]) => names.includes(path)));
-  assertShape(part("rules"), [rules]);
-  assertShape(part("shell", "script"), [script]);
-  assertShape(part("error.code", "error.msg", "error.details"), [usage, failed]);
-});
+    const rules = await report("host-rules", config);
+    const script = await report("completion", "", "bash");
+    const usage = await report("lst", "");
+    const failed = await report("repair", "");
+    const others = fieldsUnder("The others");
+    const part = (...names: string[]) =>
+      new Map([...others].filter(([path]) => names.includes(path)));
+    assertShape(part("rules"), [rules]);
+    assertShape(part("shell", "script"), [script]);
+    assertShape(part("error.code", "error.msg", "error.details"), [usage, failed]);
+  },
+);
 
 /** Keeps a namespace alive under a name that `ip` does not know. */
 const hide = (id: string) =>
   `touch /run/${id}; mount --bind /run/netns/${id} /run/${id}; umount /run/netns/${id}; rm /run/netns/${id}`;
 
-hostTest("docs/json.md: repair and import print what it says", async (host) => {
+hostTest("docs/json.md: repair and import print the fields of the page", async (host) => {
   await host.containers("c1", "c2");
   await host.add({ id: "c1" });
   const { interfaces: [, { name }] } = await host.add({ id: "c2" });
@@ -182,7 +185,7 @@ Deno.test("docs/monitoring.md: its states are those of the program", () => {
 });
 
 hostTest(
-  "docs/monitoring.md: its metrics are those of the program, each with its labels",
+  "docs/monitoring.md: the program prints the metrics of the page, with their labels",
   async (host) => {
     await prepare(host);
     const { stdout } = await host.program(["status", "--metrics"], "");

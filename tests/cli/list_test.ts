@@ -3,7 +3,7 @@ import { CONFIG, hostTest, type Json, MODES, PROGRAM, STATE_FOLDER } from "../in
 
 const POD = "IgnoreUnknown=1;K8S_POD_NAMESPACE=default;K8S_POD_NAME=web";
 
-hostTest("list shows whose each address is and whether its veth is there", async (host) => {
+hostTest("list shows the owner of each address and whether its veth exists", async (host) => {
   await host.containers("c1", "c2");
   const first = await host.add({ id: "c1", args: POD });
   await host.add({ id: "c2" });
@@ -32,18 +32,21 @@ hostTest("list shows whose each address is and whether its veth is there", async
   );
 }, MODES);
 
-hostTest("an ID of 32 characters is shown whole, a longer one by its beginning", async (host) => {
-  await host.containers("c1", "c2");
-  const id = "0123456789abcdef".repeat(2);
-  await host.add({ id, netns: "c1" });
-  await host.add({ id: "f".repeat(33), netns: "c2" });
-  const { stdout } = await host.program(["list"], "");
-  const owners = stdout.trimEnd().split("\n").slice(1).map((row) => row.split(/ +/)[1]);
-  assertEquals(owners, [id, "f".repeat(12)]);
-});
+hostTest(
+  "an ID of 32 characters is shown completely, a longer ID by its beginning",
+  async (host) => {
+    await host.containers("c1", "c2");
+    const id = "0123456789abcdef".repeat(2);
+    await host.add({ id, netns: "c1" });
+    await host.add({ id: "f".repeat(33), netns: "c2" });
+    const { stdout } = await host.program(["list"], "");
+    const owners = stdout.trimEnd().split("\n").slice(1).map((row) => row.split(/ +/)[1]);
+    assertEquals(owners, [id, "f".repeat(12)]);
+  },
+);
 
 hostTest(
-  "list takes the options that users of kubectl and ip type, or names its own",
+  "list takes the options of kubectl and ip, or names its own",
   async (host) => {
     await host.containers("c1", "c2");
     await host.add({ id: "c1" });
@@ -73,23 +76,26 @@ hostTest(
   },
 );
 
-hostTest("list of nothing, and list and status of a network that does not exist", async (host) => {
-  assertEquals((await host.program(["list"], "")).stdout, "No attachments.\n");
-  await host.containers("c1");
-  await host.add();
-  for (const command of ["list", "status"]) {
-    const near = await host.program([command, "podnte"], "");
-    assertEquals(near.code, 2);
-    assertStringIncludes(near.stderr, 'did you mean "podnet"?');
-    const { code, stderr } = await host.program([command, "dmz"], "");
-    assertEquals(code, 2);
-    assertStringIncludes(
-      stderr,
-      'Cannot show "dmz": no network of that name has a state file or a host veth',
-    );
-    assertStringIncludes(stderr, `see all: atomicni ${command}\n`);
-  }
-});
+hostTest(
+  "list without attachments, and list and status of a network that does not exist",
+  async (host) => {
+    assertEquals((await host.program(["list"], "")).stdout, "No attachments.\n");
+    await host.containers("c1");
+    await host.add();
+    for (const command of ["list", "status"]) {
+      const near = await host.program([command, "podnte"], "");
+      assertEquals(near.code, 2);
+      assertStringIncludes(near.stderr, 'did you mean "podnet"?');
+      const { code, stderr } = await host.program([command, "dmz"], "");
+      assertEquals(code, 2);
+      assertStringIncludes(
+        stderr,
+        'Cannot show "dmz": no network of that name has a state file or a host veth',
+      );
+      assertStringIncludes(stderr, `see all: atomicni ${command}\n`);
+    }
+  },
+);
 
 hostTest("list names a damaged file and shows the other networks", async (host) => {
   await host.containers("c1");
@@ -101,7 +107,7 @@ hostTest("list names a damaged file and shows the other networks", async (host) 
   assertStringIncludes(stdout, `error 104: Cannot read "${STATE_FOLDER}/sub/broken.json"`);
 });
 
-hostTest("list passes no terminal escape on", async (host) => {
+hostTest("list prints no terminal escapes", async (host) => {
   await host.containers("c1");
   await host.add();
   const state = await host.state();
@@ -117,7 +123,7 @@ hostTest("list passes no terminal escape on", async (host) => {
 });
 
 hostTest(
-  "list shows 1,000 attachments, sorted, in less than half a second beyond its start",
+  "list shows 1,000 attachments, sorted, less than half a second after its start",
   async (host) => {
     const state = { lastReserved: "", schema: 2, containerToIP: {}, ipToContainer: {}, leases: {} };
     const [containers, addresses, leases]: Record<string, unknown>[] = [
@@ -153,7 +159,7 @@ hostTest(
   },
 );
 
-hostTest("list --watch shows what comes and goes until it is ended", async (host) => {
+hostTest("list --watch shows changes until it is interrupted", async (host) => {
   await host.containers("c1");
   const [program = "", ...args] = host.inside(...PROGRAM, "list", "-w");
   const child = new Deno.Command(program, { args, stdin: "null", stdout: "piped" }).spawn();
@@ -176,7 +182,7 @@ async function until(reader: ReadableStreamDefaultReader<string>, text: string):
   }
 }
 
-hostTest("list says that it needs root where the folder can't be read", async (host) => {
+hostTest("list says that it needs root if the folder can't be read", async (host) => {
   await host.sh(`chown 1 ${STATE_FOLDER}`);
   const powers = "-dac_override,-dac_read_search";
   const { code, stderr } = await host.run(
@@ -188,24 +194,27 @@ hostTest("list says that it needs root where the folder can't be read", async (h
   assertStringIncludes(stderr, "run this as root");
 });
 
-hostTest("without ip the state is told, and that more can't be", async (host) => {
-  await host.containers("c1");
-  await host.add();
-  await host.sh("mount --bind /dev/null /usr/bin/ip");
-  const rows: [string[], string][] = [
-    [["list"], "unknown"],
-    [["explain", "10.88.0.2"], "ip did not work"],
-    [["status"], "253   1     -"],
-  ];
-  for (const [args, expected] of rows) {
-    const { code, stdout } = await host.program(args, "");
-    assertEquals(code, 2);
-    assertStringIncludes(stdout, expected);
-    assertStringIncludes(stdout, "install iproute2");
-  }
-});
+hostTest(
+  "without ip list shows the state file, and says that the rest is unknown",
+  async (host) => {
+    await host.containers("c1");
+    await host.add();
+    await host.sh("mount --bind /dev/null /usr/bin/ip");
+    const rows: [string[], string][] = [
+      [["list"], "unknown"],
+      [["explain", "10.88.0.2"], "ip did not work"],
+      [["status"], "253   1     -"],
+    ];
+    for (const [args, expected] of rows) {
+      const { code, stdout } = await host.program(args, "");
+      assertEquals(code, 2);
+      assertStringIncludes(stdout, expected);
+      assertStringIncludes(stdout, "install iproute2");
+    }
+  },
+);
 
-hostTest("beside a state file that can't be read nothing is called empty", async (host) => {
+hostTest("list does not claim to be empty if a state file can't be read", async (host) => {
   await host.sh(`printf x > ${STATE_FOLDER}/podnet.json`);
   for (const args of [["list"], ["status"], ["explain", "10.88.0.2"]]) {
     const { code, stdout } = await host.program(args, "");
@@ -215,7 +224,7 @@ hostTest("beside a state file that can't be read nothing is called empty", async
   }
 });
 
-hostTest("list calls a lease live whose veth another plugin made", async (host) => {
+hostTest("list calls a lease live if another plugin made its veth", async (host) => {
   await host.containers("c1");
   await host.sh(`ip link add br0 type bridge; ip link set dev br0 up
 ip link add vethabc type veth peer name eth0 netns c1; ip link set dev vethabc master br0 up
@@ -232,7 +241,7 @@ E`);
 });
 
 hostTest(
-  "what a terminal shows fits it, at 60, 80 and 100 columns; --wide shows all",
+  "output fits a terminal of 60, 80 and 100 columns; --wide shows all",
   async (host) => {
     await host.containers("c1", "c2");
     const pod = "a-name-of-a-pod-that-is-as-long-as-those-of-a-deployment-5d8b7c9f6d-x2x4z";
@@ -315,7 +324,7 @@ hostTest("list shows host veths without a lease: of layer 2, and of a lost state
   ]);
 });
 
-hostTest("a host veth under another name is live all the same", async (host) => {
+hostTest("a renamed host veth is still live", async (host) => {
   await host.containers("c1");
   const added = await host.add();
   await host.sh(`ip link set dev ${added.interfaces[1].name} name other0`);

@@ -67,7 +67,7 @@ const ROWS: readonly Row[] = [
     isBoth: true,
   },
   {
-    name: "of another ADD, the address gone",
+    name: "of another ADD, without the address",
     given: `ip -n c1 addr flush dev eth0; ip link set dev $V address fe:00:00:00:00:02`,
     state: "superseded",
   },
@@ -144,7 +144,7 @@ async function assertDoctor(host: Host, config: Json, state: StateWord, isWell: 
 }
 
 hostTest(
-  "an ADD in progress is starting, with a lease and without, and nothing is amiss",
+  "an ADD in progress is starting, with and without a lease, and needs no look",
   async (host) => {
     await host.containers("c1", "c2");
     const { interfaces: [, { name }] } = await host.add({ id: "c1" });
@@ -193,7 +193,7 @@ hostTest(
   },
 );
 
-hostTest("another network's bridge is not this one's", async (host) => {
+hostTest("an attachment on another network's bridge is cut off", async (host) => {
   await host.containers("c1", "c2");
   const other = {
     ...CONFIG,

@@ -49,7 +49,7 @@ hostTest("status shows the use of each network's pool", async (host) => {
   }]);
 });
 
-hostTest("status fails a script's test where an ADD would find no address", async (host) => {
+hostTest("status ends with status 1 if an ADD would find no address", async (host) => {
   await host.containers("c1");
   const config = { ...CONFIG, subnet: "10.88.0.0/30" };
   const added = await host.add({ config });
@@ -60,7 +60,7 @@ hostTest("status fails a script's test where an ADD would find no address", asyn
   assertEquals([stale.code, stale.json.networks[0].state], [1, "1 stale"], "an ADD reclaims it");
 });
 
-hostTest("status --metrics is what Prometheus's parsers read", async (host) => {
+hostTest("Prometheus's parsers read status --metrics", async (host) => {
   await host.containers("c1");
   await host.add();
   await host.sh(`cat > ${STATE_FOLDER}/old.json <<'E'

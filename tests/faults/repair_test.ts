@@ -135,7 +135,7 @@ hostTest(
     assertEquals([stranger.code, stranger.json.written], [2, false]);
     assertStringIncludes(
       JSON.stringify(stranger.json.findings),
-      "10.88.0.9 is behind str0, and nothing says whose",
+      "10.88.0.9 is behind str0, whose owner is unknown",
     );
   },
 );
@@ -164,7 +164,7 @@ hostTest(
     }]]);
     assertEquals(await host.state(), before);
     const { stdout } = await host.program(["repair"], JSON.stringify(moved));
-    assertMatch(stdout, /^Nothing that repair can mend\.$/m);
+    assertMatch(stdout, /^Nothing that repair can fix\.$/m);
     // Removing the containers also removes the conflicting leases.
     await host.sh(`for id in ${names.join(" ")}; do ip netns del $id; done
     while ip link show type veth | grep -q podnet/; do :; done`);
@@ -252,7 +252,7 @@ hostTest(
     const without = await repair(host);
     assertEquals([without.code, without.json.written, without.json.restored], [1, false, 0]);
     assertEquals(without.json.findings.map((it: { found: string }) => it.found), [
-      `"atomic0" is gone, and 1 live in no bridge: ${interfaces[1].name}`,
+      `"atomic0" does not exist, and these live host veths are in no bridge: ${interfaces[1].name}`,
     ]);
     // Another program makes the bridge, and no ADD runs that would put the port back.
     await host.sh(

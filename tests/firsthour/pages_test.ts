@@ -37,13 +37,13 @@ nodeTest("docs/install.md: install, upgrade, remove, line by line", async (node)
   assertEquals((await node.ip("link", "show", "dev", "atomic0")).length, 0, "the bridge stays");
 });
 
-nodeTest("docs/containerd.md: the image is made and run as the page says", async (node) => {
+nodeTest("docs/containerd.md: the page's commands make and run the image", async (node) => {
   await install(node);
   await Containerd.start(node);
   await node.sh(`ctr image rm ${IMAGE}`);
   const commands = await commandsOf(
     "docs/containerd.md",
-    "One container after the other: `ctr`",
+    "Single containers with `ctr`",
   );
   await node.sh(`mkdir /run/hour && cd /run/hour; ${commands}`);
   assert(IMAGE === "localhost/busybox:1");
@@ -64,7 +64,7 @@ ctr task kill --signal SIGKILL web`);
 });
 
 nodeTest(
-  "docs/monitoring.md and the first lines of docs/troubleshooting.md do what they say",
+  "the commands of docs/monitoring.md and the first commands of docs/troubleshooting.md work",
   async (node) => {
     await install(node);
     const looked = await follow(node, "docs/monitoring.md", "States");

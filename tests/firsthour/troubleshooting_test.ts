@@ -47,7 +47,7 @@ const ROWS: Readonly<Record<string, Row>> = {
     symptom: 101,
     mend: (node) => change(node, '.plugins[0].ipam.rangeEnd = "10.88.0.9"'),
   },
-  "The address asked for is held": {
+  "The requested address is held": {
     provoke: (node) => attach(node, "c0"),
     symptom: async (node) =>
       assertEquals(await codeOfAdd(node, "c1", { args: "IP=10.88.0.2" }), 102),
@@ -131,7 +131,7 @@ const ROWS: Readonly<Record<string, Row>> = {
     provoke: (node) => node.sh("sysctl -qw net.ipv6.conf.default.disable_ipv6=1"),
     symptom: 100,
   },
-  "It took too long": {
+  "Timeout": {
     provoke: async (node) => {
       await node.sh("touch /var/lib/atomicni/podnet.lock");
       await node.daemon("other", "flock", "/var/lib/atomicni/podnet.lock", "sleep", "1000");
@@ -205,7 +205,7 @@ Deno.test("each row of the page is provoked here or elsewhere, and none that the
 });
 
 for (const [heading, { provoke, symptom, mend, call }] of Object.entries(ROWS)) {
-  nodeTest(`${heading}: provoked, and mended by the row's own words`, async (node) => {
+  nodeTest(`${heading}: caused, and fixed by the row's own commands`, async (node) => {
     await install(node);
     await node.containers("c1");
     await provoke(node);

@@ -85,7 +85,7 @@ function learningPorts({ guarded, bridge }: NetworkConfig, links: readonly Link[
     "guard",
     `${ports} of "${bridge}" ${is} not guarded (${
       few(learning)
-    }): a container behind one can cut off a guarded one`,
+    }): a container behind such a port can cut off a guarded container`,
     "start those containers again under this configuration, or give them another bridge",
   )];
 }

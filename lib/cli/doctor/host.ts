@@ -61,7 +61,7 @@ export function examineBridge(config: NetworkConfig, links: readonly Link[]): Fi
       finding(
         "warning",
         "bridge",
-        `"${spec.name}" has the spanning tree protocol on: a new container waits some 30 s for traffic`,
+        `"${spec.name}" has the spanning tree protocol on: a new container has no traffic for about 30 s`,
         `ip link set dev ${spec.name} type bridge stp_state 0`,
       ),
     ]),
@@ -69,7 +69,7 @@ export function examineBridge(config: NetworkConfig, links: readonly Link[]): Fi
       finding(
         "note",
         "bridge",
-        `"${spec.name}" carries no gateway ("isGateway" is false): containers reach each other, and what else answers there`,
+        `"${spec.name}" carries no gateway ("isGateway" is false): containers reach only each other and other devices on the bridge`,
         'set "isGateway": true if the host is their gateway',
       ),
     ]),
@@ -101,7 +101,7 @@ export function examineIpv6(
     finding(
       "warning",
       "bridge",
-      `"lo" has no IPv6 address: where IPv6 is switched off for a new "${bridge}" too, an ADD fails with code 100`,
+      `"lo" has no IPv6 address: if IPv6 is switched off for a new "${bridge}" too, an ADD fails with code 100`,
       "sysctl net.ipv6.conf.default.disable_ipv6 shows it; sysctl -w net.ipv6.conf.default.disable_ipv6=0 switches it on",
     ),
   ];
@@ -205,12 +205,12 @@ export async function examineForwarding(
       : finding(
         "warning",
         "forwarding",
-        `${what}: off for "${bridge}": containers reach each other${
+        `${what}: off for "${bridge}": containers reach only each other${
           config.gatewayOnBridge ? " and the gateway" : ""
-        }, and nothing beyond`,
+        }`,
         family === 4
           ? `sysctl -w ${sysctl}=1`
-          : `sysctl -w ${sysctl}=1, with accept_ra = 2 on the uplink first, or the host's own default route goes`,
+          : `sysctl -w ${sysctl}=1, with accept_ra = 2 on the uplink first, or the host loses its own default route`,
       );
   });
   return [
@@ -218,10 +218,10 @@ export async function examineForwarding(
     finding(
       "note",
       "masquerade",
-      `what leaves the host with an address of ${
+      `packets that leave the host with an address of ${
         subnetsOf(sets).map(formatCidr).join(", ")
-      } needs it, or routes back, and a FORWARD policy that lets it pass (Docker and firewalld set one to DROP); ` +
-        "packet filters can't be seen through ip",
+      } need it, or routes back, and a FORWARD policy that accepts them (Docker and firewalld set DROP); ` +
+        "ip can't show packet filters",
       "nft list ruleset | grep -E 'masquerade|hook forward'; rules that do it: atomicni host-rules < CONFIGURATION",
     ),
   ];

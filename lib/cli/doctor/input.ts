@@ -92,7 +92,7 @@ function readList(list: JsonObject): Input {
     finding(
       "warning",
       "key",
-      `"${key}" is no key of a list, and is ignored`,
+      `"${key}" is not a key of a list, and is ignored`,
       didYouMean(key, LIST_KEYS) || "take it out",
     )
   );
@@ -110,7 +110,11 @@ function readList(list: JsonObject): Input {
   }
   if (types.filter((type) => type === TYPE).length > 1) {
     findings.push(
-      finding("warning", "input", `"${TYPE}" stands in the list more than once: the first is read`),
+      finding(
+        "warning",
+        "input",
+        `"${TYPE}" is in the list more than once: the first entry is used`,
+      ),
     );
   }
   const version = versionOf(list);

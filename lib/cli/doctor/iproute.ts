@@ -13,7 +13,7 @@ export function examineVersion(text: string, guarded: boolean): Finding {
   const [, major, minor] = /iproute2-(\d+)\.(\d+)/.exec(text) ?? [];
   const [, snapshot] = /iproute2-ss(\d{6})/.exec(text) ?? [];
   if (major === undefined && snapshot === undefined) {
-    return finding("warning", "ip", `${text}: no version of iproute2 can be read from that`);
+    return finding("warning", "ip", `cannot find a version of iproute2 in "${text}"`);
   }
   const isOlderThan = ([least, part]: readonly [number, number]) =>
     snapshot !== undefined || Number(major) < least ||

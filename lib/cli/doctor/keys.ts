@@ -109,7 +109,7 @@ export function unknownKeys(config: JsonObject): Finding[] {
       return finding(
         "note",
         "key",
-        `"${key}" belongs to the reference bridge; the value that it has there by default has no effect`,
+        `"${key}" belongs to the reference bridge; its default value there has no effect here`,
       );
     }
     if (stands(others, path, key)) {
@@ -147,7 +147,7 @@ function look(
     if (known === undefined) return tell(path, key, keys) ?? [];
     const read = new Fields(value).spelling(name);
     if (read !== key) {
-      const found = `"${path}${key}" has no effect beside "${path}${read}"`;
+      const found = `"${path}${key}" has no effect with "${path}${read}"`;
       return [finding("warning", "key", found, "take it out")];
     }
     return isKeys(known) ? look(below, known, `${path}${key}.`, tell) : [];

@@ -62,7 +62,7 @@ function pools(
       "pool",
       numbers,
       isShort
-        ? "before it is full: widen the range inside the subnet, or give further containers another network"
+        ? "before it is full: widen the range inside the subnet, or use another network for further containers"
         : "",
     );
   });
@@ -111,7 +111,7 @@ const TROUBLES: readonly (readonly [StateWord, Trouble])[] = [
   ["undecided", {
     about: "leases",
     found: (some) => `undecided, with several host veths or one that can't be inspected: ${some}`,
-    remedy: "atomicni repair --dry-run < CONFIGURATION says what is in the way",
+    remedy: "atomicni repair --dry-run < CONFIGURATION shows the reason",
   }],
   ["no lease", {
     about: "veths",

@@ -28,9 +28,9 @@ export function examineFolder({ dataDir }: NetworkConfig): Finding[] {
   }
   const bits = tryLstat(dataDir)?.mode ?? 0;
   const mode = (bits & 0o7777).toString(8).padStart(4, "0");
-  const found = `${dataDir}: root's, mode ${mode}`;
+  const found = `${dataDir}: owned by root, mode ${mode}`;
   if (mode === "0700") return [finding("ok", "folder", found)];
-  const others = (bits & 0o022) === 0 ? "look in" : "write";
+  const others = (bits & 0o022) === 0 ? "read it" : "write to it";
   return [finding("warning", "folder", `${found}, others can ${others}`, `chmod 700 ${dataDir}`)];
 }
 
@@ -41,7 +41,7 @@ const LOCK_TRIES = 10;
 export async function examineLock({ dataDir, name }: NetworkConfig): Promise<Finding[]> {
   const path = lockPath(dataDir, name);
   try {
-    if (tryLstat(path) === undefined) return [finding("ok", "lock", "not made yet")];
+    if (tryLstat(path) === undefined) return [finding("ok", "lock", "it does not exist yet")];
     let holder: string | undefined;
     for (let tries = 0; tries < LOCK_TRIES; tries++) {
       holder = holderOfLock(path);

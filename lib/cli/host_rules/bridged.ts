@@ -16,14 +16,14 @@ export function bridged({ name, sets, gatewayOnBridge }: RulesSpec): string {
     ${ofPorts(name)} jump container
   }
   chain container {
-    # A receiver takes tags of VLAN 0 off by itself, and what is behind several is not looked at here.
+    # A receiver removes tags of VLAN 0 itself, and these rules do not look behind several tags.
     ether type { 0x8100, 0x88a8 } counter drop
-    # Reserved group addresses, 01:80:c2:00:00:00 to :0f, are between a bridge and its neighbours.
+    # Reserved group addresses, 01:80:c2:00:00:00 to :0f, belong to the protocols of bridges.
     ether daddr & ff:ff:ff:ff:ff:f0 == 01:80:c2:00:00:00 counter drop
-    # Router advertisements and redirects; multicast queries, which make a bridge take the container for the querier.
+    # Router advertisements and redirects; multicast queries, after which a bridge treats the container as the querier.
     icmpv6 type { 130, 134, 137 } counter drop
     ip protocol 2 @th,0,8 0x11 counter drop
-    # Answers of DHCP servers, whatever port they come from.
+    # Answers of DHCP servers from any port.
     meta protocol ip udp dport 68 counter drop
     meta protocol ip6 udp dport 546 counter drop
 ${lines([...(gatewayOnBridge ? claimed(sets) : []), ...sources(sets)])}  }
@@ -40,7 +40,7 @@ function claimed(sets: readonly RangeSet[]): string[] {
       ? [`arp saddr ip ${ip} counter drop`, `ip saddr ${ip} counter drop`]
       : [`ip6 saddr ${ip} counter drop`, `icmpv6 type 136 @th,64,128 ${hex(ip)} counter drop`]
   );
-  return ["# The bridge alone sends from its own addresses.", ...drops];
+  return ["# Only the bridge sends from its own addresses.", ...drops];
 }
 
 /** Rules that drop sources outside the network and families that it lacks, except the traffic that IPv6 needs on a link. */
@@ -50,7 +50,7 @@ function sources(sets: readonly RangeSet[]): string[] {
     subnetsOf(sets).filter(({ base }) => familyOf(base) === family).map(formatCidr);
   const [ipv4, ipv6] = [of(4), of(6)];
   return [
-    "# A container sends from the network; 0.0.0.0 and :: are the sources of one that has no address yet.",
+    "# A container sends from the network. 0.0.0.0 and :: are its sources before it has an address.",
     ...(ipv4.length === 0 ? ["ether type { 0x0800, 0x0806 } counter drop"] : [
       `arp saddr ip != ${among([...ipv4, "0.0.0.0"])} counter drop`,
       `ip saddr != ${among([...ipv4, "0.0.0.0"])} counter drop`,

@@ -42,8 +42,8 @@ export function hostRules(spec: RulesSpec, direct: readonly Cidr[] = []): string
   const port = quoted(spec.bridge);
   const chains = [masquerade(spec, port, direct), filters(spec, port)].join("");
   return `#!/usr/sbin/nft -f
-# For the containers of network "${name}" behind the bridge ${port}: masquerade, and what no container may send.
-# Made by \`atomicni host-rules\`; it is the same however many containers there are.
+# For the containers of network "${name}" behind the bridge ${port}: masquerading, and filters for their packets.
+# Made by \`atomicni host-rules\`; it does not change with the containers.
 ${table("inet", name, chains)}
 ${table("arp", name, ARP.replace("PORTS", ofPorts(name)))}
 ${table("bridge", name, bridged(spec))}`;
@@ -59,7 +59,7 @@ function masquerade({ sets }: RulesSpec, port: string, direct: readonly Cidr[]):
     const from = among(own.map(formatCidr));
     return [`${word} saddr ${from} oifname != ${port} ${word} daddr != ${reached} masquerade`];
   });
-  return `  # Reached under the container's own address: this network, networks with a route back, multicast.
+  return `  # Not masqueraded: this network, networks with a route back, multicast.
   chain postrouting {
     type nat hook postrouting priority srcnat; policy accept;
 ${lines(rules)}  }
@@ -73,14 +73,14 @@ function filters({ name, sets, gatewayOnBridge, isolated }: RulesSpec, port: str
     return own === "" ? [] : [`${word} saddr ${own} ${word} daddr ${own} counter drop`];
   });
   const jump = gatewayOnBridge && sets.length > 0 ? [`iifname ${port} jump sources`] : [];
-  return `  # Frames of a container come from the bridge. One that comes from its port went to a reserved group address, or the
-  # port has lost its bridge.
+  return `  # A container's packets arrive from the bridge. A packet that arrives from a port was sent to a reserved group address,
+  # or the port has lost its bridge.
   chain ports {
     type filter hook prerouting priority raw; policy accept;
     ${ofPorts(name)} counter drop
   }
-  # The way back to the source of a packet from the bridge is the bridge. :: is the source of a host without an address,
-  # which asks by ICMPv6 whether it may have one.
+  # The route back to the source of a packet from the bridge must lead to the bridge. A host without an address sends
+  # from :: by ICMPv6 to check that an address is free.
   chain sources {
     ip6 saddr :: meta l4proto 58 return
     fib saddr . iif oif missing counter drop

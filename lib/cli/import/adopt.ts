@@ -88,7 +88,7 @@ function mustBeInside({ sets, name }: NetworkConfig, ip: Ip): void {
   throw new CniError(
     "InvalidNetworkConfig",
     `Cannot import "${ip}" into network "${name}": ${found}`,
-    { details: "give the configuration that these leases were made with, with its type changed" },
+    { details: "pass the configuration that these leases were made with, with its type changed" },
   );
 }
 

@@ -48,7 +48,7 @@ export function parseLeaseFolder(listing: string): LeaseFolder {
   for (const line of listing.split(/\r?\n/)) {
     if (line.trim() === "") continue;
     const [, name = "", content = ""] = RESERVED_LINE.exec(line) ?? LINE.exec(line) ??
-      refuse(line, "it is no FILE:LINE");
+      refuse(line, "it is not FILE:LINE");
     files.set(name, [...files.get(name) ?? [], content.trim()]);
   }
   const leases = new Map<string, FoundLease>();
@@ -93,7 +93,7 @@ function mustBeOfOneFormat(leases: readonly FoundLease[]): void {
     if (other !== undefined) {
       refuse(
         containerId,
-        `${other.ips[0]} names its interface and another of its leases does not: which is whose?`,
+        `the lease of ${other.ips[0]} names its interface, and another lease does not`,
       );
     }
   }

@@ -78,7 +78,7 @@ export async function leaseBehind(
   const owner = await ownerOf(config, claim);
   const removing = `${
     reaching(veth)
-  }remove that container (its DEL takes ${link.ifname} away), and repair again`;
+  }remove that container (its DEL removes ${link.ifname}), and repair again`;
   if (inside === undefined || owner === undefined) {
     return {
       level: "unproved",
@@ -99,7 +99,7 @@ export async function leaseBehind(
       level: "wrong",
       found: `"${whose}" has no address and no lease`,
       remedy:
-        "if its container is gone, its DEL or a GC takes the host veth away; if it lives, start it again",
+        "if its container is gone, its DEL or a GC removes the host veth; if it lives, start it again",
     };
   }
   for (const ip of free) {
@@ -124,7 +124,8 @@ export async function leaseBehind(
     return {
       level: "unproved",
       found: `"${whose}" has ${free.join(" and ")}: which is its lease?`,
-      remedy: "take all but one of each range from the container, or remove it, and repair again",
+      remedy:
+        "delete all but one address of each range in the container, or remove the container, and repair again",
     };
   }
   const wearer = mac === macOfAll(ips) ? undefined : taken.macHolder(mac, veth);
@@ -184,7 +185,7 @@ export function outsideFinding(
     level: "wrong",
     found: `${count} outside of ${subnets.map(formatCidr).join(", ")}: ${
       few(whose)
-    }; the subnet was changed, which is no damage that repair can mend`,
+    }; the subnet was changed, which repair can't fix`,
     remedy: `${SUBNET_CHANGED}; see all: atomicni list ${name}`,
   };
 }
@@ -202,16 +203,15 @@ export function strangerFinding(
   );
   const remedy = `${
     reaching(veth)
-  }remove ${ifname}, or keep its address out of what the network gives, and repair again`;
+  }remove ${ifname}, or keep its address out of the network's range, and repair again`;
   if (held.length > 0) {
-    const found = `${held.join(", ")} is behind ${ifname}, and nothing says whose`;
+    const found = `${held.join(", ")} is behind ${ifname}, whose owner is unknown`;
     return { level: "unproved", found, remedy };
   }
   if (inside !== undefined || !isInDoubt) return undefined;
   return {
     level: "unproved",
-    found:
-      `${ifname} on ${config.bridge} is without an owner, and what is behind it can't be inspected`,
+    found: `${ifname} on ${config.bridge} has no known owner, and its other end can't be inspected`,
     remedy,
   };
 }

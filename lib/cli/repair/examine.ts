@@ -88,7 +88,7 @@ function damageOf(
 ): string | undefined {
   if (provenance instanceof CniError) return provenance.message;
   // A network that allocates no addresses needs no file.
-  if (provenance === "missing") return "there is none";
+  if (provenance === "missing") return "it does not exist";
   try {
     checkOwners(state, name);
     return undefined;
@@ -101,8 +101,8 @@ function undecided({ lease, veths }: Claim): RepairFinding {
   const names = veths.map(({ link }) => link.ifname).join(" or ");
   return {
     level: "unproved",
-    found: `whether "${lease ? ownerKey(lease.owner) : ""}" has ${names} can't be told: ` +
-      "its MAC is not the one of the lease, and what is behind it can't be inspected",
+    found: `"${lease ? ownerKey(lease.owner) : ""}" may have ${names}: ` +
+      "the MAC differs from the lease, and the other end can't be inspected",
     remedy: `${
       veths[0] === undefined ? "" : reaching(veths[0])
     }remove that container and add it again, and repair again`,

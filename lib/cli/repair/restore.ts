@@ -34,12 +34,12 @@ export async function restore(
   const restored = await restorePorts(bridge, kernel, live, dryRun);
   const guarded = dryRun ? [] : live.filter(({ port }) => port.guard !== undefined);
   for (const it of await withLostGateway(config, kernel, guarded, existing)) {
-    restored.push(note(it, "the guard of its gateways is put back in the container"));
+    restored.push(note(it, "the guard of its gateways is restored in the container"));
   }
   for (const it of live.filter(({ port }) => config.guarded && port.guard === undefined)) {
     restored.push({
       level: "wrong",
-      found: `${named(it)}: it has no guard, for it was added without "macspoofchk"`,
+      found: `${named(it)}: it has no guard, because it was added without "macspoofchk"`,
       remedy: "start that container again under this configuration",
     });
   }
@@ -83,7 +83,7 @@ function lost({ bridge }: NetworkConfig, live: readonly Port[]): RepairFinding[]
   const names = few(live.map(({ link }) => link.ifname));
   return [{
     level: "wrong",
-    found: `"${bridge}" is gone, and ${live.length} live in no bridge: ${names}`,
+    found: `"${bridge}" does not exist, and these live host veths are in no bridge: ${names}`,
     remedy: "start any container of the network, which makes the bridge again, and repair again",
   }];
 }

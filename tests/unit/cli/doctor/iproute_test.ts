@@ -13,7 +13,7 @@ Deno.test("examineVersion() reads numbers and snapshots, and what a guard needs"
     ["ip utility, iproute2-ss190708", false, "ok", "ss190708"],
     ["ip utility, iproute2-ss190708", true, "error", "can't lock a port"],
     ["ip utility, iproute2-ss180129", false, "warning", "older than iproute2 5.0"],
-    ["something else", true, "warning", "no version"],
+    ["something else", true, "warning", "cannot find a version"],
   ];
   for (const [text, guarded, level, said] of rows) {
     const found = examineVersion(text, guarded);

@@ -41,15 +41,15 @@ Deno.test("unknownKeys() names what an ADD would ignore, and nothing that it rea
       '"ipam.ranges[0][0].size" is not known, and is ignored',
     ]],
     [{ ...NET, ipMasq: false }, [
-      '"ipMasq" belongs to the reference bridge; the value that it has there by default has no effect',
+      '"ipMasq" belongs to the reference bridge; its default value there has no effect here',
     ]],
     // Keys in another spelling are read all the same.
     [{ ...NET, MTU: 1400, IPAM: { RangeStart: "x", rangeend: "y" } }, []],
-    [{ ...NET, mtu: 1400, MTU: 1500 }, ['"MTU" has no effect beside "mtu"']],
-    [{ ...local, IsGateway: true, IPAM: undefined }, ['"IPAM" has no effect beside "ipam"']],
+    [{ ...NET, mtu: 1400, MTU: 1500 }, ['"MTU" has no effect with "mtu"']],
+    [{ ...local, IsGateway: true, IPAM: undefined }, ['"IPAM" has no effect with "ipam"']],
     [{ name: "podnet", Ipam: { TYPE: "host-local", SUBNET: "10.0.0.0/24" }, ISGATEWAY: true }, []],
     [{ ...NET, IPMASQ: false }, [
-      '"IPMASQ" belongs to the reference bridge; the value that it has there by default has no effect',
+      '"IPMASQ" belongs to the reference bridge; its default value there has no effect here',
     ]],
   ];
   for (const [value, said] of rows) {

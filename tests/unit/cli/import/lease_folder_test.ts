@@ -70,7 +70,7 @@ Deno.test("parseLeaseFolder reads the last address of each range set, in their o
 
 Deno.test("parseLeaseFolder refuses what is no lease, by name", () => {
   const rows: [string, string][] = [
-    ["10.88.0.2\n", "it is no FILE:LINE"],
+    ["10.88.0.2\n", "it is not FILE:LINE"],
     ["fd00::2\n", "IPv6 address"],
     ["fd00:::2:c1\n", "an IPv6 address"],
     ["fd00::2/x:c1\n", "IPv4 address"],
@@ -79,8 +79,8 @@ Deno.test("parseLeaseFolder refuses what is no lease, by name", () => {
     ["10.88.0.2:-a\n10.88.0.2:eth0\n", "container ID"],
     ["10.88.0.2:c1\n10.88.0.2:a/b\n", "interface name"],
     ["10.88.0.2:c1\n10.88.0.2:eth0\n10.88.0.2:x\n", "3 lines"],
-    ["10.88.0.2:c1\n10.88.0.2:eth0\n10.88.0.3:c1\n", "names its interface and another"],
-    ["10.88.0.3:c1\n10.88.0.2:c1\n10.88.0.2:eth0\n", "names its interface and another"],
+    ["10.88.0.2:c1\n10.88.0.2:eth0\n10.88.0.3:c1\n", "names its interface, and another"],
+    ["10.88.0.3:c1\n10.88.0.2:c1\n10.88.0.2:eth0\n", "names its interface, and another"],
   ];
   for (const [listing, says] of rows) {
     const { code, message } = assertThrows(() => parseLeaseFolder(listing), CniError, says);
