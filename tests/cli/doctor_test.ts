@@ -132,7 +132,7 @@ E`,
   {
     name: "forwarding off",
     given: "echo 0 > /proc/sys/net/ipv4/ip_forward",
-    expected: ["forwarding", "warning", "and nothing beyond", "sysctl -w net.ipv4.ip_forward=1"],
+    expected: ["forwarding", "warning", "containers reach only each other", "sysctl -w net.ipv4.ip_forward=1"],
   },
   {
     name: "a folder that others can read",
@@ -315,7 +315,7 @@ hostTest("doctor reports input that is not a configuration", async (host) => {
   const rows: [string, string][] = [
     ["", "stdin is empty"],
     ["{", "it is not JSON: line 1, column 2"],
-    ["[]", "no JSON object"],
+    ["[]", "not a JSON object"],
     ['{\n "macspoofchk": True\n}\n', "it is not JSON: Unexpected token 'T'"],
     ['{\n "a": 1,\n "b" 2\n}\n', "it is not JSON: line 3, column 6"],
     ['{"name":"x","plugins":[{"type":"atomcni"}]}', 'did you mean "atomicni"?'],

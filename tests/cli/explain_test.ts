@@ -217,5 +217,5 @@ hostTest("explain takes a number that is not a code as a container ID", async (h
   const { code, stdout } = await host.program(["explain", "123"], "");
   assertEquals(code, 0, stdout);
   assertStringIncludes(stdout, "belongs to container 123");
-  assertStringIncludes((await host.program(["explain", "124"], "")).stderr, "it is no code");
+  assertStringIncludes((await host.program(["explain", "124"], "")).stderr, "it is not a code");
 });

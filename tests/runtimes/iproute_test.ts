@@ -50,7 +50,7 @@ nodeTest("doctor knows an iproute2 that is too old by what it says of itself", a
       1,
       "warning ip: ip utility, iproute2-4.20.0 is older than iproute2 5.0",
     ],
-    ["something else", 1, "no version of iproute2 can be read from that"],
+    ["something else", 1, "cannot find a version of iproute2"],
   ];
   for (const [says, exit, found] of rows) {
     await node.sh(`
