@@ -132,7 +132,12 @@ E`,
   {
     name: "forwarding off",
     given: "echo 0 > /proc/sys/net/ipv4/ip_forward",
-    expected: ["forwarding", "warning", "containers reach only each other", "sysctl -w net.ipv4.ip_forward=1"],
+    expected: [
+      "forwarding",
+      "warning",
+      "containers reach only each other",
+      "sysctl -w net.ipv4.ip_forward=1",
+    ],
   },
   {
     name: "a folder that others can read",
