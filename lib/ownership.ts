@@ -30,7 +30,7 @@ export type HostView = readonly HostVeth[];
  * - `undecided`: the lease may have any of the veths, or its veth can't be inspected; it counts as held
  * - `unleased`: a host veth of the network without a lease
  * - `adding`: the same while its ADD is in progress
- * - `stranger`: an unowned veth: it is on the bridge or has an alias of the network, and nothing else ties it to the network
+ * - `unowned`: a veth that only its bridge or its alias ties to the network
  */
 export type ClaimKind =
   | "live"
@@ -39,11 +39,11 @@ export type ClaimKind =
   | "undecided"
   | "unleased"
   | "adding"
-  | "stranger";
+  | "unowned";
 
 export interface Claim {
   readonly kind: ClaimKind;
-  /** `undefined` for `unleased`, `adding` and `stranger`. */
+  /** `undefined` for `unleased`, `adding` and `unowned`. */
   readonly lease: Lease | undefined;
   /** One veth; none for `stale`; the candidates of `undecided`, in any number. */
   readonly veths: readonly HostVeth[];
@@ -76,7 +76,7 @@ export async function claims(
   return [
     ...own,
     ...others.map(({ veth, relation, said }): Claim => ({
-      kind: relation === "near" ? "stranger" : veth.add === "running" ? "adding" : "unleased",
+      kind: relation === "near" ? "unowned" : veth.add === "running" ? "adding" : "unleased",
       lease: undefined,
       veths: [veth],
       attachment: said,

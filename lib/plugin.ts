@@ -3,7 +3,7 @@ import type { Fields } from "./base/fields.ts";
 import type { NetworkName } from "./base/names.ts";
 import type { SpecVersion } from "./base/spec.ts";
 import { type Command, type Invocation, parseConfig, parseNetwork, parseValid } from "./config.ts";
-import { Marks, openLeases } from "./ipam.ts";
+import { AddMarks, openLeases } from "./ipam.ts";
 import type { Kernel } from "./netops.ts";
 import { add } from "./plugin/add.ts";
 import { check } from "./plugin/check.ts";
@@ -16,12 +16,12 @@ import type { Result } from "./result.ts";
 export { add, check, del, gc, status };
 export { bridgeSpec, gatewayNeighbours, gatewaysOf } from "./plugin/bridge.ts";
 export type { Effects } from "./plugin/effects.ts";
-export { mustBeConsistent } from "./plugin/consistent.ts";
+export { checkConsistent } from "./plugin/consistent.ts";
 export { claimsOf, examineClaims, type Moment, transactClaims } from "./plugin/look.ts";
 export { reclaim } from "./plugin/neighbours.ts";
-export { portOf, portSpec, UNPROVEN } from "./plugin/ports.ts";
-export { mustCarryAlone } from "./plugin/carrier.ts";
-export { mustNotShare, mustServe } from "./plugin/status.ts";
+export { portOf, portSpec, UNVERIFIED_MAC } from "./plugin/ports.ts";
+export { checkSoleCarrier } from "./plugin/carrier.ts";
+export { checkNotShared, checkServable } from "./plugin/status.ts";
 
 /** A command of a runtime, with the configuration that is not yet validated. */
 export interface Request {
@@ -32,7 +32,7 @@ export interface Request {
 }
 
 /** The process around a command. */
-export interface Surroundings {
+export interface RunContext {
   readonly kernel: Kernel;
   readonly stop: AbortSignal;
   readonly warn: (sentence: string) => void;
@@ -44,12 +44,12 @@ export interface Surroundings {
 export function effectsOn(
   network: NetworkName,
   dataDir: string,
-  { kernel, stop, warn }: Omit<Surroundings, "deliver">,
+  { kernel, stop, warn }: Omit<RunContext, "deliver">,
 ): Effects {
   return {
     kernel,
     leases: openLeases(dataDir, network, stop),
-    marks: new Marks(dataDir, network),
+    marks: new AddMarks(dataDir, network),
     stop,
     warn,
   };
@@ -58,18 +58,18 @@ export function effectsOn(
 /** Runs the command. Each command reads only the part of the configuration that it needs. */
 export async function perform(
   { command, invocation, root, version }: Request,
-  surroundings: Surroundings,
+  context: RunContext,
 ): Promise<void> {
   if (command === "DEL" || command === "GC") {
     const network = parseNetwork(root);
-    const effects = effectsOn(network.name, network.dataDir, surroundings);
+    const effects = effectsOn(network.name, network.dataDir, context);
     return await (command === "DEL"
       ? del(network, invocation, effects)
       : gc(network, parseValid(root), effects));
   }
   const config = parseConfig(root, version, invocation.args);
-  const effects = effectsOn(config.name, config.dataDir, surroundings);
+  const effects = effectsOn(config.name, config.dataDir, context);
   if (command === "CHECK") return await check(config, invocation, effects);
   if (command === "STATUS") return await status(config, effects);
-  await add(config, invocation, effects, surroundings.deliver);
+  await add(config, invocation, effects, context.deliver);
 }

@@ -98,18 +98,18 @@ export function inRange({ start, end }: Pick<AddressRange, "start" | "end">, ip:
 }
 
 /** Whether the range may allocate `ip`: inside, neither the gateway nor reserved. */
-export function isGivable(range: AddressRange, ip: Ip): boolean {
+export function isAllocatable(range: AddressRange, ip: Ip): boolean {
   return inRange(range, ip) && ip !== range.gateway && reservedAs(range.subnet, ip) === undefined;
 }
 
 /** The range of the set that may allocate `ip`. */
-export function givingRange(set: RangeSet, ip: Ip): AddressRange | undefined {
-  return set.find((range) => isGivable(range, ip));
+export function allocatingRange(set: RangeSet, ip: Ip): AddressRange | undefined {
+  return set.find((range) => isAllocatable(range, ip));
 }
 
 /** The range of the sets that may allocate `ip`. */
 export function rangeOf(sets: readonly RangeSet[], ip: Ip): AddressRange | undefined {
-  return givingRange(sets.flat(), ip);
+  return allocatingRange(sets.flat(), ip);
 }
 
 /** Whether an address is in both ranges. */

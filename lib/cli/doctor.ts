@@ -9,7 +9,13 @@ import {
   parseVersion,
 } from "../config.ts";
 import type { Kernel, Link } from "../netops.ts";
-import { type Effects, effectsOn, mustCarryAlone, mustNotShare, mustServe } from "../plugin.ts";
+import {
+  checkNotShared,
+  checkServable,
+  checkSoleCarrier,
+  type Effects,
+  effectsOn,
+} from "../plugin.ts";
 import type { Call, Command, Report } from "./command.ts";
 import { failure, type Finding, finding, type Level } from "./doctor/finding.ts";
 import {
@@ -89,7 +95,7 @@ async function examine(text: string, kernel: Kernel): Promise<Finding[]> {
   found.push(...examineFolder(wanted));
   if (wanted.sets.length > 0) found.push(...await examineLock(wanted));
   if (!isIpThere) return found;
-  const isServed = await served(found, () => mustServe(wanted, effects));
+  const isServed = await served(found, () => checkServable(wanted, effects));
   await noted(found, "bridge", async () => {
     const links = await kernel.links();
     const routes = await kernel.routes();
@@ -147,7 +153,7 @@ async function noted(
 /** A warning if another network has the same addresses: an ADD works, and two containers get the same address. */
 async function sharing(config: NetworkConfig, effects: Effects): Promise<Finding[]> {
   try {
-    await mustNotShare(config, effects);
+    await checkNotShared(config, effects);
     return [];
   } catch (error) {
     const { message, details } = asCniError(error);
@@ -158,7 +164,7 @@ async function sharing(config: NetworkConfig, effects: Effects): Promise<Finding
 /** An error if another interface carries the subnet. An ADD works, but the other plugin's containers have its addresses. */
 function carrying(config: NetworkConfig, links: readonly Link[]): Finding[] {
   try {
-    mustCarryAlone(config, links);
+    checkSoleCarrier(config, links);
     return [];
   } catch (error) {
     return [failure("subnet", asCniError(error))];

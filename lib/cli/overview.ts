@@ -3,11 +3,11 @@ import { asCniError, type CniError } from "../base/errors.ts";
 import { groupOf, type NetworkName } from "../base/names.ts";
 import { STATE_FOLDER } from "../base/scope.ts";
 import {
+  AddMarks,
   type Held,
   type Lease,
   listLeases,
   lockPath,
-  Marks,
   type Networks,
   readNetworks,
   tryLstat,
@@ -161,7 +161,7 @@ function marksOf(places: readonly NetworkPlace[]): Map<string, "running" | "died
   const found = new Map<string, "running" | "died">();
   for (const { network, dataDir, held } of places) {
     for (const folder of new Set([dataDir, ...held.map((it) => it.dataDir)])) {
-      const marks = new Marks(folder, network);
+      const marks = new AddMarks(folder, network);
       for (const host of marks.hosts()) {
         const work = marks.of(host);
         if (work !== "none") found.set(host, work);
@@ -176,7 +176,7 @@ async function networkSeen(place: NetworkPlace, view: HostView): Promise<Network
   const found = await claims(subjectOf(place), leasesOf(place), view);
   // An unreadable file may have the lease of a veth that seems to have none.
   const shown = found.filter(({ kind }) =>
-    kind !== "stranger" && !(kind === "unleased" && isUnreadable)
+    kind !== "unowned" && !(kind === "unleased" && isUnreadable)
   );
   const rows = await Promise.all(shown.map((it) => attachedBy(it, place)));
   if (rows.length === 0 && held.length === 0 && !isUnreadable) return [];

@@ -149,9 +149,9 @@ export function chooseIps(
   throw poolFull(sets[chosen] ?? []);
 }
 
-function macsRequested({ leases, isMacAsked }: State): ReadonlySet<string> {
+function macsRequested({ leases, hasRequestedMac }: State): ReadonlySet<string> {
   const macs = new Set<string>();
-  if (!isMacAsked) return macs;
+  if (!hasRequestedMac) return macs;
   for (const key of Object.keys(leases)) {
     const mac = leases[key]?.mac;
     if (mac !== undefined) macs.add(mac);

@@ -10,10 +10,10 @@ import {
 import { CniError } from "../base/errors.ts";
 import {
   type AddressRange,
+  allocatingRange,
   formatSet,
-  givingRange,
   inRange,
-  isGivable,
+  isAllocatable,
   type RangeSet,
   reservedAs,
   sizeOf,
@@ -62,7 +62,7 @@ function chooseOne(
   isHeld: IsHeld,
 ): Ip | undefined {
   const set = sets[index] ?? [];
-  const own = [...requested, ...kept].find((ip) => givingRange(set, ip) !== undefined);
+  const own = [...requested, ...kept].find((ip) => allocatingRange(set, ip) !== undefined);
   if (own !== undefined) return own;
   const paired = pairOf(sets, set, chosen);
   if (paired !== undefined && !isHeld(paired)) return paired;
@@ -93,7 +93,7 @@ function atPlaceOf(from: RangeSet, ip: Ip, set: RangeSet): Ip | undefined {
   const to = set[place] ?? set[0];
   if (range === undefined || to === undefined) return undefined;
   const pair = addressAt(to, placeOf(range, ip));
-  return isGivable(to, pair) ? pair : undefined;
+  return isAllocatable(to, pair) ? pair : undefined;
 }
 
 /** Whether the two are allocated together whenever both are free. */
@@ -148,7 +148,7 @@ function* between(range: AddressRange, start: bigint, end: bigint): Generator<Ip
 export function checkRequested(sets: readonly RangeSet[], requested: readonly Ip[]): void {
   const asked = new Map<RangeSet, Ip>();
   for (const ip of requested) {
-    const set = sets.find((it) => givingRange(it, ip) !== undefined);
+    const set = sets.find((it) => allocatingRange(it, ip) !== undefined);
     if (set === undefined) throw refused(ip, whyNot(sets, ip), rangesFor(sets, ip));
     const other = asked.get(set);
     if (other !== undefined) {
@@ -194,6 +194,6 @@ export function refused(asked: string, found: string, details: string): CniError
 export function countFree(set: RangeSet, held: Iterable<Ip>): bigint {
   const size = set.reduce((all, range) => all + sizeOf(range), 0n);
   let taken = 0n;
-  for (const ip of held) if (givingRange(set, ip) !== undefined) taken++;
+  for (const ip of held) if (allocatingRange(set, ip) !== undefined) taken++;
   return size - taken;
 }

@@ -35,7 +35,7 @@ export function checkFolder(dataDir: string): boolean {
 function lookAtFolders(dataDir: string) {
   return upToStateFolder(dataDir).map((folder) => {
     const found = tryLstat(folder);
-    if (found !== undefined) mustBeRoots(folder, found);
+    if (found !== undefined) checkFolderOwner(folder, found);
     return { folder, found };
   });
 }
@@ -72,7 +72,7 @@ function makeFolders(dataDir: string): void {
   }
 }
 
-function mustBeRoots(folder: string, found: Deno.FileInfo): void {
+function checkFolderOwner(folder: string, found: Deno.FileInfo): void {
   const wrong = found.isSymlink
     ? "it is a symbolic link"
     : !found.isDirectory

@@ -18,7 +18,7 @@ export type Work = "none" | "running" | "died";
  * dies. So a DEL recognizes a killed ADD, and waits for an `ip` of that ADD that may still make the veth. Marks are not
  * synced, because they have no meaning after a reboot.
  */
-export class Marks {
+export class AddMarks {
   constructor(readonly dataDir: string, readonly network: NetworkName) {}
 
   #path(host: string): string {

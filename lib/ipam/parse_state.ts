@@ -105,10 +105,10 @@ function difference(containerToIP: JsonObject, ipToContainer: JsonObject): strin
 function checkRecords(
   { leases = {}, containerToIP }: JsonObject,
   path: string,
-): Pick<State, "leases" | "isMacAsked"> {
+): Pick<State, "leases" | "hasRequestedMac"> {
   if (!isObject(leases)) throw damaged(path, `leases is ${quote(leases)}, not an object`);
   const owners = containerToIP as State["containerToIP"];
-  let isMacAsked = false;
+  let hasRequestedMac = false;
   for (const owner in leases) {
     const own = owners[owner];
     if (typeof own !== "string" && !Array.isArray(own)) {
@@ -120,7 +120,7 @@ function checkRecords(
     if (typeof since !== "string" || typeof hostMac !== "string") {
       throw wrongRecord(owner, record, path);
     }
-    isMacAsked ||= mac !== undefined;
+    hasRequestedMac ||= mac !== undefined;
     for (const key in record) {
       const value = (record as JsonObject)[key];
       if (key === "guarded" ? typeof value !== "boolean" : typeof value !== "string") {
@@ -128,7 +128,7 @@ function checkRecords(
       }
     }
   }
-  return { leases: leases as State["leases"], isMacAsked };
+  return { leases: leases as State["leases"], hasRequestedMac };
 }
 
 function wrongRecord(owner: string, record: unknown, path: string): CniError {

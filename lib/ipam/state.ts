@@ -34,7 +34,7 @@ export interface State {
   /** By owner, as `containerToIP`. Leases of the Go original have no record. */
   readonly leases: Record<string, LeaseRecord>;
   /** Whether one of `leases` may have a requested MAC. */
-  isMacAsked: boolean;
+  hasRequestedMac: boolean;
   /** The network's ranges. Every lease without ranges of its own is in one of these subnets. */
   ranges: readonly RangeSet[] | undefined;
   /** The text of the maps with the entries added since; `undefined` if the maps have to be formatted. */
@@ -56,7 +56,7 @@ export function emptyState(): State {
     ipToContainer: {},
     lastReserved: [],
     leases: {},
-    isMacAsked: false,
+    hasRequestedMac: false,
     ranges: undefined,
     lines: undefined,
   };
@@ -108,7 +108,7 @@ export function addLease(state: State, { owner, ips, record }: Lease): void {
   state.containerToIP[key] = value;
   for (const ip of ips) state.ipToContainer[ip] = key;
   if (record !== undefined) state.leases[key] = record;
-  state.isMacAsked ||= record?.mac !== undefined;
+  state.hasRequestedMac ||= record?.mac !== undefined;
 }
 
 export function dropLease(state: State, { owner, ips }: Lease): void {

@@ -65,7 +65,7 @@ export interface Leases {
   /** Removes the temporary files of killed runs. It takes the lock only if there are such files. */
   sweep(): Promise<void>;
   /** Throws IOFailure if the next ADD could not write the state; without `writesState`, if it could not write its mark. */
-  mustBeWritable(writesState: boolean): void;
+  checkWritable(writesState: boolean): void;
 }
 
 export function openLeases(dataDir: string, network: NetworkName, stop: AbortSignal): Leases {
@@ -104,7 +104,7 @@ class StoredLeases implements Leases {
       const { identity, backup } = writeState(this.dataDir, this.network, {
         state: decision.state ?? state,
         backUp: provenance instanceof CniError,
-        verify: () => this.#mustBeSame(lock.isHeld()),
+        verify: () => this.#checkUnchanged(lock.isHeld()),
       });
       if (decision.write === "verified" || provenance === "written") written = identity;
       return { result: decision.result, backup };
@@ -130,7 +130,7 @@ class StoredLeases implements Leases {
     await this.transaction(() => ({ result: undefined }));
   }
 
-  mustBeWritable(writesState: boolean): void {
+  checkWritable(writesState: boolean): void {
     if (writesState) hasLockFile(this.#lock);
     checkWritable(this.dataDir, this.network, writesState);
   }
@@ -174,7 +174,7 @@ class StoredLeases implements Leases {
   }
 
   /** Throws TryAgainLater if the lock was removed or the file replaced: another run may have written at the same time. */
-  #mustBeSame(isHeld: boolean): void {
+  #checkUnchanged(isHeld: boolean): void {
     const isSame = this.#snapshot === undefined ||
       isCurrent(this.#snapshot, this.dataDir, this.network);
     if (isHeld && isSame) return;

@@ -1,4 +1,4 @@
-import { givingRange, type RangeSet } from "../base/range.ts";
+import { allocatingRange, type RangeSet } from "../base/range.ts";
 import { isForeign } from "../ipam.ts";
 import type { Claim } from "../ownership.ts";
 
@@ -17,9 +17,9 @@ export function mayHold(
     if (inside === undefined) return kind !== "adding";
     const { addresses } = inside.peer;
     // A container can remove its address and add it again; an ADD that has not ended may have added none yet.
-    if (kind !== "stranger") return addresses.length > 0 || add === "none";
+    if (kind !== "unowned") return addresses.length > 0 || add === "none";
     return addresses.some(({ ip }) =>
-      sets === undefined || sets.some((set) => givingRange(set, ip) !== undefined)
+      sets === undefined || sets.some((set) => allocatingRange(set, ip) !== undefined)
     );
   });
 }

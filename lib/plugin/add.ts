@@ -22,7 +22,7 @@ import {
 import type { ContainerSpec, VethSpec } from "../netops.ts";
 import type { Result } from "../result.ts";
 import { Rollback } from "../rollback.ts";
-import { attach, type Attached } from "./attach.ts";
+import { attach, type MadeVeth } from "./attach.ts";
 import { bridgeSpec, gatewayNeighbours } from "./bridge.ts";
 import type { Effects } from "./effects.ts";
 import { Reservation } from "./reserve.ts";
@@ -91,7 +91,7 @@ async function steps(
   const since = now();
   const attached = await attaching;
   stop.throwIfAborted();
-  mustNotBeBridges(config, attached);
+  checkBridgeMac(config, attached);
   const lease = config.sets.length === 0
     ? undefined
     : await reserve(leaseRequest(job, since, attached), job, effects, undo);
@@ -112,7 +112,7 @@ async function steps(
 }
 
 /** Throws AddressUnavailable if a network without addresses is requested with the bridge's MAC. `allocate` checks other networks. */
-function mustNotBeBridges({ bridge, requestedMac, sets }: NetworkConfig, attached: Attached): void {
+function checkBridgeMac({ bridge, requestedMac, sets }: NetworkConfig, attached: MadeVeth): void {
   if (sets.length > 0 || requestedMac !== attached.bridge.mac) return;
   throw new CniError(
     "AddressUnavailable",
@@ -162,7 +162,7 @@ function vethSpec({ config, invocation, attachment, host, hostMac }: Job): VethS
 function leaseRequest(
   { config, invocation, attachment, hostMac }: Job,
   since: string,
-  attached: Attached,
+  attached: MadeVeth,
 ): LeaseRequest {
   return {
     since,
@@ -181,7 +181,7 @@ function leaseRequest(
 
 function containerSpec(
   { config, invocation }: Job,
-  { host, bridge }: Attached,
+  { host, bridge }: MadeVeth,
   ips: readonly Ip[],
   mac: Mac,
 ): ContainerSpec {
@@ -206,7 +206,7 @@ export function withPrefix({ sets }: Pick<NetworkConfig, "sets">, ip: Ip): Inter
 /** The result of an ADD, appended to the result of the earlier plugins of the chain (rules R9, R12). */
 function resultOf(
   { config, invocation: { ifname, netns } }: Job,
-  { bridge, host }: Attached,
+  { bridge, host }: MadeVeth,
   ips: readonly Ip[],
   mac: Mac,
 ): Result {

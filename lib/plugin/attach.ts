@@ -6,7 +6,7 @@ import type { Effects } from "./effects.ts";
 import { reattachOthers } from "./ports.ts";
 
 /** A host veth and its bridge, as read back from the kernel. */
-export interface Attached {
+export interface MadeVeth {
   readonly bridge: Link;
   readonly host: Link;
 }
@@ -23,7 +23,7 @@ export async function attach(
   config: NetworkConfig,
   effects: Effects,
   undo: Rollback,
-): Promise<Attached> {
+): Promise<MadeVeth> {
   const { kernel } = effects;
   let hasLostGuards = false;
   for (let tries = 1;; tries++) {
@@ -31,7 +31,7 @@ export async function attach(
     let ready = bridge;
     if (!isReady) {
       // An error of the state comes before an error of the bridge, because its remedy is harmless.
-      await mustFit(config, effects);
+      await checkLeasesFit(config, effects);
       const ensured = await kernel.ensureBridge(spec, bridge, undo);
       ready = ensured.bridge;
       hasLostGuards ||= ensured.hasLostGuards;
@@ -45,7 +45,7 @@ export async function attach(
 }
 
 /** Throws StateDamaged or BridgeUnusable if the leases don't fit the configuration. `Reservation` reports a damaged file. */
-async function mustFit(config: NetworkConfig, { leases }: Effects): Promise<void> {
+async function checkLeasesFit(config: NetworkConfig, { leases }: Effects): Promise<void> {
   if (config.sets.length === 0) return;
   await leases.examine(({ state, provenance }) => {
     checkFit(state, config, config.name, provenance === "written");

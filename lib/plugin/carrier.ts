@@ -8,7 +8,7 @@ import type { Link } from "../netops.ts";
  * Throws InvalidNetworkConfig if another interface has an address in a subnet of the bridge. That interface may be the bridge of
  * another plugin (`cni0` of flannel or of the reference). An ADD would succeed and allocate addresses of its containers.
  */
-export function mustCarryAlone(config: NetworkConfig, links: readonly Link[]): void {
+export function checkSoleCarrier(config: NetworkConfig, links: readonly Link[]): void {
   if (!config.gatewayOnBridge) return;
   const subnets = subnetsOf(config.sets).map(formatCidr);
   for (const { ifname, addresses } of links) {

@@ -10,7 +10,7 @@ import type { Moment } from "./look.ts";
  * an older copy or an emptied one, and a missing file may have been removed. A run replaces a damaged file by an empty state
  * only if no veth can use an address.
  */
-export function mustBeConsistent(
+export function checkConsistent(
   { state, provenance, claims }: Moment,
   { name }: Subject,
   sets: readonly RangeSet[] | undefined,

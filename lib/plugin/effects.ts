@@ -1,11 +1,11 @@
-import type { Leases, Marks } from "../ipam.ts";
+import type { AddMarks, Leases } from "../ipam.ts";
 import type { Kernel } from "../netops.ts";
 
 /** The effects of a command. They are injected, so that tests can replace them. */
 export interface Effects {
   readonly kernel: Kernel;
   readonly leases: Leases;
-  readonly marks: Marks;
+  readonly marks: AddMarks;
   /** Aborts with a `CniError` of TryAgainLater when the run has to end. */
   readonly stop: AbortSignal;
   /** Prints a sentence for people on stderr. */

@@ -31,7 +31,7 @@ export async function reattachOthers(
         ? portOf(config, veth.link, kind === "live" ? lease : undefined)
         : undefined;
       if (port !== undefined) ports.push(port);
-      else if (isOut) refuse(veth.link.ifname, UNPROVEN);
+      else if (isOut) refuse(veth.link.ifname, UNVERIFIED_MAC);
     }
     for (const { host, found } of await kernel.reattach(bridge, ports)) refuse(host, found);
   } catch (error) {
@@ -44,12 +44,13 @@ async function ownClaims(config: NetworkConfig, effects: Effects): Promise<Claim
   const { state } = effects.leases.read();
   const found = await claimsOf(config, listLeases(state), effects);
   return found.filter(({ kind, veths }) =>
-    kind !== "stranger" && kind !== "adding" && kind !== "stale" && veths.length === 1
+    kind !== "unowned" && kind !== "adding" && kind !== "stale" && veths.length === 1
   );
 }
 
 /** The reason why a port of a guarded network stays out of the bridge. */
-export const UNPROVEN = "the network is guarded, and no lease says which MAC the container has";
+export const UNVERIFIED_MAC =
+  "the network is guarded, and no lease says which MAC the container has";
 
 /** A host veth as a port of the network; `undefined` if the network is guarded and the MAC is not proven. */
 export function portOf(

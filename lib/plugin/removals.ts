@@ -27,7 +27,7 @@ export async function removalsFor(
   const removals: Removal[] = [];
   for (const claim of claims) {
     const { kind, lease, veths } = claim;
-    if (kind === "stranger" || !isDoomed(claim)) continue;
+    if (kind === "unowned" || !isDoomed(claim)) continue;
     if (lease === undefined) removals.push({ veths, lease });
     else if (kind !== "undecided") removals.push({ veths, lease: withBridge(lease, veths[0]) });
     else {

@@ -14,7 +14,7 @@ import {
 } from "../ipam.ts";
 import type { Claim } from "../ownership.ts";
 import type { Effects } from "./effects.ts";
-import { mustBeConsistent } from "./consistent.ts";
+import { checkConsistent } from "./consistent.ts";
 import { type Moment, transactClaims } from "./look.ts";
 import { reclaim } from "./neighbours.ts";
 
@@ -79,11 +79,11 @@ export class Reservation {
   async #withClaims(moment: Moment): Promise<Decision<Lease>> {
     const { config, effects, request } = this;
     const { state, provenance, claims } = moment;
-    mustBeConsistent(moment, config, [...config.configuredSets, ...config.sets]);
+    checkConsistent(moment, config, [...config.configuredSets, ...config.sets]);
     checkFit(state, config, config.name, provenance === "written");
     const key = ownerKey(request.attachment);
     const own = claims.find(({ lease }) => lease !== undefined && ownerKey(lease.owner) === key);
-    if (own !== undefined) await this.#mustBeAlone(own);
+    if (own !== undefined) await this.#checkAlone(own);
     const lease = this.#tryAllocate(state);
     if (lease !== undefined) return { result: lease, write: "verified" };
     const stale = claims.flatMap(({ kind, lease }) => kind === "stale" && lease ? lease : []);
@@ -107,7 +107,7 @@ export class Reservation {
    * Throws unless the attachment's lease belongs to a killed run without a host veth: InterfaceExists if the host veth exists,
    * TryAgainLater if another run of the attachment is in progress.
    */
-  async #mustBeAlone({ kind, veths }: Claim): Promise<void> {
+  async #checkAlone({ kind, veths }: Claim): Promise<void> {
     const { attachment, hostMac } = this.request;
     const [veth] = veths;
     if (kind !== "stale" && veth !== undefined) {

@@ -2,31 +2,31 @@ import { asCniError, CniError, isError } from "../base/errors.ts";
 import { formatSet, overlapping } from "../base/range.ts";
 import { type NetworkConfig, readResolvConf } from "../config.ts";
 import {
+  AddMarks,
   checkFit,
   checkFolder,
   chooseIps,
   dropLease,
   type Found,
   listLeases,
-  Marks,
   readNetworks,
   type State,
   statePath,
 } from "../ipam.ts";
 import { checkIpCanLock, checkLockable, type Link } from "../netops.ts";
 import { bridgeSpec } from "./bridge.ts";
-import { mustCarryAlone } from "./carrier.ts";
+import { checkSoleCarrier } from "./carrier.ts";
 import { withFilesOfAdd } from "./descriptors.ts";
 import type { Effects } from "./effects.ts";
-import { mustBeConsistent } from "./consistent.ts";
+import { checkConsistent } from "./consistent.ts";
 import { claimsOf, examineClaims } from "./look.ts";
 
 /** STATUS: throws PluginNotAvailable if an ADD would fail now (rules T1, T2). */
 export async function status(config: NetworkConfig, effects: Effects): Promise<void> {
   try {
-    await mustServe(config, effects);
-    await mustNotShare(config, effects);
-    mustCarryAlone(config, await effects.kernel.links());
+    await checkServable(config, effects);
+    await checkNotShared(config, effects);
+    checkSoleCarrier(config, await effects.kernel.links());
   } catch (error) {
     const { message, details, kind } = asCniError(error);
     if (kind === "Bug") throw error;
@@ -38,21 +38,21 @@ export async function status(config: NetworkConfig, effects: Effects): Promise<v
 }
 
 /** Throws the error of the next ADD, if it shows without making interfaces. */
-export async function mustServe(config: NetworkConfig, effects: Effects): Promise<void> {
+export async function checkServable(config: NetworkConfig, effects: Effects): Promise<void> {
   const { kernel, leases } = effects;
   checkFolder(config.dataDir);
-  leases.mustBeWritable(config.sets.length > 0);
+  leases.checkWritable(config.sets.length > 0);
   if (config.resolvConf !== undefined) readResolvConf(config.resolvConf);
   const links = await withFilesOfAdd(config.dataDir, () => kernel.links());
-  await mustBeAble(kernel);
+  await checkIp(kernel);
   const state = config.sets.length === 0 ? undefined : await consistentState(config, effects);
   if (state !== undefined) checkFit(state, config, config.name, false);
   const spec = bridgeSpec(config);
   await kernel.inspectBridge(spec, links);
-  if (config.guarded) await mustGuard(config, kernel, links);
+  if (config.guarded) await checkGuard(config, kernel, links);
   if (state === undefined) return;
   const bridgeMac = links.find(({ ifname }) => ifname === config.bridge)?.mac ?? spec.mac;
-  await mustHaveFree(state, { ...config, bridgeMac }, effects);
+  await checkFree(state, { ...config, bridgeMac }, effects);
 }
 
 /** A copy of the state. Throws StateDamaged if an ADD could not allocate from it. */
@@ -60,7 +60,7 @@ async function consistentState(config: NetworkConfig, effects: Effects): Promise
   const found = tryRead(effects);
   if (found?.provenance === "written") return structuredClone(found.state);
   return await examineClaims(config, effects, (moment) => {
-    mustBeConsistent(moment, config, [...config.configuredSets, ...config.sets]);
+    checkConsistent(moment, config, [...config.configuredSets, ...config.sets]);
     return structuredClone(moment.state);
   });
 }
@@ -76,7 +76,7 @@ function tryRead({ leases }: Effects): Found | undefined {
 }
 
 /** Throws PoolExhausted if an ADD would get no address even after the stale leases are reclaimed. */
-async function mustHaveFree(
+async function checkFree(
   state: State,
   pool: NetworkConfig & { readonly bridgeMac: string },
   effects: Effects,
@@ -94,7 +94,7 @@ async function mustHaveFree(
 }
 
 /** Throws InvalidNetNS if `ip` can't enter namespaces, and IpFailed if it can't make a veth. */
-async function mustBeAble(kernel: Effects["kernel"]): Promise<void> {
+async function checkIp(kernel: Effects["kernel"]): Promise<void> {
   const closed = await kernel.cannotEnter();
   if (closed !== undefined) {
     throw new CniError("InvalidNetNS", `Cannot enter network namespaces: ${closed}`, {
@@ -112,7 +112,7 @@ async function mustBeAble(kernel: Effects["kernel"]): Promise<void> {
 }
 
 /** Throws if kernel or `ip` can't lock a port. A port of the bridge shows both; without a port, only the version of `ip` is known. */
-async function mustGuard(
+async function checkGuard(
   { bridge }: NetworkConfig,
   kernel: Effects["kernel"],
   links: readonly Link[],
@@ -126,7 +126,7 @@ async function mustGuard(
  * Throws InvalidNetworkConfig if a live container of another network may have one of these addresses. The ADD of one network
  * does not see the leases of the other.
  */
-export async function mustNotShare(config: NetworkConfig, effects: Effects): Promise<void> {
+export async function checkNotShared(config: NetworkConfig, effects: Effects): Promise<void> {
   for (const { network, dataDir, state } of readNetworks().held) {
     if (network === config.name && dataDir === config.dataDir) continue;
     const given = state.ranges?.flat() ?? [];
@@ -135,7 +135,7 @@ export async function mustNotShare(config: NetworkConfig, effects: Effects): Pro
     );
     const leases = listLeases(state);
     if (shared === undefined || leases.length === 0) continue;
-    const marks = new Marks(dataDir, network);
+    const marks = new AddMarks(dataDir, network);
     const found = await claimsOf({ name: network, bridge: undefined }, leases, {
       kernel: effects.kernel,
       marks,

@@ -61,8 +61,8 @@ async function judge(
   const { code, json, stdout } = answer;
   const after = await look(host);
   assert(!isHit || code === 0 || [5, 104].includes(json?.code), stdout);
-  const isTold = String(json?.details).includes("the next DEL will");
-  if (command === "ADD" && json !== undefined && code !== 0 && !isTold) {
+  const isReported = String(json?.details).includes("the next DEL will");
+  if (command === "ADD" && json !== undefined && code !== 0 && !isReported) {
     assertEquals(after, before, stdout);
   }
   if (code === 0) {
@@ -214,8 +214,8 @@ Deno.test("files: EMFILE, each limit of open files that a run can have", async (
     const { code, json, stdout } = await host.cni("ADD", { id: "c1", under });
     const how = code === 0 ? "worked" : json === undefined ? "did not start" : `code ${json.code}`;
     outcomes[how] = (outcomes[how] ?? 0) + 1;
-    const isTold = String(json?.details).includes("the next DEL will");
-    if (code !== 0 && !isTold) assertEquals(await look(host), before, `${limit}: ${stdout}`);
+    const isReported = String(json?.details).includes("the next DEL will");
+    if (code !== 0 && !isReported) assertEquals(await look(host), before, `${limit}: ${stdout}`);
     await host.del({ id: "c1" });
     const { veths, leases } = await look(host);
     assertEquals([veths.length, Object.keys(leases)], [1, ["c2/eth0"]], `limit ${limit}`);

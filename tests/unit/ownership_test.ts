@@ -109,11 +109,11 @@ const ROWS: readonly (readonly [string, readonly Lease[], readonly Veth[], reado
   ]],
   ["an alias alone proves nothing", [A], [{ name: "x", mac: ELSE, group: 0 }], [
     "stale a",
-    "stranger - 0",
+    "unowned - 0",
   ]],
   ["alias alone, on another bridge", [A], [{ name: "x", mac: ELSE, group: 0, master: "br9" }], [
     "stale a",
-    "stranger - 0",
+    "unowned - 0",
   ]],
   ["b's alias on a's veth", [A, B], [{ alias: "podnet/b/eth0" }], ["live a 0", "stale b"]],
   ["b's MAC on a's veth", [A, B], [{ mac: MAC["b"], ips: [] }], [
@@ -166,7 +166,7 @@ const ROWS: readonly (readonly [string, readonly Lease[], readonly Veth[], reado
     [],
   ],
   ["a veth of another program on the bridge", [], [{ name: "veth1", alias: "", group: 0 }], [
-    "stranger - 0",
+    "unowned - 0",
   ]],
   ["on another bridge", [], [{ name: "veth1", alias: "", group: 0, master: "br9" }], []],
   ["imported, by name and MAC", [IMPORTED], [{ name: "veth1", alias: "", group: 0 }], ["live a 0"]],
@@ -176,17 +176,17 @@ const ROWS: readonly (readonly [string, readonly Lease[], readonly Veth[], reado
   ], ["live a 0"]],
   ["imported, another container has the name", [IMPORTED], [
     { name: "veth1", alias: "", group: 0, mac: ELSE, ips: ["10.88.0.9"] },
-  ], ["stale a", "stranger - 0"]],
+  ], ["stale a", "unowned - 0"]],
   ["imported, MAC changed, not seen", [IMPORTED], [
     { name: "veth1", alias: "", group: 0, mac: ELSE },
   ], ["undecided a 0"]],
   ["imported, gone, an unowned veth not to be inspected", [IMPORTED], [
     { name: "x", alias: "", group: 0, mac: ELSE },
-  ], ["stale a", "stranger - 0"]],
+  ], ["stale a", "unowned - 0"]],
   ["imported, one of two, not to be inspected", [EITHER], [
     { name: "veth1", alias: "", group: 0 },
     { name: "veth2", alias: "", group: 0 },
-  ], ["undecided a 0 1", "stranger - 0", "stranger - 1"]],
+  ], ["undecided a 0 1", "unowned - 0", "unowned - 1"]],
   ["two imported, two veths", [EITHER, OR], [
     { name: "veth1", alias: "", group: 0 },
     { name: "veth2", alias: "", group: 0, master: "" },
@@ -194,7 +194,7 @@ const ROWS: readonly (readonly [string, readonly Lease[], readonly Veth[], reado
   ["imported, found inside one of two", [EITHER], [
     { name: "veth1", alias: "", group: 0, ips: ["10.88.0.9"] },
     { name: "veth2", alias: "", group: 0, ips: [IP["a"] ?? ""] },
-  ], ["live a 1", "stranger - 0"]],
+  ], ["live a 1", "unowned - 0"]],
   ["a lease of the Go original", [HELD], [{ name: NAME["old"], alias: "", group: 0, mac: ELSE }], [
     "live old 0",
   ]],
@@ -206,7 +206,7 @@ const ROWS: readonly (readonly [string, readonly Lease[], readonly Veth[], reado
   ], ["undecided old 0"]],
   ["a lease of the Go original, gone", [HELD], [
     { name: "x", alias: "", group: 0, mac: ELSE, ips: ["10.88.0.9"] },
-  ], ["stale old", "stranger - 0"]],
+  ], ["stale old", "unowned - 0"]],
 ];
 
 for (const [name, leases, veths, expected] of ROWS) {

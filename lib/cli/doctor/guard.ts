@@ -4,7 +4,7 @@ import type { NetworkConfig } from "../../config.ts";
 import { type Lease, listLeases } from "../../ipam.ts";
 import type { Link } from "../../netops.ts";
 import type { Claim } from "../../ownership.ts";
-import { claimsOf, type Effects, portOf, portSpec, UNPROVEN } from "../../plugin.ts";
+import { claimsOf, type Effects, portOf, portSpec, UNVERIFIED_MAC } from "../../plugin.ts";
 import { few } from "../few.ts";
 import { type Finding, finding } from "./finding.ts";
 
@@ -66,7 +66,7 @@ function unprovenPorts(config: NetworkConfig, claims: readonly Claim[]): Finding
   return [finding(
     "warning",
     "guard",
-    `${hosts} is in no bridge, and no ADD puts it there: ${UNPROVEN}`,
+    `${hosts} is in no bridge, and no ADD puts it there: ${UNVERIFIED_MAC}`,
     "atomicni repair < CONFIGURATION; if that does not find a lease: start the container again",
   )];
 }

@@ -6,7 +6,7 @@ import type { NetworkConfig } from "../../config.ts";
 import { addLease, type Adoption, checkFit, listLeases, mayAdopt, now } from "../../ipam.ts";
 import type { Link } from "../../netops.ts";
 import { type Claim, claims, type HostVeth, type HostView, mayHold } from "../../ownership.ts";
-import { type Effects, mustBeConsistent, transactClaims } from "../../plugin.ts";
+import { checkConsistent, type Effects, transactClaims } from "../../plugin.ts";
 import type { FoundLease, LeaseFolder } from "./lease_folder.ts";
 
 /** The outcome for each lease of the folder. */
@@ -35,7 +35,7 @@ export async function importLeases(
   const everywhere = { name: config.name, bridge: undefined };
   const { result } = await transactClaims(everywhere, effects, async (moment) => {
     const { state, provenance, view } = moment;
-    mustBeConsistent({ ...moment, claims: moment.claims.filter(isOwn) }, config, config.sets);
+    checkConsistent({ ...moment, claims: moment.claims.filter(isOwn) }, config, config.sets);
     checkFit(state, config, config.name, provenance === "written");
     const sorted = sort(folder, config, view);
     const fresh = [...sorted.proved, ...sorted.possible].filter((lease) => mayAdopt(state, lease));
@@ -43,7 +43,7 @@ export async function importLeases(
     state.ranges = config.configuredSets;
     if (state.lastReserved.length === 0) state.lastReserved.push(...folder.lastReserved);
     const left = (await claims(config, listLeases(state), view)).filter((it) =>
-      it.kind === "stranger" && mayHold(it, config.sets)
+      it.kind === "unowned" && mayHold(it, config.sets)
     );
     const result = { ...sorted, unexplained: left.flatMap(({ veths }) => veths) };
     if (fresh.length === 0 && provenance === "written") return { result };
@@ -54,7 +54,7 @@ export async function importLeases(
 
 /** Excludes the veths of other plugins. A host veth of this network without a lease means that the state is damaged. */
 function isOwn({ kind }: Claim): boolean {
-  return kind !== "stranger";
+  return kind !== "unowned";
 }
 
 function sort(

@@ -7,7 +7,7 @@ import {
   podIn,
 } from "../../base/attachment.ts";
 import { macOfAll } from "../../base/mac.ts";
-import { givingRange, subnetsOf } from "../../base/range.ts";
+import { allocatingRange, subnetsOf } from "../../base/range.ts";
 import type { NetworkConfig } from "../../config.ts";
 import { type Lease, now, recordedMac, SUBNET_CHANGED } from "../../ipam.ts";
 import type { Claim, HostVeth } from "../../ownership.ts";
@@ -113,7 +113,7 @@ export async function leaseBehind(
   }
   const { mac } = inside.peer;
   const of = (set: NetworkConfig["sets"][number]) =>
-    free.filter((ip) => givingRange(set, ip) !== undefined);
+    free.filter((ip) => allocatingRange(set, ip) !== undefined);
   const ips = config.sets.flatMap((set) =>
     of(set).find((ip) => macOfAll([ip]) === mac) ?? of(set)[0] ?? []
   );
@@ -199,7 +199,7 @@ export function strangerFinding(
 ): RepairFinding | undefined {
   const { link: { ifname }, inside } = veth;
   const held = addressesIn(config, veth).filter((ip) =>
-    config.sets.some((set) => givingRange(set, ip) !== undefined) && holderOf(ip) === undefined
+    config.sets.some((set) => allocatingRange(set, ip) !== undefined) && holderOf(ip) === undefined
   );
   const remedy = `${
     reaching(veth)

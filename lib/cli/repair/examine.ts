@@ -58,7 +58,7 @@ export async function examine(
       kept.push({ lease, veth: kind === "live" ? veth : undefined });
       if (kind === "undecided" && isInDoubt && !isForeign(lease)) findings.push(undecided(claim));
     } else if (kind === "unleased") without.push(claim);
-    else if (kind === "stranger" && veth !== undefined) strangers.push(veth);
+    else if (kind === "unowned" && veth !== undefined) strangers.push(veth);
   }
   const found: Placed[] = [];
   if (config.sets.length > 0) {

@@ -106,7 +106,7 @@ class Explorer {
       lock: "",
       marks: {},
       faults,
-      isTold: false,
+      isReported: false,
       live,
       doomed: [],
       status,
@@ -172,7 +172,7 @@ class Explorer {
     const next = world.status.findIndex(({ phase }) => phase === "waiting");
     const isFirst = next === runs.length;
     if (next < 0) return [];
-    const begun: World = { ...world, faults: 0, isTold: false, live: {}, doomed: [] };
+    const begun: World = { ...world, faults: 0, isReported: false, live: {}, doomed: [] };
     const over = { at: 0, progress: [], phase: "over" } as const;
     begun.status = world.status.map((it, run) => run < next ? { ...it, ...over } : it);
     setStatus(begun, next, { phase: "running" });
@@ -188,7 +188,7 @@ class Explorer {
       key !== undefined && key in world.live && !(key in live)
     );
     const isQuiet = world.status.every(({ loose }) => loose.length === 0);
-    return hasBridge || !hasSucceeded || !isQuiet || world.isTold
+    return hasBridge || !hasSucceeded || !isQuiet || world.isReported
       ? undefined
       : detached(world, this.#scenario);
   }
@@ -236,7 +236,7 @@ class Explorer {
     setStatus(world, index, { at: id, progress: status.progress.filter((it) => it.to !== to) });
     if (end === undefined) return undefined;
     setStatus(world, index, { phase: "over", at: 0, progress: [] });
-    world.isTold ||= end.hasWarned;
+    world.isReported ||= end.hasWarned;
     return this.#ended(world, run, index, end.failed);
   }
 
@@ -248,9 +248,9 @@ class Explorer {
     if (failed !== undefined) {
       // After a time limit, the run's ip may still complete, so its mark stays for the DEL.
       const isMarked = Object.values(world.marks).includes("");
-      const isTold = failed.includes("next DEL will") || isMarked ||
+      const isReported = failed.includes("next DEL will") || isMarked ||
         statusOf(world, index).loose.length > 0;
-      return isTold ? undefined : leftBy(world, run.name);
+      return isReported ? undefined : leftBy(world, run.name);
     }
     if (this.#isRemoved(world, run.key) || world.doomed.includes(run.name)) return undefined;
     const addresses = STATES.at(world.state)?.containerToIP[run.key];

@@ -37,7 +37,7 @@ export class Faults {
       if (world.lock === name) world.lock = "";
       for (const host in world.marks) if (world.marks[host] === name) setMark(world, host, "");
       // Between the bridge and its ports. `repair` puts the ports back.
-      world.isTold ||= !this.#hasBridge;
+      world.isReported ||= !this.#hasBridge;
       change?.(world);
       setStatus(world, run, { phase: "over", at: 0, progress: [], loose });
       return { label: `${name}: KILLED ${what}`, world, run };
@@ -125,7 +125,7 @@ export class Faults {
       add(`LINE ${line + 1} FAILS`, (world) => {
         performSome(world, deed, pending, false, line);
         // A run that can't read back its changes fails with a report.
-        world.isTold ||= isMaking && /^(addr show|link show type veth)$/.test(
+        world.isReported ||= isMaking && /^(addr show|link show type veth)$/.test(
           lines[line]?.join(" ") ?? "",
         );
         const { printed } = progressOf(statusOf(world, run), to);
@@ -134,7 +134,7 @@ export class Faults {
       if (lines[line]?.includes("show")) continue;
       add(`LINE ${line + 1} DONE, TIME IS UP`, (world) => {
         performSome(world, deed, pending, false, line + 1);
-        world.isTold ||= isMaking;
+        world.isReported ||= isMaking;
         return late;
       });
       // A terminated `ip` completes its kernel call before it ends. The mark records that it may make a veth.

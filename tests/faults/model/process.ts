@@ -1,10 +1,10 @@
 import { asCniError, CniError } from "../../../lib/base/errors.ts";
 import type { NetworkName } from "../../../lib/base/names.ts";
 import {
+  AddMarks,
   emptyState,
   type Leases,
   type Mark,
-  Marks,
   type State,
   type Work,
 } from "../../../lib/ipam.ts";
@@ -215,12 +215,12 @@ class Attempt {
         }
       },
       sweep: () => Promise.resolve(),
-      mustBeWritable: () => {},
+      checkWritable: () => {},
     };
   }
 }
 
-class ModelMarks extends Marks {
+class ModelMarks extends AddMarks {
   readonly #ask: (request: Request) => unknown;
 
   constructor(ask: (request: Request) => unknown) {

@@ -41,7 +41,7 @@ export interface World {
   marks: Readonly<Record<string, string>>;
   faults: number;
   /** Whether a failed repair of a port was reported, or no run was left to report it. */
-  isTold: boolean;
+  isReported: boolean;
   /** Addresses of attachments that no run may disturb, by key. */
   live: Readonly<Record<string, readonly string[]>>;
   /** ADDs in progress while their attachment is removed. Their result is not guaranteed. */
@@ -54,8 +54,8 @@ export const STATES = new Interned<State | null>();
 export const OUTPUTS = new Interned<readonly unknown[][]>();
 
 export function keyOf(world: World): string {
-  const { kernel, state, isWritten, isTold, lock, marks, faults, live, doomed, status } = world;
-  let key = `${kernel} ${state} ${isWritten ? 1 : 0}${isTold ? 1 : 0}${lock} ${faults}`;
+  const { kernel, state, isWritten, isReported, lock, marks, faults, live, doomed, status } = world;
+  let key = `${kernel} ${state} ${isWritten ? 1 : 0}${isReported ? 1 : 0}${lock} ${faults}`;
   for (const host in marks) key += ` ${host}${marks[host]}`;
   for (const owner in live) key += ` ${owner}${live[owner]}`;
   if (doomed.length > 0) key += ` -${doomed}`;

@@ -2,12 +2,12 @@ import { assertEquals, assertThrows } from "@std/assert";
 import { parseCidr, parseIp } from "../../../lib/base/address.ts";
 import { Malformed } from "../../../lib/base/errors.ts";
 import {
+  allocatingRange,
   formatRange,
   formatRanges,
   formatSet,
-  givingRange,
   inRange,
-  isGivable,
+  isAllocatable,
   parseSubnet,
   reservedAs,
   sizeOf,
@@ -113,7 +113,7 @@ Deno.test("sizeOf() is the number of addresses that are given", () => {
     if (size > 16n) continue;
     const { base } = it.subnet;
     const hosts = Array.from({ length: 16 }, (_, host) => parseIp(hostOf(base, host)));
-    assertEquals(BigInt(hosts.filter((ip) => isGivable(it, ip)).length), size, formatRange(it));
+    assertEquals(BigInt(hosts.filter((ip) => isAllocatable(it, ip)).length), size, formatRange(it));
   }
 });
 
@@ -139,9 +139,9 @@ Deno.test("a range gives what is in it and neither gateway nor reserved", () => 
   for (const [text, within, givable] of rows) {
     const ip = parseIp(text);
     const it = text.includes(":") ? six : whole;
-    assertEquals([inRange(it, ip), isGivable(it, ip)], [within, givable], text);
+    assertEquals([inRange(it, ip), isAllocatable(it, ip)], [within, givable], text);
     assertEquals(inRange(text.includes(":") ? whole : six, ip), false, "of the other family");
-    assertEquals(givingRange([whole, six], ip), givable ? it : undefined, text);
+    assertEquals(allocatingRange([whole, six], ip), givable ? it : undefined, text);
   }
 });
 

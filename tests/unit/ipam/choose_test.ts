@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { type Ip, ipOf, parseIp, valueOf } from "../../../lib/base/address.ts";
 import { CniError } from "../../../lib/base/errors.ts";
-import { isGivable, type RangeSet } from "../../../lib/base/range.ts";
+import { isAllocatable, type RangeSet } from "../../../lib/base/range.ts";
 import { checkRequested, choose, countFree } from "../../../lib/ipam/choose.ts";
 import { drawFrom, seed } from "../generated.ts";
 import { range } from "../sets.ts";
@@ -198,7 +198,7 @@ Deno.test("choose() never returns a held, reserved or outside address, whatever 
     );
     const held = all.filter(() => draw(3) === 0);
     const last = all[draw(all.length)] as Ip;
-    const free = all.filter((ip) => !held.includes(ip) && set.some((it) => isGivable(it, ip)));
+    const free = all.filter((ip) => !held.includes(ip) && set.some((it) => isAllocatable(it, ip)));
     const found = chosen([set], { last: [last], held });
     if (typeof found === "number") assertEquals(free, [], why);
     else assert(free.some((ip) => ip === found[0]), `${why}: ${found}`);

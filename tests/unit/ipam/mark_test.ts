@@ -2,7 +2,7 @@ import { assertEquals, assertThrows } from "@std/assert";
 import { join } from "@std/path/posix";
 import { CniError } from "../../../lib/base/errors.ts";
 import { parseNetworkName } from "../../../lib/base/names.ts";
-import { Marks } from "../../../lib/ipam/mark.ts";
+import { AddMarks } from "../../../lib/ipam/mark.ts";
 import { inFolder, namesOf } from "../folder.ts";
 
 const HOST = "av0123456789abc";
@@ -10,8 +10,8 @@ const OTHER = "avfedcba9876543";
 const FILE = `.podnet.${HOST}.add`;
 
 /** The marks of a network in a folder of their own. */
-function marked(body: (marks: Marks, folder: string) => void): Promise<void> {
-  return inFolder((folder) => body(new Marks(folder, parseNetworkName("podnet")), folder));
+function marked(body: (marks: AddMarks, folder: string) => void): Promise<void> {
+  return inFolder((folder) => body(new AddMarks(folder, parseNetworkName("podnet")), folder));
 }
 
 /** Leaves the mark of a killed ADD of `host`: the file without a flock. */
@@ -76,7 +76,7 @@ Deno.test("hosts() returns only the marks of this network", async () => {
       ]
     ) Deno.writeTextFileSync(join(folder, name), "");
     assertEquals(marks.hosts(), [HOST]);
-    assertEquals(new Marks(join(folder, "gone"), parseNetworkName("podnet")).hosts(), []);
+    assertEquals(new AddMarks(join(folder, "gone"), parseNetworkName("podnet")).hosts(), []);
   });
 });
 
@@ -107,7 +107,7 @@ Deno.test("a probe of a mark does not stop an ADD, and does not look like an ADD
 
 Deno.test("an ADD waits for a probe of its mark", async () => {
   await inFolder(async (folder) => {
-    const marks = new Marks(folder, parseNetworkName("podnet"));
+    const marks = new AddMarks(folder, parseNetworkName("podnet"));
     kill(folder, HOST);
     const script = `flock -x ${join(folder, FILE)} sh -c 'echo locked; sleep 0.02'`;
     const holder = new Deno.Command("sh", { args: ["-c", script], stdout: "piped" }).spawn();

@@ -69,11 +69,11 @@ Deno.test("an attachment is reserved once, and a killed run's lease is taken ove
 
 Deno.test("a veth that may use an address without a lease prevents allocation, code 104", async () => {
   const other = { ...OWN, ifname: "av0123456789abc", alias: "podnet/c9/eth0" };
-  const stranger = { ...OWN, ifname: "veth0", alias: "", group: 0 };
+  const unowned = { ...OWN, ifname: "veth0", alias: "", group: 0 };
   const damage = new CniError("StateDamaged", "it is empty");
   const rows: [World, string][] = [
     [{ provenance: "missing", veths: [other] }, '"c9/eth0" may hold an address'],
-    [{ provenance: "missing", veths: [stranger, other] }, '"veth0" and 1 more may hold'],
+    [{ provenance: "missing", veths: [unowned, other] }, '"veth0" and 1 more may hold'],
     [{ provenance: "changed", veths: [{ ...other, alias: "dc1/rack2/web" }] }, "has no lease"],
     [{ provenance: "changed", held: [lease("c9/eth0", "10.88.0.2")], veths: [RENAMED, other] }, ""],
     [{ provenance: damage, veths: [other] }, "it is empty"],

@@ -1,7 +1,7 @@
 import { assertEquals, assertRejects } from "@std/assert";
 import { CniError } from "../../../lib/base/errors.ts";
 import { groupOf } from "../../../lib/base/names.ts";
-import { mustServe, status } from "../../../lib/plugin.ts";
+import { checkServable, status } from "../../../lib/plugin.ts";
 import { config, effects, HOST, lease, NETWORK, RECORD, type World } from "./world.ts";
 
 const VETH = {
@@ -34,11 +34,12 @@ Deno.test("STATUS is code 50 for every failure of an ADD", async () => {
     else assertEquals((await assertRejects(run, CniError, message)).code, 50);
   }
   const layer2 = config({ subnet: undefined, gateway: undefined, ipam: {} });
-  await mustServe(layer2, effects({ provenance: damage, veths: [VETH] }));
+  await checkServable(layer2, effects({ provenance: damage, veths: [VETH] }));
   const unguardable = effects({ veths: [{ ifname: "veth0", kind: "veth", master: "br0" }] });
   const guarded = config({ macspoofchk: true });
   assertEquals(
-    (await assertRejects(() => mustServe(guarded, unguardable), CniError, "can't be locked")).code,
+    (await assertRejects(() => checkServable(guarded, unguardable), CniError, "can't be locked"))
+      .code,
     2,
   );
 });

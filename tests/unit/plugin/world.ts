@@ -5,11 +5,11 @@ import { parseContainerId, parseInterfaceName } from "../../../lib/base/names.ts
 import { type Network, parseInvocation } from "../../../lib/config.ts";
 import {
   addLease,
+  type AddMarks,
   emptyState,
   type Lease,
   type LeaseRecord,
   type Leases,
-  type Marks,
   type Provenance,
   type Work,
 } from "../../../lib/ipam.ts";
@@ -186,7 +186,7 @@ export function effects(world: World = {}): Effects & { steps: string[] } {
       return await look({ state, provenance });
     },
     sweep: () => step("sweep", undefined),
-    mustBeWritable: () => {
+    checkWritable: () => {
       if (failing === "writable") throw new CniError("IOFailure", "writable");
     },
   };
@@ -206,7 +206,7 @@ export function effects(world: World = {}): Effects & { steps: string[] } {
     sweep: () => {},
     hosts: () => mark === "none" ? [] : [HOST],
     all: () => new Map(mark === "none" ? [] : [[HOST, mark]]),
-  } as unknown as Marks;
+  } as unknown as AddMarks;
   return {
     steps,
     kernel,
