@@ -11,7 +11,7 @@ badInputTest("stdin", [
   ...([
     ["empty", "", 6, /it is empty/],
     ["cut", "{", 6, /as a network configuration/],
-    ["a list", "[]", 6, /no JSON object/],
+    ["a list", "[]", 6, /not a JSON object/],
     ["null", "null", 7, /missing network name/],
     ["two documents", `${JSON.stringify(FRESH)}{}`, 6, /as a network configuration/],
     ["a comment", `${JSON.stringify(FRESH)} // x`, 6, /as a network configuration/],

@@ -340,7 +340,7 @@ const POOL: readonly Row[] = [
         "ADD",
         { id: "c3", config: hostLocal({}, { resolvConf: `${STATE_FOLDER}/link` }) },
         5,
-        /no regular file/,
+        /not a regular file/,
       );
       await lab.host.sh(`rm ${STATE_FOLDER}/resolv.conf ${STATE_FOLDER}/link`);
     },
