@@ -19,7 +19,9 @@ for (const [state, network] of Object.entries(STATES)) {
     const { found, tried } = await search(frames({ network }), {
       ...{ cases: CASES, seconds: 900, seed: SEED },
     });
-    assertEquals(found.map(({ kind, about }) => `${kind}: ${about}`), []);
+    const complaints = found.map(({ kind, about, index }) => `case ${index}: ${kind}: ${about}`);
+    assertEquals(complaints, [], `PROPERTIES_SEED=${SEED}`);
+    record({ measure: `generated frames: ${state}`, value: `${tried} cases, seed ${SEED}` });
     const counts = tallied().filter((it) => it.state === state);
     for (const count of counts) record(count);
     if (state !== "guard off") return;
