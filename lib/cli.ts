@@ -1,4 +1,4 @@
-import { asksForJson, parseArguments, surplus } from "./cli/arguments.ts";
+import { parseArguments, surplus, wantsJson } from "./cli/arguments.ts";
 import type { Call, Command, ExitStatus, Report } from "./cli/command.ts";
 import { UsageError } from "./cli/command.ts";
 import { completionOf } from "./cli/completion.ts";
@@ -58,11 +58,11 @@ export async function serve(args: readonly string[], terminal: Terminal): Promis
   } catch (error) {
     // The reader closed the pipe.
     if (error instanceof Deno.errors.BrokenPipe) return 0;
-    return tell(error, asksForJson(args), terminal);
+    return printError(error, wantsJson(args), terminal);
   }
 }
 
-/** stdout could not be written. `tell` reports this error on stderr, even with `--json`. */
+/** stdout could not be written. `printError` reports this error on stderr, even with `--json`. */
 class PrintError extends CniError {
   constructor(error: Error) {
     super("IOFailure", `Cannot print: ${error.message}`, {
@@ -97,7 +97,7 @@ async function dispatch(args: readonly string[], terminal: Terminal): Promise<Ex
     stdin: terminal.stdin,
     kernel: openKernel(),
   };
-  const more = call.words[chosen.mostWords];
+  const more = call.words[chosen.maxArguments];
   if (more !== undefined) throw surplus(chosen, more);
   for (;;) {
     const exit = print(await reported(chosen, call), flags, terminal);
@@ -153,7 +153,7 @@ function screenOf(
 }
 
 /** Prints an error: as JSON on stdout with `--json`, else as sentences on stderr. */
-function tell(error: unknown, json: boolean, { print, warn }: Terminal): 2 {
+function printError(error: unknown, json: boolean, { print, warn }: Terminal): 2 {
   if (error instanceof PrintError) json = false;
   const { code, message, details } = error instanceof UsageError
     ? { code: undefined, message: error.message, details: error.remedy }

@@ -7,7 +7,7 @@ import { didYouMean } from "./nearest.ts";
 export function parseArguments(
   args: readonly string[],
   command: Command | undefined,
-  mustExist: (name: string) => unknown,
+  known: (name: string) => unknown,
 ): {
   words: string[];
   flags: Record<string, unknown>;
@@ -29,7 +29,7 @@ export function parseArguments(
       if (key === undefined) return true;
       // If the command does not exist, that is the error to report.
       const [first] = args;
-      if (command === undefined && first !== undefined && !first.startsWith("-")) mustExist(first);
+      if (command === undefined && first !== undefined && !first.startsWith("-")) known(first);
       const all = [...booleans, ...strings].map((name) => `--${name}`);
       throw new UsageError(
         `Cannot use "${arg}": it is not an option${
@@ -39,12 +39,12 @@ export function parseArguments(
       );
     },
   });
-  mustHaveNoValue(args, booleans);
+  refuseValues(args, booleans);
   return { words: words.map(String), flags: withOutput(flags) };
 }
 
 /** Throws for a value after a boolean option, because `parseArgs` would ignore the value. */
-function mustHaveNoValue(args: readonly string[], booleans: readonly string[]): void {
+function refuseValues(args: readonly string[], booleans: readonly string[]): void {
   const wrong = args.find((arg) => booleans.some((name) => arg.startsWith(`--${name}=`)));
   if (wrong === undefined) return;
   const [option = ""] = wrong.split("=");
@@ -63,7 +63,7 @@ function withOutput(flags: Record<string, unknown>): Record<string, unknown> {
 }
 
 /** Whether an error in the command line is printed as JSON. */
-export function asksForJson(args: readonly string[]): boolean {
+export function wantsJson(args: readonly string[]): boolean {
   return ["--json", "-j", "-ojson", "--output=json"].some((it) => args.includes(it)) ||
     /(^| )(-o|--output) json( |$)/.test(args.join(" "));
 }
@@ -77,8 +77,8 @@ export function surplus(command: Command, word: string): UsageError {
 }
 
 /** Whether a configuration on stdin is the command's only input. */
-function takesFile({ takes, mostWords }: Command): boolean {
-  return takes.includes("<") && mostWords === 0;
+function takesFile({ takes, maxArguments }: Command): boolean {
+  return takes.includes("<") && maxArguments === 0;
 }
 
 /** The command line that passes the configuration. The shell opens the file: the scope excludes /etc/cni/net.d. */

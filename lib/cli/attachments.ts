@@ -108,7 +108,7 @@ function isCutOff({ master, up }: Link, { bridge, links }: Place): boolean {
 }
 
 /** Whether one of the rows needs an operator. */
-export function isAmiss(rows: readonly Attached[]): boolean {
+export function needsOperator(rows: readonly Attached[]): boolean {
   return rows.some(({ state }) => needsLook(state));
 }
 

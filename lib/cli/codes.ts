@@ -15,7 +15,7 @@ export const CONFIGURATION: readonly string[] = [
 ];
 
 /** The text without backquotes, for a terminal. */
-export function plain(text: string): string {
+export function withoutBackquotes(text: string): string {
   return text.replaceAll("`", "");
 }
 

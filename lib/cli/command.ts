@@ -51,7 +51,7 @@ export interface Command {
   readonly example: string;
   /** The options in addition to `COMMON_OPTIONS`. */
   readonly options: Readonly<Record<string, Option>>;
-  readonly mostWords: number;
+  readonly maxArguments: number;
   readonly run: (call: Call) => Report | Promise<Report>;
 }
 

@@ -14,7 +14,7 @@ export function completionOf(commands: () => readonly Command[]): Command {
     about: "a script that lets a shell complete commands, options and networks",
     example: "atomicni completion bash > /etc/bash_completion.d/atomicni",
     options: {},
-    mostWords: 1,
+    maxArguments: 1,
     run: ({ words: [shell = ""] }): Report => {
       const script = Object.hasOwn(SHELLS, shell) ? SHELLS[shell] : undefined;
       if (script === undefined) {

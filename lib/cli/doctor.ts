@@ -46,7 +46,7 @@ export const doctor: Command = {
       about: "set by the script form's first line: a path to Deno that others than root can change",
     },
   },
-  mostWords: 0,
+  maxArguments: 0,
   run: async ({ stdin, kernel, value }: Call) =>
     reportOf([...examineDeno(value("open-path")), ...await examine(await stdin(), kernel)]),
 };

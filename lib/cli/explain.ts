@@ -1,6 +1,6 @@
 import { type Ip, parseInterfaceAddress, tryIp } from "../base/address.ts";
 import { CniError, Malformed, quote } from "../base/errors.ts";
-import { type Attached, isAmiss, plainAttachment } from "./attachments.ts";
+import { type Attached, needsOperator, plainAttachment } from "./attachments.ts";
 import { type Call, type Command, type Report, UsageError } from "./command.ts";
 import { errorIn, explainCode, isCode } from "./explain_code.ts";
 import { about, absent, bridgeLines, networkLines, type Sentence } from "./explain_sentences.ts";
@@ -14,7 +14,7 @@ export const explain: Command = {
   about: "describes an address, a MAC, a network, bridge, host veth, container or pod, or an error",
   example: "atomicni explain 10.88.0.2",
   options: {},
-  mostWords: 2,
+  maxArguments: 2,
   run: report,
 };
 
@@ -49,18 +49,18 @@ async function tryLookUp(word: string, kernel: Call["kernel"]) {
   }
 }
 
-/** Every network, bridge and attachment of that name. `isWhole` excludes container IDs that only start with it. */
+/** Every network, bridge and attachment of that name. `isExact` excludes container IDs that only start with it. */
 async function lookUp(
   word: string,
   kernel: Call["kernel"],
-  isWhole = false,
+  isExact = false,
 ): Promise<Report & { readonly isKnown: boolean }> {
   const ip = addressIn(word);
   const what = ip ?? word;
   const overview = await readOverview(kernel);
   const { networks, errors } = overview;
   const all = networks.flatMap(({ rows }) => rows);
-  const found = all.filter((it) => isWhole ? it.containerId === what : matches(it, what, ip));
+  const found = all.filter((it) => isExact ? it.containerId === what : matches(it, what, ip));
   const named = networks.filter(({ network }) => network === what);
   const known: Sentence[] = [
     ...named.flatMap(networkLines),
@@ -78,7 +78,7 @@ async function lookUp(
     isKnown: known.length > 0,
     exit: errors.length > 0
       ? 2
-      : known.length > 0 && !isAmiss([...found, ...named.flatMap(({ rows }) => rows)])
+      : known.length > 0 && !needsOperator([...found, ...named.flatMap(({ rows }) => rows)])
       ? 0
       : 1,
   };

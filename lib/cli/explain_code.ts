@@ -1,6 +1,6 @@
 import type { ErrorCode } from "../base/errors.ts";
 import { isObject } from "../base/fields.ts";
-import { CODES, plain } from "./codes.ts";
+import { CODES, withoutBackquotes } from "./codes.ts";
 import { type Report, UsageError } from "./command.ts";
 import type { Line } from "./screen.ts";
 
@@ -53,10 +53,10 @@ export function explainCode(found: FoundCode): Report {
   const said = [found.msg, found.details].filter((it) => it !== undefined && it !== "");
   const lines: Line[] = [
     ...said.map((it) => `> ${it}`),
-    [{ text: `Code ${code}: ${plain(meaning)}`, tone: "strong" }],
-    `Why: ${plain(cause)}`,
+    [{ text: `Code ${code}: ${withoutBackquotes(meaning)}`, tone: "strong" }],
+    `Why: ${withoutBackquotes(cause)}`,
     "What to do:",
-    ...cure.map((step) => `  - ${plain(step)}`),
+    ...cure.map((step) => `  - ${withoutBackquotes(step)}`),
   ];
   return { lines, json: { code: Number(code) as ErrorCode, meaning, cause, cure }, exit: 0 };
 }

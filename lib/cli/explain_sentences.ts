@@ -5,7 +5,7 @@ import { statePath } from "../ipam.ts";
 import type { Link } from "../netops.ts";
 import { ago } from "./ago.ts";
 import type { Attached } from "./attachments.ts";
-import { plain } from "./codes.ts";
+import { withoutBackquotes } from "./codes.ts";
 import { toneOf } from "./list.ts";
 import type { NetworkSeen, Overview } from "./overview.ts";
 import type { Segment } from "./screen.ts";
@@ -51,7 +51,7 @@ export function about(it: Attached): Sentence[] {
     [
       "Its state is ",
       { text: state, tone: toneOf(state) },
-      `: ${plain(STATE_WORDS[state].about)}.`,
+      `: ${withoutBackquotes(STATE_WORDS[state].about)}.`,
     ],
     place(it),
     ...(remedy === undefined ? [] : [remedy]),

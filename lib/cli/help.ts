@@ -1,4 +1,4 @@
-import { CONFIGURATION, plain } from "./codes.ts";
+import { CONFIGURATION, withoutBackquotes } from "./codes.ts";
 import { PROGRAM_VERSION, STATE_FOLDER } from "../base/scope.ts";
 import { type Command, COMMON_OPTIONS, type Option, type Report } from "./command.ts";
 import type { Line } from "./screen.ts";
@@ -20,7 +20,7 @@ export function overview(commands: readonly Command[]): Report {
       "Every command accepts --json (-o json), --wide (lines of any length) and --help, which has an example. Exit status: " +
       "0 all is well, 1 something needs a look, 2 the command failed.",
       `The program reads only ${STATE_FOLDER} and runs only ip, so a configuration comes on stdin.`,
-      ...CONFIGURATION.map(plain),
+      ...CONFIGURATION.map(withoutBackquotes),
     ],
     json: commands.map((it) => ({
       ...plainOf(it),
@@ -48,7 +48,7 @@ export function helpOf(command: Command): Report {
         return `  ${letter}--${`${option}${value}`.padEnd(15)}${about}`;
       }),
       "",
-      ...(takes.includes("CONFIGURATION") ? CONFIGURATION.map(plain) : []),
+      ...(takes.includes("CONFIGURATION") ? CONFIGURATION.map(withoutBackquotes) : []),
       `Example: ${example}`,
     ],
     json: { ...plainOf(command), options: all },

@@ -14,7 +14,7 @@ export const hostRulesCommand: Command = {
     "prints nftables rules for nft -f -: masquerading, except towards each SUBNET, and filters for the ports",
   example: EXAMPLE,
   options: {},
-  mostWords: 64,
+  maxArguments: 64,
   run,
 };
 

@@ -17,7 +17,7 @@ export const importCommand: Command = {
   about: "imports the leases of host-local, so that live containers keep their addresses",
   example: EXAMPLE,
   options: {},
-  mostWords: 0,
+  maxArguments: 0,
   run,
 };
 
@@ -41,8 +41,8 @@ async function run({ stdin, kernel }: Call): Promise<Report> {
     lines: [...describe(report), ...warnings],
     json: {
       network: config.name,
-      proved: report.proved.map(plain),
-      possible: report.possible.map((it) => ({ ...plain(it), hosts: it.record.hosts })),
+      proved: report.proved.map(jsonOf),
+      possible: report.possible.map((it) => ({ ...jsonOf(it), hosts: it.record.hosts })),
       dead: report.dead.map(({ containerId, ips }) => row(containerId, ips)),
       unexplained: report.unexplained.map(({ link }) => link.ifname),
     },
@@ -50,7 +50,7 @@ async function run({ stdin, kernel }: Call): Promise<Report> {
   };
 }
 
-function plain({ owner, ips }: Adoption) {
+function jsonOf({ owner, ips }: Adoption) {
   return row(ownerKey(owner), ips);
 }
 

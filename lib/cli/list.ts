@@ -1,4 +1,4 @@
-import { type Attached, isAmiss, plainAttachment } from "./attachments.ts";
+import { type Attached, needsOperator, plainAttachment } from "./attachments.ts";
 import type { Call, Command, Report } from "./command.ts";
 import { plainErrors, readOverview, selected } from "./overview.ts";
 import { problems } from "./problems.ts";
@@ -14,7 +14,7 @@ export const list: Command = {
     watch: { type: "boolean", about: "refresh every second until interrupted", short: "w" },
     network: { type: "string", about: "the same as NETWORK", short: "n" },
   },
-  mostWords: 1,
+  maxArguments: 1,
   run: report,
 };
 
@@ -26,7 +26,7 @@ async function report({ words: [only], value, kernel }: Call): Promise<Report> {
     // After an error nothing says that the list is empty.
     lines: [...(rows.length > 0 || errors.length === 0 ? tableOf(rows) : []), ...problems(errors)],
     json: { attachments: rows.map(plainAttachment), errors: plainErrors(errors) },
-    exit: errors.length > 0 ? 2 : isAmiss(rows) ? 1 : 0,
+    exit: errors.length > 0 ? 2 : needsOperator(rows) ? 1 : 0,
   };
 }
 

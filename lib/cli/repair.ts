@@ -16,7 +16,7 @@ export const repair: Command = {
     "rebuilds a network's state file from the kernel, restores ports and guards, and backs up a damaged file",
   example: EXAMPLE,
   options: { "dry-run": { type: "boolean", about: "only print what repair would change" } },
-  mostWords: 0,
+  maxArguments: 0,
   run: async ({ stdin, has, kernel }: Call) => {
     const config = readConfiguration(await stdin(), "repair a network", EXAMPLE);
     const dryRun = has("dry-run");
@@ -30,20 +30,20 @@ export const repair: Command = {
 };
 
 const TONES: Readonly<Record<RepairFinding["level"], Tone>> = {
-  unproved: "bad",
+  unverified: "bad",
   wrong: "warning",
   note: "faint",
 };
 
 function reportOf(report: RepairReport, dryRun: boolean): Report {
-  const { network, path, damage, kept, found, dropped, findings, aside, written, restored } =
+  const { network, path, damage, kept, found, dropped, findings, backup, written, restored } =
     report;
-  const isStuck = findings.some(({ level }) => level === "unproved");
+  const isStuck = findings.some(({ level }) => level === "unverified");
   const isWrong = findings.some(({ level }) => level === "wrong");
-  const isWhole = damage === undefined && found.length === 0 && dropped.length === 0;
+  const isConsistent = damage === undefined && found.length === 0 && dropped.length === 0;
   const verdict = isStuck
     ? "Nothing was written: an address might be allocated twice."
-    : isWhole
+    : isConsistent
     ? isWrong
       ? "Nothing that repair can fix."
       : restored > 0
@@ -64,15 +64,15 @@ function reportOf(report: RepairReport, dryRun: boolean): Report {
         [{ text: `  ${it.level}`, tone: TONES[it.level] }, `: ${it.found}`],
         ...(it.remedy === undefined ? [] : [`    -> ${it.remedy}`]),
       ]),
-      ...(aside === undefined ? [] : [`  the damaged file is kept as ${aside}`]),
+      ...(backup === undefined ? [] : [`  the damaged file is kept as ${backup}`]),
       [{ text: verdict, tone: isStuck ? "bad" : isWrong ? "warning" : "good" }],
     ],
     json: {
       ...report,
       written,
-      kept: kept.map(plain),
-      found: found.map(plain),
-      dropped: dropped.map(plain),
+      kept: kept.map(jsonOf),
+      found: found.map(jsonOf),
+      dropped: dropped.map(jsonOf),
     },
     exit: isStuck ? 2 : isWrong ? 1 : 0,
   };
@@ -82,6 +82,6 @@ function count(leases: number): string {
   return leases === 1 ? "1 lease" : `${leases} leases`;
 }
 
-function plain({ owner, ips }: Lease) {
+function jsonOf({ owner, ips }: Lease) {
   return { owner: ownerKey(owner), address: ips[0], addresses: ips };
 }

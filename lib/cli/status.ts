@@ -17,7 +17,7 @@ export const status: Command = {
     metrics: { type: "boolean", about: "as OpenMetrics text, for a textfile collector" },
     network: { type: "string", about: "the same as NETWORK", short: "n" },
   },
-  mostWords: 1,
+  maxArguments: 1,
   run: report,
 };
 
@@ -47,7 +47,7 @@ async function report({ words: [only], has, value, kernel }: Call): Promise<Repo
   const networks = selected(overview, only ?? value("network"), "status");
   const uses = networks.flatMap(usesOf);
   const exit = errors.length > 0 ? 2 : uses.some(({ state }) => state !== OK) ? 1 : 0;
-  const json = { networks: uses.map(plain), errors: plainErrors(errors) };
+  const json = { networks: uses.map(jsonOf), errors: plainErrors(errors) };
   if (has("metrics")) {
     return {
       lines: metricsOf(networks, uses, overview.unreadable),
@@ -74,7 +74,7 @@ function exact(value: bigint | undefined): number | string | undefined {
   return value === undefined || value > MOST_EXACT ? value?.toString() : Number(value);
 }
 
-function plain({ isFull: _, ...use }: Use) {
+function jsonOf({ isFull: _, ...use }: Use) {
   return { ...use, size: exact(use.size), free: exact(use.free) };
 }
 

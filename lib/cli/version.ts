@@ -9,7 +9,7 @@ export const version: Command = {
   about: "version, runtime and permission scope",
   example: "atomicni version --json",
   options: {},
-  mostWords: 0,
+  maxArguments: 0,
   run: report,
 };
 

@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import manifest from "../../deno.json" with { type: "json" };
 import { nearest } from "../../lib/cli/nearest.ts";
-import { CONFIGURATION, plain } from "../../lib/cli/codes.ts";
+import { CONFIGURATION, withoutBackquotes } from "../../lib/cli/codes.ts";
 import { CONFIG, type Host, hostTest, PROGRAM, run, STATE_FOLDER } from "../integration/host.ts";
 
 const ROOT = new URL("../../", import.meta.url);
@@ -30,9 +30,9 @@ hostTest(
     ];
     const env = { ...Deno.env.toObject(), CNI_COMMAND: "", TERM: "xterm" };
     delete (env as Record<string, string>)["NO_COLOR"];
-    const plain = await host.run(line("NO_COLOR=1"), "", env);
-    assertStringIncludes(plain.stdout, "atomicni list [NETWORK]");
-    assert(!plain.stdout.includes("\x1b"), JSON.stringify(plain.stdout));
+    const uncoloured = await host.run(line("NO_COLOR=1"), "", env);
+    assertStringIncludes(uncoloured.stdout, "atomicni list [NETWORK]");
+    assert(!uncoloured.stdout.includes("\x1b"), JSON.stringify(uncoloured.stdout));
     const coloured = await host.run(line(""), "", env);
     assertStringIncludes(coloured.stdout, "\x1b[1m");
   },
@@ -61,7 +61,7 @@ hostTest("each command has help with an example, and JSON", async (host) => {
 hostTest(
   "help, README and docs explain CONFIGURATION in the same words",
   async (host) => {
-    const lines = CONFIGURATION.map(plain).join("\n");
+    const lines = CONFIGURATION.map(withoutBackquotes).join("\n");
     for (const args of [["help"], ["repair", "--help"], ["doctor", "--help"]]) {
       assertStringIncludes((await host.program(args, "")).stdout, lines);
     }

@@ -35,8 +35,8 @@ hostTest("repair rebuilds a damaged state from the kernel, keeping the file", as
   assertEquals(containerToIP, before.containerToIP);
   for (const owner of Object.keys(leases)) leases[owner].since = before.leases[owner].since;
   assertEquals(leases, before.leases, "pod, MAC and host veth are read from the kernel");
-  assertMatch(json.aside, /^\/var\/lib\/atomicni\/podnet\.json\.damaged-\d{8}T\d{6}\.\d{3}Z$/);
-  assertEquals((await host.sh(`wc -c <${json.aside}`)).trim(), "100");
+  assertMatch(json.backup, /^\/var\/lib\/atomicni\/podnet\.json\.damaged-\d{8}T\d{6}\.\d{3}Z$/);
+  assertEquals((await host.sh(`wc -c <${json.backup}`)).trim(), "100");
   const added = await host.add({ id: "c3", config: NARROW });
   assertEquals(added.ips[0].address, "10.88.0.4/24");
   for (const id of ["c1", "c2", "c3"]) await host.del({ id });
@@ -90,7 +90,7 @@ hostTest("repair writes nothing if the owner of an address is unknown", async (h
   await host.sh(`: >${STATE}`);
   const { code, json } = await repair(host);
   assertEquals([code, json.written], [2, false]);
-  assertEquals(json.findings[0].level, "unproved");
+  assertEquals(json.findings[0].level, "unverified");
   assertStringIncludes(json.findings[0].found, "can't be inspected");
   assertEquals((await host.cni("ADD", { id: "c2" })).json.code, 104);
   // The remedy removes the veth. No other container may hold an address, so no lease remains.

@@ -5,7 +5,7 @@ import { type Lease, listLeases } from "../../ipam.ts";
 import type { Link } from "../../netops.ts";
 import type { Claim } from "../../ownership.ts";
 import { claimsOf, type Effects, portOf, portSpec, UNVERIFIED_MAC } from "../../plugin.ts";
-import { few } from "../few.ts";
+import { firstThree } from "../first_three.ts";
 import { type Finding, finding } from "./finding.ts";
 
 /** Warnings about ports that differ from their leases, and about a bridge that weakens the guard. */
@@ -47,7 +47,7 @@ async function faultyPorts(
   );
   const faults = ports.length === 0 ? [] : await kernel.portFaults(config.bridge, ports);
   if (faults.length === 0) return [];
-  const said = few(faults.map(({ host, found }) => `${host}: ${found}`));
+  const said = firstThree(faults.map(({ host, found }) => `${host}: ${found}`));
   const count = faults.length === 1 ? "1 port is" : `${faults.length} ports are`;
   return [finding(
     "warning",
@@ -62,7 +62,7 @@ function unprovenPorts(config: NetworkConfig, claims: readonly Claim[]): Finding
   const out = claims.flatMap(({ kind, veths }) => kind === "unleased" ? veths : [])
     .filter(({ link }) => link.master === "" && portOf(config, link, undefined) === undefined);
   if (out.length === 0) return [];
-  const hosts = few(out.map(({ link }) => link.ifname));
+  const hosts = firstThree(out.map(({ link }) => link.ifname));
   return [finding(
     "warning",
     "guard",
@@ -84,7 +84,7 @@ function learningPorts({ guarded, bridge }: NetworkConfig, links: readonly Link[
     "warning",
     "guard",
     `${ports} of "${bridge}" ${is} not guarded (${
-      few(learning)
+      firstThree(learning)
     }): a container behind such a port can cut off a guarded container`,
     "start those containers again under this configuration, or give them another bridge",
   )];

@@ -112,7 +112,7 @@ export function unknownKeys(config: JsonObject): Finding[] {
         `"${key}" belongs to the reference bridge; its default value there has no effect here`,
       );
     }
-    if (stands(others, path, key)) {
+    if (isKeyOf(others, path, key)) {
       return finding(
         "warning",
         "key",
@@ -169,7 +169,7 @@ function isKeys(known: Keys[string]): known is Keys {
 }
 
 /** Whether the other dialect has `key` at `path`. */
-function stands(dialect: Keys, path: string, key: string): boolean {
+function isKeyOf(dialect: Keys, path: string, key: string): boolean {
   if (path === "") return at(dialect, key) !== undefined;
   const below = dialect["ipam"];
   return path.toLowerCase() === "ipam." && below !== undefined && isKeys(below) &&

@@ -3,7 +3,7 @@ import { formatSet } from "../../base/range.ts";
 import type { NetworkConfig } from "../../config.ts";
 import { countFree, listLeases, type State, statePath } from "../../ipam.ts";
 import type { Attached } from "../attachments.ts";
-import { few } from "../few.ts";
+import { firstThree } from "../first_three.ts";
 import type { Overview } from "../overview.ts";
 import type { StateWord } from "../state_words.ts";
 import { type Finding, finding } from "./finding.ts";
@@ -71,7 +71,7 @@ function pools(
 function staleLeases(rows: readonly Attached[]): Finding[] {
   const stale = rows.filter(({ state }) => state === "stale");
   if (stale.length === 0) return [];
-  const some = few(stale.map(({ ips }) => ips.join(", ")));
+  const some = firstThree(stale.map(({ ips }) => ips.join(", ")));
   return [
     finding(
       "warning",
@@ -126,7 +126,7 @@ function amiss(rows: readonly Attached[], bridge: string): Finding[] {
   return TROUBLES.flatMap(([word, { about, found, remedy }]) => {
     const own = rows.filter(({ state }) => state === word);
     if (own.length === 0) return [];
-    const some = few(
+    const some = firstThree(
       own.map(({ veth, containerId, ifname }) =>
         `"${veth}" of "${containerId}${ifname === "" ? "" : `/${ifname}`}"`
       ),

@@ -31,7 +31,7 @@ export async function importLeases(
   config: NetworkConfig,
   effects: Effects,
 ): Promise<ImportReport> {
-  folder.leases.forEach(({ ips }) => ips.forEach((ip) => mustBeInside(config, ip)));
+  folder.leases.forEach(({ ips }) => ips.forEach((ip) => checkInside(config, ip)));
   const everywhere = { name: config.name, bridge: undefined };
   const { result } = await transactClaims(everywhere, effects, async (moment) => {
     const { state, provenance, view } = moment;
@@ -77,7 +77,7 @@ function sort(
   return report;
 }
 
-function mustBeInside({ sets, name }: NetworkConfig, ip: Ip): void {
+function checkInside({ sets, name }: NetworkConfig, ip: Ip): void {
   const subnets = subnetsOf(sets);
   const found = !subnets.some((subnet) => contains(subnet, ip))
     ? `it is outside ${subnets.map(formatCidr).join(", ")}`

@@ -59,7 +59,7 @@ export function parseLeaseFolder(listing: string): LeaseFolder {
     if (reserved !== undefined) last[Number(set)] = reserved;
     else if (set === undefined && name !== "lock") merge(leases, parseLease(name, lines));
   }
-  mustBeOfOneFormat([...leases.values()]);
+  checkOneFormat([...leases.values()]);
   return { leases: [...leases.values()], lastReserved: last.filter((ip) => ip !== undefined) };
 }
 
@@ -86,7 +86,7 @@ function parseLease(name: string, lines: readonly string[]): FoundLease {
 }
 
 /** Throws if a container has leases with and without an interface: both may be the same attachment. */
-function mustBeOfOneFormat(leases: readonly FoundLease[]): void {
+function checkOneFormat(leases: readonly FoundLease[]): void {
   for (const { containerId, ifname } of leases) {
     if (ifname !== undefined) continue;
     const other = leases.find((it) => it.containerId === containerId && it.ifname !== undefined);

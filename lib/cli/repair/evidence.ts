@@ -11,12 +11,12 @@ import { allocatingRange, subnetsOf } from "../../base/range.ts";
 import type { NetworkConfig } from "../../config.ts";
 import { type Lease, now, recordedMac, SUBNET_CHANGED } from "../../ipam.ts";
 import type { Claim, HostVeth } from "../../ownership.ts";
-import { few } from "../few.ts";
+import { firstThree } from "../first_three.ts";
 
 /** A finding about an attachment that repair can't verify or that is wrong. */
 export interface RepairFinding {
-  /** With `unproved` the state is not written, because an address might be allocated twice. */
-  readonly level: "unproved" | "wrong" | "note";
+  /** With `unverified` the state is not written, because an address might be allocated twice. */
+  readonly level: "unverified" | "wrong" | "note";
   readonly found: string;
   readonly remedy?: string;
 }
@@ -24,9 +24,9 @@ export interface RepairFinding {
 /** The users of addresses and MACs: leases, and containers without a lease. */
 export interface Taken {
   /** The lease that holds the address. */
-  readonly holderOf: (ip: Ip) => string | undefined;
+  readonly leaseOf: (ip: Ip) => string | undefined;
   /** The other user of the MAC: a lease, the bridge, or another container. */
-  readonly macHolder: (mac: string, veth: HostVeth) => string | undefined;
+  readonly macUser: (mac: string, veth: HostVeth) => string | undefined;
   /** Another container without a lease that has the address too. */
   readonly rivalOf: (ip: Ip, veth: HostVeth) => string | undefined;
 }
@@ -35,7 +35,7 @@ export interface Taken {
  * The command that names a namespace, because `ip` enters only named ones and `ctr` makes them without a name. Empty if the
  * veth was inspected or its other end is in this namespace.
  */
-export function reaching({ link: { netnsId }, inside }: HostVeth): string {
+export function namingCommand({ link: { netnsId }, inside }: HostVeth): string {
   if (inside !== undefined || netnsId === undefined) return "";
   const pid = `$(lsns -nt net -o NETNSID,PID | awk '$1 == ${netnsId} { print $2 }')`;
   return `if a process lives in it, name its namespace and repair again: ip netns attach reach-${netnsId} ${pid}; else `;
@@ -77,11 +77,11 @@ export async function leaseBehind(
   const { link, inside } = veth;
   const owner = await ownerOf(config, claim);
   const removing = `${
-    reaching(veth)
+    namingCommand(veth)
   }remove that container (its DEL removes ${link.ifname}), and repair again`;
   if (inside === undefined || owner === undefined) {
     return {
-      level: "unproved",
+      level: "unverified",
       found: inside === undefined
         ? `the container of "${
           owner ? ownerKey(owner) : link.alias
@@ -92,10 +92,10 @@ export async function leaseBehind(
   }
   const whose = ownerKey(owner);
   const all = addressesIn(config, veth);
-  const held = all.find((ip) => taken.holderOf(ip) !== undefined);
-  const free = all.filter((ip) => taken.holderOf(ip) === undefined);
+  const held = all.find((ip) => taken.leaseOf(ip) !== undefined);
+  const free = all.filter((ip) => taken.leaseOf(ip) === undefined);
   if (free.length === 0) {
-    return held !== undefined ? heldTwice(held, whose, taken.holderOf(held) ?? "") : {
+    return held !== undefined ? heldTwice(held, whose, taken.leaseOf(held) ?? "") : {
       level: "wrong",
       found: `"${whose}" has no address and no lease`,
       remedy:
@@ -106,7 +106,7 @@ export async function leaseBehind(
     const rival = taken.rivalOf(ip, veth);
     if (rival === undefined) continue;
     return {
-      level: "unproved",
+      level: "unverified",
       found: `${ip} is in two containers without a lease: "${whose}" and "${rival}"`,
       remedy: "remove one of the two, and repair again",
     };
@@ -122,16 +122,16 @@ export async function leaseBehind(
   );
   if (isAmbiguous || ips.length === 0) {
     return {
-      level: "unproved",
+      level: "unverified",
       found: `"${whose}" has ${free.join(" and ")}: which is its lease?`,
       remedy:
         "delete all but one address of each range in the container, or remove the container, and repair again",
     };
   }
-  const wearer = mac === macOfAll(ips) ? undefined : taken.macHolder(mac, veth);
+  const wearer = mac === macOfAll(ips) ? undefined : taken.macUser(mac, veth);
   if (wearer !== undefined) {
     return {
-      level: "unproved",
+      level: "unverified",
       found: `"${whose}" has the MAC ${mac} of ${wearer}: which of the two may use it?`,
       remedy: removing,
     };
@@ -184,33 +184,33 @@ export function outsideFinding(
   return {
     level: "wrong",
     found: `${count} outside of ${subnets.map(formatCidr).join(", ")}: ${
-      few(whose)
-    }; the subnet was changed, which repair can't fix`,
+      firstThree(whose)
+    }; repair does not write leases of a changed subnet`,
     remedy: `${SUBNET_CHANGED}; see all: atomicni list ${name}`,
   };
 }
 
 /** Reports a veth on the bridge without an owner, if its container has or may have an address that could be allocated. */
-export function strangerFinding(
+export function unownedVethFinding(
   config: NetworkConfig,
   veth: HostVeth,
-  { holderOf }: Taken,
+  { leaseOf }: Taken,
   isInDoubt: boolean,
 ): RepairFinding | undefined {
   const { link: { ifname }, inside } = veth;
   const held = addressesIn(config, veth).filter((ip) =>
-    config.sets.some((set) => allocatingRange(set, ip) !== undefined) && holderOf(ip) === undefined
+    config.sets.some((set) => allocatingRange(set, ip) !== undefined) && leaseOf(ip) === undefined
   );
   const remedy = `${
-    reaching(veth)
+    namingCommand(veth)
   }remove ${ifname}, or keep its address out of the network's range, and repair again`;
   if (held.length > 0) {
     const found = `${held.join(", ")} is behind ${ifname}, whose owner is unknown`;
-    return { level: "unproved", found, remedy };
+    return { level: "unverified", found, remedy };
   }
   if (inside !== undefined || !isInDoubt) return undefined;
   return {
-    level: "unproved",
+    level: "unverified",
     found: `${ifname} on ${config.bridge} has no known owner, and its other end can't be inspected`,
     remedy,
   };

@@ -8,12 +8,12 @@ import type { Moment } from "../../plugin.ts";
 import {
   addressesIn,
   leaseBehind,
+  namingCommand,
   outsideFinding,
   ownerOf,
-  reaching,
   type RepairFinding,
-  strangerFinding,
   type Taken,
+  unownedVethFinding,
 } from "./evidence.ts";
 
 /** A lease and its host veth, if that is known. */
@@ -69,7 +69,9 @@ export async function examine(
       else found.push({ lease: result, veth: claim.veths[0] });
     }
     for (const veth of strangers) {
-      findings.push(...[strangerFinding(config, veth, taken, isInDoubt)].flatMap((it) => it ?? []));
+      findings.push(
+        ...[unownedVethFinding(config, veth, taken, isInDoubt)].flatMap((it) => it ?? []),
+      );
     }
   }
   const outside = outsideFinding(config, kept.map(({ lease }) => lease));
@@ -100,11 +102,11 @@ function damageOf(
 function undecided({ lease, veths }: Claim): RepairFinding {
   const names = veths.map(({ link }) => link.ifname).join(" or ");
   return {
-    level: "unproved",
+    level: "unverified",
     found: `"${lease ? ownerKey(lease.owner) : ""}" may have ${names}: ` +
       "the MAC differs from the lease, and the other end can't be inspected",
     remedy: `${
-      veths[0] === undefined ? "" : reaching(veths[0])
+      veths[0] === undefined ? "" : namingCommand(veths[0])
     }remove that container and add it again, and repair again`,
   };
 }
@@ -135,8 +137,8 @@ async function takenBy(
   const rival = (veth: HostVeth, has: (other: HostVeth) => boolean) =>
     others.find((it) => it.veth !== veth && has(it.veth))?.name;
   return {
-    holderOf: (ip) => holders.get(ip),
-    macHolder: (mac, veth) => {
+    leaseOf: (ip) => holders.get(ip),
+    macUser: (mac, veth) => {
       const other = rival(veth, ({ inside }) => inside?.peer.mac === mac);
       return macs.get(mac) ?? (other && `"${other}"`);
     },

@@ -13,14 +13,14 @@ export interface RepairReport extends Pick<Examination, "damage" | "dropped" | "
   readonly kept: readonly Lease[];
   readonly found: readonly Lease[];
   /** The path of the damaged file's backup. */
-  readonly aside: string | undefined;
+  readonly backup: string | undefined;
   readonly written: boolean;
   /** The number of ports and guards that were restored, or in a dry run would be. */
   readonly restored: number;
 }
 
 /** The longest wait for an ADD in progress, because its address is not known yet. */
-const PATIENCE_MS = 16_000;
+const MAX_WAIT_MS = 16_000;
 
 /**
  * Rebuilds the network's state from the kernel, then restores ports and guards. Throws StateDamaged for the file of a newer
@@ -31,7 +31,7 @@ export async function rebuild(
   effects: Effects,
   dryRun: boolean,
 ): Promise<RepairReport> {
-  await atRest(effects);
+  await waitForAdds(effects);
   const { kernel } = effects;
   const bridgeMac = (await kernel.link(config.bridge))?.mac;
   const look = (moment: Moment) => examine(config, moment, bridgeMac);
@@ -57,23 +57,23 @@ export async function rebuild(
     found: seen.found.map(({ lease }) => lease),
     dropped: seen.dropped,
     findings: [...seen.findings, ...restored],
-    aside: backup,
+    backup,
     written: !dryRun && isChanged(seen) && !isStuck(seen),
     restored: restored.filter(({ level }: RepairFinding) => level === "note").length,
   };
 }
 
 function isStuck({ findings }: Examination): boolean {
-  return findings.some(({ level }) => level === "unproved");
+  return findings.some(({ level }) => level === "unverified");
 }
 
 function isChanged({ damage, found, dropped }: Examination): boolean {
   return damage !== undefined || found.length > 0 || dropped.length > 0;
 }
 
-async function atRest({ marks }: Effects): Promise<void> {
+async function waitForAdds({ marks }: Effects): Promise<void> {
   const isRunning = () => [...marks.all().values()].includes("running");
-  for (const end = Date.now() + PATIENCE_MS; isRunning() && Date.now() < end;) await pause(200);
+  for (const end = Date.now() + MAX_WAIT_MS; isRunning() && Date.now() < end;) await pause(200);
 }
 
 /** The state to write; `undefined` if nothing is to be written. */

@@ -4,7 +4,7 @@ import type { NetworkConfig } from "../../config.ts";
 import type { Lease } from "../../ipam.ts";
 import type { Link, PortSpec } from "../../netops.ts";
 import { type Effects, gatewayNeighbours, portSpec } from "../../plugin.ts";
-import { few } from "../few.ts";
+import { firstThree } from "../first_three.ts";
 import type { RepairFinding } from "./evidence.ts";
 import type { Placed } from "./examine.ts";
 
@@ -30,7 +30,7 @@ export async function restore(
     return [{ lease, link, port: portSpec(config, link.ifname as InterfaceName, lease) }];
   });
   const existing = await kernel.link(bridge);
-  if (existing === undefined) return lost(config, live);
+  if (existing === undefined) return missingBridge(config, live);
   const restored = await restorePorts(bridge, kernel, live, dryRun);
   const guarded = dryRun ? [] : live.filter(({ port }) => port.guard !== undefined);
   for (const it of await withLostGateway(config, kernel, guarded, existing)) {
@@ -39,7 +39,7 @@ export async function restore(
   for (const it of live.filter(({ port }) => config.guarded && port.guard === undefined)) {
     restored.push({
       level: "wrong",
-      found: `${named(it)}: it has no guard, because it was added without "macspoofchk"`,
+      found: `${portName(it)}: it has no guard, because it was added without "macspoofchk"`,
       remedy: "start that container again under this configuration",
     });
   }
@@ -59,7 +59,7 @@ async function restorePorts(
   return placed.flatMap((it) => {
     const left = after.find(({ host }) => host === it.port.host);
     if (left !== undefined) {
-      const found = `${named(it)}: ${left.found}`;
+      const found = `${portName(it)}: ${left.found}`;
       const remedy = `look at what else changes "${bridge}", and repair again`;
       return { level: "wrong" as const, found, remedy };
     }
@@ -69,18 +69,18 @@ async function restorePorts(
   });
 }
 
-function named({ lease, link }: Port): string {
+function portName({ lease, link }: Port): string {
   return `"${ownerKey(lease.owner)}" (${link.ifname})`;
 }
 
 function note(placed: Port, what: string): RepairFinding {
-  return { level: "note", found: `${named(placed)}: ${what}` };
+  return { level: "note", found: `${portName(placed)}: ${what}` };
 }
 
 /** The finding if the bridge does not exist, so no port can be restored. */
-function lost({ bridge }: NetworkConfig, live: readonly Port[]): RepairFinding[] {
+function missingBridge({ bridge }: NetworkConfig, live: readonly Port[]): RepairFinding[] {
   if (live.length === 0) return [];
-  const names = few(live.map(({ link }) => link.ifname));
+  const names = firstThree(live.map(({ link }) => link.ifname));
   return [{
     level: "wrong",
     found: `"${bridge}" does not exist, and these live host veths are in no bridge: ${names}`,

@@ -1,4 +1,4 @@
 /** The first three items of a list, separated by commas. */
-export function few(all: readonly string[]): string {
+export function firstThree(all: readonly string[]): string {
   return all.slice(0, 3).join(", ") + (all.length > 3 ? ", …" : "");
 }
