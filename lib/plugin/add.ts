@@ -1,14 +1,8 @@
-import {
-  formatCidr,
-  formatInterfaceAddress,
-  type InterfaceAddress,
-  type Ip,
-} from "../base/address.ts";
+import type { Ip } from "../base/address.ts";
 import { aliasOf, type Attachment, hostVethName } from "../base/attachment.ts";
 import { CniError, isError } from "../base/errors.ts";
 import { freshHostMac, type Mac, macBehind, macOfAll } from "../base/mac.ts";
 import { groupOf, type InterfaceName } from "../base/names.ts";
-import { rangeOf } from "../base/range.ts";
 import { together } from "../base/together.ts";
 import { type Invocation, type NetworkConfig, readResolvConf } from "../config.ts";
 import {
@@ -26,6 +20,7 @@ import { attach, type MadeVeth } from "./attach.ts";
 import { bridgeSpec, gatewayNeighbours } from "./bridge.ts";
 import type { Effects } from "./effects.ts";
 import { Reservation } from "./reserve.ts";
+import { resultOf, withPrefix } from "./result_of.ts";
 import { routesOf } from "./routes_of.ts";
 
 /** The input of an ADD, except its effects. */
@@ -103,7 +98,7 @@ async function steps(
     config.guarded
       ? kernel.guard({ bridge: config.bridge, host, mac, ips }, undo)
       : Promise.resolve(undefined),
-    Promise.resolve().then(() => resultOf(job, attached, ips, mac)),
+    Promise.resolve().then(() => resultOf(config, job.invocation, attached, ips, mac)),
   );
   const isUsual = lease === undefined ? config.requestedMac === undefined : hasUsualMac(lease);
   if (!isUsual && !config.guarded) await kernel.flushNeighbours(config.bridge, ips);
@@ -196,54 +191,4 @@ function containerSpec(
     guarded: config.guarded,
     neighbours: config.guarded ? gatewayNeighbours(config, bridge.mac) : [],
   };
-}
-
-/** The address with the prefix length of its subnet. */
-export function withPrefix({ sets }: Pick<NetworkConfig, "sets">, ip: Ip): InterfaceAddress {
-  return { ip, prefix: rangeOf(sets, ip)?.subnet.prefix ?? (ip.includes(":") ? 128 : 32) };
-}
-
-/** The result of an ADD, appended to the result of the earlier plugins of the chain (rules R9, R12). */
-function resultOf(
-  { config, invocation: { ifname, netns } }: Job,
-  { bridge, host }: MadeVeth,
-  ips: readonly Ip[],
-  mac: Mac,
-): Result {
-  const previous: Result = config.prevResult ?? { interfaces: [], ips: [], routes: [], dns: {} };
-  const first = previous.interfaces.length;
-  return {
-    interfaces: [
-      ...previous.interfaces,
-      { name: bridge.ifname, mac: bridge.mac, mtu: bridge.mtu },
-      { name: host.ifname, mac: host.mac, mtu: host.mtu },
-      { name: ifname, mac, mtu: host.mtu, sandbox: netns },
-    ],
-    ips: [
-      ...previous.ips,
-      ...ips.map((ip) => {
-        const gateway = rangeOf(config.sets, ip)?.gateway;
-        return {
-          interface: first + 2,
-          address: formatInterfaceAddress(withPrefix(config, ip)),
-          ...(gateway !== undefined && { gateway }),
-        };
-      }),
-    ],
-    routes: [
-      ...previous.routes,
-      ...routesOf(config, ips).map(({ dst, gw, mtu, advmss, priority, table, scope }) => ({
-        dst: formatCidr(dst),
-        ...defined({ gw, mtu, advmss, priority, table, scope }),
-      })),
-    ],
-    dns: Object.keys(config.dns).length > 0 ? config.dns : previous.dns,
-  };
-}
-
-/** Leaves out undefined keys (rule R7). */
-function defined<T extends object>(values: T): { [K in keyof T]?: Exclude<T[K], undefined> } {
-  return Object.fromEntries(
-    Object.entries(values).filter(([, value]) => value !== undefined),
-  ) as { [K in keyof T]?: Exclude<T[K], undefined> };
 }

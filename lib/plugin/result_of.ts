@@ -1,0 +1,63 @@
+import {
+  formatCidr,
+  formatInterfaceAddress,
+  type InterfaceAddress,
+  type Ip,
+} from "../base/address.ts";
+import type { Mac } from "../base/mac.ts";
+import { rangeOf } from "../base/range.ts";
+import type { Invocation, NetworkConfig } from "../config.ts";
+import type { Result } from "../result.ts";
+import type { MadeVeth } from "./attach.ts";
+import { routesOf } from "./routes_of.ts";
+
+/** The address with the prefix length of its subnet. */
+export function withPrefix({ sets }: Pick<NetworkConfig, "sets">, ip: Ip): InterfaceAddress {
+  return { ip, prefix: rangeOf(sets, ip)?.subnet.prefix ?? (ip.includes(":") ? 128 : 32) };
+}
+
+/** The result of an ADD, appended to the result of the earlier plugins of the chain (rules R9, R12). */
+export function resultOf(
+  config: NetworkConfig,
+  { ifname, netns }: Invocation,
+  { bridge, host }: MadeVeth,
+  ips: readonly Ip[],
+  mac: Mac,
+): Result {
+  const previous: Result = config.prevResult ?? { interfaces: [], ips: [], routes: [], dns: {} };
+  const first = previous.interfaces.length;
+  return {
+    interfaces: [
+      ...previous.interfaces,
+      { name: bridge.ifname, mac: bridge.mac, mtu: bridge.mtu },
+      { name: host.ifname, mac: host.mac, mtu: host.mtu },
+      { name: ifname, mac, mtu: host.mtu, sandbox: netns },
+    ],
+    ips: [
+      ...previous.ips,
+      ...ips.map((ip) => {
+        const gateway = rangeOf(config.sets, ip)?.gateway;
+        return {
+          interface: first + 2,
+          address: formatInterfaceAddress(withPrefix(config, ip)),
+          ...(gateway !== undefined && { gateway }),
+        };
+      }),
+    ],
+    routes: [
+      ...previous.routes,
+      ...routesOf(config, ips).map(({ dst, gw, mtu, advmss, priority, table, scope }) => ({
+        dst: formatCidr(dst),
+        ...defined({ gw, mtu, advmss, priority, table, scope }),
+      })),
+    ],
+    dns: Object.keys(config.dns).length > 0 ? config.dns : previous.dns,
+  };
+}
+
+/** Leaves out undefined keys (rule R7). */
+function defined<T extends object>(values: T): { [K in keyof T]?: Exclude<T[K], undefined> } {
+  return Object.fromEntries(
+    Object.entries(values).filter(([, value]) => value !== undefined),
+  ) as { [K in keyof T]?: Exclude<T[K], undefined> };
+}
