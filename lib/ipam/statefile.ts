@@ -1,10 +1,8 @@
-import { randomBytes } from "../base/chance.ts";
 import { CniError, ioError } from "../base/errors.ts";
 import type { NetworkName } from "../base/names.ts";
 import {
   checkFolder,
   lockPath,
-  namesIn,
   nearestFolder,
   notRoots,
   removeQuietly,
@@ -14,6 +12,7 @@ import {
 } from "./folder.ts";
 import { damaged, NotAStateFile } from "./damage.ts";
 import { parseState } from "./parse_state.ts";
+import { createFile, temporaryName, writeAll } from "./temporary.ts";
 import { emptyState, formatState, type State } from "./state.ts";
 
 const LARGEST_FILE = 128 * 1024 * 1024;
@@ -141,14 +140,6 @@ export function writeState(
   }
 }
 
-function createFile(path: string): Deno.FsFile {
-  return Deno.openSync(path, { write: true, createNew: true, mode: 0o600 });
-}
-
-function writeAll(file: Deno.FsFile, bytes: Uint8Array): void {
-  for (let written = 0; written < bytes.length;) written += file.writeSync(bytes.subarray(written));
-}
-
 function syncFolder(path: string): void {
   withFile(Deno.openSync(path, { read: true }), (folder) => folder.syncSync());
 }
@@ -183,25 +174,6 @@ function checkReplaceable(path: string): void {
   } catch (error) {
     throw ioError("replace", path, error);
   }
-}
-
-/** A name that can't be a state file or a lock, because network names start with a letter or digit. */
-function temporaryName(network: NetworkName): string {
-  return `.${network}.${randomBytes(8).toHex()}.tmp`;
-}
-
-/** Paths of this network's temporary files, including the files of killed runs. */
-export function temporaries(dataDir: string, network: NetworkName): string[] {
-  return namesIn(dataDir).filter((name) =>
-    name.startsWith(`.${network}.`) && /^[0-9a-f]{16}\.tmp$/.test(name.slice(network.length + 2))
-  ).map((name) => `${dataDir}/${name}`);
-}
-
-/**
- * Removes the temporary files of killed runs. The caller holds the lock, so the runs that made the listed files have ended.
- */
-export function sweepTemporaries(paths: readonly string[]): void {
-  for (const path of paths) removeQuietly(path);
 }
 
 /** Keeps a damaged file under another name and returns its path; `undefined` if there is no file. Throws IOFailure. */

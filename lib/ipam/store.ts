@@ -4,15 +4,8 @@ import { NewerSchema } from "./damage.ts";
 import { lockPath, prepareFolder } from "./folder.ts";
 import { acquire, hasLockFile, lastWritten } from "./lock.ts";
 import { emptyState, type State } from "./state.ts";
-import {
-  checkWritable,
-  isCurrent,
-  readState,
-  type Snapshot,
-  sweepTemporaries,
-  temporaries,
-  writeState,
-} from "./statefile.ts";
+import { checkWritable, isCurrent, readState, type Snapshot, writeState } from "./statefile.ts";
+import { sweepTemporaries, temporaries } from "./temporary.ts";
 
 /**
  * The provenance of a state:

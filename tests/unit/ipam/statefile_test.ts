@@ -12,10 +12,9 @@ import {
   identityOf,
   isCurrent,
   readState,
-  sweepTemporaries,
-  temporaries,
   writeState,
 } from "../../../lib/ipam/statefile.ts";
+import { sweepTemporaries, temporaries } from "../../../lib/ipam/temporary.ts";
 import { inFolder, namesOf } from "../folder.ts";
 
 const NET = parseNetworkName("podnet");
