@@ -141,7 +141,7 @@ hostTest(
 );
 
 hostTest(
-  "repair of a network whose subnet was changed says whose leases are outside",
+  "repair of a changed subnet names the leases outside of it",
   async (host) => {
     const names = ["c1", "c2", "c3", "c4"];
     await host.containers(...names, "c5");

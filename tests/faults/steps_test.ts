@@ -16,7 +16,7 @@ if [ "$n" = "$at" ]; then case $kind in
   half) in=$(printf '%s\\n' "$in" | head -n 1); real "$@"; exit 1 ;;
   killed) kill -KILL $$ ;;
   done-killed) real "$@"; kill -KILL $$ ;;
-  garbage) real "$@" >/run/null; echo '<html>what you asked for</html>'; exit 0 ;;
+  garbage) real "$@" >/run/null; echo '<html>what it printed</html>'; exit 0 ;;
   hangs) exec sleep 100 ;;
   done-hangs) real "$@" >/run/null; exec sleep 100 ;;
   held) real "$@"; sleep 20 & exit 0 ;;
