@@ -162,7 +162,7 @@ hostTest("repair guesses no address of a container that it can't look into", asy
     await refused(host, "c2", "p1/eth0");
     const { code, stdout } = await host.program(["repair"], JSON.stringify(CONFIG));
     assertEquals(code, 2, stdout);
-    assertStringIncludes(stdout, `whether "p1/eth0" has `);
+    assertStringIncludes(stdout, `"p1/eth0" may have `);
     await host.sh(`cmp /run/save ${STATE}`);
     await refused(host, "c2", "p1/eth0");
     // As its remedy says.
