@@ -22,13 +22,7 @@ export function overview(commands: readonly Command[]): Report {
       `The program reads only ${STATE_FOLDER} and runs only ip, so a configuration comes on stdin.`,
       ...CONFIGURATION.map(withoutBackquotes),
     ],
-    json: commands.map((it) => ({
-      ...plainOf(it),
-      options: Object.entries({ ...it.options, ...COMMON_OPTIONS }).map(([option, more]) => ({
-        name: option,
-        ...more,
-      })),
-    })),
+    json: commands.map(jsonOf),
     exit: 0,
   };
 }
@@ -51,11 +45,12 @@ export function helpOf(command: Command): Report {
       ...(takes.includes("CONFIGURATION") ? CONFIGURATION.map(withoutBackquotes) : []),
       `Example: ${example}`,
     ],
-    json: { ...plainOf(command), options: all },
+    json: jsonOf(command),
     exit: 0,
   };
 }
 
-function plainOf({ name, takes, about, example }: Command) {
-  return { name, takes, about, example };
+function jsonOf({ name, takes, about, example, options }: Command) {
+  const all = Object.entries({ ...options, ...COMMON_OPTIONS });
+  return { name, takes, about, example, options: all.map(([name, it]) => ({ name, ...it })) };
 }

@@ -135,6 +135,20 @@ hostTest(
     assertShape(part("rules"), [rules]);
     assertShape(part("shell", "script"), [script]);
     assertShape(part("error.code", "error.msg", "error.details"), [usage, failed]);
+
+    const program = fieldsUnder("`version` and `help`");
+    const isHelp = (path: string) => /^(name|takes|about|example|options\b)/.test(path);
+    const version = new Map([...program].filter(([path]) => !isHelp(path)));
+    const own = await report("version", "");
+    // The built forms have no further permissions; the source form, which tests may run, has.
+    version.delete("beyondScope[]");
+    assertShape(version, [{ ...own, beyondScope: [] }]);
+    const commands = await report("help", "");
+    const help = new Map([...program].filter(([path]) => isHelp(path)));
+    assertShape(help, commands);
+    for (const { name } of commands) {
+      assertShape(help, [await report("help", "", name), await report(name, "", "--help")]);
+    }
   },
 );
 
