@@ -80,7 +80,7 @@ faults: packages $(FORMS) build/warm ## every step failing or killed, damages, a
 properties: packages bin/atomicni.js build/warm ## generated configurations, hosts, containers and roots, each with what must hold; about an hour; SIZE=short as in CI
 	@tools/properties $(SIZE)
 
-guard: $(FORMS) ## attacks by raw frames, with and without macspoofchk; writes docs/evidence/guard.md; 4 minutes, root; SIZE=short as in CI
+guard: $(FORMS) ## attacks by raw frames, with and without macspoofchk; writes docs/evidence/guard.md and the table in SECURITY.md; 10 minutes, root; SIZE=short as in CI
 	@sh tools/packages $(GUARD_PACKAGES)
 	@tools/guard $(SIZE)
 

@@ -4,7 +4,7 @@ import { compose } from "./frames/compose.ts";
 import { judge } from "./frames/judge.ts";
 import { lookAt } from "./frames/kernel.ts";
 import { Lab } from "./frames/lab.ts";
-import { momentOf, MOMENTS } from "./frames/moments.ts";
+import { momentOf, MOMENTS, takesPortsOut } from "./frames/moments.ts";
 import { type Network, someNetwork } from "./frames/network.ts";
 import { someBias, someSpec, type Spec } from "./frames/spec.ts";
 import { EVE, Stage } from "./frames/stage.ts";
@@ -40,7 +40,7 @@ function generate(random: Random, focus: Focus): Attack {
   const moments = MOMENTS.filter(({ name }) =>
     (focus.moments?.test(name) ?? true) &&
     // Outside of the bridge no rule knows such a port.
-    !(network.ungrouped && /out of the bridge|deleted/.test(name))
+    !(network.ungrouped && takesPortsOut(name))
   );
   const rounds: Round[] = [];
   for (let left = random.between(1, 4); left > 0; left--) {
@@ -103,7 +103,7 @@ async function play(stage: Stage, round: Round, index: number): Promise<Complain
     count(seen, "frames", await lab.stop());
   }
   count(seen, `rounds with ${round.moment}`);
-  return stage.complaint ?? await judge(stage, sent, `${index}`);
+  return stage.complaint ?? await judge(stage, sent, `${index}`, takesPortsOut(round.moment));
 }
 
 /** Whatever a container sends, and whenever: SECURITY.md's table holds. */

@@ -25,6 +25,7 @@ export async function judge(
   stage: Stage,
   sent: readonly Sent[],
   round: string,
+  takesPortsOut: boolean,
 ): Promise<Complaint | undefined> {
   const { network } = stage;
   const before = await lookAt(stage.host);
@@ -35,7 +36,7 @@ export async function judge(
   await stage.lab.talk(flows, TIMES);
   const seen = await awaited(stage, flows);
   const kernel = await lookAt(stage.host);
-  tally(network, sent, seen);
+  tally(network, sent, seen, takesPortsOut);
   tallyEffects(network, wrongs(stage, kernel, { ...network, guard: true, rules: true }));
   const [first] = [
     ...wrongs(stage, kernel),

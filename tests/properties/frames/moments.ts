@@ -115,6 +115,11 @@ export const MOMENTS: readonly Moment[] = [
   },
 ];
 
+/** Whether root takes ports out of the bridge. There the lock does not hold: the host reads their frames at the port. */
+export function takesPortsOut(name: string): boolean {
+  return /out of the bridge|deleted/.test(name);
+}
+
 export function momentOf(name: string): Moment {
   const found = MOMENTS.find((it) => it.name === name);
   if (found === undefined) throw new Error(`no such moment: ${name}`);

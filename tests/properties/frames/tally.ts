@@ -7,6 +7,8 @@ import type { Spec } from "./spec.ts";
 
 /** A bridge treats these in a way of its own, so those that pretend are counted by themselves. */
 const RESERVED = ", to a reserved group address";
+/** Nothing is promised of these without the host rules (SECURITY.md). */
+export const OUT = ", while root takes ports out of the bridge";
 const isReserved = ({ from, to }: Spec): boolean => from !== "own" && typeof to === "number";
 
 const counts = new Map<string, Count>();
@@ -21,6 +23,7 @@ export function tally(
   network: Network,
   sent: readonly { readonly spec: Spec; readonly mark: string }[],
   seen: Seen,
+  takesPortsOut: boolean,
 ): void {
   const state = stateOf(network);
   for (const { spec, mark } of sent) {
@@ -30,7 +33,7 @@ export function tally(
     const came = places.some(({ place }) =>
       (seen[place]?.link?.[mark] ?? 0) + (seen[place]?.ip?.[mark] ?? 0) > 0
     );
-    add(`${first.why}${isReserved(spec) ? RESERVED : ""}`, state, came);
+    add(`${first.why}${isReserved(spec) ? RESERVED : ""}${takesPortsOut ? OUT : ""}`, state, came);
   }
 }
 
