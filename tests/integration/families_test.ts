@@ -58,22 +58,30 @@ hostTest(
   "an IPv6 address answers as soon as the ADD has ended, on a bridge without a port",
   async (host) => {
     await host.containers("c1", "c2");
-    await host.add({ id: "c1", config: DUAL });
-    // One try, and as long for its answer as the promise allows.
+    // One try per ping, and as long for its answer as the promise allows.
     const first = ["ip", "netns", "exec", "c1", "busybox", "ping", "-c", "1", "-W", "1"];
     const took = async (to: string) => {
       const began = performance.now();
-      assertEquals((await host.run([...first, to])).code, 0, to);
-      return performance.now() - began;
+      const { code } = await host.run([...first, to]);
+      return code === 0 ? performance.now() - began : Infinity;
     };
-    const own = await took("127.0.0.1"); // what starting the programs costs
-    assert(await took("fd00:88::1") < own + 100, "the gateway");
-    for (const [at, dev] of [["", CONFIG.bridge], ["c1", "eth0"]] as const) {
-      const [address] = await ipv6(host, at, dev);
-      assert(address.tentative === undefined, `${at} ${dev} is tentative`);
-    }
-    await host.add({ id: "c2", config: DUAL });
-    assert(await took("fd00:88::3") < own + 100, "another container");
+    /** One life of both containers: the targets whose answer came late. */
+    const late = async () => {
+      const { ips: [, gatewayed] } = await host.add({ id: "c1", config: DUAL });
+      const own = await took("127.0.0.1"); // the programs' own start
+      const found = await took(gatewayed.gateway) < own + 100 ? [] : ["the gateway"];
+      for (const [at, dev] of [["", CONFIG.bridge], ["c1", "eth0"]] as const) {
+        const [address] = await ipv6(host, at, dev);
+        assert(address.tentative === undefined, `${at} ${dev} is tentative`);
+      }
+      const { ips: [, { address }] } = await host.add({ id: "c2", config: DUAL });
+      const isQuick = await took(address.replace(/\/.*/, "")) < own + 100;
+      for (const id of ["c1", "c2"]) await host.del({ id, config: DUAL });
+      return isQuick ? found : [...found, "another container"];
+    };
+    // The kernel loses a first solicitation now and then, and repeats it after a second. A tentative address is late each time.
+    const lives = [await late(), await late(), await late()];
+    assert(lives.some((it) => it.length === 0), JSON.stringify(lives));
   },
 );
 
