@@ -6,7 +6,7 @@ export const LEFT_OUT: readonly string[] = [
   // They see the emulator where they look for the program: its processes and signals, the file that it reads, what strace sees.
   "no ip stays behind",
   "the compiled file has the declared scope",
-  "an ADD beside others starts ip twice",
+  "an ADD next to others starts ip twice",
   // Without vfork, an `ip` that can't be started is no error of the call that starts it.
   "STATUS: code 50 for no ip",
   // A second ADD takes longer than the kernel needs to settle the IPv6 address of the first.

@@ -53,16 +53,14 @@ async function complain(
     under,
   };
   const status = await host.cni("STATUS", call);
-  const began = Date.now();
   const added = await host.cni("ADD", call);
-  const hasWaited = Date.now() - began > 2_000;
   const works = added.code === 0 && file.isNotForUs !== true;
   count(doctorAgrees.seen, works ? "work" : "fail");
   const about = `on ${around.name}, with ${file.name}
 doctor: exit ${doctor.code}: ${problems(doctor.json) || doctor.stdout}${doctor.stderr}
 STATUS: exit ${status.code}: ${status.stdout}
 ADD: exit ${added.code}: ${added.stdout}`;
-  const kind = disagreement(doctor, works, added, hasWaited, around);
+  const kind = disagreement(doctor, works, added, around);
   if (kind !== undefined) return { kind, about };
   const cant = around.statusCant ?? file.statusCant;
   if (!answers(file, added) || around.waits || cant || isSuspected(added, around.suspected)) {
@@ -90,16 +88,16 @@ function disagreement(
   doctor: Answer,
   works: boolean,
   added: Answer,
-  hasWaited: boolean,
   { waits, suspected, doctorRefuses }: Surroundings,
 ): string | undefined {
   if (![0, 1, 2].includes(doctor.code) || doctor.json === undefined) {
     return `doctor ends with ${doctor.code}, or without a document`;
   }
-  if (waits !== undefined && (works && hasWaited || added.json?.code === 11)) {
+  // `doctor` and STATUS wait for the lock too, so that the ADD after them may find it free.
+  if (waits !== undefined && (works || added.json?.code === 11)) {
     return waits.test(problems(doctor.json))
       ? undefined
-      : "doctor does not name what an ADD waits for";
+      : "doctor does not name the lock that an ADD waits for";
   }
   if (isSuspected(added, suspected)) {
     return suspected?.warning.test(problems(doctor.json))

@@ -78,6 +78,8 @@ const BRIDGES: readonly Surroundings[] = [
   {
     name: "the gateway's address is on another interface",
     given: `ip link add name up0 type bridge; ip addr add 10.88.0.1/24 dev up0`,
+    statusRefuses: /carries it too/,
+    doctorRefuses: true,
   },
 ];
 
