@@ -27,7 +27,7 @@ const BAD_SETS: readonly (readonly [string, Json, RegExp])[] = [
   ["H1 H2", { ...V4, ranges: [[V4]] }, /they overlap/],
   ["H1 S2", { ranges: V4 }, /ipam\.ranges .*got an object/],
   ["H1 S2", { ranges: [V4] }, /ipam\.ranges\[0\] .*got an object/],
-  ["H1 S2", { ranges: [["10.88.0.0/24"]] }, /ipam\.ranges .*no object/],
+  ["H1 S2", { ranges: [["10.88.0.0/24"]] }, /ipam\.ranges .*not an object/],
   ["H3", { ranges: [[{}]] }, /"ipam\.ranges\[0\]\[0\]\.subnet" is required/],
   ["H3", { ranges: [[{ subnet: "fd00:88::/127" }]] }, /\/127 is too small/],
   ["H3", { ranges: [[{ subnet: "fd00:88::/128" }]] }, /\/128 is too small/],
