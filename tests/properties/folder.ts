@@ -38,10 +38,14 @@ export const OPERATIONS: Readonly<Record<string, string>> = {
   "set the owner": 'chown 1000 "$f"',
   "make immutable": 'chattr +i "$f"',
 };
-/** The lock is written in place, so that a link to it would be no copy. */
+/**
+ * The lock is copied, because it is written in place and a link to it would change too. A ctime is known in whole seconds:
+ * a copy that comes back within the second of its last write is the same file to any reader. So the second ends first.
+ */
 const keep = (folder: string, how: string) =>
   `rm -rf ${SAVED} ${LINKED}; mkdir ${folder}; cp -a *.lock .[a-z]*.add ${folder}
-  cp ${how} *.json* ${folder}`;
+  cp ${how} *.json* ${folder}
+  now=$(date +%s); while [ "$(date +%s)" = "$now" ]; do sleep 0.05; done`;
 /** Lets `$saved` be the folder of the last copy. */
 export const FIND_SAVED = `saved=${SAVED}; [ -d $saved ] || saved=${LINKED}`;
 /** What is done to the folder as a whole. */
