@@ -1,7 +1,7 @@
 /**
  * The least that a Deno program can do for a container: the `ip` commands of the floor, started and fed as AtomicNI
  * starts and feeds them, and nothing else: it reads no configuration, allocates no address, keeps and undoes nothing.
- * `tools/build least` makes build/least.js of it.
+ * `tools/build/build least` makes build/least.js of it.
  */
 
 function start(...args: string[]): Deno.ChildProcess {

@@ -1,7 +1,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { fromFileUrl } from "@std/path/posix";
 import { PROGRAM, run } from "./integration/host.ts";
-import { topology } from "../tools/topology.ts";
+import { topology } from "../tools/pages/topology.ts";
 
 const ROOT = fromFileUrl(new URL("../", import.meta.url));
 const MOST_WORDS = 900;
@@ -136,6 +136,8 @@ Deno.test("every command, make target and file that a page names is there", asyn
   const commands: string[] = JSON.parse(stdout).map(({ name }: { name: string }) => name);
   const makefile = Deno.readTextFileSync(`${ROOT}Makefile`);
   const targets = [...makefile.matchAll(/^([a-z][a-z0-9-]*):/gm)].map(([, name = ""]) => name);
+  const suites = [...Deno.readDirSync(`${ROOT}tests`)].map(({ name }) => name)
+    .filter((name) => exists(`tests/${name}/run`));
   const missing: string[] = [];
   // A recipe names what is yet to be made.
   const told = PAGES.filter(({ path }) => path !== "docs/changing.md");
@@ -145,7 +147,7 @@ Deno.test("every command, make target and file that a page names is there", asyn
       if (![...commands, "help"].includes(word)) missing.push(`${page.path}: atomicni ${word}`);
     }
     for (const [, word = ""] of text.matchAll(/^(?:\$ |# )?make (?:-\w+ )*([a-z][a-z0-9-]*)/gm)) {
-      if (!targets.includes(word)) missing.push(`${page.path}: make ${word}`);
+      if (![...targets, ...suites].includes(word)) missing.push(`${page.path}: make ${word}`);
     }
     for (
       const [path] of text.matchAll(/(?<![\w/.-])(deploy|tools|tests|docs|bench)\/[\w/.@-]*[\w]/g)
@@ -200,7 +202,7 @@ Deno.test("every block is run, compared, or listed as not run with the reason", 
   assertEquals(missing, [], "add a row to docs/blocks.md");
   for (const { path, how } of rows) {
     const test = /\]\(\.\.\/(.*?)\)/.exec(how)?.[1];
-    if (test === undefined) assert(/^not run|^`tools/.test(how), `${path}: ${how}`);
+    if (test === undefined) assert(/^not run|^`tests/.test(how), `${path}: ${how}`);
     else {
       const source = Deno.readTextFileSync(`${ROOT}${test}`);
       const names = [path, path.split("/").at(-1) ?? path, "README and docs: each transcript"];

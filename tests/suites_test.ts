@@ -2,14 +2,7 @@ import { assert, assertEquals } from "@std/assert";
 import { fromFileUrl } from "@std/path/posix";
 
 const ROOT = fromFileUrl(new URL("../", import.meta.url));
-/** Where suites are started: tasks, make targets, and the shell scripts of tools/. */
-const STARTED_IN = [
-  ...["deno.json", "Makefile"],
-  ...[...Deno.readDirSync(`${ROOT}tools`)].filter(({ name, isFile }) =>
-    isFile && !name.includes(".")
-  )
-    .map(({ name }) => `tools/${name}`),
-];
+const read = (file: string) => Deno.readTextFileSync(`${ROOT}${file}`);
 
 function filesBelow(folder: string): string[] {
   return [...Deno.readDirSync(`${ROOT}${folder}`)].flatMap(({ name, isDirectory }) =>
@@ -17,14 +10,17 @@ function filesBelow(folder: string): string[] {
   ).toSorted();
 }
 
-const FILES = filesBelow("tests").filter((file) => file.endsWith(".ts"));
+const IN_TESTS = filesBelow("tests");
+const FILES = IN_TESTS.filter((file) => file.endsWith(".ts"));
+/** The programs that run one suite: `make suite NAME=guard` starts tests/guard/run. */
+const RUNS = IN_TESTS.filter((file) => /^tests\/\w+\/run$/.test(file));
 const isTest = (file: string) => file.endsWith("_test.ts");
+const withoutComments = (text: string) => text.replaceAll(/^\s*#.*$/gm, "");
 
-Deno.test("every file with tests is started by a make target", () => {
-  const started = STARTED_IN.flatMap((file) => {
-    const text = Deno.readTextFileSync(`${ROOT}${file}`).replaceAll(/^\s*#.*$/gm, "");
-    return text.match(/\btests\/[\w*\/.]+/g) ?? [];
-  });
+Deno.test("every file with tests is started by a task, a make target or a suite", () => {
+  const started = ["deno.json", "Makefile", ...RUNS].flatMap((file) =>
+    withoutComments(read(file)).match(/\btests\/[\w*\/.]+/g) ?? []
+  );
   assert(started.length > 5, started.join(" "));
   const isStarted = (file: string) =>
     started.some((it) =>
@@ -36,20 +32,23 @@ Deno.test("every file with tests is started by a make target", () => {
 
 Deno.test("a file that has tests as it is loaded is called _test.ts", () => {
   const loaded = /^(Deno\.test|hostTest|nodeTest|tableTest)\(/m;
-  const has = (file: string) => loaded.test(Deno.readTextFileSync(`${ROOT}${file}`));
+  const has = (file: string) => loaded.test(read(file));
   assertEquals(FILES.filter((file) => !isTest(file) && has(file)), []);
   assert(FILES.filter((file) => isTest(file) && has(file)).length > 50);
 });
 
-Deno.test("every suite with packages of its own is run by CI, where only those are installed", () => {
-  const makefile = Deno.readTextFileSync(`${ROOT}Makefile`);
-  const suites = [
-    ...makefile.matchAll(/^([a-z0-9-]+):.*\n(?:\t.*\n)*?\t.*\$\([A-Z0-9]+_PACKAGES\)/gm),
-  ]
-    .map(([, target]) => target)
-    .filter((it) => it !== "packages" && it !== "missing-packages");
-  assert(suites.length > 8, suites.join(" "));
-  const ci = Deno.readTextFileSync(`${ROOT}.ci/run`);
-  const isRun = (suite?: string) => new RegExp(`^ *with_[a-z]+ .*make ${suite}\\b`, "m").test(ci);
+Deno.test("CI runs every suite, where only the suite's own packages are installed", () => {
+  const ci = withoutComments(read(".ci/run"));
+  const isRun = (suite: string) =>
+    new RegExp(`make (suite NAME=)?${suite}\\b|tests/${suite}/`).test(ci);
+  const suites = RUNS.map((file) => file.split("/")[1] ?? "");
+  assert(suites.length > 12, suites.join(" "));
   assertEquals(suites.filter((it) => !isRun(it)), []);
+});
+
+Deno.test("every list of packages is read", () => {
+  const lists = [...IN_TESTS, ...filesBelow("bench")].filter((file) => file.endsWith("/packages"));
+  const readers = ["Makefile", ...RUNS].map((file) => withoutComments(read(file))).join("\n");
+  assertEquals(lists.filter((file) => !readers.includes(`tools/debian/packages ${file}`)), []);
+  assert(lists.length > 10, lists.join(" "));
 });

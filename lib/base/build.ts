@@ -1,3 +1,3 @@
-/** The build form and version of this program; tools/build replaces the values between the @. */
+/** The build form and version of this program; tools/build/build replaces the values between the @. */
 export const BUILD_FORM: string = "@form@";
 export const BUILD_COMMIT: string = "@commit@";

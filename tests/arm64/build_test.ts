@@ -1,11 +1,11 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { fromFileUrl } from "@std/path/posix";
 import manifest from "../../deno.json" with { type: "json" };
-import { scopeOf } from "../../tools/audit/scope.ts";
+import { scopeOf } from "../audit/scope.ts";
 import { run } from "../integration/host.ts";
 
 const CHECKOUT = fromFileUrl(new URL("../../", import.meta.url));
-/** The compiled file for aarch64, as tools/arm64 has built it. */
+/** The compiled file for aarch64, as tests/arm64/run has built it. */
 const FILE = Deno.env.get("ARM64") ?? `${CHECKOUT}bin/atomicni-aarch64`;
 /** Both forms behind the emulator that starts them. */
 const FORMS = [`${CHECKOUT}build/arm64/atomicni`, `${CHECKOUT}build/arm64/atomicni.js`];
@@ -66,10 +66,10 @@ for (const program of FORMS) {
 
 Deno.test("arm64: the pinned Deno is the version of x86-64's, and it is what runs the script form", async () => {
   const [, version = ""] = /@deno\/linux-arm64-glibc@([0-9.]+)/.exec(
-    await Deno.readTextFile(`${CHECKOUT}tools/deno`),
+    await Deno.readTextFile(`${CHECKOUT}tools/build/deno`),
   ) ?? [];
   assertMatch(
-    await Deno.readTextFile(`${CHECKOUT}tools/deno`),
+    await Deno.readTextFile(`${CHECKOUT}tools/build/deno`),
     new RegExp(`@deno/linux-x64-glibc@${version} `),
   );
   const { deno } = JSON.parse(await output([FORMS[1] ?? "", "version", "--json"]));

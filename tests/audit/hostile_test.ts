@@ -1,7 +1,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { fromFileUrl } from "@std/path/posix";
 import { CONFIG, type Host, hostTest, type Json, run } from "../integration/host.ts";
-import { surroundingsPage } from "../../tools/surroundings_page.ts";
+import { surroundingsPage } from "../../tools/pages/surroundings_page.ts";
 import { type Attempt, type Ended, SURROUNDINGS, type Surroundings } from "./surroundings.ts";
 
 const ROOT = fromFileUrl(new URL("../../", import.meta.url));
@@ -108,6 +108,6 @@ Deno.test("docs/evidence/hostile-surroundings.md has every one of them", async (
   assertEquals(
     await Deno.readTextFile(`${ROOT}docs/evidence/hostile-surroundings.md`),
     stdout,
-    "run tools/docs and commit docs/evidence/hostile-surroundings.md",
+    "run tools/pages/docs and commit docs/evidence/hostile-surroundings.md",
   );
 });

@@ -1,6 +1,6 @@
 import { assertEquals } from "@std/assert";
-import { ruleOf, rulesFor } from "../../tools/audit/rules.ts";
-import { type Event, eventsIn } from "../../tools/audit/trace.ts";
+import { ruleOf, rulesFor } from "./rules.ts";
+import { type Event, eventsIn } from "./trace.ts";
 
 const FILE = "/opt/cni/bin/atomicni";
 const SCOPE = {

@@ -3,7 +3,7 @@ import { fromFileUrl } from "@std/path/posix";
 import { ERROR_CODES, type ErrorName } from "../../lib/base/errors.ts";
 import { CODES } from "../../lib/cli/codes.ts";
 import { run } from "../integration/host.ts";
-import { errorsPage } from "../../tools/errors_page.ts";
+import { errorsPage } from "../../tools/pages/errors_page.ts";
 
 const ROOT = fromFileUrl(new URL("../../", import.meta.url));
 
@@ -47,7 +47,7 @@ Deno.test("docs/errors.md is made of the table of codes", async () => {
   assertEquals(
     await Deno.readTextFile(`${ROOT}docs/errors.md`),
     stdout,
-    "run tools/docs and commit docs/errors.md",
+    "run tools/pages/docs and commit docs/errors.md",
   );
 });
 

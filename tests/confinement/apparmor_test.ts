@@ -1,7 +1,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { fromFileUrl } from "@std/path/posix";
 import { type Host, hostTest, type Json, run } from "../integration/host.ts";
-import { type Event, eventsIn, SYSCALLS } from "../../tools/audit/trace.ts";
+import { type Event, eventsIn, SYSCALLS } from "../audit/trace.ts";
 
 const ROOT = fromFileUrl(new URL("../../", import.meta.url));
 /** Where `tools/install` puts a build. */

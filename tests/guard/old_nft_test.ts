@@ -10,7 +10,7 @@ for (const [suite, version] of [["bullseye", "0.9.8"], ["bookworm", "1.0.6"], ["
   hostTest(`the nftables of ${suite} loads and lists the host-rules`, async (host) => {
     const made = await run([
       "sh",
-      "tools/debian_root",
+      "tools/debian/root",
       suite ?? "",
       "iproute2",
       "systemd",

@@ -147,7 +147,7 @@ export function isHostVeth(ifname: string): boolean {
 export const MODES: readonly Mode[] = Deno.uid() === 0 ? ["root", "rootless"] : ["rootless"];
 export type Mode = "root" | "rootless";
 
-/** What Deno has compiled of the script form (tools/warm), where that was made. */
+/** What Deno has compiled of the script form (tools/build/warm), where that was made. */
 const WARM = BUILT === `${ROOT}bin/atomicni.js` ? `${ROOT}build/warm` : "/nowhere";
 
 const SETUP = `

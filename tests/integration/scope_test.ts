@@ -94,7 +94,7 @@ if (BUILT === undefined || BUILT.endsWith(".js")) {
 
 /** The first lines of the script form, which start this file as Deno. */
 async function headerFor(deno: string): Promise<string> {
-  const make = [Deno.execPath(), "run", "-q", "-A", `${ROOT}tools/script_header.ts`];
+  const make = [Deno.execPath(), "run", "-q", "-A", `${ROOT}tools/build/script_header.ts`];
   return (await run([...make, deno])).stdout;
 }
 

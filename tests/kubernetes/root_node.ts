@@ -10,7 +10,7 @@ export type Suite = typeof SUITES[number];
 export async function debianRoot(suite: string, ...packages: string[]): Promise<string> {
   const { code, stdout, stderr } = await run([
     "sh",
-    `${PROJECT}tools/debian_root`,
+    `${PROJECT}tools/debian/root`,
     suite,
     ...packages,
   ]);

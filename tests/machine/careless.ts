@@ -24,7 +24,7 @@ export async function build({ without }: Careless, folder: string): Promise<stri
   await must([Deno.execPath(), "bundle", "-q", "-o", bundle, `${ROOT}main.ts`]);
   let text = await Deno.readTextFile(bundle);
   for (const call of without) text = leaveOut(text, call);
-  const header = ["run", "-q", "--no-lock", "--allow-read", `${ROOT}tools/script_header.ts`];
+  const header = ["run", "-q", "--no-lock", "--allow-read", `${ROOT}tools/build/script_header.ts`];
   const start = await must([Deno.execPath(), ...header, Deno.execPath()]);
   const program = `${folder}/atomicni.js`;
   await Deno.writeTextFile(program, start + text, { mode: 0o755 });

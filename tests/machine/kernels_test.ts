@@ -24,7 +24,7 @@ const PROGRAMS = [...new Set([PROGRAM, `${ROOT}bin/atomicni`, `${ROOT}bin/atomic
 );
 
 Deno.test({ name: "kernels", ignore: SIZE === "short" }, async (t) => {
-  const fetched = await run(["sh", `${ROOT}tools/kernels`]);
+  const fetched = await run(["sh", `${ROOT}tests/machine/kernels`]);
   assertEquals(fetched.code, 0, fetched.stderr);
   let how: Accelerator | undefined;
   for (const unpacked of fetched.stdout.trim().split("\n")) {

@@ -25,7 +25,7 @@ const MODULES = ["virtio_pci", "virtio_blk", "bridge", "veth", "loop", "ipv6"];
 
 export type Accelerator = "kvm" | "tcg";
 
-/** A Debian kernel, as tools/kernels unpacks it, and the root file system made for it. */
+/** A Debian kernel, as tests/machine/kernels unpacks it, and the root file system made for it. */
 export interface Kernel {
   readonly version: string;
   readonly file: string;

@@ -3,7 +3,7 @@ import type { Disk } from "./disk.ts";
 import { type BootOptions, Machine } from "./machine.ts";
 import { exists, plugIn, scratchFolder, spawn } from "./power.ts";
 
-/** The folder into which tools/usermode unpacks user-mode Linux and its modules. */
+/** The folder into which tests/machine/usermode unpacks user-mode Linux and its modules. */
 const UNPACKED = (Deno.env.get("USERMODE") ?? "/").replace(/\/$/, "");
 const INIT = fromFileUrl(new URL("guest/init", import.meta.url));
 

@@ -168,7 +168,7 @@ function unlike<Case>(found: readonly Found<Case>[]): Found<Case>[] {
 }
 
 function again(name: string, index: number): string {
-  return `PROPERTIES_SEED=${SEED} PROPERTIES_FROM=${index} PROPERTIES_CASES=1 tools/properties short "${name}"`;
+  return `PROPERTIES_SEED=${SEED} PROPERTIES_FROM=${index} PROPERTIES_CASES=1 tests/properties/run short "${name}"`;
 }
 
 /**

@@ -2,7 +2,7 @@ import { assertEquals, assertMatch } from "@std/assert";
 import { type Finished, run } from "../integration/host.ts";
 import { CHECKOUT } from "./workflow.ts";
 
-const STAND_INS = `${CHECKOUT}tools/jsr`;
+const STAND_INS = `${CHECKOUT}tools/build/jsr`;
 
 async function sh(script: string, ...args: string[]): Promise<string> {
   const { code, stdout, stderr } = await run(["sh", "-euc", script, "sh", ...args], "");
@@ -13,7 +13,7 @@ async function sh(script: string, ...args: string[]): Promise<string> {
 /** The script form, built in a new clone from that mirror of JSR. */
 async function build(clone: string, mirror: string): Promise<Finished> {
   await sh('git clone -q "$1" "$2"', CHECKOUT, clone);
-  return await run(["sh", `${clone}/tools/build`, "script"], "", {
+  return await run(["sh", `${clone}/tools/build/build`, "script"], "", {
     ...Deno.env.toObject(),
     JSR_URL: `file://${mirror}/`,
   });

@@ -56,7 +56,9 @@ Deno.test("the steps of release.yml: a release of both architectures, checked by
   const { jobs: { release } } = await workflow("release");
   // What the builds of the other architecture are tried with: apt fetches it, and the stand-in for apt fetches nothing.
   for (const other of ["aarch64", "x86_64"]) {
-    if (other !== Deno.build.arch) await output(["sh", `${CHECKOUT}tools/foreign_root`, other]);
+    if (other !== Deno.build.arch) {
+      await output(["sh", `${CHECKOUT}tools/debian/foreign_root`, other]);
+    }
   }
   await withClone(async (clone, env) => {
     for (const it of release?.steps ?? []) {
@@ -114,11 +116,15 @@ async function agrees(folder: string, isBorrowed: boolean): Promise<void> {
 
 Deno.test("a release is refused: another tag than the version's, something uncommitted", async () => {
   await withClone(async (clone, env) => {
-    const other = await run([`${clone}/tools/release`, "build/release", "v99.0.0"], "", env);
+    const other = await run(
+      [`${clone}/tools/release/release`, "build/release", "v99.0.0"],
+      "",
+      env,
+    );
     assertEquals(other.code, 1);
     assertStringIncludes(other.stderr, `the tag v99.0.0 is not the version: ${TAG}`);
     await Deno.writeTextFile(`${clone}/main.ts`, "\n", { append: true });
-    const changed = await run([`${clone}/tools/release`], "", env);
+    const changed = await run([`${clone}/tools/release/release`], "", env);
     assertEquals(changed.code, 1);
     assertStringIncludes(changed.stderr, "commit first");
   });
@@ -126,7 +132,7 @@ Deno.test("a release is refused: another tag than the version's, something uncom
 
 Deno.test("DENORT=own: Deno's own runtime, or no file", async () => {
   await withClone(async (clone, env) => {
-    const { code, stderr } = await run(["sh", `${clone}/tools/build`, "compiled"], "", {
+    const { code, stderr } = await run(["sh", `${clone}/tools/build/build`, "compiled"], "", {
       ...env,
       DENORT: "own",
     });

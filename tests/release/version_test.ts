@@ -27,12 +27,12 @@ Deno.test("a package has the version of its tag; one of a later commit sorts abo
   try {
     const clone = `${folder}/clone`;
     await sh('git clone -q "$1" "$2" && git -C "$2" tag -f "v$3"', CHECKOUT, clone, version);
-    assertEquals(await sh('sh "$1/tools/version"', clone), version);
+    assertEquals(await sh('sh "$1/tools/build/version"', clone), version);
     await sh(
       'cd "$1" && git -c user.name=a -c user.email=a@example.org commit -q --allow-empty -m later',
       clone,
     );
-    const later = await sh('sh "$1/tools/version"', clone);
+    const later = await sh('sh "$1/tools/build/version"', clone);
     assertMatch(later, new RegExp(`^${version.replaceAll(".", "\\.")}\\+git\\d{12}\\.[0-9a-z]+$`));
     const next = version.replace(/\d+$/, (patch) => `${Number(patch) + 1}`);
     await sh(
@@ -58,10 +58,10 @@ Deno.test("an archive that git made knows its commit and its tag", async () => {
       unpacked,
       version,
     );
-    const [name = "", time, tag] = (await sh('sh "$1/tools/commit"', unpacked)).split(" ");
+    const [name = "", time, tag] = (await sh('sh "$1/tools/build/commit"', unpacked)).split(" ");
     assertEquals([time, tag], [await sh('git -C "$1" log -1 --format=%ct', clone), `v${version}`]);
     assertMatch(await sh('git -C "$1" rev-parse HEAD', clone), new RegExp(`^${name}`));
-    assertEquals(await sh('sh "$1/tools/version"', unpacked), version);
+    assertEquals(await sh('sh "$1/tools/build/version"', unpacked), version);
   } finally {
     await Deno.remove(folder, { recursive: true });
   }

@@ -57,8 +57,10 @@ Deno.test("release.yml: after the checks, with Deno's own runtime, attested befo
   });
   const steps = release?.steps ?? [];
   const at = (part: string) => steps.findIndex((it) => `${it.uses}${it.run}`.includes(part));
-  assertEquals(steps[at("tools/release")]?.env, { DENORT: "own" });
-  assert(0 < at("tools/release") && at("tools/release") < at("attest-build-provenance"));
+  assertEquals(steps[at("tools/release/release")]?.env, { DENORT: "own" });
+  assert(
+    0 < at("tools/release/release") && at("tools/release/release") < at("attest-build-provenance"),
+  );
   assert(at("attest-build-provenance") < at("gh release create"));
   assertEquals(steps[at("attest-build-provenance")]?.with, { "subject-path": "build/release/*" });
 });

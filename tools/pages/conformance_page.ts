@@ -1,0 +1,104 @@
+/** Prints docs/evidence/conformance.md: every rule with its tests and the files that cite it, and every meant difference. */
+import { citations } from "../../tests/conformance/cited.ts";
+import { COVERAGE, type Proof } from "../../tests/conformance/coverage.ts";
+import { DIFFERENCES } from "../../tests/conformance/differential/differences.ts";
+import { FAMILY_DIFFERENCES } from "../../tests/conformance/differential/family_differences.ts";
+import { FAMILY_INPUTS } from "../../tests/conformance/differential/family_inputs.ts";
+import { INPUTS } from "../../tests/conformance/differential/inputs.ts";
+import { IN_PROCESS, IN_THE_PROGRAM } from "../../tests/conformance/fuzz/amounts.ts";
+import { LIBCNI_CHECKS } from "../../tests/conformance/libcni_checks.ts";
+import { ROWS } from "../../tests/conformance/rows.ts";
+
+/** So many tests of a rule are named; `deno test --filter RULE` finds the rest. */
+const NAMED = 3;
+
+const HEAD = `<!-- deno-fmt-ignore-file -->
+
+# Conformance to the CNI specification, 0.1.0 to 1.1.0
+
+<!-- Made by tools/pages/docs of tests/conformance/ and of the comments in lib/; CI compares them. -->
+
+\`make conformance\` runs every test named here against both build forms, and then says of each rule whether its
+tests ran and passed. It fails where one did not.
+
+- From a rule to its tests: they begin with the rule's name, so \`deno test -P=tests tests/conformance/rows --filter 'B5'\`
+  runs those of B5.
+- From a rule to the code: the last column has the files whose comments cite it ("rule B5").
+- From the code to a rule: a comment's rule is a row here. A test sees that each rule cited is one of these.
+`;
+
+/** The page as it has to stand in docs/evidence/conformance.md. */
+export function conformancePage(): string {
+  return [HEAD, rules(), differences(), libcni(), fuzz()].join("\n");
+}
+
+function rules(): string {
+  const found = citations();
+  const rows = COVERAGE.map(({ rule: { id, says, notForUs }, proofs }) => {
+    const files = new Set(found.filter(({ rule }) => rule === id).map(({ file }) => file));
+    const tests = notForUs === undefined ? listed(proofs) : `not for us: ${notForUs}`;
+    return [id, cell(says), tests, [...files].map((file) => `\`${file}\``).join(", ")];
+  });
+  const forUs = COVERAGE.filter(({ rule }) => rule.notForUs === undefined).length;
+  return `## Rules
+
+${COVERAGE.length} rules, ${forUs} of them for this plugin; ${ROWS.length} rows under tests/conformance/rows/.
+
+${table(["rule", "what it says", "tests", "cited in"], rows)}
+`;
+}
+
+function listed(proofs: readonly Proof[]): string {
+  const more = proofs.length - NAMED;
+  return proofs.slice(0, NAMED).map(({ what }) => cell(what)).join("; ") +
+    (more > 0 ? `; and ${more} more` : "");
+}
+
+function differences(): string {
+  const rows = [...DIFFERENCES, ...FAMILY_DIFFERENCES].map(({ rule, why, of, byChance }) => [
+    rule,
+    cell(why) + (of === undefined ? "" : ` (${of} alone)`) +
+    (byChance === true ? " (in some runs)" : ""),
+  ]);
+  return `## Differences from bridge + host-local
+
+${
+    INPUTS.length + FAMILY_INPUTS.length
+  } inputs are given to both; answers, kernel and leases are compared after each step. The reference is
+containernetworking-plugins, 1.1.1 of Debian 13 in CI, or 1.9.1 of the next release (\`tests/userlands/run forky\`). A difference that is not one of
+these fails the test, and so does one of these that no input shows.
+
+${table(["rule", "difference"], rows)}
+`;
+}
+
+function libcni(): string {
+  const rows = LIBCNI_CHECKS.map(({ rules, what }) => [rules, cell(what)]);
+  return `## Through libcni and go-cni
+
+A Go program built against Debian's packages. Its libcni has no GC and no STATUS; both are sent as the newest does.
+
+${table(["rules", "check"], rows)}
+`;
+}
+
+function fuzz(): string {
+  return `## Mutated inputs
+
+Each run of \`make conformance\` gives ${IN_THE_PROGRAM} mutated inputs to the program on a private host and ${IN_PROCESS} more to
+\`run()\` with an imagined \`ip\`; the seed is printed, and \`SEED=N\` repeats it. Each has to end within 2 s with exit
+status 0 or 1, one JSON document or none, a known code, no stack trace, and nothing left; what an ADD made, a DEL of
+the same input has to remove.
+`;
+}
+
+function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
+  return [head, head.map(() => "---"), ...rows].map((row) => `| ${row.join(" | ")} |`).join("\n");
+}
+
+/** Text that a cell of a Markdown table can hold. */
+function cell(text: string): string {
+  return text.replaceAll("|", "\\|").replaceAll("\n", " ").replaceAll("<", "&lt;");
+}
+
+if (import.meta.main) await Deno.stdout.write(new TextEncoder().encode(conformancePage()));
