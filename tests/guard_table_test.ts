@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { fromFileUrl } from "@std/path/posix";
 import { type Line, LINES } from "./guard/lines.ts";
-import type { Count, Outcome } from "./guard/outcome.ts";
+import type { Count, Outcome } from "./guard/finding.ts";
 import { securityTable, STATES, tableOf } from "./guard/security.ts";
 
 const PAGE = Deno.readTextFileSync(fromFileUrl(new URL("../SECURITY.md", import.meta.url)));

@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { CONFIG, type Host, hostTest, type Json, STATE_FOLDER } from "../integration/host.ts";
-import { record } from "./outcome.ts";
+import { recordFault } from "./fault.ts";
 
 const FILE = `${STATE_FOLDER}/podnet.json`;
 const BYTES = new TextEncoder();
@@ -107,7 +107,7 @@ hostTest("damage: each is refused by name, and repair brings back the truth", as
     await host.del({ id: "c3" });
     assert(await host.pings("c1", "10.88.0.3"), name);
   }
-  record({
+  recordFault({
     fault: "the state file damaged, each in another way",
     tries: Object.keys(DAMAGES).length,
     outcome:
@@ -155,7 +155,7 @@ hostTest("damage: without a host veth the next ADD starts empty", async (host) =
   }
   await host.sh(`rm -rf ${FILE}*`);
   await host.assertNothingLeft();
-  record({
+  recordFault({
     fault: "the state file damaged, without a host veth",
     tries: contents.length,
     outcome: "the next ADD starts empty, keeps a backup and reports it",

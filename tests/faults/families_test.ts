@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { hostTest, type Json, STATE_FOLDER } from "../integration/host.ts";
 import { DUAL, GUARDED, guardOf, permanent } from "./dual.ts";
-import { record } from "./outcome.ts";
+import { recordFault } from "./fault.ts";
 
 const FILE = `${STATE_FOLDER}/podnet.json`;
 
@@ -72,7 +72,7 @@ hostTest("families: damage to the second family alone is refused, and repaired",
   for (const id of ["c1", "c2"]) await host.del({ id, config: DUAL });
   await host.assertNothingLeft();
   assertEquals(await permanent(host, "", DUAL.bridge), []);
-  record({
+  recordFault({
     fault: "the second family's entries of the state file damaged, each in another way",
     tries: Object.keys(DAMAGES).length,
     outcome:

@@ -9,7 +9,8 @@ import {
   STATE_FOLDER,
 } from "../integration/host.ts";
 import { addressesOf, allAddresses, DUAL, permanent } from "./dual.ts";
-import { record, SIZE } from "./outcome.ts";
+import { recordFault } from "./fault.ts";
+import { SIZE } from "../size.ts";
 
 const ERRORS = SIZE === "full" ? ["EIO", "ENOSPC", "EROFS", "EACCES", "EMFILE", "EDQUOT"] : ["EIO"];
 const CALLS = "openat,write,fdatasync,fsync,rename,flock,ftruncate,statx,getdents64,unlink";
@@ -131,7 +132,7 @@ for (const row of ROWS) {
         }
       }
     }
-    record({
+    recordFault({
       fault: `${title}: each of ${places.length} system calls on the state fails (${
         ERRORS.join(", ")
       })`,
@@ -195,7 +196,7 @@ for (const [name, { make, mend, under = [] }] of Object.entries(REAL)) {
     await host.add({ id: "c1" });
     for (const id of ["c1", "c2"]) await host.del({ id });
     await host.assertNothingLeft();
-    record({
+    recordFault({
       fault: name,
       tries: 2,
       outcome: "ADD rolled back, DEL removes the veth; then another DEL",
@@ -220,7 +221,7 @@ Deno.test("files: EMFILE, each limit of open files that a run can have", async (
     const { veths, leases } = await look(host);
     assertEquals([veths.length, Object.keys(leases)], [1, ["c2/eth0"]], `limit ${limit}`);
   }
-  record({
+  recordFault({
     fault: "EMFILE: ADD with 8 to 44 open files allowed",
     tries: Object.values(outcomes).reduce((sum, it) => sum + it, 0),
     outcome: `${

@@ -1,7 +1,9 @@
 import { assert, assertEquals } from "@std/assert";
 import { type Answer, type CniCall, CONFIG, Host, type Json } from "../integration/host.ts";
 import { addressesOf, allAddresses, DUAL, GUARDED, guardOf, permanent } from "./dual.ts";
-import { newRandom, record, SIZE } from "./outcome.ts";
+import { recordFault } from "./fault.ts";
+import { SIZE } from "../size.ts";
+import { newRandom } from "../random.ts";
 
 const KILLS = Number(Deno.env.get("FAULTS_KILLS") ?? (SIZE === "full" ? 500 : 32));
 /** A DEL waits for the `ip` of a killed ADD. For a guarded attachment it waits longer. */
@@ -130,7 +132,7 @@ for (const operation of OPERATIONS) {
     assert(await host.pings("c1", network.gateway), "c1 is cut off");
     assert(await host.pings("c1", addressesOf(before["c2/eth0"])[0] ?? ""), "c2 from c1");
     assert(killed > kills / 3, `only ${killed} of ${kills} were killed in time`);
-    record({
+    recordFault({
       fault:
         `${title} killed: SIGKILL at ${places.length} places among its system calls, and at any time`,
       tries: `${kills} (${killed} before it had ended)`,
@@ -195,7 +197,7 @@ Deno.test("kill: bridge + host-local, to compare", async () => {
     }
   }
   left.leases = await leases();
-  record({
+  recordFault({
     fault: "to compare, the reference pair `bridge` + `host-local`: ADD killed likewise",
     tries: `${kills} (${left.killed} before it had ended)`,
     outcome:
@@ -221,7 +223,7 @@ Deno.test("a full pool and a new start of the node: bridge + host-local, to comp
   await host.sh(`for it in ${ids.join(" ")}; do ip netns del $it; done; ip link del dev ref0`);
   const { code, stdout } = await add("n1");
   const message = code === 0 ? "gives an address" : `fails: ${JSON.parse(stdout).msg}`;
-  record({
+  recordFault({
     fault: "to compare, the reference pair: a pool of 5 full, then a reboot",
     tries: 1,
     outcome: `the next ADD ${

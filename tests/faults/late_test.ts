@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { breakIp } from "../integration/broken_ip.ts";
 import { cniEnv, CONFIG, hostTest, PROGRAM, STATE_FOLDER } from "../integration/host.ts";
-import { record } from "./outcome.ts";
+import { recordFault } from "./fault.ts";
 
 /** Changes by others between two steps of a run, and a signal before the run begins. */
 
@@ -29,7 +29,7 @@ hostTest(
       await host.program(["repair"], JSON.stringify(CONFIG));
       await host.del({ id: "c3" });
     }
-    record({
+    recordFault({
       fault: "an older state file put back while an ADD syncs the folder",
       tries: ways.length,
       outcome: "the next ADD: code 104 that names the container without a lease",

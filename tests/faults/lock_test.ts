@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { breakIp } from "../integration/broken_ip.ts";
 import { type Host, hostTest, STATE_FOLDER } from "../integration/host.ts";
-import { record } from "./outcome.ts";
+import { recordFault } from "./fault.ts";
 
 /** How long a run waits for the lock. */
 const LOCK_LIMIT_MS = 10_000;
@@ -43,7 +43,7 @@ hostTest("lock: 200 ADDs at once, each gets an address of its own", async (host)
   assertEquals(new Set(given).size, given.length, "an address was allocated twice");
   assertEquals(Object.keys(await host.leases()).length, given.length);
   assertEquals((await host.hostVeths()).length, given.length);
-  record({
+  recordFault({
     fault: "200 ADDs at once on one lock",
     tries: 200,
     outcome: `${given.length} addresses, each once; ${busy} had to try again (code 11); in ${
@@ -86,7 +86,7 @@ hostTest("lock: held for good by another process: code 11 that names it", async 
   await holder.status;
   await host.del({ id: "c2" });
   await host.assertNothingLeft();
-  record({
+  recordFault({
     fault: "the lock held for good by another process",
     tries: 2,
     outcome: "code 11 within its 10 s, the holder named; ADD undone; the next DEL frees the lease",
@@ -126,7 +126,7 @@ hostTest("lock: a lock path that is not a regular file is an error, not a wait",
   }
   await host.sh(`rm -rf ${LOCK}`);
   await host.add({ id: "c1" });
-  record({
+  recordFault({
     fault: "the lock file is a folder, a symlink, a FIFO, a device, a file of another user",
     tries,
     outcome: "code 5 that names it, at once; the target of the link is unchanged",
@@ -175,7 +175,7 @@ hostTest("lock: SIGTERM ends an ADD within 100 ms of the running ip", async (hos
   took.sort((a, b) => a - b);
   const [least = Infinity, , , , , median] = took;
   assert(least < 100, `it took ${took} ms`);
-  record({
+  recordFault({
     fault: "SIGTERM during ADD, while an `ip` runs",
     tries: took.length,
     outcome: `code 11, undone, ${median} ms (median) after that \`ip\` ended`,

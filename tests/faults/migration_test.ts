@@ -1,7 +1,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { CONFIG, type Host, hostTest, type Json, STATE_FOLDER } from "../integration/host.ts";
 import { DUAL } from "./dual.ts";
-import { record } from "./outcome.ts";
+import { recordFault } from "./fault.ts";
 
 const FILE = `${STATE_FOLDER}/podnet.json`;
 
@@ -97,7 +97,7 @@ hostTest("migration: back out after the containers are gone", async (host) => {
   assertEquals(json.code, 104, "one family with leases of two");
   for (const id of ["c1", "c2"]) await host.del({ id, config: DUAL });
   await host.assertNothingLeft();
-  record({
+  recordFault({
     fault: "a schema-2 state with live containers, and the way back",
     tries: 3,
     outcome:

@@ -12,7 +12,9 @@ import {
   gcByName,
 } from "./model/wrong.ts";
 import { add, del } from "../../lib/plugin.ts";
-import { record, say, SIZE } from "./outcome.ts";
+import { recordFault } from "./fault.ts";
+import { SIZE } from "../size.ts";
+import { say } from "../outcomes.ts";
 import { explore } from "./model/explore.ts";
 import { adding, collecting, deleting, DUAL, type Parts, scenario } from "./model/scenario.ts";
 
@@ -211,7 +213,7 @@ for (
     const { states, broken } = await explore(await scenario(parts));
     assertEquals(broken, undefined, `a history breaks it:\n${shown(broken)}`);
     const seconds = Math.round((performance.now() - began) / 1000);
-    record({
+    recordFault({
       fault: `model: ${name}`,
       tries: `${states} states`,
       outcome: `all right (${seconds} s)`,
@@ -224,7 +226,7 @@ for (const [name, { parts, right }] of Object.entries(WRONG)) {
     assertEquals((await explore(await scenario(right))).broken, undefined);
     const { states, broken } = await explore(await scenario(parts));
     assert(broken !== undefined, "the model sees nothing wrong");
-    record({
+    recordFault({
       fault: `model, to see that it finds mistakes: ${name}`,
       tries: `${states} states`,
       outcome: `found: ${broken.at(-1)?.slice(2)}, after ${broken.length - 1} steps`,

@@ -1,7 +1,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { parseState } from "../../lib/ipam/parse_state.ts";
 import { Host, STATE_FOLDER } from "../integration/host.ts";
-import { record } from "./outcome.ts";
+import { recordFault } from "./fault.ts";
 
 const FILE = `${STATE_FOLDER}/podnet.json`;
 
@@ -116,7 +116,7 @@ Deno.test("power loss: the state is the old or the new, at each point of the rec
       .flat().filter((text) => !isState(text));
     assert(broken.includes(""), "a rename without fsync must be found out");
   }
-  record({
+  recordFault({
     fault: "power loss, replayed from the recorded writes of an ADD and a DEL",
     tries: `${points} points, ${states} states of the file`,
     outcome: "always the old or the new; once an ADD has answered, the new",

@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { breakIp } from "../integration/broken_ip.ts";
 import { type Answer, CONFIG, type Host, hostTest, STATE_FOLDER } from "../integration/host.ts";
-import { record } from "./outcome.ts";
+import { recordFault } from "./fault.ts";
 
 const STATE = `${STATE_FOLDER}/podnet.json`;
 const NARROW = { ...CONFIG, ipam: { rangeStart: "10.88.0.2", rangeEnd: "10.88.0.9" } };
@@ -74,7 +74,7 @@ hostTest("repair: a removed state file is found out by the next ADD", async (hos
   assertStringIncludes(json.msg, '"c1/eth0" holds an address');
   assertEquals((await repair(host)).json.written, true);
   assertEquals((await host.add({ id: "c2" })).ips[0].address, "10.88.0.3/24");
-  record({
+  recordFault({
     fault: "the state file removed while a container is live",
     tries: 1,
     outcome: "ADD: code 104 that names the container; `repair` brings the lease back",
@@ -236,7 +236,7 @@ hostTest("repair while ADDs run: no address twice, and each keeps its lease", as
   }
   for (const id of names) await host.del({ id });
   await host.assertNothingLeft();
-  record({
+  recordFault({
     fault: "`repair`, and the state emptied, while 11 ADDs run",
     tries: "2 repairs",
     outcome: "no address twice, each container that has one has its lease",

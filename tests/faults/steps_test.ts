@@ -2,7 +2,8 @@ import { assert, assertEquals } from "@std/assert";
 import { breakIp } from "../integration/broken_ip.ts";
 import { type Answer, type CniCall, CONFIG, Host, type Json } from "../integration/host.ts";
 import { addressesOf, allAddresses, DUAL, GUARDED, guardOf, permanent } from "./dual.ts";
-import { record, SIZE } from "./outcome.ts";
+import { recordFault } from "./fault.ts";
+import { SIZE } from "../size.ts";
 
 /** A replacement of `ip`: counts its calls and performs the fault in /run/fault at one call. */
 const RULE = `
@@ -242,7 +243,7 @@ for (const row of ROWS) {
   Deno.test(`steps: ${row.name}: each ip in turn: ${kinds.join(", ")}`, async () => {
     const tries = await everyStep(row, kinds);
     assert(tries > 0, "no ip was run");
-    record({
+    recordFault({
       fault: `${row.name}: each \`ip\` in turn (${kinds.join(", ")})`,
       tries,
       outcome: "rolled back or reported; one DEL and nothing is left",
@@ -272,7 +273,7 @@ Deno.test("steps: an ip that hangs is ended after 15 s", async () => {
     await judge(host, row, answer, before);
     return 1;
   }));
-  record({
+  recordFault({
     fault: "an `ip` that hangs, before or after it did its work, or whose output is held open",
     tries: tries.reduce<number>((sum, it) => sum + it, 0),
     outcome: "code 11 after 15 s; rolled back or reported; one DEL and nothing is left",

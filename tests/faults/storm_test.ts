@@ -1,6 +1,8 @@
 import { assert, assertEquals } from "@std/assert";
 import { type Answer, CONFIG, Host, type Json } from "../integration/host.ts";
-import { newRandom, record, SIZE } from "./outcome.ts";
+import { recordFault } from "./fault.ts";
+import { SIZE } from "../size.ts";
+import { newRandom } from "../random.ts";
 
 const SECONDS = Number(Deno.env.get("FAULTS_STORM") ?? (SIZE === "full" ? 60 : 15));
 const WORKERS = 16;
@@ -169,7 +171,7 @@ Deno.test(`storm: ${WORKERS} workers, ${SECONDS} s`, async () => {
   }
   const counted = Object.entries(storm.count).sort().map(([what, times]) => `${times} ${what}`);
   assert((storm.count["ADD"] ?? 0) > SECONDS, "hardly a storm");
-  record({
+  recordFault({
     fault: `a storm of ${WORKERS} workers for ${SECONDS} s on 10 addresses`,
     tries: counted.join(", "),
     outcome: "no address twice, no live attachment disturbed, nothing left",

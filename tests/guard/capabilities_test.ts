@@ -3,7 +3,7 @@ import { assert, assertEquals } from "@std/assert";
 import { fromFileUrl } from "@std/path/posix";
 import { GUARDED } from "../integration/guarded.ts";
 import { type Host, hostTest } from "../integration/host.ts";
-import { record } from "./outcome.ts";
+import { recordFinding } from "./finding.ts";
 
 const SCRIPT = fromFileUrl(new URL("netlink.py", import.meta.url));
 
@@ -62,6 +62,9 @@ for (const { who, capability, inUserNamespace, deletes } of ROWS) {
     await host.sh(`kill -9 ${pid}`);
     assertEquals([left, stdout.trim() === "deleted"], [!deletes, deletes], `${stdout} ${stderr}`);
     assert(stdout.trim() !== "", stderr);
-    record({ measure: `${who}: delete a neighbour's host veth from inside`, value: stdout.trim() });
+    recordFinding({
+      measure: `${who}: delete a neighbour's host veth from inside`,
+      value: stdout.trim(),
+    });
   });
 }

@@ -6,7 +6,7 @@ import { iAmBob, takeNeighboursMac } from "./attacks.ts";
 import { Chain } from "./chain.ts";
 import { delay } from "./delay.ts";
 import { BROADCAST, datagram } from "./frames.ts";
-import { record } from "./outcome.ts";
+import { recordFinding } from "./finding.ts";
 import { NETWORK, Scene } from "./scene.ts";
 
 /** Size of a page in bytes, well above the burst of the bandwidth limit. */
@@ -95,7 +95,7 @@ hostTest(
       assertStopped(await iAmBob(scene, family));
     }
     await chain.del(bob);
-    record({
+    recordFinding({
       measure: "hairpin, portmap, bandwidth, tuning and firewall with the guard",
       value:
         "a published port from outside, host, neighbour and itself; the limit holds; attacks stopped",
@@ -135,7 +135,7 @@ hostTest(
         const { code } = await host.run(["busybox", "ping", "-c1", "-W1", address]);
         assertEquals(code, 0, `${address} of ${id} does not answer`);
       }
-      record({
+      recordFinding({
         measure: `a guarded pair of addresses again${
           mac === undefined ? "" : ", with another MAC"
         }`,

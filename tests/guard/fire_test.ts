@@ -5,7 +5,8 @@ import { Agent } from "./agent.ts";
 import { newMark, TRIES } from "./attack.ts";
 import { delay } from "./delay.ts";
 import { datagram, type Frame, lldp } from "./frames.ts";
-import { record, SIZE } from "./outcome.ts";
+import { recordFinding } from "./finding.ts";
+import { SIZE } from "../size.ts";
 import { NETWORK, Scene } from "./scene.ts";
 
 const TURNS = SIZE === "full" ? 10 : 3;
@@ -66,7 +67,7 @@ for (const damage of DAMAGES) {
       assert(sent > 100, `only ${sent} forged frames were sent`);
       await assertBobReached(scene, `after repair, turn ${turn}`);
     }
-    record({
+    recordFinding({
       measure: `repair under fire after: ${damage}`,
       value: `bob reached in ${TURNS} of ${TURNS} turns`,
     });
@@ -99,7 +100,7 @@ hostTest("under fire: a second interface of the attacker", async (host) => {
     assert(await hasty > 50, "too few forged frames were sent");
     await assertBobReached(scene, `after an ADD, turn ${turn}`);
   }
-  record({
+  recordFinding({
     measure: "an ADD of a second interface under fire",
     value: `bob reached in ${TURNS} of ${TURNS} turns`,
   });

@@ -4,7 +4,8 @@ import type { Network } from "../properties/frames/network.ts";
 import { OUT, QUERIER, tallied } from "../properties/frames/tally.ts";
 import { SEED } from "../properties/limits.ts";
 import { search } from "../properties/search.ts";
-import { record, SIZE } from "./outcome.ts";
+import { recordFinding } from "./finding.ts";
+import { SIZE } from "../size.ts";
 
 const CASES = SIZE === "full" ? 60 : 2;
 
@@ -21,9 +22,9 @@ for (const [state, network] of Object.entries(STATES)) {
     });
     const complaints = found.map(({ kind, about, index }) => `case ${index}: ${kind}: ${about}`);
     assertEquals(complaints, [], `PROPERTIES_SEED=${SEED}`);
-    record({ measure: `generated frames: ${state}`, value: `${tried} cases, seed ${SEED}` });
+    recordFinding({ measure: `generated frames: ${state}`, value: `${tried} cases, seed ${SEED}` });
     const counts = tallied().filter((it) => it.state === state);
-    for (const count of counts) record(count);
+    for (const count of counts) recordFinding(count);
     if (state !== "guard off") return;
     // Without protection the generator must find a hole; otherwise its silence proves nothing. Multicast queries are an
     // exception: no bridge of AtomicNI snoops, guarded or not. queries_test.ts sees the query work on another bridge.

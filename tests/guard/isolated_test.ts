@@ -1,7 +1,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { hostTest } from "../integration/host.ts";
 import { TRIES } from "./attack.ts";
-import { record } from "./outcome.ts";
+import { recordFinding } from "./finding.ts";
 import { Scene } from "./scene.ts";
 import { OURS } from "./states.ts";
 import { byTheGateway } from "./ways.ts";
@@ -12,7 +12,7 @@ for (const state of OURS) {
     await using scene = await Scene.create(host, { ...state, isolated: true });
     for (const family of [4, 6] as const) {
       for (const { attack, got, own: [came, sent] } of await byTheGateway(scene, family)) {
-        record({
+        recordFinding({
           attack: `IPv${family}: ${attack}`,
           ...{ state: state.name, got, of: TRIES, own: `${came}/${sent}` },
         });

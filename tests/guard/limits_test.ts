@@ -4,7 +4,8 @@ import { Agent } from "./agent.ts";
 import { acquaint, newMark, TRIES } from "./attack.ts";
 import { iAmBob, takeNeighboursMac } from "./attacks.ts";
 import { datagram, type Frame, lldp } from "./frames.ts";
-import { record, SIZE } from "./outcome.ts";
+import { recordFinding } from "./finding.ts";
+import { SIZE } from "../size.ts";
 import { NETWORK, Scene } from "./scene.ts";
 
 const TURNS = SIZE === "full" ? 10 : 3;
@@ -40,7 +41,7 @@ hostTest(
     await host.sh(`ip -B neigh replace any lladdr ${bob.mac} nud noarp dev ${bob.hostVeth}`);
     const again = await reachesHost(scene);
     assertEquals(again, TRIES);
-    record({
+    recordFinding({
       measure: "an unguarded container takes the MAC of a guarded one",
       value: `${
         results.map(({ got }) => got).join(" and ")
@@ -65,7 +66,7 @@ hostTest(
     );
     const again = await reachesHost(scene);
     assertEquals(again, TRIES);
-    record({
+    recordFinding({
       measure: "root changes the MAC of the bridge",
       value: `${cut} of ${TRIES} frames of a guarded container reach the host; ${again} with the ` +
         "new MAC in its permanent neighbour",

@@ -20,7 +20,7 @@ import {
   takeNeighboursMac,
 } from "./attacks.ts";
 import { fromNobody, iAmTheBridge, reservedGroups } from "./ways.ts";
-import { record } from "./outcome.ts";
+import { recordFinding } from "./finding.ts";
 import { Scene, type State } from "./scene.ts";
 import { STATES } from "./states.ts";
 
@@ -68,7 +68,7 @@ async function runAll(scene: Scene): Promise<string[]> {
     for (const family of [4, 6] satisfies Family[]) {
       for (const result of await attack(scene, family)) {
         const { got, of = TRIES, own: [came, sent], effect } = result;
-        record({
+        recordFinding({
           attack: `IPv${family}: ${result.attack}`,
           state: scene.state.name,
           ...{ got, of, ...(effect !== undefined && { effect }) },

@@ -6,7 +6,7 @@ import { TRIES } from "./attack.ts";
 import { delay } from "./delay.ts";
 import { type Frame, frame, icmp6 } from "./frames.ts";
 import { loadRules } from "./load_rules.ts";
-import { record } from "./outcome.ts";
+import { recordFinding } from "./finding.ts";
 import { OURS } from "./states.ts";
 
 const NETWORK = {
@@ -79,7 +79,7 @@ for (
     if (state.rules) await loadRules(host, config);
     await using eve = await Agent.start(host, "eve", "eth0", "send");
     const got = await queriers(host, veth, eve, await queryOf(host, "eve", mac));
-    record({
+    recordFinding({
       attack: `IPv6: multicast query, on a bridge ${whose}`,
       ...{ state: state.name, got, of: TRIES },
     });

@@ -3,7 +3,7 @@ import { assert, assertEquals } from "@std/assert";
 import { type Host, hostTest } from "../integration/host.ts";
 import { delay } from "./delay.ts";
 import { datagram } from "./frames.ts";
-import { record } from "./outcome.ts";
+import { recordFinding } from "./finding.ts";
 import { Scene, type State } from "./scene.ts";
 
 const TIMES = 10;
@@ -78,7 +78,7 @@ hostTest(
     const closed = await accepted();
     assert(open >= TIMES, `only ${open}`);
     assertEquals(closed, 0);
-    record({
+    recordFinding({
       measure:
         "host rules alone, a port outside of the link group: foreign source to reserved group addresses",
       value: `${open} of ${16 * TIMES} came to the host; ${closed} after group_fwd_mask 65533`,

@@ -6,7 +6,7 @@ import { newMark, TRIES } from "./attack.ts";
 import { delay } from "./delay.ts";
 import { arpClaims, datagram } from "./frames.ts";
 import { loadRules } from "./load_rules.ts";
-import { record } from "./outcome.ts";
+import { recordFinding } from "./finding.ts";
 import { OURS } from "./states.ts";
 
 const V4 = { subnet: "10.88.0.0/24", gateway: "10.88.0.1" };
@@ -43,7 +43,7 @@ for (
         waited++
       ) await delay(20);
       const got = await listener.taken(mark);
-      record({
+      recordFinding({
         attack: `IPv${lacks}: in a network that lacks this family, to host`,
         ...{ state: state.name, got, of: TRIES },
       });
@@ -137,7 +137,7 @@ for (const state of OURS) {
       const { own, others } = await agent.seen(mark);
       got = own + others;
     }
-    record({
+    recordFinding({
       attack: "IPv4: ARP 'I am the gateway behind a port' to bob",
       state: state.name,
       got,

@@ -3,7 +3,7 @@ import { type CniCall, type Host, type Json, run } from "../integration/host.ts"
 import { Agent } from "./agent.ts";
 import type { Frame } from "./frames.ts";
 import { loadRules } from "./load_rules.ts";
-import { SIZE } from "./outcome.ts";
+import { SIZE } from "../size.ts";
 
 export interface State {
   readonly name: string;

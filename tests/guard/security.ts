@@ -1,6 +1,8 @@
 /** Writes the table of SECURITY.md, "The guard", from the outcomes of a run: `security.ts <LOG`, the page on stdout. */
 import { type Line, LINES } from "./lines.ts";
-import type { Count, Measure, Outcome } from "./outcome.ts";
+import { markdownTable } from "../markdown.ts";
+import { printPage, readOutcomes } from "../outcomes.ts";
+import type { Count, Finding, Outcome } from "./finding.ts";
 
 /** The states that the table shows, by the names that a run records, and the columns' heads. */
 export const STATES: Readonly<Record<string, string>> = {
@@ -25,23 +27,21 @@ const isOf = ({ attacks }: Line, { attack }: Outcome): boolean =>
   attacks?.test(attack.replace(/^IPv[46]: /, "")) ?? false;
 
 /** The lines of the table as Markdown. Throws if a line or an attack has no counterpart in `seen`. */
-export function securityTable(seen: readonly (Outcome | Measure | Count)[]): string[] {
+export function securityTable(seen: readonly Finding[]): string[] {
   const outcomes = seen.filter((it) => "attack" in it);
   const counts = seen.filter((it) => "line" in it);
   for (const outcome of outcomes) {
     const found = LINES.filter((line) => isOf(line, outcome)).length;
     if (found !== 1) throw new Error(`"${outcome.attack}" belongs to ${found} lines, not to one`);
   }
-  const head = ["what a container tries", ...Object.values(STATES), "why"];
-  return [
-    head,
-    head.map(() => "---"),
-    ...LINES.map((line) => [
+  return markdownTable(
+    ["what a container tries", ...Object.values(STATES), "why"],
+    LINES.map((line) => [
       line.tries,
       ...Object.keys(STATES).map((state) => cell(line, state, outcomes, counts)),
       line.why,
     ]),
-  ].map((row) => `| ${row.join(" | ")} |`);
+  );
 }
 
 function cell(
@@ -85,9 +85,8 @@ export function tableOf(page: string): string {
 }
 
 if (import.meta.main) {
-  const log = (await new Response(Deno.stdin.readable).text()).split("\n").filter(Boolean);
   const page = await Deno.readTextFile("SECURITY.md");
-  const table = `\n\n${securityTable(log.map((line) => JSON.parse(line))).join("\n")}\n\n`;
+  const table = `\n\n${securityTable(await readOutcomes<Finding>()).join("\n")}\n\n`;
   const text = page.replace(tableOf(page), () => table);
-  await Deno.stdout.write(new TextEncoder().encode(text));
+  await printPage([text]);
 }

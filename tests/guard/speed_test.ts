@@ -3,7 +3,8 @@ import { hostTest } from "../integration/host.ts";
 import { Agent } from "./agent.ts";
 import { tableSize } from "./announcements.ts";
 import { Iperf, median, type Transfer } from "./iperf.ts";
-import { record, SIZE } from "./outcome.ts";
+import { recordFinding } from "./finding.ts";
+import { SIZE } from "../size.ts";
 import { Scene } from "./scene.ts";
 
 const ROUNDS = 7;
@@ -40,7 +41,7 @@ fullTest(
       for (const pair of ["g", "n"] as const) {
         const costs = rounds.map((it) => it[pair].cpu / it.u.cpu);
         const speeds = rounds.map((it) => it[pair].mbits / it.u.mbits);
-        record({
+        recordFinding({
           measure: `${ends[pair]} ÷ unguarded, TCP between two containers, IPv${family.slice(2)}`,
           value: `CPU per byte ${spread(costs)}, speed ${spread(speeds)}; ${ROUNDS} pairs of 1 s`,
         });
@@ -58,14 +59,14 @@ fullTest(
     await addTo(scene, "ann", false);
     const measure = async () => (await server.from("ann", scene.at("bob").ip4, 2)).mbits;
     const quiet = await measure();
-    record({ measure: "TCP ann → bob, without a flood", value: `${quiet} Mbit/s` });
+    recordFinding({ measure: "TCP ann → bob, without a flood", value: `${quiet} Mbit/s` });
     for (const guard of [true, false]) {
       const eve = await addTo(scene, guard ? "guarded" : "unguarded", guard);
       await using agent = await Agent.start(host, eve, "eth0", "send");
       const before = await tableSize(scene);
       const [sent, speed] = await Promise.all([agent.flood(2.5), measure()]);
       const grown = await tableSize(scene) - before;
-      record({
+      recordFinding({
         measure: `TCP ann → bob while ${guard ? "a guarded" : "an unguarded"} container floods`,
         value: `${speed} Mbit/s; ${sent} frames in 2.5 s, the bridge's table grew by ${grown}`,
       });

@@ -1,4 +1,4 @@
-import { SIZE } from "./outcome.ts";
+import { SIZE } from "../size.ts";
 import type { State } from "./scene.ts";
 
 /** The states of SECURITY.md's table. */

@@ -1,4 +1,4 @@
-import { Random } from "../properties/random.ts";
+import { Random } from "../random.ts";
 import { SUITES } from "./root_node.ts";
 import { image, Life, type Setting } from "./life.ts";
 import { PLAYS } from "./plays.ts";

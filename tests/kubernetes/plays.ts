@@ -1,5 +1,5 @@
 import type { Json } from "../integration/host.ts";
-import type { Random } from "../properties/random.ts";
+import type { Random } from "../random.ts";
 import { Broken, edit, type Life } from "./life.ts";
 
 /** What happens to a node; it leaves the life in a state that is then checked. */

@@ -1,9 +1,10 @@
 import { assert, assertEquals } from "@std/assert";
-import { newRandom } from "../faults/outcome.ts";
+import { newRandom } from "../random.ts";
 import { build, CARELESS } from "./careless.ts";
 import { FILE_SYSTEMS } from "./filesystem.ts";
 import { scratchFolder } from "./power.ts";
-import { record, SIZE } from "./outcome.ts";
+import { recordRow } from "./page_row.ts";
+import { SIZE } from "../size.ts";
 import { replay } from "./replay.ts";
 
 const FULL = SIZE === "full";
@@ -26,6 +27,12 @@ for (const careless of CARELESS.filter(({ name }) => FULL || name !== "no fsync 
     assertEquals(stormFaults, [], "it must work as long as the power stays");
     const [first = []] = faults.values();
     assert(first.length > 0, `${careless.name}: all of ${points} points are right`);
-    record("programs", careless.name, SYSTEM.name, `${faults.size} of ${points}`, first[0] ?? "");
+    recordRow(
+      "programs",
+      careless.name,
+      SYSTEM.name,
+      `${faults.size} of ${points}`,
+      first[0] ?? "",
+    );
   });
 }

@@ -2,7 +2,7 @@ import { Disk } from "./disk.ts";
 import { type FileSystem, format, mountState } from "./filesystem.ts";
 import { History } from "./history.ts";
 import type { Machine } from "./machine.ts";
-import { SIZE } from "./outcome.ts";
+import { SIZE } from "../size.ts";
 import { PROGRAM } from "./podnet.ts";
 import { look, startStorm, use } from "./storm.ts";
 import { boot } from "./usermode.ts";

@@ -1,8 +1,9 @@
 import { assertEquals } from "@std/assert";
-import { newRandom } from "../faults/outcome.ts";
+import { newRandom } from "../random.ts";
 import { cutAgainAndAgain } from "./cuts.ts";
 import { FILE_SYSTEMS } from "./filesystem.ts";
-import { record, SIZE } from "./outcome.ts";
+import { recordRow } from "./page_row.ts";
+import { SIZE } from "../size.ts";
 
 const CUTS = Number(Deno.env.get("MACHINE_CUTS") ?? (SIZE === "full" ? 8 : 2));
 
@@ -11,6 +12,6 @@ for (const system of SIZE === "full" ? FILE_SYSTEMS : FILE_SYSTEMS.slice(0, 1)) 
     const seen = await cutAgainAndAgain(system, CUTS, newRandom(`power cuts on ${system.name}`));
     assertEquals(seen.faults, []);
     const { cuts, commands, unflushed, kept } = seen;
-    record("cuts", system.name, cuts, commands, `${kept} of ${unflushed}`);
+    recordRow("cuts", system.name, cuts, commands, `${kept} of ${unflushed}`);
   });
 }

@@ -3,7 +3,8 @@ import { ask, assertRefuses, assertServes, doctor, told } from "./asked.ts";
 import { Disk } from "./disk.ts";
 import { EXT4, format, mountState } from "./filesystem.ts";
 import type { Machine } from "./machine.ts";
-import { record, SIZE } from "./outcome.ts";
+import { recordRow } from "./page_row.ts";
+import { SIZE } from "../size.ts";
 import { cni, PROGRAM } from "./podnet.ts";
 import { boot } from "./usermode.ts";
 
@@ -36,7 +37,7 @@ for (const [damage, script] of Object.entries(DAMAGES).slice(0, SIZE === "full" 
     await machine.must(script);
     const asked = await ask(machine, { id: "c3" });
     assertRefuses(asked, 104, /podnet\.json/);
-    record("rows", `the state file is ${damage}, and a container stands`, ...columns(asked));
+    recordRow("rows", `the state file is ${damage}, and a container stands`, ...columns(asked));
     for (const id of ["c1", "c3"]) await machine.must(cni("DEL", { id, netns: id }));
   });
 }
@@ -64,7 +65,7 @@ async function startsAnew(machine: Machine, damage: string): Promise<void> {
     if (await machine.must(`base64 -w0 ${FOLDER}/${file}`) === broken) kept.push(file);
   }
   assertEquals(kept.length, 1, `the broken file is not kept: ${now}`);
-  record("rows", `the state file is ${damage} after a reboot`, ...columns(asked));
+  recordRow("rows", `the state file is ${damage} after a reboot`, ...columns(asked));
 }
 
 function columns({ add, status, doctor }: Awaited<ReturnType<typeof ask>>): string[] {

@@ -5,7 +5,8 @@ import { documentOf } from "./asked.ts";
 import { Disk } from "./disk.ts";
 import { EXT4, format, mountState } from "./filesystem.ts";
 import type { Machine } from "./machine.ts";
-import { record, SIZE } from "./outcome.ts";
+import { recordRow } from "./page_row.ts";
+import { SIZE } from "../size.ts";
 import { cni, DUAL, PROGRAM, quote } from "./podnet.ts";
 import { scratchFolder } from "./power.ts";
 import { type Accelerator, accelerator, emulate, prepare } from "./qemu.ts";
@@ -44,7 +45,7 @@ Deno.test({ name: "kernels", ignore: SIZE === "short" }, async (t) => {
       }
       await filtered(machine);
       const forms = PROGRAMS.map((it) => it.replace(/^.*\//, "")).join(", ");
-      record(
+      recordRow(
         "kernels",
         kernel.version,
         how,

@@ -2,7 +2,7 @@ import { assert, assertEquals } from "@std/assert";
 import { ask, assertServes, found, told } from "./asked.ts";
 import { Disk } from "./disk.ts";
 import { EXT4, format, mountState } from "./filesystem.ts";
-import { record } from "./outcome.ts";
+import { recordRow } from "./page_row.ts";
 import { cni } from "./podnet.ts";
 import { boot } from "./usermode.ts";
 
@@ -46,5 +46,5 @@ Deno.test("a machine on which the kernel kills an ADD that is out of memory", as
   assertServes(asked);
   const { add, status, doctor } = asked;
   const name = `an ADD killed for want of memory ${Object.keys(MOMENTS).join(", ")}; one DEL`;
-  record("rows", name, told(add), told(status), found(doctor));
+  recordRow("rows", name, told(add), told(status), found(doctor));
 });

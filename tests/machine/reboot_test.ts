@@ -4,7 +4,7 @@ import { ask, documentOf } from "./asked.ts";
 import { Disk } from "./disk.ts";
 import { EXT4, format, mountState } from "./filesystem.ts";
 import type { Machine } from "./machine.ts";
-import { record } from "./outcome.ts";
+import { recordRow } from "./page_row.ts";
 import { type Call, cni, PROGRAM } from "./podnet.ts";
 import { boot } from "./usermode.ts";
 
@@ -36,7 +36,7 @@ Deno.test("a reboot with a full pool: /run is gone, the state is not", async (t)
     await machine.must("unshare -n sleep 600 & echo $! >/run/sandbox; sleep 0.2");
     const { stdout } = await machine.sh(inSandbox("ADD"));
     assertEquals(documentOf({ code: 1, stdout, stderr: "" }).code, 8, stdout);
-    record("reboot", "no /run/netns yet", "code 8 with the remedy");
+    recordRow("reboot", "no /run/netns yet", "code 8 with the remedy");
   });
   await t.step(
     "with the files at boot, STATUS is content and an ADD is served at once",
@@ -45,7 +45,7 @@ Deno.test("a reboot with a full pool: /run is gone, the state is not", async (t)
       assertEquals((await machine.sh(cni("STATUS"))).code, 0, "STATUS before the first ADD");
       await machine.must(inSandbox("ADD"));
       await machine.must("nsenter -n -t $(cat /run/sandbox) busybox ping -c 1 -W 3 10.88.0.1");
-      record(
+      recordRow(
         "reboot",
         "systemd-tmpfiles and systemd-sysctl with deploy/",
         "folder 0700, /run/netns, forwarding on",
@@ -59,7 +59,7 @@ Deno.test("a reboot with a full pool: /run is gone, the state is not", async (t)
     for (const id of DEAD) await machine.must(cni("DEL", { id, netns: id }));
     const list = JSON.parse(await machine.must(`${PROGRAM} list --json`));
     assertEquals(list, { attachments: [], errors: [] });
-    record(
+    recordRow(
       "reboot",
       "a full pool of the dead",
       "ADD at once; DEL of the dead; ADD of the same names",

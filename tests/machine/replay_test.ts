@@ -1,7 +1,8 @@
 import { assertEquals } from "@std/assert";
-import { newRandom } from "../faults/outcome.ts";
+import { newRandom } from "../random.ts";
 import { FILE_SYSTEMS } from "./filesystem.ts";
-import { record, SIZE } from "./outcome.ts";
+import { recordRow } from "./page_row.ts";
+import { SIZE } from "../size.ts";
 import { PROGRAM } from "./podnet.ts";
 import { replay } from "./replay.ts";
 
@@ -20,6 +21,6 @@ for (const system of FULL ? FILE_SYSTEMS : FILE_SYSTEMS.slice(1, 2)) {
     assertEquals(seen.stormFaults, []);
     assertEquals([...seen.faults], []);
     const { points, writes, flushes, commands, kept, unflushed } = seen;
-    record("points", system.name, points, writes, flushes, commands, `${kept} of ${unflushed}`);
+    recordRow("points", system.name, points, writes, flushes, commands, `${kept} of ${unflushed}`);
   });
 }

@@ -3,7 +3,8 @@ import { ask, assertRefuses, assertServes, found, told } from "./asked.ts";
 import { Disk } from "./disk.ts";
 import { EXT4, format, mountState } from "./filesystem.ts";
 import type { Machine } from "./machine.ts";
-import { record, SIZE } from "./outcome.ts";
+import { recordRow } from "./page_row.ts";
+import { SIZE } from "../size.ts";
 import { cni } from "./podnet.ts";
 import { type Row, ROWS } from "./rows.ts";
 import { boot } from "./usermode.ts";
@@ -28,7 +29,7 @@ for (const row of ROWS.filter((it) => SIZE === "full" || !it.onlyFull)) {
     }
     for (const id of ["c2", "c1"]) await machine.must(cni("DEL", { id, netns: id }));
     assertEquals(await picture(machine), []);
-    record("rows", row.name, told(add), told(status), found(doctor));
+    recordRow("rows", row.name, told(add), told(status), found(doctor));
   });
 }
 

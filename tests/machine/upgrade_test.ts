@@ -2,7 +2,8 @@ import { assertEquals } from "@std/assert";
 import { ask, assertServes, told } from "./asked.ts";
 import { Disk } from "./disk.ts";
 import { EXT4, format, mountState } from "./filesystem.ts";
-import { record, SIZE } from "./outcome.ts";
+import { recordRow } from "./page_row.ts";
+import { SIZE } from "../size.ts";
 import { cni, NETWORK, PROGRAM, quote } from "./podnet.ts";
 import { boot } from "./usermode.ts";
 
@@ -44,7 +45,7 @@ Deno.test(
     }
     const list = JSON.parse(await machine.must(`${PROGRAM} list --json`));
     assertEquals(list, { attachments: [], errors: [] });
-    record(
+    recordRow(
       "reboot",
       "an upgrade, and a full pool that version 0.1.0 wrote",
       `ADD ${told(asked.add)} at once, written as schema 3`,

@@ -1,5 +1,5 @@
 import type { Json } from "../integration/host.ts";
-import type { Random } from "./random.ts";
+import type { Random } from "../random.ts";
 
 /** Subnets that no two of overlap, of both families. */
 const SUBNETS4 = [

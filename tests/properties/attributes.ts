@@ -1,5 +1,5 @@
 import type { Json } from "../integration/host.ts";
-import type { Random } from "./random.ts";
+import type { Random } from "../random.ts";
 
 /** Attributes of links: how each is read and set, and the values that root gives it. */
 export interface Attribute {

@@ -1,6 +1,6 @@
 import type { Json } from "../integration/host.ts";
 import { part, route, type Subnet, subnets } from "./addressing.ts";
-import type { Random } from "./random.ts";
+import type { Random } from "../random.ts";
 
 /** The bridge as an ADD finds it. */
 const BRIDGES = {

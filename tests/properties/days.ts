@@ -1,6 +1,6 @@
 import { CONTAINERS, type Layout, LAYOUTS, networkOf, type Pool } from "./layouts.ts";
 import { KNOWN } from "./known.ts";
-import type { Random } from "./random.ts";
+import type { Random } from "../random.ts";
 import { type Deed, deedOf, DEEDS, someDeed } from "./vocabulary.ts";
 
 const RUNS = [

@@ -2,7 +2,7 @@ import { type Answer, CONFIG, type Host, type Json } from "../integration/host.t
 import { type ConfigurationFile, FILES, USUAL } from "./files.ts";
 import { limits } from "./limits.ts";
 import { type Complaint, count, kindOf, type Property } from "./property.ts";
-import type { Random } from "./random.ts";
+import type { Random } from "../random.ts";
 import { PLAIN, SURROUNDINGS, type Surroundings } from "./surroundings.ts";
 
 /** One host and one file. */

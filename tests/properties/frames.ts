@@ -10,7 +10,7 @@ import { someBias, someSpec, type Spec } from "./frames/spec.ts";
 import { EVE, Stage } from "./frames/stage.ts";
 import { limits } from "./limits.ts";
 import { type Complaint, count, type Property, shorter } from "./property.ts";
-import type { Random } from "./random.ts";
+import type { Random } from "../random.ts";
 
 /** What the attacker sends, and what happens in the meantime. */
 export interface Round {

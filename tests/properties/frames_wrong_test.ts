@@ -1,7 +1,8 @@
 import { frames } from "./frames.ts";
 import { PROGRAMS } from "./frames/wrong.ts";
 import { RULE_SETS } from "./frames/wrong_rules.ts";
-import { REPEATS, SIZE } from "./limits.ts";
+import { SIZE } from "../size.ts";
+import { REPEATS } from "./limits.ts";
 import { finds } from "./search.ts";
 
 const ALL = [...PROGRAMS, ...RULE_SETS];

@@ -1,6 +1,4 @@
-/** What the environment says of a run: how much, from which seed, and on how many private hosts at once. */
-
-export const SIZE = Deno.env.get("PROPERTIES") === "full" ? "full" : "short";
+import { SIZE } from "../size.ts";
 
 /** How many cases, and within how many seconds. */
 export interface Limits {

@@ -4,7 +4,7 @@ import { type Answer, CONFIG, type Host, type Json } from "../integration/host.t
 import { type Attached, GUARDED, harmed, NETWORK, said } from "./harm.ts";
 import { limits } from "./limits.ts";
 import { type Complaint, count, kindOf, type Property, shorter } from "./property.ts";
-import type { Random } from "./random.ts";
+import type { Random } from "../random.ts";
 import { look, type World } from "./world.ts";
 
 /** One address of IPv6 alone, of a wide range. */

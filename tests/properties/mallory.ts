@@ -1,4 +1,4 @@
-import type { Random } from "./random.ts";
+import type { Random } from "../random.ts";
 
 /** The container that is not to be trusted: it may do all inside of its own namespace, and nothing outside. */
 export const MALLORY = "m";

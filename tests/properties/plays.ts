@@ -1,5 +1,5 @@
 import { someTrick } from "./mallory.ts";
-import type { Random } from "./random.ts";
+import type { Random } from "../random.ts";
 
 export const VICTIMS = ["v0", "v1", "v2"] as const;
 const DOES = [

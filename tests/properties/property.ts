@@ -1,6 +1,6 @@
 import type { Host } from "../integration/host.ts";
 import type { Limits } from "./limits.ts";
-import type { Random } from "./random.ts";
+import type { Random } from "../random.ts";
 
 /** Something that is not as promised. Complaints of one `kind` have one cause, most likely. */
 export interface Complaint {

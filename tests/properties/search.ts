@@ -1,7 +1,8 @@
 import { Host } from "../integration/host.ts";
 import { FIRST, SEED, WORKERS } from "./limits.ts";
 import type { Complaint, Property } from "./property.ts";
-import { Random } from "./random.ts";
+import { say } from "../outcomes.ts";
+import { Random } from "../random.ts";
 import { reset } from "./world.ts";
 
 /** Complaints of further kinds are told as they were found. */
@@ -168,7 +169,7 @@ function unlike<Case>(found: readonly Found<Case>[]): Found<Case>[] {
 }
 
 function again(name: string, index: number): string {
-  return `PROPERTIES_SEED=${SEED} PROPERTIES_FROM=${index} PROPERTIES_CASES=1 tests/properties/run short "${name}"`;
+  return `PROPERTIES_SEED=${SEED} PROPERTIES_FROM=${index} PROPERTIES_CASES=1 SIZE=short tests/properties/run "${name}"`;
 }
 
 /**
@@ -198,8 +199,4 @@ export async function finds<Case>(
     next = first.index + 1;
   }
   throw new Error(`not found in ${MOST_WRONG} cases; only: ${[...others].join("; ")}`);
-}
-
-function say(text: string): void {
-  Deno.stderr.writeSync(new TextEncoder().encode(`${text}\n`));
 }

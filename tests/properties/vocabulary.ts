@@ -1,7 +1,7 @@
 import { CONFIG, type Json, STATE_FOLDER } from "../integration/host.ts";
 import { type Attribute, ATTRIBUTES } from "./attributes.ts";
 import { DISK, EDITS, FILES, FIND_SAVED, FOLDER_OPERATIONS, OPERATIONS } from "./folder.ts";
-import type { Random } from "./random.ts";
+import type { Random } from "../random.ts";
 
 /** Something that root changes by hand. */
 export interface Deed {

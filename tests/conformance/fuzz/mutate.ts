@@ -1,21 +1,11 @@
 import type { Json } from "../../integration/host.ts";
 import { NET } from "../../podnet.ts";
+import { randomFrom } from "../../random.ts";
 
 /** One input of a run: its environment and its stdin. */
 export interface Case {
   readonly env: Readonly<Record<string, string>>;
   readonly stdin: string;
-}
-
-/** Numbers from 0 to 1 that are the same for the same seed (mulberry32). */
-export function randomFrom(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
 }
 
 type Random = () => number;

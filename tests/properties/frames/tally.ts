@@ -1,4 +1,4 @@
-import type { Count } from "../../guard/outcome.ts";
+import type { Count } from "../../guard/finding.ts";
 import type { Seen } from "./lab.ts";
 import { BRIDGE, type Network } from "./network.ts";
 import { stopped } from "./promises.ts";

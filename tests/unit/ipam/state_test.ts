@@ -16,7 +16,7 @@ import {
   type State,
 } from "../../../lib/ipam/state.ts";
 import { NewerSchema } from "../../../lib/ipam/damage.ts";
-import { Random } from "../../properties/random.ts";
+import { Random } from "../../random.ts";
 import { range } from "../sets.ts";
 import { formatted } from "./world.ts";
 

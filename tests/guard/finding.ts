@@ -1,5 +1,4 @@
-/** The size of the run: `GUARD_SIZE=full` for `make guard`, any other value for the short form in CI. */
-export const SIZE: "short" | "full" = Deno.env.get("GUARD_SIZE") === "full" ? "full" : "short";
+import { recordOutcome } from "../outcomes.ts";
 
 /** One cell of the matrix, or one line of the measurements under it. */
 export interface Outcome {
@@ -27,8 +26,10 @@ export interface Count {
   readonly came: number;
 }
 
-/** Prints an outcome, and appends it to the file in GUARD_LOG, from which the page is written. */
-export function record(seen: Outcome | Measure | Count): void {
+export type Finding = Outcome | Measure | Count;
+
+/** Records a finding for the pages. Call it only after the assertions. */
+export function recordFinding(seen: Finding): void {
   const line = "line" in seen
     ? `${seen.line} | ${seen.state}: ${seen.came} of ${seen.sent}`
     : "measure" in seen
@@ -36,8 +37,5 @@ export function record(seen: Outcome | Measure | Count): void {
     : `${seen.attack} | ${seen.state}: ${seen.got} of ${seen.of}${
       seen.own === undefined ? "" : `, own ${seen.own}`
     }`;
-  Deno.stderr.writeSync(new TextEncoder().encode(`${line}\n`));
-  const log = Deno.env.get("GUARD_LOG");
-  if (log === undefined) return;
-  Deno.writeTextFileSync(log, `${JSON.stringify(seen)}\n`, { append: true });
+  recordOutcome(line, seen);
 }

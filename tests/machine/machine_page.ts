@@ -1,4 +1,6 @@
-import type { Table } from "./outcome.ts";
+import { markdownTable } from "../markdown.ts";
+import { printPage, readOutcomes } from "../outcomes.ts";
+import type { Table, TableRow } from "./page_row.ts";
 
 interface Section {
   readonly title: string;
@@ -48,27 +50,21 @@ const UNTESTED: Record<string, string> = {
     "no program can tell; what it leaves after a reboot is in the table above",
 };
 
-const lines = (await new Response(Deno.stdin.readable).text()).split("\n").filter((it) =>
-  it !== ""
-);
-const outcomes = lines.map((line): { table: Table; cells: (string | number)[] } =>
-  JSON.parse(line)
-);
+const outcomes = await readOutcomes<TableRow>();
 const [seconds = "?"] = Deno.args;
-const page = [
+await printPage([
   "# A machine of its own",
   "",
   `Written by \`make machine\`, which took ${seconds} s; each line is what a test of \`tests/machine/\` saw in that run. The machines are booted by user-mode Linux with the host's root read-only, the state folder on a disk with a volatile write cache.`,
   "",
   ...Object.entries(SECTIONS).flatMap(([table, { title, text, columns }]) => {
     const rows = outcomes.filter((it) => it.table === table).map(({ cells }) => cells);
-    return [`## ${title}`, "", ...(text === "" ? [] : [text, ""]), ...tableOf(columns, rows)];
+    return [`## ${title}`, "", ...(text === "" ? [] : [text, ""]), ...sorted(columns, rows)];
   }),
   "## Untested",
   "",
-  ...tableOf(["what", "instead"], Object.entries(UNTESTED)),
-];
-await Deno.stdout.write(new TextEncoder().encode(page.join("\n")));
+  ...sorted(["what", "instead"], Object.entries(UNTESTED)),
+]);
 
 /** Without the parts that differ in each run. */
 function lasting(cell: string | number): string {
@@ -77,9 +73,10 @@ function lasting(cell: string | number): string {
     .replaceAll(/damaged-\d{8}T[\d.]+Z/g, "damaged-TIME");
 }
 
-function tableOf(columns: readonly string[], rows: readonly (readonly (string | number)[])[]) {
-  const line = (cells: readonly (string | number)[]) =>
-    `| ${cells.map((it) => lasting(it).replaceAll("|", "\\|")).join(" | ")} |`;
-  const sorted = rows.map(line).sort((a, b) => a.localeCompare(b, "en"));
-  return [line(columns), line(columns.map(() => "---")), ...sorted, ""];
+function sorted(columns: readonly string[], rows: readonly (readonly (string | number)[])[]) {
+  const [head = "", rule = "", ...lines] = markdownTable(
+    columns,
+    rows.map((it) => it.map(lasting)),
+  );
+  return [head, rule, ...lines.sort((a, b) => a.localeCompare(b, "en")), ""];
 }

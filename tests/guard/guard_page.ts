@@ -1,4 +1,6 @@
-import type { Count, Measure, Outcome } from "./outcome.ts";
+import { markdownTable } from "../markdown.ts";
+import { printPage, readOutcomes } from "../outcomes.ts";
+import type { Count, Finding, Outcome } from "./finding.ts";
 
 /** Cases that this run does not test, and the reasons. */
 const UNTESTED: Record<string, string> = {
@@ -9,10 +11,7 @@ const UNTESTED: Record<string, string> = {
     "the container cuts itself off, which is not an attack on another",
 };
 
-const lines = (await new Response(Deno.stdin.readable).text()).split("\n").filter((it) =>
-  it !== ""
-);
-const seen: (Outcome | Measure | Count)[] = lines.map((line) => JSON.parse(line));
+const seen = await readOutcomes<Finding>();
 const outcomes = seen.filter((it) => "attack" in it);
 const measures = seen.filter((it) => "measure" in it);
 const counts = seen.filter((it) => "line" in it);
@@ -32,11 +31,8 @@ const counted = (row: readonly Count[], state: string): string => {
   const found = row.find((it) => it.state === state);
   return found === undefined ? "–" : `${found.came} of ${found.sent}`;
 };
-const rows = (table: readonly (readonly string[])[]): string[] =>
-  table.map((row) => `| ${row.map((it) => it.replaceAll("|", "\\|")).join(" | ")} |`);
-const rule = (columns: number): string[] => new Array(columns).fill("---");
 
-const page = [
+await printPage([
   "# The guard, by raw frames",
   "",
   "Written by `make guard`. A container, eve, sends raw frames and has CAP_NET_RAW alone; ann and bob are her " +
@@ -47,15 +43,14 @@ const page = [
   "",
   "`reference` is the `bridge` plugin of containernetworking/plugins, as packaged by Debian.",
   "",
-  ...rows([
+  ...markdownTable(
     ["attack", ...states],
-    rule(states.length + 1),
-    ...[...attacks].map(([attack, row]) => [attack, ...states.map((state) => cell(row, state))]),
-  ]),
+    [...attacks].map(([attack, row]) => [attack, ...states.map((state) => cell(row, state))]),
+  ),
   "",
   "## Further measurements",
   "",
-  ...rows([["what", "found"], rule(2), ...measures.map((it) => [it.measure, it.value])]),
+  ...markdownTable(["what", "found"], measures.map((it) => [it.measure, it.value])),
   "",
   "## Generated frames",
   "",
@@ -64,18 +59,16 @@ const page = [
   "the kernel, it counts the rounds in which the table changed, of all rounds. A container without the guard has no " +
   "protected port, so its bridge learns in every round.",
   "",
-  ...rows([
+  ...markdownTable(
     ["frames, or the table that they change", ...generated],
-    rule(generated.length + 1),
-    ...[...Map.groupBy(counts, ({ line }) => line)].map(([line, row]) => [
+    [...Map.groupBy(counts, ({ line }) => line)].map(([line, row]) => [
       line,
       ...generated.map((state) => counted(row, state)),
     ]),
-  ]),
+  ),
   "",
   "## Untested",
   "",
-  ...rows([["what", "why"], rule(2), ...Object.entries(UNTESTED)]),
+  ...markdownTable(["what", "why"], Object.entries(UNTESTED)),
   "",
-];
-await Deno.stdout.write(new TextEncoder().encode(page.join("\n")));
+]);

@@ -1,4 +1,6 @@
-import type { Outcome } from "./outcome.ts";
+import { markdownTable } from "../markdown.ts";
+import { printPage, readOutcomes } from "../outcomes.ts";
+import type { Fault } from "./fault.ts";
 
 /** Faults that can't be caused on the test machines. They are listed as not tested. */
 const UNTESTED: Record<string, string> = {
@@ -18,32 +20,24 @@ const UNTESTED: Record<string, string> = {
 };
 
 // A repeated fault counts once.
-const seen = new Map<string, Outcome>();
-const lines = (await new Response(Deno.stdin.readable).text()).split("\n").filter((it) =>
-  it !== ""
-);
-for (const line of lines) {
-  const outcome: Outcome = JSON.parse(line);
-  seen.set(outcome.fault.replace(/\d+ places/, "places"), outcome);
+const seen = new Map<string, Fault>();
+for (const it of await readOutcomes<Fault>()) {
+  seen.set(it.fault.replace(/\d+ places/, "places"), it);
 }
 const rows = [...seen.values()].sort((a, b) => a.fault.localeCompare(b.fault, "en"));
-const cell = (text: unknown) => String(text).replaceAll("|", "\\|");
-const page = [
+
+await printPage([
   "# Faults",
   "",
   "Written by `make faults`; each line is what a test of `tests/faults/` saw in that run. The exact histories, places and seeds are in its output.",
   "",
-  "| fault | tries | outcome |",
-  "| --- | --- | --- |",
-  ...rows.map(({ fault, tries, outcome }) =>
-    `| ${[fault, tries, outcome].map(cell).join(" | ")} |`
+  ...markdownTable(
+    ["fault", "tries", "outcome"],
+    rows.map(({ fault, tries, outcome }) => [fault, tries, outcome]),
   ),
   "",
   "## Untested",
   "",
-  "| fault | why, and what is done instead |",
-  "| --- | --- |",
-  ...Object.entries(UNTESTED).map(([fault, why]) => `| ${cell(fault)} | ${cell(why)} |`),
+  ...markdownTable(["fault", "why, and what is done instead"], Object.entries(UNTESTED)),
   "",
-];
-await Deno.stdout.write(new TextEncoder().encode(page.join("\n")));
+]);

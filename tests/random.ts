@@ -1,18 +1,31 @@
-/** Random choices that a seed repeats (mulberry32). */
-export class Random {
-  #state: number;
+import { say } from "./outcomes.ts";
 
-  /** `index` tells the cases of one run apart: each has choices of its own, whatever ran before it. */
-  constructor(seed: number, index = 0) {
-    this.#state = (Math.imul(seed, 0x9e3779b1) ^ Math.imul(index + 1, 0x85ebca6b)) >>> 0;
-  }
-
-  /** From 0 up to 1, exclusive. */
-  next(): number {
-    this.#state = (this.#state + 0x6d2b79f5) >>> 0;
-    let mixed = Math.imul(this.#state ^ (this.#state >>> 15), this.#state | 1);
+/** Numbers from 0 up to 1, exclusive, that the seed repeats (mulberry32). */
+export function randomFrom(seed: number): () => number {
+  let state = seed >>> 0;
+  return () => {
+    state = (state + 0x6d2b79f5) >>> 0;
+    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
     mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
     return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
+  };
+}
+
+/** Random numbers for a test: from FAULTS_SEED, or from a new seed, which is printed. */
+export function newRandom(what: string): () => number {
+  const seed = Number(Deno.env.get("FAULTS_SEED") ?? crypto.getRandomValues(new Uint32Array(1))[0]);
+  say(`${what}: FAULTS_SEED=${seed}`);
+  return randomFrom(seed);
+}
+
+/** Random choices that a seed repeats. */
+export class Random {
+  /** From 0 up to 1, exclusive. */
+  readonly next: () => number;
+
+  /** `index` is the case of a run: each case has its own choices, whatever ran before it. */
+  constructor(seed: number, index = 0) {
+    this.next = randomFrom(Math.imul(seed, 0x9e3779b1) ^ Math.imul(index + 1, 0x85ebca6b));
   }
 
   /** A whole number from `least` to `most`, both included. */
