@@ -1,7 +1,7 @@
 import { assert, assertEquals } from "@std/assert";
 import type { Finished, Json } from "../integration/host.ts";
 import type { Machine } from "./machine.ts";
-import { type Call, cni, NETWORK, PROGRAM, quote } from "./podnet.ts";
+import { type Call, cni, NETWORK, PROGRAM, quote } from "./command_line.ts";
 
 /** `doctor`'s exit status if an ADD would fail; warnings have another. */
 const DOCTOR_REFUSES = 2;

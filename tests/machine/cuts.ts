@@ -3,7 +3,7 @@ import { type FileSystem, format, mountState } from "./filesystem.ts";
 import { History } from "./history.ts";
 import type { Machine } from "./machine.ts";
 import { SIZE } from "../size.ts";
-import { PROGRAM } from "./podnet.ts";
+import { PROGRAM } from "./command_line.ts";
 import { look, startStorm, use } from "./storm.ts";
 import { boot } from "./usermode.ts";
 

@@ -5,7 +5,7 @@ import { EXT4, format, mountState } from "./filesystem.ts";
 import type { Machine } from "./machine.ts";
 import { recordRow } from "./page_row.ts";
 import { SIZE } from "../size.ts";
-import { cni, PROGRAM } from "./podnet.ts";
+import { cni, PROGRAM } from "./command_line.ts";
 import { boot } from "./usermode.ts";
 
 const FOLDER = "/var/lib/atomicni";

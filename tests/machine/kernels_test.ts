@@ -7,7 +7,7 @@ import { EXT4, format, mountState } from "./filesystem.ts";
 import type { Machine } from "./machine.ts";
 import { recordRow } from "./page_row.ts";
 import { SIZE } from "../size.ts";
-import { cni, DUAL, PROGRAM, quote } from "./podnet.ts";
+import { cni, DUAL, PROGRAM, quote } from "./command_line.ts";
 import { scratchFolder } from "./power.ts";
 import { type Accelerator, accelerator, emulate, prepare } from "./qemu.ts";
 

@@ -3,7 +3,7 @@ import { ask, assertServes, found, told } from "./asked.ts";
 import { Disk } from "./disk.ts";
 import { EXT4, format, mountState } from "./filesystem.ts";
 import { recordRow } from "./page_row.ts";
-import { cni } from "./podnet.ts";
+import { cni } from "./command_line.ts";
 import { boot } from "./usermode.ts";
 
 const GROUP = "/sys/fs/cgroup/add";

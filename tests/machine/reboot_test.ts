@@ -5,7 +5,7 @@ import { Disk } from "./disk.ts";
 import { EXT4, format, mountState } from "./filesystem.ts";
 import type { Machine } from "./machine.ts";
 import { recordRow } from "./page_row.ts";
-import { type Call, cni, PROGRAM } from "./podnet.ts";
+import { type Call, cni, PROGRAM } from "./command_line.ts";
 import { boot } from "./usermode.ts";
 
 const DEPLOY = fromFileUrl(new URL("../../deploy", import.meta.url));

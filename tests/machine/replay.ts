@@ -2,7 +2,7 @@ import { applyFlush, applyWrite, Disk, type Entry, lose, type Write } from "./di
 import { type FileSystem, format, mountState } from "./filesystem.ts";
 import { type Expected, History } from "./history.ts";
 import { scratchFolder } from "./power.ts";
-import { quote } from "./podnet.ts";
+import { quote } from "./command_line.ts";
 import { look, startStorm, use } from "./storm.ts";
 import { boot } from "./usermode.ts";
 

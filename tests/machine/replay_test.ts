@@ -3,7 +3,7 @@ import { newRandom } from "../random.ts";
 import { FILE_SYSTEMS } from "./filesystem.ts";
 import { recordRow } from "./page_row.ts";
 import { SIZE } from "../size.ts";
-import { PROGRAM } from "./podnet.ts";
+import { PROGRAM } from "./command_line.ts";
 import { replay } from "./replay.ts";
 
 const FULL = SIZE === "full";

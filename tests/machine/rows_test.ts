@@ -5,7 +5,7 @@ import { EXT4, format, mountState } from "./filesystem.ts";
 import type { Machine } from "./machine.ts";
 import { recordRow } from "./page_row.ts";
 import { SIZE } from "../size.ts";
-import { cni } from "./podnet.ts";
+import { cni } from "./command_line.ts";
 import { type Row, ROWS } from "./rows.ts";
 import { boot } from "./usermode.ts";
 

@@ -2,7 +2,7 @@ import { fromFileUrl } from "@std/path/posix";
 import { STATE_FOLDER } from "../integration/host.ts";
 import { type Expected, faultsOf } from "./history.ts";
 import type { Machine } from "./machine.ts";
-import { cni, NAME, NETWORK, PROGRAM, quote } from "./podnet.ts";
+import { cni, NAME, NETWORK, PROGRAM, quote } from "./command_line.ts";
 
 const STORM = fromFileUrl(new URL("guest/storm.sh", import.meta.url));
 /** Longer than any storm lasts. */

@@ -4,7 +4,7 @@ import { Disk } from "./disk.ts";
 import { EXT4, format, mountState } from "./filesystem.ts";
 import { recordRow } from "./page_row.ts";
 import { SIZE } from "../size.ts";
-import { cni, NETWORK, PROGRAM, quote } from "./podnet.ts";
+import { cni, NETWORK, PROGRAM, quote } from "./command_line.ts";
 import { boot } from "./usermode.ts";
 
 const DEAD = { c1: "10.88.0.2", c2: "10.88.0.3", c3: "10.88.0.4" };

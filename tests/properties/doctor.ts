@@ -3,17 +3,17 @@ import { type ConfigurationFile, FILES, USUAL } from "./files.ts";
 import { limits } from "./limits.ts";
 import { type Complaint, count, kindOf, type Property } from "./property.ts";
 import type { Random } from "../random.ts";
-import { PLAIN, SURROUNDINGS, type Surroundings } from "./surroundings.ts";
+import { HOST_STATES, type HostState, PLAIN } from "./host_states.ts";
 
 /** One host and one file. */
 export interface Visit {
-  readonly around: Surroundings;
+  readonly around: HostState;
   readonly file: ConfigurationFile;
 }
 
 /** Each of the surroundings with the usual file, each of the files on a host that is well; after that, pairs. */
 export const ALONE: readonly Visit[] = [
-  ...SURROUNDINGS.map((around) => ({ around, file: USUAL })),
+  ...HOST_STATES.map((around) => ({ around, file: USUAL })),
   ...FILES.map((file) => ({ around: PLAIN, file })),
 ];
 
@@ -28,7 +28,7 @@ export const doctorAgrees: Property<Visit> = {
     full: { cases: ALONE.length + 400, seconds: 3600 },
   }),
   generate: (random: Random, index: number) =>
-    ALONE[index] ?? { around: random.one(SURROUNDINGS), file: random.one(FILES) },
+    ALONE[index] ?? { around: random.one(HOST_STATES), file: random.one(FILES) },
   complain,
   *smaller({ around, file }) {
     if (around !== PLAIN && file !== USUAL) {
@@ -78,7 +78,7 @@ ADD: exit ${added.code}: ${added.stdout}`;
   return { kind: `STATUS says ${status.code}, but ${outcome(works, added)}`, about };
 }
 
-async function prepare(host: Host, { attached = [], earlier, given }: Surroundings) {
+async function prepare(host: Host, { attached = [], earlier, given }: HostState) {
   await host.containers("c1", ...attached);
   for (const id of attached) await host.add({ id, config: { ...CONFIG, ...earlier } });
   if (given !== undefined) await host.sh(given);
@@ -88,7 +88,7 @@ function disagreement(
   doctor: Answer,
   works: boolean,
   added: Answer,
-  { waits, suspected, doctorRefuses }: Surroundings,
+  { waits, suspected, doctorRefuses }: HostState,
 ): string | undefined {
   if (![0, 1, 2].includes(doctor.code) || doctor.json === undefined) {
     return `doctor ends with ${doctor.code}, or without a document`;
@@ -112,7 +112,7 @@ function disagreement(
   return `doctor says ${doctor.code}, but ${outcome(works, added)}${why}`;
 }
 
-function isSuspected(added: Answer, suspected: Surroundings["suspected"]): boolean {
+function isSuspected(added: Answer, suspected: HostState["suspected"]): boolean {
   return added.code !== 0 && suspected?.details.test(added.json?.details) === true;
 }
 

@@ -2,7 +2,7 @@ import { assert, assertEquals, assertMatch } from "@std/assert";
 import { BANDWIDTH, BURST, FIREWALL, PORTMAP, RATE } from "./chained.ts";
 import { BLOCK_BYTES, Containerd, PAGE } from "./containerd.ts";
 import { type Node, nodeTest } from "./node.ts";
-import { assertNothingLeft, configure } from "./podnet.ts";
+import { assertNothingLeft, configure } from "./conflist.ts";
 
 const TUNING = { type: "tuning", sysctl: { "net.ipv4.conf.eth0.rp_filter": "2" } };
 

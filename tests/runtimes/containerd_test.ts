@@ -3,7 +3,7 @@ import { commandsOf } from "../firsthour/page.ts";
 import { Containerd, IMAGE } from "./containerd.ts";
 import { Cri } from "./cri.ts";
 import { DEPLOY, type Node, nodeTest, REFERENCE_PLUGINS } from "./node.ts";
-import { assertNothingLeft } from "./podnet.ts";
+import { assertNothingLeft } from "./conflist.ts";
 
 const PAGE = "docs/containerd.md";
 const LOOK = "Where containerd looks for plugins";

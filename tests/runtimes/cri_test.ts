@@ -2,7 +2,7 @@ import { assert, assertEquals, assertMatch } from "@std/assert";
 import { Containerd, PAGE } from "./containerd.ts";
 import { Cri, inParallel } from "./cri.ts";
 import { DEPLOY, type Node, nodeTest } from "./node.ts";
-import { assertNothingLeft, ATOMICNI, cachedResults, NETWORK, writeConflist } from "./podnet.ts";
+import { assertNothingLeft, ATOMICNI, cachedResults, NETWORK, writeConflist } from "./conflist.ts";
 
 const PODS = Array.from({ length: 50 }, (_, index) => `pod-${index + 1}`);
 const AT_A_TIME = 10;

@@ -1,7 +1,7 @@
 import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { Containerd, PAGE } from "./containerd.ts";
 import { nodeTest } from "./node.ts";
-import { assertNothingLeft, configure, NETWORK } from "./podnet.ts";
+import { assertNothingLeft, configure, NETWORK } from "./conflist.ts";
 
 nodeTest("ctr run --cni: a page is fetched from a container and from the host", async (node) => {
   await configure(node);

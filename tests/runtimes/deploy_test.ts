@@ -2,7 +2,7 @@ import { assertEquals, assertMatch } from "@std/assert";
 import { run } from "../integration/host.ts";
 import { Containerd, PAGE } from "./containerd.ts";
 import { DEPLOY, nodeTest } from "./node.ts";
-import { assertNothingLeft } from "./podnet.ts";
+import { assertNothingLeft } from "./conflist.ts";
 
 /** One router advertisement (type 134, lifetime 1800 s) out of `router`, to all nodes. */
 const ADVERTISE = `python3 -c '

@@ -2,7 +2,7 @@ import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/as
 import { fromFileUrl } from "@std/path/posix";
 import type { Json } from "../integration/host.ts";
 import { BINARY, nodeTest } from "./node.ts";
-import { ATOMICNI, NETWORK } from "./podnet.ts";
+import { ATOMICNI, NETWORK } from "./conflist.ts";
 
 const CHECKOUT = fromFileUrl(new URL("../../", import.meta.url));
 const INSTALL = `sh ${CHECKOUT}tools/install`;

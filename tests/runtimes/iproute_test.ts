@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { nodeTest } from "./node.ts";
-import { ATOMICNI, NETWORK } from "./podnet.ts";
+import { ATOMICNI, NETWORK } from "./conflist.ts";
 
 const CONFIG = { cniVersion: "1.1.0", name: NETWORK, ...ATOMICNI };
 

@@ -4,7 +4,7 @@ import type { Json } from "../integration/host.ts";
 import { Containerd, PAGE } from "./containerd.ts";
 import { Cri, inParallel } from "./cri.ts";
 import { ANOTHER_BUILD, type Node, nodeTest } from "./node.ts";
-import { assertNothingLeft, ATOMICNI, configure, NETWORK } from "./podnet.ts";
+import { assertNothingLeft, ATOMICNI, configure, NETWORK } from "./conflist.ts";
 
 const CONFIG = { cniVersion: "1.1.0", name: NETWORK, ...ATOMICNI };
 const STATE = `/var/lib/atomicni/${NETWORK}.json`;

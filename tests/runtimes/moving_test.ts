@@ -3,7 +3,7 @@ import { commandsOf, follow, followCommands, ROOT } from "../firsthour/page.ts";
 import { Containerd, PAGE } from "./containerd.ts";
 import { Cri, type Pod } from "./cri.ts";
 import { type Node, nodeTest } from "./node.ts";
-import { ATOMICNI } from "./podnet.ts";
+import { ATOMICNI } from "./conflist.ts";
 
 const GUIDE = "docs/moving.md";
 const PORTMAP = { type: "portmap", capabilities: { portMappings: true } };

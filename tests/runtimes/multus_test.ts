@@ -2,7 +2,7 @@ import { assert, assertEquals } from "@std/assert";
 import { Containerd, PAGE } from "./containerd.ts";
 import { Cri } from "./cri.ts";
 import { type Node, nodeTest } from "./node.ts";
-import { ATOMICNI, NETWORK } from "./podnet.ts";
+import { ATOMICNI, NETWORK } from "./conflist.ts";
 
 const PODNET = { cniVersion: "1.0.0", name: NETWORK, ...ATOMICNI };
 /** A second network of a pod: no route but the subnet's own, so that the default route stays the first one's. */

@@ -1,6 +1,6 @@
 import { assert, assertEquals } from "@std/assert";
 import { type Node, nodeTest } from "./node.ts";
-import { ATOMICNI, NETWORK } from "./podnet.ts";
+import { ATOMICNI, NETWORK } from "./conflist.ts";
 
 const CONFIG = { cniVersion: "1.0.0", name: NETWORK, ...ATOMICNI, hairpinMode: true };
 const SERVICE = "10.96.0.10";

@@ -2,7 +2,7 @@ import { assert } from "@std/assert";
 import { Containerd } from "./containerd.ts";
 import { Cri, inParallel } from "./cri.ts";
 import { nodeTest } from "./node.ts";
-import { assertNothingLeft, ATOMICNI, writeConflist } from "./podnet.ts";
+import { assertNothingLeft, ATOMICNI, writeConflist } from "./conflist.ts";
 
 const ROUNDS = 3;
 /** RUNTIMES_PODS, of which CI has fewer. */

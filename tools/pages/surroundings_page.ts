@@ -1,4 +1,4 @@
-/** Prints docs/evidence/hostile-surroundings.md, made of the rows that tests/audit/hostile_test.ts runs. */
+/** Prints docs/evidence/hostile-surroundings.md, made of the rows that tests/audit/surroundings_test.ts runs. */
 import { SURROUNDINGS } from "../../tests/audit/surroundings.ts";
 
 /** The page as it has to stand in docs/evidence/hostile-surroundings.md. */
@@ -6,7 +6,7 @@ export function surroundingsPage(): string {
   return [
     "# Hostile surroundings",
     "<!-- Made of tests/audit/surroundings.ts by tools/pages/docs; a test compares the two. -->",
-    "Each row is a test (tests/audit/hostile_test.ts): an ADD in these surroundings, in both build forms, on a " +
+    "Each row is a test (tests/audit/surroundings_test.ts): an ADD in these surroundings, in both build forms, on a " +
     "private host. In every one, besides what the table says: it ends, nothing is written outside of the state " +
     "folder, ip gets an empty environment, no control character reaches stdout or stderr, and where it fails no " +
     "veth and no lease stays.",

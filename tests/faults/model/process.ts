@@ -20,7 +20,7 @@ import {
   type Request,
   textsOf,
 } from "./requests.ts";
-import { fixChance, quiet, standInForTime } from "./surroundings.ts";
+import { fixChance, quiet, standInForTime } from "./environment.ts";
 
 export interface Program {
   readonly name: string;

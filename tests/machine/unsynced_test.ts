@@ -1,6 +1,6 @@
 import { assert, assertEquals } from "@std/assert";
 import { newRandom } from "../random.ts";
-import { build, CARELESS } from "./careless.ts";
+import { build, UNSYNCED } from "./unsynced.ts";
 import { FILE_SYSTEMS } from "./filesystem.ts";
 import { scratchFolder } from "./power.ts";
 import { recordRow } from "./page_row.ts";
@@ -11,25 +11,25 @@ const FULL = SIZE === "full";
 const [SYSTEM] = FILE_SYSTEMS;
 
 // The short form tries one missing fsync; a program without any is tried in the full form only.
-for (const careless of CARELESS.filter(({ name }) => FULL || name !== "no fsync at all")) {
-  Deno.test(`a program that must fail: ${careless.name}`, async () => {
+for (const unsynced of UNSYNCED.filter(({ name }) => FULL || name !== "no fsync at all")) {
+  Deno.test(`a program that must fail: ${unsynced.name}`, async () => {
     assert(SYSTEM !== undefined);
     // A machine has a /dev of its own, but the host's /tmp.
     using folder = scratchFolder("/tmp");
     const { points, stormFaults, faults } = await replay({
       system: SYSTEM,
-      program: await build(careless, folder.path),
+      program: await build(unsynced, folder.path),
       points: FULL ? 60 : 30,
       commands: FULL ? 45 : 20,
       useEach: 1000,
-      random: newRandom(careless.name),
+      random: newRandom(unsynced.name),
     });
     assertEquals(stormFaults, [], "it must work as long as the power stays");
     const [first = []] = faults.values();
-    assert(first.length > 0, `${careless.name}: all of ${points} points are right`);
+    assert(first.length > 0, `${unsynced.name}: all of ${points} points are right`);
     recordRow(
       "programs",
-      careless.name,
+      unsynced.name,
       SYSTEM.name,
       `${faults.size} of ${points}`,
       first[0] ?? "",

@@ -1,7 +1,7 @@
 import { CONFIG, type Json, STATE_FOLDER } from "../integration/host.ts";
 
 /** A host as an ADD may find it. */
-export interface Surroundings {
+export interface HostState {
   readonly name: string;
   /** Containers that are attached before, under the usual configuration with `earlier` in it. */
   readonly attached?: readonly string[];
@@ -44,7 +44,7 @@ const overlay = (folder: string, script: string) =>
   mount -t overlay overlay -o lowerdir=${folder},upperdir=/run/over/up,workdir=/run/over/work ${folder}
   ${script}`;
 
-const BRIDGES: readonly Surroundings[] = [
+const BRIDGES: readonly HostState[] = [
   { name: "the bridge is there, as wanted", attached: ["c0"] },
   { name: "the bridge has no address", given: bridgeOf("") },
   {
@@ -83,7 +83,7 @@ const BRIDGES: readonly Surroundings[] = [
   },
 ];
 
-const FOLDERS: readonly Surroundings[] = [
+const FOLDERS: readonly HostState[] = [
   { name: "the state folder is missing", given: GONE },
   { name: "the state folder is read-only", given: `mount -o remount,ro ${STATE_FOLDER}` },
   {
@@ -106,7 +106,7 @@ const FOLDERS: readonly Surroundings[] = [
   },
 ];
 
-const STATES: readonly Surroundings[] = [
+const STATES: readonly HostState[] = [
   { name: "the state is empty, no container", given: `: >${STATE}` },
   { name: "the state is garbage, no container", given: `echo garbage >${STATE}` },
   {
@@ -135,7 +135,7 @@ const STATES: readonly Surroundings[] = [
   },
 ];
 
-const POOLS: readonly Surroundings[] = [
+const POOLS: readonly HostState[] = [
   { name: "the pool is full", attached: ["c0", "c2"], earlier: THREE },
   {
     name: "the pool is full of stale leases",
@@ -182,7 +182,7 @@ const POOLS: readonly Surroundings[] = [
   },
 ];
 
-const PROGRAMS: readonly Surroundings[] = [
+const PROGRAMS: readonly HostState[] = [
   { name: "ip is missing", given: overlay("/usr/bin", "rm /usr/bin/ip") },
   {
     name: "ip is BusyBox's",
@@ -223,9 +223,9 @@ const PROGRAMS: readonly Surroundings[] = [
   },
 ];
 
-export const PLAIN: Surroundings = { name: "a host that is well" };
+export const PLAIN: HostState = { name: "a host that is well" };
 
-export const SURROUNDINGS: readonly Surroundings[] = [
+export const HOST_STATES: readonly HostState[] = [
   PLAIN,
   ...BRIDGES,
   ...FOLDERS,

@@ -7,19 +7,19 @@ const FILE_SYNC = ".syncDataSync()";
 const FOLDER_SYNC = ".syncSync()";
 
 /** A program that trusts the disk more than it should. */
-export interface Careless {
+export interface Unsynced {
   readonly name: string;
   readonly without: readonly string[];
 }
 
-export const CARELESS: readonly Careless[] = [
+export const UNSYNCED: readonly Unsynced[] = [
   { name: "no fsync of the file", without: [FILE_SYNC] },
   { name: "no fsync of the folder", without: [FOLDER_SYNC] },
   { name: "no fsync at all", without: [FILE_SYNC, FOLDER_SYNC] },
 ];
 
 /** Builds the program without these calls, in that folder, and returns its path. */
-export async function build({ without }: Careless, folder: string): Promise<string> {
+export async function build({ without }: Unsynced, folder: string): Promise<string> {
   const bundle = `${folder}/bundle.js`;
   await must([Deno.execPath(), "bundle", "-q", "-o", bundle, `${ROOT}main.ts`]);
   let text = await Deno.readTextFile(bundle);
