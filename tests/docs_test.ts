@@ -5,7 +5,7 @@ import { topology } from "../tools/pages/topology.ts";
 
 const ROOT = fromFileUrl(new URL("../", import.meta.url));
 const MOST_WORDS = 900;
-/** Pages that are made of source or of a run. */
+/** Pages that are generated from source or from a run. */
 const GENERATED = ["docs/errors.md", "docs/evidence/"];
 
 interface Block {
@@ -17,7 +17,7 @@ interface Block {
 interface Page {
   readonly path: string;
   readonly text: string;
-  /** Without what is fenced. */
+  /** The text without fenced blocks. */
   readonly prose: string;
   readonly blocks: readonly Block[];
 }
@@ -44,7 +44,7 @@ const AT_TOP = ["README.md", "SECURITY.md", "CHANGELOG.md", "CONTRIBUTING.md", "
 const PAGES = [...AT_TOP, ...pathsBelow("docs")].map(readPage);
 const BLOCKS = PAGES.flatMap(({ blocks }) => blocks);
 
-/** The anchor that a forge gives a heading. */
+/** The anchor that a forge derives from a heading. */
 function slug(heading: string): string {
   const text = heading.replaceAll(/\[([^\]]*)\]\([^)]*\)/g, "$1").toLowerCase();
   return text.replaceAll(/[^\p{L}\p{N}\s_-]/gu, "").trim().replaceAll(" ", "-");
@@ -85,7 +85,7 @@ function exists(path: string): boolean {
   }
 }
 
-Deno.test("a page for people is short, and each is led to by another", () => {
+Deno.test("a page for people is short, and another page links to it", () => {
   const long = PAGES.filter(({ path }) =>
     path.startsWith("docs/") && !GENERATED.some((it) => path.startsWith(it))
   ).map(({ path, prose }) => [path, prose.split(/\s+/).length] as const).filter(([, words]) =>
@@ -99,7 +99,7 @@ Deno.test("a page for people is short, and each is led to by another", () => {
   assertEquals(lonely.map(({ path }) => path), []);
 });
 
-Deno.test("every block is of the language that it says", async () => {
+Deno.test("every block is in the language that it declares", async () => {
   const wrong: string[] = [];
   for (const { page, language, text } of BLOCKS) {
     if (language === "sh") {
@@ -119,19 +119,19 @@ function isJson(text: string): boolean {
       JSON.parse(whole);
       return true;
     } catch {
-      // The other way may do.
+      // The other form may fit.
     }
   }
   return false;
 }
 
-/** What stands in backquotes or in a block: what a reader would type. */
+/** Text in backquotes or in a block: text that a reader would type. */
 function code({ prose, blocks }: Page): string {
   const inline = [...prose.matchAll(/`([^`\n]+)`/g)].map(([, text = ""]) => text);
   return [...inline, ...blocks.map(({ text }) => text)].join("\n");
 }
 
-Deno.test("every command, make target and file that a page names is there", async () => {
+Deno.test("every command, make target and file that a page names exists", async () => {
   const { stdout } = await run([...PROGRAM, "help", "--json"]);
   const commands: string[] = JSON.parse(stdout).map(({ name }: { name: string }) => name);
   const makefile = Deno.readTextFileSync(`${ROOT}Makefile`);
@@ -139,7 +139,7 @@ Deno.test("every command, make target and file that a page names is there", asyn
   const suites = [...Deno.readDirSync(`${ROOT}tests`)].map(({ name }) => name)
     .filter((name) => exists(`tests/${name}/run`));
   const missing: string[] = [];
-  // A recipe names what is yet to be made.
+  // A recipe names files that do not exist yet.
   const told = PAGES.filter(({ path }) => path !== "docs/changing.md");
   for (const page of told) {
     const text = code(page);
@@ -212,7 +212,7 @@ Deno.test("every block is run, compared, or listed as not run with the reason", 
   assert(rows.length > 20, `${rows.length} rows`);
 });
 
-Deno.test("what a page shows of a file is the file", () => {
+Deno.test("an excerpt of a file on a page agrees with the file", () => {
   const conflist = Deno.readTextFileSync(`${ROOT}deploy/10-atomicni.conflist`);
   assert(BLOCKS.some(({ page, text }) => page === "README.md" && text === conflist), "conflist");
   const { permissions } = JSON.parse(Deno.readTextFileSync(`${ROOT}deno.json`));
@@ -220,7 +220,7 @@ Deno.test("what a page shows of a file is the file", () => {
   assertEquals(JSON.parse(`{${shown?.text}}`).plugin, permissions.plugin);
 });
 
-Deno.test("the picture is the one that the script draws", async () => {
+Deno.test("the picture is the output of its script", async () => {
   const { stdout } = await run(
     [Deno.execPath(), "fmt", "-q", "--config", `${ROOT}deno.json`, "--ext", "svg", "-"],
     topology(),

@@ -28,13 +28,13 @@ function cell(of: Table, row: string, column: string): string {
   return found;
 }
 
-/** "30.3 (34.2), 3.63×" as README has it; of the reference the time alone. */
+/** "30.3 (34.2), 3.63×" as README shows it; for the reference only the time. */
 function time(text: string): string {
   const [, ms, ratio] = /^([\d.]+) \([\d.]+\), ([\d.]+)×$/.exec(text) ?? [];
   return ratio === "1.00" ? `${ms} ms` : `${ms} ms, ${ratio}×`;
 }
 
-Deno.test("README: the figures of its first screen are those of bench/results.md", () => {
+Deno.test("README: the figures on its first screen are those of bench/results.md", () => {
   const adds = table(RESULTS, "### ADD:");
   const footprint = table(RESULTS, "## Footprint of an ADD");
   const disk = FORMS.map((form) => `${cell(footprint, form, "size on disk")} MB`);
@@ -48,14 +48,14 @@ Deno.test("README: the figures of its first screen are those of bench/results.md
   ]);
 });
 
-Deno.test("README: it says no other time or ratio than that table", () => {
+Deno.test("README: it has no time or ratio outside that table", () => {
   const [, after = ""] = README.split("## Two commands");
   // The one exception is a comparison of the reference with itself.
   const said = after.replace(/1\.2 to 1\.4 times as long as that of 1\.1\.1/, "");
   assertEquals(said.match(/\d[\d.]*×|times as long|\d ms\b/g), null);
 });
 
-Deno.test("README: the first screen comes before anything else, and fits two", () => {
+Deno.test("README: the first part comes before anything else, and fits two screens", () => {
   const screen = README.slice(0, README.indexOf("## Two commands")).split("\n");
   assert(screen.includes("## Why, and why not"));
   assert(screen.length <= 48, `${screen.length} lines`);

@@ -72,7 +72,7 @@ Deno.test("the guard's table: a line without an outcome is an error, and an outc
 Deno.test("the guard's table: what neither works nor is stopped is an error", () => {
   const few = SEEN.map((it) => "attack" in it ? { ...it, got: 1 } : it);
   assertThrows(() => securityTable(few), Error, "1 of 10");
-  // A generated frame that came through is no "stopped".
+  // If a generated frame arrived, the line is not "stopped".
   const none = SEEN.map((it) => "attack" in it ? { ...it, got: 0 } : it);
   assertThrows(() => securityTable(none), Error, "generated 3 of 40");
 });

@@ -3,7 +3,7 @@ import { CniError } from "../lib/base/errors.ts";
 import type { SpecVersion } from "../lib/base/spec.ts";
 import { type NetworkConfig, parseCniArgs, parseConfig, parseDocument } from "../lib/config.ts";
 
-/** A configuration that is taken, for a test to change. */
+/** A valid configuration that a test can change. */
 export const NET = {
   cniVersion: "1.1.0",
   name: "podnet",
@@ -13,12 +13,12 @@ export const NET = {
   gateway: "10.88.0.1",
 } as const;
 
-/** What is made of a configuration. */
+/** The result of reading a configuration. */
 export function config(value: object, version: SpecVersion = "1.1.0", args = ""): NetworkConfig {
   return parseConfig(parseDocument(JSON.stringify(value)), version, parseCniArgs(args));
 }
 
-/** A configuration is refused, with that code and that in the message. */
+/** Asserts that a configuration is refused with that code and that text in the message. */
 export function refused(
   value: object,
   code: number,

@@ -18,7 +18,7 @@ export function newRandom(what: string): () => number {
   return randomFrom(seed);
 }
 
-/** Random choices that a seed repeats. */
+/** Random choices, determined by a seed. */
 export class Random {
   /** From 0 up to 1, exclusive. */
   readonly next: () => number;
@@ -49,7 +49,7 @@ export class Random {
     return list.map(() => all.splice(this.between(0, all.length - 1), 1)[0] as T);
   }
 
-  /** `{[key]: value}` with that probability, else nothing: to be spread into an object. */
+  /** `{[key]: value}` with that probability, else an empty object; to be spread into another. */
   maybe<T>(probability: number, key: string, value: () => T): Record<string, T> {
     return this.chance(probability) ? { [key]: value() } : {};
   }

@@ -5,9 +5,9 @@ import { scopeOf } from "../audit/scope.ts";
 import { run } from "../integration/host.ts";
 
 const CHECKOUT = fromFileUrl(new URL("../../", import.meta.url));
-/** The compiled file for aarch64, as tests/arm64/run has built it. */
+/** The compiled file for aarch64 that tests/arm64/run has built. */
 const FILE = Deno.env.get("ARM64") ?? `${CHECKOUT}bin/atomicni-aarch64`;
-/** Both forms behind the emulator that starts them. */
+/** Both forms, each with the emulator that starts it. */
 const FORMS = [`${CHECKOUT}build/arm64/atomicni`, `${CHECKOUT}build/arm64/atomicni.js`];
 
 async function output(command: readonly string[], env?: Record<string, string>): Promise<string> {
@@ -40,7 +40,7 @@ Deno.test("arm64: the permissions in the file are those of deno.json, as in the 
 
 for (const program of FORMS) {
   const form = program.endsWith(".js") ? "script" : "compiled";
-  Deno.test(`arm64: the ${form} form runs on an aarch64 Deno and tells of the same scope`, async () => {
+  Deno.test(`arm64: the ${form} form runs on an aarch64 Deno and reports the same scope`, async () => {
     const told = JSON.parse(await output([program, "version", "--json"]));
     assertMatch(told.form, new RegExp(`^${form}`));
     assertEquals(told.scope, manifest.permissions.plugin);
@@ -52,7 +52,7 @@ for (const program of FORMS) {
         "--json",
       ]),
     );
-    // Each says of which commit it was built.
+    // Each reports the commit from which it was built.
     delete told.commit;
     delete here.commit;
     assertEquals(told, here, "the same as on this machine's architecture");
@@ -64,7 +64,7 @@ for (const program of FORMS) {
   });
 }
 
-Deno.test("arm64: the pinned Deno is the version of x86-64's, and it is what runs the script form", async () => {
+Deno.test("arm64: the pinned Deno has the same version as on x86-64, and runs the script form", async () => {
   const [, version = ""] = /@deno\/linux-arm64-glibc@([0-9.]+)/.exec(
     await Deno.readTextFile(`${CHECKOUT}tools/build/deno`),
   ) ?? [];

@@ -1,7 +1,10 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { CONFIG, hostTest } from "../integration/host.ts";
 
-/** One of each command: what an emulator has time for in CI. ATOMICNI names the form, see tests/arm64/run. */
+/**
+ * One call of each command, which is all that CI has time for in an emulator. ATOMICNI names the form, see
+ * tests/arm64/run.
+ */
 hostTest("arm64: ADD, CHECK, list, STATUS, GC and DEL, with traffic", async (host) => {
   await host.containers("c1", "c2");
   const prevResult = await host.add();

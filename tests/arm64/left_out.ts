@@ -1,24 +1,24 @@
 /**
- * The tests of tests/integration that the full run leaves out under an emulator, by how their names begin. Printed are
- * all others, as the filter of `deno test`.
+ * The tests of tests/integration that the full run leaves out in an emulator, by the beginning of their names. Prints the
+ * names of all others, as the filter of `deno test`.
  */
 export const LEFT_OUT: readonly string[] = [
-  // They see the emulator where they look for the program: its processes and signals, the file that it reads, what strace sees.
-  "no ip stays behind",
+  // They look at processes, signals, open files or system calls, and would see those of the emulator.
+  "no ip is left after",
   "the compiled file has the declared scope",
-  "an ADD next to others starts ip twice",
-  // Without vfork, an `ip` that can't be started is no error of the call that starts it.
-  "STATUS: code 50 for no ip",
+  "an ADD starts ip twice",
+  // Without vfork, spawning an `ip` that can't be started does not fail: the new process ends instead.
+  "STATUS: code 50 with no ip",
   // A second ADD takes longer than the kernel needs to settle the IPv6 address of the first.
   "an attachment is added once",
   "an ADD again with another namespace is refused",
-  // It looks at the clock, and three DELs take three times what it allows.
-  "a DEL without a killed ADD before it waits for nothing",
+  // It measures time: in an emulator, three DELs take three times its limit.
+  "a DEL does not wait if no ADD was killed before it",
 ];
 
 const INTEGRATION = new URL("../integration/", import.meta.url);
 
-/** The names of all tests there, none of which runs. */
+/** The names of all tests in that folder; none of them runs. */
 export async function names(): Promise<string[]> {
   const found: string[] = [];
   const { test } = Deno;
@@ -26,7 +26,7 @@ export async function names(): Promise<string[]> {
     apply: (_, __, [it]: [string | { readonly name: string }]) =>
       void found.push(typeof it === "string" ? it : it.name),
   });
-  // Each file names its tests as it is loaded.
+  // Each file names its tests while it is loaded.
   Object.defineProperty(Deno, "test", { value: naming, configurable: true });
   try {
     for (const file of testFiles(INTEGRATION)) await import(file);
@@ -45,7 +45,7 @@ function testFiles(folder: URL): string[] {
 
 if (import.meta.main) {
   const wanted = (await names()).filter((name) => !LEFT_OUT.some((it) => name.startsWith(it)));
-  // The filter knows no look-ahead.
+  // The filter has no look-ahead.
   const filter = wanted.map((name) => name.replaceAll(/[.*+?^${}()|[\]\\]/g, "\\$&")).join("|");
   Deno.stdout.writeSync(new TextEncoder().encode(`--filter=/^(${filter})$/\n`));
 }

@@ -10,7 +10,7 @@ import { bridgeSpec, gatewaysOf } from "../../lib/plugin.ts";
 import { Rollback } from "../../lib/rollback.ts";
 import { CONFIG, type Json } from "../integration/host.ts";
 
-/** What somebody may write who wants ip to do something else. */
+/** Texts that try to make `ip` do something else. */
 const HOSTILE: readonly string[] = [
   "-batch",
   "-n",
@@ -54,7 +54,7 @@ const HOSTILE: readonly string[] = [
   "x".repeat(300),
 ];
 
-/** Each way by which somebody's text comes in. */
+/** Each way by which text from outside comes in. */
 const WAYS: Readonly<Record<string, (text: string) => { env?: Json; config?: Json }>> = {
   "container ID": (text) => ({ env: { CNI_CONTAINERID: text } }),
   "interface name": (text) => ({ env: { CNI_IFNAME: text } }),
@@ -87,7 +87,7 @@ const WAYS: Readonly<Record<string, (text: string) => { env?: Json; config?: Jso
 
 const DUAL = { ...CONFIG, subnet6: "fd00:88::/64", gateway6: "fd00:88::1" };
 
-/** Words of ip behind which a value stands. */
+/** Arguments of `ip` that a value follows. */
 const TAKE_A_VALUE = [
   "name",
   "dev",
@@ -103,8 +103,8 @@ const TAKE_A_VALUE = [
 
 Deno.test("no input reaches ip as an option, as another command or as another line", async () => {
   const plain = await commands({});
-  assert(plain.length > 10, "nothing was run");
-  // A gateway that is an empty text counts as absent.
+  assert(plain.length > 10, "no ip ran");
+  // An empty gateway counts as absent.
   const routed = await commands({ config: { ipam: { routes: [{ dst: "0.0.0.0/0" }] } } });
   let passed = 0;
   for (const [way, change] of Object.entries(WAYS)) {
@@ -121,19 +121,19 @@ Deno.test("no input reaches ip as an option, as another command or as another li
           // The group of a network's host veths is a hash.
           if (words[at - 1] === "group") return assert(/^\d+$/.test(word), where);
           assert(TAKE_A_VALUE.includes(words[at - 1] ?? ""), `"${word}" in ${where}`);
-          // Behind `alias` ip takes any word as it is.
+          // After `alias`, `ip` accepts any word.
           assert(words[at - 1] === "alias" || !word.startsWith("-"), `"${word}" in ${where}`);
         })
       );
     }
   }
-  assert(passed > 50, `only ${passed} texts were let in at all`);
+  assert(passed > 50, `only ${passed} texts were accepted`);
 });
 
-/** What of ip's own options is ever used. */
+/** The options of `ip` that the plugin uses. */
 const OPTIONS = ["-B", "-N", "-d", "-j", "-n", "-batch"];
 
-/** The command lines, and the lines of batches, that ip would get; none where the input is refused. */
+/** The command lines and batch lines that `ip` would get; empty if the input is refused. */
 async function commands(
   { env = {}, config = {} }: { env?: Json; config?: Json },
 ): Promise<string[][]> {
@@ -146,7 +146,7 @@ async function commands(
       if (first === "-n") assert(command.shift()?.startsWith("../../../"), args.join(" "));
       if (first === "-batch") assertEquals(command.shift(), "-");
     }
-    // What a batch can't express is run line by line: the same commands.
+    // Commands that a batch can't express run separately: the same commands.
     if (stdin === undefined) lines.push(command);
     else for (const line of stdin.trimEnd().split("\n")) lines.push(wordsOf(line));
     return Promise.resolve({
@@ -169,12 +169,12 @@ async function commands(
   } catch (error) {
     if (!(error instanceof CniError) || lines.length > 0) throw error;
   }
-  // CHECK runs two at once; the first two words are never anybody's text.
+  // CHECK runs two at once; the first two words never come from outside.
   const key = (words: readonly string[]) => words.slice(0, 2).join(" ");
   return lines.sort((a, b) => key(a) < key(b) ? -1 : key(a) > key(b) ? 1 : 0);
 }
 
-/** Everything that an ADD, a CHECK and a DEL have ip do for these texts, with every flag. */
+/** All commands of `ip` that an ADD, a CHECK and a DEL run with these texts, with every flag. */
 async function attach(run: RunIp, raw: Json, env: Record<string, string>): Promise<void> {
   const invocation = parseInvocation("ADD", (name) => env[name]);
   const root = parseDocument(JSON.stringify(raw));
@@ -211,7 +211,7 @@ async function attach(run: RunIp, raw: Json, env: Record<string, string>): Promi
   await kernel.inspect({ bridge, host, netns, ifname, guarded: true });
 }
 
-/** As `ip -batch` reads a line: words, and quoted words. */
+/** A line as `ip -batch` reads it: words, and quoted words. */
 function wordsOf(line: string): string[] {
   return [...line.matchAll(/"([^"]*)"|(\S+)/g)].map(([, quoted, plain]) => quoted ?? plain ?? "");
 }
@@ -223,7 +223,7 @@ Deno.test("ip is the only program, run in one place, without a shell and without
     const text = await Deno.readTextFile(path);
     const name = path.slice(root.length);
     if (/Deno\.Command|child_process|Deno\.run/.test(text)) places.push(name);
-    // A compiled file reads outside of its scope through an import that is computed.
+    // In a compiled file, an import with a computed name reads outside of the scope.
     assertEquals(/\bimport\(/.test(text), false, `${name} imports at run time`);
     assertEquals(/\beval\(|new Function\(|\bWorker\(/.test(text), false, name);
   }

@@ -5,7 +5,7 @@ import { CONFIG, hostTest, type Json } from "../integration/host.ts";
 
 const ROOT = fromFileUrl(new URL("../../", import.meta.url));
 
-hostTest("the program uses all that is declared, and asks for nothing else", async (host) => {
+hostTest("the program uses every declared permission, and requests nothing else", async (host) => {
   await host.containers("c1");
   const runs: [string, Json][] = [["ADD", CONFIG], ["GC", CONFIG], ["DEL", CONFIG]];
   for (const [command, config] of runs) {
@@ -21,7 +21,7 @@ hostTest("the program uses all that is declared, and asks for nothing else", asy
         CNI_NETNS: "/run/netns/c1",
         CNI_IFNAME: "eth0",
         CNI_PATH: "/opt/cni/bin",
-        // Deno's own log of each access that is asked for, granted or not; only the source form has it.
+        // Deno's own log of each requested access, granted or not; only the source form has it.
         DENO_AUDIT_PERMISSIONS: `/run/asked-${command}`,
         HOME: Deno.env.get("HOME") ?? "/",
         JSR_URL: Deno.env.get("JSR_URL") ?? "",

@@ -1,40 +1,40 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { CONFIG, type Finished, type Host, type Json, STATE_FOLDER } from "../integration/host.ts";
 
-/** What an ADD ends with: a result, an error document of that code, no document at all (and
- * status 0 where it is lost), or one of all these. */
+/** The expected outcome of an ADD: a result, an error document with that code, no document at all (with exit
+ * status 0 if it is lost), or any of them. */
 export type End = "works" | number | "dies" | "lost" | "either";
 
-/** One run of the plugin, and what came of it. */
+/** One run of the plugin, and its outcome. */
 export interface Ended extends Finished {
   readonly json: Json;
 }
 
-/** One way in which the world around the plugin is not as it should be. */
+/** One fault in the environment of the plugin. */
 export interface Surroundings {
   readonly name: string;
-  /** What happens, for the table in docs/evidence/hostile-surroundings.md. */
+  /** The outcome, for the table in docs/evidence/hostile-surroundings.md. */
   readonly happens: string;
   /** A shell script that prepares the host. */
   readonly given?: string;
-  /** A shell command that runs the plugin, FILE, in these surroundings. */
+  /** A shell command that runs the plugin, FILE, in this environment. */
   readonly run?: string;
   readonly env?: Readonly<Record<string, string>>;
   readonly config?: Json;
   readonly end: End;
-  /** stderr has what Deno itself says before or beside the program, in colours. */
+  /** stderr also has Deno's own messages, in colours. */
   readonly stderrIsDenos?: boolean;
-  /** Further checks; the attachment is still there where it works. */
+  /** Further checks; if the ADD works, the attachment still exists. */
   readonly after?: (host: Host, ended: Ended, attempt: Attempt) => Promise<void>;
 }
 
-/** Runs the plugin once more, with another command or other surroundings. */
+/** Runs the plugin again, with another command or environment. */
 export type Attempt = (command: string, more?: Partial<Surroundings>) => Promise<Ended>;
 
 const SUB = `${STATE_FOLDER}/sub`;
 const IN_SUB = { ...CONFIG, ipam: { dataDir: SUB } };
 
-/** Variables that change a run of Deno or Node, each with a value that would be seen. */
+/** Variables that change a run of Deno or Node, each with a value whose effect would show. */
 const VARIABLES: Readonly<Record<string, string>> = {
   DENO_AUDIT_PERMISSIONS: "/run/owned",
   DENO_CERT: "/run/none",
@@ -63,7 +63,7 @@ const VARIABLES: Readonly<Record<string, string>> = {
   RUST_LOG: "debug",
 };
 
-/** Scripts that a shell or a loader would run if it were asked to. */
+/** Scripts that a shell or a loader would run if a variable named them. */
 const OWNS = "printf '#!/bin/sh\\ntouch /run/owned\\n' > /run/owns; chmod 755 /run/owns;";
 
 const ENVIRONMENT: readonly Surroundings[] = [
@@ -104,12 +104,12 @@ const ENVIRONMENT: readonly Surroundings[] = [
   },
   {
     name: "HOME is a folder that does not exist",
-    happens: "it is not made",
+    happens: "it is not created",
     env: { HOME: "/run/owned" },
     end: "works",
   },
   {
-    name: "TMPDIR is a folder of others",
+    name: "TMPDIR is another user's folder",
     happens: "nothing is written there",
     given: "mkdir -m 777 /run/tmp",
     env: { TMPDIR: "/run/tmp" },
@@ -130,14 +130,14 @@ const ENVIRONMENT: readonly Surroundings[] = [
     end: "works",
   },
   {
-    name: "CNI_CONTAINERID is no UTF-8",
+    name: "CNI_CONTAINERID is not UTF-8",
     happens: "code 4",
     run: "CNI_CONTAINERID=$(printf '\\377') FILE",
     end: 4,
   },
   {
     name: "CNI_CONTAINERID has 100,000 characters",
-    happens: "works: the veth's name is a hash, its alias is cut",
+    happens: "works: the veth's name is a hash, its alias is shortened",
     env: { CNI_CONTAINERID: "c".repeat(100_000) },
     end: "works",
   },
@@ -153,7 +153,7 @@ const PROCESS: readonly Surroundings[] = [
     end: "works",
   },
   {
-    name: "a broken deno.json and package.json beside the program",
+    name: "a broken deno.json and package.json next to the program",
     happens: "not read",
     given: "mkdir /run/w; echo '{ broken' | tee /run/w/deno.json > /run/w/package.json",
     run: "cp FILE /run/w/atomicni && exec /run/w/atomicni",
@@ -172,12 +172,12 @@ const PROCESS: readonly Surroundings[] = [
     end: "works",
   },
   {
-    name: "a working directory that is gone",
+    name: "a deleted working directory",
     happens: "the compiled form does not start and prints nothing on stdout, the script form works",
     run: "mkdir /run/w && cd /run/w && rmdir /run/w && exec FILE",
     end: "either",
     stderrIsDenos: true,
-    // denort asks for the directory before it runs a line of the program.
+    // denort reads the directory before it runs a line of the program.
     after: (_, { code, stderr }) => {
       if (code !== 0) assertStringIncludes(stderr, "failed resolving cwd");
       return Promise.resolve();
@@ -199,8 +199,8 @@ const PROCESS: readonly Surroundings[] = [
   ...(["closed", "full", "a pipe that nobody reads"] as const).map((how): Surroundings => ({
     name: `stdout is ${how}`,
     happens: how === "closed"
-      ? "exit 0, and the result is lost, as with any program; DEL removes what was made"
-      : "exit 1, and nothing is left: what could not be told is taken back",
+      ? "exit 0, and the result is lost, as with any program; DEL removes the attachment"
+      : "exit 1, and nothing is left: a result that can't be written is rolled back",
     run: how === "closed"
       ? "exec FILE >&-"
       : how === "full"
@@ -256,13 +256,13 @@ const PROCESS: readonly Surroundings[] = [
   },
   {
     name: "no process may be started, no descriptor is left",
-    happens: "ends with an error, nothing stays",
+    happens: "ends with an error, nothing is left",
     run: "ulimit -n 12; exec FILE",
     end: "dies",
   },
   {
     name: "no file may grow",
-    happens: "code 5, nothing stays",
+    happens: "code 5, nothing is left",
     given:
       `printf '{"lastReserved":"","containerToIP":{},"ipToContainer":{}}' > ${STATE_FOLDER}/podnet.json`,
     run: "trap '' XFSZ; ulimit -f 0; exec FILE",
@@ -276,7 +276,7 @@ const PROCESS: readonly Surroundings[] = [
   },
   {
     name: "without CAP_NET_ADMIN",
-    happens: "code 100, nothing stays",
+    happens: "code 100, nothing is left",
     run: "exec setpriv --bounding-set=-net_admin -- FILE",
     end: 100,
   },
@@ -289,7 +289,7 @@ const PROCESS: readonly Surroundings[] = [
   {
     name: "the root file system is read-only, /tmp too",
     happens: "works: the state folder is a mount of its own",
-    // Bound onto itself, for the checkout may be below it.
+    // Mounted onto itself, because the checkout may be inside it.
     given: "mount --bind /tmp /tmp; mount -o remount,bind,ro /tmp; mount -o remount,bind,ro /",
     end: "works",
   },
@@ -302,7 +302,7 @@ const PROCESS: readonly Surroundings[] = [
   },
   {
     name: "arguments such as --allow-all and --v8-flags",
-    happens: "not looked at: CNI_COMMAND decides",
+    happens: "ignored: CNI_COMMAND decides",
     run: "exec FILE --allow-all --v8-flags=--help --reload list",
     end: "works",
   },
@@ -340,7 +340,7 @@ const FOLDER: readonly Surroundings[] = [
   },
   {
     name: "the state folder is read-only",
-    happens: "code 5, nothing stays",
+    happens: "code 5, nothing is left",
     given: `mount -o remount,ro ${STATE_FOLDER}`,
     end: 5,
   },
@@ -353,7 +353,7 @@ const FOLDER: readonly Surroundings[] = [
   },
   {
     name: "the state file is a FIFO",
-    happens: "code 104, not waited for",
+    happens: "code 104, without a wait",
     given: `mkfifo ${STATE_FOLDER}/podnet.json`,
     end: 104,
   },
@@ -381,7 +381,7 @@ const FOLDER: readonly Surroundings[] = [
   },
   {
     name: "the lock is a FIFO",
-    happens: "code 5, not waited for",
+    happens: "code 5, without a wait",
     given: `mkfifo ${STATE_FOLDER}/podnet.lock`,
     end: 5,
   },
@@ -430,7 +430,7 @@ const CONTAINER: readonly Surroundings[] = [
   },
   {
     name: "a pod's name of 10,000 characters",
-    happens: "works; it is cut",
+    happens: "works; it is shortened",
     env: { CNI_ARGS: `IgnoreUnknown=1;K8S_POD_NAMESPACE=a;K8S_POD_NAME=${"x".repeat(10_000)}` },
     end: "works",
     after: async (_, __, attempt) => {
@@ -446,14 +446,14 @@ const CONTAINER: readonly Surroundings[] = [
   },
   {
     name: "a container gives its eth0 an alias of 1 MB of escapes",
-    happens: "the kernel takes 255 bytes; nothing of it is shown",
+    happens: "the kernel keeps 255 bytes; none of them is shown",
     end: "works",
     after: async (host, _, attempt) => {
       const alias = "\x1b]0;owned\x07\x1b[31m".repeat(60_000);
       await host.run(["sh", "-c", "cat > /run/alias"], alias);
       const set = (text: string) =>
         host.run(["ip", "-n", "c1", "link", "set", "dev", "eth0", "alias", text]);
-      assert((await set(alias.slice(0, 60_000))).code !== 0, "the kernel took it");
+      assert((await set(alias.slice(0, 60_000))).code !== 0, "the kernel accepted it");
       assertEquals((await set(alias.slice(0, 250))).code, 0);
       const [veth = ""] = await host.hostVeths();
       await host.run(["ip", "link", "set", "dev", veth, "alias", alias.slice(0, 250)]);
@@ -465,7 +465,7 @@ const CONTAINER: readonly Surroundings[] = [
   },
   {
     name: "a container renames its eth0",
-    happens: "CHECK tells; DEL removes it",
+    happens: "CHECK reports it; DEL removes the attachment",
     end: "works",
     after: async (host, { json }, attempt) => {
       await host.sh("ip -n c1 link set dev eth0 name x0");
@@ -475,7 +475,7 @@ const CONTAINER: readonly Surroundings[] = [
   },
   {
     name: "a container moves its eth0 to another namespace",
-    happens: "CHECK tells; DEL removes it",
+    happens: "CHECK reports it; DEL removes the attachment",
     given: "ip netns add elsewhere",
     end: "works",
     after: async (host, { json }, attempt) => {
@@ -486,7 +486,7 @@ const CONTAINER: readonly Surroundings[] = [
   },
   {
     name: "a container puts its eth0 into a bridge of its own",
-    happens: "CHECK tells nothing of it; DEL removes it",
+    happens: "CHECK does not report it; DEL removes the attachment",
     end: "works",
     after: async (host) => {
       await host.sh("ip -n c1 link add br9 type bridge && ip -n c1 link set dev eth0 master br9");
@@ -494,15 +494,15 @@ const CONTAINER: readonly Surroundings[] = [
   },
   {
     name: "a container deletes its eth0",
-    happens: "the address is free for whoever needs it; DEL succeeds",
+    happens: "the address is free for other containers; DEL succeeds",
     end: "works",
     after: async (host) => {
       await host.sh("ip -n c1 link del dev eth0");
     },
   },
   {
-    name: "a container takes the gateway's address and a MAC of another's",
-    happens: "DEL removes it; see SECURITY.md for what keeps it from that",
+    name: "a container sets the gateway's address and another container's MAC",
+    happens: "DEL removes the attachment; SECURITY.md says how to prevent it",
     end: "works",
     after: async (host) => {
       await host.sh(

@@ -6,11 +6,14 @@ import { type Attempt, type Ended, SURROUNDINGS, type Surroundings } from "./sur
 
 const ROOT = fromFileUrl(new URL("../../", import.meta.url));
 
-/** The built forms: the surroundings of the source are a developer's. */
+/** The built forms only: the source form runs in a developer's environment. */
 const FILES: readonly string[] = (Deno.env.get("ATOMICNI") ?? "bin/atomicni bin/atomicni.js")
   .split(" ").map((file) => new URL(file, `file://${ROOT}`).pathname);
 
-/** The real ip behind one that notes its environment; a shell adds four variables by itself. */
+/**
+ * Replaces `ip` with a script that notes its environment and calls the real one; a shell itself adds four
+ * variables.
+ */
 const WATCHED_IP = `cp /usr/bin/ip /run/real-ip
 cat > /run/watched-ip <<'E'
 #!/bin/sh
@@ -41,9 +44,9 @@ async function examine(host: Host, file: string, row: Surroundings): Promise<voi
     assertEquals([code, json?.ips?.[0]?.address.split("/")[1]], [0, "24"], JSON.stringify(ended));
   } else if (row.end === "lost") assertEquals([code, json], [0, undefined]);
   else if (typeof row.end === "string") {
-    assert(code !== 0 && json?.ips === undefined, "it went on");
+    assert(code !== 0 && json?.ips === undefined, "it continued");
   } else assertEquals([code, json?.code], [1, row.end], JSON.stringify(ended));
-  // After this it may be the test itself that runs ip.
+  // From here on, the test itself may run ip.
   assertEquals(await host.sh("cat /run/env-of-ip"), "", "ip got an environment");
   await row.after?.(host, ended, attempt);
   if (works) {
@@ -90,7 +93,7 @@ async function attempted(
   return { ...finished, json: document(stdout) };
 }
 
-/** One JSON document, or nothing. */
+/** Parses one JSON document, or none. */
 function document(stdout: string): Json {
   try {
     return JSON.parse(stdout);
@@ -99,7 +102,7 @@ function document(stdout: string): Json {
   }
 }
 
-Deno.test("docs/evidence/hostile-surroundings.md has every one of them", async () => {
+Deno.test("docs/evidence/hostile-surroundings.md lists each of them", async () => {
   const { code, stdout, stderr } = await run(
     [Deno.execPath(), "fmt", "-q", "--config", `${ROOT}deno.json`, "--ext", "md", "-"],
     surroundingsPage(),

@@ -13,7 +13,7 @@ const SCOPE = {
 };
 const RULES = rulesFor(FILE, FILE, SCOPE);
 
-/** A line as strace writes it, what was done, and whether the scope has it. */
+/** A line as strace writes it, the access that it shows, and whether the scope allows it. */
 const ROWS: readonly (readonly [line: string, done: string, allowed: boolean])[] = [
   [
     'openat(AT_FDCWD</>, "/var/lib/atomicni/a.lock", O_RDWR|O_CREAT|O_CLOEXEC, 0600) = 15</var/lib/atomicni/a.lock>',
@@ -74,7 +74,7 @@ const ROWS: readonly (readonly [line: string, done: string, allowed: boolean])[]
   ["--- SIGCHLD {si_signo=SIGCHLD} ---", "", true],
 ];
 
-Deno.test("a trace is read, and what is outside of the scope is seen", async () => {
+Deno.test("a trace is read, and accesses outside of the scope are reported", async () => {
   for (const [line, done, allowed] of ROWS) {
     const [event, ...more] = await read({ "t.1": `${line}\n` });
     assertEquals(more, []);
@@ -83,7 +83,7 @@ Deno.test("a trace is read, and what is outside of the scope is seen", async () 
   }
 });
 
-Deno.test("what ip may is not what the program may", async () => {
+Deno.test("ip and the program have different scopes", async () => {
   const ip = 'execve("/usr/sbin/ip", ["ip"], 0x1 /* 0 vars */) = 0\n';
   const netlink = "socket(AF_NETLINK, SOCK_RAW|SOCK_CLOEXEC, NETLINK_ROUTE) = 3\n";
   const write = 'openat(AT_FDCWD</>, "/var/lib/atomicni/a", O_WRONLY) = 3</var/lib/atomicni/a>\n';

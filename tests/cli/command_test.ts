@@ -7,7 +7,7 @@ import { CONFIG, type Host, hostTest, PROGRAM, run, STATE_FOLDER } from "../inte
 const ROOT = new URL("../../", import.meta.url);
 
 hostTest(
-  "without a command and arguments it prints its version on stderr, as every plugin does",
+  "without a command and arguments the program prints its version on stderr, as every plugin does",
   async (host) => {
     const { code, stdout, stderr } = await host.program([], "");
     assertEquals({ code, stdout, stderr }, {
@@ -20,7 +20,7 @@ hostTest(
 );
 
 hostTest(
-  "on a terminal without arguments it shows help, in colours unless NO_COLOR is set",
+  "on a terminal without arguments the program shows help, in colours unless NO_COLOR is set",
   async (host) => {
     const line = (variable: string) => [
       "script",

@@ -57,7 +57,7 @@ const ROWS: readonly Row[] = [
     expected: ["key", "note", '"ipMasq" belongs to the reference bridge', ""],
   },
   {
-    name: "a key that is not supported",
+    name: "an unsupported key",
     config: { ...CONFIG, ipMasq: true },
     expected: ["configuration", "error", '"ipMasq"', "nftables"],
     code: 2,

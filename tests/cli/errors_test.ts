@@ -38,7 +38,7 @@ function thrown(): { path: string; call: string }[] {
   );
 }
 
-Deno.test("docs/errors.md is made of the table of codes", async () => {
+Deno.test("docs/errors.md is generated from the table of codes", async () => {
   const { code, stdout, stderr } = await run(
     [Deno.execPath(), "fmt", "-q", "--config", `${ROOT}deno.json`, "--ext", "md", "-"],
     errorsPage(),
@@ -63,12 +63,12 @@ Deno.test("every code that is thrown is in the table, and every code in the tabl
   assert(thrown().length > 25, `only ${thrown().length} places found`);
 });
 
-Deno.test("every error says what to do about it", () => {
+Deno.test("every error names a remedy", () => {
   const silent = thrown().filter(({ call }) => !/\bdetails\b/.test(call));
   assertEquals(silent, []);
 });
 
-Deno.test("no message is said in two places", () => {
+Deno.test("no message is written in two places", () => {
   const messages = thrown().flatMap(({ path, call }) => {
     const text = /^[^,]*,\s*(?:"([^"]*)"|`((?:[^`\\]|\\.)*)`|'([^']*)')/.exec(call);
     const message = text?.[1] ?? text?.[2] ?? text?.[3];

@@ -197,7 +197,7 @@ hostTest("explain has the cause and the cure of every code", async (host) => {
   assertStringIncludes(unknown.stderr, "its codes: 1, 2, 3");
 });
 
-Deno.test("how long ago something was", () => {
+Deno.test("the age of a lease in words", () => {
   const now = Date.parse("2026-03-01T12:00:00Z");
   const rows: [string, string][] = [
     ["2026-03-01T12:00:00Z", "0 seconds ago"],

@@ -62,7 +62,10 @@ function assertShape(fields: ReadonlyMap<string, string>, documents: readonly Js
     for (const [path, value] of found) {
       const type = fields.get(path);
       assert(type !== undefined, `the page lacks ${path}: ${JSON.stringify(value)}`);
-      assert(IS[type.replace("?", "")]?.(value), `${path} is no ${type}: ${JSON.stringify(value)}`);
+      assert(
+        IS[type.replace("?", "")]?.(value),
+        `${path} is not a ${type}: ${JSON.stringify(value)}`,
+      );
       seen.add(path);
     }
     for (const [path, type] of fields) {
@@ -82,7 +85,7 @@ async function printed(host: Host, ...commands: readonly (readonly string[])[]):
   return found;
 }
 
-/** Makes guarded and stale attachments, and a lease of the Go original. */
+/** Creates guarded and stale attachments, and a lease of the Go original. */
 async function prepare(host: Host): Promise<void> {
   await host.containers("c1", "c2");
   await host.add({ id: "c1", args: POD, config: DUAL });
@@ -105,7 +108,7 @@ hostTest(
     assertShape(new Map([...list, ...fieldsUnder("`explain`")]), [...of(1), whole[3]]);
     assertShape(new Map([...errors, ...fieldsUnder("`status`")]), of(2));
     const sizes = whole[2].networks.map(({ size }: Json) => size);
-    // 2^64 less the gateway and the subnet-router anycast address.
+    // 2^64 minus the gateway and the subnet-router anycast address.
     assertEquals(sizes, [undefined, 253, "18446744073709551614"]);
   },
 );

@@ -224,7 +224,7 @@ hostTest("list does not claim to be empty if a state file can't be read", async 
   }
 });
 
-hostTest("list calls a lease live if another plugin made its veth", async (host) => {
+hostTest("list calls a lease live if another plugin created its veth", async (host) => {
   await host.containers("c1");
   await host.sh(`ip link add br0 type bridge; ip link set dev br0 up
 ip link add vethabc type veth peer name eth0 netns c1; ip link set dev vethabc master br0 up

@@ -4,11 +4,11 @@ import { type Host, hostTest, type Json, run } from "../integration/host.ts";
 import { type Event, eventsIn, SYSCALLS } from "../audit/trace.ts";
 
 const ROOT = fromFileUrl(new URL("../../", import.meta.url));
-/** Where `tools/install` puts a build. */
+/** The place where `tools/install` puts a build. */
 const INSTALLED = "/opt/cni/bin/.atomicni-0123456789abcdef";
 const FORMS = [["compiled", "bin/atomicni"], ["script", "bin/atomicni.js"]] as const;
 
-/** Both families and the guard, so that all that is ever done is done. */
+/** Both families and the guard, so that the plugin uses all its accesses. */
 async function fullConfig(): Promise<Json> {
   const text = await Deno.readTextFile(`${ROOT}deploy/10-atomicni.conflist`);
   const { name, plugins: [plugin] } = JSON.parse(text);
@@ -21,7 +21,7 @@ interface Rule {
   readonly permissions: string;
 }
 
-/** The rules about files of a profile, each for the part of it that it stands in. */
+/** The file rules of a profile, with the part of the profile that contains each. */
 function rulesOf(text: string): Rule[] {
   let by: Rule["by"] = "atomicni";
   const deno = /^@\{deno\} = (.*)$/m.exec(text)?.[1]?.split(" ") ?? [];
@@ -41,14 +41,14 @@ function globOf(glob: string): RegExp {
   return new RegExp(`^${text}$`);
 }
 
-/** A folder has no slash at its end in a trace, and has one in a profile: both are tried. */
+/** A trace shows a folder without its final slash, a profile has one: both are tried. */
 const PERMISSION: Partial<Record<Event["kind"], RegExp>> = {
   read: /r/,
   write: /w/,
   run: /x/,
 };
 
-/** What was done to files, with the built file under the name that it has where it is installed. */
+/** The accesses to files. The built file has the name of its installed place. */
 async function traced(host: Host, file: string, command: string, config: Json): Promise<Event[]> {
   const folder = await Deno.makeTempDir({ prefix: "atomicni-apparmor-" });
   try {
@@ -72,14 +72,14 @@ async function traced(host: Host, file: string, command: string, config: Json): 
   }
 }
 
-/** What happened that no rule of the profile has. */
+/** The accesses that no rule of the profile allows. */
 function outside(events: readonly Event[], rules: readonly Rule[], file: string): string[] {
   return events.filter((it) => !it.refused && it.what.startsWith("/")).filter(
     ({ by, kind, what }) => {
       const wanted = PERMISSION[kind];
       const at = /\/ip$/.test(by) ? "ip" : "atomicni";
       const path = what.replace(file, INSTALLED);
-      // Where a runtime executes the file the profile begins; there is nothing before it to ask.
+      // The profile begins when a runtime executes the file; no rule applies before.
       if (kind === "run" && path === INSTALLED) return false;
       return wanted !== undefined &&
         !rules.some((rule) =>
@@ -93,13 +93,13 @@ function outside(events: readonly Event[], rules: readonly Rule[], file: string)
 for (const [form, path] of FORMS) {
   const profile = `${ROOT}deploy/confinement/apparmor-${form}`;
 
-  Deno.test(`apparmor-${form}: the parser takes it`, async () => {
+  Deno.test(`apparmor-${form}: the parser accepts it`, async () => {
     const { code, stderr } = await run(["apparmor_parser", "-Q", "-K", profile]);
     assertEquals(code, 0, stderr);
   });
 
   hostTest(
-    `apparmor-${form}: has all that the plugin and ip are seen to open and run`,
+    `apparmor-${form}: allows all files that the plugin and ip open and run`,
     async (host) => {
       const file = `${ROOT}${path}`;
       const rules = rulesOf(await Deno.readTextFile(profile));
@@ -112,7 +112,7 @@ for (const [form, path] of FORMS) {
       }
       assert(events.length > 100, `only ${events.length} events`);
       assertEquals([...new Set(outside(events, rules, file))], []);
-      // A profile without one of them has to be seen to lack it.
+      // Without any one of its rules, the profile has to fail this test.
       const lacking = rules.filter((it) => !it.path.test("/var/lib/atomicni/podnet.json"));
       assert(outside(events, lacking, file).some((it) => it.includes("podnet")));
     },

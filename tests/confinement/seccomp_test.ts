@@ -5,10 +5,10 @@ import { BUILT, hostTest } from "../integration/host.ts";
 const FORM = Deno.env.get("CONFINED") ?? "compiled";
 const FILTER = fromFileUrl(new URL(`../../build/confined/${FORM}.bpf`, import.meta.url));
 
-/** What neither the plugin nor `ip` does, as a Python program that ends with the name of what refused it. */
+/** Actions of neither the plugin nor `ip`, as a Python program that ends with the name of the error. */
 const REFUSED: Readonly<Record<string, string>> = {
   "a connection over IPv4": "socket.socket(socket.AF_INET, socket.SOCK_STREAM)",
-  "a name server asked over IPv6": "socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)",
+  "a query to a name server over IPv6": "socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)",
   "raw frames": "socket.socket(socket.AF_PACKET, socket.SOCK_RAW)",
   "a socket that listens": "socket.socket(socket.AF_UNIX).listen()",
   "a process traced": "call(libc.ptrace, 0, 0, 0, 0)",
@@ -28,7 +28,7 @@ def call(function, *arguments):
     if function(*arguments) < 0: raise OSError(ctypes.get_errno(), "")
 `;
 
-/** `refused` where the kernel says EPERM, `done` where it does not. */
+/** `refused` if the kernel returns EPERM, else `done`. */
 async function attempt(
   host: { run(command: string[]): Promise<{ stdout: string; stderr: string }> },
   code: string,
@@ -44,7 +44,7 @@ except OSError as error:
   return stdout.trim() || stderr;
 }
 
-hostTest("the filter refuses what neither the plugin nor ip does", async (host) => {
+hostTest("the filter refuses actions of neither the plugin nor ip", async (host) => {
   const confined = ["sh", "-c", `exec bwrap --dev-bind / / --seccomp 9 -- "$@" 9<${FILTER}`, "sh"];
   for (const [name, code] of Object.entries(REFUSED)) {
     const free = await attempt(host, code, []);
@@ -53,10 +53,10 @@ hostTest("the filter refuses what neither the plugin nor ip does", async (host) 
   }
 });
 
-/** What Deno calls on some processors only, so that a run under the filter may not meet it. */
+/** System calls of Deno on some processors only, so a run under the filter may not use them. */
 const BY_PROCESSOR = ["pkey_alloc", "pkey_free", "pkey_mprotect"];
 
-Deno.test("the filter lets through what Deno calls on a processor with protection keys", async () => {
+Deno.test("the filter allows Deno's calls on a processor with protection keys", async () => {
   const text = await Deno.readTextFile(
     new URL(`../../deploy/confinement/seccomp-${FORM}.json`, import.meta.url),
   );

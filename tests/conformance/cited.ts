@@ -2,7 +2,7 @@ import { fromFileUrl } from "@std/path/posix";
 
 const ROOT = fromFileUrl(new URL("../../", import.meta.url));
 
-/** A rule that a comment of the program names. */
+/** A rule that a comment of the program cites. */
 export interface Citation {
   readonly rule: string;
   readonly file: string;
@@ -17,7 +17,7 @@ export function citations(): Citation[] {
   return sources("").flatMap((file) => citedIn(file, Deno.readTextFileSync(`${ROOT}${file}`)));
 }
 
-/** The rules that one file's comments cite; "X8 to X11" is all four. */
+/** The rules that one file's comments cite; "X8 to X11" means all four. */
 export function citedIn(file: string, text: string): Citation[] {
   return comments(text).flatMap(({ line, words }) =>
     [...words.matchAll(CITED)].flatMap(([, list = ""]) =>
@@ -26,7 +26,7 @@ export function citedIn(file: string, text: string): Citation[] {
   );
 }
 
-/** Comments as one line each, for a citation may go over the end of a line. */
+/** Joins the lines of each comment, because a citation may continue on the next line. */
 function comments(text: string): { line: number; words: string }[] {
   return [...text.matchAll(/\/\*[^]*?\*\/|(?:^|\s)\/\/.*(?:\n\s*\/\/.*)*/g)].map((match) => ({
     line: text.slice(0, match.index).split("\n").length,

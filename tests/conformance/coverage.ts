@@ -4,7 +4,7 @@ import { LIBCNI_CHECKS } from "./libcni_checks.ts";
 import { ROWS } from "./rows.ts";
 import { type Rule, RULES } from "./rules.ts";
 
-/** A test as a report of `deno test --junit-path` names it, and as a page does. */
+/** A test, as a report of `deno test --junit-path` names it, and as a page names it. */
 export interface Proof {
   readonly test: string;
   readonly what: string;
@@ -27,7 +27,7 @@ export const COVERAGE: readonly Covered[] = RULES.map((rule) => ({
   proofs: TESTS.filter(({ rules }) => rules.split(" ").includes(rule.id)),
 }));
 
-/** What is wrong with the table as a table: rules without a test or reason, tests of rules that do not exist. */
+/** The errors of the table itself: rules without a test or reason, tests of unknown rules. */
 export function gaps(): string[] {
   const known = new Set(RULES.map(({ id }) => id));
   return [
@@ -37,9 +37,11 @@ export function gaps(): string[] {
       return tested ? [] : [`${id} has no test: ${says}`];
     }),
     ...TESTS.flatMap(({ rules, what }) =>
-      rules.split(" ").filter((id) => !known.has(id)).map((id) => `"${what}" names ${id}, no rule`)
+      rules.split(" ").filter((id) => !known.has(id)).map((id) =>
+        `"${what}" names ${id}, which is not a rule`
+      )
     ),
     ...TESTS.filter(({ test }, index) => TESTS.findIndex((it) => it.test === test) !== index)
-      .map(({ test }) => `two tests are called "${test}"`),
+      .map(({ test }) => `two tests have the name "${test}"`),
   ];
 }

@@ -1,4 +1,4 @@
-/** Rules that tests outside of this folder prove: the file, and the name of the test in it. */
+/** Rules that tests outside of this folder prove: the file, and the name of the test. */
 export const ELSEWHERE: readonly {
   readonly rules: string;
   readonly file: string;

@@ -12,7 +12,7 @@ import {
 import { REMOVE_ALL } from "../integration/shell.ts";
 import { snapshot } from "../integration/snapshot.ts";
 
-/** What the source form needs beside the CNI variables, to find Deno's cache and the five packages. */
+/** Variables that the source form needs besides the CNI variables, to find Deno's cache and the five packages. */
 const PASSED_ON = Object.fromEntries(
   ["HOME", "JSR_URL", "DENO_DIR", "XDG_CACHE_HOME", "PATH"].flatMap((name) => {
     const value = Deno.env.get(name);
@@ -20,16 +20,16 @@ const PASSED_ON = Object.fromEntries(
   }),
 );
 
-/** One row of the conformance table: what it proves, and the steps that prove it on a fresh host. */
+/** One row of the conformance table: the promise, and the steps that prove it on a fresh host. */
 export interface Row {
-  /** Rules, with a blank between them. */
+  /** Rules, separated by blanks. */
   readonly rules: string;
   readonly what: string;
   readonly steps: (lab: Lab) => Promise<void>;
 }
 
 /**
- * What the test of a row is called: its rules first, so that `--filter 'B5'` finds them. A report in XML drops control
+ * The name of a row's test. It begins with the rules, so that `--filter 'B5'` finds them. A report in XML drops control
  * characters.
  */
 export function nameOf({ rules, what }: Pick<Row, "rules" | "what">): string {
@@ -40,7 +40,7 @@ export function row(rules: string, what: string, steps: Row["steps"]): Row {
   return { rules, what, steps };
 }
 
-/** A row of one run that is refused: code, what the document says, and nothing changed. */
+/** A row with one run that is refused: the code, the message, and nothing changed. */
 export function refused(
   rules: string,
   what: string,
@@ -54,7 +54,7 @@ export function refused(
   });
 }
 
-/** The beginning of what `says` matches, as a row's name has it. */
+/** The beginning of the text that `says` matches, for the name of a row. */
 export function plain(says: RegExp): string {
   return says.source.replace(/\.\*.*/, "").replaceAll("\\", "");
 }
@@ -83,20 +83,20 @@ remove_all
 for n in /run/netns/*; do [ ! -e "$n" ]; done
 find ${STATE_FOLDER} -mindepth 1 -maxdepth 1 ! -name .deno -exec rm -rf {} +`;
 
-/** A host for a row; `form` is how the program is started, `undefined` for what host.ts tests. */
+/** A host for a row. `form` is the command that starts the program, `undefined` for that of host.ts. */
 export class Lab {
   readonly documents: string[] = [];
   readonly #made = new Set<string>();
 
   constructor(readonly host: Host, readonly form?: string) {}
 
-  /** Puts the host back to nothing; `more` is a script that puts back what rows have no hand in. */
+  /** Resets the host; `more` is a script that resets what rows don't change themselves. */
   async clean(more = ""): Promise<void> {
     this.#made.clear();
     await this.host.sh(`${CLEAN}\n${more}`);
   }
 
-  /** One run; the container's namespace is made where `call` names one that does not exist yet. */
+  /** One run. It creates the container's namespace if it does not exist yet. */
   async cni(command: string, call: CniCall = {}): Promise<Answer> {
     const { id = "c1", netns = id } = call;
     if (/^[a-z]\w*$/i.test(netns) && netns !== "gone") await this.container(netns);
@@ -113,7 +113,7 @@ export class Lab {
     return answer;
   }
 
-  /** One run whose stdin is never closed, given two seconds. */
+  /** One run whose stdin is never closed; it has two seconds. */
   async openStdin(env: Record<string, string>): Promise<Answer> {
     const script = 'p=/run/stdin.$$; mkfifo $p; exec 3<>$p; exec timeout 2 "$@" <$p';
     const command = [
@@ -126,7 +126,7 @@ export class Lab {
     return asAnswer(await this.host.run(command, "", { ...PASSED_ON, ...env }));
   }
 
-  /** One run while a shell script stands in the place of `ip`; `/run/bin/real` is the true one. */
+  /** One run with a shell script instead of `ip`; `/run/bin/real` is the real one. */
   async withIp(script: string, command: string, call: CniCall = {}): Promise<Answer> {
     await this.container(call.netns ?? call.id ?? "c1");
     await this.host.run(["sh", "-ec", PUT_IP], script);
@@ -137,7 +137,7 @@ export class Lab {
     }
   }
 
-  /** Makes the container's namespace; says whether it was not there yet. */
+  /** Creates the container's namespace; returns whether it was missing. */
   async container(name: string): Promise<boolean> {
     if (this.#made.has(name)) return false;
     this.#made.add(name);
@@ -152,13 +152,13 @@ export class Lab {
     return json;
   }
 
-  /** A run that has to succeed and to say nothing. */
+  /** A run that has to succeed without output. */
   async silent(command: string, call: CniCall = {}): Promise<void> {
     const { code, stdout, stderr } = await this.cni(command, call);
     assertEquals({ code, stdout, stderr }, { code: 0, stdout: "", stderr: "" }, command);
   }
 
-  /** A run that has to be refused, with nothing changed on the host, in a container or in the state. */
+  /** A run that has to be refused and change nothing on the host, in a container or in the state. */
   async refuse(command: string, call: CniCall, code: number, says: RegExp): Promise<Json> {
     const { id = "c1", netns = id } = call;
     if (/^[a-z]\w*$/i.test(netns) && netns !== "gone") await this.container(netns);
@@ -169,7 +169,9 @@ export class Lab {
     return document;
   }
 
-  /** Everything that a run could have changed. A bridge without a MAC of its own has no MAC at all once its last port left. */
+  /**
+   * Everything that a run could have changed. A bridge without a fixed MAC has no MAC once its last port has left.
+   */
   async #snapshot(): Promise<Json[]> {
     return (await snapshot(this.host)).map((it) =>
       Array.isArray(it) ? it.map(({ address: _, ...link }) => link) : it
@@ -188,7 +190,7 @@ export class Lab {
     return json;
   }
 
-  /** The interface of a container as the kernel has it. */
+  /** The interface of a container, as the kernel shows it. */
   async inside(container = "c1", ifname = "eth0"): Promise<Json> {
     return (await this.host.ip(container, "addr", "show", "dev", ifname))[0];
   }
@@ -201,13 +203,13 @@ export class Lab {
     return await this.host.ip(container, "-4", "route", "show", ...what);
   }
 
-  /** IPv6 routes of a container, link-local ones left out. */
+  /** IPv6 routes of a container, without link-local ones. */
   async routes6(container = "c1"): Promise<Json[]> {
     const routes = await this.host.ip(container, "-6", "route", "show");
     return routes.filter(({ dst }) => !dst.startsWith("fe80:"));
   }
 
-  /** Addresses with prefix length that are not link-local, of both families; `""` is the host. */
+  /** Addresses of both families with prefix length, without link-local ones; `""` is the host. */
   async addresses(container: string, ifname: string): Promise<string[]> {
     const [link] = await this.host.ip(container, "addr", "show", "dev", ifname);
     return (link?.addr_info ?? []).filter(({ scope }: Json) => scope !== "link")

@@ -1,16 +1,16 @@
-/** What the Go programs under libcni/ do, by the name they print; rules as in rules.ts. */
+/** The checks of the Go programs under libcni/, by the name that they print; rules as in rules.ts. */
 export const LIBCNI_CHECKS: readonly { readonly rules: string; readonly what: string }[] = [
   { rules: "L1", what: "libcni loads the list from a folder" },
   { rules: "L3 L10", what: "libcni ValidateNetworkList" },
   { rules: "L4", what: "libcni AddNetworkList, result cached" },
   { rules: "L5", what: "libcni CheckNetworkList" },
-  { rules: "L5", what: "libcni CheckNetworkList sees a missing route" },
+  { rules: "L5", what: "libcni CheckNetworkList reports a missing route" },
   { rules: "L6", what: "libcni DelNetworkList, twice" },
   { rules: "L4 A2", what: "libcni AddNetworkList twice is an error with our message" },
   { rules: "L4", what: "libcni with runtimeConfig and CNI_ARGS" },
-  { rules: "L4 H1 H10", what: "libcni with two range sets and an address asked for of each" },
+  { rules: "L4 H1 H10", what: "libcni with two range sets and a requested address of each" },
   { rules: "L5 K2", what: "libcni CheckNetworkList of both families" },
-  { rules: "L5 K2", what: "libcni CheckNetworkList sees a missing IPv6 route" },
+  { rules: "L5 K2", what: "libcni CheckNetworkList reports a missing IPv6 route" },
   { rules: "L6 H14", what: "libcni DelNetworkList of both families" },
   { rules: "L7", what: "GC as libcni sends it" },
   { rules: "L8", what: "STATUS as libcni sends it" },

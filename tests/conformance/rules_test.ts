@@ -12,14 +12,14 @@ Deno.test("rules: every rule has a test, or a reason why it is not for this plug
   assertEquals(gaps(), []);
 });
 
-Deno.test("rules: every rule that a comment of the program cites is there", () => {
+Deno.test("rules: every rule that a comment of the program cites exists", () => {
   const found = citations();
   assert(found.length > 40, `only ${found.length} found: do comments still say "rule X1"?`);
   const known = new Set(RULES.map(({ id }) => id));
   assertEquals(found.filter(({ rule }) => !known.has(rule)), []);
 });
 
-Deno.test("rules: a citation is found however a comment says it", () => {
+Deno.test("rules: a citation is found in every form", () => {
   const rows: [string, string[]][] = [
     ["/** One of 0.1.0 (rule X9). */", ["X9"]],
     ["// Rules R3, S5 and E6.", ["R3", "S5", "E6"]],
@@ -33,13 +33,13 @@ Deno.test("rules: a citation is found however a comment says it", () => {
   }
 });
 
-Deno.test("rules: a test that is named from elsewhere is in that file", async () => {
+Deno.test("rules: a test that elsewhere.ts names is in that file", async () => {
   for (const { file, what } of ELSEWHERE) {
     assertMatch(await Deno.readTextFile(`${ROOT}${file}`), new RegExp(RegExp.escape(`"${what}"`)));
   }
 });
 
-Deno.test("rules: a rule passes only where all its tests ran and passed", () => {
+Deno.test("rules: a rule passes only if all its tests ran and passed", () => {
   const covered = (id: string, ...tests: string[]) => ({
     rule: { id, says: "" },
     proofs: tests.map((test) => ({ test, what: test })),

@@ -2,21 +2,21 @@ import { assertEquals } from "@std/assert";
 import { BUILT, hostTest, located } from "../integration/host.ts";
 import { Lab, nameOf, type Row } from "./lab.ts";
 
-/** `BESIDE=FILE`: each row is run with this build too, and has to end in the same documents. */
+/** `BESIDE=FILE`: each row also runs with this build, and has to print the same documents. */
 const BESIDE = Deno.env.get("BESIDE");
 const FORMS = BESIDE === undefined ? [BUILT] : [BUILT, located(BESIDE)];
 
-/** A test for each row, on a host of its own. */
+/** A test for each row, on its own host. */
 export function tableTest(rows: readonly Row[]): void {
   for (const row of rows) {
     hostTest(nameOf(row), async (host) => {
       const documents: string[][] = [];
       for (const form of FORMS) {
-        // The form under test goes through the host, whose report shows its last runs.
+        // The form under test runs through the host, whose report shows its last runs.
         const lab = new Lab(host, form === BUILT ? undefined : form);
         if (documents.length > 0) await lab.clean();
         await row.steps(lab);
-        // Sorted, for runs at the same time end in any order.
+        // Sorted, because concurrent runs end in any order.
         documents.push(lab.documents.map(steady).toSorted());
       }
       const [one, other = one] = documents;
@@ -25,7 +25,7 @@ export function tableTest(rows: readonly Row[]): void {
   }
 }
 
-/** What each run chooses or finds anew: random MACs, times, numbers of processes and interfaces. */
+/** Removes the values that vary from run to run: random MACs, times, process IDs and interface indices. */
 function steady(document: string): string {
   return document
     .replaceAll(/\b[0-9a-f]{2}(:[0-9a-f]{2}){5}\b/g, "MAC")

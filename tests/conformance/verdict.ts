@@ -1,6 +1,6 @@
 /**
- * `verdict.ts REPORT...`: says of each rule whether the tests that prove it ran and passed, by the reports of
- * `deno test --junit-path`. Status 1 where one failed or was not run.
+ * `verdict.ts REPORT...`: prints for each rule whether its tests ran and passed, from the reports of
+ * `deno test --junit-path`. Exit status 1 if one failed or did not run.
  */
 import { COVERAGE, type Covered } from "./coverage.ts";
 
@@ -9,11 +9,11 @@ export type Verdict = "passes" | "fails" | "not run" | "not for us";
 export interface RuleVerdict {
   readonly id: string;
   readonly verdict: Verdict;
-  /** The tests that failed, or that no report has. */
+  /** The tests that failed or are missing in all reports. */
   readonly because: readonly string[];
 }
 
-/** What the reports say of each rule. */
+/** The outcome of each rule according to the reports. */
 export function verdicts(reports: readonly string[], coverage: readonly Covered[]): RuleVerdict[] {
   const outcomes = outcomesOf(reports);
   return coverage.map(({ rule: { id, notForUs }, proofs }) => {
@@ -27,7 +27,7 @@ export function verdicts(reports: readonly string[], coverage: readonly Covered[
   });
 }
 
-/** Whether each test passed, in all reports that have it; a step goes by its own name. */
+/** Whether each test passed in all reports that contain it; a step has its own name. */
 function outcomesOf(reports: readonly string[]): Map<string, boolean> {
   const outcomes = new Map<string, boolean>();
   for (const report of reports) {

@@ -26,7 +26,7 @@ const DAMAGES: Record<string, Damage> = {
   "the same number of NULs": (text) => new Uint8Array(text.length),
   "its second half NULs": (text) => text.slice(0, text.length / 2) + "\0".repeat(text.length / 2),
   "white space": () => "  \n",
-  "twice behind itself": (text) => text + text,
+  "its content twice": (text) => text + text,
   "not UTF-8": (text) => new Uint8Array([...BYTES.encode(text.slice(0, -3)), 0xff, 0xfe, 0x7d]),
   "a byte order mark": (text) => `\ufeff${text}`,
   "UTF-16": (text) => new Uint8Array([...text].flatMap((it) => [it.charCodeAt(0), 0])),
@@ -82,7 +82,7 @@ async function damageIt(host: Host, damage: Damage, text: string): Promise<void>
   else await host.run(["sh", "-c", `cat >${FILE}`], damage(text));
 }
 
-hostTest("damage: each is refused by name, and repair brings back the truth", async (host) => {
+hostTest("damage: each is refused by name, and repair restores the leases", async (host) => {
   await host.containers("c1", "c2", "c3");
   await host.add({ id: "c1" });
   await host.add({ id: "c2" });

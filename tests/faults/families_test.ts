@@ -36,7 +36,7 @@ const DAMAGES: Record<string, (state: Json) => void> = {
     delete state.ipToContainer["fd00:88::2"];
   },
   "the last allocated address is invalid": (state) => state.lastReserved[1] = "none",
-  "its range is of no subnet": (state) => state.ranges[1][0].subnet = "fd00:88::",
+  "its range matches no subnet": (state) => state.ranges[1][0].subnet = "fd00:88::",
   "its range ends in words": (state) => state.ranges[1][0].rangeEnd = "the end",
 };
 

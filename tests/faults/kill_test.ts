@@ -56,7 +56,10 @@ async function placesOf(host: Host, { name, call }: Operation): Promise<string[]
   return places;
 }
 
-/** Asserts that every container with an address has its lease, and that no address is used twice (docs/architecture.md, "An ADD"). */
+/**
+ * Asserts that every container with an address has its lease, and that no address is used twice (docs/architecture.md,
+ * "An ADD").
+ */
 async function assertLeased(host: Host): Promise<void> {
   const leases = await host.leases();
   for (const name of ["c1", "c2"]) {

@@ -93,7 +93,11 @@ class Storm {
     }
     const address = json.ips[0].address;
     const other = this.#owners.get(address);
-    assertEquals(other, undefined, `${address} was given to ${worker.id} while ${other} had it`);
+    assertEquals(
+      other,
+      undefined,
+      `${address} was allocated to ${worker.id} while ${other} had it`,
+    );
     this.#owners.set(address, worker.id);
     worker.result = json;
   }

@@ -5,11 +5,11 @@ import { DEPLOY, type Node, nodeTest } from "../runtimes/node.ts";
 const PAGE = fromFileUrl(new URL("../../docs/internet-access.md", import.meta.url));
 /** Pages of a machine outside, which has no route to containers. */
 const OUTSIDE = ["http://192.0.2.2/", "http://[2001:db8::2]/"];
-/** Those of the second container. */
+/** Pages of the second container. */
 const NEIGHBOUR = ["http://10.88.0.3/", "http://[fd00:10:88::3]/"];
 const CONFLIST = "/etc/cni/net.d/10-atomicni.conflist";
 
-/** The commands of one section of the page, comments and all, as a person would copy them. */
+/** The commands of one section of the page, with comments, as a person would copy them. */
 async function commandsOf(heading: string): Promise<string> {
   const text = await Deno.readTextFile(PAGE);
   const section = text.split(/^##+ /m).find((it) => it.startsWith(`${heading}\n`));
@@ -18,7 +18,7 @@ async function commandsOf(heading: string): Promise<string> {
   return block;
 }
 
-/** Each starts the real program; it returns when its rules are loaded. */
+/** Each starts the real firewall; it returns when its rules are loaded. */
 const FIREWALLS: Record<string, string> = {
   Docker: `
 mkdir -p /var/lib/docker && mount -t tmpfs tmpfs /var/lib/docker
@@ -40,7 +40,7 @@ firewall-cmd --state`,
   ufw: "mkdir -p /run/ufw && ufw --force enable && ufw status | grep -q 'Status: active'",
 };
 
-/** A host without forwarding, an uplink of both families, and behind it a machine with no route to containers. */
+/** A host without forwarding, with an uplink of both families. The machine behind it has no route to containers. */
 async function addOutside(node: Node): Promise<void> {
   await node.containers("outside");
   await node.sh(`
@@ -55,20 +55,20 @@ ip -n outside link set dev eth0 up`);
   await serve(node, "outside");
 }
 
-/** A page, on port 80 of all addresses. It is no ping that is tried: ufw lets those pass. */
+/** A page on port 80 of all addresses. A ping would prove nothing, because ufw lets it pass. */
 async function serve(node: Node, id: string): Promise<void> {
   await node.sh("mkdir -p /run/www && echo a page >/run/www/index.html");
   const httpd = ["busybox", "httpd", "-f", "-h", "/run/www"];
   await node.daemon(id, "ip", "netns", "exec", id, ...httpd);
 }
 
-/** The commands of a section, run where a person would run them: in the project's folder, as root. */
+/** The commands of a section, run as a person would run them: in the project's folder, as root. */
 async function follow(node: Node, heading: string): Promise<void> {
   const commands = await commandsOf(heading);
   await node.sh(`cd ${DEPLOY}/..; PATH=$PATH:/opt/cni/bin; ${commands}`);
 }
 
-/** Which of the pages a container gets. */
+/** The pages that a container receives. */
 async function reached(node: Node, id: string, pages = OUTSIDE): Promise<string[]> {
   const found: string[] = [];
   for (const page of pages) {
@@ -78,7 +78,7 @@ async function reached(node: Node, id: string, pages = OUTSIDE): Promise<string[
   return found;
 }
 
-/** It gets them all, now or once neighbours have been asked for again. */
+/** The container receives all pages, at once or after another neighbour resolution. */
 async function reaches(node: Node, id: string, pages = OUTSIDE): Promise<void> {
   await node.until(`${id} gets ${pages.join(" ")}`, async () => {
     const found = await reached(node, id, pages);
@@ -107,24 +107,31 @@ nodeTest("the page's first two sections give a container the internet", async (n
 });
 
 for (const [firewall, start] of Object.entries(FIREWALLS)) {
-  nodeTest(`beside ${firewall}: cut off by it, and let out by the page's lines`, async (node) => {
-    await addOutside(node);
-    const config = await attach(node);
-    await node.sh(start);
-    await follow(node, "Forwarding");
-    await follow(node, "Masquerading");
-    assertEquals(await reached(node, "c1"), [], `${firewall} does not drop: what is tested?`);
+  nodeTest(
+    `with ${firewall}: it cuts containers off, and the page's lines let them out`,
+    async (node) => {
+      await addOutside(node);
+      const config = await attach(node);
+      await node.sh(start);
+      await follow(node, "Forwarding");
+      await follow(node, "Masquerading");
+      assertEquals(await reached(node, "c1"), [], `${firewall} does not drop: what is tested?`);
 
-    await follow(node, firewall);
-    await reaches(node, "c1");
-    await node.sh("ip -n outside route add 10.88.0.0/16 via 192.0.2.1");
-    await serve(node, "c1");
-    assertEquals(await reached(node, "outside", ["http://10.88.0.2/"]), [], "it let others in");
-    await node.del(config, "c1");
-  });
+      await follow(node, firewall);
+      await reaches(node, "c1");
+      await node.sh("ip -n outside route add 10.88.0.0/16 via 192.0.2.1");
+      await serve(node, "c1");
+      assertEquals(
+        await reached(node, "outside", ["http://10.88.0.2/"]),
+        [],
+        "the page's lines let others in",
+      );
+      await node.del(config, "c1");
+    },
+  );
 
   nodeTest(
-    `beside ${firewall}: containers of one bridge reach each other, where bridged packets are filtered`,
+    `with ${firewall}: containers of one bridge reach each other although bridged packets are filtered`,
     async (node) => {
       await node.sh("sysctl -qw net.ipv4.ip_forward=0");
       const config = await attach(node);
@@ -135,7 +142,11 @@ for (const [firewall, start] of Object.entries(FIREWALLS)) {
       await node.containers("c2");
       await node.add(config, "c2");
       await serve(node, "c2");
-      assertEquals(await reached(node, "c1", NEIGHBOUR), [], "nothing has to be cured");
+      assertEquals(
+        await reached(node, "c1", NEIGHBOUR),
+        [],
+        "the fault does not occur, so the test proves nothing",
+      );
       await follow(node, firewall);
       await reaches(node, "c1", NEIGHBOUR);
     },

@@ -50,7 +50,7 @@ hostTest("ADD gives a container a veth, an address, a default route and traffic"
 }, MODES);
 
 hostTest(
-  "ADD: of a set with ranges of two subnets, the gateway is that of the range that gives the address",
+  "ADD: in a set with ranges of two subnets, the gateway is that of the allocated address's range",
   async (host) => {
     const [first, second] = ["10.88.0.0/24", "10.89.0.0/24"];
     const config = {

@@ -1,12 +1,12 @@
 import { assertEquals } from "@std/assert";
 import { type CniCall, CONFIG, type Host, hostTest, PROGRAM, STATE_FOLDER } from "./host.ts";
 
-/** Something about a host under which STATUS, doctor and ADD have to say the same. */
+/** A state of the host in which STATUS, doctor and ADD have to agree. */
 interface Row {
   readonly name: string;
-  /** A shell script that makes it so. */
+  /** A shell script that creates this state. */
   readonly given?: string;
-  /** What starts the program. */
+  /** A command that starts the program. */
   readonly under?: readonly string[];
   /** Whether an ADD works; `undefined` if that depends on the form. */
   readonly works: boolean | undefined;
@@ -27,7 +27,7 @@ const ROWS: readonly Row[] = [
       works: false,
     }))
   ),
-  // With 30 or 31 an ADD works, and doctor may have too few: it reads several namespaces at once.
+  // With 30 or 31, an ADD works, but doctor may have too few: it reads several namespaces at once.
   ...[22, 24, 26, 28, 32].map((count) => ({
     name: `${count} descriptors`,
     under: ["sh", "-c", `ulimit -n ${count}; exec "$@"`, "sh"],
@@ -60,14 +60,14 @@ async function says(host: Host, { under = [] }: Row): Promise<Record<string, boo
 }
 
 for (const row of ROWS) {
-  hostTest(`STATUS, doctor and ADD say the same: ${row.name}`, async (host) => {
+  hostTest(`STATUS, doctor and ADD agree: ${row.name}`, async (host) => {
     await host.containers("c1", "c2");
     await host.sh("touch /run/c2; mount --bind /run/netns/c2 /run/c2");
     await host.add();
     await host.sh(row.given ?? "");
     try {
       const { status, doctor, add } = await says(host, row);
-      assertEquals([status, doctor], [add, add], "STATUS, doctor, and what the ADD did");
+      assertEquals([status, doctor], [add, add], "STATUS, doctor and the outcome of the ADD");
       assertEquals(add, row.works ?? add);
     } finally {
       await host.sh(`chattr -ia ${Object.values(FILES).join(" ")}`);

@@ -2,7 +2,7 @@ import { assertEquals, assertMatch } from "@std/assert";
 import { breakIp } from "./broken_ip.ts";
 import { CONFIG, type Host, hostTest, STATE_FOLDER } from "./host.ts";
 
-/** Each `ip` notes its process ID; where /run/hang says so, it does not look at its stdin then. */
+/** Each `ip` notes its process ID. If /run/hang exists, it does not read its stdin. */
 const NOTING = `#!/bin/sh
 echo $$ >>/run/pids
 [ -e /run/hang ] && exec sleep 30
@@ -17,7 +17,7 @@ async function left(host: Host): Promise<string> {
     done; echo "$out"`);
 }
 
-/** Starts an ADD that gets as far as the lock, which is held, and returns when its second `ip` waits. */
+/** Starts an ADD that waits for the lock, which is held. Returns when its second `ip` waits for a batch. */
 async function waitingAdd(host: Host, end: string): Promise<number> {
   const lock = `${STATE_FOLDER}/podnet.lock`;
   await host.sh(`rm -f /run/pids
@@ -35,7 +35,7 @@ async function waitingAdd(host: Host, end: string): Promise<number> {
   return code;
 }
 
-hostTest("no ip stays behind an ADD that is refused or ended", async (host) => {
+hostTest("no ip is left after an ADD that is refused or ended", async (host) => {
   await host.containers("c1");
   await host.add();
   await host.del();
@@ -47,7 +47,7 @@ hostTest("no ip stays behind an ADD that is refused or ended", async (host) => {
   await host.sh("rm /run/hang");
   assertEquals(refused.json?.code, 7, refused.stdout);
   assertEquals(await host.sh("wc -l </run/pids"), "1\n");
-  assertEquals(await left(host), "", "refused for its configuration");
+  assertEquals(await left(host), "", "refused because of its configuration");
 
   assertEquals(await waitingAdd(host, "kill -TERM $(cat /run/plugin)"), 1);
   assertEquals(await left(host), "", "SIGTERM");
@@ -57,7 +57,7 @@ hostTest("no ip stays behind an ADD that is refused or ended", async (host) => {
   await host.assertNothingLeft();
 });
 
-hostTest("no ip stays behind a CHECK that can't read the state", async (host) => {
+hostTest("no ip is left after a CHECK that can't read the state", async (host) => {
   await host.containers("c1");
   const prevResult = await host.add();
   await breakIp(host, "");
@@ -65,7 +65,7 @@ hostTest("no ip stays behind a CHECK that can't read the state", async (host) =>
   await host.sh(`: >/run/hang; echo garbage >${STATE_FOLDER}/podnet.json`);
   const { json, stdout } = await host.cni("CHECK", { config: { ...CONFIG, prevResult } });
   assertEquals(json?.code, 104, stdout);
-  // The second may be ended before it has noted itself.
+  // The second one may be ended before it has noted its ID.
   assertMatch(await host.sh("wc -l </run/pids"), /^[12]\n$/);
   assertEquals(await left(host), "");
 });

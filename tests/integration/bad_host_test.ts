@@ -66,7 +66,7 @@ badInputTest("namespaces", [
       message: /the plugin's own namespace/,
     },
     {
-      name: "the host's own under another name",
+      name: "the host's own namespace under another name",
       prepare: ": >/run/own; mount --bind /proc/self/ns/net /run/own",
       call: { config, netns: "/run/own" },
       code: 8,
@@ -97,15 +97,20 @@ badInputTest("bridge and container", [
     message: /it has 10\.88\.0\.1\/24/,
   },
   {
-    name: "an eth0 that is there",
+    name: "an existing eth0",
     prepare: "ip -n c1 link add eth0 type veth peer name eth9",
     call: { config: FRESH },
     code: 103,
     message: /"eth0" in "\/run\/netns\/c1": an interface of that name exists/,
   },
-  { name: "an eth0 beside the bridge", call: { id: "c1" }, code: 103, message: /exists there/ },
   {
-    name: "a default route that is there",
+    name: "an existing eth0, and the bridge exists",
+    call: { id: "c1" },
+    code: 103,
+    message: /exists there/,
+  },
+  {
+    name: "an existing default route",
     prepare: `ip -n c1 link set eth0 name other0; ip -n c1 addr add 10.99.0.2/24 dev other0
       ip -n c1 link set other0 up; ip -n c1 route add default via 10.99.0.1`,
     call: {},
@@ -125,7 +130,7 @@ badInputTest(
     ["an empty object", "echo '{}' >$f", 104, /containerToIP is undefined/],
     ["wrong types", `sed -i 's/"n1\\/eth0":"10.88.0.2"/"n1\\/eth0":7/' $f`, 104, /which has 7/],
     [
-      "half of a pair",
+      "one half of a veth pair",
       `sed -i 's/"ipToContainer":{[^}]*}/"ipToContainer":{}/' $f`,
       104,
       /says otherwise/,
@@ -135,7 +140,7 @@ badInputTest(
     ["a symlink", "rm $f; ln -s /run/save $f", 104, /not a regular file/],
     ["a folder", "rm $f; mkdir $f", 104, /not a regular file/],
     [
-      "a lock that is a symlink",
+      "a lock file that is a symlink",
       "rm podnet.lock; ln -s /run/victim podnet.lock",
       5,
       /a symbolic link/,

@@ -24,7 +24,7 @@ badInputTest("stdin", [
     message,
   })),
   { name: "10 MB of noise", call: { stdin: NOISE }, code: 6, message: /more than \d+ bytes/ },
-  // Short and long text is read in different ways.
+  // The program reads short and long text in different ways.
   ...[5000, 2049, 2048, 500].map((length) => ({
     name: `${length} bytes of noise`,
     call: { stdin: NOISE.subarray(0, length) },
@@ -88,7 +88,7 @@ badInputTest(
     [{ runtimeConfig: { mac: "ff:ff:ff:ff:ff:ff" } }, 7, /multicast/],
   ] as [object, number, RegExp][]).map(([changes, code, message]) => ({
     name: JSON.stringify(changes),
-    // An address that can't be given is known once the lease is asked for: the bridge stands then.
+    // A requested address can only be refused once the lease is reserved: by then the bridge exists.
     call: { config: { ...(code === 102 ? CONFIG : FRESH), ...changes } },
     code,
     message,

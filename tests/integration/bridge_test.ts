@@ -10,7 +10,7 @@ async function port(host: Host, id: string): Promise<Json> {
   return links.find(({ ifalias }) => ifalias === `podnet/${id}/eth0`);
 }
 
-hostTest("a bridge that stands is used as it is", async (host) => {
+hostTest("an existing bridge is used as it is", async (host) => {
   await host.containers("c1");
   await host.sh(`ip link add atomic0 address 02:00:00:00:00:99 type bridge
     ip addr add 192.0.2.1/24 dev atomic0; ip addr add 10.88.0.1/24 dev atomic0
@@ -23,7 +23,7 @@ hostTest("a bridge that stands is used as it is", async (host) => {
   assertEquals((await bridge(host)).address, "02:00:00:00:00:99");
 });
 
-hostTest("what a bridge lacks is added", async (host) => {
+hostTest("ADD adds the settings that a bridge lacks", async (host) => {
   await host.containers("c1", "c2", "c3");
   const rows: [string, string][] = [
     ["c1", "ip link add atomic0 type bridge"],
@@ -41,7 +41,7 @@ hostTest("what a bridge lacks is added", async (host) => {
   }
 }, MODES);
 
-hostTest("another address on the bridge is refused, or replaced where asked", async (host) => {
+hostTest("another address on the bridge is refused, or replaced if requested", async (host) => {
   await host.containers("c1");
   await host.sh("ip link add atomic0 up type bridge; ip addr add 10.88.0.1/16 dev atomic0");
   const refused = await host.cni("ADD");
@@ -73,7 +73,7 @@ hostTest("the bridge keeps its MAC as ports come and go", async (host) => {
   await host.add({ id: "c1" });
   await look();
   assert(await host.pings("c1", CONFIG.gateway));
-  // A port with a MAC lower than any: a bridge without a MAC of its own would take it.
+  // A port whose MAC is lower than all others: a bridge without a fixed MAC would take it.
   await host.sh(
     "ip link add low0 address 00:00:00:00:00:02 master atomic0 up type veth peer name low1",
   );
@@ -89,29 +89,33 @@ hostTest("the bridge keeps its MAC as ports come and go", async (host) => {
   assertEquals((await bridge(host)).address, "0a:58:0a:58:00:01");
 });
 
-hostTest("hairpin mode, isolation, promiscuous mode and MTU are really set", async (host) => {
-  await host.containers("c1", "c2", "c3", "c4", "c5");
-  const flags = async (id: string) => {
-    const { hairpin, isolated } = (await port(host, id)).linkinfo.info_slave_data;
-    return [hairpin, isolated, (await bridge(host)).flags.includes("PROMISC")];
-  };
-  const rows: [string, object, boolean[]][] = [
-    ["c1", {}, [false, false, false]],
-    ["c2", { hairpinMode: true }, [true, false, false]],
-    ["c3", { portIsolation: true }, [false, true, false]],
-    ["c4", { hairpinMode: true, portIsolation: true }, [true, true, false]],
-    ["c5", { promiscMode: true }, [false, false, true]],
-  ];
-  for (const [id, keys, expected] of rows) {
-    await host.add({ id, config: { ...CONFIG, mtu: 1400, ...keys } });
-    assertEquals(await flags(id), expected, JSON.stringify(keys));
-  }
-  for (const id of ["c1", "c3"]) {
-    assertEquals((await host.ip(id, "link", "show", "dev", "eth0"))[0].mtu, 1400);
-    assertEquals((await port(host, id)).mtu, 1400);
-  }
-  // Isolated ports reach the gateway and the others, not each other.
-  assert(await host.pings("c3", CONFIG.gateway));
-  assert(await host.pings("c3", "10.88.0.2"));
-  assertEquals(await host.pings("c3", "10.88.0.5"), false);
-}, MODES);
+hostTest(
+  "hairpin mode, isolation, promiscuous mode and MTU are set in the kernel",
+  async (host) => {
+    await host.containers("c1", "c2", "c3", "c4", "c5");
+    const flags = async (id: string) => {
+      const { hairpin, isolated } = (await port(host, id)).linkinfo.info_slave_data;
+      return [hairpin, isolated, (await bridge(host)).flags.includes("PROMISC")];
+    };
+    const rows: [string, object, boolean[]][] = [
+      ["c1", {}, [false, false, false]],
+      ["c2", { hairpinMode: true }, [true, false, false]],
+      ["c3", { portIsolation: true }, [false, true, false]],
+      ["c4", { hairpinMode: true, portIsolation: true }, [true, true, false]],
+      ["c5", { promiscMode: true }, [false, false, true]],
+    ];
+    for (const [id, keys, expected] of rows) {
+      await host.add({ id, config: { ...CONFIG, mtu: 1400, ...keys } });
+      assertEquals(await flags(id), expected, JSON.stringify(keys));
+    }
+    for (const id of ["c1", "c3"]) {
+      assertEquals((await host.ip(id, "link", "show", "dev", "eth0"))[0].mtu, 1400);
+      assertEquals((await port(host, id)).mtu, 1400);
+    }
+    // Isolated ports reach the gateway and unisolated ports, but not each other.
+    assert(await host.pings("c3", CONFIG.gateway));
+    assert(await host.pings("c3", "10.88.0.2"));
+    assertEquals(await host.pings("c3", "10.88.0.5"), false);
+  },
+  MODES,
+);

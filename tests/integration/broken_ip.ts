@@ -1,11 +1,11 @@
 import type { Host } from "./host.ts";
 
-/** Every call of the `ip` in front of the real one is noted here, with its batch. */
+/** The log of every call of the replaced `ip`, each with its batch. */
 export const IP_LOG = "/run/ip.log";
 
 /**
- * Puts a shell script in front of this host's `ip`. `rule` is run at each call, with the arguments in `$*` and a
- * batch in `$in`: it may change `in`, wait, or exit.
+ * Replaces this host's `ip` with a shell script that calls the real one. `rule` runs at each call. It has the
+ * arguments in `$*` and a batch in `$in`: it may change `in`, wait, or exit.
  */
 export async function breakIp(host: Host, rule: string): Promise<void> {
   const script = `#!/bin/sh
@@ -28,7 +28,7 @@ esac
   await host.run(["tee", "/run/ip.fake"], script);
 }
 
-/** What was asked of `ip` since the last look. */
+/** The calls of `ip` since the last look. */
 export async function ipLog(host: Host): Promise<string> {
   return await host.sh(`cat ${IP_LOG}; : >${IP_LOG}`);
 }

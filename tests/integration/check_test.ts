@@ -15,7 +15,7 @@ async function check(host: Host, prevResult: Json, config: object = FLAGGED): Pr
   return await host.cni("CHECK", { config: { ...config, prevResult } });
 }
 
-/** Damage, what mends it, and what CHECK says; `$h` is the host veth. */
+/** Damage, the commands that repair it, and the message of CHECK; `$h` is the host veth. */
 const DAMAGE: readonly [string, string, RegExp][] = [
   [
     "ip link set dev atomic0 down",
@@ -101,7 +101,7 @@ const DAMAGE: readonly [string, string, RegExp][] = [
 ];
 
 hostTest(
-  "CHECK tells each kind of damage, expected and found, and changes nothing",
+  "CHECK reports each kind of damage, expected and found, and changes nothing",
   async (host) => {
     await host.containers("c1");
     const result = await host.add({ config: FLAGGED });
@@ -120,7 +120,7 @@ hostTest(
   MODES,
 );
 
-hostTest("CHECK tells all that is damaged in one answer", async (host) => {
+hostTest("CHECK reports all damage in one answer", async (host) => {
   await host.containers("c1");
   const result = await host.add({ config: FLAGGED });
   await host.sh(`ip addr flush dev atomic0; ip link set dev ${result.interfaces[1].name} nomaster
@@ -133,7 +133,7 @@ hostTest("CHECK tells all that is damaged in one answer", async (host) => {
   }
 });
 
-hostTest("CHECK finds a veth or bridge that is gone", async (host) => {
+hostTest("CHECK reports a missing veth or bridge", async (host) => {
   await host.containers("c1");
   const result = await host.add();
   await host.sh("ip link del dev atomic0");
@@ -147,7 +147,7 @@ hostTest("CHECK finds a veth or bridge that is gone", async (host) => {
   assertMatch(json.msg, /interface eth0: expected in \/run\/netns\/c1, found none/);
 });
 
-hostTest("CHECK lets be what later plugins added", async (host) => {
+hostTest("CHECK accepts what later plugins added", async (host) => {
   await host.containers("c1");
   const result = await host.add();
   await host.sh(
@@ -162,23 +162,26 @@ hostTest("CHECK lets be what later plugins added", async (host) => {
   assertEquals((await check(host, more, CONFIG)).code, 0);
 });
 
-hostTest("CHECK without prevResult, of nobody, and of a version without it", async (host) => {
-  await host.containers("c1");
-  const missing = await host.cni("CHECK");
-  assertEquals(missing.json.code, 7);
-  assertMatch(missing.json.msg, /prevResult/);
-  const result = await host.add();
-  const unknown = await host.cni("CHECK", {
-    id: "c7",
-    netns: "c1",
-    config: { ...CONFIG, prevResult: result },
-  });
-  assertEquals(unknown.json.code, 3);
-  const old = await host.cni("CHECK", { config: { ...CONFIG, cniVersion: "0.3.1" } });
-  assertEquals(old.json.code, 1);
-  const gone = await host.cni("CHECK", {
-    netns: "gone",
-    config: { ...CONFIG, prevResult: result },
-  });
-  assertEquals(gone.json.code, 8);
-});
+hostTest(
+  "CHECK without prevResult, of an unknown container, and of a version without CHECK",
+  async (host) => {
+    await host.containers("c1");
+    const missing = await host.cni("CHECK");
+    assertEquals(missing.json.code, 7);
+    assertMatch(missing.json.msg, /prevResult/);
+    const result = await host.add();
+    const unknown = await host.cni("CHECK", {
+      id: "c7",
+      netns: "c1",
+      config: { ...CONFIG, prevResult: result },
+    });
+    assertEquals(unknown.json.code, 3);
+    const old = await host.cni("CHECK", { config: { ...CONFIG, cniVersion: "0.3.1" } });
+    assertEquals(old.json.code, 1);
+    const gone = await host.cni("CHECK", {
+      netns: "gone",
+      config: { ...CONFIG, prevResult: result },
+    });
+    assertEquals(gone.json.code, 8);
+  },
+);

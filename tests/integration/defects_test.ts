@@ -1,6 +1,6 @@
 /**
- * One test for each defect of the program in Go that this one follows; each is named after the defect. That it wrote
- * without fsync and waited for the lock for ever is tested in state_test.ts.
+ * One test for each defect of the Go program that this one follows; each is named after the defect. state_test.ts
+ * tests two more: writing without fsync, and waiting for the lock without a limit.
  */
 import { assert, assertEquals, assertMatch, assertNotEquals } from "@std/assert";
 import { type Answer, CONFIG, type Host, hostTest, STATE_FOLDER } from "./host.ts";
@@ -54,7 +54,7 @@ hostTest("defect: placeholders that report success", async (host) => {
 
 hostTest("defect: the container's MAC read through the host's /sys", async (host) => {
   await host.containers("c1");
-  // An eth0 of the host's own would be taken for the container's; without one the ADD failed.
+  // The defect: the host's own eth0 was taken for the container's; without one, the ADD failed.
   await host.sh("ip link add eth0 address 02:00:00:00:00:66 type veth peer name other0");
   const { interfaces } = await host.add();
   const [inside] = await host.ip("c1", "link", "show", "dev", "eth0");
@@ -167,7 +167,7 @@ hostTest("defect: state and veth names keyed by the container ID alone", async (
 });
 
 hostTest(
-  "defect: a zero-length state file read as new, live addresses given again",
+  "defect: a zero-length state file read as new, live addresses allocated again",
   async (host) => {
     await host.containers("c1", "c2");
     await host.add();
@@ -197,8 +197,8 @@ hostTest("defect: a world-readable lock file that any user can hold", async (hos
   for (const name of ["podnet.lock", "podnet.json"]) {
     const path = `${STATE_FOLDER}/${name}`;
     assertEquals(await host.sh(`stat -c %a ${path}`), "600\n");
-    if (mode === "rootless") continue; // one user alone is mapped there
-    // Even where its mode was opened by hand the folder keeps others out.
+    if (mode === "rootless") continue; // The namespace maps only one user.
+    // Even with a mode that root opened, the folder keeps others out.
     await host.sh(`chmod 666 ${path}`);
     const other = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups"];
     const held = await host.run([...other, "flock", "-n", path, "true"]);
@@ -226,7 +226,7 @@ hostTest("defect: an MTU of -5 accepted", async (host) => {
   assertEquals(await host.links(), []);
 });
 
-hostTest("defect: host bits of the subnet dropped in silence", async (host) => {
+hostTest("defect: host bits of the subnet dropped silently", async (host) => {
   await host.containers("c1");
   const config = { ...CONFIG, subnet: "10.88.0.1/24" };
   assertError(await host.cni("ADD", { config }), 7, /the network is 10\.88\.0\.0\/24/);

@@ -2,23 +2,23 @@ import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/as
 import { breakIp } from "./broken_ip.ts";
 import { type CniCall, CONFIG, hostTest, MODES, STATE_FOLDER } from "./host.ts";
 
-/** DELs that have all that is needed: each is tried on an attachment that is there. */
+/** DELs that have all they need. Each is tried on an existing attachment. */
 const ENOUGH: readonly [string, CniCall][] = [
-  ["all of it", {}],
+  ["everything", {}],
   ["no namespace", { netns: "" }],
-  ["a namespace that is gone", { netns: "gone" }],
-  ["a namespace that is none", { netns: "/etc/passwd" }],
-  ["the name alone", { config: { cniVersion: "1.1.0", name: "podnet" } }],
-  ["arguments that are none", { args: "x;y=" }],
+  ["a deleted namespace", { netns: "gone" }],
+  ["a path that is not a namespace", { netns: "/etc/passwd" }],
+  ["only the name", { config: { cniVersion: "1.1.0", name: "podnet" } }],
+  ["invalid arguments", { args: "x;y=" }],
   ["a bad subnet", { config: { ...CONFIG, subnet: "10.88.0.7/33", gateway: 7, mtu: -1 } }],
-  ["a key that can't be done", { config: { ...CONFIG, ipMasq: true, ipam: { type: "dhcp" } } }],
+  ["an unsupported key", { config: { ...CONFIG, ipMasq: true, ipam: { type: "dhcp" } } }],
   ["ipam of the wrong type", { config: { ...CONFIG, ipam: 7, bridge: ["x"] } }],
-  ["a prevResult that is none", { config: { ...CONFIG, prevResult: { ips: 7 } } }],
+  ["an invalid prevResult", { config: { ...CONFIG, prevResult: { ips: 7 } } }],
   ["an old version", { config: { ...CONFIG, cniVersion: "0.3.0" } }],
   ["no version", { config: { ...CONFIG, cniVersion: undefined } }],
 ];
 
-hostTest("DEL needs the name, the container ID and the interface, nothing else", async (host) => {
+hostTest("DEL needs only the name, the container ID and the interface", async (host) => {
   await host.containers("c1", "n1");
   await host.add({ id: "n1" });
   for (const [name, call] of ENOUGH) {
@@ -31,7 +31,7 @@ hostTest("DEL needs the name, the container ID and the interface, nothing else",
   assert(await host.pings("n1", CONFIG.gateway));
 });
 
-hostTest("DEL of what is not there is success, as often as you like", async (host) => {
+hostTest("DEL of a missing attachment succeeds, however often it is called", async (host) => {
   await host.del();
   assertEquals(await host.files(), []);
   await host.containers("c1");
@@ -42,7 +42,7 @@ hostTest("DEL of what is not there is success, as often as you like", async (hos
 }, MODES);
 
 hostTest(
-  "DEL leaves the container's other interfaces and a namespace's next user alone",
+  "DEL leaves the container's other interfaces and the namespace's next container alone",
   async (host) => {
     await host.containers("c1");
     const second = { id: "c1", ifname: "eth1", config: { ...CONFIG, ipam: { routes: [] } } };
@@ -51,7 +51,7 @@ hostTest(
     await host.del(second);
     assertEquals(await host.leases(), { "c1/eth0": "10.88.0.2" });
     assert(await host.pings("c1", CONFIG.gateway));
-    // The namespace is another container's now, with an eth0 that is not ours.
+    // The namespace now belongs to another container, with an eth0 that this plugin did not create.
     await host.del({ id: "c9", netns: "c1" });
     assertEquals(await host.addresses("c1", "eth0"), ["10.88.0.2/24"]);
   },
@@ -73,7 +73,7 @@ hostTest(
   },
 );
 
-hostTest("DEL with a damaged state removes the veth and says what is damaged", async (host) => {
+hostTest("DEL with a damaged state removes the veth and names the damaged file", async (host) => {
   await host.containers("c1", "c2");
   const [, { name: veth }] = (await host.add()).interfaces;
   const [, { name: other }] = (await host.add({ id: "c2" })).interfaces;
@@ -84,7 +84,7 @@ hostTest("DEL with a damaged state removes the veth and says what is damaged", a
   assertStringIncludes(json.msg, `Cannot read "${STATE_FOLDER}/podnet.json" as a state file`);
   const told = `the host veth ${veth} is gone; atomicni repair releases its lease, or a DEL once`;
   assertStringIncludes(json.details, told);
-  // Both ways.
+  // Both remedies work.
   await host.program(["repair"], JSON.stringify(CONFIG));
   assertEquals(await host.leases(), { "c2/eth0": "10.88.0.3" });
   await host.sh(`cp /run/save ${STATE_FOLDER}/podnet.json`);
@@ -93,19 +93,22 @@ hostTest("DEL with a damaged state removes the veth and says what is damaged", a
   await host.assertNothingLeft();
 });
 
-hostTest("DEL of the last container frees it all, whatever the state is like", async (host) => {
-  await host.containers("c1");
-  await host.add();
-  await host.sh(`: >${STATE_FOLDER}/podnet.json`);
-  await host.del();
-  assertEquals(await host.hostVeths(), []);
-  assertEquals((await host.add()).ips[0].address, "10.88.0.2/24");
-  await host.del();
-  await host.assertNothingLeft();
-});
+hostTest(
+  "DEL of the last container frees everything, in whatever condition the state is",
+  async (host) => {
+    await host.containers("c1");
+    await host.add();
+    await host.sh(`: >${STATE_FOLDER}/podnet.json`);
+    await host.del();
+    assertEquals(await host.hostVeths(), []);
+    assertEquals((await host.add()).ips[0].address, "10.88.0.2/24");
+    await host.del();
+    await host.assertNothingLeft();
+  },
+);
 
 hostTest(
-  "DEL that can neither read the state nor remove the veth calls nothing gone",
+  "DEL that can neither read the state nor remove the veth does not call the veth gone",
   async (host) => {
     await host.containers("c1");
     await host.add();

@@ -20,7 +20,7 @@ async function given(host: Host, id: string, config: unknown, more = {}): Promis
   return ips.map(({ address }: Json) => address);
 }
 
-/** Global IPv6 addresses of an interface, with what the kernel says of them. */
+/** Global IPv6 addresses of an interface, with their flags in the kernel. */
 async function ipv6(host: Host, at: string, dev: string): Promise<Json[]> {
   const [link] = await host.ip(at, "-6", "addr", "show", "dev", dev);
   return (link?.addr_info ?? []).filter((it: Json) => it.scope === "global");
@@ -55,20 +55,20 @@ hostTest(
 );
 
 hostTest(
-  "an IPv6 address answers as soon as the ADD has ended, on a bridge without a port",
+  "on a bridge without ports, an IPv6 address answers as soon as the ADD has ended",
   async (host) => {
     await host.containers("c1", "c2");
-    // One try per ping, and as long for its answer as the promise allows.
+    // One try per ping; its time limit is the delay that the plugin promises.
     const first = ["ip", "netns", "exec", "c1", "busybox", "ping", "-c", "1", "-W", "1"];
     const took = async (to: string) => {
       const began = performance.now();
       const { code } = await host.run([...first, to]);
       return code === 0 ? performance.now() - began : Infinity;
     };
-    /** One life of both containers: the targets whose answer came late. */
+    /** One life of both containers. Returns the targets that answered late. */
     const late = async () => {
       const { ips: [, gatewayed] } = await host.add({ id: "c1", config: DUAL });
-      const own = await took("127.0.0.1"); // the programs' own start
+      const own = await took("127.0.0.1"); // the start of the programs themselves
       const found = await took(gatewayed.gateway) < own + 100 ? [] : ["the gateway"];
       for (const [at, dev] of [["", CONFIG.bridge], ["c1", "eth0"]] as const) {
         const [address] = await ipv6(host, at, dev);
@@ -79,7 +79,7 @@ hostTest(
       for (const id of ["c1", "c2"]) await host.del({ id, config: DUAL });
       return isQuick ? found : [...found, "another container"];
     };
-    // The kernel loses a first solicitation now and then, and repeats it after a second. A tentative address is late each time.
+    // The kernel sometimes loses a first solicitation and repeats it after a second. A tentative address is late each time.
     const lives = [await late(), await late(), await late()];
     assert(lives.some((it) => it.length === 0), JSON.stringify(lives));
   },
@@ -104,7 +104,7 @@ hostTest("IPv6 alone: an address, a MAC that follows from it, traffic", async (h
 });
 
 hostTest(
-  "a pair of addresses that is used again keeps its MAC, and its neighbours",
+  "a reused pair of addresses keeps its MAC and its neighbours",
   async (host) => {
     await host.containers("c1", "c2", "c3");
     const small = { ...DUAL, ipam: { rangeStart: "10.88.0.2", rangeEnd: "10.88.0.3" } };
@@ -117,7 +117,7 @@ hostTest(
   },
 );
 
-hostTest("a second range set that is full leaves the first as it was", async (host) => {
+hostTest("if the second range set is full, the first one stays as it was", async (host) => {
   await host.containers("c1", "c2", "c3");
   const config = { ...DUAL, ipam: { rangeStart6: "fd00:88::2", rangeEnd6: "fd00:88::3" } };
   await host.add({ id: "c1", config });
@@ -153,7 +153,7 @@ hostTest(
   },
 );
 
-hostTest("addresses asked for are given, one of a set and all of them, or none", async (host) => {
+hostTest("requested addresses are allocated, one per set: all of them or none", async (host) => {
   await host.containers("c1", "c2");
   const asked = (...ips: string[]) => ({ ...DUAL, runtimeConfig: { ips } });
   const both = await given(host, "c1", asked("FD00:88:0::0:77/64", "10.88.0.77"));
@@ -172,7 +172,7 @@ hostTest("addresses asked for are given, one of a set and all of them, or none",
     assertMatch(json.msg, message);
     assertEquals(await host.state(), before);
   }
-  // The reference deletes the leases of a running attachment here.
+  // The reference deletes the leases of a running attachment in this case.
   const again = await host.cni("ADD", { id: "c1", config: asked("10.88.0.77") });
   assertEquals([again.code, again.json.code], [1, 103]);
   assertEquals(await host.state(), before);
@@ -214,7 +214,7 @@ hostTest(
   },
 );
 
-hostTest("a bridge that was down gets its IPv6 gateway back with the next ADD", async (host) => {
+hostTest("the next ADD restores the IPv6 gateway of a bridge that was down", async (host) => {
   await host.containers("c1", "c2");
   await host.add({ id: "c1", config: DUAL });
   await host.sh(`ip link set dev ${CONFIG.bridge} down; ip link set dev ${CONFIG.bridge} up`);
@@ -225,10 +225,10 @@ hostTest("a bridge that was down gets its IPv6 gateway back with the next ADD", 
 });
 
 hostTest(
-  "IPv6 that is switched off is told with its sysctl, and the ADD is undone",
+  "if IPv6 is disabled, ADD names the sysctl and rolls back",
   async (host) => {
     await host.containers("c1");
-    // ip does not show the setting for a bridge that is missing: doctor says so.
+    // `ip` does not show the setting of a missing bridge: doctor says so.
     const { json: seen } = await host.program(["doctor", "--json"], JSON.stringify(DUAL));
     const note = seen.findings.find(({ level }: Json) => level === "note");
     assertStringIncludes(note?.found, "net.ipv6.conf.default.disable_ipv6");
@@ -248,7 +248,7 @@ hostTest(
   },
 );
 
-hostTest("IPv6 that is switched off on the bridge is seen by STATUS and doctor", async (host) => {
+hostTest("STATUS and doctor report that IPv6 is disabled on the bridge", async (host) => {
   await host.containers("c1", "c2");
   await host.add({ config: DUAL });
   const sysctl = `/proc/sys/net/ipv6/conf/${CONFIG.bridge}/disable_ipv6`;
@@ -276,7 +276,7 @@ hostTest(
   async (host) => {
     await host.containers("eve", "c1");
     await host.add({ id: "eve", config: DUAL });
-    // Bounded: it ends by itself after two minutes, which is enough for an emulator too.
+    // Bounded: it ends by itself after two minutes, which is enough even in an emulator.
     await host.sh(`timeout 120 ip netns exec eve python3 -c '
 import socket, time
 s = socket.socket(socket.AF_INET6, socket.SOCK_RAW, socket.IPPROTO_ICMPV6)
@@ -303,7 +303,7 @@ for i in $(seq 200); do [ -e /run/flooding ] && exit 0; sleep 0.05; done; cat /r
     for (let n = 0; n < 12; n++) {
       await host.add({ id: "c1", config: DUAL });
       assertEquals(await winner(), ["fd00:88::1", 512]);
-      // An advertisement may come behind the ADD's end.
+      // An advertisement may arrive after the ADD has ended.
       for (let tries = 0; learnt === 0 && tries < 40; tries++) {
         await new Promise((resolve) => setTimeout(resolve, 50));
         assertEquals(await winner(), ["fd00:88::1", 512]);
@@ -342,7 +342,7 @@ hostTest("results of each version have both families in its own shape", async (h
   }
 });
 
-hostTest("a state of one family gets the second beside the leases that it has", async (host) => {
+hostTest("a state with one family gets the second one and keeps its leases", async (host) => {
   await host.containers("c1", "c2");
   await host.add({ id: "c1" });
   assertEquals(await given(host, "c2", DUAL), ["10.88.0.3/24", "fd00:88::3/64"]);
@@ -351,7 +351,7 @@ hostTest("a state of one family gets the second beside the leases that it has", 
     "c2/eth0": ["10.88.0.3", "fd00:88::3"],
   });
   assert(await host.pings("c1", "10.88.0.3"));
-  // And back: an address of a subnet that is gone from the configuration is told.
+  // And the reverse: an address of a subnet that was removed from the configuration is reported.
   const back = await host.cni("ADD", { id: "c3", netns: "c1", ifname: "eth1" });
   assertEquals(back.json.code, 104);
   assertStringIncludes(back.json.details, "set the old subnet back");
@@ -360,7 +360,7 @@ hostTest("a state of one family gets the second beside the leases that it has", 
   await host.assertNothingLeft();
 });
 
-hostTest("refused by name, with the remedy, before anything is made", async (host) => {
+hostTest("refused by name, with the remedy, before anything is created", async (host) => {
   await host.containers("c1");
   const rows: [object, number, RegExp][] = [
     [{ ...DUAL, mtu: 1279 }, 7, /mtu 1279.*1280/],
@@ -389,12 +389,12 @@ hostTest("refused by name, with the remedy, before anything is made", async (hos
     const answer = await host.cni("ADD", { config });
     assertEquals([answer.code, answer.json?.code], [1, code], JSON.stringify(config));
     assertMatch(`${answer.json.msg}; ${answer.json.details}`, message);
-    assertEquals(await host.links(), [], "something was made");
+    assertEquals(await host.links(), [], "something was created");
   }
   assertEquals(await host.files(), []);
 });
 
-hostTest("import takes host-local's leases of both families", async (host) => {
+hostTest("import takes over host-local's leases of both families", async (host) => {
   await host.sh(`ip link add ${CONFIG.bridge} type bridge; ip link set ${CONFIG.bridge} up`);
   await host.containers("c1", "c2");
   await host.sh(`ip link add vethref master ${CONFIG.bridge} up type veth peer name eth0 netns c1
@@ -411,7 +411,7 @@ hostTest("import takes host-local's leases of both families", async (host) => {
   assert(!(await host.links()).includes("vethref"));
 });
 
-hostTest("repair finds both addresses of a container whose state was lost", async (host) => {
+hostTest("repair finds both addresses of a container after the state was lost", async (host) => {
   await host.containers("c1");
   await host.add({ config: DUAL });
   await host.sh(`rm ${STATE_FOLDER}/podnet.json`);

@@ -15,12 +15,12 @@ async function gc(host: Host, keys: Json): Promise<void> {
   assertEquals([code, stdout], [0, ""]);
 }
 
-/** c1 and c2 of this network, c3 of another, and a stranger's veth on this network's bridge. */
+/** c1 and c2 of this network, c3 of another network, and an unowned veth on this network's bridge. */
 async function crowd(host: Host): Promise<void> {
   await host.containers("c1", "c2", "c3");
   for (const id of ["c1", "c2"]) await host.add({ id });
   await host.add({ id: "c3", config: OTHER });
-  // Its name is of the form of ours, its alias of another network's.
+  // Its name has the form of this plugin's veths; its alias belongs to another network.
   await host.sh(`ip link add name av0123456789abc master atomic0 type veth peer name p0
     ip link set dev av0123456789abc alias "othernet/x/eth0"
     ip link add name vethstranger master atomic0 type veth peer name p1`);
@@ -42,10 +42,10 @@ const NONE = { ...ALL, own: [], veths: 1 };
 const C2 = { containerID: "c2", ifname: "eth0" };
 
 const ROWS: readonly [name: string, keys: Json, expected: Json][] = [
-  ["a list keeps what is in it", { "cni.dev/valid-attachments": [C2] }, KEPT],
+  ["a list keeps its entries", { "cni.dev/valid-attachments": [C2] }, KEPT],
   ["the older key is read too", { "cni.dev/attachments": [C2] }, KEPT],
   [
-    "the newer key goes first",
+    "the newer key wins",
     { "cni.dev/valid-attachments": [C2], "cni.dev/attachments": [] },
     KEPT,
   ],
@@ -54,9 +54,9 @@ const ROWS: readonly [name: string, keys: Json, expected: Json][] = [
     { "cni.dev/valid-attachments": [{ containerID: "c1", ifname: "eth1" }, C2] },
     KEPT,
   ],
-  ["null keeps none", { "cni.dev/valid-attachments": null }, NONE],
-  ["an empty list keeps none", { "cni.dev/valid-attachments": [] }, NONE],
-  ["without a list nothing that lives goes", {}, ALL],
+  ["null keeps nothing", { "cni.dev/valid-attachments": null }, NONE],
+  ["an empty list keeps nothing", { "cni.dev/valid-attachments": [] }, NONE],
+  ["without a list, GC removes nothing that lives", {}, ALL],
 ];
 
 for (const [name, keys, expected] of ROWS) {
@@ -67,11 +67,11 @@ for (const [name, keys, expected] of ROWS) {
   });
 }
 
-hostTest("GC without a list takes what is provably garbage", async (host) => {
+hostTest("GC without a list removes only provable garbage", async (host) => {
   await crowd(host);
   const veths = await host.ip("", "link", "show", "type", "veth");
   const named = (alias: string) => veths.find((it) => it.ifalias === alias).ifname;
-  // A lease without a host veth; and a host veth without a lease, whose container has no such interface.
+  // A lease without a host veth, and a host veth without a lease. Its container has no such interface.
   await host.sh(`ip link del dev ${named("podnet/c1/eth0")}
     ip -n c2 link set dev eth0 down; ip -n c2 link set dev eth0 name moved`);
   const state = await host.state();
@@ -83,7 +83,7 @@ hostTest("GC without a list takes what is provably garbage", async (host) => {
   assertEquals(await left(host), NONE);
 });
 
-hostTest("GC goes on past an error and tells it in the end", async (host) => {
+hostTest("GC continues after an error and reports it at the end", async (host) => {
   await crowd(host);
   const veths = await host.ip("", "link", "show", "type", "veth");
   const { ifindex } = veths.find((it) => it.ifalias === "podnet/c1/eth0");
@@ -98,7 +98,7 @@ hostTest("GC goes on past an error and tells it in the end", async (host) => {
   assertEquals(await left(host), NONE);
 });
 
-hostTest("GC with a damaged state removes the veths and tells of the state", async (host) => {
+hostTest("GC with a damaged state removes the veths and reports the state", async (host) => {
   await crowd(host);
   await host.sh(`: >${STATE_FOLDER}/podnet.json`);
   const config = { ...CONFIG, "cni.dev/valid-attachments": [] };
@@ -109,7 +109,7 @@ hostTest("GC with a damaged state removes the veths and tells of the state", asy
 });
 
 hostTest(
-  "GC removes the marks of killed ADDs: unlisted ones, or without a list old ones",
+  "GC removes the marks of killed ADDs: unlisted ones or, without a list, old ones",
   async (host) => {
     await host.containers("c1", "c2");
     const veths: string[] = [];
@@ -124,7 +124,7 @@ hostTest(
     await host.sh(`touch ${first} ${second} ${other} ${foreign}`);
     await gc(host, { "cni.dev/valid-attachments": [C2] });
     assertEquals(await marks(), [foreign, second].sort());
-    // The ip of an ADD that was killed now may still be about to make the veth.
+    // The ip of an ADD that was killed just now may still create the veth.
     await host.sh(`touch ${other}; touch -d '2 minutes ago' ${second}`);
     await gc(host, {});
     assertEquals(await marks(), [foreign, other].sort());

@@ -68,7 +68,7 @@ const KEEP_VETHS =
 
 /** A change by root, and the command that restores the ports. */
 const RETURNS: readonly [what: string, damage: string, cure: "ADD" | "repair"][] = [
-  ["a bridge that an ADD makes again", "ip link del dev atomic0", "ADD"],
+  ["a bridge that an ADD re-creates", "ip link del dev atomic0", "ADD"],
   ["ports out of the bridge", `for h in $veths; do ip link set dev $h nomaster; done`, "repair"],
   [
     "ports without lock and entry",
@@ -122,7 +122,7 @@ hostTest(
   },
 );
 
-hostTest("guard: a port that vanishes does not keep the others out", async (host) => {
+hostTest("guard: a port that vanishes does not keep the other ports out", async (host) => {
   const veths = (await add(host, ["c1", "c2", "c3", "c4"])).sort();
   const [first = "", ...others] = veths;
   await host.sh("ip link del dev atomic0");
@@ -137,7 +137,7 @@ hostTest("guard: a port that vanishes does not keep the others out", async (host
 });
 
 hostTest(
-  "guard: the error of one port is reported, and does not keep the others out",
+  "guard: the error of one port is reported, and the other ports return",
   async (host) => {
     const veths = (await add(host, ["c1", "c2", "c3"])).sort();
     const [first = "", ...others] = veths;

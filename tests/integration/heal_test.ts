@@ -5,7 +5,7 @@ import { CONFIG, type Host, hostTest, STATE_FOLDER } from "./host.ts";
 const FOUR = { ...CONFIG, ipam: { rangeStart: "10.88.0.2", rangeEnd: "10.88.0.5" } };
 const IDS = ["c1", "c2", "c3", "c4"];
 
-/** A pool whose every address is held, by containers that went with the node. */
+/** A full pool. The node's reboot removed all its containers. */
 async function rebooted(host: Host): Promise<void> {
   await host.containers(...IDS);
   for (const id of IDS) await host.add({ id, config: FOUR });
@@ -14,7 +14,7 @@ async function rebooted(host: Host): Promise<void> {
     for it in $(ls /run/netns); do ip netns del $it; done`);
 }
 
-hostTest("heal: a pool full of what a reboot left serves the next ADD at once", async (host) => {
+hostTest("reclaim: a pool that a reboot left full serves the next ADD at once", async (host) => {
   await rebooted(host);
   await host.containers("n1");
   const status = await host.cni("STATUS", { config: FOUR });
@@ -24,20 +24,20 @@ hostTest("heal: a pool full of what a reboot left serves the next ADD at once", 
   assertEquals(await host.leases(), { "n1/eth0": "10.88.0.2" });
 });
 
-hostTest("heal: an address asked for that a reboot left held is given", async (host) => {
+hostTest("reclaim: a requested address that a reboot left held is allocated", async (host) => {
   await rebooted(host);
   await host.containers("n1");
   const { ips } = await host.add({ id: "n1", config: FOUR, args: "IP=10.88.0.4" });
   assertEquals(ips[0].address, "10.88.0.4/24");
 });
 
-hostTest("heal: the same container gets its address again after a reboot", async (host) => {
+hostTest("reclaim: the same container gets its address again after a reboot", async (host) => {
   await rebooted(host);
   await host.containers("c3");
   assertEquals((await host.add({ id: "c3", config: FOUR })).ips[0].address, "10.88.0.4/24");
 });
 
-hostTest("heal: a live pool that is full stays as it is", async (host) => {
+hostTest("reclaim: a full pool of live containers stays as it is", async (host) => {
   await host.containers(...IDS, "n1");
   for (const id of IDS) await host.add({ id, config: FOUR });
   const before = await host.leases();
@@ -48,7 +48,7 @@ hostTest("heal: a live pool that is full stays as it is", async (host) => {
   assertEquals(await host.leases(), before);
 });
 
-hostTest("heal: nobody looks at the links while there is a free address", async (host) => {
+hostTest("reclaim: no ADD lists the links while an address is free", async (host) => {
   await host.containers("c1", "c2");
   await host.add({ id: "c1" });
   await breakIp(host, "");
@@ -58,7 +58,7 @@ hostTest("heal: nobody looks at the links while there is a free address", async 
   assert(!calls.some((it) => it.includes("type veth")));
 });
 
-/** What stands in the way of an ADD, and what STATUS says of it. */
+/** A reason why an ADD fails, and the answer of STATUS. */
 const IN_THE_WAY: readonly [name: string, shell: string, message: RegExp][] = [
   ["a damaged state", `: >${STATE_FOLDER}/podnet.json`, /podnet\.json" as a state file/],
   ["a read-only folder", `mount -o remount,ro ${STATE_FOLDER}`, /Read-only file system/],
@@ -69,7 +69,7 @@ const IN_THE_WAY: readonly [name: string, shell: string, message: RegExp][] = [
     /Cannot run "[^"]*ip" as ip/,
   ],
   [
-    "a bridge that is none",
+    "a link that is not a bridge",
     `ip link del dev atomic0; ip link add name atomic0 type veth peer name p9`,
     /Cannot use "atomic0" as the bridge: it is a veth/,
   ],
@@ -81,7 +81,7 @@ const IN_THE_WAY: readonly [name: string, shell: string, message: RegExp][] = [
 ];
 
 for (const [name, shell, message] of IN_THE_WAY) {
-  hostTest(`STATUS: code 50 for ${name}; it changes nothing`, async (host) => {
+  hostTest(`STATUS: code 50 with ${name}; it changes nothing`, async (host) => {
     await host.containers("c1");
     await host.add();
     const quiet = await host.cni("STATUS");
@@ -98,14 +98,14 @@ for (const [name, shell, message] of IN_THE_WAY) {
   });
 }
 
-hostTest("STATUS says of somebody's veth on the bridge what an ADD says", async (host) => {
+hostTest("STATUS and ADD agree about an unowned veth on the bridge", async (host) => {
   await host.containers("c1", "c2", "c3");
   await host.add({ id: "c1" });
   await host.sh(`ip link add mine master atomic0 up type veth peer name eth0 netns c3
     ip -n c3 addr add 10.88.0.9/24 dev eth0`);
   assertEquals((await host.cni("STATUS")).stdout, "");
   await host.add({ id: "c2" });
-  // An older copy of the state: both ask the kernel who has an address without a lease.
+  // An older copy of the state: both ask the kernel which addresses are in use without a lease.
   await host.sh(`cd ${STATE_FOLDER}; cp podnet.json /run/copy; cp /run/copy podnet.json`);
   assertEquals((await host.cni("STATUS")).json?.code, 50);
   assertEquals((await host.cni("ADD", { id: "c3", ifname: "eth1" })).json?.code, 104);

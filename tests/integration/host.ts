@@ -10,7 +10,7 @@ const NAMED = Deno.env.get("ATOMICNI");
 /** The built file that ATOMICNI names. */
 export const BUILT = NAMED === undefined ? undefined : located(NAMED);
 
-/** The whole path of a file that a variable names. */
+/** The absolute path of a file that a variable names. */
 export function located(file: string): string {
   return new URL(file, `file://${Deno.cwd()}/`).pathname;
 }
@@ -27,7 +27,10 @@ export const PROGRAM: readonly string[] = BUILT !== undefined ? [BUILT] : [
   `${ROOT}main.ts`,
 ];
 
-/** What the program needs beside the CNI variables: only its source form, to find Deno's cache and JSR's files. */
+/**
+ * Variables that the program needs besides the CNI variables. Only its source form needs any, to find Deno's cache
+ * and JSR's files.
+ */
 const PASSED_ON = BUILT !== undefined ? [] : ["HOME", "JSR_URL", "DENO_DIR", "XDG_CACHE_HOME"];
 
 export interface Finished {
@@ -39,14 +42,14 @@ export interface Finished {
 // deno-lint-ignore no-explicit-any
 export type Json = any;
 
-/** What one run of the plugin did. `json` is its document, `undefined` where it printed none. */
+/** The outcome of one run of the plugin. `json` is its document, `undefined` if it printed none. */
 export interface Answer extends Finished {
   readonly json: Json;
 }
 
 export interface CniCall {
   readonly config?: unknown;
-  /** Instead of `config`: the bytes as they are. */
+  /** Bytes to send as they are, instead of `config`. */
   readonly stdin?: string | Uint8Array;
   readonly id?: string;
   /** Name below /run/netns, or a path. */
@@ -54,7 +57,7 @@ export interface CniCall {
   readonly ifname?: string;
   readonly args?: string;
   readonly env?: Readonly<Record<string, string>>;
-  /** What starts the program: strace, for one. */
+  /** A command that starts the plugin, for example strace. */
   readonly under?: readonly string[];
 }
 
@@ -74,7 +77,7 @@ export function cniEnv(
   };
 }
 
-/** A configuration that works, for a test to change. */
+/** A working configuration that a test can change. */
 export { NET as CONFIG };
 
 export const STATE_FOLDER = "/var/lib/atomicni";
@@ -100,8 +103,8 @@ export async function run(
 }
 
 /**
- * Starts the process that holds a host's namespaces: `unshare` with a script that says "ready" and stays. All of the
- * host goes with it.
+ * Starts the process that holds a host's namespaces: `unshare` with a script that says "ready" and waits. The
+ * whole host ends with it.
  */
 export async function hold(
   options: readonly string[],
@@ -123,7 +126,7 @@ export async function hold(
   throw new Error(`no private host: ${DECODER.decode(value)}`);
 }
 
-/** What is there of a process that may end at any moment. */
+/** Reads from a process that may end at any moment. */
 function tryRead(read: () => string): string | undefined {
   try {
     return read();
@@ -132,22 +135,22 @@ function tryRead(read: () => string): string | undefined {
   }
 }
 
-/** What `ip -j` printed, without the empty objects in the place of what it left out; nothing where it failed. */
+/** The output of `ip -j`, without the empty objects that it prints for omitted entries; nothing if it failed. */
 export function objects({ code, stdout }: Finished): Json[] {
   if (code !== 0) return [];
   return (JSON.parse(stdout || "[]") as Json[]).filter((it) => Object.keys(it).length > 0);
 }
 
-/** Whether an interface is one of ours, by its name. */
+/** Whether an interface belongs to this plugin, by its name. */
 export function isHostVeth(ifname: string): boolean {
   return /^a[vp][0-9a-f]{13}$/.test(ifname);
 }
 
-/** Whether tests may make a private host as real root, or only inside a user namespace of their own. */
+/** Whether tests may create a private host as real root, or only in their own user namespace. */
 export const MODES: readonly Mode[] = Deno.uid() === 0 ? ["root", "rootless"] : ["rootless"];
 export type Mode = "root" | "rootless";
 
-/** What Deno has compiled of the script form (tools/build/warm), where that was made. */
+/** The code that Deno has compiled of the script form (tools/build/warm), if it exists. */
 const WARM = BUILT === `${ROOT}bin/atomicni.js` ? `${ROOT}build/warm` : "/nowhere";
 
 const SETUP = `
@@ -158,8 +161,8 @@ mount -t tmpfs -o mode=0700 tmpfs ${STATE_FOLDER}
 ip link set dev lo up && echo ready && exec sleep 3600`;
 
 /**
- * A host of a test's own: network and mount namespaces in which /run and the state folder are empty, but for what Deno
- * has compiled. All of it goes with the one process that holds it.
+ * A private host for one test: network and mount namespaces in which /run and the state folder are empty, except
+ * for Deno's compiled code. The whole host ends with the one process that holds it.
  */
 export class Host implements AsyncDisposable {
   readonly #holder: Deno.ChildProcess;
@@ -177,10 +180,10 @@ export class Host implements AsyncDisposable {
     return new Host(holder, ["nsenter", "-t", String(holder.pid), ...userns, "-m", "-n", "--"]);
   }
 
-  /** Fails where an `ip` of the plugin's stays: its namespaces would, too. */
+  /** Fails if an `ip` of the plugin is still running: it would keep its namespaces alive. */
   async [Symbol.asyncDispose](): Promise<void> {
     let left = this.#ips();
-    // One whose plugin was killed may be about to end.
+    // An `ip` whose plugin was killed may be about to end.
     for (let tries = 0; left.length > 0 && tries < 40; tries++) {
       await pause(50);
       left = this.#ips();
@@ -191,7 +194,7 @@ export class Host implements AsyncDisposable {
     assertEquals(left.map(({ words }) => words), [], "an ip is left");
   }
 
-  /** Each `ip` in here, as the plugin starts it. */
+  /** Each running `ip` of this host that was started the way the plugin does. */
   #ips(): { readonly pid: number; readonly words: string }[] {
     const own = tryRead(() => Deno.readLinkSync(`/proc/${this.#holder.pid}/ns/mnt`));
     return [...Deno.readDirSync("/proc")].flatMap(({ name }) => {
@@ -204,7 +207,7 @@ export class Host implements AsyncDisposable {
     });
   }
 
-  /** The command line that runs `command` in here. */
+  /** The command line that runs `command` on this host. */
   inside(...command: string[]): string[] {
     return [...this.#enter, ...command];
   }
@@ -217,14 +220,14 @@ export class Host implements AsyncDisposable {
     return await run([...this.#enter, ...command], stdin, env);
   }
 
-  /** Runs a shell script in here; a failure fails the test. */
+  /** Runs a shell script on this host; its failure fails the test. */
   async sh(script: string): Promise<string> {
     const { code, stdout, stderr } = await this.run(["sh", "-ec", script]);
     if (code !== 0) throw new Error(`${script}: exit ${code}: ${stderr}`);
     return stdout;
   }
 
-  /** Makes network namespaces below /run/netns. */
+  /** Creates network namespaces below /run/netns. */
   async containers(...names: string[]): Promise<void> {
     await this.sh(
       names.map((name) => `ip netns add ${name} && ip -n ${name} link set dev lo up`).join("\n"),
@@ -238,7 +241,7 @@ export class Host implements AsyncDisposable {
     return await this.program([], stdin, cniEnv(command, call), call.under);
   }
 
-  /** Runs the program with arguments, as a person does, or with an environment of the test's own. */
+  /** Runs the program with arguments, as a person does, or with a given environment. */
   async program(
     args: readonly string[],
     stdin: string | Uint8Array,
@@ -257,7 +260,7 @@ export class Host implements AsyncDisposable {
     return answer;
   }
 
-  /** An ADD that has to work; returns its result. */
+  /** An ADD that has to succeed; returns its result. */
   async add(call: CniCall = {}): Promise<Json> {
     const { code, json, stderr } = await this.cni("ADD", call);
     assertEquals(code, 0, `ADD failed: ${stderr}`);
@@ -269,19 +272,19 @@ export class Host implements AsyncDisposable {
     assertEquals({ code, stdout }, { code: 0, stdout: "" }, `DEL failed: ${stderr}`);
   }
 
-  /** Ends a container's namespace and waits for the kernel, which takes down what was in it some time later. */
+  /** Ends a container's namespace and waits for the kernel, which removes its contents some time later. */
   async end(id: string): Promise<void> {
     await this.sh(`ip netns del ${id}
 for _ in $(seq 400); do ip link show type veth | grep -q '/${id}/' || exit 0; sleep 0.05; done; exit 1`);
   }
 
-  /** `ip -j` with these arguments, in the namespace of a container or (`""`) of the host. */
+  /** `ip -j` with these arguments, in a container's namespace or (`""`) on the host. */
   async ip(namespace: string, ...args: string[]): Promise<Json[]> {
     const at = namespace === "" ? [] : ["-n", namespace];
     return objects(await this.run(["ip", ...at, "-d", "-j", ...args]));
   }
 
-  /** Names of the host's links, `lo` left out. */
+  /** Names of the host's links, without `lo`. */
   async links(): Promise<string[]> {
     return (await this.ip("", "link", "show")).map((link) => link.ifname).filter((name) =>
       name !== "lo"
@@ -303,7 +306,7 @@ for _ in $(seq 400); do ip link show type veth | grep -q '/${id}/' || exit 0; sl
     return code === 0 ? JSON.parse(stdout) : undefined;
   }
 
-  /** Who holds which address (or addresses): the state file's one map, after a look at the other. */
+  /** The addresses by owner: one map of the state file, after a comparison with the other one. */
   async leases(network: string = NET.name): Promise<Json> {
     const { containerToIP = {}, ipToContainer = {} } = await this.state(network) ?? {};
     const held = Object.entries(containerToIP as Record<string, string | string[]>).flatMap(
@@ -317,7 +320,7 @@ for _ in $(seq 400); do ip link show type veth | grep -q '/${id}/' || exit 0; sl
     return containerToIP;
   }
 
-  /** Everything in the state folder, hidden files too, but for what Deno keeps there for the script form. */
+  /** Everything in the state folder, hidden files too, except Deno's cache of the script form. */
   async files(): Promise<string[]> {
     const found = await this.sh(
       `cd ${STATE_FOLDER} && find . -mindepth 1 -not -path './.deno*' | sort`,
@@ -342,7 +345,7 @@ for _ in $(seq 400); do ip link show type veth | grep -q '/${id}/' || exit 0; sl
     return code === 0;
   }
 
-  /** No veth, no lease, no temporary file of ours, whatever else there is. */
+  /** Asserts that no veth, lease or temporary file of this plugin is left. */
   async assertNothingLeft(network: string = NET.name): Promise<void> {
     assertEquals(await this.hostVeths(), [], "a host veth is left");
     assertEquals(await this.leases(network), {}, "a lease is left");
@@ -353,7 +356,7 @@ for _ in $(seq 400); do ip link show type veth | grep -q '/${id}/' || exit 0; sl
     );
   }
 
-  /** Kernel, state and documents, for whoever reads of a failed test. */
+  /** Kernel, state and documents, for the reader of a failed test. */
   async report(): Promise<string> {
     const { stdout: names } = await this.run(["ls", "/run/netns"]);
     const parts = [`# host: ip -j addr\n${(await this.run(["ip", "-j", "addr"])).stdout}`];
@@ -386,7 +389,7 @@ function parsed(stdout: string): Json {
   }
 }
 
-/** A test on a host of its own; kernel, state and documents are printed where it fails. */
+/** A test on its own private host. If it fails, it prints kernel, state and documents. */
 export function hostTest(
   name: string,
   body: (host: Host, mode: Mode) => Promise<void>,

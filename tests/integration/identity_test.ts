@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { CONFIG, type Host, hostTest, type Json, STATE_FOLDER } from "./host.ts";
 
-/** Whose an address, a MAC or a host veth is, where somebody asks for another's or takes its signs away. */
+/** The owner of an address, a MAC or a host veth if a container requests another's or root removes its labels. */
 
 const GUARDED = { ...CONFIG, macspoofchk: true };
 const { cniVersion, type } = CONFIG;
@@ -16,7 +16,10 @@ const V6 = {
 };
 const TOUCH = `touch ${STATE_FOLDER}/podnet.json`;
 
-/** An ADD that is refused with that code and these words, and leaves the container and the bridges' entries as they were. */
+/**
+ * An ADD that is refused with this code and message, and leaves the container and the bridge's entries as they
+ * were.
+ */
 async function refused(host: Host, code: number, words: string, call: Json): Promise<void> {
   const look = `ip -n ${call.id} -br link; ip -B neigh show nud all | grep NOARP || :`;
   const before = await host.sh(look);
@@ -31,7 +34,7 @@ async function macOf(host: Host, namespace: string, ifname: string): Promise<str
 }
 
 for (const [how, config] of [["", CONFIG], [", guarded", GUARDED]] as const) {
-  hostTest(`identity: nobody gets the bridge's MAC by asking${how}`, async (host) => {
+  hostTest(`identity: no request gets the bridge's MAC${how}`, async (host) => {
     await host.containers("c1", "c2");
     await host.add({ id: "c1", config });
     const args = `MAC=${await macOf(host, "", "atomic0")}`;
@@ -44,12 +47,12 @@ for (const [how, config] of [["", CONFIG], [", guarded", GUARDED]] as const) {
 for (const macspoofchk of [false, true]) {
   const what = macspoofchk ? "guarded" : "not guarded";
   hostTest(
-    `identity: two networks of IPv6 alone on one bridge have MACs of their own: ${what}`,
+    `identity: two IPv6-only networks on one bridge have different MACs: ${what}`,
     async (host) => {
       const ids = ["c1", "c2", "c3", "c4"];
       await host.containers(...ids);
       const one = { ...V6, macspoofchk };
-      // The same words in another order, by which a folded MAC would be the same.
+      // The same groups in another order, for which a MAC folded from them would be the same.
       const two = { ...one, name: "two", subnet6: "fd0a::/64", gateway6: "fd0a::1" };
       const far = { ...one, name: "far", subnet6: "fd09:3::/64", gateway6: "fd09:3::1" };
       await host.add({ id: "c1", config: one, args: "IP=fd09::3:0:3" });
@@ -65,55 +68,64 @@ for (const macspoofchk of [false, true]) {
   );
 }
 
-hostTest("identity: a bridge without a gateway has one MAC, whoever makes it", async (host) => {
-  const ids = ["c1", "c2", "c3"];
-  await host.containers(...ids);
-  const ipam = { type: "host-local", subnet: "10.9.0.0/24" };
-  const config = { cniVersion, type, name: "plain", bridge: "br9", ipam };
-  const results = await Promise.all(["c1", "c2"].map((id) => host.add({ id, config })));
-  await host.sh("ip link del dev br9");
-  results.push(await host.add({ id: "c3", config }));
-  const mac = await macOf(host, "", "br9");
-  assertEquals(results.map(({ interfaces: [bridge] }) => bridge.mac), [mac, mac, mac]);
-  for (const [at, id] of ids.entries()) {
-    const { code, stdout } = await host.cni("CHECK", {
-      id,
-      config: { ...config, prevResult: results[at] },
-    });
-    assertEquals([code, stdout], [0, ""], id);
-  }
-});
+hostTest(
+  "identity: a bridge without a gateway has the same MAC, whichever ADD creates it",
+  async (host) => {
+    const ids = ["c1", "c2", "c3"];
+    await host.containers(...ids);
+    const ipam = { type: "host-local", subnet: "10.9.0.0/24" };
+    const config = { cniVersion, type, name: "plain", bridge: "br9", ipam };
+    const results = await Promise.all(["c1", "c2"].map((id) => host.add({ id, config })));
+    await host.sh("ip link del dev br9");
+    results.push(await host.add({ id: "c3", config }));
+    const mac = await macOf(host, "", "br9");
+    assertEquals(results.map(({ interfaces: [bridge] }) => bridge.mac), [mac, mac, mac]);
+    for (const [at, id] of ids.entries()) {
+      const { code, stdout } = await host.cni("CHECK", {
+        id,
+        config: { ...config, prevResult: results[at] },
+      });
+      assertEquals([code, stdout], [0, ""], id);
+    }
+  },
+);
 
-hostTest("identity: a guarded MAC stays where it is, whatever network asks", async (host) => {
-  await host.containers("c1", "c2", "c3", "c4");
-  await host.add({ id: "c1", config: GUARDED });
-  const mac = await macOf(host, "c1", "eth0");
-  const other = { ...V6, bridge: CONFIG.bridge };
-  await refused(host, 102, "it is the MAC of", { id: "c2", config: other, args: `MAC=${mac}` });
-  assert(await host.pings("c1", CONFIG.gateway));
-  const layer2 = { cniVersion, type, name: "l2", bridge: "br8", ipam: {}, macspoofchk: true };
-  const args = "MAC=02:00:00:00:00:09";
-  await host.add({ id: "c3", config: layer2, args });
-  await refused(host, 102, "it is the MAC of", { id: "c4", config: layer2, args });
-  await host.add({ id: "c4", config: layer2 });
-});
+hostTest(
+  "identity: a guarded MAC stays where it is, whichever network requests it",
+  async (host) => {
+    await host.containers("c1", "c2", "c3", "c4");
+    await host.add({ id: "c1", config: GUARDED });
+    const mac = await macOf(host, "c1", "eth0");
+    const other = { ...V6, bridge: CONFIG.bridge };
+    await refused(host, 102, "it is the MAC of", { id: "c2", config: other, args: `MAC=${mac}` });
+    assert(await host.pings("c1", CONFIG.gateway));
+    const layer2 = { cniVersion, type, name: "l2", bridge: "br8", ipam: {}, macspoofchk: true };
+    const args = "MAC=02:00:00:00:00:09";
+    await host.add({ id: "c3", config: layer2, args });
+    await refused(host, 102, "it is the MAC of", { id: "c4", config: layer2, args });
+    await host.add({ id: "c4", config: layer2 });
+  },
+);
 
-hostTest("identity: an attachment whose host veth was renamed is attached", async (host) => {
-  await host.containers("c1", "c2");
-  const { interfaces } = await host.add({ id: "c1" });
-  await host.sh(`ip link set dev ${interfaces[1].name} name other0`);
-  const before = await host.state();
-  for (const alias of ["podnet/c1/eth0", ""]) {
-    await host.sh(`ip link set dev other0 alias "${alias}"`);
-    const { json } = await host.cni("ADD", { id: "c1", netns: "c2" });
-    assertEquals(json?.code, 103);
-    assertStringIncludes(json.msg, '"other0" is its host veth');
-    assertEquals(await host.state(), before);
-  }
-  assert(await host.pings("c1", CONFIG.gateway));
-});
+hostTest(
+  "identity: an attachment with a renamed host veth still counts as attached",
+  async (host) => {
+    await host.containers("c1", "c2");
+    const { interfaces } = await host.add({ id: "c1" });
+    await host.sh(`ip link set dev ${interfaces[1].name} name other0`);
+    const before = await host.state();
+    for (const alias of ["podnet/c1/eth0", ""]) {
+      await host.sh(`ip link set dev other0 alias "${alias}"`);
+      const { json } = await host.cni("ADD", { id: "c1", netns: "c2" });
+      assertEquals(json?.code, 103);
+      assertStringIncludes(json.msg, '"other0" is its host veth');
+      assertEquals(await host.state(), before);
+    }
+    assert(await host.pings("c1", CONFIG.gateway));
+  },
+);
 
-hostTest("identity: a MAC that only a stale lease has is given", async (host) => {
+hostTest("identity: a MAC that only a stale lease has is available", async (host) => {
   await host.containers("c1", "c2", "c3");
   const args = "MAC=02:00:00:00:00:07";
   await host.add({ id: "c1", args });
@@ -123,7 +135,7 @@ hostTest("identity: a MAC that only a stale lease has is given", async (host) =>
   assertEquals(await host.leases(), { "c2/eth0": "10.88.0.3" });
 });
 
-hostTest("identity: a host veth without an alias is known by its MAC", async (host) => {
+hostTest("identity: a host veth without an alias is recognized by its MAC", async (host) => {
   await host.containers("c1", "c2");
   const { interfaces } = await host.add({ id: "c1" });
   await host.sh(`ip link set dev ${interfaces[1].name} alias ''; ${TOUCH}`);
@@ -135,7 +147,7 @@ hostTest("identity: a host veth without an alias is known by its MAC", async (ho
   await host.assertNothingLeft();
 });
 
-hostTest("identity: an address that is taken away for a moment is not free", async (host) => {
+hostTest("identity: an address that is removed for a moment is not free", async (host) => {
   await host.containers("c1", "c2");
   await host.add({ id: "c1" });
   await host.sh(`rm ${STATE_FOLDER}/podnet.json; ip -n c1 addr flush dev eth0`);
@@ -144,7 +156,7 @@ hostTest("identity: an address that is taken away for a moment is not free", asy
   assertStringIncludes(json.msg, '"c1/eth0" is attached, and has no lease');
 });
 
-hostTest("identity: the gateway of one set is given by none", async (host) => {
+hostTest("identity: no set allocates the gateway of another one", async (host) => {
   await host.containers("c1");
   const range = (rangeStart: string, rangeEnd: string, more = {}) => [
     { subnet: "10.7.0.0/24", rangeStart, rangeEnd, ...more },
@@ -165,7 +177,7 @@ hostTest("identity: the gateway of one set is given by none", async (host) => {
   assertEquals(ips.map((it: Json) => it.address), ["10.7.0.10/24", "10.7.0.31/24"]);
 });
 
-hostTest("identity: a renamed host veth without a lease goes with its DEL", async (host) => {
+hostTest("identity: DEL removes a renamed host veth without a lease", async (host) => {
   await host.containers("c1", "c2");
   const config = { cniVersion, type, name: "l2", bridge: "br8", ipam: {} };
   for (const id of ["c1", "c2"]) {

@@ -12,7 +12,7 @@ const CONFIG = {
 };
 const REFERENCE = { ...CONFIG, type: "bridge" };
 
-/** A host on which the reference has given addresses to these containers. */
+/** A host on which the reference has allocated addresses to these containers. */
 async function node(host: Host, ...ids: string[]): Promise<Record<string, Json>> {
   await host.sh(`mount -t tmpfs tmpfs /var/lib && mkdir -p /var/lib/cni ${STATE_FOLDER}`);
   await host.sh(`chmod 700 ${STATE_FOLDER}`);
@@ -50,7 +50,7 @@ const ping = async (host: Host) => assert(await host.pings("c1", "10.88.0.1"), "
 
 hostTest("an imported lease is held, checked and freed with its veth", async (host) => {
   const { c1 } = await node(host, "c1", "c2");
-  // Without an import the first ADD would give an address that c1 has.
+  // Without an import, the first ADD would allocate an address that c1 has.
   await host.containers("c9");
   const early = await host.cni("ADD", { id: "c9", config: CONFIG });
   assertEquals(early.json.code, 104, early.stdout);
@@ -66,7 +66,7 @@ hostTest("an imported lease is held, checked and freed with its veth", async (ho
     c1.interfaces[1].mac,
     c1.interfaces[2].mac,
   ]);
-  // What the reference left is what CHECK compares.
+  // CHECK compares the settings that the reference left.
   const checked = await host.cni("CHECK", { config: { ...CONFIG, prevResult: c1 } });
   assertEquals(checked.code, 0, checked.stdout);
   const { json } = await host.program(["list", "--json"], "");
@@ -75,7 +75,7 @@ hostTest("an imported lease is held, checked and freed with its veth", async (ho
     ["10.88.0.2", c1.interfaces[1].name, true],
   );
   await host.program(["repair"], JSON.stringify(CONFIG));
-  // Again: nothing changes.
+  // A second import changes nothing.
   assertEquals(await importAll(host), [2, 0, 0]);
   assertEquals((await host.state()).lastReserved, "10.88.0.3");
 
@@ -90,7 +90,7 @@ hostTest("an imported lease is held, checked and freed with its veth", async (ho
 });
 
 hostTest(
-  "healing leaves imported leases of live containers, and takes those of dead ones",
+  "reclaiming leaves imported leases of live containers, and takes those of dead ones",
   async (host) => {
     await node(host, "c1", "c2");
     await importAll(host);
@@ -109,7 +109,7 @@ hostTest(
   },
 );
 
-hostTest("GC takes imported leases that are not valid, with their veths", async (host) => {
+hostTest("GC removes imported leases that are not listed, with their veths", async (host) => {
   const { c2 } = await node(host, "c1", "c2");
   await importAll(host);
   const config = { ...CONFIG, cniVersion: "1.1.0" };
@@ -123,10 +123,10 @@ hostTest("GC takes imported leases that are not valid, with their veths", async 
 });
 
 hostTest(
-  "leases whose containers have no named namespace stay held until their DEL",
+  "leases of containers without a named namespace stay held until their DEL",
   async (host) => {
     await node(host, "c1", "c2");
-    // As Docker has them: a namespace that lives by its processes.
+    // As with Docker: a namespace that lives as long as its processes.
     await host.sh(
       "for n in c1 c2; do ip netns exec $n sleep 3600 >/dev/null 2>&1 & echo $! >/run/$n.pid; done",
     );
@@ -136,18 +136,18 @@ hostTest(
     await host.sh("ip netns del c1; ip netns del c2");
     try {
       assertEquals(await importAll(host), [0, 2, 0]);
-      // Whose of the two veths is whose can't be told; both leases hold as long as one of the two stands.
+      // Nothing shows which veth belongs to which lease; both leases stay held as long as one of the veths exists.
       await host.program(["repair"], JSON.stringify(CONFIG));
       assertEquals(Object.values(await host.leases()).sort(), ["10.88.0.2", "10.88.0.3"]);
       const ids = ["c3", "c4", "c5"];
       await host.containers(...ids, "c6");
       for (const id of ids) await host.add({ id, config: CONFIG });
       assertEquals((await host.cni("ADD", { id: "c6", config: CONFIG })).json.code, 101);
-      // GC can't tell whose veth is whose, and so keeps them.
+      // GC can't tell which veth belongs to which lease, and so keeps them.
       const config = { ...CONFIG, cniVersion: "1.1.0", "cni.dev/valid-attachments": [] };
       await host.cni("GC", { config });
       assertEquals((await leases(host)).map(([key]) => key), ["c1/eth0", "c2/eth0"]);
-      // DEL looks into the namespace that the runtime names, and removes what has the address.
+      // DEL inspects the namespace that the runtime names, and removes the interface that has the address.
       const pid = (await host.sh("cat /run/c1.pid")).trim();
       const before = (await host.links()).filter((it) => it.startsWith("veth")).length;
       await host.del({ id: "c1", netns: `/proc/${pid}/ns/net`, config: CONFIG });
@@ -161,7 +161,7 @@ hostTest(
   },
 );
 
-hostTest("the old format, a dead lease, and what can't be taken over", async (host) => {
+hostTest("the old format, a dead lease, and leases that can't be taken over", async (host) => {
   await node(host, "c1", "c2");
   await host.sh(`printf c1 >${LEASES}/10.88.0.2; printf 'dead\\r\\neth0' >${LEASES}/10.88.0.5`);
   assertEquals(await importAll(host), [2, 0, 1]);
@@ -178,7 +178,7 @@ hostTest("the old format, a dead lease, and what can't be taken over", async (ho
 });
 
 hostTest(
-  "an import of nothing is an error: a path that matches nothing, an empty folder",
+  "an import without leases is an error: a path that matches nothing, an empty folder",
   async (host) => {
     await node(host, "c1");
     const text = JSON.stringify(CONFIG);
@@ -205,21 +205,21 @@ hostTest(
     assertEquals([code, json.proved.length, json.unexplained], [1, 2, [c3.interfaces[1].name]]);
     await host.containers("c9");
     const { json: refused } = await host.cni("ADD", { id: "c9", config: CONFIG });
-    assertEquals(refused.code, 104, "c3's address is held by nobody's lease");
+    assertEquals(refused.code, 104, "no lease holds c3's address");
     await host.sh(`printf 'c3\\r\\neth0' >${LEASES}/10.88.0.4`);
     assertEquals(await importAll(host), [3, 0, 0]);
     assertEquals((await host.add({ id: "c9", config: CONFIG })).ips[0].address, "10.88.0.5/29");
   },
 );
 
-hostTest("an import holds the leases of containers that are on another bridge", async (host) => {
+hostTest("an import keeps the leases of containers on another bridge held", async (host) => {
   await node(host, "c1", "c2");
   const moved = { ...CONFIG, bridge: "atomic0", isGateway: false };
   assertEquals(await importAll(host, moved), [2, 0, 0]);
   assertEquals(Object.values(await host.leases()).sort(), ["10.88.0.2", "10.88.0.3"]);
 });
 
-hostTest("the renamed veth of an imported lease goes with its DEL and with a GC", async (host) => {
+hostTest("DEL and GC remove the renamed veth of an imported lease", async (host) => {
   const { c1, c2 } = await node(host, "c1", "c2");
   await importAll(host);
   await host.sh(`ip link set dev ${c1.interfaces[1].name} name web1

@@ -1,4 +1,7 @@
-/** Promises of the life cycle that broke when two commands disagreed about the owner of a host veth, or of the state. */
+/**
+ * Promises of the life cycle that broke when two commands disagreed about the owner of a host veth or of the
+ * state.
+ */
 import { assert, assertEquals, assertMatch, assertNotEquals } from "@std/assert";
 import { pause } from "../../lib/base/deadline.ts";
 import { type Answer, CONFIG, type Host, hostTest, type Json, STATE_FOLDER } from "./host.ts";
@@ -26,7 +29,7 @@ hostTest(
     await host.add({ id: "c1" });
     await host.sh(`cp -a ${STATE_FOLDER} /run/backup`);
     for (const id of ["c2", "c3"]) await host.add({ id });
-    await pause(1_100); // a ctime is known in whole seconds
+    await pause(1_100); // a ctime has whole seconds
     await host.sh(`cp -a /run/backup/. ${STATE_FOLDER}/`);
     const { json } = await host.cni("ADD", { id: "c4" });
     assertEquals(json.code, 104, "an older folder");
@@ -36,7 +39,7 @@ hostTest(
   },
 );
 
-hostTest("STATUS and doctor are well next to ADDs that are running", async (host) => {
+hostTest("STATUS and doctor report no fault while ADDs run", async (host) => {
   const ids = Array.from({ length: 6 }, (_, n) => `c${n}`);
   await host.containers(...ids, "z");
   await host.add({ id: "z" });
@@ -62,7 +65,7 @@ hostTest("STATUS and doctor are well next to ADDs that are running", async (host
 const ROOTS = "dc1/rack2/web";
 
 hostTest(
-  "an alias of root's own takes no veth from its lease, nor from its container",
+  "an alias that root sets takes no veth from its lease or its container",
   async (host) => {
     await host.containers("c1", "c2", "c3");
     const veth = await added(host, "c1", TWO);
@@ -71,19 +74,19 @@ hostTest(
     await aliased(host, veth, ROOTS);
     // An ADD into a full pool reclaims nothing.
     assertEquals((await host.cni("ADD", { id: "c3", config: TWO })).json.code, 101);
-    // A lost state is not rebuilt without the lease in silence.
+    // A lost state is not rebuilt silently without the lease.
     await host.sh(`rm ${STATE}`);
     assertEquals((await host.cni("ADD", { id: "c3", config: TWO })).json.code, 104);
     const repaired = await repair(host);
     assertNotEquals(repaired.code, 0);
     assert(repaired.stdout.includes(veth), repaired.stdout);
-    // An older state without it is found out.
+    // An older state without the lease is recognized.
     await host.sh(
       `echo '{"schema":3,"containerToIP":{},"ipToContainer":{},"lastReserved":"","leases":{}}' >${STATE}`,
     );
     assertEquals((await host.cni("ADD", { id: "c3", config: TWO })).json.code, 104);
     await host.sh(`cp /run/old ${STATE}`);
-    // A GC collects it, and so does a DEL.
+    // A GC removes it, and so does a DEL.
     const keep = { ...TWO, "cni.dev/valid-attachments": [{ containerID: "c2", ifname: "eth0" }] };
     assertEquals((await host.cni("GC", { config: keep })).code, 0);
     assert(!(await host.hostVeths()).includes(veth), "GC left it");
@@ -96,7 +99,7 @@ hostTest(
 );
 
 hostTest(
-  "a lock that is removed or moved while an ADD holds it never makes two containers of one address",
+  "a lock file that is removed or moved while an ADD holds it never gives two containers one address",
   async (host) => {
     const ids = Array.from({ length: 8 }, (_, n) => `c${n}`);
     await host.containers(...ids);
@@ -125,7 +128,7 @@ hostTest("an ADD or repair that fails on a damaged state leaves no further file"
     assertEquals((await host.cni("ADD", { id: "c2" })).json.code, 104);
   }
   assertEquals(await host.files(), before);
-  // Nothing of the network is left: the ADD starts empty, and fails for another reason.
+  // Nothing of the network is left: the ADD starts from scratch, and fails for another reason.
   await host.sh(
     "for it in $(ip -o link show type veth | sed 's/^[0-9]*: //; s/[@:].*//'); do ip link del dev $it; done",
   );
@@ -139,22 +142,25 @@ hostTest("an ADD or repair that fails on a damaged state leaves no further file"
   assertMatch(stderr, /started empty, the old file is kept as/);
 });
 
-hostTest("STATUS: a dead network's file stops nobody, a live one's is named", async (host) => {
-  await host.containers("c1", "c2");
-  const old = { ...CONFIG, name: "oldnet", bridge: "old0" };
-  await host.add({ id: "c1", config: old });
-  const shared = await host.cni("STATUS");
-  assertEquals(shared.json.code, 50);
-  assert(shared.json.msg.includes(`${STATE_FOLDER}/oldnet.json`), shared.json.msg);
-  await host.sh("ip netns del c1; ip link del dev old0");
-  await host.sh(
-    "for _ in $(seq 100); do ip -o link show type veth | grep -q oldnet || exit 0; sleep 0.05; done",
-  );
-  assertEquals((await host.cni("STATUS")).code, 0);
-});
+hostTest(
+  "STATUS: the file of a dead network stops nothing, that of a live one is named",
+  async (host) => {
+    await host.containers("c1", "c2");
+    const old = { ...CONFIG, name: "oldnet", bridge: "old0" };
+    await host.add({ id: "c1", config: old });
+    const shared = await host.cni("STATUS");
+    assertEquals(shared.json.code, 50);
+    assert(shared.json.msg.includes(`${STATE_FOLDER}/oldnet.json`), shared.json.msg);
+    await host.sh("ip netns del c1; ip link del dev old0");
+    await host.sh(
+      "for _ in $(seq 100); do ip -o link show type veth | grep -q oldnet || exit 0; sleep 0.05; done",
+    );
+    assertEquals((await host.cni("STATUS")).code, 0);
+  },
+);
 
 hostTest(
-  "repair puts a renamed veth into a bridge that was made again, and a dry run says so",
+  "repair puts a renamed veth into a re-created bridge, and a dry run says so",
   async (host) => {
     await host.containers("c1", "c2");
     const veth = await added(host, "c1");
@@ -174,7 +180,7 @@ hostTest(
   },
 );
 
-hostTest("a key that is no owner: repair drops it, and the ADD works", async (host) => {
+hostTest("a key that is not an owner: repair drops it, and the ADD works", async (host) => {
   await host.containers("c1", "c2");
   await host.add({ id: "c1" });
   await host.sh(
@@ -210,7 +216,7 @@ hostTest("a GC spares the veth of an ADD that is in progress", async (host) => {
   assertEquals(await host.hostVeths(), [veth]);
 });
 
-hostTest("one pod's own range stops no other, with and without it", async (host) => {
+hostTest("one pod's own range stops no other pod, with or without it", async (host) => {
   await host.containers("c1", "c2", "c3", "c4");
   const plain = {
     ...{ cniVersion: "1.0.0", name: "podnet", type: "atomicni", bridge: "cni0", isGateway: true },
@@ -235,13 +241,13 @@ hostTest("one pod's own range stops no other, with and without it", async (host)
   await host.add({ id: "c4", config: { ...narrow, runtimeConfig: { ipRanges } } });
   const [range] = (await host.state("other")).ranges[0];
   assertEquals([range.rangeStart, range.rangeEnd], ["10.77.0.1", "10.77.0.254"]);
-  // Another network that gives the rest of the subnet is named.
+  // STATUS names another network that takes the rest of the subnet.
   const rest = { ...CONFIG, subnet: "10.77.0.0/24", gateway: "10.77.0.1" };
   assertEquals((await host.cni("STATUS", { config: rest })).json?.code, 50);
 });
 
 hostTest(
-  "an address that comes with another MAC than last time is forgotten on the bridge",
+  "the bridge's neighbour entry of an address is flushed if its MAC has changed",
   async (host) => {
     await host.containers("c1", "c2");
     const dual = { ...CONFIG, subnet6: "fd00:88::/64", gateway6: "fd00:88::1" };
@@ -259,7 +265,7 @@ hostTest(
 );
 
 hostTest(
-  "the last address whose MAC another requested: STATUS says what the ADD will",
+  "the last free address, with a MAC that another container requested: STATUS and ADD agree",
   async (host) => {
     await host.containers("c1", "c2");
     const config = { ...TWO, runtimeConfig: { mac: "0a:58:0a:58:00:03" } };
@@ -270,7 +276,7 @@ hostTest(
 );
 
 hostTest(
-  "a copy of the folder by hard links stops nobody, nor does the mark of a killed ADD stay",
+  "a copy of the folder by hard links stops nothing, and the mark of a killed ADD goes",
   async (host) => {
     await host.containers("c1", "c2");
     await host.add({ id: "c1" });
@@ -288,11 +294,11 @@ hostTest(
 );
 
 hostTest(
-  "repair is content with an intact state, though a MAC was changed behind its back",
+  "repair leaves an intact state alone although a MAC was changed",
   async (host) => {
     await host.containers("c1");
     const veth = await added(host, "c1");
-    // Without a name below /run/netns nothing can be seen of the container.
+    // Without a name below /run/netns, nothing shows the inside of the container.
     await host.sh(
       `ip netns exec c1 sleep 30 >/dev/null 2>&1 & sleep 0.3; umount /run/netns/c1; rm /run/netns/c1; ip link set dev ${veth} address fe:00:00:00:00:77`,
     );
@@ -303,7 +309,7 @@ hostTest(
 );
 
 hostTest(
-  "two networks on one bridge that was removed: each network's next ADD puts its ports back",
+  "two networks on one deleted bridge: each network's next ADD puts its ports back",
   async (host) => {
     await host.containers("a1", "b1", "a2", "b2");
     const other = { ...CONFIG, name: "other", subnet: "10.77.0.0/24", gateway: "10.77.0.1" };

@@ -15,12 +15,12 @@ export interface Row {
   readonly call: CniCall;
   readonly code: number;
   readonly message: RegExp;
-  /** Shell before and after the run. */
+  /** Shell to run before and after the plugin. */
   readonly prepare?: string;
   readonly restore?: string;
 }
 
-/** A bridge that no run makes: the error is known before. */
+/** A bridge that no run creates: the error is known before. */
 export const FRESH = { ...CONFIG, bridge: "fresh0" };
 
 function assertRefused(answer: Answer, { name, code, message }: Row): void {
@@ -37,10 +37,10 @@ function assertRefused(answer: Answer, { name, code, message }: Row): void {
   assert(!/\n\s+at |\\n\s+at |Stack backtrace/.test(said), `${name}: a stack trace: ${said}`);
 }
 
-/** Rows without a preparation of their own are run at once, so many at a time, each on a container of its own. */
+/** Rows that need no preparation run in parallel, this many at a time, each with its own container. */
 const CONTAINERS = ["c1", "c2", "c3", "c4"];
 
-/** ADDs that have to be refused beside a live neighbour, which must not notice, as nothing else may. */
+/** ADDs that have to be refused next to a live neighbour. The neighbour must not notice, and nothing may change. */
 async function refuseAll(host: Host, rows: readonly Row[]): Promise<void> {
   await host.containers("n1", ...CONTAINERS);
   await host.add({ id: "n1" });
@@ -52,7 +52,7 @@ async function refuseAll(host: Host, rows: readonly Row[]): Promise<void> {
     await Promise.all(group.map(async (row, index) => {
       assertRefused(await host.cni("ADD", { id: CONTAINERS[index] ?? "", ...row.call }), row);
     }));
-    assertEquals(await snapshot(host), before, `something was touched: ${names}`);
+    assertEquals(await snapshot(host), before, `something was changed: ${names}`);
     assert(await host.pings("n1", CONFIG.gateway), `the neighbour is cut off: ${names}`);
     for (const { restore } of group) if (restore !== undefined) await host.sh(restore);
   }
@@ -79,7 +79,7 @@ export function badInputTest(
   modes: readonly Mode[] = MODES.slice(0, 1),
 ): void {
   hostTest(
-    `bad input is refused and touches nothing: ${name}`,
+    `bad input is refused and changes nothing: ${name}`,
     (host) => refuseAll(host, rows),
     modes,
   );

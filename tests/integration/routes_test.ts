@@ -12,7 +12,7 @@ const dialects = (routes: object[]) => [
 ];
 const THERE = { dst: "203.0.113.1/32", scope: 253 };
 
-/** Routes that the configuration may have, and the last one of them as `ip` shows it. */
+/** Routes that are valid in a configuration, and the last one as `ip` shows it. */
 const TAKEN: readonly [object[], string, RegExp][] = [
   [[{ dst: "10.88.0.0/24" }], "-4 route show 10.88.0.0/24", /^10\.88\.0\.0\/24 via 10\.88\.0\.1 /],
   [[{ dst: "10.88.0.0/24", gw: "10.88.0.9" }], "-4 route show 10.88.0.0/24", /via 10\.88\.0\.9 /],
@@ -28,7 +28,7 @@ const TAKEN: readonly [object[], string, RegExp][] = [
   [[{ dst: "10.1.0.0/16", gw: "10.88.0.0" }], "-4 route show 10.1.0.0/16", /via 10\.88\.0\.0/],
 ];
 
-/** Routes that no configuration may have: the last one in the words of `ip`, whose kernel refuses it. */
+/** Routes that are invalid in a configuration: the last one as arguments of `ip`, whose kernel refuses it. */
 const REFUSED: readonly [object[], string][] = [
   [[{ dst: "10.1.0.0/16", gw: "10.88.0.255" }], "10.1.0.0/16 via 10.88.0.255"],
   [[{ dst: "10.1.0.0/16", gw: "203.0.113.1" }], "10.1.0.0/16 via 203.0.113.1"],
@@ -54,7 +54,7 @@ async function codes(host: Host, config: object): Promise<number[]> {
 }
 
 hostTest(
-  "STATUS and ADD take a route that the kernel has, and agree on all others",
+  "STATUS and ADD accept a route that the kernel accepts, and agree on all others",
   async (host) => {
     await host.containers("c1");
     for (const [routes, shown, wanted] of TAKEN) {
@@ -78,7 +78,7 @@ hostTest(
 );
 
 hostTest(
-  "an IPv6 default route of another interface is not outranked, as with IPv4",
+  "an ADD does not outrank another interface's IPv6 default route, as with IPv4",
   async (host) => {
     await host.containers("c1", "c2");
     const other = `ip -n c1 link add other0 type veth peer name other1; ip -n c1 link set other1 up

@@ -17,7 +17,7 @@ const ROOT = fromFileUrl(new URL("../../", import.meta.url));
 const SCOPE = manifest.permissions.plugin;
 const BUILT = PROGRAM.length === 1 ? PROGRAM[0] ?? "" : undefined;
 
-/** Tries what the program may and what it may not; prints what came of each. */
+/** Tries allowed and forbidden accesses; prints the outcome of each. */
 const PROBE = `
 const tries = {
   "state folder": () => Deno.readDirSync("${STATE_FOLDER}").next(),
@@ -30,11 +30,11 @@ const tries = {
   "read a namespace": () => Deno.statSync("/proc/self/ns/net"),
   "write a file": () => Deno.writeTextFileSync("/run/probe", "x"),
   "write beside": () => Deno.writeTextFileSync("/var/lib/probe", "x"),
-  "write a setting": () => Deno.writeTextFileSync("/proc/sys/net/ipv4/ip_forward", "1"),
+  "write a sysctl": () => Deno.writeTextFileSync("/proc/sys/net/ipv4/ip_forward", "1"),
   "link out": () => Deno.linkSync("/etc/passwd", "${STATE_FOLDER}/probe.link"),
   "symlink": () => Deno.symlinkSync("/etc/passwd", "${STATE_FOLDER}/probe.symlink"),
   "run a shell": () => new Deno.Command("/bin/sh", { args: ["-c", ":"] }).outputSync(),
-  "run a neighbour of ip": () => new Deno.Command("/usr/sbin/nft", { clearEnv: true }).outputSync(),
+  "run another program in ip's folder": () => new Deno.Command("/usr/sbin/nft", { clearEnv: true }).outputSync(),
   "connect": () => Deno.connect({ hostname: "127.0.0.1", port: 9 }),
   "listen": () => Deno.listen({ port: 0 }),
   "fetch": () => fetch("http://127.0.0.1:8080/"),
@@ -53,7 +53,7 @@ console.log(JSON.stringify(came));
 `;
 const ALLOWED = ["state folder", "state file", "ip", "own variable"];
 
-/** Runs the probe as this form of the program is run; a compiled file can't be made to run another program. */
+/** Runs the probe like this form of the program; a compiled file can't be made to run another program. */
 async function probe(host: Host): Promise<Record<string, string>> {
   const script = "/run/probe.js";
   const header = BUILT === undefined ? "" : (await run(["head", "-n", "2", BUILT])).stdout;
@@ -67,18 +67,18 @@ async function probe(host: Host): Promise<Record<string, string>> {
 }
 
 if (BUILT === undefined || BUILT.endsWith(".js")) {
-  hostTest("the declared scope allows what is needed and nothing else", async (host) => {
+  hostTest("the declared scope allows the needed accesses and nothing else", async (host) => {
     for (const [name, came] of Object.entries(await probe(host))) {
       assertEquals(came, ALLOWED.includes(name) ? "done" : "NotCapable", name);
     }
   });
 } else {
-  Deno.test("the compiled file has the declared scope and no other", async () => {
+  Deno.test("the compiled file has exactly the declared scope", async () => {
     const pattern = '"permissions":\\{.*?\\}(?=,")';
     const { stdout } = await run(["grep", "-aoP", pattern, BUILT]);
     const found = stdout.trim().split("\n").at(-1) ?? "";
     const { permissions } = JSON.parse(`{${found}}`);
-    // Deno's own list of hosts for import() stands there always; an empty list of what is denied means all of it.
+    // Deno always adds its own list of hosts for import(); an empty list of denials means that all is denied.
     const { allow_import: _, prompt, ...scope } = permissions;
     const granted = Object.entries(scope).filter(([, value]) => value !== null);
     assertEquals(Object.fromEntries(granted), {
@@ -92,13 +92,13 @@ if (BUILT === undefined || BUILT.endsWith(".js")) {
   });
 }
 
-/** The first lines of the script form, which start this file as Deno. */
+/** The first lines of the script form, which start this file with Deno. */
 async function headerFor(deno: string): Promise<string> {
   const make = [Deno.execPath(), "run", "-q", "-A", `${ROOT}tools/build/script_header.ts`];
   return (await run([...make, deno])).stdout;
 }
 
-Deno.test("a script's first lines hand on the declared scope", async () => {
+Deno.test("the script's first lines pass on the declared scope", async () => {
   const header = await headerFor("/bin/deno");
   const flags = header.match(/--allow-\S+/g) ?? [];
   assertEquals(flags, Object.entries(SCOPE).map(([kind, list]) => `--allow-${kind}=${list}`));
@@ -106,7 +106,7 @@ Deno.test("a script's first lines hand on the declared scope", async () => {
   assertMatch(header, /exec \/usr\/bin\/env -i /);
 });
 
-Deno.test("a script's first lines hand on the declared variables, and its own are not the runtime's", async () => {
+Deno.test("the script's first lines pass on the declared variables, and replace the runtime's DENO_ variables", async () => {
   const folder = await Deno.makeTempDir();
   try {
     const [deno, script] = [`${folder}/deno`, `${folder}/script`];
@@ -124,7 +124,7 @@ Deno.test("a script's first lines hand on the declared variables, and its own ar
     );
     assertEquals([...found.keys()].sort(), [...own, ...SCOPE.env].sort(), stderr);
     for (const name of SCOPE.env) assertEquals(found.get(name), `evil ${name}`);
-    // What the runtime says of colours counts.
+    // The runtime's settings about colours have an effect.
     for (const name of own.filter((it) => it !== "NO_COLOR")) {
       assert(!found.get(name)?.includes("evil"), `${name}=${found.get(name)}`);
     }
@@ -134,7 +134,7 @@ Deno.test("a script's first lines hand on the declared variables, and its own ar
   }
 });
 
-Deno.test("no module is imported at run time, and no code is made of text", async () => {
+Deno.test("no module is imported at run time, and no code is created from text", async () => {
   const { stdout } = await run(["sh", "-c", `ls ${ROOT}main.ts; find ${ROOT}lib -name '*.ts'`]);
   const files = stdout.trim().split("\n");
   assert(files.length > 20, stdout);
@@ -153,10 +153,10 @@ Deno.test("no module is imported at run time, and no code is made of text", asyn
 const TRACED =
   "execve,openat,mkdirat,mkdir,unlink,unlinkat,rename,renameat,renameat2,chmod,fchmodat,socket";
 
-/** What the program did to the system, by strace: its own process and whatever it started. */
+/** The system calls of the program, by strace: of its own process and of all it started. */
 async function traced(host: Host, command: string, id: string): Promise<string[]> {
   const config = command === "CHECK" ? { ...CONFIG, prevResult: {} } : CONFIG;
-  // A file for each process: in one file, a call that others come between is cut in two lines.
+  // One file per process: in a common file, an interrupted call is split into two lines.
   const under = ["strace", "-ff", "-s", "400", "-o", "/run/trace", "-e", `trace=${TRACED}`];
   await host.sh("rm -f /run/trace.*");
   await host.cni(command, { id, config, under });
@@ -166,13 +166,13 @@ async function traced(host: Host, command: string, id: string): Promise<string[]
 
 function started(trace: readonly string[]): string[] {
   const all = trace.flatMap((line) => /execve\("([^"]+)"/.exec(line)?.[1] ?? []);
-  // What brings the program itself up: the file, and for a script its shell, env, Deno, and stat for the cache's folder.
+  // The programs that start the plugin: the file, and for a script its shell, env, Deno, and stat for the cache's folder.
   if (BUILT?.endsWith(".js") !== true) return all.slice(1);
   return all.slice(3).filter((path) => path !== "/usr/bin/stat");
 }
 
 hostTest(
-  "an ADD next to others starts ip twice, a DEL twice; nothing else is started or written",
+  "an ADD starts ip twice, a DEL twice; nothing else is started or written",
   async (host) => {
     await host.containers("c1", "c2");
     await host.add({ id: "c1" });
@@ -192,14 +192,14 @@ hostTest(
   MODES.slice(0, 1),
 );
 
-/** In the state folder; for the source form in Deno's cache too. */
+/** In the state folder; for the source form, also in Deno's cache. */
 function isOwn(path: string): boolean {
   const cache = Deno.env.get("DENO_DIR") ?? `${Deno.env.get("HOME")}/.cache/deno`;
   return `${path}/`.startsWith(`${STATE_FOLDER}/`) ||
     (BUILT === undefined && `${path}/`.startsWith(`${cache}/`));
 }
 
-hostTest("ip is started with an empty environment, whatever the runtime's holds", async (host) => {
+hostTest("ip is started with an empty environment, whatever the runtime passes", async (host) => {
   await host.containers("c1");
   await breakIp(host, `printf '%s\\n' "env:$(tr '\\0' ' ' </proc/$$/environ)" >>${IP_LOG}`);
   const env = { SECRET: "x", LC_ALL: "C.UTF-8", COLUMNS: "7" };
@@ -214,24 +214,27 @@ hostTest("ip is started with an empty environment, whatever the runtime's holds"
 }, MODES);
 
 if (BUILT === undefined) {
-  hostTest("the program uses all of its scope that a log of permissions shows", async (host) => {
-    await host.containers("c1");
-    const lines: Json[] = [];
-    for (const command of ["ADD", "DEL", "GC"]) {
-      await host.cni(command, { env: { DENO_AUDIT_PERMISSIONS: "/run/audit" } });
-      const log = await host.sh("cat /run/audit; rm /run/audit");
-      lines.push(...log.trim().split("\n").map((line) => JSON.parse(line)));
-    }
-    const values = (kind: string) =>
-      new Set(lines.filter(({ permission }) => permission === kind).map(({ value }) => value));
-    assertEquals([...values("env")].sort(), [...SCOPE.env].sort());
-    for (const kind of ["read", "write"]) {
-      assert(values(kind).has(`${STATE_FOLDER}/podnet.lock`), kind);
-      for (const path of values(kind)) assert(isOwn(path), path);
-    }
-    assertEquals(
-      new Set(lines.map(({ permission }) => permission)),
-      new Set(["read", "write", "env"]),
-    );
-  });
+  hostTest(
+    "the program uses its whole scope, as far as a log of permissions shows",
+    async (host) => {
+      await host.containers("c1");
+      const lines: Json[] = [];
+      for (const command of ["ADD", "DEL", "GC"]) {
+        await host.cni(command, { env: { DENO_AUDIT_PERMISSIONS: "/run/audit" } });
+        const log = await host.sh("cat /run/audit; rm /run/audit");
+        lines.push(...log.trim().split("\n").map((line) => JSON.parse(line)));
+      }
+      const values = (kind: string) =>
+        new Set(lines.filter(({ permission }) => permission === kind).map(({ value }) => value));
+      assertEquals([...values("env")].sort(), [...SCOPE.env].sort());
+      for (const kind of ["read", "write"]) {
+        assert(values(kind).has(`${STATE_FOLDER}/podnet.lock`), kind);
+        for (const path of values(kind)) assert(isOwn(path), path);
+      }
+      assertEquals(
+        new Set(lines.map(({ permission }) => permission)),
+        new Set(["read", "write", "env"]),
+      );
+    },
+  );
 }

@@ -1,9 +1,12 @@
-/** Shell functions for the scripts that tests run in a host; each does with one `ip` what would else take one a line. */
+/**
+ * Shell functions for the scripts that tests run on a host. Each does with one `ip` the work of many separate
+ * calls.
+ */
 
 /**
- * `look_at NAMESPACE OPTION...` prints what the host (`''`) or a container has, one list of `ip -j` a
- * line: interfaces, IPv4 routes, IPv6 routes, permanent neighbours. One process shows all of it, and it is the true `ip`
- * where a test has put something else in its place.
+ * `look_at NAMESPACE OPTION...` prints the settings of the host (`''`) or a container, one list of `ip -j` per
+ * line: interfaces, IPv4 routes, IPv6 routes, permanent neighbours. It starts one process, and uses the real `ip` even
+ * if a test has replaced it.
  */
 export const LOOK_AT = `
 look_at() {
@@ -18,8 +21,8 @@ X
 }`;
 
 /**
- * `links PREFIX` prints the names of all links but lo, each behind PREFIX; `remove_all` removes containers and links, as
- * far as a batch can hold their names.
+ * `links PREFIX` prints the names of all links except lo, each after PREFIX; `remove_all` removes containers and links,
+ * as far as a batch can hold their names.
  */
 export const REMOVE_ALL = `
 links() {

@@ -11,7 +11,7 @@ async function given(host: Host, id: string, config: unknown = CONFIG): Promise<
   return (await host.add({ id, config })).ips[0].address.replace(/\/\d+$/, "");
 }
 
-hostTest("addresses are given next-fit and wrap inside the range", async (host) => {
+hostTest("addresses are allocated next-fit and wrap inside the range", async (host) => {
   await host.containers("c1", "c2", "c3", "c4", "c5");
   assertEquals(await given(host, "c1", SMALL), "10.88.0.2");
   assertEquals(await given(host, "c2", SMALL), "10.88.0.3");
@@ -23,7 +23,7 @@ hostTest("addresses are given next-fit and wrap inside the range", async (host) 
   assertMatch(json.msg, /10\.88\.0\.2 - 10\.88\.0\.4: all are held/);
 });
 
-/** 4000 leases, every tenth of the Go original's, with one address free. */
+/** 4000 leases with one free address. Every tenth lease has the form of the Go original. */
 async function crowded(host: Host, subnet: string, free: string): Promise<Json> {
   const gateway = CONFIG.gateway;
   const range = { subnet, rangeStart: "10.88.0.1", rangeEnd: "10.88.255.254", gateway };
@@ -52,7 +52,7 @@ async function crowded(host: Host, subnet: string, free: string): Promise<Json> 
   return await host.state();
 }
 
-hostTest("one ADD and DEL among thousands of leases change no other", async (host) => {
+hostTest("one ADD and DEL among thousands of leases change no other lease", async (host) => {
   await host.containers("c1");
   const config = { ...CONFIG, subnet: "10.88.0.0/16" };
   const before = await crowded(host, config.subnet, "10.88.5.12");
@@ -70,18 +70,22 @@ hostTest("one ADD and DEL among thousands of leases change no other", async (hos
   assertEquals(await host.state(), { ...before, lastReserved: "10.88.5.12" });
 });
 
-hostTest("a full pool heals itself by what the kernel says", async (host) => {
-  await host.containers("c1", "c2", "c3", "c4");
-  for (const id of ["c1", "c2", "c3"]) await given(host, id, SMALL);
-  const [gone] = await host.hostVeths();
-  await host.sh(`ip link del dev ${gone}`);
-  const address = await given(host, "c4", SMALL);
-  const leases = await host.leases();
-  assertEquals(Object.keys(leases).length, 3);
-  assertEquals(leases["c4/eth0"], address);
-}, MODES);
+hostTest(
+  "an ADD into a full pool reclaims the leases that are stale in the kernel",
+  async (host) => {
+    await host.containers("c1", "c2", "c3", "c4");
+    for (const id of ["c1", "c2", "c3"]) await given(host, id, SMALL);
+    const [gone] = await host.hostVeths();
+    await host.sh(`ip link del dev ${gone}`);
+    const address = await given(host, "c4", SMALL);
+    const leases = await host.leases();
+    assertEquals(Object.keys(leases).length, 3);
+    assertEquals(leases["c4/eth0"], address);
+  },
+  MODES,
+);
 
-hostTest("an attachment is added once; again is refused and harms nothing", async (host) => {
+hostTest("an attachment is added once; a second ADD is refused and harms nothing", async (host) => {
   await host.containers("c1");
   await host.add();
   const before = [await host.leases(), await host.hostVeths(), await host.ip("c1", "addr")];
@@ -91,7 +95,7 @@ hostTest("an attachment is added once; again is refused and harms nothing", asyn
   assert(await host.pings("c1", CONFIG.gateway));
 });
 
-hostTest("an attachment whose container is gone gets the same address again", async (host) => {
+hostTest("an attachment gets the same address again after its container is gone", async (host) => {
   await host.containers("c1", "c2");
   await host.add();
   await host.add({ id: "c2" });
@@ -103,7 +107,7 @@ hostTest("an attachment whose container is gone gets the same address again", as
 });
 
 hostTest(
-  "a host veth left over by a killed run is never replaced, and goes with a DEL",
+  "a host veth left by a killed run is never replaced, and a DEL removes it",
   async (host) => {
     await host.containers("c1", "c2");
     const name = (await host.add()).interfaces[1].name;
@@ -122,7 +126,7 @@ hostTest(
   },
 );
 
-hostTest("an address asked for is given, or refused with who holds it", async (host) => {
+hostTest("a requested address is allocated, or refused with its holder's name", async (host) => {
   await host.containers("c1", "c2", "c3", "c4");
   const asked = (ips: string[]) => ({ ...CONFIG, runtimeConfig: { ips } });
   assertEquals(await given(host, "c1", asked(["10.88.0.50"])), "10.88.0.50");
@@ -147,7 +151,7 @@ hostTest("an address asked for is given, or refused with who holds it", async (h
     config: { ...SMALL, runtimeConfig: { ips: ["10.88.0.9"] } },
   });
   assertMatch(outside.json.msg, /outside the range/);
-  // Who held it is gone without a DEL: the address is free.
+  // Its holder is gone without a DEL: the address is free.
   await host.sh(`ip link del dev ${(await linkOf(host, "c1")).ifname}`);
   assertEquals(await given(host, "c4", asked(["10.88.0.50"])), "10.88.0.50");
 });
@@ -183,7 +187,7 @@ hostTest("a state file of the Go original is read, and its container is deleted"
 }, MODES);
 
 hostTest(
-  "a state file that was removed under live containers is not started anew",
+  "a state file that was removed under live containers is not started from scratch",
   async (host) => {
     await host.containers("c1", "c2");
     await host.add();
@@ -198,16 +202,19 @@ hostTest(
   },
 );
 
-hostTest("temporaries of killed runs are swept, other networks' are not", async (host) => {
-  await host.containers("c1");
-  const mine = ".podnet.0123456789abcdef.tmp";
-  const theirs = ".podnet2.0123456789abcdef.tmp";
-  await host.sh(`cd ${STATE_FOLDER}; echo x >${mine}; echo x >${theirs}`);
-  await host.add();
-  assertEquals(await host.files(), [`./${theirs}`, "./podnet.json", "./podnet.lock"]);
-});
+hostTest(
+  "temporary files of killed runs are removed, those of other networks are not",
+  async (host) => {
+    await host.containers("c1");
+    const mine = ".podnet.0123456789abcdef.tmp";
+    const theirs = ".podnet2.0123456789abcdef.tmp";
+    await host.sh(`cd ${STATE_FOLDER}; echo x >${mine}; echo x >${theirs}`);
+    await host.add();
+    assertEquals(await host.files(), [`./${theirs}`, "./podnet.json", "./podnet.lock"]);
+  },
+);
 
-hostTest("the lock is waited for, and not for ever", async (host) => {
+hostTest("the wait for the lock has a limit", async (host) => {
   await host.containers("c1", "c2");
   await host.add();
   await host.sh(`flock -F ${STATE_FOLDER}/podnet.lock sleep 30 >/run/holder 2>&1 &
@@ -227,7 +234,7 @@ hostTest("the lock is waited for, and not for ever", async (host) => {
 });
 
 hostTest(
-  "folders are 0700 and files 0600, whatever stood there and whatever the umask",
+  "folders are 0700 and files 0600, whatever existed there and whatever the umask",
   async (host, mode) => {
     await host.containers("c1");
     const config = { ...CONFIG, ipam: { dataDir: `${STATE_FOLDER}/a/b` } };
@@ -240,7 +247,7 @@ hostTest(
     await host.sh(`chmod 755 ${STATE_FOLDER} ${STATE_FOLDER}/a ${STATE_FOLDER}/a/b`);
     await host.add({ config });
     assertEquals(await modes(), expected);
-    if (mode === "rootless") return; // one user alone is mapped there
+    if (mode === "rootless") return; // The namespace maps only one user.
     const foreign = await host.run(["chown", "1", `${STATE_FOLDER}/a`]);
     assertEquals(foreign.code, 0);
     const { json } = await host.cni("ADD", { id: "c2", netns: "c1", ifname: "eth1", config });
@@ -249,7 +256,7 @@ hostTest(
   },
 );
 
-hostTest("eight ADDs at once get eight addresses and make one bridge", async (host) => {
+hostTest("eight concurrent ADDs get eight addresses and create one bridge", async (host) => {
   const ids = ["c1", "c2", "c3", "c4", "c5", "c6", "c7", "c8"];
   await host.containers(...ids);
   const results = await Promise.all(ids.map((id) => host.add({ id })));
@@ -263,7 +270,7 @@ hostTest("eight ADDs at once get eight addresses and make one bridge", async (ho
   await host.assertNothingLeft();
 }, MODES);
 
-hostTest("ADDs and DELs at once of many containers leave no address twice", async (host) => {
+hostTest("concurrent ADDs and DELs of many containers allocate no address twice", async (host) => {
   const ids = ["c1", "c2", "c3", "c4", "c5", "c6"];
   await host.containers(...ids);
   await Promise.all(ids.map((id) => host.add({ id, config: BARE })));
@@ -277,7 +284,7 @@ hostTest("ADDs and DELs at once of many containers leave no address twice", asyn
 });
 
 hostTest(
-  "the state file is replaced durably, in the order that a power cut asks for",
+  "the state file is replaced durably, in the order that survives a power cut",
   async (host) => {
     await host.containers("c1", "c2");
     await host.add();

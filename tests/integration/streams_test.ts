@@ -1,7 +1,7 @@
 import { assertEquals } from "@std/assert";
 import { cniEnv, CONFIG, hostTest } from "./host.ts";
 
-/** Shell that runs the program given as its arguments, whose stdout takes nothing. */
+/** Shell that runs the program given as its arguments, with a stdout that accepts nothing. */
 const UNREADABLE = {
   "a full device": 'exec "$@" > /dev/full',
   "a pipe without a reader":
@@ -9,8 +9,8 @@ const UNREADABLE = {
 };
 
 for (const [what, script] of Object.entries(UNREADABLE)) {
-  hostTest(`a document that nobody gets is a failure: ${what}`, async (host) => {
-    // VERSION has a document of success, CHECK of a failure. ADD is in tests/audit.
+  hostTest(`a document that can't be written is a failure: ${what}`, async (host) => {
+    // VERSION prints a document of success, CHECK one of failure. ADD is tested in tests/audit.
     for (const command of ["VERSION", "CHECK"]) {
       await host.sh("rm -f /run/pipe");
       const env = { ...cniEnv(command, {}), PATH: "/usr/bin:/usr/sbin" };

@@ -3,34 +3,38 @@ import { type CniCall, CONFIG, hostTest, MODES } from "./host.ts";
 
 const MAC = "02:00:00:00:00:07";
 
-hostTest("a MAC that the runtime asks for is the container's, and traffic flows", async (host) => {
-  const rows: [string, CniCall, string][] = [
-    ["c1", { config: { ...CONFIG, runtimeConfig: { mac: MAC.toUpperCase() } } }, MAC],
-    ["c2", { args: "MAC=02:00:00:00:00:08" }, "02:00:00:00:00:08"],
-    [
-      "c3",
-      { config: { ...CONFIG, args: { cni: { mac: "02:00:00:00:00:09" } } } },
-      "02:00:00:00:00:09",
-    ],
-  ];
-  await host.containers("c1", "c2", "c3");
-  for (const [id, call, mac] of rows) {
-    const { interfaces } = await host.add({ id, ...call });
-    const [inside] = await host.ip(id, "link", "show", "dev", "eth0");
-    assertEquals([interfaces[2].mac, inside.address], [mac, mac]);
-    assert(await host.pings(id, CONFIG.gateway));
-  }
-  assert(await host.pings("c1", "10.88.0.3") && await host.pings("c3", "10.88.0.2"));
-}, MODES);
+hostTest(
+  "the container has the MAC that the runtime requested, and traffic flows",
+  async (host) => {
+    const rows: [string, CniCall, string][] = [
+      ["c1", { config: { ...CONFIG, runtimeConfig: { mac: MAC.toUpperCase() } } }, MAC],
+      ["c2", { args: "MAC=02:00:00:00:00:08" }, "02:00:00:00:00:08"],
+      [
+        "c3",
+        { config: { ...CONFIG, args: { cni: { mac: "02:00:00:00:00:09" } } } },
+        "02:00:00:00:00:09",
+      ],
+    ];
+    await host.containers("c1", "c2", "c3");
+    for (const [id, call, mac] of rows) {
+      const { interfaces } = await host.add({ id, ...call });
+      const [inside] = await host.ip(id, "link", "show", "dev", "eth0");
+      assertEquals([interfaces[2].mac, inside.address], [mac, mac]);
+      assert(await host.pings(id, CONFIG.gateway));
+    }
+    assert(await host.pings("c1", "10.88.0.3") && await host.pings("c3", "10.88.0.2"));
+  },
+  MODES,
+);
 
 hostTest("an address whose MAC changes is reached at once", async (host) => {
   await host.containers("n1", "c1", "c2", "c3");
-  // A bridge that loses its last port forgets every neighbour by itself.
+  // A bridge that loses its last port flushes every neighbour by itself.
   await host.add({ id: "n1" });
   const ip = "10.88.0.9";
   const reached = async () =>
     (await host.run(["busybox", "ping", "-c", "1", "-W", "2", ip])).code === 0;
-  // Each time the host has learnt the MAC before: of the address, asked for, of the address.
+  // Each time, the host has learnt the previous MAC: derived, requested, derived.
   const rows: [string, CniCall][] = [
     ["c1", { args: `IP=${ip}` }],
     ["c2", { args: `IP=${ip};MAC=${MAC}` }],
@@ -91,7 +95,7 @@ hostTest("each version of the specification gets its own shape of result", async
   }
 });
 
-hostTest("behind another plugin the result of both is given on", async (host) => {
+hostTest("after another plugin, the result contains both results", async (host) => {
   await host.containers("c1");
   const prevResult = {
     cniVersion: "1.1.0",

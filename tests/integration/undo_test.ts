@@ -3,11 +3,11 @@ import { breakIp } from "./broken_ip.ts";
 import { type CniCall, CONFIG, hostTest, type Mode, MODES, STATE_FOLDER } from "./host.ts";
 import { snapshot } from "./snapshot.ts";
 
-/** Another than the neighbour's: the state notes what was to be had. */
+/** Another MAC than the neighbour's: the state notes the requested one. */
 const RANGE = { rangeStart: "10.88.0.100", rangeEnd: "10.88.0.200" };
 
 interface Row {
-  /** Shell in front of `ip`, see `breakIp`. */
+  /** Shell that replaces `ip`, see `breakIp`. */
   readonly rule?: string;
   readonly prepare?: string;
   readonly call?: CniCall;
@@ -15,12 +15,15 @@ interface Row {
   readonly message: RegExp;
 }
 
-/** A rule that makes the first line of a batch that matches fail, and with it the rest of the batch. */
+/** A rule that makes the first matching line of a batch fail, and with it the rest of the batch. */
 function failing(line: string): string {
   return `in=$(printf '%s\\n' "$in" | sed 's|^${line}.*|link set dev nosuch up|')`;
 }
 
-/** An ADD that fails at one step leaves host, container and state as they were, a neighbour's traffic included. */
+/**
+ * An ADD that fails at one step leaves host, container and state as they were, and a neighbour's traffic
+ * undisturbed.
+ */
 function undoTest(name: string, row: Row, modes: readonly Mode[] = MODES.slice(0, 1)): void {
   hostTest(`undo: ${name}`, async (host) => {
     const { rule, prepare, call, code, message } = row;
@@ -38,19 +41,19 @@ function undoTest(name: string, row: Row, modes: readonly Mode[] = MODES.slice(0
   }, modes);
 }
 
-undoTest("the veth can't be made: there is nothing to undo", {
+undoTest("the veth can't be created: there is nothing to undo", {
   rule: 'case "$in" in *"link add name av"*" master "*) echo no >&2; exit 2 ;; esac',
   code: 100,
   message: /Cannot attach "av[0-9a-f]{13}" to "atomic0": ip failed with exit status 2; .*: no/,
 });
 
-undoTest("the veth is made, its alias is refused", {
+undoTest("the veth is created, its alias is refused", {
   rule: failing("link set dev av[0-9a-f]* alias"),
   code: 100,
   message: /Cannot set up the host veth.*Cannot find device/,
 }, MODES);
 
-undoTest("ip is killed behind its first command", {
+undoTest("ip is killed after its first command", {
   rule: `case "$in" in *"link add name av"*)
     printf '%s\\n' "$in" | head -n 2 | /run/ip.real -batch -; kill -KILL $$ ;; esac`,
   code: 100,
@@ -64,13 +67,13 @@ undoTest("port flags are refused", {
   message: /Cannot set up the host veth/,
 });
 
-undoTest("the veth stands, the bridge has another address", {
+undoTest("the veth exists, the bridge has another address", {
   call: { config: { ...CONFIG, name: "other", subnet: "10.99.0.0/24", gateway: "10.99.0.1" } },
   code: 105,
   message: /it has 10\.88\.0\.1\/24/,
 });
 
-undoTest("the veth stands, the bridge can't be given its address", {
+undoTest("the veth exists, the bridge can't get its address", {
   prepare:
     "ip addr flush dev atomic0; ip addr add 10.88.0.1/32 dev lo; ip route add 10.88.0.0/24 dev atomic0",
   rule: `case "$*$in" in *"addr add 10.88.0.1/24"*) exit 2 ;; esac`,
@@ -78,7 +81,7 @@ undoTest("the veth stands, the bridge can't be given its address", {
   message: /Cannot make the bridge "atomic0"/,
 });
 
-undoTest("the namespace is looked at by a veth that can't be removed again at once", {
+undoTest("the veth that inspects the namespace can't be removed at once", {
   rule: 'case "$*" in "link del"*) [ -e /run/once ] || { : >/run/once; exit 2; } ;; esac',
   call: { config: { ...CONFIG, bridge: "fresh0" }, netns: "/proc/self/ns/net" },
   code: 100,
@@ -91,7 +94,7 @@ undoTest("no address is free", {
   message: /all are held/,
 }, MODES);
 
-undoTest("the address asked for is held", {
+undoTest("the requested address is held", {
   call: { args: "IP=10.88.0.2" },
   code: 102,
   message: /"n1\/eth0" holds it/,
@@ -129,20 +132,20 @@ undoTest("the neighbour entry can't be flushed", {
   message: /Cannot flush the neighbours 10\.88\.0\.3/,
 });
 
-// The pause lets the signal be seen before `ip` ends.
-undoTest("SIGTERM while the veth is made", {
+// The pause lets the signal arrive before `ip` ends.
+undoTest("SIGTERM while the veth is created", {
   rule: 'case "$in" in *"link add name av"*) kill -TERM $PPID; sleep 0.3 ;; esac',
   code: 11,
   message: /ended by SIGTERM/,
 });
 
-undoTest("SIGINT while the veth is made", {
+undoTest("SIGINT while the veth is created", {
   rule: 'case "$in" in *"link add name av"*) kill -INT $PPID; sleep 0.3 ;; esac',
   code: 11,
   message: /ended by SIGINT/,
 });
 
-undoTest("SIGTERM while the lock is waited for", {
+undoTest("SIGTERM during the wait for the lock", {
   prepare: `flock -F ${STATE_FOLDER}/podnet.lock sleep 5 >/run/holder 2>&1 & sleep 0.1`,
   rule:
     `case "$in" in *"link add name av"*) (sleep 0.5; kill -TERM $PPID) >/run/killer 2>&1 & ;; esac`,
@@ -156,7 +159,7 @@ undoTest("SIGTERM while the container is configured", {
   message: /ended by SIGTERM/,
 }, MODES);
 
-hostTest("undo: what could not be undone is told, and the next DEL removes it", async (host) => {
+hostTest("undo: a failed undo is reported, and the next DEL removes the rest", async (host) => {
   await host.containers("c1", "c2");
   await host.add({ id: "c2" });
   await breakIp(
@@ -171,7 +174,7 @@ hostTest("undo: what could not be undone is told, and the next DEL removes it", 
     /could not remove the host veth "av[0-9a-f]{13}", release the address, the next DEL will: /,
   );
   assertEquals((await host.hostVeths()).length, 2);
-  // The veth still answers on the address, so nobody else may get it.
+  // The veth still answers on the address, so no other container may get it.
   assertEquals(await host.leases(), { "c2/eth0": "10.88.0.2", "c1/eth0": "10.88.0.3" });
   await breakIp(host, "");
   await host.del();

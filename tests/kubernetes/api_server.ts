@@ -1,7 +1,7 @@
 /**
- * A stand-in for the Kubernetes API server, over TLS: reads of nodes, pods and DaemonSets, checked against a token and
+ * A replacement of the Kubernetes API server, over TLS: reads of nodes, pods and DaemonSets, checked against a token and
  * the RBAC rules of the manifest. Arguments: FOLDER, HOSTNAME, PORT. FOLDER holds tls.crt, tls.key, `token.server` and
- * `objects.json`; `fault` in it names what goes wrong until it is removed.
+ * `objects.json`; its file `fault` names a fault that lasts until the file is removed.
  */
 import type { Json } from "../integration/host.ts";
 
@@ -24,7 +24,7 @@ interface Rule {
   readonly resources: string[];
   readonly resourceNames?: string[];
   readonly verbs: string[];
-  /** The namespace of a Role, none of a ClusterRole. */
+  /** The namespace of a Role; absent for a ClusterRole. */
   readonly namespace?: string;
 }
 

@@ -1,9 +1,9 @@
 import { assert, assertEquals } from "@std/assert";
 import { Fabric, type Member } from "./fabric.ts";
 
-/** How many nodes; the figures of docs/clusters-bgp.md are of 32. */
+/** The number of nodes; the figures of docs/clusters-bgp.md are for 32. */
 const NODES = Number(Deno.env.get("KUBERNETES_BGP_NODES") ?? 32);
-/** Hold time, and the time that a restart may take; a loaded machine needs more. */
+/** Hold time, and the time limit of a restart; a loaded machine needs more. */
 const GONE = 9 + 20 + 20;
 
 Deno.test(`${NODES} nodes with FRR (BGP) and two reflectors: death, return, a restart`, async () => {
@@ -35,7 +35,7 @@ Deno.test(`${NODES} nodes with FRR (BGP) and two reflectors: death, return, a re
   while (performance.now() < until) assertEquals(await has(third), 2, "a restart lost a route");
   await fabric.bgp(third);
   const restarted = performance.now();
-  figures["a restarted node has all routes, at the latest"] = await fabric.until(
+  figures["a restarted node has all routes after at most"] = await fabric.until(
     "the restarted node has all routes",
     async () => {
       assertEquals(await has(third), 2, "a restart lost a route");

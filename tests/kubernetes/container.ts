@@ -5,11 +5,11 @@ import type { RootNode } from "./root_node.ts";
 
 /** As a runtime finds it through the link /var/run. */
 const ACCOUNT = "/run/secrets/kubernetes.io/serviceaccount";
-/** What a runtime leaves a container that drops nothing (containerd's and CRI-O's common set). */
+/** The capabilities that a runtime leaves to a container by default (common to containerd and CRI-O). */
 const DEFAULT =
   "chown dac_override fowner fsetid kill net_bind_service setfcap setgid setpcap setuid sys_chroot";
 
-/** The command that gives up what a container's security context does not grant. */
+/** The command that drops everything that a container's security context does not grant. */
 export function limits({ securityContext = {} }: Json): string[] {
   if (securityContext.privileged === true) return [];
   const { drop = [], add = [] } = securityContext.capabilities ?? {};
@@ -29,9 +29,9 @@ export function limits({ securityContext = {} }: Json): string[] {
 }
 
 /**
- * The shell script that a runtime's work comes to, run in the new mount and process namespaces of the container: the
- * image under a layer of its own, the volumes, a /proc/sys that is read-only unless privileged, then its command. An
- * older `unshare` leaves signals ignored.
+ * The shell script for a runtime's work. It runs in the new mount and process namespaces of the container. It mounts the
+ * image under a private layer, the volumes, and a /proc/sys that is read-only unless privileged; then it runs the
+ * container's command. An older `unshare` leaves signals ignored.
  */
 export async function launchScript(
   node: RootNode,
@@ -86,7 +86,7 @@ ${securityContext.readOnlyRootFilesystem === true ? "mount -o remount,bind,ro ."
 exec chroot . env --default-signal=TERM,INT ${limits(container).join(" ")} ${command}`;
 }
 
-/** Where a volume's content is on the node, made as a kubelet makes it. */
+/** The place of a volume's content on the node, created as a kubelet does it. */
 async function volumeOn(node: RootNode, pod: PodRun, volume: Json): Promise<string> {
   const at = `/run/pods/${pod.uid}/volumes/${volume.name}`;
   if (volume.hostPath !== undefined) {
@@ -107,7 +107,7 @@ async function volumeOn(node: RootNode, pod: PodRun, volume: Json): Promise<stri
   return at;
 }
 
-/** The command of a container that names none. */
+/** The command of a container that declares none. */
 async function entrypoint(): Promise<string[]> {
   const line = (await instructions()).find((it) => it.startsWith("ENTRYPOINT ")) ?? "";
   return JSON.parse(line.slice("ENTRYPOINT ".length));

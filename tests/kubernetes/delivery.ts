@@ -2,13 +2,13 @@ import { fromFileUrl } from "@std/path/posix";
 import { type Json, run } from "../integration/host.ts";
 import { debianRoot } from "./root_node.ts";
 
-// Not literal, so that only runs of these tests need the package, and a check of types does not.
+// Not literal, so that only runs of these tests need the package, and a type check does not.
 const YAML = "npm:yaml@2.9.1";
 const HERE = fromFileUrl(new URL("../../", import.meta.url));
-/** The checkout that is tried: an older one, if KUBERNETES_OF names its folder. */
+/** The checkout under test: an older one, if KUBERNETES_OF names its folder. */
 export const CHECKOUT = Deno.env.get("KUBERNETES_OF") ?? HERE;
 
-/** The documents of the manifest, as `kubectl apply -k` sends them; an older checkout has a file of them. */
+/** The documents of the manifest, as `kubectl apply -k` sends them; an older checkout has them in one file. */
 export async function manifest(folder = "deploy/kubernetes"): Promise<Json[]> {
   const { parseAllDocuments } = await import(YAML);
   const text = await rendered(`${CHECKOUT}/${folder}`);
@@ -18,13 +18,13 @@ export async function manifest(folder = "deploy/kubernetes"): Promise<Json[]> {
   });
 }
 
-/** The instructions of the Containerfile, a line each. */
+/** The instructions of the Containerfile, one per line. */
 export async function instructions(checkout = CHECKOUT): Promise<string[]> {
   const text = await Deno.readTextFile(`${checkout}/deploy/Containerfile`);
   return text.replaceAll("\\\n", " ").split("\n").filter((line) => /^[A-Z]/.test(line));
 }
 
-/** The packages that the image has. An older image has fewer of the same. */
+/** The packages of the image. An older image has fewer of the same. */
 export async function imagePackages(): Promise<string[]> {
   const run = (await instructions(HERE)).find((it) => it.startsWith("RUN ")) ?? "";
   const list = /--no-install-recommends ([\w .+-]+?) *&&/.exec(run)?.[1] ?? "";
@@ -32,7 +32,7 @@ export async function imagePackages(): Promise<string[]> {
 }
 
 /**
- * Makes the image's root in a folder: `root`, the Debian with its packages, and `layer`, the files that are copied. The
+ * Creates the image's root in a folder: `root`, the Debian with its packages, and `layer`, the copied files. The
  * program is the built file of this machine.
  */
 export async function buildImage(folder: string, program: string): Promise<void> {
@@ -53,7 +53,7 @@ export async function buildImage(folder: string, program: string): Promise<void>
   }
 }
 
-/** The files that a word of COPY names; a pattern may stand for a file's name alone. */
+/** The files that a word of COPY names; a file name may be a pattern. */
 function matching(word: string): string[] {
   const cut = word.lastIndexOf("/") + 1;
   if (!word.includes("*")) return [word];

@@ -17,10 +17,10 @@ ip link set dev lo up
 echo ready
 exec sleep infinity`;
 
-/** What a member of the fabric is: a reflector, or a node by its number. */
+/** The role of a member of the fabric: a reflector, or a node by its number. */
 export type Member = `r${number}` | `n${number}`;
 
-/** A member's addresses of both families, with a comma. */
+/** A member's addresses of both families, separated by a comma. */
 function addresses(member: Member): string {
   const number = Number(member.slice(1)) + (member.startsWith("n") ? 10 : 0);
   return `192.0.2.${number},2001:db8::${number.toString(16)}`;
@@ -58,13 +58,13 @@ export class Fabric implements AsyncDisposable {
     return stdout;
   }
 
-  /** The ranges of a node, as a controller gives them. */
+  /** The ranges of a node, as a controller assigns them. */
   ranges(node: Member): readonly [string, string] {
     const number = Number(node.slice(1));
     return [`10.244.${number}.0/24`, `fd00:10:244:${number.toString(16)}::/64`];
   }
 
-  /** Writes the member's configuration by the generator, and wires it. */
+  /** Writes the member's configuration with the generator, and connects it. */
   async #make(member: Member): Promise<void> {
     const own = addresses(member);
     const [ip = "", ip6 = ""] = own.split(",");
@@ -108,7 +108,7 @@ nsenter --net=/run/netns/${member} /usr/lib/frr/bgpd -d -N ${member} -u frr -g f
     for (const it of daemons) await this.sh(`kill -9 $(cat /run/frr/${member}/${it}.pid)`);
   }
 
-  /** As when power fails. */
+  /** As a power failure does. */
   async powerOff(member: Member): Promise<void> {
     await this.kill(member, "bgpd", "zebra");
     await this.sh(`
@@ -128,7 +128,7 @@ rm -f /run/frr/${member}/*.pid /run/frr/${member}/*.vty /run/frr/${member}/*.api
     return new Set(routes.map(({ dst }) => dst));
   }
 
-  /** Seconds until it holds. */
+  /** Seconds until the condition holds. */
   async until(what: string, holds: () => Promise<boolean>, seconds = 120): Promise<number> {
     const began = performance.now();
     while (performance.now() - began < seconds * 1000) {

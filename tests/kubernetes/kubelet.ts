@@ -6,25 +6,25 @@ import type { RootNode } from "./root_node.ts";
 
 const SERVER = fromFileUrl(new URL("api_server.ts", import.meta.url));
 const PORT = "6443";
-/** Seconds in which a pod ends that has nothing to wait for. */
+/** Time limit in seconds for the end of a pod that has nothing to wait for. */
 const AT_ONCE = 45;
 
 /** A pod of the DaemonSet on a node. */
 export interface PodRun {
   readonly uid: string;
   readonly name: string;
-  /** The DaemonSet as it was when the pod was made, and the ConfigMaps by name. */
+  /** The DaemonSet at the creation of the pod, and the ConfigMaps by name. */
   readonly spec: Json;
   readonly documents: readonly Json[];
   isEnding: boolean;
-  /** Ends when every container has. */
+  /** Ends when every container has ended. */
   readonly done: Promise<void>;
 }
 
-/** How a DaemonSet is deleted. `everything` is `kubectl delete -f`, which takes the account and its role with it. */
+/** How a DaemonSet is deleted. `everything` is `kubectl delete -f`, which also deletes the account and its role. */
 export type Deletion = "foreground" | "background" | "everything";
 
-/** The API server of a node and its kubelet, as far as the DaemonSet's pods meet them. */
+/** The API server of a node and its kubelet, as far as they concern the DaemonSet's pods. */
 export class Kubelet {
   readonly node: RootNode;
   /** The address of the service "kubernetes". */
@@ -67,7 +67,7 @@ echo kube-system >namespace`,
     return `${this.node.folder}/api`;
   }
 
-  /** Starts the API server in the node's network namespace; after a reboot, again. */
+  /** Starts the API server in the node's network namespace; needed again after a reboot. */
   async serve(): Promise<void> {
     if (this.address !== "127.0.0.1") {
       const length = this.address.includes(":") ? 128 : 32;
@@ -113,13 +113,13 @@ echo kube-system >namespace`,
     else await Deno.remove(`${this.api}/fault`).catch(() => {});
   }
 
-  /** The ranges that the controller gave the node. */
+  /** The ranges that the controller assigned to the node. */
   async ranges(...podCIDRs: string[]): Promise<void> {
     const spec = podCIDRs.length === 0 ? {} : { podCIDR: podCIDRs[0], podCIDRs };
     await this.#put({ kind: "Node", metadata: { name: this.node.name }, spec });
   }
 
-  /** `kubectl apply`: the DaemonSet keeps its identity, and its pod is replaced if there is one. */
+  /** `kubectl apply`: the DaemonSet keeps its identity, and its pod, if any, is replaced. */
   async apply(documents: readonly Json[]): Promise<PodRun> {
     this.#rules = documents.filter(({ kind }) => kind === "ClusterRole" || kind === "Role")
       .flatMap(({ kind, metadata, rules }) =>
@@ -153,7 +153,7 @@ echo kube-system >namespace`,
     const pod: PodRun = {
       ...{ uid, name, documents, isEnding: false },
       spec: wanted.spec.template.spec,
-      // A command that the end of the node cuts off is not a failure.
+      // A command that the end of the node interrupts is not a failure.
       done: Promise.resolve().then(() => this.#run(pod)).catch((error) => {
         if (this.node.isOn) throw error;
       }),
@@ -173,7 +173,7 @@ echo kube-system >namespace`,
   async end(pod: PodRun, grace: number): Promise<void> {
     pod.isEnding = true;
     const pids = `/run/pods/${pod.uid}/*.pid`;
-    // A container that is about to start gets the signal when it has a process.
+    // A container that is about to start gets the signal once it has a process.
     const ask = () =>
       this.node.quietly(`for it in ${pids}; do kill -TERM $(cat $it) 2>/dev/null || :; done`);
     await ask();
@@ -186,14 +186,14 @@ echo kube-system >namespace`,
     await this.#save();
   }
 
-  /** Kills the pod's containers at once, wherever they are; a kubelet starts them again unless the pod is ending. */
+  /** Kills the pod's containers at once, wherever they are; a kubelet restarts them unless the pod is ending. */
   async kill(pod: PodRun): Promise<void> {
     await this.node.quietly(
       `for it in /run/pods/${pod.uid}/*.pid; do kill -KILL $(cat $it) || :; done`,
     );
   }
 
-  /** Deletes the DaemonSet; resolves when its pods have ended, or are killed after so many seconds. */
+  /** Deletes the DaemonSet; resolves when its pods have ended, or are killed after this many seconds. */
   async delete(how: Deletion, patience = 60, name = "atomicni"): Promise<void> {
     const daemonSet = this.#find("DaemonSet", name);
     if (how === "foreground") daemonSet.metadata.deletionTimestamp = "2026-01-01T00:00:00Z";
@@ -209,12 +209,12 @@ echo kube-system >namespace`,
     await this.#save();
   }
 
-  /** After `everything`: the account is made again by the next apply. */
+  /** After `everything`: the next apply creates the account again. */
   async account(): Promise<void> {
     await this.rotateToken();
   }
 
-  /** Everything that a container of the pod printed. */
+  /** The whole output of the pod's containers. */
   async said(pod: PodRun, container = "*"): Promise<string> {
     return await this.node.quietly(`cat /run/pods/${pod.uid}/${container}.log`);
   }
@@ -229,7 +229,7 @@ echo kube-system >namespace`,
     return await this.node.run([...enter, ...limits(container), "env", "-i", ...env, ...command]);
   }
 
-  /** The verdict of the readiness probe; a pod without one is ready as long as it runs. */
+  /** The result of the readiness probe; a pod without a probe is ready as long as it runs. */
   async isReady(pod: PodRun): Promise<boolean> {
     for (const container of pod.spec.containers) {
       const command = container.readinessProbe?.exec?.command ?? ["true"];
@@ -245,7 +245,7 @@ echo kube-system >namespace`,
     }, seconds);
   }
 
-  /** Init containers one after the other, then all others, each started again when it ends. */
+  /** Init containers one after the other, then all others; each of those is restarted when it ends. */
   async #run(pod: PodRun): Promise<void> {
     for (const container of pod.spec.initContainers ?? []) {
       while (!pod.isEnding && await this.#container(pod, container) !== 0) await pause();
@@ -313,7 +313,7 @@ echo kube-system >namespace`,
   }
 }
 
-/** A kubelet waits longer before it starts a container again. */
+/** A kubelet waits longer before it restarts a container. */
 async function pause(): Promise<void> {
   await new Promise((resume) => setTimeout(resume, 500));
 }

@@ -5,7 +5,7 @@ import { RootNode, type Suite } from "./root_node.ts";
 
 export const CONFLIST = "/etc/cni/net.d/10-atomicni.conflist";
 const ROUTER = "192.0.2.1";
-/** How long an installation may take on a loaded machine, in seconds. */
+/** Time limit of an installation on a loaded machine, in seconds. */
 const PATIENCE = 60;
 
 export interface Setting {
@@ -16,13 +16,13 @@ export interface Setting {
   readonly ranges: readonly string[];
 }
 
-/** What must hold was broken; the message says what. */
+/** A broken invariant, which the message names. */
 export class Broken extends Error {}
 
 /** Changes a copy of the manifest's documents. */
 export type Change = (documents: Json[]) => void;
 
-/** One node with its API server and what a cluster's people and accidents do to it. */
+/** One node with its API server, and everything that people and accidents do to it. */
 export class Life implements AsyncDisposable {
   readonly node: RootNode;
   readonly kubelet: Kubelet;
@@ -77,7 +77,7 @@ export class Life implements AsyncDisposable {
   async installed(): Promise<void> {
     const pod = this.pod;
     if (pod === undefined) throw new Error("there is no pod");
-    await this.node.until("it is installed and ready", async () => {
+    await this.node.until("the DaemonSet is installed and ready", async () => {
       const isThere = await this.conflist() !== undefined && await this.kubelet.isReady(pod);
       if (isThere) return true;
       throw new Broken(`not installed: ${await this.kubelet.said(pod)}`);
@@ -127,7 +127,7 @@ export class Life implements AsyncDisposable {
     await this.kubelet.ranges(...ranges);
   }
 
-  /** The node's power is cut, and it comes back: systemd's part of a boot, then kubelet with the pod. */
+  /** The node loses power and boots again: systemd's part of a boot, then kubelet with the pod. */
   async reboot(documents: readonly Json[]): Promise<void> {
     const pods = this.kubelet.pods.filter(({ isEnding }) => !isEnding);
     for (const pod of pods) pod.isEnding = true;
@@ -141,7 +141,7 @@ export class Life implements AsyncDisposable {
     if (pods.length > 0) await this.kubelet.start(documents);
   }
 
-  /** What must hold at any time; `settled` says that nothing is under way. */
+  /** The invariants that hold at any time; `settled` means that nothing is in progress. */
   async check(settled = true): Promise<void> {
     for (const id of this.#attached.keys()) await this.#reaches(id);
     const conflist = await this.conflist();
@@ -163,7 +163,7 @@ export class Life implements AsyncDisposable {
     throw new Broken(`${id} (${this.#attached.get(id)?.address}) does not reach ${ROUTER}`);
   }
 
-  /** After the DaemonSet was deleted and the node has no pods: only what the page names is left. */
+  /** After the DaemonSet was deleted and the node has no pods: only the objects that the page names are left. */
   async nothingLeft(): Promise<void> {
     const left = await this.node.sh(`
 find /etc /opt /run/atomicni -name '*atomicni*' ! -path /etc/atomicni ! -path /run/atomicni 2>/dev/null || :
@@ -172,7 +172,7 @@ ip -br link show type bridge | grep atomic0 || :`);
     if (left !== "") throw new Broken(`left behind:\n${left}`);
   }
 
-  /** What our plugin of the installed conflist gets from a runtime. */
+  /** The answer of this plugin, as installed in the conflist, to a runtime. */
   async #config(): Promise<Json | undefined> {
     const list = await this.conflist();
     if (list === undefined) return undefined;
@@ -181,7 +181,7 @@ ip -br link show type bridge | grep atomic0 || :`);
   }
 }
 
-/** What systemd does before containers start, as far as files of ours ask for it. */
+/** The steps of systemd before containers start, as far as this project's files request them. */
 const BOOT_SERVICES = `
 /lib/systemd/systemd-sysctl 2>/dev/null || :
 systemd-tmpfiles --create --prefix=/run/netns --prefix=/var/lib/atomicni 2>/dev/null || :
@@ -202,7 +202,7 @@ function withoutGuard(documents: readonly Json[]): void {
   edit(documents, (list) => delete list.plugins[0].macspoofchk);
 }
 
-/** Changes the conflist of the manifest, whose ranges and MTU are written in by the node. */
+/** Changes the conflist of the manifest; the node writes its ranges and its MTU. */
 export function edit(documents: readonly Json[], change: (list: Json) => void): void {
   for (const { kind, data } of documents) {
     if (kind !== "ConfigMap" || data.conflist === undefined) continue;
@@ -213,7 +213,7 @@ export function edit(documents: readonly Json[], change: (list: Json) => void): 
   }
 }
 
-/** An image in a folder, once for all lives. */
+/** An image in a folder, created once for all lives. */
 export async function image(program = `${Deno.cwd()}/bin/atomicni`): Promise<string> {
   const folder = await Deno.makeTempDir({ prefix: "atomicni-image-" });
   await buildImage(folder, program);

@@ -3,12 +3,12 @@ import { SUITES } from "./root_node.ts";
 import { image, Life, type Setting } from "./life.ts";
 import { PLAYS } from "./plays.ts";
 
-/** Of a run: the first seed, how many lives, and how many plays each has. */
+/** The settings of a run: the first seed, the number of lives, and the plays per life. */
 const SEED = Number(Deno.env.get("KUBERNETES_SEED") ?? 1);
 const LIVES = Number(Deno.env.get("KUBERNETES_LIVES") ?? 3);
 const PLAYED = Number(Deno.env.get("KUBERNETES_PLAYS") ?? 5);
 const STATED = Deno.env.get("KUBERNETES_SUITE");
-/** Only plays with such a name, to look for one thing. */
+/** Only plays with such a name, for a narrower search. */
 const NAMED = new RegExp(Deno.env.get("KUBERNETES_PLAY") ?? "");
 
 function setting(random: Random): Setting {

@@ -2,7 +2,7 @@ import { assert, assertEquals, assertMatch } from "@std/assert";
 import { type Json, run } from "../integration/host.ts";
 import { CHECKOUT, instructions, manifest } from "./delivery.ts";
 
-/** Models with the JSON schemas of a pinned version of the Kubernetes API, which npm has. */
+/** Models with the JSON schemas of a pinned version of the Kubernetes API, from npm. */
 const MODELS = "npm:kubernetes-models@5.1.0";
 const FOLDERS = ["deploy/kubernetes", "deploy/canary"];
 
@@ -13,7 +13,7 @@ const only = (documents: readonly Json[], kind: string): Json => {
 };
 
 for (const folder of FOLDERS) {
-  Deno.test(`${folder}: each document is of its kind's schema`, async () => {
+  Deno.test(`${folder}: each document matches the schema of its kind`, async () => {
     const documents = await manifest(folder);
     assertEquals(documents.length, 7);
     for (const document of documents) {
@@ -105,7 +105,7 @@ Deno.test("canary: each node has one DaemonSet's pod, and both read their own se
   assertEquals(selector["atomicni.example.org/track"], "canary");
 });
 
-Deno.test("the image takes its base by digest, and starts a script that it has", async () => {
+Deno.test("the image names its base by digest, and starts a script that it contains", async () => {
   const lines = await instructions();
   assertEquals(lines.map((line) => line.split(" ")[0]), [
     ...["ARG", "FROM", "ARG", "RUN", "COPY", "ENTRYPOINT"],
@@ -134,7 +134,7 @@ Deno.test("the image's scripts pass shellcheck", async () => {
   assertEquals({ code, stdout, stderr }, { code: 0, stdout: "", stderr: "" });
 });
 
-Deno.test("the init container loads br_netfilter where it is missing, and says so if it can't", async () => {
+Deno.test("the init container loads br_netfilter if it is missing, and reports a failure", async () => {
   const folder = await Deno.makeTempDir();
   const bridge = `${folder}/host/proc/sys/net/bridge`;
   const script = `${CHECKOUT}/deploy/kubernetes/node.sh`;

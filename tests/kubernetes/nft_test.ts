@@ -5,25 +5,28 @@ import { debianRoot } from "./root_node.ts";
 /** nftables 0.9.8, 1.0.6, 1.1.3 and the newest. */
 const SUITES = ["bullseye", "bookworm", "trixie", "forky"] as const;
 const RULES = new URL("../../deploy/atomicni.nft", import.meta.url);
-/** A table of the reader, as kube-proxy has it. A named set of a newer nft ends an older one, so ours have none. */
+/**
+ * A table of the reader, like kube-proxy's. A newer nft's named set makes an older nft end, so our tables have
+ * none.
+ */
 const OTHER = `table ip other {
   set addresses { type ipv4_addr; }
   chain input { type filter hook input priority 0; ip saddr @addresses drop; }
 }`;
 
-/** The program of another Debian, for which its /dev/stdin has to be there. */
+/** The program of another Debian, which needs its /dev/stdin. */
 const IN_ROOT = `
 mount --bind /dev "$0/dev"
 mount -t proc proc "$0/proc"
 exec chroot "$0" nft "$@"`;
 
-/** A network namespace of its own, and each Debian's own nft in it. */
+/** A network namespace for each test, and each Debian's own nft in it. */
 async function namespace(): Promise<{ holder: Deno.ChildProcess; pid: number }> {
   const holder = await hold(["-n"], "echo ready; exec sleep 600");
   return { holder, pid: holder.pid };
 }
 
-Deno.test("rules that one nft loaded are listed and changed around by each other", async () => {
+Deno.test("each other nft lists rules that one nft loaded, and changes tables next to them", async () => {
   const roots = await Promise.all(
     SUITES.map(async (suite) =>
       [suite, await debianRoot(suite, "iproute2", "systemd", "nftables")] as const

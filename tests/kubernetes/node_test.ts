@@ -9,7 +9,7 @@ const PLAIN: Setting = {
   ranges: ["10.244.3.0/24", "fd00:10:244:3::/64"],
 };
 
-/** A test on a node of its own; the pods' logs are part of a failure. */
+/** A test on its own node; the report of a failure has the pods' logs. */
 function nodeTest(
   name: string,
   setting: Partial<Setting>,
@@ -36,7 +36,7 @@ globalThis.addEventListener("unload", () => {
   made?.then((it) => Deno.removeSync(it, { recursive: true }));
 });
 
-/** Until the last pod has said it. */
+/** Waits until the last pod has printed it. */
 async function says(life: Life, words: string | RegExp): Promise<string> {
   return await life.node.until(`it says ${words}`, async () => {
     const pod = life.kubelet.pods.at(-1);
@@ -60,19 +60,23 @@ nodeTest("a service address of IPv6: installs, and leaves nothing behind", {
   await life.nothingLeft();
 });
 
-nodeTest("deleted with its account, the pods keep what they can't be sure of", {}, async (life) => {
-  await life.apply();
-  await life.installed();
-  await life.kubelet.delete("everything");
-  assert(await life.conflist() !== undefined, "the conflist is gone");
-  await life.kubelet.account();
-  await life.apply();
-  await life.installed();
-  await life.kubelet.delete("background");
-  await life.nothingLeft();
-});
+nodeTest(
+  "deleted with its account: the pods keep everything that they can't verify",
+  {},
+  async (life) => {
+    await life.apply();
+    await life.installed();
+    await life.kubelet.delete("everything");
+    assert(await life.conflist() !== undefined, "the conflist is gone");
+    await life.kubelet.account();
+    await life.apply();
+    await life.installed();
+    await life.kubelet.delete("background");
+    await life.nothingLeft();
+  },
+);
 
-nodeTest("another name in another namespace leaves too", {}, async (life) => {
+nodeTest("a DaemonSet with another name and namespace leaves too", {}, async (life) => {
   const other: Change = (documents) => {
     for (const it of documents) if (it.kind === "DaemonSet") it.metadata.name = "prefix-atomicni-x";
   };
@@ -137,7 +141,7 @@ nodeTest(
 );
 
 nodeTest(
-  "Debian 11 with the guard: no conflist, and the doctor's words",
+  "Debian 11 with the guard: no conflist, and the report of doctor",
   { suite: "bullseye" },
   async (life) => {
     await life.apply((documents) => edit(documents, (list) => list.plugins[0].macspoofchk = true));
@@ -145,7 +149,7 @@ nodeTest(
     assertMatch(said, /iproute2|5\.18/);
     assertEquals(await life.conflist(), undefined);
     const pod = life.pod;
-    assert(pod !== undefined && !await life.kubelet.isReady(pod), "it says ready");
+    assert(pod !== undefined && !await life.kubelet.isReady(pod), "it reports ready");
   },
 );
 
@@ -158,19 +162,19 @@ const broken: readonly [what: string, change: Change, words: RegExp][] = [
       if (data !== undefined) data.conflist = data.conflist.replace(",", "");
     }
   }, /Cannot use the configuration: /],
-  ["a plugin that is not there", (documents) => {
+  ["a missing plugin", (documents) => {
     edit(documents, (list) => list.plugins.push({ type: "nowhere" }));
   }, /names the plugin "nowhere", and \/opt\/cni\/bin\/nowhere is not there/],
-  ["a bridge that can't be, without masquerading", (documents) => {
+  ["an impossible bridge, without masquerading", (documents) => {
     set("direct", "none")(documents);
     edit(documents, (list) => list.plugins[0].bridge = "a/b");
   }, /An ADD would fail on this node: error/],
-  ["two plugins of ours", (documents) => {
+  ["this plugin twice", (documents) => {
     edit(documents, (list) => list.plugins.push(list.plugins[0]));
   }, /it needs one plugin "atomicni"/],
 ];
 
-nodeTest("a configuration that can't work never goes live, and it says why", {}, async (life) => {
+nodeTest("an impossible configuration never goes live, and the log says why", {}, async (life) => {
   await life.apply();
   await life.installed();
   const before = await life.conflist();
@@ -185,7 +189,7 @@ nodeTest("a configuration that can't work never goes live, and it says why", {},
 });
 
 nodeTest(
-  "another range: pods keep theirs until they end, and no pod gets the old one",
+  "another range: pods keep their addresses until they end, and no new pod gets one of the old range",
   {},
   async (life) => {
     await life.apply();
@@ -204,7 +208,7 @@ nodeTest(
   },
 );
 
-nodeTest("another range over a reboot: stale leases go by themselves", {}, async (life) => {
+nodeTest("another range after a reboot: stale leases are reclaimed", {}, async (life) => {
   await life.apply();
   await life.installed();
   await life.attach();
@@ -214,7 +218,7 @@ nodeTest("another range over a reboot: stale leases go by themselves", {}, async
   await life.check();
 });
 
-nodeTest("rules, conflist, program and settings are put back", {}, async (life) => {
+nodeTest("rules, conflist, program and settings are restored", {}, async (life) => {
   await life.apply();
   await life.installed();
   const id = await life.attach();
@@ -229,7 +233,7 @@ nodeTest("rules, conflist, program and settings are put back", {}, async (life) 
   ];
   for (const [command, seconds] of harm) {
     await life.node.sh(command);
-    await life.node.until(`put back after ${command}`, async () => {
+    await life.node.until(`restored after ${command}`, async () => {
       const whole = await life.node.quietly(WHOLE);
       return whole === "whole" ? true : undefined;
     }, seconds);
@@ -237,7 +241,7 @@ nodeTest("rules, conflist, program and settings are put back", {}, async (life) 
   }
 });
 
-/** Says "whole" if the installation is. */
+/** Prints "whole" if the installation is complete. */
 const WHOLE = `
 nft list table inet atomicni_podnet | grep -q masquerade
 nft list table arp atomicni_podnet >/dev/null
@@ -247,7 +251,7 @@ grep -q podnet /etc/cni/net.d/10-atomicni.conflist
 [ "$(cat /proc/sys/net/ipv4/ip_forward)" = 1 ] && echo whole`;
 
 nodeTest(
-  "a reboot: settings and rules are there before any pod of Kubernetes",
+  "a reboot: settings and rules are in place before any pod of Kubernetes",
   {},
   async (life) => {
     await life.apply();
@@ -281,7 +285,7 @@ nodeTest("flows that began before the rules are masqueraded from then on", {}, a
     const rules: Json[] = nftables.flatMap(({ rule }: Json) => rule === undefined ? [] : [rule]);
     return rules.map(({ expr }) => expr.find((it: Json) => it.counter).counter.packets);
   };
-  // Connections are tracked where a rule asks for it.
+  // The kernel tracks connections only if a rule needs it.
   await life.node.sh(
     "nft -f -",
     "table ip track { chain forward { type filter hook forward priority 0; ct state new counter; }; }",
@@ -311,28 +315,32 @@ table ip seen {
   }
 }`;
 
-nodeTest("metrics, the doctor by exec, and a configuration that wins by name", {}, async (life) => {
-  const pod = await life.apply();
-  await life.installed();
-  await life.attach();
-  await life.node.sh("echo '{}' >/etc/cni/net.d/05-other.conflist");
-  await says(life, "warning: runtimes take /etc/cni/net.d/05-other.conflist");
-  const metric = async (wanted: RegExp) =>
-    await life.node.until(`${wanted}`, async () => {
-      const text = await life.node.sh("/run/busybox wget -qO- http://127.0.0.1:9437/metrics.txt");
-      if (wanted.test(text)) return true;
-      throw new Error(text);
-    }, 60);
-  await metric(/^atomicni_node_ready 1$/m);
-  await metric(/^atomicni_node_overruled 1$/m);
-  await metric(/^atomicni_attachments\{network="podnet",state="live"\} 1$/m);
-  const doctor = ["/bin/sh", "/usr/lib/atomicni/node.sh", "doctor"];
-  const { stdout } = await life.kubelet.exec(pod, "node", doctor);
-  assertMatch(stdout, /An ADD would work/);
-});
+nodeTest(
+  "metrics, doctor by exec, and another configuration whose name sorts first",
+  {},
+  async (life) => {
+    const pod = await life.apply();
+    await life.installed();
+    await life.attach();
+    await life.node.sh("echo '{}' >/etc/cni/net.d/05-other.conflist");
+    await says(life, "warning: runtimes take /etc/cni/net.d/05-other.conflist");
+    const metric = async (wanted: RegExp) =>
+      await life.node.until(`${wanted}`, async () => {
+        const text = await life.node.sh("/run/busybox wget -qO- http://127.0.0.1:9437/metrics.txt");
+        if (wanted.test(text)) return true;
+        throw new Error(text);
+      }, 60);
+    await metric(/^atomicni_node_ready 1$/m);
+    await metric(/^atomicni_node_overruled 1$/m);
+    await metric(/^atomicni_attachments\{network="podnet",state="live"\} 1$/m);
+    const doctor = ["/bin/sh", "/usr/lib/atomicni/node.sh", "doctor"];
+    const { stdout } = await life.kubelet.exec(pod, "node", doctor);
+    assertMatch(stdout, /An ADD would work/);
+  },
+);
 
 nodeTest(
-  "over another plugin's bridge nothing is installed until that is gone",
+  "nothing is installed while another plugin's bridge exists",
   {},
   async (life) => {
     await life.node.sh(`
@@ -347,14 +355,14 @@ ip link set dev cni0 up`);
   },
 );
 
-nodeTest("the MTU of pods is the uplink's", {}, async (life) => {
+nodeTest("pods have the MTU of the uplink", {}, async (life) => {
   await life.node.sh("ip link set dev eth0 mtu 1420");
   await life.apply();
   await life.installed();
   assertEquals((await life.conflist()).plugins[0].mtu, 1420);
 });
 
-nodeTest("the wrapper that confines the program is not replaced", {}, async (life) => {
+nodeTest("a wrapper that confines the program is not replaced", {}, async (life) => {
   await life.node.sh(
     "printf '#!/bin/sh\\nexec /usr/bin/bwrap true\\n' >/opt/cni/bin/atomicni; chmod 755 /opt/cni/bin/atomicni",
   );

@@ -2,7 +2,7 @@ import type { Json } from "../integration/host.ts";
 import type { Random } from "../random.ts";
 import { Broken, edit, type Life } from "./life.ts";
 
-/** What happens to a node; it leaves the life in a state that is then checked. */
+/** An event on a node; the state after it is then checked. */
 export interface Play {
   readonly name: string;
   readonly may: (life: Life) => boolean;
@@ -12,7 +12,7 @@ export interface Play {
 const always = () => true;
 const isRunning = (life: Life) => life.pod !== undefined;
 
-/** The DaemonSet is there, its pod runs, and nothing was asked of the node: it stays installed, whatever the API says. */
+/** The DaemonSet exists, its pod runs, and nobody removes it: it stays installed, whatever the API answers. */
 async function stays(life: Life): Promise<void> {
   if (await life.conflist() === undefined) throw new Broken("the installation is gone");
 }
@@ -26,10 +26,10 @@ const broken: readonly [name: string, change: (documents: Json[]) => void][] = [
       if (data?.conflist !== undefined) data.conflist = data.conflist.replace(",", "");
     }
   }],
-  ["a plugin that is not there", (documents) => {
+  ["a missing plugin", (documents) => {
     edit(documents, (list) => list.plugins.push({ type: "nowhere" }));
   }],
-  ["no masquerading and a bridge that can't be", (documents) => {
+  ["no masquerading and an impossible bridge", (documents) => {
     for (const { data } of documents) if (data?.direct !== undefined) data.direct = "none";
     edit(documents, (list) => list.plugins[0].bridge = "a/b");
   }],
@@ -88,7 +88,7 @@ export const PLAYS: readonly Play[] = [
     },
   },
   {
-    name: "a configuration that can't work",
+    name: "an impossible configuration",
     may: isRunning,
     play: async (life, random) => {
       const before = JSON.stringify(await life.conflist());
@@ -161,7 +161,7 @@ export const PLAYS: readonly Play[] = [
     },
   },
   {
-    name: "forwarding is switched off",
+    name: "forwarding is disabled",
     may: isRunning,
     play: async (life) => {
       await life.node.sh("echo 0 >/proc/sys/net/ipv4/ip_forward");
@@ -191,7 +191,7 @@ export const PLAYS: readonly Play[] = [
   },
 ];
 
-/** Watched parts are put back at once; a loaded machine needs a moment. */
+/** Watched parts are restored at once; a loaded machine needs a moment. */
 async function settle(): Promise<void> {
   await new Promise((resume) => setTimeout(resume, 3000));
 }

@@ -13,7 +13,7 @@ import {
 const ROOT = fromFileUrl(new URL("../../", import.meta.url));
 const FILE = "/var/lib/atomicni/podnet.json";
 
-/** This source with a state schema one higher: a newer version; its command. */
+/** This source with the next schema number, as a newer version; returns its command. */
 async function newerVersion(): Promise<{ folder: string; program: string[] }> {
   const folder = await Deno.makeTempDir({ prefix: "atomicni-newer-" });
   const copied = await run(
@@ -39,7 +39,7 @@ async function call(host: Host, program: readonly string[], command: string, id 
 }
 
 hostTest(
-  "back over a schema: drain, remove the file, and the older version serves",
+  "roll back to an older schema: drain, remove the file, and the older version works",
   async (host) => {
     const { folder, program: newer } = await newerVersion();
     try {
@@ -50,7 +50,7 @@ hostTest(
       const refused = await call(host, PROGRAM, "ADD", "c2");
       assertEquals(refused.code, 104, JSON.stringify(refused));
       assertStringIncludes(refused.msg, "schema 4");
-      // Draining works with the older version too: it ends the container, and leaves its lease to the newer one.
+      // Draining works with the older version too: it ends the container, and leaves the lease to the newer version.
       assertEquals(await call(host, PROGRAM, "DEL"), {});
       const left = JSON.parse((await host.run(["cat", FILE])).stdout);
       assertEquals([left.schema, Object.keys(left.containerToIP)], [4, ["c1/eth0"]]);

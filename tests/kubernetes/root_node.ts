@@ -6,7 +6,7 @@ const PROJECT = fromFileUrl(new URL("../../", import.meta.url));
 export const SUITES = ["bullseye", "bookworm", "trixie"] as const;
 export type Suite = typeof SUITES[number];
 
-/** A clean Debian with these packages, made once for this machine. */
+/** A clean Debian with these packages, created once per machine. */
 export async function debianRoot(suite: string, ...packages: string[]): Promise<string> {
   const { code, stdout, stderr } = await run([
     "sh",
@@ -19,7 +19,7 @@ export async function debianRoot(suite: string, ...packages: string[]): Promise<
 }
 
 /**
- * A node as it boots: its disk is a layer over a Debian that outlives a reboot, /run is empty, and the namespaces are
+ * A node as it boots: its disk is a layer over a Debian and outlives a reboot; /run is empty, and the namespaces are
  * new. The image of the pods is at /run/image. The uplink leads to the namespace `router`, which has no route to pods.
  */
 const BOOT = `
@@ -62,7 +62,7 @@ export interface NodeOptions {
   readonly image: string;
 }
 
-/** A machine of a test's own with the userland of a Debian; everything in it ends with its process 1. */
+/** A machine for one test with the userland of a Debian; everything in it ends with its process 1. */
 export class RootNode implements AsyncDisposable {
   readonly name: string;
   readonly folder: string;
@@ -95,7 +95,7 @@ export class RootNode implements AsyncDisposable {
     return node;
   }
 
-  /** Process 1, by its number outside. */
+  /** Process 1, by its process ID outside. */
   get pid(): number {
     return this.#pid;
   }
@@ -111,7 +111,7 @@ export class RootNode implements AsyncDisposable {
     this.#pid = Number((await Deno.readTextFile(children)).trim());
   }
 
-  /** As when power fails: every process, namespace and link is gone, the disk stays. */
+  /** As a power failure does: every process, namespace and link is gone, the disk stays. */
   async powerOff(): Promise<void> {
     const holder = this.#holder;
     this.#holder = undefined;
@@ -144,7 +144,7 @@ export class RootNode implements AsyncDisposable {
     });
   }
 
-  /** Runs a shell script in here and returns what it printed; a failure fails the test. */
+  /** Runs a shell script inside and returns its output; its failure fails the test. */
   async sh(script: string, stdin = ""): Promise<string> {
     const { code, stdout, stderr } = await this.run(["sh", "-ec", script], stdin);
     if (code !== 0) throw new Error(`${this.name}: ${script}: exit ${code}: ${stderr}${stdout}`);
@@ -162,7 +162,7 @@ export class RootNode implements AsyncDisposable {
     return objects(await this.run(["ip", "-d", "-j", ...args]));
   }
 
-  /** Network namespaces that stand for containers. */
+  /** Creates network namespaces that represent containers. */
   async containers(...ids: string[]): Promise<void> {
     await this.sh(ids.map((id) => `ip netns add ${id}; ip -n ${id} link set dev lo up`).join("\n"));
   }

@@ -33,11 +33,11 @@ for (const [damage, script] of Object.entries(DAMAGES).slice(0, SIZE === "full" 
     await machine.must("mkdir -p /run/netns");
     await startsAnew(machine, damage);
 
-    // The same while a container lives: it holds an address that no file names any more.
+    // The same while a container lives: it holds an address that no file records.
     await machine.must(script);
     const asked = await ask(machine, { id: "c3" });
     assertRefuses(asked, 104, /podnet\.json/);
-    recordRow("rows", `the state file is ${damage}, and a container stands`, ...columns(asked));
+    recordRow("rows", `the state file is ${damage}, and a container lives`, ...columns(asked));
     for (const id of ["c1", "c3"]) await machine.must(cni("DEL", { id, netns: id }));
   });
 }

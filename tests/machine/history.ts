@@ -54,10 +54,10 @@ export class History {
   }
 
   #given(id: string, address: string): void {
-    if (address === "") this.faults.push(`${id} was given no address`);
+    if (address === "") this.faults.push(`${id} got no address`);
     for (const [other, { add, del, address: taken }] of this.#attachments) {
       if (add === "done" && del === undefined && taken === address) {
-        this.faults.push(`${address} was given to ${id} while ${other} had it`);
+        this.faults.push(`${address} was allocated to ${id} while ${other} had it`);
       }
     }
   }
@@ -76,9 +76,11 @@ export function faultsOf(text: string | undefined, { held, gone }: Expected): st
   const faults: string[] = [];
   for (const [id, address] of held) {
     const found = leases.get(id);
-    if (found !== address) faults.push(`${id} was given ${address}, the state has ${found}`);
+    if (found !== address) faults.push(`${id} got ${address}, the state has ${found}`);
   }
-  for (const id of leases.keys()) if (gone.has(id)) faults.push(`${id} is back after its DEL`);
+  for (const id of leases.keys()) {
+    if (gone.has(id)) faults.push(`${id} has its lease again after its DEL`);
+  }
   const addresses = [...leases.values()];
   if (new Set(addresses).size !== addresses.length) faults.push(`twice in the state: ${addresses}`);
   return faults;

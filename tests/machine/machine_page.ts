@@ -13,27 +13,27 @@ const SECTIONS: Record<Table, Section> = {
   cuts: {
     title: "Power cuts",
     text:
-      "One disk through one cut after the other, each at a random write of a storm of ADD, CHECK and DEL. After each: the state is readable, no lease is back whose DEL was acknowledged, none is missing whose ADD was, no address is given twice, no temporary file outlives the next ADD, and a pool full of the dead's leases serves at once.",
+      "One disk through one cut after the other, each at a random write of a storm of ADD, CHECK and DEL. After each: the state is readable, no lease of an acknowledged DEL is back, no lease of an acknowledged ADD is missing, no address is allocated twice, no temporary file outlives the next ADD, and a pool full of dead containers' leases serves an ADD at once.",
     columns: ["file system", "cuts", "commands", "blocks kept of those in the cache"],
   },
   points: {
     title: "One storm, cut at many points",
     text:
-      "The writes of one storm are recorded, and the disk is built as it is when the power goes at that point of the record. A kernel mounts each.",
+      "The writes of one storm are recorded, and the disk is built as a power cut at each point of the record leaves it. A kernel mounts each.",
     columns: ["file system", "points", "writes", "flushes", "commands", "blocks kept"],
   },
   programs: {
     title: "Programs that must fail",
     text:
-      "The same program with calls left out, through the same test. Where one of them passes, the run is red.",
+      "The same program with calls left out, through the same test. If one of them passes, the run fails.",
     columns: ["left out", "file system", "wrong points", "the first of them"],
   },
   reboot: { title: "Reboot", text: "", columns: ["what", "outcome"] },
   rows: {
     title: "Broken machines",
     text:
-      "What an ADD, STATUS and `doctor` say; they agree. A failed ADD leaves nothing, and works when the machine does.",
-    columns: ["what is wrong", "ADD", "STATUS", "doctor"],
+      "The reports of an ADD, STATUS and `doctor`, which agree. A failed ADD leaves nothing, and succeeds once the machine is repaired.",
+    columns: ["fault", "ADD", "STATUS", "doctor"],
   },
   kernels: {
     title: "Kernels",
@@ -47,7 +47,7 @@ const UNTESTED: Record<string, string> = {
   "a real disk":
     "a disk in memory that loses what was not flushed, in blocks of 4 KiB and in no order",
   "a disk that says it has flushed and has not":
-    "no program can tell; what it leaves after a reboot is in the table above",
+    "no program can tell; the table above has the state after a reboot",
 };
 
 const outcomes = await readOutcomes<TableRow>();
@@ -55,7 +55,7 @@ const [seconds = "?"] = Deno.args;
 await printPage([
   "# A machine of its own",
   "",
-  `Written by \`make machine\`, which took ${seconds} s; each line is what a test of \`tests/machine/\` saw in that run. The machines are booted by user-mode Linux with the host's root read-only, the state folder on a disk with a volatile write cache.`,
+  `Written by \`make machine\`, which took ${seconds} s; each line is the outcome of a test of \`tests/machine/\` in that run. The machines are booted by user-mode Linux with the host's root read-only, the state folder on a disk with a volatile write cache.`,
   "",
   ...Object.entries(SECTIONS).flatMap(([table, { title, text, columns }]) => {
     const rows = outcomes.filter((it) => it.table === table).map(({ cells }) => cells);

@@ -48,5 +48,5 @@ export async function exists(path: string): Promise<void> {
     if (await Deno.lstat(path).then(() => true, () => false)) return;
     await new Promise((resolve) => setTimeout(resolve, 10));
   }
-  throw new Error(`${path} did not come`);
+  throw new Error(`${path} did not appear`);
 }

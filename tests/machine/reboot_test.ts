@@ -39,7 +39,7 @@ Deno.test("a reboot with a full pool: /run is gone, the state is not", async (t)
     recordRow("reboot", "no /run/netns yet", "code 8 with the remedy");
   });
   await t.step(
-    "with the files at boot, STATUS is content and an ADD is served at once",
+    "with the files at boot, STATUS reports no error and an ADD succeeds at once",
     async () => {
       await bootFiles(machine);
       assertEquals((await machine.sh(cni("STATUS"))).code, 0, "STATUS before the first ADD");

@@ -41,7 +41,7 @@ export async function boot(disk: Disk, options: BootOptions = {}): Promise<Machi
   return await Machine.start({ child, stack: stack.move() }, options);
 }
 
-/** User-mode Linux has a process for each address space, all in its process group: end the group, or they stay. */
+/** User-mode Linux has a process for each address space, all in its process group: the group has to be ended. */
 async function endGroup({ pid, status }: Deno.ChildProcess): Promise<void> {
   await new Deno.Command("kill", { args: ["-KILL", "--", `-${pid}`], stderr: "null" }).output();
   await status;

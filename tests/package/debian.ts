@@ -1,11 +1,11 @@
 import { assertEquals } from "@std/assert";
 import { CONFIG, type Finished, hold, type Json, run } from "../integration/host.ts";
 
-/** What the environment names: a clean Debian (tools/debian/root) and a folder with the packages to try. */
+/** The environment names a clean Debian (tools/debian/root) and a folder with the packages to try. */
 const ROOT = Deno.env.get("DEBIAN_ROOT") ?? "";
 export const PACKAGES = Deno.env.get("PACKAGES") ?? "";
 
-/** A layer over the clean root that nobody else sees, with what a running Debian has mounted. */
+/** A private layer over the clean root, with the mounts of a running Debian. */
 const SETUP = `
 set -e
 mount -t tmpfs tmpfs "$AT" && mkdir "$AT/upper" "$AT/work" "$AT/root"
@@ -17,7 +17,7 @@ ip link set dev lo up
 echo ready
 while :; do sleep 1; done`;
 
-/** A Debian of a test's own, in namespaces that go with its process 1. */
+/** A private Debian for one test, in namespaces that end with its process 1. */
 export class Debian implements AsyncDisposable {
   readonly #holder: Deno.ChildProcess;
   readonly #at: string;
@@ -51,14 +51,14 @@ export class Debian implements AsyncDisposable {
     });
   }
 
-  /** Runs a shell script in here and returns what it printed; a failure fails the test. */
+  /** Runs a shell script inside and returns its output; its failure fails the test. */
   async sh(script: string, stdin = ""): Promise<string> {
     const { code, stdout, stderr } = await this.run(["sh", "-ec", script], stdin);
     assertEquals(code, 0, `${script}: ${stdout}${stderr}`);
     return stdout;
   }
 
-  /** The real dpkg, which may ask nothing: its stdin is at its end. Returns all that it said. */
+  /** The real dpkg, which can't ask anything: its stdin is at its end. Returns its whole output. */
   async dpkg(...args: string[]): Promise<string> {
     const { code, stdout, stderr } = await this.run(["dpkg", ...args]);
     const said = `$ dpkg ${args.join(" ")}\n${stdout}${stderr}`;
@@ -86,7 +86,7 @@ export class Debian implements AsyncDisposable {
     });
   }
 
-  /** An ADD that has to work; returns its address. */
+  /** An ADD that has to succeed; returns its address. */
   async add(id: string): Promise<string> {
     const { code, stdout, stderr } = await this.cni("ADD", id);
     assertEquals(code, 0, `ADD ${id}: ${stdout}${stderr}`);
@@ -103,7 +103,7 @@ export class Debian implements AsyncDisposable {
     return (await this.run(command)).code === 0;
   }
 
-  /** Every file and link outside of what the kernel, dpkg itself and other programs' caches have. */
+  /** Every file and link except those of the kernel, of dpkg itself and of other programs' caches. */
   async files(): Promise<string[]> {
     const found = await this.sh(
       `find / -xdev \\( -path /var/lib/dpkg -o -path /var/log -o -path /var/cache -o -path /mnt -o -path /tmp \\) -prune -o ` +
@@ -115,7 +115,7 @@ export class Debian implements AsyncDisposable {
 
 export const ARCHITECTURE = Deno.build.arch === "aarch64" ? "arm64" : "amd64";
 
-/** Where DEB_LOG names a file, what dpkg said is appended to it. */
+/** Appends dpkg's output to the file that DEB_LOG names, if any. */
 function transcript(text: string): void {
   const file = Deno.env.get("DEB_LOG");
   if (file !== undefined) Deno.writeTextFileSync(file, `${text}\n`, { append: true });

@@ -14,7 +14,7 @@ Deno.test("install: the program answers, the state folder is root's alone, a con
     await debian.sh(`stat -L -c '%a %U %n' ${installed}`),
     `755 root ${PROGRAM}\n755 root /usr/sbin/atomicni\n700 root ${STATE}\n755 root /etc/atomicni\n`,
   );
-  // What tmpfiles makes at boot is there at once.
+  // tmpfiles creates its entries during the installation, not only at boot.
   await debian.sh("test -d /run/netns");
   await debian.container("c1");
   assertEquals(await debian.add("c1"), "10.88.0.2/24");
@@ -27,25 +27,25 @@ Deno.test("install: the program answers, the state folder is root's alone, a con
   await debian.dpkg("--verify", "atomicni");
 });
 
-Deno.test("install: without systemd's tmpfiles the state folder is made all the same", async () => {
+Deno.test("install: without systemd's tmpfiles, the state folder is still created", async () => {
   await using debian = await Debian.create();
   await debian.sh("rm /usr/bin/systemd-tmpfiles");
   await debian.install("1.0");
   assertEquals(await debian.sh(`stat -c '%a %U' ${STATE}`), "700 root\n");
 });
 
-Deno.test("install: a running systemd is told, and forwarding is on at once, as after a boot", async () => {
+Deno.test("install: a running systemd is notified, and forwarding is on at once, as after a boot", async () => {
   await using debian = await Debian.create();
   await debian.sh("mkdir -p /run/systemd/system && echo 0 >/proc/sys/net/ipv4/ip_forward");
   await debian.install("1.0");
   assertEquals(await debian.sh("cat /proc/sys/net/ipv4/ip_forward"), "1\n");
-  // An upgrade leaves alone what the administrator set meanwhile.
+  // An upgrade leaves a setting alone that the administrator has changed since.
   await debian.sh("echo 0 >/proc/sys/net/ipv4/ip_forward");
   await debian.install("2.0");
   assertEquals(await debian.sh("cat /proc/sys/net/ipv4/ip_forward"), "0\n");
 });
 
-Deno.test("install: not without iproute2, and not on another architecture", async () => {
+Deno.test("install: refused without iproute2, and on another architecture", async () => {
   await using debian = await Debian.create();
   await debian.sh("dpkg --purge --force-depends iproute2");
   const alone = await debian.run(["dpkg", "-i", `/mnt/atomicni_1.0_${ARCHITECTURE}.deb`]);
@@ -94,14 +94,14 @@ Deno.test("upgrade and downgrade while containers come and go: no start fails, t
   assertEquals(
     await debian.sh("ls -A /usr/lib/cni | grep -c '^.atomicni-'"),
     "2\n",
-    "the build before stays",
+    "the previous build stays",
   );
   assertMatch(await debian.sh("atomicni list"), /live.*10\.88\.0\.2/);
   await debian.del("live");
   assertEquals(await debian.sh("ip -o link show type veth"), "");
 });
 
-Deno.test("an upgrade that fails leaves the version before at work", async () => {
+Deno.test("a failed upgrade leaves the previous version in use", async () => {
   await using debian = await Debian.create();
   await debian.install("1.0");
   await debian.sh(`
@@ -118,7 +118,7 @@ dpkg-deb -Znone -b /run/broken /run/broken.deb`);
   await debian.add("c1");
 });
 
-Deno.test("remove: configuration and state stay, an edited file too; installed again it goes on", async () => {
+Deno.test("remove: configuration and state stay, also an edited file; a new installation continues with them", async () => {
   await using debian = await Debian.create();
   await debian.install("1.0");
   await debian.sh(`echo '# mine' >>${CONFFILE}; echo '# rules' >/etc/atomicni/podnet.nft`);
@@ -156,7 +156,7 @@ ip netns del c1`);
   assertEquals(await debian.files(), before);
 });
 
-Deno.test("purge with a live container: a warning, and its address is not given again", async () => {
+Deno.test("purge with a live container: a warning, and its address is not allocated again", async () => {
   await using debian = await Debian.create();
   const before = await debian.files();
   await debian.install("1.0");
@@ -165,7 +165,7 @@ Deno.test("purge with a live container: a warning, and its address is not given 
   const [veth = ""] = (await debian.sh("ip -o link show type veth")).match(/av[0-9a-f]{13}/) ?? [];
   const said = await debian.dpkg("--purge", "atomicni");
   assertMatch(said, /warning: the leases of containers that are attached are gone/);
-  // With its alias, which says whose it is.
+  // The alias names the veth's owner.
   assertMatch(said, new RegExp(`^  ${veth} .*c1`, "m"));
   assertEquals(await debian.files(), before);
   assert(await debian.pings("c1", CONFIG.gateway), "the live container is cut off");

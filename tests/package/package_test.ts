@@ -39,7 +39,7 @@ async function output(...command: string[]): Promise<string> {
   return stdout;
 }
 
-/** Unpacks a package for as long as `body` runs. */
+/** Unpacks a package while `body` runs. */
 async function unpacked(deb: string, body: (folder: string) => Promise<void>): Promise<void> {
   const folder = await Deno.makeTempDir({ prefix: "atomicni-deb-" });
   try {
@@ -68,7 +68,7 @@ for (const deb of [DEB, OTHER]) {
     assertEquals(loose, [], "others may write to it, or it is set-id");
   });
 
-  Deno.test(`${name}: asks for the libraries that its program needs`, async () => {
+  Deno.test(`${name}: depends on the libraries that its program needs`, async () => {
     await unpacked(deb, async (folder) => {
       const control = await Deno.readTextFile(`${folder}/DEBIAN/control`);
       assertMatch(control, new RegExp(`^Architecture: ${name.replace(".deb", "")}$`, "m"));
@@ -106,7 +106,7 @@ Deno.test("a build with a borrowed runtime says so in its description", async ()
   );
 });
 
-Deno.test("atomicni(8): man prints it without a warning, with every command and option of the help", async () => {
+Deno.test("atomicni(8): man shows it without a warning, with every command and option of the help", async () => {
   await unpacked(DEB, async (folder) => {
     const page = `${folder}/usr/share/man/man8/atomicni.8.gz`;
     const { code, stdout: text, stderr } = await run(["man", "--warnings", "-l", page], "", {
@@ -126,7 +126,7 @@ Deno.test("atomicni(8): man prints it without a warning, with every command and 
           ...options.map((it: { name: string }) => `--${it.name}`),
         ]
       ) {
-        // Filled lines may be broken and blanks widened.
+        // In filled lines, breaks and blanks may vary.
         const words = part.split(/\s+/).map((word: string) =>
           word.replace(/[.*+?^${}()|[\]\\]/g, "\\$&")
         );
@@ -140,7 +140,7 @@ Deno.test("atomicni(8): man prints it without a warning, with every command and 
   });
 });
 
-Deno.test("completions are what the program prints, in the place where each shell looks", async () => {
+Deno.test("the completions are those that the program prints, in the folder that each shell reads", async () => {
   await unpacked(DEB, async (folder) => {
     for (
       const [shell, file] of [
@@ -172,11 +172,11 @@ Deno.test("the same commit and file give the same package, in another folder and
   }
 });
 
-Deno.test("lintian finds no error, and no override that hides nothing", async () => {
+Deno.test("lintian finds no error and no unused override", async () => {
   const folder = await Deno.makeTempDir({ prefix: "atomicni-deb-" });
   try {
     const deb = `${folder}/atomicni_1.0_${ARCHITECTURE}.deb`;
-    // As it is released, but for time: lintian wants a package to be compressed.
+    // Compressed as for a release, because lintian requires it; the other tests save the time.
     await unpacked(DEB, async (it) => {
       await output("dpkg-deb", "--root-owner-group", "-Zgzip", "-z1", "-b", it, deb);
     });

@@ -5,10 +5,10 @@ import { limits } from "./limits.ts";
 import { type Complaint, count, kindOf, type Property, pruned } from "./property.ts";
 import { addressesOf, leftovers, look, type World } from "./world.ts";
 
-/** Every code of an error document that a person or a runtime is promised (docs/errors.md), but for the bug's. */
+/** Every code that docs/errors.md promises for an error document, except the code of a bug. */
 const CODES = [1, 2, 3, 4, 5, 6, 7, 8, 11, 50, 51, 100, 101, 102, 103, 104, 105, 106];
 
-/** Whatever an ADD accepts, the CHECK after it confirms, and one DEL removes; what it refuses leaves nothing. */
+/** The CHECK after an accepted ADD succeeds, and one DEL removes everything; a refused ADD leaves nothing. */
 export const addThenCheck: Property<Attachment> = {
   name: "ADD then CHECK",
   limits: limits({ short: { cases: 220, seconds: 600 }, full: { cases: 2000, seconds: 3600 } }),
@@ -32,7 +32,7 @@ class Life {
 
   async complaint(): Promise<Complaint | undefined> {
     await this.#host.containers("c0", "c1");
-    // A bridge of a name that the kernel refuses can't be there before.
+    // The kernel refuses this bridge name, so such a bridge can't exist before.
     await this.#host.run(["sh", "-c", bridgeScript(this.#it)]);
     const neighbour = this.#it.beside ? await this.#host.cni("ADD", this.#besides()) : undefined;
     const isBeside = neighbour?.code === 0;
@@ -40,7 +40,7 @@ class Life {
       (isBeside ? await this.#lastOf(neighbour) : undefined);
   }
 
-  /** The neighbour asks for no address and no MAC: those are for the attachment that is looked at. */
+  /** The neighbour requests no address and no MAC: only the attachment under test does. */
   #besides(more: Json = {}): CniCall {
     const { runtimeConfig: _, args: __, ...config } = this.#it.config;
     const { under = [] } = this.#call;
@@ -71,7 +71,7 @@ class Life {
     const after = await look(this.#host);
     const lost = addressesLost(this.#it, before, after);
     if (lost.length > 0) {
-      return said("a refused ADD has taken an address from the bridge", added, lost);
+      return said("a refused ADD has removed an address from the bridge", added, lost);
     }
     return leaves("a refused ADD leaves", after, beside, added);
   }
@@ -99,7 +99,7 @@ class Life {
     return leaves("one DEL leaves", await look(this.#host), beside, ended);
   }
 
-  /** The neighbour was not touched, and goes as well. */
+  /** The neighbour is unchanged, and its DEL removes it. */
   async #lastOf(neighbour: Answer): Promise<Complaint | undefined> {
     count(addThenCheck.seen, "beside another");
     return await this.#confirmed(neighbour.json, this.#besides()) ??
@@ -107,7 +107,7 @@ class Life {
   }
 }
 
-/** What the result says is what the kernel has: else a CHECK that believes it would prove nothing. */
+/** The result agrees with the kernel; otherwise a CHECK that trusts the result would prove nothing. */
 function documented(result: Json, it: Attachment, world: World): Complaint | undefined {
   const link = world.inside.get("c1")?.find(({ ifname }) => ifname === it.ifname);
   const about = { result, kernel: link };
@@ -147,7 +147,7 @@ function leaves(
   return said(`${what} ${first.split(":")[0]}`, ended, left);
 }
 
-/** Whether something that is there belongs to the container `id`, which is beside the one that is looked at. */
+/** Whether this belongs to the container `id`, the neighbour of the attachment under test. */
 function isOf(id: string, left: string, world: World): boolean {
   if (left.includes(`/${id}/eth0"`) || left.includes(` in ${id}`)) return true;
   if (left.includes(`${id}/eth0 `)) return true;

@@ -7,7 +7,7 @@ import { finds, verify } from "./search.ts";
 Deno.test("property: ADD then CHECK", async () => {
   await verify(addThenCheck);
   const accepted = addThenCheck.seen.get("accepted") ?? 0;
-  // Refusals alone would prove little.
+  // If all cases were refused, the run would prove little.
   const { cases } = addThenCheck.limits;
   assert(REPEATS || accepted >= cases / 4, `only ${accepted} were accepted`);
   for (const it of KINDS) {
@@ -19,7 +19,7 @@ Deno.test("property: ADD then CHECK", async () => {
 const ignore = REPEATS;
 
 Deno.test({
-  name: "ADD then CHECK: a program whose ADD leaves the default route out is found",
+  name: "ADD then CHECK: a program whose ADD omits the default route is found",
   ignore,
   fn: () =>
     finds(
@@ -31,7 +31,7 @@ Deno.test({
 });
 
 Deno.test({
-  name: "ADD then CHECK: a program whose DEL only says that it is done is found",
+  name: "ADD then CHECK: a program whose DEL only claims success is found",
   ignore,
   fn: () => finds(addThenCheck, `[ "$CNI_COMMAND" = DEL ] || exec "$@"`, /^one DEL leaves /),
 });
@@ -76,7 +76,7 @@ Deno.test({
 });
 
 Deno.test({
-  name: "ADD then CHECK: a program that calls a wrong configuration its own bug is found",
+  name: "ADD then CHECK: a program that reports a wrong configuration as its own bug is found",
   ignore,
   fn: () =>
     finds(

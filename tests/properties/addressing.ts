@@ -1,7 +1,7 @@
 import type { Json } from "../integration/host.ts";
 import type { Random } from "../random.ts";
 
-/** Subnets that no two of overlap, of both families. */
+/** Subnets of both families that do not overlap. */
 const SUBNETS4 = [
   "10.88.0.0/24",
   "10.89.0.0/16",
@@ -21,7 +21,7 @@ const SUBNETS6 = [
   "fd00:bb:0:1::/96",
 ] as const;
 
-/** One subnet with the numbers of its addresses that a container can have. */
+/** One subnet, with the numbers of its addresses that a container can have. */
 export class Subnet {
   readonly text: string;
   readonly isIpv6: boolean;
@@ -31,11 +31,11 @@ export class Subnet {
     this.text = text;
     this.isIpv6 = text.includes(":");
     const bits = (this.isIpv6 ? 128 : 32) - Number(text.split("/")[1]);
-    // IPv4 without its broadcast address; of a large subnet the first part is enough.
+    // IPv4 without its broadcast address; the first part of a large subnet is enough.
     this.last = Math.min(2 ** bits - (this.isIpv6 ? 1 : 2), 50_000);
   }
 
-  /** The address of that number: 0 is the network's or the subnet-router anycast address. */
+  /** The address with that number: 0 is the network's address or the subnet-router anycast address. */
   at(number: number): string {
     const [base = ""] = this.text.split("/");
     if (this.isIpv6) return number === 0 ? base : `${base}${number.toString(16)}`;
@@ -57,7 +57,7 @@ export function subnets(random: Random, isIpv6: boolean, many: number): Subnet[]
   );
 }
 
-/** First and last of a part of the subnet; seldom one that is empty or holds nothing but the gateway. */
+/** First and last address of a part of the subnet; rarely one that is empty or holds only the gateway. */
 export function part(random: Random, { last }: Subnet): [number, number] {
   const start = random.between(random.chance(0.05) ? 0 : 1, last);
   return [start, random.between(random.chance(0.03) ? 1 : start, last)];
@@ -67,7 +67,7 @@ const TABLES = [0, 100, 253, 254, 255, 1000, 4294967295] as const;
 const ELSEWHERE4 = ["10.200.0.0/16", "203.0.113.7/32", "0.0.0.0/0", "198.51.100.0/24"] as const;
 const ELSEWHERE6 = ["2001:db8:ff::/48", "2001:db8:ee::7/128", "::/0", "fd12::/16"] as const;
 
-/** A route with whatever host-local lets it have. */
+/** A random route in host-local's format. */
 export function route(random: Random, own: readonly Subnet[]): Json {
   const subnet = random.one(own);
   const gateway = () =>

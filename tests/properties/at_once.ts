@@ -4,16 +4,16 @@ import { networkOf } from "./layouts.ts";
 import type { Complaint } from "./property.ts";
 import type { Stage } from "./stage.ts";
 
-/** How long an ADD that is inside of the lock is stopped, if another ADD does not end earlier. */
+/** The longest time for which an ADD that holds the lock is stopped; it ends earlier if another ADD ends. */
 const STOPPED_MS = 1500;
-/** Stops the first process that holds the lock $1, $2 seconds after it has it, and prints its number. */
+/** Stops the first process that holds the lock $1, $2 seconds after it got it, and prints its process ID. */
 const STOP = `cd ${STATE_FOLDER}; for i in $(seq 2000); do
   [ -e $1 ] && inode=$(stat -c %i $1) && break; done
   for i in $(seq 2000); do while read -r _ kind _ how pid file _; do
     case "$kind $how $file" in "FLOCK WRITE "*:$inode) sleep $2; kill -STOP $pid; echo $pid; exit ;; esac
   done </proc/locks; done`;
 
-/** A deed while an ADD is stopped `after` milliseconds inside of the lock, and another ADD at the same time. */
+/** A deed while an ADD is stopped `after` milliseconds after it got the lock, and another ADD at the same time. */
 export async function insideLock(
   stage: Stage,
   who: number,
@@ -32,11 +32,11 @@ export async function insideLock(
   await Promise.race([fast, pause(STOPPED_MS)]);
   await stage.host.run(["sh", "-c", "kill -CONT $1", "sh", stopped.trim()]);
   const answers: [number, Answer][] = [[first, await slow], [second, await fast]];
-  stage.count("deeds inside of the lock");
+  stage.count("deeds under the lock");
   return await noted(stage, answers);
 }
 
-/** ADDs at the same time, and next to them STATUS and `doctor` again and again. */
+/** ADDs at the same time, while STATUS and `doctor` run again and again. */
 export async function rush(stage: Stage, who: number): Promise<Complaint | undefined> {
   const asked = await stage.ask(who);
   const idle = await stage.idle(who);
@@ -57,11 +57,11 @@ export async function rush(stage: Stage, who: number): Promise<Complaint | undef
   if (found !== undefined || asked === undefined) return found;
   if (![asked.status, asked.doctor, ...after].every(isWell)) return undefined;
   const alarm = watched.find((it) => !isWell(it));
-  const kind = "next to ADDs, STATUS or doctor is not well";
+  const kind = "next to ADDs, STATUS or doctor reports a fault";
   return alarm === undefined ? undefined : { kind, about: alarm.stdout };
 }
 
-/** STATUS succeeded, or `doctor` has at most warnings. */
+/** Whether STATUS succeeded, or `doctor` has at most warnings. */
 function isWell({ code, json }: { readonly code: number; readonly json: Json }): boolean {
   return code === 0 || code === 1 && json?.code === undefined;
 }

@@ -1,7 +1,7 @@
 import type { Json } from "../integration/host.ts";
 import type { Random } from "../random.ts";
 
-/** Attributes of links: how each is read and set, and the values that root gives it. */
+/** Attributes of links: how each is read and set, and the values that root sets. */
 export interface Attribute {
   readonly read: (link: Json) => string;
   /** Arguments of `ip link set dev NAME`. */

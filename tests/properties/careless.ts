@@ -13,7 +13,7 @@ import { LEFT_MARK } from "./folder.ts";
 import { CLEAR, type Deed, prepare, scriptOf, valueOf } from "./vocabulary.ts";
 import { leasesOf, leftovers, look } from "./world.ts";
 
-/** Whatever root does by hand between and during runs, nobody loses anything, and every document is true. */
+/** Whatever root changes by hand between and during runs, no container loses anything, and every document is true. */
 export const carelessRoot: Property<Days> = {
   name: "a careless root",
   limits: limits({ short: { cases: 24, seconds: 600 }, full: { cases: 600, seconds: 3600 } }),
@@ -47,7 +47,7 @@ async function complain(
   return found && await described(stage, found);
 }
 
-/** The last deed is most likely the cause. */
+/** The last deed is the most likely cause. */
 async function described(stage: Stage, found: Complaint): Promise<Complaint> {
   const { states, links } = await look(stage.host);
   const leases = [...states].map(([file, it]) =>
@@ -106,7 +106,7 @@ async function byHand(stage: Stage, deed: Deed): Promise<void> {
   stage.changed();
 }
 
-/** The container's link of the kind that a deed is done to. */
+/** The container's link of the kind that a deed changes. */
 function linkFor(stage: Stage, scene: Scene, what: string, id: string): Json {
   const { inner, outer } = seatIn(scene, id);
   if (what.startsWith("interface")) return inner;
@@ -137,7 +137,7 @@ async function add(stage: Stage, who: number, more: Json = {}): Promise<Complain
   return await stage.again(() => stage.cni("ADD", who, more), "an ADD");
 }
 
-/** Any other run: nobody but its target loses anything, and a success is one. */
+/** Any other run: only its target may lose anything, and a reported success is true. */
 async function other(stage: Stage, step: Step): Promise<Complaint | undefined> {
   const { does, who } = step;
   const run = () => runOf(stage, step);
@@ -170,7 +170,7 @@ function runOf(stage: Stage, { does, who }: Step): Promise<Answer> {
   }
 }
 
-/** Root removes the obstacles; one DEL each, and where one fails, a repair and one more, leave nothing. */
+/** Root removes the obstacles. Then one DEL per container, if necessary a repair and a second DEL, leaves nothing. */
 async function end(stage: Stage): Promise<Complaint | undefined> {
   const { memory, host } = stage;
   await host.run(["sh", "-c", `{ ${CLEAR}\n } 2>/dev/null`]);

@@ -17,7 +17,10 @@ const FOLDER = "/var/lib/atomicni";
 const fail = (code: number) =>
   `{ echo '{"cniVersion":"1.1.0","code":${code},"msg":"no","details":""}'; exit 1; }`;
 
-/** Programs that are wrong in one way: a script before the right one, the complaint, and the known case that shows it. */
+/**
+ * Programs with one fault each: a script that wraps the right program, the expected complaint, and the known case
+ * that shows it.
+ */
 const WRONG: readonly (readonly [what: string, script: string, kind: RegExp, name?: string])[] = [
   [
     "whose ADD allocates an address that is held",
@@ -34,7 +37,7 @@ const WRONG: readonly (readonly [what: string, script: string, kind: RegExp, nam
     `case "$CNI_COMMAND $*" in GC* | *repair*) for it in $(ip -o link show type veth | sed 's/^[0-9]*: //; s/[@:].*//')
       do ip link del dev "$it"; done ;; esac; exec "$@"`,
     /^(a GC.*|repair.*) cuts off another live container/,
-    "a renamed host veth, and a bridge that was made again",
+    "a renamed host veth, and a bridge that was re-created",
   ],
   [
     "whose ADD takes another container out of the bridge",
@@ -43,25 +46,25 @@ const WRONG: readonly (readonly [what: string, script: string, kind: RegExp, nam
     /^an ADD takes another live container out of the bridge/,
   ],
   [
-    "whose ADD gives another container another MAC",
+    "whose ADD changes another container's MAC",
     `[ "$CNI_COMMAND" = ADD ] && for it in k0 k1 k2; do [ $it = "$CNI_CONTAINERID" ] ||
       ip -n $it link set dev eth0 address 02:00:00:00:00:77 2>/dev/null; done; exec "$@"`,
     /^an ADD changes another container's MAC/,
   ],
   [
-    "whose DEL only says that it is done",
+    "whose DEL only claims success",
     `[ "$CNI_COMMAND" = DEL ] || exec "$@"`,
     /^a DEL succeeds and leaves the veth/,
     "a renamed host veth of the reference's",
   ],
   [
-    "whose repair only says that it is done",
+    "whose repair only claims success",
     `case "$*" in *repair*) exit 0 ;; esac; exec "$@"`,
     /^repair succeeds, and/,
-    "a renamed host veth, and a bridge that was made again",
+    "a renamed host veth, and a bridge that was re-created",
   ],
   [
-    "whose ADD leaves others out of a bridge that it makes",
+    "whose ADD leaves other ports out of a bridge that it creates",
     `[ "$CNI_COMMAND" = ADD ] && ! ip link show dev atomic0 >/dev/null 2>&1 || exec "$@"
     out=$("$@"); status=$?
     for it in $(ip -o link show master atomic0 | sed 's/^[0-9]*: //; s/[@:].*//'); do
@@ -71,48 +74,48 @@ const WRONG: readonly (readonly [what: string, script: string, kind: RegExp, nam
     "two networks on a bridge that was removed",
   ],
   [
-    "whose STATUS finds all well",
+    "whose STATUS never reports a fault",
     `[ "$CNI_COMMAND" = STATUS ] || exec "$@"`,
     /^STATUS says 0, but the ADD ends/,
     "a full disk",
   ],
   [
-    "whose STATUS finds nothing well",
+    "whose STATUS always reports a fault",
     `[ "$CNI_COMMAND" = STATUS ] && ${fail(50)}; exec "$@"`,
     /^STATUS says 1: no, but the ADD works/,
   ],
   [
-    "whose doctor finds nothing well",
+    "whose doctor always reports a fault",
     `case "$*" in *doctor*) echo '{"findings":[]}'; exit 2 ;; esac; exec "$@"`,
     /^doctor says 2: , but the ADD works/,
   ],
   [
-    "whose STATUS takes an ADD in progress for damage",
+    "whose STATUS reports an ADD in progress as damage",
     `[ "$CNI_COMMAND" = STATUS ] && ls ${FOLDER}/.*.add >/dev/null 2>&1 && ${fail(50)}; exec "$@"`,
-    /^next to ADDs, STATUS or doctor is not well/,
+    /^next to ADDs, STATUS or doctor reports a fault/,
     "readers next to ADDs",
   ],
   [
-    "whose ADD fails for the sake of another container",
+    "whose ADD fails because of another container",
     `[ "$CNI_COMMAND $CNI_CONTAINERID" = "ADD k1" ] && ${fail(104)}; exec "$@"`,
     /^nothing was done by hand, and the ADD ends with 104/,
     "a range of one container's own",
   ],
   [
-    "whose import calls every lease dead",
+    "whose import reports every lease as dead",
     `case "$*" in *import*) "$@" | sed 's/"proved":\\[.*\\],"possible":\\[\\],"dead":\\[/"proved":[],"possible":[],"dead":[{"owner":"k1","addresses":["10.88.0.3"]}/'
       exit 0 ;; esac; exec "$@"`,
     /^import says that no container has an address that one has/,
     "an import without one lease",
   ],
   [
-    "whose import is content with any folder",
+    "whose import accepts any folder",
     `case "$*" in *import*) echo '{"proved":[],"possible":[],"dead":[]}'; exit 0 ;; esac; exec "$@"`,
     /^import succeeds, and does not name a live container without a lease/,
     "an import without one lease",
   ],
   [
-    "whose failed runs keep the state each time",
+    "whose failed runs back up the state each time",
     `"$@"; status=$?; [ $status = 0 ] || cp ${FOLDER}/podnet.json ${FOLDER}/podnet.json.damaged-$$ 2>/dev/null ||
       ln ${FOLDER}/podnet.json ${FOLDER}/podnet.json.damaged-$$ 2>/dev/null; exit $status`,
     /that fails again leaves another backup/,

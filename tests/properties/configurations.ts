@@ -2,7 +2,7 @@ import type { Json } from "../integration/host.ts";
 import { part, route, type Subnet, subnets } from "./addressing.ts";
 import type { Random } from "../random.ts";
 
-/** The bridge as an ADD finds it. */
+/** The bridge before the ADD. */
 const BRIDGES = {
   "": "",
   plain: "ip link add name BR type bridge && ip link set dev BR up",
@@ -11,23 +11,23 @@ const BRIDGES = {
     "ip addr add 192.0.2.1/24 dev BR && ip -6 addr add 2001:db8:bad::1/64 dev BR nodad",
 } as const;
 
-/** All that one attachment is made of. */
+/** All parts of one attachment. */
 export interface Attachment {
   readonly config: Json;
   readonly ifname: string;
   readonly args?: string;
   readonly bridge: keyof typeof BRIDGES;
-  /** Another container of the same network is there first. */
+  /** Whether another container of the same network is attached first. */
   readonly beside: boolean;
 }
 
-/** The shell script that makes the bridge as it is wanted. */
+/** The shell script that creates the bridge in the wanted state. */
 export function bridgeScript({ bridge, config }: Attachment): string {
   const name = keyOf(config, "bridge");
   return BRIDGES[bridge].replaceAll("BR", `'${typeof name === "string" ? name : "cni0"}'`);
 }
 
-/** A value whatever the letter case of its key, the exact one first. */
+/** The value of a key in any letter case; the exact one comes first. */
 export function keyOf(config: Json, key: string): Json {
   const found = Object.keys(config).find((it) => it.toLowerCase() === key.toLowerCase());
   return config[key] ?? (found === undefined ? undefined : config[found]);
@@ -37,7 +37,7 @@ const IFNAMES = ["eth0", "net1", "if3", "if1", "e", "av0123456789abc", "eth0.5",
 const BRIDGE_NAMES = ["atomic0", "br-0.x", "if2", "b", "bridge-15-bytes"] as const;
 const NAMES = ["podnet", "p.n_-1", `n${"o".repeat(60)}`] as const;
 
-/** What an attachment may be asked for, most of it valid, in one of the two dialects. */
+/** Settings of an attachment, most of them valid, in one of the two dialects. */
 export function attachment(random: Random): Attachment {
   const families = random.one([[false], [false], [false], [true], [false, true], [true, false]]);
   const own = random.chance(0.45);
@@ -138,7 +138,7 @@ function flags(random: Random): Json {
   };
 }
 
-/** Addresses and MACs that the runtime asks for, by `runtimeConfig` or `args.cni`. */
+/** Addresses and MACs that the runtime requests, by `runtimeConfig` or `args.cni`. */
 function askedFor(random: Random, pools: readonly Subnet[]): Json {
   if (pools.length === 0 || random.chance(0.7)) return {};
   const chosen = pools.filter(() => random.chance(0.6));
@@ -177,7 +177,7 @@ function recased(random: Random, config: Json): Json {
   return { ...rest, [other]: value };
 }
 
-/** Seldom one thing more that is odd or wrong: it has to be refused well, or to be right after all. */
+/** Rarely one more setting that is odd or wrong: the plugin has to refuse it properly or handle it correctly. */
 function mischief(random: Random, config: Json): Json {
   if (random.chance(0.78)) return config;
   const odd = random.one<Json>([

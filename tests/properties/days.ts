@@ -19,7 +19,7 @@ const RUNS = [
   "list",
   "metrics",
 ] as const;
-/** Folders that `import` is given. */
+/** Folders that `import` reads. */
 export const FOLDERS = ["whole", "one missing", "one added", "one doubled"] as const;
 
 export interface Step {
@@ -27,9 +27,9 @@ export interface Step {
   readonly who: number;
   /** A change by hand. */
   readonly deed?: Deed;
-  /** The deed is done while an ADD is stopped inside of the lock, and another ADD runs after it. */
+  /** The deed happens while an ADD that holds the lock is stopped; another ADD runs after it. */
   readonly inside?: boolean;
-  /** When an ADD is killed, or stopped once it has the lock, in milliseconds. */
+  /** The time after which an ADD is killed, or stopped once it has the lock, in milliseconds. */
   readonly after?: number;
   /** The bridge to which the reference plugins attach a container. */
   readonly bridge?: string;
@@ -42,10 +42,10 @@ export interface Days {
   readonly steps: readonly Step[];
 }
 
-/** Coprime to the number of deeds, so that neighbouring cases have unlike deeds, and all of them have their turn. */
+/** Coprime to the number of deeds, so that neighbouring cases have different deeds, and all deeds have their turn. */
 const STRIDE = 97;
 
-/** The known cases, then one deed alone and random days in turn. */
+/** The known cases, then single deeds and random days in turn. */
 export function days(random: Random, index: number): Days {
   const known = KNOWN[index];
   if (known !== undefined) return known.days;
@@ -64,7 +64,9 @@ const add = (who: number): Step => ({ does: "add", who });
 
 const by = (deed: Deed): Step => ({ does: "deed", who: deed.who, deed });
 
-/** A deed while an ADD is inside of the lock, or between ADDs. One that doubts the state is inside for longer. */
+/**
+ * A deed while an ADD holds the lock, or between ADDs. An ADD that does not trust the state holds the lock longer.
+ */
 function done(random: Random, deed: Deed): Step[] {
   const { who, what } = deed;
   if (!random.chance(what.includes(":") ? 0.1 : 0.4)) return [by(deed)];

@@ -11,16 +11,19 @@ export interface Visit {
   readonly file: ConfigurationFile;
 }
 
-/** Each of the surroundings with the usual file, each of the files on a host that is well; after that, pairs. */
+/** Each host state with the usual file, each file on a healthy host; after that, pairs. */
 export const ALONE: readonly Visit[] = [
   ...HOST_STATES.map((around) => ({ around, file: USUAL })),
   ...FILES.map((file) => ({ around: PLAIN, file })),
 ];
 
-/** What another network has too: an ADD can't see it and works; STATUS refuses and `doctor` warns, with such words. */
+/**
+ * Another network that shares the subnet: an ADD can't see it and works; STATUS refuses and `doctor` warns, with
+ * these messages.
+ */
 const SHARED = /allocates it too/;
 
-/** Exit status 2 of `doctor` means that an ADD fails, anything else that it works; STATUS says the same. */
+/** Exit status 2 of `doctor` means that an ADD fails, any other that it works; STATUS agrees. */
 export const doctorAgrees: Property<Visit> = {
   name: "doctor agrees with ADD",
   limits: limits({
@@ -66,13 +69,13 @@ ADD: exit ${added.code}: ${added.stdout}`;
   if (!answers(file, added) || around.waits || cant || isSuspected(added, around.suspected)) {
     return undefined;
   }
-  count(doctorAgrees.seen, "asked of STATUS too");
+  count(doctorAgrees.seen, "checked with STATUS too");
   const shared = gives("10.88.", added) ? around.statusRefuses : undefined;
   if (shared !== undefined || works && SHARED.test(`${status.json?.msg}`)) {
     const words = shared ?? SHARED;
     const isTold = status.json?.code === 50 && words.test(status.json.msg) &&
       words.test(problems(doctor.json));
-    return isTold ? undefined : { kind: "STATUS or doctor does not tell what it has to", about };
+    return isTold ? undefined : { kind: "STATUS or doctor omits a report", about };
   }
   if ((status.code === 0) === works) return undefined;
   return { kind: `STATUS says ${status.code}, but ${outcome(works, added)}`, about };
@@ -93,7 +96,7 @@ function disagreement(
   if (![0, 1, 2].includes(doctor.code) || doctor.json === undefined) {
     return `doctor ends with ${doctor.code}, or without a document`;
   }
-  // `doctor` and STATUS wait for the lock too, so that the ADD after them may find it free.
+  // `doctor` and STATUS wait for the lock too, so the ADD after them may find it free.
   if (waits !== undefined && (works || added.json?.code === 11)) {
     return waits.test(problems(doctor.json))
       ? undefined
@@ -102,7 +105,7 @@ function disagreement(
   if (isSuspected(added, suspected)) {
     return suspected?.warning.test(problems(doctor.json))
       ? undefined
-      : "doctor does not warn of what it can't see";
+      : "doctor does not warn that it can't see something";
   }
   if (doctorRefuses && works) {
     return doctor.code === 2 ? undefined : "doctor does not refuse what STATUS refuses";
@@ -116,7 +119,7 @@ function isSuspected(added: Answer, suspected: HostState["suspected"]): boolean 
   return added.code !== 0 && suspected?.details.test(added.json?.details) === true;
 }
 
-/** Whether an address that begins so was given. */
+/** Whether an address with this prefix was allocated. */
 function gives(start: string, { code, json }: Answer): boolean {
   const ips: Json[] = json?.ips ?? [json?.ip4 ?? []].flat().map(({ ip }) => ({ address: ip }));
   return code === 0 && ips.some(({ address }) => address.startsWith(start));
@@ -128,14 +131,14 @@ function outcome(works: boolean, added: Answer): string {
   return added.code === 0 ? msg : `the ADD ends with ${code}: ${kindOf(msg)}`;
 }
 
-/** What doctor found that is not well. */
+/** The faults that doctor reported. */
 function problems(report: Json): string {
   const found: Json[] = report?.findings ?? [];
   return found.filter(({ level }) => level === "error" || level === "warning")
     .map(({ level, about, found }) => `${level}: ${about}: ${found}`).join("; ");
 }
 
-/** STATUS began with 1.1.0, and of a file that is not for this plugin nobody asks it. */
+/** STATUS began with 1.1.0, and no runtime calls it for a file that is not for this plugin. */
 function answers(file: ConfigurationFile, added: Answer): boolean {
   if (file.isNotForUs) return false;
   const version: unknown = file.sent?.cniVersion ?? /"cniVersion":"([^"]*)"/.exec(file.text)?.[1];

@@ -6,7 +6,7 @@ import { finds, verify } from "./search.ts";
 Deno.test(`property: doctor agrees with ADD, ${ALONE.length} of each alone`, async () => {
   assert(ALONE.length >= 40);
   await verify(doctorAgrees);
-  for (const what of ["work", "fail", "asked of STATUS too"]) {
+  for (const what of ["work", "fail", "checked with STATUS too"]) {
     const often = doctorAgrees.seen.get(what) ?? 0;
     assert(REPEATS || often >= 20, `only ${often} ${what}`);
   }
@@ -15,7 +15,7 @@ Deno.test(`property: doctor agrees with ADD, ${ALONE.length} of each alone`, asy
 const ignore = REPEATS;
 
 Deno.test({
-  name: "doctor agrees with ADD: a program whose doctor finds all well is found",
+  name: "doctor agrees with ADD: a program whose doctor never reports a fault is found",
   ignore,
   fn: () =>
     finds(
@@ -26,7 +26,7 @@ Deno.test({
 });
 
 Deno.test({
-  name: "doctor agrees with ADD: a program whose doctor takes a warning for an error is found",
+  name: "doctor agrees with ADD: a program whose doctor reports a warning as an error is found",
   ignore,
   fn: () =>
     finds(
@@ -37,7 +37,7 @@ Deno.test({
 });
 
 Deno.test({
-  name: "doctor agrees with ADD: a program whose STATUS finds all well is found",
+  name: "doctor agrees with ADD: a program whose STATUS never reports a fault is found",
   ignore,
   fn: () =>
     finds(

@@ -1,18 +1,18 @@
 import { CONFIG, type Json } from "../integration/host.ts";
 
-/** What stands in a network's file below /etc/cni/net.d. */
+/** The content of a network's file below /etc/cni/net.d. */
 export interface ConfigurationFile {
   readonly name: string;
   readonly text: string;
-  /** What a runtime sends to the plugin, where that is not the text itself. */
+  /** The text that a runtime sends to the plugin, if it differs from the file. */
   readonly sent?: Json;
-  /** No runtime starts this plugin for such a file. */
+  /** No runtime starts this plugin with such a file. */
   readonly isNotForUs?: boolean;
-  /** Why STATUS need not tell. */
+  /** The reason why STATUS may omit it. */
   readonly statusCant?: string;
 }
 
-/** The usual configuration with something changed; `undefined` takes a key out. */
+/** The usual configuration with changes; `undefined` removes a key. */
 const changed = (name: string, change: Json, more: Partial<ConfigurationFile> = {}) => ({
   name,
   text: JSON.stringify({ ...CONFIG, ...change }),
@@ -38,7 +38,7 @@ const TEXTS: readonly ConfigurationFile[] = [
   { name: "nothing", text: "" },
   { name: "an array", text: "[]" },
   { name: "null", text: "null" },
-  { name: "cut in its middle", text: JSON.stringify(CONFIG).slice(0, 40) },
+  { name: "cut in the middle", text: JSON.stringify(CONFIG).slice(0, 40) },
   { name: "a key twice", text: JSON.stringify(CONFIG).replace("{", '{"subnet":"10.1.0.0/24",') },
   changed("a misspelt type", { type: "atomicnl" }, { isNotForUs: true }),
   {
@@ -106,20 +106,22 @@ const VALUES: readonly ConfigurationFile[] = [
   changed("macspoofchk", { macspoofchk: true }),
   changed("hairpinMode and promiscMode", { hairpinMode: true, promiscMode: true }),
   changed("an unknown key", { colour: "blue" }),
-  changed("a dataDir below", { ipam: { dataDir: "/var/lib/atomicni/below" } }),
+  changed("a dataDir below the state folder", { ipam: { dataDir: "/var/lib/atomicni/below" } }),
   changed("a dataDir elsewhere", { ipam: { dataDir: "/tmp/x" } }),
   changed("a dataDir that is hidden", { ipam: { dataDir: "/var/lib/atomicni/.x" } }),
-  changed("a dataDir called as a state file", { ipam: { dataDir: "/var/lib/atomicni/net.json" } }),
-  changed("a range of the network address alone", {
+  changed("a dataDir with the name of a state file", {
+    ipam: { dataDir: "/var/lib/atomicni/net.json" },
+  }),
+  changed("a range of only the network address", {
     ipam: { rangeStart: "10.88.0.0", rangeEnd: "10.88.0.0" },
   }),
-  changed("a range of the gateway alone", {
+  changed("a range of only the gateway", {
     ipam: { rangeStart: "10.88.0.1", rangeEnd: "10.88.0.1" },
   }),
-  changed("a route by a gateway that can't be reached", {
+  changed("a route through a gateway that can't be reached", {
     ipam: { routes: [{ dst: "10.1.0.0/16", gw: "203.0.113.1" }] },
   }),
-  changed("a route by a gateway that a route before it leads to", {
+  changed("a route through a gateway that an earlier route reaches", {
     ipam: {
       routes: [{ dst: "203.0.113.1/32", scope: 253 }, { dst: "10.1.0.0/16", gw: "203.0.113.1" }],
     },
@@ -140,7 +142,7 @@ const VALUES: readonly ConfigurationFile[] = [
     gateway6: "fd00:88::1",
     ipam: { routes: [{ dst: "fd01::/16", mtu: 1400 }, { dst: "fd01::/16" }] },
   }),
-  changed("an IPv6 route by a link-local gateway", {
+  changed("an IPv6 route through a link-local gateway", {
     subnet6: "fd00:88::/64",
     gateway6: "fd00:88::1",
     ipam: { routes: [{ dst: "fd01::/16", gw: "fe80::1" }] },
@@ -181,7 +183,7 @@ const FAMILIES: readonly ConfigurationFile[] = [
     subnet: undefined,
     ranges: [[{ subnet: "10.88.0.0/24" }, { subnet: "10.89.0.0/24" }]],
   }),
-  hostLocal("host-local, a subnet of which the gateway is all that is given", {}, {
+  hostLocal("host-local, a subnet with only its gateway in the range", {}, {
     rangeStart: "10.88.0.1",
     rangeEnd: "10.88.0.1",
   }),

@@ -2,7 +2,7 @@ import { CONFIG } from "../integration/host.ts";
 
 /** A mark of an attachment that was never added: only its own DEL removes it. */
 export const LEFT_MARK = `.${CONFIG.name}.av0123456789abc.add`;
-/** Patterns of the files in the state folder, and the name of one that a killed run may have left. */
+/** Patterns of the files in the state folder, and the name of a file that a killed run may have left. */
 export const FILES: Readonly<Record<string, readonly [pattern: string, left?: string]>> = {
   state: [`${CONFIG.name}.json`],
   lock: [`${CONFIG.name}.lock`],
@@ -12,9 +12,9 @@ export const FILES: Readonly<Record<string, readonly [pattern: string, left?: st
   folder: ["."],
 };
 
-/** Where the state folder and its copies are one file system, so that a copy can be a link or be moved. */
+/** Puts the state folder and its copies on one file system, so that a copy can be a link or be moved. */
 export const DISK = "/run/disk";
-/** Where copies are: elsewhere, or hard links on the same file system. */
+/** The places of copies: another file system, or hard links on the same one. */
 const SAVED = "/run/saved";
 const LINKED = `${DISK}/saved`;
 
@@ -39,16 +39,16 @@ export const OPERATIONS: Readonly<Record<string, string>> = {
   "make immutable": 'chattr +i "$f"',
 };
 /**
- * The lock is copied, because it is written in place and a link to it would change too. A ctime is known in whole seconds:
- * a copy that comes back within the second of its last write is the same file to any reader. So the second ends first.
+ * The lock is copied, because it is written in place, and a link to it would change too. A ctime has whole seconds:
+ * a copy that is restored within the second of its last write can't be recognized. So the script waits for the next one.
  */
 const keep = (folder: string, how: string) =>
   `rm -rf ${SAVED} ${LINKED}; mkdir ${folder}; cp -a *.lock .[a-z]*.add ${folder}
   cp ${how} *.json* ${folder}
   now=$(date +%s); while [ "$(date +%s)" = "$now" ]; do sleep 0.05; done`;
-/** Lets `$saved` be the folder of the last copy. */
+/** Sets `$saved` to the folder of the last copy. */
 export const FIND_SAVED = `saved=${SAVED}; [ -d $saved ] || saved=${LINKED}`;
-/** What is done to the folder as a whole. */
+/** Changes to the folder as a whole. */
 export const FOLDER_OPERATIONS: Readonly<Record<string, string>> = {
   "keep a copy": keep(SAVED, "-a"),
   "keep a copy of hard links": keep(LINKED, "-al"),
@@ -64,7 +64,7 @@ export const FOLDER_OPERATIONS: Readonly<Record<string, string>> = {
   fill: "for b in 64k 1k; do dd if=/dev/zero of=filler.$b bs=$b || :; done; sync -f .",
 };
 const replaced = (from: string, to: string) => `sed -i 's#${from}#${to}#g' "$f"`;
-/** `sed` on the state, in place and by another inode, as an editor does it. `$id`, `$ip`: a container and its address. */
+/** `sed` on the state, in place or with a new inode, as editors do it. `$id`, `$ip`: a container and its address. */
 export const EDITS: Readonly<Record<string, string>> = {
   "drop a lease":
     `sed -i "s#\\"$id/eth0\\":\\(\\"[^\\"]*\\"\\|{[^}]*}\\),\\?##g; s#\\"$ip\\":\\(\\"[^\\"]*\\"\\|{[^}]*}\\),\\?##g; s#,}#}#g" "$f"`,

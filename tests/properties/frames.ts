@@ -12,7 +12,7 @@ import { limits } from "./limits.ts";
 import { type Complaint, count, type Property, shorter } from "./property.ts";
 import type { Random } from "../random.ts";
 
-/** What the attacker sends, and what happens in the meantime. */
+/** The attacker's frames, and what happens while it sends them. */
 export interface Round {
   readonly moment: string;
   readonly wait: number;
@@ -28,7 +28,7 @@ const MOST_FRAMES = 60;
 
 const seen = new Map<string, number>();
 
-/** What all cases of a narrower search have in common. */
+/** The common settings of all cases in a narrower search. */
 export interface Focus {
   readonly network?: Partial<Network>;
   readonly moments?: RegExp;
@@ -39,13 +39,13 @@ function generate(random: Random, focus: Focus): Attack {
   const network = { ...someNetwork(random), ...focus.network };
   const moments = MOMENTS.filter(({ name }) =>
     (focus.moments?.test(name) ?? true) &&
-    // Outside of the bridge no rule knows such a port.
+    // Outside of the bridge, the rules do not know such a port.
     !(network.ungrouped && takesPortsOut(name))
   );
   const rounds: Round[] = [];
   for (let left = random.between(1, 4); left > 0; left--) {
     const moment = random.one(moments);
-    // Few frames are sent more often.
+    // If there are few frames, each is sent more often.
     const length = random.chance(0.4) ? random.between(3, 12) : MOST_FRAMES;
     const bias = { ...someBias(random), ...focus.frames };
     const frames = Array.from({ length }, () => someSpec(random, bias));
@@ -83,7 +83,7 @@ async function complain(
   return undefined;
 }
 
-/** One round: the attacker sends while something happens; then honest traffic, and a look at everything. */
+/** One round: the attacker sends while something happens. Then honest traffic follows, and all is checked. */
 async function play(stage: Stage, round: Round, index: number): Promise<Complaint | undefined> {
   const { lab } = stage;
   const moment = momentOf(round.moment);
@@ -106,7 +106,7 @@ async function play(stage: Stage, round: Round, index: number): Promise<Complain
   return stage.complaint ?? await judge(stage, sent, `${index}`, takesPortsOut(round.moment));
 }
 
-/** Whatever a container sends, and whenever: SECURITY.md's table holds. */
+/** SECURITY.md's table holds, whatever a container sends, and whenever. */
 export function frames(focus: Focus = {}): Property<Attack> {
   return {
     name: "frames of an attacker",

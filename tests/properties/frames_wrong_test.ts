@@ -6,7 +6,7 @@ import { REPEATS } from "./limits.ts";
 import { finds } from "./search.ts";
 
 const ALL = [...PROGRAMS, ...RULE_SETS];
-/** In the short form one of each sort: an order, a flag, a rule. */
+/** The short form runs one of each sort: an order, a flag, a rule. */
 const FEW = /^(sets a port up before|hands frames to reserved|lets routers)/;
 
 for (const { name, script, kind, focus } of ALL) {

@@ -3,7 +3,7 @@ import type { Neighbour } from "./mallory.ts";
 import type { Complaint } from "./property.ts";
 import { addressesOf, leasesOf, type World } from "./world.ts";
 
-/** Eight addresses, so that one that is free too early is given soon. */
+/** Eight addresses, so that one that is free too early is soon allocated. */
 export const NETWORK = { ...CONFIG, ipam: { rangeStart: "10.88.0.2", rangeEnd: "10.88.0.9" } };
 /** The same with both families and the guard. */
 export const GUARDED = {
@@ -15,14 +15,14 @@ export const GUARDED = {
 };
 export const STATE_FILE = `./${CONFIG.name}.json`;
 
-/** What is known of an attachment since its ADD. */
+/** The facts about an attachment since its ADD. */
 export interface Attached extends Neighbour {
   readonly index: number;
   readonly result: Json;
   readonly guarded: boolean;
 }
 
-/** Whether another attachment has still its lease, its host veth in the bridge, its address and its MAC. */
+/** Whether another attachment still has its lease, its host veth in the bridge, its address and its MAC. */
 export function harmed(
   others: readonly Attached[],
   after: string,
@@ -55,7 +55,7 @@ export function harmed(
   return undefined;
 }
 
-/** The last trick is most likely the cause. */
+/** The last trick is the most likely cause. */
 export function after(last: string, found: Complaint | undefined): Complaint | undefined {
   return found && { ...found, kind: `${found.kind} (Mallory: ${last})` };
 }

@@ -1,26 +1,26 @@
 import { CONFIG, type Json, STATE_FOLDER } from "../integration/host.ts";
 
-/** A host as an ADD may find it. */
+/** A state of the host before an ADD. */
 export interface HostState {
   readonly name: string;
-  /** Containers that are attached before, under the usual configuration with `earlier` in it. */
+  /** Containers that are attached before, under the usual configuration with the keys of `earlier`. */
   readonly attached?: readonly string[];
   readonly earlier?: Json;
-  /** A shell script, run after that. */
+  /** A shell script that runs after that. */
   readonly given?: string;
-  /** Words in front of the program. */
+  /** A command that starts the program. */
   readonly under?: readonly string[];
-  /** The container's namespace, where it is not the usual. */
+  /** The container's namespace, if it is not the usual one. */
   readonly netns?: string;
-  /** An ADD waits for it, and nobody can know how long: `doctor` has to name it, as a warning or an error. */
+  /** An ADD waits for it for an unknown time: `doctor` has to name it, as a warning or an error. */
   readonly waits?: RegExp;
-  /** Why STATUS need not tell. */
+  /** The reason why STATUS may omit it. */
   readonly statusCant?: string;
-  /** Nobody can see without making a bridge whether an ADD fails of it, with such details: `doctor` has to warn. */
+  /** Whether an ADD fails shows only when a bridge is created; its details match this. `doctor` has to warn. */
   readonly suspected?: { readonly details: RegExp; readonly warning: RegExp };
-  /** An ADD that gives of the usual subnet can't see it and works; STATUS refuses and `doctor` warns, with such words. */
+  /** An ADD in the usual subnet can't see it and works; STATUS refuses and `doctor` warns, with these messages. */
   readonly statusRefuses?: RegExp;
-  /** `doctor` refuses it too, with an error, though the ADD works. */
+  /** `doctor` reports it as an error too, although the ADD works. */
   readonly doctorRefuses?: true;
 }
 
@@ -30,22 +30,22 @@ const BRIDGE = CONFIG.bridge;
 const NO_IPV6 = "for it in all default; do echo 1 >/proc/sys/net/ipv6/conf/$it/disable_ipv6; done";
 const THREE = { ipam: { rangeStart: "10.88.0.2", rangeEnd: "10.88.0.3" } };
 
-/** An empty folder above it: what the machine itself has there is not touched. */
+/** An empty folder is mounted above it, so the machine's own files stay untouched. */
 const GONE = `umount ${STATE_FOLDER}; mount -t tmpfs tmpfs /var/lib`;
-/** Stands for a newer program's file. */
+/** Represents the file of a newer program. */
 const NEWER = `printf '{"schema":99,"all":"else"}' >${STATE}`;
 const bridgeOf = (more: string) => `ip link add name ${BRIDGE} type bridge; ${more}`;
 /** Deletes the veths from the host's side, as a reboot does; the leases stay. */
 const REBOOT = `for it in $(ip -o link show type veth | sed 's/^[0-9]*: //; s/[@:].*//')
   do ip link del dev $it || :; done`;
-/** A folder that is the same but for what the script takes away. */
+/** A copy of a folder without the files that the script removes. */
 const overlay = (folder: string, script: string) =>
   `mkdir -p /run/over/up /run/over/work && mount -t tmpfs tmpfs /run/over && mkdir /run/over/up /run/over/work
   mount -t overlay overlay -o lowerdir=${folder},upperdir=/run/over/up,workdir=/run/over/work ${folder}
   ${script}`;
 
 const BRIDGES: readonly HostState[] = [
-  { name: "the bridge is there, as wanted", attached: ["c0"] },
+  { name: "the bridge exists as configured", attached: ["c0"] },
   { name: "the bridge has no address", given: bridgeOf("") },
   {
     name: "the bridge has another address of the subnet",
@@ -217,13 +217,13 @@ const PROGRAMS: readonly HostState[] = [
     suspected: { details: /IPv6 is disabled on this device/, warning: /"lo" has no IPv6 address/ },
   },
   {
-    name: "IPv6 is disabled, and the bridge stands",
+    name: "IPv6 is disabled, and the bridge exists",
     attached: ["c0"],
     given: NO_IPV6,
   },
 ];
 
-export const PLAIN: HostState = { name: "a host that is well" };
+export const PLAIN: HostState = { name: "a healthy host" };
 
 export const HOST_STATES: readonly HostState[] = [
   PLAIN,

@@ -6,7 +6,10 @@ import { type Complaint, count, kindOf, type Property, shorter } from "./propert
 import { KNOWN, type Play, play, type Step, VICTIMS } from "./plays.ts";
 import { addressesOf, leasesOf, leftovers, look, type World } from "./world.ts";
 
-/** Nothing that a container does inside of its own namespace changes what another one has, or what is said of it. */
+/**
+ * Nothing that a container does in its own namespace changes another container's settings, or the reports about
+ * it.
+ */
 export const hostileContainer: Property<Play> = {
   name: "a hostile container",
   limits: limits({ short: { cases: 32, seconds: 600 }, full: { cases: 600, seconds: 3600 } }),
@@ -94,7 +97,7 @@ class Stage {
     const world = await look(this.#host);
     if (added.code !== 0) {
       const harm = this.#harmed("an ADD that fails", world, added);
-      // Mallory may spoil its own ADDs, but not its neighbours'.
+      // Mallory may make its own ADDs fail, but not those of its neighbours.
       if (harm !== undefined || !isOthers || added.json?.code === 101) return harm;
       const { code, msg = "" } = added.json ?? {};
       return said(`an ADD of another fails: ${code} ${kindOf(msg)}`, added, world);
@@ -103,7 +106,7 @@ class Stage {
     const [, veth, inner] = added.json.interfaces;
     const holder = [...this.#attached.values()].find((it) => it.ip === ip && it.owner !== owner);
     if (holder !== undefined && !holder.owner.startsWith(`${MALLORY}/`)) {
-      return said("an ADD gives an address that another attachment has", added, world);
+      return said("an ADD allocates an address that another attachment has", added, world);
     }
     const link = world.inside.get(id)?.find((it) => it.ifname === ifname);
     if (link?.address !== inner.mac || !addressesOf(link).some((it) => it.startsWith(`${ip}/`))) {
@@ -155,7 +158,7 @@ class Stage {
     return said(`a GC fails: ${kindOf(ended.json?.msg ?? "")}`, ended, world);
   }
 
-  /** `repair`, and `list`, which has to say of the others what is true. */
+  /** `repair` and `list`, which have to report the truth about the other containers. */
   async #person(words: string): Promise<Complaint | undefined> {
     const text = JSON.stringify(this.#network);
     const answer = await this.#host.program([...words.split(" "), "--json"], text, {}, this.#under);
@@ -168,7 +171,7 @@ class Stage {
       }
       const dropped: Json[] = answer.json?.dropped ?? [];
       const lie = dropped.some(({ owner }) => this.#others().some((it) => it.owner === owner));
-      return lie ? said(`${words} calls another attachment dead`, answer, world) : undefined;
+      return lie ? said(`${words} reports another attachment as dead`, answer, world) : undefined;
     }
     for (const { owner, ip, veth } of this.#others()) {
       const rows = answer.json?.attachments?.filter((it: Json) =>
@@ -200,7 +203,7 @@ class Stage {
       if (found !== undefined) return found;
     }
     const world = await look(this.#host);
-    // What Mallory made inside of its namespace is its own.
+    // Links that Mallory created in its namespace are its own.
     const left = leftovers(world).filter((it) => !it.endsWith(` in ${MALLORY}`));
     return left.length === 0
       ? undefined

@@ -15,7 +15,7 @@ const ignore = REPEATS;
 
 Deno.test({
   name:
-    "a hostile container: a program whose repair believes containers more than the state is found",
+    "a hostile container: a program whose repair trusts containers more than the state is found",
   ignore,
   fn: () =>
     finds(
@@ -26,8 +26,7 @@ Deno.test({
 });
 
 Deno.test({
-  name:
-    "a hostile container: a program whose GC goes by what stands inside of a container is found",
+  name: "a hostile container: a program whose GC decides by the inside of a container is found",
   ignore,
   fn: () =>
     finds(
@@ -39,7 +38,7 @@ Deno.test({
 });
 
 Deno.test({
-  name: "a hostile container: a program whose DEL takes the guard of others is found",
+  name: "a hostile container: a program whose DEL removes the guard of others is found",
   ignore,
   fn: () =>
     finds(
@@ -52,8 +51,7 @@ Deno.test({
 });
 
 Deno.test({
-  name:
-    "a hostile container: a program whose list takes a container's word for whose an address is is found",
+  name: "a hostile container: a program whose list trusts a container about an address is found",
   ignore,
   fn: () =>
     finds(

@@ -2,8 +2,8 @@ import type { Json } from "../integration/host.ts";
 import { type Attachment, keyOf } from "./configurations.ts";
 
 /**
- * What an attachment that was accepted is an example of, by its configuration and the result. `KINDS` names all of them, so
- * that one of which no ADD is ever accepted shows.
+ * The kinds of which an accepted attachment is an example, by its configuration and its result. `KINDS` lists all kinds,
+ * so that a kind without any accepted ADD shows.
  */
 export function kindsOf(
   { config, ifname, args, bridge, beside }: Attachment,
@@ -24,12 +24,12 @@ export function kindsOf(
     "macspoofchk with IPv6": keyOf(config, "macspoofchk") === true && isIpv6.includes(true),
     "host-local": ipam.type === "host-local",
     "routes": (ipam.routes ?? []).length > 0,
-    "an address asked for": wanted.ips !== undefined || (args?.includes("IP=") ?? false),
-    "a MAC asked for": wanted.mac !== undefined || (args?.includes("MAC=") ?? false),
+    "a requested address": wanted.ips !== undefined || (args?.includes("IP=") ?? false),
+    "a requested MAC": wanted.mac !== undefined || (args?.includes("MAC=") ?? false),
     "another MTU": keyOf(config, "mtu") !== undefined,
     "another interface name": ifname !== "eth0",
-    "a bridge that stood before": bridge !== "",
-    "another container beside": beside,
+    "an existing bridge": bridge !== "",
+    "another container in the network": beside,
   };
   return KINDS.filter((it) => all[it]);
 }
@@ -44,11 +44,11 @@ export const KINDS = [
   "macspoofchk with IPv6",
   "host-local",
   "routes",
-  "an address asked for",
-  "a MAC asked for",
+  "a requested address",
+  "a requested MAC",
   "another MTU",
   "another interface name",
-  "a bridge that stood before",
-  "another container beside",
+  "an existing bridge",
+  "another container in the network",
 ] as const;
 export type Kind = (typeof KINDS)[number];

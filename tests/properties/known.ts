@@ -22,7 +22,7 @@ const play = (steps: readonly Step[], more: Partial<Days> = {}): Days => ({
 const GONE = by("bridge: existence", "nothing");
 const TWO_SLASHES = "dc1/rack2/web";
 
-/** Cases that went wrong once, made smaller. */
+/** Cases that failed once, in a reduced form. */
 export const KNOWN: readonly { readonly name: string; readonly days: Days }[] = [
   // The inode numbers are the same as before.
   {
@@ -113,7 +113,7 @@ export const KNOWN: readonly { readonly name: string; readonly days: Days }[] = 
     }),
   },
   {
-    name: "a renamed host veth, and a bridge that was made again",
+    name: "a renamed host veth, and a bridge that was re-created",
     days: play([...add(0), by("host veth: name", "x77"), GONE, ...add(1), run("repair", 1)]),
   },
   {

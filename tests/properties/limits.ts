@@ -1,6 +1,6 @@
 import { SIZE } from "../size.ts";
 
-/** How many cases, and within how many seconds. */
+/** The number of cases, and the time limit in seconds. */
 export interface Limits {
   readonly cases: number;
   readonly seconds: number;
@@ -15,18 +15,18 @@ export function limits(sizes: Readonly<Record<"short" | "full", Limits>>): Limit
   };
 }
 
-/** Repeats a run where PROPERTIES_SEED names one. */
+/** PROPERTIES_SEED repeats a run. */
 export const SEED: number = number("PROPERTIES_SEED") ??
   (crypto.getRandomValues(new Uint32Array(1))[0] ?? 0);
 
-/** The first case of the run, to repeat a single one. */
+/** The first case of the run, to repeat a single case. */
 export const FIRST: number = number("PROPERTIES_FROM") ?? 0;
 
 export const WORKERS: number = number("PROPERTIES_WORKERS") ??
-  // One more than processors: some wait more than they work.
+  // One more than processors, because some wait more than they work.
   Math.min(4, navigator.hardwareConcurrency + 1);
 
-/** Whether the run repeats what a failure printed; then the tests of the properties themselves are left out. */
+/** Whether the run repeats a failure; then the tests of the properties themselves are left out. */
 export const REPEATS: boolean = number("PROPERTIES_FROM") !== undefined;
 
 function number(name: string): number | undefined {

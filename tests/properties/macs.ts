@@ -7,7 +7,7 @@ import { type Complaint, count, kindOf, type Property, shorter } from "./propert
 import type { Random } from "../random.ts";
 import { look, type World } from "./world.ts";
 
-/** One address of IPv6 alone, of a wide range. */
+/** One IPv6 address of a wide range. */
 const FAR = {
   ...CONFIG,
   subnet: undefined,
@@ -18,10 +18,10 @@ const FAR = {
 };
 const NETWORKS = { plain: NETWORK, both: { ...GUARDED, macspoofchk: false }, far: FAR } as const;
 
-/** Addresses of `FAR` with the same words in other places. */
+/** Addresses of `FAR` with the same groups in another order. */
 const FAR_IPS = ["fd00:88::2", "fd00:88::1:0:3", "fd00:88::1:0:0", "fd00:88::3:0:1"];
 const WHO = ["a", "b", "c", "d"] as const;
-/** A MAC that is asked for: the bridge's, a neighbour's, one that follows from an address that is free, another. */
+/** A requested MAC: the bridge's, a neighbour's, the MAC derived from a free address, or another. */
 const WISHES = ["the bridge's", "a neighbour's", "a free address's", "another"] as const;
 
 interface Step {
@@ -37,7 +37,10 @@ interface Case {
   readonly steps: readonly Step[];
 }
 
-/** Whatever MACs and addresses are asked for, nobody has another's MAC or the bridge's, and nobody else's ADD fails for it. */
+/**
+ * Whatever MACs and addresses are requested, no container gets the MAC of another one or of the bridge, and no ADD
+ * of another container fails for this reason.
+ */
 export const oneMacEach: Property<Case> = {
   name: "one MAC each",
   limits: limits({ short: { cases: 14, seconds: 600 }, full: { cases: 400, seconds: 3600 } }),
@@ -59,7 +62,7 @@ function someCase(random: Random): Case {
     ...(network === "far" && random.maybe(0.5, "ip", () => random.one(FAR_IPS))),
   });
   const steps = Array.from({ length: random.between(4, 9) }, step);
-  // Whoever is left asks for nothing.
+  // The remaining ADDs request nothing.
   const last = WHO.map((_, who): Step => ({ does: "add", who }));
   return { network, guarded: random.chance(0.7), steps: [...steps, ...last] };
 }
@@ -110,7 +113,11 @@ class Stage {
     const [bridge, veth, { mac }] = added.json.interfaces;
     const inner = world.inside.get(id)?.find(({ ifname }) => ifname === "eth0");
     if (inner?.address !== mac || (asked !== undefined && mac !== asked)) {
-      return said("an ADD reports another MAC than was asked for or is there", added, world);
+      return said(
+        "an ADD reports a MAC that was not requested or is not in the kernel",
+        added,
+        world,
+      );
     }
     if (world.links.find(({ ifname }) => ifname === bridge.name)?.address !== bridge.mac) {
       return said("an ADD reports another MAC of the bridge than it has", added, world);
@@ -149,7 +156,7 @@ class Stage {
     }
   }
 
-  /** What is wrong of those that are attached, in the kernel and in the state. */
+  /** The faults of all attached containers, in the kernel and in the state. */
   async #wrong(after: string, world: World, ended: Answer): Promise<Complaint | undefined> {
     const all = [...this.#attached.values()];
     const bridge = world.links.find(({ ifname }) => ifname === CONFIG.bridge);

@@ -12,13 +12,13 @@ Deno.test("property: one MAC each", async () => {
 });
 
 const ignore = REPEATS;
-/** `MAC`: what the configuration asks for; `ADD`: the same without it. */
+/** `MAC`: the request in the configuration; `ADD`: the same configuration without it. */
 const ASKED = `[ "$CNI_COMMAND" = ADD ] || exec "$@"
   asked=$(cat); mac=$(printf '%s' "$asked" | sed -n 's/.*"runtimeConfig":{"mac":"\\([^"]*\\)"}.*/\\1/p')
   plain=$(printf '%s' "$asked" | sed 's/,"runtimeConfig":{[^}]*}//')`;
 
 Deno.test({
-  name: "one MAC each: a program that gives any MAC that is asked for is found",
+  name: "one MAC each: a program that sets any requested MAC is found",
   ignore,
   fn: () =>
     finds(
@@ -50,7 +50,8 @@ Deno.test({
 });
 
 Deno.test({
-  name: "one MAC each: a program that refuses an address because somebody asked for a MAC is found",
+  name:
+    "one MAC each: a program that refuses an address because of another container's MAC is found",
   ignore,
   fn: () =>
     finds(

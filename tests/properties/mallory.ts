@@ -1,11 +1,11 @@
 import type { Random } from "../random.ts";
 
-/** The container that is not to be trusted: it may do all inside of its own namespace, and nothing outside. */
+/** The container that nobody trusts: it may do anything in its own namespace, and nothing outside. */
 export const MALLORY = "m";
-/** A namespace that Mallory makes below its own, without a name below /run/netns. */
+/** A namespace that Mallory creates inside its own, without a name below /run/netns. */
 const NESTED = "/run/keep/nested";
 
-/** What Mallory knows of somebody else, from the frames that pass. */
+/** Facts about another container that Mallory learns from passing frames. */
 export interface Neighbour {
   readonly ip: string;
   readonly mac: string;
@@ -15,7 +15,7 @@ export interface Neighbour {
 
 export interface Trick {
   readonly name: string;
-  /** A script; `$E` is an interface of Mallory's that leads to the bridge, `$N` a name. */
+  /** A script; `$E` is Mallory's interface to the bridge, `$N` a name. */
   readonly script: (victim: Neighbour) => string;
 }
 
@@ -24,7 +24,7 @@ const NEST = `mkdir -p /run/keep; [ -e ${NESTED} ] || { touch ${NESTED}
 const M = `ip -n ${MALLORY}`;
 const trick = (name: string, script: Trick["script"]): Trick => ({ name, script });
 
-/** Names that mean something else to `ip`, to the plugin, or to a shell. */
+/** Names with a special meaning to `ip`, to the plugin, or to a shell. */
 const NAMES = [
   "if1",
   "if2",
@@ -117,7 +117,7 @@ const LINKS: readonly Trick[] = [
 
 export const TRICKS: readonly Trick[] = [...ADDRESSES, ...CALLS, ...LINKS];
 
-/** The script of a trick, on a host: it may fail, for another one may have been played before. */
+/** The script of a trick, on a host: it may fail, because an earlier trick may prevent it. */
 export function script({ script: of }: Trick, victim: Neighbour): string {
   return `E=$(${M} -o link show type veth | sed -n '1{s/^[0-9]*: //;s/[@:].*//;p}')
     { ${of(victim)}\n } 2>/dev/null || :`;

@@ -10,30 +10,30 @@ export interface Documents {
   readonly doctor: Answer;
 }
 
-/** By what an attachment's host veth is known. */
+/** The evidence by which an attachment's host veth is recognized. */
 type Evidence = "name" | "alias" | "MAC" | "group" | "namespace" | "state";
 
 interface Known {
-  /** Address as an ADD or an import reported it, without prefix length. */
+  /** The address that an ADD or an import reported, without prefix length. */
   readonly ip: string;
 }
 
-/** What was done to a host, and what its documents said. */
+/** The deeds done to a host, and the statements of its documents. */
 export class Memory {
   /** Containers with an address that a document reported. */
   readonly #known = new Map<string, Known>();
-  /** Containers of the reference's, and their addresses. */
+  /** Containers of the reference plugins, and their addresses. */
   readonly #references = new Map<string, string>();
-  /** Those on a bridge that is not the network's. */
+  /** Containers on a bridge that does not belong to the network. */
   readonly #elsewhere = new Set<string>();
-  /** Deeds by container, and those done to everything. */
+  /** Deeds by container, and deeds that concern everything. */
   readonly #deeds: { readonly id: string; readonly deed: Deed }[] = [];
   readonly #before = new Map<string, string>();
-  /** Containers that a document named as something in the way. */
+  /** Containers that a document named as an obstacle. */
   readonly #told = new Set<string>();
   readonly #isRefused = [false, false];
   readonly #isUnknown = [true, true];
-  /** Whether the last word on a network was a `repair` with exit status 0. */
+  /** Whether the last report about a network was a `repair` with exit status 0. */
   readonly isRepaired = [false, false];
   documents = "nobody asked";
   /** Both networks have the same addresses. */
@@ -52,7 +52,7 @@ export class Memory {
     return this.#deeds.length > 0 || this.#references.size > 0;
   }
 
-  /** The state was called a newer version's. */
+  /** A document reported the state as that of a newer version. */
   get isNewer(): boolean {
     return this.#deeds.some(({ deed }) => deed.how === "raise the schema");
   }
@@ -79,11 +79,11 @@ export class Memory {
     this.#known.set(id, { ip: ipOf(result) });
     this.#told.delete(id);
     if (!this.#isShared) return;
-    // The other network may have to say something of it now.
+    // The other network may have to report something about it now.
     this.#isUnknown[1 - networkOf(CONTAINERS.indexOf(id as "k0"))] = true;
   }
 
-  /** The reference attached a container: before any ADD, so that the state is not known to be whole without it. */
+  /** The reference attached a container before any ADD, so the state may lack it. */
   referenced(id: string, ip: string, isOnBridge: boolean): void {
     if (this.#known.size > 0) return;
     this.#references.set(id, ip);
@@ -95,7 +95,7 @@ export class Memory {
     return this.#references.has(id);
   }
 
-  /** Whether nothing can tell that a container is this network's: not its bridge, and no listing. */
+  /** Whether nothing shows that a container belongs to this network: neither its bridge nor a listing. */
   isForeign(id: string): boolean {
     return this.#elsewhere.has(id) && !this.#known.has(id);
   }
@@ -141,7 +141,7 @@ export class Memory {
     }
   }
 
-  /** Whether a document said that an ADD fails, or of a container that nothing identifies that it is in the way. */
+  /** Whether a document reported that an ADD fails, or named a container without any evidence as an obstacle. */
   wasTold(id: string, network: 0 | 1): boolean {
     return this.#isRefused[network] || this.#told.has(id) && !this.canTell(id);
   }
@@ -151,7 +151,7 @@ export class Memory {
     if (code !== 0) return;
     if (does === "del") this.#known.delete(CONTAINERS[who] ?? "");
     if (does !== "repair") return;
-    // It says that all is well now.
+    // It reports that all is well now.
     this.#told.clear();
     this.isRepaired[networkOf(who)] = true;
   }
@@ -160,7 +160,7 @@ export class Memory {
     return this.#known.get(id)?.ip;
   }
 
-  /** Whether something was done by hand to the container's own interface or namespace. */
+  /** Whether the container's own interface or namespace was changed by hand. */
   hasLied(id: string): boolean {
     return this.#deeds.some(({ deed, id: of }) => of === id && /^(inter|name)/.test(deed.what));
   }
@@ -171,7 +171,7 @@ export class Memory {
     );
   }
 
-  /** Whether what is left of the evidence tells whose the container's host veth is (DESIGN.md §5a). */
+  /** Whether the remaining evidence shows the owner of the container's host veth (DESIGN.md §5a). */
   canTell(id: string): boolean {
     const lost = this.#lost(id);
     const has = (it: Evidence) => !lost.has(it);
@@ -201,13 +201,13 @@ export function ipOf(result: Json): string {
 }
 
 /**
- * Whether a finding names one of these as something in the way. A stale lease or an ADD in progress belongs to a dead
- * container: of a live one it would be wrong.
+ * Whether a finding names one of these as an obstacle. A stale lease or an ADD in progress belongs to a dead
+ * container: such a report about a live one would be wrong.
  */
 function speaks(doctor: Json, names: readonly string[]): boolean {
   return (doctor?.findings ?? []).some(({ level, about, found }: Json) =>
     (level === "warning" || level === "error") && about !== "leases" &&
-    // First and last address of the pool are not a container's.
+    // The first and last address of the pool do not belong to a container.
     !/at work|in progress/.test(found) &&
     names.some((it) => found.replace(/\S+ - \S+/g, "").includes(it))
   );

@@ -31,12 +31,12 @@ ${answered(added)}`;
   };
 }
 
-/** A run and what was seen before and after it. */
+/** A run, and the views before and after it. */
 interface Run {
   readonly what: string;
   readonly before: Scene;
   readonly after: Scene;
-  /** The container that it was for, if any. */
+  /** The container that was its target, if any. */
   readonly target: string;
   readonly answer: Answer;
 }
@@ -64,7 +64,7 @@ export function lost(
   return undefined;
 }
 
-/** A run that says that it succeeded, and did not. */
+/** A run that reported success but failed. */
 export function untrue(
   memory: Memory,
   after: Scene,
@@ -96,7 +96,7 @@ function isNamed({ stdout, stderr }: Answer, scene: Scene, id: string): boolean 
   return text.includes(`${id}/eth0`) || text.includes(`"${id}"`) || text.includes(outer?.ifname);
 }
 
-/** A container that lost the bridge, which the network's own ADD has not put back. */
+/** A container that lost the bridge, and that the network's own ADD has not put back. */
 export function leftOut(memory: Memory, scene: Scene, who: number): Complaint | undefined {
   if (!memory.hasDone(/^bridge: existence/)) return undefined;
   const out = neighbours(who).find((id) =>
@@ -117,7 +117,7 @@ interface Asked {
   readonly networks: readonly [Json, Json];
 }
 
-/** STATUS, `doctor` and the ADD that follows say the same, and a `repair` before it did what it said. */
+/** STATUS, `doctor` and the ADD after them agree, and a `repair` before them did what it reported. */
 export function agreement(
   memory: Memory,
   documents: Documents | undefined,
@@ -162,7 +162,7 @@ function isShared(
   return status.code !== 0 && `${status.json?.msg}`.includes(`"${name}"`) && others.some(isLive);
 }
 
-/** What `import` says of each address is so, and it names a live container that it can't explain. */
+/** Each report of `import` about an address is true, and it names a live container that it can't explain. */
 export function importTruth(
   memory: Memory,
   scene: Scene,

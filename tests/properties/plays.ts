@@ -20,30 +20,30 @@ const DOES = [
   "list",
 ] as const;
 
-/** Either a trick of Mallory's, or something that runs on the host. */
+/** Either a trick of Mallory, or a command that runs on the host. */
 export interface Step {
   readonly trick?: string;
   readonly does?: (typeof DOES)[number];
-  /** Which of the neighbours. */
+  /** The index of the neighbour. */
   readonly who: number;
 }
 
 export interface Play {
-  /** Who is attached at first, in this order: the place in the kernel's dumps follows from it. */
+  /** The containers that are attached at first, in order; this determines their place in the kernel's dumps. */
   readonly order: readonly string[];
   /** The network has both families and the guard. */
   readonly guarded?: boolean;
   readonly steps: readonly Step[];
 }
 
-/** Whom Mallory comes before makes a difference wherever somebody goes through all links. */
+/** The order matters wherever a program reads all links. */
 const ORDERS = [["v0", "m", "v1"], ["m", "v0", "v1"], ["v0", "v1", "m"]] as const;
 const FIRST = ORDERS[1];
 
 const trick = (what: string): Step => ({ trick: what, who: 0 });
 const does = (what: Step["does"]): Step => ({ ...(what !== undefined && { does: what }), who: 0 });
 
-/** What was once tried by hand, and went wrong. */
+/** Tricks that succeeded once, when tried by hand. */
 export const KNOWN: readonly Play[] = [
   {
     order: FIRST,

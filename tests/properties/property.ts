@@ -2,27 +2,27 @@ import type { Host } from "../integration/host.ts";
 import type { Limits } from "./limits.ts";
 import type { Random } from "../random.ts";
 
-/** Something that is not as promised. Complaints of one `kind` have one cause, most likely. */
+/** A broken promise. Complaints of one `kind` most likely have the same cause. */
 export interface Complaint {
   readonly kind: string;
   readonly about: string;
 }
 
-/** A sentence that has to be true of every case. */
+/** A statement that has to be true of every case. */
 export interface Property<Case> {
   readonly name: string;
   readonly limits: Limits;
   generate(random: Random, index: number): Case;
   /**
-   * Tries one case on a private host, and says what is wrong. The program runs `under` these words: a wrong program
-   * stands there when the property itself is tested.
+   * Tries one case on a private host, and returns the complaints. The words of `under` start the program. A test of the
+   * property itself puts a wrong program there.
    */
   complain(host: Host, it: Case, under: readonly string[]): Promise<Complaint | undefined>;
-  /** The same case with something left out, the largest parts first. */
+  /** The same case with a part removed, the largest parts first. */
   smaller(it: Case): Iterable<Case>;
-  /** How often something was seen that a run without it would prove nothing of. */
+  /** Counts of events without which a run would prove nothing. */
   readonly seen: Map<string, number>;
-  /** Whether the case changes more of a host than can be set back, so that the next one has a new host. */
+  /** Whether the case changes more of a host than can be reset, so that the next case needs a new host. */
   readonly spoils?: (it: Case) => boolean;
 }
 
@@ -30,7 +30,7 @@ export function count(seen: Map<string, number>, what: string, more = 1): void {
   seen.set(what, (seen.get(what) ?? 0) + more);
 }
 
-/** A message without what differs from case to case, so that complaints of one cause get one kind. */
+/** A message without the parts that vary from case to case, so that complaints with one cause get one kind. */
 export function kindOf(message: string): string {
   return message
     .replace(/\b(a[vp])?[0-9a-f]{13}\b/g, "VETH")
@@ -43,7 +43,7 @@ export function kindOf(message: string): string {
     .slice(0, 160);
 }
 
-/** All lists that are shorter: halves first, then all but one. */
+/** All shorter lists: halves first, then all but one. */
 export function* shorter<T>(list: readonly T[]): Iterable<T[]> {
   for (let size = Math.ceil(list.length / 2); size >= 1; size = size === 1 ? 0 : size >> 1) {
     for (let at = 0; at < list.length; at += size) {
@@ -52,7 +52,7 @@ export function* shorter<T>(list: readonly T[]): Iterable<T[]> {
   }
 }
 
-/** `value` without one of its keys or elements, however deep. */
+/** `value` without one of its keys or elements, at any depth. */
 export function* pruned(value: unknown): Iterable<unknown> {
   if (Array.isArray(value)) {
     for (let at = 0; at < value.length; at++) yield value.filter((_, index) => index !== at);

@@ -4,13 +4,13 @@ import { DISK } from "./folder.ts";
 
 /** The veth of a container, found by the kernel's own numbers. */
 export interface Seat {
-  /** IPv4 addresses with prefix length; none without a host's end. */
+  /** IPv4 addresses with prefix length; empty without the host's end. */
   readonly ips: readonly string[];
   readonly inner: Json;
   readonly outer: Json;
 }
 
-/** What a run may take from a container, or leave. */
+/** Objects that a run may take from a container, or leave. */
 export interface Scene {
   readonly links: readonly Json[];
   readonly seats: ReadonlyMap<string, Seat>;

@@ -5,14 +5,14 @@ import { say } from "../outcomes.ts";
 import { Random } from "../random.ts";
 import { reset } from "./world.ts";
 
-/** Complaints of further kinds are told as they were found. */
+/** Complaints of further kinds are reported as they were found. */
 const MOST_KINDS = 8;
-/** One complaint is made smaller within this. */
+/** The time in which one complaint is reduced. */
 const SHRINK_SECONDS = 30;
-/** A case that takes longer hangs: some dozen runs, each of which may wait 10 s for a lock. */
+/** A case that takes longer hangs: it has some dozen runs, each of which may wait 10 s for a lock. */
 const CASE_SECONDS = 300;
 const WRONG = "/run/wrong.sh";
-/** A wrong program has to be found within so many cases. */
+/** A wrong program has to be found within this many cases. */
 const MOST_WRONG = 200;
 
 export interface Found<Case> extends Complaint {
@@ -23,7 +23,7 @@ export interface Found<Case> extends Complaint {
 export interface Outcome<Case> {
   readonly tried: number;
   readonly seconds: number;
-  /** The first of each kind. */
+  /** The first complaint of each kind. */
   readonly found: readonly Found<Case>[];
   readonly times: ReadonlyMap<string, number>;
 }
@@ -31,7 +31,7 @@ export interface Outcome<Case> {
 export interface Options {
   readonly cases: number;
   readonly seconds: number;
-  /** A shell script that stands before the program, which it gets as "$@". */
+  /** A shell script that runs the program, which it gets as "$@". */
   readonly wrong?: string;
   /** Stops at the first complaint of such a kind. */
   readonly until?: RegExp;
@@ -40,7 +40,7 @@ export interface Options {
   readonly first?: number;
 }
 
-/** Tries the cases of `property`, several at once, each worker on a private host of its own. */
+/** Tries the cases of `property` in parallel, each worker on its own private host. */
 export async function search<Case>(
   property: Property<Case>,
   options: Options,
@@ -104,7 +104,7 @@ async function tried<Case>(
     const under = wrong === undefined ? [] : ["sh", WRONG];
     return await Promise.race([property.complain(host, it, under), promise]);
   } catch (error) {
-    // What the test itself could not do is no proof of anything, and must not pass for one.
+    // A step that the test could not do proves nothing, and must not count as a pass.
     const text = error instanceof Error ? error.stack ?? error.message : String(error);
     return { kind: `the case can't be tried: ${text.split("\n")[0]?.slice(0, 100)}`, about: text };
   } finally {
@@ -112,7 +112,7 @@ async function tried<Case>(
   }
 }
 
-/** A case of the same kind that can't be made smaller in the time there is. Each attempt has a new host. */
+/** The smallest case of the same kind that the time allows. Each attempt has a new host. */
 export async function shrink<Case>(
   property: Property<Case>,
   found: Found<Case>,
@@ -135,7 +135,7 @@ export async function shrink<Case>(
   return smallest;
 }
 
-/** The property holds for every case, and enough of them were tried. */
+/** The property holds in every case, and enough cases were tried. */
 export async function verify<Case>(property: Property<Case>): Promise<void> {
   say(`${property.name}: PROPERTIES_SEED=${SEED}`);
   const { tried: count, seconds, found, times } = await search(property, property.limits);
@@ -157,7 +157,10 @@ export async function verify<Case>(property: Property<Case>): Promise<void> {
   }
 }
 
-/** One of each sort before the second of any: what stands in brackets at the end of a kind is no other sort. */
+/**
+ * One complaint of each sort, before a second one of any. The text in brackets at the end of a kind does not
+ * count.
+ */
 function unlike<Case>(found: readonly Found<Case>[]): Found<Case>[] {
   const often = new Map<string, number>();
   const places = found.map((it) => {
@@ -173,8 +176,8 @@ function again(name: string, index: number): string {
 }
 
 /**
- * The property finds a wrong program: a complaint of a kind that fits `kind`, from the case `from` on. The choices are the
- * same each time, so that no luck decides whether a test can go red.
+ * The property finds a wrong program: a complaint whose kind matches `kind`, from the case `from` on. The choices are
+ * the same each time, so luck does not decide whether a test can fail.
  */
 export async function finds<Case>(
   property: Property<Case>,
@@ -190,7 +193,7 @@ export async function finds<Case>(
     const first = found.find((it) => kind.test(it.kind));
     for (const it of found) others.add(it.kind);
     if (first === undefined) break;
-    // What is said of the right program as well is not found because of what is wrong in this one.
+    // A complaint that the right program causes too does not show the wrong one's fault.
     await using host = await prepared(undefined);
     const right = await tried(property, host, first.it, undefined);
     if (right === undefined || !kind.test(right.kind)) {

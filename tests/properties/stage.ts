@@ -5,7 +5,7 @@ import { twice } from "./oracles.ts";
 import type { Complaint } from "./property.ts";
 import { lookAround, type Scene } from "./scene.ts";
 
-/** A host with two networks, and what was seen and said there. */
+/** A host with two networks, and its views and reports. */
 export class Stage {
   readonly host: Host;
   readonly networks: readonly [Json, Json];
@@ -31,7 +31,7 @@ export class Stage {
     this.#count(what);
   }
 
-  /** Runs the plugin for a container; `before` are words that start the program. */
+  /** Runs the plugin for a container; `before` is the command that starts the program. */
   cni(
     command: string,
     who: number,
@@ -47,7 +47,7 @@ export class Stage {
   /** Runs an operator's command for the container's network. */
   person(words: string, who: number, listing = ""): Promise<Answer> {
     const text = `${JSON.stringify(this.networks[networkOf(who)])}\n${listing}`;
-    // What `repair` prints for a person names only what it changed or could not.
+    // `repair` prints for a person only what it changed or could not change.
     const options = /^(metrics|repair)/.test(words) ? [] : ["--json"];
     return this.host.program([...words.split(" "), ...options], text, {}, this.#under);
   }
@@ -56,17 +56,17 @@ export class Stage {
     return this.#scene = await lookAround(this.host);
   }
 
-  /** What the last look showed, if nothing happened since. */
+  /** The last view, if nothing happened since. */
   async before(): Promise<Scene> {
     return this.#scene ?? await this.look();
   }
 
-  /** Something happened that no look has shown yet. */
+  /** Something happened that no view has shown yet. */
   changed(): void {
     this.#scene = undefined;
   }
 
-  /** STATUS and `doctor`, if anything happened since they were asked. */
+  /** STATUS and `doctor`, if anything happened since their last run. */
   async ask(who: number): Promise<Documents | undefined> {
     const network = networkOf(who);
     if (!this.memory.mustAsk(network)) return undefined;
@@ -78,7 +78,7 @@ export class Stage {
     return documents;
   }
 
-  /** Notes what an ADD reported: a complaint if another container has that address. */
+  /** Notes the address that an ADD reported: a complaint if another container has it. */
   note(who: number, added: Answer, scene: Scene): Complaint | undefined {
     if (added.code !== 0) return undefined;
     this.count("ADDs that work");

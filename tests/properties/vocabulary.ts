@@ -3,13 +3,13 @@ import { type Attribute, ATTRIBUTES } from "./attributes.ts";
 import { DISK, EDITS, FILES, FIND_SAVED, FOLDER_OPERATIONS, OPERATIONS } from "./folder.ts";
 import type { Random } from "../random.ts";
 
-/** Something that root changes by hand. */
+/** A change that root makes by hand. */
 export interface Deed {
   /** A link's attribute, a file, a namespace: `SUBJECTS` lists them. */
   readonly what: string;
   /** One of `VALUES` or a text for an attribute, else one of the subject's operations. */
   readonly how: string;
-  /** Index of the container that it happens to. */
+  /** Index of the container that it concerns. */
   readonly who: number;
 }
 
@@ -28,7 +28,7 @@ const NAMESPACES: Readonly<Record<string, string>> = {
   delete: `umount /run/netns/*$id; rm -f /run/netns/*$id; umount /run/keep/$id; rm /run/keep/$id`,
 };
 
-/** Every deed, without who it happens to: subject × operation or kind of value. */
+/** Every deed without its target: subject × operation or kind of value. */
 export const DEEDS: readonly (readonly [what: string, how: string])[] = [
   ...LINKS.flatMap((link) =>
     Object.keys(ATTRIBUTES).flatMap((attribute) =>
@@ -46,7 +46,7 @@ function operationsOn(file: string): string[] {
   return [...Object.keys(OPERATIONS), ...(file === "state" ? Object.keys(EDITS) : [])];
 }
 
-/** Subjects, the more often the more of what the program knows depends on them. */
+/** Subjects; those on which more of the program's decisions depend are more frequent. */
 const GROUPS = [
   /^host veth: (name|alias|MAC|group)$/,
   /^host veth: (name|alias)$/,
@@ -77,11 +77,11 @@ export function deedOf(random: Random, [what, how]: readonly [string, string], w
   return { what, how: value, who };
 }
 
-/** What a deed needs to know of the host. */
+/** The facts about the host that a deed needs. */
 export interface Subject {
   readonly id: string;
   readonly ip: string;
-  /** Link of the subject's kind: the container's own, another container's, one of the other network. */
+  /** The link that the subject names: the container's own, another container's, or that of the other network. */
   readonly link: Json;
   readonly another: Json;
   readonly others: Json;
@@ -89,7 +89,7 @@ export interface Subject {
   readonly before: string | undefined;
 }
 
-/** Value of the attribute that a deed changes, as it is. */
+/** Present value of the attribute that a deed changes. */
 export function valueOf(what: string, link: Json): string | undefined {
   const attribute = ATTRIBUTES[what.split(": ")[1] ?? ""];
   return link === undefined ? undefined : attribute?.read(link);
@@ -143,18 +143,18 @@ function valueFor(how: string, attribute: Attribute, at: Subject): string {
   }
 }
 
-/** Removes every obstacle of the state folder that a DEL can't. */
+/** Removes every obstacle in the state folder that a DEL can't remove. */
 export const CLEAR = `cd ${DISK}/state; chattr -i . ./* .[a-z]*; rm -f filler.* ./*.link
   chown root . ./*; chmod 700 .; chmod 600 ./*.json ./*.lock; find . -type l -delete
   for f in *.lock; do mv "$f" f && cp f "$f" && rm f; done
   rmdir ./*.json ./*.lock .[a-z]*.tmp .[a-z]*.add; ip link set dev ${CONFIG.bridge} up`;
 
-/** Makes the containers: each namespace has a second name, so that it can always be entered. */
+/** Creates the containers: each namespace has a second name, so that it can always be entered. */
 export function prepare(ids: readonly string[]): string {
   const of = (id: string) =>
     `ip netns add ${id}; touch /run/keep/${id}; mount --bind /run/netns/${id} /run/keep/${id}
     ip -n ${id} link set dev lo up`;
-  // ext4 with a journal uses an inode number again at once. Only root may mount it; a tmpfs does not.
+  // ext4 with a journal reuses an inode number at once, a tmpfs does not. Only root may mount it.
   return `mkdir -p /run/keep ${DISK}; ip netns add elsewhere\n${ids.map(of).join("\n")}
     truncate -s 8M /run/image; mkfs.ext4 -q /run/image
     mount -o loop /run/image ${DISK} 2>/dev/null || mount -t tmpfs tmpfs ${DISK}

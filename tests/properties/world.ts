@@ -1,20 +1,20 @@
 import { type Host, type Json, STATE_FOLDER } from "../integration/host.ts";
 import { REMOVE_ALL } from "../integration/shell.ts";
 
-/** All that a run may leave or change, as the kernel and the disk have it. */
+/** Everything that a run may leave or change, in the kernel and on the disk. */
 export interface World {
   /** `ip -d -j addr` of the host. */
   readonly links: readonly Json[];
-  /** The same of each namespace below /run/netns; `null` where it can't be entered. */
+  /** The same of each namespace below /run/netns; `null` if it can't be entered. */
   readonly inside: ReadonlyMap<string, readonly Json[] | null>;
   /** The host's permanent neighbours. */
   readonly permanent: readonly Json[];
-  /** Names below the state folder, and what is in the state files that can be read. */
+  /** Names below the state folder, and the content of the readable state files. */
   readonly files: readonly string[];
   readonly states: ReadonlyMap<string, Json>;
 }
 
-/** A label and a value a line each, of the host two values. */
+/** A label and a value per line; for the host, two values. */
 const LOOK = `
 echo '"host"'; ip -d -j -batch - <<X
 addr show
@@ -53,7 +53,7 @@ function split(label: string): [string, string?] {
   return blank < 0 ? [label] : [label.slice(0, blank), label.slice(blank + 1)];
 }
 
-/** `ip -j` prints empty objects in the place of what it leaves out. */
+/** `ip -j` prints empty objects for omitted entries. */
 function full(value: Json): Json[] {
   return (value ?? []).filter((it: Json) => Object.keys(it).length > 0);
 }
@@ -66,7 +66,7 @@ function parsed(text: string): Json {
   }
 }
 
-/** Owner ("container ID/interface") and addresses of every lease of a state file, of either shape. */
+/** Owner ("container ID/interface") and addresses of every lease of a state file, in either form. */
 export function leasesOf(state: Json): Map<string, string[]> {
   return new Map(
     Object.entries(state?.containerToIP ?? {}).map((
@@ -75,7 +75,7 @@ export function leasesOf(state: Json): Map<string, string[]> {
   );
 }
 
-/** Addresses of a link, without those that the kernel gives by itself. */
+/** Addresses of a link, without those that the kernel adds by itself. */
 export function addressesOf(link: Json): string[] {
   return (link?.addr_info ?? []).filter((it: Json) => it.scope !== "link" || it.family === "inet")
     .filter((it: Json) => it.local !== undefined && !it.dynamic)
@@ -86,7 +86,10 @@ export function kindOfLink(link: Json): string {
   return link?.linkinfo?.info_kind ?? "";
 }
 
-/** What one DEL each must not leave: any link but the bridge, lease, mark, temporary, permanent neighbour. */
+/**
+ * Things that one DEL per container must not leave: any link but the bridge, lease, mark, temporary, permanent
+ * neighbour.
+ */
 export function leftovers(world: World): string[] {
   const left: string[] = [];
   for (const link of world.links) {
@@ -109,7 +112,7 @@ export function leftovers(world: World): string[] {
   return left;
 }
 
-/** What one batch can remove; what is left has a name that a batch can't hold. */
+/** Things that one batch can remove; the rest have names that a batch can't hold. */
 const RESET = `${REMOVE_ALL}
 remove_all
 [ ! -d /run/keep ] || umount -l /run/keep/* 2>/dev/null
@@ -120,7 +123,7 @@ cd ${STATE_FOLDER} && find . -mindepth 1 -maxdepth 1 -not -name .deno -exec rm -
 left=$(links)
 [ -z "$left" ] || { for it in $left; do ip link del dev "$it" 2>/dev/null; done; [ -z "$(links)" ]; }`;
 
-/** Makes the host as it was when it was new, for the next case; false where it can't be. */
+/** Resets the host for the next case; false if that is impossible. */
 export async function reset(host: Host): Promise<boolean> {
   return (await host.run(["sh", "-c", RESET])).code === 0;
 }

@@ -22,7 +22,7 @@ async function build(clone: string, mirror: string): Promise<Finished> {
 Deno.test("a mirror with newer versions gives the same bytes", async () => {
   const folder = await Deno.makeTempDir();
   try {
-    // The newest of each package could not even be read.
+    // The newest version of each package could not even be parsed.
     await sh(
       `mkdir "$2" && cp -a "$1" "$2/a" && cp -a "$1" "$2/b"
       for meta in "$2"/b/@std/*/meta.json; do
@@ -43,7 +43,7 @@ Deno.test("a mirror with newer versions gives the same bytes", async () => {
   }
 });
 
-Deno.test("a package that brings another version than deno.json has is refused", async () => {
+Deno.test("a package with another version than in deno.json is refused", async () => {
   const folder = await Deno.makeTempDir();
   try {
     const mirror = `${folder}/mirror`;

@@ -5,10 +5,10 @@ import { CHECKOUT, type Step, workflow } from "./workflow.ts";
 
 const TAG = `v${manifest.version}`;
 
-/** What notes its arguments in the place of a program that would change the machine or needs the forge. */
+/** A program that only notes its arguments. It replaces programs that would change the machine or need the forge. */
 const NOTING = `#!/bin/sh\nprintf '%s\\n' "$(basename "$0") $*" >>"$NOTES"\n`;
 
-/** A clone of what is committed, with that commit tagged, and programs that only note what they are asked. */
+/** A clone of the committed tree with that commit tagged, and programs that only note their arguments. */
 async function withClone(
   body: (clone: string, env: Record<string, string>) => Promise<void>,
 ): Promise<void> {
@@ -27,7 +27,7 @@ async function withClone(
       HOME: Deno.env.get("HOME") ?? "/root",
       PATH: `${folder}/bin:${env["PATH"]}`,
       NOTES: `${folder}/notes`,
-      // git config --global is the step's, not this machine's.
+      // git config --global belongs to the step, not to this machine.
       GIT_CONFIG_GLOBAL: `${folder}/gitconfig`,
       GITHUB_REF_NAME: TAG,
     });
@@ -42,7 +42,7 @@ async function output(command: readonly string[], env?: Record<string, string>):
   return stdout;
 }
 
-/** A step's script as the runner starts it, but with any runtime of Deno that can be had. */
+/** A step's script as the runner starts it, but with any available runtime of Deno. */
 async function step(
   { run: script = "", ...it }: Step,
   clone: string,
@@ -54,7 +54,7 @@ async function step(
 
 Deno.test("the steps of release.yml: a release of both architectures, checked by its checksums, published whole", async () => {
   const { jobs: { release } } = await workflow("release");
-  // What the builds of the other architecture are tried with: apt fetches it, and the stand-in for apt fetches nothing.
+  // Packages to try the other architecture's builds: the replaced apt fetches nothing.
   for (const other of ["aarch64", "x86_64"]) {
     if (other !== Deno.build.arch) {
       await output(["sh", `${CHECKOUT}tools/debian/foreign_root`, other]);
@@ -91,7 +91,7 @@ Deno.test("the steps of release.yml: a release of both architectures, checked by
   });
 });
 
-/** Each file is what its papers say: checksums, bill of materials, scope, package. */
+/** Each file agrees with the published papers: checksums, bill of materials, scope, package. */
 async function agrees(folder: string, isBorrowed: boolean): Promise<void> {
   for (const name of ["atomicni.js", "atomicni-x86_64", "atomicni-aarch64"]) {
     const [sum = ""] = (await output(["sha256sum", `${folder}/${name}`])).split(" ");
@@ -114,7 +114,7 @@ async function agrees(folder: string, isBorrowed: boolean): Promise<void> {
   assertMatch(start, /^":" \/\/; n="\/usr\/local\/bin\/deno"; /);
 }
 
-Deno.test("a release is refused: another tag than the version's, something uncommitted", async () => {
+Deno.test("a release is refused if the tag is not the version or something is uncommitted", async () => {
   await withClone(async (clone, env) => {
     const other = await run(
       [`${clone}/tools/release/release`, "build/release", "v99.0.0"],

@@ -46,7 +46,7 @@ Deno.test("a package has the version of its tag; one of a later commit sorts abo
   }
 });
 
-Deno.test("an archive that git made knows its commit and its tag", async () => {
+Deno.test("an archive that git creates contains its commit and its tag", async () => {
   const folder = await Deno.makeTempDir();
   try {
     const clone = `${folder}/clone`;

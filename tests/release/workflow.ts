@@ -25,7 +25,7 @@ export interface Workflow {
   readonly jobs: Readonly<Record<string, Job>>;
 }
 
-/** Reads .github/workflows/NAME.yml. YAML 1.1 takes the key `on` for a boolean; GitHub does not. */
+/** Reads .github/workflows/NAME.yml. YAML 1.1 reads the key `on` as a boolean; GitHub does not. */
 export async function workflow(name: string): Promise<Workflow> {
   const file = `${CHECKOUT}.github/workflows/${name}.yml`;
   const script =

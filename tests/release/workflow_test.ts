@@ -12,7 +12,7 @@ Deno.test("workflows: one for each push, one for a tag", async () => {
 });
 
 for (const name of NAMES) {
-  Deno.test(`${name}.yml: what is used is pinned by commit, and no token may write but where it must`, async () => {
+  Deno.test(`${name}.yml: actions are pinned by commit, and a token may write only where it must`, async () => {
     const { permissions, jobs } = await workflow(name);
     assertEquals(permissions, { contents: "read" });
     for (const [id, job] of Object.entries(jobs)) {
@@ -23,13 +23,13 @@ for (const name of NAMES) {
           `${id}: one of uses and run`,
         );
         if (step.uses !== undefined) assertMatch(step.uses, /^actions\/[a-z-]+@[0-9a-f]{40}$/);
-        // An expression in a script is pasted into it unquoted: values go by the environment.
+        // GitHub pastes an expression into a script unquoted, so values are passed by the environment.
         assert(!step.run?.includes("${{"), `${id}: ${step.run}`);
       }
     }
   });
 
-  Deno.test(`${name}.yml: shellcheck passes each script`, async () => {
+  Deno.test(`${name}.yml: each script passes shellcheck`, async () => {
     for (const job of Object.values((await workflow(name)).jobs)) {
       for (const step of job.steps ?? []) {
         if (step.run === undefined) continue;
@@ -40,7 +40,7 @@ for (const name of NAMES) {
   });
 }
 
-Deno.test("ci.yml runs .ci/run, and nothing of its own", async () => {
+Deno.test("ci.yml runs .ci/run, and nothing else", async () => {
   const { jobs: { checks } } = await workflow("ci");
   const scripts = (checks?.steps ?? []).flatMap(({ run }) => run ?? []);
   assertEquals(scripts.at(-1), ".ci/run");

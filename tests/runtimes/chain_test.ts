@@ -6,7 +6,7 @@ import { assertNothingLeft, configure } from "./conflist.ts";
 
 const TUNING = { type: "tuning", sysctl: { "net.ipv4.conf.eth0.rp_filter": "2" } };
 
-/** A machine beside the node, 192.0.2.2, that knows no way to the containers but through the node. */
+/** A machine next to the node, 192.0.2.2; its only route to the containers leads through the node. */
 async function addOutside(node: Node): Promise<void> {
   await node.sh(`
 ip netns add outside
@@ -21,7 +21,7 @@ ip -n outside route add default via 192.0.2.1`);
 const OUTSIDE = ["ip", "netns", "exec", "outside"];
 
 nodeTest(
-  "ctr run --cni in a chain with portmap: a port is published and taken back",
+  "ctr run --cni in a chain with portmap: a port is published and removed again",
   async (node) => {
     await addOutside(node);
     await configure(node);
@@ -55,7 +55,7 @@ nodeTest(
 );
 
 nodeTest(
-  "ctr run --cni in a chain with firewall: forwarding is opened for the container alone",
+  "ctr run --cni in a chain with firewall: forwarding is opened only for the container",
   async (node) => {
     await addOutside(node);
     await configure(node);
@@ -107,9 +107,9 @@ nodeTest(
     );
     const without = await seconds(node, () => node.sh(`busybox wget -qO /dev/null ${free}`));
     for (const [way, took] of [["out", out], ["in", into]] as const) {
-      // Headers come on top, so faster is impossible; a slow machine makes it slower.
+      // Headers add bytes, so a faster transfer is impossible; a slow machine takes longer.
       assert(took >= least * 0.95, `${way}: ${took} s, the limit allows ${least} s`);
-      assert(took <= least * 4, `${way}: ${took} s, more than the limit asks for (${least} s)`);
+      assert(took <= least * 4, `${way}: ${took} s, more than the limit causes (${least} s)`);
     }
     assert(without < least / 2, `${without} s without a limit`);
 

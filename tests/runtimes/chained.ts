@@ -1,4 +1,4 @@
-/** The plugins that people chain behind this one. */
+/** Plugins that people commonly chain after this one. */
 
 /** Bits per second and bits. */
 export const RATE = 8_000_000;
@@ -11,7 +11,7 @@ export const BANDWIDTH = {
   egressRate: RATE,
   egressBurst: BURST,
 };
-/** `ctr` hands no ports over, so they stand in the configuration. */
+/** `ctr` passes no ports, so the configuration has them. */
 export const PORTMAP = {
   type: "portmap",
   snat: true,

@@ -5,7 +5,7 @@ import { DEPLOY, type Node, nodeTest } from "./node.ts";
 const CLUSTER = "10.244.0.0/16";
 const NAMES = ["node-a", "node-b"];
 
-/** Configuration, own address and container subnet of node 1 or 2, as `deploy/kubernetes.yaml` writes it. */
+/** Configuration, own address and container subnet of node 1 or 2, in the form of `deploy/kubernetes/`. */
 function planOf(number: number) {
   const subnet = `10.244.${number}.0/24`;
   const subnet6 = `fd00:10:244:${number}::/64`;
@@ -61,7 +61,7 @@ done
 rm -rf /run/frr`);
 }
 
-/** Containers, links and routing daemons are gone, as when power fails; disks stay. */
+/** As a power failure does: containers, links and routing daemons are gone, disks stay. */
 async function powerOff(node: Node): Promise<void> {
   await killFrr(node);
   await node.sh(`
@@ -74,7 +74,7 @@ ip link del dev atomic0`);
   );
 }
 
-/** How a node reaches a subnet: next hop and who wrote the route. */
+/** The route of a node to a subnet: next hop and protocol. */
 async function routeTo(node: Node, subnet: string): Promise<string> {
   const [route] = await node.ip("route", "show", subnet);
   return route === undefined ? "" : `${route.gateway} ${route.protocol}`;
@@ -94,7 +94,7 @@ async function address6(node: Node, id: string): Promise<string> {
   return eth0?.addr_info[0].local;
 }
 
-/** Routes may come and go for some seconds while a node that was away learns what was said of it before. */
+/** Routes may come and go for some seconds, while a returning node receives older announcements about itself. */
 async function untilPings(node: Node, id: string, to: string): Promise<void> {
   await node.until(`${id} reaches ${to}`, async () => await node.pings(id, to) || undefined, 40);
 }
@@ -120,7 +120,7 @@ nodeTest(
     await b.sh("ip link set dev eth0 up");
     await b.containers("b2");
     const { ips: [{ address }] } = await b.add(B.config, "b2");
-    assertEquals(address, "10.244.2.3/24", "the address of before is not given again at once");
+    assertEquals(address, "10.244.2.3/24", "the previous address is not allocated again at once");
     await startFrr(b, B.address);
     await untilRoute(a, B.subnet, "192.0.2.2 ospf");
     await untilRoute(b, A.subnet, "192.0.2.1 ospf");
@@ -141,7 +141,7 @@ nodeTest(
     await startFrr(b, B.address);
     await untilRoute(a, B.subnet, "192.0.2.2 ospf");
     const silent = performance.now();
-    // Its link stays up, so nothing but the missing hellos tells.
+    // The node's link stays up, so only the missing hellos show its failure.
     await killFrr(b);
     await untilRoute(a, B.subnet, "");
     const seconds = (performance.now() - silent) / 1000;
@@ -184,7 +184,7 @@ nodeTest(
     await controller();
     await b.containers("b2");
     await b.add(B.config, "b2");
-    // What a node asked of its neighbour while that was down is given up after 3 s, and with it what is sent meanwhile.
+    // A neighbour resolution that began while the other node was down fails after 3 s, and its packets are lost.
     await untilPings(a, "a1", "10.244.2.3");
   },
   NAMES,

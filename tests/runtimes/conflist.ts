@@ -3,7 +3,7 @@ import type { Node } from "./node.ts";
 
 export const NETWORK = "podnet";
 
-/** The plugin of the tests' network, to stand first in a chain. */
+/** The plugin entry of the tests' network, first in a chain. */
 export const ATOMICNI = {
   type: "atomicni",
   bridge: "atomic0",
@@ -17,18 +17,18 @@ export async function writeConflist(node: Node, ...plugins: unknown[]): Promise<
   await node.write("/etc/cni/net.d/10-podnet.conflist", JSON.stringify(conflist));
 }
 
-/** The plugin with these behind it in the chain. */
+/** The plugin, followed by these in the chain. */
 export async function configure(node: Node, ...chained: unknown[]): Promise<void> {
   await writeConflist(node, ATOMICNI, ...chained);
 }
 
-/** The results that libcni keeps for whoever called it, a file each. */
+/** The results that libcni caches, one file each. */
 export async function cachedResults(node: Node): Promise<string[]> {
   const found = await node.sh(`find /var/lib/cni -name '${NETWORK}-*'`);
   return found.split("\n").filter((path) => path !== "");
 }
 
-/** No veth, lease, cached result (but for `forgotten` ones), ifb or rule of any container. */
+/** Asserts that no container has left a veth, lease, cached result (except `forgotten` ones), ifb or rule. */
 export async function assertNothingLeft(
   node: Node,
   forgotten: readonly string[] = [],

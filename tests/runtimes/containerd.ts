@@ -2,16 +2,19 @@ import { assert, assertStringIncludes } from "@std/assert";
 import { run } from "../integration/host.ts";
 import type { Node } from "./node.ts";
 
-/** The image the tests run: busybox alone, with a page to serve. `pause` is the same under the name CRI asks for. */
+/**
+ * The image of the tests: only busybox, with a page to serve. `pause` is the same image under the name that CRI
+ * uses.
+ */
 export const IMAGE = "localhost/busybox:1";
 export const PAUSE = "localhost/pause:1";
 
-/** The package's own configuration, as dpkg has noted it. */
+/** The package's own configuration, as dpkg has recorded it. */
 const PACKAGED = "/etc/containerd/config.toml";
 
 /**
- * The configuration of the package, which names its own folder for plugins, with lines added and none changed: a pause
- * image that needs no registry, and `restrict_oom_score_adj`, without which no pod starts inside a container.
+ * The package's configuration, which names its own folder for plugins, with added lines: a pause image that needs no
+ * registry, and `restrict_oom_score_adj`, without which no pod starts inside a container. No line is changed.
  */
 async function config(networks: number, more: string): Promise<string> {
   const text = await Deno.readTextFile(PACKAGED);
@@ -34,11 +37,14 @@ async function config(networks: number, more: string): Promise<string> {
 /** `lines` under the heading of a TOML table. */
 function withLines(text: string, heading: string, ...lines: readonly string[]): string {
   const [before, after, ...more] = text.split(`${heading}\n`);
-  assert(after !== undefined && more.length === 0, `${PACKAGED} has not one ${heading}`);
+  assert(
+    after !== undefined && more.length === 0,
+    `${PACKAGED} does not have exactly one ${heading}`,
+  );
   return [before, heading, "\n", ...lines.map((line) => `${line}\n`), after].join("");
 }
 
-/** Makes a file as `docker save` does, of Debian's static busybox. */
+/** Creates a file like that of `docker save`, from Debian's static busybox. */
 const BUILD_IMAGE = `
 mkdir -p /run/image/rootfs/bin /run/image/rootfs/www /run/image/rootfs/etc
 cd /run/image
@@ -67,7 +73,7 @@ export class Containerd {
   }
 
   /**
-   * Starts it and gives it the image, for `ctr` and for CRI, which attaches pods to that many networks. `more` is a
+   * Starts containerd and loads the image, for `ctr` and for CRI. CRI attaches pods to that many networks. `more` is a
    * line of its network settings.
    */
   static async start(node: Node, networks = 1, more = ""): Promise<Containerd> {
@@ -88,7 +94,7 @@ export class Containerd {
     await node.until("containerd answers", async () => await node.sh("ctr version"));
   }
 
-  /** Ends it as a crash does; containers go on. */
+  /** Kills containerd, as a crash does; containers continue. */
   async crash(): Promise<void> {
     await this.#node.sh(`kill -9 ${this.#pid}`);
     await this.#node.until(
@@ -98,21 +104,21 @@ export class Containerd {
     );
   }
 
-  /** Runs a container with `ctr run --cni` in the background; its command. */
+  /** Runs a container with `ctr run --cni` in the background; returns its command. */
   async run(id: string, ...command: string[]): Promise<string> {
     const line = `ctr run --detach --cni ${IMAGE} ${[id, ...command].join(" ")}`;
     await this.#node.sh(line);
     return line;
   }
 
-  /** What a command prints inside a running container. */
+  /** The output of a command inside a running container. */
   async exec(id: string, ...command: string[]): Promise<string> {
     const words = command.map((word) => `'${word}'`).join(" ");
     const session = crypto.randomUUID().slice(0, 8);
     return await this.#node.sh(`ctr task exec --exec-id ${session} ${id} ${words}`);
   }
 
-  /** Ends a container and takes it away. */
+  /** Ends a container and removes it. */
   async remove(id: string): Promise<void> {
     const node = this.#node;
     await node.sh(`ctr task kill --signal SIGKILL ${id}`);
@@ -120,7 +126,7 @@ export class Containerd {
     await node.sh(`ctr container rm ${id}`);
   }
 
-  /** IPv4 address of a container's interface, as it sees it itself. */
+  /** The IPv4 address of a container's interface, as the container sees it. */
   async address(id: string, ifname = "eth0"): Promise<string> {
     const text = await this.exec(id, "ip", "-4", "addr", "show", "dev", ifname);
     const found = /inet ([\d.]+)\//.exec(text)?.[1];

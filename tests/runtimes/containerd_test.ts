@@ -8,7 +8,7 @@ import { assertNothingLeft } from "./conflist.ts";
 const PAGE = "docs/containerd.md";
 const LOOK = "Where containerd looks for plugins";
 
-/** A node as Debian's packages and `make install` leave it: each plugin in its own folder alone. */
+/** A node as Debian's packages and `make install` leave it: each plugin only in its own folder. */
 async function packaged(node: Node): Promise<void> {
   await node.sh(`find /opt/cni/bin -type l -delete; rm ${REFERENCE_PLUGINS}/atomicni`);
   await node.write(
@@ -57,7 +57,11 @@ nodeTest(
       (await node.run(kill)).stderr,
       /failed to find plugin "portmap" in path \[\/opt\/cni\/bin\]/,
     );
-    assertEquals((await node.hostVeths()).length, 1, "it is off the network after all");
+    assertEquals(
+      (await node.hostVeths()).length,
+      1,
+      "the container is off the network even without the page's lines",
+    );
     await node.sh("ctr task rm --force web; ctr container rm web");
     await followLinks(node);
     await node.sh(run.replace(" web ", " second "));
@@ -67,7 +71,7 @@ nodeTest(
 );
 
 nodeTest(
-  "docs/configure.md: containerd 1.7 refuses version 1.1.0, and takes 1.0.0 where both are offered",
+  "docs/configure.md: containerd 1.7 refuses version 1.1.0, and selects 1.0.0 if both are offered",
   async (node) => {
     await packaged(node);
     await followLinks(node);

@@ -2,7 +2,7 @@ import type { Json } from "../integration/host.ts";
 import { IMAGE } from "./containerd.ts";
 import type { Node } from "./node.ts";
 
-// Not literal, so that only who runs these tests needs the packages, and not who checks types.
+// Not literal, so that only runs of these tests need the packages, and a type check does not.
 const GRPC = "npm:@grpc/grpc-js@1.14.1";
 const LOADER = "npm:@grpc/proto-loader@0.8.0";
 /** Of Debian's golang-github-kubernetes-cri-api-dev. */
@@ -10,7 +10,7 @@ const GO_SOURCES = "/usr/share/gocode/src";
 const PROTO = `${GO_SOURCES}/k8s.io/cri-api/pkg/apis/runtime/v1/api.proto`;
 const LIMIT_MS = 60_000;
 
-/** A pod as a kubelet asks for it. */
+/** A pod as a kubelet requests it. */
 export interface Pod {
   readonly name: string;
   readonly attempt?: number;
@@ -27,7 +27,7 @@ export class Cri implements Disposable {
     this.#cgroup = cgroup;
   }
 
-  /** Connects to the containerd of a node, through its process 1: the socket is in its own mount namespace. */
+  /** Connects to the containerd of a node through its process 1, because the socket is in its own mount namespace. */
   static async connect(node: Node, waits = true): Promise<Cri> {
     const grpc = await import(GRPC);
     const { loadSync } = await import(LOADER);
@@ -69,13 +69,13 @@ export class Cri implements Disposable {
     });
   }
 
-  /** Starts a pod's sandbox; its ID. */
+  /** Starts a pod's sandbox; returns its ID. */
   async runPod(pod: Pod): Promise<string> {
     const { pod_sandbox_id } = await this.call("RunPodSandbox", { config: this.#sandbox(pod) });
     return pod_sandbox_id;
   }
 
-  /** Starts a container in a pod's sandbox; its ID. */
+  /** Starts a container in a pod's sandbox; returns its ID. */
   async runContainer(id: string, pod: Pod, ...command: string[]): Promise<string> {
     const { container_id } = await this.call("CreateContainer", {
       pod_sandbox_id: id,
@@ -92,7 +92,7 @@ export class Cri implements Disposable {
     return status.network.ip;
   }
 
-  /** All of them, the first first. */
+  /** All addresses, the first one first. */
   async addressesOf(id: string): Promise<string[]> {
     const { status: { network } } = await this.call("PodSandboxStatus", { pod_sandbox_id: id });
     return [network.ip, ...network.additional_ips.map(({ ip }: Json) => ip)];
@@ -109,7 +109,7 @@ export class Cri implements Disposable {
     return text;
   }
 
-  /** Every sandbox there is, ready or not. */
+  /** Every existing sandbox, ready or not. */
   async pods(): Promise<{ id: string; name: string; ready: boolean }[]> {
     const { items } = await this.call("ListPodSandbox", {});
     return items.map(({ id, metadata, state }: Json) => ({
@@ -139,7 +139,7 @@ export class Cri implements Disposable {
   }
 }
 
-/** Does `work` for each item, `width` of them at a time. */
+/** Does `work` for each item, at most `width` of them in parallel. */
 export async function inParallel<T>(
   items: readonly T[],
   width: number,

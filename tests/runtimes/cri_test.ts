@@ -7,7 +7,7 @@ import { assertNothingLeft, ATOMICNI, cachedResults, NETWORK, writeConflist } fr
 const PODS = Array.from({ length: 50 }, (_, index) => `pod-${index + 1}`);
 const AT_A_TIME = 10;
 
-/** Every ready pod has an address of its own, its lease says the same, and nobody else has a lease. */
+/** Every ready pod has its own address, its lease agrees, and there are no other leases. */
 async function assertAllConnected(node: Node, cri: Cri): Promise<void> {
   const ready = (await cri.pods()).filter((pod) => pod.ready);
   assertEquals(ready.map(({ name }) => name).sort(), [...PODS].sort());
@@ -18,7 +18,7 @@ async function assertAllConnected(node: Node, cri: Cri): Promise<void> {
     assertEquals(leases[`${id}/eth0`], address, `lease of ${id}`);
     addresses.add(address);
   }
-  assertEquals(addresses.size, PODS.length, "an address was given twice");
+  assertEquals(addresses.size, PODS.length, "an address was allocated twice");
 }
 
 nodeTest(
@@ -75,7 +75,7 @@ nodeTest(
 nodeTest(
   "containerd through CRI: 50 pods, 10 at a time, while containerd is killed and the node rebooted",
   async (node) => {
-    // 61 addresses: 50 new pods beside 50 leases of before find room only if the pool heals.
+    // 61 addresses: 50 new pods and 50 old leases fit only if ADD reclaims stale leases.
     await writeConflist(node, { ...ATOMICNI, subnet: "10.88.0.0/26" });
     const containerd = await Containerd.start(node);
     let cri = await Cri.connect(node);
@@ -84,7 +84,7 @@ nodeTest(
       let crashed: Promise<void> | undefined;
       await inParallel(PODS, AT_A_TIME, async (name) => {
         if (started++ === PODS.length / 2) crashed = containerd.crash();
-        // Those under way when it is killed fail, as a kubelet sees it.
+        // Pods in progress when containerd is killed fail, as a kubelet sees it.
         await cri.runPod({ name }).catch(() => {});
       });
       assert(crashed !== undefined);
@@ -92,7 +92,7 @@ nodeTest(
       cri[Symbol.dispose]();
       await containerd.restart();
       cri = await Cri.connect(node);
-      // Killed between an ADD and its own note of the sandbox, containerd knows nothing of it and will ask for no DEL.
+      // Killed between an ADD and its own record of the sandbox, containerd does not know it and sends no DEL.
       const known = (await cri.pods()).map(({ id }) => id);
       const forgotten = (await cachedResults(node)).filter((path) =>
         !known.some((id) => path.includes(id))
@@ -121,7 +121,7 @@ nodeTest(
   },
 );
 
-/** What a kubelet does: removes sandboxes that are not ready, and starts the pods that have none. */
+/** As a kubelet does: removes sandboxes that are not ready, and starts the pods that have none. */
 async function startMissing(cri: Cri, attempt: number): Promise<void> {
   const pods = await cri.pods();
   await inParallel(
@@ -134,7 +134,7 @@ async function startMissing(cri: Cri, attempt: number): Promise<void> {
   await inParallel(missing, AT_A_TIME, async (name) => void await cri.runPod({ name, attempt }));
 }
 
-/** Every process, network namespace and link is gone, and /run is empty; disks stay. */
+/** As a power failure does: every process, network namespace and link is gone, /run is empty, and disks stay. */
 async function reboot(node: Node, containerd: Containerd): Promise<void> {
   await containerd.crash();
   await node.sh(`

@@ -38,7 +38,7 @@ for (const name of CONFLISTS) {
 }
 
 nodeTest(
-  "deploy/atomicni.nft: nft takes it, twice, and lists its three tables once",
+  "deploy/atomicni.nft: nft accepts it twice, and lists its three tables once",
   async (node) => {
     const file = `${DEPLOY}/atomicni.nft`;
     await node.sh(`nft -c -f ${file} && nft -f ${file} && nft -f ${file}`);
@@ -50,7 +50,7 @@ nodeTest(
 );
 
 nodeTest(
-  "deploy/atomicni-rules@.service: systemd takes it; its commands load and unload the rules",
+  "deploy/atomicni-rules@.service: systemd accepts it; its commands load and unload the rules",
   async (node) => {
     const unit = `${DEPLOY}/atomicni-rules@.service`;
     const { code, stdout, stderr } = await run(["systemd-analyze", "verify", "--man=no", unit]);
@@ -70,7 +70,7 @@ nodeTest(
 );
 
 nodeTest(
-  "deploy/atomicni.sysctl: forwarding, the packet filter, and who listens to routers",
+  "deploy/atomicni.sysctl: forwarding, the packet filter, and which interfaces accept router advertisements",
   async (node) => {
     const keys =
       "net.ipv4.ip_forward net.ipv6.conf.all.forwarding net.bridge.bridge-nf-call-iptables net.bridge.bridge-nf-call-ip6tables";
@@ -97,7 +97,7 @@ nodeTest(
     };
     await advertised();
     await node.sh(`grep -v '^-net.ipv6.conf.eth0' ${DEPLOY}/atomicni.sysctl | sysctl -e -q -p -`);
-    assertEquals(await defaults(), "", "the line is not needed after all");
+    assertEquals(await defaults(), "", "the default route stays even without the line");
     await advertised();
     await node.sh(`sysctl -e -q -p ${DEPLOY}/atomicni.sysctl`);
     assertMatch(await defaults(), /^default via fe80::1 dev eth0 /);
@@ -105,7 +105,7 @@ nodeTest(
 );
 
 nodeTest(
-  "deploy/atomicni.tmpfiles: makes the state folder and the one ip -n starts from",
+  "deploy/atomicni.tmpfiles: creates the state folder and the folder that ip -n needs",
   async (node) => {
     await node.sh("mkdir /run/root");
     await node.sh(`systemd-tmpfiles --create --root=/run/root ${DEPLOY}/atomicni.tmpfiles`);

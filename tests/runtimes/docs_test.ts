@@ -8,7 +8,7 @@ import { DEPLOY, type Node, nodeTest } from "./node.ts";
 const YAML = "npm:yaml@2.9.1";
 const DOCS = fromFileUrl(new URL("../../docs/", import.meta.url));
 
-/** The text of the first fenced block of a page that has `mark` in it. */
+/** The text of the first fenced block of a page that contains `mark`. */
 async function block(mark: string, page = "clusters.md"): Promise<string> {
   const blocks = (await Deno.readTextFile(`${DOCS}${page}`)).split(/^ *```.*\n/m);
   const found = blocks.find((text, index) => index % 2 === 1 && text.includes(mark));
@@ -20,7 +20,7 @@ Deno.test("docs/clusters.md: the FRR file is the one in deploy/", async () => {
   assertEquals(await block("router ospf"), await Deno.readTextFile(`${DEPLOY}/frr.conf`));
 });
 
-Deno.test("README and docs: each test that a table names is there", async () => {
+Deno.test("README and docs: each test that a table names exists", async () => {
   const folder = fromFileUrl(new URL("../../", import.meta.url));
   let named = 0;
   for (const file of ["README.md", "docs/tested-with.md"]) {
@@ -29,18 +29,21 @@ Deno.test("README and docs: each test that a table names is there", async () => 
       const [, test, name = ""] of text.matchAll(/\[\w+_test\.ts\]\(\.\.\/(\S*)\): (.+?) *\|/g)
     ) {
       const source = await Deno.readTextFile(`${folder}${test}`);
-      assert(source.includes(name), `${file} names a test that ${test} has not: ${name}`);
+      assert(source.includes(name), `${file} names a test that ${test} lacks: ${name}`);
       named++;
     }
   }
   assert(named > 20, `${named} tests are named`);
 });
 
-/** What flannel's CNI plugin makes of its configuration and of flanneld's /run/flannel/subnet.env for the delegate. */
+/**
+ * The delegate's configuration that flannel's CNI plugin makes from its own and from flanneld's
+ * /run/flannel/subnet.env.
+ */
 function delegateOf(conflist: Json, env: { subnet: string; network: string; mtu: number }): Json {
   const { delegate } = conflist.plugins.find(({ type }: Json) => type === "flannel");
   return {
-    ipMasq: true, // where flanneld has no --ip-masq and the delegate says nothing
+    ipMasq: true, // if flanneld has no --ip-masq and the delegate does not set it
     mtu: env.mtu,
     ...delegate,
     name: conflist.name,
@@ -53,7 +56,7 @@ function delegateOf(conflist: Json, env: { subnet: string; network: string; mtu:
   };
 }
 
-/** VXLAN between two nodes, as flanneld sets it up: a route, a neighbour and a forwarding entry for each peer. */
+/** VXLAN between two nodes, as flanneld configures it: a route, a neighbour and a forwarding entry for each peer. */
 async function flanneld(node: Node, own: number, peer: number): Promise<void> {
   await node.sh(`
 ip link add flannel.1 address 02:00:00:00:00:0${own} mtu 1450 type vxlan id 1 dev eth0 local 192.0.2.${own} dstport 8472 nolearning
@@ -99,7 +102,7 @@ nodeTest(
 );
 
 nodeTest(
-  "docs/clusters.md: without ipMasq false, flannel's delegate is refused by that name",
+  "docs/clusters.md: without ipMasq false, flannel's delegate is refused by name",
   async (node) => {
     const { parse } = await import(YAML);
     const conflist = JSON.parse(parse(await block("kube-flannel-cfg")).data["cni-conf.json"]);

@@ -14,7 +14,7 @@ async function ruleset(node: Node): Promise<string> {
   return await node.sh("nft -s list ruleset");
 }
 
-/** Another machine, 192.0.2.2, with no route to the containers; it counts pings by their source. */
+/** Another machine, 192.0.2.2, without a route to the containers; it counts pings by their source. */
 async function addOutside(node: Node): Promise<void> {
   await node.containers("outside");
   await node.sh(`
@@ -36,7 +36,7 @@ table ip seen {
 END`);
 }
 
-/** How many pings came outside from the node's address, and from a container's own. */
+/** The number of pings that arrived outside from the node's address, and from a container's own. */
 async function seen(node: Node): Promise<{ node: number; container: number }> {
   const { nftables } = JSON.parse(await node.sh("ip netns exec outside nft -j list counters"));
   const packets = (name: string): number =>
@@ -45,13 +45,13 @@ async function seen(node: Node): Promise<{ node: number; container: number }> {
   return { node: packets("node"), container: packets("container") };
 }
 
-/** All but the comments that stand in front. */
+/** The text without the comments at its beginning. */
 function body(rules: string): string {
   return rules.replaceAll(/^#.*\n/gm, "");
 }
 
 nodeTest(
-  "host-rules: the file in deploy/ is what it prints for the conflist in deploy/",
+  "host-rules: the file in deploy/ is its output for the conflist in deploy/",
   async (node) => {
     const file = await Deno.readTextFile(`${DEPLOY}/atomicni.nft`);
     const conflist = JSON.parse(await Deno.readTextFile(`${DEPLOY}/10-atomicni.conflist`));
@@ -116,7 +116,7 @@ nodeTest("host-rules: a source outside the subnet does not leave the bridge", as
 });
 
 nodeTest(
-  "host-rules: as a command it takes networks and says what is wrong with its input",
+  "host-rules: the command accepts networks and reports invalid input",
   async (node) => {
     const rows: [args: string[], stdin: string, code: number, text: string][] = [
       [
@@ -149,7 +149,7 @@ nodeTest(
 );
 
 nodeTest(
-  "host-rules: every name a configuration may have is written as nft takes it, or refused",
+  "host-rules: every valid name is written in a form that nft accepts, or refused",
   async (node) => {
     const rows: [name: string, bridge: string, error: string][] = [
       ["podnet", "atomic0", ""],
@@ -177,7 +177,7 @@ nodeTest(
   },
 );
 
-nodeTest("host-rules: the dialect of bridge + host-local gives the same file", async (node) => {
+nodeTest("host-rules: the dialect of bridge + host-local produces the same file", async (node) => {
   const { name, bridge, cniVersion, type } = CONFIG;
   const config = {
     cniVersion,

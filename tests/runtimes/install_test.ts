@@ -10,17 +10,20 @@ const FOLDER = "/opt/cni/bin";
 const CONFIG = JSON.stringify({ cniVersion: "1.1.0", name: NETWORK, ...ATOMICNI });
 const OWN = "/opt/cni/libexec/atomicni/deno";
 
-/** A script form that names `deno`; `"$0"` stands for the program's text. */
+/** A script form that names `deno`; `"$0"` is the program's text. */
 function scriptOf(deno: string): string {
   return `printf '%s\\n' '#!/bin/sh' '":" //; n="${deno}"; exec /usr/bin/env -i "$n" run -q "$0" "$@"' >/opt/form.js`;
 }
 
-/** A Deno in /opt/safe, which is root's alone, and one in /opt/user; user 1000 owns the latter's folder. */
+/** A Deno in /opt/safe, which only root can change, and one in /opt/user, a folder of user 1000. */
 const DENOS = `
 for folder in safe user; do mkdir -p /opt/$folder && echo '#!/bin/sh' >/opt/$folder/deno && chmod 755 /opt/$folder/deno; done
 chown 1000 /opt/user`;
 
-/** Ways in which somebody else decides what root runs: what is prepared, the Deno that is named, what is complained of. */
+/**
+ * Ways for another user to change what root runs: the preparation, the Deno that the script names, and the
+ * complaint.
+ */
 const OPEN: readonly [name: string, prepare: string, deno: string, found: string][] = [
   ["a user's Deno", "chown 1000 /opt/safe/deno", "/opt/safe/deno", "/opt/safe/deno"],
   ["a Deno that its group may write to", "chmod 775 /opt/safe/deno", "/opt/safe/deno", "deno"],
@@ -42,7 +45,7 @@ const OPEN: readonly [name: string, prepare: string, deno: string, found: string
     "/safe/l (",
   ],
   ["a link in a user's folder", "ln -s ../safe/deno /opt/user/l", "/opt/user/l", "/opt/user ("],
-  ["a way out by ..", ":", "/opt/user/../safe/deno", "/opt/user ("],
+  ["a path with ..", ":", "/opt/user/../safe/deno", "/opt/user ("],
 ];
 
 nodeTest("a script form is refused if others than root can change its Deno", async (node) => {
@@ -61,39 +64,45 @@ nodeTest("a script form is refused if others than root can change its Deno", asy
   }
 });
 
-nodeTest("a script form with root's Deno is installed, also into another system", async (node) => {
-  await node.sh(`${DENOS}\n${scriptOf("/opt/safe/deno")}\n${INSTALL} /opt/form.js ${FOLDER}`);
-  assertStringIncludes(await node.sh(`cat ${FOLDER}/atomicni`), 'n="/opt/safe/deno"; ');
+nodeTest(
+  "a script form with root's Deno is installed, also into another root folder",
+  async (node) => {
+    await node.sh(`${DENOS}\n${scriptOf("/opt/safe/deno")}\n${INSTALL} /opt/form.js ${FOLDER}`);
+    assertStringIncludes(await node.sh(`cat ${FOLDER}/atomicni`), 'n="/opt/safe/deno"; ');
 
-  const into = `DESTDIR=/opt/system ${INSTALL}`;
-  const missing = await node.run(["sh", "-c", `${into} /opt/form.js /opt/system${FOLDER}`]);
-  assertEquals(missing.code, 1);
-  assertStringIncludes(missing.stderr, "/opt, which is missing");
+    const into = `DESTDIR=/opt/system ${INSTALL}`;
+    const missing = await node.run(["sh", "-c", `${into} /opt/form.js /opt/system${FOLDER}`]);
+    assertEquals(missing.code, 1);
+    assertStringIncludes(missing.stderr, "/opt, which is missing");
 
-  // A link that starts at the root starts at that system's.
-  await node.sh(`mkdir -p /opt/system/opt && ln -s /usr/lib/deno /opt/system/opt/safe
+    // An absolute link starts at the root of that system.
+    await node.sh(`mkdir -p /opt/system/opt && ln -s /usr/lib/deno /opt/system/opt/safe
     mkdir -p /opt/system/usr/lib/deno && cp /opt/safe/deno /opt/system/usr/lib/deno/
     ${into} /opt/form.js /opt/system${FOLDER} && test -L /opt/system${FOLDER}/atomicni`);
-  await node.sh(`${into} --deno /opt/form.js /opt/system${FOLDER} && test -x /opt/system${OWN}`);
-  assertStringIncludes(await node.sh(`cat /opt/system${FOLDER}/atomicni`), `n="${OWN}"; `);
-});
+    await node.sh(`${into} --deno /opt/form.js /opt/system${FOLDER} && test -x /opt/system${OWN}`);
+    assertStringIncludes(await node.sh(`cat /opt/system${FOLDER}/atomicni`), `n="${OWN}"; `);
+  },
+);
 
-nodeTest("the script form goes on with its own Deno once the build's is gone", async (node) => {
-  const isScript = BINARY.endsWith(".js");
-  assert(isScript, `this suite runs the script form, not ${BINARY}`);
-  await node.sh(`rm ${FOLDER}/atomicni
+nodeTest(
+  "the script form works with its own Deno after the build's Deno is removed",
+  async (node) => {
+    const isScript = BINARY.endsWith(".js");
+    assert(isScript, `this suite runs the script form, not ${BINARY}`);
+    await node.sh(`rm ${FOLDER}/atomicni
     named=$(sed -n '2s|.* n="\\([^"]*\\)"; .*|\\1|p' ${BINARY})
     mkdir /opt/cache && cp "$named" /opt/cache/deno && chown 1000 /opt/cache
     sed "2s|\\"$named\\"|\\"/opt/cache/deno\\"|" ${BINARY} >/opt/form.js && chmod 755 /opt/form.js
     ${INSTALL} --deno /opt/form.js ${FOLDER}
     rm -r /opt/cache`);
-  assertStringIncludes(
-    await node.sh(`CNI_COMMAND=VERSION ${FOLDER}/atomicni </dev/null`),
-    '"supportedVersions"',
-  );
-});
+    assertStringIncludes(
+      await node.sh(`CNI_COMMAND=VERSION ${FOLDER}/atomicni </dev/null`),
+      '"supportedVersions"',
+    );
+  },
+);
 
-nodeTest("doctor says who else can change the script form's Deno", async (node) => {
+nodeTest("doctor reports who else can change the script form's Deno", async (node) => {
   const PLUGIN = `${FOLDER}/atomicni`;
   const withDeno = (deno: string) =>
     node.sh(`mkdir -p /opt/safe /opt/user && cd /opt

@@ -5,7 +5,7 @@ import { ATOMICNI, NETWORK } from "./conflist.ts";
 const CONFIG = { cniVersion: "1.1.0", name: NETWORK, ...ATOMICNI };
 
 nodeTest(
-  "busybox in the place of iproute2's ip is refused by name, and nothing is touched",
+  "busybox instead of iproute2's ip is refused by name, and nothing is changed",
   async (node) => {
     await node.containers("c1");
     const before = await node.sh("ip -br link; ls /var/lib/atomicni");
@@ -35,7 +35,7 @@ nodeTest(
   },
 );
 
-nodeTest("doctor knows an iproute2 that is too old by what it says of itself", async (node) => {
+nodeTest("doctor recognizes a too old iproute2 by its version", async (node) => {
   await node.sh("cp /usr/sbin/ip /run/ip");
   const rows: [says: string, exit: number, found: string][] = [
     ["ip utility, iproute2-6.15.0, libbpf 1.5.0", 0, "ok      ip: ip utility, iproute2-6.15.0"],

@@ -30,7 +30,7 @@ nodeTest(
     const given = new Set<string>();
     await inParallel(ids, AT_A_TIME, async (id) => {
       const { ips: [{ address }] } = await node.add(CONFIG, id);
-      assert(!given.has(address), `${address} was given twice`);
+      assert(!given.has(address), `${address} was allocated twice`);
       given.add(address);
       if (given.size % 2 === 0) await node.del(CONFIG, id);
     });
@@ -46,7 +46,7 @@ nodeTest(
 );
 
 nodeTest(
-  "tools/install keeps the build before, drops older ones, and takes over a plain file",
+  "tools/install keeps the previous build, removes older ones, and replaces a plain file",
   async (node) => {
     await node.sh(
       `${ANOTHER_BUILD}; cp /run/another /run/third; printf y | dd of=/run/third bs=1 seek=14 conv=notrunc status=none`,
@@ -69,7 +69,7 @@ nodeTest(
 );
 
 nodeTest("make install, upgrade, roll back and uninstall with live containers", async (node) => {
-  // -o: what was built before the test is what is installed.
+  // -o: make installs the file that was built before the test.
   const make = (target: string) =>
     node.sh(`make -s -C ${CHECKOUT} -o bin/atomicni ${target} PREFIX=/opt/cni`);
   await node.sh(`rm ${PLUGIN}`);
@@ -159,7 +159,7 @@ ip -n old link set dev eth0 up`);
 }
 
 nodeTest(
-  "a state file of the schema before this one is read, and its live container served",
+  "a state file of the previous schema is read, and its live container is served",
   async (node) => {
     await addAsTheOriginal(node);
     await node.containers("new");
@@ -172,7 +172,11 @@ nodeTest(
     assertEquals(state.containerToIP, { old: "10.88.0.2", "new/eth0": "10.88.0.3" });
     await node.containers("third");
     const full = await node.cni("ADD", narrow, "third");
-    assertEquals(JSON.parse(full.stdout).code, 101, "the old container's address was given again");
+    assertEquals(
+      JSON.parse(full.stdout).code,
+      101,
+      "the old container's address was allocated again",
+    );
 
     await node.del(narrow, "old");
     assertEquals(await node.leases(NETWORK), { "new/eth0": "10.88.0.3" });
@@ -183,7 +187,7 @@ nodeTest(
 );
 
 nodeTest(
-  "a state file of a newer schema is refused by that name, and left as it is",
+  "a state file of a newer schema is refused by name, and left unchanged",
   async (node) => {
     await node.containers("c1", "c2");
     await node.add(CONFIG, "c1");
@@ -207,12 +211,12 @@ nodeTest(
       assertStringIncludes(error.details, "a newer atomicni wrote it");
       assertEquals(await node.read(STATE), newer, command);
     }
-    // Nothing of c2 exists, so its DEL is done.
+    // Nothing of c2 exists, so its DEL succeeds.
     const gone = await node.cni("DEL", CONFIG, "c2");
     assertEquals([gone.code, gone.stdout], [0, ""]);
     assertStringIncludes(gone.stderr, "the lease is left to the newer version");
     assertEquals(await node.read(STATE), newer, "DEL");
-    assertEquals((await node.hostVeths()).length, 1, "the live container's veth alone");
+    assertEquals((await node.hostVeths()).length, 1, "only the live container's veth");
     assert(await node.pings("c1", "10.88.0.1"), "the live container");
 
     await node.write(STATE, JSON.stringify(ours));

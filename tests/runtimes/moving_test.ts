@@ -8,7 +8,7 @@ import { ATOMICNI } from "./conflist.ts";
 const GUIDE = "docs/moving.md";
 const PORTMAP = { type: "portmap", capabilities: { portMappings: true } };
 
-/** A network of the reference pair as its users have it. */
+/** A typical network of the reference pair. */
 const reference = (name: string, bridge: string, subnet: string, ...more: unknown[]) =>
   JSON.stringify({
     cniVersion: "1.0.0",
@@ -29,7 +29,7 @@ const reference = (name: string, bridge: string, subnet: string, ...more: unknow
     ],
   });
 
-/** A host beyond the node, with a page, that has no route to containers: only what is masqueraded gets an answer. */
+/** A host beyond the node, with a page and without a route to containers: only masqueraded packets get an answer. */
 const OUTSIDE = `
 ip link add name uplink type veth peer name far
 ip netns add outside && ip link set dev far netns outside
@@ -37,7 +37,7 @@ ip addr add 192.0.2.1/24 dev uplink && ip link set dev uplink up
 ip -n outside addr add 192.0.2.2/24 dev far && ip -n outside link set dev far up
 mkdir -p /run/page && echo beyond >/run/page/index.html`;
 
-/** A pod that runs: its sandbox, and its container. */
+/** A running pod: its sandbox and its container. */
 interface Running {
   readonly id: string;
   readonly container: string;
@@ -50,7 +50,7 @@ async function start(cri: Cri, pod: Pod): Promise<Running> {
   return { id, container, address: await cri.addressOf(id) };
 }
 
-/** It reaches what is beyond the node, on its own gateway of each network, and its port is published. */
+/** The pod reaches the outside and its gateway of each network, and its port is published. */
 async function assertConnected(node: Node, cri: Cri, pod: Running, port: number): Promise<void> {
   const fetch = (from: string) => cri.exec(pod.container, "wget", "-T", "2", "-qO-", from);
   assertEquals(await fetch("http://192.0.2.2/"), "beyond\n");
@@ -63,7 +63,7 @@ async function assertConnected(node: Node, cri: Cri, pod: Running, port: number)
   assertEquals(await node.fetch(`http://192.0.2.1:${port}/`, ...outside), PAGE, "published");
 }
 
-/** The commands of the page that a person runs when all containers have ended. */
+/** The page's commands for the time when all containers have ended. */
 async function followRoot(node: Node): Promise<void> {
   const page = await Deno.readTextFile(`${ROOT}${GUIDE}`);
   const commands = /^```text\n([\s\S]*?)^```/m.exec(page)?.[1]?.replaceAll(/^# /gm, "");
@@ -80,7 +80,7 @@ const hostLocal = async (node: Node) =>
     .filter((it) => /^10\./.test(it));
 
 nodeTest(
-  "docs/moving.md: live pods of bridge + host-local with ipMasq, portmap and two networks move over and back",
+  "docs/moving.md: live pods of bridge + host-local with ipMasq, portmap and two networks move here and back",
   async (node) => {
     await node.sh(OUTSIDE);
     const web = ["ip", "netns", "exec", "outside", "busybox", "httpd", "-f", "-h", "/run/page"];
@@ -143,7 +143,7 @@ nodeTest(
 );
 
 const STATE = "/var/lib/atomicni/podnet.json";
-/** What the Go program wrote after two ADDs, as it wrote it: indented, without a newline at the end. */
+/** The state of the Go program after two ADDs, in its form: indented, without a newline at the end. */
 const ORIGINAL = `{
   "containerToIP": {
     "c1": "10.88.0.2",
@@ -156,7 +156,7 @@ const ORIGINAL = `{
   "lastReserved": "10.88.0.3"
 }`;
 
-/** A host as that program leaves it, with c1 alive and c2 ended: the bridge has no MAC of its own, veths no alias. */
+/** A host as that program leaves it, with c1 alive and c2 ended: the bridge has no fixed MAC, veths have no alias. */
 async function original(node: Node): Promise<void> {
   await node.containers("c1");
   await node.write(
@@ -182,14 +182,14 @@ ip -n c1 route add default via 10.88.0.1`);
 }
 
 nodeTest(
-  "docs/moving.md: a live container of the Go original moves over and back",
+  "docs/moving.md: a live container of the Go original moves here and back",
   async (node) => {
     await original(node);
     await node.sh("rm /opt/cni/bin/atomicni");
     const [over = "", ...back] = (await commandsOf(GUIDE, "From the Go original")).split(
       /^(?=jq )/m,
     );
-    assertEquals(back.length, 1, "the section's last block is the way back");
+    assertEquals(back.length, 1, "the section's last block rolls back");
     const printed = await followCommands(node, over);
     assertMatch(printed, /^ +host veth gone, or of a later ADD: 10\.88\.0\.3 c2$/m);
     assertMatch(printed, /^podnet +c1 +- +10\.88\.0\.2 +- +av2f22765d04931 +- +live$/m);
@@ -199,7 +199,7 @@ nodeTest(
     assert(await node.pings("c1", "10.88.0.4"));
 
     await followCommands(node, back.join(""));
-    // The file is the original's again, with the containers of both programs and without the one that ended.
+    // The file has the original's form again, with the live containers of both programs.
     assertEquals(JSON.parse(await node.read(STATE)), {
       containerToIP: { c1: "10.88.0.2", c3: "10.88.0.4" },
       ipToContainer: { "10.88.0.2": "c1", "10.88.0.4": "c3" },

@@ -5,7 +5,9 @@ import { type Node, nodeTest } from "./node.ts";
 import { ATOMICNI, NETWORK } from "./conflist.ts";
 
 const PODNET = { cniVersion: "1.0.0", name: NETWORK, ...ATOMICNI };
-/** A second network of a pod: no route but the subnet's own, so that the default route stays the first one's. */
+/**
+ * A second network of a pod. It has only the subnet's route, so the default route stays that of the first network.
+ */
 const STORAGE = {
   cniVersion: "1.0.0",
   name: "storage",
@@ -15,7 +17,7 @@ const STORAGE = {
   gateway: "10.99.0.1",
   ipam: { routes: [] },
 };
-/** As Multus hands a delegate's DEL and ADD their arguments. */
+/** The arguments of Multus for a delegate's DEL and ADD. */
 const ARGS =
   "IgnoreUnknown=true;K8S_POD_NAMESPACE=shop;K8S_POD_NAME=web;K8S_POD_INFRA_CONTAINER_ID=web;K8S_POD_UID=1";
 const NET1 = { ifname: "net1", args: ARGS };
@@ -38,7 +40,7 @@ async function defaultRoutes(node: Node, id: string): Promise<string[]> {
 }
 
 nodeTest(
-  "a second interface as Multus makes it: a second network leaves the default route and each DEL the other interface",
+  "a second interface by Multus: the default route stays, and each DEL leaves the other interface",
   async (node) => {
     await node.containers("web", "other");
     await node.add(PODNET, "web", ETH0);
@@ -73,7 +75,7 @@ nodeTest(
 );
 
 nodeTest(
-  "a second interface as Multus makes it: the same network twice is two addresses; each DEL takes its own",
+  "a second interface by Multus: the same network twice has two addresses; each DEL removes one",
   async (node) => {
     await node.containers("web", "other");
     await node.add(PODNET, "web", ETH0);
@@ -101,7 +103,7 @@ nodeTest(
 );
 
 nodeTest(
-  "a second interface as Multus makes it: two default routes conflict; the second ADD fails whole and the first stays",
+  "a second interface by Multus: two default routes conflict; the second ADD fails and rolls back, the first stays",
   async (node) => {
     await node.containers("web");
     await node.add(PODNET, "web", ETH0);
@@ -156,7 +158,7 @@ nodeTest(
 );
 
 nodeTest(
-  "docs/configure.md: a fixed address as Multus passes it on from the page's annotation",
+  "docs/configure.md: a fixed address that Multus passes on from the page's annotation",
   async (node) => {
     const page = await Deno.readTextFile(new URL("../../docs/configure.md", import.meta.url));
     const annotation = /k8s\.v1\.cni\.cncf\.io\/networks: '(.*)'/.exec(page)?.[1] ?? "[]";

@@ -11,15 +11,15 @@ import {
 
 const ROOT = fromFileUrl(new URL("../../", import.meta.url));
 
-/** The built file under test: what ATOMICNI names, else the script form. */
+/** The built file under test: ATOMICNI, else the script form. */
 export const BINARY = BUILT ?? `${ROOT}bin/atomicni.js`;
 export const DEPLOY = `${ROOT}deploy`;
-/** Where the reference plugins are in Debian's package. */
+/** The folder of the reference plugins in Debian's package. */
 export const REFERENCE_PLUGINS = "/usr/lib/cni";
 
 /**
- * Copies the plugin to /run/one, and another build of it to /run/another: a compiled file differs in a byte that ELF
- * leaves unused.
+ * Copies the plugin to /run/one, and another build of it to /run/another: a compiled file that differs in an unused byte
+ * of its ELF header.
  */
 export const ANOTHER_BUILD = `
 cp /opt/cni/bin/atomicni /run/one && cp /opt/cni/bin/atomicni /run/another
@@ -27,7 +27,7 @@ if [ "$(head -c 4 /run/one | tail -c 3)" = ELF ]; then printf x | dd of=/run/ano
 else echo >>/run/another; fi
 ! cmp -s /run/one /run/another`;
 
-/** What a call of the plugin has beside configuration and container. */
+/** Further settings of a plugin call, besides configuration and container. */
 export interface CniCall {
   readonly ifname?: string;
   readonly netns?: string;
@@ -35,8 +35,8 @@ export interface CniCall {
 }
 
 /**
- * What a node is made of: writable layers over /etc, /opt, /var and the reference plugins' folder that nobody else
- * sees, an empty /run, and every plugin in both folders, as docs/containerd.md links them. Process 1 waits for what is left to it, as an init does.
+ * The parts of a node: private writable layers over /etc, /opt, /var and the reference plugins' folder, an empty /run,
+ * and every plugin in both folders, as docs/containerd.md links them. Process 1 waits for orphans, as an init does.
  */
 const SETUP = `
 set -e
@@ -58,7 +58,7 @@ sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1
 echo ready
 while :; do sleep 1; done`;
 
-/** Process 1 takes a moment to die, and all others with it; only an empty cgroup can be removed. */
+/** Process 1 and all others take a moment to end; only an empty cgroup can be removed. */
 const FORGET_CGROUPS = `
 for try in 1 2 3 4 5 6 7 8 9 10; do
   left=$(find /sys/fs/cgroup -depth -type d \\( -path "*$1" -o -path "*$1/*" \\) 2>/dev/null)
@@ -69,12 +69,12 @@ echo "$left" >&2
 exit 1`;
 
 /**
- * A machine of a test's own: mount, network, host name and process namespaces. Whatever runs in it, containers and
- * their shims included, ends with its process 1.
+ * A machine for one test: mount, network, host name and process namespaces. Everything in it, containers and their
+ * shims included, ends with its process 1.
  */
 export class Node implements AsyncDisposable {
   readonly #holder: Deno.ChildProcess;
-  /** Process 1, by its number outside. */
+  /** Process 1, by its process ID outside. */
   readonly pid: number;
   readonly name: string;
 
@@ -93,7 +93,7 @@ export class Node implements AsyncDisposable {
     return node;
   }
 
-  /** Where its containers' cgroups are, for those are the kernel's alone and outlive it. */
+  /** The folder of its containers' cgroups: they belong to the kernel, and outlive the node. */
   get cgroup(): string {
     return `/atomicni-tests-${this.pid}`;
   }
@@ -117,14 +117,14 @@ export class Node implements AsyncDisposable {
     return await run(this.inside(...command), stdin, env);
   }
 
-  /** Runs a shell script in here and returns what it printed; a failure fails the test. */
+  /** Runs a shell script inside and returns its output; its failure fails the test. */
   async sh(script: string, stdin = ""): Promise<string> {
     const { code, stdout, stderr } = await this.run(["sh", "-ec", script], stdin);
     if (code !== 0) throw new Error(`${this.name}: ${script}: exit ${code}: ${stderr}${stdout}`);
     return stdout;
   }
 
-  /** Starts a program that stays, its output in /run/log/NAME.log; its process number in here. */
+  /** Starts a program in the background, its output in /run/log/NAME.log; returns its process ID inside. */
   async daemon(name: string, ...command: string[]): Promise<number> {
     const words = command.map((word) => `'${word}'`).join(" ");
     return Number(await this.sh(`${words} >>/run/log/${name}.log 2>&1 </dev/null & echo $!`));
@@ -141,17 +141,17 @@ export class Node implements AsyncDisposable {
     return await this.sh(`cat "${path}"`);
   }
 
-  /** `ip -d -j` with these arguments; nothing where it fails. */
+  /** `ip -d -j` with these arguments; nothing if it fails. */
   async ip(...args: string[]): Promise<Json[]> {
     return objects(await this.run(["ip", "-d", "-j", ...args]));
   }
 
-  /** Makes network namespaces, `id` for each, that stand for containers. */
+  /** Creates network namespaces that represent containers, `id` for each. */
   async containers(...ids: string[]): Promise<void> {
     await this.sh(ids.map((id) => `ip netns add ${id}; ip -n ${id} link set dev lo up`).join("\n"));
   }
 
-  /** Runs the plugin as a runtime does, for the container that `containers` made. */
+  /** Runs the plugin as a runtime does, for a container that `containers` created. */
   async cni(command: string, config: unknown, id: string, call: CniCall = {}): Promise<Finished> {
     return await this.run(["/opt/cni/bin/atomicni"], JSON.stringify(config), {
       CNI_COMMAND: command,
@@ -163,7 +163,7 @@ export class Node implements AsyncDisposable {
     });
   }
 
-  /** An ADD that has to work; its result. */
+  /** An ADD that has to succeed; returns its result. */
   async add(config: unknown, id: string, call: CniCall = {}): Promise<Json> {
     const { code, stdout } = await this.cni("ADD", config, id, call);
     if (code !== 0) throw new Error(`${this.name}: ADD of ${id}: ${stdout}`);
@@ -175,7 +175,7 @@ export class Node implements AsyncDisposable {
     if (code !== 0) throw new Error(`${this.name}: DEL of ${id}: ${stdout}`);
   }
 
-  /** What `atomicni host-rules` prints for a configuration. */
+  /** The output of `atomicni host-rules` for a configuration. */
   async hostRules(config: unknown, ...direct: string[]): Promise<string> {
     const command = ["/opt/cni/bin/atomicni", "host-rules", ...direct];
     const { code, stdout, stderr } = await this.run(command, JSON.stringify(config));
@@ -192,13 +192,13 @@ export class Node implements AsyncDisposable {
     return (await this.ip("link", "show", "type", "veth")).filter((it) => isHostVeth(it.ifname));
   }
 
-  /** Who holds which address of a network, by the state file. */
+  /** The addresses of a network by owner, according to the state file. */
   async leases(network: string): Promise<Record<string, string>> {
     const { code, stdout } = await this.run(["cat", `/var/lib/atomicni/${network}.json`]);
     return code === 0 ? JSON.parse(stdout).containerToIP : {};
   }
 
-  /** Tries until `attempt` returns something; the last failure is the test's. */
+  /** Tries until `attempt` returns something; then the test fails with the last failure. */
   async until<T>(what: string, attempt: () => Promise<T | undefined>, seconds = 20): Promise<T> {
     const end = Date.now() + seconds * 1000;
     let failure: unknown;
@@ -214,7 +214,7 @@ export class Node implements AsyncDisposable {
     throw new Error(`${this.name}: ${what}: not within ${seconds} s`, { cause: failure });
   }
 
-  /** A page as `wget` gets it in here, once its server answers. */
+  /** A page as `wget` gets it inside, once its server answers. */
   async fetch(url: string, ...through: string[]): Promise<string> {
     return await this.until(`fetch ${url}`, async () => {
       const { code, stdout, stderr } = await this.run(
@@ -235,7 +235,7 @@ export class Node implements AsyncDisposable {
   }
 }
 
-/** A test on nodes of its own; what they look like is printed where it fails. */
+/** A test on its own nodes; if it fails, it prints their state. */
 export function nodeTest(
   name: string,
   body: (...nodes: [Node, Node]) => Promise<void>,

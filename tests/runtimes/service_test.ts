@@ -6,7 +6,7 @@ const CONFIG = { cniVersion: "1.0.0", name: NETWORK, ...ATOMICNI, hairpinMode: t
 const SERVICE = "10.96.0.10";
 const PAGE = "a page of a service\n";
 
-/** A service with one pod, as kube-proxy writes it: its address becomes the pod's; who calls itself is masqueraded. */
+/** A service with one pod, with kube-proxy's rules: DNAT to the pod, and masquerading if a pod calls itself. */
 async function addService(node: Node, pod: string): Promise<void> {
   await node.sh(`
 ip link add name uplink type veth peer name far
@@ -48,9 +48,12 @@ nodeTest(
     await node.sh("nft -f -", await node.hostRules(CONFIG));
     assertEquals(await node.fetch(`http://${SERVICE}/`), PAGE, "from the host");
 
-    // Without it the answer goes over the bridge by itself and comes from an address that was not asked.
+    // Without it, the answer crosses the bridge directly and comes from an unexpected address.
     await node.sh("sysctl -qw net.bridge.bridge-nf-call-iptables=0");
-    assert(await get(node, "client") !== 0, "bridge-nf-call-iptables is not needed after all");
+    assert(
+      await get(node, "client") !== 0,
+      "the service works even without bridge-nf-call-iptables",
+    );
     await node.sh("sysctl -qw net.bridge.bridge-nf-call-iptables=1");
     for (const id of ["client", "web"]) {
       assertEquals(await node.fetch(`http://${SERVICE}/`, "ip", "netns", "exec", id), PAGE, id);

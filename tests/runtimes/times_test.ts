@@ -5,10 +5,10 @@ import { nodeTest } from "./node.ts";
 import { assertNothingLeft, ATOMICNI, writeConflist } from "./conflist.ts";
 
 const ROUNDS = 3;
-/** RUNTIMES_PODS, of which CI has fewer. */
+/** RUNTIMES_PODS; CI has fewer. */
 const PODS = Number(Deno.env.get("RUNTIMES_PODS") ?? 50);
 const AT_A_TIME = 10;
-/** What is measured stands in the README; more than this is a defect and no noise. */
+/** README has the measured times; a larger difference is a defect, not noise. */
 const MOST = 4;
 
 const REFERENCE = {
@@ -36,7 +36,7 @@ function median(numbers: readonly number[]): number {
 }
 
 nodeTest(
-  "containerd through CRI: times of pods beside bridge + host-local, in turns",
+  "containerd through CRI: times of pods compared with bridge + host-local, in turns",
   async (ours, theirs) => {
     await writeConflist(ours, ATOMICNI);
     await writeConflist(theirs, REFERENCE);

@@ -5,7 +5,7 @@ import { DEPLOY, nodeTest, REFERENCE_PLUGINS } from "./node.ts";
 
 const ROOT = fromFileUrl(new URL("../../", import.meta.url));
 
-/** The blocks of README.md and docs/ that show commands of root's with what they print. */
+/** The blocks of README.md and docs/ that show root's commands with their output. */
 async function transcripts(): Promise<[file: string, text: string][]> {
   const docs = [...Deno.readDirSync(`${ROOT}docs`)].map(({ name }) => `docs/${name}`);
   const found: [string, string][] = [];
@@ -20,7 +20,7 @@ async function transcripts(): Promise<[file: string, text: string][]> {
   return found;
 }
 
-/** Commands with their output, in which … stands for what differs from run to run, and blanks for as many as it takes. */
+/** Commands with their output. … matches text that varies from run to run, and blanks match any number of blanks. */
 function steps(transcript: string): { command: string; output: RegExp }[] {
   return transcript.split(/^# /m).slice(1).map((step) => {
     const [command = "", ...lines] = step.trimEnd().split("\n");
@@ -32,7 +32,7 @@ function steps(transcript: string): { command: string; output: RegExp }[] {
   });
 }
 
-nodeTest("README and docs: each transcript of ctr run --cni does what it shows", async (node) => {
+nodeTest("README and docs: each transcript of ctr run --cni works as shown", async (node) => {
   const found = await transcripts();
   assert(found.length > 0, "no transcript");
   await node.write(
@@ -40,7 +40,7 @@ nodeTest("README and docs: each transcript of ctr run --cni does what it shows",
     await Deno.readTextFile(`${DEPLOY}/10-atomicni.conflist`),
   );
   await Containerd.start(node);
-  // As Debian's packages and `make install` leave a host: each plugin in its own folder only.
+  // As Debian's packages and `make install` leave a host: each plugin only in its own folder.
   const unlink = `find /opt/cni/bin -type l -delete; rm -f ${REFERENCE_PLUGINS}/atomicni`;
   for (const [file, text] of found) {
     await node.sh(`rm -rf /var/lib/atomicni/*; ${unlink}`);

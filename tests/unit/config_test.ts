@@ -5,7 +5,7 @@ import { SPEC_VERSIONS } from "../../lib/base/spec.ts";
 import { parseDocument, parseNetwork, parseValid } from "../../lib/config.ts";
 import { config, NET, refused } from "../podnet.ts";
 
-Deno.test("parseConfig() gives results of 0.1.0 and 0.2.0 what they can have", () => {
+Deno.test("parseConfig() restricts results of 0.1.0 and 0.2.0 to the addresses that they can have", () => {
   const local = (...subnets: string[]) => ({
     name: "podnet",
     ipam: { type: "host-local", ranges: subnets.map((subnet) => [{ subnet }]) },
@@ -50,7 +50,7 @@ Deno.test("parseConfig() refuses an address that prevResult leaves no room for",
   assertEquals(config({ ...dual, prevResult: { ips } }, "0.3.1").prevResult?.ips.length, 1);
 });
 
-Deno.test("dns is the runtime's, else the configuration's", () => {
+Deno.test("dns comes from the runtime, else from the configuration", () => {
   const dns = { nameservers: ["10.88.0.1"], domain: "x", search: ["a"], options: ["b"] };
   const rows: [object, object][] = [
     [{}, {}],
@@ -69,7 +69,7 @@ Deno.test("dns is the runtime's, else the configuration's", () => {
   refused({ ...NET, prevResult: 7 }, 7, "prevResult");
 });
 
-Deno.test("parseNetwork() needs a name alone", () => {
+Deno.test("parseNetwork() needs only a name", () => {
   const rows: [object, unknown][] = [
     [{ name: "a" }, { name: "a", dataDir: STATE_FOLDER, bridge: undefined }],
     [{ name: "a", bridge: 7, subnet: [], ipam: 1 }, {
@@ -94,7 +94,7 @@ Deno.test("parseNetwork() needs a name alone", () => {
   }
 });
 
-Deno.test("parseValid() tells an empty list from none", () => {
+Deno.test("parseValid() distinguishes an empty list from a missing one", () => {
   const valid = (value: object) =>
     parseValid(parseDocument(JSON.stringify({ name: "a", ...value })));
   const one = [{ containerID: "c1", ifname: "eth0" }];

@@ -1,4 +1,4 @@
-/** Runs `body` with a folder of its own, which goes afterwards. */
+/** Runs `body` with its own folder, which is removed afterwards. */
 export async function inFolder(body: (folder: string) => Promise<void> | void): Promise<void> {
   const folder = Deno.makeTempDirSync();
   try {
@@ -8,7 +8,7 @@ export async function inFolder(body: (folder: string) => Promise<void> | void): 
   }
 }
 
-/** Names of what is in the folder, sorted. */
+/** Sorted names of the folder's entries. */
 export function namesOf(folder: string): string[] {
   return [...Deno.readDirSync(folder)].map(({ name }) => name).sort();
 }

@@ -17,7 +17,7 @@ function invoke(env: Record<string, string>, stdin: string | Promise<string>) {
   });
 }
 
-Deno.test("VERSION needs nothing but CNI_COMMAND and echoes the version asked in", async () => {
+Deno.test("VERSION needs only CNI_COMMAND and repeats the request's version", async () => {
   const rows: [string | Promise<string>, string][] = [
     ["", "1.1.0"],
     ["{", "1.1.0"],
@@ -37,7 +37,7 @@ Deno.test("VERSION needs nothing but CNI_COMMAND and echoes the version asked in
   }
 });
 
-Deno.test("what is wrong is told in the order of environment, stdin, command, version, configuration", async () => {
+Deno.test("errors are reported in the order of environment, stdin, command, version, configuration", async () => {
   const all = { CNI_CONTAINERID: "c1", CNI_NETNS: "/run/netns/c1", CNI_IFNAME: "eth0" };
   const versioned = GOOD.replace("1.0.0", "9.0.0");
   const rows: [Record<string, string>, string, number, string, string][] = [

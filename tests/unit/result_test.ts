@@ -40,7 +40,7 @@ Deno.test("resultDocument() has the shape of each version", () => {
   }
 });
 
-Deno.test("resultDocument() leaves out what is empty and keeps what an earlier plugin gave", () => {
+Deno.test("resultDocument() omits empty values and keeps the entries of an earlier plugin", () => {
   const empty: Result = { interfaces: [], ips: [], routes: [], dns: {} };
   assertEquals(resultDocument("1.1.0", empty), { cniVersion: "1.1.0" });
   assertEquals(resultDocument("0.4.0", empty), { cniVersion: "0.4.0", dns: {} });

@@ -18,7 +18,7 @@ function rollback(failing: readonly string[]) {
   return { undo, done };
 }
 
-Deno.test("Rollback undoes newest first, goes on after a failure, and keeps the address with its veth", async () => {
+Deno.test("Rollback undoes newest first, continues after a failure, and keeps the address with its veth", async () => {
   const rows: [string[], string[], string][] = [
     [[], ["route", "veth", "address"], "try again"],
     [["route"], ["veth"], "could not remove the route, release the address, the next DEL will"],
@@ -37,7 +37,7 @@ Deno.test("Rollback undoes newest first, goes on after a failure, and keeps the 
   }
 });
 
-Deno.test("Rollback with nothing to undo returns the error as it is, once", async () => {
+Deno.test("Rollback without undos returns the error unchanged, once", async () => {
   const undo = new Rollback();
   const error = new CniError("InvalidNetworkConfig", "Cannot");
   assertEquals(await undo.run(error), error);

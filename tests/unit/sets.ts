@@ -1,7 +1,7 @@
 import { parseIp } from "../../lib/base/address.ts";
 import { type AddressRange, parseSubnet, usable } from "../../lib/base/range.ts";
 
-/** A range of a test; without ends all that hosts may have, without a gateway the first of them. */
+/** A range for a test; by default all addresses that hosts may have, with the first one as gateway. */
 export function range(
   text: string,
   { start, end, gateway }: { start?: string; end?: string; gateway?: string } = {},

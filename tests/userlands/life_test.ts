@@ -10,32 +10,35 @@ const DUAL = {
   },
 };
 
-hostTest("this userland: a life of both families, with CHECK, doctor and STATUS", async (host) => {
-  await host.containers("c1", "c2");
-  const doctor = await host.run([...PROGRAM, "doctor", "--json"], JSON.stringify(DUAL));
-  const findings: Json[] = JSON.parse(doctor.stdout).findings;
-  assertEquals(findings.filter(({ level }) => level === "error"), []);
-  assert(findings.some(({ about, level }) => about === "ip" && level === "ok"));
-  assertEquals((await host.cni("STATUS", { config: DUAL })).code, 0);
+hostTest(
+  "this userland: an attachment of both families, with CHECK, doctor and STATUS",
+  async (host) => {
+    await host.containers("c1", "c2");
+    const doctor = await host.run([...PROGRAM, "doctor", "--json"], JSON.stringify(DUAL));
+    const findings: Json[] = JSON.parse(doctor.stdout).findings;
+    assertEquals(findings.filter(({ level }) => level === "error"), []);
+    assert(findings.some(({ about, level }) => about === "ip" && level === "ok"));
+    assertEquals((await host.cni("STATUS", { config: DUAL })).code, 0);
 
-  const prevResult = await host.add({ config: DUAL });
-  await host.add({ id: "c2", config: DUAL });
-  for (const to of ["10.88.0.1", "10.88.0.3", "fd00:88::1", "fd00:88::3"]) {
-    assert(await host.pings("c1", to), to);
-  }
-  const [route] = await host.ip("c1", "route", "show", "table", "100");
-  assertEquals([route?.dst, route?.gateway], ["192.0.2.0/24", "10.88.0.1"]);
+    const prevResult = await host.add({ config: DUAL });
+    await host.add({ id: "c2", config: DUAL });
+    for (const to of ["10.88.0.1", "10.88.0.3", "fd00:88::1", "fd00:88::3"]) {
+      assert(await host.pings("c1", to), to);
+    }
+    const [route] = await host.ip("c1", "route", "show", "table", "100");
+    assertEquals([route?.dst, route?.gateway], ["192.0.2.0/24", "10.88.0.1"]);
 
-  const config = { ...DUAL, prevResult };
-  assertEquals((await host.cni("CHECK", { config })).stdout, "");
-  await host.sh("ip -n c1 addr del 10.88.0.2/24 dev eth0");
-  assertMatch((await host.cni("CHECK", { config })).json.msg, /address of eth0/);
+    const config = { ...DUAL, prevResult };
+    assertEquals((await host.cni("CHECK", { config })).stdout, "");
+    await host.sh("ip -n c1 addr del 10.88.0.2/24 dev eth0");
+    assertMatch((await host.cni("CHECK", { config })).json.msg, /address of eth0/);
 
-  for (const id of ["c1", "c2", "c1"]) await host.del({ id, config: DUAL });
-  await host.assertNothingLeft();
-});
+    for (const id of ["c1", "c2", "c1"]) await host.del({ id, config: DUAL });
+    await host.assertNothingLeft();
+  },
+);
 
-hostTest("this userland: the guard is set, or refused with what it lacks", async (host) => {
+hostTest("this userland: the guard is set, or refused, naming what is missing", async (host) => {
   await host.containers("c1");
   const config = { ...CONFIG, macspoofchk: true };
   const { code, json } = await host.cni("ADD", { config });

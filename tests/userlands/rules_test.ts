@@ -5,7 +5,7 @@ import { CONFIG, type Host, hostTest, type Json, PROGRAM } from "../integration/
 const DEPLOY = fromFileUrl(new URL("../../deploy/", import.meta.url));
 
 const V6 = { subnet6: "fd00:9::/64", gateway6: "fd00:9::1" };
-/** Networks that differ in what `host-rules` prints. */
+/** Networks for which `host-rules` prints different rules. */
 const NETWORKS: readonly [name: string, config: Json][] = [
   ["IPv4", CONFIG],
   ["both families", { ...CONFIG, ...V6 }],
@@ -26,7 +26,7 @@ const NETWORKS: readonly [name: string, config: Json][] = [
   }],
 ];
 
-/** This nft takes the rules, twice, and has them afterwards. */
+/** This nft accepts the rules twice, and lists them afterwards. */
 async function loads(host: Host, rules: string, network: string): Promise<void> {
   for (const _ of [1, 2]) {
     const { code, stderr } = await host.run(["nft", "-f", "-"], rules);
@@ -38,7 +38,7 @@ async function loads(host: Host, rules: string, network: string): Promise<void> 
 }
 
 for (const [name, config] of NETWORKS) {
-  hostTest(`host-rules are loaded by this nft: ${name}`, async (host) => {
+  hostTest(`this nft loads the host-rules: ${name}`, async (host) => {
     const { code, stdout, stderr } = await host.run(
       [...PROGRAM, "host-rules"],
       JSON.stringify(config),
@@ -48,7 +48,7 @@ for (const [name, config] of NETWORKS) {
   });
 }
 
-hostTest("deploy/atomicni.nft is loaded by this nft", async (host) => {
+hostTest("this nft loads deploy/atomicni.nft", async (host) => {
   const rules = await Deno.readTextFile(`${DEPLOY}atomicni.nft`);
   assert(rules.startsWith("#!/usr/sbin/nft -f"));
   await loads(host, rules, "podnet");

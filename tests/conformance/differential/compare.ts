@@ -8,26 +8,26 @@ import type { Input, Step } from "./inputs.ts";
 const REFERENCE = "/usr/lib/cni/bridge";
 const REFERENCE_STATE = "/var/lib/cni/networks";
 
-/** Forwarding off; containers without duplicate address detection, for whose end the reference waits 2 s. */
+/** Forwarding is off. Containers have no duplicate address detection; otherwise the reference waits 2 s for it. */
 const RESET = `
 rm -rf ${REFERENCE_STATE}
 echo 0 >/proc/sys/net/ipv4/ip_forward; echo 0 >/proc/sys/net/ipv6/conf/all/forwarding`;
 const NO_DAD = "echo 0 >/proc/sys/net/ipv6/conf/default/accept_dad 2>/dev/null || true";
 
-/** One plugin on a host of its own. */
+/** One plugin on its own host. */
 interface Side {
   readonly name: "ours" | "theirs";
   readonly lab: Lab;
   readonly type: string;
   readonly start: (env: Record<string, string>, stdin: string) => Promise<Finished>;
-  /** What was there behind the step before, as long as nothing was changed since. */
+  /** The view after the previous step, valid until something changes. */
   seen: Json;
-  /** What is there where nothing was done yet, and in a new container: looked at once. */
+  /** The view of an unchanged host and of a new container; read once. */
   empty?: Json;
   fresh?: Json;
 }
 
-/** A value that differs: where it stands, and what each side has there. */
+/** A differing value: its place, and the value of each side. */
 export interface Difference {
   readonly input: string;
   readonly step: Step;
@@ -36,7 +36,7 @@ export interface Difference {
   readonly theirs: unknown;
 }
 
-/** Everything that a runtime or a container can see behind a step. */
+/** Everything that a runtime or a container can see after a step. */
 const OBSERVE = `${LOOK_AT}
 ip -d -j addr; echo
 for n in /run/netns/*; do [ ! -e "$n" ] || { echo "# \${n##*/}"; look_at "\${n##*/}"; }; done
@@ -103,7 +103,7 @@ function withPrevious(config: Json, { command, previous }: Step, first: Json): J
   return { ...config, prevResult };
 }
 
-/** The kernel and the leases, without what is anybody's choice: MACs, indexes, the host veth's name. */
+/** The kernel and the leases without values that each plugin may choose: MACs, indexes, the host veth's name. */
 function observed(text: string, { name }: Side): Json {
   const [host = "", ...parts] = text.split("\n# ");
   const [forwarding, forwarding6, ...leases] =
@@ -138,7 +138,10 @@ function observed(text: string, { name }: Side): Json {
   };
 }
 
-/** What somebody set, not what the kernel made of an address. Next hops of one destination are a route each. */
+/**
+ * The configured parts only, without routes that the kernel adds for an address. Each next hop of a destination is
+ * one route.
+ */
 function routes(text: string): string[] {
   return (JSON.parse(text || "[]") as Json[]).flatMap(({ nexthops, ...route }) =>
     nexthops === undefined ? [route] : nexthops.map((hop: Json) => ({ ...route, ...hop }))
@@ -172,7 +175,7 @@ function theirLeases(lines: readonly string[]): Json {
   }));
 }
 
-/** A document without what each run chooses anew; of an error only the code and the version's presence. */
+/** A document without the values that each run chooses; of an error, only its code and whether it has a version. */
 function normalised(document: Json): Json {
   if (document === undefined) return undefined;
   if (document.code !== undefined) return { code: document.code, cniVersion: document.cniVersion };
@@ -193,7 +196,7 @@ function flatten(value: unknown, path: string, into: Map<string, unknown>): Map<
   return into;
 }
 
-/** What differs behind one step, and whether the hosts can still be compared after it. */
+/** The differences after one step, and whether the hosts can still be compared after it. */
 function differ(
   ours: Seen,
   theirs: Seen,
@@ -204,7 +207,7 @@ function differ(
     if (our !== their) paths.set(path, [our, their]);
   };
   if (ours.exit !== theirs.exit) {
-    // All that follows comes of it.
+    // All later differences follow from this one.
     put("outcome", outcome(ours), outcome(theirs));
     return { paths, last: true };
   }
@@ -226,7 +229,7 @@ function outcome({ exit, document }: Seen): string {
   return exit === 0 ? "works" : `code ${document.code}`;
 }
 
-/** Which parts of the kernel and the state a failed run changed. */
+/** The parts of the kernel and the state that a failed run changed. */
 function leftBehind({ before, kernel }: Seen): string {
   const keys = new Set([...Object.keys(before), ...Object.keys(kernel)]);
   return [...keys].filter((key) => JSON.stringify(before[key]) !== JSON.stringify(kernel[key]))
@@ -266,8 +269,8 @@ async function compare(sides: readonly [Side, Side], input: Input): Promise<Diff
 }
 
 /**
- * A test that gives each input to both. Differences of `own` have to be shown by an input; those of `common` may. ONLY=NAME
- * runs one input.
+ * A test that gives each input to both plugins. An input must show each difference of `own`; it may show those of `common`.
+ * ONLY=NAME runs one input.
  */
 export function differentialTest(
   name: string,
@@ -300,11 +303,13 @@ export function differentialTest(
       byChance !== true && !used.has(why)
     )
       .map(({ why }) => why);
-    assert(unused.length === 0, `explanations that explain nothing:\n${unused.join("\n")}`);
+    assert(unused.length === 0, `expected differences that no input shows:\n${unused.join("\n")}`);
   });
 }
 
-/** The reference's binary does not know its version, but 1.1.1 is older than version 1.1.0 of the specification. */
+/**
+ * The reference's binary does not know its version, but 1.1.1 does not support version 1.1.0 of the specification.
+ */
 async function versionOf({ start }: Side): Promise<Reference> {
   const { stdout } = await start({ CNI_COMMAND: "VERSION" }, '{"cniVersion":"1.0.0"}');
   return JSON.parse(stdout).supportedVersions.includes("1.1.0") ? "1.9.1" : "1.1.1";

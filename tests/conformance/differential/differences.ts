@@ -2,18 +2,18 @@ import type { Difference } from "./compare.ts";
 
 export type Reference = "1.1.1" | "1.9.1";
 
-/** A difference from the reference that is meant. */
+/** An intended difference from the reference. */
 export interface Meant {
   readonly rule: string;
   readonly why: string;
   readonly holds: (it: Difference) => boolean;
-  /** Only this version of the reference shows it: Debian 13's 1.1.1, or 1.9.1 of the release after it. */
+  /** Only this version of the reference shows it: Debian 13's 1.1.1, or 1.9.1 of the next release. */
   readonly of?: Reference;
-  /** The reference shows it in some runs only. */
+  /** The reference shows it only in some runs. */
   readonly byChance?: boolean;
 }
 
-/** A difference in how a step ends, for inputs of these names. */
+/** A difference in the outcome of a step, for inputs with these names. */
 export function ends(
   rule: string,
   why: string,
@@ -41,7 +41,7 @@ export function at(
   return { rule, why, holds: (it) => path.test(it.path) && holds(it) };
 }
 
-/** A difference from that version of the reference alone. */
+/** A difference from that version of the reference only. */
 export function only(of: Reference, meant: Meant): Meant {
   return { ...meant, of };
 }
@@ -55,20 +55,20 @@ export const DIFFERENCES: readonly Meant[] = [
   ),
   at(
     "Q5",
-    "The code of an error says what is wrong; the reference's is 999 for nearly everything",
+    "Each kind of error has its own code; the reference uses 999 for nearly all",
     /^document\.code$/,
     (it) =>
       it.theirs === 999 && [2, 3, 4, 7, 8, 100, 101, 102, 103, 105, 106].includes(Number(it.ours)),
   ),
   at(
     "A3",
-    "A failed ADD leaves nothing; the reference leaves the veth, often the bridge, at times the lease",
+    "A failed ADD leaves nothing; the reference leaves the veth, often the bridge, sometimes the lease",
     /^left behind$/,
     (it) => it.ours === "" && it.theirs !== "" && it.step.command === "ADD",
   ),
   at(
     "B2",
-    "Forwarding is not switched on: /proc/sys is outside the permission scope; a sysctl file does it once per host",
+    "Forwarding is not enabled: /proc/sys is outside the permission scope; a sysctl file does it once per host",
     /^kernel\.forwarding$/,
     (it) => it.ours === undefined && it.theirs === true,
   ),
@@ -76,7 +76,7 @@ export const DIFFERENCES: readonly Meant[] = [
     "1.1.1",
     at(
       "B16",
-      "portIsolation is done; the packaged reference is older than that key",
+      "portIsolation is supported; the packaged reference is older than that key",
       /^kernel\.ports\.\d\.isolated$/,
       (it) => it.input.includes("portIsolation") && it.ours === true,
     ),
@@ -85,14 +85,14 @@ export const DIFFERENCES: readonly Meant[] = [
     "1.1.1",
     at(
       "V2",
-      "1.1.0 is supported too; VERSION repeats the version asked in",
+      "1.1.0 is supported too; VERSION repeats the request's version",
       /^document\.(supportedVersions\.6|cniVersion)$/,
       (it) => it.step.command === "VERSION" && it.ours === "1.1.0",
     ),
   ),
   at(
     "R12",
-    "prevResult is passed on in front of our own result; the reference drops it",
+    "prevResult is passed on before this plugin's own result; the reference drops it",
     /^document\.(interfaces|ips)\./,
     (it) => it.input.endsWith("prevResult on ADD"),
   ),
@@ -105,7 +105,7 @@ export const DIFFERENCES: readonly Meant[] = [
   {
     ...at(
       "D2",
-      "DEL with the namespace gone removes the host veth, if the kernel has not yet; the reference leaves that to the kernel",
+      "After the namespace is gone, DEL removes the host veth unless the kernel has done so; the reference leaves it to the kernel",
       /^kernel\.ports\./,
       (it) => it.input === "DEL with the namespace gone" && it.ours === undefined,
     ),
@@ -113,21 +113,21 @@ export const DIFFERENCES: readonly Meant[] = [
   },
   at(
     "B2",
-    "isGateway: the bridge carries the gateway of every range of a set; the reference's that of the address given",
+    "isGateway: the bridge carries the gateway of every range of a set; the reference's only that of the allocated address",
     /^kernel\.host\.cni0\.addresses\.1$/,
     (it) => /ranges of two ranges/.test(it.input) && it.theirs === undefined,
   ),
   ends(
     "D4",
-    "A DEL does not depend on the configuration; the reference refuses what it refuses on ADD and keeps the lease",
+    "A DEL does not depend on the configuration; the reference refuses the same configurations as ADD and keeps the lease",
     "works",
     "code 999",
-    /ipam|subnet|range|address that is none|stdin: a/,
+    /ipam|subnet|range|invalid address|stdin: a/,
     "DEL",
   ),
   ends(
     "E12",
-    "A DEL does not depend on the namespace: a path that is none is the same as one that is gone",
+    "A DEL does not depend on the namespace: a path that is not a namespace counts as deleted",
     "works",
     "code 999",
     /^DEL with a file as namespace/,
@@ -143,7 +143,7 @@ export const DIFFERENCES: readonly Meant[] = [
   ),
   ends(
     "D3",
-    "DEL removes its own link alone; the reference tries to remove the container's lo",
+    "DEL removes only its own link; the reference tries to remove the container's lo",
     "works",
     "code 999",
     /^interface "lo"/,
@@ -151,14 +151,14 @@ export const DIFFERENCES: readonly Meant[] = [
   ),
   ends(
     "E18",
-    "IP and MAC alone are arguments of this plugin; the reference's two programs each know one",
+    "This plugin knows the arguments IP and MAC; each of the reference's two programs knows one",
     "works",
     "code 999",
     /^CNI_ARGS (IP|MAC)=/,
   ),
   ends(
     "E18",
-    "Two addresses for IP are refused; the reference takes the second",
+    "Two addresses for IP are refused; the reference uses the second",
     "code 4",
     "works",
     /^CNI_ARGS IgnoreUnknown=1;IP=10\.88\.0\.77;IP=10\.88\.0\.78/,
@@ -166,28 +166,28 @@ export const DIFFERENCES: readonly Meant[] = [
   ends("E17", "The K8S arguments need no IgnoreUnknown", "works", "code 999", /^CNI_ARGS K8S_/),
   ends(
     "C3",
-    "args.cni.ips counts before IP of CNI_ARGS, as the conventions say; the reference wants both addresses",
+    "args.cni.ips takes precedence over IP of CNI_ARGS, as the conventions say; the reference wants both addresses",
     "works",
     "code 999",
-    /^IP beside args/,
+    /^IP and args/,
   ),
   ends(
     "B3",
-    "A default route without gw beside isDefaultGateway is the one default route; the reference adds it twice and fails",
+    "With isDefaultGateway, a default route without gw is the only default route; the reference adds it twice and fails",
     "works",
     "code 999",
     /^a default route without gw, isDefaultGateway/,
   ),
   ends(
     "B4",
-    "isGateway with two IPv4 subnets: the bridge carries both gateways; the reference takes the first for a conflict",
+    "isGateway with two IPv4 subnets: the bridge carries both gateways; the reference reports a conflict with the first",
     "works",
     "code 999",
     /^two range sets|^sets: two sets of IPv4, isGateway/,
   ),
   ends(
     "C2",
-    "A MAC that another container has is not given a second time",
+    "A MAC that another container has is refused",
     "code 102",
     "works",
     /^a MAC by/,
@@ -206,7 +206,7 @@ export const DIFFERENCES: readonly Meant[] = [
     "works",
     /^interface "a(\\"|')b"/,
   ),
-  ends("B7", "A negative mtu is refused instead of taken for 0", "code 7", "works", /^mtu -5/),
+  ends("B7", "A negative mtu is refused instead of being read as 0", "code 7", "works", /^mtu -5/),
   ends(
     "H5",
     "A gateway on the bridge must be inside the subnet, or no container reaches it",
@@ -218,7 +218,7 @@ export const DIFFERENCES: readonly Meant[] = [
     "1.1.1",
     ends(
       "E11",
-      "The plugin's own namespace is refused before anything is made; the reference prints two documents",
+      "The plugin's own namespace is refused before anything is created; the reference prints two documents",
       "code 8",
       "works",
       /^the own namespace, ADD/,
@@ -226,7 +226,7 @@ export const DIFFERENCES: readonly Meant[] = [
   ),
   ends(
     "K4",
-    "CHECK of a network without addresses passes; the reference's asks for a plugin that gives some",
+    "CHECK of a network without addresses passes; the reference's requires an IPAM plugin",
     "works",
     "code 999",
     /^no ipam|^layer 2/,
@@ -235,7 +235,7 @@ export const DIFFERENCES: readonly Meant[] = [
   {
     rule: "I4",
     why:
-      "The bridge keeps its MAC; without isGateway the reference's follows its lowest port, and CHECK of an earlier container fails",
+      "The bridge keeps its MAC; without isGateway the reference's takes the MAC of its lowest port, and CHECK of an earlier container fails",
     holds: ({ path, step, ours, theirs }) =>
       path === "outcome" && step.command === "CHECK" && ours === "works" &&
       theirs === "code 999" && step.config.isGateway !== true &&
@@ -246,7 +246,7 @@ export const DIFFERENCES: readonly Meant[] = [
     "1.9.1",
     at(
       "V2",
-      "VERSION repeats the version asked in; the reference answers in its newest",
+      "VERSION repeats the request's version; the reference answers in its newest",
       /^document\.cniVersion$/,
       (it) => it.step.command === "VERSION" && it.ours === "1.0.0" && it.theirs === "1.1.0",
     ),
@@ -275,7 +275,7 @@ export const DIFFERENCES: readonly Meant[] = [
     "1.1.1",
     ends(
       "K2",
-      "CHECK of a route without gw looks for one through the range's gateway; the reference for one on the link",
+      "CHECK of a route without gw looks for one through the range's gateway; the reference's looks for one on the link",
       "works",
       "code 999",
       /^an empty gw|^a route to the own subnet$/,

@@ -4,7 +4,7 @@ import { FAMILY_DIFFERENCES } from "./family_differences.ts";
 import { FAMILY_INPUTS } from "./family_inputs.ts";
 
 differentialTest(
-  "ranges, both families and layer 2, by this plugin and by the reference",
+  "ranges, both families and layer 2, in this plugin and in the reference",
   FAMILY_INPUTS,
   {
     own: FAMILY_DIFFERENCES,

@@ -1,16 +1,16 @@
 import { at, ends, type Meant, only } from "./differences.ts";
 
-/** What differs where there are several addresses, IPv6 ones, or none. */
+/** Differences with several addresses, with IPv6 addresses, and without addresses. */
 export const FAMILY_DIFFERENCES: readonly Meant[] = [
   at(
     "B2",
-    "IPv6 forwarding is not switched on either: it takes the host's own router-advertised default route away",
+    "IPv6 forwarding is not enabled either: it removes the default route that the host learnt from a router",
     /^kernel\.forwarding6$/,
     (it) => it.ours === undefined && it.theirs === true,
   ),
   at(
     "B3",
-    "The IPv6 default route has metric 512, so that a router advertisement that came first neither wins nor stops the ADD",
+    "The IPv6 default route has metric 512, so an earlier router advertisement neither wins nor makes the ADD fail",
     /^kernel\.containers\.c\d\.routes\.\d$/,
     (it) =>
       /^6: default .* 512$/.test(String(it.ours)) &&
@@ -18,23 +18,23 @@ export const FAMILY_DIFFERENCES: readonly Meant[] = [
   ),
   at(
     "B3",
-    "The default routes of isDefaultGateway are listed IPv4 first; the reference's in the order of the sets",
+    "The default routes of isDefaultGateway are listed IPv4 first; the reference lists them in the order of the sets",
     /^document\.routes\.\d\.(dst|gw)$/,
     (it) => it.input === "sets: IPv6 before IPv4",
   ),
   at(
     "H12",
-    "An IPv6 address is chosen at the place in its range that the IPv4 one has in its own: a re-used pair keeps its MAC",
+    "An IPv6 address has the same offset in its range as the IPv4 address, so a reused pair keeps its MAC",
     /^document\.ips\.1\.address$|^kernel\.leases\.fd00:88:|^kernel\.containers\.c\d\.links\.eth0\.addresses\.1$/,
     (it) =>
-      /^asked for: of IPv4 alone|IP=10\.88\.0\.77\/24$/
+      /^requested: of IPv4 alone|IP=10\.88\.0\.77\/24$/
         .test(it.input),
   ),
   only(
     "1.1.1",
     at(
       "B15",
-      "disableContainerInterface is done; the packaged reference is older than that key",
+      "disableContainerInterface is supported; the packaged reference is older than that key",
       /^kernel\.containers\.c\d\.links\.eth0\.up$/,
       (it) => it.input === "layer 2: disableContainerInterface" && it.ours === false,
     ),
@@ -44,15 +44,15 @@ export const FAMILY_DIFFERENCES: readonly Meant[] = [
     "A DEL does not depend on ranges, requests or versions that an ADD refuses; the reference keeps the lease",
     "works",
     "code 999",
-    /^sets: |^asked for: (no address|a number)|^two sets of IPv4 in 0\.|in 0\.2\.0$|without prefix length$|ipRanges that overlap$/,
+    /^sets: |^requested: (no address|a number)|^two sets of IPv4 in 0\.|in 0\.2\.0$|without prefix length$|ipRanges that overlap$/,
     "DEL",
   ),
   ends(
     "C4",
-    "An address asked for of a network without any is refused; the reference ignores it",
+    "A requested address is refused if the network has no addresses; the reference ignores it",
     "code 102",
     "works",
-    /^layer 2: an address asked for/,
+    /^layer 2: a requested address/,
   ),
   ends(
     "B17",
@@ -63,7 +63,7 @@ export const FAMILY_DIFFERENCES: readonly Meant[] = [
   ),
   ends(
     "B3",
-    "A default route without gw beside isDefaultGateway is the family's one default route; the reference adds it twice and fails",
+    "With isDefaultGateway, a default route without gw is the family's only default route; the reference adds it twice and fails",
     "works",
     "code 999",
     /^dual: a default route of IPv6 without gw, isDefaultGateway/,
@@ -77,28 +77,28 @@ export const FAMILY_DIFFERENCES: readonly Meant[] = [
   ),
   ends(
     "H5",
-    "A gateway on the bridge must be inside its subnet and no anycast address, or no container reaches it",
+    "A gateway on the bridge must be inside its subnet and not an anycast address, or no container reaches it",
     "code 7",
     "works",
     /^an IPv6 range with (a gateway outside, isGateway|the anycast address as gateway)/,
   ),
   ends(
     "H6",
-    "A route of a family that the network has no addresses of is refused; the reference adds it without a gateway",
+    "A route is refused if the network has no addresses of its family; the reference adds it without a gateway",
     "code 7",
     "works",
     /^dual: a route of a family without addresses/,
   ),
   ends(
     "H6",
-    "A destination with host bits is refused with the right one; the reference drops them in silence",
+    "A destination with host bits is refused, and the message shows the right one; the reference drops the bits silently",
     "code 7",
     "works",
     /^dual: an IPv6 route with host bits/,
   ),
   ends(
     "K2",
-    "CHECK finds both next hops of an IPv6 destination; the reference's finds none",
+    "CHECK finds both next hops of an IPv6 destination; the reference's CHECK finds neither",
     "works",
     "code 999",
     /^dual: two next hops of IPv6/,

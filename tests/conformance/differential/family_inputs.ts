@@ -7,7 +7,7 @@ const V6 = { subnet: "fd00:88::/64" };
 const OTHER_V6 = { subnet: "fd00:89::/64" };
 const BOTH = [[V4], [V6]];
 
-/** A configuration whose addresses come of `ranges` alone. */
+/** A configuration that takes its addresses only from `ranges`. */
 function of(ranges: Json, change: Json = {}, ipam: Json = {}): Json {
   return config(change, { subnet: undefined, ranges, ...ipam });
 }
@@ -36,7 +36,7 @@ const LAYER2_KEYS: readonly (readonly [string, Json])[] = [
   ["mtu 20", { mtu: 20 }],
   ["dns", { dns: { nameservers: ["10.0.0.1"] } }],
   ["routes in ipam", { ipam: { routes: [{ dst: "10.9.0.0/16", gw: "10.88.0.1" }] } }],
-  ["an address asked for", { runtimeConfig: { ips: ["10.88.0.9"] } }],
+  ["a requested address", { runtimeConfig: { ips: ["10.88.0.9"] } }],
   ["ipRanges of the runtime", { runtimeConfig: { ipRanges: [[V4]] } }],
   ["disableContainerInterface", { disableContainerInterface: true }],
   ["ipam left out", { ipam: undefined }],
@@ -45,7 +45,7 @@ const LAYER2_KEYS: readonly (readonly [string, Json])[] = [
   ["ipam a list", { ipam: [] }],
 ];
 
-/** Sets that are taken, and sets that are not; with and without a gateway on the bridge. */
+/** Valid and invalid sets, with and without a gateway on the bridge. */
 const SETS: readonly (readonly [string, Json, Json?])[] = [
   ["ranges of two ranges", [[V4, OTHER_V4]], PLAIN],
   ["ranges of two ranges, isGateway", [[V4, OTHER_V4]]],
@@ -103,10 +103,10 @@ const V6_RANGES: readonly (readonly [string, Json, Json?])[] = [
   ["with a gateway of IPv4", { ...V6, gateway: "10.88.0.1" }],
 ];
 
-/** Keys beside both families. */
+/** Keys that are not about one family. */
 const KEYS: readonly (readonly [string, Json, Json?])[] = [
-  ["subnet beside ranges", {}, { subnet: "10.90.0.0/24", ranges: [[V6]] }],
-  ["ipRanges beside ranges", { ...PLAIN, runtimeConfig: { ipRanges: [[OTHER_V6]] } }],
+  ["subnet and ranges", {}, { subnet: "10.90.0.0/24", ranges: [[V6]] }],
+  ["ipRanges and ranges", { ...PLAIN, runtimeConfig: { ipRanges: [[OTHER_V6]] } }],
   ["ipRanges alone", { runtimeConfig: { ipRanges: BOTH } }, { ranges: undefined }],
   ["ipRanges that overlap", { runtimeConfig: { ipRanges: [[V6]] } }],
   ["mtu 1280", { mtu: 1280 }],
@@ -141,7 +141,7 @@ const KEYS: readonly (readonly [string, Json, Json?])[] = [
   }],
 ];
 
-/** Addresses that are asked for, of one container. */
+/** Requested addresses of one container. */
 const ASKED: readonly (readonly [string, Json])[] = [
   ["of both families", ["10.88.0.77", "fd00:88::77"]],
   ["in the other order", ["fd00:88::77", "10.88.0.77"]],
@@ -197,14 +197,14 @@ const under = (config: Json, ...steps: Step[]): Step[] => steps.map((it) => ({ c
 const SEQUENCES: readonly Input[] = [
   { name: "ADD twice", steps: under(both, { command: "ADD" }, { command: "ADD" }) },
   {
-    name: "ADD again with the same addresses asked for",
+    name: "ADD again with the same requested addresses",
     steps: [
       add({ config: asking("10.88.0.7", "fd00:88::7") }),
       add({ config: asking("10.88.0.7", "fd00:88::7") }),
     ],
   },
   {
-    name: "ADD again with other addresses asked for",
+    name: "ADD again with other requested addresses",
     steps: [add({ config: both }), add({ config: asking("10.88.0.7", "fd00:88::7") })],
   },
   {
@@ -274,7 +274,7 @@ const SEQUENCES: readonly Input[] = [
     steps: [add({ config: both }), del({ config: of([[OTHER_V4]]) })],
   },
   {
-    name: "DEL with ranges that are none",
+    name: "DEL with invalid ranges",
     steps: [add({ config: both }), del({ config: of([[{ subnet: "x" }]]) })],
   },
   {
@@ -353,7 +353,7 @@ const LAYER2_SEQUENCES: readonly Input[] = [
 const named = (kind: string, inputs: readonly Input[]): Input[] =>
   inputs.map(({ name, steps }) => ({ name: `${kind}: ${name}`, steps }));
 
-/** What has to do with ranges, both families, or no addresses at all. */
+/** Inputs about ranges, both families, or networks without addresses. */
 export const FAMILY_INPUTS: readonly Input[] = [
   ...VERSIONS.flatMap((cniVersion) =>
     GATEWAYS.map(([name, change, ipam]) =>
@@ -372,7 +372,7 @@ export const FAMILY_INPUTS: readonly Input[] = [
   ),
   ...KEYS.map(([name, change, ipam]) => life(`dual: ${name}`, of(BOTH, change, ipam))),
   ...ASKED.map(([name, ips]) => ({
-    name: `asked for: ${name}`,
+    name: `requested: ${name}`,
     steps: under(of(BOTH, { runtimeConfig: { ips } }), { command: "ADD" }, { command: "DEL" }),
   })),
   ...ASKED_BY_ARGS.map((args) => ({
@@ -380,7 +380,7 @@ export const FAMILY_INPUTS: readonly Input[] = [
     steps: under(of(BOTH), { command: "ADD", args }, { command: "DEL" }),
   })),
   {
-    name: "asked for: by args.cni",
+    name: "requested: by args.cni",
     steps: [add({ config: of(BOTH, { args: { cni: { ips: ["10.88.0.77", "fd00:88::77"] } } }) })],
   },
   ...CHECKS.map(([name, step]) => ({

@@ -4,17 +4,17 @@ import type { Json } from "../../integration/host.ts";
 export interface Step {
   readonly command: string;
   readonly config?: Json;
-  /** Instead of `config`. */
+  /** Text for stdin instead of `config`. */
   readonly stdin?: string;
   readonly id?: string;
   readonly ifname?: string;
   readonly netns?: string;
   readonly args?: string;
-  /** Variables of the environment instead of the usual ones. */
+  /** Environment variables instead of the usual ones. */
   readonly env?: Readonly<Record<string, string>>;
-  /** Run on both hosts before the step; HOST stands for the first attachment's host veth. */
+  /** Shell that runs on both hosts before the step; HOST stands for the first attachment's host veth. */
   readonly script?: string;
-  /** What is changed in the result of the ADD before it goes along as `prevResult`. */
+  /** Changes to the result of the ADD before it is passed as `prevResult`. */
   readonly previous?: (result: Json) => void;
 }
 
@@ -23,7 +23,7 @@ export interface Input {
   readonly steps: readonly Step[];
 }
 
-/** A configuration of bridge + host-local in 1.0.0, the newest that the packaged reference knows. */
+/** A configuration of bridge + host-local in 1.0.0, the newest version that the packaged reference knows. */
 export function config(change: Json = {}, ipam: Json = {}): Json {
   return {
     cniVersion: "1.0.0",
@@ -54,7 +54,7 @@ export const check = (more: Partial<Step> = {}): Step => ({
 });
 export const VERSIONS = ["0.1.0", "0.2.0", "0.3.0", "0.3.1", "0.4.0", "1.0.0"];
 
-/** A life of one attachment beside another, under one configuration. */
+/** The life of one attachment next to another one, under one configuration. */
 export function life(name: string, it: Json): Input {
   const checks = (it.cniVersion ?? "0.1.0") >= "0.4.0" ? [check({ config: it })] : [];
   return {
@@ -112,7 +112,7 @@ const KEYS: readonly (readonly [string, Json, Json])[] = [
   ["subnet of /16", {}, { subnet: "10.88.0.0/16" }],
   ["host bits in the subnet", {}, { subnet: "10.88.0.7/24" }],
   ["no subnet", {}, { subnet: undefined }],
-  ["a subnet that is none", {}, { subnet: "10.88.0.0" }],
+  ["an invalid subnet", {}, { subnet: "10.88.0.0" }],
   ["ranges", {}, {
     subnet: undefined,
     ranges: [[{ subnet: "10.88.0.0/24", rangeStart: "10.88.0.50" }]],
@@ -154,13 +154,13 @@ const KEYS: readonly (readonly [string, Json, Json])[] = [
   ["a null in place of a flag", { hairpinMode: null, mtu: null }, {}],
   ["a MAC by runtimeConfig", { runtimeConfig: { mac: "0a:00:00:00:00:07" } }, {}],
   ["a MAC by args", { args: { cni: { mac: "0a:00:00:00:00:07" } } }, {}],
-  ["a MAC that is none", { runtimeConfig: { mac: "x" } }, {}],
+  ["an invalid MAC", { runtimeConfig: { mac: "x" } }, {}],
   ["an address by runtimeConfig", { runtimeConfig: { ips: ["10.88.0.77"] } }, {}],
   ["an address with prefix by args", { args: { cni: { ips: ["10.88.0.77/24"] } } }, {}],
   ["an address outside", { runtimeConfig: { ips: ["10.99.0.77"] } }, {}],
   ["the gateway's address", { runtimeConfig: { ips: ["10.88.0.1"] } }, {}],
   ["the broadcast address", { runtimeConfig: { ips: ["10.88.0.255"] } }, {}],
-  ["an address that is none", { runtimeConfig: { ips: ["x"] } }, {}],
+  ["an invalid address", { runtimeConfig: { ips: ["x"] } }, {}],
   ["ipRanges of the runtime", {
     runtimeConfig: {
       ipRanges: [[{ subnet: "10.88.0.0/24", rangeStart: "10.88.0.30", rangeEnd: "10.88.0.33" }]],
@@ -310,7 +310,7 @@ const SEQUENCES: readonly Input[] = [
     ],
   },
   {
-    name: "IP beside args",
+    name: "IP and args",
     steps: [
       add({
         args: "IgnoreUnknown=1;IP=10.88.0.5",
@@ -324,7 +324,7 @@ const SEQUENCES: readonly Input[] = [
     steps: [add({ script: conflict, config: config({ forceAddress: true }) })],
   },
   {
-    name: "a bridge that stands",
+    name: "an existing bridge",
     steps: [add({ script: "ip link add cni0 address 0a:00:00:00:00:55 type bridge" }), del()],
   },
   {
@@ -382,7 +382,7 @@ const SEQUENCES: readonly Input[] = [
   },
 ];
 
-/** What a configuration cut to a version keeps of its keys: all; older ones only know fewer commands. */
+/** The keys of a configuration that a version keeps; older versions only know fewer commands. */
 export const INPUTS: readonly Input[] = [
   ...VERSIONS.flatMap((cniVersion) =>
     GATEWAYS.map(([name, change, ipam]) =>

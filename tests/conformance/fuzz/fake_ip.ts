@@ -1,7 +1,7 @@
 import type { RunIp } from "../../../lib/netops.ts";
 import type { Json } from "../../integration/host.ts";
 
-/** A network namespace that is only imagined. */
+/** A simulated network namespace. */
 interface Namespace {
   readonly links: Json[];
   readonly routes: Json[];
@@ -10,10 +10,10 @@ interface Namespace {
 
 const empty = (): Namespace => ({ links: [], routes: [], neighbours: [] });
 
-/** Flags of a bridge's port. */
+/** Flags of a bridge port. */
 const PORT = { hairpin: false, isolated: false, learning: true, locked: false };
 
-/** `ip` on an imagined host with the containers `names`: enough of it for every step of the plugin. */
+/** A simulated `ip`, on a host with the containers `names`. It knows enough for every step of the plugin. */
 export class FakeIp {
   readonly #host: Namespace = {
     ...empty(),
@@ -42,7 +42,7 @@ export class FakeIp {
     let stdout = "";
     let success = namespace !== undefined;
     for (const line of success ? lines : []) {
-      // Entries of forwarding tables (-B) stand beside the neighbours, by themselves.
+      // Entries of forwarding tables (-B) are listed separately from neighbours.
       const answer = this.#one(namespace ?? this.#host, line, args.includes("-B"));
       if (answer === undefined) {
         success = false;
@@ -62,13 +62,13 @@ export class FakeIp {
     });
   };
 
-  /** `path` is the way from /run/netns up to the root and down again. */
+  /** `path` leads from /run/netns up to the root and down again. */
   #container(path: string): Namespace | undefined {
     const whole = path.replace(/^(\.\.\/)+/, "/").replace(/^\/+/, "/");
     return whole === "/proc/self/ns/net" ? this.#host : this.#containers.get(whole);
   }
 
-  /** The answer of one command, `undefined` where it fails. */
+  /** The output of one command, `undefined` if it fails. */
   #one(at: Namespace, words: readonly string[], ofBridge: boolean): Json[] | undefined {
     const after = (word: string) => words[words.indexOf(word) + 1] ?? "";
     const named = (name: string) =>

@@ -1,6 +1,6 @@
 /**
- * The part of the fuzz run that needs no kernel: `inside.ts SEED COUNT` gives that many inputs to `run()` with an
- * imagined `ip`. It runs on a private host, for the state folder is the true one. Prints what is wrong as JSON.
+ * The part of the fuzz run that needs no kernel: `inside.ts SEED COUNT` gives that many inputs to `run()` with a
+ * simulated `ip`. It needs a private host, because it uses the real state folder. Prints the faults as JSON.
  */
 import { run } from "../../../main.ts";
 import { FakeIp } from "./fake_ip.ts";
@@ -23,7 +23,7 @@ async function once({ env, stdin }: Case, ip: FakeIp) {
   return { exit: exitCode, stdout, stderr, ms: performance.now() - began };
 }
 
-/** Addresses held in any state file, temporary files, and marks of ADDs at work. */
+/** Addresses held in any state file, temporary files, and marks of ADDs in progress. */
 function leftInState(folder: string): string[] {
   return [...Deno.readDirSync(folder)].flatMap(({ name, isDirectory }) => {
     const path = `${folder}/${name}`;
@@ -34,7 +34,10 @@ function leftInState(folder: string): string[] {
   });
 }
 
-/** Runs that have to work, around the mutated one and in its network: of a neighbour, or of the same attachment. */
+/**
+ * Runs in the mutated run's network that have to work before and after it: of a neighbour, or of the same
+ * attachment.
+ */
 const others = (command: string, id: string, network: Json): Case => ({
   env: {
     CNI_COMMAND: command,
@@ -65,11 +68,11 @@ for (let index = 0; index < count; index++) {
   let wrong = complaint(input, ended);
   if (ended.exit === 0 && input.env["CNI_COMMAND"] === "ADD") {
     const del = await once({ ...input, env: { ...input.env, CNI_COMMAND: "DEL" } }, ip);
-    if (del.exit !== 0) wrong ??= `a DEL of what was added fails: ${del.stdout}`;
+    if (del.exit !== 0) wrong ??= `a DEL of the added attachment fails: ${del.stdout}`;
   }
   for (const [id, config] of around) {
     const { exit, stdout } = await once(others("DEL", id, config), ip);
-    if (exit !== 0) wrong ??= `a DEL beside it fails: ${stdout}`;
+    if (exit !== 0) wrong ??= `a DEL of the neighbour fails: ${stdout}`;
   }
   const left = [...ip.hostVeths, ...leftInState(FOLDER)];
   if (left.length > 0) wrong ??= `left behind: ${left.join(", ")}`;

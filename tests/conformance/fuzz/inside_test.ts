@@ -21,10 +21,10 @@ Deno.test(`fuzz: ${IN_PROCESS} inputs in one process (SEED=${SEED + IN_THE_PROGR
   assertEquals(code, 0, stderr);
   const { found, total, codes } = JSON.parse(stdout);
   assertEquals(total, 0, JSON.stringify(found, null, 1));
-  // Inputs that are all refused for the same reason would prove nothing.
+  // If all inputs were refused for the same reason, the run would prove nothing.
   const works = ["ADD", "DEL", "CHECK", "GC", "STATUS", "VERSION"].map((it) => `${it} works`);
   const kinds = [1, 2, 3, 4, 6, 7, 8, 102, 103].map((it) => `code ${it}`);
   for (const kind of [...works, ...kinds]) {
-    assert((codes[kind] ?? 0) > 1, `too few that end with "${kind}": ${JSON.stringify(codes)}`);
+    assert((codes[kind] ?? 0) > 1, `too few inputs end with "${kind}": ${JSON.stringify(codes)}`);
   }
 });

@@ -23,7 +23,7 @@ const PREVIOUS = {
   routes: [{ dst: "0.0.0.0/0", gw: "10.88.0.1" }, { dst: "fd00::/8", gw: "fd00::1" }],
   dns: { nameservers: ["10.0.0.1"] },
 };
-/** A configuration that works, with every key that a runtime adds. */
+/** A valid configuration with every key that a runtime adds. */
 const OWN = {
   ...NET,
   mtu: 1400,
@@ -58,7 +58,7 @@ const PAIR = {
   runtimeConfig: { ipRanges: [[{ subnet: "10.88.0.0/24", rangeStart: "10.88.0.6" }]] },
 };
 const V6 = { subnet6: "fd00:88::/64", gateway6: "fd00:88::1" };
-/** What an ADD of both families answers. */
+/** The result of an ADD with both families. */
 const PREVIOUS_DUAL = {
   ...PREVIOUS,
   ips: [...PREVIOUS.ips, { interface: 2, address: "fd00:88::2/64", gateway: "fd00:88::1" }],
@@ -98,7 +98,7 @@ const OLD = {
   prevResult: { cniVersion: "0.2.0", ip4: { ip: "10.1.1.1/24" } },
 };
 
-/** Values that have broken somebody's parser. */
+/** Values that have broken parsers. */
 const VALUES: readonly Json[] = [
   ...[null, true, false, 0, -1, 1, 1.5, 1e308, 4294967296, 9007199254740993, -0],
   ...[
@@ -226,7 +226,7 @@ const ARGUMENTS = [
   "K8S_POD_UID",
 ];
 
-/** A copy of `value` with something in it replaced, removed or added. */
+/** A copy of `value` in which something is replaced, removed or added. */
 function mutateJson(value: Json, random: Random, depth = 0): Json {
   const inner = typeof value === "object" && value !== null;
   if (!inner || random() < (depth === 0 ? 0.02 : 0.15)) return pick(random, VALUES);
@@ -261,7 +261,7 @@ function mutateText(text: string, random: Random): string {
 
 const CONFIGURATIONS: readonly Json[] = [OWN, PAIR, OLD, DUAL, SETS, LAYER2];
 
-/** The configuration that the input of `seed` is made of, with nothing in it that belongs to one container. */
+/** The configuration on which the input of `seed` is based, without values of one container. */
 export function networkOf(seed: number): Json {
   const { prevResult: _, args: __, runtimeConfig: ___, ...network } = pick(
     randomFrom(seed),
@@ -270,7 +270,7 @@ export function networkOf(seed: number): Json {
   return network;
 }
 
-/** The input that belongs to `seed`; `previous` is what an ADD has answered. */
+/** The input of `seed`; `previous` is the result of an ADD. */
 export function caseOf(seed: number, previous: Json = PREVIOUS): Case {
   const random = randomFrom(seed);
   let config: Json = structuredClone(pick(random, CONFIGURATIONS));

@@ -4,7 +4,7 @@ import { IN_THE_PROGRAM, SEED } from "./amounts.ts";
 import { caseOf } from "./mutate.ts";
 import { complaint } from "./verdict.ts";
 
-/** Everything of ours that a run may have left. */
+/** Everything of this plugin that a run may have left. */
 const LEFT = `
 ip -br link | awk '{sub(/@.*/, "", $1); print $1}' | grep -E '^a[vp][0-9a-f]{13}$' || true
 find ${STATE_FOLDER} -name '*.tmp' -o -name '*.add'; for f in $(find ${STATE_FOLDER} -name '*.json'); do grep -q '"containerToIP":{}' $f || echo $f; done
@@ -15,7 +15,7 @@ Deno.test(`fuzz: ${IN_THE_PROGRAM} inputs through the program (SEED=${SEED})`, a
   await host.containers("c1", "c2");
   for (let index = 0; index < IN_THE_PROGRAM; index++) {
     const input = caseOf(SEED + index);
-    // A value with a NUL can't be in an environment.
+    // An environment can't hold a value with a NUL.
     const env = Object.fromEntries(
       Object.entries(input.env).map(([name, value]) => [name, value.replaceAll("\0", "?")]),
     );
@@ -26,7 +26,7 @@ Deno.test(`fuzz: ${IN_THE_PROGRAM} inputs through the program (SEED=${SEED})`, a
     assertEquals(wrong, undefined, about);
     if (code === 0 && env["CNI_COMMAND"] === "ADD") {
       const del = await host.program([], input.stdin, { ...env, CNI_COMMAND: "DEL" });
-      assertEquals(del.code, 0, `a DEL of what was added fails: ${del.stdout}\n${about}`);
+      assertEquals(del.code, 0, `a DEL of the added attachment fails: ${del.stdout}\n${about}`);
     }
     if (env["CNI_COMMAND"] === "ADD") {
       assertEquals(await host.sh(LEFT), "", `left behind\n${about}`);

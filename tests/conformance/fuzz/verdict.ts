@@ -1,7 +1,7 @@
 import { ERROR_CODES } from "../../../lib/base/errors.ts";
 import type { Case } from "./mutate.ts";
 
-/** How one run ended. */
+/** The outcome of one run. */
 export interface Ended {
   readonly exit: number;
   readonly stdout: string;
@@ -13,13 +13,13 @@ const CODES: readonly unknown[] = Object.values(ERROR_CODES);
 
 export const SLOWEST_MS = 2000;
 
-/** What is wrong with how a run ended; `undefined` where all is as it must be. */
+/** The fault in the outcome of a run; `undefined` if there is none. */
 export function complaint({ env }: Case, { exit, stdout, stderr, ms }: Ended): string | undefined {
   if (exit !== 0 && exit !== 1) return `exit status ${exit}`;
   if (ms > SLOWEST_MS) return `it took ${Math.round(ms)} ms`;
   if (/\n\s+at |\\n\s+at |Stack backtrace|Uncaught/.test(stdout + stderr)) return "a stack trace";
   const silent = exit === 0 && ["DEL", "CHECK", "GC", "STATUS"].includes(env["CNI_COMMAND"] ?? "");
-  if (silent) return stdout === "" ? undefined : "success that says something";
+  if (silent) return stdout === "" ? undefined : "success with output";
   let document: unknown;
   try {
     document = JSON.parse(stdout);

@@ -19,7 +19,7 @@ const LIST = {
   }],
 };
 
-/** A second network of a container: both families, no default route of IPv4. */
+/** A second network of a container: both families, no IPv4 default route. */
 const DUAL = {
   cniVersion: "1.0.0",
   name: "dual",
@@ -36,7 +36,7 @@ const DUAL = {
   }],
 };
 
-/** libcni and go-cni write below /var/lib/cni; all of /var/lib is this host's own. */
+/** libcni and go-cni write below /var/lib/cni; this host has its own /var/lib. */
 const SETUP = `
 mount -t tmpfs tmpfs /var/lib && mkdir -p /var/lib/cni ${STATE_FOLDER} && chmod 700 ${STATE_FOLDER}
 mkdir -p /run/plugins /run/net.d && cat >/run/net.d/10-podnet.conflist`;

@@ -1,4 +1,4 @@
-// What a runtime does to the plugin through libcni and go-cni: prints a line "ok NAME" or "FAIL NAME: why" for each
+// Calls the plugin through libcni and go-cni, as a runtime does. Prints a line "ok NAME" or "FAIL NAME: why" for each
 // check. Built in GOPATH mode against Debian's packages (see libcni.ts). It runs on a private host.
 //
 //	main PLUGINS CONFIGURATIONS NETNS OTHER-NETNS
@@ -33,7 +33,7 @@ func check(name string, err error) {
 	fmt.Println("ok", name)
 }
 
-// must is a condition as an error.
+// must returns an error if a condition does not hold.
 func must(holds bool, format string, args ...any) error {
 	if holds {
 		return nil
@@ -54,7 +54,7 @@ func ip(args ...string) {
 	}
 }
 
-// direct runs the plugin as the newest libcni does for the two commands that the packaged one lacks.
+// direct runs the plugin as the newest libcni does, for the two commands that the packaged libcni lacks.
 func direct(plugins, command string, config map[string]any) error {
 	bytes, _ := json.Marshal(config)
 	args := &invoke.Args{Command: command, Path: plugins}
@@ -99,10 +99,10 @@ func throughLibcni(plugins, configurations, netns, other string) {
 	_, err = cni.AddNetworkList(ctx, list, first)
 	check("libcni AddNetworkList twice is an error with our message",
 		fails(err, `it exists and belongs to "shop/web podnet/c1/eth0"`))
-	// The failed ADD wrote no result; the cached one is still the first's.
+	// The failed ADD wrote no result; the cached result is still that of the first ADD.
 	check("libcni CheckNetworkList", cni.CheckNetworkList(ctx, list, first))
 	ip("-n", filepath.Base(netns), "route", "del", "default")
-	check("libcni CheckNetworkList sees a missing route",
+	check("libcni CheckNetworkList reports a missing route",
 		fails(cni.CheckNetworkList(ctx, list, first), "route to 0.0.0.0/0: expected via 10.88.0.1 on eth0, found none"))
 
 	second := attachment("c2", other)
@@ -115,7 +115,7 @@ func throughLibcni(plugins, configurations, netns, other string) {
 
 	dual(cni, configurations, other)
 
-	// GC in libcni: a DEL for what is cached and not valid, then GC with the list.
+	// GC in libcni: a DEL for each cached attachment that is not valid, then GC with the list.
 	valid := []map[string]string{{"containerID": "c2", "ifname": "eth0"}}
 	config := map[string]any{"cniVersion": "1.1.0", "name": "podnet", "type": "atomicni", "bridge": "atomic0",
 		"subnet": "10.88.0.0/24", "gateway": "10.88.0.1", "cni.dev/valid-attachments": valid, "cni.dev/attachments": valid}
@@ -131,7 +131,7 @@ func throughLibcni(plugins, configurations, netns, other string) {
 		must(gone == nil && goneErr == nil, "still cached: %v", gone)))
 }
 
-// dual adds a second interface with two addresses to a container, by the dialect of bridge + host-local.
+// dual adds a second interface with two addresses to a container, in the dialect of bridge + host-local.
 func dual(cni *libcni.CNIConfig, configurations, netns string) {
 	list, err := libcni.LoadConfList(configurations, "dual")
 	third := attachment("c2", netns)
@@ -144,10 +144,10 @@ func dual(cni *libcni.CNIConfig, configurations, netns string) {
 			err = must(addresses(result) == "10.89.0.40/24 fd00:89::40/64", "got %v", result)
 		}
 	}
-	check("libcni with two range sets and an address asked for of each", err)
+	check("libcni with two range sets and a requested address of each", err)
 	check("libcni CheckNetworkList of both families", cni.CheckNetworkList(ctx, list, third))
 	ip("-n", filepath.Base(netns), "-6", "route", "del", "default")
-	check("libcni CheckNetworkList sees a missing IPv6 route",
+	check("libcni CheckNetworkList reports a missing IPv6 route",
 		fails(cni.CheckNetworkList(ctx, list, third), "route to ::/0: expected via fd00:89::1 on eth1, found none"))
 	check("libcni DelNetworkList of both families", cni.DelNetworkList(ctx, list, third))
 }

@@ -34,7 +34,7 @@ const BAD_POOLS: readonly (readonly [string, Json, RegExp])[] = [
   ["H5 B2", { gateway: "10.99.0.1" }, /gateway "10\.99\.0\.1".*outside the subnet/],
 ];
 
-/** What flannel's plugin writes for its delegate, of kube-flannel's own list with `type` set. */
+/** The configuration that flannel's plugin writes for its delegate, from kube-flannel's own list with `type` set. */
 const FLANNEL = {
   cniVersion: "1.0.0",
   name: "cbr0",
@@ -68,13 +68,13 @@ const KEYS: readonly Row[] = [
   }),
   refused(
     "B5",
-    "flannel's delegate where flanneld does not masquerade",
+    "flannel's delegate if flanneld does not masquerade",
     "ADD",
     { config: { ...FLANNEL, ipMasq: true } },
     2,
     /"ipMasq": true/,
   ),
-  row("B1", "the bridge is made, used again, and not deleted", async (lab) => {
+  row("B1", "the bridge is created, reused, and not deleted", async (lab) => {
     await lab.add({ config: hostLocal() });
     const { ifindex } = await lab.link("cni0");
     await lab.add({ id: "c2", config: hostLocal() });
@@ -88,7 +88,7 @@ const KEYS: readonly Row[] = [
       "cni0",
     );
   }),
-  row("B1", "an interface of that name that is no bridge", async (lab) => {
+  row("B1", "an interface with that name that is not a bridge", async (lab) => {
     await lab.host.sh("ip link add cni0 type veth peer name p0");
     await lab.refuse("ADD", { config: hostLocal() }, 105, /"cni0" as the bridge: it is a veth/);
   }),
@@ -122,7 +122,7 @@ const KEYS: readonly Row[] = [
   }),
   row(
     "B3",
-    "isDefaultGateway beside a default route of the configuration: one of it",
+    "isDefaultGateway and a configured default route: only one route",
     async (lab) => {
       for (
         const [id, route] of [["c1", { dst: "0.0.0.0/0" }], ["c2", {
@@ -169,7 +169,7 @@ const KEYS: readonly Row[] = [
       (await lab.inside()).mtu,
     ], [1400, 1400, 1400]);
   }),
-  row("B7", "mtu 0 is the kernel's", async (lab) => {
+  row("B7", "mtu 0 means the kernel's default", async (lab) => {
     await lab.add({ config: hostLocal({ mtu: 0 }) });
     assertEquals((await lab.inside()).mtu, 1500);
   }),
@@ -196,23 +196,27 @@ const KEYS: readonly Row[] = [
     await lab.add({ config: hostLocal({ promiscMode: true }) });
     assert((await lab.link("cni0")).flags.includes("PROMISC"));
   }),
-  row("B5 B10 B11 B13 B14 B15", "what is refused when set is taken when it is off", async (lab) => {
-    const off = {
-      ipMasq: false,
-      vlan: 0,
-      vlanTrunk: [],
-      macspoofchk: false,
-      disableContainerInterface: false,
-    };
-    await lab.add({
-      config: hostLocal({
-        ...off,
-        enabledad: false,
-        preserveDefaultVlan: true,
-        ipMasqBackend: "nftables",
-      }),
-    });
-  }),
+  row(
+    "B5 B10 B11 B13 B14 B15",
+    "a key that is refused when set is accepted when off",
+    async (lab) => {
+      const off = {
+        ipMasq: false,
+        vlan: 0,
+        vlanTrunk: [],
+        macspoofchk: false,
+        disableContainerInterface: false,
+      };
+      await lab.add({
+        config: hostLocal({
+          ...off,
+          enabledad: false,
+          preserveDefaultVlan: true,
+          ipMasqBackend: "nftables",
+        }),
+      });
+    },
+  ),
   ...UNSUPPORTED.map(([rules, config, says]) =>
     refused(rules, `not supported: ${plain(says)}`, "ADD", { config }, 2, says)
   ),
@@ -221,7 +225,7 @@ const KEYS: readonly Row[] = [
   ),
   row(
     "I1 A1",
-    "one command makes both ends: nothing half made where the name is taken",
+    "one command creates both ends: nothing is half done if the name is taken",
     async (lab) => {
       await lab.container("c1");
       await lab.host.sh("ip -n c1 link add eth0 type bridge");
@@ -281,7 +285,7 @@ const POOL: readonly Row[] = [
     assertEquals((await lab.add({ id: "c2", config })).ips[0].address, "10.88.0.21/24");
     await lab.refuse("ADD", { id: "c3", config }, 101, /10\.88\.0\.20 - 10\.88\.0\.21/);
   }),
-  row("H2", "rangeStart beside ranges without subnet is not looked at", async (lab) => {
+  row("H2", "rangeStart with ranges and without subnet is ignored", async (lab) => {
     const config = hostLocal({}, {
       subnet: undefined,
       rangeStart: "1.2.3.4",
@@ -289,12 +293,12 @@ const POOL: readonly Row[] = [
     });
     assertEquals((await lab.add({ config })).ips[0].address, "10.88.0.2/24");
   }),
-  row("H5", "a gateway that is no gateway may be outside the subnet", async (lab) => {
+  row("H5", "a gateway that no setting uses may be outside the subnet", async (lab) => {
     const config = hostLocal({ isGateway: false }, { gateway: "10.99.0.1" });
     const { ips } = await lab.add({ config });
     assertEquals(ips[0], { interface: 2, address: "10.88.0.1/24", gateway: "10.99.0.1" });
   }),
-  row("H5 H4", "the gateway in the middle of the range is not given", async (lab) => {
+  row("H5 H4", "a gateway in the middle of the range is not allocated", async (lab) => {
     const config = hostLocal({}, {
       rangeStart: "10.88.0.5",
       rangeEnd: "10.88.0.7",
@@ -345,7 +349,7 @@ const POOL: readonly Row[] = [
       await lab.host.sh(`rm ${STATE_FOLDER}/resolv.conf ${STATE_FOLDER}/link`);
     },
   ),
-  row("H10 Q5", "requested addresses that can't be given", async (lab) => {
+  row("H10 Q5", "requested addresses that can't be allocated", async (lab) => {
     await lab.add({ config: hostLocal() });
     const asks = [["10.88.0.2", /"c1\/eth0" holds it/], ["10.88.0.1", /it is the gateway/], [
       "10.99.0.5",
@@ -355,7 +359,7 @@ const POOL: readonly Row[] = [
       await lab.refuse("ADD", { id: "c2", config: hostLocal(), args: `IP=${ip}` }, 102, says);
     }
   }),
-  row("H12 P23", "a /29 filled, one freed, round", async (lab) => {
+  row("H12 P23", "a /29 filled, one address freed, wrap-around", async (lab) => {
     const config = hostLocal({}, { subnet: "10.88.0.0/29" });
     const given = [];
     for (const id of ["c1", "c2", "c3", "c4", "c5"]) {
@@ -366,7 +370,7 @@ const POOL: readonly Row[] = [
     await lab.silent("DEL", { id: "c3", config });
     assertEquals((await lab.add({ id: "c6", config })).ips[0].address, "10.88.0.4/29");
   }),
-  row("H12", "an address that was freed is not the next one given", async (lab) => {
+  row("H12", "a freed address is not the next one allocated", async (lab) => {
     await lab.add({ config: hostLocal() });
     await lab.silent("DEL", { config: hostLocal() });
     assertEquals((await lab.add({ config: hostLocal() })).ips[0].address, "10.88.0.3/24");
@@ -382,7 +386,7 @@ const POOL: readonly Row[] = [
     await lab.add({ config: hostLocal() });
     assertEquals(await lab.host.files(), ["./podnet.json", "./podnet.lock"]);
   }),
-  row("Q4", "the host veth's name comes from the attachment alone", async (lab) => {
+  row("Q4", "the host veth's name is derived only from the attachment", async (lab) => {
     const { interfaces: [, first] } = await lab.add({ config: hostLocal() });
     await lab.silent("DEL", { config: hostLocal() });
     const { interfaces: [, second] } = await lab.add({ config: hostLocal() });

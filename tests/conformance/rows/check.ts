@@ -3,7 +3,7 @@ import { CONFIG, type Json, STATE_FOLDER } from "../../integration/host.ts";
 import { snapshot } from "../../integration/snapshot.ts";
 import { hostLocal, type Lab, refused, type Row, row } from "../lab.ts";
 
-/** What is changed after an ADD, in prevResult or on the host (HOST stands for the host veth), and what CHECK says. */
+/** A change after an ADD, in prevResult or on the host (HOST stands for the host veth), and the message of CHECK. */
 const CHANGES: readonly {
   readonly rules?: string;
   readonly what: string;
@@ -43,7 +43,7 @@ const CHANGES: readonly {
       /address of eth0: expected 10\.88\.0\.9\/24, found 10\.88\.0\.2\/24.*lease in network podnet: expected 10\.88\.0\.9, found 10\.88\.0\.2/,
   },
   {
-    what: "a route through our gateway that is missing",
+    what: "a missing route through the network's gateway",
     result: (it) => it.routes.push({ dst: "10.77.0.0/16", gw: "10.88.0.1" }),
     says: /route to 10\.77\.0\.0\/16: expected via 10\.88\.0\.1 on eth0, found none/,
   },
@@ -63,7 +63,7 @@ const CHANGES: readonly {
     says: /route to 0\.0\.0\.0\/0: expected via 10\.88\.0\.1 on eth0, found none/,
   },
   {
-    what: "the default route through another",
+    what: "the default route through another gateway",
     script: "ip -n c1 route replace default via 10.88.0.9",
     says: /route to 0\.0\.0\.0\/0: expected via 10\.88\.0\.1 on eth0, found one via 10\.88\.0\.9/,
   },
@@ -179,7 +179,7 @@ export const CHECK: readonly Row[] = [
     );
     assertEquals(msg.split("; ").length, 3, msg);
   }),
-  row("K2 R12", "what later plugins of a chain added is tolerated", async (lab) => {
+  row("K2 R12", "additions of later plugins in a chain are tolerated", async (lab) => {
     const prevResult = await lab.add();
     await lab.host.sh(
       "ip -n c1 addr add 192.168.9.2/24 dev eth0; ip -n c1 addr add fd07::9/64 dev eth0 nodad; ip -n c1 route add 10.3.0.0/16 via 10.88.0.1; ip -n c1 link add extra0 type bridge",
@@ -209,7 +209,7 @@ export const CHECK: readonly Row[] = [
   }),
   row(
     "K2",
-    "CHECK compares what prevResult lists, whatever the network has by now",
+    "CHECK compares the entries of prevResult, even if the configuration has changed",
     async (lab) => {
       const prevResult = await lab.add();
       const routes = [{ dst: "0.0.0.0/0" }, { dst: "10.3.0.0/16" }];
@@ -217,7 +217,7 @@ export const CHECK: readonly Row[] = [
       for (const change of [{ ipam: { routes } }, dual, { ...dual, ipam: { routes } }]) {
         await lab.silent("CHECK", { config: { ...CONFIG, ...change, prevResult } });
       }
-      // A later plugin takes out the default route, and `tuning` changes the MTU.
+      // A later plugin removes the default route, and `tuning` changes the MTU.
       await lab.host.sh("ip -n c1 route del default; ip -n c1 link set dev eth0 mtu 1400");
       const inside = { ...prevResult.interfaces[2], mtu: 1400 };
       const interfaces = [...prevResult.interfaces.slice(0, 2), inside];
@@ -227,7 +227,7 @@ export const CHECK: readonly Row[] = [
       const config = { ...CONFIG, cniVersion: "1.0.0" };
       const prior = { ...changed, cniVersion: "1.0.0", interfaces: older };
       await lab.silent("CHECK", { config: { ...config, prevResult: prior } });
-      // What it lists is compared: a gateway that is gone from the bridge, for one.
+      // An entry of it is compared, for example a gateway that is gone from the bridge.
       await lab.host.sh("ip addr flush dev atomic0");
       await lab.refuse(
         "CHECK",
@@ -261,7 +261,7 @@ export const CHECK: readonly Row[] = [
       /promiscuous mode of cni0: expected true, found false/,
     );
   }),
-  row("K2 B19", "CHECK: a MAC that was asked for", async (lab) => {
+  row("K2 B19", "CHECK: a requested MAC", async (lab) => {
     const config = { ...CONFIG, runtimeConfig: { mac: "0a:00:00:00:00:07" } };
     const prevResult = await lab.add({ config });
     await lab.silent("CHECK", { config: { ...config, prevResult } });
@@ -301,7 +301,7 @@ export const CHECK: readonly Row[] = [
     3,
     /knows no such attachment/,
   ),
-  row("X7 K2", "the answer says what to do", async (lab: Lab) => {
+  row("X7 K2", "the message names the remedy", async (lab: Lab) => {
     const prevResult = await lab.add();
     await lab.host.sh("ip -n c1 route del default");
     const { json } = await lab.cni("CHECK", { config: { ...CONFIG, prevResult } });

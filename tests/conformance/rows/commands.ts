@@ -9,16 +9,16 @@ const OTHER = {
   subnet: "10.89.0.0/24",
   gateway: "10.89.0.1",
 };
-/** A second network of one container: no second default route. */
+/** A second network of one container, without a second default route. */
 const SECOND = { ...OTHER, ipam: { routes: [] } };
 
-/** The longest a stopped or killed run is waited for to show a sign. */
+/** The longest wait for a sign of a stopped or killed run. */
 async function until(lab: Lab, what: () => Promise<boolean>): Promise<void> {
   for (let tries = 0; tries < 200; tries++) {
     if (await what()) return;
     await lab.host.run(["busybox", "usleep", "10000"]);
   }
-  throw new Error("it never came");
+  throw new Error("the sign never came");
 }
 
 const ADD: readonly Row[] = [
@@ -66,10 +66,10 @@ const ADD: readonly Row[] = [
     assertEquals(await lab.host.leases("othernet"), { "c1/eth1": "10.89.0.2" });
     assertEquals(await lab.host.addresses("c1", "eth1"), ["10.89.0.2/24"]);
   }),
-  row("A3 Q3", "a route that can't be set: veth and address are taken back", async (lab) => {
+  row("A3 Q3", "a route that can't be set: veth and address are rolled back", async (lab) => {
     const dual = { ...CONFIG, subnet6: "fd00:88::/64", gateway6: "fd00:88::1" };
-    await lab.add({ id: "c2", config: dual }); // the bridge is there
-    // The kernel takes no gateway that is the container's own address.
+    await lab.add({ id: "c2", config: dual }); // the bridge exists
+    // The kernel accepts no gateway that is the container's own address.
     const config = { ...dual, ipam: { routes: [{ dst: "fd01::/16", gw: "fd00:88::3" }] } };
     await lab.refuse("ADD", { config }, 100, /ip failed with exit status/);
     assertEquals(await lab.host.leases(), { "c2/eth0": ["10.88.0.2", "fd00:88::2"] });
@@ -86,7 +86,7 @@ const ADD: readonly Row[] = [
   ], ["/dev/null", "a device"]].map(([netns = "", what]) =>
     refused(
       "A4 P17",
-      `a namespace that is ${what}: not even the bridge is made`,
+      `a namespace that is ${what}: not even the bridge is created`,
       "ADD",
       { netns },
       8,
@@ -103,7 +103,7 @@ const ADD: readonly Row[] = [
   ),
   refused(
     "A4",
-    "CHECK in a namespace that is none",
+    "CHECK in a path that is not a namespace",
     "CHECK",
     {
       netns: "/etc/passwd",
@@ -112,27 +112,27 @@ const ADD: readonly Row[] = [
     8,
     /CNI_NETNS/,
   ),
-  row("A5", "eight containers at once on an empty host", async (lab) => {
+  row("A5", "eight concurrent ADDs on an empty host", async (lab) => {
     const ids = ["c1", "c2", "c3", "c4", "c5", "c6", "c7", "c8"];
     for (const id of ids) await lab.container(id);
     const results = await Promise.all(ids.map((id) => lab.add({ id })));
     const addresses = new Set(results.map((it) => it.ips[0].address));
-    lab.documents.length = 0; // the order of the eight is anybody's
+    lab.documents.length = 0; // the order of the eight may vary
     assertEquals(addresses.size, 8);
     assertEquals(Object.keys(await lab.host.leases()).length, 8);
   }),
-  row("A6 D1 Q4", "a killed ADD's veth and lease are found by DEL", async (lab) => {
+  row("A6 D1 Q4", "DEL finds the veth and lease of a killed ADD", async (lab) => {
     const [veth = ""] = await killedAdd(lab);
     assert(veth.startsWith("av"));
     await lab.silent("DEL");
     await lab.host.assertNothingLeft();
   }),
-  row("A6 G1 G2", "a killed ADD's veth is found by GC", async (lab) => {
+  row("A6 G1 G2", "GC finds the veth of a killed ADD", async (lab) => {
     await killedAdd(lab);
     await lab.silent("GC", { config: { ...CONFIG, "cni.dev/valid-attachments": [] } });
     await lab.host.assertNothingLeft();
   }),
-  row("A6 A1", "behind a killed ADD: 103 names its veth, then DEL, then ADD", async (lab) => {
+  row("A6 A1", "after a killed ADD: 103 names its veth, then DEL, then ADD", async (lab) => {
     const [veth = ""] = await killedAdd(lab);
     await lab.refuse(
       "ADD",
@@ -145,7 +145,7 @@ const ADD: readonly Row[] = [
     await lab.add();
     assert(await lab.host.pings("c1", "10.88.0.1"));
   }),
-  row("A1 A6", "a host veth whose namespace nobody names is not replaced either", async (lab) => {
+  row("A1 A6", "a host veth whose namespace has no name is not replaced either", async (lab) => {
     const { interfaces } = await lab.add();
     await lab.container("c2");
     await lab.refuse("ADD", { netns: "c2" }, 103, new RegExp(`"${interfaces[1].name}"`));
@@ -153,17 +153,17 @@ const ADD: readonly Row[] = [
   }),
 ];
 
-/** What an ADD leaves that was killed behind its veth and lease; returns the host veths. */
+/** Leaves the state of an ADD that was killed after it created the veth and the lease; returns the host veths. */
 async function killedAdd(lab: Lab): Promise<string[]> {
   await lab.add();
   await lab.host.sh("ip -n c1 link set dev eth0 down && ip -n c1 addr flush dev eth0");
-  // The veth's end in the container goes first when its namespace goes; here it is renamed away, as unfinished.
+  // A deleted namespace would take the veth's end with it. So the end is renamed, as if the ADD had not finished.
   await lab.host.sh("ip -n c1 link set dev eth0 name tmp0");
   return await lab.host.hostVeths();
 }
 
 const DEL: readonly Row[] = [
-  row("D1 P16", "DEL of what never was, and twice", async (lab) => {
+  row("D1 P16", "DEL of an unknown container, and twice", async (lab) => {
     await lab.silent("DEL");
     await lab.add();
     await lab.silent("DEL");
@@ -171,24 +171,24 @@ const DEL: readonly Row[] = [
     await lab.silent("DEL", { netns: "" });
     await lab.host.assertNothingLeft();
   }),
-  row("D1 E12 P16", "DEL with an empty namespace frees both", async (lab) => {
+  row("D1 E12 P16", "DEL with an empty CNI_NETNS frees both", async (lab) => {
     await lab.add();
     await lab.silent("DEL", { netns: "" });
     assertEquals([await lab.host.hostVeths(), await lab.inside()], [[], undefined]);
     await lab.host.assertNothingLeft();
   }),
-  row("D2 E12 P16", "DEL with the namespace gone", async (lab) => {
+  row("D2 E12 P16", "DEL after the namespace is gone", async (lab) => {
     await lab.add();
     await lab.host.sh("ip netns del c1");
     await lab.silent("DEL", { netns: "/run/netns/c1" });
     await lab.host.assertNothingLeft();
   }),
-  row("D2 E12", "DEL with a namespace that is none", async (lab) => {
+  row("D2 E12", "DEL with a path that is not a namespace", async (lab) => {
     await lab.add();
     await lab.silent("DEL", { netns: "/etc/passwd" });
     await lab.host.assertNothingLeft();
   }),
-  row("D2", "DEL with the link gone and the lease there, and the other way round", async (lab) => {
+  row("D2", "DEL with only the lease left, and with only the link left", async (lab) => {
     await lab.add();
     await lab.host.sh("ip -n c1 link del dev eth0");
     await lab.silent("DEL");
@@ -199,7 +199,7 @@ const DEL: readonly Row[] = [
   }),
   row(
     "D3 S5 P16",
-    "DEL without prevResult, and with one of another family or of no sense",
+    "DEL without prevResult, and with one of another family or an invalid one",
     async (lab) => {
       for (
         const prevResult of [undefined, { cniVersion: "0.1.0", ip4: {} }, "x", { interfaces: 5 }]
@@ -210,7 +210,7 @@ const DEL: readonly Row[] = [
       }
     },
   ),
-  row("D3", "DEL leaves an interface of the same name that is another container's", async (lab) => {
+  row("D3", "DEL leaves another container's interface with the same name", async (lab) => {
     await lab.add();
     await lab.add({ id: "c2" });
     await lab.silent("DEL", { id: "c1", netns: "c2" });
@@ -234,7 +234,7 @@ const DEL: readonly Row[] = [
   }),
   row(
     "D5 Q3",
-    "a damaged state beside a live container: the link goes all the same, then the error is told",
+    "a damaged state and a live container: the link is removed, then the error is reported",
     async (lab) => {
       const { interfaces } = await lab.add();
       const { interfaces: others } = await lab.add({ id: "c2" });
@@ -250,7 +250,7 @@ const DEL: readonly Row[] = [
   ),
   row(
     "D5 D1",
-    "a damaged state and no host veth besides: nobody can hold an address, DEL succeeds",
+    "a damaged state and no other host veth: nobody can hold an address, DEL succeeds",
     async (lab) => {
       await lab.add();
       await lab.host.sh(`: >${STATE_FOLDER}/podnet.json`);
@@ -261,7 +261,7 @@ const DEL: readonly Row[] = [
   ),
   row("D5 Q3 Q4", "an address is free only when the link is gone", async (lab) => {
     await lab.add();
-    // A link that can't be removed stands for one whose removal failed: the address then stays held.
+    // The link can't be removed, as after a removal that failed: the address stays held.
     const answer = await lab.withIp("#!/bin/sh\nexit 1\n", "DEL");
     lab.mustBeError(answer, 100, /exit status 1/);
     assertEquals(await lab.host.leases(), { "c1/eth0": "10.88.0.2" });
@@ -273,7 +273,7 @@ const DEL: readonly Row[] = [
 const valid = (...attachments: Json[]) => ({ "cni.dev/valid-attachments": attachments });
 
 const GC: readonly Row[] = [
-  row("G1 G2 P25", "one of two is valid; another network is not touched", async (lab) => {
+  row("G1 G2 P25", "one of two is valid; another network is left alone", async (lab) => {
     await lab.add();
     await lab.add({ id: "c2" });
     await lab.add({ id: "c3", config: OTHER });
@@ -316,7 +316,7 @@ const GC: readonly Row[] = [
   }),
   refused(
     "G1 S2",
-    "a list that is none",
+    "an invalid list",
     "GC",
     { config: { ...CONFIG, "cni.dev/valid-attachments": { a: 1 } } },
     7,
@@ -324,13 +324,13 @@ const GC: readonly Row[] = [
   ),
   refused(
     "G1 S2",
-    "an attachment that is none",
+    "an invalid attachment in the list",
     "GC",
     { config: { ...CONFIG, "cni.dev/valid-attachments": [5] } },
     7,
     /valid-attachments\[0\] 5/,
   ),
-  row("G3", "a lease of the container ID alone is kept by any interface of it", async (lab) => {
+  row("G3", "any interface of the container keeps a lease that names only its ID", async (lab) => {
     await lab.host.sh(`cat >${STATE_FOLDER}/podnet.json <<'END'
 {"containerToIP":{"c1":"10.88.0.7","c2":"10.88.0.8"},"ipToContainer":{"10.88.0.7":"c1","10.88.0.8":"c2"},"lastReserved":"10.88.0.8"}
 END`);
@@ -339,7 +339,7 @@ END`);
     });
     assertEquals(await lab.host.leases(), { c1: "10.88.0.7" });
   }),
-  row("G3", "GC waits for the lock, and a DEL meanwhile does no harm", async (lab) => {
+  row("G3", "GC waits for the lock, and a concurrent DEL does no harm", async (lab) => {
     await lab.add();
     const config = { ...CONFIG, ...valid() };
     const results = await Promise.all([
@@ -350,7 +350,7 @@ END`);
     assertEquals(results.map(({ code }) => code), [0, 0, 0]);
     await lab.host.assertNothingLeft();
   }),
-  row("G1", "GC goes on past a veth that can't be removed", async (lab) => {
+  row("G1", "GC continues after a veth that can't be removed", async (lab) => {
     await lab.add();
     await lab.add({ id: "c2" });
     const { interfaces } = await lab.add({ id: "c3" });
@@ -374,7 +374,7 @@ const STATUS: readonly Row[] = [
     await lab.add();
     await lab.silent("STATUS");
   }),
-  row("T1 T2 P23", "a full pool is 50; what is stale counts as free, and stays", async (lab) => {
+  row("T1 T2 P23", "a full pool is 50; stale leases count as free, and stay", async (lab) => {
     const config = { ...CONFIG, subnet: "10.88.0.0/30" };
     const { interfaces } = await lab.add({ config });
     await lab.refuse("STATUS", { config }, 50, /^Cannot serve an ADD: .*all are held/);
@@ -402,7 +402,7 @@ const STATUS: readonly Row[] = [
     await lab.host.sh(`echo '{' >${STATE_FOLDER}/podnet.json`);
     await lab.refuse("STATUS", {}, 50, /podnet\.json.*repair/);
   }),
-  row("T2", "DEL and ADD work after STATUS said no", async (lab) => {
+  row("T2", "DEL and ADD work after STATUS reported an error", async (lab) => {
     const config = { ...CONFIG, subnet: "10.88.0.0/30" };
     await lab.add({ config });
     await lab.refuse("STATUS", { config }, 50, /all are held/);

@@ -52,7 +52,7 @@ function missing(
 export const ENVIRONMENT: readonly Row[] = [
   missing(
     "E1 E2 P4",
-    "ADD with nothing but the command names what is missing",
+    "ADD with nothing but the command names the missing variables",
     {
       CNI_COMMAND: "ADD",
     },
@@ -61,7 +61,7 @@ export const ENVIRONMENT: readonly Row[] = [
   ),
   missing(
     "E1",
-    "an empty variable is a missing one",
+    "an empty variable counts as missing",
     {
       CNI_COMMAND: "ADD",
       CNI_CONTAINERID: "c1",
@@ -88,7 +88,7 @@ export const ENVIRONMENT: readonly Row[] = [
   missing("E20", "GC needs CNI_PATH", { CNI_COMMAND: "GC" }, 4, /\[CNI_PATH\]/),
   missing(
     "E3 P5",
-    "a bad ID is told, what is missing beside it is not",
+    "a bad ID is reported before missing variables",
     {
       CNI_COMMAND: "ADD",
       CNI_CONTAINERID: "-a",
@@ -96,11 +96,11 @@ export const ENVIRONMENT: readonly Row[] = [
     4,
     /CNI_CONTAINERID "-a".*invalid characters in containerID/,
   ),
-  row("E3 V1", "VERSION does not look at a bad ID", async (lab) => {
+  row("E3 V1", "VERSION ignores a bad ID", async (lab) => {
     const { code, json } = await lab.raw({ CNI_COMMAND: "VERSION", CNI_CONTAINERID: "%%" });
     assertEquals([code, json?.supportedVersions?.length], [0, 7]);
   }),
-  row("E1 E20 P26", "STATUS with the classic variables set to nothing", async (lab) => {
+  row("E1 E20 P26", "STATUS with the classic variables empty", async (lab) => {
     const nothing = {
       CNI_CONTAINERID: "",
       CNI_NETNS: "",
@@ -152,7 +152,7 @@ export const ENVIRONMENT: readonly Row[] = [
     4,
     /the kernel would replace the %/,
   ),
-  row("E7 D1", "DEL with a name that only an ADD refuses", async (lab) => {
+  row("E7 D1", "DEL with an interface name that only an ADD refuses", async (lab) => {
     await lab.silent("DEL", { ifname: "foo%d" });
     for (const ifname of ["-eth0", "a'b", 'a"b']) await lab.silent("DEL", { ifname });
   }),
@@ -162,7 +162,7 @@ export const ENVIRONMENT: readonly Row[] = [
   }),
   refused(
     "E8 P3",
-    "an unknown command with empty stdin is about stdin",
+    "an unknown command with empty stdin: the error is about stdin",
     "FOO",
     { stdin: "" },
     6,
@@ -170,7 +170,7 @@ export const ENVIRONMENT: readonly Row[] = [
   ),
   refused(
     "E8 E9 P3",
-    "an unknown command with good stdin is about the command",
+    "an unknown command with good stdin: the error is about the command",
     "FOO",
     {},
     4,
@@ -197,7 +197,7 @@ export const ENVIRONMENT: readonly Row[] = [
       );
     })
   ),
-  row("E11 P18", "DEL with the plugin's own namespace touches nothing of it", async (lab) => {
+  row("E11 P18", "DEL with the plugin's own namespace leaves it unchanged", async (lab) => {
     await lab.host.sh("ip link add eth0 type bridge");
     await lab.silent("DEL", { netns: "/proc/self/ns/net" });
     assertEquals(await lab.host.links(), ["eth0"]);
@@ -231,7 +231,7 @@ export const ENVIRONMENT: readonly Row[] = [
       await lab.host.run(["kill", String(pid)]);
     }
   }),
-  row("E13", "a namespace by a file bound elsewhere, with a blank in its path", async (lab) => {
+  row("E13", "a namespace bound to a file elsewhere, with a blank in its path", async (lab) => {
     await lab.container("c1");
     await lab.host.sh(
       "mkdir -p '/run/a b' && touch '/run/a b/ns' && mount --bind /run/netns/c1 '/run/a b/ns'",
@@ -244,7 +244,7 @@ export const ENVIRONMENT: readonly Row[] = [
   ...["'", '"', "#", "\\", "\n"].map((character) =>
     row(
       "E13 A4",
-      `a namespace with a ${JSON.stringify(character)} in its path, which ip can't be given`,
+      `a namespace with a ${JSON.stringify(character)} in its path, which ip can't read`,
       async (lab) => {
         const netns = `/run/netns/a${character}b`;
         await lab.refuse("ADD", { netns }, 8, /CNI_NETNS .* which ip can't be given/);
@@ -261,7 +261,7 @@ export const ENVIRONMENT: readonly Row[] = [
       assertEquals(Object.keys(await lab.host.leases()), ["c1/eth0"]);
     })
   ),
-  row("E17", "the pod's name stands at the host veth and in the state", async (lab) => {
+  row("E17", "the host veth's alias and the state have the pod's name", async (lab) => {
     const { interfaces } = await lab.add({
       args: "IgnoreUnknown=1;K8S_POD_NAMESPACE=shop;K8S_POD_NAME=web-1",
     });
@@ -278,7 +278,7 @@ export const ENVIRONMENT: readonly Row[] = [
     await lab.silent("DEL", { args: "X;=;FOO" });
     await lab.host.assertNothingLeft();
   }),
-  row("E20 E21", "no CNI_PATH, no PATH, and variables of others", async (lab) => {
+  row("E20 E21", "no CNI_PATH, no PATH, and unrelated variables", async (lab) => {
     await lab.container("c1");
     const env = {
       CNI_CONTAINERID: "c1",
@@ -295,7 +295,7 @@ export const ENVIRONMENT: readonly Row[] = [
 ];
 
 async function ownPid(lab: Lab): Promise<string> {
-  // The process that holds the private host is in the namespace the plugin runs in.
+  // The process that holds the private host is in the plugin's own namespace.
   return (await lab.host.sh(
     'for p in /proc/[0-9]*; do [ "$(readlink $p/ns/net)" = "$(readlink /proc/self/ns/net)" ] && [ "$p" != /proc/$$ ] && basename $p && break; done',
   )).trim();

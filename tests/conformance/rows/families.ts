@@ -26,7 +26,7 @@ const BAD_OWN: readonly (readonly [string, Json, RegExp])[] = [
   ],
 ];
 
-/** What an ADD of both families answers in each version; MACs and the host veth's name left out. */
+/** The result of an ADD with both families in each version, without MACs and the host veth's name. */
 function expected(cniVersion: string): Json {
   const [gw, gw6] = ["10.88.0.1", "fd00:88::1"];
   if (cniVersion < "0.3.0") {
@@ -85,7 +85,7 @@ const RESULT: readonly Row[] = [
     assert(await lab.host.pings("c2", "fd00:88::1"));
     assert(await lab.host.pings("c2", "fd00:88::2"));
   }),
-  row("R12", "prevResult in front of both families", async (lab) => {
+  row("R12", "prevResult before both families", async (lab) => {
     const prevResult = { cniVersion: "1.1.0", ips: [{ address: "fd07::2/64" }] };
     const result = await lab.add({ config: { ...DUAL, prevResult } });
     assertEquals(ips(result), ["fd07::2", "10.88.0.2", "fd00:88::2"]);
@@ -113,7 +113,7 @@ const KERNEL: readonly Row[] = [
   ),
   row(
     "B2",
-    "a bridge that was down has lost its IPv6 gateway; the next ADD mends it",
+    "the next ADD restores the IPv6 gateway of a bridge that was down",
     async (lab) => {
       await lab.add({ config: DUAL });
       await lab.host.sh("ip link set dev atomic0 down && ip link set dev atomic0 up");
@@ -135,21 +135,25 @@ const KERNEL: readonly Row[] = [
     const { routes } = await lab.add({ config: ranges(BOTH, { isDefaultGateway: true }) });
     const [v4, v6] = [{ dst: "0.0.0.0/0", gw: "10.88.0.1" }, { dst: "::/0", gw: "fd00:88::1" }];
     assertEquals(routes, [v4, v6]);
-    // A route by router advertisement has metric 1024.
+    // A route from a router advertisement has metric 1024.
     const defaults = (await lab.routes6()).filter(({ dst }) => dst === "default");
     assertEquals(defaults.map((it) => [it.gateway, it.metric]), [["fd00:88::1", 512]]);
   }),
-  row("B3", "isDefaultGateway beside a default route of one family", async (lab) => {
+  row("B3", "isDefaultGateway and a default route of one family", async (lab) => {
     const own = { dst: "::/0", gw: "fd00:88::9" };
     const config = ranges(BOTH, { isDefaultGateway: true }, { routes: [own] });
     assertEquals((await lab.add({ config })).routes, [own, { dst: "0.0.0.0/0", gw: "10.88.0.1" }]);
   }),
-  row("B3 H1", "isDefaultGateway with two subnets of a family: the first's", async (lab) => {
-    const config = ranges([[{ subnet: "10.89.0.0/24" }], [{ subnet: "10.88.0.0/24" }]], {
-      isDefaultGateway: true,
-    });
-    assertEquals((await lab.add({ config })).routes, [{ dst: "0.0.0.0/0", gw: "10.89.0.1" }]);
-  }),
+  row(
+    "B3 H1",
+    "isDefaultGateway with two subnets of a family: the gateway of the first",
+    async (lab) => {
+      const config = ranges([[{ subnet: "10.89.0.0/24" }], [{ subnet: "10.88.0.0/24" }]], {
+        isDefaultGateway: true,
+      });
+      assertEquals((await lab.add({ config })).routes, [{ dst: "0.0.0.0/0", gw: "10.89.0.1" }]);
+    },
+  ),
   row("B4", "an IPv6 address of an overlapping subnet on the bridge", async (lab) => {
     const made = (address: string) =>
       `ip link add cni0 type bridge; ip link set dev cni0 up; ip addr add ${address} dev cni0 nodad`;
@@ -158,7 +162,7 @@ const KERNEL: readonly Row[] = [
     await lab.add({ config: ranges(BOTH, { forceAddress: true }) });
     assertEquals(await lab.addresses("", "cni0"), ["10.88.0.1/24", "fd00:88::1/64"]);
   }),
-  row("B4", "a disjoint IPv6 address on the bridge is nobody's business", async (lab) => {
+  row("B4", "a disjoint IPv6 address on the bridge is accepted", async (lab) => {
     await lab.host.sh(
       "ip link add cni0 type bridge; ip link set dev cni0 up; ip addr add fd09::1/64 dev cni0 nodad",
     );
@@ -191,14 +195,14 @@ const KERNEL: readonly Row[] = [
   }),
   row("A3", "an IPv6 route that can't be set: nothing of either family is left", async (lab) => {
     await lab.add({ id: "c2", config: ranges(BOTH) });
-    // The kernel takes no gateway that is the container's own address.
+    // The kernel accepts no gateway that is the container's own address.
     const config = ranges(BOTH, {}, { routes: [{ dst: "fd05::/32", gw: "fd00:88::3" }] });
     await lab.refuse("ADD", { config }, 100, /ip failed with exit status/);
     assertEquals(Object.keys(await lab.host.leases()), ["c2/eth0"]);
   }),
   row(
     "A3 X7",
-    "IPv6 switched off in the container: refused with the sysctl to set",
+    "IPv6 disabled in the container: refused with the sysctl to set",
     async (lab) => {
       await lab.add({ id: "c2", config: DUAL });
       await lab.container("c1");
@@ -206,11 +210,11 @@ const KERNEL: readonly Row[] = [
       await lab.refuse("ADD", { config: DUAL }, 100, /net\.ipv6\.conf\.default\.disable_ipv6=0/);
     },
   ),
-  row("A5", "eight containers of both families at once", async (lab) => {
+  row("A5", "eight concurrent ADDs with both families", async (lab) => {
     const ids = ["c1", "c2", "c3", "c4", "c5", "c6", "c7", "c8"];
     for (const id of ids) await lab.container(id);
     const given = (await Promise.all(ids.map((id) => lab.add({ id, config: DUAL })))).flatMap(ips);
-    lab.documents.length = 0; // the order of the eight is anybody's
+    lab.documents.length = 0; // the order of the eight may vary
     assertEquals(new Set(given).size, 16, given.join(" "));
   }),
 ];
@@ -274,24 +278,32 @@ const COMMANDS: readonly Row[] = [
     await lab.add({ config });
     await lab.refuse("STATUS", { config }, 50, /fd00:88::5 - fd00:88::5: all are held/);
   }),
-  row("B13 K3", "macspoofchk: the port is locked to its MAC; CHECK sees it opened", async (lab) => {
-    const config = ranges(BOTH, { macspoofchk: true });
-    const prevResult = await lab.add({ config });
-    const [, host, inside] = prevResult.interfaces;
-    const { locked, learning } = (await lab.link(host.name)).linkinfo.info_slave_data;
-    assertEquals([locked, learning], [true, false]);
-    assertMatch(
-      await lab.host.sh(`ip -B neigh show dev ${host.name} nud noarp`),
-      new RegExp(inside.mac),
-    );
-    for (const gateway of ["10.88.0.1", "fd00:88::1"]) assert(await lab.host.pings("c1", gateway));
-    await lab.silent("CHECK", { config: { ...config, prevResult } });
-    await lab.host.sh(`ip link set dev ${host.name} type bridge_slave locked off`);
-    const says = new RegExp(`guard of ${host.name}: locked: expected true, found false`);
-    await lab.refuse("CHECK", { config: { ...config, prevResult } }, 106, says);
-    await lab.silent("DEL", { config });
-    assertEquals(await lab.host.sh("ip neigh show dev cni0 nud permanent"), "");
-  }),
+  row(
+    "B13 K3",
+    "macspoofchk: the port is locked to its MAC; CHECK reports an open port",
+    async (lab) => {
+      const config = ranges(BOTH, { macspoofchk: true });
+      const prevResult = await lab.add({ config });
+      const [, host, inside] = prevResult.interfaces;
+      const { locked, learning } = (await lab.link(host.name)).linkinfo.info_slave_data;
+      assertEquals([locked, learning], [true, false]);
+      assertMatch(
+        await lab.host.sh(`ip -B neigh show dev ${host.name} nud noarp`),
+        new RegExp(inside.mac),
+      );
+      for (const gateway of ["10.88.0.1", "fd00:88::1"]) {
+        assert(
+          await lab.host.pings("c1", gateway),
+        );
+      }
+      await lab.silent("CHECK", { config: { ...config, prevResult } });
+      await lab.host.sh(`ip link set dev ${host.name} type bridge_slave locked off`);
+      const says = new RegExp(`guard of ${host.name}: locked: expected true, found false`);
+      await lab.refuse("CHECK", { config: { ...config, prevResult } }, 106, says);
+      await lab.silent("DEL", { config });
+      assertEquals(await lab.host.sh("ip neigh show dev cni0 nud permanent"), "");
+    },
+  ),
 ];
 
 export const FAMILIES: readonly Row[] = [...RESULT, ...KERNEL, ...COMMANDS];

@@ -2,7 +2,7 @@ import { assert, assertEquals } from "@std/assert";
 import { CONFIG, type Json } from "../../integration/host.ts";
 import { hostLocal, refused, type Row, row } from "../lab.ts";
 
-/** A network without addresses, as the reference bridge takes it. */
+/** A network without addresses, as the reference bridge accepts it. */
 const LAYER2 = { cniVersion: "1.1.0", name: "podnet", type: "atomicni", bridge: "cni0", ipam: {} };
 
 const OWN = { bridge: CONFIG.bridge, subnet: CONFIG.subnet, gateway: CONFIG.gateway };
@@ -22,7 +22,7 @@ const ATTACH: readonly Row[] = [
     assertEquals([await lab.host.leases(), await lab.host.state()], [{}, undefined]);
     assertEquals((await lab.link(interfaces[1].name)).master, "cni0");
   }),
-  row("B17", "two containers reach each other with addresses of their own", async (lab) => {
+  row("B17", "two containers reach each other with addresses that they set", async (lab) => {
     for (const [id, address] of [["c1", "192.168.5.1/24"], ["c2", "192.168.5.2/24"]] as const) {
       await lab.add({ id, config: LAYER2 });
       await lab.host.sh(`ip -n ${id} addr add ${address} dev eth0`);
@@ -35,7 +35,7 @@ const ATTACH: readonly Row[] = [
     await lab.add({ ifname: "eth1", config: LAYER2 });
     assertEquals((await lab.host.hostVeths()).length, 2);
   }),
-  row("B19 C2 B7 B16", "MAC, MTU and isolation as asked for", async (lab) => {
+  row("B19 C2 B7 B16", "MAC, MTU and isolation as requested", async (lab) => {
     const config = {
       ...LAYER2,
       mtu: 1300,
@@ -54,7 +54,7 @@ const ATTACH: readonly Row[] = [
   }),
   refused(
     "C3 C4",
-    "an address asked for on a network without any",
+    "a requested address on a network without addresses",
     "ADD",
     { config: { ...LAYER2, runtimeConfig: { ips: ["10.88.0.5"] } } },
     102,
@@ -84,7 +84,7 @@ const ATTACH: readonly Row[] = [
   ),
   ...([
     ["ipam left out", { ...LAYER2, ipam: undefined }],
-    ["an own dialect whose subnet was forgotten", {
+    ["the plugin's own dialect without its subnet", {
       ...CONFIG,
       subnet: undefined,
       ipam: { routes: [] },
@@ -92,18 +92,18 @@ const ATTACH: readonly Row[] = [
   ] as const).map(([what, config]) =>
     refused(
       "B17 Q1",
-      `${what} is no network without addresses`,
+      `${what} is not a network without addresses`,
       "ADD",
       { config },
       7,
       /is required/,
     )
   ),
-  row("B17", "an empty ipam beside a subnet is the plugin's own dialect", async (lab) => {
+  row("B17", "an empty ipam with a subnet is the plugin's own dialect", async (lab) => {
     const { ips } = await lab.add({ config: { ...LAYER2, ...OWN } });
     assertEquals(ips[0].address, "10.88.0.2/24");
   }),
-  row("B15", "disableContainerInterface: down, whatever else is set", async (lab) => {
+  row("B15", "disableContainerInterface: down, with any other settings", async (lab) => {
     const config = { ...LAYER2, disableContainerInterface: true };
     const prevResult = await lab.add({ config });
     const { flags, address } = await lab.inside();
@@ -129,7 +129,7 @@ const ATTACH: readonly Row[] = [
 ];
 
 const COMMANDS: readonly Row[] = [
-  row("K4 K5", "CHECK is silent, and sees what changed", async (lab) => {
+  row("K4 K5", "CHECK is silent, and reports changes", async (lab) => {
     const prevResult = await lab.add({ config: LAYER2 });
     const config = { ...LAYER2, prevResult };
     await lab.silent("CHECK", { config });
@@ -140,12 +140,12 @@ const COMMANDS: readonly Row[] = [
     );
     await lab.refuse("CHECK", { config }, 106, says);
   }),
-  row("K4", "CHECK of what was never added", async (lab) => {
+  row("K4", "CHECK of an attachment that was never added", async (lab) => {
     await lab.container("c1");
     const config = { ...LAYER2, prevResult: { cniVersion: "1.1.0" } };
     await lab.refuse("CHECK", { config }, 3, /knows no such attachment/);
   }),
-  row("D1 D2 E12", "DEL: twice, without a namespace, with it gone, of nothing", async (lab) => {
+  row("D1 D2 E12", "DEL: twice, without a namespace, after it is gone, of nothing", async (lab) => {
     await lab.silent("DEL", { config: LAYER2 });
     for (const script of ["true", "ip netns del c1"]) {
       await lab.add({ config: LAYER2 });
@@ -155,7 +155,7 @@ const COMMANDS: readonly Row[] = [
       await lab.host.assertNothingLeft();
     }
   }),
-  row("G1 G2", "GC removes the veths that are not listed, of this network alone", async (lab) => {
+  row("G1 G2", "GC removes only the veths of this network that are not listed", async (lab) => {
     for (const id of ["c1", "c2"]) await lab.add({ id, config: LAYER2 });
     await lab.add({ id: "c3", config: { ...LAYER2, name: "othernet" } });
     const list = [{ containerID: "c2", ifname: "eth0" }];
@@ -171,7 +171,7 @@ const COMMANDS: readonly Row[] = [
     await lab.host.sh("ip link add cni0 type veth peer name p0");
     await lab.refuse("STATUS", { config: LAYER2 }, 50, /"cni0" as the bridge: it is a veth/);
   }),
-  row("B17 D4", "a network that had addresses and has none now", async (lab) => {
+  row("B17 D4", "a network that had addresses and has none any longer", async (lab) => {
     await lab.add({ config: { ...CONFIG, bridge: "cni0" } });
     const { ips } = await lab.add({ id: "c2", config: LAYER2 });
     assertEquals([ips, await lab.host.leases()], [undefined, { "c1/eth0": "10.88.0.2" }]);

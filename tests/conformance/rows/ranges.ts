@@ -2,7 +2,7 @@ import { assert, assertEquals } from "@std/assert";
 import { CONFIG, type Json } from "../../integration/host.ts";
 import { hostLocal, type Lab, refused, type Row, row } from "../lab.ts";
 
-/** Range sets of host-local, nothing else in `ipam` but what is given. */
+/** A configuration with these range sets of host-local and nothing else in `ipam`. */
 export function ranges(sets: Json, change: Json = {}, ipam: Json = {}): Json {
   return hostLocal(change, { subnet: undefined, ranges: sets, ...ipam });
 }
@@ -115,7 +115,7 @@ const POOL: readonly Row[] = [
     await lab.silent("DEL", { config });
     await lab.silent("DEL", { id: "c2", config });
     assertEquals(ips(await lab.add({ id: "c3", config })), ["10.88.0.2"]);
-    // Each address with the prefix length and the gateway of its own range.
+    // Each address has the prefix length and the gateway of its own range.
     const { ips: [given] } = await lab.add({ id: "c4", config });
     assertEquals(given, { interface: 2, address: "10.89.0.2/30", gateway: "10.89.0.1" });
   }),
@@ -131,7 +131,7 @@ const POOL: readonly Row[] = [
       assertEquals(ips(await lab.add({ id: "c3", config })), ["fd00:88::2"]);
     },
   ),
-  row("H12", "the address given last is tried last", async (lab) => {
+  row("H12", "the address allocated last is tried last", async (lab) => {
     const two = { ...V6, rangeStart: "fd00:88::5", rangeEnd: "fd00:88::6" };
     const config = ranges([[two]]);
     assertEquals(ips(await lab.add({ config })), ["fd00:88::5"]);
@@ -139,13 +139,13 @@ const POOL: readonly Row[] = [
     await lab.silent("DEL", { id: "c2", config });
     assertEquals(ips(await lab.add({ id: "c3", config })), ["fd00:88::6"]);
   }),
-  row("H12", "an address given last that is outside by now: from the start", async (lab) => {
+  row("H12", "the last allocated address is now outside: from the start", async (lab) => {
     await lab.add({ config: ranges([[V6]]) });
     await lab.silent("DEL", { config: ranges([[V6]]) });
     const config = ranges([[{ ...V6, rangeStart: "fd00:88::50", rangeEnd: "fd00:88::60" }]]);
     assertEquals(ips(await lab.add({ config })), ["fd00:88::50"]);
   }),
-  row("H12 A3", "a second set that is full leaves the first as it was", async (lab) => {
+  row("H12 A3", "if the second set is full, the first one stays as it was", async (lab) => {
     const config = ranges([[V4], [{ ...V6, rangeStart: "fd00:88::5", rangeEnd: "fd00:88::5" }]]);
     await lab.add({ config });
     const before = await lab.host.state();
@@ -155,7 +155,7 @@ const POOL: readonly Row[] = [
     await lab.silent("DEL", { config });
     assertEquals(ips(await lab.add({ id: "c2", config })), ["10.88.0.3", "fd00:88::5"]);
   }),
-  row("H12", "an IPv6 address at the place of the IPv4 one, where that is free", async (lab) => {
+  row("H12", "an IPv6 address at the IPv4 address's offset, if that is free", async (lab) => {
     const config = ranges(BOTH);
     const asked = { ...config, runtimeConfig: { ips: ["10.88.0.40"] } };
     const { interfaces, ips: given } = await lab.add({ config: asked });
@@ -166,7 +166,7 @@ const POOL: readonly Row[] = [
     assertEquals(new Set(Object.values(await lab.host.leases()).flat()).size, 6);
     assert(next[1].address !== "fd00:88::29/64", JSON.stringify(next));
   }),
-  row("H14", "DEL frees every address, whatever the ranges are now", async (lab) => {
+  row("H14", "DEL frees every address, even if the ranges have changed", async (lab) => {
     await lab.add({ config: ranges([[V4], [V6], [OTHER_V6]]) });
     assertEquals((await lab.host.leases())["c1/eth0"].length, 3);
     await lab.silent("DEL", { config: ranges([[OTHER_V4]]) });
@@ -207,7 +207,7 @@ const REQUESTED: readonly Row[] = [
       assertEquals(await lab.addresses("c1", "eth0"), ["10.88.0.77/24", "fd00:88::42/64"]);
     },
   ),
-  row("H10 C3", "one of two sets asked for: the other is chosen", async (lab) => {
+  row("H10 C3", "an address of one set requested: the other is chosen", async (lab) => {
     assertEquals(ips(await lab.add({ config: ask(["fd00:88::42"]) })), [
       "10.88.0.2",
       "fd00:88::42",
@@ -229,11 +229,11 @@ const REQUESTED: readonly Row[] = [
     assertEquals(ips(await lab.add({ id: "c3", config: ask(["10.88.0.8"]) }))[0], "10.88.0.8");
   }),
   ...REFUSED_ASKS.map(([what, wanted, says]) =>
-    refused("H10 H5", `asked for: ${what}`, "ADD", { config: ask(wanted) }, 102, says)
+    refused("H10 H5", `requested: ${what}`, "ADD", { config: ask(wanted) }, 102, says)
   ),
   row(
     "A2 H10 H14",
-    "ADD again with addresses asked for leaves the attachment as it is",
+    "ADD again with requested addresses leaves the attachment as it is",
     async (lab) => {
       const config = ask(["10.88.0.7", "fd00:88::7"]);
       await lab.add({ config });

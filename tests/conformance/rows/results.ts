@@ -8,7 +8,7 @@ const ROUTES = [
 ];
 const DNS = { nameservers: ["10.0.0.10"], search: ["a.local"] };
 
-/** What an ADD with the routes above answers in each version, MACs and the host veth's name left out. */
+/** The result of an ADD with the routes above in each version, without MACs and the host veth's name. */
 function expected(version: string): Json {
   const routes = [{ dst: "0.0.0.0/0", gw: "10.88.0.1" }, { dst: "10.99.0.0/16" }];
   if (version < "0.3.0") {
@@ -75,7 +75,7 @@ export const RESULTS: readonly Row[] = [
       assertEquals([result.cniVersion, result.ip4.gateway, result.dns], ["0.1.0", "10.88.0.1", {}]);
     }
   }),
-  row("R7 R3", "nothing empty in the result", async (lab) => {
+  row("R7 R3", "no empty values in the result", async (lab) => {
     const newest = await lab.add({ config: { ...CONFIG, ipam: { routes: [] } } });
     assertEquals(Object.keys(newest), ["cniVersion", "interfaces", "ips"]);
     const old = await lab.add({
@@ -103,7 +103,7 @@ export const RESULTS: readonly Row[] = [
     }]);
     assertEquals([result.dns, result.unknown], [{ nameservers: ["192.168.7.1"] }, undefined]);
   }),
-  row("R4 R12", "0.2.0 behind a prevResult: nothing of ours is left out", async (lab) => {
+  row("R4 R12", "0.2.0 after a prevResult: nothing of this plugin is left out", async (lab) => {
     const config = {
       ...CONFIG,
       cniVersion: "0.2.0",
@@ -159,7 +159,7 @@ export const RESULTS: readonly Row[] = [
   }),
   row(
     "R9 R10",
-    "a bridge without a MAC of its own: the result has what it is at the end",
+    "a bridge without a fixed MAC: the result has its final MAC",
     async (lab) => {
       await lab.host.sh("ip link add atomic0 type bridge");
       const { interfaces } = await lab.add();
@@ -254,13 +254,13 @@ export const RESULTS: readonly Row[] = [
   ),
   refused(
     "X10 X11",
-    "CHECK in 1.0, between the known ones",
+    "CHECK in 1.0, between the known versions",
     "CHECK",
     { config: { ...CONFIG, cniVersion: "1.0" } },
     1,
     /^incompatible CNI versions/,
   ),
-  row("V1 V2 P2 L10", "VERSION whatever stdin is", async (lab) => {
+  row("V1 V2 P2 L10", "VERSION with any stdin", async (lab) => {
     for (
       const [stdin, cniVersion] of [["", "1.1.0"], ["garbage", "1.1.0"], [
         '{"cniVersion":"0.3.1"}',
@@ -283,7 +283,7 @@ export const RESULTS: readonly Row[] = [
     const { code, json } = await lab.openStdin({ CNI_COMMAND: "VERSION" });
     assertEquals([code, json?.cniVersion], [0, "1.1.0"]);
   }),
-  row("B18 R3", "dns of the configuration, empty members and all", async (lab) => {
+  row("B18 R3", "dns of the configuration, including its empty members", async (lab) => {
     const dns = { nameservers: [], domain: "x.local" };
     assertEquals((await lab.add({ config: hostLocal({ dns }) })).dns, dns);
     assert(!("dns" in await lab.add({ id: "c2", config: hostLocal() })));

@@ -8,7 +8,7 @@ const BAD_TEXTS: readonly (readonly [string, string])[] = [
   ["a list", "[]"],
   ["a string", '"x"'],
   ["a number", "5"],
-  ["text behind the object", `${JSON.stringify(CONFIG)} x`],
+  ["text after the object", `${JSON.stringify(CONFIG)} x`],
   ["two objects", `${JSON.stringify(CONFIG)}{}`],
   ["a comment", `/* */ ${JSON.stringify(CONFIG)}`],
   ["half an object", JSON.stringify(CONFIG).slice(0, 40)],
@@ -56,7 +56,7 @@ export const STDIN: readonly Row[] = [
   ...["DEL", "CHECK", "GC", "STATUS"].map((command) =>
     refused(
       "E5",
-      `${command} looks at the name`,
+      `${command} checks the name`,
       command,
       { config: { ...CONFIG, name: "a/b" } },
       7,
@@ -66,7 +66,7 @@ export const STDIN: readonly Row[] = [
   ...WRONG_TYPES.map(([config, says]) =>
     refused("S2", `a key of a wrong type: ${plain(says)}`, "ADD", { config }, 7, says)
   ),
-  row("S3", "of two equal keys the last counts", async (lab) => {
+  row("S3", "the last of two equal keys counts", async (lab) => {
     const stdin = JSON.stringify(CONFIG).replace("{", '{"bridge":"other0",');
     assertEquals((await lab.add({ stdin })).interfaces[0].name, CONFIG.bridge);
   }),
@@ -108,7 +108,7 @@ export const STDIN: readonly Row[] = [
       new RegExp(`Cannot do .*${value}: not supported`, "i"),
     )
   ),
-  row("S3", "the exact spelling counts before any other", async (lab) => {
+  row("S3", "the exact spelling takes precedence over any other", async (lab) => {
     const stdin = JSON.stringify({ ...CONFIG, Bridge: "other0", BRIDGE: "other1" });
     assertEquals((await lab.add({ stdin })).interfaces[0].name, CONFIG.bridge);
     const only = JSON.stringify({ ...CONFIG, bridge: undefined, Bridge: "br1", BRIDGE: "br2" });
@@ -119,7 +119,7 @@ export const STDIN: readonly Row[] = [
     };
     assertEquals((await lab.add(other)).interfaces[0].name, "br2");
   }),
-  row("S4", "keys of others are not looked at", async (lab) => {
+  row("S4", "keys of other programs are ignored", async (lab) => {
     const config = {
       ...CONFIG,
       unknownKey: { a: 1 },
@@ -152,7 +152,7 @@ export const STDIN: readonly Row[] = [
   ),
   row(
     "S6 P25",
-    "GC without a list leaves what lives, and takes what is provably garbage",
+    "GC without a list leaves live attachments, and removes provable garbage",
     async (lab) => {
       await lab.add();
       await lab.add({ id: "c2" });
@@ -190,7 +190,7 @@ export const STDIN: readonly Row[] = [
   }),
   refused(
     "B19",
-    "runtimeConfig.mac that is none",
+    "an invalid runtimeConfig.mac",
     "ADD",
     { config: { ...CONFIG, runtimeConfig: { mac: "x" } } },
     7,
@@ -206,7 +206,7 @@ export const STDIN: readonly Row[] = [
   ),
   refused(
     "C4",
-    "two addresses asked for, of one range set",
+    "two requested addresses of one range set",
     "ADD",
     { config: { ...CONFIG, runtimeConfig: { ips: ["10.88.0.5", "10.88.0.6"] } } },
     102,
@@ -214,7 +214,7 @@ export const STDIN: readonly Row[] = [
   ),
   refused(
     "C4",
-    "an IPv6 address asked for where the network has none",
+    "a requested IPv6 address in a network without IPv6",
     "ADD",
     { config: { ...CONFIG, runtimeConfig: { ips: ["fd00::5/64"] } } },
     102,
@@ -222,7 +222,7 @@ export const STDIN: readonly Row[] = [
   ),
   refused(
     "C4 H9",
-    "a range of another subnet asked for",
+    "a requested range of another subnet",
     "ADD",
     {
       config: { ...CONFIG, runtimeConfig: { ipRanges: [[{ subnet: "10.99.0.0/24" }]] } },
@@ -230,7 +230,7 @@ export const STDIN: readonly Row[] = [
     7,
     /runtimeConfig\.ipRanges.*10\.88\.0\.0\/24/,
   ),
-  row("C4", "servers that the runtime gives are in the result", async (lab) => {
+  row("C4", "the result has the DNS servers of the runtime", async (lab) => {
     const runtimeConfig = {
       dns: { servers: ["10.88.0.53"], searches: ["svc.local"], options: ["ndots:5"] },
     };
@@ -239,7 +239,7 @@ export const STDIN: readonly Row[] = [
     });
     assertEquals(dns, { nameservers: ["10.88.0.53"], search: ["svc.local"], options: ["ndots:5"] });
   }),
-  row("H9 C4", "a range asked for narrows the pool", async (lab) => {
+  row("H9 C4", "a requested range narrows the pool", async (lab) => {
     const runtimeConfig = {
       ipRanges: [[{ subnet: "10.88.0.0/24", rangeStart: "10.88.0.100", rangeEnd: "10.88.0.101" }]],
     };

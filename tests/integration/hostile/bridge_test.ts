@@ -2,7 +2,7 @@ import { assert, assertEquals, assertNotEquals, assertStringIncludes } from "@st
 import { breakIp } from "../broken_ip.ts";
 import { CONFIG, type Host, hostTest, type Json, STATE_FOLDER } from "../host.ts";
 
-/** Of the dialect of bridge + host-local, with an answer for a bridge that has another address. */
+/** A configuration of bridge + host-local, with the setting for a bridge that has another address. */
 const FORCED = {
   cniVersion: "1.1.0",
   name: "podnet",
@@ -24,14 +24,14 @@ hostTest(
     await host.sh(`ip link add atomic0 address 02:00:00:00:00:01 type bridge
     ip addr add 10.77.0.1/24 dev atomic0; ip link set atomic0 up`);
     await host.containers("c1");
-    // The container has a default route already, so that its own can't be added.
+    // The container has a default route already, so the ADD's own route can't be added.
     await host.sh("ip -n c1 route add default dev lo");
     const { code, stdout } = await host.cni("ADD", { config: FORCED });
     assertEquals(code, 1, stdout);
     const addresses = await host.addresses("", "atomic0");
     assert(addresses.includes("10.77.0.1/24"), `the bridge has ${addresses} only`);
     await host.assertNothingLeft();
-    // Without what made it fail it does what it is told.
+    // Without the cause of the failure, forceAddress works.
     await host.sh("ip -n c1 route del default dev lo");
     await host.add({ config: FORCED });
     assertEquals(await host.addresses("", "atomic0"), ["10.88.0.1/24"]);
@@ -39,7 +39,7 @@ hostTest(
 );
 
 hostTest(
-  "forceAddress: a change that fails halfway is undone as far as it was done",
+  "forceAddress: a change that fails halfway is rolled back",
   async (host) => {
     await host.sh(`ip link add atomic0 address 02:00:00:00:00:01 up type bridge
   ip addr add 10.77.0.1/24 dev atomic0`);
@@ -55,12 +55,12 @@ hostTest(
 );
 
 hostTest(
-  "forceAddress: an ADD that fails leaves the gateway of another that works",
+  "forceAddress: an ADD that fails leaves the gateway of a successful one",
   async (host) => {
     await host.sh(`ip link add atomic0 address 02:00:00:00:00:01 up type bridge
   ip addr add 10.77.0.1/24 dev atomic0`);
     await host.containers("c1", "c2");
-    // The first waits in its container for the second, and fails then.
+    // The first waits in its container for the second, and then fails.
     await breakIp(
       host,
       `case "$*" in *"netns/c1 -batch"*) : >/run/waits
@@ -75,7 +75,7 @@ hostTest(
     assertEquals((await failing).code, 1);
     const addresses = await host.addresses("", "atomic0");
     assertEquals(addresses.sort(), ["10.77.0.1/24", "10.88.0.1/24"]);
-    assert(await host.pings("c2", "10.88.0.1"), "the one that works has lost its gateway");
+    assert(await host.pings("c2", "10.88.0.1"), "the successful one has lost its gateway");
   },
 );
 
@@ -92,7 +92,7 @@ hostTest("a gateway that is a live container's address is refused", async (host)
   assert(await host.pings("c1", "10.88.0.1"), "c1 is cut off from its gateway");
 });
 
-hostTest("a bridge that stood before keeps its MAC while ports come and go", async (host) => {
+hostTest("an existing bridge keeps its MAC while ports come and go", async (host) => {
   const ids = ["c1", "c2", "c3", "c4", "c5", "c6"];
   await host.containers(...ids);
   await host.sh("ip link add atomic0 type bridge; ip link set atomic0 up");
@@ -113,7 +113,7 @@ hostTest("a bridge that stood before keeps its MAC while ports come and go", asy
   assertEquals((await linkOf(host, "atomic0")).address, before, "without ports");
 });
 
-hostTest("ADDs at once on a bridge without a MAC of its own agree on one", async (host) => {
+hostTest("concurrent ADDs on a bridge without a fixed MAC agree on one", async (host) => {
   const ids = ["c1", "c2", "c3", "c4"];
   await host.containers(...ids);
   const config = { ...CONFIG, macspoofchk: true };
@@ -129,7 +129,7 @@ hostTest("ADDs at once on a bridge without a MAC of its own agree on one", async
 });
 
 hostTest(
-  "a bridge keeps the MAC that somebody gave it for good, whatever it begins with",
+  "a bridge keeps a MAC that root fixed, whatever its prefix",
   async (host) => {
     await host.containers("c1");
     const given = "fe:12:34:56:78:9a";
@@ -140,27 +140,30 @@ hostTest(
   },
 );
 
-hostTest("a bridge that has taken the MAC of an ADD's port gets one of its own", async (host) => {
-  await host.containers("c1");
-  // As an ADD leaves it that was killed before it fixed the bridge's MAC.
-  await host.sh(`ip link add atomic0 type bridge; ip link set atomic0 up
+hostTest(
+  "a bridge that has taken the MAC of an ADD's port gets its own fixed MAC",
+  async (host) => {
+    await host.containers("c1");
+    // An ADD that was killed before it fixed the bridge's MAC leaves this.
+    await host.sh(`ip link add atomic0 type bridge; ip link set atomic0 up
     ip link add av0123456789abc address fe:00:00:00:00:01 master atomic0 up type veth peer name left0`);
-  const taken = "fe:00:00:00:00:01";
-  await host.sh(
-    `for _ in $(seq 50); do ip link show atomic0 | grep -q ${taken} && exit 0; sleep 0.02; done; exit 1`,
-  );
-  const [bridge] = (await host.add()).interfaces;
-  assertNotEquals(bridge.mac, taken);
-  await host.sh("ip link del dev av0123456789abc");
-  assertEquals((await linkOf(host, "atomic0")).address, bridge.mac);
-});
+    const taken = "fe:00:00:00:00:01";
+    await host.sh(
+      `for _ in $(seq 50); do ip link show atomic0 | grep -q ${taken} && exit 0; sleep 0.02; done; exit 1`,
+    );
+    const [bridge] = (await host.add()).interfaces;
+    assertNotEquals(bridge.mac, taken);
+    await host.sh("ip link del dev av0123456789abc");
+    assertEquals((await linkOf(host, "atomic0")).address, bridge.mac);
+  },
+);
 
 hostTest(
-  "an ADD that makes the bridge anew puts the earlier containers back into it",
+  "an ADD that re-creates the bridge puts the earlier containers back into it",
   async (host) => {
     await host.containers("c1", "c2", "c3", "other");
     for (const id of ["c1", "c2"]) await host.add({ id });
-    // Of another network, with a bridge of its own that is gone as well, and of nobody.
+    // A veth of another network, with its own bridge that is gone as well, and a veth without an owner.
     const other = { ...CONFIG, name: "othernet", bridge: "other0", subnet: "10.99.0.0/24" };
     const theirs = (await host.add({ id: "other", config: { ...other, gateway: "10.99.0.1" } }))
       .interfaces[1].name;
@@ -192,7 +195,7 @@ hostTest("STATUS and doctor name another network on the same bridge and subnet",
 
 for (
   const [whose, config, mac] of [
-    ["a MAC that another container asked for", {
+    ["a MAC that another container requested", {
       ...CONFIG,
       runtimeConfig: { mac: "02:00:00:00:00:07" },
     }, "02:00:00:00:00:07"],
@@ -209,13 +212,13 @@ for (
     assertStringIncludes(`${json.msg} ${json.details}`, "c1/eth0");
     assertEquals(Object.keys(await host.leases()), ["c1/eth0"]);
     assertEquals((await host.hostVeths()).length, 1);
-    // Its own MAC is given to the same container again, and to another when it is gone.
+    // The container gets its own MAC again, and another one gets it when the container is gone.
     await host.del({ id: "c1" });
     assertEquals((await host.add({ id: "c2", config: asked })).interfaces[2].mac, mac);
   });
 }
 
-hostTest("a range of the network or the broadcast address alone is refused", async (host) => {
+hostTest("a range of only the network or the broadcast address is refused", async (host) => {
   await host.containers("c1");
   for (const only of ["10.88.0.0", "10.88.0.255"]) {
     const range = { rangeStart: only, rangeEnd: only };

@@ -9,7 +9,7 @@ const REFERENCE_LIKE = {
   isGateway: true,
 };
 
-/** Routes that the kernel or `ip` shows in other words than they were given in. */
+/** Routes that the kernel or `ip` shows in another form than the configuration has. */
 const ROUTES: readonly [name: string, route: Json][] = [
   ["table 0", { dst: "10.50.0.0/16", table: 0 }],
   ["table 253, which is called default", { dst: "10.50.0.0/16", table: 253 }],
@@ -23,7 +23,7 @@ const ROUTES: readonly [name: string, route: Json][] = [
 async function addThenCheck(host: Host, config: Json): Promise<void> {
   const added = await host.cni("ADD", { config });
   if (added.code !== 0) {
-    // Refused before anything was done, by name.
+    // Refused by name before anything is created.
     assertEquals(added.json.code, 7, added.stdout);
     await host.assertNothingLeft();
     return;
@@ -48,7 +48,7 @@ for (const [name, route] of ROUTES) {
 }
 
 hostTest(
-  "CHECK fails for a container whose eth0 was renamed and replaced by a veth that looks like it",
+  "CHECK fails for a container whose eth0 was renamed and replaced by a similar veth",
   async (host) => {
     await host.containers("c1");
     const prevResult = await host.add();
@@ -72,7 +72,7 @@ hostTest(
 
 for (const bridge of ["made before", "missing"]) {
   hostTest(
-    `a FIFO as CNI_NETNS is refused as no namespace, soon, and no ip waits there for ever (bridge ${bridge})`,
+    `a FIFO as CNI_NETNS is refused soon, and no ip waits there for ever (bridge ${bridge})`,
     async (host) => {
       await host.containers("c1");
       const added = bridge === "missing" ? undefined : await host.add();
@@ -85,7 +85,7 @@ for (const bridge of ["made before", "missing"]) {
           config: { ...CONFIG, ...(command === "CHECK" && { prevResult: added }) },
         });
         const took = performance.now() - began;
-        // Nothing that looks into every namespace may meet it, the report of a failure neither.
+        // Nothing that enters every namespace may meet the FIFO, nor may the report of a failed test.
         await host.sh("rm /run/netns/fifo");
         assertEquals([code, json?.code], [1, 8], `${command}: ${stdout}`);
         assertStringIncludes(json.msg, "/run/netns/fifo");
@@ -99,12 +99,12 @@ for (const bridge of ["made before", "missing"]) {
 }
 
 hostTest(
-  "an ADD that waited for the lock in vain does not blame a process that is dead",
+  "an ADD that could not get the lock does not blame a dead process",
   async (host) => {
     await host.containers("c1", "c2");
     await host.add();
     const lock = `${STATE_FOLDER}/podnet.lock`;
-    // A run that was killed with the lock left its note; now it is held by one that leaves none.
+    // A run that was killed with the lock left its note; the present holder writes none.
     await host.sh(`sh -c 'echo $$' >/run/dead
     echo "process $(cat /run/dead) since 2026-01-01T00:00:00.000Z" >${lock}
     timeout 30 flock -F ${lock} sleep 29 >/run/holder 2>&1 & echo $! >/run/holder.pid; sleep 0.2`);

@@ -2,9 +2,9 @@ import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { CONFIG, type Host, hostTest } from "../host.ts";
 
 /**
- * Two container IDs whose host veths have one name. The name has 52 bits of SHA-256("podnet/ID/eth0"), so that among
- * 2^27 IDs two such are likely: a table of the last ID for each 27 bits of the hash, IDs that differ in their last
- * seven digits alone (the second block of the hash), ten seconds of one processor.
+ * Two container IDs whose host veths have the same name. The name has 52 bits of SHA-256("podnet/ID/eth0"), so
+ * 2^27 IDs probably contain such a pair. It was found with a table of the last ID for each 27 bits of the hash, over
+ * IDs that differ only in their last seven digits (the second block of the hash), in ten seconds of one processor.
  */
 const FIRST = "00aec40b51e652a4516a3beed53f3a2f2c164de0b54aecb8694192c130c0ec1f";
 const SECOND = "00aec40b51e652a4516a3beed53f3a2f2c164de0b54aecb8694192c130e7c1ad";
@@ -18,11 +18,15 @@ async function assertUntouched(host: Host): Promise<void> {
 }
 
 hostTest(
-  "an ADD whose host veth's name another container has is refused and says whose",
+  "an ADD is refused and names the owner if another container has its host veth's name",
   async (host) => {
     await host.containers("c1", "c2");
     const { interfaces } = await host.add({ id: FIRST, netns: "c1" });
-    assertEquals(interfaces[1].name, HOST_VETH, "is the name made otherwise now? Search anew");
+    assertEquals(
+      interfaces[1].name,
+      HOST_VETH,
+      "has the rule of the name changed? Search for a new pair",
+    );
     const { code, json, stdout } = await host.cni("ADD", { id: SECOND, netns: "c2" });
     await assertUntouched(host);
     assertEquals([code, json?.code], [1, 103], stdout);
@@ -43,7 +47,7 @@ hostTest(
 );
 
 hostTest(
-  "a DEL of what never was leaves another container's host veth of the same name",
+  "a DEL of a container that never existed leaves another one's host veth of the same name",
   async (host) => {
     await host.containers("c1", "c2");
     await host.add({ id: FIRST, netns: "c1" });
@@ -53,7 +57,7 @@ hostTest(
 );
 
 hostTest(
-  "GC with a list of the one container leaves its host veth, whatever else had its name",
+  "GC with a list of one container leaves its host veth, even if another one had its name",
   async (host) => {
     await host.containers("c1", "c2");
     await host.add({ id: FIRST, netns: "c1" });
@@ -84,7 +88,7 @@ hostTest(
     assertStringIncludes(said, interfaces[1].name);
     assertStringIncludes(said, "c1/eth0");
     assertEquals(await host.ip("c2", "link", "show", "dev", "eth0"), []);
-    // Whoever wants it moved calls DEL first.
+    // To move the attachment, the runtime calls DEL first.
     await host.del({ id: "c1", netns: "c2" });
     await host.add({ id: "c1", netns: "c2" });
     assert(await host.pings("c2", CONFIG.gateway));

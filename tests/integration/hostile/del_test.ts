@@ -3,7 +3,7 @@ import { breakIp } from "../broken_ip.ts";
 import { CONFIG, type Host, hostTest, type Json, STATE_FOLDER } from "../host.ts";
 
 hostTest(
-  "DEL removes a host veth that somebody renamed, before it frees the address",
+  "DEL removes a renamed host veth before it frees the address",
   async (host) => {
     await host.containers("c1", "c2");
     const { interfaces } = await host.add();
@@ -51,7 +51,7 @@ hostTest(
     await takenOver(host);
     await host.del({ id: "old", ifname: "eth1" });
     await assertLives(host);
-    // After an ADD of it that fails, a runtime sends a DEL too.
+    // After its failed ADD, a runtime sends a DEL too.
     await host.sh(`ip -n old route add default via ${CONFIG.gateway}`);
     const { code } = await host.cni("ADD", { id: "old", ifname: "eth1" });
     assertEquals(code, 1);
@@ -68,7 +68,7 @@ hostTest(
   },
 );
 
-/** The dump that comes first, or every one, is cut off as the kernel's are where links come and go: exit 0. */
+/** The first dump, or every dump, is cut off. The kernel does so while links come and go, with exit status 0. */
 function interrupted(always: boolean): string {
   return `cut() { ${always ? "true" : "mkdir /run/cut 2>/run/err"}; }
   said() { echo 'Dump was interrupted and may be inconsistent.' >&2; }
@@ -92,7 +92,7 @@ for (const always of [false, true]) {
       const before = await host.leases();
       await breakIp(host, interrupted(always));
       const { code, json, stdout } = await host.cni("ADD", { id: "c3", config });
-      assertEquals(code, 1, `an address of a live container is given: ${stdout}`);
+      assertEquals(code, 1, `an address of a live container is allocated: ${stdout}`);
       if (!always) {
         assertEquals(json.code, 101);
         assertEquals((await host.run(["test", "-d", "/run/cut"])).code, 0, "nothing was cut");
@@ -100,7 +100,7 @@ for (const always of [false, true]) {
         assert([11, 100].includes(json.code), stdout);
       }
       await breakIp(host, "");
-      // Where no dump could be had, the ADD may have been unable to take its own veth back.
+      // If every dump fails, the ADD may have been unable to roll back its own veth.
       if (always) await host.del({ id: "c3", config });
       assertEquals(await host.leases(), before);
       assertEquals((await host.hostVeths()).length, 2);
@@ -109,7 +109,7 @@ for (const always of [false, true]) {
 }
 
 hostTest(
-  "a host veth that has another name, another alias and no bridge is still known by its MAC",
+  "a host veth with another name, another alias and no bridge is still recognized by its MAC",
   async (host) => {
     const config = { ...CONFIG, ipam: { rangeStart: "10.88.0.2", rangeEnd: "10.88.0.3" } };
     await host.containers("c1", "c2", "c3");
@@ -125,7 +125,7 @@ hostTest(
     const row = listed.json.attachments.find((it: Json) => it.containerId === "c1");
     assertEquals([row.live, row.veth], [true, "web0"]);
     const { json, stdout } = await host.cni("ADD", { id: "c3", config });
-    assertEquals(json.code, 101, `the address of a live container is given: ${stdout}`);
+    assertEquals(json.code, 101, `the address of a live container is allocated: ${stdout}`);
     await host.del({ id: "c1", config });
     assertEquals(await host.ip("c1", "link", "show", "dev", "eth0"), []);
     const [, other] = (await host.add({ id: "c3", config })).interfaces;

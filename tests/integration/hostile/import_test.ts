@@ -7,7 +7,7 @@ const PREPARE = `ip link add atomic0 address 02:00:00:00:00:01 type bridge
 
 type Entry = readonly [address: string, id: string, ifname?: string];
 
-/** What `grep -H ''` prints of host-local's folder; without an interface as its older versions wrote. */
+/** The output of `grep -H ''` over host-local's folder. Without an interface, it has the form of older versions. */
 function listing(entries: readonly Entry[]): string {
   return entries.flatMap(([address, id, ifname]) =>
     [id, ...(ifname === undefined ? [] : [ifname])].map((line) => `${FOLDER}/${address}:${line}\n`)
@@ -19,14 +19,14 @@ async function importLeases(host: Host, ...entries: Entry[]): Promise<Answer> {
   return await host.program(["import", "--json"], stdin);
 }
 
-/** A container as the reference leaves it: a veth of a random name on the bridge, its address behind it. */
+/** A container as the reference leaves it: a veth with a random name on the bridge, the address on its peer. */
 async function plugged(host: Host, id: string, address: string, veth: string): Promise<void> {
   await host.containers(id);
   await host.sh(`ip link add ${veth} master atomic0 up type veth peer name eth0 netns ${id}
     ip -n ${id} addr add ${address}/24 dev eth0; ip -n ${id} link set eth0 up`);
 }
 
-/** Likewise, in a namespace that has no name below /run/netns, as Docker's. Returns a process of it. */
+/** The same, in a namespace without a name below /run/netns, as Docker has them. Returns a process in it. */
 async function hidden(host: Host, address: string, veth: string): Promise<string> {
   await host.sh("unshare -n sleep 100 >/run/out 2>&1 & echo $! >/run/pid; sleep 0.2");
   const pid = (await host.sh("cat /run/pid")).trim();
@@ -36,13 +36,13 @@ async function hidden(host: Host, address: string, veth: string): Promise<string
   return pid;
 }
 
-/** As long as the veth stands the container answers, and its address is nobody else's. */
+/** As long as the veth exists, the container answers, and nobody else gets its address. */
 async function assertHeldOrGone(host: Host, key: string, address: string, veth: string) {
   if (!(await host.links()).includes(veth)) return;
   assertEquals((await host.leases())[key], address, "the address is free, and its container lives");
   await host.containers("asks");
   const { code, stdout } = await host.cni("ADD", { id: "asks", args: `IP=${address}` });
-  assertEquals(code, 1, `given a second time: ${stdout}`);
+  assertEquals(code, 1, `allocated a second time: ${stdout}`);
 }
 
 const DEL = (host: Host) => host.cni("DEL", { id: "c1", netns: "" });
@@ -51,7 +51,7 @@ const GC = (host: Host) =>
 
 for (const [name, operate] of [["DEL", DEL], ["GC", GC]] as const) {
   hostTest(
-    `${name} frees no imported address whose container can't be looked into and still answers`,
+    `${name} frees no imported address whose container can't be inspected and still answers`,
     async (host) => {
       await host.sh(PREPARE);
       const pid = await hidden(host, "10.88.0.2", "vethref");
@@ -78,7 +78,7 @@ for (const [name, operate] of [["DEL", DEL], ["GC", GC]] as const) {
 }
 
 hostTest(
-  "an ADD in need takes no imported address that a hidden container answers on",
+  "an ADD into a full pool reclaims no imported address on which a hidden container answers",
   async (host) => {
     await host.sh(PREPARE);
     const pid = await hidden(host, "10.88.0.2", "vethref");
@@ -94,7 +94,7 @@ hostTest(
 );
 
 hostTest(
-  "import takes the veth on the bridge, not an older left-over without one",
+  "import matches the veth on the bridge, not an older one without a bridge",
   async (host) => {
     await host.sh(PREPARE);
     await plugged(host, "old", "10.88.0.2", "vethaaa");
@@ -110,7 +110,7 @@ hostTest(
 );
 
 hostTest(
-  "import of a lease that two veths on the bridge fit is a finding that names both",
+  "if two veths on the bridge match a lease, import reports both",
   async (host) => {
     await host.sh(PREPARE);
     await plugged(host, "c1", "10.88.0.2", "vethone");
@@ -126,7 +126,7 @@ hostTest(
 );
 
 hostTest(
-  "import refuses a folder with an entry of the old and one of the new format of one container",
+  "import refuses a folder with entries of both formats for one container",
   async (host) => {
     await host.sh(PREPARE);
     await plugged(host, "c1", "10.88.0.2", "vethref");
@@ -144,7 +144,7 @@ hostTest(
   },
 );
 
-hostTest("import again, when a hidden container became visible, takes it over", async (host) => {
+hostTest("a second import takes over a container that has become visible", async (host) => {
   await host.sh(PREPARE);
   const pid = await hidden(host, "10.88.0.2", "vethref");
   await plugged(host, "c2", "10.88.0.3", "vethtwo");
@@ -154,7 +154,7 @@ hostTest("import again, when a hidden container became visible, takes it over", 
   const before = await host.leases();
   const again = await importLeases(host, ...entries);
   assertEquals(again.json.error, undefined, again.stdout);
-  assertEquals(await host.leases(), before, "the second import is no no-op");
+  assertEquals(await host.leases(), before, "the second import changes nothing");
   await host.sh(`ip netns attach c1 ${pid}`);
   const { json, stdout } = await importLeases(host, ...entries);
   assertEquals(json.error, undefined, stdout);

@@ -2,12 +2,12 @@ import { assert, assertEquals } from "@std/assert";
 import { breakIp } from "../broken_ip.ts";
 import { CONFIG, type Host, hostTest, STATE_FOLDER } from "../host.ts";
 
-/** Starts a program whose process ID is then in /run/add.pid. */
+/** Starts a program and writes its process ID to /run/add.pid. */
 const NOTED = ["sh", "-c", 'echo $$ >/run/add.pid; exec "$@"', "sh"];
 
 /**
- * The `ip` of the first ADD makes the veth so many seconds after the next one was called (a DEL's), as one does that
- * the kernel's lock keeps.
+ * The `ip` of the first ADD creates the veth this many seconds after the next `ip` (a DEL's) was called, like an `ip`
+ * that waits for the kernel's lock.
  */
 function lateVeth(seconds: number): string {
   return `case "$in $*" in
@@ -21,15 +21,15 @@ function lateVeth(seconds: number): string {
   esac`;
 }
 
-/** An ADD that was killed while its `ip` waits, which goes on by itself. */
+/** An ADD that was killed while its `ip` waits; the `ip` continues by itself. */
 async function killedAdd(host: Host, seconds: number): Promise<void> {
-  // The bridge is there, so that the veth is the first thing to be made.
+  // The bridge exists, so the veth is the first thing that the ADD creates.
   await host.add({ id: "c2" });
   await breakIp(host, lateVeth(seconds));
   const adding = host.cni("ADD", { id: "c1", under: NOTED });
   await host.sh("for i in $(seq 400); do [ -e /run/reached ] && break; sleep 0.02; done");
   await host.sh("kill -9 $(cat /run/add.pid)");
-  assertEquals((await adding).code, 137, "the ADD was not killed in its middle");
+  assertEquals((await adding).code, 137, "the ADD ended before it was killed");
 }
 
 async function assertOnlyOther(host: Host): Promise<void> {
@@ -55,16 +55,16 @@ for (const seconds of [0.3, 1.5]) {
   );
 }
 
-hostTest("a DEL without a killed ADD before it waits for nothing", async (host) => {
+hostTest("a DEL does not wait if no ADD was killed before it", async (host) => {
   await host.containers("c1", "c2");
   await host.add({ id: "c2" });
   const began = performance.now();
   for (let n = 0; n < 3; n++) await host.del({ id: "c1" });
-  assert(performance.now() - began < 3000, "a DEL waits for a link that nobody makes");
+  assert(performance.now() - began < 3000, "a DEL waits for a link that nobody creates");
 });
 
 hostTest(
-  "a DEL beside an ADD of the same attachment leaves both veth and lease, or neither",
+  "a DEL concurrent with an ADD of the same attachment leaves both veth and lease, or neither",
   async (host) => {
     await host.containers("c1", "c2");
     await host.add({ id: "c2" });
@@ -76,14 +76,15 @@ hostTest(
     const isThere = (await host.hostVeths()).length === 2;
     const holds = "c1/eth0" in await host.leases();
     assertEquals(isThere, holds, "a veth without a lease, or a lease without a veth");
-    if (add.code === 0) assert(isThere && holds, "the ADD reports success for what is gone");
-    else assert(del.code !== 0 || !isThere, "the DEL reports success for what is there");
+    if (add.code === 0) {
+      assert(isThere && holds, "the ADD reports success, but the attachment is gone");
+    } else assert(del.code !== 0 || !isThere, "the DEL reports success, but the attachment exists");
     await host.del({ id: "c1" });
     await assertOnlyOther(host);
   },
 );
 
-/** How often an ADD is killed under pressure. */
+/** How many ADDs are killed under pressure. */
 const KILLS = 12;
 
 hostTest(
@@ -91,7 +92,7 @@ hostTest(
   async (host) => {
     await host.containers("c1", "c2");
     await host.add({ id: "c2" });
-    // Ends by itself, whatever becomes of this test.
+    // Ends by itself, even if this test is interrupted.
     await host.sh(`for n in 1 2 3; do
     timeout 60 sh -c "until [ -e /run/enough ]; do
       ip link add b$n type veth peer name p$n; ip link del b$n; done" >/run/busy$n 2>&1 & done`);
@@ -126,7 +127,7 @@ async function docsSay(words: RegExp): Promise<boolean> {
   return texts.some((text) => words.test(text));
 }
 
-/** Limits under which there may be nothing left to say it with; the page then says so by the limit's name. */
+/** Limits under which the program may be unable to report anything; the page then names the limit. */
 const LIMITS: readonly [limit: string, named: RegExp][] = [
   ["-f 0", /SIGXFSZ/],
   ...["3", "6", "9", "12"].map((n): [string, RegExp] => [`-n ${n}`, /NOFILE|ulimit -n/]),
@@ -134,7 +135,7 @@ const LIMITS: readonly [limit: string, named: RegExp][] = [
 
 for (const [limit, named] of LIMITS) {
   hostTest(
-    `under ulimit ${limit} an ADD gives a document, or docs say that it gives none; DEL cleans up`,
+    `under ulimit ${limit} an ADD prints a document, or the docs say that it can't; DEL cleans up`,
     async (host) => {
       await host.containers("c1", "c2");
       await host.add({ id: "c2" });

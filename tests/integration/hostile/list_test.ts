@@ -12,7 +12,7 @@ function at(folder: string): Json {
 }
 
 hostTest(
-  "status --metrics has no series twice where a network has files in two folders",
+  "status --metrics has no series twice if a network has files in two folders",
   async (host) => {
     await host.containers("c1");
     await host.add({ config: at("/a") });
@@ -33,7 +33,7 @@ hostTest(
 );
 
 hostTest(
-  "list shows an attachment once, whatever copies of its state file there are",
+  "list shows an attachment once, however many copies of its state file exist",
   async (host) => {
     await host.containers("c1", "c2");
     await host.add({ config: at("/a") });
@@ -57,7 +57,7 @@ const NO_FOLDERS = [
 ];
 
 hostTest(
-  "a dataDir that list or the remedies would take for something else is refused",
+  "a dataDir that list or a remedy would mistake for a file is refused",
   async (host) => {
     await host.containers("c1");
     for (const folder of NO_FOLDERS) {
@@ -69,7 +69,7 @@ hostTest(
       const doctor = await host.program(["doctor"], JSON.stringify(config));
       assertNotEquals(doctor.code, 0, doctor.stdout);
     }
-    // What only looks a little like it is served, and listed.
+    // A folder that only resembles such a name is accepted, and listed.
     for (const folder of ["/a.b/json", "/lock", "/c.jsonx"]) {
       await host.add({ config: at(folder) });
       const { json } = await host.program(["list", "--json"], "");
@@ -82,12 +82,15 @@ hostTest(
 const FULL = ["sh", "-c", 'exec "$@" >/dev/full', "sh"];
 
 for (const words of [["status", "--metrics"], ["status"], ["list", "--json"], ["list"]]) {
-  hostTest(`a full device behind ${words.join(" ")} is told as that`, async (host: Host) => {
-    await host.containers("c1");
-    await host.add();
-    const { code, stderr } = await host.program(words, "", {}, FULL);
-    assertNotEquals(code, 0, "nothing could be written, and it is called done");
-    assertMatch(stderr, /No space left on device|ENOSPC/);
-    assert(!/199|bug/.test(stderr), stderr);
-  });
+  hostTest(
+    `a full device as stdout of ${words.join(" ")} is reported as such`,
+    async (host: Host) => {
+      await host.containers("c1");
+      await host.add();
+      const { code, stderr } = await host.program(words, "", {}, FULL);
+      assertNotEquals(code, 0, "nothing could be written, but the exit status is success");
+      assertMatch(stderr, /No space left on device|ENOSPC/);
+      assert(!/199|bug/.test(stderr), stderr);
+    },
+  );
 }

@@ -2,17 +2,21 @@ import { assert, assertEquals, assertNotEquals, assertStringIncludes } from "@st
 import { CONFIG, type Host, hostTest, STATE_FOLDER } from "../host.ts";
 
 const STATE = `${STATE_FOLDER}/podnet.json`;
-/** A container ID that leaves no room for all of an attachment in an alias (255 bytes). */
+/** A container ID so long that the alias (255 bytes) can't hold the whole attachment. */
 const LONG = "c".repeat(250);
 
 async function refused(host: Host, id: string, named: string): Promise<void> {
   const { code, json, stdout } = await host.cni("ADD", { id });
-  assertEquals([code, json?.code], [1, 104], `an address is given beside "${named}": ${stdout}`);
+  assertEquals(
+    [code, json?.code],
+    [1, 104],
+    `an address is allocated in spite of "${named}": ${stdout}`,
+  );
   assertStringIncludes(`${json.msg} ${json.details}`, named);
 }
 
 hostTest(
-  "the state file is gone: import does not start anew beside a live container",
+  "the state file is gone: import does not start from scratch while a container lives",
   async (host) => {
     await host.containers("c1", "c2", "ref");
     await host.add();
@@ -33,7 +37,7 @@ hostTest(
 );
 
 hostTest(
-  "the state file is gone: a live container whose namespace has no name is not overlooked",
+  "the state file is gone: a live container in a namespace without a name is not overlooked",
   async (host) => {
     await host.sh("unshare -n sleep 100 >/run/out 2>&1 & echo $! >/run/pid; sleep 0.2");
     const pid = (await host.sh("cat /run/pid")).trim();
@@ -59,27 +63,30 @@ hostTest(
   },
 );
 
-hostTest("GC removes what a killed ADD left of a container with a very long ID", async (host) => {
-  await host.containers("c1", "c2");
-  await host.add({ id: "c2" });
-  await host.sh(`cp -p ${STATE} /run/save`);
-  const { interfaces } = await host.add({ id: LONG, netns: "c1" });
-  const host1 = interfaces[1].name;
-  const gc = (...ids: string[]) => {
-    const list = ids.map((containerID) => ({ containerID, ifname: "eth0" }));
-    return host.cni("GC", { config: { ...CONFIG, "cni.dev/valid-attachments": list } });
-  };
-  assertEquals((await gc("c2", LONG)).code, 0);
-  assert((await host.hostVeths()).includes(host1), "a listed attachment's veth was removed");
-  // As if the ADD had died before its lease.
-  await host.sh(`cp -p /run/save ${STATE}`);
-  assertEquals((await gc("c2")).code, 0);
-  assert(!(await host.hostVeths()).includes(host1), "the veth is left");
-  assertEquals(await host.leases(), { "c2/eth0": "10.88.0.2" });
-  assert(await host.pings("c2", CONFIG.gateway));
-});
+hostTest(
+  "GC removes the veth of a killed ADD for a container with a very long ID",
+  async (host) => {
+    await host.containers("c1", "c2");
+    await host.add({ id: "c2" });
+    await host.sh(`cp -p ${STATE} /run/save`);
+    const { interfaces } = await host.add({ id: LONG, netns: "c1" });
+    const host1 = interfaces[1].name;
+    const gc = (...ids: string[]) => {
+      const list = ids.map((containerID) => ({ containerID, ifname: "eth0" }));
+      return host.cni("GC", { config: { ...CONFIG, "cni.dev/valid-attachments": list } });
+    };
+    assertEquals((await gc("c2", LONG)).code, 0);
+    assert((await host.hostVeths()).includes(host1), "a listed attachment's veth was removed");
+    // As if the ADD had died before its lease.
+    await host.sh(`cp -p /run/save ${STATE}`);
+    assertEquals((await gc("c2")).code, 0);
+    assert(!(await host.hostVeths()).includes(host1), "the veth is left");
+    assertEquals(await host.leases(), { "c2/eth0": "10.88.0.2" });
+    assert(await host.pings("c2", CONFIG.gateway));
+  },
+);
 
-/** What the state was before c1's ADD; put back while c1 lives. */
+/** The state before c1's ADD; a copy is restored while c1 lives. */
 const OLDER: readonly [name: string, prepare: (host: Host) => Promise<void>][] = [
   ["an older copy of the state file", async (host) => {
     await host.add({ id: "c0" });
@@ -106,7 +113,7 @@ for (const [name, prepare] of OLDER) {
     const doctor = await host.program(["doctor"], JSON.stringify(CONFIG));
     assertNotEquals(doctor.code, 0, doctor.stdout);
     assertStringIncludes(doctor.stdout, "c1/eth0");
-    // As its remedy says; after that all is well again.
+    // The remedy of the message helps; after it, all is well again.
     await host.program(["repair"], JSON.stringify(CONFIG));
     assertEquals((await host.leases())["c1/eth0"] !== undefined, true);
     assertEquals((await host.cni("STATUS")).code, 0);
@@ -114,7 +121,7 @@ for (const [name, prepare] of OLDER) {
 }
 
 hostTest(
-  "a live container that was added again since the copy that is put back is not overlooked",
+  "a live container that was added again after the restored copy is not overlooked",
   async (host) => {
     await host.containers("c1", "c2");
     await host.add();
@@ -126,7 +133,7 @@ hostTest(
     await refused(host, "c2", "c1/eth0");
     const status = await host.cni("STATUS");
     assertEquals([status.code, status.json?.code], [1, 50], status.stdout);
-    // As its remedy says; after that all is well again.
+    // The remedy of the message helps; after it, all is well again.
     await host.program(["repair"], JSON.stringify(CONFIG));
     assertEquals(`${(await host.leases())["c1/eth0"]}/24`, address);
     assertNotEquals((await host.add({ id: "c2" })).ips[0].address, address);
@@ -134,7 +141,7 @@ hostTest(
 );
 
 for (const command of ["DEL", "GC"]) {
-  hostTest(`a ${command} does not make whole what somebody put back`, async (host) => {
+  hostTest(`a ${command} does not make a restored copy trusted`, async (host) => {
     await host.containers("c0", "c1", "c2");
     await host.add({ id: "c0" });
     await host.sh(`cp -p ${STATE} /run/save`);
@@ -148,7 +155,7 @@ for (const command of ["DEL", "GC"]) {
   });
 }
 
-hostTest("repair guesses no address of a container that it can't look into", async (host) => {
+hostTest("repair guesses no address of a container that it can't inspect", async (host) => {
   await host.sh("unshare -n sleep 100 >/run/out 2>&1 & echo $! >/run/pid; sleep 0.2");
   const pid = (await host.sh("cat /run/pid")).trim();
   try {
@@ -165,7 +172,7 @@ hostTest("repair guesses no address of a container that it can't look into", asy
     assertStringIncludes(stdout, `"p1/eth0" may have `);
     await host.sh(`cmp /run/save ${STATE}`);
     await refused(host, "c2", "p1/eth0");
-    // As its remedy says.
+    // The remedy of the message.
     await host.del(hidden);
     await host.add({ id: "c2" });
   } finally {

@@ -9,7 +9,7 @@ hostTest(
   async (host) => {
     await host.containers("c1");
     const results = new Map<string, { address: string; mac: string }>();
-    // Indices begin with 2 or 3, so that some interface has the index that an earlier one is called like.
+    // Indices begin with 2 or 3, so some interface has an index that is the number in an earlier one's name.
     for (const ifname of ["if4", "if5", "if6", "if7", "if8", "eth1"]) {
       const { ips, interfaces } = await host.add({ config: BARE, ifname });
       results.set(ifname, { address: ips[0].address, mac: interfaces[2].mac });
@@ -24,9 +24,9 @@ hostTest(
   },
 );
 
-hostTest("a container's own interface called if<N> gets nothing of an ADD", async (host) => {
+hostTest("an ADD does not configure a container's own interface called if<N>", async (host) => {
   await host.containers("c1");
-  // The next index in there is 6.
+  // The next index in this namespace is 6.
   await host.sh(`ip -n c1 link add if6 type veth peer name p3
     ip -n c1 link add if4 type veth peer name p5
     ip -n c1 link set if6 down`);
@@ -45,7 +45,7 @@ hostTest("a missing bridge called if2 is not the bridge of index 2", async (host
   const bridge = `if${other.ifindex}`;
   const { code, json, stdout } = await host.cni("ADD", { config: { ...CONFIG, bridge } });
   const ports = await host.ip("", "link", "show", "master", "other0");
-  assertEquals(ports.map(({ ifname }) => ifname), [], "the veth is in another's bridge");
+  assertEquals(ports.map(({ ifname }) => ifname), [], "the veth is in another network's bridge");
   assertEquals(await host.addresses("", "other0"), []);
   if (code === 0) {
     const [veth] = await host.ip("", "link", "show", "dev", json.interfaces[1].name);
@@ -57,7 +57,7 @@ hostTest("a missing bridge called if2 is not the bridge of index 2", async (host
   }
 });
 
-/** Characters that `ip -batch` reads as something else. */
+/** Characters with a special meaning in `ip -batch`. */
 const NAMES = ['a"b', "a'b", "a#b", "a\\b", "b\\", '"'];
 
 hostTest("an interface name with a quote, a # or a backslash is refused by name", async (host) => {
@@ -67,7 +67,7 @@ hostTest("an interface name with a quote, a # or a backslash is refused by name"
     assertEquals([code, json?.code], [1, 4], `${ifname}: ${stdout}`);
     assertStringIncludes(json.msg, JSON.stringify(ifname));
     assertEquals(await host.links(), [], ifname);
-    // A DEL asks the kernel for no name.
+    // A DEL passes no name of the interface to the kernel.
     await host.del({ ifname });
   }
 });

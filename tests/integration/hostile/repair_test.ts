@@ -10,7 +10,7 @@ async function repair(host: Host, ...options: string[]): Promise<Answer> {
 
 for (const [liar, victim] of [["c1", "c2"], ["c2", "c1"]] as const) {
   hostTest(
-    `repair leaves ${victim}'s lease with it where ${liar} has taken its address on its own eth0`,
+    `repair keeps ${victim}'s lease if ${liar} sets the address on its own eth0`,
     async (host) => {
       await host.containers("c1", "c2", "c3");
       for (const id of ["c1", "c2"]) await host.add({ id });
@@ -23,11 +23,11 @@ for (const [liar, victim] of [["c1", "c2"], ["c2", "c1"]] as const) {
       const lost = json.dropped.map(({ owner }: Json) => owner);
       assert(!lost.includes(`${victim}/eth0`), `the victim's lease was dropped: ${lost}`);
       assertEquals((await host.leases())[`${victim}/eth0`], taken, "the victim's lease");
-      // Whoever comes after the liar gets what the liar held at most.
+      // A container that comes after the liar gets at most the liar's own address.
       await host.del({ id: liar });
       assertEquals((await host.leases())[`${victim}/eth0`], taken, "after the liar's DEL");
       const asked = await host.cni("ADD", { id: "c3", args: `IP=${taken}` });
-      assertEquals(asked.json.code, 102, "the victim's address is given a second time");
+      assertEquals(asked.json.code, 102, "the victim's address is allocated a second time");
     },
   );
 }
@@ -64,14 +64,14 @@ hostTest("repair refuses the state of a newer schema and leaves it byte for byte
   const files = await host.files();
   for (const options of [["--dry-run"], []]) {
     const { code, stdout, stderr } = await repair(host, ...options);
-    assertNotEquals(code, 0, "repair calls it done");
+    assertNotEquals(code, 0, "repair reports success");
     assertStringIncludes(stdout + stderr, "schema 99");
     assertEquals(await host.sh(`cat ${STATE}`), newer, "the newer file was rewritten");
     assertEquals(await host.files(), files);
   }
 });
 
-/** Passes a batch on line by line, so that each command is done well before the next. */
+/** Passes a batch on line by line, so that each command is finished well before the next one. */
 const SLOW_BATCH = `case " $* " in *' -batch '*)
   printf '%s\\n' "$in" | while IFS= read -r line; do printf '%s\\n' "$line"; sleep 0.6; done |
     /run/ip.real "$@"
@@ -82,7 +82,7 @@ hostTest(
   async (host) => {
     await host.containers("c1");
     await host.add({ id: "c1" });
-    // A namespace without a name, as Docker's: what is behind the veth can't be looked into.
+    // A namespace without a name, as Docker has them: the veth's peer can't be inspected.
     await host.sh("unshare -n sleep 100 >/run/out 2>&1 & echo $! >/run/pid; sleep 0.2");
     const pid = (await host.sh("cat /run/pid")).trim();
     await breakIp(host, SLOW_BATCH);
@@ -98,23 +98,23 @@ hostTest(
     const wrong = seen.filter((it) =>
       it.level !== "note" && JSON.stringify(it).includes(interfaces[1].name)
     );
-    assertEquals(wrong, [], "a healthy container's veth is called a stranger's");
+    assertEquals(wrong, [], "a healthy container's veth is called unowned");
     assertEquals((await repair(host, "--dry-run")).json.findings, []);
   },
 );
 
 hostTest(
-  "repair --dry-run during ADDs does not list leases that are held as found",
+  "repair --dry-run during ADDs does not list existing leases as found",
   async (host) => {
     const ids = ["c2", "c3", "c4", "c5"];
     await host.containers("c1", ...ids);
     await host.add({ id: "c1" });
-    // Only what repair asks of the kernel takes long: ADDs end between its first look and its last.
+    // Only repair's requests to the kernel are slow: ADDs end between its first look and its last.
     await breakIp(host, "if tr '\\0' ' ' </proc/$PPID/cmdline | grep -q repair; then sleep 1; fi");
     const looking = repair(host, "--dry-run");
     for (const id of ids) await host.add({ id });
     const { json } = await looking;
-    assertEquals(json.found, [], "leases that the state has");
+    assertEquals(json.found, [], "leases that the state already has");
     assertEquals(json.dropped, []);
   },
 );

@@ -2,9 +2,9 @@ import { assert, assertEquals, assertMatch } from "@std/assert";
 import { CONFIG, type Host, hostTest } from "../host.ts";
 
 /**
- * Sends one router advertisement to all nodes, as a frame of its own making: lifetime 1800 s and the prefix
- * fd77::/64. What CVE-2020-10749 is about. With `options` the message stands behind a destination options header, with
- * other words the frame has these VLAN tags: those of VLAN 0 a kernel takes as if there were none.
+ * Sends one router advertisement to all nodes as a raw frame: lifetime 1800 s and the prefix fd77::/64. This is the
+ * attack of CVE-2020-10749. With `options`, the message follows a destination options header; with other arguments,
+ * the frame has these VLAN tags. A kernel accepts tags of VLAN 0 as if the frame had none.
  */
 const SEND = `
 import socket, struct, sys
@@ -29,8 +29,8 @@ raw.send(ethernet + head + source + target + extension + body)
 `;
 const PLAIN: readonly string[] = [];
 const FORMS: readonly [name: string, words: readonly string[]][] = [
-  ["as it is", PLAIN],
-  ["behind a destination options header", ["options"]],
+  ["unchanged", PLAIN],
+  ["after a destination options header", ["options"]],
   ["with a priority tag", ["81000000"]],
   ["with two priority tags", ["88a80000", "81000000"]],
 ];
@@ -41,7 +41,7 @@ async function advertise(host: Host, from: string, device: string, words = PLAIN
   assertEquals(code, 0, stderr);
 }
 
-/** Whether a namespace has taken a route or an address from an advertisement. */
+/** Whether a namespace has accepted a route or an address from an advertisement. */
 async function isTaken(host: Host, namespace: string): Promise<boolean> {
   const at = namespace === "" ? [] : ["-n", namespace];
   const routes = await host.run(["ip", ...at, "-6", "route", "show", "proto", "ra"]);
@@ -49,7 +49,7 @@ async function isTaken(host: Host, namespace: string): Promise<boolean> {
   return routes.stdout.trim() !== "" || stdout.trim() !== "";
 }
 
-/** Sends until it is taken, five times at most. */
+/** Sends until it is accepted, five times at most. */
 async function isTakenBy(
   host: Host,
   namespaces: readonly string[],
@@ -65,7 +65,7 @@ async function isTakenBy(
   return taken;
 }
 
-/** Two containers; the host and they take advertisements, as kernels do unless told otherwise. */
+/** Two containers. They and the host accept advertisements, as kernels do by default. */
 async function node(host: Host): Promise<void> {
   await host.containers("c1", "c2");
   for (const id of ["c1", "c2"]) await host.add({ id });
@@ -94,15 +94,15 @@ for (const [name, text] of RULES) {
         await node(host);
         const load = ["nft", "-f", "-"];
         const rules = await text(host);
-        assertMatch(rules, /^table bridge /m, "no rule for what stays on the bridge");
+        assertMatch(rules, /^table bridge /m, "no rule for frames that stay on the bridge");
         const loaded = await host.run(load, rules);
         assertEquals(loaded.code, 0, loaded.stderr);
         assertEquals(await isTakenBy(host, ["", "c2"], words), [false, false]);
-        // Once more is the same, and containers still reach each other and the gateway.
+        // Loading the rules twice changes nothing, and containers still reach each other and the gateway.
         assertEquals((await host.run(load, rules)).code, 0);
         assert(await host.pings("c1", "10.88.0.3"));
         assert(await host.pings("c1", CONFIG.gateway));
-        // What it stopped: without the rules both take it.
+        // Proof that the rules stopped it: without them, both accept it.
         await host.sh("nft flush ruleset");
         assertEquals(await isTakenBy(host, ["", "c2"], words), [true, true]);
       },
@@ -110,11 +110,11 @@ for (const [name, text] of RULES) {
   }
 
   hostTest(
-    `${name}: an advertisement from elsewhere than the bridge is still taken`,
+    `${name}: an advertisement from another interface than the bridge is still accepted`,
     async (host) => {
       await node(host);
       await host.containers("router1", "router2");
-      // An uplink of its own, and one that is the port of another bridge.
+      // An uplink, and an interface that is a port of another bridge.
       await host.sh(`ip link add uplink1 up type veth peer name eth0 netns router1
       ip link add lan0 up type bridge
       ip link add uplink2 master lan0 up type veth peer name eth0 netns router2
@@ -128,14 +128,14 @@ for (const [name, text] of RULES) {
           await host.sh("sleep 0.2");
           routes = await host.sh(`ip -6 route show proto ra dev ${device}`);
         }
-        assertMatch(routes, /default/, `nothing is taken from ${device}`);
+        assertMatch(routes, /default/, `nothing is accepted from ${device}`);
       }
     },
   );
 }
 
 hostTest(
-  "deploy/atomicni.sysctl keeps the host from taking a container's router advertisement",
+  "with deploy/atomicni.sysctl the host does not accept a container's router advertisement",
   async (host) => {
     await node(host);
     const lines = (await deployed("atomicni.sysctl")).matchAll(
@@ -144,7 +144,7 @@ hostTest(
     const settings = [...lines].map(([, key = "", device, value]) => ({ key, device, value }));
     assert(
       settings.some((it) => it.device === CONFIG.bridge),
-      "no accept_ra of the bridge by name",
+      "no accept_ra that names the bridge",
     );
     for (const { key, device, value } of settings) {
       if (device !== CONFIG.bridge) continue;
@@ -156,14 +156,17 @@ hostTest(
   },
 );
 
-hostTest("doctor reports what a container's router advertisement did to the host", async (host) => {
-  await node(host);
-  const warnings = async () => {
-    const { stdout } = await host.program(["doctor"], JSON.stringify(CONFIG));
-    return stdout.split("\n").filter((line) => /^(warning|error)\b/.test(line)).join("\n");
-  };
-  const symptom = /router advertisement|proto ra/i;
-  assert(!symptom.test(await warnings()), "reported where nothing was sent");
-  assertEquals(await isTakenBy(host, [""]), [true]);
-  assertMatch(await warnings(), symptom);
-});
+hostTest(
+  "doctor reports the effect of a container's router advertisement on the host",
+  async (host) => {
+    await node(host);
+    const warnings = async () => {
+      const { stdout } = await host.program(["doctor"], JSON.stringify(CONFIG));
+      return stdout.split("\n").filter((line) => /^(warning|error)\b/.test(line)).join("\n");
+    };
+    const symptom = /router advertisement|proto ra/i;
+    assert(!symptom.test(await warnings()), "reported although nothing was sent");
+    assertEquals(await isTakenBy(host, [""]), [true]);
+    assertMatch(await warnings(), symptom);
+  },
+);

@@ -4,7 +4,7 @@ import { BUILT, CONFIG, type Host, hostTest, STATE_FOLDER } from "../host.ts";
 const CACHE = `${STATE_FOLDER}/.deno`;
 const isScript = BUILT?.endsWith(".js") ?? false;
 
-/** A container, and nothing compiled yet. */
+/** A container, and no compiled code yet. */
 async function begin(host: Host): Promise<void> {
   await host.containers("c1");
   await host.sh(`rm -rf ${CACHE}`);
@@ -15,7 +15,10 @@ async function cached(host: Host, folder = CACHE): Promise<string[]> {
   return found.split("\n").filter((name) => name !== "");
 }
 
-/** What an unprivileged user can have put into the state folder, or beside the cache, before root's next ADD. */
+/**
+ * Things that an unprivileged user can have put into the state folder, or next to the cache, before root's next
+ * ADD.
+ */
 const FOREIGN: readonly [name: string, prepare: string, folder: string][] = [
   [
     "a cache folder in a state folder that others may write to",
@@ -36,7 +39,7 @@ const FOREIGN: readonly [name: string, prepare: string, folder: string][] = [
     "/run/outside",
   ],
   [
-    "another user's symlink in the cache folder's place, the state folder open",
+    "another user's symlink in the cache folder's place, the state folder writable",
     `mkdir -m 700 /run/outside; ln -s /run/outside ${CACHE}; chown -h 1000 ${CACHE}
       chmod 777 ${STATE_FOLDER}`,
     "/run/outside",
@@ -47,7 +50,7 @@ if (isScript) {
   hostTest("script form: root's own cache folder is used, and root's alone", async (host) => {
     await begin(host);
     await host.add();
-    assertNotEquals(await cached(host), [], "no cache: the tests beside this one prove nothing");
+    assertNotEquals(await cached(host), [], "no cache: the other tests of this file prove nothing");
     const open = await host.sh(`find ${STATE_FOLDER} -maxdepth 1 -type d -perm /077`);
     assertEquals(open, "", "others can read or write this");
   });
@@ -60,7 +63,7 @@ if (isScript) {
   });
 
   hostTest(
-    "script form: what Deno compiled is written into its cache within some runs",
+    "script form: Deno writes its compiled code to the cache within some runs",
     async (host) => {
       await begin(host);
       const sizeOf = async (file: string) =>
@@ -68,14 +71,14 @@ if (isScript) {
       const seen: number[][] = [];
       const isWritten = ([file = 0, beside = 0]: number[]) => file > 65536 && beside <= 65536;
       while (!seen.some(isWritten) && seen.length < 40) {
-        // Such a run takes longer to end, and ends as it should all the same.
+        // Such a run takes longer to end, but it ends normally.
         await host.add();
         seen.push([await sizeOf(""), await sizeOf("-wal")]);
         assertEquals((await host.cni("DEL")).code, 0);
       }
       assert(
         seen.some(isWritten),
-        `bytes in the cache and beside it, after each ADD: ${seen.join("; ")}`,
+        `bytes in the cache and next to it, after each ADD: ${seen.join("; ")}`,
       );
       const failed = await host.cni("ADD", { config: { ...CONFIG, mtu: -5 } });
       assertEquals([failed.code, JSON.parse(failed.stdout).code], [1, 7]);
@@ -83,7 +86,7 @@ if (isScript) {
   );
 
   hostTest(
-    "script form: what was done is done, however Deno's cache is written behind it",
+    "script form: a completed ADD stays completed, even if Deno can't write its cache",
     async (host) => {
       const ids = ["c1", "c2", "c3", "c4", "c5", "c6"];
       await begin(host);
@@ -95,13 +98,13 @@ if (isScript) {
           assertEquals([code, stderr], [0, ""], command);
         }
       };
-      // Several at once, with nothing compiled.
+      // Several at once, without compiled code.
       for (let round = 0; round < 4; round++) {
         await host.sh(`rm -rf ${CACHE}`);
         await all("ADD");
         await all("DEL");
       }
-      // No room for it.
+      // No room for the cache.
       await host.sh(`rm -rf ${CACHE}; mkdir -m 700 ${CACHE}
       mount -t tmpfs -o mode=700,size=1300k tmpfs ${CACHE}`);
       for (let round = 0; round < 4; round++) {
@@ -123,7 +126,7 @@ if (isScript) {
   }
 }
 
-/** Sockets but for those of `ip`, which speaks to the kernel, and of the C library, which asks for a name service. */
+/** Sockets except those of `ip`, which talks to the kernel, and of the C library, which looks for a name service. */
 const NETWORK = "socket\\(AF_INET|connect\\(.*(AF_INET|sin_addr|sin6_addr)|sendto\\(.*sin_addr";
 const TRACED = [
   "strace",
@@ -140,7 +143,7 @@ async function assertNoNetwork(host: Host): Promise<void> {
   assertEquals(stdout, "", "a socket to somewhere else");
 }
 
-hostTest("an ADD that waits seconds for the lock asks nobody on the network", async (host) => {
+hostTest("an ADD that waits seconds for the lock opens no network socket", async (host) => {
   await host.containers("c1", "c2");
   await host.add();
   await host.sh(`timeout 20 flock -F ${STATE_FOLDER}/podnet.lock sleep 4 >/run/holder 2>&1 &
@@ -152,17 +155,17 @@ hostTest("an ADD that waits seconds for the lock asks nobody on the network", as
   await assertNoNetwork(host);
 });
 
-hostTest("list --watch asks nobody on the network", async (host) => {
+hostTest("list --watch opens no network socket", async (host) => {
   await host.containers("c1");
   await host.add();
-  // Under strace, beside other tests, its start alone may take seconds.
+  // Under strace, next to other tests, the start alone may take seconds.
   const under = ["timeout", "-s", "INT", "12", ...TRACED];
   const { stdout } = await host.program(["list", "--watch"], "", {}, under);
   assert(stdout.includes("10.88.0.2"), stdout);
   await assertNoNetwork(host);
 });
 
-hostTest("the state folder and those below are made root's alone in one step", async (host) => {
+hostTest("the state folder and those below it are created private in one step", async (host) => {
   await host.containers("c1");
   await host.sh(`umount ${STATE_FOLDER}; mount -t tmpfs tmpfs /var/lib`);
   const dataDir = `${STATE_FOLDER}/a/b`;
@@ -184,5 +187,7 @@ hostTest("the state folder and those below are made root's alone in one step", a
   const made = (await host.sh("grep -hF /var/lib/atomicni /run/trace.* | grep ' = 0' || :"))
     .split("\n").filter((line) => line !== "" && !line.includes("/.deno/"));
   assert(made.length >= 3, `made: ${made}`);
-  for (const line of made) assert(/, 0700\) += 0$/.test(line), `open to others at first: ${line}`);
+  for (const line of made) {
+    assert(/, 0700\) += 0$/.test(line), `accessible to others at first: ${line}`);
+  }
 });

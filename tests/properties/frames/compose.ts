@@ -23,12 +23,12 @@ export interface Party {
   readonly linkLocal: string;
 }
 
-/** Addresses that frames are made of. `gateway` has the bridge's MAC and link-local address. */
+/** Addresses from which frames are composed. `gateway` has the bridge's MAC and link-local address. */
 export interface Facts {
   readonly own: Party;
   readonly neighbour: Party;
   readonly gateway: Party;
-  /** The address behind each target, in each family. */
+  /** The address of each target, in each family. */
   readonly reach: Readonly<Record<Target, Readonly<Record<4 | 6, string>>>>;
 }
 
@@ -62,7 +62,7 @@ function source(from: Spec["from"], facts: Facts): string {
   }[from];
 }
 
-/** The claimed address in a family; IPv4 has link-local addresses too, which no party here has. */
+/** The claimed address in a family; IPv4 has link-local addresses too, but no party has any. */
 export function claimed(claim: Claim, family: 4 | 6, facts: Facts): string {
   const linkLocal = (party: Party, last: number) =>
     family === 6 ? party.linkLocal : `169.254.0.${last}`;
@@ -79,7 +79,7 @@ export function claimed(claim: Claim, family: 4 | 6, facts: Facts): string {
   }[claim];
 }
 
-/** The frame of a spec, with the tags in front of its type. */
+/** The frame of a spec, with the tags before its type. */
 export function compose(spec: Spec, facts: Facts, mark: string): Frame {
   const link = { from: source(spec.from, facts), to: destination(spec.to, facts) };
   const plain = payload(spec, facts, mark, link);

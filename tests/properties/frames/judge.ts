@@ -16,11 +16,11 @@ export interface Sent {
   readonly frame: Frame;
 }
 
-/** Of the datagrams of one flow, so many have to come. */
+/** At least this many datagrams of each flow have to arrive. */
 const TIMES = 2;
 const PATIENCE_MS = 10_000;
 
-/** The most telling of all that is wrong after a round. */
+/** The most significant fault after a round. */
 export async function judge(
   stage: Stage,
   sent: readonly Sent[],
@@ -48,12 +48,12 @@ export async function judge(
 }
 
 interface Honest extends Flow {
-  /** The place where it belongs. */
+  /** The place where the datagram belongs. */
   readonly at: string;
   readonly about: string;
 }
 
-/** Traffic that the attacker may not keep from its place. */
+/** Traffic that the attacker may not keep from its destination. */
 function honestFlows(stage: Stage, kernel: Kernel, sent: readonly Sent[]): Honest[] {
   const { network, attached } = stage;
   if (!network.guard) return [];
@@ -77,7 +77,7 @@ function honestFlows(stage: Stage, kernel: Kernel, sent: readonly Sent[]): Hones
     ];
   });
   const [bob, ann] = people;
-  // A container keeps its own entries for neighbours, and believes what it hears.
+  // A container manages its own entries for neighbours, and believes what it receives.
   stage.isDeceived ||= sent.some(({ spec }) => spec.from === "own" && isNeighbourClaim(spec.kind));
   if (!network.isolated && !stage.isDeceived && bob !== undefined && ann !== undefined) {
     flows.push(...bob.ips.map((to) => ({ from: "ann", to, at: "bob", about: "neighbours" })));
@@ -85,7 +85,7 @@ function honestFlows(stage: Stage, kernel: Kernel, sent: readonly Sent[]): Hones
   return flows.map((it) => ({ ...it, mark: "" }));
 }
 
-/** All marks that were seen, once every honest datagram came or after a while. */
+/** All marks that were seen, after every honest datagram arrived or a time limit passed. */
 async function awaited(stage: Stage, flows: readonly Honest[]): Promise<Seen> {
   const end = performance.now() + PATIENCE_MS;
   let seen = await stage.lab.seen();
@@ -107,26 +107,26 @@ function* lost(flows: readonly Honest[], seen: Seen): Iterable<Wrong> {
   }
 }
 
-/** Frames that came where none of their sort may come. */
+/** Frames that arrived at a place that frames of their sort may not reach. */
 function arrived({ network }: Stage, sent: readonly Sent[], seen: Seen): Wrong[] {
   const found = sent.flatMap(({ spec, mark, frame }) =>
     stopped(spec, network).filter(({ place, layer }) => (seen[place]?.[layer]?.[mark] ?? 0) > 0)
       .map(({ place, why }) => ({ rank: rank(spec, why), place, why, spec, frame }))
   );
   return found.sort((a, b) => a.rank - b.rank).map(({ place, why, spec, frame }) => {
-    const by = typeof spec.to === "number" ? " by a reserved group address" : "";
+    const by = typeof spec.to === "number" ? " via a reserved group address" : "";
     return [`${NAMES[place] ?? "a neighbour"} gets ${why}${by}`, { spec, frame }];
   });
 }
 
 const NAMES: Readonly<Record<string, string>> = { "": "the host", outside: "a machine outside" };
 
-/** A reserved group address is a cause of its own, and so many frames have one that it is named last. */
+/** A reserved group address is a separate cause. Many frames have one, so it is named last. */
 function rank({ to }: Spec, why: string): number {
   return typeof to === "number" ? 2 : why.includes("isolated") ? 0 : 1;
 }
 
-/** CHECK finds nothing wrong with an honest container. */
+/** CHECK finds no fault in an honest container. */
 async function checked(stage: Stage): Promise<Complaint | undefined> {
   if (stage.stateIsLost) return undefined;
   const answers = await Promise.all(["bob", "ann"].map((id) => stage.check(id)));

@@ -1,20 +1,20 @@
 import { type Host, type Json, objects } from "../../integration/host.ts";
 import { BRIDGE } from "./network.ts";
 
-/** All that the kernel says of the host and of its containers at one moment. */
+/** The kernel's view of the host and its containers at one moment. */
 export interface Kernel {
   readonly links: readonly Json[];
   readonly routes: readonly Json[];
   readonly neighbours: readonly Json[];
   /** Entries of the bridge's forwarding table. */
   readonly entries: readonly Json[];
-  /** Containers that the bridge takes for a multicast querier. */
+  /** Containers that the bridge accepts as multicast queriers. */
   readonly queriers: readonly string[];
   /** Links with addresses, and neighbours, of each container. */
   readonly inside: ReadonlyMap<string, { readonly links: Json[]; readonly neighbours: Json[] }>;
 }
 
-/** The true `ip`, where a test has put a wrong one in its place (wrong.ts). */
+/** The real `ip`, if a test has replaced it with a wrong one (wrong.ts). */
 export const TRUE_IP = "/mnt/ip.real";
 
 const SCRIPT = `

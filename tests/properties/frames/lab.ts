@@ -11,7 +11,10 @@ export interface Flow {
   readonly mark: string;
 }
 
-/** Marks by place and layer: `link` on the place's interface (on the host: on the bridge), `ip` past the host's rules. */
+/**
+ * Marks by place and layer: `link` on the place's interface (on the host: on the bridge), `ip` after the host's
+ * rules.
+ */
 export type Seen = Readonly<
   Record<string, Partial<Record<Layer, Readonly<Record<string, number>>>>>
 >;
@@ -46,7 +49,7 @@ export class Lab implements AsyncDisposable {
     await this.#child.status;
   }
 
-  /** Counts what arrives at these places from now on. */
+  /** Counts the frames that arrive at these places from now on. */
   async open(places: readonly string[], bridge: string): Promise<void> {
     await this.#ask({ open: places, bridge });
   }
@@ -56,12 +59,15 @@ export class Lab implements AsyncDisposable {
     await this.#ask({ burst: frames, at, ifname, times });
   }
 
-  /** The attacker sends all frames as fast as it can, on each of the interfaces that exists, until `stop`; whether one was sent. */
+  /**
+   * The attacker sends all frames as fast as it can on each existing interface until `stop`. Returns whether any
+   * was sent.
+   */
   async shoot(at: string, ifnames: readonly string[], frames: readonly Frame[]): Promise<boolean> {
     return await this.#ask({ shoot: frames, at, ifnames }) as boolean;
   }
 
-  /** How many frames were shot. */
+  /** The number of frames sent. */
   async stop(): Promise<number> {
     return await this.#ask({ stop: true }) as number;
   }

@@ -5,11 +5,11 @@ import { COPY, EVE, type Stage } from "./stage.ts";
 /** Something that happens while the attacker sends. */
 export interface Moment {
   readonly name: string;
-  /** Before the attacker begins. */
+  /** Runs before the attacker begins. */
   readonly prepare?: (stage: Stage) => Promise<void>;
-  /** `wait`: milliseconds between the two halves of something that happens at once. */
+  /** `wait`: milliseconds between the two halves of one event. */
   readonly run?: (stage: Stage, wait: number) => Promise<void>;
-  /** The network is not as it was, so nothing may come after it. */
+  /** The network has changed, so nothing may follow. */
   readonly isLast?: boolean;
 }
 
@@ -21,7 +21,7 @@ async function takeOut(stage: Stage): Promise<void> {
   await stage.host.sh(`ip -batch - <<X\n${ports.join("\n")}\nX`);
   const answer = await stage.check("bob");
   if (answer.code === 0) {
-    stage.fail("CHECK is content with a port that is out of its bridge", answer);
+    stage.fail("CHECK accepts a port that is out of its bridge", answer);
   }
 }
 
@@ -94,7 +94,7 @@ export const MOMENTS: readonly Moment[] = [
     },
   },
   {
-    name: "an older state, the neighbour's MAC worn, and repair",
+    name: "an older state, the neighbour's MAC set, and repair",
     run: async (it) => {
       await wearMac(it);
       await it.host.sh(`cp -p ${COPY} /var/lib/atomicni/podnet.json`);
@@ -104,7 +104,7 @@ export const MOMENTS: readonly Moment[] = [
     isLast: true,
   },
   {
-    name: "no state, the neighbour's MAC worn, and repair",
+    name: "no state, the neighbour's MAC set, and repair",
     run: async (it) => {
       await wearMac(it);
       await it.host.sh("rm /var/lib/atomicni/podnet.json");
@@ -115,7 +115,10 @@ export const MOMENTS: readonly Moment[] = [
   },
 ];
 
-/** Whether root takes ports out of the bridge. There the lock does not hold: the host reads their frames at the port. */
+/**
+ * Whether root takes ports out of the bridge. There the lock does not apply: the host reads their frames at the
+ * port.
+ */
 export function takesPortsOut(name: string): boolean {
   return /out of the bridge|deleted/.test(name);
 }

@@ -3,15 +3,18 @@ import type { Random } from "../../random.ts";
 
 export type Family = 4 | 6;
 
-/** What a case's network is like. All containers of a bridge are guarded, or none. */
+/** The settings of a case's network. All containers of a bridge are guarded, or none. */
 export interface Network {
   readonly families: readonly Family[];
   readonly guard: boolean;
   readonly rules: boolean;
   readonly isolated: boolean;
-  /** The attacker's port is not in the network's link group, as that of a container taken over from another plugin. */
+  /**
+   * The attacker's port is not in the network's link group, like that of a container taken over from another
+   * plugin.
+   */
   readonly ungrouped: boolean;
-  /** Containers choose link-local addresses that do not follow from their MAC. */
+  /** Containers choose link-local addresses that are not derived from their MAC. */
   readonly randomLinkLocal: boolean;
 }
 
@@ -23,7 +26,7 @@ export const OUTSIDE = { 4: "192.0.2.2", 6: "2001:db8::2" } as const;
 export const UPLINK = { 4: "192.0.2.1", 6: "2001:db8::1" } as const;
 export const FOREIGN = { 4: "203.0.113.9", 6: "2001:db8:bad::9" } as const;
 
-/** Four addresses of each family: three containers stay, one place is for those that come and go. */
+/** Four addresses of each family: three containers stay, one address is for those that come and go. */
 const POOL = {
   4: {
     subnet: "10.88.0.0/24",
@@ -67,8 +70,8 @@ export function someNetwork(random: Random): Network {
 }
 
 /**
- * A host that forwards and believes router advertisements on every interface, hence the worst one; a second machine
- * behind its uplink; no wait for duplicate addresses.
+ * The worst kind of host: it forwards and accepts router advertisements on every interface. A second machine is behind
+ * its uplink. Nothing waits for duplicate address detection.
  */
 export const HOST = `
 sysctl -qw net.bridge.bridge-nf-call-iptables=0 net.bridge.bridge-nf-call-ip6tables=0 \
@@ -90,7 +93,7 @@ route add default via ${UPLINK[4]}
 route add default via ${UPLINK[6]}
 X`;
 
-/** Makes a container's namespace; its interfaces are ready at once. */
+/** Creates a container's namespace; its interfaces are ready at once. */
 export function containerScript(id: string, { randomLinkLocal }: Network): string {
   return `ip netns add ${id}
 ip netns exec ${id} sh -c 'ip link set dev lo up

@@ -3,10 +3,10 @@ import { type Kernel, linkLocalOf } from "./kernel.ts";
 import { BRIDGE, GATEWAY, type Network } from "./network.ts";
 import { type Attached, EVE, type Stage } from "./stage.ts";
 
-/** Something in the kernel that is not as the leases say, in words that are the same for each case. */
+/** A difference between the kernel and the leases, in the same words for each case. */
 export type Wrong = readonly [kind: string, about: unknown];
 
-/** All that is wrong, the most telling first. */
+/** All faults, the most significant first. */
 export function wrongs(stage: Stage, kernel: Kernel, network = stage.network): Wrong[] {
   const found: Wrong[] = [];
   for (const it of stage.attached.values()) {
@@ -41,7 +41,7 @@ function* port({ veth, mac, id }: Attached, { links, entries }: Kernel): Iterabl
   }
 }
 
-/** The host's own neighbours for a guarded container. */
+/** The host's own neighbour entries for a guarded container. */
 function* known({ ips, mac, id, ifname }: Attached, kernel: Kernel): Iterable<Wrong> {
   const has6 = ips.some((it) => it.includes(":"));
   const linkLocal = has6 ? linkLocalOf(kernel.inside.get(id)?.links ?? [], ifname) : "";
@@ -58,7 +58,7 @@ function* known({ ips, mac, id, ifname }: Attached, kernel: Kernel): Iterable<Wr
 const isPermanent = ({ state }: Json) => state.includes("PERMANENT");
 const what = (ip: string) => ip.startsWith("fe80:") ? "link-local address" : "address";
 
-/** A guarded container's own neighbours for its gateways. */
+/** A guarded container's own neighbour entries for its gateways. */
 function* gateways(
   { id, ifname }: Attached,
   { families }: Network,
@@ -85,12 +85,12 @@ function* gateways(
 
 const isPort = (dev = "") => /^a[vp][0-9a-f]{13}$/.test(dev);
 
-/** A bridge that takes a container for a querier stops IPv6 for all once its members no longer report. */
+/** A bridge that accepts a container as querier stops IPv6 for all containers once they no longer report. */
 function* querier({ queriers }: Kernel): Iterable<Wrong> {
   if (queriers.length > 0) yield ["the bridge takes a container for a multicast querier", queriers];
 }
 
-/** Addresses of the host that came by a router advertisement. */
+/** Addresses that the host took from a router advertisement. */
 function* addresses({ families, rules }: Network, { links }: Kernel): Iterable<Wrong> {
   for (const { ifname, addr_info } of links) {
     const bad = (addr_info ?? []).find(({ scope, dynamic }: Json) =>
@@ -106,7 +106,7 @@ function* addresses({ families, rules }: Network, { links }: Kernel): Iterable<W
   }
 }
 
-/** Routes of the host that came by a frame. */
+/** Routes that the host took from a frame. */
 function* routes({ rules }: Network, kernel: Kernel): Iterable<Wrong> {
   for (const route of kernel.routes) {
     const { dst, dev, protocol, table, type = "unicast" } = route;
@@ -121,7 +121,7 @@ function* routes({ rules }: Network, kernel: Kernel): Iterable<Wrong> {
 
 const place = (dev: string) => isPort(dev) ? "a port" : dev;
 
-/** Nothing is learnt from a guarded port. */
+/** The bridge learns nothing from a guarded port. */
 function* learnt(macs: ReadonlySet<string>, { entries, neighbours }: Kernel): Iterable<Wrong> {
   const dynamic = entries.find(({ ifname, state }) => isPort(ifname) && state === "");
   if (dynamic !== undefined) yield ["the bridge learns from a guarded port", dynamic];
@@ -131,7 +131,7 @@ function* learnt(macs: ReadonlySet<string>, { entries, neighbours }: Kernel): It
   if (odd !== undefined) yield ["the host has learnt a MAC that no container has", odd];
 }
 
-/** Neighbours of the host where or of whom it has none. */
+/** Neighbour entries of the host on interfaces, or for addresses, that should have none. */
 function* neighbours(network: Network, kernel: Kernel): Iterable<Wrong> {
   for (const it of kernel.neighbours) {
     if (it.lladdr === undefined || it.dev === "uplink") continue;

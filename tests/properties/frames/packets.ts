@@ -10,7 +10,7 @@ import {
 } from "../../guard/frames.ts";
 import { OUTSIDE } from "./network.ts";
 
-/** The way out is through `at`, and one address is on the link. */
+/** The route leads through `at`, and one address is on the link. */
 export function routerAdvertisement(at: string, onLink: string): Bytes {
   return [
     ...[64, 0, ...u16(1800), ...zeros(8), 1, 1, ...macBytes(at)],
@@ -18,7 +18,10 @@ export function routerAdvertisement(at: string, onLink: string): Bytes {
   ];
 }
 
-/** `source`, so it says, has `victim` send elsewhere. Linux wants no socket to which the quoted echo reply belongs. */
+/**
+ * Claims to come from `source`, and directs `victim`'s packets elsewhere. Linux needs no socket for the quoted
+ * echo reply.
+ */
 export function redirect4(source: string, victim: string, instead: string, data: Bytes): Bytes {
   const quoted = ipv4(victim, OUTSIDE[4], 1, [0, 0, 0xff, 0xff, 0, 0, 0, 0]);
   const message = [...addressBytes(instead), ...quoted, ...data];

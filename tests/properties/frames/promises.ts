@@ -2,7 +2,7 @@ import type { Layer } from "./lab.ts";
 import type { Network } from "./network.ts";
 import { familyOfKind, isArp, type Spec } from "./spec.ts";
 
-/** Where no frame of a spec may arrive, and the promise that says so. */
+/** The places that no frame of a spec may reach, and the promise that says so. */
 export interface Stopped {
   readonly place: string;
   readonly layer: Layer;
@@ -31,7 +31,7 @@ export function stopped(spec: Spec, network: Network): Stopped[] {
   }));
 }
 
-/** Rules of the host act between its interface and its sockets; for a container, before the frame comes. */
+/** Rules of the host act between its interface and its sockets; for a container, before the frame arrives. */
 function everywhere(host: Layer, why: string): Stopped[] {
   return [
     { place: "", layer: host, why },
@@ -40,7 +40,10 @@ function everywhere(host: Layer, why: string): Stopped[] {
   ];
 }
 
-/** Of a port without the network's link group only sources and advertisements are held, on the way to the host or through it. */
+/**
+ * Of a port outside the network's link group, the rules stop only sources and advertisements, to the host or
+ * through it.
+ */
 function isHeldByAddress(why: string): boolean {
   return why === FOREIGN || why === "a RA";
 }
@@ -50,7 +53,7 @@ const host = (why: string): Stopped[] => [
   { place: "outside", layer: "link", why },
 ];
 
-/** Which of the host's rules a frame breaks. */
+/** The host's rules that a frame breaks. */
 function brokenRule(spec: Spec, { families }: Network): string | undefined {
   const { kind, claim } = spec;
   const family = familyOfKind(kind);
@@ -80,14 +83,14 @@ function sourceOf({ kind, claim }: Spec): Spec["claim"] {
   return kind === "NA from own" ? "own link-local" : claim;
 }
 
-/** Link-local IPv6 stays on the link, and every host needs it, whatever its network has. */
+/** Link-local IPv6 stays on the link, and every host needs it, whatever families its network has. */
 function isForLink(spec: Spec, family: 4 | 6): boolean {
   if (family === 4) return false;
   const source = sourceOf(spec);
   return source === "zero" || source.endsWith("link-local");
 }
 
-/** Whether the host may note down an address that the frame claims: the rules let no foreign one pass. */
+/** Whether the host may learn an address that the frame claims: the rules stop foreign ones. */
 export function mayBeLearnt({ kind, claim }: Spec): boolean {
   return !isArp(kind) || claim !== "foreign";
 }

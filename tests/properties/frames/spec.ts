@@ -1,6 +1,6 @@
 import type { Random } from "../../random.ts";
 
-/** Low digits of the group addresses 01:80:c2:00:00:0X that a bridge may keep to itself. */
+/** Low digits of the group addresses 01:80:c2:00:00:0X that a bridge may not forward. */
 export const RESERVED = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15] as const;
 const TO = ["host", "neighbour", "broadcast", "own", "multicast4", "multicast6"] as const;
 const FROM = ["own", "neighbour", "bridge", "zero", "multicast", "random"] as const;
@@ -40,16 +40,16 @@ export type Kind =
 export type Claim = (typeof CLAIMS)[number];
 export type Target = (typeof TARGETS)[number];
 
-/** One frame of the attacker, by what it says. */
+/** One frame of the attacker, by its fields. */
 export interface Spec {
   /** A number is the last digit of a reserved group address. */
   readonly to: (typeof TO)[number] | (typeof RESERVED)[number];
   readonly from: (typeof FROM)[number];
   readonly tags: (typeof TAGS)[number];
   readonly kind: Kind;
-  /** The sender's address, so the frame says. */
+  /** The sender's address in the frame. */
   readonly claim: Claim;
-  /** Where its packet goes, whatever MAC it goes to. */
+  /** The destination of its packet, whatever its destination MAC is. */
   readonly target: Target;
 }
 
@@ -61,10 +61,10 @@ export function familyOfKind(kind: Kind): 4 | 6 | undefined {
 }
 
 export const isArp = (kind: Kind) => is(ARP, kind);
-/** A claim to an address that a receiver may note down with a MAC. */
+/** A claim to an address that a receiver may learn with a MAC. */
 export const isNeighbourClaim = (kind: Kind) => is(ARP, kind) || is(ND, kind);
 
-/** One property that all frames of a round have, so that rare values are sent often in some rounds. */
+/** One property of all frames in a round, so that rare values are sent often in some rounds. */
 export function someBias(random: Random): Partial<Spec> {
   if (random.chance(0.4)) return {};
   return random.one([
@@ -81,7 +81,7 @@ function someKind(random: Random): Kind {
   return random.one(random.one([ARP, IPV4, ND, ND, IPV6, ["UDPv4", "UDPv6"] as const, OTHER]));
 }
 
-/** Any dimension may have any value; the ones that go together come more often. */
+/** Any dimension may have any value; values that fit together are more frequent. */
 export function someSpec(random: Random, bias: Partial<Spec>): Spec {
   const kind = bias.kind ?? someKind(random);
   const target = bias.target ?? random.one(TARGETS);
@@ -101,7 +101,7 @@ export function someSpec(random: Random, bias: Partial<Spec>): Spec {
   };
 }
 
-/** The MAC that a host would send such a packet to. */
+/** The MAC to which a host would send such a packet. */
 function usual(target: Target, kind: Kind): Spec["to"] {
   if (target === "neighbour") return "neighbour";
   if (target !== "all") return "host";

@@ -36,13 +36,13 @@ export class Stage {
   readonly network: Network;
   readonly #under: readonly string[];
   readonly attached = new Map<string, Attached>();
-  /** MACs of all attachments so far: an entry of one that is gone may be there still. */
+  /** MACs of all attachments so far: an entry of a removed one may still exist. */
   readonly macs = new Set<string>();
-  /** The state file no longer says what the containers have. */
+  /** The state file no longer agrees with the containers. */
   stateIsLost = false;
-  /** Neighbours may look for each other elsewhere. */
+  /** Neighbours may have wrong entries for each other. */
   isDeceived = false;
-  /** What a command answered that should have worked. */
+  /** The answer of a command that should have worked. */
   complaint: Complaint | undefined;
 
   constructor(host: Host, lab: Lab, network: Network, under: readonly string[]) {
@@ -75,7 +75,7 @@ export class Stage {
     if (code !== 0) this.fail("the rules can't be loaded", { ...rules, stderr });
   }
 
-  /** The containers that keep to the rules. */
+  /** The containers that obey the rules. */
   honest(): Attached[] {
     return [...this.attached.values()].filter(({ id }) => id !== EVE);
   }
@@ -119,7 +119,7 @@ export class Stage {
     if (ended.code !== 0) this.fail("a DEL fails", ended);
   }
 
-  /** Ends whoever has the last address. */
+  /** Ends the container that has the last address. */
   async free(): Promise<void> {
     for (const { id, ifname } of [...this.attached.values()]) {
       if (id === "zoe" || id === "yan" || ifname !== "eth0") await this.del(id, ifname);
@@ -137,7 +137,7 @@ export class Stage {
     return await this.#cni("CHECK", id, "eth0", { prevResult });
   }
 
-  /** All attachments are valid, and those that are being made. */
+  /** All attachments are valid, and so are those in progress. */
   async collect(coming: readonly string[] = []): Promise<void> {
     const list = [...this.attached.keys(), ...coming].map((owner) => {
       const [containerID, ifname] = owner.split("/");
@@ -147,11 +147,11 @@ export class Stage {
     if (ended.code !== 0) this.fail("a GC fails", ended);
   }
 
-  /** `mayRefuse`: two containers claim one MAC, and only root can say which of them lies. */
+  /** `mayRefuse`: two containers claim one MAC, and only root can decide between them. */
   async repair(mayRefuse = false): Promise<void> {
     const answer = await this.#run(["repair"]);
     if (answer.code === 2 && !mayRefuse) this.fail("repair is refused", answer);
-    // Said where something is wrong after it.
+    // repair reports this if a fault remains.
     this.lastRepair = answer.stdout + answer.stderr;
   }
   lastRepair = "";
@@ -177,7 +177,7 @@ export class Stage {
     };
   }
 
-  /** An address of the network's own, or one like it where the network lacks the family. */
+  /** An address of the network's own, or a similar one if the network lacks the family. */
   #own(address: string): string {
     const has = this.network.families.includes(address.includes(":") ? 6 : 4);
     return has ? address : address.replace(/^10\.88/, "10.77").replace(/^fd88/, "fd77");

@@ -5,9 +5,9 @@ import { stopped } from "./promises.ts";
 import type { Wrong } from "./oracle.ts";
 import type { Spec } from "./spec.ts";
 
-/** A bridge treats these in a way of its own, so those that pretend are counted by themselves. */
+/** A bridge treats these frames specially, so forged ones are counted separately. */
 const RESERVED = ", to a reserved group address";
-/** Nothing is promised of these without the host rules (SECURITY.md). */
+/** Without the host rules, nothing is promised about these (SECURITY.md). */
 export const OUT = ", while root takes ports out of the bridge";
 const isReserved = ({ from, to }: Spec): boolean => from !== "own" && typeof to === "number";
 
@@ -18,7 +18,7 @@ export function stateOf({ guard, rules }: Network): string {
   return rules ? "host rules alone" : "guard off";
 }
 
-/** Counts frames by the promise that holds for them where all that protects is switched on. */
+/** Counts frames by the promise that holds with all protections on. */
 export function tally(
   network: Network,
   sent: readonly { readonly spec: Spec; readonly mark: string }[],
@@ -39,7 +39,7 @@ export function tally(
 
 export const QUERIER = "the bridge takes a container for a multicast querier";
 
-/** What frames do to tables, beyond coming somewhere. */
+/** Effects of frames on tables. */
 const EFFECTS = [
   "the MAC of a container leads elsewhere",
   "the bridge learns from a guarded port",
@@ -54,7 +54,7 @@ const EFFECTS = [
   QUERIER,
 ];
 
-/** Counts rounds by what of the kernel's tables was changed in them. */
+/** Counts rounds by the kernel tables that changed in them. */
 export function tallyEffects(network: Network, wrongs: readonly Wrong[]): void {
   for (const effect of EFFECTS) {
     add(effect, stateOf(network), wrongs.some(([kind]) => kind === effect));

@@ -1,14 +1,14 @@
 import type { Focus } from "../frames.ts";
 import { TRUE_IP } from "./kernel.ts";
 
-/** A program without one of its protections, and the complaint that has to come of it. */
+/** A program without one of its protections, and the complaint that has to follow. */
 export interface Wrong {
   /** The program is one that … */
   readonly name: string;
   /** A shell script that runs the program, its "$@". */
   readonly script: string;
   readonly kind: RegExp;
-  /** Where the protection matters. */
+  /** A network in which the protection matters. */
   readonly focus: Focus;
 }
 
@@ -16,8 +16,8 @@ const GUARDED = { guard: true, isolated: false } as const;
 const DUAL = { ...GUARDED, families: [4, 6] } as const;
 
 /**
- * The program with another `ip`: `asked` is a `sed` script for each batch, `answered` one for each answer, so that the
- * program does not see it.
+ * The program with another `ip`: `asked` is a `sed` script for each batch, `answered` one for each output, which hides
+ * the change from the program.
  */
 function ip(asked: string, answered = ""): string {
   const fake = `#!/bin/sh
@@ -113,7 +113,7 @@ export const PROGRAMS: readonly Wrong[] = [
     },
   },
   {
-    name: "flushes neighbours after its DEL has let the lease go",
+    name: "flushes neighbours after its DEL has released the lease",
     script: `"$@"; status=$?
 if [ "$CNI_COMMAND" = DEL ]; then
   sleep 0.2; for it in 10.88.0.5 fd88::5; do ip neigh flush to $it dev atomic0 nud permanent; done
@@ -123,7 +123,7 @@ exit $status`,
     focus: { network: GUARDED, moments: /a DEL and an ADD/ },
   },
   {
-    name: "believes in repair what a container wears",
+    name: "trusts a container's own address in repair",
     script: `"$@"; status=$?
 case "$*" in *repair*)
   mac=$(cat /sys/class/net/none/address 2>/dev/null; ip -n eve -o link show dev eth0 | sed 's/.*ether //; s/ .*//')
@@ -135,7 +135,7 @@ exit $status`,
     focus: { network: GUARDED, moments: /worn/ },
   },
   {
-    name: "says of every CHECK that all is well",
+    name: "reports success for every CHECK",
     script: `[ "$CNI_COMMAND" != CHECK ] || { cat >/dev/null; exit 0; }; exec "$@"`,
     kind: /CHECK is content/,
     focus: { network: GUARDED, moments: /ports out/ },

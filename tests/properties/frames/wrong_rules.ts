@@ -1,7 +1,7 @@
 import type { Kind } from "./spec.ts";
 import type { Wrong } from "./wrong.ts";
 
-/** The program with rules from which `sed` has taken some; one that takes none makes the rules fail. */
+/** The program with rules from which `sed` has removed some; if it removes none, loading the rules fails. */
 function without(pattern: string): string {
   return `case "$*" in *host-rules*) ;; *) exec "$@" ;; esac
 all=$("$@") || exit; left=$(printf '%s\\n' "$all" | sed -E '${pattern}d')
@@ -16,7 +16,7 @@ const PLAIN = { from: "own", tags: "none", to: "neighbour" } as const;
 
 const sends = (kind: Kind) => ({ ...PLAIN, kind });
 
-/** Rules that take each other's place are taken out together: the host has the same rule twice at times. */
+/** Rules that overlap are removed together: the host sometimes has the same rule twice. */
 export const RULE_SETS: readonly Wrong[] = [
   {
     name: "lets frames with VLAN tags pass",
@@ -139,7 +139,7 @@ export const RULE_SETS: readonly Wrong[] = [
     focus: { network: ISOLATED, frames: { from: "own", to: "host", target: "neighbour" } },
   },
   {
-    name: "does not ask where the source of a packet is",
+    name: "does not check on which interface the source of a packet is",
     script: without("/fib saddr/"),
     kind: /foreign address/,
     focus: {

@@ -20,7 +20,7 @@ import {
 } from "../../../lib/base/address.ts";
 import { drawFrom, seed } from "../generated.ts";
 
-Deno.test("parseIp(, 4) takes a dotted quad, which is canonical as it stands", () => {
+Deno.test("parseIp(, 4) accepts a dotted quad, which is already canonical", () => {
   const rows: [string, bigint][] = [
     ["0.0.0.0", 0n],
     ["10.88.0.2", 0x0a580002n],
@@ -65,7 +65,7 @@ Deno.test("parseIp(, 4) refuses anything else and says why", () => {
   }
 });
 
-Deno.test("parseIp(, 6) takes every form of RFC 4291 and writes that of RFC 5952", () => {
+Deno.test("parseIp(, 6) accepts every form of RFC 4291 and writes the form of RFC 5952", () => {
   const rows: [string, string][] = [
     ["2001:DB8:0:0:8:800:200C:417A", "2001:db8::8:800:200c:417a"],
     ["FF01:0:0:0:0:0:0:101", "ff01::101"],
@@ -76,12 +76,12 @@ Deno.test("parseIp(, 6) takes every form of RFC 4291 and writes that of RFC 5952
     ["fd00::", "fd00::"],
     ["2001:0db8::0001", "2001:db8::1"],
     ["2001:db8:0:0:0:0:2:1", "2001:db8::2:1"],
-    // §4.2.2: one group of zeros is no run.
+    // §4.2.2: one group of zeros is not a run.
     ["2001:db8:0:1:1:1:1:1", "2001:db8:0:1:1:1:1:1"],
     ["2001:db8::1:1:1:1:1", "2001:db8:0:1:1:1:1:1"],
     ["::2:3:4:5:6:7:8", "0:2:3:4:5:6:7:8"],
     ["1:2:3:4:5:6:7::", "1:2:3:4:5:6:7:0"],
-    // §4.2.3: the longest run, the first of two.
+    // §4.2.3: the longest run, or the first of two.
     ["2001:0:0:1:0:0:0:1", "2001:0:0:1::1"],
     ["2001:db8:0:0:1:0:0:1", "2001:db8::1:0:0:1"],
     ["0:0:1:0:0:0:0:0", "0:0:1::"],
@@ -101,7 +101,7 @@ Deno.test("parseIp(, 6) takes every form of RFC 4291 and writes that of RFC 5952
   }
 });
 
-Deno.test("parseIp(, 6) refuses what is none", () => {
+Deno.test("parseIp(, 6) refuses everything else", () => {
   const rows = [
     ":",
     ":::",
@@ -139,7 +139,7 @@ Deno.test("parseIp(, 6) refuses what is none", () => {
   assertThrows(() => parseIp("x"), Malformed, "an IPv4 address");
 });
 
-/** An address with runs of zeros and ones, where spelling is difficult. */
+/** An address with runs of zeros and ones, which are hard to write canonically. */
 function drawValue(draw: (below: number) => number, family: Family): bigint {
   const groups = family === 4 ? 2 : 8;
   let value = 0n;
@@ -172,7 +172,7 @@ function spell(value: bigint, draw: (below: number) => number): string {
   return `${words.slice(0, start).join(":")}::${words.slice(start + length).join(":")}`;
 }
 
-Deno.test("an address of any spelling has one canonical text, which leads back to it", () => {
+Deno.test("an address in any spelling has one canonical text, which parses to the same address", () => {
   const from = seed();
   const draw = drawFrom(from);
   for (let round = 0; round < 3000; round++) {
@@ -184,14 +184,14 @@ Deno.test("an address of any spelling has one canonical text, which leads back t
     const spelt = spell(v6, draw);
     assertEquals(parseIp(spelt, 6), text, `${why}: ${spelt}`);
     assertEquals(valueOf(text), v6, `${why}: ${text}`);
-    // RFC 5952 by the rule of URLs (WHATWG), which knows no mapped form.
+    // RFC 5952 by the rule of URLs (WHATWG), which has no mapped form.
     if (v6 >> 32n !== 0xffffn) {
       assertEquals(new URL(`http://[${spelt}]`).hostname, `[${text}]`, why);
     }
   }
 });
 
-Deno.test("the network of an address, and what overlaps, agree with arithmetic", () => {
+Deno.test("the network of an address, and overlaps, agree with arithmetic", () => {
   const from = seed();
   const draw = drawFrom(from);
   for (let round = 0; round < 2000; round++) {
@@ -214,7 +214,7 @@ Deno.test("the network of an address, and what overlaps, agree with arithmetic",
   }
 });
 
-Deno.test("parseInterfaceAddress() takes an address with a prefix length of its family", () => {
+Deno.test("parseInterfaceAddress() accepts an address with a prefix length of its family", () => {
   for (
     const text of ["0.0.0.0/0", "10.1.2.3/24", "10.1.2.3/32", "::/0", "fd00::2/64", "fd00::2/128"]
   ) {
@@ -241,7 +241,7 @@ Deno.test("parseInterfaceAddress() takes an address with a prefix length of its 
   }
 });
 
-Deno.test("parseCidr() shows the right network where host bits are set", () => {
+Deno.test("parseCidr() shows the right network if host bits are set", () => {
   for (
     const text of [
       "0.0.0.0/0",
@@ -264,7 +264,7 @@ Deno.test("parseCidr() shows the right network where host bits are set", () => {
   for (const [text, found] of rows) assertThrows(() => parseCidr(text), Malformed, found);
 });
 
-Deno.test("a network knows what is in it", () => {
+Deno.test("contains() knows whether an address is in a network", () => {
   const rows: [string, string, boolean][] = [
     ["10.22.0.0/24", "10.22.0.255", true],
     ["10.22.0.0/24", "10.22.1.0", false],
@@ -287,7 +287,7 @@ Deno.test("a network knows what is in it", () => {
   assertEquals(formatCidr(networkOf(parseIp("255.255.255.255", 4), 1)), "128.0.0.0/1");
 });
 
-Deno.test("compareIps() has IPv4 first, and numbers instead of text", () => {
+Deno.test("compareIps() orders IPv4 first, and compares numbers instead of text", () => {
   const sorted = ["2.0.0.9", "2.0.0.10", "10.0.0.1", "::1", "2::", "10::"].map((it) => parseIp(it));
   assertEquals([...sorted].reverse().sort(compareIps), sorted);
   assertEquals(sorted.map(familyOf), [4, 4, 4, 6, 6, 6]);

@@ -34,13 +34,13 @@ Deno.test("hostVethName() differs in each of network, container and interface", 
   assertEquals(await hostVethName(attachment("n", "c", "eth0")), names[0]);
   // printf podnet/c1/eth0 | sha256sum
   assertEquals<string>(await hostVethName(OWNER), "avc13a685b451ec");
-  // printf c1 | sha1sum: the Go original's, of the container ID alone.
+  // printf c1 | sha1sum: the hash of the Go original, of the container ID alone.
   assertEquals<string>(await hostVethName(LEGACY), "av2f22765d04931");
   const strange = ["avcado0", "av", "av0123456789abcd", "av0123456789AB", "xav0123456789abc", ""];
   assertEquals(strange.filter(isHostVethName), []);
 });
 
-Deno.test("ownerKey() and tryOwner() lead to each other", () => {
+Deno.test("ownerKey() and tryOwner() are inverse", () => {
   const rows: [string, unknown][] = [
     ["c1/eth0", { containerId: "c1", ifname: "eth0" }],
     ["c1", { containerId: "c1", ifname: undefined }],
@@ -58,13 +58,13 @@ Deno.test("ownerKey() and tryOwner() lead to each other", () => {
   }
 });
 
-Deno.test("an alias names the pod and leads back to the attachment", () => {
+Deno.test("an alias names the pod and identifies the attachment", () => {
   const rows: [string | undefined, string, string | undefined][] = [
     [undefined, "podnet/c1/eth0", undefined],
     ["web/front", "web/front podnet/c1/eth0", "web/front"],
     ["p".repeat(300), "podnet/c1/eth0", undefined],
     ["p".repeat(240), `${"p".repeat(240)} podnet/c1/eth0`, "p".repeat(240)],
-    // One byte too much, in bytes and not in letters.
+    // One byte too long, counted in bytes and not in letters.
     ["p".repeat(241), "podnet/c1/eth0", undefined],
     ["é".repeat(121), "podnet/c1/eth0", undefined],
   ];
@@ -79,11 +79,11 @@ Deno.test("an alias names the pod and leads back to the attachment", () => {
   }
 });
 
-Deno.test("an attachment that is too long for an alias is cut, and known as its network's", () => {
+Deno.test("an alias that is too long is cut, and still identifies the network", () => {
   const rows: [Attachment, boolean][] = [
     [attachment("n".repeat(200), "c".repeat(100), "eth0"), true],
     [attachment("n", "c".repeat(300), "eth0"), true],
-    // Cut at the slash, or just long enough for all.
+    // Cut at the slash, or just long enough.
     [attachment("n".repeat(200), "c".repeat(50), "eth0"), true],
     [attachment("n".repeat(200), "c".repeat(49), "eth0"), false],
   ];
@@ -97,7 +97,7 @@ Deno.test("an attachment that is too long for an alias is cut, and known as its 
   assertEquals(isCutAlias(OWNER.network, "podnet/c1"), false);
 });
 
-Deno.test("attachmentOf() believes an alias where the name agrees", async () => {
+Deno.test("attachmentOf() accepts an alias if the name agrees", async () => {
   const ifname = await hostVethName(OWNER);
   const alias = aliasOf(OWNER, "web/front");
   assertEquals(await attachmentOf({ ifname, alias }), OWNER);

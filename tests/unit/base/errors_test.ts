@@ -17,14 +17,14 @@ Deno.test("quote() keeps a value on one line of bounded length", () => {
   assertEquals(quote("x".repeat(500)).length, 121);
 });
 
-Deno.test("withDetails() puts a sentence behind those that are there", () => {
+Deno.test("withDetails() appends a sentence to the details", () => {
   const error = new CniError("PoolExhausted", "Cannot give an address");
   assertEquals(error.withDetails("first").details, "first");
   const both = error.withDetails("first").withDetails("second");
   assertEquals([both.code, both.message, both.details], [101, error.message, "first; second"]);
 });
 
-Deno.test("asCniError() makes code 199 of what is not one already, and says where", () => {
+Deno.test("asCniError() turns any other error into code 199 with its location", () => {
   const known = new CniError("InvalidNetworkConfig", "Cannot use it");
   assertEquals(asCniError(known), known);
   const bug = asCniError(new TypeError("x is not a function"));
@@ -48,7 +48,7 @@ Deno.test("each name has the code of the specification or of the design, and no 
   assertEquals(isError(new Error("Cannot read it"), "StateDamaged"), false);
 });
 
-Deno.test("nothing that a terminal would act on gets into an error", () => {
+Deno.test("an error contains nothing that a terminal would interpret", () => {
   const rows: [string, string][] = [
     ["a\u001b[31mb", "a\\u001b[31mb"],
     ["a\u009b1b", "a\\u009b1b"],

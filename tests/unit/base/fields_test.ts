@@ -11,7 +11,7 @@ import {
   parseStrings,
 } from "../../../lib/base/fields.ts";
 
-Deno.test("a parser takes its own type and coerces nothing", () => {
+Deno.test("a parser accepts its own type and coerces nothing", () => {
   const values = ["a", true, 7, 1.5, null, ["a"], { a: 1 }];
   const rows: [(value: unknown) => unknown, unknown[]][] = [
     [parseString, ["a"]],
@@ -31,7 +31,7 @@ Deno.test("a parser takes its own type and coerces nothing", () => {
   assertEquals(isObject([]), false);
 });
 
-Deno.test("parseInteger() holds its bounds", () => {
+Deno.test("parseInteger() enforces its bounds", () => {
   const parse = parseInteger(68, 65535);
   for (const good of [68, 1500, 65535]) assertEquals(parse(good), good);
   for (const bad of [67, 65536, -1, 1500.5, 1e9, NaN, Infinity, "big", "1500"]) {
@@ -39,7 +39,7 @@ Deno.test("parseInteger() holds its bounds", () => {
   }
 });
 
-Deno.test("Fields names key, value, and what was wanted", () => {
+Deno.test("Fields names key, value and the wanted form", () => {
   const fields = new Fields({ ipam: { n: "x", none: null, list: ["a", 2] }, flag: "yes" });
   const ipam = fields.object("ipam");
   const rows: [() => unknown, string][] = [
@@ -66,7 +66,7 @@ Deno.test("Fields names key, value, and what was wanted", () => {
     }), RangeError);
 });
 
-Deno.test("Fields finds a key as Go's decoder does: as it is spelt first, then in any letter case", () => {
+Deno.test("Fields finds a key as Go's decoder does: the exact spelling first, then any letter case", () => {
   const rows: [Record<string, unknown>, unknown, string | undefined][] = [
     [{ bridge: 1 }, 1, "bridge"],
     [{ BRIDGE: 1 }, 1, "BRIDGE"],
@@ -95,7 +95,7 @@ Deno.test("Fields finds a key as Go's decoder does: as it is spelt first, then i
   assertEquals(new Fields({}).get("constructor"), undefined);
 });
 
-Deno.test("Fields throws the kind of error it was made with, and a remedy of its own where none is given", () => {
+Deno.test("Fields throws the given kind of error, with a default remedy", () => {
   const fields = new Fields({ a: { b: 7 } }, "x.", "DecodingFailure");
   const inner = () => fields.object("a").required("b", parseString);
   const error = assertThrows(inner, CniError, "Cannot use x.a.b 7 as a string: got a number");

@@ -11,7 +11,7 @@ import {
   parseMac,
 } from "../../../lib/base/mac.ts";
 
-Deno.test("parseMac() takes unicast addresses and prints them in lower case", () => {
+Deno.test("parseMac() accepts unicast addresses and prints them in lower case", () => {
   assertEquals<string>(parseMac("0A:58:0a:58:00:02"), "0a:58:0a:58:00:02");
   const rows: [unknown, string][] = [
     ["0a-58-0a-58-00-02", "not of that form"],
@@ -26,7 +26,7 @@ Deno.test("parseMac() takes unicast addresses and prints them in lower case", ()
   for (const [mac, found] of rows) assertThrows(() => parseMac(mac), Malformed, found);
 });
 
-Deno.test("macOf() is of the address alone", () => {
+Deno.test("macOf() depends only on the address", () => {
   const rows: [string, string][] = [
     ["10.88.0.2", "0a:58:0a:58:00:02"],
     ["255.255.255.255", "0a:58:ff:ff:ff:ff"],
@@ -36,8 +36,8 @@ Deno.test("macOf() is of the address alone", () => {
   for (const [ip, mac] of rows) assertEquals<string>(macOf(parseIp(ip)), mac);
 });
 
-Deno.test("a MAC of an IPv6 address or a bridge's name is local, unicast, no host veth's, and its alone", () => {
-  // Words that a fold would mix up, and two networks side by side.
+Deno.test("a MAC of an IPv6 address or a bridge's name is local, unicast, unique, and never that of a host veth", () => {
+  // Groups for which a simple fold would collide, and two adjacent networks.
   const hosts = Array.from({ length: 2_000 }, (_, host) => host.toString(16));
   const ips = hosts.flatMap((host) => [
     `fd00:1:2:3::${host}`,
@@ -62,7 +62,7 @@ Deno.test("a MAC of an IPv6 address or a bridge's name is local, unicast, no hos
   }
 });
 
-Deno.test("macOfAll() is of the first IPv4 address, without one of the first", () => {
+Deno.test("macOfAll() is the MAC of the first IPv4 address or, without one, of the first address", () => {
   const rows: [string[], string | undefined][] = [
     [[], undefined],
     [["10.0.0.2"], "0a:58:0a:00:00:02"],
@@ -74,7 +74,7 @@ Deno.test("macOfAll() is of the first IPv4 address, without one of the first", (
   }
 });
 
-Deno.test("a host veth's MAC is fresh, unicast and above any vendor's; one behind it follows from it", () => {
+Deno.test("a host veth's MAC is random, unicast and above any vendor's; the peer's MAC is derived from it", () => {
   const fresh = freshHostMac();
   assertMatch(fresh, /^fe(:[0-9a-f]{2}){5}$/);
   assertNotEquals(fresh, freshHostMac());

@@ -8,7 +8,7 @@ import {
   podName,
 } from "../../../lib/base/names.ts";
 
-Deno.test("parseInterfaceName() takes what the kernel takes literally", () => {
+Deno.test("parseInterfaceName() accepts names that the kernel reads literally", () => {
   for (const name of ["e", "eth0", "a.b-c_d", "123456789012345", "ethé", "x;y"]) {
     assertEquals<string>(parseInterfaceName(name), name);
   }
@@ -40,7 +40,7 @@ Deno.test("parseInterfaceName() takes what the kernel takes literally", () => {
   }
 });
 
-Deno.test("parseAnyInterfaceName() takes what the specification calls a name: a DEL asks the kernel for none", () => {
+Deno.test("parseAnyInterfaceName() accepts every name of the specification, because a DEL passes none to the kernel", () => {
   for (const name of ["eth%d", "-h", "a\u001bb", 'a"b', "a#b", "if7"]) {
     assertEquals<string>(parseAnyInterfaceName(name), name);
   }
@@ -49,7 +49,7 @@ Deno.test("parseAnyInterfaceName() takes what the specification calls a name: a 
   }
 });
 
-Deno.test("container IDs and network names start with a letter or digit and hold no path", () => {
+Deno.test("container IDs and network names start with a letter or digit and contain no path", () => {
   for (const name of ["a", "0", "a_b.c-d", "A".repeat(200)]) {
     assertEquals<string>(parseContainerId(name), name);
     assertEquals<string>(parseNetworkName(name), name);
@@ -66,7 +66,7 @@ Deno.test("container IDs and network names start with a letter or digit and hold
   assertThrows(() => parseNetworkName("a".repeat(201)), Malformed, "201 characters");
 });
 
-Deno.test("podName() leaves nothing in that a terminal or ip could misread", () => {
+Deno.test("podName() removes everything that a terminal or ip could misread", () => {
   assertEquals(podName("web", "front-1"), "web/front-1");
   assertEquals(podName("we b", "\u001b[31m\"'#\\\n"), "we?b/??31m?????");
   assertEquals(podName("n", "x".repeat(400)).length, 320);

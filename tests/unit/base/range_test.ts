@@ -16,7 +16,7 @@ import {
 } from "../../../lib/base/range.ts";
 import { range } from "../sets.ts";
 
-Deno.test("parseSubnet() takes the prefix lengths of each family", () => {
+Deno.test("parseSubnet() accepts the prefix lengths of each family", () => {
   for (const text of ["10.0.0.0/8", "10.88.0.0/30", "fd00::/8", "fd00:88::/126", "2001:db8::/64"]) {
     assertEquals(parseSubnet(text), parseCidr(text));
   }
@@ -37,7 +37,7 @@ Deno.test("parseSubnet() takes the prefix lengths of each family", () => {
   }
 });
 
-Deno.test("parseSubnet() refuses networks whose addresses no container can have, and what overlaps them", () => {
+Deno.test("parseSubnet() refuses networks whose addresses no container can have, and overlaps with them", () => {
   const rows: [string, string][] = [
     ["0.0.0.0/8", "without an address"],
     ["0.1.0.0/16", "without an address"],
@@ -65,7 +65,7 @@ Deno.test("parseSubnet() refuses networks whose addresses no container can have,
   }
 });
 
-Deno.test("usable() and reservedAs() differ in the family", () => {
+Deno.test("usable() and reservedAs() depend on the family", () => {
   const rows: [string, string, string, [string, string | undefined][]][] = [
     ["10.88.0.0/24", "10.88.0.1", "10.88.0.254", [
       ["10.88.0.0", "the network address"],
@@ -92,7 +92,7 @@ Deno.test("usable() and reservedAs() differ in the family", () => {
   }
 });
 
-Deno.test("sizeOf() is the number of addresses that are given", () => {
+Deno.test("sizeOf() is the number of addresses that can be allocated", () => {
   const rows: [ReturnType<typeof range>, bigint][] = [
     [range("10.0.0.0/29"), 5n],
     [range("10.0.0.0/29", { start: "10.0.0.0", end: "10.0.0.7" }), 5n],
@@ -121,7 +121,7 @@ function hostOf(base: string, host: number): string {
   return base.includes(":") ? `${base}${host.toString(16)}` : base.replace(/\d+$/, String(host));
 }
 
-Deno.test("a range gives what is in it and neither gateway nor reserved", () => {
+Deno.test("a range contains its addresses except gateway and reserved ones", () => {
   const whole = range("10.0.0.0/29", { start: "10.0.0.0", end: "10.0.0.7", gateway: "10.0.0.3" });
   const six = range("fd00::/125", { start: "fd00::", end: "fd00::4", gateway: "fd00::2" });
   const rows: [string, boolean, boolean][] = [
@@ -145,7 +145,7 @@ Deno.test("a range gives what is in it and neither gateway nor reserved", () => 
   }
 });
 
-Deno.test("sets are written in one line, by which those of one network are known again", () => {
+Deno.test("sets are written in one line, which identifies the sets of one network", () => {
   const sets = [
     [range("10.0.0.0/29"), range("10.0.1.0/29", { start: "10.0.1.3", gateway: "10.0.1.2" })],
     [range("fd00::/125"), range("fd00::/125")],

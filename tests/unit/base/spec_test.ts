@@ -2,13 +2,13 @@ import { assertEquals, assertThrows } from "@std/assert";
 import { CniError } from "../../../lib/base/errors.ts";
 import { isAtLeast, negotiate, shapeOf, SPEC_VERSIONS } from "../../../lib/base/spec.ts";
 
-Deno.test("shapeOf() tells the three result shapes apart", () => {
+Deno.test("shapeOf() distinguishes the three result shapes", () => {
   assertEquals(SPEC_VERSIONS.map(shapeOf), ["0.1", "0.1", "0.3", "0.3", "0.3", "1.0", "1.0"]);
   assertEquals(isAtLeast("0.3.1", "0.4.0"), false);
   assertEquals(isAtLeast("0.4.0", "0.4.0"), true);
 });
 
-Deno.test("negotiate() takes each version a command knows; none at all is 0.1.0", () => {
+Deno.test("negotiate() accepts each version of a command; a missing version means 0.1.0", () => {
   for (const version of SPEC_VERSIONS) {
     assertEquals(negotiate(version, "ADD"), version);
     assertEquals(negotiate(version, "DEL"), version);

@@ -1,7 +1,7 @@
 import { assertEquals, assertRejects } from "@std/assert";
 import { together } from "../../../lib/base/together.ts";
 
-Deno.test("together() waits for all before it tells of one that failed", async () => {
+Deno.test("waitForAll() waits for all before it reports a failure", async () => {
   assertEquals<unknown[]>(await together(Promise.resolve(1), Promise.resolve("a")), [1, "a"]);
   const { promise, resolve } = Promise.withResolvers<void>();
   let isOver = false;

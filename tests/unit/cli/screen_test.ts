@@ -10,7 +10,7 @@ const TABLE: Table = {
   spare: ["MAC", "SINCE", "NETWORK"],
 };
 
-Deno.test("a table leaves out as many columns as the screen is too narrow for, and says so", () => {
+Deno.test("a table omits the columns for which the screen is too narrow, and says so", () => {
   const rows: [number | undefined, string[]][] = [
     [undefined, []],
     [100, []],
@@ -31,7 +31,7 @@ Deno.test("a table leaves out as many columns as the screen is too narrow for, a
   }
 });
 
-Deno.test("lines wrap at blanks, and go on as far in as they began", () => {
+Deno.test("lines wrap at blanks, and keep their indentation", () => {
   const text = `warning forwarding: ${"a word ".repeat(20)}`.trimEnd();
   const remedy = `        -> ${"sysctl -w net.ipv4.ip_forward=1 ".repeat(4)}`.trimEnd();
   for (const width of [60, 80, 100]) {
@@ -47,7 +47,7 @@ Deno.test("lines wrap at blanks, and go on as far in as they began", () => {
   assertEquals(render([text], WIDE), `${text}\n`);
 });
 
-Deno.test("tones become colours only where the screen has them, and nothing else reaches a terminal", () => {
+Deno.test("tones become colours only if the screen has colours, and no other escape reaches a terminal", () => {
   const line = [{ text: "bad\x1b[2J", tone: "bad" as const }, " plain\nline"];
   assertEquals(render([line], WIDE), "bad\\u001b[2J plain\\nline\n");
   const painted = render([line], { colour: true, width: undefined });

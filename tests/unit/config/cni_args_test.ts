@@ -4,7 +4,7 @@ import { CniError } from "../../../lib/base/errors.ts";
 import { parseMac } from "../../../lib/base/mac.ts";
 import { parseCniArgs } from "../../../lib/config/cni_args.ts";
 
-Deno.test("parseCniArgs() takes the keys it knows", () => {
+Deno.test("parseCniArgs() accepts the known keys", () => {
   const ip = parseIp("10.88.0.9");
   const mac = parseMac("02:00:00:00:00:01");
   const pod =

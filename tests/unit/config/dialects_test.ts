@@ -8,7 +8,7 @@ import { config, NET, refused } from "../../podnet.ts";
 const SIX = { ...NET, subnet6: "fd00:88::/64", gateway6: "fd00:88::1" };
 const { subnet: _, gateway: __, ...BARE } = NET;
 
-Deno.test("the own dialect has its defaults", () => {
+Deno.test("the plugin's own dialect has its defaults", () => {
   const { routes, sets, configuredSets, ...rest } = config(NET);
   assertEquals(configuredSets, sets);
   assertEquals<unknown>(routes.map(({ dst, via, gw }) => [dst.base, dst.prefix, via, gw]), [
@@ -68,7 +68,7 @@ Deno.test("both families have a set and a default route each, IPv4 first", () =>
   assertEquals(config({ ...SIX, mtu: 1280 }).mtu, 1280);
 });
 
-Deno.test("good values are taken", () => {
+Deno.test("valid values are accepted", () => {
   for (const prefix of [8, 16, 30]) {
     config({ ...NET, subnet: `10.0.0.0/${prefix}`, gateway: "10.0.0.1" });
   }
@@ -159,7 +159,7 @@ Deno.test('"ipam": {} without a subnet is a layer-2 attachment', () => {
   assertEquals<string>(config({ ...nameless, isDefaultGateway: true }).bridge, "cni0");
   assertEquals(config({ ...layer2, disableContainerInterface: true }).containerUp, false);
   assertEquals(config({ ...layer2, mtu: 1000, macspoofchk: true }).guarded, true);
-  // A forgotten subnet is none.
+  // A missing subnet is an error.
   refused({ ...BARE, ipam: { routes: [] } }, 7, '"subnet" is required');
   refused({ ...BARE, ipam: null }, 7, '"subnet" is required');
 });
@@ -170,7 +170,7 @@ const LOCAL = {
   ipam: { type: "host-local", subnet: "10.9.0.0/16" },
 };
 
-Deno.test("the dialect of bridge + host-local has its own defaults", () => {
+Deno.test("the dialect of bridge + host-local has that pair's defaults", () => {
   const plain = config(LOCAL);
   assertEquals<unknown>([plain.bridge, plain.mtu, plain.gatewayOnBridge, plain.routes], [
     "cni0",
@@ -193,7 +193,7 @@ Deno.test("the dialect of bridge + host-local has its own defaults", () => {
   refused({ ...LOCAL, bridge: "if2" }, 7, "index of an interface");
 });
 
-Deno.test("host-local's subnet and ranges are sets, its gateways those of each family", () => {
+Deno.test("host-local's subnet and ranges become sets, with the gateways of each family", () => {
   const range = { subnet: "10.9.0.0/24", rangeStart: "10.9.0.9", gateway: "10.9.0.2" };
   const six = { subnet: "fd00:9::/64" };
   const local = (ipam: object) => ({ ...LOCAL, ipam: { type: "host-local", ...ipam } });
@@ -235,7 +235,7 @@ Deno.test("host-local's subnet and ranges are sets, its gateways those of each f
   );
   refused(local({}), 7, '"ipam.subnet" is required');
   refused({ ...dual, mtu: 1000 }, 7, "IPv6 needs 1280");
-  // The bridge can't carry it; where it carries none, the reference doesn't look either.
+  // The bridge can't carry this gateway. If the bridge carries none, the reference accepts it too.
   const outside = local({ subnet: "10.9.0.0/24", gateway: "10.8.0.1" });
   assertEquals<string | undefined>(config(outside).sets[0]?.[0]?.gateway, "10.8.0.1");
   refused({ ...outside, isGateway: true }, 7, "outside the subnet");
@@ -249,7 +249,7 @@ Deno.test("host-local's subnet and ranges are sets, its gateways those of each f
   );
 });
 
-Deno.test("isInSubnets() looks at every range of every set", () => {
+Deno.test("isInSubnets() checks every range of every set", () => {
   const { sets } = config({
     ...LOCAL,
     ipam: {

@@ -2,7 +2,7 @@ import { assertEquals, assertThrows } from "@std/assert";
 import { CniError } from "../../../lib/base/errors.ts";
 import { parseDocument, parseName, parseVersion } from "../../../lib/config/document.ts";
 
-Deno.test("parseDocument() takes one JSON object with a name", () => {
+Deno.test("parseDocument() accepts one JSON object with a name", () => {
   const rows: [string, number, string][] = [
     ["", 6, "it is empty"],
     [" \n", 6, "it is empty"],

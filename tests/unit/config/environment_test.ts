@@ -2,7 +2,7 @@ import { assertEquals, assertThrows } from "@std/assert";
 import { CniError } from "../../../lib/base/errors.ts";
 import { type Command, isCommand, parseInvocation } from "../../../lib/config/environment.ts";
 
-Deno.test("parseInvocation() needs of each command its own variables", () => {
+Deno.test("parseInvocation() requires the variables of each command", () => {
   const all: Record<string, string> = {
     CNI_CONTAINERID: "c1",
     CNI_NETNS: "/run/netns/c1",
@@ -19,14 +19,14 @@ Deno.test("parseInvocation() needs of each command its own variables", () => {
   for (const [command, needed] of rows) {
     parseInvocation(command, (name) => needed.includes(name) ? all[name] : undefined);
     if (needed.length === 0) continue;
-    // An empty value counts as absent (rule E1); all that are missing are told at once (E2).
+    // An empty value counts as absent (rule E1); all missing variables are reported at once (E2).
     const missing = `required env variables [${needed.join(",")}] missing`;
     const error = assertThrows(() => parseInvocation(command, () => ""), CniError, missing);
     assertEquals(error.code, 4);
   }
 });
 
-Deno.test("parseInvocation() refuses values that can't be", () => {
+Deno.test("parseInvocation() refuses invalid values", () => {
   const rows: [string, string, number, string][] = [
     ["CNI_CONTAINERID", "../x", 4, "invalid characters in containerID"],
     ["CNI_CONTAINERID", "c1\n", 4, "invalid characters in containerID"],
@@ -47,7 +47,7 @@ Deno.test("parseInvocation() refuses values that can't be", () => {
     const error = assertThrows(() => parseInvocation("ADD", (it) => env[it]), CniError, message);
     assertEquals(error.code, code, name);
   }
-  // A value that is wrong is told even where others are missing (rule E3); DEL depends on no arguments (E19).
+  // A wrong value is reported even if others are missing (rule E3); DEL depends on no arguments (E19).
   assertThrows(
     () => parseInvocation("ADD", (it) => it === "CNI_IFNAME" ? "a b" : undefined),
     CniError,
@@ -60,7 +60,7 @@ Deno.test("parseInvocation() refuses values that can't be", () => {
   };
   const none = { ip: undefined, mac: undefined, pod: undefined };
   assertEquals(parseInvocation("DEL", (it) => env[it]).args, none);
-  // Nor does it ask the kernel for a name: what only an ADD refuses has been given to nothing.
+  // A DEL passes no name to the kernel, so it accepts names that only an ADD refuses.
   assertEquals<string>(
     parseInvocation("DEL", (it) => ({ ...env, CNI_IFNAME: "eth%d" })[it]).ifname,
     "eth%d",

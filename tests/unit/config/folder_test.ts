@@ -17,7 +17,7 @@ Deno.test("ipam.dataDir is the state folder or one below it, with .. folded", ()
   }
 });
 
-Deno.test("another folder, and a name that a file of ours may have, is refused", () => {
+Deno.test("another folder, or a name that a file of this plugin may have, is refused", () => {
   const rows: [unknown, string][] = [
     ["/var/lib/other", `outside ${STATE_FOLDER}`],
     [`${STATE_FOLDER}/../x`, `outside ${STATE_FOLDER}`],
@@ -34,13 +34,13 @@ Deno.test("another folder, and a name that a file of ours may have, is refused",
   const local = { type: "host-local", subnet: "10.9.0.0/16" };
   for (const [dataDir, message] of rows) {
     refused({ ...NET, ipam: { dataDir } }, 7, message);
-    // What host-local can and this plugin can't is not supported, what neither can is wrong.
+    // A feature of host-local that this plugin lacks is "not supported"; a value that neither accepts is "wrong".
     const code = message.startsWith("outside") ? 2 : 7;
     refused({ name: "podnet", ipam: { ...local, dataDir } }, code, message);
   }
 });
 
-Deno.test("ipam.resolvConf is a file in reach", () => {
+Deno.test("ipam.resolvConf is a file inside the permission scope", () => {
   const at = (resolvConf: unknown) => ({ ...NET, ipam: { resolvConf } });
   assertEquals(config(at("")).resolvConf, undefined);
   assertEquals(config(at(`${STATE_FOLDER}/a/../r.conf`)).resolvConf, `${STATE_FOLDER}/r.conf`);

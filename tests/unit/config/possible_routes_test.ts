@@ -5,12 +5,12 @@ const of = (...routes: object[]) => ({ ...TWO, ipam: { routes } });
 const THERE = { dst: "203.0.113.1/32", scope: 253 };
 const FAR = { dst: "10.1.0.0/16", gw: "203.0.113.1" };
 
-Deno.test("a route that no kernel takes is refused by its key", () => {
+Deno.test("a route that no kernel accepts is refused by its key", () => {
   const rows: [object[], string][] = [
     [[FAR], 'routes[0].gw "203.0.113.1" as a route: nothing leads to its gateway 203.0.113.1'],
     [[{ dst: "fd01::/16", gw: "fd99::1" }], "nothing leads to its gateway fd99::1"],
     [[{ dst: "fd01::/16", gw: "ff02::1" }], "nothing leads to its gateway ff02::1"],
-    // The route to the gateway has to come first, on the link, and in a table where it is looked for.
+    // The route to the gateway has to come first, on the link, and in a table that the kernel searches for it.
     [[FAR, THERE], "routes[0].gw"],
     [[{ ...THERE, table: 100 }, FAR], "routes[1].gw"],
     [[{ ...THERE, table: 100 }, { ...FAR, table: 101 }], "routes[1].gw"],
@@ -33,14 +33,14 @@ Deno.test("a route that no kernel takes is refused by its key", () => {
   const outside = { type: "host-local", subnet: "10.9.0.0/24", gateway: "10.8.0.1" };
   const route = { dst: "10.1.0.0/16" };
   refused({ ...NET, ipam: { ...outside, routes: [route] } }, 7, 'routes[0].dst "10.1.0.0/16"');
-  // A route by lease goes through the gateway of any of the ranges.
+  // The lease's default route goes through the gateway of any of the ranges.
   const two = [[{ subnet: "10.8.0.0/24" }, { subnet: "10.9.0.0/24" }]];
   const again = [route, { ...route, gw: "10.9.0.1" }];
   const ipam = { type: "host-local", ranges: two, routes: again };
   refused({ ...NET, ipam }, 7, "an earlier one is the same");
 });
 
-Deno.test("a route that a kernel may take is not refused", () => {
+Deno.test("a route that a kernel may accept is not refused", () => {
   const rows: object[][] = [
     [],
     [{ dst: "10.1.0.0/16" }, { dst: "fd01::/16" }],

@@ -40,7 +40,7 @@ Deno.test("parsePrevResult() reads each family of versions", () => {
   assertEquals(parsePrevResult({}, "1.1.0"), { interfaces: [], ips: [], routes: [], dns: {} });
 });
 
-Deno.test("parsePrevResult() refuses what is no result", () => {
+Deno.test("parsePrevResult() refuses anything that is not a result", () => {
   const rows: [object, string][] = [
     [{ cniVersion: "0.4.0" }, "prevResult.cniVersion"],
     [{ cniVersion: "1.2.0" }, "prevResult.cniVersion"],

@@ -7,7 +7,7 @@ function local(ipam: object, more: object = {}): object {
   return { name: "podnet", type: "atomicni", ...more, ipam: { type: "host-local", ...ipam } };
 }
 
-Deno.test("a range is inside its subnet, in order, and more than what no host may have", () => {
+Deno.test("a range is inside its subnet, ordered, and has an address that a host may have", () => {
   const subnet = "10.9.0.0/24";
   const good: [object, string][] = [
     [{ rangeStart: "10.9.0.7" }, "10.9.0.7 10.9.0.254"],
@@ -46,7 +46,7 @@ Deno.test("a range is inside its subnet, in order, and more than what no host ma
   for (const [ipam, message] of rows) refused(local(ipam), 7, message);
 });
 
-Deno.test("no address is in two ranges, of one set or of two", () => {
+Deno.test("no address is in two ranges of one set or of two sets", () => {
   const at = (rangeStart: string, rangeEnd: string) => ({
     subnet: "10.9.0.0/24",
     rangeStart,
@@ -75,7 +75,7 @@ Deno.test("no address is in two ranges, of one set or of two", () => {
   refused(local({ ranges: [[six], [{ subnet: "fd00::/64" }]] }), 7, "they overlap");
 });
 
-Deno.test("runtimeConfig.ipRanges narrows the own dialect's pool of its family", () => {
+Deno.test("runtimeConfig.ipRanges narrows the pool of its family in the plugin's own dialect", () => {
   const SIX = { ...NET, subnet6: "fd00:88::/64", gateway6: "fd00:88::1" };
   const four = { subnet: "10.88.0.0/24", rangeStart: "10.88.0.9", rangeEnd: "10.88.0.20" };
   const six = { subnet: "fd00:88::/64", rangeStart: "fd00:88::9", rangeEnd: "fd00:88::20" };
@@ -102,7 +102,7 @@ Deno.test("runtimeConfig.ipRanges narrows the own dialect's pool of its family",
     assertEquals(configuredSets, config({ ...value, runtimeConfig: {} }).sets);
     const found = sets.map((set) => set.map(({ start, end }) => `${start} ${end}`).join(","));
     assertEquals(found.join(";"), ends);
-    // The gateway stays the network's.
+    // The gateway of the network stays.
     assertEquals(
       sets.flat().map(({ gateway }) => gateway).map(String).filter((it) => !/[.:]1$/.test(it)),
       [],
@@ -130,7 +130,7 @@ Deno.test("runtimeConfig.ipRanges narrows the own dialect's pool of its family",
   for (const [value, message] of rows) refused(value, 7, message);
 });
 
-Deno.test("runtimeConfig.ipRanges are put in front of host-local's own sets", () => {
+Deno.test("runtimeConfig.ipRanges come before host-local's own sets", () => {
   const first = [{ subnet: "10.7.0.0/30" }];
   const value = local({ subnet: "10.9.0.0/30", ranges: [[{ subnet: "fd00::/126" }]] }, {
     runtimeConfig: { ipRanges: [first] },
@@ -150,7 +150,7 @@ Deno.test("runtimeConfig.ipRanges are put in front of host-local's own sets", ()
   );
 });
 
-Deno.test("an empty string is no end of a range, no gateway and no MAC", () => {
+Deno.test("an empty string counts as an absent range end, gateway or MAC", () => {
   const empty = { rangeStart: "", rangeEnd: "", gateway: "" };
   const subnet = "10.9.0.0/24";
   assertEquals(config(local({ subnet, ...empty })), config(local({ subnet })));

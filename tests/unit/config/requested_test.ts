@@ -3,7 +3,7 @@ import { Malformed } from "../../../lib/base/errors.ts";
 import { parseRequestedIp } from "../../../lib/config/cni_args.ts";
 import { config, NET, refused } from "../../podnet.ts";
 
-Deno.test("parseRequestedIp() takes an address with or without prefix length", () => {
+Deno.test("parseRequestedIp() accepts an address with or without prefix length", () => {
   const rows: [string, string][] = [
     ["10.88.0.9", "10.88.0.9"],
     ["10.88.0.9/16", "10.88.0.9"],
@@ -16,7 +16,7 @@ Deno.test("parseRequestedIp() takes an address with or without prefix length", (
   }
 });
 
-Deno.test("what a runtime asks for wins in the order of the conventions", () => {
+Deno.test("requests of a runtime take precedence in the order of the conventions", () => {
   const wanted = (value: object, args = "IP=10.88.0.3;MAC=02:00:00:00:00:03") => {
     const { requestedIps, requestedMac } = config({ ...NET, ...value }, "1.1.0", args);
     return [requestedIps.join(), requestedMac?.slice(-2)];
@@ -32,7 +32,7 @@ Deno.test("what a runtime asks for wins in the order of the conventions", () => 
       "fd00::5,10.88.0.5",
       "03",
     ]],
-    // An empty list asks for nothing.
+    // An empty list requests nothing.
     [wanted({ ...cni, runtimeConfig: { ips: [], mac: null } }), ["10.88.0.4,fd00::4", "04"]],
   ];
   for (const [found, expected] of rows) assertEquals(found, expected);

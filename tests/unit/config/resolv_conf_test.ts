@@ -1,7 +1,7 @@
 import { assertEquals } from "@std/assert";
 import { parseResolvConf } from "../../../lib/config/resolv_conf.ts";
 
-Deno.test("parseResolvConf() reads servers and suffixes and passes over the rest", () => {
+Deno.test("parseResolvConf() reads servers and suffixes and ignores the rest", () => {
   const rows: [string, object][] = [
     ["", {}],
     ["# nameserver 10.0.0.1\n;x\nnameserver\nsortlist 1\n", {}],

@@ -3,14 +3,14 @@ import { config, NET, refused } from "../../podnet.ts";
 
 const SIX = { ...NET, subnet6: "fd00:88::/64", gateway6: "fd00:88::1" };
 
-Deno.test("a route goes through its family's gateway where nothing else is said", () => {
+Deno.test("a route goes through its family's gateway by default", () => {
   const rows: [object, object][] = [
     [{ dst: "10.9.0.0/16" }, { via: "10.88.0.1", gw: undefined }],
     [{ dst: "10.9.0.0/16", gw: "10.88.0.7" }, { via: "10.88.0.7", gw: "10.88.0.7" }],
     [{ DST: "10.9.0.0/16", GW: "10.88.0.7" }, { via: "10.88.0.7", gw: "10.88.0.7" }],
     [{ dst: "fd09::/16" }, { via: "fd00:88::1", gw: undefined }],
     [{ dst: "::/0", gw: "FD00:88::0:7" }, { via: "fd00:88::7", gw: "fd00:88::7" }],
-    // On the link: by scope, or by a gateway that the kernel takes for none.
+    // On the link: by scope, or by a gateway that the kernel reads as none.
     [{ dst: "10.9.0.0/16", scope: 253 }, { via: undefined, gw: undefined, scope: 253 }],
     [{ dst: "10.9.0.0/16", scope: 254 }, { via: undefined, gw: undefined, scope: 254 }],
     [{ dst: "10.9.0.0/16", scope: 200 }, { via: "10.88.0.1", gw: undefined, scope: 200 }],
@@ -24,7 +24,7 @@ Deno.test("a route goes through its family's gateway where nothing else is said"
       priority: 9,
       table: 100,
     }],
-    // 0 is the kernel's default, but for the table.
+    // 0 is the kernel's default, except for the table.
     [{ dst: "10.9.0.0/16", mtu: 0, advmss: 0, priority: 0, table: 0, scope: 0 }, {
       via: "10.88.0.1",
       gw: undefined,
@@ -43,13 +43,13 @@ Deno.test("a route goes through its family's gateway where nothing else is said"
     const [{ dst: _, ...found } = {}] = config({ ...SIX, ipam: { routes: [route] } })
       .routes as object[] as { dst: unknown }[];
     const { gw, via } = expected as Record<string, string | undefined>;
-    // Its gateway is that of the range that will give the address.
+    // Its gateway is that of the range from which the address will be allocated.
     const byLease = gw === undefined && via !== undefined;
     assertEquals<unknown>(found, { ...absent, byLease, ...expected }, JSON.stringify(route));
   }
 });
 
-Deno.test("a route that can't be is refused by name", () => {
+Deno.test("an invalid route is refused by name", () => {
   const rows: [unknown, string][] = [
     [{}, "as a list"],
     [["10.0.0.0/8"], "ipam.routes[0]"],

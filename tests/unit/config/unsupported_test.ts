@@ -1,7 +1,7 @@
 import { assertEquals } from "@std/assert";
 import { config, NET, refused } from "../../podnet.ts";
 
-Deno.test("what can't be done is refused by name, code 2", () => {
+Deno.test("an unsupported key is refused by name, code 2", () => {
   const rows: [object, string][] = [
     [{ ipMasq: true }, '"ipMasq": true'],
     [{ vlan: 100 }, '"vlan": 100'],
@@ -13,7 +13,7 @@ Deno.test("what can't be done is refused by name, code 2", () => {
   for (const [keys, message] of rows) refused({ ...NET, ...keys }, 2, message);
 });
 
-Deno.test("the same keys with the value that they have there by default are taken", () => {
+Deno.test("the same keys with their default values are accepted", () => {
   const off = { ipMasq: false, vlan: 0, vlanTrunk: [], enabledad: false, macspoofchk: false };
   assertEquals(config({ ...NET, ...off, ipam: { type: "" } }), config(NET));
   for (const key of Object.keys(off)) config({ ...NET, [key]: null });

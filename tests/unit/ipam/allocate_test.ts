@@ -19,7 +19,7 @@ import {
 import { range } from "../sets.ts";
 import { DUAL, ETH0, HOST_MAC, RECORD, request, SMALL, state } from "./world.ts";
 
-/** The addresses that a container of this ID gets. */
+/** The addresses that a container with this ID gets. */
 function given(
   held: State,
   id: string,

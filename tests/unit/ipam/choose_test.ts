@@ -32,9 +32,15 @@ Deno.test("choose() is next-fit after the last allocated address, inside the ran
   const all = ["10.0.0.2", "10.0.0.3", "10.0.0.4", "10.0.0.5", "10.0.0.6"];
   const some = ["10.0.0.10", "10.0.0.11", "10.0.0.12"];
   const rows: [string, RangeSet[number], string, string[], string | undefined][] = [
-    ["the first is behind the gateway", plain, "", [], "10.0.0.2"],
+    ["the first is after the gateway", plain, "", [], "10.0.0.2"],
     ["the next", plain, "10.0.0.4", [], "10.0.0.5"],
-    ["one given back is not given again at once", plain, "10.0.0.4", ["10.0.0.3"], "10.0.0.5"],
+    [
+      "a released address is not allocated again at once",
+      plain,
+      "10.0.0.4",
+      ["10.0.0.3"],
+      "10.0.0.5",
+    ],
     ["wrap at the end", plain, "10.0.0.6", [], "10.0.0.2"],
     ["held ones are skipped", plain, "10.0.0.2", ["10.0.0.3", "10.0.0.4"], "10.0.0.5"],
     ["the gateway is skipped", middle, "10.0.0.2", [], "10.0.0.4"],
@@ -48,8 +54,8 @@ Deno.test("choose() is next-fit after the last allocated address, inside the ran
       "10.0.0.4",
     ],
     ["the range's first", ranged, "", [], "10.0.0.10"],
-    ["last given is outside", ranged, "10.0.0.200", [], "10.0.0.10"],
-    ["last given is of another family", ranged, "fd00::1", [], "10.0.0.10"],
+    ["the last allocated is outside", ranged, "10.0.0.200", [], "10.0.0.10"],
+    ["the last allocated is of another family", ranged, "fd00::1", [], "10.0.0.10"],
     ["the range wraps", ranged, "10.0.0.12", [], "10.0.0.10"],
     ["the range is full", ranged, "", some, undefined],
     ["no overflow", top, "223.255.255.254", [], "223.255.255.250"],
@@ -102,7 +108,7 @@ Deno.test("choose() returns each address once before any address twice", () => {
   assertEquals([given.size, given.has("10.0.0.5")], [14, false]);
 });
 
-Deno.test("an IPv6 address has the same place in its range as the IPv4 address", () => {
+Deno.test("an IPv6 address has the same offset in its range as the IPv4 address", () => {
   const four = [range("10.0.0.0/24")];
   const six = [range("fd00::/64")];
   const short = [range("fd00::/125")];
@@ -110,7 +116,7 @@ Deno.test("an IPv6 address has the same place in its range as the IPv4 address",
   const two = [range("fd00::/125"), range("fd01::/125")];
   const rows: [string, RangeSet[], Parameters<typeof chosen>[1], string[] | number][] = [
     ["from the start", [four, six], {}, ["10.0.0.2", "fd00::2"]],
-    ["behind the last", [four, six], { last: ["10.0.0.16", "fd00::99"] }, [
+    ["after the last", [four, six], { last: ["10.0.0.16", "fd00::99"] }, [
       "10.0.0.17",
       "fd00::11",
     ]],

@@ -119,7 +119,7 @@ Deno.test("an ADD waits for a probe of its mark", async () => {
   });
 });
 
-Deno.test("a mark that is removed between its opening and its lock is made again", async () => {
+Deno.test("a mark that is removed between its opening and its lock is created again", async () => {
   await marked((marks, folder) => {
     const { tryLockSync } = Deno.FsFile.prototype;
     Deno.FsFile.prototype.tryLockSync = function (exclusive?: boolean) {

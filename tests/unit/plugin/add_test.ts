@@ -8,7 +8,7 @@ import { config, effects, GUARDED, HOST, INVOCATION, lease, NETWORK, RECORD } fr
 
 const MAC = { runtimeConfig: { mac: "02:00:00:00:00:01" } };
 
-Deno.test("ADD makes the veth before the lease, configures last, and has a mark throughout", async () => {
+Deno.test("ADD creates the veth before the lease, configures the container last, and holds a mark throughout", async () => {
   const rows: [object, string[]][] = [
     [{}, ["attach", "reserve c1/eth0", "configure"]],
     [MAC, ["attach", "reserve c1/eth0", "configure", "forget 10.88.0.2"]],
@@ -120,7 +120,7 @@ Deno.test("an ADD that gets a signal, or can't deliver its result, rolls back it
   assertEquals(lost.steps.slice(-3), ["undo attach", RELEASED, "unmark"]);
 });
 
-Deno.test("an ADD that makes the bridge again puts the network's veths without a master back into it", async () => {
+Deno.test("an ADD that re-creates the bridge puts the network's veths without a master back into it", async () => {
   const veth = async (key: string, changes: Partial<Link> = {}): Promise<Partial<Link>> => {
     const { containerId, ifname = INVOCATION.ifname } = lease(key).owner;
     return {

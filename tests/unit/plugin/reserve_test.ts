@@ -54,7 +54,7 @@ Deno.test("a reservation reads the kernel only if it has to", async () => {
   }
 });
 
-Deno.test("an attachment is reserved once, and a killed run's lease is taken over", async () => {
+Deno.test("an attachment is reserved once, and the lease of a killed run is reused", async () => {
   const again = reservation({ held: [LEASE] });
   assertEquals((await again.one.take()).ips, LEASE.ips);
   const rows: [World, Mac | undefined, number, string][] = [

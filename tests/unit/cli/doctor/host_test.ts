@@ -6,7 +6,7 @@ import { parseLink, parseRoutes } from "../../../../lib/netops/links.ts";
 type Config = Parameters<typeof examineAdvertisements>[0];
 
 const CONFIG = { bridge: parseInterfaceName("atomic0") } as Config;
-/** An interface with an address that a router advertised, or one that somebody set. */
+/** An interface with an address from a router advertisement, or with a configured one. */
 const link = (ifname: string, isDynamic: boolean) =>
   parseLink({
     ifname,

@@ -1,7 +1,7 @@
 import { assertEquals, assertStringIncludes } from "@std/assert";
 import { examineVersion } from "../../../../lib/cli/doctor/iproute.ts";
 
-Deno.test("examineVersion() reads numbers and snapshots, and what a guard needs", () => {
+Deno.test("examineVersion() reads numbers and snapshots, and knows the version that the guard needs", () => {
   const rows: [string, boolean, string, string][] = [
     ["ip utility, iproute2-6.1.0, libbpf 1.1.0", false, "ok", "6.1.0"],
     ["ip utility, iproute2-6.1.0", true, "ok", "6.1.0"],

@@ -2,7 +2,7 @@ import { assertEquals } from "@std/assert";
 import { unknownKeys } from "../../../../lib/cli/doctor/keys.ts";
 import { NET } from "../../../podnet.ts";
 
-Deno.test("unknownKeys() names what an ADD would ignore, and nothing that it reads", () => {
+Deno.test("unknownKeys() names the keys that an ADD ignores, and no key that it reads", () => {
   const own = {
     ...NET,
     subnet6: "fd00::/64",
@@ -43,7 +43,7 @@ Deno.test("unknownKeys() names what an ADD would ignore, and nothing that it rea
     [{ ...NET, ipMasq: false }, [
       '"ipMasq" belongs to the reference bridge; its default value there has no effect here',
     ]],
-    // Keys in another spelling are read all the same.
+    // Keys in another spelling are still read.
     [{ ...NET, MTU: 1400, IPAM: { RangeStart: "x", rangeend: "y" } }, []],
     [{ ...NET, mtu: 1400, MTU: 1500 }, ['"MTU" has no effect with "mtu"']],
     [{ ...local, IsGateway: true, IPAM: undefined }, ['"IPAM" has no effect with "ipam"']],

@@ -14,7 +14,7 @@ function linesOf(rules: string, ...words: string[]): string[] {
 
 const DUAL = { ...NET, subnet6: "fd00:88::/64", gateway6: "fd00:88::1" };
 
-Deno.test("hostRules() masquerades each family by subnet, except towards what is reached directly", () => {
+Deno.test("hostRules() masquerades each family by subnet, except towards networks reached directly", () => {
   const rows: [string[], string, string][] = [
     [[], "{ 10.88.0.0/24, 224.0.0.0/4 }", "{ fd00:88::/64, ff00::/8 }"],
     [
@@ -65,12 +65,12 @@ Deno.test("hostRules() drops sources outside of the network, and the family that
     const rules = hostRules(config(network));
     assertEquals(linesOf(rules, "saddr ip !=", "saddr !=", "l4proto !=", "0x0806"), wanted);
     assertEquals(linesOf(rules, "jump sources").length, 2);
-    // By the host's routes, which are right for two networks on one bridge too.
+    // By the host's routes, which are also right for two networks on one bridge.
     assertStringIncludes(rules, "fib saddr . iif oif missing counter drop");
   }
 });
 
-Deno.test("hostRules() lets no port speak for a gateway that the bridge carries, or for its link-local address", () => {
+Deno.test("hostRules() lets no port impersonate a gateway on the bridge, or the bridge's link-local address", () => {
   const gateway = (rules: string) =>
     linesOf(rules, "10.88.0.1 ", "fd00:88::1 ", "fe80::8", "@th,64");
   assertEquals(gateway(hostRules(config(DUAL))), [
@@ -81,13 +81,13 @@ Deno.test("hostRules() lets no port speak for a gateway that the bridge carries,
     "ip6 saddr fe80::858:aff:fe58:1 counter drop",
     "icmpv6 type 136 @th,64,128 0xfe8000000000000008580afffe580001 counter drop",
   ]);
-  // Without a gateway on the bridge it may be behind a port, and the host may have no route.
+  // Without a gateway on the bridge, the gateway may be behind a port, and the host may have no route.
   const ipam = { type: "host-local", subnet: NET.subnet };
   const router = hostRules(config({ name: "podnet", bridge: "br0", ipam }));
   assertEquals([...gateway(router), ...linesOf(router, "jump sources")], []);
 });
 
-Deno.test("hostRules() keeps isolated containers from meeting at their gateway", () => {
+Deno.test("hostRules() keeps isolated containers from reaching each other through their gateway", () => {
   const back = (network: object) => linesOf(hostRules(config(network)), 'oifname "atomic0"');
   assertEquals(back(DUAL), []);
   assertEquals(back({ ...DUAL, portIsolation: true }), [
@@ -103,7 +103,7 @@ Deno.test("hostRules() has no word that an older nftables lacks, and no set with
   }
 });
 
-Deno.test("hostRules() can be loaded again: each table is made, deleted and made", () => {
+Deno.test("hostRules() can be loaded again: each table is created, deleted and created", () => {
   const rules = hostRules(config(DUAL));
   for (const family of ["inet", "arp", "bridge"]) {
     const table = `table ${family} atomicni_podnet`;
@@ -111,7 +111,7 @@ Deno.test("hostRules() can be loaded again: each table is made, deleted and made
   }
 });
 
-Deno.test("hostRules() of a layer-2 network knows no source", () => {
+Deno.test("hostRules() of a layer-2 network checks no source", () => {
   const layer2 = hostRules(config({ name: "podnet", bridge: "br0", ipam: {} }));
   assertEquals(linesOf(layer2, "saddr", "jump sources"), [
     "ip6 saddr :: meta l4proto 58 return",
@@ -120,7 +120,7 @@ Deno.test("hostRules() of a layer-2 network knows no source", () => {
   assertStringIncludes(layer2, 'iifname "br0" icmpv6 type { 134, 137 } counter drop');
 });
 
-Deno.test("hostRules() knows ports by the link group of their network", () => {
+Deno.test("hostRules() matches ports by the link group of their network", () => {
   const groups = ["podnet", "other"].map((name) =>
     linesOf(hostRules(config({ ...NET, name })), "iifgroup")
   );
@@ -134,7 +134,7 @@ Deno.test("hostRules() knows ports by the link group of their network", () => {
   );
 });
 
-Deno.test("hostRules() refuses a bridge that no such file can name, code 7", () => {
+Deno.test("hostRules() refuses a bridge name that nft can't express, code 7", () => {
   for (const bridge of ['a"b', "a\\b", "a*"]) {
     const spec = { ...config(NET), bridge };
     const error = assertThrows(() => hostRules(spec), CniError, "as a name in nftables");

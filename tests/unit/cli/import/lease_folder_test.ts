@@ -2,7 +2,7 @@ import { assertEquals, assertThrows } from "@std/assert";
 import { CniError } from "../../../../lib/base/errors.ts";
 import { parseLeaseFolder, splitImport } from "../../../../lib/cli/import/lease_folder.ts";
 
-/** As `grep -H ''` prints the folder of host-local: CR LF inside a file, no new line at its end. */
+/** Output of `grep -H ''` for host-local's folder: CR LF inside a file, no new line at its end. */
 const LISTING = [
   "/var/lib/cni/networks/podnet/10.88.0.2:c1\r",
   "/var/lib/cni/networks/podnet/10.88.0.2:eth0",
@@ -27,7 +27,7 @@ Deno.test("parseLeaseFolder reads a listing without folders and an empty one", (
   assertEquals(parseLeaseFolder("\n"), { leases: [], lastReserved: [] });
 });
 
-Deno.test("parseLeaseFolder puts the files of one attachment together, of both families and several sets", () => {
+Deno.test("parseLeaseFolder joins the files of one attachment, of both families and several sets", () => {
   const listing = (...lines: string[]) => lines.map((it) => `/n/podnet/${it}\n`).join("");
   const rows: [string, [string, string | undefined, string][]][] = [
     [listing("10.88.0.2:c1\r", "10.88.0.2:eth0", "fd00::2:c1\r", "fd00::2:eth0"), [
@@ -68,7 +68,7 @@ Deno.test("parseLeaseFolder reads the last address of each range set, in their o
   }
 });
 
-Deno.test("parseLeaseFolder refuses what is no lease, by name", () => {
+Deno.test("parseLeaseFolder refuses anything that is not a lease, by name", () => {
   const rows: [string, string][] = [
     ["10.88.0.2\n", "it is not FILE:LINE"],
     ["fd00::2\n", "IPv6 address"],
@@ -88,7 +88,7 @@ Deno.test("parseLeaseFolder refuses what is no lease, by name", () => {
   }
 });
 
-Deno.test("splitImport finds where a configuration ends", () => {
+Deno.test("splitImport finds the end of a configuration", () => {
   const configuration = '{"name":"podnet",\n "ipam": {"subnet":\n"10.88.0.0/24"}}\n';
   assertEquals(splitImport(configuration + LISTING), { configuration, listing: LISTING });
   assertEquals(splitImport(`${configuration}10.88.0.2:c1\n`), {
@@ -100,7 +100,7 @@ Deno.test("splitImport finds where a configuration ends", () => {
   ) {
     assertEquals(splitImport(configuration + listing), { configuration, listing });
   }
-  // A configuration's own lines are none of a listing, however they are broken.
+  // Lines of a configuration are not part of a listing, in whatever form.
   const six = '{"name":"podnet",\n"subnet6":\n"fd00::/64",\n"gateway6": "fd00::1"}\n';
   assertEquals(splitImport(six), { configuration: six, listing: "" });
   assertEquals(splitImport(configuration), { configuration, listing: "" });
