@@ -8,7 +8,7 @@ STATE := /var/lib/atomicni
 # Evaluated only by the targets that need it.
 DENO = $(shell sh tools/build/deno)
 TASK = $(DENO) task -q
-# A company's proxy has a certificate that the system knows and Deno by itself does not.
+# A company's proxy may have a certificate that only the system's store contains, so Deno uses that store too.
 export DENO_TLS_CA_STORE ?= mozilla,system
 
 # A built file contains its commit, hence the log of HEAD.

@@ -100,7 +100,7 @@ function delivered({ stdout }: Outcome, deliver: (text: string) => void): Outcom
     deliver(stdout);
   } catch (error) {
     throw new CniError("IOFailure", `Cannot print the result: ${(error as Error).message}`, {
-      details: "what had been made was taken back; see who reads the plugin's stdout",
+      details: "the ADD was rolled back; find out why the reader of the plugin's stdout closed it",
       cause: error,
     });
   }
@@ -170,7 +170,7 @@ async function serveRuntime(command: string): Promise<void> {
   const signalled = (signal: string) => () => {
     stop.abort(
       new CniError("TryAgainLater", `Cannot finish: ended by ${signal}`, {
-        details: "what had been made was taken back; try again",
+        details: "the ADD was rolled back; try again",
       }),
     );
   };

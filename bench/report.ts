@@ -6,7 +6,7 @@ import type { Results } from "./results.ts";
 
 const REFERENCE = "bridge + host-local";
 
-/** The results as Markdown: first every figure next to the reference's, then the goals. */
+/** The results as Markdown: first every figure next to that of the reference, then the goals. */
 export function report(results: Results): string {
   return [
     "# Benchmark",

@@ -3,23 +3,23 @@
 
 account=${ACCOUNT:-/var/run/secrets/kubernetes.io/serviceaccount}
 
-# ask PATH: $status is the HTTP status of the API's answer, 000 without a whole one; the answer is in $scratch/answer
+# ask PATH: sets $status to the HTTP status, 000 without a complete answer; the answer is in $scratch/answer
 ask() {
   case $KUBERNETES_SERVICE_HOST in
     *:*) server="[$KUBERNETES_SERVICE_HOST]" ;;
     *) server=$KUBERNETES_SERVICE_HOST ;;
   esac
-  # The token is rotated, so it is read for each question; it goes through a file, for arguments can be seen.
+  # The token is rotated, so it is read for each question. It is passed in a file, because other users can see arguments.
   printf 'header = "Authorization: Bearer %s"\n' "$(cat "$account/token")" >"$scratch/header"
   status=$(curl --silent --max-time 10 --cacert "$account/ca.crt" --config "$scratch/header" --output "$scratch/answer" \
     --write-out '%{http_code}' "https://$server:$KUBERNETES_SERVICE_PORT$1") || status=000
   rm -f "$scratch/header"
 }
 
-# answers FILTER: what the filter finds in the last answer; fails without a whole answer that has it
+# answers FILTER: prints the filter's output for the last answer; fails if the answer is incomplete or lacks it
 answers() { [ "$status" = 200 ] && jq --exit-status --compact-output --raw-output "$1" "$scratch/answer" 2>/dev/null; }
 
-# $ranges becomes the node's own, as the configuration has them: a range set for each.
+# Sets $ranges to the node's ranges in the form of the configuration: one range set each.
 learn_ranges() {
   ask "/api/v1/nodes/$NODE_NAME"
   found=$(answers 'select(.kind == "Node") | .spec | (.podCIDRs // [.podCIDR // empty]) | map([{ subnet: . }])') ||
@@ -28,7 +28,7 @@ learn_ranges() {
   ranges=$found
 }
 
-# The DaemonSet of this pod, by name and identity; both stay empty until the API tells them.
+# The DaemonSet of this pod, by name and UID; both are empty until the API has answered.
 daemonset='' daemonset_uid=''
 learn_owner() {
   [ -z "$daemonset_uid" ] || return 0
@@ -37,8 +37,8 @@ learn_owner() {
   daemonset=${owner% *} daemonset_uid=${owner#* }
 }
 
-# Whether this pod's own DaemonSet is deleted, and no other has its place. No answer is not an answer: unauthorized,
-# forbidden or a 404 alone prove nothing. The list of the namespace's DaemonSets is the second question.
+# Whether this pod's own DaemonSet is deleted and not replaced by another. A missing answer, unauthorized, forbidden or
+# a single 404 prove nothing. The list of the namespace's DaemonSets is the second question.
 is_deleted() {
   learn_owner || return 1
   daemonsets=/apis/apps/v1/namespaces/$POD_NAMESPACE/daemonsets

@@ -1,10 +1,10 @@
 # shellcheck shell=sh disable=SC2034,SC2154 # a part of node.sh, which has the other variables
-# The network's configuration for this node: composed, read as a runtime reads it, and tried by the doctor.
+# The network's configuration for this node: composed, read as a runtime reads it, and checked by doctor.
 
-# on_host COMMAND...: in the node's own root, with a clean environment
+# on_host COMMAND...: runs it in the node's own root, with a clean environment
 on_host() { timeout 60 chroot "$host/" env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin "$@"; }
 
-# The smallest MTU of the interfaces that the node's default routes leave by.
+# The smallest MTU of the interfaces of the node's default routes.
 uplink_mtu() {
   for dev in $(default_devices); do cat "/sys/class/net/$dev/mtu" 2>/dev/null || :; done | sort -n | head -n 1
 }
@@ -34,7 +34,7 @@ compose() {
   network=$1 version=$2 bridge=$3 data=$4
 }
 
-# Every plugin of the list is there, runs on this node and knows the list's version.
+# Every plugin of the list exists, runs on this node and supports the list's version.
 plugins_run() {
   for type in $(jq --raw-output '.plugins[].type | select(. != "atomicni")' "$scratch/conflist"); do
     [ -x "$host$bin/$type" ] || { fail "Cannot use the configuration: it names the plugin \"$type\", and $bin/$type is not there"; return 1; }
@@ -44,10 +44,10 @@ plugins_run() {
   done
 }
 
-# doctor CONFLIST PROGRAM: what an ADD with it would meet on this node; the exit status is 0, or 1 with warnings
+# doctor CONFLIST PROGRAM: reports how an ADD would end on this node; the exit status is 0, or 1 with warnings
 doctor() { on_host "$2" doctor <"$1"; }
 
-# would_work CONFLIST PROGRAM: fails with the doctor's own words
+# would_work CONFLIST PROGRAM: fails with the report of doctor
 would_work() {
   verdict=0
   doctor "$1" "$2" >"$scratch/doctor" 2>&1 || verdict=$?
@@ -58,7 +58,7 @@ would_work() {
   esac
 }
 
-# The runtime takes the first file by name.
+# The runtime uses the first file by name.
 warn_of_others() {
   first=$(find "$host$conf" -maxdepth 1 \( -name '*.conflist' -o -name '*.conf' -o -name '*.json' \) | LC_ALL=C sort | head -n 1)
   winner=

@@ -1,7 +1,7 @@
 # shellcheck shell=sh disable=SC2034,SC2154 # a part of node.sh, which has the other variables
-# The node's own settings and files: forwarding, router advertisements, what its next boot loads.
+# The node's own settings and files: forwarding, router advertisements, files for its next boot.
 
-# put FILE: makes it what stdin is, by rename, unless it is
+# put FILE: replaces it with stdin by rename, unless the content is the same
 put() {
   cat >"$scratch/put"
   ! cmp -s "$scratch/put" "$1" || return 0
@@ -14,8 +14,8 @@ put() {
 has_ipv4() { echo "$ranges" | jq --exit-status 'any(.[][].subnet; contains(":") | not)' >/dev/null; }
 has_ipv6() { echo "$ranges" | jq --exit-status 'any(.[][].subnet; contains(":"))' >/dev/null; }
 
-# The interfaces that take their routes from a router's advertisements, and would stop when IPv6 forwarding begins: by
-# the routing table, and those that are in the file already. An interface with accept_ra = 0 has a program that listens.
+# The interfaces that learn routes from router advertisements, and would stop when IPv6 forwarding is enabled: those of
+# the routing table, and those already in the file. With accept_ra = 0, a program handles the advertisements instead.
 advertised_devices() {
   sed -n 's|^-net/ipv6/conf/\(.*\)/accept_ra = 2$|\1|p' "$host/etc/sysctl.d/90-atomicni.conf" 2>/dev/null || :
   {
@@ -26,7 +26,7 @@ advertised_devices() {
   done
 }
 
-# The settings as sysctl.d has them. What an interface needs comes before forwarding.
+# The settings in the form of sysctl.d. Those of an interface come before forwarding.
 settings() {
   if has_ipv6; then advertised_devices | sort -u | sed 's|.*|-net/ipv6/conf/&/accept_ra = 2|'; fi
   if has_ipv4; then echo "net/ipv4/ip_forward = 1"; fi
@@ -47,7 +47,7 @@ keep_settings() {
   { echo "# Written by the DaemonSet of AtomicNI."; cat "$scratch/settings"; } | put "$host/etc/sysctl.d/90-atomicni.conf"
 }
 
-# For the next boot: before the kubelet starts pods, systemd makes the folders, loads the module and loads the rules.
+# For the next boot: before the kubelet starts pods, systemd creates the folders and loads the module and the rules.
 keep_boot_files() {
   chmod 700 "$host/var/lib/atomicni"
   put "$host/etc/tmpfiles.d/atomicni.conf" <"$here/atomicni.tmpfiles" || return 1

@@ -1,8 +1,8 @@
 # shellcheck shell=sh disable=SC2034,SC2154 # a part of node.sh, which has the other variables
-# Installs: everything is tried before anything of it is live. Then keeps it: what is missing or changed is put back.
+# Installs: everything is checked before any part goes live. Then keeps it: missing or changed parts are restored.
 
-# One pod at a time changes the node, and the pod that began last has it: another, which is ending, then keeps its hands
-# off. A pod holds a lock of its own for as long as it lives.
+# One pod at a time changes the node: the pod that started last. An older pod, which is ending, then changes nothing. A
+# pod holds its own lock as long as it lives.
 take_over() {
   exec 9>"$claim/lock"
   flock 9
@@ -17,7 +17,7 @@ is_alive() { [ -e "$1" ] && ! flock --nonblock "$1" true; }
 owner() { cat "$claim/pod" 2>/dev/null || :; }
 has_node() { [ "$(owner)" = "$POD_UID" ]; }
 
-# The lock is waited for in the background: a signal ends the wait of the shell, not the wait for the lock.
+# The wait for the lock is in the background, so a signal interrupts the shell, not that wait.
 lock_node() {
   flock -w 120 9 &
   locker=$!
@@ -28,7 +28,7 @@ lock_node() {
   done
 }
 
-# alone COMMAND...: while no other pod changes the node; does nothing on a node that another living pod has
+# alone COMMAND...: runs it while no other pod changes the node; does nothing if another living pod has the node
 alone() {
   lock_node || { fail "Another pod has been changing this node for two minutes"; return 1; }
   result=0
@@ -51,7 +51,7 @@ install() {
   alone put_all
 }
 
-# The program lies next to the installed one, under a name of its own build; the doctor tries it with the configuration.
+# The new program is put next to the installed one under its build's own name; doctor checks it with the configuration.
 prepare() {
   if [ "${PROGRAM:-install}" = keep ]; then
     program=$bin/atomicni
@@ -68,8 +68,8 @@ prepare() {
   cp "$scratch/conflist" "$scratch/rules" "$scratch/good"
 }
 
-# Pods with addresses of a range that the node had before keep program, rules and bridge; new pods get no address at
-# all, because that range may be another node's. Without such pods nothing of the old range is needed any longer.
+# As long as pods have addresses of the node's old range, program, rules and bridge stay, and new pods get no address,
+# because another node may have that range now. Without such pods, the old range's leases and bridge are removed.
 clear_old_range() {
   [ -f "$conflist" ] || return 0
   before=$(jq --compact-output '.plugins[] | select(.type == "atomicni") | .ipam.ranges // [] | map(map({ subnet }))' "$conflist" 2>/dev/null) || return 0
@@ -89,14 +89,14 @@ has_ports() {
   [ "${ports:-0}" -gt 0 ]
 }
 
-# forget_leases CONFLIST: the leases of containers that are gone, as a runtime's GC without a list does it
+# forget_leases CONFLIST: releases the leases of removed containers with a GC without a list
 forget_leases() {
   jq '. as $list | .plugins[] | select(.type == "atomicni") | .ipam.type = "host-local" |
     . + { name: $list.name, cniVersion: "1.1.0" }' "$1" |
     on_host CNI_COMMAND=GC CNI_PATH="$bin" "$program" >"$scratch/gc" 2>&1 || say "warning: $(head -c 300 "$scratch/gc")"
 }
 
-# A runtime finds the old conflist or the new one; it comes last.
+# A runtime finds either the old conflist or the new one. The conflist is written last.
 put_all() {
   keep_boot_files && keep_settings && keep_rules "$scratch/good/rules" && keep_program &&
     put "$conflist" <"$scratch/good/conflist" || return 1
@@ -118,14 +118,14 @@ keep_program() {
 
 keep() { alone put_all; }
 
-# Whether the node has other ranges than before; no answer is none.
+# Whether the ranges of the node have changed; false if the API does not answer.
 is_changed() {
   old=$ranges
   learn_ranges || return 1
   [ "$ranges" != "$old" ]
 }
 
-# What the readiness probe asks: it is installed, and an ADD would work.
+# The readiness probe: everything is installed, and an ADD would work.
 is_ready() {
   [ -d "$scratch/good" ] || { echo "not installed: $(cat "$scratch/why" 2>/dev/null || :)"; exit 1; }
   [ -f "$conflist" ] || { echo "$conflist is not there"; exit 1; }

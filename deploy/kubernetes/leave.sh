@@ -1,14 +1,14 @@
 # shellcheck shell=sh disable=SC2034,SC2154 # a part of node.sh, which has the other variables
-# Takes the installation away when the DaemonSet is deleted, not when its pod is replaced or the node is drained.
+# Removes the installation when the DaemonSet is deleted, not when its pod is replaced or the node is drained.
 
-# The runtime can still end pods, which it could not without a configuration; an ADD fails with these words.
+# The runtime can still end pods, which needs a configuration; an ADD fails with this message.
 # refuse_pods WORDS
 refuse_pods() {
   jq --arg words "$1" '(.plugins[] | select(.type == "atomicni") | .ipam.type) = $words' "$conflist" >"$scratch/refusing" &&
     put "$conflist" <"$scratch/refusing"
 }
 
-# After a reboot the leases of pods before it are left; what the kernel shows to be gone is not waited for.
+# After a reboot, leases of earlier pods are left. A pod that the kernel shows as gone is not waited for.
 has_containers() {
   if has_ports; then return 0; fi
   has_leases || return 1
@@ -18,7 +18,7 @@ has_containers() {
 }
 has_leases() { jq --exit-status '.containerToIP | length > 0' "$host$data/$network.json" >/dev/null 2>&1; }
 
-# A pod that never installed anything knows the network by the conflist of the one before it.
+# A pod that never installed anything reads the network from the conflist of its predecessor.
 know_network() {
   [ -z "${network-}" ] || return 0
   ranges='[]'
@@ -29,7 +29,7 @@ know_network() {
 }
 
 leave() {
-  # Also what wakes the main loop: a trap inside of a trap gives the shell another exit status.
+  # Also ignores the signal of the main loop: a trap inside a trap would change the shell's exit status.
   trap '' TERM INT USR1
   is_deleted || { say "the DaemonSet stays: nothing removed"; return; }
   has_node || { say "another pod has this node: nothing removed"; return; }
@@ -40,7 +40,7 @@ leave() {
   alone remove || say "nothing removed: $why"
 }
 
-# Until no container has been there for some seconds, in which an ADD that began before would show.
+# Waits until no container has existed for some seconds, in which an ADD that began earlier would show.
 wait_for_end() {
   left=${PATIENCE:-570} quiet=0 is_waiting=no
   while [ "$quiet" -lt "${QUIET:-3}" ]; do
@@ -59,7 +59,7 @@ wait_for_end() {
   is_deleted || { stay; return 1; }
 }
 
-# No whole answer says neither that the DaemonSet is deleted nor that it is there.
+# An incomplete answer proves neither that the DaemonSet is deleted nor that it exists.
 is_unanswered() { [ "$status" != 200 ]; }
 
 stay() {

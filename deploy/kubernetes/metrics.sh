@@ -1,10 +1,10 @@
 # shellcheck shell=sh disable=SC2034,SC2154 # a part of node.sh, which has the other variables
-# Metrics as a text that Prometheus reads: what the program tells of its pools, and the state of the installation.
+# Metrics as text for Prometheus: the program's metrics of its pools, and the state of the installation.
 
 # gauge NAME HELP VALUE
 gauge() { printf '# HELP %s %s\n# TYPE %s gauge\n%s %s\n' "$1" "$2" "$1" "$1" "$3"; }
 
-# note_metrics INSTALLED: writes them whole, by rename
+# note_metrics INSTALLED: writes the metrics atomically by rename
 note_metrics() {
   [ -d "$metrics" ] || return 0
   ready=0

@@ -1,13 +1,13 @@
 #!/bin/sh
-# shellcheck disable=SC2034,SC2154 # the parts that are read below have the other uses
-# node.sh COMMAND: what the DaemonSet's pod does on its node.
-#   run       installs, keeps it installed, and takes it away when the DaemonSet is deleted
+# shellcheck disable=SC2034,SC2154 # the other parts, read below, use these variables
+# node.sh COMMAND: the commands of the DaemonSet's pod on its node.
+#   run       installs, keeps it installed, and removes it when the DaemonSet is deleted
 #   modules   loads the kernel module that services need; for the init container
-#   ready     the doctor's verdict on the installed configuration, for the readiness probe
-#   doctor    the same in words: kubectl exec
+#   ready     checks the installed configuration with doctor, for the readiness probe
+#   doctor    prints that report, for kubectl exec
 #   serve     the metrics by HTTP on the port $PORT
-# The node's folders are below $host, where its whole root is mounted read-only. The node's `ip` and its libraries are
-# what the program has to work with, so the doctor is run in the node's root.
+# The node's folders are below $host, where its whole root is mounted read-only. The program uses the node's `ip` and
+# libraries, so doctor runs in the node's root.
 set -eu
 here=$(dirname "$0")
 host=${HOST-/host}
@@ -21,7 +21,7 @@ claim=$host/run/atomicni
 
 say() { echo "$(date -u +%FT%TZ) $*"; }
 
-# fail WORDS: says once why it is not installed; `why` is what the probe and the metrics tell.
+# fail WORDS: logs once why the installation failed; the probe and the metrics report `why`.
 why=
 fail() {
   [ "$why" = "$*" ] || say "$*" >&2
@@ -30,13 +30,13 @@ fail() {
   return 1
 }
 
-# Each part has functions alone.
+# Each part contains only functions.
 for part in api configuration host rules install leave metrics; do
   # shellcheck disable=SC1090 # they are next to this file
   . "$here/$part.sh"
 done
 
-# nap SECONDS: less if a signal comes
+# nap SECONDS: sleeps, shorter if a signal comes
 nap() {
   if [ "$woken" = no ]; then
     sleep "$1" &
@@ -48,7 +48,7 @@ nap() {
   woken=no
 }
 
-# What is cheap to watch wakes the main loop: the files of the installation, and the end of a table.
+# Wakes the main loop when a file of the installation changes or a table is deleted, which are cheap to watch.
 watch() {
   { inotifywait -q -m -e close_write,move,delete "$host$conf" "$host$bin" "$host/etc/sysctl.d" "$host/etc/atomicni" 2>/dev/null || :; } |
     while read -r _; do kill -USR1 $$; done &
@@ -74,7 +74,7 @@ run() {
   while :; do
     note_metrics 1
     nap 30
-    # The node's ranges are asked again now and then, not by all nodes at one time.
+    # The node's ranges are read again from time to time, not by all nodes at the same time.
     if [ $(($(date +%s) - asked)) -gt $((600 + $$ % 60)) ]; then
       asked=$(date +%s)
       if is_changed; then
@@ -95,9 +95,9 @@ case ${1:-} in
   ready) is_ready ;;
   doctor) doctor "$conflist" "$bin/atomicni" ;;
   serve)
-    # As the first process of a container, busybox itself would not end on a signal.
+    # As the first process of a container, busybox alone would ignore the signal.
     trap 'exit 0' TERM INT
-    # While a pod before this one still ends, it has the port.
+    # The previous pod keeps the port until it has ended.
     while :; do
       busybox httpd -f -p "${PORT:-9437}" -h "$metrics" 2>/dev/null &
       wait $! || :

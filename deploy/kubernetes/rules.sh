@@ -1,7 +1,7 @@
 # shellcheck shell=sh disable=SC2034,SC2154 # a part of node.sh, which has the other variables
-# The network's nftables tables: loaded here with the image's nft, and at the next boot by the node's own.
+# The network's nftables tables: loaded here with the image's nft, and at the next boot with the node's nft.
 
-# compose_rules FILE: what `atomicni host-rules` makes; empty if the cluster masquerades elsewhere
+# compose_rules FILE: writes the output of `atomicni host-rules`; empty if the cluster masquerades elsewhere
 compose_rules() {
   direct=$(cat "$config/direct")
   : >"$1"
@@ -11,10 +11,10 @@ compose_rules() {
     { fail "Cannot make rules: $(cat "$scratch/said")"; return 1; }
 }
 
-# The network's tables, a line of `delete table` for each.
+# Prints a line `delete table` for each of the network's tables.
 tables() { nft list tables 2>/dev/null | sed -n "/ atomicni_$network\$/s/^/delete /p"; }
 
-# What the kernel has of them, without counters.
+# The tables in the kernel, without counters.
 rules_seen() {
   tables | while read -r _ table; do
     # shellcheck disable=SC2086 # the words "table", family and name
@@ -23,7 +23,7 @@ rules_seen() {
 }
 
 loaded=
-# keep_rules FILE: loads it unless the kernel has what was loaded; one transaction replaces all of it
+# keep_rules FILE: loads it unless the kernel still has it; one transaction replaces all tables
 keep_rules() {
   if [ ! -s "$1" ]; then
     drop_tables
@@ -44,8 +44,8 @@ drop_tables() {
   nft -f "$scratch/tables"
 }
 
-# Flows that began without rules keep a pod's own address as their source for as long as they last. Those alone are
-# flushed: neither translated, nor an established connection.
+# A flow that began without rules keeps the pod's own address as its source. Only such flows are flushed: those that
+# are neither translated nor established.
 flush_flows() {
   for subnet in $(echo "$ranges" | jq --raw-output '.[][].subnet'); do
     case $subnet in *:*) family=ipv6 ;; *) family=ipv4 ;; esac
@@ -59,7 +59,7 @@ flush_flows() {
   done
 }
 
-# Before this pod knows its ranges: what the installation before it had loaded, for pods that run already.
+# Before this pod knows its ranges: loads the rules of the previous installation, for pods that already run.
 restore_rules() {
   for file in "$host"/etc/atomicni/*.nft; do
     [ -s "$file" ] || continue

@@ -25,7 +25,7 @@ export function parseDocument(text: string): Fields {
     if (root.has(key) && typeof root.get(key) !== "string") {
       throw new CniError(
         "DecodingFailure",
-        `Cannot read ${key} ${quote(root.get(key))} as a string: it is none`,
+        `Cannot read ${key} ${quote(root.get(key))} as a string: it has another type`,
         { details: `put the value of ${key} in double quotes` },
       );
     }

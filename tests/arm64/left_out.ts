@@ -5,7 +5,7 @@
 export const LEFT_OUT: readonly string[] = [
   // They look at processes, signals, open files or system calls, and would see those of the emulator.
   "no ip is left after",
-  "the compiled file has the declared scope",
+  "the compiled file has exactly the declared scope",
   "an ADD starts ip twice",
   // Without vfork, spawning an `ip` that can't be started does not fail: the new process ends instead.
   "STATUS: code 50 with no ip",

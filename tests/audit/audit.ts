@@ -1,7 +1,7 @@
 /**
- * audit.ts FILE PROBE RUNTIME: prints what the built FILE is allowed, read from the file, then what it does, seen by
- * strace on a private host, and what the same scope refuses to the built PROBE. RUNTIME is the program that runs
- * FILE, FILE itself for the compiled form. A difference between declared and seen ends it with status 1.
+ * audit.ts FILE PROBE RUNTIME: prints the permissions of the built FILE, read from the file, then its actions, seen by
+ * strace on a private host, and the actions that the same scope refuses to the built PROBE. RUNTIME is the program that
+ * runs FILE: FILE itself for the compiled form. Status 1 if the actions differ from the permissions.
  */
 import { CONFIG, Host, type Json, STATE_FOLDER } from "../integration/host.ts";
 import manifest from "../../deno.json" with { type: "json" };
@@ -17,20 +17,20 @@ function say(text = ""): void {
 }
 
 function compareScopes(declared: Scope): void {
-  say(`What ${file} is allowed, as it stands in the file:`);
+  say(`Permissions of ${file}, read from the file:`);
   for (const line of scopeLines(declared)) say(`  ${line}`);
   const { read, write, run, env } = manifest.permissions.plugin;
   const same = JSON.stringify([declared.read, declared.write, declared.run, declared.env]) ===
     JSON.stringify([read, write, run, env]);
   if (!same || declared.more.length > 0 || declared.asks) {
-    differences.push("the file is allowed other things than deno.json declares");
+    differences.push("the file has other permissions than deno.json declares");
   }
   if (JSON.stringify(scopeOf(probe)) !== JSON.stringify(declared)) {
-    differences.push("the probe is allowed other things than the file");
+    differences.push("the probe has other permissions than the file");
   }
 }
 
-/** One run of the file under strace; returns what it did. */
+/** One run of the file under strace; returns its actions. */
 async function traced(
   host: Host,
   command: string,
@@ -61,7 +61,7 @@ async function traced(
   }
 }
 
-/** What the last run printed. */
+/** The output of the last run. */
 let result = "";
 
 async function seen(host: Host): Promise<[string, Event[]][]> {
@@ -70,8 +70,8 @@ async function seen(host: Host): Promise<[string, Event[]][]> {
   const prevResult = JSON.parse(result);
   const kept = { "cni.dev/valid-attachments": [{ containerID: "c1", ifname: "eth0" }] };
   return [
-    ["ADD (the bridge is made)", first],
-    ["ADD (the bridge is there)", await traced(host, "ADD", CONFIG, "c2")],
+    ["ADD (creates the bridge)", first],
+    ["ADD (the bridge exists)", await traced(host, "ADD", CONFIG, "c2")],
     ["CHECK", await traced(host, "CHECK", { ...CONFIG, prevResult })],
     ["STATUS", await traced(host, "STATUS", CONFIG)],
     ["GC (of c2)", await traced(host, "GC", { ...CONFIG, ...kept })],
@@ -96,13 +96,13 @@ function count(events: readonly Event[]): Map<string, number> {
   return counts;
 }
 
-/** Each rule with what was seen under it; a declared one that nothing used is a scope that is too wide. */
+/** Each rule with the actions that it allows; a declared rule without any action means that the scope is too wide. */
 function tell(events: readonly Event[], rules: readonly Rule[]): void {
   for (const rule of rules) {
     const matching = events.filter((it) => ruleOf(it, rules) === rule);
     const names = [...new Set(matching.map(({ what }) => what))];
     if (names.length === 0) {
-      if (rule.why.startsWith("declared")) differences.push(`${rule.why}: nothing did`);
+      if (rule.why.startsWith("declared")) differences.push(`${rule.why}: no action needs it`);
       continue;
     }
     const libraries = rule.why === "the system's libraries";
@@ -121,7 +121,7 @@ async function probed(host: Host): Promise<void> {
   const tries: [string, string][] = stdout.trim().split("\n").map((line) => JSON.parse(line));
   if (tries.length < 30) differences.push(`the probe ended early: ${stderr}`);
   for (const [name, outcome] of tries) {
-    const good = name === "what is declared" ? outcome === "done" : outcome === "NotCapable";
+    const good = name === "a declared access" ? outcome === "done" : outcome === "NotCapable";
     say(`  ${good ? "ok" : "NO"}  ${name}: ${outcome}`);
     if (!good) differences.push(`the probe could ${name}: ${outcome}`);
   }
@@ -129,7 +129,7 @@ async function probed(host: Host): Promise<void> {
   if (/probe|copy|link/.test(left)) differences.push(`the probe left something: ${left}`);
 }
 
-/** Ways out of the folder that the runtime's check of paths would let pass: the program has to see them itself. */
+/** Ways out of the folder that the runtime's check of paths would accept: the program has to detect them itself. */
 const TRAPS: readonly [name: string, script: string, config?: Json, works?: true][] = [
   ["a state file that is a symbolic link", "ln -s /run/secret podnet.json"],
   ["a lock that is a symbolic link", "ln -s /run/secret podnet.lock"],
@@ -169,15 +169,15 @@ const rules = rulesFor(file, runtime, declared);
   say("\nPrograms that were run:");
   const runs = await seen(host);
   for (const [command, events] of runs) compare(command, events, rules);
-  say("\nAll that was opened, changed or connected, by the reason for it:");
+  say("\nFiles and sockets that were opened, changed or connected, by reason:");
   tell(runs.flatMap(([, events]) => events), rules);
 }
 {
   await using host = await Host.create();
-  say("\nWhat the same scope refuses from inside:");
+  say("\nAccesses that the same scope refuses:");
   await probed(host);
 }
-say("\nWhat the program itself refuses, unopened:");
+say("\nFiles that the program itself refuses to open:");
 await trapped();
 say();
 for (const difference of new Set(differences)) say(`DIFFERENCE: ${difference}`);

@@ -1,5 +1,5 @@
 /**
- * A program that tries what it must not. It is built as the plugin is, with the same permissions, and prints one
+ * A program that tries forbidden accesses. It is built as the plugin is, with the same permissions, and prints one
  * JSON line for each try.
  */
 
@@ -11,7 +11,7 @@ type Try = readonly [name: string, attempt: () => unknown];
 const TRIES: readonly Try[] = [
   ["read another file", () => Deno.readTextFileSync(OUTSIDE)],
   [
-    "read it by a way that leads out of the folder",
+    "read it by a path that leads out of the folder",
     () => Deno.readTextFileSync(`${STATE}/../../..${OUTSIDE}`),
   ],
   ["read the environment in /proc", () => Deno.readTextFileSync("/proc/self/environ")],
@@ -28,7 +28,7 @@ const TRIES: readonly Try[] = [
   ["run a shell", () => new Deno.Command("/bin/sh").outputSync()],
   ["run ip by another path", () => new Deno.Command("/run/ip", { args: ["-V"] }).outputSync()],
   [
-    "run ip by a way through /proc",
+    "run ip by a path through /proc",
     () => new Deno.Command("/proc/self/root/usr/bin/ip").outputSync(),
   ],
   [
@@ -48,7 +48,7 @@ const TRIES: readonly Try[] = [
   ],
   ["fetch a page", () => fetch("http://127.0.0.1:8080/")],
   ["fetch a file", () => fetch(`file://${OUTSIDE}`)],
-  ["ask for a name", () => Deno.resolveDns("localhost", "A")],
+  ["resolve a name", () => Deno.resolveDns("localhost", "A")],
   [
     "load a library",
     () =>
@@ -57,7 +57,7 @@ const TRIES: readonly Try[] = [
   ["learn the host's name", () => Deno.hostname()],
   ["learn the user", () => Deno.uid()],
   ["kill another process", () => Deno.kill(1, "SIGURG")],
-  ["ask for more", () => granted({ name: "net" })],
+  ["request more permissions", () => granted({ name: "net" })],
 ];
 
 function granted(descriptor: Deno.PermissionDescriptor): void {
@@ -75,10 +75,10 @@ for (const [name, attempt] of TRIES) {
   }
   await Deno.stdout.write(new TextEncoder().encode(`${JSON.stringify([name, outcome])}\n`));
 }
-// What is allowed has to work, or a refusal of everything would pass for a scope.
+// The declared accesses have to work; otherwise a refusal of everything would look like a scope.
 Deno.writeTextFileSync(`${STATE}/allowed`, "");
 const allowed = new Deno.Command("/usr/sbin/ip", { args: ["-V"], clearEnv: true }).outputSync();
 const variable = Deno.env.get("CNI_COMMAND") === "PROBE";
 await Deno.stdout.write(new TextEncoder().encode(
-  `${JSON.stringify(["what is declared", allowed.success && variable ? "done" : "refused"])}\n`,
+  `${JSON.stringify(["a declared access", allowed.success && variable ? "done" : "refused"])}\n`,
 ));

@@ -1,5 +1,5 @@
 /**
- * report.ts FILE... <OUTPUT: one page of Markdown out of what audit.ts printed for these files, to be handed to whoever
+ * report.ts FILE... <OUTPUT: one page of Markdown from the output of audit.ts for these files, for the person who
  * has to approve the program.
  */
 import manifest from "../../deno.json" with { type: "json" };
@@ -14,12 +14,12 @@ async function said(command: string, ...args: string[]): Promise<string> {
   return new TextDecoder().decode(stdout).trim();
 }
 
-/** Markdown must not take a part of a path for emphasis. */
+/** Markdown must not read a part of a path as emphasis. */
 function plain(text: string): string {
   return text.replaceAll(/[\\*_<>|]/g, "\\$&");
 }
 
-/** A heading for each line that ends in a colon, an item for each that is indented. */
+/** A heading for each line that ends in a colon, an item for each indented line. */
 export function bodyOf(output: string): string {
   const lines = output.split("\n").filter((line) => line !== "").map((line) => {
     if (line.startsWith("  ")) return `- ${plain(line.trim())}`;
@@ -37,8 +37,8 @@ if (import.meta.main) {
     ),
   );
   const verdict = /DIFFERENCE|not as declared/.test(output)
-    ? "The files are **not** as declared; the differences are below."
-    : "Each file does what it declares, and nothing beside it.";
+    ? "The files do **not** match their declaration; the differences are below."
+    : "Each file does what it declares, and nothing else.";
   const page = [
     `# AtomicNI ${manifest.version}: scope report`,
     `Written by \`make audit\` on ${new Date().toISOString().slice(0, 10)}, commit ${await said(

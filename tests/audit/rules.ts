@@ -1,7 +1,7 @@
 import type { Scope } from "./scope.ts";
 import type { Event } from "./trace.ts";
 
-/** One thing that may be seen from outside, and why it is. */
+/** An action that may be seen from outside, and its reason. */
 export interface Rule {
   readonly why: string;
   readonly by: (program: string) => boolean;
@@ -12,7 +12,7 @@ export interface Rule {
 const LIBRARIES =
   /^(\/usr)?\/lib(64)?\/([\w-]+\/)?(ip\/)?[\w.+-]+\.so[\w.-]*$|^\/etc\/ld\.so\.(cache|preload)$/;
 
-/** What the built file may be seen doing: its declared scope, and what its runtime and `ip` need to start. */
+/** The allowed actions of the built file: its declared scope, and those with which its runtime and `ip` start. */
 export function rulesFor(file: string, runtime: string, scope: Scope): Rule[] {
   const isIp = (program: string) => scope.run.includes(program);
   const isOurs = (program: string) => !isIp(program);
@@ -37,7 +37,7 @@ export function rulesFor(file: string, runtime: string, scope: Scope): Rule[] {
           `^(/usr/bin/env|${escape(runtime)})$`,
         ),
         rule(
-          "the script form: looks whether its cache is root's alone",
+          "the script form: checks that only root can write to its cache",
           isOurs,
           ["run", "read"],
           "^(/usr/bin/(stat|mkdir)|/proc/filesystems)$",
@@ -74,13 +74,13 @@ export function rulesFor(file: string, runtime: string, scope: Scope): Rule[] {
       "^AF_UNIX SOCK_STREAM$",
     ),
     rule(
-      "the runtime: makes sure that an ip which has ended is gone",
+      "the runtime: makes sure that an ended ip is gone",
       isOurs,
       ["kill"],
       "^a process that has ended$",
     ),
     rule("ip: kernel's tables", isIp, ["socket"], "^(AF_NETLINK SOCK_RAW|bind AF_NETLINK)$"),
-    rule("ip: a socket to ask for interfaces by name", isIp, ["socket"], "^AF_UNIX SOCK_DGRAM$"),
+    rule("ip: a socket to find interfaces by name", isIp, ["socket"], "^AF_UNIX SOCK_DGRAM$"),
     rule("ip: names of its tables", isIp, ["read"], "^(/etc|/usr/share|/usr/lib)/iproute2/"),
     rule(
       "ip: security modules, kinds of file systems",

@@ -1,15 +1,15 @@
-/** What a built file is allowed, read from the file itself. */
+/** The permissions of a built file, read from the file itself. */
 export interface Scope {
   readonly read: readonly string[];
   readonly write: readonly string[];
   readonly run: readonly string[];
   readonly env: readonly string[];
-  /** Kinds beside those four of which anything is allowed. */
+  /** Further kinds that have any permission. */
   readonly more: readonly string[];
   readonly asks: boolean;
 }
 
-/** Reads the permissions out of a compiled file, or the flags out of the script form's first lines. */
+/** Reads the permissions from a compiled file, or the flags from the script form's first lines. */
 export function scopeOf(path: string): Scope {
   const bytes = Deno.readFileSync(path);
   const head = new TextDecoder("latin1").decode(bytes.subarray(0, 8192));
@@ -33,7 +33,7 @@ function fromFlags(text: string): Scope {
   };
 }
 
-/** `deno compile` puts its options behind the runtime, as JSON. */
+/** `deno compile` appends its options to the runtime, as JSON. */
 function fromMetadata(bytes: Uint8Array): Scope {
   const text = new TextDecoder("latin1").decode(bytes.subarray(-4 * 1024 * 1024));
   const start = text.lastIndexOf('"permissions":{');
@@ -50,7 +50,7 @@ function fromMetadata(bytes: Uint8Array): Scope {
   const known = ["allow_read", "allow_write", "allow_run", "allow_env"];
   const more = Object.entries(found).filter(([key, value]) =>
     key.startsWith("allow_") && !known.includes(key) && value !== null && value !== false &&
-    // An empty list denies all of the kind, whatever is allowed.
+    // An empty list denies everything of the kind, whatever is allowed.
     found[`deny_${key.slice("allow_".length)}`]?.length !== 0
   ).map(([key]) => key.slice("allow_".length));
   return {
@@ -72,7 +72,7 @@ function objectAt(text: string, start: number): string {
   throw new Error("the permissions in the file have no end");
 }
 
-/** The scope for a person, one kind a line. */
+/** The scope for a person, one kind per line. */
 export function scopeLines(scope: Scope): string[] {
   return [
     `read   ${scope.read.join(" ")}`,

@@ -1,14 +1,14 @@
-/** One thing that a process asked the kernel for. */
+/** One request of a process to the kernel. */
 export interface Event {
-  /** The program that asked: the last one that its process executed. */
+  /** The program that made it: the last one that its process executed. */
   readonly by: string;
   readonly kind: "run" | "read" | "write" | "change" | "socket" | "mount" | "enter" | "kill";
   readonly what: string;
-  /** The kernel's answer was an error. */
+  /** The kernel answered with an error. */
   readonly refused: boolean;
 }
 
-/** What strace has to record for `eventsIn`; with a question mark what an older strace does not know. */
+/** The calls that strace has to record for `eventsIn`; a question mark means that an older strace may not know it. */
 export const SYSCALLS = [
   "execve,execveat,open,openat,openat2,creat,truncate,ftruncate,rename,renameat,renameat2,unlink,unlinkat,rmdir",
   "mkdir,mkdirat,link,linkat,symlink,symlinkat,chmod,fchmodat,?fchmodat2,chown,lchown,fchownat,mknod,mknodat",
@@ -20,7 +20,7 @@ const CALL = /^(\w+)\((.*)\)\s+= (-?\d+|\?)(?:<([^>]*)>)?/;
 const CHANGES =
   /^(truncate|rename|renameat2?|unlink|unlinkat|rmdir|mkdir|mkdirat|link|linkat|symlink|symlinkat|chmod|fchmodat2?|chown|lchown|fchownat|mknod|mknodat|utimensat|setxattr|creat)$/;
 
-/** Reads the files of `strace -ff -y -o PREFIX`, one for each process; `first` is the program that was started. */
+/** Reads the files of `strace -ff -y -o PREFIX`, one for each process; `first` is the started program. */
 export function eventsIn(folder: string, first: string): Event[] {
   return [...Deno.readDirSync(folder)].map(({ name }) => name).sort().flatMap((name) => {
     let by = first;
@@ -65,7 +65,7 @@ function eventOf(line: string, by: string): Event | undefined {
   return of("enter", `${call} ${args.replaceAll(/\d+<([^>]*)>/g, "$1").slice(0, 80)}`);
 }
 
-/** Without what differs from run to run. */
+/** Without the parts that vary from run to run. */
 function plain(path: string): string {
   return path.replace(/^\/proc\/\d+\//, "/proc/self/").replace(
     /\.[0-9a-f]{16}\.tmp$/,

@@ -55,7 +55,7 @@ export const RULES: readonly Rule[] = [
   ]),
   ...rules("R", [
     "stdout is exactly one JSON object",
-    "The result's cniVersion is the configuration's",
+    "The result has the cniVersion of the configuration",
     "Each version gets its own shape",
     "0.1.0 and 0.2.0 have the first address of each family with its routes, and no interfaces",
     "sandbox is CNI_NETNS, host interfaces have none; interface is an index from 0",

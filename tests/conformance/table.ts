@@ -2,9 +2,9 @@ import { assertEquals } from "@std/assert";
 import { BUILT, hostTest, located } from "../integration/host.ts";
 import { Lab, nameOf, type Row } from "./lab.ts";
 
-/** `BESIDE=FILE`: each row also runs with this build, and has to print the same documents. */
-const BESIDE = Deno.env.get("BESIDE");
-const FORMS = BESIDE === undefined ? [BUILT] : [BUILT, located(BESIDE)];
+/** `OTHER_FORM=FILE`: each row also runs with this build, and has to print the same documents. */
+const OTHER_FORM = Deno.env.get("OTHER_FORM");
+const FORMS = OTHER_FORM === undefined ? [BUILT] : [BUILT, located(OTHER_FORM)];
 
 /** A test for each row, on its own host. */
 export function tableTest(rows: readonly Row[]): void {

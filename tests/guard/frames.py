@@ -41,7 +41,7 @@ def listen(receiver):
         try:
             frame, address = receiver.recvfrom(2048)
         except OSError:
-            return  # the interface went: nothing comes any more
+            return  # the interface is gone: no more frames arrive
         found = MARK.search(frame)
         if found is None or address[2] == OUTGOING:
             continue

@@ -23,13 +23,13 @@ export const LINES: readonly Line[] = [
   {
     tries: "send as a neighbour or as the host, MAC and address",
     attacks: /^pose as (bob|the host), MAC and address, to (host|ann|a machine outside)$/,
-    generated: ["a frame from a MAC that is not the container's"],
+    generated: ["a frame from another MAC than the container has"],
     why: "the port takes frames of its own MAC alone",
   },
   {
     tries: "the same to a reserved group address, `01:80:c2:00:00:00` to `:0f`",
     attacks: /^pose as bob, MAC and address, to reserved group addresses/,
-    generated: ["a frame from a MAC that is not the container's, to a reserved group address"],
+    generated: ["a frame from another MAC than the container has, to a reserved group address"],
     why: "the port treats such frames like any other; the rules drop them, also without the guard",
   },
   {

@@ -73,7 +73,7 @@ hostTest("the bridge keeps its MAC as ports come and go", async (host) => {
   await host.add({ id: "c1" });
   await look();
   assert(await host.pings("c1", CONFIG.gateway));
-  // A port whose MAC is lower than all others: a bridge without a fixed MAC would take it.
+  // A port with a MAC lower than all others: a bridge without a fixed MAC would take it.
   await host.sh(
     "ip link add low0 address 00:00:00:00:00:02 master atomic0 up type veth peer name low1",
   );

@@ -54,7 +54,7 @@ hostTest("defect: placeholders that report success", async (host) => {
 
 hostTest("defect: the container's MAC read through the host's /sys", async (host) => {
   await host.containers("c1");
-  // The defect: the host's own eth0 was taken for the container's; without one, the ADD failed.
+  // The defect: the host's own eth0 was read instead of the container's eth0; without one, the ADD failed.
   await host.sh("ip link add eth0 address 02:00:00:00:00:66 type veth peer name other0");
   const { interfaces } = await host.add();
   const [inside] = await host.ip("c1", "link", "show", "dev", "eth0");

@@ -27,7 +27,7 @@ hostTest(
   MODES,
 );
 
-hostTest("an address whose MAC changes is reached at once", async (host) => {
+hostTest("an address with a changed MAC is reached at once", async (host) => {
   await host.containers("n1", "c1", "c2", "c3");
   // A bridge that loses its last port flushes every neighbour by itself.
   await host.add({ id: "n1" });

@@ -3,7 +3,7 @@ import { breakIp } from "./broken_ip.ts";
 import { type CniCall, CONFIG, hostTest, type Mode, MODES, STATE_FOLDER } from "./host.ts";
 import { snapshot } from "./snapshot.ts";
 
-/** Another MAC than the neighbour's: the state notes the requested one. */
+/** Not the neighbour's MAC: the state notes the requested one. */
 const RANGE = { rangeStart: "10.88.0.100", rangeEnd: "10.88.0.200" };
 
 interface Row {

@@ -6,7 +6,7 @@ import { debianRoot } from "./root_node.ts";
 const SUITES = ["bullseye", "bookworm", "trixie", "forky"] as const;
 const RULES = new URL("../../deploy/atomicni.nft", import.meta.url);
 /**
- * A table of the reader, like kube-proxy's. A newer nft's named set makes an older nft end, so our tables have
+ * A table of the reader, like that of kube-proxy. A newer nft's named set makes an older nft end, so our tables have
  * none.
  */
 const OTHER = `table ip other {

@@ -52,7 +52,7 @@ async function unpacked(deb: string, body: (folder: string) => Promise<void>): P
 
 for (const deb of [DEB, OTHER]) {
   const name = deb.replace(/.*_/, "");
-  Deno.test(`${name}: has these files, all of them root's, and no others`, async () => {
+  Deno.test(`${name}: has exactly these files, all owned by root`, async () => {
     const rows = (await output("dpkg-deb", "-c", deb)).trim().split("\n").map((line) =>
       line.split(/ +/)
     );

@@ -23,7 +23,7 @@ const fail = (code: number) =>
  */
 const WRONG: readonly (readonly [what: string, script: string, kind: RegExp, name?: string])[] = [
   [
-    "whose ADD allocates an address that is held",
+    "a program whose ADD allocates an address that is held",
     `[ "$CNI_COMMAND" = ADD ] && out=$("$@") || { [ -z "$out" ] && exec "$@"; printf '%s' "$out"; exit 1; }
     mine=$(ip -n "$CNI_CONTAINERID" -o -4 addr show dev eth0 | sed 's/.* inet //; s/ .*//')
     ip -n "$CNI_CONTAINERID" addr flush dev eth0
@@ -33,38 +33,38 @@ const WRONG: readonly (readonly [what: string, script: string, kind: RegExp, nam
     "a folder that is restored as a whole",
   ],
   [
-    "whose repair and GC delete every host veth",
+    "a program whose repair and GC delete every host veth",
     `case "$CNI_COMMAND $*" in GC* | *repair*) for it in $(ip -o link show type veth | sed 's/^[0-9]*: //; s/[@:].*//')
       do ip link del dev "$it"; done ;; esac; exec "$@"`,
     /^(a GC.*|repair.*) cuts off another live container/,
     "a renamed host veth, and a bridge that was re-created",
   ],
   [
-    "whose ADD takes another container out of the bridge",
+    "a program whose ADD takes another container out of the bridge",
     `[ "$CNI_COMMAND" = ADD ] && for it in $(ip -o link show master atomic0 2>/dev/null | sed 's/^[0-9]*: //; s/[@:].*//')
       do ip link set dev "$it" nomaster; done; exec "$@"`,
     /^an ADD takes another live container out of the bridge/,
   ],
   [
-    "whose ADD changes another container's MAC",
+    "a program whose ADD changes another container's MAC",
     `[ "$CNI_COMMAND" = ADD ] && for it in k0 k1 k2; do [ $it = "$CNI_CONTAINERID" ] ||
       ip -n $it link set dev eth0 address 02:00:00:00:00:77 2>/dev/null; done; exec "$@"`,
     /^an ADD changes another container's MAC/,
   ],
   [
-    "whose DEL only claims success",
+    "a program whose DEL only claims success",
     `[ "$CNI_COMMAND" = DEL ] || exec "$@"`,
     /^a DEL succeeds and leaves the veth/,
-    "a renamed host veth of the reference's",
+    "a renamed host veth of a reference container",
   ],
   [
-    "whose repair only claims success",
+    "a program whose repair only claims success",
     `case "$*" in *repair*) exit 0 ;; esac; exec "$@"`,
     /^repair succeeds, and/,
     "a renamed host veth, and a bridge that was re-created",
   ],
   [
-    "whose ADD leaves other ports out of a bridge that it creates",
+    "a program whose ADD leaves other ports out of a bridge that it creates",
     `[ "$CNI_COMMAND" = ADD ] && ! ip link show dev atomic0 >/dev/null 2>&1 || exec "$@"
     out=$("$@"); status=$?
     for it in $(ip -o link show master atomic0 | sed 's/^[0-9]*: //; s/[@:].*//'); do
@@ -74,55 +74,55 @@ const WRONG: readonly (readonly [what: string, script: string, kind: RegExp, nam
     "two networks on a bridge that was removed",
   ],
   [
-    "whose STATUS never reports a fault",
+    "a program whose STATUS never reports a fault",
     `[ "$CNI_COMMAND" = STATUS ] || exec "$@"`,
     /^STATUS says 0, but the ADD ends/,
     "a full disk",
   ],
   [
-    "whose STATUS always reports a fault",
+    "a program whose STATUS always reports a fault",
     `[ "$CNI_COMMAND" = STATUS ] && ${fail(50)}; exec "$@"`,
     /^STATUS says 1: no, but the ADD works/,
   ],
   [
-    "whose doctor always reports a fault",
+    "a program whose doctor always reports a fault",
     `case "$*" in *doctor*) echo '{"findings":[]}'; exit 2 ;; esac; exec "$@"`,
     /^doctor says 2: , but the ADD works/,
   ],
   [
-    "whose STATUS reports an ADD in progress as damage",
+    "a program whose STATUS reports an ADD in progress as damage",
     `[ "$CNI_COMMAND" = STATUS ] && ls ${FOLDER}/.*.add >/dev/null 2>&1 && ${fail(50)}; exec "$@"`,
     /^next to ADDs, STATUS or doctor reports a fault/,
     "readers next to ADDs",
   ],
   [
-    "whose ADD fails because of another container",
+    "a program whose ADD fails because of another container",
     `[ "$CNI_COMMAND $CNI_CONTAINERID" = "ADD k1" ] && ${fail(104)}; exec "$@"`,
     /^nothing was done by hand, and the ADD ends with 104/,
     "a range of one container's own",
   ],
   [
-    "whose import reports every lease as dead",
+    "a program whose import reports every lease as dead",
     `case "$*" in *import*) "$@" | sed 's/"proved":\\[.*\\],"possible":\\[\\],"dead":\\[/"proved":[],"possible":[],"dead":[{"owner":"k1","addresses":["10.88.0.3"]}/'
       exit 0 ;; esac; exec "$@"`,
     /^import says that no container has an address that one has/,
     "an import without one lease",
   ],
   [
-    "whose import accepts any folder",
+    "a program whose import accepts any folder",
     `case "$*" in *import*) echo '{"proved":[],"possible":[],"dead":[]}'; exit 0 ;; esac; exec "$@"`,
     /^import succeeds, and does not name a live container without a lease/,
     "an import without one lease",
   ],
   [
-    "whose failed runs back up the state each time",
+    "a program whose failed runs back up the state each time",
     `"$@"; status=$?; [ $status = 0 ] || cp ${FOLDER}/podnet.json ${FOLDER}/podnet.json.damaged-$$ 2>/dev/null ||
       ln ${FOLDER}/podnet.json ${FOLDER}/podnet.json.damaged-$$ 2>/dev/null; exit $status`,
     /that fails again leaves another backup/,
     "a damaged state on a full disk",
   ],
   [
-    "whose DEL keeps the lease",
+    "a program whose DEL keeps the lease",
     `[ "$CNI_COMMAND" = DEL ] || exec "$@"
     cp -p ${FOLDER}/podnet.json /run/kept.json 2>/dev/null; "$@"; status=$?
     [ ! -s /run/kept.json ] || cp -p /run/kept.json ${FOLDER}/podnet.json; exit $status`,
@@ -132,7 +132,7 @@ const WRONG: readonly (readonly [what: string, script: string, kind: RegExp, nam
 
 for (const [what, script, kind, known] of WRONG) {
   Deno.test({
-    name: `a careless root: a program ${what} is found`,
+    name: `a careless root: ${what} is found`,
     ignore: REPEATS,
     fn: () =>
       finds(carelessRoot, script, kind, Math.max(0, KNOWN.findIndex(({ name }) => name === known))),

@@ -185,7 +185,7 @@ const POOLS: readonly HostState[] = [
 const PROGRAMS: readonly HostState[] = [
   { name: "ip is missing", given: overlay("/usr/bin", "rm /usr/bin/ip") },
   {
-    name: "ip is BusyBox's",
+    name: "ip comes from BusyBox",
     given: `cp "$(command -v busybox)" /run/ip; mount --bind /run/ip "$(readlink -f /usr/bin/ip)"`,
   },
   {

@@ -54,7 +54,7 @@ export const KNOWN: readonly { readonly name: string; readonly days: Days }[] = 
     }),
   },
   {
-    name: "a renamed host veth of the reference's",
+    name: "a renamed host veth of a reference container",
     days: play([...reference(0, 1), imports("whole"), by("host veth: name", "x77"), run("del")]),
   },
   {

@@ -21,8 +21,8 @@ const NETWORKS = { plain: NETWORK, both: { ...GUARDED, macspoofchk: false }, far
 /** Addresses of `FAR` with the same groups in another order. */
 const FAR_IPS = ["fd00:88::2", "fd00:88::1:0:3", "fd00:88::1:0:0", "fd00:88::3:0:1"];
 const WHO = ["a", "b", "c", "d"] as const;
-/** A requested MAC: the bridge's, a neighbour's, the MAC derived from a free address, or another. */
-const WISHES = ["the bridge's", "a neighbour's", "a free address's", "another"] as const;
+/** A requested MAC: that of the bridge, of a neighbour, of a free address, or another one. */
+const WISHES = ["of the bridge", "of a neighbour", "of a free address", "another"] as const;
 
 interface Step {
   readonly does: "add" | "del";
@@ -147,9 +147,9 @@ class Stage {
       : "0a:58:0a:58:00:07";
     const another = "02:00:00:00:00:11";
     switch (wish) {
-      case "the bridge's":
+      case "of the bridge":
         return bridge ?? another;
-      case "a neighbour's":
+      case "of a neighbour":
         return neighbour?.mac ?? another;
       default:
         return wish === "another" ? another : free;
@@ -163,7 +163,7 @@ class Stage {
     const owners = new Map<string, string>([[bridge?.address, "the bridge"]]);
     for (const { owner, mac } of all) {
       if (owners.has(mac)) {
-        const kind = `${after}: a container has the MAC of another, or the bridge's`;
+        const kind = `${after}: a container has the MAC of another or of the bridge`;
         return said(kind, ended, world);
       }
       owners.set(mac, owner);

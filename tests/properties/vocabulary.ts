@@ -81,7 +81,7 @@ export function deedOf(random: Random, [what, how]: readonly [string, string], w
 export interface Subject {
   readonly id: string;
   readonly ip: string;
-  /** The link that the subject names: the container's own, another container's, or that of the other network. */
+  /** The link that the subject names: the container's own, that of another container, or that of the other network. */
   readonly link: Json;
   readonly another: Json;
   readonly others: Json;

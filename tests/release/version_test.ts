@@ -11,7 +11,7 @@ async function sh(script: string, ...args: string[]): Promise<string> {
   return stdout.trim();
 }
 
-Deno.test("the changelog's newest version is deno.json's, with its date, below an empty Unreleased", async () => {
+Deno.test("the changelog's newest version is that of deno.json, with its date, below an empty Unreleased", async () => {
   const text = await Deno.readTextFile(`${CHECKOUT}CHANGELOG.md`);
   const [unreleased, newest, older] = [...text.matchAll(/^## (.*)$/gm)];
   assertEquals(unreleased?.[1], "Unreleased");

@@ -191,7 +191,7 @@ nodeTest(
 );
 
 nodeTest(
-  "two nodes with host-rules: pods see each other's own address, others see the node's",
+  "two nodes with host-rules: pods see each other's own address, others see the node's address",
   async (a, b) => {
     await connect(a, b);
     await a.sh(`ip route add ${B.subnet} via ${B.address}`);

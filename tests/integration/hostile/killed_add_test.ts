@@ -6,7 +6,7 @@ import { CONFIG, type Host, hostTest, STATE_FOLDER } from "../host.ts";
 const NOTED = ["sh", "-c", 'echo $$ >/run/add.pid; exec "$@"', "sh"];
 
 /**
- * The `ip` of the first ADD creates the veth this many seconds after the next `ip` (a DEL's) was called, like an `ip`
+ * The `ip` of the first ADD creates the veth this many seconds after the next `ip` (of a DEL) was called, like an `ip`
  * that waits for the kernel's lock.
  */
 function lateVeth(seconds: number): string {

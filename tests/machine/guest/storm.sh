@@ -1,6 +1,6 @@
 #!/bin/sh
 # storm.sh PROGRAM TAG NETWORK: three workers, each of which adds a container, checks it and deletes it, until the power
-# goes. What a runtime would have been told of is told to the console: `@ begin|end COMMAND ID [EXIT CODE [ADDRESS]]`.
+# fails. Each report to a runtime is also printed on the console: `@ begin|end COMMAND ID [EXIT CODE [ADDRESS]]`.
 # NETWORK is the configuration without its last brace.
 program=$1 tag=$2 network=$3
 
@@ -21,7 +21,7 @@ worker() { # worker NAMESPACE SECONDS
     code=$?
     case $result in *'"address":"'*) address=${result#*\"address\":\"} address=${address%%/*} ;; esac
     tell end ADD "$id" $code "$address"
-    # What an ADD left is to be seen in the state for a while: without the wait, the program that syncs nothing passed.
+    # The result of an ADD stays in the state for a while: without the wait, the program without any fsync passed.
     sleep "$2"
     if [ $((n % 3)) = 0 ] && [ $code = 0 ]; then
       cni CHECK "$id" "$1" ",\"prevResult\":$result" >/dev/null

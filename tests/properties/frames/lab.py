@@ -139,7 +139,7 @@ class Lab:
             except BlockingIOError:
                 return
             except (OSError, IndexError):
-                pass  # a packet that is cut short, or a device that went down
+                pass  # a truncated packet, or a device that went down
 
     def open(self, place):
         with Inside(place):
@@ -152,7 +152,7 @@ class Lab:
                 plain = socket.socket(family, socket.SOCK_DGRAM)
                 if family == socket.AF_INET6:
                     plain.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-                # A datagram that a socket takes is not answered with an error.
+                # A datagram that a socket accepts gets no error as an answer.
                 plain.bind(("", PORT))
                 plain.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 0)
                 self.senders[place, family] = plain
@@ -174,7 +174,7 @@ class Lab:
         """Sends all frames on all interfaces until `stop`, those included that appear later."""
         made = [bytes.fromhex(frame) for frame in frames]
         self.sent[:] = bytes(8)
-        # A process of its own, for it does not wait for those that receive.
+        # A separate process, because it does not wait for the receivers.
         self.shooter = os.fork()
         if self.shooter == 0:
             try:
@@ -213,7 +213,7 @@ def shoot_on(place, made, ifnames, sent):
                     senders.pop(ifname, None)
             sent[:] = struct.pack("Q", done)
             if time.monotonic() > began + 1:
-                time.sleep(0.001)  # what takes so long has no narrow moment in it, and others need the processor
+                time.sleep(0.001)  # so long a step has no narrow moment in it, and other processes need the processor
 
 
 def opened(control, ifname):

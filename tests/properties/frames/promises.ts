@@ -18,7 +18,7 @@ const ROUTERS = ["RA", "redirect6", "MLD query", "IGMP query"];
 export function stopped(spec: Spec, network: Network): Stopped[] {
   const { guard, rules, isolated } = network;
   if (guard && spec.from !== "own") {
-    return everywhere("link", "a frame from a MAC that is not the container's");
+    return everywhere("link", "a frame from another MAC than the container has");
   }
   const broken = rules ? brokenRule(spec, network) : undefined;
   if (broken !== undefined && network.ungrouped) return isHeldByAddress(broken) ? host(broken) : [];

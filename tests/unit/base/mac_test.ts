@@ -74,7 +74,7 @@ Deno.test("macOfAll() is the MAC of the first IPv4 address or, without one, of t
   }
 });
 
-Deno.test("a host veth's MAC is random, unicast and above any vendor's; the peer's MAC is derived from it", () => {
+Deno.test("a host veth's MAC is random, unicast and above any vendor MAC; the peer's MAC is derived from it", () => {
   const fresh = freshHostMac();
   assertMatch(fresh, /^fe(:[0-9a-f]{2}){5}$/);
   assertNotEquals(fresh, freshHostMac());
