@@ -31,10 +31,18 @@ Deno.test("every file with tests is started by a task, a make target or a suite"
 });
 
 Deno.test("a file that has tests as it is loaded is called _test.ts", () => {
-  const loaded = /^(Deno\.test|hostTest|nodeTest|tableTest)\(/m;
+  const loaded = /^((Deno\.)?test|hostTest|nodeTest|tableTest)\(/m;
   const has = (file: string) => loaded.test(read(file));
   assertEquals(FILES.filter((file) => !isTest(file) && has(file)), []);
   assert(FILES.filter((file) => isTest(file) && has(file)).length > 50);
+});
+
+Deno.test("a test that disposes of something reports the errors of its body and of the disposal", () => {
+  const disposes = FILES.filter((file) => /^\s*await using /m.test(read(file)));
+  assert(disposes.length > 30, disposes.join(" "));
+  assertEquals(disposes.filter((file) => /\bDeno\.test\(/.test(read(file))), [
+    "tests/until_test.ts",
+  ]);
 });
 
 Deno.test("CI runs every suite, where only the suite's own packages are installed", () => {

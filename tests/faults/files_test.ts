@@ -11,6 +11,7 @@ import {
 import { addressesOf, allAddresses, DUAL, permanent } from "./dual.ts";
 import { recordFault } from "./fault.ts";
 import { SIZE } from "../size.ts";
+import { test } from "../both_errors.ts";
 
 const ERRORS = SIZE === "full" ? ["EIO", "ENOSPC", "EROFS", "EACCES", "EMFILE", "EDQUOT"] : ["EIO"];
 const CALLS = "openat,write,fdatasync,fsync,rename,flock,ftruncate,statx,getdents64,unlink";
@@ -101,7 +102,7 @@ const VALID = { "cni.dev/valid-attachments": [{ containerID: "c2", ifname: "eth0
 
 for (const row of ROWS) {
   const { title, command, network } = row;
-  Deno.test(`files: ${title}: each system call on the state fails`, async () => {
+  test(`files: ${title}: each system call on the state fails`, async () => {
     await using host = await Host.create();
     await host.containers("c1", "c2");
     await host.add({ id: "c2", config: network });
@@ -204,7 +205,7 @@ for (const [name, { make, mend, under = [] }] of Object.entries(REAL)) {
   });
 }
 
-Deno.test("files: EMFILE, each limit of open files that a run can have", async () => {
+test("files: EMFILE, each limit of open files that a run can have", async () => {
   await using host = await Host.create();
   await host.containers("c1", "c2");
   await host.add({ id: "c2" });

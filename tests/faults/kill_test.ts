@@ -4,6 +4,7 @@ import { addressesOf, allAddresses, DUAL, GUARDED, guardOf, permanent } from "./
 import { recordFault } from "./fault.ts";
 import { SIZE } from "../size.ts";
 import { newRandom } from "../random.ts";
+import { test } from "../both_errors.ts";
 
 const KILLS = Number(Deno.env.get("FAULTS_KILLS") ?? (SIZE === "full" ? 500 : 32));
 /** A DEL waits for the `ip` of a killed ADD. For a guarded attachment it waits longer. */
@@ -92,7 +93,7 @@ async function timeOf(run: () => Promise<Answer>): Promise<number> {
 for (const operation of OPERATIONS) {
   const { title, name, network, call } = operation;
   const kills = network === DUAL ? GUARDED_KILLS : KILLS;
-  Deno.test(`kill: ${title}, ${kills} times, then one DEL`, async () => {
+  test(`kill: ${title}, ${kills} times, then one DEL`, async () => {
     const random = newRandom(`kill ${title}`);
     await using host = await Host.create();
     await host.containers("c1", "c2");
@@ -156,7 +157,7 @@ const REFERENCE_CONFIG = {
   ipam: { type: "host-local", subnet: "10.89.0.0/16", dataDir: "/run/ref" },
 };
 
-Deno.test("kill: bridge + host-local, to compare", async () => {
+test("kill: bridge + host-local, to compare", async () => {
   const kills = Math.ceil(KILLS / 2);
   const random = newRandom("kill bridge + host-local");
   await using host = await Host.create();
@@ -208,7 +209,7 @@ Deno.test("kill: bridge + host-local, to compare", async () => {
   });
 });
 
-Deno.test("a full pool and a new start of the node: bridge + host-local, to compare", async () => {
+test("a full pool and a new start of the node: bridge + host-local, to compare", async () => {
   await using host = await Host.create();
   const ids = ["c1", "c2", "c3", "c4", "c5"];
   await host.containers(...ids, "n1");

@@ -2,6 +2,7 @@ import { assert, assertEquals } from "@std/assert";
 import { parseState } from "../../lib/ipam/parse_state.ts";
 import { Host, STATE_FOLDER } from "../integration/host.ts";
 import { recordFault } from "./fault.ts";
+import { test } from "../both_errors.ts";
 
 const FILE = `${STATE_FOLDER}/podnet.json`;
 
@@ -84,7 +85,7 @@ function isState(text: string): boolean {
   }
 }
 
-Deno.test("power loss: the state is the old or the new, at each point of the recorded writes", async () => {
+test("power loss: the state is the old or the new, at each point of the recorded writes", async () => {
   await using host = await Host.create();
   await host.containers("c1", "c2");
   await host.add({ id: "c1" });

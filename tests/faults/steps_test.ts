@@ -4,6 +4,7 @@ import { type Answer, type CniCall, CONFIG, Host, type Json } from "../integrati
 import { addressesOf, allAddresses, DUAL, GUARDED, guardOf, permanent } from "./dual.ts";
 import { recordFault } from "./fault.ts";
 import { SIZE } from "../size.ts";
+import { test } from "../both_errors.ts";
 
 /** A replacement of `ip`: counts its calls and performs the fault in /run/fault at one call. */
 const RULE = `
@@ -240,7 +241,7 @@ for (const row of ROWS) {
   const usual = ["ADD", "DEL", "CHECK", "GC with a list", "guarded dual-stack ADD"];
   const isUsual = usual.includes(row.name);
   const kinds = SIZE === "full" ? KINDS : isUsual ? FEWER : ["fails"];
-  Deno.test(`steps: ${row.name}: each ip in turn: ${kinds.join(", ")}`, async () => {
+  test(`steps: ${row.name}: each ip in turn: ${kinds.join(", ")}`, async () => {
     const tries = await everyStep(row, kinds);
     assert(tries > 0, "no ip was run");
     recordFault({
@@ -251,7 +252,7 @@ for (const row of ROWS) {
   });
 }
 
-Deno.test("steps: an ip that hangs is ended after 15 s", async () => {
+test("steps: an ip that hangs is ended after 15 s", async () => {
   const rows = ROWS.filter(({ command }) => SIZE === "full" || command !== "GC").slice(0, 7);
   const places = rows.flatMap((row) =>
     (SIZE === "full" ? [1, 2, 3] : row.name === "ADD" ? [1, 2] : row.name === "DEL" ? [1] : [])

@@ -3,6 +3,7 @@ import { type Answer, CONFIG, Host, type Json } from "../integration/host.ts";
 import { recordFault } from "./fault.ts";
 import { SIZE } from "../size.ts";
 import { newRandom } from "../random.ts";
+import { test } from "../both_errors.ts";
 
 const SECONDS = Number(Deno.env.get("FAULTS_STORM") ?? (SIZE === "full" ? 60 : 15));
 const WORKERS = 16;
@@ -164,7 +165,7 @@ class Storm {
   }
 }
 
-Deno.test(`storm: ${WORKERS} workers, ${SECONDS} s`, async () => {
+test(`storm: ${WORKERS} workers, ${SECONDS} s`, async () => {
   await using host = await Host.create();
   const storm = new Storm(host, newRandom("storm"));
   try {

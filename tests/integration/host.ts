@@ -2,6 +2,7 @@ import { assertEquals } from "@std/assert";
 import { fromFileUrl } from "@std/path/posix";
 import { pause } from "../../lib/base/deadline.ts";
 import { NET } from "../podnet.ts";
+import { test } from "../both_errors.ts";
 
 const ROOT = fromFileUrl(new URL("../../", import.meta.url));
 const DECODER = new TextDecoder();
@@ -396,7 +397,7 @@ export function hostTest(
   modes: readonly Mode[] = MODES.slice(0, 1),
 ): void {
   for (const mode of modes) {
-    Deno.test(`${name}${mode === "rootless" ? " (rootless)" : ""}`, async () => {
+    test(`${name}${mode === "rootless" ? " (rootless)" : ""}`, async () => {
       await using host = await Host.create(mode);
       try {
         await body(host, mode);

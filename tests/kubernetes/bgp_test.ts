@@ -1,12 +1,13 @@
 import { assert, assertEquals } from "@std/assert";
 import { Fabric, type Member } from "./fabric.ts";
+import { test } from "../both_errors.ts";
 
 /** The number of nodes; the figures of docs/clusters-bgp.md are for 32. */
 const NODES = Number(Deno.env.get("KUBERNETES_BGP_NODES") ?? 32);
 /** Hold time, and the time limit of a restart; a loaded machine needs more. */
 const GONE = 9 + 20 + 20;
 
-Deno.test(`${NODES} nodes with FRR (BGP) and two reflectors: death, return, a restart`, async () => {
+test(`${NODES} nodes with FRR (BGP) and two reflectors: death, return, a restart`, async () => {
   await using fabric = await Fabric.create(NODES);
   const [first, second, third] = fabric.nodes as [Member, Member, Member];
   const all = async (node: Member) => (await fabric.reached(node)).size === 2 * (NODES - 1);

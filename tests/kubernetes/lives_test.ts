@@ -2,6 +2,7 @@ import { Random } from "../random.ts";
 import { SUITES } from "./root_node.ts";
 import { image, Life, type Setting } from "./life.ts";
 import { PLAYS } from "./plays.ts";
+import { test } from "../both_errors.ts";
 
 /** The settings of a run: the first seed, the number of lives, and the plays per life. */
 const SEED = Number(Deno.env.get("KUBERNETES_SEED") ?? 1);
@@ -25,7 +26,7 @@ function setting(random: Random): Setting {
 
 for (let index = 0; index < LIVES; index++) {
   const seed = SEED + index;
-  Deno.test(`a node's life, seed ${seed}`, async () => {
+  test(`a node's life, seed ${seed}`, async () => {
     const random = new Random(seed);
     const told: string[] = [];
     await using life = await Life.begin(await folder(), setting(random));

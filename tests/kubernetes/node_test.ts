@@ -1,6 +1,7 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { type Json, run } from "../integration/host.ts";
 import { type Change, edit, image, Life, type Setting } from "./life.ts";
+import { test } from "../both_errors.ts";
 
 const PLAIN: Setting = {
   suite: "trixie",
@@ -15,7 +16,7 @@ function nodeTest(
   setting: Partial<Setting>,
   body: (life: Life) => Promise<void>,
 ): void {
-  Deno.test(name, async () => {
+  test(name, async () => {
     await using life = await Life.begin(await folder(), { ...PLAIN, ...setting });
     try {
       await body(life);

@@ -1,6 +1,8 @@
 import { fromFileUrl } from "@std/path/posix";
 import { type Finished, hold, isHostVeth, type Json, objects, run } from "../integration/host.ts";
 
+import { type Found, until } from "../until.ts";
+
 const PROJECT = fromFileUrl(new URL("../../", import.meta.url));
 /** The Debian releases of a cluster's nodes. */
 export const SUITES = ["bullseye", "bookworm", "trixie"] as const;
@@ -188,18 +190,11 @@ export class RootNode implements AsyncDisposable {
   }
 
   /** Tries until `attempt` returns something; then the test fails with the last failure. */
-  async until<T>(what: string, attempt: () => Promise<T | undefined>, seconds = 30): Promise<T> {
-    const end = Date.now() + seconds * 1000;
-    let failure: unknown;
-    do {
-      try {
-        const value = await attempt();
-        if (value !== undefined) return value;
-      } catch (error) {
-        failure = error;
-      }
-      await new Promise((resume) => setTimeout(resume, 100));
-    } while (Date.now() < end);
-    throw new Error(`${this.name}: ${what}: not within ${seconds} s`, { cause: failure });
+  async until<T>(
+    what: string,
+    attempt: () => Promise<T | undefined>,
+    seconds = 30,
+  ): Promise<Found<T>> {
+    return await until(`${this.name}: ${what}`, attempt, seconds);
   }
 }

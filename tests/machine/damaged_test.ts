@@ -7,6 +7,7 @@ import { recordRow } from "./page_row.ts";
 import { SIZE } from "../size.ts";
 import { cni, PROGRAM } from "./command_line.ts";
 import { boot } from "./usermode.ts";
+import { test } from "../both_errors.ts";
 
 const FOLDER = "/var/lib/atomicni";
 const FILE = `${FOLDER}/podnet.json`;
@@ -19,7 +20,7 @@ const DAMAGES: Record<string, string> = {
 };
 
 for (const [damage, script] of Object.entries(DAMAGES).slice(0, SIZE === "full" ? 3 : 1)) {
-  Deno.test(`a reboot, and the state file is ${damage}`, async () => {
+  test(`a reboot, and the state file is ${damage}`, async () => {
     const disk = new Disk(await format(EXT4));
     {
       await using machine = await boot(disk);

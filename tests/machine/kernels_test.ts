@@ -10,6 +10,7 @@ import { SIZE } from "../size.ts";
 import { cni, DUAL, PROGRAM, quote } from "./command_line.ts";
 import { scratchFolder } from "./power.ts";
 import { type Accelerator, accelerator, emulate, prepare } from "./qemu.ts";
+import { bothErrors, test } from "../both_errors.ts";
 
 const ROOT = fromFileUrl(new URL("../../", import.meta.url));
 const GUARDED = { ...DUAL, macspoofchk: true };
@@ -24,12 +25,12 @@ const PROGRAMS = [...new Set([PROGRAM, `${ROOT}bin/atomicni`, `${ROOT}bin/atomic
   },
 );
 
-Deno.test({ name: "kernels", ignore: SIZE === "short" }, async (t) => {
+test({ name: "kernels", ignore: SIZE === "short" }, async (t) => {
   const fetched = await run(["sh", `${ROOT}tests/machine/kernels`]);
   assertEquals(fetched.code, 0, fetched.stderr);
   let how: Accelerator | undefined;
   for (const unpacked of fetched.stdout.trim().split("\n")) {
-    await t.step(unpacked.replace(/^.*\//, ""), async () => {
+    const tried = bothErrors(async () => {
       using folder = scratchFolder();
       const kernel = await prepare(unpacked, PROGRAMS, folder.path);
       how ??= await accelerator(kernel);
@@ -54,6 +55,7 @@ Deno.test({ name: "kernels", ignore: SIZE === "short" }, async (t) => {
         isGuarding ? "works" : "refused, code 2; nothing but the bridge stays",
       );
     });
+    await t.step(unpacked.replace(/^.*\//, ""), tried);
   }
 });
 

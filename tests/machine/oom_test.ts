@@ -5,6 +5,7 @@ import { EXT4, format, mountState } from "./filesystem.ts";
 import { recordRow } from "./page_row.ts";
 import { cni } from "./command_line.ts";
 import { boot } from "./usermode.ts";
+import { test } from "../both_errors.ts";
 
 const GROUP = "/sys/fs/cgroup/add";
 /** Moments of an ADD at which its memory is taken away. The loop starts no process, so that it is faster than the ADD. */
@@ -15,7 +16,7 @@ const MOMENTS: Record<string, string> = {
   "at the lease": "until [ /var/lib/atomicni/podnet.json -nt /run/before ]; do :; done",
 };
 
-Deno.test("a machine on which the kernel kills an ADD that is out of memory", async () => {
+test("a machine on which the kernel kills an ADD that is out of memory", async () => {
   const disk = new Disk(await format(EXT4));
   await using machine = await boot(disk);
   await mountState(machine, EXT4);

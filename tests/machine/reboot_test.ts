@@ -7,6 +7,7 @@ import type { Machine } from "./machine.ts";
 import { recordRow } from "./page_row.ts";
 import { type Call, cni, PROGRAM } from "./command_line.ts";
 import { boot } from "./usermode.ts";
+import { bothErrors, test } from "../both_errors.ts";
 
 const DEPLOY = fromFileUrl(new URL("../../deploy", import.meta.url));
 const FOLDER = "/var/lib/atomicni";
@@ -17,9 +18,9 @@ const AT_BOOT = `
   systemd-tmpfiles --create ${DEPLOY}/atomicni.tmpfiles
   /usr/lib/systemd/systemd-sysctl ${DEPLOY}/atomicni.sysctl`;
 
-Deno.test("a reboot with a full pool: /run is gone, the state is not", async (t) => {
+test("a reboot with a full pool: /run is gone, the state is not", async (t) => {
   const disk = new Disk(await format(EXT4));
-  await t.step("the first boot fills the pool", async () => {
+  const firstBoot = bothErrors(async () => {
     await using machine = await boot(disk);
     await mountState(machine, EXT4);
     await machine.must(`chmod 755 ${FOLDER}`);
@@ -30,6 +31,7 @@ Deno.test("a reboot with a full pool: /run is gone, the state is not", async (t)
     assertEquals(documentOf(asked.status).code, 50, asked.status.stdout);
     await machine.must(`umount ${FOLDER}`);
   });
+  await t.step("the first boot fills the pool", firstBoot);
   await using machine = await boot(disk);
   await mountState(machine, EXT4);
   await t.step("without /run/netns an ADD names the remedy", async () => {

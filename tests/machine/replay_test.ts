@@ -5,11 +5,12 @@ import { recordRow } from "./page_row.ts";
 import { SIZE } from "../size.ts";
 import { PROGRAM } from "./command_line.ts";
 import { replay } from "./replay.ts";
+import { test } from "../both_errors.ts";
 
 const FULL = SIZE === "full";
 
 for (const system of FULL ? FILE_SYSTEMS : FILE_SYSTEMS.slice(1, 2)) {
-  Deno.test(`one storm, cut at many points: ${system.name}`, async () => {
+  test(`one storm, cut at many points: ${system.name}`, async () => {
     const seen = await replay({
       system,
       program: PROGRAM,

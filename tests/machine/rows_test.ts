@@ -8,9 +8,10 @@ import { SIZE } from "../size.ts";
 import { cni } from "./command_line.ts";
 import { type Row, ROWS } from "./rows.ts";
 import { boot } from "./usermode.ts";
+import { test } from "../both_errors.ts";
 
 for (const row of ROWS.filter((it) => SIZE === "full" || !it.onlyFull)) {
-  Deno.test(`broken: ${row.name}`, async () => {
+  test(`broken: ${row.name}`, async () => {
     const disk = new Disk(await format(EXT4));
     await using machine = await boot(disk, { kernel: row.kernel ?? [] });
     await mountState(machine, EXT4);

@@ -6,13 +6,14 @@ import { scratchFolder } from "./power.ts";
 import { recordRow } from "./page_row.ts";
 import { SIZE } from "../size.ts";
 import { replay } from "./replay.ts";
+import { test } from "../both_errors.ts";
 
 const FULL = SIZE === "full";
 const [SYSTEM] = FILE_SYSTEMS;
 
 // The short form tries one missing fsync; a program without any is tried in the full form only.
 for (const unsynced of UNSYNCED.filter(({ name }) => FULL || name !== "no fsync at all")) {
-  Deno.test(`a program that must fail: ${unsynced.name}`, async () => {
+  test(`a program that must fail: ${unsynced.name}`, async () => {
     assert(SYSTEM !== undefined);
     // A machine has a /dev of its own, but the host's /tmp.
     using folder = scratchFolder("/tmp");

@@ -6,6 +6,7 @@ import { recordRow } from "./page_row.ts";
 import { SIZE } from "../size.ts";
 import { cni, NETWORK, PROGRAM, quote } from "./command_line.ts";
 import { boot } from "./usermode.ts";
+import { test } from "../both_errors.ts";
 
 const DEAD = { c1: "10.88.0.2", c2: "10.88.0.3", c3: "10.88.0.4" };
 const { subnet, gateway, ipam: { rangeStart, rangeEnd } } = NETWORK;
@@ -24,7 +25,7 @@ const BEFORE = {
   pool: { subnet, gateway, rangeStart, rangeEnd },
 };
 
-Deno.test(
+test(
   { name: "an upgrade across a reboot: a full pool of schema 2", ignore: SIZE === "short" },
   async () => {
     await using machine = await boot(new Disk(await format(EXT4)));

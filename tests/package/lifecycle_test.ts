@@ -1,12 +1,13 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { CONFIG } from "../integration/host.ts";
 import { ARCHITECTURE, Debian } from "./debian.ts";
+import { test } from "../both_errors.ts";
 
 const PROGRAM = "/usr/lib/cni/atomicni";
 const CONFFILE = "/etc/sysctl.d/90-atomicni.conf";
 const STATE = "/var/lib/atomicni";
 
-Deno.test("install: the program answers, the state folder is root's alone, a container gets its network", async () => {
+test("install: the program answers, the state folder is root's alone, a container gets its network", async () => {
   await using debian = await Debian.create();
   await debian.install("1.0");
   const installed = `${PROGRAM} /usr/sbin/atomicni ${STATE} /etc/atomicni`;
@@ -27,14 +28,14 @@ Deno.test("install: the program answers, the state folder is root's alone, a con
   await debian.dpkg("--verify", "atomicni");
 });
 
-Deno.test("install: without systemd's tmpfiles, the state folder is still created", async () => {
+test("install: without systemd's tmpfiles, the state folder is still created", async () => {
   await using debian = await Debian.create();
   await debian.sh("rm /usr/bin/systemd-tmpfiles");
   await debian.install("1.0");
   assertEquals(await debian.sh(`stat -c '%a %U' ${STATE}`), "700 root\n");
 });
 
-Deno.test("install: a running systemd is notified, and forwarding is on at once, as after a boot", async () => {
+test("install: a running systemd is notified, and forwarding is on at once, as after a boot", async () => {
   await using debian = await Debian.create();
   await debian.sh("mkdir -p /run/systemd/system && echo 0 >/proc/sys/net/ipv4/ip_forward");
   await debian.install("1.0");
@@ -45,7 +46,7 @@ Deno.test("install: a running systemd is notified, and forwarding is on at once,
   assertEquals(await debian.sh("cat /proc/sys/net/ipv4/ip_forward"), "0\n");
 });
 
-Deno.test("install: refused without iproute2, and on another architecture", async () => {
+test("install: refused without iproute2, and on another architecture", async () => {
   await using debian = await Debian.create();
   await debian.sh("dpkg --purge --force-depends iproute2");
   const alone = await debian.run(["dpkg", "-i", `/mnt/atomicni_1.0_${ARCHITECTURE}.deb`]);
@@ -57,7 +58,7 @@ Deno.test("install: refused without iproute2, and on another architecture", asyn
   assertStringIncludes(foreign.stderr, `package architecture (${other}) does not match`);
 });
 
-Deno.test("upgrade and downgrade while containers come and go: no start fails, the live one keeps its network", async () => {
+test("upgrade and downgrade while containers come and go: no start fails, the live one keeps its network", async () => {
   await using debian = await Debian.create();
   await debian.install("1.0");
   for (const id of ["live", "a", "b"]) await debian.container(id);
@@ -101,7 +102,7 @@ Deno.test("upgrade and downgrade while containers come and go: no start fails, t
   assertEquals(await debian.sh("ip -o link show type veth"), "");
 });
 
-Deno.test("a failed upgrade leaves the previous version in use", async () => {
+test("a failed upgrade leaves the previous version in use", async () => {
   await using debian = await Debian.create();
   await debian.install("1.0");
   await debian.sh(`
@@ -118,7 +119,7 @@ dpkg-deb -Znone -b /run/broken /run/broken.deb`);
   await debian.add("c1");
 });
 
-Deno.test("remove: configuration and state stay, also an edited file; a new installation continues with them", async () => {
+test("remove: configuration and state stay, also an edited file; a new installation continues with them", async () => {
   await using debian = await Debian.create();
   await debian.install("1.0");
   await debian.sh(`echo '# mine' >>${CONFFILE}; echo '# rules' >/etc/atomicni/podnet.nft`);
@@ -140,7 +141,7 @@ Deno.test("remove: configuration and state stay, also an edited file; a new inst
   for (const id of ["c1", "c2"]) await debian.del(id);
 });
 
-Deno.test("purge: asks nothing, says nothing, leaves nothing", async () => {
+test("purge: asks nothing, says nothing, leaves nothing", async () => {
   await using debian = await Debian.create();
   const before = await debian.files();
   await debian.install("1.0");
@@ -156,7 +157,7 @@ ip netns del c1`);
   assertEquals(await debian.files(), before);
 });
 
-Deno.test("purge with a live container: a warning, and its address is not allocated again", async () => {
+test("purge with a live container: a warning, and its address is not allocated again", async () => {
   await using debian = await Debian.create();
   const before = await debian.files();
   await debian.install("1.0");

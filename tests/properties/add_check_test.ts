@@ -3,8 +3,9 @@ import { addThenCheck } from "./add_check.ts";
 import { KINDS } from "./kinds.ts";
 import { REPEATS } from "./limits.ts";
 import { finds, verify } from "./search.ts";
+import { test } from "../both_errors.ts";
 
-Deno.test("property: ADD then CHECK", async () => {
+test("property: ADD then CHECK", async () => {
   await verify(addThenCheck);
   const accepted = addThenCheck.seen.get("accepted") ?? 0;
   // If all cases were refused, the run would prove little.
@@ -18,7 +19,7 @@ Deno.test("property: ADD then CHECK", async () => {
 
 const ignore = REPEATS;
 
-Deno.test({
+test({
   name: "ADD then CHECK: a program whose ADD omits the default route is found",
   ignore,
   fn: () =>
@@ -30,13 +31,13 @@ Deno.test({
     ),
 });
 
-Deno.test({
+test({
   name: "ADD then CHECK: a program whose DEL only claims success is found",
   ignore,
   fn: () => finds(addThenCheck, `[ "$CNI_COMMAND" = DEL ] || exec "$@"`, /^one DEL leaves /),
 });
 
-Deno.test({
+test({
   name: "ADD then CHECK: a program whose DEL leaves a mark is found",
   ignore,
   fn: () =>
@@ -47,7 +48,7 @@ Deno.test({
     ),
 });
 
-Deno.test({
+test({
   name: "ADD then CHECK: a program whose DEL leaves the guard's neighbours is found",
   ignore,
   fn: () =>
@@ -62,7 +63,7 @@ Deno.test({
     ),
 });
 
-Deno.test({
+test({
   name: "ADD then CHECK: a program whose result has another address than the kernel is found",
   ignore,
   fn: () =>
@@ -75,7 +76,7 @@ Deno.test({
     ),
 });
 
-Deno.test({
+test({
   name: "ADD then CHECK: a program that reports a wrong configuration as its own bug is found",
   ignore,
   fn: () =>

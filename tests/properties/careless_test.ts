@@ -3,8 +3,9 @@ import { carelessRoot } from "./careless.ts";
 import { KNOWN } from "./known.ts";
 import { REPEATS } from "./limits.ts";
 import { finds, verify } from "./search.ts";
+import { test } from "../both_errors.ts";
 
-Deno.test("property: a careless root", async () => {
+test("property: a careless root", async () => {
   await verify(carelessRoot);
   for (const what of ["done by hand", "runs of the program", "ADDs that work"]) {
     const often = carelessRoot.seen.get(what) ?? 0;
@@ -131,7 +132,7 @@ const WRONG: readonly (readonly [what: string, script: string, kind: RegExp, nam
 ];
 
 for (const [what, script, kind, known] of WRONG) {
-  Deno.test({
+  test({
     name: `a careless root: ${what} is found`,
     ignore: REPEATS,
     fn: () =>

@@ -2,8 +2,9 @@ import { assert } from "@std/assert";
 import { ALONE, doctorAgrees } from "./doctor.ts";
 import { REPEATS } from "./limits.ts";
 import { finds, verify } from "./search.ts";
+import { test } from "../both_errors.ts";
 
-Deno.test(`property: doctor agrees with ADD, ${ALONE.length} of each alone`, async () => {
+test(`property: doctor agrees with ADD, ${ALONE.length} of each alone`, async () => {
   assert(ALONE.length >= 40);
   await verify(doctorAgrees);
   for (const what of ["work", "fail", "checked with STATUS too"]) {
@@ -14,7 +15,7 @@ Deno.test(`property: doctor agrees with ADD, ${ALONE.length} of each alone`, asy
 
 const ignore = REPEATS;
 
-Deno.test({
+test({
   name: "doctor agrees with ADD: a program whose doctor never reports a fault is found",
   ignore,
   fn: () =>
@@ -25,7 +26,7 @@ Deno.test({
     ),
 });
 
-Deno.test({
+test({
   name: "doctor agrees with ADD: a program whose doctor reports a warning as an error is found",
   ignore,
   fn: () =>
@@ -36,7 +37,7 @@ Deno.test({
     ),
 });
 
-Deno.test({
+test({
   name: "doctor agrees with ADD: a program whose STATUS never reports a fault is found",
   ignore,
   fn: () =>

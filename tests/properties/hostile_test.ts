@@ -2,8 +2,9 @@ import { assert } from "@std/assert";
 import { hostileContainer } from "./hostile.ts";
 import { REPEATS } from "./limits.ts";
 import { finds, verify } from "./search.ts";
+import { test } from "../both_errors.ts";
 
-Deno.test("property: a hostile container", async () => {
+test("property: a hostile container", async () => {
   await verify(hostileContainer);
   for (const what of ["tricks", "runs on the host"]) {
     const often = hostileContainer.seen.get(what) ?? 0;
@@ -13,7 +14,7 @@ Deno.test("property: a hostile container", async () => {
 
 const ignore = REPEATS;
 
-Deno.test({
+test({
   name:
     "a hostile container: a program whose repair trusts containers more than the state is found",
   ignore,
@@ -25,7 +26,7 @@ Deno.test({
     ),
 });
 
-Deno.test({
+test({
   name: "a hostile container: a program whose GC decides by the inside of a container is found",
   ignore,
   fn: () =>
@@ -37,7 +38,7 @@ Deno.test({
     ),
 });
 
-Deno.test({
+test({
   name: "a hostile container: a program whose DEL removes the guard of others is found",
   ignore,
   fn: () =>
@@ -50,7 +51,7 @@ Deno.test({
     ),
 });
 
-Deno.test({
+test({
   name: "a hostile container: a program whose list trusts a container about an address is found",
   ignore,
   fn: () =>

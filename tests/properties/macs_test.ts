@@ -2,8 +2,9 @@ import { assert } from "@std/assert";
 import { REPEATS } from "./limits.ts";
 import { oneMacEach } from "./macs.ts";
 import { finds, verify } from "./search.ts";
+import { test } from "../both_errors.ts";
 
-Deno.test("property: one MAC each", async () => {
+test("property: one MAC each", async () => {
   await verify(oneMacEach);
   for (const what of ["ADDs that work", "ADDs that get their MAC", "ADDs that are refused"]) {
     const often = oneMacEach.seen.get(what) ?? 0;
@@ -17,7 +18,7 @@ const ASKED = `[ "$CNI_COMMAND" = ADD ] || exec "$@"
   asked=$(cat); mac=$(printf '%s' "$asked" | sed -n 's/.*"runtimeConfig":{"mac":"\\([^"]*\\)"}.*/\\1/p')
   plain=$(printf '%s' "$asked" | sed 's/,"runtimeConfig":{[^}]*}//')`;
 
-Deno.test({
+test({
   name: "one MAC each: a program that sets any requested MAC is found",
   ignore,
   fn: () =>
@@ -33,7 +34,7 @@ Deno.test({
     ),
 });
 
-Deno.test({
+test({
   name: "one MAC each: a program whose guard moves the entry of another port is found",
   ignore,
   fn: () =>
@@ -49,7 +50,7 @@ Deno.test({
     ),
 });
 
-Deno.test({
+test({
   name:
     "one MAC each: a program that refuses an address because of another container's MAC is found",
   ignore,

@@ -8,6 +8,8 @@ import {
   objects,
   run,
 } from "../integration/host.ts";
+import { test } from "../both_errors.ts";
+import { type Found, until } from "../until.ts";
 
 const ROOT = fromFileUrl(new URL("../../", import.meta.url));
 
@@ -199,19 +201,12 @@ export class Node implements AsyncDisposable {
   }
 
   /** Tries until `attempt` returns something; then the test fails with the last failure. */
-  async until<T>(what: string, attempt: () => Promise<T | undefined>, seconds = 20): Promise<T> {
-    const end = Date.now() + seconds * 1000;
-    let failure: unknown;
-    do {
-      try {
-        const value = await attempt();
-        if (value !== undefined) return value;
-      } catch (error) {
-        failure = error;
-      }
-      await new Promise((resume) => setTimeout(resume, 50));
-    } while (Date.now() < end);
-    throw new Error(`${this.name}: ${what}: not within ${seconds} s`, { cause: failure });
+  async until<T>(
+    what: string,
+    attempt: () => Promise<T | undefined>,
+    seconds = 20,
+  ): Promise<Found<T>> {
+    return await until(`${this.name}: ${what}`, attempt, seconds);
   }
 
   /** A page as `wget` gets it inside, once its server answers. */
@@ -241,7 +236,7 @@ export function nodeTest(
   body: (...nodes: [Node, Node]) => Promise<void>,
   names: readonly string[] = ["node"],
 ): void {
-  Deno.test(name, async () => {
+  test(name, async () => {
     await using stack = new AsyncDisposableStack();
     const nodes: Node[] = [];
     for (const it of names) nodes.push(stack.use(await Node.create(it)));

@@ -4,6 +4,7 @@ import { LOOK_AT } from "../../integration/shell.ts";
 import { Lab } from "../lab.ts";
 import type { Meant, Reference } from "./differences.ts";
 import type { Input, Step } from "./inputs.ts";
+import { test } from "../../both_errors.ts";
 
 const REFERENCE = "/usr/lib/cni/bridge";
 const REFERENCE_STATE = "/var/lib/cni/networks";
@@ -277,7 +278,7 @@ export function differentialTest(
   inputs: readonly Input[],
   { own, common = [] }: { own: readonly Meant[]; common?: readonly Meant[] },
 ): void {
-  Deno.test(name, async (test) => {
+  test(name, async (test) => {
     await using mine = await Host.create();
     await using other = await Host.create();
     await other.sh("mount -t tmpfs tmpfs /var/lib && mkdir -p /var/lib/cni /var/lib/atomicni");

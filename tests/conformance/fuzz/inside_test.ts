@@ -2,10 +2,11 @@ import { assert, assertEquals } from "@std/assert";
 import { fromFileUrl } from "@std/path/posix";
 import { Host } from "../../integration/host.ts";
 import { IN_PROCESS, IN_THE_PROGRAM, SEED } from "./amounts.ts";
+import { test } from "../../both_errors.ts";
 
 const ROOT = fromFileUrl(new URL("../../../", import.meta.url));
 
-Deno.test(`fuzz: ${IN_PROCESS} inputs in one process (SEED=${SEED + IN_THE_PROGRAM})`, async () => {
+test(`fuzz: ${IN_PROCESS} inputs in one process (SEED=${SEED + IN_THE_PROGRAM})`, async () => {
   await using host = await Host.create();
   const passed = ["HOME", "PATH", "JSR_URL", "DENO_DIR"].flatMap((name) => {
     const value = Deno.env.get(name);

@@ -3,6 +3,7 @@ import { Host, STATE_FOLDER } from "../../integration/host.ts";
 import { IN_THE_PROGRAM, SEED } from "./amounts.ts";
 import { caseOf } from "./mutate.ts";
 import { complaint } from "./verdict.ts";
+import { test } from "../../both_errors.ts";
 
 /** Everything of this plugin that a run may have left. */
 const LEFT = `
@@ -10,7 +11,7 @@ ip -br link | awk '{sub(/@.*/, "", $1); print $1}' | grep -E '^a[vp][0-9a-f]{13}
 find ${STATE_FOLDER} -name '*.tmp' -o -name '*.add'; for f in $(find ${STATE_FOLDER} -name '*.json'); do grep -q '"containerToIP":{}' $f || echo $f; done
 ip -n c1 -br link | grep -v '^lo ' || true; ip -n c2 -br link | grep -v '^lo ' || true`;
 
-Deno.test(`fuzz: ${IN_THE_PROGRAM} inputs through the program (SEED=${SEED})`, async () => {
+test(`fuzz: ${IN_THE_PROGRAM} inputs through the program (SEED=${SEED})`, async () => {
   await using host = await Host.create();
   await host.containers("c1", "c2");
   for (let index = 0; index < IN_THE_PROGRAM; index++) {

@@ -3,6 +3,7 @@ import { fromFileUrl } from "@std/path/posix";
 import { Host, PROGRAM, run, STATE_FOLDER } from "../../integration/host.ts";
 import { nameOf } from "../lab.ts";
 import { LIBCNI_CHECKS } from "../libcni_checks.ts";
+import { test } from "../../both_errors.ts";
 
 const HERE = fromFileUrl(new URL(".", import.meta.url));
 const BUILT = fromFileUrl(new URL("../../../build/libcni", import.meta.url));
@@ -41,7 +42,7 @@ const SETUP = `
 mount -t tmpfs tmpfs /var/lib && mkdir -p /var/lib/cni ${STATE_FOLDER} && chmod 700 ${STATE_FOLDER}
 mkdir -p /run/plugins /run/net.d && cat >/run/net.d/10-podnet.conflist`;
 
-Deno.test("through libcni and go-cni", async (test) => {
+test("through libcni and go-cni", async (test) => {
   const built = await run(["go", "build", "-o", BUILT, `${HERE}main.go`], "", {
     GO111MODULE: "off",
     GOPATH: "/usr/share/gocode",
