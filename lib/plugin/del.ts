@@ -74,7 +74,7 @@ async function removeByClaims(
   const { kernel, marks, stop } = effects;
   const leases = state === undefined ? [] : listLeases(state);
   const path = netns.startsWith("/") && !netns.includes("\0") ? netns : undefined;
-  const claims = await claimsOf(network, leases, effects, path);
+  const claims = await claimsOf(network, leases, effects, { netns: path });
   const place = { netns: path, ifname: attachment.ifname };
   const isDoomed = await isAbout(attachment, place, claims, kernel);
   const free: Lease[] = [];

@@ -9,7 +9,9 @@ import {
   NewerSchema,
   type Outcome,
   type State,
+  type Work,
 } from "../ipam.ts";
+import type { Link } from "../netops.ts";
 import {
   type Claim,
   claims,
@@ -22,17 +24,25 @@ import type { Effects } from "./effects.ts";
 
 type Seeing = Pick<Effects, "kernel" | "marks">;
 
-/**
- * Reads the kernel for the claims of these leases. `netns` is the path of a namespace to inspect besides the namespaces in
- * /run/netns. Throws IpFailed, IOFailure.
- */
+/** Which namespaces are inspected. */
+export interface Inspected {
+  /** The path of a namespace besides the namespaces in /run/netns. */
+  readonly netns?: string | undefined;
+  /** Leaves out the namespaces of ADDs in progress. */
+  readonly isWithoutAdds?: boolean;
+}
+
+/** Reads the kernel for the claims of these leases. Throws IpFailed, IOFailure. */
 export async function viewFor(
   subject: Subject,
   leases: readonly Lease[],
   { kernel, marks }: Seeing,
-  netns?: string,
+  { netns, isWithoutAdds = false }: Inspected = {},
 ): Promise<HostView> {
-  const seen = await kernel.view(isInDoubt(subject, leases), netns);
+  const skipped = isWithoutAdds ? marks.all() : new Map<string, Work>();
+  const isDoubted = isInDoubt(subject, leases);
+  const isInspected = (link: Link) => skipped.get(link.ifname) !== "running" && isDoubted(link);
+  const seen = await kernel.view(isInspected, netns);
   // The marks are read after the view: an ADD that ended since then has its lease.
   const adds = marks.all();
   return seen.map((veth) => ({ ...veth, add: adds.get(veth.link.ifname) ?? "none" }));
@@ -43,9 +53,9 @@ export async function claimsOf(
   subject: Subject,
   leases: readonly Lease[],
   effects: Seeing,
-  netns?: string,
+  inspected: Inspected = {},
 ): Promise<Claim[]> {
-  return await claims(subject, leases, await viewFor(subject, leases, effects, netns));
+  return await claims(subject, leases, await viewFor(subject, leases, effects, inspected));
 }
 
 /** The state of a network, and the view of the kernel with its claims. */
@@ -54,24 +64,31 @@ export interface Moment extends Found {
   readonly view: HostView;
 }
 
-export interface LookOptions {
-  /** The run's own host veth, which has no claim. */
-  readonly own?: string;
-  /** Inspects every namespace, including the namespaces of veths that have a lease. */
-  readonly isThorough?: boolean;
+/** The claims of a state, for a run that holds the lock. `own` is the run's own host veth, which has no claim. */
+export async function momentOf(
+  subject: Subject,
+  found: Found,
+  own: string,
+  effects: Seeing,
+): Promise<Moment> {
+  const leases = listLeases(found.state);
+  const seen = await viewFor(subject, leases, effects);
+  const view = seen.filter(({ link }) => link.ifname !== own);
+  return { ...found, view, claims: await claims(subject, leases, view) };
 }
 
 /**
- * Runs a transaction with the claims. Namespaces are inspected before the lock is taken. Under the lock, a lease that is newer
- * than the view is undecided instead of stale, and a veth that is gone since then is left out.
+ * Runs a transaction with the claims. `isThorough` inspects every namespace, including those of veths that have a lease.
+ * Namespaces are inspected before the lock is taken. Under the lock, a lease that is newer than the view is undecided instead
+ * of stale, and a veth that is gone since then is left out.
  */
 export async function transactClaims<T>(
   subject: Subject,
   effects: Effects,
   decide: (moment: Moment) => Decision<T> | Promise<Decision<T>>,
-  options: LookOptions = {},
+  { isThorough = false } = {},
 ): Promise<Outcome<T>> {
-  const earlier = await lookFirst(subject, effects, options);
+  const earlier = await lookFirst(subject, effects, isThorough);
   return await effects.leases.transaction(async (state, provenance) => {
     const seen = await claimsNow(subject, state, earlier, effects);
     return await decide({ state, provenance, ...seen });
@@ -84,7 +101,7 @@ export async function examineClaims<T>(
   effects: Effects,
   look: (moment: Moment) => T | Promise<T>,
 ): Promise<T> {
-  const earlier = await lookFirst(subject, effects, {});
+  const earlier = await lookFirst(subject, effects, false);
   return await effects.leases.examine(async ({ state, provenance }) =>
     await look({ state, provenance, ...await claimsNow(subject, state, earlier, effects) })
   );
@@ -98,14 +115,11 @@ interface Earlier {
 async function lookFirst(
   subject: Subject,
   effects: Effects,
-  { own, isThorough = false }: LookOptions,
+  isThorough: boolean,
 ): Promise<Earlier> {
   const leases = readLeases(effects);
   const view = await viewFor(subject, isThorough ? [] : leases, effects);
-  return {
-    leases: new Map(leases.map((lease) => [ownerKey(lease.owner), lease])),
-    view: view.filter(({ link }) => link.ifname !== own),
-  };
+  return { leases: new Map(leases.map((lease) => [ownerKey(lease.owner), lease])), view };
 }
 
 /** The leases, read without the lock; an empty list if the file is damaged. */

@@ -42,7 +42,7 @@ export async function reattachOthers(
 /** The claims of the network's veths, with and without a lease. A claim with several candidates is left out. */
 async function ownClaims(config: NetworkConfig, effects: Effects): Promise<Claim[]> {
   const { state } = effects.leases.read();
-  const found = await claimsOf(config, listLeases(state), effects);
+  const found = await claimsOf(config, listLeases(state), effects, { isWithoutAdds: true });
   return found.filter(({ kind, veths }) =>
     kind !== "unowned" && kind !== "adding" && kind !== "stale" && veths.length === 1
   );

@@ -15,7 +15,7 @@ import {
 import type { Claim } from "../ownership.ts";
 import type { Effects } from "./effects.ts";
 import { checkConsistent } from "./consistent.ts";
-import { type Moment, transactClaims } from "./look.ts";
+import { type Moment, momentOf } from "./look.ts";
 import { reclaim } from "./neighbours.ts";
 
 const NEVER = new AbortController().signal;
@@ -35,11 +35,12 @@ export class Reservation {
   /** Throws IOFailure, TryAgainLater, PoolExhausted, AddressUnavailable, InterfaceExists, StateDamaged, BridgeUnusable. */
   async take(): Promise<Lease> {
     const { leases } = this.effects;
-    const quick = await leases.transaction((state, provenance) => this.#quickly(state, provenance));
-    if (quick.result !== undefined) return quick.result;
-    const decide = (moment: Moment) => this.#withClaims(moment);
-    const { result, backup } = await transactClaims(this.config, this.effects, decide, {
-      own: this.host,
+    const { result, backup } = await leases.transaction(async (state, provenance) => {
+      const quick = this.#quickly(state, provenance);
+      if (quick !== undefined) return { result: quick, write: "verified" };
+      // Under the lock: of many ADDs on a starting node, the first one inspects the namespaces, and the others find its state.
+      const found = { state, provenance };
+      return await this.#withClaims(await momentOf(this.config, found, this.host, this.effects));
     });
     if (backup !== undefined) {
       this.effects.warn(
@@ -68,12 +69,11 @@ export class Reservation {
   }
 
   /** Allocates without reading the kernel. Returns no lease if the kernel has to be read. */
-  #quickly(state: State, provenance: Provenance): Decision<Lease | undefined> {
+  #quickly(state: State, provenance: Provenance): Lease | undefined {
     const own = findLease(state, this.request.attachment);
-    if (provenance !== "written" || own !== undefined) return { result: undefined };
+    if (provenance !== "written" || own !== undefined) return undefined;
     checkFit(state, this.config, this.config.name, true);
-    const lease = this.#tryAllocate(state);
-    return { result: lease, ...(lease !== undefined && { write: "verified" as const }) };
+    return this.#tryAllocate(state);
   }
 
   async #withClaims(moment: Moment): Promise<Decision<Lease>> {

@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { breakIp } from "../integration/broken_ip.ts";
+import { breakIp, ipLog } from "../integration/broken_ip.ts";
 import { type Host, hostTest, STATE_FOLDER } from "../integration/host.ts";
 import { recordFault } from "./fault.ts";
 
@@ -51,6 +51,29 @@ hostTest("lock: 200 ADDs at once, each gets an address of its own", async (host)
     } s`,
   });
 });
+
+hostTest(
+  "lock: of many ADDs that find no state, only one inspects the namespaces",
+  async (host) => {
+    const names = Array.from({ length: 16 }, (_, n) => `c${n}`);
+    await host.containers(...names);
+    await breakIp(host, "");
+    await host.sh(`mkdir -p -m 700 ${STATE_FOLDER}; : >${LOCK}; chmod 600 ${LOCK}`);
+    const gate = new Deno.Command("nsenter", {
+      args: host.inside("flock", "-F", "-x", LOCK, "sh", "-c", "read go").slice(1),
+      stdin: "piped",
+    }).spawn();
+    const adding = names.map((id) => host.cni("ADD", { id }));
+    for (let waiting = 0; waiting < names.length;) waiting = await waiters(host);
+    await gate.stdin.close();
+    await gate.status;
+    for (const { code, stderr } of await Promise.all(adding)) assertEquals(code, 0, stderr);
+    const inspected = (await ipLog(host)).match(/^ip -n .* addr show$/gm)?.length ?? 0;
+    const each = names.length - 1;
+    // An ADD that ends while another one puts back the ports of the new bridge may be inspected once more.
+    assert(each <= inspected && inspected <= 3 * each, `${inspected} inspections`);
+  },
+);
 
 hostTest("lock: held for good by another process: code 11 that names it", async (host) => {
   await host.containers("c1", "c2");

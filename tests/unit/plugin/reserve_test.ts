@@ -35,11 +35,10 @@ const RENAMED = { ...OWN, ifname: "renamed0", mac: RECORD.hostMac };
 Deno.test("a reservation reads the kernel only if it has to", async () => {
   const rows: [World, string[]][] = [
     [{}, ["reserve c1/eth0"]],
-    [{ provenance: "missing" }, ["look", "view", "reserve c1/eth0"]],
-    [{ provenance: "changed", held: [TWO] }, ["look", "view", "reserve c1/eth0"]],
+    [{ provenance: "missing" }, ["view", "reserve c1/eth0"]],
+    [{ provenance: "changed", held: [TWO] }, ["view", "reserve c1/eth0"]],
     // Stale leases are reclaimed only if the pool is full.
     [{ held: [TWO, THREE], veths: [RENAMED] }, [
-      "look",
       "view",
       "reserve c1/eth0, release c3/eth0",
     ]],
