@@ -3,18 +3,15 @@ import { type CniError, Malformed, quote } from "../base/errors.ts";
 import { isObject, type JsonObject } from "../base/fields.ts";
 import type { RangeSet } from "../base/range.ts";
 import { damaged, NewerSchema, SCHEMA } from "./damage.ts";
-import { linesIn } from "./lines.ts";
 import { readOlder } from "./older_state.ts";
 import type { State } from "./state.ts";
 
 /** Parses the state and checks its maps against each other (docs/architecture.md, "The state"). Throws StateDamaged. */
 export function parseState(bytes: Uint8Array<ArrayBuffer>, path: string): State {
   if (bytes.length === 0) throw damaged(path, "it is empty");
-  let text: string;
   let value: unknown;
   try {
-    text = decode(bytes);
-    value = JSON.parse(text);
+    value = JSON.parse(decode(bytes));
   } catch (error) {
     throw damaged(path, error instanceof Error ? error.message : "it is not JSON", error);
   }
@@ -27,7 +24,6 @@ export function parseState(bytes: Uint8Array<ArrayBuffer>, path: string): State 
     lastReserved: readLast(found["lastReserved"] ?? "", path),
     ...checkRecords(found, path),
     ranges: readRanges(found["ranges"], path),
-    lines: found === value ? linesIn(text, bytes) : undefined,
   };
 }
 

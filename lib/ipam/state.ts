@@ -1,7 +1,7 @@
 import { compareIps, formatCidr, type Ip } from "../base/address.ts";
 import { type Owner, ownerKey, tryOwner } from "../base/attachment.ts";
 import type { RangeSet } from "../base/range.ts";
-import { addEntry, formatKeys, type Lines } from "./lines.ts";
+import { SCHEMA } from "./damage.ts";
 
 /** The properties of a lease except its owner and its addresses. */
 export interface LeaseRecord {
@@ -37,8 +37,6 @@ export interface State {
   hasRequestedMac: boolean;
   /** The network's ranges. Every lease without ranges of its own is in one of these subnets. */
   ranges: readonly RangeSet[] | undefined;
-  /** The text of the maps with the entries added since; `undefined` if the maps have to be formatted. */
-  lines: Lines | undefined;
 }
 
 /** Addresses and their owner. */
@@ -58,7 +56,6 @@ export function emptyState(): State {
     leases: {},
     hasRequestedMac: false,
     ranges: undefined,
-    lines: undefined,
   };
 }
 
@@ -97,15 +94,7 @@ function compareFirst([left]: readonly Ip[], [right]: readonly Ip[]): number {
 export function addLease(state: State, { owner, ips, record }: Lease): void {
   const key = ownerKey(owner);
   const [first = "", ...more] = ips;
-  const value = more.length === 0 ? first : ips;
-  if (Object.hasOwn(state.containerToIP, key)) state.lines = undefined;
-  const { lines } = state;
-  if (lines !== undefined) {
-    addEntry(lines.containerToIP, key, value);
-    for (const ip of ips) addEntry(lines.ipToContainer, ip, key);
-    if (record !== undefined) addEntry(lines.leases, key, record);
-  }
-  state.containerToIP[key] = value;
+  state.containerToIP[key] = more.length === 0 ? first : ips;
   for (const ip of ips) state.ipToContainer[ip] = key;
   if (record !== undefined) state.leases[key] = record;
   state.hasRequestedMac ||= record?.mac !== undefined;
@@ -113,7 +102,6 @@ export function addLease(state: State, { owner, ips, record }: Lease): void {
 
 export function dropLease(state: State, { owner, ips }: Lease): void {
   const key = ownerKey(owner);
-  state.lines = undefined;
   delete state.containerToIP[key];
   for (const ip of ips) delete state.ipToContainer[ip];
   delete state.leases[key];
@@ -129,16 +117,20 @@ export function isSameLease(left: Lease | undefined, right: Lease): boolean {
     left.record?.hostMac === right.record?.hostMac && left.record?.since === right.record?.since;
 }
 
-/** The bytes of the file, in one piece or several. */
-export function formatState(state: State): readonly Uint8Array<ArrayBuffer>[] {
+/** The text of the file: one line for each key. */
+export function formatState(state: State): string {
   const { containerToIP, ipToContainer, lastReserved, leases, ranges } = state;
-  return formatKeys({
+  const keys = {
+    schema: SCHEMA,
     containerToIP,
     ipToContainer,
     lastReserved: lastReserved.length > 1 ? lastReserved : lastReserved[0] ?? "",
     leases,
     ranges: ranges?.map((set) => set.map(formatRange)),
-  }, state.lines);
+  };
+  const lines = Object.entries(keys).filter(([, value]) => value !== undefined)
+    .map(([key, value]) => `"${key}":${JSON.stringify(value)}`);
+  return `{${lines.join(",\n")}}\n`;
 }
 
 function formatRange({ subnet, start, end, gateway }: RangeSet[number]) {

@@ -123,7 +123,7 @@ export function writeState(
   let isReplaced = false;
   try {
     return withFile(createFile(temporary), (file) => {
-      for (const piece of formatState(state)) writeAll(file, piece);
+      writeAll(file, new TextEncoder().encode(formatState(state)));
       file.syncDataSync();
       verify();
       backup = backUp ? backUpState(dataDir, network) : undefined;
