@@ -12,10 +12,10 @@ import {
   hostVeths,
   isNamed,
   removeLink,
-  removeNamed,
+  removeProven,
   SHOWN,
 } from "./netops/host.ts";
-import { cannotEnterAny, enter, type Inside, shownInside } from "./netops/inside.ts";
+import { cannotEnterAny, type Inside, shownInside } from "./netops/inside.ts";
 import { type AttachmentSpec, inspect, type Seen } from "./netops/inspect.ts";
 import { must, type RunIp } from "./netops/ip.ts";
 import type { Link, RouteFound } from "./netops/links.ts";
@@ -82,8 +82,8 @@ export interface Kernel {
   portFaults(bridge: InterfaceName, ports: readonly PortSpec[]): Promise<PortFault[]>;
   /** Flushes the neighbours `ips` on the bridge; succeeds if the bridge does not exist. */
   flushNeighbours(bridge: InterfaceName, ips: readonly Ip[]): Promise<void>;
-  /** Removes a host veth; returns whether it existed. */
-  detach(host: string): Promise<boolean>;
+  /** Removes the host veth of that name if it has that MAC; returns whether it did. */
+  detach(host: string, mac: string): Promise<boolean>;
   /** Removes this host veth by index and name; a replacement that another run created stays. */
   remove(host: Link): Promise<void>;
   /** The interface of that name. */
@@ -124,13 +124,12 @@ export function openKernel(command?: string, run?: RunIp): Kernel {
   const startAhead = (options: readonly string[]) => {
     if (run === undefined) processes.start(options);
   };
-  if (command === "ADD" || command === "CHECK") startAhead(SHOWN);
-  if (command === "DEL") [SHOWN, []].forEach(startAhead);
+  if (command === "ADD" || command === "CHECK" || command === "DEL") startAhead(SHOWN);
   return {
     attach: async (spec, undo) => {
       const attaching = attach(ip, spec, undo);
       // This `ip` starts while the kernel creates the veth.
-      startAhead(enter(spec.netns));
+      startAhead(shownInside(spec.netns));
       return await attaching;
     },
     ensureBridge: (use, found, undo) => ensureBridge(ip, use, found, undo),
@@ -141,7 +140,7 @@ export function openKernel(command?: string, run?: RunIp): Kernel {
     reattach: (bridge, ports) => reattach(ip, bridge, ports),
     portFaults: (bridge, ports) => portFaults(ip, bridge, ports),
     flushNeighbours: (bridge, ips) => flushNeighbours(ip, bridge, ips),
-    detach: (host) => removeNamed(ip, host),
+    detach: (host, mac) => removeProven(ip, host, mac),
     remove: (host) => removeLink(ip, host),
     link: (ifname) => hostLink(ip, ifname),
     links: () => hostLinks(ip),

@@ -12,7 +12,7 @@ import { CniError } from "../base/errors.ts";
 import type { Mac } from "../base/mac.ts";
 import type { InterfaceName } from "../base/names.ts";
 import { pinCommand, type Pinned } from "./guard.ts";
-import { enter, linksInside, routesInside, shownInside } from "./inside.ts";
+import { linksInside, routesInside, shownInside } from "./inside.ts";
 import { ipFailed, parseIpJson, runBatch, type RunIp } from "./ip.ts";
 import { LOCAL_TABLE, MAIN_TABLE, parseRoutes, type RouteFound } from "./links.ts";
 import { isNamed } from "./host.ts";
@@ -48,9 +48,9 @@ export interface ContainerSpec {
 export async function configure(run: RunIp, spec: ContainerSpec): Promise<void> {
   const { ifname, netns, ifindex } = spec;
   const ranks = spec.routes.some(mayOutrank);
-  const output = ranks
-    ? await runBatch(run, shownInside(netns), [IPV6_DEFAULTS, ...containerCommands(spec)])
-    : await runBatch(run, enter(netns), containerCommands(spec));
+  const commands = [...(ranks ? [IPV6_DEFAULTS] : []), ...containerCommands(spec)];
+  // The options of the `ip` that waits for these commands.
+  const output = await runBatch(run, shownInside(netns), commands);
   if (output.success) {
     const others = ranks ? (parseIpJson(output)[0] ?? []).flatMap(parseRoutes) : [];
     const outranked = conflictWith(others.filter(({ isDynamic }) => !isDynamic), spec);

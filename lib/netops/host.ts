@@ -1,6 +1,6 @@
 import type { Ip } from "../base/address.ts";
 import type { InterfaceName } from "../base/names.ts";
-import { dump, ipFailed, listIn, runBatch, type RunIp } from "./ip.ts";
+import { dump, formatLine, ipFailed, type IpOutput, listIn, runBatch, type RunIp } from "./ip.ts";
 import { type Link, parseLink } from "./links.ts";
 
 /** Options that make `ip` show every detail of a link as JSON. */
@@ -25,8 +25,7 @@ export async function hostVeths(run: RunIp): Promise<Map<string, Link>> {
 
 /** The interface of that name; `undefined` if it does not exist. */
 export async function hostLink(run: RunIp, ifname: string): Promise<Link | undefined> {
-  // A batch, because a DEL has started one ahead.
-  const output = await runBatch(run, SHOWN, [["link", "show", "dev", ifname]]);
+  const output = await run([...SHOWN, "link", "show", "dev", ifname]);
   if (output.success) {
     return listIn(`read "${ifname}"`, output).map(parseLink).find(isNamed(ifname));
   }
@@ -38,14 +37,24 @@ export function isNamed(ifname: string): (link: Link) => boolean {
   return (link) => link.ifname === ifname;
 }
 
-/** Removes the host veth of that name; returns whether it existed. */
-export async function removeNamed(run: RunIp, host: string): Promise<boolean> {
-  const output = await runBatch(run, [], [["link", "del", "dev", host]]);
-  if (output.success) return true;
-  if ((await hostLinks(run)).some(isNamed(host))) {
-    throw ipFailed(`remove the host veth "${host}"`, output);
+/** Removes the host veth of that name if it has that MAC; false if there is none such. One `ip` looks and removes. */
+export async function removeProven(run: RunIp, host: string, mac: string): Promise<boolean> {
+  const remove = ["link", "del", "dev", host];
+  const isProven = (output: Pick<IpOutput, "argv" | "stdout">) =>
+    listIn(`read "${host}"`, output).map(parseLink).some((link) =>
+      link.ifname === host && link.mac === mac
+    );
+  let isSent = false;
+  let output = await runBatch(run, SHOWN, [["link", "show", "dev", host]], (stdout) => {
+    isSent = isProven({ argv: ["ip", ...SHOWN], stdout });
+    return isSent ? formatLine(remove) : "";
+  });
+  if (!isSent) {
+    if (!output.success || !isProven(output)) return false;
+    output = await runBatch(run, [], [remove]);
   }
-  return false;
+  if (output.success || !(await hostLinks(run)).some(isNamed(host))) return true;
+  throw ipFailed(`remove the host veth "${host}"`, output);
 }
 
 /** Removes the interface if its index and name still match; a replacement of the same name stays. */

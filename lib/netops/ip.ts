@@ -14,8 +14,18 @@ export interface IpOutput {
   readonly stderr: string;
 }
 
-/** Runs `ip` with these arguments and `stdin`. Throws IpFailed if it can't start, TryAgainLater if it takes too long. */
-export type RunIp = (args: readonly string[], stdin?: string) => Promise<IpOutput>;
+/** Gets the first line that an `ip` prints; returns further input for the same process. */
+export type Further = (line: string) => string;
+
+/**
+ * Runs `ip` with these arguments and `stdin`. `further` is not called if `ip` prints nothing before its input ends. Throws
+ * IpFailed if it can't start, TryAgainLater if it takes too long.
+ */
+export type RunIp = (
+  args: readonly string[],
+  stdin?: string,
+  further?: Further,
+) => Promise<IpOutput>;
 
 /** The arguments of an `ip` that reads its commands from stdin; `options` apply to each command. */
 export function batch(options: readonly string[]): string[] {
@@ -53,7 +63,7 @@ function parseLine(line: string): unknown {
 }
 
 /** The documents that `ip -j` printed, one array per command of a batch. Throws IpFailed for any other output. */
-export function parseIpJson(output: IpOutput): JsonObject[][] {
+export function parseIpJson(output: Pick<IpOutput, "argv" | "stdout">): JsonObject[][] {
   return output.stdout.split("\n").filter((line) => line.trim() !== "").map((line) => {
     try {
       const list = parseLine(line);
@@ -86,11 +96,13 @@ export async function runBatch(
   run: RunIp,
   options: readonly string[],
   lines: readonly (readonly string[])[],
+  further?: Further,
 ): Promise<IpOutput> {
-  return await run(batch(options), lines.map(formatLine).join(""));
+  return await run(batch(options), lines.map(formatLine).join(""), further);
 }
 
-function formatLine(words: readonly string[]): string {
+/** A command as a line of a batch. */
+export function formatLine(words: readonly string[]): string {
   // One test of the joined words is faster than one per word; a blank is allowed in a word.
   if (words.includes("") || !isBatchWord(words.join(" "))) {
     const wrong = words.find((word) => !isBatchWord(word));
@@ -104,7 +116,7 @@ const INTERRUPTED = /Dump was interrupted/;
 const DUMP_TRIES = 8;
 
 /** The list that a successful `ip` printed. Throws IpFailed if it printed nothing, because it prints an empty list as `[]`. */
-export function listIn(action: string, output: IpOutput): JsonObject[] {
+export function listIn(action: string, output: Pick<IpOutput, "argv" | "stdout">): JsonObject[] {
   const [list] = parseIpJson(output);
   if (list !== undefined) return list;
   throw new CniError(

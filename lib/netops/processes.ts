@@ -1,10 +1,13 @@
 import { expiry } from "../base/deadline.ts";
 import { CniError } from "../base/errors.ts";
 import { IP_PATHS } from "../base/scope.ts";
-import { batch, INSTALL, type IpOutput, type RunIp } from "./ip.ts";
+import { batch, type Further, INSTALL, type IpOutput, type RunIp } from "./ip.ts";
 
 /** How long one `ip` may take. */
 const IP_LIMIT_MS = 15_000;
+
+/** How long an `ip` may take for its first line; a program in its place may read all its input before it prints any. */
+const LINE_LIMIT_MS = 500;
 
 /**
  * Runs the `ip` of the permission scope. Batches are started before their commands are known, because starting one takes
@@ -26,17 +29,21 @@ export class Processes {
   }
 
   /** Runs `ip` with an empty environment and a time limit; uses the process that was started with these arguments, if any. */
-  readonly run: RunIp = async (args, stdin) => {
+  readonly run: RunIp = async (args, stdin, further) => {
     const key = args.join(" ");
     const waiting = stdin === undefined ? undefined : this.#waiting.get(key);
     if (waiting !== undefined) this.#waiting.delete(key);
     const child = waiting ?? spawn(args, stdin !== undefined);
     this.#running.add(child);
     // First, because `ip` waits for its commands.
-    const feeding = stdin === undefined ? Promise.resolve("") : feed(child, stdin);
+    const line = Promise.withResolvers<string>();
+    const feeding = stdin === undefined
+      ? Promise.resolve("")
+      : feed(child, stdin, further && { further, line: line.promise });
+    const output = further === undefined ? child.output() : outputOf(child, line.resolve);
     this.#feeding = Promise.all([this.#feeding, feeding]);
     try {
-      return await finish(child, feeding, args, stdin);
+      return await finish(child, output, feeding, args, stdin);
     } finally {
       this.#running.delete(child);
     }
@@ -59,11 +66,12 @@ export class Processes {
 
 async function finish(
   child: Deno.ChildProcess,
+  output: Promise<Deno.CommandOutput>,
   feeding: Promise<string>,
   args: readonly string[],
   stdin: string | undefined,
 ): Promise<IpOutput> {
-  const ending = Promise.all([child.output(), feeding]);
+  const ending = Promise.all([output, feeding]);
   const end = await Promise.race([ending, expiry(IP_LIMIT_MS)]);
   if (end === "expired") {
     kill(child);
@@ -131,14 +139,50 @@ function spawn(args: readonly string[], piped: boolean): Deno.ChildProcess {
   });
 }
 
-/** Writes all of `text`; returns the reason if that fails, or "". */
-async function feed(child: Deno.ChildProcess, text: string): Promise<string> {
+/** Writes all of `text`, and what follows from the first line; returns the reason if that fails, or "". */
+async function feed(
+  child: Deno.ChildProcess,
+  text: string,
+  dialogue: { further: Further; line: Promise<string> } | undefined,
+): Promise<string> {
   const writer = child.stdin.getWriter();
+  const write = (text: string) => writer.write(new TextEncoder().encode(text));
   try {
-    await writer.write(new TextEncoder().encode(text));
+    await write(text);
+    if (dialogue !== undefined) {
+      const line = await Promise.race([dialogue.line, expiry(LINE_LIMIT_MS)]);
+      if (line !== "expired" && line !== "") await write(dialogue.further(line));
+    }
     await writer.close();
     return "";
   } catch (error) {
     return `its stdin can't be written: ${(error as Error).message}`;
   }
+}
+
+/** As `child.output()`; `onLine` gets the first line as soon as it is there, "" if none comes. */
+async function outputOf(
+  child: Deno.ChildProcess,
+  onLine: (line: string) => void,
+): Promise<Deno.CommandOutput> {
+  const [status, stdout, stderr] = await Promise.all([
+    child.status,
+    collect(child.stdout, onLine),
+    collect(child.stderr),
+  ]);
+  return { ...status, stdout, stderr };
+}
+
+async function collect(
+  stream: ReadableStream<Uint8Array<ArrayBuffer>>,
+  onLine?: (line: string) => void,
+): Promise<Uint8Array<ArrayBuffer>> {
+  let bytes = new Uint8Array();
+  for await (const chunk of stream) {
+    bytes = new Uint8Array([...bytes, ...chunk]);
+    const end = bytes.indexOf(10);
+    if (end >= 0) onLine?.(new TextDecoder().decode(bytes.subarray(0, end)));
+  }
+  onLine?.("");
+  return bytes;
 }

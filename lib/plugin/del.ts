@@ -49,18 +49,14 @@ async function removeVeths(
   const { kernel, stop } = effects;
   const own = state && findLease(state, attachment);
   const isOld = state && findLease(state, { ...attachment, ifname: undefined }) !== undefined;
-  if (own !== undefined && !isForeign(own) && !isOld) {
+  const hostMac = own === undefined || isForeign(own) ? undefined : own.record?.hostMac;
+  if (own !== undefined && hostMac && !isOld) {
     // Name and MAC prove that it belongs to this lease, whatever other veths exist.
-    const link = await failures.attempt(() => kernel.link(host));
-    if (failures.hasMore(0)) return [];
-    if (link !== undefined && link.mac === own.record?.hostMac) {
-      const removed = await failures.attempt(async () => {
-        stop.throwIfAborted();
-        await kernel.detach(host);
-        return true;
-      });
-      return removed === true ? [own] : [];
-    }
+    const isRemoved = await failures.attempt(async () => {
+      stop.throwIfAborted();
+      return await kernel.detach(host, hostMac);
+    });
+    if (isRemoved !== false) return isRemoved === true ? [own] : [];
   }
   return await failures.attempt(() => removeByClaims(target, state, effects, failures)) ?? [];
 }
@@ -99,7 +95,8 @@ const LATEST_MS = 2_000;
 async function removeLate(host: InterfaceName, kernel: Effects["kernel"]): Promise<void> {
   for (const ms of LATE_MS) {
     await pause(ms);
-    if (await kernel.link(host) !== undefined) return void await kernel.detach(host);
+    const late = await kernel.link(host);
+    if (late !== undefined) return await kernel.remove(late);
   }
 }
 

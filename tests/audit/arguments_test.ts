@@ -207,7 +207,7 @@ async function attach(run: RunIp, raw: Json, env: Record<string, string>): Promi
   await kernel.configure({ ...inside, addresses, routes, guarded: true, neighbours });
   await kernel.guard({ bridge, host, mac, ips }, undo);
   await kernel.flushNeighbours(bridge, ips);
-  await kernel.detach(host);
+  await kernel.detach(host, mac);
   await kernel.inspect({ bridge, host, netns, ifname, guarded: true });
 }
 

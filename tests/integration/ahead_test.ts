@@ -1,5 +1,5 @@
 import { assertEquals, assertMatch } from "@std/assert";
-import { breakIp } from "./broken_ip.ts";
+import { breakIp, ipLog } from "./broken_ip.ts";
 import { CONFIG, type Host, hostTest, STATE_FOLDER } from "./host.ts";
 
 /** Each `ip` notes its process ID. If /run/hang exists, it does not read its stdin. */
@@ -68,4 +68,23 @@ hostTest("no ip is left after a CHECK that can't read the state", async (host) =
   // The second one may be ended before it has noted its ID.
   assertMatch(await host.sh("wc -l </run/pids"), /^[12]\n$/);
   assertEquals(await left(host), "");
+});
+
+hostTest("a DEL of a lease looks at its veth and removes it in one ip", async (host) => {
+  await host.containers("c1", "c2");
+  await host.add();
+  await host.add({ id: "c2" });
+  await breakIp(host, "");
+  await host.run(["tee", "/run/ip.fake"], NOTING);
+  await host.del();
+  assertEquals(await host.sh("wc -l </run/pids"), "1\n");
+  // A program in front of ip that reads all its input before it runs ip: one look, one removal.
+  await breakIp(host, "");
+  await host.del({ id: "c2" });
+  const batches = (await ipLog(host)).split("\n").filter((line) => line.startsWith("link "));
+  assertEquals(batches.map((line) => line.split(" ").slice(0, 2)), [["link", "show"], [
+    "link",
+    "del",
+  ]]);
+  await host.assertNothingLeft();
 });

@@ -184,15 +184,45 @@ Deno.test("ensureBridge() accepts a bridge that matches after the fourth try, an
   }
 });
 
-Deno.test("detach() succeeds if the veth is gone, and fails if it remains", async () => {
-  const failing = (links: unknown[]): RunIp => (_args, stdin) =>
-    Promise.resolve(stdin?.startsWith("link del") ? failure() : answer(links));
-  assertEquals(await open(failing([])).detach(SPEC.host), false);
-  const stays = () => open(failing([VETH])).detach(SPEC.host);
-  assertEquals((await assertRejects(stays, CniError, "Cannot remove")).code, 100);
-  const { calls, run } = recorder();
-  assertEquals(await open(run).detach(SPEC.host), true);
-  assertEquals(calls, [`-batch -\n  link del dev ${SPEC.host}`]);
+/** An `ip` that answers `link show dev`; `asks` is whether it reads on after its answer, and `end` what it ends with. */
+function shower(shown: unknown[] | undefined, asks: boolean, end = answer(shown)) {
+  const calls: string[] = [];
+  const run: RunIp = (args, stdin, further) => {
+    const more = asks && shown !== undefined ? further?.(JSON.stringify(shown)) ?? "" : "";
+    calls.push(`${stdin ?? args.join(" ")}${more}`);
+    const isShown = stdin?.startsWith("link show") && more === "";
+    return Promise.resolve(isShown ? shown === undefined ? failure() : answer(shown) : end);
+  };
+  return { calls, run };
+}
+
+Deno.test("detach() looks and removes in one ip, or in two if the ip reads all its input first", async () => {
+  const show = `link show dev ${SPEC.host}\n`;
+  const remove = `link del dev ${SPEC.host}\n`;
+  const detach = ({ run }: ReturnType<typeof shower>) => open(run).detach(SPEC.host, SPEC.hostMac);
+  for (const asks of [true, false]) {
+    const removed = shower([VETH], asks);
+    assertEquals(await detach(removed), true);
+    assertEquals(removed.calls, asks ? [show + remove] : [show, remove]);
+    const others = [undefined, [], [{ ...VETH, address: BR0.mac }], [{ ...VETH, ifname: "if7" }]];
+    for (const shown of others) {
+      const kept = shower(shown, asks);
+      assertEquals(await detach(kept), false, JSON.stringify(shown));
+      assertEquals(kept.calls, [show]);
+    }
+    const stays = shower([VETH], asks, failure("no", JSON.stringify([VETH])));
+    stays.run = ((run: RunIp): RunIp => (args, stdin, further) =>
+      stdin === undefined ? Promise.resolve(answer([VETH])) : run(args, stdin, further))(stays.run);
+    assertEquals(
+      (await assertRejects(
+        () =>
+          detach(stays),
+        CniError,
+        "Cannot remove",
+      )).code,
+      100,
+    );
+  }
 });
 
 Deno.test("an interface is selected by its name, even if the name looks like an index", async () => {

@@ -28,6 +28,12 @@ interface Mistake {
   readonly writesTwice?: boolean;
 }
 
+/** Removes the host veth of that name, whatever its MAC. */
+async function remove(kernel: Effects["kernel"], host: string): Promise<void> {
+  const link = await kernel.link(host);
+  if (link !== undefined) await kernel.remove(link);
+}
+
 function adding({ leaseFirst, freesFirst, replaces, writesTwice }: Mistake) {
   return async (config: NetworkConfig, invocation: Invocation, effects: Effects) => {
     const { kernel, marks } = effects;
@@ -52,7 +58,7 @@ function adding({ leaseFirst, freesFirst, replaces, writesTwice }: Mistake) {
         return await attachTo(spec, config, effects, undo);
       } catch (error) {
         if (!replaces || !isError(error, "InterfaceExists")) throw error;
-        await kernel.detach(host);
+        await remove(kernel, host);
         return await attachTo(spec, config, effects, undo);
       }
     };
@@ -131,7 +137,7 @@ export async function delThatFreesFirst(
   effects: Effects,
 ): Promise<void> {
   await release(heldBy(invocation, effects), effects);
-  await effects.kernel.detach(await hostVethName({ network: name, ...invocation }));
+  await remove(effects.kernel, await hostVethName({ network: name, ...invocation }));
 }
 
 /** Frees the address even if the veth was not removed. */
@@ -141,7 +147,9 @@ export async function delThatFreesAnyway(
   effects: Effects,
 ): Promise<void> {
   const held = heldBy(invocation, effects);
-  await effects.kernel.detach(await hostVethName({ network: name, ...invocation })).catch(() => {});
+  await remove(effects.kernel, await hostVethName({ network: name, ...invocation })).catch(
+    () => {},
+  );
   await release(held, effects);
 }
 
@@ -154,7 +162,7 @@ export async function delThatDoesNotWait(
   const { kernel, marks } = effects;
   const host = await hostVethName({ network: name, ...invocation });
   const held = heldBy(invocation, effects);
-  await kernel.detach(host);
+  await remove(kernel, host);
   marks.clear(host);
   await release(held, effects);
 }
@@ -166,7 +174,7 @@ export async function delThatLeavesNeighbours(
   effects: Effects,
 ): Promise<void> {
   const held = heldBy(invocation, effects);
-  await effects.kernel.detach(await hostVethName({ network: name, ...invocation }));
+  await remove(effects.kernel, await hostVethName({ network: name, ...invocation }));
   await release(held, effects);
 }
 
@@ -178,6 +186,6 @@ export async function gcByName({ name }: Network, _valid: unknown, effects: Effe
     if (owner?.network !== name || findLease(leases.read().state, owner) !== undefined) continue;
     const inside = (await kernel.inspectPeers([link])).get(link.ifname);
     if (inside?.links.some(({ ifname }) => ifname === owner.ifname)) continue;
-    await kernel.detach(link.ifname);
+    await kernel.remove(link);
   }
 }

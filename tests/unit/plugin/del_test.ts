@@ -30,14 +30,14 @@ Deno.test("DEL removes the veth before it releases the lease, and continues afte
   const nine = { ...lease("c9/eth0", "10.88.0.9"), record: { ...RECORD, hostMac: others.mac } };
   const rows: [World, string[]][] = [
     [{}, ["view", "link", "sweep"]],
-    [{ held: [LEASE], veths: [OWN] }, ["link", "detach", RELEASED]],
-    [{ held: [BOUND], veths: [OWN] }, ["link", "detach", "forget 10.88.0.2", RELEASED]],
-    [{ held: [GUARDED], veths: [OWN] }, ["link", "detach", "forget 10.88.0.2", RELEASED]],
-    [{ held: [LEASE] }, ["link", "view", "link", RELEASED]],
+    [{ held: [LEASE], veths: [OWN] }, ["detach", RELEASED]],
+    [{ held: [BOUND], veths: [OWN] }, ["detach", "forget 10.88.0.2", RELEASED]],
+    [{ held: [GUARDED], veths: [OWN] }, ["detach", "forget 10.88.0.2", RELEASED]],
+    [{ held: [LEASE] }, ["detach", "view", "link", RELEASED]],
     // With another MAC, the veth may belong to another lease, so the claims decide.
-    [{ held: [LEASE, nine], veths: [others] }, ["link", "view", "link", RELEASED]],
+    [{ held: [LEASE, nine], veths: [others] }, ["detach", "view", "link", RELEASED]],
     [{ held: [LEASE], veths: [{ ...OWN, mac: "fe:00:00:00:00:77" }] }, [
-      "link",
+      "detach",
       "view",
       `remove ${HOST}`,
       RELEASED,
@@ -51,24 +51,23 @@ Deno.test("DEL removes the veth before it releases the lease, and continues afte
     [{ veths: [{ ...renamed, group: 0 }] }, ["view", "link", "sweep"]],
     // With a lease, the veth is found under any name.
     [{ held: [LEASE], veths: [renamed] }, [
-      "link",
+      "detach",
       "view",
       "remove renamed0",
       "link",
       RELEASED,
     ]],
-    [{ held: [LEASE], veths: [OWN], mark: "died" }, ["link", "detach", "clear mark", RELEASED]],
-    [{ held: [LEASE], veths: [OWN], mark: "running" }, ["link", "detach", RELEASED]],
+    [{ held: [LEASE], veths: [OWN], mark: "died" }, ["detach", "clear mark", RELEASED]],
+    [{ held: [LEASE], veths: [OWN], mark: "running" }, ["detach", RELEASED]],
     [{ held: [LEASE, lease("c1", "10.88.0.3")], veths: [OWN] }, [
       "view",
       `remove ${HOST}`,
       "forget 10.88.0.3",
       "unverified release c1/eth0, release c1",
     ]],
-    [{ failing: "detach", held: [LEASE], veths: [OWN] }, ["link", "detach", "sweep"]],
-    [{ failing: RELEASED, held: [LEASE], veths: [OWN] }, ["link", "detach", RELEASED]],
+    [{ failing: "detach", held: [LEASE], veths: [OWN] }, ["detach", "sweep"]],
+    [{ failing: RELEASED, held: [LEASE], veths: [OWN] }, ["detach", RELEASED]],
     [{ failing: "forget 10.88.0.2", held: [BOUND], veths: [OWN] }, [
-      "link",
       "detach",
       "forget 10.88.0.2",
       "look",
@@ -98,7 +97,7 @@ Deno.test("DEL waits for the late veth of a killed ADD, and for no other", async
     link: (ifname) => Promise.resolve(++looks === 4 ? parseLink({ ifname }) : undefined),
   };
   await del(NETWORK, INVOCATION, { ...late, kernel });
-  assertEquals([looks, late.steps], [4, ["view", "detach", "clear mark", "sweep"]]);
+  assertEquals([looks, late.steps], [4, ["view", `remove ${HOST}`, "clear mark", "sweep"]]);
   for (const mark of ["none", "running"] as const) {
     const tools = effects({ mark });
     const began = performance.now();
