@@ -2,6 +2,7 @@ import { ensureDirSync } from "@std/fs/ensure-dir";
 import { CniError, ioError } from "../base/errors.ts";
 import type { NetworkName } from "../base/names.ts";
 import { STATE_FOLDER } from "../base/scope.ts";
+import { doubtMoved } from "./moved.ts";
 
 export function statePath(dataDir: string, network: NetworkName): string {
   return `${dataDir}/${network}.json`;
@@ -40,14 +41,20 @@ function lookAtFolders(dataDir: string) {
   });
 }
 
-/** `dataDir`, or the nearest existing folder above it; `undefined` if that folder is above the state folder. */
+/**
+ * `dataDir`, or the nearest existing folder above it, to make a file there; `undefined` if that folder is above the state
+ * folder. Throws IOFailure.
+ */
 export function nearestFolder(dataDir: string): string | undefined {
-  return upToStateFolder(dataDir).find((folder) => tryLstat(folder) !== undefined);
+  const folders = lookAtFolders(dataDir);
+  doubtMoved(folders);
+  return folders.find(({ found }) => found !== undefined)?.folder;
 }
 
 /** Makes `dataDir` and the folders up to `STATE_FOLDER`, or sets their mode to 0700. Throws IOFailure. */
 export function prepareFolder(dataDir: string): void {
   const folders = lookAtFolders(dataDir);
+  doubtMoved(folders);
   try {
     if (folders[0]?.found === undefined) makeFolders(dataDir);
     for (const { folder, found } of folders) {

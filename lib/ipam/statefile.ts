@@ -149,7 +149,6 @@ function syncFolder(path: string): void {
  * a probe file, without a sync, and removes it.
  */
 export function checkWritable(dataDir: string, network: NetworkName, writesState: boolean): void {
-  checkFolder(dataDir);
   const folder = nearestFolder(dataDir);
   if (folder === undefined) return; // the first ADD makes it
   const size = (tryLstat(statePath(dataDir, network))?.size ?? 0) + 4096;

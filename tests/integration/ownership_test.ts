@@ -39,6 +39,37 @@ hostTest(
   },
 );
 
+for (const [what, first] of [["an ADD", "ADD"], ["STATUS", "STATUS"]] as const) {
+  hostTest(
+    `a state folder moved away and back gives no live container's address to another: ${what} sees it`,
+    async (host) => {
+      await host.containers("c1", "c2", "c3");
+      // The folder of a test is a mount, which can't be moved.
+      await host.sh(
+        `umount ${STATE_FOLDER}; mount -t tmpfs tmpfs /var/lib; mkdir -m 700 ${STATE_FOLDER}`,
+      );
+      const below = { ...CONFIG, ipam: { dataDir: `${STATE_FOLDER}/site` } };
+      for (const [config, moved] of [[CONFIG, STATE_FOLDER], [below, STATE_FOLDER]] as const) {
+        await host.add({ id: "c1", config });
+        await pause(1_100); // a ctime is known in whole seconds
+        await host.sh(`mv ${moved} /var/lib/away`);
+        await host.program(["repair"], JSON.stringify(config));
+        const second = await host.add({ id: "c2", config });
+        await pause(1_100);
+        await host.sh(`rm -r ${moved}; mv /var/lib/away ${moved}`);
+        const { json } = await host.cni(first, { id: "c3", config });
+        assertEquals(json?.code, first === "ADD" ? 104 : 50, JSON.stringify(json));
+        // The look of the one run does not hide the move from the next.
+        assertEquals((await host.cni("ADD", { id: "c3", config })).json.code, 104);
+        await host.program(["repair"], JSON.stringify(config));
+        const third = await host.add({ id: "c3", config });
+        assertNotEquals(third.ips[0].address, second.ips[0].address);
+        for (const id of ["c1", "c2", "c3"]) await host.del({ id, config });
+      }
+    },
+  );
+}
+
 hostTest("STATUS and doctor report no fault while ADDs run", async (host) => {
   const ids = Array.from({ length: 6 }, (_, n) => `c${n}`);
   await host.containers(...ids, "z");
