@@ -15,7 +15,7 @@ import { perform } from "./lib/plugin.ts";
 import { type Document, errorDocument, resultDocument, versionDocument } from "./lib/result.ts";
 
 /** The outcome of a run. */
-export interface Outcome {
+export interface RunOutcome {
   /** One JSON document; empty if the specification wants no document. */
   readonly stdout: string;
   /** For people. Failed undos are reported here and in the document. */
@@ -24,7 +24,7 @@ export interface Outcome {
 }
 
 /** The effects and inputs of a run. */
-export interface Surroundings {
+export interface RunContext {
   readonly env: Variable;
   /** Reads stdin to its end, within that time in ms if one is given. Throws `CniError`. */
   readonly stdin: (limitMs?: number) => Promise<string>;
@@ -37,8 +37,8 @@ export interface Surroundings {
 }
 
 /** One invocation by a container runtime: everything but the process around it (SPEC §2, rule E8). */
-export async function run(surroundings: Surroundings): Promise<Outcome> {
-  const { env, stdin, deliver, ip } = surroundings;
+export async function run(context: RunContext): Promise<RunOutcome> {
+  const { env, stdin, deliver, ip } = context;
   const warnings: string[] = [];
   let cniVersion: string = NEWEST;
   let outcome = printed(undefined);
@@ -51,7 +51,7 @@ export async function run(surroundings: Surroundings): Promise<Outcome> {
     const invocation = isCommand(command) ? parseInvocation(command, env) : undefined;
     const kernel = openKernel(command, ip);
     close = () => kernel.close();
-    const root = parseDocument(await Promise.race([reading, aborted(surroundings.stop)]));
+    const root = parseDocument(await Promise.race([reading, aborted(context.stop)]));
     if (!isCommand(command) || invocation === undefined) {
       throw new CniError("InvalidEnvironment", `unknown CNI_COMMAND: ${command}`, {
         details: "one of ADD, DEL, CHECK, GC, STATUS, VERSION, in capitals",
@@ -60,7 +60,7 @@ export async function run(surroundings: Surroundings): Promise<Outcome> {
     const version = cniVersion = parseVersion(root, command);
     await perform({ command, invocation, root, version }, {
       kernel,
-      stop: surroundings.stop ?? new AbortController().signal,
+      stop: context.stop ?? new AbortController().signal,
       warn: (sentence) => warnings.push(sentence),
       deliver: (result) => {
         outcome = printed(resultDocument(version, result));
@@ -86,7 +86,7 @@ function aborted(stop: AbortSignal | undefined): Promise<never> {
   return promise;
 }
 
-function printed(document: Document | undefined): Outcome {
+function printed(document: Document | undefined): RunOutcome {
   return {
     stdout: document === undefined ? "" : `${JSON.stringify(document)}\n`,
     stderr: "",
@@ -95,7 +95,7 @@ function printed(document: Document | undefined): Outcome {
 }
 
 /** The part of an outcome that is still to be printed. An ADD with an undelivered result has failed. */
-function delivered({ stdout }: Outcome, deliver: (text: string) => void): Outcome {
+function delivered({ stdout }: RunOutcome, deliver: (text: string) => void): RunOutcome {
   try {
     deliver(stdout);
   } catch (error) {
@@ -111,7 +111,7 @@ function delivered({ stdout }: Outcome, deliver: (text: string) => void): Outcom
 const VERSION_STDIN_LIMIT_MS = 500;
 
 /** The version that a VERSION request names, whatever else stdin contains (rules V1, V2). */
-async function askedIn(stdin: Surroundings["stdin"]): Promise<string> {
+async function askedIn(stdin: RunContext["stdin"]): Promise<string> {
   try {
     const asked: unknown = JSON.parse(await stdin(VERSION_STDIN_LIMIT_MS))?.cniVersion;
     return typeof asked === "string" && /^[\w.-]{1,32}$/.test(asked) ? asked : NEWEST;
@@ -133,7 +133,7 @@ function environment(name: string): string | undefined {
 }
 
 /** Prints an outcome and returns the exit status: 1 if stdout is closed. */
-function print({ stdout, stderr, exitCode }: Outcome): number {
+function print({ stdout, stderr, exitCode }: RunOutcome): number {
   try {
     writeAll(Deno.stderr, stderr);
   } catch {

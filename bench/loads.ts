@@ -1,8 +1,8 @@
 import { measure, median, quantile, shell } from "./measure.ts";
-import { type Call, type Command, COMMANDS, type Peer } from "./peers.ts";
+import { type Call, COMMANDS, type MeasuredCommand, type Peer } from "./peers.ts";
 
 /** Milliseconds of each run, by peer and command. */
-export type Times = Map<string, Map<Command, number[]>>;
+export type Times = Map<string, Map<MeasuredCommand, number[]>>;
 
 /**
  * Runs one container's life per peer and number of leases, peers in turn, so that a slow moment of the machine affects

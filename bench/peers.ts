@@ -3,16 +3,21 @@ import { type Held, type Range, type Schema, stateText } from "./state.ts";
 
 /** The commands of a peer, in the order of a container's life. */
 export const COMMANDS = ["ADD", "CHECK", "DEL", "VERSION"] as const;
-export type Command = typeof COMMANDS[number];
+export type MeasuredCommand = typeof COMMANDS[number];
 
 export interface Peer {
   readonly name: string;
   /** One operation while other attachments hold `held` leases; `undefined` if the peer has no such command. */
-  call(command: Command, container: number, result: string, held?: number): Call | undefined;
+  call(
+    command: MeasuredCommand,
+    container: number,
+    result: string,
+    held?: number,
+  ): Call | undefined;
   /** Writes the state of a network with `count` leases of other attachments, in this peer's format. */
   hold(count: number): void;
   /** The only command whose times count; without it all of them do. */
-  readonly only?: Command;
+  readonly only?: MeasuredCommand;
   /** Runs after a DEL, unmeasured, if the peer's DEL removes too little. */
   after?(held: number): Call;
 }

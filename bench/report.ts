@@ -1,6 +1,6 @@
 import type { Times } from "./loads.ts";
 import { median, medianRatio, quantile } from "./measure.ts";
-import { BEFORE, BEFORE_TODAYS_LINE, type Command, COMMANDS, FEWEST } from "./peers.ts";
+import { BEFORE, BEFORE_TODAYS_LINE, COMMANDS, FEWEST, type MeasuredCommand } from "./peers.ts";
 import { type Goal, goals } from "./goals.ts";
 import type { Results } from "./results.ts";
 
@@ -128,7 +128,7 @@ function hasNumbers(row: readonly string[]): boolean {
   return row.slice(1).some((it) => it !== "");
 }
 
-function cell(times: Times, peer: string, command: Command): string {
+function cell(times: Times, peer: string, command: MeasuredCommand): string {
   const values = times.get(peer)?.get(command) ?? [];
   if (values.length === 0) return "";
   const pair = median(times.get(REFERENCE)?.get(command) ?? []);

@@ -83,21 +83,21 @@ function printTo({ print }: Terminal, text: string): void {
 async function dispatch(args: readonly string[], terminal: Terminal): Promise<ExitStatus> {
   const [first] = args.filter((it) => !it.startsWith("-"));
   const command = COMMANDS.find(({ name }) => name === first);
-  const { words, flags } = parseArguments(args, command, known);
+  const { positional, flags } = parseArguments(args, command, known);
   if (first === "help" || flags["help"] === true || (first === undefined && !flags["version"])) {
-    const about = first === "help" ? words[1] : first;
+    const about = first === "help" ? positional[1] : first;
     const isOverview = about === undefined || about === "help";
     return print(isOverview ? overview(COMMANDS) : helpOf(known(about)), flags, terminal);
   }
   const chosen = first === undefined ? version : known(first);
   const call: Call = {
-    words: words.slice(1),
+    args: positional.slice(1),
     has: (option) => flags[option] === true,
     value: (option) => typeof flags[option] === "string" ? String(flags[option]) : undefined,
     stdin: terminal.stdin,
     kernel: openKernel(),
   };
-  const more = call.words[chosen.maxArguments];
+  const more = call.args[chosen.maxArguments];
   if (more !== undefined) throw surplus(chosen, more);
   for (;;) {
     const exit = print(await reported(chosen, call), flags, terminal);

@@ -25,7 +25,7 @@ export { isInSubnets } from "./config/dialects.ts";
 export { parseCniArgs } from "./config/cni_args.ts";
 export { parseDocument, parseVersion } from "./config/document.ts";
 export {
-  type Command,
+  type CniCommand,
   type Invocation,
   isCommand,
   type NetnsPath,

@@ -33,6 +33,6 @@ export {
   type Found,
   type Leases,
   openLeases,
-  type Outcome,
   type Provenance,
+  type TransactionOutcome,
 } from "./ipam/store.ts";

@@ -17,7 +17,7 @@ import {
 } from "./netops/host.ts";
 import { cannotEnterAny, type Inside, shownInside } from "./netops/inside.ts";
 import { type AttachmentSpec, inspect, type Seen } from "./netops/inspect.ts";
-import { must, type RunIp } from "./netops/ip.ts";
+import { outputOf, type RunIp } from "./netops/ip.ts";
 import type { Link, RouteFound } from "./netops/links.ts";
 import { type PortFault, portFaults, type PortSpec, reattach } from "./netops/ports.ts";
 import { attach, type Attempt, type VethSpec } from "./netops/veth.ts";
@@ -159,7 +159,7 @@ export function openKernel(command?: string, run?: RunIp): Kernel {
       const said = await cannotHaveIpv6(ip, spec.name);
       if (said !== undefined) throw bridgeFailed(spec, said);
     },
-    version: async () => (await must("read the version of ip", ip(["-V"]))).stdout.trim(),
+    version: async () => (await outputOf("read the version of ip", ip(["-V"]))).stdout.trim(),
     cannotEnter: () => cannotEnterAny(ip),
     cannotMakeVeth: () => cannotMakeVeth(ip),
     routes: () => hostRoutes(ip),

@@ -2,7 +2,13 @@
 import type { Fields } from "./base/fields.ts";
 import type { NetworkName } from "./base/names.ts";
 import type { SpecVersion } from "./base/spec.ts";
-import { type Command, type Invocation, parseConfig, parseNetwork, parseValid } from "./config.ts";
+import {
+  type CniCommand,
+  type Invocation,
+  parseConfig,
+  parseNetwork,
+  parseValid,
+} from "./config.ts";
 import { AddMarks, openLeases } from "./ipam.ts";
 import type { Kernel } from "./netops.ts";
 import { add } from "./plugin/add.ts";
@@ -25,7 +31,7 @@ export { checkNotShared, checkServable } from "./plugin/status.ts";
 
 /** A command of a runtime, with the configuration that is not yet validated. */
 export interface Request {
-  readonly command: Command;
+  readonly command: CniCommand;
   readonly invocation: Invocation;
   readonly root: Fields;
   readonly version: SpecVersion;

@@ -82,7 +82,7 @@ export function aliasOf(
 }
 
 /** The parts of a link that name its owner. */
-export interface Named {
+export interface LinkLabels {
   readonly ifname: string;
   readonly alias: string;
 }
@@ -91,9 +91,11 @@ export interface Named {
  * The attachment that the alias names, if the link's name is that attachment's host veth. `undefined` without an alias, for
  * a cut alias, and for any other name.
  */
-export async function attachmentOf({ ifname, alias }: Named): Promise<Attachment | undefined> {
-  const named = isHostVethName(ifname) ? attachmentIn(alias) : undefined;
-  return named !== undefined && await hostVethName(named) === ifname ? named : undefined;
+export async function attachmentOf({ ifname, alias }: LinkLabels): Promise<Attachment | undefined> {
+  const attachment = isHostVethName(ifname) ? attachmentIn(alias) : undefined;
+  return attachment !== undefined && await hostVethName(attachment) === ifname
+    ? attachment
+    : undefined;
 }
 
 /** The attachment that an alias names, whatever the name of the interface: a renamed host veth keeps its alias. */

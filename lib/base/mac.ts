@@ -1,5 +1,5 @@
 import { familyOf, type Ip, valueOf } from "./address.ts";
-import { randomBytes } from "./chance.ts";
+import { randomBytes } from "./random.ts";
 import { Malformed, quote } from "./errors.ts";
 
 /** Six bytes, lower case, colons: `0a:58:0a:58:00:02`. */

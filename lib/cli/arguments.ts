@@ -9,7 +9,7 @@ export function parseArguments(
   command: Command | undefined,
   known: (name: string) => unknown,
 ): {
-  words: string[];
+  positional: string[];
   flags: Record<string, unknown>;
 } {
   const options = Object.entries({ ...COMMON_OPTIONS, ...command?.options });
@@ -21,26 +21,29 @@ export function parseArguments(
   const apart = args.flatMap((arg) =>
     letters.includes(arg[1]) && /^-[a-z][^=]/.test(arg) ? [arg.slice(0, 2), arg.slice(2)] : [arg]
   );
-  const { _: words, ...flags }: { _: unknown[]; [option: string]: unknown } = parseArgs(apart, {
-    boolean: booleans,
-    string: [...strings, "_"],
-    alias: Object.fromEntries(alias),
-    unknown: (arg: string, key?: string) => {
-      if (key === undefined) return true;
-      // If the command does not exist, that is the error to report.
-      const [first] = args;
-      if (command === undefined && first !== undefined && !first.startsWith("-")) known(first);
-      const all = [...booleans, ...strings].map((name) => `--${name}`);
-      throw new UsageError(
-        `Cannot use "${arg}": it is not an option${
-          command === undefined ? "" : ` of "${command.name}"`
-        }`,
-        didYouMean(`--${key}`, all) || `options: ${all.join(", ")}`,
-      );
+  const { _: positional, ...flags }: { _: unknown[]; [option: string]: unknown } = parseArgs(
+    apart,
+    {
+      boolean: booleans,
+      string: [...strings, "_"],
+      alias: Object.fromEntries(alias),
+      unknown: (arg: string, key?: string) => {
+        if (key === undefined) return true;
+        // If the command does not exist, that is the error to report.
+        const [first] = args;
+        if (command === undefined && first !== undefined && !first.startsWith("-")) known(first);
+        const all = [...booleans, ...strings].map((name) => `--${name}`);
+        throw new UsageError(
+          `Cannot use "${arg}": it is not an option${
+            command === undefined ? "" : ` of "${command.name}"`
+          }`,
+          didYouMean(`--${key}`, all) || `options: ${all.join(", ")}`,
+        );
+      },
     },
-  });
+  );
   refuseValues(args, booleans);
-  return { words: words.map(String), flags: withOutput(flags) };
+  return { positional: positional.map(String), flags: withOutput(flags) };
 }
 
 /** Throws for a value after a boolean option, because `parseArgs` would ignore the value. */

@@ -8,7 +8,7 @@ import type { Claim, HostVeth } from "../ownership.ts";
 import { needsLook, type StateWord } from "./state_words.ts";
 
 /** An attachment as every command shows it: a lease, a host veth, or both. */
-export interface Attached {
+export interface ShownAttachment {
   readonly network: NetworkName;
   readonly dataDir: string;
   /** Empty if neither a lease nor an alias names it. */
@@ -43,7 +43,7 @@ export interface Place {
 }
 
 /** The row of a claim. */
-export async function attachedBy(claim: Claim, place: Place): Promise<Attached> {
+export async function attachedBy(claim: Claim, place: Place): Promise<ShownAttachment> {
   const { lease, veths, attachment } = claim;
   const { network } = place;
   const [first] = veths;
@@ -62,7 +62,7 @@ export async function attachedBy(claim: Claim, place: Place): Promise<Attached> 
 }
 
 /** The row of a lease if the host's veths can't be read. */
-export async function attachedBlindly(lease: Lease, place: Place): Promise<Attached> {
+export async function attachedBlindly(lease: Lease, place: Place): Promise<ShownAttachment> {
   const { owner, record } = lease;
   return {
     ...ofLease(lease, place),
@@ -108,11 +108,11 @@ function isCutOff({ master, up }: Link, { bridge, links }: Place): boolean {
 }
 
 /** Whether one of the rows needs an operator. */
-export function needsOperator(rows: readonly Attached[]): boolean {
+export function needsOperator(rows: readonly ShownAttachment[]): boolean {
   return rows.some(({ state }) => needsLook(state));
 }
 
 /** The JSON object of an attachment. `address` is the first of `addresses`. */
-export function plainAttachment({ ips, link, ...row }: Attached) {
+export function plainAttachment({ ips, link, ...row }: ShownAttachment) {
   return { ...row, bridge: link?.master || undefined, address: ips[0], addresses: ips };
 }

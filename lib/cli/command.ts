@@ -34,7 +34,7 @@ export interface Report {
 /** The arguments, stdin and kernel of a command. */
 export interface Call {
   /** The arguments after the command name. */
-  readonly words: readonly string[];
+  readonly args: readonly string[];
   readonly has: (option: string) => boolean;
   readonly value: (option: string) => string | undefined;
   /** The whole of stdin. */

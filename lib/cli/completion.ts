@@ -15,7 +15,7 @@ export function completionOf(commands: () => readonly Command[]): Command {
     example: "atomicni completion bash > /etc/bash_completion.d/atomicni",
     options: {},
     maxArguments: 1,
-    run: ({ words: [shell = ""] }): Report => {
+    run: ({ args: [shell = ""] }): Report => {
       const script = Object.hasOwn(SHELLS, shell) ? SHELLS[shell] : undefined;
       if (script === undefined) {
         const shells = Object.keys(SHELLS);

@@ -1,6 +1,6 @@
 import { type Ip, parseInterfaceAddress, tryIp } from "../base/address.ts";
 import { CniError, Malformed, quote } from "../base/errors.ts";
-import { type Attached, needsOperator, plainAttachment } from "./attachments.ts";
+import { needsOperator, plainAttachment, type ShownAttachment } from "./attachments.ts";
 import { type Call, type Command, type Report, UsageError } from "./command.ts";
 import { errorIn, explainCode, isCode } from "./explain_code.ts";
 import { about, absent, bridgeLines, networkLines, type Sentence } from "./explain_sentences.ts";
@@ -20,8 +20,8 @@ export const explain: Command = {
 
 const USAGE = "atomicni explain 10.88.0.2; an error document may come on stdin";
 
-async function report({ words, kernel, stdin }: Call): Promise<Report> {
-  const text = (words.length > 0 ? words.join(" ") : await stdin()).trim();
+async function report({ args, kernel, stdin }: Call): Promise<Report> {
+  const text = (args.length > 0 ? args.join(" ") : await stdin()).trim();
   if (text === "") throw new UsageError("Cannot explain nothing", USAGE);
   const error = errorIn(text);
   if (error !== undefined && error.code !== text) return explainCode(error);
@@ -96,7 +96,7 @@ function addressIn(word: string): Ip | undefined {
 
 /** Whether the attachment has the address, the MAC at either end, the veth, the pod, or a container ID that starts so. */
 function matches(
-  { ips, veth, pod, containerId, mac, link }: Attached,
+  { ips, veth, pod, containerId, mac, link }: ShownAttachment,
   what: string,
   ip: Ip | undefined,
 ): boolean {

@@ -4,7 +4,7 @@ import { inRange, reservedAs } from "../base/range.ts";
 import { statePath } from "../ipam.ts";
 import type { Link } from "../netops.ts";
 import { ago } from "./ago.ts";
-import type { Attached } from "./attachments.ts";
+import type { ShownAttachment } from "./attachments.ts";
 import { withoutBackquotes } from "./codes.ts";
 import { toneOf } from "./list.ts";
 import type { NetworkSeen, Overview } from "./overview.ts";
@@ -30,7 +30,7 @@ const REMEDIES: Readonly<Partial<Record<StateWord, string>>> = {
 };
 
 /** Describes an attachment: owner, addresses, age, state and host veth. */
-export function about(it: Attached): Sentence[] {
+export function about(it: ShownAttachment): Sentence[] {
   const { ips, network, containerId, ifname, pod, mac, since, guarded, state } = it;
   const container = containerId === "" ? "an unknown container" : `container ${containerId}`;
   const owner = `${container}${pod === undefined ? "" : ` (pod ${pod})`}`;
@@ -58,7 +58,7 @@ export function about(it: Attached): Sentence[] {
   ];
 }
 
-function place({ veth, link, state }: Attached): string {
+function place({ veth, link, state }: ShownAttachment): string {
   if (link === undefined) {
     return state === "unknown"
       ? `Its host veth is called ${veth}.`

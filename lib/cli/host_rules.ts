@@ -18,8 +18,8 @@ export const hostRulesCommand: Command = {
   run,
 };
 
-async function run({ stdin, words }: Call): Promise<Report> {
-  const direct = words.map(subnet);
+async function run({ stdin, args }: Call): Promise<Report> {
+  const direct = args.map(subnet);
   const config = readConfiguration(await stdin(), "make rules", EXAMPLE);
   const rules = hostRules(config, direct);
   return { lines: rules.trimEnd().split("\n"), json: { rules }, isFile: true, exit: 0 };

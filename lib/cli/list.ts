@@ -1,4 +1,4 @@
-import { type Attached, needsOperator, plainAttachment } from "./attachments.ts";
+import { needsOperator, plainAttachment, type ShownAttachment } from "./attachments.ts";
 import type { Call, Command, Report } from "./command.ts";
 import { plainErrors, readOverview, selected } from "./overview.ts";
 import { problems } from "./problems.ts";
@@ -18,7 +18,7 @@ export const list: Command = {
   run: report,
 };
 
-async function report({ words: [only], value, kernel }: Call): Promise<Report> {
+async function report({ args: [only], value, kernel }: Call): Promise<Report> {
   const overview = await readOverview(kernel);
   const { errors } = overview;
   const rows = selected(overview, only ?? value("network"), "list").flatMap((it) => it.rows);
@@ -30,7 +30,7 @@ async function report({ words: [only], value, kernel }: Call): Promise<Report> {
   };
 }
 
-function tableOf(rows: readonly Attached[]): Line[] {
+function tableOf(rows: readonly ShownAttachment[]): Line[] {
   if (rows.length === 0) return ["No attachments."];
   return [{
     heading: ["NETWORK", "OWNER", "INTERFACE", "ADDRESS", "MAC", "VETH", "SINCE", "STATE"],
@@ -41,7 +41,7 @@ function tableOf(rows: readonly Attached[]): Line[] {
   }];
 }
 
-function cells(it: Attached): Segment[] {
+function cells(it: ShownAttachment): Segment[] {
   return [
     it.pod ?? (shortened(it.containerId) || "-"),
     it.ifname || "-",

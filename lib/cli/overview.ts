@@ -14,7 +14,7 @@ import {
 } from "../ipam.ts";
 import type { Kernel, Link } from "../netops.ts";
 import { claims, type HostView, isInDoubt, type Subject } from "../ownership.ts";
-import { type Attached, attachedBlindly, attachedBy, type Place } from "./attachments.ts";
+import { attachedBlindly, attachedBy, type Place, type ShownAttachment } from "./attachments.ts";
 import { UsageError } from "./command.ts";
 import { didYouMean } from "./nearest.ts";
 
@@ -26,7 +26,7 @@ export interface NetworkSeen {
   /** `lost`: host veths have addresses, and there is no state file. `none`: it needs no state file. */
   readonly file: "read" | "unreadable" | "lost" | "none";
   readonly bridge: string | undefined;
-  readonly rows: readonly Attached[];
+  readonly rows: readonly ShownAttachment[];
 }
 
 /** The networks and interfaces of this host at one moment. */

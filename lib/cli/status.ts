@@ -41,7 +41,7 @@ export interface Use {
   readonly attachments: Readonly<Record<StateWord, number>>;
 }
 
-async function report({ words: [only], has, value, kernel }: Call): Promise<Report> {
+async function report({ args: [only], has, value, kernel }: Call): Promise<Report> {
   const overview = await readOverview(kernel);
   const { errors } = overview;
   const networks = selected(overview, only ?? value("network"), "status");

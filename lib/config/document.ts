@@ -2,7 +2,7 @@ import { CniError, Malformed, quote } from "../base/errors.ts";
 import { Fields, isObject, parseString } from "../base/fields.ts";
 import { type NetworkName, parseNetworkName } from "../base/names.ts";
 import { negotiate, type SpecVersion } from "../base/spec.ts";
-import type { Command } from "./environment.ts";
+import type { CniCommand } from "./environment.ts";
 
 /**
  * The object on stdin, with a valid name (rules S1, S2, E5). Throws DecodingFailure if stdin is not a JSON object, and
@@ -47,7 +47,7 @@ function noConfiguration(text: string, found: string, cause?: unknown): CniError
 }
 
 /** The configuration's version, checked for `command`: see `negotiate`. */
-export function parseVersion(root: Fields, command: Command): SpecVersion {
+export function parseVersion(root: Fields, command: CniCommand): SpecVersion {
   return negotiate(root.optional("cniVersion", parseString) ?? "", command);
 }
 

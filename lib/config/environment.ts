@@ -13,7 +13,7 @@ export type NetnsPath = string & { readonly __netns: true };
 export type Variable = (name: string) => string | undefined;
 
 const COMMANDS = ["ADD", "DEL", "CHECK", "GC", "STATUS"] as const;
-export type Command = (typeof COMMANDS)[number];
+export type CniCommand = (typeof COMMANDS)[number];
 
 /** The request's variables except the command; empty if the command does not need them (rule E3). */
 export interface Invocation {
@@ -23,14 +23,14 @@ export interface Invocation {
   readonly args: CniArgs;
 }
 
-export function isCommand(text: string): text is Command {
+export function isCommand(text: string): text is CniCommand {
   return COMMANDS.some((command) => command === text);
 }
 
 /** Variable, the commands that need it, parser (SPEC §2). */
 const TABLE: readonly {
   name: string;
-  by: readonly Command[];
+  by: readonly CniCommand[];
   check?: (value: string) => unknown;
 }[] = [
   { name: "CNI_CONTAINERID", by: ["ADD", "DEL", "CHECK"], check: parseContainerId },
@@ -45,7 +45,7 @@ const TABLE: readonly {
  * Parses each variable that `command` needs (rules E1 to E6). Reports a wrong value first, else all missing variables at
  * once. Throws InvalidEnvironment; InvalidNetNS for a `CNI_NETNS` that can't be a path.
  */
-export function parseInvocation(command: Command, env: Variable): Invocation {
+export function parseInvocation(command: CniCommand, env: Variable): Invocation {
   const missing: string[] = [];
   for (const { name, by, check } of TABLE) {
     if (!by.includes(command)) continue;

@@ -1,5 +1,5 @@
 import { familyOf, type Ip, valueOf } from "../base/address.ts";
-import { attachmentIn, hostVethName, type Named } from "../base/attachment.ts";
+import { attachmentIn, hostVethName, type LinkLabels } from "../base/attachment.ts";
 import { type Mac, macOfAll } from "../base/mac.ts";
 import type { NetworkName } from "../base/names.ts";
 import type { Lease } from "./state.ts";
@@ -15,7 +15,7 @@ export async function hostsOf(
 /** Whether a host veth without a readable alias has the random MAC of the lease's ADD. */
 export function hasMacOf(
   { record }: Lease,
-  { alias, mac }: Pick<Named, "alias"> & { readonly mac: string },
+  { alias, mac }: Pick<LinkLabels, "alias"> & { readonly mac: string },
 ): boolean {
   return record !== undefined && mac === record.hostMac && attachmentIn(alias) === undefined;
 }

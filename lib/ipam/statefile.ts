@@ -12,7 +12,7 @@ import {
 } from "./folder.ts";
 import { damaged, NotAStateFile } from "./damage.ts";
 import { parseState } from "./parse_state.ts";
-import { createFile, temporaryName, writeAll } from "./temporary.ts";
+import { createFile, temporaryName, writeBytes } from "./temporary.ts";
 import { emptyState, formatState, type State } from "./state.ts";
 
 const LARGEST_FILE = 128 * 1024 * 1024;
@@ -123,7 +123,7 @@ export function writeState(
   let isReplaced = false;
   try {
     return withFile(createFile(temporary), (file) => {
-      writeAll(file, new TextEncoder().encode(formatState(state)));
+      writeBytes(file, new TextEncoder().encode(formatState(state)));
       file.syncDataSync();
       verify();
       backup = backUp ? backUpState(dataDir, network) : undefined;
@@ -155,7 +155,7 @@ export function checkWritable(dataDir: string, network: NetworkName, writesState
   const probe = `${folder}/${temporaryName(network)}`;
   try {
     withFile(createFile(probe), (file) => {
-      if (writesState) writeAll(file, new Uint8Array(Math.min(size, LARGEST_FILE)));
+      if (writesState) writeBytes(file, new Uint8Array(Math.min(size, LARGEST_FILE)));
     });
     Deno.removeSync(probe);
   } catch (error) {

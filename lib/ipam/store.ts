@@ -33,7 +33,7 @@ export interface Decision<T> {
   readonly state?: State;
 }
 
-export interface Outcome<T> {
+export interface TransactionOutcome<T> {
   readonly result: T;
   /** The path of the damaged file's backup, if one was replaced. */
   readonly backup: string | undefined;
@@ -52,7 +52,7 @@ export interface Leases {
    * Runs `decide` on the current state under the lock. `decide` changes the state in place, and the state is written durably.
    * `stop` ends the wait for the lock. Throws IOFailure, TryAgainLater, and StateDamaged for the file of a newer version.
    */
-  transaction<T>(decide: Decide<T>, stop?: AbortSignal): Promise<Outcome<T>>;
+  transaction<T>(decide: Decide<T>, stop?: AbortSignal): Promise<TransactionOutcome<T>>;
   /** Runs `look` on the current state under the lock, and changes nothing in the folder. Without a lock file it takes no lock. */
   examine<T>(look: (found: Found) => T | Promise<T>): Promise<T>;
   /** Removes the temporary files of killed runs. It takes the lock only if there are such files. */
@@ -84,7 +84,7 @@ class StoredLeases implements Leases {
     return { state, provenance: provenanceOf(file, identity, this.#recorded()) };
   }
 
-  async transaction<T>(decide: Decide<T>, stop = this.stop): Promise<Outcome<T>> {
+  async transaction<T>(decide: Decide<T>, stop = this.stop): Promise<TransactionOutcome<T>> {
     prepareFolder(this.dataDir);
     const lock = await acquire(this.#lock, stop);
     let written = lock.written;

@@ -1,4 +1,4 @@
-import { randomBytes } from "../base/chance.ts";
+import { randomBytes } from "../base/random.ts";
 import type { NetworkName } from "../base/names.ts";
 import { namesIn, removeQuietly } from "./folder.ts";
 
@@ -26,6 +26,6 @@ export function createFile(path: string): Deno.FsFile {
   return Deno.openSync(path, { write: true, createNew: true, mode: 0o600 });
 }
 
-export function writeAll(file: Deno.FsFile, bytes: Uint8Array): void {
+export function writeBytes(file: Deno.FsFile, bytes: Uint8Array): void {
   for (let written = 0; written < bytes.length;) written += file.writeSync(bytes.subarray(written));
 }

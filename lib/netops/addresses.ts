@@ -1,7 +1,7 @@
 import { familyOf, formatInterfaceAddress, type InterfaceAddress } from "../base/address.ts";
 import type { InterfaceName } from "../base/names.ts";
 import { hostLinks, isNamed } from "./host.ts";
-import { must, runBatch, type RunIp } from "./ip.ts";
+import { outputOf, runBatch, type RunIp } from "./ip.ts";
 import type { Link } from "./links.ts";
 
 /** The addresses that a run replaces on a bridge, and the identity of the run. */
@@ -61,6 +61,6 @@ async function change(
     ...wanted.filter((it) => !has(it)).map((it) => addAddress(it, bridge)),
   ];
   if (commands.length > 0) {
-    await must("restore the addresses of the bridge", runBatch(run, [], commands));
+    await outputOf("restore the addresses of the bridge", runBatch(run, [], commands));
   }
 }

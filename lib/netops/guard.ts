@@ -2,11 +2,11 @@ import { familyOf, type Ip, tryIp } from "../base/address.ts";
 import { CniError, isError } from "../base/errors.ts";
 import type { Mac } from "../base/mac.ts";
 import type { InterfaceName } from "../base/names.ts";
-import { together } from "../base/together.ts";
+import { waitForAll } from "../base/wait_for_all.ts";
 import type { Rollback } from "../rollback.ts";
 import { flushNeighbours } from "./host.ts";
 import { enter } from "./inside.ts";
-import { dump, must, runBatch, type RunIp } from "./ip.ts";
+import { dump, outputOf, runBatch, type RunIp } from "./ip.ts";
 import { parseNeighbour } from "./links.ts";
 
 /** The MAC and the addresses that a port of the bridge may send from (SECURITY.md). */
@@ -34,7 +34,7 @@ export async function guard(run: RunIp, spec: GuardSpec, undo: Rollback): Promis
     isTaken = isError(error, "AddressUnavailable");
     throw error;
   });
-  await together(entering, pinOutside(run, spec));
+  await waitForAll(entering, pinOutside(run, spec));
 }
 
 /** A MAC has one entry on a bridge. An entry that was made for the bridge itself or for another port is never moved. */
@@ -49,7 +49,7 @@ async function enterMac(run: RunIp, spec: GuardSpec): Promise<void> {
   );
   // A learned entry is moved, because it may come from a forged frame.
   if (taken === undefined) {
-    await must(action, runBatch(run, ["-B"], [entryCommand("replace", spec)]));
+    await outputOf(action, runBatch(run, ["-B"], [entryCommand("replace", spec)]));
     return;
   }
   const owner = taken.dev === bridge ? `the bridge "${bridge}" itself` : `"${taken.dev}"`;
@@ -66,7 +66,7 @@ function actionOf({ host }: GuardSpec): string {
 
 async function pinOutside(run: RunIp, spec: GuardSpec): Promise<void> {
   const neighbours = neighbourCommands(spec);
-  if (neighbours.length > 0) await must(actionOf(spec), runBatch(run, [], neighbours));
+  if (neighbours.length > 0) await outputOf(actionOf(spec), runBatch(run, [], neighbours));
 }
 
 /** Lets frames from the MAC pass the locked port; `replace` moves an entry from another port. */
@@ -101,7 +101,7 @@ export async function pinInside(
   const wrong = wanted.filter(({ ip, mac }) => !found.some((it) => it.ip === ip && it.mac === mac));
   if (wrong.length === 0) return false;
   const pin = runBatch(run, enter(netns), wrong.map((it) => pinCommand(it, ifname)));
-  await must(`guard "${ifname}" in "${netns}"`, pin);
+  await outputOf(`guard "${ifname}" in "${netns}"`, pin);
   return true;
 }
 

@@ -1,6 +1,6 @@
 import { expiry } from "../base/deadline.ts";
 import { asCniError, CniError, quote } from "../base/errors.ts";
-import { dump, ipFailed, type IpOutput, listIn, must, parseIpJson, type RunIp } from "./ip.ts";
+import { dump, ipFailed, type IpOutput, listIn, outputOf, parseIpJson, type RunIp } from "./ip.ts";
 import { type Link, parseLink, parseRoutes, type RouteFound } from "./links.ts";
 
 /** The namespace that holds the other end of a host veth. */
@@ -84,7 +84,7 @@ export async function cannotEnterAny(run: RunIp): Promise<string | undefined> {
   // `ip netns identify` succeeds without /run/netns, and fails without /proc.
   const isProcThere = (await run(["netns", "identify"])).success;
   if (isProcThere) return own.stderr.split("\n")[0] ?? "";
-  const listed = parseIpJson(await must("list the namespaces", run(["-j", "netns", "list"])));
+  const listed = parseIpJson(await outputOf("list the namespaces", run(["-j", "netns", "list"])));
   for (const { name } of listed[0] ?? []) {
     const entered = await run(["-n", String(name), "-j", "link", "show", "dev", "lo"]);
     return entered.success ? undefined : entered.stderr.split("\n")[0] ?? "";

@@ -1,5 +1,5 @@
 import type { InterfaceName } from "../base/names.ts";
-import { together } from "../base/together.ts";
+import { waitForAll } from "../base/wait_for_all.ts";
 import { hostLinks, isNamed, SHOWN } from "./host.ts";
 import { failOnFifo, linksInside, shownInside } from "./inside.ts";
 import { parseIpJson, runBatch, type RunIp } from "./ip.ts";
@@ -39,7 +39,7 @@ export async function inspect(run: RunIp, spec: AttachmentSpec): Promise<Seen> {
   const { bridge, host, netns, ifname, guarded } = spec;
   const permanent = (dev: string) =>
     guarded ? [["neigh", "show", "dev", dev, "nud", "permanent"]] : [];
-  const [outside, within, entries] = await together(
+  const [outside, within, entries] = await waitForAll(
     runBatch(run, SHOWN, [
       ["addr", "show", "dev", bridge],
       ["link", "show", "dev", host],

@@ -138,7 +138,7 @@ export async function dump(
   args: readonly string[],
 ): Promise<JsonObject[]> {
   for (let tries = 1; tries <= DUMP_TRIES; tries++) {
-    const output = await must(action, run(args));
+    const output = await outputOf(action, run(args));
     if (!INTERRUPTED.test(output.stderr)) return listIn(action, output);
   }
   throw new CniError(
@@ -148,7 +148,8 @@ export async function dump(
   );
 }
 
-export async function must(action: string, running: Promise<IpOutput>): Promise<IpOutput> {
+/** The output of `ip` after its end. Throws IpFailed if it failed; `action` names the attempt in the message. */
+export async function outputOf(action: string, running: Promise<IpOutput>): Promise<IpOutput> {
   const output = await running;
   if (!output.success) throw ipFailed(action, output);
   return output;

@@ -1,6 +1,6 @@
 /** How a port enters a bridge: it is closed while it is down, and set up last (docs/architecture.md, "The guard"). */
 import type { InterfaceName } from "../base/names.ts";
-import { together } from "../base/together.ts";
+import { waitForAll } from "../base/wait_for_all.ts";
 import { entryCommand, guardedIps, type GuardSpec, neighbourCommands } from "./guard.ts";
 import { hostVeths } from "./host.ts";
 import { dump, listIn, runBatch, type RunIp } from "./ip.ts";
@@ -73,7 +73,7 @@ export async function reattach(
   const closed = ports.filter((port) => isClosed(bridge, port, between.get(port.host)));
   const guarded = closed.flatMap(({ guard }) => guard ?? []);
   refusals.push(
-    ...await together(
+    ...await waitForAll(
       // `-B` applies to the whole process, so the entries need a process of their own.
       attempt(run, ["-B"], guarded.map((it) => entryCommand("replace", it))),
       attempt(run, [], guarded.flatMap(neighbourCommands)),
@@ -93,7 +93,7 @@ export async function portFaults(
   bridge: InterfaceName,
   ports: readonly PortSpec[],
 ): Promise<PortFault[]> {
-  const [links, found] = await together(hostVeths(run), guards(run, bridge));
+  const [links, found] = await waitForAll(hostVeths(run), guards(run, bridge));
   return ports.flatMap((port) => {
     const link = links.get(port.host);
     const fault = link && portFault(bridge, port, link, found);

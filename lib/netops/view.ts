@@ -1,7 +1,7 @@
 import { isError } from "../base/errors.ts";
 import { hostVeths } from "./host.ts";
 import { type Inside, linksInside } from "./inside.ts";
-import { must, parseIpJson, type RunIp } from "./ip.ts";
+import { outputOf, parseIpJson, type RunIp } from "./ip.ts";
 import type { Link } from "./links.ts";
 
 /** A veth of the host, and its other end. */
@@ -43,7 +43,7 @@ export async function inspectPeers(
 ): Promise<Map<string, Inside>> {
   const found = new Map<string, Inside>();
   if (hosts.length === 0) return found;
-  const listed = await must("list the namespaces", run(["-j", "netns", "list"]));
+  const listed = await outputOf("list the namespaces", run(["-j", "netns", "list"]));
   // Without /run/netns it says nothing.
   const work = (parseIpJson(listed)[0] ?? []).flatMap(({ id, name }) => {
     const behind = hosts.filter(({ netnsId }) => netnsId !== undefined && netnsId === id);

@@ -3,7 +3,7 @@ import { aliasOf, type Attachment, hostVethName } from "../base/attachment.ts";
 import { CniError, isError } from "../base/errors.ts";
 import { freshHostMac, type Mac, macBehind, macOfAll } from "../base/mac.ts";
 import { groupOf, type InterfaceName } from "../base/names.ts";
-import { together } from "../base/together.ts";
+import { waitForAll } from "../base/wait_for_all.ts";
 import { type Invocation, type NetworkConfig, readResolvConf } from "../config.ts";
 import {
   checkRequested,
@@ -16,7 +16,7 @@ import {
 import type { ContainerSpec, VethSpec } from "../netops.ts";
 import type { Result } from "../result.ts";
 import { Rollback } from "../rollback.ts";
-import { attach, type MadeVeth } from "./attach.ts";
+import { attachVeth, type MadeVeth } from "./attach.ts";
 import { bridgeSpec, gatewayNeighbours } from "./bridge.ts";
 import type { Effects } from "./effects.ts";
 import { Reservation } from "./reserve.ts";
@@ -75,7 +75,7 @@ async function steps(
 ): Promise<Result> {
   const { config, host } = job;
   const { kernel, stop } = effects;
-  const attaching = attach(vethSpec(job), config, effects, undo);
+  const attaching = attachVeth(vethSpec(job), config, effects, undo);
   attaching.catch((error) => {
     // An abandoned ip may still complete when the kernel lets it continue.
     if (isError(error, "TryAgainLater")) mark.keep();
@@ -93,7 +93,7 @@ async function steps(
   stop.throwIfAborted();
   const ips = lease?.ips ?? [];
   const mac = config.requestedMac ?? macOfAll(ips) ?? macBehind(job.hostMac);
-  const [, , result] = await together(
+  const [, , result] = await waitForAll(
     kernel.configure(containerSpec(job, attached, ips, mac)),
     config.guarded
       ? kernel.guard({ bridge: config.bridge, host, mac, ips }, undo)

@@ -18,7 +18,7 @@ const TRIES = 4;
  * Makes the veth as a port of the bridge, and makes or fixes the bridge. If the bridge was missing, the network's other host
  * veths become ports again. Throws InvalidNetNS, InterfaceExists, BridgeUnusable, StateDamaged.
  */
-export async function attach(
+export async function attachVeth(
   spec: VethSpec,
   config: NetworkConfig,
   effects: Effects,

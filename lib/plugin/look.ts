@@ -7,8 +7,8 @@ import {
   type Lease,
   listLeases,
   NewerSchema,
-  type Outcome,
   type State,
+  type TransactionOutcome,
   type Work,
 } from "../ipam.ts";
 import type { Link } from "../netops.ts";
@@ -87,7 +87,7 @@ export async function transactClaims<T>(
   effects: Effects,
   decide: (moment: Moment) => Decision<T> | Promise<Decision<T>>,
   { isThorough = false } = {},
-): Promise<Outcome<T>> {
+): Promise<TransactionOutcome<T>> {
   const earlier = await lookFirst(subject, effects, isThorough);
   return await effects.leases.transaction(async (state, provenance) => {
     const seen = await claimsNow(subject, state, earlier, effects);

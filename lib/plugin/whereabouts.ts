@@ -6,7 +6,7 @@ import type { Claim } from "../ownership.ts";
 import type { Effects } from "./effects.ts";
 
 /** The container's namespace and interface in a DEL. */
-export interface Place {
+export interface InterfacePlace {
   /** `undefined` if the runtime passes no namespace, because it is gone. */
   readonly netns: string | undefined;
   readonly ifname: InterfaceName;
@@ -15,7 +15,7 @@ export interface Place {
 /** Selects the claims that a DEL of this attachment removes. */
 export async function isAbout(
   attachment: Attachment,
-  place: Place,
+  place: InterfacePlace,
   claims: readonly Claim[],
   kernel: Effects["kernel"],
 ): Promise<(claim: Claim) => boolean> {
@@ -57,7 +57,7 @@ export async function leftUnder(
 /** Whether a lease of the Go original belongs to this interface. The Go original recorded only the container ID. */
 async function isOfInterface(
   { veths: [veth] }: Claim,
-  { netns, ifname }: Place,
+  { netns, ifname }: InterfacePlace,
   kernel: Effects["kernel"],
 ): Promise<boolean> {
   if (veth?.inside !== undefined) return veth.inside.peer.ifname === ifname;

@@ -15,16 +15,16 @@ async function said(command: string, ...args: string[]): Promise<string> {
 }
 
 /** Markdown must not read a part of a path as emphasis. */
-function plain(text: string): string {
+function escaped(text: string): string {
   return text.replaceAll(/[\\*_<>|]/g, "\\$&");
 }
 
 /** A heading for each line that ends in a colon, an item for each indented line. */
 export function bodyOf(output: string): string {
   const lines = output.split("\n").filter((line) => line !== "").map((line) => {
-    if (line.startsWith("  ")) return `- ${plain(line.trim())}`;
-    if (line.endsWith(":")) return `\n## ${plain(line.slice(0, -1))}\n`;
-    return `\n**${plain(line)}**`;
+    if (line.startsWith("  ")) return `- ${escaped(line.trim())}`;
+    if (line.endsWith(":")) return `\n## ${escaped(line.slice(0, -1))}\n`;
+    return `\n**${escaped(line)}**`;
   });
   return lines.join("\n").trim();
 }
@@ -33,7 +33,7 @@ if (import.meta.main) {
   const output = await new Response(Deno.stdin.readable).text();
   const files = await Promise.all(
     Deno.args.map(async (file) =>
-      `| ${plain(file)} | ${(await Deno.stat(file)).size} | \`${await sha256(file)}\` |`
+      `| ${escaped(file)} | ${(await Deno.stat(file)).size} | \`${await sha256(file)}\` |`
     ),
   );
   const verdict = /DIFFERENCE|not as declared/.test(output)

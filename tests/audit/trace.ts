@@ -40,15 +40,15 @@ function eventOf(line: string, by: string): Event | undefined {
   if (call === "") return undefined;
   const refused = status.startsWith("-");
   const of = (kind: Event["kind"], what: string): Event => ({ by, kind, what, refused });
-  const paths = [...args.matchAll(/"((?:[^"\\]|\\.)*)"/g)].map(([, path = ""]) => plain(path));
+  const paths = [...args.matchAll(/"((?:[^"\\]|\\.)*)"/g)].map(([, path = ""]) => stable(path));
   const [path = ""] = paths;
   if (call.startsWith("execve")) return of("run", path);
   if (call.startsWith("open")) {
     const writes = /O_WRONLY|O_RDWR|O_CREAT|O_TRUNC/.test(args);
-    return of(writes ? "write" : "read", plain(opened ?? path));
+    return of(writes ? "write" : "read", stable(opened ?? path));
   }
   if (call === "ftruncate") {
-    return of("change", `${call} ${plain(/<([^>]*)>/.exec(args)?.[1] ?? args)}`);
+    return of("change", `${call} ${stable(/<([^>]*)>/.exec(args)?.[1] ?? args)}`);
   }
   if (CHANGES.test(call)) return of("change", `${call} ${paths.join(" ")}`);
   if (call === "socket" || call === "socketpair") {
@@ -66,7 +66,7 @@ function eventOf(line: string, by: string): Event | undefined {
 }
 
 /** Without the parts that vary from run to run. */
-function plain(path: string): string {
+function stable(path: string): string {
   return path.replace(/^\/proc\/\d+\//, "/proc/self/").replace(
     /\.[0-9a-f]{16}\.tmp$/,
     ".*.tmp",

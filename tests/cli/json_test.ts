@@ -86,7 +86,7 @@ async function printed(host: Host, ...commands: readonly (readonly string[])[]):
 }
 
 /** Creates guarded and stale attachments, and a lease of the Go original. */
-async function prepare(host: Host): Promise<void> {
+async function addAttachments(host: Host): Promise<void> {
   await host.containers("c1", "c2");
   await host.add({ id: "c1", args: POD, config: DUAL });
   await host.sh(`mkdir ${STATE_FOLDER}/sub; cat > ${STATE_FOLDER}/old.json <<'E'
@@ -97,7 +97,7 @@ E`);
 hostTest(
   "docs/json.md: list, explain and status print the fields of the page",
   async (host) => {
-    await prepare(host);
+    await addAttachments(host);
     const whole = await printed(host, ["list"], ["explain", "web"], ["status"], ["explain", "101"]);
     await host.sh(`printf x > ${STATE_FOLDER}/sub/broken.json`);
     const broken = await printed(host, ["list"], ["explain", "web"], ["status"]);
@@ -116,7 +116,7 @@ hostTest(
 hostTest(
   "docs/json.md: doctor, repair, import and the others print the fields of the page",
   async (host) => {
-    await prepare(host);
+    await addAttachments(host);
     const report = async (command: string, stdin: string, ...args: string[]) =>
       (await host.program([command, ...args, "--json"], stdin)).json;
     const config = JSON.stringify(DUAL);
@@ -204,7 +204,7 @@ Deno.test("docs/monitoring.md: its states are those of the program", () => {
 hostTest(
   "docs/monitoring.md: the program prints the metrics of the page, with their labels",
   async (host) => {
-    await prepare(host);
+    await addAttachments(host);
     const { stdout } = await host.program(["status", "--metrics"], "");
     let labels = "";
     const rows = tableUnder(MONITORING, "Metrics").map(([name = "", shown = "", about]) => {

@@ -27,7 +27,7 @@ export function addressesOf(lease: Json): string[] {
 }
 
 /** The guard of the port of attachment `id`; `undefined` if it has no host veth. */
-export async function guardOf(host: Host, id: string): Promise<Json> {
+export async function portGuard(host: Host, id: string): Promise<Json> {
   const veths = await host.ip("", "link", "show", "type", "veth");
   const link = veths.find(({ ifalias }) => ifalias?.endsWith(`/${id}/eth0`));
   if (link === undefined) return undefined;

@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { hostTest, type Json, STATE_FOLDER } from "../integration/host.ts";
-import { DUAL, GUARDED, guardOf, permanent } from "./dual.ts";
+import { DUAL, GUARDED, permanent, portGuard } from "./dual.ts";
 import { recordFault } from "./fault.ts";
 
 const FILE = `${STATE_FOLDER}/podnet.json`;
@@ -67,7 +67,7 @@ hostTest("families: damage to the second family alone is refused, and repaired",
     assertEquals(given, ["10.88.0.4/24", "fd00:88::4/64"], name);
     await host.del({ id: "c3", config: DUAL });
     for (const to of ["10.88.0.3", "fd00:88::3"]) assert(await host.pings("c1", to), name);
-    for (const id of ["c1", "c2"]) assertEquals(await guardOf(host, id), GUARDED, name);
+    for (const id of ["c1", "c2"]) assertEquals(await portGuard(host, id), GUARDED, name);
   }
   for (const id of ["c1", "c2"]) await host.del({ id, config: DUAL });
   await host.assertNothingLeft();

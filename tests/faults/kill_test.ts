@@ -1,6 +1,6 @@
 import { assert, assertEquals } from "@std/assert";
 import { type Answer, type CniCall, CONFIG, Host, type Json } from "../integration/host.ts";
-import { addressesOf, allAddresses, DUAL, GUARDED, guardOf, permanent } from "./dual.ts";
+import { addressesOf, allAddresses, DUAL, GUARDED, permanent, portGuard } from "./dual.ts";
 import { recordFault } from "./fault.ts";
 import { SIZE } from "../size.ts";
 import { newRandom } from "../random.ts";
@@ -81,7 +81,7 @@ async function assertOnlyOther(
   assertEquals((await host.files()).filter((it) => /\.(tmp|add)$/.test(it)), [], "a temporary");
   const isGuarded = network === DUAL;
   assertEquals(await permanent(host, "", network.bridge), isGuarded ? own : [], "neighbours");
-  if (isGuarded) assertEquals(await guardOf(host, "c2"), GUARDED);
+  if (isGuarded) assertEquals(await portGuard(host, "c2"), GUARDED);
 }
 
 async function timeOf(run: () => Promise<Answer>): Promise<number> {

@@ -1,7 +1,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { breakIp } from "../integration/broken_ip.ts";
 import { type Answer, type CniCall, CONFIG, Host, type Json } from "../integration/host.ts";
-import { addressesOf, allAddresses, DUAL, GUARDED, guardOf, permanent } from "./dual.ts";
+import { addressesOf, allAddresses, DUAL, GUARDED, permanent, portGuard } from "./dual.ts";
 import { recordFault } from "./fault.ts";
 import { SIZE } from "../size.ts";
 import { test } from "../both_errors.ts";
@@ -193,7 +193,7 @@ async function judge(host: Host, row: Row, answer: Answer, before: Seen): Promis
     assertEquals(own(after), []);
   } else if (code === 0 && row.command === "ADD") {
     assertEquals((await allAddresses(host, "c1", "eth0")).length, row.network ? 2 : 1);
-    if (row.network) assertEquals(await guardOf(host, "c1"), GUARDED);
+    if (row.network) assertEquals(await portGuard(host, "c1"), GUARDED);
   }
   await host.del({ id: "c1", config: row.network ?? CONFIG });
   const left = await look(host);
@@ -210,7 +210,7 @@ async function judge(host: Host, row: Row, answer: Answer, before: Seen): Promis
   }
   if (row.network) {
     assertEquals(await permanent(host, "", CONFIG.bridge), addressesOf(left.leases["c2/eth0"]));
-    assertEquals(await guardOf(host, "c2"), GUARDED);
+    assertEquals(await portGuard(host, "c2"), GUARDED);
   }
 }
 

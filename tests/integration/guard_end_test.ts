@@ -1,7 +1,7 @@
 /** The guard is removed and restored: DEL, kills, failures, a bridge that is deleted and created again. */
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { breakIp } from "./broken_ip.ts";
-import { GATEWAYS, GUARDED, guardOf, permanent } from "./guarded.ts";
+import { GATEWAYS, GUARDED, permanent, readGuard } from "./guarded.ts";
 import { CONFIG, type Host, hostTest, type Json } from "./host.ts";
 import { snapshot } from "./snapshot.ts";
 
@@ -123,11 +123,11 @@ hostTest(
     await host.containers("c1");
     const { interfaces } = await host.add({ config: GUARDED });
     const [, { name: veth }] = interfaces;
-    const [before, whole] = [await snapshot(host), await guardOf(host, "c1", veth)];
+    const [before, whole] = [await snapshot(host), await readGuard(host, "c1", veth)];
     for (const config of [GUARDED, { ...GUARDED, macspoofchk: false }]) {
       assertEquals((await host.cni("ADD", { config })).json.code, 103);
       assertEquals(await snapshot(host), before);
-      assertEquals(await guardOf(host, "c1", veth), whole);
+      assertEquals(await readGuard(host, "c1", veth), whole);
       for (const gateway of GATEWAYS) assert(await host.pings("c1", gateway));
     }
   },
@@ -158,10 +158,10 @@ for (
     async (host) => {
       await host.containers("c1");
       const [, { name: veth }] = (await host.add({ config })).interfaces;
-      const [whole, flags] = [await guardOf(host, "c1", veth), await flagsOf(host, veth)];
+      const [whole, flags] = [await readGuard(host, "c1", veth), await flagsOf(host, veth)];
       // The MAC of the lease, because the other MAC was requested only once.
       await replaceBridge(host, { ...config, runtimeConfig: {} });
-      const again = await guardOf(host, "c1", veth);
+      const again = await readGuard(host, "c1", veth);
       const own = Object.entries(again.outside).filter(([ip]) => ip in whole.outside);
       assertEquals({ ...again, outside: Object.fromEntries(own) }, whole);
       assertEquals(await flagsOf(host, veth), flags);
@@ -176,13 +176,13 @@ hostTest(
     await host.containers("c1", "c2", "c9");
     const [, { name: veth }] = (await host.add({ config: GUARDED })).interfaces;
     await host.add({ id: "c2", config: GUARDED });
-    const [before, whole] = [await permanent(host, ""), await guardOf(host, "c1", veth)];
+    const [before, whole] = [await permanent(host, ""), await readGuard(host, "c1", veth)];
     await host.sh("ip link set dev atomic0 down");
     assertEquals(await permanent(host, ""), {});
     await host.add({ id: "c9", config: GUARDED });
     const after = await permanent(host, "");
     for (const [ip, mac] of Object.entries(before)) assertEquals(after[ip], mac, ip);
-    const { outside: _, ...own } = await guardOf(host, "c1", veth);
+    const { outside: _, ...own } = await readGuard(host, "c1", veth);
     const { outside: __, ...wanted } = whole;
     assertEquals(own, wanted);
     for (const gateway of GATEWAYS) assert(await host.pings("c1", gateway));
@@ -195,9 +195,9 @@ const LAYER2 = { cniVersion, name, type, bridge, ipam: {}, macspoofchk: true };
 hostTest("guard: ports of a layer-2 network are guarded again", async (host) => {
   await host.containers("c1");
   const [, { name: veth }] = (await host.add({ config: LAYER2 })).interfaces;
-  const whole = await guardOf(host, "c1", veth);
+  const whole = await readGuard(host, "c1", veth);
   await replaceBridge(host, LAYER2);
-  assertEquals(await guardOf(host, "c1", veth), whole);
+  assertEquals(await readGuard(host, "c1", veth), whole);
 });
 
 hostTest(
@@ -211,7 +211,7 @@ hostTest(
     await replaceBridge(host, LAYER2);
     // The host's own data proves each MAC, whatever the container claims.
     for (const { veth, mac } of ports) {
-      const { locked, entries } = await guardOf(host, "c1", veth);
+      const { locked, entries } = await readGuard(host, "c1", veth);
       assertEquals({ locked, entries }, { locked: true, entries: [mac] }, veth);
     }
   },

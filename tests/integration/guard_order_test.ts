@@ -2,7 +2,7 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { delay } from "../guard/delay.ts";
 import { breakIp } from "./broken_ip.ts";
-import { GUARDED, guardOf } from "./guarded.ts";
+import { GUARDED, readGuard } from "./guarded.ts";
 import { CONFIG, type Host, hostTest, type Json } from "./host.ts";
 
 const CLOSED = /learning off .*group_fwd_mask 0xfffd .*locked on/;
@@ -81,7 +81,7 @@ const RETURNS: readonly [what: string, damage: string, cure: "ADD" | "repair"][]
 for (const [what, damage, cure] of RETURNS) {
   hostTest(`guard: ${what}: all are closed, all have entries, all are up`, async (host) => {
     const veths = await add(host, ["c1", "c2", "c3"]);
-    const whole = await guardOf(host, "c1", veths[0] ?? "");
+    const whole = await readGuard(host, "c1", veths[0] ?? "");
     await host.sh(`veths="${veths.join(" ")}"\n${damage}`);
     await breakIp(host, KEEP_VETHS);
     const lines = await announced(host, async () => {
@@ -98,7 +98,7 @@ for (const [what, damage, cure] of RETURNS) {
       return [it.flags.includes("UP"), locked, learning, group_fwd_mask];
     });
     assertEquals(then, veths.map(() => [false, true, false, "0xfffd"]));
-    const { outside, ...own } = await guardOf(host, "c1", veths[0] ?? "");
+    const { outside, ...own } = await readGuard(host, "c1", veths[0] ?? "");
     const { outside: before, ...wanted } = whole;
     assertEquals(own, wanted);
     for (const [ip, mac] of Object.entries(before)) assertEquals(outside[ip], mac);
@@ -151,7 +151,7 @@ hostTest(
     const wrong = repaired.json.findings.filter(({ level }: Json) => level === "wrong");
     assertEquals(wrong.length, 1, repaired.stdout);
     assertStringIncludes(wrong[0].found, `(${first}): it is not locked`);
-    for (const veth of others) assert((await guardOf(host, "c1", veth)).locked);
+    for (const veth of others) assert((await readGuard(host, "c1", veth)).locked);
     const [link] = await host.ip("", "link", "show", "dev", first);
     assertEquals(link.flags.includes("UP"), false, "a port that could not be locked is open");
   },

@@ -6,9 +6,9 @@ import {
   FIRST_LINK_LOCAL,
   GATEWAYS,
   GUARDED,
-  guardOf,
   hostPings,
   permanent,
+  readGuard,
   wanted,
 } from "./guarded.ts";
 import { type Answer, CONFIG, type Host, hostTest, type Json } from "./host.ts";
@@ -66,7 +66,7 @@ for (const [what, config, addresses, gateways] of NETWORKS) {
     const ips = await Promise.all(addresses.map((it) => it === "fe80::" ? linkLocal(host) : it));
     const held = addresses.includes("fe80::") ? [await linkLocal(host, "", "atomic0")] : [];
     const inside = Object.fromEntries([...gateways, ...held].map((ip) => [ip, bridgeMac]));
-    assertEquals(await guardOf(host, "c1", veth), wanted(mac, ips, inside));
+    assertEquals(await readGuard(host, "c1", veth), wanted(mac, ips, inside));
     if (what === "a requested MAC") assertEquals(mac, REQUESTED);
     const [{ linkinfo }] = await host.ip("", "link", "show", "dev", veth);
     const { hairpin, isolated } = linkinfo.info_slave_data;
@@ -133,7 +133,7 @@ hostTest(
   async (host) => {
     const [{ interfaces }] = await addLayer2(host);
     const [, { name: veth }, { mac }] = interfaces;
-    assertEquals(await guardOf(host, "c1", veth), wanted(mac, [], {}));
+    assertEquals(await readGuard(host, "c1", veth), wanted(mac, [], {}));
     assert(await host.pings("c1", "10.77.0.2"));
     await host.sh(`ip -n c1 link set dev eth0 address ${REQUESTED}; ip -n c2 neigh flush dev eth0`);
     assert(!await host.pings("c1", "10.77.0.2"), "another MAC passes");
@@ -202,7 +202,7 @@ hostTest(
     const result = await host.add({ config: GUARDED });
     await host.add({ id: "c2", config: GUARDED });
     const { name: veth } = result.interfaces[1];
-    const whole = await guardOf(host, "c1", veth);
+    const whole = await readGuard(host, "c1", veth);
     const check = () => host.cni("CHECK", { config: { ...GUARDED, prevResult: result } });
     const repair = () => host.program(["repair", "--json"], JSON.stringify(GUARDED));
     assertEquals((await check()).stdout, "");
@@ -226,7 +226,7 @@ hostTest(
       ]);
       assertEquals(findings.map(({ level }: Json) => level), ["note"], damage);
       assertStringIncludes(findings[0].found, `"c1/eth0" (${veth}): `);
-      assertEquals(await guardOf(host, "c1", veth), whole, `after repair of: ${damage}`);
+      assertEquals(await readGuard(host, "c1", veth), whole, `after repair of: ${damage}`);
       const healthy = await check();
       assertEquals([healthy.code, healthy.stdout], [0, ""], `after repair of: ${damage}`);
       for (const gateway of GATEWAYS) assert(await host.pings("c1", gateway), damage);

@@ -26,7 +26,7 @@ export interface Guard {
   readonly inside: Readonly<Record<string, string>>;
 }
 
-export async function guardOf(host: Host, id: string, hostVeth: string): Promise<Guard> {
+export async function readGuard(host: Host, id: string, hostVeth: string): Promise<Guard> {
   const [link] = await host.ip("", "link", "show", "dev", hostVeth);
   const { locked, learning, group_fwd_mask: groupFwdMask } = link.linkinfo.info_slave_data;
   const entries = await host.ip("", "-B", "neigh", "show", "dev", hostVeth, "nud", "noarp");

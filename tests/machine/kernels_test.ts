@@ -9,7 +9,7 @@ import { recordRow } from "./page_row.ts";
 import { SIZE } from "../size.ts";
 import { cni, DUAL, PROGRAM, quote } from "./command_line.ts";
 import { scratchFolder } from "./power.ts";
-import { type Accelerator, accelerator, emulate, prepare } from "./qemu.ts";
+import { type Accelerator, accelerator, emulate, makeRootFileSystem } from "./qemu.ts";
 import { bothErrors, test } from "../both_errors.ts";
 
 const ROOT = fromFileUrl(new URL("../../", import.meta.url));
@@ -32,7 +32,7 @@ test({ name: "kernels", ignore: SIZE === "short" }, async (t) => {
   for (const unpacked of fetched.stdout.trim().split("\n")) {
     const tried = bothErrors(async () => {
       using folder = scratchFolder();
-      const kernel = await prepare(unpacked, PROGRAMS, folder.path);
+      const kernel = await makeRootFileSystem(unpacked, PROGRAMS, folder.path);
       how ??= await accelerator(kernel);
       const disk = new Disk(await format(EXT4));
       await using machine = await emulate(kernel, disk, how);

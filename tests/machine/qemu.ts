@@ -33,7 +33,11 @@ export interface Kernel {
 }
 
 /** Creates a machine's root file system: only what the plugin and a shell need. */
-export async function prepare(unpacked: string, programs: string[], into: string): Promise<Kernel> {
+export async function makeRootFileSystem(
+  unpacked: string,
+  programs: string[],
+  into: string,
+): Promise<Kernel> {
   const version = unpacked.replace(/^.*\//, "");
   const root = `${into}/root`;
   await sh(`mkdir ${root}; cd ${root}

@@ -10,7 +10,7 @@ import { type Complaint, count, kindOf, type Property, shorter } from "./propert
 import { type Scene, seatIn } from "./scene.ts";
 import { Stage } from "./stage.ts";
 import { LEFT_MARK } from "./folder.ts";
-import { CLEAR, type Deed, prepare, scriptOf, valueOf } from "./vocabulary.ts";
+import { CLEAR, containersScript, type Deed, scriptOf, valueOf } from "./vocabulary.ts";
 import { leasesOf, leftovers, look } from "./world.ts";
 
 /** Whatever root changes by hand between and during runs, no container loses anything, and every document is true. */
@@ -36,7 +36,7 @@ async function complain(
   under: readonly string[],
 ): Promise<Complaint | undefined> {
   const stage = new Stage(host, under, it, (what) => count(carelessRoot.seen, what));
-  await host.sh(prepare(CONTAINERS));
+  await host.sh(containersScript(CONTAINERS));
   let found: Complaint | undefined;
   for (const step of it.steps) {
     stage.count(step.does === "deed" ? "done by hand" : "runs of the program");

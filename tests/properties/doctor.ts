@@ -47,7 +47,7 @@ async function complain(
   { around, file }: Visit,
   wrong: readonly string[],
 ): Promise<Complaint | undefined> {
-  await prepare(host, around);
+  await prepareHost(host, around);
   const under = [...(around.under ?? []), ...wrong];
   const doctor = await host.program(["doctor", "--json"], file.text, {}, under);
   const call = {
@@ -81,7 +81,7 @@ ADD: exit ${added.code}: ${added.stdout}`;
   return { kind: `STATUS says ${status.code}, but ${outcome(works, added)}`, about };
 }
 
-async function prepare(host: Host, { attached = [], earlier, given }: HostState) {
+async function prepareHost(host: Host, { attached = [], earlier, given }: HostState) {
   await host.containers("c1", ...attached);
   for (const id of attached) await host.add({ id, config: { ...CONFIG, ...earlier } });
   if (given !== undefined) await host.sh(given);

@@ -16,7 +16,7 @@ export const GUARDED = {
 export const STATE_FILE = `./${CONFIG.name}.json`;
 
 /** The facts about an attachment since its ADD. */
-export interface Attached extends Neighbour {
+export interface AddedAttachment extends Neighbour {
   readonly index: number;
   readonly result: Json;
   readonly guarded: boolean;
@@ -24,7 +24,7 @@ export interface Attached extends Neighbour {
 
 /** Whether another attachment still has its lease, its host veth in the bridge, its address and its MAC. */
 export function harmed(
-  others: readonly Attached[],
+  others: readonly AddedAttachment[],
   after: string,
   world: World,
   ended: Answer,

@@ -1,5 +1,5 @@
 import type { Answer, Host, Json } from "../integration/host.ts";
-import { after, type Attached, GUARDED, harmed, NETWORK, said, STATE_FILE } from "./harm.ts";
+import { type AddedAttachment, after, GUARDED, harmed, NETWORK, said, STATE_FILE } from "./harm.ts";
 import { limits } from "./limits.ts";
 import { MALLORY, script, TRICKS } from "./mallory.ts";
 import { type Complaint, count, kindOf, type Property, shorter } from "./property.ts";
@@ -25,7 +25,7 @@ export const hostileContainer: Property<Play> = {
 class Stage {
   readonly #host: Host;
   readonly #under: readonly string[];
-  readonly #attached = new Map<string, Attached>();
+  readonly #attached = new Map<string, AddedAttachment>();
   readonly #play: Play;
   readonly #network: Json;
 
@@ -187,7 +187,7 @@ class Stage {
     return undefined;
   }
 
-  #others(): Attached[] {
+  #others(): AddedAttachment[] {
     return [...this.#attached.values()].filter(({ owner }) => !owner.startsWith(`${MALLORY}/`));
   }
 

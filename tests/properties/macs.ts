@@ -1,7 +1,7 @@
 import { parseIp } from "../../lib/base/address.ts";
 import { macOf } from "../../lib/base/mac.ts";
 import { type Answer, CONFIG, type Host, type Json } from "../integration/host.ts";
-import { type Attached, GUARDED, harmed, NETWORK, said } from "./harm.ts";
+import { type AddedAttachment, GUARDED, harmed, NETWORK, said } from "./harm.ts";
 import { limits } from "./limits.ts";
 import { type Complaint, count, kindOf, type Property, shorter } from "./property.ts";
 import type { Random } from "../random.ts";
@@ -70,7 +70,7 @@ function someCase(random: Random): Case {
 class Stage {
   readonly #host: Host;
   readonly #under: readonly string[];
-  readonly #attached = new Map<string, Attached>();
+  readonly #attached = new Map<string, AddedAttachment>();
   readonly #network: Json;
   readonly #steps: readonly Step[];
 
@@ -171,7 +171,7 @@ class Stage {
     const harm = harmed(all, after, world, ended);
     if (harm !== undefined || !this.#network.macspoofchk || all.length === 0) return harm;
     const entries: Json[] = JSON.parse(await this.#host.sh("ip -B -j neigh show nud noarp"));
-    const isHeld = ({ mac, veth }: Attached) =>
+    const isHeld = ({ mac, veth }: AddedAttachment) =>
       entries.some(({ lladdr, dev }) => lladdr === mac && dev === veth);
     if (all.every(isHeld)) return undefined;
     return said(`${after}: a port's entry is gone or at another port`, ended, world);

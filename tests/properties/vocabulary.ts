@@ -150,7 +150,7 @@ export const CLEAR = `cd ${DISK}/state; chattr -i . ./* .[a-z]*; rm -f filler.* 
   rmdir ./*.json ./*.lock .[a-z]*.tmp .[a-z]*.add; ip link set dev ${CONFIG.bridge} up`;
 
 /** Creates the containers: each namespace has a second name, so that it can always be entered. */
-export function prepare(ids: readonly string[]): string {
+export function containersScript(ids: readonly string[]): string {
   const of = (id: string) =>
     `ip netns add ${id}; touch /run/keep/${id}; mount --bind /run/netns/${id} /run/keep/${id}
     ip -n ${id} link set dev lo up`;

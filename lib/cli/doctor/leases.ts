@@ -2,7 +2,7 @@ import type { CniError } from "../../base/errors.ts";
 import { formatSet } from "../../base/range.ts";
 import type { NetworkConfig } from "../../config.ts";
 import { countFree, listLeases, type State, statePath } from "../../ipam.ts";
-import type { Attached } from "../attachments.ts";
+import type { ShownAttachment } from "../attachments.ts";
 import { firstThree } from "../first_three.ts";
 import type { Overview } from "../overview.ts";
 import type { StateWord } from "../state_words.ts";
@@ -45,7 +45,7 @@ function damaged({ sets }: NetworkConfig, { message, details }: CniError): Findi
 function pools(
   { sets }: NetworkConfig,
   state: State | undefined,
-  rows: readonly Attached[],
+  rows: readonly ShownAttachment[],
 ): Finding[] {
   const held = state === undefined ? [] : listLeases(state).flatMap(({ ips }) => ips);
   const stale = rows.filter((it) => it.state === "stale").flatMap(({ ips }) => ips);
@@ -68,7 +68,7 @@ function pools(
   });
 }
 
-function staleLeases(rows: readonly Attached[]): Finding[] {
+function staleLeases(rows: readonly ShownAttachment[]): Finding[] {
   const stale = rows.filter(({ state }) => state === "stale");
   if (stale.length === 0) return [];
   const some = firstThree(stale.map(({ ips }) => ips.join(", ")));
@@ -122,7 +122,7 @@ const TROUBLES: readonly (readonly [StateWord, Trouble])[] = [
   }],
 ];
 
-function amiss(rows: readonly Attached[], bridge: string): Finding[] {
+function amiss(rows: readonly ShownAttachment[], bridge: string): Finding[] {
   return TROUBLES.flatMap(([word, { about, found, remedy }]) => {
     const own = rows.filter(({ state }) => state === word);
     if (own.length === 0) return [];

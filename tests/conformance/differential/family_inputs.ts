@@ -350,7 +350,7 @@ const LAYER2_SEQUENCES: readonly Input[] = [
   },
 ];
 
-const named = (kind: string, inputs: readonly Input[]): Input[] =>
+const prefixed = (kind: string, inputs: readonly Input[]): Input[] =>
   inputs.map(({ name, steps }) => ({ name: `${kind}: ${name}`, steps }));
 
 /** Inputs about ranges, both families, or networks without addresses. */
@@ -387,6 +387,6 @@ export const FAMILY_INPUTS: readonly Input[] = [
     name: `dual: CHECK: ${name}`,
     steps: [add({ config: both }), check({ config: both, ...step })],
   })),
-  ...named("dual", SEQUENCES),
+  ...prefixed("dual", SEQUENCES),
   ...LAYER2_SEQUENCES,
 ];

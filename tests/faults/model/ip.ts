@@ -1,5 +1,5 @@
 import type { IpOutput } from "../../../lib/netops/ip.ts";
-import { addLink, deleteLink, named, setLink } from "./links.ts";
+import { addLink, deleteLink, linkNamed, setLink } from "./links.ts";
 import { type ModelKernel, type ModelLink, type Neighbour, word } from "./kernel.ts";
 
 /** One `ip` command of a run: its namespace, and its line or the lines of its batch. */
@@ -44,7 +44,7 @@ export function perform(
   if (verb === "route show") return [];
   if (verb === "link show" || verb === "addr show") return show(kernel, here, line);
   if (verb === "neigh show") return entries(here);
-  const dev = named(here, word(line, "dev"));
+  const dev = linkNamed(here, word(line, "dev"));
   if (dev === undefined) return "Cannot find device";
   switch (verb) {
     case "link del":
@@ -105,7 +105,7 @@ function show(
   line: readonly string[],
 ): unknown[] | string {
   if (line.includes("dev")) {
-    const dev = named(here, word(line, "dev"));
+    const dev = linkNamed(here, word(line, "dev"));
     return dev === undefined ? "does not exist." : [shown(kernel, dev)];
   }
   const lo = { ifindex: 1, ifname: "lo", address: "00:00:00:00:00:00" };

@@ -1,7 +1,7 @@
 import { type ModelKernel, type ModelLink, PLAIN, word } from "./kernel.ts";
 
 /** `ip` reads `if3` as the interface of index 3 if no interface has that name. */
-export function named(
+export function linkNamed(
   links: readonly ModelLink[],
   name: string | undefined,
 ): ModelLink | undefined {

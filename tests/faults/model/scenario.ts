@@ -42,7 +42,7 @@ export const DUAL: NetworkConfig = config({
 });
 
 /** A run on a network of the scenario. */
-export type Named = (network: NetworkConfig) => Run;
+export type RunOnNetwork = (network: NetworkConfig) => Run;
 type Add = (config: NetworkConfig, invocation: Invocation, effects: Effects) => Promise<unknown>;
 
 function invocation(container: string): Invocation {
@@ -58,7 +58,7 @@ const key = (container: string) => `${container}/eth0`;
 
 const addQuietly: Add = (config, invocation, effects) => add(config, invocation, effects, () => {});
 
-export function adding(name: string, container: string, how: Add = addQuietly): Named {
+export function adding(name: string, container: string, how: Add = addQuietly): RunOnNetwork {
   return (network) => ({
     name,
     kind: "ADD",
@@ -67,7 +67,7 @@ export function adding(name: string, container: string, how: Add = addQuietly): 
   });
 }
 
-export function deleting(name: string, container: string, how: typeof del = del): Named {
+export function deleting(name: string, container: string, how: typeof del = del): RunOnNetwork {
   return (network) => ({
     name,
     kind: "DEL",
@@ -76,7 +76,7 @@ export function deleting(name: string, container: string, how: typeof del = del)
   });
 }
 
-export function collecting(name: string, keep?: readonly string[], how = gc): Named {
+export function collecting(name: string, keep?: readonly string[], how = gc): RunOnNetwork {
   const valid = keep?.map((containerId) => ({ containerId, ifname: "eth0" }));
   return (network) => ({
     name,
@@ -99,7 +99,7 @@ export interface Parts {
   readonly network?: NetworkConfig;
   readonly before?: Readonly<Record<string, Before>>;
   readonly bridge?: boolean;
-  readonly runs: readonly Named[];
+  readonly runs: readonly RunOnNetwork[];
   readonly faults?: number;
   readonly killsOnly?: boolean;
   readonly byLine?: boolean;
@@ -155,7 +155,7 @@ export async function scenario(parts: Parts): Promise<Scenario> {
   };
 }
 
-interface Attached {
+interface InitialAttachment {
   readonly container: string;
   readonly what: Before;
   readonly ips: readonly Ip[];
@@ -167,7 +167,7 @@ async function put(
   kernel: ModelKernel,
   state: State,
   network: NetworkConfig,
-  { container, what, ips, n }: Attached,
+  { container, what, ips, n }: InitialAttachment,
 ): Promise<void> {
   const hostMac = `fe:00:00:00:00:0${n}`;
   const mac = macOfAll(ips) ?? "";
@@ -195,7 +195,7 @@ async function put(
 async function putVeth(
   kernel: ModelKernel,
   network: NetworkConfig,
-  { container, what, ips, n }: Attached,
+  { container, what, ips, n }: InitialAttachment,
 ): Promise<void> {
   const attachment = { network: "podnet" as NetworkName, ...invocation(container) };
   const mac = macOfAll(ips) ?? "";

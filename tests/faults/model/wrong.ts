@@ -11,7 +11,7 @@ import {
   now,
 } from "../../../lib/ipam.ts";
 import { bridgeSpec, type Effects } from "../../../lib/plugin.ts";
-import { attach as attachTo } from "../../../lib/plugin/attach.ts";
+import { attachVeth } from "../../../lib/plugin/attach.ts";
 import { Reservation } from "../../../lib/plugin/reserve.ts";
 import { Rollback } from "../../../lib/rollback.ts";
 
@@ -55,11 +55,11 @@ function adding({ leaseFirst, freesFirst, replaces, writesTwice }: Mistake) {
         guarded: config.guarded,
       };
       try {
-        return await attachTo(spec, config, effects, undo);
+        return await attachVeth(spec, config, effects, undo);
       } catch (error) {
         if (!replaces || !isError(error, "InterfaceExists")) throw error;
         await remove(kernel, host);
-        return await attachTo(spec, config, effects, undo);
+        return await attachVeth(spec, config, effects, undo);
       }
     };
     const request: LeaseRequest = {

@@ -8,7 +8,7 @@ import { type Wrong, wrongs } from "./oracle.ts";
 import { stopped } from "./promises.ts";
 import { isNeighbourClaim, type Spec } from "./spec.ts";
 import { tally, tallyEffects } from "./tally.ts";
-import { type Attached, EVE, type Stage } from "./stage.ts";
+import { EVE, type Stage, type StageAttachment } from "./stage.ts";
 
 export interface Sent {
   readonly spec: Spec;
@@ -59,7 +59,7 @@ function honestFlows(stage: Stage, kernel: Kernel, sent: readonly Sent[]): Hones
   if (!network.guard) return [];
   const people = ["bob", "ann"].flatMap((id) => attached.get(`${id}/eth0`) ?? []);
   const bridge = linkLocalOf(kernel.links, BRIDGE);
-  const flows = people.flatMap(({ id, ips }: Attached) => {
+  const flows = people.flatMap(({ id, ips }: StageAttachment) => {
     const own = linkLocalOf(kernel.inside.get(id)?.links ?? [], "eth0");
     const has6 = network.families.includes(6);
     return [

@@ -1,7 +1,7 @@
 import type { Json } from "../../integration/host.ts";
 import { type Kernel, linkLocalOf } from "./kernel.ts";
 import { BRIDGE, GATEWAY, type Network } from "./network.ts";
-import { type Attached, EVE, type Stage } from "./stage.ts";
+import { EVE, type Stage, type StageAttachment } from "./stage.ts";
 
 /** A difference between the kernel and the leases, in the same words for each case. */
 export type Wrong = readonly [kind: string, about: unknown];
@@ -24,7 +24,7 @@ export function wrongs(stage: Stage, kernel: Kernel, network = stage.network): W
 }
 
 /** A guarded port is in its bridge, locked, and the only one with its MAC. */
-function* port({ veth, mac, id }: Attached, { links, entries }: Kernel): Iterable<Wrong> {
+function* port({ veth, mac, id }: StageAttachment, { links, entries }: Kernel): Iterable<Wrong> {
   const whose = id === EVE ? "the attacker's port" : "a port";
   const link = links.find(({ ifname }) => ifname === veth);
   if (link === undefined) return yield [`${whose} is gone`, veth];
@@ -42,7 +42,7 @@ function* port({ veth, mac, id }: Attached, { links, entries }: Kernel): Iterabl
 }
 
 /** The host's own neighbour entries for a guarded container. */
-function* known({ ips, mac, id, ifname }: Attached, kernel: Kernel): Iterable<Wrong> {
+function* known({ ips, mac, id, ifname }: StageAttachment, kernel: Kernel): Iterable<Wrong> {
   const has6 = ips.some((it) => it.includes(":"));
   const linkLocal = has6 ? linkLocalOf(kernel.inside.get(id)?.links ?? [], ifname) : "";
   for (const ip of [...ips, linkLocal]) {
@@ -60,7 +60,7 @@ const what = (ip: string) => ip.startsWith("fe80:") ? "link-local address" : "ad
 
 /** A guarded container's own neighbour entries for its gateways. */
 function* gateways(
-  { id, ifname }: Attached,
+  { id, ifname }: StageAttachment,
   { families }: Network,
   kernel: Kernel,
 ): Iterable<Wrong> {

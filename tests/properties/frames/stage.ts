@@ -20,7 +20,7 @@ export const PEOPLE = ["bob", "ann", EVE, "zoe", "yan"] as const;
 const STATE = "/var/lib/atomicni/podnet.json";
 export const COPY = "/run/copy.json";
 
-export interface Attached {
+export interface StageAttachment {
   readonly id: string;
   readonly ifname: string;
   readonly mac: string;
@@ -35,7 +35,7 @@ export class Stage {
   readonly lab: Lab;
   readonly network: Network;
   readonly #under: readonly string[];
-  readonly attached = new Map<string, Attached>();
+  readonly attached = new Map<string, StageAttachment>();
   /** MACs of all attachments so far: an entry of a removed one may still exist. */
   readonly macs = new Set<string>();
   /** The state file no longer agrees with the containers. */
@@ -76,7 +76,7 @@ export class Stage {
   }
 
   /** The containers that obey the rules. */
-  honest(): Attached[] {
+  honest(): StageAttachment[] {
     return [...this.attached.values()].filter(({ id }) => id !== EVE);
   }
 

@@ -1,6 +1,6 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { CniError } from "../../../lib/base/errors.ts";
-import { type Command, isCommand, parseInvocation } from "../../../lib/config/environment.ts";
+import { type CniCommand, isCommand, parseInvocation } from "../../../lib/config/environment.ts";
 
 Deno.test("parseInvocation() requires the variables of each command", () => {
   const all: Record<string, string> = {
@@ -9,7 +9,7 @@ Deno.test("parseInvocation() requires the variables of each command", () => {
     CNI_IFNAME: "eth0",
     CNI_PATH: "/opt/cni/bin",
   };
-  const rows: [Command, string[]][] = [
+  const rows: [CniCommand, string[]][] = [
     ["ADD", ["CNI_CONTAINERID", "CNI_NETNS", "CNI_IFNAME"]],
     ["DEL", ["CNI_CONTAINERID", "CNI_IFNAME"]],
     ["CHECK", ["CNI_CONTAINERID", "CNI_NETNS", "CNI_IFNAME"]],

@@ -1,11 +1,11 @@
 import { assertEquals, assertRejects } from "@std/assert";
-import { together } from "../../../lib/base/together.ts";
+import { waitForAll } from "../../../lib/base/wait_for_all.ts";
 
 Deno.test("waitForAll() waits for all before it reports a failure", async () => {
-  assertEquals<unknown[]>(await together(Promise.resolve(1), Promise.resolve("a")), [1, "a"]);
+  assertEquals<unknown[]>(await waitForAll(Promise.resolve(1), Promise.resolve("a")), [1, "a"]);
   const { promise, resolve } = Promise.withResolvers<void>();
   let isOver = false;
-  const both = together(Promise.reject(new Error("first")), promise).catch((error) => {
+  const both = waitForAll(Promise.reject(new Error("first")), promise).catch((error) => {
     isOver = true;
     throw error;
   });

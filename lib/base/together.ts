@@ -1,7 +1,0 @@
-/** Waits until all have ended, then rejects with the first error. So nothing is undone while one of them is in progress. */
-export async function together<T extends readonly unknown[]>(
-  ...running: { readonly [K in keyof T]: Promise<T[K]> }
-): Promise<T> {
-  await Promise.allSettled(running);
-  return await Promise.all(running) as unknown as T;
-}
