@@ -10,21 +10,21 @@ export interface Line {
 
 export const LINES: readonly Line[] = [
   {
-    tries: "get a neighbour's frames: send from its MAC, so that the bridge looks for it here",
+    tries: "get a neighbour's frames by sending from its MAC",
     attacks: /^take bob's MAC/,
     generated: ["the MAC of a container leads elsewhere"],
-    why: "the port takes frames of its own MAC alone, and the bridge learns no other there",
+    why: "the port accepts only frames from its own MAC, and the bridge learns nothing from it",
   },
   {
-    tries: "get the host's frames: send from the bridge's MAC",
+    tries: "get the host's frames by sending from the bridge's MAC",
     attacks: /^take the bridge's MAC/,
-    why: "a bridge never looks for its own MAC behind a port",
+    why: "a bridge never forwards frames for its own MAC to a port",
   },
   {
     tries: "send as a neighbour or as the host, MAC and address",
     attacks: /^pose as (bob|the host), MAC and address, to (host|ann|a machine outside)$/,
     generated: ["a frame from another MAC than the container has"],
-    why: "the port takes frames of its own MAC alone",
+    why: "the port accepts only frames from its own MAC",
   },
   {
     tries: "the same to a reserved group address, `01:80:c2:00:00:00` to `:0f`",
@@ -36,20 +36,20 @@ export const LINES: readonly Line[] = [
     tries: "fill the bridge's table with random MACs",
     attacks: /^flood of random source MACs/,
     generated: ["the bridge learns from a guarded port"],
-    why: "nothing is learned from the port",
+    why: "the bridge learns nothing from the port",
   },
   {
     tries:
-      "tell the host that a neighbour's address is here (ARP, NA), also while it is allocated again",
+      "tell the host that a neighbour's address is its own (ARP, NA), also during a new allocation",
     attacks: /'I am bob' to the host|'I am bob's link-local address'|on re-use of bob's address/,
     generated: [
       "the host looks for a container's address elsewhere",
       "the host looks for a container's link-local address elsewhere",
     ],
-    why: "the host's neighbour entries for containers are permanent, the link-local one included",
+    why: "the host's neighbour entries for containers are permanent, also for link-local addresses",
   },
   {
-    tries: "tell a neighbour that the gateway is here (ARP, NA)",
+    tries: "tell a neighbour that the gateway's address is its own (ARP, NA)",
     attacks: /'I am the gateway' to bob|'I am the bridge's link-local address' to bob/,
     generated: [
       "a container looks for its gateway elsewhere",
@@ -64,15 +64,15 @@ export const LINES: readonly Line[] = [
     why: "the host does not know the MAC of that gateway; `portIsolation` stops it",
   },
   {
-    tries: "tell a neighbour that another neighbour is here (ARP, NA)",
+    tries: "tell a neighbour that another neighbour's address is its own (ARP, NA)",
     attacks: /'I am bob' to ann/,
-    why: "a container keeps its own entries for neighbours; `portIsolation` stops it",
+    why: "each container manages its own neighbour entries; `portIsolation` stops it",
   },
   {
-    tries: 'send a neighbour elsewhere by an ICMP redirect "from the gateway"',
+    tries: 'redirect packets of a neighbour by an ICMP message "from the gateway"',
     attacks: /^ICMP redirect/,
     generated: ["a redirect6"],
-    why: "rules: no port sends from the gateway's address, or an IPv6 redirect",
+    why: "rules: no port may send from the gateway's address, or send an IPv6 redirect",
   },
   {
     tries: "send from the IP address of the gateway",
@@ -83,10 +83,10 @@ export const LINES: readonly Line[] = [
     tries: "send from an IP address outside of the network",
     attacks: /foreign (source|address)/,
     generated: ["a packet from a foreign address"],
-    why: "rules, on the bridge and on the way through the host",
+    why: "rules, on the bridge and for packets through the host",
   },
   {
-    tries: "send UDP or TCP from `::`, the source of a host that asks for an address",
+    tries: "send UDP or TCP from `::`, the source of a host without an address",
     attacks: /^UDP from ::/,
     generated: ["a UDPv6 from ::", "a TCPv6 from ::"],
     why: "rules",
@@ -98,13 +98,12 @@ export const LINES: readonly Line[] = [
       "a packet of IPv4, which the network lacks",
       "a packet of IPv6, which the network lacks",
     ],
-    why: "rules; of IPv6, link-local addresses stay",
+    why: "rules; link-local IPv6 stays allowed",
   },
   {
     tries: "send from the IP address of another container of the network",
     attacks: /^forged source of bob/,
-    why:
-      "no rule comes or goes with a container, so the rules know subnets, not who has which address",
+    why: "the rules don't depend on containers: they know subnets, not the owner of an address",
   },
   {
     tries: "advertise itself as a router (CVE-2020-10749), also behind VLAN tags or options",
@@ -116,7 +115,7 @@ export const LINES: readonly Line[] = [
     tries: "stop IPv6 of all containers by a multicast query",
     attacks: /^multicast query, on a bridge that AtomicNI made/,
     generated: ["the bridge takes a container for a multicast querier"],
-    why: "a bridge that AtomicNI made does no multicast snooping",
+    why: "a bridge that AtomicNI created does no multicast snooping",
   },
   {
     tries: "the same on a bridge that does multicast snooping",
@@ -132,6 +131,6 @@ export const LINES: readonly Line[] = [
   {
     tries: "reach an isolated neighbour (`portIsolation`) through the gateway",
     attacks: /^reach an isolated neighbour through the gateway/,
-    why: "a host that forwards routes it back; the rules drop it",
+    why: "a forwarding host routes the packet back; the rules drop it",
   },
 ];

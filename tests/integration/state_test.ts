@@ -4,7 +4,7 @@ import { CONFIG, type Host, hostTest, type Json, MODES, STATE_FOLDER } from "./h
 const FILE = `${STATE_FOLDER}/podnet.json`;
 /** Without routes, for a second interface of a container. */
 const BARE = { ...CONFIG, ipam: { routes: [] } };
-/** Room for three containers. */
+/** A range for three containers. */
 const SMALL = { ...CONFIG, ipam: { rangeStart: "10.88.0.2", rangeEnd: "10.88.0.4" } };
 
 async function given(host: Host, id: string, config: unknown = CONFIG): Promise<string> {

@@ -22,7 +22,7 @@ export const FILE_SYSTEMS: readonly FileSystem[] = [
 
 export const EXT4: FileSystem = { name: "ext4", type: "ext4" };
 
-/** The storm's room next to the journal. */
+/** The space for the storm, next to the journal. */
 const SIZE = 32 << 20;
 const MAKE = {
   ext4: ["mkfs.ext4", "-q", "-F", "-m", "0", "-E", "lazy_itable_init=0,lazy_journal_init=0"],

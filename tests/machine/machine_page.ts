@@ -53,7 +53,7 @@ const UNTESTED: Record<string, string> = {
 const outcomes = await readOutcomes<TableRow>();
 const [seconds = "?"] = Deno.args;
 await printPage([
-  "# A machine of its own",
+  "# On a virtual machine",
   "",
   `Written by \`make machine\`, which took ${seconds} s; each line is the outcome of a test of \`tests/machine/\` in that run. The machines are booted by user-mode Linux with the host's root read-only, the state folder on a disk with a volatile write cache.`,
   "",

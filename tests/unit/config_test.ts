@@ -28,7 +28,7 @@ Deno.test("parseConfig() restricts results of 0.1.0 and 0.2.0 to the addresses t
   }
 });
 
-Deno.test("parseConfig() refuses an address that prevResult leaves no room for", () => {
+Deno.test("parseConfig() refuses an address that does not fit next to prevResult", () => {
   const four = { ip4: { ip: "10.9.0.2/24" } };
   const six = { ip6: { ip: "fd09::2/64" } };
   const dual = { ...NET, subnet6: "fd00:88::/64", gateway6: "fd00:88::1" };

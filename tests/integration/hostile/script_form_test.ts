@@ -104,7 +104,7 @@ if (isScript) {
         await all("ADD");
         await all("DEL");
       }
-      // No room for the cache.
+      // No disk space for the cache.
       await host.sh(`rm -rf ${CACHE}; mkdir -m 700 ${CACHE}
       mount -t tmpfs -o mode=700,size=1300k tmpfs ${CACHE}`);
       for (let round = 0; round < 4; round++) {

@@ -3,8 +3,8 @@ import { dirname, fromFileUrl, normalize } from "@std/path/posix";
 
 const ROOT = fromFileUrl(new URL("../", import.meta.url));
 
-/** From top to bottom; a room may use those below its own line. */
-const FLOORS = [
+/** From top to bottom; a module may import those below its own line. */
+const LAYERS = [
   ["main"],
   ["cli"],
   ["plugin"],
@@ -49,27 +49,29 @@ function statements(text: string, keyword: string, from: string): Import[] {
 }
 
 /** `lib/netops/veth.ts` and `lib/netops.ts` → `netops`. */
-function roomOf(file: string): string {
+function moduleOf(file: string): string {
   return /^(?:lib\/)?(\w+)/.exec(file)?.[1] ?? "";
 }
 
-function floorOf(file: string): number {
-  return FLOORS.findIndex((rooms) => rooms.includes(roomOf(file)));
+function layerOf(file: string): number {
+  return LAYERS.findIndex((modules) => modules.includes(moduleOf(file)));
 }
 
-Deno.test("outside code imports only a room's public file, and only from rooms below", () => {
+Deno.test("outside code imports only a module's public file, and only from modules below", () => {
   const program = IMPORTS.filter(({ from }) => from === "main.ts" || from.startsWith("lib/"));
-  const wrong = program.filter(({ from, file }) => roomOf(from) !== roomOf(file)).filter((it) => {
-    const isPublic = roomOf(it.file) === "base" || it.file === `lib/${roomOf(it.file)}.ts`;
-    return !isPublic || floorOf(it.from) >= floorOf(it.file);
-  });
+  const wrong = program.filter(({ from, file }) => moduleOf(from) !== moduleOf(file)).filter(
+    (it) => {
+      const isPublic = moduleOf(it.file) === "base" || it.file === `lib/${moduleOf(it.file)}.ts`;
+      return !isPublic || layerOf(it.from) >= layerOf(it.file);
+    },
+  );
   assertEquals(wrong.map(({ from, file }) => `${from} imports ${file}`), []);
 });
 
-Deno.test("each name that a room's public file re-exports is imported outside of the room", () => {
-  const unused = FLOORS.flat().map((room) => `lib/${room}.ts`).flatMap((file) => {
+Deno.test("each name that a module's public file re-exports is imported outside of the module", () => {
+  const unused = LAYERS.flat().map((module) => `lib/${module}.ts`).flatMap((file) => {
     const used = new Set(
-      IMPORTS.filter((it) => it.file === file && roomOf(it.from) !== roomOf(file))
+      IMPORTS.filter((it) => it.file === file && moduleOf(it.from) !== moduleOf(file))
         .flatMap(({ names }) => names),
     );
     return statements(SOURCES.get(file) ?? "", "export", file).flatMap(({ names }) => names)
