@@ -62,10 +62,20 @@ export function macOfAll(ips: readonly Ip[]): Mac | undefined {
 
 const HOST_MAC = 0xfe;
 
-/** A random MAC by which a run recognises its own host veth. */
-export function freshHostMac(): Mac {
+/**
+ * A random MAC by which a run recognises its own host veth. The second byte is below 16 exactly if the attachment has no
+ * addresses.
+ */
+export function freshHostMac(hasAddresses: boolean): Mac {
+  const [first = 0, ...rest] = randomBytes(5);
+  const second = hasAddresses ? first | 0x10 : first & 0x0f;
   // A bridge without a fixed MAC takes its ports' lowest: fe is higher than any vendor's prefix.
-  return joinBytes([HOST_MAC, ...randomBytes(5)]);
+  return joinBytes([HOST_MAC, second, ...rest]);
+}
+
+/** Whether `freshHostMac` made this MAC for an attachment without addresses. The container can't change the MAC. */
+export function isLayer2HostMac(mac: string): boolean {
+  return mac.startsWith(HOST_MAC.toString(16) + ":0");
 }
 
 /** Whether `freshHostMac` made this MAC: a bridge that has it follows its ports. */

@@ -1,6 +1,6 @@
 import type { Ip } from "../base/address.ts";
 import { podIn } from "../base/attachment.ts";
-import { macBehind, parseMac } from "../base/mac.ts";
+import { isLayer2HostMac, macBehind, parseMac } from "../base/mac.ts";
 import type { NetworkName } from "../base/names.ts";
 import { containerMac, hostsOf, type Lease } from "../ipam.ts";
 import type { Link } from "../netops.ts";
@@ -94,10 +94,12 @@ function stateOf({ kind, lease, veths }: Claim, place: Place): StateWord {
 }
 
 /**
- * Whether the veth belongs to a network without addresses. Such a network writes no state file, and its container's MAC is
- * derived from the host veth's MAC. A container can forge both, so this decides only the state word of a row without a lease.
+ * Whether the attachment was made without addresses. The MAC of its host veth has a mark, also if the inside can't be
+ * inspected. 0.2.0 made no mark; its attachment has a network without a state file, and a MAC that is derived from the
+ * host veth's MAC. A container can forge that, so it decides only the state word of a row without a lease.
  */
 function isLayer2({ link, inside }: HostVeth, { hasState }: Place): boolean {
+  if (isLayer2HostMac(link.mac)) return true;
   if (hasState || inside === undefined) return false;
   return inside.peer.addresses.length === 0 || inside.peer.mac === macBehind(parseMac(link.mac));
 }

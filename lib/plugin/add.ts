@@ -45,7 +45,7 @@ export async function add(
   const { containerId, ifname } = invocation;
   const attachment = { network: config.name, containerId, ifname };
   const naming = hostVethName(attachment); // on another thread
-  const hostMac = freshHostMac();
+  const hostMac = freshHostMac(config.sets.length > 0);
   effects.stop.throwIfAborted();
   checkRequested(config.sets, config.requestedIps);
   const dns = dnsOf(config);

@@ -19,11 +19,31 @@ interface Row {
   readonly isBoth?: true;
 }
 
+/** Leaves the namespaces in place, but without a name that `ip` could enter, as `ctr` makes them. */
+const UNNAMED = `for id in c1 c2; do
+  touch /run/$id; mount --bind /run/netns/$id /run/$id; ip netns del $id
+done`;
+
 const ROWS: readonly Row[] = [
   { name: "as the ADD left it", given: ":", state: "live" },
   { name: "renamed", given: "ip link set dev $V name other0", state: "live" },
   { name: "guarded", given: ":", config: GUARDED, state: "live" },
   { name: "without addresses", given: ":", config: LAYER2, state: "layer 2", isBoth: true },
+  {
+    name: "without addresses, in a namespace without a name",
+    given: UNNAMED,
+    config: LAYER2,
+    state: "layer 2",
+    isBoth: true,
+  },
+  {
+    name: "without addresses, as 0.2.0 made it",
+    given: `ip link set dev $V address fe:12:34:56:78:9a
+      ip -n c1 link set dev eth0 address 0a:5a:34:56:78:9a`,
+    config: LAYER2,
+    state: "layer 2",
+    isBoth: true,
+  },
   { name: "out of its bridge", given: "ip link set dev $V nomaster", state: "cut off" },
   {
     name: "in another bridge",
@@ -62,6 +82,13 @@ const ROWS: readonly Row[] = [
     name: "the state file lost, and the container without its address",
     given:
       `rm ${FILE}; ip -n c1 addr flush dev eth0; ip -n c1 link set dev eth0 address 02:00:00:00:00:01`,
+    state: "no lease",
+    isLost: true,
+    isBoth: true,
+  },
+  {
+    name: "the state folder emptied, in a namespace without a name",
+    given: `${UNNAMED}; rm ${STATE_FOLDER}/*`,
     state: "no lease",
     isLost: true,
     isBoth: true,

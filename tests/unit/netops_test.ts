@@ -11,7 +11,7 @@ import { BR0 } from "./netops/br0.ts";
 const SPEC: VethSpec = {
   bridge: BR0,
   host: parseInterfaceName("av0123456789abc"),
-  hostMac: freshHostMac(),
+  hostMac: freshHostMac(true),
   alias: "podnet/c1/eth0",
   netns: "/run/netns/c1",
   ifname: parseInterfaceName("eth0"),
@@ -80,7 +80,7 @@ Deno.test("attach() reports the network's veths without a bridge, if ip can sele
 Deno.test("attach() that ran out of time removes the veth if this run created it", async () => {
   const rows: [string, string[]][] = [
     [SPEC.hostMac, ["-d -j addr show", "link del dev if7"]],
-    [freshHostMac(), ["-d -j addr show"]],
+    [freshHostMac(true), ["-d -j addr show"]],
   ];
   for (const [mac, undone] of rows) {
     const { calls, run } = recorder((args) =>

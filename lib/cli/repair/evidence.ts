@@ -92,9 +92,9 @@ export async function leaseBehind(
   }
   const whose = ownerKey(owner);
   const all = addressesIn(config, veth);
-  const held = all.find((ip) => taken.leaseOf(ip) !== undefined);
   const free = all.filter((ip) => taken.leaseOf(ip) === undefined);
   if (free.length === 0) {
+    const [held] = all;
     return held !== undefined ? heldTwice(held, whose, taken.leaseOf(held) ?? "") : {
       level: "wrong",
       found: `"${whose}" has no address and no lease`,

@@ -56,7 +56,7 @@ export async function examine(
       without.push(claim);
     } else if (lease !== undefined) {
       kept.push({ lease, veth: kind === "live" ? veth : undefined });
-      if (kind === "undecided" && isInDoubt && !isForeign(lease)) findings.push(undecided(claim));
+      if (kind === "undecided") findings.push(undecided(claim, isInDoubt && !isForeign(lease)));
     } else if (kind === "unleased") without.push(claim);
     else if (kind === "unowned" && veth !== undefined) strangers.push(veth);
   }
@@ -99,14 +99,19 @@ function damageOf(
   }
 }
 
-function undecided({ lease, veths }: Claim): RepairFinding {
+/** Reports a lease without one certain host veth. It stays held, so only a state in doubt can't be written. */
+function undecided({ lease, veths }: Claim, isUnverified: boolean): RepairFinding {
+  const hidden = veths.find(({ inside }) => inside === undefined);
+  const owner = lease === undefined ? "" : ownerKey(lease.owner);
   const names = veths.map(({ link }) => link.ifname).join(" or ");
+  const why = veths.length > 1
+    ? "more than one host veth matches its lease"
+    : "the MAC differs from the lease, and the other end can't be inspected";
   return {
-    level: "unverified",
-    found: `"${lease ? ownerKey(lease.owner) : ""}" may have ${names}: ` +
-      "the MAC differs from the lease, and the other end can't be inspected",
+    level: isUnverified ? "unverified" : "note",
+    found: `"${owner}" may have ${names}: ${why}`,
     remedy: `${
-      veths[0] === undefined ? "" : namingCommand(veths[0])
+      hidden === undefined ? "" : namingCommand(hidden)
     }remove that container and add it again, and repair again`,
   };
 }

@@ -39,7 +39,7 @@ function adding({ leaseFirst, freesFirst, replaces, writesTwice }: Mistake) {
     const { kernel, marks } = effects;
     const attachment = { network: config.name, ...invocation };
     const host = await hostVethName(attachment);
-    const hostMac = freshHostMac();
+    const hostMac = freshHostMac(true);
     const undo = new Rollback();
     const attach = async () => {
       const spec = {

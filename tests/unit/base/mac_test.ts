@@ -4,6 +4,7 @@ import { Malformed } from "../../../lib/base/errors.ts";
 import {
   freshHostMac,
   isHostMac,
+  isLayer2HostMac,
   macBehind,
   macOf,
   macOfAll,
@@ -75,11 +76,22 @@ Deno.test("macOfAll() is the MAC of the first IPv4 address or, without one, of t
 });
 
 Deno.test("a host veth's MAC is random, unicast and above any vendor MAC; the peer's MAC is derived from it", () => {
-  const fresh = freshHostMac();
+  const fresh = freshHostMac(true);
   assertMatch(fresh, /^fe(:[0-9a-f]{2}){5}$/);
-  assertNotEquals(fresh, freshHostMac());
+  assertNotEquals(fresh, freshHostMac(true));
   parseMac(fresh);
   assert(isHostMac(fresh));
   assertEquals(["0a:58:00:00:00:01", "fe8:1", ""].map(isHostMac), [false, false, false]);
   assertEquals<string>(macBehind(parseMac("fe:11:22:33:44:55")), "0a:5a:22:33:44:55");
+});
+
+Deno.test("a host veth's MAC shows whether the attachment has addresses", () => {
+  for (let count = 0; count < 200; count++) {
+    for (const hasAddresses of [true, false]) {
+      const mac = freshHostMac(hasAddresses);
+      assert(isHostMac(mac), mac);
+      assertEquals(isLayer2HostMac(mac), !hasAddresses, mac);
+    }
+  }
+  assertEquals(["02:00:00:00:00:01", ""].map(isLayer2HostMac), [false, false]);
 });

@@ -1,0 +1,190 @@
+import { assertEquals, assertStringIncludes } from "@std/assert";
+import { hostTest, type Json, STATE_FOLDER } from "../integration/host.ts";
+
+const CONFIG = {
+  cniVersion: "1.1.0",
+  name: "podnet",
+  type: "atomicni",
+  bridge: "cni0",
+  isGateway: true,
+  ipam: {
+    type: "host-local",
+    ranges: [[{ subnet: "10.88.0.0/28" }], [{ subnet: "fd00:88::/64" }]],
+  },
+};
+
+/** A container behind the host veth `host` in `bridge`; hidden if its namespace has no name. */
+const container = (id: string, host: string, bridge: string, ...ips: string[]) => `
+ip netns add ${id}; ip -n ${id} link set dev lo up
+ip link add ${host} master ${bridge} type veth peer name eth0 netns ${id}
+ip link set dev ${host} up; ip -n ${id} link set dev eth0 up
+${ips.map((ip) => `ip -n ${id} addr add ${ip} dev eth0 nodad`).join("\n")}`;
+const hide = (id: string) =>
+  `touch /run/${id}; mount --bind /run/netns/${id} /run/${id}; ip netns del ${id}`;
+const lease = (ip: string, id: string, ifname = "eth0") => `/x/${ip}:${id}\r\n/x/${ip}:${ifname}\n`;
+const old = (ip: string, id: string) => `/x/${ip}:${id}\n`;
+
+/** Containers, a folder of host-local, and what import makes of it. */
+interface Row {
+  readonly name: string;
+  readonly given: string;
+  readonly listing: string;
+  /** A part of the error. */
+  readonly refused?: string;
+  /** Owners that are proved, possible (with their hosts) or dead; host veths that are unexplained. */
+  readonly proved?: readonly string[];
+  readonly possible?: readonly string[];
+  readonly dead?: readonly string[];
+  readonly unexplained?: readonly string[];
+  /** A part of the state file. */
+  readonly state?: readonly string[];
+}
+
+const ROWS: readonly Row[] = [
+  {
+    name: "the gateway is refused",
+    given: container("c1", "veth1", "cni0", "10.88.0.1/28"),
+    listing: lease("10.88.0.1", "c1"),
+    refused: 'Cannot import "10.88.0.1" into network "podnet": it is the gateway',
+  },
+  {
+    name: "the gateway of the second family is refused",
+    given: container("c1", "veth1", "cni0", "fd00:88::1/64"),
+    listing: lease("fd00:88::1", "c1"),
+    refused: 'Cannot import "fd00:88::1" into network "podnet": it is the gateway',
+  },
+  {
+    name: "an address of the second family",
+    given: container("c1", "veth1", "cni0", "10.88.0.2/28", "fd00:88::2/64"),
+    listing: lease("10.88.0.2", "c1") + lease("fd00:88::2", "c1"),
+    proved: ["c1/eth0 10.88.0.2 fd00:88::2"],
+  },
+  {
+    name: "the lease has the second address of the container",
+    given: container("c1", "veth1", "cni0", "10.88.0.9/28", "10.88.0.2/28"),
+    listing: lease("10.88.0.2", "c1"),
+    proved: ["c1/eth0 10.88.0.2"],
+  },
+  {
+    name: "of two containers with the address, the one on the network's bridge",
+    given: container("x", "veth0", "br9", "10.88.0.2/28") +
+      container("c1", "veth1", "cni0", "10.88.0.2/28"),
+    listing: lease("10.88.0.2", "c1"),
+    proved: ["c1/eth0 10.88.0.2"],
+    state: ['"hosts":"veth1"', '"bridge":"cni0"'],
+  },
+  {
+    name: "a container on another bridge, whose neighbours DEL flushes there",
+    given: container("c1", "veth1", "br9", "10.88.0.2/28"),
+    listing: lease("10.88.0.2", "c1"),
+    proved: ["c1/eth0 10.88.0.2"],
+    state: ['"hosts":"veth1"', '"bridge":"br9"'],
+  },
+  {
+    name: "a hidden container on another bridge may have the address",
+    given: container("c1", "veth1", "br9", "10.88.0.2/28") + "\n" + hide("c1"),
+    listing: lease("10.88.0.2", "c1"),
+    possible: ["c1/eth0 10.88.0.2: veth1"],
+  },
+  {
+    name: "a hidden container on another bridge, next to one that has the address",
+    given: container("x", "veth0", "br9") + "\n" + hide("x") +
+      container("c1", "veth1", "cni0", "10.88.0.2/28"),
+    listing: lease("10.88.0.2", "c1"),
+    proved: ["c1/eth0 10.88.0.2"],
+  },
+  {
+    name: "two containers with the address on the network's bridge",
+    given: container("x", "veth0", "cni0", "10.88.0.2/28") +
+      container("c1", "veth1", "cni0", "10.88.0.2/28"),
+    listing: lease("10.88.0.2", "c1"),
+    possible: ["c1/eth0 10.88.0.2: veth0 veth1"],
+    // One lease explains one veth.
+    unexplained: ["veth0", "veth1"],
+  },
+  {
+    name:
+      "the interface of the old format comes from the kernel, that of the new one from the file",
+    given: container("c1", "veth1", "cni0", "10.88.0.2/28") +
+      container("c2", "veth2", "cni0", "10.88.0.3/28"),
+    listing: old("10.88.0.2", "c1") + lease("10.88.0.3", "c2", "net1"),
+    proved: ["c1/eth0 10.88.0.2", "c2/net1 10.88.0.3"],
+  },
+  {
+    name: "a container with leases of both formats is refused",
+    given: ":",
+    listing: old("10.88.0.2", "c1") + lease("10.88.0.3", "c1"),
+    refused: "the lease of 10.88.0.3 names its interface, and another lease does not",
+  },
+  {
+    name: "a veth without an address of the network is not unexplained",
+    given: container("x", "veth0", "cni0", "192.0.2.1/24") +
+      container("c1", "veth1", "cni0", "10.88.0.2/28"),
+    listing: lease("10.88.0.2", "c1"),
+    proved: ["c1/eth0 10.88.0.2"],
+  },
+  {
+    name: "a veth with an address of the second family is unexplained",
+    given: container("x", "veth0", "cni0", "fd00:88::9/64") +
+      container("c1", "veth1", "cni0", "10.88.0.2/28"),
+    listing: lease("10.88.0.2", "c1"),
+    proved: ["c1/eth0 10.88.0.2"],
+    unexplained: ["veth0"],
+  },
+  {
+    name: "a last reserved address is not a lease, and may be of the second family",
+    given: container("c1", "veth1", "cni0", "10.88.0.2/28"),
+    listing: `/x/last_reserved_ip.0:10.88.0.7\n/x/last_reserved_ip.1:fd00:88::7\n/x/lock:\n` +
+      lease("10.88.0.2", "c1"),
+    proved: ["c1/eth0 10.88.0.2"],
+    state: ['"lastReserved":["10.88.0.7","fd00:88::7"]'],
+  },
+];
+
+const BRIDGES = `for it in br9 cni0; do ip link add $it type bridge; ip link set dev $it up; done
+ip addr add 10.88.0.1/28 dev cni0; ip addr add fd00:88::1/64 dev cni0 nodad`;
+const plain = ({ owner, addresses, hosts }: Json) =>
+  [owner, ...addresses].join(" ") + (hosts === undefined ? "" : `: ${hosts}`);
+const ownerless = ({ owner, addresses }: Json) => [owner.split("/")[0], ...addresses].join(" ");
+
+for (const { name, given, listing, refused, state = [], ...row } of ROWS) {
+  hostTest(`import: ${name}`, async (host) => {
+    await host.sh(`${BRIDGES}\n${given}`);
+    const stdin = `${JSON.stringify(CONFIG)}\n${listing}`;
+    const { code, json, stdout } = await host.program(["import", "--json"], stdin);
+    if (refused !== undefined) {
+      assertEquals([code, json.error?.code], [2, 7], stdout);
+      assertStringIncludes(json.error.msg, refused);
+      return;
+    }
+    const { possible = [], unexplained = [] } = row;
+    assertEquals(code, possible.length + unexplained.length > 0 ? 1 : 0, stdout);
+    assertEquals(json.proved.map(plain), row.proved ?? [], stdout);
+    assertEquals(json.possible.map(plain), possible, stdout);
+    assertEquals(json.dead.map(ownerless), row.dead ?? [], stdout);
+    assertEquals(json.unexplained, unexplained, stdout);
+    const text = await host.sh(`cat ${STATE_FOLDER}/podnet.json`);
+    for (const part of state) assertStringIncludes(text.replaceAll("\n", ""), part);
+  });
+}
+
+hostTest(
+  "import: a second one never makes a lease worse, and leaves the next address",
+  async (host) => {
+    await host.sh(
+      `${BRIDGES}\n${container("c1", "veth1", "cni0", "10.88.0.2/28", "fd00:88::2/64")}`,
+    );
+    const listing = lease("10.88.0.2", "c1") + lease("fd00:88::2", "c1");
+    const imported = async (more = "") => {
+      const stdin = `${JSON.stringify(CONFIG)}\n${more}${listing}`;
+      assertEquals((await host.program(["import"], stdin)).code === 2, false);
+      return await host.state();
+    };
+    const before = await imported("/x/last_reserved_ip.0:10.88.0.7\n");
+    assertEquals(before.leases["c1/eth0"].hosts, "veth1");
+    assertEquals(before.lastReserved, "10.88.0.7");
+    // Now the namespace can't be entered, and the folder has another last address.
+    await host.sh(hide("c1"));
+    assertEquals(await imported("/x/last_reserved_ip.0:10.88.0.9\n"), before);
+  },
+);
