@@ -140,8 +140,8 @@ Deno.test("every command, make target and file that a page names exists", async 
     .filter((name) => exists(`tests/${name}/run`));
   const missing: string[] = [];
   // A recipe names files that do not exist yet.
-  const told = PAGES.filter(({ path }) => path !== "docs/changing.md");
-  for (const page of told) {
+  const checked = PAGES.filter(({ path }) => path !== "docs/changing.md");
+  for (const page of checked) {
     const text = code(page);
     for (const [, word = ""] of text.matchAll(/(?:^|[`;|&(] ?|# )atomicni ([a-z][a-z-]+)/gm)) {
       if (![...commands, "help"].includes(word)) missing.push(`${page.path}: atomicni ${word}`);

@@ -41,10 +41,10 @@ Deno.test("arm64: the permissions in the file are those of deno.json, as in the 
 for (const program of FORMS) {
   const form = program.endsWith(".js") ? "script" : "compiled";
   Deno.test(`arm64: the ${form} form runs on an aarch64 Deno and reports the same scope`, async () => {
-    const told = JSON.parse(await output([program, "version", "--json"]));
-    assertMatch(told.form, new RegExp(`^${form}`));
-    assertEquals(told.scope, manifest.permissions.plugin);
-    assertEquals(told.beyondScope ?? [], []);
+    const reported = JSON.parse(await output([program, "version", "--json"]));
+    assertMatch(reported.form, new RegExp(`^${form}`));
+    assertEquals(reported.scope, manifest.permissions.plugin);
+    assertEquals(reported.beyondScope ?? [], []);
     const here = JSON.parse(
       await output([
         `${CHECKOUT}bin/atomicni${form === "script" ? ".js" : ""}`,
@@ -53,9 +53,9 @@ for (const program of FORMS) {
       ]),
     );
     // Each reports the commit from which it was built.
-    delete told.commit;
+    delete reported.commit;
     delete here.commit;
-    assertEquals(told, here, "the same as on this machine's architecture");
+    assertEquals(reported, here, "the same as on this machine's architecture");
   });
 
   Deno.test(`arm64: the ${form} form answers VERSION with one document`, async () => {

@@ -364,8 +364,8 @@ hostTest(
     mount -o remount,size=8m ${STATE_FOLDER}; cat /dev/zero >${STATE_FOLDER}/zero || :`);
     await host.containers("c1");
     const doctor = async (config: Json) => await host.program(["doctor"], JSON.stringify(config));
-    const told = await doctor(layer2);
-    assertEquals(told.code, 0, told.stdout);
+    const report = await doctor(layer2);
+    assertEquals(report.code, 0, report.stdout);
     assertMatch((await doctor(CONFIG)).stdout, /podnet\.lock.*not a regular file/);
     assertEquals((await host.cni("STATUS", { config: layer2 })).stdout, "");
     await host.add({ config: layer2 });

@@ -94,8 +94,8 @@ hostTest("damage: each is refused by name, and repair restores the leases", asyn
     await damageIt(host, damage, text);
     const refused = await host.cni("ADD", { id: "c3" });
     assertEquals([refused.code, refused.json?.code], [1, 104], `${name}: ${refused.stdout}`);
-    const told = name === "an address outside the subnet" ? '"podnet"' : FILE;
-    assertStringIncludes(refused.json.msg, told, name);
+    const named = name === "an address outside the subnet" ? '"podnet"' : FILE;
+    assertStringIncludes(refused.json.msg, named, name);
     assertEquals((await host.hostVeths()).length, 2, name);
     assertEquals(await host.links(), [...await host.hostVeths(), CONFIG.bridge].sort(), name);
     const status = await host.cni("STATUS");

@@ -52,8 +52,8 @@ hostTest("families: damage to the second family alone is refused, and repaired",
     await host.run(["tee", FILE], JSON.stringify(state));
     const refused = await host.cni("ADD", { id: "c3", config: DUAL });
     assertEquals([refused.code, refused.json?.code], [1, 104], `${name}: ${refused.stdout}`);
-    const told = name.endsWith("outside the subnet") ? '"podnet"' : FILE;
-    assertStringIncludes(refused.json.msg, told, name);
+    const named = name.endsWith("outside the subnet") ? '"podnet"' : FILE;
+    assertStringIncludes(refused.json.msg, named, name);
     assertEquals((await host.cni("STATUS", { config: DUAL })).json?.code, 50, name);
     assertEquals((await host.hostVeths()).length, 2, name);
     const isMoved = name.endsWith("outside the subnet");

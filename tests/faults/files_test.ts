@@ -148,34 +148,34 @@ const APART = `mkdir -p -m 700 ${STATE_FOLDER}/.deno
       mount -t tmpfs -o mode=700 tmpfs ${STATE_FOLDER}/.deno`;
 
 /** Real faults: a name, the commands that cause the fault, and the commands that remove it. */
-const REAL: Record<string, { make: string; mend: string; under?: readonly string[] }> = {
+const REAL: Record<string, { make: string; restore: string; under?: readonly string[] }> = {
   "ENOSPC, a full file system": {
     make: `${APART}
       mount -o remount,size=4m ${STATE_FOLDER}
       dd if=/dev/zero of=${STATE_FOLDER}/filler bs=1k 2>/run/err || :`,
-    mend: `rm ${STATE_FOLDER}/filler`,
+    restore: `rm ${STATE_FOLDER}/filler`,
   },
   "ENOSPC, no inode": {
     make: `${APART}
       mount -o remount,nr_inodes=$(($(stat -f -c '%c - %d' ${STATE_FOLDER}))) ${STATE_FOLDER}`,
-    mend: `mount -o remount,nr_inodes=10000 ${STATE_FOLDER}`,
+    restore: `mount -o remount,nr_inodes=10000 ${STATE_FOLDER}`,
   },
   "EROFS, mounted read-only": {
     make: `mount -o remount,ro ${STATE_FOLDER}`,
-    mend: `mount -o remount,rw ${STATE_FOLDER}`,
+    restore: `mount -o remount,rw ${STATE_FOLDER}`,
   },
   "EACCES, another user's folder": {
     make: `chown 1000 ${STATE_FOLDER}`,
-    mend: `chown 0 ${STATE_FOLDER}`,
+    restore: `chown 0 ${STATE_FOLDER}`,
   },
   "EACCES, a state file without permission, as root without capabilities": {
     make: `chown 1000 ${STATE_FOLDER}/podnet.json`,
-    mend: `chown 0 ${STATE_FOLDER}/podnet.json`,
+    restore: `chown 0 ${STATE_FOLDER}/podnet.json`,
     under: ["setpriv", "--bounding-set", "-dac_override,-dac_read_search,-fowner"],
   },
 };
 
-for (const [name, { make, mend, under = [] }] of Object.entries(REAL)) {
+for (const [name, { make, restore, under = [] }] of Object.entries(REAL)) {
   hostTest(`files: ${name}`, async (host) => {
     await host.containers("c1", "c2", "c3");
     await host.add({ id: "c2" });
@@ -191,7 +191,7 @@ for (const [name, { make, mend, under = [] }] of Object.entries(REAL)) {
     const removed = await host.cni("DEL", { id: "c3", under });
     assertEquals(removed.code, 1, removed.stdout);
     assertEquals((await host.hostVeths()).length, 1, "the veth goes whatever the state does");
-    await host.sh(mend);
+    await host.sh(restore);
     assertEquals((await host.leases())["c2/eth0"], before.leases["c2/eth0"]);
     await host.del({ id: "c3" });
     await host.add({ id: "c1" });

@@ -232,6 +232,6 @@ test("a full pool and a new start of the node: bridge + host-local, to compare",
     tries: 1,
     outcome: `the next ADD ${
       message.slice(0, 120)
-    } (AtomicNI: allocates an address, tests/integration/heal_test.ts)`,
+    } (AtomicNI: allocates an address, tests/integration/reclaim_test.ts)`,
   });
 });

@@ -107,8 +107,12 @@ hostTest(
     await host.add({ id: "c1" });
     await host.add({ id: "c2" });
     await host.sh(`ip -n c1 addr add 10.88.0.8/24 dev eth0; : >${STATE}`);
-    const told = await repair(host);
-    assertEquals([told.code, told.json.found[0]], [0, lease("c1/eth0", "10.88.0.2")], "by its MAC");
+    const report = await repair(host);
+    assertEquals(
+      [report.code, report.json.found[0]],
+      [0, lease("c1/eth0", "10.88.0.2")],
+      "by its MAC",
+    );
     await host.sh(`ip -n c1 link set dev eth0 address 02:00:00:00:00:09; : >${STATE}`);
     const two = await repair(host);
     assertEquals([two.code, two.json.written], [2, false]);

@@ -107,14 +107,14 @@ hostTest(
     const result = await host.add({ config: FLAGGED });
     const h = `h=${result.interfaces[1].name}`;
     assertEquals([(await check(host, result)).code, (await check(host, result)).stdout], [0, ""]);
-    for (const [damage, mend, message] of DAMAGE) {
+    for (const [damage, repair, message] of DAMAGE) {
       await host.sh(`${h}; ${damage}`);
       const { code, json } = await check(host, result);
       assertEquals([code, json?.code], [1, 106], damage);
       assertMatch(json.msg, message);
-      await host.sh(`${h}; ${mend}`);
+      await host.sh(`${h}; ${repair}`);
       const healthy = await check(host, result);
-      assertEquals([healthy.code, healthy.stdout], [0, ""], `after: ${mend}`);
+      assertEquals([healthy.code, healthy.stdout], [0, ""], `after: ${repair}`);
     }
   },
   MODES,

@@ -82,8 +82,8 @@ hostTest("DEL with a damaged state removes the veth and names the damaged file",
   assertEquals([code, json.code], [1, 104]);
   assertEquals(await host.hostVeths(), [other]);
   assertStringIncludes(json.msg, `Cannot read "${STATE_FOLDER}/podnet.json" as a state file`);
-  const told = `the host veth ${veth} is gone; atomicni repair releases its lease, or a DEL once`;
-  assertStringIncludes(json.details, told);
+  const remedy = `the host veth ${veth} is gone; atomicni repair releases its lease, or a DEL once`;
+  assertStringIncludes(json.details, remedy);
   // Both remedies work.
   await host.program(["repair"], JSON.stringify(CONFIG));
   assertEquals(await host.leases(), { "c2/eth0": "10.88.0.3" });

@@ -28,24 +28,24 @@ for (let index = 0; index < LIVES; index++) {
   const seed = SEED + index;
   test(`a node's life, seed ${seed}`, async () => {
     const random = new Random(seed);
-    const told: string[] = [];
+    const history: string[] = [];
     await using life = await Life.begin(await folder(), setting(random));
     try {
-      told.push(`install on ${JSON.stringify(life.setting)}`);
+      history.push(`install on ${JSON.stringify(life.setting)}`);
       await life.apply();
       await life.installed();
       for (let count = 0; count < PLAYED; count++) {
         const { name, play } = random.one(
           PLAYS.filter(({ may, name }) => may(life) && NAMED.test(name)),
         );
-        told.push(name);
+        history.push(name);
         await play(life, random);
         await life.check();
       }
     } catch (error) {
       const said = await Promise.all(life.kubelet.pods.map((it) => life.kubelet.said(it)));
       const tail = said.map((it) => it.split("\n").slice(-15).join("\n")).join("\n--\n");
-      if (error instanceof Error) error.message += `\n${told.join("; ")}\n${tail}`;
+      if (error instanceof Error) error.message += `\n${history.join("; ")}\n${tail}`;
       throw error;
     }
   });

@@ -52,7 +52,7 @@ export function documentOf({ stdout }: Finished): Json {
 }
 
 /** For a table: the code and the message, or that the command succeeded. */
-export function told(answer: Finished): string {
+export function summaryOf(answer: Finished): string {
   const { code, msg } = documentOf(answer);
   return code === undefined ? "works" : `${code}: ${msg}`;
 }

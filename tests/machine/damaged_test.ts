@@ -1,5 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
-import { ask, assertRefuses, assertServes, doctor, told } from "./asked.ts";
+import { ask, assertRefuses, assertServes, doctor, summaryOf } from "./asked.ts";
 import { Disk } from "./disk.ts";
 import { EXT4, format, mountState } from "./filesystem.ts";
 import type { Machine } from "./machine.ts";
@@ -71,6 +71,6 @@ async function startsAnew(machine: Machine, damage: string): Promise<void> {
 
 function columns({ add, status, doctor }: Awaited<ReturnType<typeof ask>>): string[] {
   const [kept = ""] = add.stderr.split("\n");
-  const said = told(add) === "works" ? `works: ${kept}` : told(add);
-  return [said, told(status), doctor.code === 2 ? "an ADD would fail" : "works"];
+  const said = summaryOf(add) === "works" ? `works: ${kept}` : summaryOf(add);
+  return [said, summaryOf(status), doctor.code === 2 ? "an ADD would fail" : "works"];
 }

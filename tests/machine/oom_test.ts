@@ -1,5 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
-import { ask, assertServes, found, told } from "./asked.ts";
+import { ask, assertServes, found, summaryOf } from "./asked.ts";
 import { Disk } from "./disk.ts";
 import { EXT4, format, mountState } from "./filesystem.ts";
 import { recordRow } from "./page_row.ts";
@@ -47,5 +47,5 @@ test("a machine on which the kernel kills an ADD that is out of memory", async (
   assertServes(asked);
   const { add, status, doctor } = asked;
   const name = `an ADD killed for want of memory ${Object.keys(MOMENTS).join(", ")}; one DEL`;
-  recordRow("rows", name, told(add), told(status), found(doctor));
+  recordRow("rows", name, summaryOf(add), summaryOf(status), found(doctor));
 });

@@ -1,5 +1,5 @@
 import { assertEquals } from "@std/assert";
-import { ask, assertRefuses, assertServes, found, told } from "./asked.ts";
+import { ask, assertRefuses, assertServes, found, summaryOf } from "./asked.ts";
 import { Disk } from "./disk.ts";
 import { EXT4, format, mountState } from "./filesystem.ts";
 import type { Machine } from "./machine.ts";
@@ -30,7 +30,7 @@ for (const row of ROWS.filter((it) => SIZE === "full" || !it.onlyFull)) {
     }
     for (const id of ["c2", "c1"]) await machine.must(cni("DEL", { id, netns: id }));
     assertEquals(await picture(machine), []);
-    recordRow("rows", row.name, told(add), told(status), found(doctor));
+    recordRow("rows", row.name, summaryOf(add), summaryOf(status), found(doctor));
   });
 }
 

@@ -1,5 +1,5 @@
 import { assertEquals } from "@std/assert";
-import { ask, assertServes, told } from "./asked.ts";
+import { ask, assertServes, summaryOf } from "./asked.ts";
 import { Disk } from "./disk.ts";
 import { EXT4, format, mountState } from "./filesystem.ts";
 import { recordRow } from "./page_row.ts";
@@ -49,7 +49,7 @@ test(
     recordRow(
       "reboot",
       "an upgrade, and a full pool that version 0.1.0 wrote",
-      `ADD ${told(asked.add)} at once, written as schema 3`,
+      `ADD ${summaryOf(asked.add)} at once, written as schema 3`,
     );
   },
 );

@@ -34,34 +34,36 @@ class Life {
     await this.#host.containers("c0", "c1");
     // The kernel refuses this bridge name, so such a bridge can't exist before.
     await this.#host.run(["sh", "-c", bridgeScript(this.#it)]);
-    const neighbour = this.#it.beside ? await this.#host.cni("ADD", this.#besides()) : undefined;
-    const isBeside = neighbour?.code === 0;
-    return await this.#oneLife(isBeside ? ["c0"] : []) ??
-      (isBeside ? await this.#lastOf(neighbour) : undefined);
+    const neighbour = this.#it.hasNeighbour
+      ? await this.#host.cni("ADD", this.#neighbourCall())
+      : undefined;
+    const hasNeighbour = neighbour?.code === 0;
+    return await this.#oneLife(hasNeighbour ? ["c0"] : []) ??
+      (hasNeighbour ? await this.#lastOf(neighbour) : undefined);
   }
 
   /** The neighbour requests no address and no MAC: only the attachment under test does. */
-  #besides(more: Json = {}): CniCall {
+  #neighbourCall(more: Json = {}): CniCall {
     const { runtimeConfig: _, args: __, ...config } = this.#it.config;
     const { under = [] } = this.#call;
     return { id: "c0", under, config: { ...config, ...more } };
   }
 
-  async #oneLife(beside: readonly string[]): Promise<Complaint | undefined> {
+  async #oneLife(neighbours: readonly string[]): Promise<Complaint | undefined> {
     const before = await look(this.#host);
     const added = await this.#host.cni("ADD", this.#call);
-    if (added.code !== 0) return await this.#refused(added, before, beside);
+    if (added.code !== 0) return await this.#refused(added, before, neighbours);
     count(addThenCheck.seen, "accepted");
     for (const it of kindsOf(this.#it, added.json)) count(addThenCheck.seen, `accepted: ${it}`);
     const found = documented(added.json, this.#it, await look(this.#host)) ??
       await this.#confirmed(added.json, this.#call);
-    return found ?? await this.#deleted({ ...this.#call, netns: "c1" }, added.json, beside);
+    return found ?? await this.#deleted({ ...this.#call, netns: "c1" }, added.json, neighbours);
   }
 
   async #refused(
     added: Answer,
     before: World,
-    beside: readonly string[],
+    neighbours: readonly string[],
   ): Promise<Complaint | undefined> {
     const code: unknown = added.json?.code;
     count(addThenCheck.seen, `refused with ${code}`);
@@ -73,7 +75,7 @@ class Life {
     if (lost.length > 0) {
       return said("a refused ADD has removed an address from the bridge", added, lost);
     }
-    return leaves("a refused ADD leaves", after, beside, added);
+    return leaves("a refused ADD leaves", after, neighbours, added);
   }
 
   async #confirmed(prevResult: Json, call: CniCall): Promise<Complaint | undefined> {
@@ -91,19 +93,19 @@ class Life {
   async #deleted(
     call: CniCall,
     prevResult: Json,
-    beside: readonly string[],
+    neighbours: readonly string[],
   ): Promise<Complaint | undefined> {
     const config = { ...(call.config as Json), prevResult };
     const ended = await this.#host.cni("DEL", { ...call, config });
     if (ended.code !== 0 || ended.stdout !== "") return said("a DEL fails", ended);
-    return leaves("one DEL leaves", await look(this.#host), beside, ended);
+    return leaves("one DEL leaves", await look(this.#host), neighbours, ended);
   }
 
   /** The neighbour is unchanged, and its DEL removes it. */
   async #lastOf(neighbour: Answer): Promise<Complaint | undefined> {
-    count(addThenCheck.seen, "beside another");
-    return await this.#confirmed(neighbour.json, this.#besides()) ??
-      await this.#deleted(this.#besides(), neighbour.json, []);
+    count(addThenCheck.seen, "with a neighbour");
+    return await this.#confirmed(neighbour.json, this.#neighbourCall()) ??
+      await this.#deleted(this.#neighbourCall(), neighbour.json, []);
   }
 }
 
@@ -138,10 +140,10 @@ function addressesLost({ config }: Attachment, before: World, after: World): str
 function leaves(
   what: string,
   world: World,
-  beside: readonly string[],
+  neighbours: readonly string[],
   ended: Answer,
 ): Complaint | undefined {
-  const left = leftovers(world).filter((it) => !beside.some((id) => isOf(id, it, world)));
+  const left = leftovers(world).filter((it) => !neighbours.some((id) => isOf(id, it, world)));
   const [first] = left;
   if (first === undefined) return undefined;
   return said(`${what} ${first.split(":")[0]}`, ended, left);
@@ -169,7 +171,7 @@ function said(kind: string, answer?: Answer, more?: Json): Complaint {
 }
 
 function* smaller(it: Attachment): Iterable<Attachment> {
-  if (it.beside) yield { ...it, beside: false };
+  if (it.hasNeighbour) yield { ...it, hasNeighbour: false };
   if (it.bridge !== "") yield { ...it, bridge: "" };
   const { args, ...rest } = it;
   if (args !== undefined) yield rest;

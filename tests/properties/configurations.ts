@@ -18,7 +18,7 @@ export interface Attachment {
   readonly args?: string;
   readonly bridge: keyof typeof BRIDGES;
   /** Whether another container of the same network is attached first. */
-  readonly beside: boolean;
+  readonly hasNeighbour: boolean;
 }
 
 /** The shell script that creates the bridge in the wanted state. */
@@ -54,7 +54,7 @@ export function attachment(random: Random): Attachment {
     ifname: random.chance(0.7) ? "eth0" : random.one(IFNAMES),
     ...(args !== "" && { args }),
     bridge: random.chance(0.7) ? "" : random.one(["plain", "down", "another address"]),
-    beside: random.chance(0.15),
+    hasNeighbour: random.chance(0.15),
   };
 }
 

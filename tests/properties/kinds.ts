@@ -6,7 +6,7 @@ import { type Attachment, keyOf } from "./configurations.ts";
  * so that a kind without any accepted ADD shows.
  */
 export function kindsOf(
-  { config, ifname, args, bridge, beside }: Attachment,
+  { config, ifname, args, bridge, hasNeighbour }: Attachment,
   result: Json,
 ): Kind[] {
   const ips: string[] = (result.ips ?? []).map(({ address }: Json) => address);
@@ -29,7 +29,7 @@ export function kindsOf(
     "another MTU": keyOf(config, "mtu") !== undefined,
     "another interface name": ifname !== "eth0",
     "an existing bridge": bridge !== "",
-    "another container in the network": beside,
+    "another container in the network": hasNeighbour,
   };
   return KINDS.filter((it) => all[it]);
 }

@@ -30,7 +30,7 @@ export class Memory {
   readonly #deeds: { readonly id: string; readonly deed: Deed }[] = [];
   readonly #before = new Map<string, string>();
   /** Containers that a document named as an obstacle. */
-  readonly #told = new Set<string>();
+  readonly #reported = new Set<string>();
   readonly #isRefused = [false, false];
   readonly #isUnknown = [true, true];
   /** Whether the last report about a network was a `repair` with exit status 0. */
@@ -77,7 +77,7 @@ export class Memory {
   /** An ADD reported this result. */
   added(id: string, result: Json): void {
     this.#known.set(id, { ip: ipOf(result) });
-    this.#told.delete(id);
+    this.#reported.delete(id);
     if (!this.#isShared) return;
     // The other network may have to report something about it now.
     this.#isUnknown[1 - networkOf(CONTAINERS.indexOf(id as "k0"))] = true;
@@ -119,7 +119,7 @@ export class Memory {
       if (this.#references.has(id)) this.#known.set(id, { ip: address });
     }
     for (const id of missing) {
-      if (code !== 0 && stdout.includes(`veth0000${id}`)) this.#told.add(id);
+      if (code !== 0 && stdout.includes(`veth0000${id}`)) this.#reported.add(id);
     }
   }
 
@@ -127,7 +127,7 @@ export class Memory {
     return this.#isUnknown[network] ?? false;
   }
 
-  told(network: 0 | 1, { status, doctor }: Documents, scene: Scene): void {
+  noteDocuments(network: 0 | 1, { status, doctor }: Documents, scene: Scene): void {
     this.#isUnknown[network] = false;
     this.documents =
       `STATUS said ${status.code} ${status.stdout}, doctor ${doctor.code}: ${doctor.stdout}`;
@@ -137,13 +137,13 @@ export class Memory {
       const names = [`"${id}"`, `${id}/eth0`, ...ips.map((it) => it.split("/")[0] ?? it)];
       if (outer !== undefined) names.push(outer.ifname);
       if (outer?.ifalias) names.push(outer.ifalias);
-      if (speaks(doctor.json, names)) this.#told.add(id);
+      if (speaks(doctor.json, names)) this.#reported.add(id);
     }
   }
 
   /** Whether a document reported that an ADD fails, or named a container without any evidence as an obstacle. */
   wasTold(id: string, network: 0 | 1): boolean {
-    return this.#isRefused[network] || this.#told.has(id) && !this.canTell(id);
+    return this.#isRefused[network] || this.#reported.has(id) && !this.canTell(id);
   }
 
   ran({ does, who }: Step, { code }: Answer): void {
@@ -152,7 +152,7 @@ export class Memory {
     if (does === "del") this.#known.delete(CONTAINERS[who] ?? "");
     if (does !== "repair") return;
     // It reports that all is well now.
-    this.#told.clear();
+    this.#reported.clear();
     this.isRepaired[networkOf(who)] = true;
   }
 

@@ -74,7 +74,7 @@ export class Stage {
       status: await this.cni("STATUS", who),
       doctor: await this.person("doctor", who),
     };
-    this.memory.told(network, documents, await this.before());
+    this.memory.noteDocuments(network, documents, await this.before());
     return documents;
   }
 

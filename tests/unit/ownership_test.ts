@@ -79,7 +79,7 @@ function veth(of: Veth): HostVeth {
 }
 
 /** A claim as `kind owner names of its veths`. */
-async function told(leases: readonly Lease[], veths: readonly Veth[], bridge?: string) {
+async function claimed(leases: readonly Lease[], veths: readonly Veth[], bridge?: string) {
   const view = veths.map(veth);
   const found = await claims({ name: NET, bridge: bridge ?? "br0" }, leases, view);
   return found.map(({ kind, lease, veths }) =>
@@ -211,7 +211,7 @@ const ROWS: readonly (readonly [string, readonly Lease[], readonly Veth[], reado
 
 for (const [name, leases, veths, expected] of ROWS) {
   Deno.test(`ownership: ${name}`, async () => {
-    assertEquals(await told(leases, veths), expected);
+    assertEquals(await claimed(leases, veths), expected);
   });
 }
 

@@ -25,8 +25,8 @@ Deno.test("a table omits the columns for which the screen is too narrow, and say
     assertEquals((lines[0] ?? "").split(/ +/), left);
     assertEquals(lines.length, missing.length === 0 ? 2 : 3);
     if (missing.length > 0) {
-      const told = TABLE.heading.filter((name) => missing.includes(name)).join(", ");
-      assertEquals(lines[2], `without ${told}: --wide has all`);
+      const omitted = TABLE.heading.filter((name) => missing.includes(name)).join(", ");
+      assertEquals(lines[2], `without ${omitted}: --wide has all`);
     }
   }
 });
