@@ -2,6 +2,8 @@ import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/as
 import { breakIp } from "../integration/broken_ip.ts";
 import { type Answer, CONFIG, type Host, hostTest, STATE_FOLDER } from "../integration/host.ts";
 import { recordFault } from "./fault.ts";
+import { unnamedNamespace } from "../integration/unnamed.ts";
+import { untilSh } from "../until.ts";
 
 const STATE = `${STATE_FOLDER}/podnet.json`;
 const NARROW = { ...CONFIG, ipam: { rangeStart: "10.88.0.2", rangeEnd: "10.88.0.9" } };
@@ -83,8 +85,7 @@ hostTest("repair: a removed state file is found out by the next ADD", async (hos
 
 hostTest("repair writes nothing if the owner of an address is unknown", async (host) => {
   // A namespace that has no name in /run/netns.
-  await host.sh("unshare -n sleep 100 >/run/out 2>&1 & echo $! >/run/pid; sleep 0.2");
-  const pid = (await host.sh("cat /run/pid")).trim();
+  const pid = await unnamedNamespace(host);
   await host.containers("c2");
   await host.add({ id: "c1", netns: `/proc/${pid}/ns/net` });
   await host.sh(`: >${STATE}`);
@@ -186,7 +187,7 @@ hostTest("repair waits for an ADD between its lease and its address", async (hos
     `case "$in" in "link set dev "*" address "*) : >/run/reached; sleep 3 ;; esac`,
   );
   const adding = host.add({ id: "c2" });
-  await host.sh("until [ -e /run/reached ]; do sleep 0.05; done");
+  await host.sh(untilSh("[ -e /run/reached ]"));
   const before = await host.leases();
   await host.sh(`: >${STATE}`);
   const { code, json } = await repair(host);

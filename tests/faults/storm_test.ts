@@ -4,6 +4,8 @@ import { recordFault } from "./fault.ts";
 import { SIZE } from "../size.ts";
 import { newRandom } from "../random.ts";
 import { test } from "../both_errors.ts";
+import { pause } from "../../lib/base/deadline.ts";
+import { until } from "../until.ts";
 
 const SECONDS = Number(Deno.env.get("FAULTS_STORM") ?? (SIZE === "full" ? 60 : 15));
 const WORKERS = 16;
@@ -146,12 +148,11 @@ class Storm {
 
   /** Removes veths and namespaces and keeps the state, as a reboot does. */
   async #reboots(): Promise<void> {
-    const pause = SECONDS * 1000 / 4;
     for (let n = 0; n < 3; n++) {
-      await new Promise((resume) => setTimeout(resume, pause));
+      await pause(SECONDS * 1000 / 4);
       const done = Promise.withResolvers<void>();
       this.#reboot = done.promise;
-      while (this.#busy > 0) await new Promise((resume) => setTimeout(resume, 5));
+      await until("no worker is busy", () => this.#busy === 0, SECONDS + 60);
       await this.#host.sh(`for it in $(ip -o link show type veth | sed 's/^[0-9]*: //; s/[@:].*//')
         do ip link del dev $it; done; ip link del dev ${CONFIG.bridge} || :
         for it in $(ls /run/netns); do ip netns del $it; done`);

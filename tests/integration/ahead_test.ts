@@ -1,6 +1,8 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { breakIp, ipLog } from "./broken_ip.ts";
 import { CONFIG, type Host, hostTest, STATE_FOLDER } from "./host.ts";
+import { holdLock, LOCK } from "./lock_holder.ts";
+import { untilSh } from "../until.ts";
 
 /** Each `ip` notes its process ID. If /run/hang exists, it does not read its stdin. */
 const NOTING = `#!/bin/sh
@@ -19,19 +21,16 @@ async function left(host: Host): Promise<string> {
 
 /** Starts an ADD that waits for the lock, which is held. Returns when its second `ip` waits for a batch. */
 async function waitingAdd(host: Host, end: string): Promise<number> {
-  const lock = `${STATE_FOLDER}/podnet.lock`;
-  await host.sh(`rm -f /run/pids
-    flock -F ${lock} sleep 30 >/run/holder 2>&1 & echo $! >/run/holder.pid; sleep 0.1`);
+  await host.sh("rm -f /run/pids");
+  const holder = await holdLock(host, 30);
   const under = ["sh", "-c", 'echo $$ >/run/plugin; exec "$0" "$@"'];
   const adding = host.cni("ADD", { under });
-  await host.sh(
-    `until grep -q -- "-> FLOCK.*:$(stat -c %i ${lock}) " /proc/locks; do sleep 0.02; done`,
-  );
+  await host.sh(untilSh(`grep -q -- "-> FLOCK.*:$(stat -c %i ${LOCK}) " /proc/locks`));
   await host.sh(
     `test "$(wc -l </run/pids)" = 2; readlink /proc/$(tail -n 1 /run/pids)/exe; ${end}`,
   );
   const { code } = await adding;
-  await host.sh("kill $(cat /run/holder.pid)");
+  await host.sh(`kill ${holder}`);
   return code;
 }
 

@@ -1,4 +1,4 @@
-import { assertEquals, assertMatch } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import {
   type Answer,
   CONFIG,
@@ -183,5 +183,28 @@ hostTest(
       config: { ...CONFIG, prevResult: result },
     });
     assertEquals(gone.json.code, 8);
+  },
+);
+
+hostTest(
+  "CHECK fails for a container whose eth0 was renamed and replaced by a similar veth",
+  async (host) => {
+    await host.containers("c1");
+    const prevResult = await host.add();
+    const call = { config: { ...CONFIG, prevResult } };
+    assertEquals((await host.cni("CHECK", call)).code, 0);
+    const mac = prevResult.interfaces[2].mac;
+    await host.sh(`set -e
+      n="ip -n c1"
+      $n link set eth0 down; $n link set eth0 name old0; $n addr flush dev old0
+      $n link set old0 up
+      $n link add eth0 type veth peer name x0
+      $n link set eth0 address ${mac} up; $n link set x0 up
+      $n addr add 10.88.0.2/24 brd + dev eth0
+      $n route add default via 10.88.0.1 dev eth0`);
+    assert(!await host.pings("c1", CONFIG.gateway), "it is cut off");
+    const { code, json, stdout } = await host.cni("CHECK", call);
+    assertEquals([code, json?.code], [1, 106], `a container that is cut off passes: ${stdout}`);
+    assertStringIncludes(json.msg, "eth0");
   },
 );

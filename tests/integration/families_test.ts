@@ -1,5 +1,6 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { CONFIG, type Host, hostTest, type Json, MODES, STATE_FOLDER } from "./host.ts";
+import { until, untilSh } from "../until.ts";
 
 /** Both families, in this plugin's own dialect. */
 const DUAL = { ...CONFIG, subnet6: "fd00:88::/64", gateway6: "fd00:88::1" };
@@ -291,7 +292,7 @@ while True:
     except OSError:
         time.sleep(0.05)  # as long as its own address is not settled
 ' >/run/flood 2>&1 & echo $! >/run/flood.pid
-for i in $(seq 200); do [ -e /run/flooding ] && exit 0; sleep 0.05; done; cat /run/flood; exit 1`);
+${untilSh("[ -e /run/flooding ]")}`);
     let learnt = 0;
     const winner = async () => {
       const all = await host.ip("c1", "-6", "route", "show", "table", "main");
@@ -304,10 +305,10 @@ for i in $(seq 200); do [ -e /run/flooding ] && exit 0; sleep 0.05; done; cat /r
       await host.add({ id: "c1", config: DUAL });
       assertEquals(await winner(), ["fd00:88::1", 512]);
       // An advertisement may arrive after the ADD has ended.
-      for (let tries = 0; learnt === 0 && tries < 40; tries++) {
-        await new Promise((resolve) => setTimeout(resolve, 50));
+      await until("an advertisement is accepted", async () => {
         assertEquals(await winner(), ["fd00:88::1", 512]);
-      }
+        return learnt > 0;
+      });
       await host.del({ id: "c1", config: DUAL });
     }
     await host.sh("kill $(cat /run/flood.pid)");

@@ -1,4 +1,4 @@
-import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { breakIp } from "./broken_ip.ts";
 import { CONFIG, type Host, hostTest, type Json, STATE_FOLDER } from "./host.ts";
 
@@ -128,5 +128,32 @@ hostTest(
     await host.sh(`touch ${other}; touch -d '2 minutes ago' ${second}`);
     await gc(host, {});
     assertEquals(await marks(), [foreign, other].sort());
+  },
+);
+
+/** A container ID so long that the alias (255 bytes) can't hold the whole attachment. */
+const LONG = "c".repeat(250);
+const STATE = `${STATE_FOLDER}/podnet.json`;
+
+hostTest(
+  "GC removes the veth of a killed ADD for a container with a very long ID",
+  async (host) => {
+    await host.containers("c1", "c2");
+    await host.add({ id: "c2" });
+    await host.sh(`cp -p ${STATE} /run/save`);
+    const { interfaces } = await host.add({ id: LONG, netns: "c1" });
+    const host1 = interfaces[1].name;
+    const gc = (...ids: string[]) => {
+      const list = ids.map((containerID) => ({ containerID, ifname: "eth0" }));
+      return host.cni("GC", { config: { ...CONFIG, "cni.dev/valid-attachments": list } });
+    };
+    assertEquals((await gc("c2", LONG)).code, 0);
+    assert((await host.hostVeths()).includes(host1), "a listed attachment's veth was removed");
+    // As if the ADD had died before its lease.
+    await host.sh(`cp -p /run/save ${STATE}`);
+    assertEquals((await gc("c2")).code, 0);
+    assert(!(await host.hostVeths()).includes(host1), "the veth is left");
+    assertEquals(await host.leases(), { "c2/eth0": "10.88.0.2" });
+    assert(await host.pings("c2", CONFIG.gateway));
   },
 );

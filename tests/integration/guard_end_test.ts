@@ -4,6 +4,7 @@ import { breakIp } from "./broken_ip.ts";
 import { GATEWAYS, GUARDED, permanent, readGuard } from "./guarded.ts";
 import { CONFIG, type Host, hostTest, type Json } from "./host.ts";
 import { snapshot } from "./snapshot.ts";
+import { untilSh } from "../until.ts";
 
 const REQUESTED = { ...GUARDED, runtimeConfig: { mac: "02:00:00:00:00:07" } };
 
@@ -42,7 +43,6 @@ hostTest("guard: DEL without the bridge", async (host) => {
 
 /** Starts a program and writes its process ID to /run/add.pid. */
 const NOTED = ["sh", "-c", 'echo $$ >/run/add.pid; exec "$@"', "sh"];
-const AWAIT = "for i in $(seq 400); do [ -e /run/reached ] && break; sleep 0.02; done";
 
 /** The command at which the `ip` of a killed ADD stops. A late `ip` continues while DEL runs. */
 const KILLS: readonly [what: string, rule: string][] = [
@@ -57,7 +57,7 @@ const KILLS: readonly [what: string, rule: string][] = [
   [
     "its neighbours are set well after DEL removed the veth",
     `case "$in" in *"neigh replace 10.88"*"dev atomic0"*) : >/run/reached
-      for i in $(seq 400); do [ -e /run/removed ] && break; sleep 0.02; done; sleep 0.5 ;;
+      ${untilSh("[ -e /run/removed ]")}; sleep 0.5 ;;
     *"link del"*) : >/run/removed ;; esac`,
   ],
 ];
@@ -69,7 +69,7 @@ for (const [what, rule] of KILLS) {
     const before = await permanent(host, "");
     await breakIp(host, rule);
     const adding = host.cni("ADD", { config: GUARDED, under: NOTED });
-    await host.sh(`${AWAIT}; [ -e /run/reached ]; kill -9 $(cat /run/add.pid)`);
+    await host.sh(`${untilSh("[ -e /run/reached ]")}; kill -9 $(cat /run/add.pid)`);
     assertEquals((await adding).code, 137, "the ADD ended before it was killed");
     await host.del({ config: GUARDED });
     await host.sh("sleep 0.5");

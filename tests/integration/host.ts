@@ -1,6 +1,7 @@
 import { assertEquals } from "@std/assert";
 import { fromFileUrl } from "@std/path/posix";
 import { pause } from "../../lib/base/deadline.ts";
+import { untilSh } from "../until.ts";
 import { NET } from "../podnet.ts";
 import { test } from "../both_errors.ts";
 
@@ -276,7 +277,7 @@ export class Host implements AsyncDisposable {
   /** Ends a container's namespace and waits for the kernel, which removes its contents some time later. */
   async end(id: string): Promise<void> {
     await this.sh(`ip netns del ${id}
-for _ in $(seq 400); do ip link show type veth | grep -q '/${id}/' || exit 0; sleep 0.05; done; exit 1`);
+${untilSh(`! ip link show type veth | grep -q '/${id}/'`)}`);
   }
 
   /** `ip -j` with these arguments, in a container's namespace or (`""`) on the host. */

@@ -5,6 +5,7 @@
 import { assert, assertEquals, assertMatch, assertNotEquals } from "@std/assert";
 import { pause } from "../../lib/base/deadline.ts";
 import { type Answer, CONFIG, type Host, hostTest, type Json, STATE_FOLDER } from "./host.ts";
+import { untilSh } from "../until.ts";
 
 const STATE = `${STATE_FOLDER}/podnet.json`;
 const TWO = { ...CONFIG, ipam: { rangeStart: "10.88.0.2", rangeEnd: "10.88.0.3" } };
@@ -183,9 +184,7 @@ hostTest(
     assertEquals(shared.json.code, 50);
     assert(shared.json.msg.includes(`${STATE_FOLDER}/oldnet.json`), shared.json.msg);
     await host.sh("ip netns del c1; ip link del dev old0");
-    await host.sh(
-      "for _ in $(seq 100); do ip -o link show type veth | grep -q oldnet || exit 0; sleep 0.05; done",
-    );
+    await host.sh(untilSh("! ip -o link show type veth | grep -q oldnet"));
     assertEquals((await host.cni("STATUS")).code, 0);
   },
 );
@@ -331,7 +330,10 @@ hostTest(
     const veth = await added(host, "c1");
     // Without a name below /run/netns, nothing shows the inside of the container.
     await host.sh(
-      `ip netns exec c1 sleep 30 >/dev/null 2>&1 & sleep 0.3; umount /run/netns/c1; rm /run/netns/c1; ip link set dev ${veth} address fe:00:00:00:00:77`,
+      `ip netns exec c1 sleep 30 >/dev/null 2>&1 &
+      ${
+        untilSh('[ -n "$(ip netns pids c1)" ]')
+      }; umount /run/netns/c1; rm /run/netns/c1; ip link set dev ${veth} address fe:00:00:00:00:77`,
     );
     const { code, stdout } = await repair(host);
     assertEquals(code, 0, stdout);

@@ -110,3 +110,43 @@ hostTest("STATUS and ADD agree about an unowned veth on the bridge", async (host
   assertEquals((await host.cni("STATUS")).json?.code, 50);
   assertEquals((await host.cni("ADD", { id: "c3", ifname: "eth1" })).json?.code, 104);
 });
+
+/** The first dump, or every dump, is cut off. The kernel does so while links come and go, with exit status 0. */
+function interrupted(always: boolean): string {
+  return `cut() { ${always ? "true" : "mkdir /run/cut 2>/run/err"}; }
+  said() { echo 'Dump was interrupted and may be inconsistent.' >&2; }
+  case " $* " in
+    *' -batch '*) case "$in" in *' show'*) case "$in" in *' dev '*|*add*|*set*|*del*) ;; *)
+      if cut; then printf '%s\\n' "$in" | sed 's/.*/[]/'; said; exit 0; fi ;; esac ;; esac ;;
+    *' show '*|*' list '*) case " $* " in *' dev '*) ;; *)
+      if cut; then echo '[]'; said; exit 0; fi ;; esac ;;
+  esac`;
+}
+
+for (const always of [false, true]) {
+  hostTest(
+    `a dump of the links that was interrupted ${
+      always ? "each time" : "once"
+    } costs no live container its address`,
+    async (host) => {
+      const config = { ...CONFIG, ipam: { rangeStart: "10.88.0.2", rangeEnd: "10.88.0.3" } };
+      await host.containers("c1", "c2", "c3");
+      for (const id of ["c1", "c2"]) await host.add({ id, config });
+      const before = await host.leases();
+      await breakIp(host, interrupted(always));
+      const { code, json, stdout } = await host.cni("ADD", { id: "c3", config });
+      assertEquals(code, 1, `an address of a live container is allocated: ${stdout}`);
+      if (!always) {
+        assertEquals(json.code, 101);
+        assertEquals((await host.run(["test", "-d", "/run/cut"])).code, 0, "nothing was cut");
+      } else {
+        assert([11, 100].includes(json.code), stdout);
+      }
+      await breakIp(host, "");
+      // If every dump fails, the ADD may have been unable to roll back its own veth.
+      if (always) await host.del({ id: "c3", config });
+      assertEquals(await host.leases(), before);
+      assertEquals((await host.hostVeths()).length, 2);
+    },
+  );
+}

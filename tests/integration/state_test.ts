@@ -1,5 +1,7 @@
 import { assert, assertEquals, assertMatch, assertNotEquals } from "@std/assert";
 import { CONFIG, type Host, hostTest, type Json, MODES, STATE_FOLDER } from "./host.ts";
+import { holdLock } from "./lock_holder.ts";
+import { untilSh } from "../until.ts";
 
 const FILE = `${STATE_FOLDER}/podnet.json`;
 /** Without routes, for a second interface of a container. */
@@ -88,6 +90,8 @@ hostTest(
 hostTest("an attachment is added once; a second ADD is refused and harms nothing", async (host) => {
   await host.containers("c1");
   await host.add();
+  // The kernel changes the flags of a link-local address once it is no longer tentative.
+  await host.sh(untilSh("! ip -n c1 -6 addr show tentative | grep -q inet6"));
   const before = [await host.leases(), await host.hostVeths(), await host.ip("c1", "addr")];
   const { code, json } = await host.cni("ADD");
   assertEquals([code, json.code], [1, 103]);
@@ -217,9 +221,7 @@ hostTest(
 hostTest("the wait for the lock has a limit", async (host) => {
   await host.containers("c1", "c2");
   await host.add();
-  await host.sh(`flock -F ${STATE_FOLDER}/podnet.lock sleep 30 >/run/holder 2>&1 &
-    echo $! >/run/holder.pid
-    for _ in $(seq 500); do flock -n ${STATE_FOLDER}/podnet.lock true || exit 0; sleep 0.01; done; exit 1`);
+  const holder = await holdLock(host, 30);
   const began = Date.now();
   const { code, json } = await host.cni("ADD", { id: "c2" });
   assertEquals([code, json.code], [1, 11]);
@@ -228,7 +230,7 @@ hostTest("the wait for the lock has a limit", async (host) => {
     /Cannot take the lock ".*podnet\.lock" within 1\d{4} ms: it is held, by an unknown process/,
   );
   assert(Date.now() - began < 15_000);
-  await host.sh("kill $(cat /run/holder.pid)");
+  await host.sh(`kill ${holder}`);
   assertEquals((await host.hostVeths()).length, 1);
   assertEquals(await host.leases(), { "c1/eth0": "10.88.0.2" });
 });

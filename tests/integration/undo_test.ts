@@ -2,6 +2,7 @@ import { assert, assertEquals, assertMatch } from "@std/assert";
 import { breakIp } from "./broken_ip.ts";
 import { type CniCall, CONFIG, hostTest, type Mode, MODES, STATE_FOLDER } from "./host.ts";
 import { snapshot } from "./snapshot.ts";
+import { holdingLock } from "./lock_holder.ts";
 
 /** Not the neighbour's MAC: the state notes the requested one. */
 const RANGE = { rangeStart: "10.88.0.100", rangeEnd: "10.88.0.200" };
@@ -146,7 +147,7 @@ undoTest("SIGINT while the veth is created", {
 });
 
 undoTest("SIGTERM during the wait for the lock", {
-  prepare: `flock -F ${STATE_FOLDER}/podnet.lock sleep 5 >/run/holder 2>&1 & sleep 0.1`,
+  prepare: holdingLock(5),
   rule:
     `case "$in" in *"link add name av"*) (sleep 0.5; kill -TERM $PPID) >/run/killer 2>&1 & ;; esac`,
   code: 11,

@@ -1,6 +1,8 @@
 import { assert, assertEquals, assertNotEquals, assertStringIncludes } from "@std/assert";
-import { breakIp } from "../broken_ip.ts";
-import { type Answer, CONFIG, type Host, hostTest, type Json, STATE_FOLDER } from "../host.ts";
+import { assertAddRefused } from "./refused_add.ts";
+import { breakIp } from "./broken_ip.ts";
+import { type Answer, CONFIG, type Host, hostTest, type Json, STATE_FOLDER } from "./host.ts";
+import { unnamedNamespace } from "./unnamed.ts";
 
 const STATE = `${STATE_FOLDER}/podnet.json`;
 
@@ -83,8 +85,7 @@ hostTest(
     await host.containers("c1");
     await host.add({ id: "c1" });
     // A namespace without a name, as Docker has them: the veth's peer can't be inspected.
-    await host.sh("unshare -n sleep 100 >/run/out 2>&1 & echo $! >/run/pid; sleep 0.2");
-    const pid = (await host.sh("cat /run/pid")).trim();
+    const pid = await unnamedNamespace(host);
     await breakIp(host, SLOW_BATCH);
     let isDone = false;
     const call = { id: "c2", netns: `/proc/${pid}/ns/net` };
@@ -118,3 +119,27 @@ hostTest(
     assertEquals(json.dropped, []);
   },
 );
+
+hostTest("repair guesses no address of a container that it can't inspect", async (host) => {
+  const pid = await unnamedNamespace(host);
+  try {
+    const hidden = { id: "p1", netns: `/proc/${pid}/ns/net` };
+    await host.containers("c2");
+    await host.add(hidden);
+    await host.sh(`cp -p ${STATE} /run/save`);
+    await host.del(hidden);
+    await host.add(hidden);
+    await host.sh(`cp -p /run/save ${STATE}`);
+    await assertAddRefused(host, "c2", "p1/eth0");
+    const { code, stdout } = await host.program(["repair"], JSON.stringify(CONFIG));
+    assertEquals(code, 2, stdout);
+    assertStringIncludes(stdout, `"p1/eth0" may have `);
+    await host.sh(`cmp /run/save ${STATE}`);
+    await assertAddRefused(host, "c2", "p1/eth0");
+    // The remedy of the message.
+    await host.del(hidden);
+    await host.add({ id: "c2" });
+  } finally {
+    await host.sh(`kill ${pid}`);
+  }
+});

@@ -1,6 +1,7 @@
 import { assert, assertEquals } from "@std/assert";
-import { breakIp } from "../broken_ip.ts";
-import { CONFIG, type Host, hostTest, STATE_FOLDER } from "../host.ts";
+import { breakIp } from "./broken_ip.ts";
+import { CONFIG, type Host, hostTest, STATE_FOLDER } from "./host.ts";
+import { untilSh } from "../until.ts";
 
 /** Starts a program and writes its process ID to /run/add.pid. */
 const NOTED = ["sh", "-c", 'echo $$ >/run/add.pid; exec "$@"', "sh"];
@@ -13,7 +14,7 @@ function lateVeth(seconds: number): string {
   return `case "$in $*" in
     *"link add"*veth*) if mkdir /run/once 2>/run/err; then
       : >/run/reached
-      for i in $(seq 300); do [ -e /run/looked ] && break; sleep 0.02; done
+      ${untilSh("[ -e /run/looked ]")}
       sleep ${seconds}; fi ;;
     *) case "$* $in" in
       *' -batch - '|*' -batch -') ;; # one that was only prepared, and ended with its ADD
@@ -27,7 +28,7 @@ async function killedAdd(host: Host, seconds: number): Promise<void> {
   await host.add({ id: "c2" });
   await breakIp(host, lateVeth(seconds));
   const adding = host.cni("ADD", { id: "c1", under: NOTED });
-  await host.sh("for i in $(seq 400); do [ -e /run/reached ] && break; sleep 0.02; done");
+  await host.sh(untilSh("[ -e /run/reached ]"));
   await host.sh("kill -9 $(cat /run/add.pid)");
   assertEquals((await adding).code, 137, "the ADD ended before it was killed");
 }
@@ -70,7 +71,7 @@ hostTest(
     await host.add({ id: "c2" });
     await breakIp(host, lateVeth(1));
     const adding = host.cni("ADD", { id: "c1" });
-    await host.sh("for i in $(seq 400); do [ -e /run/reached ] && break; sleep 0.02; done");
+    await host.sh(untilSh("[ -e /run/reached ]"));
     const del = await host.cni("DEL", { id: "c1" });
     const add = await adding;
     const isThere = (await host.hostVeths()).length === 2;
@@ -114,12 +115,12 @@ hostTest(
         assertEquals(Object.keys(await host.leases()), ["c2/eth0"]);
       }
     } finally {
-      await host.sh(": >/run/enough; sleep 0.5");
+      await host.sh(`: >/run/enough; ${untilSh("! ip -o link | grep -q ' [bp][123]@'")}`);
     }
   },
 );
 
-const DOCS = new URL("../../../docs/", import.meta.url);
+const DOCS = new URL("../../docs/", import.meta.url);
 
 async function docsSay(words: RegExp): Promise<boolean> {
   const pages = [...Deno.readDirSync(DOCS)].filter(({ name }) => name.endsWith(".md"));

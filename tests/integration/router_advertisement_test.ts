@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { CONFIG, type Host, hostTest } from "../host.ts";
+import { CONFIG, type Host, hostTest } from "./host.ts";
 
 /**
  * Sends one router advertisement to all nodes as a raw frame: lifetime 1800 s and the prefix fd77::/64. This is the
@@ -78,7 +78,7 @@ async function hostRules(host: Host): Promise<string> {
 }
 
 async function deployed(name: string): Promise<string> {
-  return await Deno.readTextFile(new URL(`../../../deploy/${name}`, import.meta.url));
+  return await Deno.readTextFile(new URL(`../../deploy/${name}`, import.meta.url));
 }
 
 const RULES: readonly [name: string, text: (host: Host) => Promise<string>][] = [

@@ -1,11 +1,5 @@
-import {
-  assert,
-  assertEquals,
-  assertMatch,
-  assertNotEquals,
-  assertStringIncludes,
-} from "@std/assert";
-import { CONFIG, type Host, hostTest, type Json, STATE_FOLDER } from "../host.ts";
+import { assert, assertEquals, assertMatch, assertNotEquals } from "@std/assert";
+import { CONFIG, type Host, hostTest, type Json, STATE_FOLDER } from "./host.ts";
 
 function at(folder: string): Json {
   return { ...CONFIG, ipam: { dataDir: `${STATE_FOLDER}${folder}` } };
@@ -44,38 +38,6 @@ hostTest(
       `${containerId}/${ifname}`
     );
     assertEquals(shown, ["c1/eth0", "c2/eth0"], stdout);
-  },
-);
-
-const NO_FOLDERS = [
-  "/.hidden",
-  "/a/.b/c",
-  "/.podnet.json",
-  "/othernet.json",
-  "/othernet.lock",
-  "/othernet.json/below",
-];
-
-hostTest(
-  "a dataDir that list or a remedy would mistake for a file is refused",
-  async (host) => {
-    await host.containers("c1");
-    for (const folder of NO_FOLDERS) {
-      const config = at(folder);
-      const { code, json, stdout } = await host.cni("ADD", { config });
-      assertEquals([code, json?.code], [1, 7], `${folder}: ${stdout}`);
-      assertStringIncludes(json.msg, `${STATE_FOLDER}${folder}`);
-      assertEquals(await host.files(), [], folder);
-      const doctor = await host.program(["doctor"], JSON.stringify(config));
-      assertNotEquals(doctor.code, 0, doctor.stdout);
-    }
-    // A folder that only resembles such a name is accepted, and listed.
-    for (const folder of ["/a.b/json", "/lock", "/c.jsonx"]) {
-      await host.add({ config: at(folder) });
-      const { json } = await host.program(["list", "--json"], "");
-      assertEquals(json.attachments.length, 1, folder);
-      await host.del({ config: at(folder) });
-    }
   },
 );
 

@@ -1,6 +1,7 @@
 import { assert, assertEquals, assertNotEquals, assertStringIncludes } from "@std/assert";
-import { breakIp } from "../broken_ip.ts";
-import { CONFIG, type Host, hostTest, type Json, STATE_FOLDER } from "../host.ts";
+import { breakIp } from "./broken_ip.ts";
+import { CONFIG, type Host, hostTest, type Json } from "./host.ts";
+import { untilSh } from "../until.ts";
 
 /** A configuration of bridge + host-local, with the setting for a bridge that has another address. */
 const FORCED = {
@@ -64,12 +65,10 @@ hostTest(
     await breakIp(
       host,
       `case "$*" in *"netns/c1 -batch"*) : >/run/waits
-    for i in $(seq 400); do [ -e /run/go ] && break; sleep 0.02; done; in='link set dev nosuch up' ;; esac`,
+    ${untilSh("[ -e /run/go ]")}; in='link set dev nosuch up' ;; esac`,
     );
     const failing = host.cni("ADD", { id: "c1", config: FORCED });
-    await host.sh(
-      "for i in $(seq 400); do [ -e /run/waits ] && break; sleep 0.02; done; [ -e /run/waits ]",
-    );
+    await host.sh(untilSh("[ -e /run/waits ]"));
     await host.add({ id: "c2", config: FORCED });
     await host.sh(": >/run/go");
     assertEquals((await failing).code, 1);
@@ -148,9 +147,7 @@ hostTest(
     await host.sh(`ip link add atomic0 type bridge; ip link set atomic0 up
     ip link add av0123456789abc address fe:00:00:00:00:01 master atomic0 up type veth peer name left0`);
     const taken = "fe:00:00:00:00:01";
-    await host.sh(
-      `for _ in $(seq 50); do ip link show atomic0 | grep -q ${taken} && exit 0; sleep 0.02; done; exit 1`,
-    );
+    await host.sh(untilSh(`ip link show atomic0 | grep -q ${taken}`));
     const [bridge] = (await host.add()).interfaces;
     assertNotEquals(bridge.mac, taken);
     await host.sh("ip link del dev av0123456789abc");
@@ -179,60 +176,3 @@ hostTest(
     }
   },
 );
-
-hostTest("STATUS and doctor name another network on the same bridge and subnet", async (host) => {
-  await host.containers("c1");
-  const second = { ...CONFIG, name: "second" };
-  const alone = await host.cni("STATUS", { config: second });
-  assertEquals([alone.code, alone.stdout], [0, ""]);
-  await host.add({ id: "c1" });
-  const status = await host.cni("STATUS", { config: second });
-  assertStringIncludes(status.stdout + status.stderr, "podnet", "STATUS says nothing of it");
-  const doctor = await host.program(["doctor"], JSON.stringify(second));
-  assertNotEquals(doctor.code, 0, doctor.stdout);
-  assertStringIncludes(doctor.stdout, "podnet");
-});
-
-for (
-  const [whose, config, mac] of [
-    ["a MAC that another container requested", {
-      ...CONFIG,
-      runtimeConfig: { mac: "02:00:00:00:00:07" },
-    }, "02:00:00:00:00:07"],
-    ["the MAC that belongs to another container's address", CONFIG, "0a:58:0a:58:00:02"],
-  ] as const
-) {
-  hostTest(`${whose} is refused, and nothing is left`, async (host) => {
-    await host.containers("c1", "c2");
-    const first = await host.add({ id: "c1", config });
-    assertEquals(first.interfaces[2].mac, mac);
-    const asked = { ...CONFIG, runtimeConfig: { mac: mac.toUpperCase() } };
-    const { code, json, stdout } = await host.cni("ADD", { id: "c2", config: asked });
-    assertEquals([code, json?.code], [1, 102], stdout);
-    assertStringIncludes(`${json.msg} ${json.details}`, "c1/eth0");
-    assertEquals(Object.keys(await host.leases()), ["c1/eth0"]);
-    assertEquals((await host.hostVeths()).length, 1);
-    // The container gets its own MAC again, and another one gets it when the container is gone.
-    await host.del({ id: "c1" });
-    assertEquals((await host.add({ id: "c2", config: asked })).interfaces[2].mac, mac);
-  });
-}
-
-hostTest("a range of only the network or the broadcast address is refused", async (host) => {
-  await host.containers("c1");
-  for (const only of ["10.88.0.0", "10.88.0.255"]) {
-    const range = { rangeStart: only, rangeEnd: only };
-    for (
-      const config of [{ ...CONFIG, ipam: range }, {
-        ...FORCED,
-        ipam: { ...FORCED.ipam, ...range },
-      }]
-    ) {
-      const { code, json, stdout } = await host.cni("ADD", { config });
-      assertEquals([code, json?.code], [1, 7], stdout);
-      assertStringIncludes(json.msg, only);
-    }
-  }
-  assertEquals(await host.links(), []);
-  assertEquals(await host.files(), [], STATE_FOLDER);
-});

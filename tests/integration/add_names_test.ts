@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
-import { CONFIG, hostTest } from "../host.ts";
+import { CONFIG, hostTest } from "./host.ts";
 
 /** Without routes, for further interfaces of a container. */
 const BARE = { ...CONFIG, ipam: { routes: [] } };

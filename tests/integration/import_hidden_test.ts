@@ -1,5 +1,6 @@
 import { assert, assertEquals, assertNotEquals, assertStringIncludes } from "@std/assert";
-import { type Answer, CONFIG, type Host, hostTest, type Json } from "../host.ts";
+import { type Answer, CONFIG, type Host, hostTest, type Json } from "./host.ts";
+import { unnamedNamespace } from "./unnamed.ts";
 
 const FOLDER = "/var/lib/cni/networks/podnet";
 const PREPARE = `ip link add atomic0 address 02:00:00:00:00:01 type bridge
@@ -28,8 +29,7 @@ async function plugged(host: Host, id: string, address: string, veth: string): P
 
 /** The same, in a namespace without a name below /run/netns, as Docker has them. Returns a process in it. */
 async function hidden(host: Host, address: string, veth: string): Promise<string> {
-  await host.sh("unshare -n sleep 100 >/run/out 2>&1 & echo $! >/run/pid; sleep 0.2");
-  const pid = (await host.sh("cat /run/pid")).trim();
+  const pid = await unnamedNamespace(host);
   await host.sh(`ip link add ${veth} master atomic0 up type veth peer name eth0 netns ${pid}
     nsenter -t ${pid} -n ip addr add ${address}/24 dev eth0
     nsenter -t ${pid} -n ip link set eth0 up`);

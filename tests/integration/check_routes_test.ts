@@ -1,0 +1,48 @@
+import { assertEquals } from "@std/assert";
+import { CONFIG, type Host, hostTest, type Json } from "./host.ts";
+
+const REFERENCE_LIKE = {
+  cniVersion: "1.1.0",
+  name: "podnet",
+  type: "atomicni",
+  bridge: "atomic0",
+  isGateway: true,
+};
+
+/** Routes that the kernel or `ip` shows in another form than the configuration has. */
+const ROUTES: readonly [name: string, route: Json][] = [
+  ["table 0", { dst: "10.50.0.0/16", table: 0 }],
+  ["table 253, which is called default", { dst: "10.50.0.0/16", table: 253 }],
+  ["table 254, which is called main", { dst: "10.50.0.0/16", table: 254 }],
+  ["table 100, which rt_tables gives a name", { dst: "10.50.0.0/16", table: 100 }],
+  ["table 1000, which has no name", { dst: "10.50.0.0/16", table: 1000 }],
+  ["a gateway of 0.0.0.0", { dst: "10.50.0.0/16", gw: "0.0.0.0" }],
+  ["a scope that has a name", { dst: "10.50.0.0/16", scope: 253 }],
+];
+
+async function addThenCheck(host: Host, config: Json): Promise<void> {
+  const added = await host.cni("ADD", { config });
+  if (added.code !== 0) {
+    // Refused by name before anything is created.
+    assertEquals(added.json.code, 7, added.stdout);
+    await host.assertNothingLeft();
+    return;
+  }
+  const checked = await host.cni("CHECK", { config: { ...config, prevResult: added.json } });
+  assertEquals([checked.code, checked.stdout], [0, ""], JSON.stringify(config.ipam.routes));
+  await host.del({ config });
+  await host.assertNothingLeft();
+}
+
+for (const [name, route] of ROUTES) {
+  hostTest(`CHECK passes right after the ADD of a route with ${name}`, async (host) => {
+    await host.containers("c1");
+    await host.sh(`cp -r /usr/share/iproute2 /run/iproute2
+      echo '100 mytable' >>/run/iproute2/rt_tables
+      mount --bind /run/iproute2 /usr/share/iproute2
+      [ ! -d /etc/iproute2 ] || mount --bind /run/iproute2 /etc/iproute2`);
+    await addThenCheck(host, { ...CONFIG, ipam: { routes: [route] } });
+    const ipam = { type: "host-local", subnet: "10.88.0.0/24", routes: [route] };
+    await addThenCheck(host, { ...REFERENCE_LIKE, ipam });
+  });
+}

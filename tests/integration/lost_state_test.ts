@@ -1,0 +1,90 @@
+import { assertEquals, assertNotEquals, assertStringIncludes } from "@std/assert";
+import { assertAddRefused } from "./refused_add.ts";
+import { CONFIG, hostTest, STATE_FOLDER } from "./host.ts";
+import { unnamedNamespace } from "./unnamed.ts";
+
+const STATE = `${STATE_FOLDER}/podnet.json`;
+/** A container ID so long that the alias (255 bytes) can't hold the whole attachment. */
+const LONG = "c".repeat(250);
+
+hostTest(
+  "the state file is gone: import does not start from scratch while a container lives",
+  async (host) => {
+    await host.containers("c1", "c2", "ref");
+    await host.add();
+    await host.sh(`rm ${STATE}
+      ip link add vethref master atomic0 up type veth peer name eth0 netns ref
+      ip -n ref addr add 10.88.0.9/24 dev eth0; ip -n ref link set eth0 up`);
+    const listing = "/var/lib/cni/networks/podnet/10.88.0.9:ref\r\n" +
+      "/var/lib/cni/networks/podnet/10.88.0.9:eth0\n";
+    const { code, json, stdout } = await host.program(
+      ["import", "--json"],
+      `${JSON.stringify(CONFIG)}\n${listing}`,
+    );
+    assertNotEquals(code, 0, `imported over c1's address: ${stdout}`);
+    assertEquals(json.error.code, 104);
+    assertStringIncludes(stdout, "c1/eth0");
+    await assertAddRefused(host, "c2", "c1/eth0");
+  },
+);
+
+hostTest(
+  "the state file is gone: a live container in a namespace without a name is not overlooked",
+  async (host) => {
+    const pid = await unnamedNamespace(host);
+    try {
+      await host.containers("c2");
+      await host.add({ id: "p1", netns: `/proc/${pid}/ns/net` });
+      await host.sh(`rm ${STATE}`);
+      await assertAddRefused(host, "c2", "p1/eth0");
+      assertEquals((await host.hostVeths()).length, 1);
+    } finally {
+      await host.sh(`kill ${pid}`);
+    }
+  },
+);
+
+hostTest(
+  "the state file is gone: a container whose ID is too long for the alias is not overlooked",
+  async (host) => {
+    await host.containers("c1", "c2");
+    const { interfaces } = await host.add({ id: LONG, netns: "c1" });
+    await host.sh(`rm ${STATE}`);
+    await assertAddRefused(host, "c2", interfaces[1].name);
+  },
+);
+
+hostTest(
+  "a live container that was added again after the restored copy is not overlooked",
+  async (host) => {
+    await host.containers("c1", "c2");
+    await host.add();
+    await host.sh(`cp -p ${STATE} /run/save`);
+    await host.del();
+    const { ips: [{ address }] } = await host.add();
+    await host.sh(`cp -p /run/save ${STATE}`);
+    assertNotEquals(`${(await host.leases())["c1/eth0"]}/24`, address);
+    await assertAddRefused(host, "c2", "c1/eth0");
+    const status = await host.cni("STATUS");
+    assertEquals([status.code, status.json?.code], [1, 50], status.stdout);
+    // The remedy of the message helps; after it, all is well again.
+    await host.program(["repair"], JSON.stringify(CONFIG));
+    assertEquals(`${(await host.leases())["c1/eth0"]}/24`, address);
+    assertNotEquals((await host.add({ id: "c2" })).ips[0].address, address);
+  },
+);
+
+for (const command of ["DEL", "GC"]) {
+  hostTest(`a ${command} does not make a restored copy trusted`, async (host) => {
+    await host.containers("c0", "c1", "c2");
+    await host.add({ id: "c0" });
+    await host.sh(`cp -p ${STATE} /run/save`);
+    await host.add({ id: "c1" });
+    await host.sh(`cp -p /run/save ${STATE}`);
+    const valid = [{ containerID: "c1", ifname: "eth0" }];
+    const config = { ...CONFIG, "cni.dev/valid-attachments": valid };
+    assertEquals((await host.cni(command, { id: "c0", config })).code, 0);
+    assertEquals(await host.leases(), {});
+    await assertAddRefused(host, "c2", "c1/eth0");
+  });
+}
