@@ -96,8 +96,8 @@ export interface Kernel {
   inspectPeers(hosts: readonly Link[]): Promise<Map<string, Inside>>;
   /** Every veth of the host. Includes the other end of those that `isInDoubt` selects; also searches the namespace at `netns`. */
   view(isInDoubt: (link: Link) => boolean, netns?: string): Promise<SeenVeth[]>;
-  /** Starts the `ip` that `inspect` will use in that namespace. */
-  willInspect(netns: string): void;
+  /** Starts the `ip` that `inspect` will use in that namespace, or without one that `flushNeighbours` will use. */
+  startAhead(netns?: string): void;
   /** Reads everything that CHECK compares. InvalidNetNS if the namespace can't be entered. */
   inspect(spec: AttachmentSpec): Promise<Seen>;
   /** Throws BridgeUnusable or IpFailed if an ADD could not make the bridge match its spec. */
@@ -147,7 +147,7 @@ export function openKernel(command?: string, run?: RunIp): Kernel {
     veths: () => hostVeths(ip),
     inspectPeers: (hosts) => inspectPeers(ip, hosts),
     view: (isInDoubt, netns) => view(ip, isInDoubt, netns),
-    willInspect: (netns) => startAhead(shownInside(netns)),
+    startAhead: (netns) => startAhead(netns === undefined ? [] : shownInside(netns)),
     inspect: (spec) => inspect(ip, spec),
     inspectBridge: async (spec, known) => {
       const links = known ?? await hostLinks(ip);

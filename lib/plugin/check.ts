@@ -22,7 +22,7 @@ export async function check(
   const owner = { containerId, ifname };
   const naming = hostVethName({ network: name, ...owner }); // on another thread
   // It starts after stdin is read, because two starting processes would delay the read.
-  kernel.willInspect(netns);
+  kernel.startAhead(netns);
   const look = (host: InterfaceName) => kernel.inspect({ bridge, host, netns, ifname, guarded });
   const own = await naming;
   const looking = look(own);

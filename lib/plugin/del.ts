@@ -54,7 +54,14 @@ async function removeVeths(
     // Name and MAC prove that it belongs to this lease, whatever other veths exist.
     const isRemoved = await failures.attempt(async () => {
       stop.throwIfAborted();
-      return await kernel.detach(host, hostMac);
+      const detaching = kernel.detach(host, hostMac);
+      if (own.record?.guarded === true) {
+        detaching.catch(() => {}); // awaited below
+        // This `ip` starts while the kernel removes the veth.
+        await kernel.commandsSent();
+        kernel.startAhead();
+      }
+      return await detaching;
     });
     if (isRemoved !== false) return isRemoved === true ? [own] : [];
   }

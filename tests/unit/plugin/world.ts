@@ -143,7 +143,7 @@ export function effects(world: World = {}): Effects & { steps: string[] } {
     veths: () => step("veths", new Map(links.map((it) => [it.ifname, it]))),
     inspectPeers: () => step("lookInside", new Map()),
     view: () => step("view", links.map((link) => ({ link, inside: undefined }))),
-    willInspect: () => {},
+    startAhead: () => {},
     inspect: unused,
     inspectBridge: () => step("inspectBridge", undefined),
     pinInside: unused,
