@@ -231,3 +231,20 @@ hostTest("DEL and GC remove the renamed veth of an imported lease", async (host)
   assert(!(await host.links()).includes("web2"), "GC left it");
   assertEquals(await leases(host), []);
 });
+
+hostTest(
+  "DEL of an imported lease flushes its neighbour without a configured bridge",
+  async (host) => {
+    const { c1 } = await node(host, "c1");
+    await importAll(host);
+    await ping(host);
+    const known = async () =>
+      (await host.ip("", "neigh", "show", "dev", "cni0")).filter(({ dst, lladdr }: Json) =>
+        dst === "10.88.0.2" && lladdr === c1.interfaces[2].mac
+      ).length;
+    assertEquals(await known(), 1);
+    const { bridge: _, ...config } = CONFIG;
+    await host.del({ config });
+    assertEquals(await known(), 0);
+  },
+);

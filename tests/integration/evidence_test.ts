@@ -1,0 +1,101 @@
+/** Attachments with weak evidence keep what they have: a reclaimed address, a cut alias, a lease of another program. */
+import { assert, assertEquals, assertMatch } from "@std/assert";
+import { breakIp } from "./broken_ip.ts";
+import { FIRST, GUARDED, permanent } from "./guarded.ts";
+import { CONFIG, type Host, hostTest, STATE_FOLDER } from "./host.ts";
+
+const ONE = {
+  rangeStart: "10.88.0.2",
+  rangeEnd: "10.88.0.2",
+  rangeStart6: "fd00:88::2",
+  rangeEnd6: "fd00:88::2",
+};
+
+/** Stops the first run that flushes neighbours until another attachment was added, at most 4 s. */
+const FLUSH_WAITS = `case "$in" in *"neigh flush"*) [ -e /run/flushing ] || { : >/run/flushing
+  for i in $(seq 80); do [ -e /run/added ] && break; sleep 0.05; done; } ;; esac`;
+
+for (const command of ["DEL", "GC"]) {
+  hostTest(
+    `the flush of a ${command} takes nothing from an ADD that gets the address meanwhile`,
+    async (host) => {
+      await host.containers("c1", "c2");
+      const config = { ...GUARDED, ipam: ONE };
+      await host.add({ config });
+      await breakIp(host, FLUSH_WAITS);
+      const valid = { "cni.dev/valid-attachments": [] };
+      const removing = host.cni(command, { config: { ...config, ...valid } });
+      await host.sh(
+        "for i in $(seq 400); do [ -e /run/flushing ] && exit; sleep 0.02; done; exit 1",
+      );
+      const adding = host.add({ id: "c2", config });
+      adding.then(() => host.sh(": >/run/added"), () => {});
+      const { ips } = await adding;
+      assertEquals((await removing).code, 0);
+      assertEquals(ips[0].address, `${FIRST.ips[0]}/24`);
+      const neighbours = await permanent(host, "");
+      assertEquals(FIRST.ips.map((ip) => neighbours[ip]), [FIRST.mac, FIRST.mac]);
+    },
+  );
+}
+
+hostTest(
+  "an attachment with a cut alias returns to a bridge that is created again",
+  async (host) => {
+    await host.containers("c1", "c2");
+    const config = { ...CONFIG, name: "n".repeat(120) };
+    const long = { id: "c".repeat(140), netns: "c1", config };
+    const [, { name: veth }] = (await host.add(long)).interfaces;
+    const [{ ifalias }] = await host.ip("", "link", "show", "dev", veth);
+    assertEquals(ifalias.length, 255, "the alias is not cut");
+    await host.sh(`ip link del dev ${CONFIG.bridge}`);
+    await host.add({ id: "c2", config });
+    assertEquals((await host.ip("", "link", "show", "dev", veth))[0].master, CONFIG.bridge);
+    assert(await host.pings("c1", CONFIG.gateway));
+    await host.del(long);
+    assertEquals(await host.ip("", "link", "show", "dev", veth), []);
+    assertEquals(Object.keys(await host.leases(config.name)), ["c2/eth0"]);
+  },
+);
+
+/** A container of the Go original, under a renamed host veth. */
+async function renamedOld(host: Host): Promise<void> {
+  await host.containers("old");
+  await host.sh(`ip link add atomic0 type bridge; ip link set atomic0 up
+    ip addr add 10.88.0.1/24 dev atomic0
+    ip link add web1 master atomic0 up type veth peer name eth0 netns old
+    ip -n old addr add 10.88.0.2/24 dev eth0; ip -n old link set eth0 up`);
+  const state = {
+    containerToIP: { old: "10.88.0.2" },
+    ipToContainer: { "10.88.0.2": "old" },
+    lastReserved: "10.88.0.1",
+  };
+  await host.run(["tee", `${STATE_FOLDER}/podnet.json`], JSON.stringify(state));
+}
+
+hostTest("GC keeps the lease of a Go-original container with a renamed veth", async (host) => {
+  await renamedOld(host);
+  for (const valid of [undefined, [{ containerID: "old", ifname: "eth0" }]]) {
+    const config = { ...CONFIG, ...(valid && { "cni.dev/valid-attachments": valid }) };
+    const { code, stdout } = await host.cni("GC", { config });
+    assertEquals([code, stdout], [0, ""]);
+    assertEquals(await host.leases(), { old: "10.88.0.2" });
+  }
+  assert(await host.pings("old", CONFIG.gateway));
+});
+
+hostTest("STATUS syncs nothing, and leaves the folder as it was", async (host) => {
+  await host.containers("c1");
+  await host.add();
+  const listing = `cd ${STATE_FOLDER}; ls -la --time-style=full-iso *.json *.lock; ls -A`;
+  const before = await host.sh(listing);
+  const calls = "fsync,fdatasync,sync_file_range,syncfs,sync,rename,renameat,renameat2,link,linkat";
+  const strace = ["strace", "-f", "-qq", "-o", "/run/trace", "-e", `trace=${calls},execve`];
+  assertEquals((await host.cni("STATUS", { under: strace })).code, 0);
+  const lines = (await host.sh("cat /run/trace")).split("\n");
+  assertMatch(lines.join("\n"), /execve/);
+  // Deno's cache of the script form is not the program's.
+  const own = lines.filter((line) => !/execve|\/\.deno\/|exited|SIG/.test(line) && line !== "");
+  assertEquals(own, []);
+  assertEquals(await host.sh(listing), before);
+});
