@@ -17,7 +17,7 @@ const FLUSH_WAITS = `case "$in" in *"neigh flush"*) [ -e /run/flushing ] || { : 
 
 for (const command of ["DEL", "GC"]) {
   hostTest(
-    `the flush of a ${command} takes nothing from an ADD that gets the address meanwhile`,
+    `the flush of a ${command} takes nothing from an ADD that gets the address concurrently`,
     async (host) => {
       await host.containers("c1", "c2");
       const config = { ...GUARDED, ipam: ONE };
