@@ -6,8 +6,8 @@ import type { Use } from "./status.ts";
 
 /** The name and meaning of each metric, as docs/monitoring.md shows them. All are gauges, which both text formats have. */
 export const METRICS = {
-  atomicni_pool_addresses: "Addresses that the range set has in all.",
-  atomicni_pool_held: "Addresses that are allocated, stale ones included.",
+  atomicni_pool_addresses: "All addresses of the range set.",
+  atomicni_pool_held: "Allocated addresses, including stale ones.",
   atomicni_pool_stale: "Addresses without a host veth; an ADD reclaims them if no other is free.",
   atomicni_pool_free: "Addresses that are not allocated.",
   atomicni_attachments:

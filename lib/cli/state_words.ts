@@ -34,7 +34,7 @@ export const STATE_WORDS: Readonly<Record<StateWord, Meaning>> = {
     needsLook: true,
   },
   superseded: {
-    about: "the lease is of an earlier ADD: another ADD made the attachment's host veth",
+    about: "the lease is of an earlier ADD: another ADD created the attachment's host veth",
     needsLook: true,
   },
   undecided: {
@@ -46,7 +46,7 @@ export const STATE_WORDS: Readonly<Record<StateWord, Meaning>> = {
     about: "a host veth of the network has no lease: the state file is lost or an older one",
     needsLook: true,
   },
-  unknown: { about: "`ip` did not work, so nothing is known of the host veth", needsLook: true },
+  unknown: { about: "`ip` failed, so nothing is known about the host veth", needsLook: true },
 };
 
 /** The number of each state word in `words`, in the order of the table. */
