@@ -212,6 +212,61 @@ Deno.test("every block is run, compared, or listed as not run with the reason", 
   assert(rows.length > 20, `${rows.length} rows`);
 });
 
+/** Programs that no test runs completely: page and section, what the page says, and the test with what it does run. */
+const PARTLY_RUN: readonly (readonly [
+  page: string,
+  section: string,
+  says: readonly RegExp[],
+  test: string,
+  runs: string,
+])[] = [
+  [
+    "docs/containerd.md",
+    "CRI-O",
+    [/tested with containerd only/, /are from CRI-O's documentation/],
+    "tests/runtimes/deploy_test.ts",
+    "10-crio-atomicni.conflist",
+  ],
+  [
+    "docs/clusters.md",
+    "flannel",
+    [/flannel itself was not run: a test makes the calls of its CNI plugin/, /sources/],
+    "tests/runtimes/docs_test.ts",
+    "ip link add flannel.1",
+  ],
+  [
+    "docs/clusters.md",
+    "FRR",
+    [/A test runs two nodes with this file and Debian's FRR, in both families/],
+    "tests/runtimes/cluster_test.ts",
+    "frr.conf",
+  ],
+  [
+    "docs/clusters-bgp.md",
+    "BGP",
+    [/A test ran 32 nodes as namespaces of one machine/],
+    "tests/kubernetes/bgp_test.ts",
+    "KUBERNETES_BGP_NODES",
+  ],
+  [
+    "docs/confinement.md",
+    "AppArmor",
+    [/A test runs `apparmor_parser` on both profiles/, /The profiles were never enforced/],
+    "tests/confinement/apparmor_test.ts",
+    "apparmor_parser",
+  ],
+];
+
+Deno.test("pages on CRI-O, flannel, FRR and AppArmor say what a test ran, and what was only read", () => {
+  for (const [path, section, says, test, runs] of PARTLY_RUN) {
+    const page = PAGES.find((it) => it.path === path)?.prose ?? "";
+    const [, text = ""] = page.split(new RegExp(`^## ${section}$`, "m"));
+    const own = text.split(/^## /m)[0]?.replaceAll(/\s+/g, " ") ?? "";
+    for (const sentence of says) assert(sentence.test(own), `${path}, ${section}: ${sentence}`);
+    assert(Deno.readTextFileSync(`${ROOT}${test}`).includes(runs), `${test} has no ${runs}`);
+  }
+});
+
 Deno.test("an excerpt of a file on a page agrees with the file", () => {
   const conflist = Deno.readTextFileSync(`${ROOT}deploy/10-atomicni.conflist`);
   assert(BLOCKS.some(({ page, text }) => page === "README.md" && text === conflist), "conflist");

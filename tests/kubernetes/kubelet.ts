@@ -9,6 +9,18 @@ const PORT = "6443";
 /** Time limit in seconds for the end of a pod that has nothing to wait for. */
 const AT_ONCE = 45;
 
+/**
+ * Sends SIGTERM to the container with the process file `$it`, once, as a kubelet does. The container is the first process
+ * of its namespace, so the kernel drops the signal until the container handles it; a later call then sends it.
+ */
+const TERM_ONCE = `
+pid=$(cat $it 2>/dev/null) || continue
+[ "$(cat $it.asked 2>/dev/null)" != "$pid" ] || continue
+handled=$(sed -n 's/^SigCgt:.*\\(........\\)$/\\1/p' /proc/$pid/status 2>/dev/null) || continue
+[ $((0x\${handled:-0} & 0x4000)) -ne 0 ] || continue
+echo $pid >$it.asked
+kill -TERM $pid || :`;
+
 /** A pod of the DaemonSet on a node. */
 export interface PodRun {
   readonly uid: string;
@@ -172,12 +184,10 @@ echo kube-system >namespace`,
   /** Ends a pod, and kills it after that many seconds. */
   async end(pod: PodRun, grace: number): Promise<void> {
     pod.isEnding = true;
-    const pids = `/run/pods/${pod.uid}/*.pid`;
-    // A container that is about to start gets the signal once it has a process.
     const ask = () =>
-      this.node.quietly(`for it in ${pids}; do kill -TERM $(cat $it) 2>/dev/null || :; done`);
+      this.node.quietly(`for it in /run/pods/${pod.uid}/*.pid; do ${TERM_ONCE}; done`);
     await ask();
-    const asker = setInterval(() => void ask(), 2000);
+    const asker = setInterval(() => void ask(), 500);
     const killer = setTimeout(() => void this.kill(pod), grace * 1000);
     await pod.done;
     clearInterval(asker);

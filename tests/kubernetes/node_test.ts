@@ -1,6 +1,8 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { type Json, run } from "../integration/host.ts";
+import { manifest } from "./delivery.ts";
 import { type Change, edit, image, Life, type Setting } from "./life.ts";
+import { metricsIn } from "./promql.ts";
 import { test } from "../both_errors.ts";
 
 const PLAIN: Setting = {
@@ -101,6 +103,29 @@ nodeTest("while it leaves, pods end, and a new pod is refused by name", {}, asyn
   await deleted;
   await life.nothingLeft();
 });
+
+nodeTest(
+  "deleted and applied again while the old pod waits: it asks again, and the new installation stays",
+  {},
+  async (life) => {
+    await life.apply();
+    await life.installed();
+    const id = await life.attach();
+    const deleted = life.kubelet.delete("background");
+    await says(life, "waiting for the containers");
+    await life.apply();
+    await says(life, "installed: ");
+    await life.installed();
+    await life.detach(id);
+    await deleted;
+    const left = "ls /etc/cni/net.d/10-atomicni.conflist /opt/cni/bin/atomicni; nft list tables";
+    assertMatch(
+      await life.node.sh(left),
+      /10-atomicni\.conflist\n.*atomicni\n(?:.*\n)*table inet atomicni_podnet/,
+    );
+    await life.check();
+  },
+);
 
 nodeTest(
   "the uplink keeps the default route that a router advertised",
@@ -334,6 +359,14 @@ nodeTest(
     await metric(/^atomicni_node_ready 1$/m);
     await metric(/^atomicni_node_overruled 1$/m);
     await metric(/^atomicni_attachments\{network="podnet",state="live"\} 1$/m);
+    const text = await life.node.sh("/run/busybox wget -qO- http://127.0.0.1:9437/metrics.txt");
+    const names = new Set([...text.matchAll(/^(\w+)(?:\{.*\})? /gm)].map(([, name]) => name));
+    const alerts = (await manifest("deploy/kubernetes/monitoring")).find((it) =>
+      it.kind === "PrometheusRule"
+    );
+    for (const { alert, expr } of alerts.spec.groups.flatMap((it: Json) => it.rules)) {
+      for (const name of metricsIn(expr)) assert(names.has(name), `${alert}: no pod has ${name}`);
+    }
     const doctor = ["/bin/sh", "/usr/lib/atomicni/node.sh", "doctor"];
     const { stdout } = await life.kubelet.exec(pod, "node", doctor);
     assertMatch(stdout, /An ADD would work/);

@@ -101,7 +101,10 @@ function damageOf(
 
 /** Reports a lease without one certain host veth. It stays held, so only a state in doubt can't be written. */
 function undecided({ lease, veths }: Claim, isUnverified: boolean): RepairFinding {
-  const hidden = veths.find(({ inside }) => inside === undefined);
+  // A host veth with the lease's MAC is not inspected.
+  const hidden = veths.find(({ inside, link }) =>
+    inside === undefined && link.mac !== lease?.record?.hostMac
+  );
   const owner = lease === undefined ? "" : ownerKey(lease.owner);
   const names = veths.map(({ link }) => link.ifname).join(" or ");
   const why = veths.length > 1
