@@ -2,7 +2,18 @@ import { assert, assertEquals } from "@std/assert";
 import { fromFileUrl } from "@std/path/posix";
 
 const ROOT = fromFileUrl(new URL("../", import.meta.url));
-const PLACES = ["main.ts", "lib", "tests", "bench", "deploy", "docs", ".github", ".ci"];
+const PLACES = [
+  "main.ts",
+  "lib",
+  "tests",
+  "tools",
+  "bench",
+  "deploy",
+  "docs",
+  "Makefile",
+  ".github",
+  ".ci",
+];
 /** Each run writes these pages from strings of its tests, which are checked there. */
 const WRITTEN_BY_RUNS = /^docs\/evidence\/(?:faults|guard|machine)\.md$|^bench\/results\.md$/;
 const TEXT = /\.(?:ts|md|sh|py|ya?ml)$|\/[^.]+$|^Makefile$/;

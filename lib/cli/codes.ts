@@ -73,7 +73,7 @@ export const CODES: Readonly<Record<ErrorCode, CodeMeaning>> = {
   8: {
     meaning: "The container's network namespace can't be used.",
     cause:
-      "The path in `CNI_NETNS` is not a network namespace (the container is gone) or is the host's own. Or `ip` can't enter namespaces, because /run/netns or CAP_SYS_ADMIN is missing.",
+      "The path in `CNI_NETNS` is not a network namespace (the container is gone), or it is the namespace of the host. Or `ip` can't enter namespaces, because /run/netns or CAP_SYS_ADMIN is missing.",
     cure: [
       "Check that it exists: `ls -l` with the path in the message.",
       "Check that `ip` can enter namespaces: `mkdir -p /run/netns`, then `atomicni doctor < CONFIGURATION`.",

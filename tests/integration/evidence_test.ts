@@ -94,7 +94,7 @@ hostTest("STATUS syncs nothing, and leaves the folder as it was", async (host) =
   assertEquals((await host.cni("STATUS", { under: strace })).code, 0);
   const lines = (await host.sh("cat /run/trace")).split("\n");
   assertMatch(lines.join("\n"), /execve/);
-  // Deno's cache of the script form is not the program's.
+  // Deno itself writes the cache of the script form.
   const own = lines.filter((line) => !/execve|\/\.deno\/|exited|SIG/.test(line) && line !== "");
   assertEquals(own, []);
   assertEquals(await host.sh(listing), before);

@@ -37,8 +37,8 @@ Deno.test("README and docs: each test that a table names exists", async () => {
 });
 
 /**
- * The delegate's configuration that flannel's CNI plugin makes from its own and from flanneld's
- * /run/flannel/subnet.env.
+ * The delegate's configuration that flannel's CNI plugin makes from its own and from
+ * /run/flannel/subnet.env of flanneld.
  */
 function delegateOf(conflist: Json, env: { subnet: string; network: string; mtu: number }): Json {
   const { delegate } = conflist.plugins.find(({ type }: Json) => type === "flannel");

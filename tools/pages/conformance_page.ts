@@ -1,4 +1,4 @@
-/** Prints docs/evidence/conformance.md: every rule with its tests and the files that cite it, and every meant difference. */
+/** Prints docs/evidence/conformance.md: every rule with its tests and the files that cite it, and every intended difference. */
 import { citations } from "../../tests/conformance/cited.ts";
 import { COVERAGE, type Proof } from "../../tests/conformance/coverage.ts";
 import { DIFFERENCES } from "../../tests/conformance/differential/differences.ts";
@@ -9,7 +9,7 @@ import { IN_PROCESS, IN_THE_PROGRAM } from "../../tests/conformance/fuzz/amounts
 import { LIBCNI_CHECKS } from "../../tests/conformance/libcni_checks.ts";
 import { ROWS } from "../../tests/conformance/rows.ts";
 
-/** So many tests of a rule are named; `deno test --filter RULE` finds the rest. */
+/** The number of tests that a rule lists; `deno test --filter RULE` finds the rest. */
 const NAMED = 3;
 
 const HEAD = `<!-- deno-fmt-ignore-file -->
@@ -18,8 +18,8 @@ const HEAD = `<!-- deno-fmt-ignore-file -->
 
 <!-- Made by tools/pages/docs of tests/conformance/ and of the comments in lib/; CI compares them. -->
 
-\`make conformance\` runs every test named here against both build forms, and then says of each rule whether its
-tests ran and passed. It fails where one did not.
+\`make conformance\` runs every test named here against both build forms, and then prints for each rule whether its
+tests ran and passed. It fails if one did not.
 
 - From a rule to its tests: they begin with the rule's name, so \`deno test -P=tests tests/conformance/rows --filter 'B5'\`
   runs those of B5.
@@ -27,7 +27,7 @@ tests ran and passed. It fails where one did not.
 - From the code to a rule: a comment's rule is a row here. A test sees that each rule cited is one of these.
 `;
 
-/** The page as it has to stand in docs/evidence/conformance.md. */
+/** The content of docs/evidence/conformance.md. */
 export function conformancePage(): string {
   return [HEAD, rules(), differences(), libcni(), fuzz()].join("\n");
 }
@@ -64,7 +64,7 @@ function differences(): string {
 
 ${
     INPUTS.length + FAMILY_INPUTS.length
-  } inputs are given to both; answers, kernel and leases are compared after each step. The reference is
+  } inputs go to both plugins; answers, kernel and leases are compared after each step. The reference is
 containernetworking-plugins, 1.1.1 of Debian 13 in CI, or 1.9.1 of the next release (\`tests/userlands/run forky\`). A difference that is not one of
 these fails the test, and so does one of these that no input shows.
 
@@ -86,7 +86,7 @@ function fuzz(): string {
   return `## Mutated inputs
 
 Each run of \`make conformance\` gives ${IN_THE_PROGRAM} mutated inputs to the program on a private host and ${IN_PROCESS} more to
-\`run()\` with an imagined \`ip\`; the seed is printed, and \`SEED=N\` repeats it. Each has to end within 2 s with exit
+\`run()\` with a simulated \`ip\`; the seed is printed, and \`SEED=N\` repeats it. Each has to end within 2 s with exit
 status 0 or 1, one JSON document or none, a known code, no stack trace, and nothing left; what an ADD made, a DEL of
 the same input has to remove.
 `;
@@ -96,7 +96,7 @@ function table(head: readonly string[], rows: readonly (readonly string[])[]): s
   return [head, head.map(() => "---"), ...rows].map((row) => `| ${row.join(" | ")} |`).join("\n");
 }
 
-/** Text that a cell of a Markdown table can hold. */
+/** Escapes text for a cell of a Markdown table. */
 function cell(text: string): string {
   return text.replaceAll("|", "\\|").replaceAll("\n", " ").replaceAll("<", "&lt;");
 }

@@ -1,15 +1,15 @@
-/** Prints docs/evidence/hostile-surroundings.md, made of the rows that tests/audit/surroundings_test.ts runs. */
+/** Prints docs/evidence/hostile-surroundings.md from the rows that tests/audit/surroundings_test.ts runs. */
 import { SURROUNDINGS } from "../../tests/audit/surroundings.ts";
 
-/** The page as it has to stand in docs/evidence/hostile-surroundings.md. */
+/** The content of docs/evidence/hostile-surroundings.md. */
 export function surroundingsPage(): string {
   return [
     "# Hostile surroundings",
-    "<!-- Made of tests/audit/surroundings.ts by tools/pages/docs; a test compares the two. -->",
+    "<!-- tools/pages/docs makes this page from tests/audit/surroundings.ts; a test compares the two. -->",
     "Each row is a test (tests/audit/surroundings_test.ts): an ADD in these surroundings, in both build forms, on a " +
-    "private host. In every one, besides what the table says: it ends, nothing is written outside of the state " +
-    "folder, ip gets an empty environment, no control character reaches stdout or stderr, and where it fails no " +
-    "veth and no lease stays.",
+    "private host. In addition to the outcome in the table, each test checks that the ADD ends, writes nothing " +
+    "outside of the state folder, and gives ip an empty environment, that no control character reaches stdout or " +
+    "stderr, and that a failed ADD leaves no veth and no lease.",
     [
       "| surroundings | what happens |",
       "| --- | --- |",

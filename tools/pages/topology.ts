@@ -1,11 +1,11 @@
-/** Prints docs/topology.svg: two containers, the bridge they are plugged into, and what lies beyond the host. */
+/** Prints docs/topology.svg: two containers, their bridge, and the network outside the host. */
 
 interface Box {
   readonly x: number;
   readonly y: number;
   readonly width: number;
   readonly height: number;
-  /** What the box is; its colour says whose part it is. */
+  /** The kind of box, which determines its colour. */
   readonly kind: "host" | "container" | "ours" | "theirs";
   /** The first line is the heading. */
   readonly lines: readonly string[];
@@ -86,7 +86,7 @@ function drawWire({ from, to, kind, name }: Wire): string {
   return `${line}\n  <text class="name" x="${x1 + 8}" y="${(y1 + y2) / 2 + 4}">${name}</text>`;
 }
 
-/** The picture as it has to stand in docs/topology.svg. */
+/** The content of docs/topology.svg. */
 export function topology(): string {
   const width = 720;
   const height = 348;

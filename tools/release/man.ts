@@ -1,6 +1,6 @@
 /**
- * man.ts PROGRAM: prints atomicni(8) as roff, made of what PROGRAM says of itself (`help`, `help --json`, `version
- * --json`). A help that lacks something the page needs is an error, not a page with a hole.
+ * man.ts PROGRAM: prints atomicni(8) as roff, from the output of PROGRAM (`help`, `help --json`, `version --json`). If
+ * the help lacks a part of the page, that is an error.
  */
 interface Option {
   readonly name: string;
@@ -26,7 +26,7 @@ async function said(...args: string[]): Promise<string> {
   return new TextDecoder().decode(stdout);
 }
 
-/** Text as roff prints it: no line of it is a request, and a dash is the one that a shell takes. */
+/** Escapes text for roff: no line becomes a request, and a dash stays the one that a shell accepts. */
 function roff(text: string): string {
   return text.replaceAll("\\", "\\e").replaceAll("-", "\\-").replace(/^(?=[.'])/gm, "\\&");
 }
@@ -80,24 +80,24 @@ const lines = [
   `Interface specification ${specVersions.at(0)} to ${
     specVersions.at(-1)
   } says; the program answers with one JSON document. ` +
-  "Without CNI_COMMAND it is for people, with the commands below.",
+  "Without CNI_COMMAND it has the commands below, for operators.",
   ".PP",
-  "CONFIGURATION is a network's file below /etc/cni/net.d as it is, on stdin.",
+  "CONFIGURATION is the network's unchanged file below /etc/cni/net.d, on stdin.",
   ".SH COMMANDS",
   "Each command takes",
   ".B \\-\\-json",
-  "for the same as one JSON value, and",
+  "for its output as one JSON value, and",
   ".B \\-\\-help.",
   ...commands.flatMap(commandLines),
   ".SH EXIT STATUS",
   ...exitStatus(help),
   ".SH ENVIRONMENT",
-  "Set by a runtime, and all that is read:",
+  "The program reads only these variables, which a runtime sets:",
   `${scope.env.join(", ")}.`,
   ".SH FILES",
   ".TP",
   `.I ${folder}/NETWORK.json`,
-  `Who has which address. The program reads and writes nothing outside of ${folder}, and runs nothing but`,
+  `The addresses and their owners. The program reads and writes nothing outside of ${folder}, and runs only`,
   `${scope.run.at(0)} (or ${scope.run.slice(1).join(", ")}).`,
   ".TP",
   ".I /etc/atomicni/NETWORK.nft",

@@ -1,7 +1,8 @@
 // deno-lint-ignore-file no-import-prefix -- not in deno.json's imports: nothing of the program needs them
 /**
- * sbom.ts FILE [RELEASED]: prints a CycloneDX bill of materials of the built FILE: the modules that went into it, as Deno's own
- * graph has them, and the runtime. RELEASED is the same file as it is handed out, for the checksum. Equal input gives equal bytes: no time, no random serial number.
+ * sbom.ts FILE [RELEASED]: prints a CycloneDX bill of materials of the built FILE: its modules, from Deno's own module
+ * graph, and its runtime. RELEASED is the published copy of the file, for the checksum. Equal input gives equal bytes:
+ * there is no time and no random serial number.
  */
 import {
   Enums,
@@ -10,7 +11,7 @@ import {
   Spec,
   Validation,
 } from "npm:@cyclonedx/cyclonedx-library@10.3.0";
-// What the library validates with, if it is there.
+// The library validates with these, if they are installed.
 import "npm:ajv@8.17.1";
 import "npm:ajv-formats@3.0.1";
 import "npm:ajv-formats-draft2019@1.6.1";
@@ -18,7 +19,7 @@ import manifest from "../../deno.json" with { type: "json" };
 
 const [file = "", released = file] = Deno.args;
 
-/** A package whose modules are in the file. */
+/** A package with modules in the file. */
 interface Part {
   readonly name: string;
   readonly version: string;
@@ -58,7 +59,7 @@ function componentOf({ name, version, from, isStandIn }: Part): Models.Component
     ...(group !== undefined && { group }),
     version,
     bomRef: `${from}:${name}@${version}`,
-    ...(isStandIn && { description: "a stand-in of this project's, made of npm's deno-std" }),
+    ...(isStandIn && { description: "this project's replacement, made from npm's deno-std" }),
   });
   component.licenses.add(new Models.SpdxLicense("MIT"));
   component.purl = `pkg:${from}/${name}@${version}`;
@@ -85,8 +86,8 @@ async function bill(): Promise<Models.Bom> {
     bomRef: `deno@${built.deno}`,
     purl: `pkg:github/denoland/deno@v${built.deno}`,
     description: built.form === "script"
-      ? "runs the file; not inside of it"
-      : "the runtime in front of the program (denort)",
+      ? "runs the file; not part of it"
+      : "the runtime before the program (denort)",
     ...(built.form === "script" && { scope: Enums.ComponentScope.Excluded }),
   });
   runtime.licenses.add(new Models.SpdxLicense("MIT"));

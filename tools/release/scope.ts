@@ -13,7 +13,7 @@ for (const file of Deno.args) {
   if (!agrees) status = 1;
   const digest = await crypto.subtle.digest("SHA-256", await Deno.readFile(file));
   const lines = [
-    `What ${file.replace(/.*\//, "")} is allowed, as it stands in the file:`,
+    `Permissions of ${file.replace(/.*\//, "")}, read from the file:`,
     ...scopeLines(scope).map((line) => `  ${line}`),
     `sha256 ${
       Array.from(new Uint8Array(digest), (it) => it.toString(16).padStart(2, "0")).join("")

@@ -12,8 +12,8 @@ export interface Flow {
 }
 
 /**
- * Marks by place and layer: `link` on the place's interface (on the host: on the bridge), `ip` after the host's
- * rules.
+ * Marks by place and layer: `link` on the place's interface (on the host: on the bridge), `ip` after the rules
+ * of the host.
  */
 export type Seen = Readonly<
   Record<string, Partial<Record<Layer, Readonly<Record<string, number>>>>>
