@@ -24,7 +24,7 @@ export interface RunOutcome {
 }
 
 /** The effects and inputs of a run. */
-export interface RunContext {
+export interface RunInputs {
   readonly env: Variable;
   /** Reads stdin to its end, within that time in ms if one is given. Throws `CniError`. */
   readonly stdin: (limitMs?: number) => Promise<string>;
@@ -37,8 +37,8 @@ export interface RunContext {
 }
 
 /** One invocation by a container runtime: everything but the process around it (SPEC §2, rule E8). */
-export async function run(context: RunContext): Promise<RunOutcome> {
-  const { env, stdin, deliver, ip } = context;
+export async function run(inputs: RunInputs): Promise<RunOutcome> {
+  const { env, stdin, deliver, ip } = inputs;
   const warnings: string[] = [];
   let cniVersion: string = NEWEST;
   let outcome = printed(undefined);
@@ -51,7 +51,7 @@ export async function run(context: RunContext): Promise<RunOutcome> {
     const invocation = isCommand(command) ? parseInvocation(command, env) : undefined;
     const kernel = openKernel(command, ip);
     close = () => kernel.close();
-    const root = parseDocument(await Promise.race([reading, aborted(context.stop)]));
+    const root = parseDocument(await Promise.race([reading, aborted(inputs.stop)]));
     if (!isCommand(command) || invocation === undefined) {
       throw new CniError("InvalidEnvironment", `unknown CNI_COMMAND: ${command}`, {
         details: "one of ADD, DEL, CHECK, GC, STATUS, VERSION, in capitals",
@@ -60,7 +60,7 @@ export async function run(context: RunContext): Promise<RunOutcome> {
     const version = cniVersion = parseVersion(root, command);
     await perform({ command, invocation, root, version }, {
       kernel,
-      stop: context.stop ?? new AbortController().signal,
+      stop: inputs.stop ?? new AbortController().signal,
       warn: (sentence) => warnings.push(sentence),
       deliver: (result) => {
         outcome = printed(resultDocument(version, result));
@@ -111,7 +111,7 @@ function delivered({ stdout }: RunOutcome, deliver: (text: string) => void): Run
 const VERSION_STDIN_LIMIT_MS = 500;
 
 /** The version that a VERSION request names, whatever else stdin contains (rules V1, V2). */
-async function askedIn(stdin: RunContext["stdin"]): Promise<string> {
+async function askedIn(stdin: RunInputs["stdin"]): Promise<string> {
   try {
     const asked: unknown = JSON.parse(await stdin(VERSION_STDIN_LIMIT_MS))?.cniVersion;
     return typeof asked === "string" && /^[\w.-]{1,32}$/.test(asked) ? asked : NEWEST;

@@ -55,7 +55,7 @@ export function refused(
 }
 
 /** The beginning of the text that `says` matches, for the name of a row. */
-export function textOf(says: RegExp): string {
+export function messageOf(says: RegExp): string {
   return says.source.replace(/\.\*.*/, "").replaceAll("\\", "");
 }
 

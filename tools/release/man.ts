@@ -8,7 +8,7 @@ interface Option {
   readonly about: string;
 }
 
-interface Command {
+interface CommandHelp {
   readonly name: string;
   readonly takes: string;
   readonly about: string;
@@ -31,7 +31,7 @@ function roff(text: string): string {
   return text.replaceAll("\\", "\\e").replaceAll("-", "\\-").replace(/^(?=[.'])/gm, "\\&");
 }
 
-function commandLines({ name, takes, about, example, options }: Command): string[] {
+function commandLines({ name, takes, about, example, options }: CommandHelp): string[] {
   return [
     ".TP",
     `.B ${roff([name, takes].filter((it) => it !== "").join(" "))}`,
@@ -60,7 +60,7 @@ function exitStatus(help: string): string[] {
 }
 
 const help = await said("help");
-const commands: readonly Command[] = JSON.parse(await said("help", "--json"));
+const commands: readonly CommandHelp[] = JSON.parse(await said("help", "--json"));
 const { version, scope, specVersions } = JSON.parse(await said("version", "--json"));
 const seconds = Number(Deno.env.get("SOURCE_DATE_EPOCH") ?? 0);
 const date = new Date(seconds * 1000).toISOString().slice(0, 10);

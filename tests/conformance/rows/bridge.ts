@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { CONFIG, type Json, STATE_FOLDER } from "../../integration/host.ts";
-import { hostLocal, refused, type Row, row, textOf } from "../lab.ts";
+import { hostLocal, messageOf, refused, type Row, row } from "../lab.ts";
 
 /** Keys of the reference that are refused by name: code 2, key and value in the message. */
 const UNSUPPORTED: readonly (readonly [string, Json, RegExp])[] = [
@@ -218,7 +218,7 @@ const KEYS: readonly Row[] = [
     },
   ),
   ...UNSUPPORTED.map(([rules, config, says]) =>
-    refused(rules, `not supported: ${textOf(says)}`, "ADD", { config }, 2, says)
+    refused(rules, `not supported: ${messageOf(says)}`, "ADD", { config }, 2, says)
   ),
   ...BAD_POOLS.map(([rules, ipam, says]) =>
     refused(rules, `ipam ${JSON.stringify(ipam)}`, "ADD", { config: hostLocal({}, ipam) }, 7, says)

@@ -1,6 +1,6 @@
 import { assertEquals } from "@std/assert";
 import { CONFIG } from "../../integration/host.ts";
-import { hostLocal, refused, type Row, row, textOf } from "../lab.ts";
+import { hostLocal, messageOf, refused, type Row, row } from "../lab.ts";
 
 const BAD_TEXTS: readonly (readonly [string, string])[] = [
   ["nothing", ""],
@@ -64,7 +64,7 @@ export const STDIN: readonly Row[] = [
     )
   ),
   ...WRONG_TYPES.map(([config, says]) =>
-    refused("S2", `a key of a wrong type: ${textOf(says)}`, "ADD", { config }, 7, says)
+    refused("S2", `a key of a wrong type: ${messageOf(says)}`, "ADD", { config }, 7, says)
   ),
   row("S3", "the last of two equal keys counts", async (lab) => {
     const stdin = JSON.stringify(CONFIG).replace("{", '{"bridge":"other0",');
