@@ -63,7 +63,7 @@ const PHRASES: readonly [pattern: RegExp, instead: string, example: string][] = 
     "if",
     "Empty where it failed.",
   ],
-  [/\b(?:is|are|was|be) told\b(?! (?:to|from))/i, "is reported", "The error is told."],
+  [/\b(?:is|are|was|be) (?:not )?told\b(?! (?:to|from))/i, "is reported", "The error is told."],
   [
     /\bbehind (?:[`"]|the command|a command|each command|its (?:own )?(?:keyword|details)|what)/i,
     "after",

@@ -105,7 +105,7 @@ const ROWS: readonly Row[] = [
     expected: ["ok: nothing else uses 10.88.0.0/24"],
   },
   {
-    name: "the route of an interface's own address is not told twice",
+    name: "the route of an interface's own address is not reported twice",
     given: "ip link add lan type bridge; ip addr add 10.88.0.9/25 dev lan; ip link set dev lan up",
     about: "subnet",
     expected: ['warning: "lan" has 10.88.0.9/25'],
