@@ -245,6 +245,8 @@ hostTest(
     const bridge = await host.cni("ADD", { config: DUAL });
     assertEquals(bridge.code, 1);
     assertStringIncludes(bridge.json.details, `net/ipv6/conf/${CONFIG.bridge}/disable_ipv6=0`);
+    // The bridge stays, and shows STATUS what the next ADD will meet.
+    assertEquals((await host.cni("STATUS", { config: DUAL })).json?.code, 50);
     await host.assertNothingLeft();
   },
 );
