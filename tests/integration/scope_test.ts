@@ -172,15 +172,16 @@ function started(trace: readonly string[]): string[] {
 }
 
 hostTest(
-  "an ADD starts ip twice, a DEL twice; nothing else is started or written",
+  "an ADD starts ip twice, a DEL once or twice; nothing else is started or written",
   async (host) => {
     await host.containers("c1", "c2");
     await host.add({ id: "c1" });
     const add = await traced(host, "ADD", "c2");
     const del = await traced(host, "DEL", "c2");
     assertEquals(started(add), ["/usr/sbin/ip", "/usr/sbin/ip"]);
-    // The first shows that name and MAC are those of the lease, the second removes the veth.
-    assertEquals(started(del), ["/usr/sbin/ip", "/usr/sbin/ip"]);
+    // One ip shows the veth and removes it. If it answers too late, a second ip removes the veth.
+    assertEquals([...new Set(started(del))], ["/usr/sbin/ip"]);
+    assert(started(del).length <= 2, started(del).join(" "));
     for (const line of [...add, ...del]) {
       if (/execve\("\/usr\/sbin\/ip"/.test(line)) assertMatch(line, /\/\* 0 vars \*\/|\[\]\)/);
       assertEquals(/socket\(AF_INET/.test(line), false, line);
