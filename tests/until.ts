@@ -7,8 +7,8 @@ export type Found<T> = Exclude<T, undefined | false>;
 const EVERY_MS = 20;
 
 /**
- * Repeats `attempt` until it returns something other than `undefined` or `false`, and returns that. Fails after
- * `seconds`, with the last failure of `attempt` as its cause.
+ * Repeats `attempt` until it returns something other than `undefined` or `false`, and returns that. Fails at once if
+ * `attempt` throws, and after `seconds`.
  */
 export async function until<T>(
   what: string,
@@ -16,17 +16,34 @@ export async function until<T>(
   seconds = 20,
 ): Promise<Found<T>> {
   const end = performance.now() + seconds * 1000;
-  let failure: unknown;
   do {
-    try {
-      const value = await attempt();
-      if (value !== undefined && value !== false) return value as Found<T>;
-    } catch (error) {
-      failure = error;
-    }
+    const value = await attempt();
+    if (value !== undefined && value !== false) return value as Found<T>;
     await pause(EVERY_MS);
   } while (performance.now() < end);
-  throw new Error(`${what}: not within ${seconds} s`, { cause: failure });
+  throw new Error(`${what}: not within ${seconds} s`);
+}
+
+/** As `until`, but also repeats an attempt that throws. The last error is the cause of the failure. */
+export async function untilWorks<T>(
+  what: string,
+  attempt: () => Promise<T>,
+  seconds = 20,
+): Promise<Found<T>> {
+  let cause: unknown;
+  const caught = async () => {
+    try {
+      return await attempt();
+    } catch (error) {
+      cause = error;
+      return undefined;
+    }
+  };
+  try {
+    return await until(what, caught, seconds) as Found<T>;
+  } catch (error) {
+    throw new Error(`${error instanceof Error ? error.message : error}`, { cause });
+  }
 }
 
 /** A line of shell that waits until a command succeeds, and ends the shell with status 1 if that takes longer. */

@@ -1,15 +1,27 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { bothErrors } from "./both_errors.ts";
 import { run } from "./integration/host.ts";
-import { until, untilSh } from "./until.ts";
+import { until, untilSh, untilWorks } from "./until.ts";
 
-Deno.test("until() returns the first value, and fails with the last failure", async () => {
+Deno.test("until() returns the first value, and fails at once with an error", async () => {
   let tries = 0;
   assertEquals(await until("three", () => ++tries === 3 && tries), 3);
-  const failing = () => {
-    throw new Error(`failure ${++tries}`);
+  const fails = () => {
+    throw new TypeError(`failure ${++tries}`);
   };
-  const error = await assertRejects(() => until("it works", failing, 0.05), Error, "it works: not");
+  await assertRejects(() => until("it works", fails, 5), TypeError, "failure 4");
+  await assertRejects(() => until("it works", () => false, 0.05), Error, "it works: not within");
+});
+
+Deno.test("untilWorks() tries again after an error, and fails with the last one", async () => {
+  let tries = 0;
+  const failing = async (most: number) => {
+    if (++tries <= most) await Promise.reject(new Error(`failure ${tries}`));
+    return tries;
+  };
+  assertEquals(await untilWorks("it works", () => failing(2)), 3);
+  const never = () => untilWorks("it works", () => failing(Infinity), 0.05);
+  const error = await assertRejects(never, Error, "it works: not within");
   assertEquals(error.cause instanceof Error && error.cause.message, `failure ${tries}`);
   assert(tries > 4, `${tries} tries`);
 });

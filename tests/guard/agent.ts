@@ -1,6 +1,6 @@
 import { fromFileUrl } from "@std/path/posix";
 import type { Host } from "../integration/host.ts";
-import { delay } from "./delay.ts";
+import { pause } from "../../lib/base/deadline.ts";
 import type { Frame } from "./frames.ts";
 
 const SCRIPT = fromFileUrl(new URL("frames.py", import.meta.url));
@@ -86,7 +86,7 @@ export class Agent implements AsyncDisposable {
     for (let waited = 0; waited < 40; waited++) {
       const found = await this.seen(mark);
       if (found.own >= wanted) return found;
-      await delay(50);
+      await pause(50);
     }
     return await this.seen(mark);
   }

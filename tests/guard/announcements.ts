@@ -10,7 +10,7 @@ import {
 } from "./attack.ts";
 import { type Attack, ipOf } from "./attacks.ts";
 import { claims, GATEWAY } from "./claims.ts";
-import { delay } from "./delay.ts";
+import { pause } from "../../lib/base/deadline.ts";
 import {
   behindOptions,
   BROADCAST,
@@ -72,7 +72,7 @@ export const reuse: Attack = async (scene, family) => {
   const frames = claims(scene, family, bob, GATEWAY, family === 4 ? BROADCAST : ALL_NODES_MAC);
   await scene.unplug("bob");
   const lies = scene.lies(frames);
-  await delay(50);
+  await pause(50);
   const again = await scene.plug("bob", { like: bob });
   await scene.listen("bob", "bob");
   const mark = newMark("host-bob");

@@ -1,5 +1,5 @@
 import { assertEquals } from "@std/assert";
-import { delay } from "./delay.ts";
+import { pause } from "../../lib/base/deadline.ts";
 import type { Frame } from "./frames.ts";
 import { NETWORK, type Place, type Scene, type State } from "./scene.ts";
 
@@ -65,7 +65,7 @@ for it in ann bob; do ip -n $it neigh flush dev eth0; ip -n $it route flush cach
     scene.agent("ann").talk(hello(gateway, gateway6, bob.ip4, bob.ip6), 1),
     scene.agent("host").talk(hello(ann.ip4, ann.ip6, bob.ip4, bob.ip6), 1),
   ]);
-  await delay(20);
+  await pause(20);
 }
 
 /** Eve repeats `frames` while ten frames take each flow. Counts those that reach eve and those that reach their destination. */
@@ -76,7 +76,7 @@ export async function steal(
 ): Promise<Result[]> {
   const marked = flows.map((flow) => ({ ...flow, mark: newMark(`${flow.from}-${flow.to}`) }));
   const lies = scene.agent("eve").raw(frames, 100, 2);
-  await delay(30);
+  await pause(30);
   const sent = await Promise.all(
     marked.map(({ from, address, mark }) => scene.agent(from).talk({ [address]: mark }, TRIES)),
   );
@@ -102,7 +102,7 @@ export async function shared(
 ): Promise<{ got: number; own: number }> {
   let found = { got: 0, own: 0 };
   for (let waited = 0; waited < 60 && found.got + found.own < TRIES; waited++) {
-    await delay(30);
+    await pause(30);
     const stolen = await scene.agent("eve").seen(mark);
     found = { got: stolen.own + stolen.others, own: (await scene.agent(to).seen(mark)).own };
   }
@@ -129,7 +129,7 @@ export async function forge(scene: Scene, forged: readonly Forged[]): Promise<Re
   ]);
   const came = (await scene.agent("host").sees(out, 2 * TRIES)).own +
     (await scene.agent("bob").sees(back, 2 * TRIES)).own;
-  await delay(30);
+  await pause(30);
   const here = stoppers(scene.state);
   return await Promise.all(forged.map(async ({ attack, stops, to, mark }) => {
     // Waits for frames that no protection stops, because a busy machine delivers late.

@@ -4,6 +4,7 @@ import { fromFileUrl } from "@std/path/posix";
 import { GUARDED } from "../integration/guarded.ts";
 import { type Host, hostTest } from "../integration/host.ts";
 import { recordFinding } from "./finding.ts";
+import { untilSh } from "../until.ts";
 
 const SCRIPT = fromFileUrl(new URL("netlink.py", import.meta.url));
 
@@ -20,7 +21,7 @@ function holder(inUserNamespace: boolean): string {
   return `unshare ${
     inUserNamespace ? "-Ur" : ""
   } -n sh -c 'echo $$ >/run/mallory; exec sleep 600' </dev/null >/dev/null 2>&1 &
-  for i in $(seq 200); do [ -s /run/mallory ] && ip -n ../../../proc/$(cat /run/mallory)/ns/net link >/dev/null 2>&1 && break; sleep 0.05; done`;
+  ${untilSh("ip -n ../../../proc/$(cat /run/mallory)/ns/net link >/run/mallory.log 2>&1")}`;
 }
 
 const ROWS = [

@@ -4,10 +4,11 @@ import { BANDWIDTH, BURST, FIREWALL, PORTMAP, RATE } from "../runtimes/chained.t
 import { newMark, type Result, TRIES } from "./attack.ts";
 import { iAmBob, takeNeighboursMac } from "./attacks.ts";
 import { Chain } from "./chain.ts";
-import { delay } from "./delay.ts";
+import { pause } from "../../lib/base/deadline.ts";
 import { BROADCAST, datagram } from "./frames.ts";
 import { recordFinding } from "./finding.ts";
 import { NETWORK, Scene } from "./scene.ts";
+import { until } from "../until.ts";
 
 /** Size of a page in bytes, well above the burst of the bandwidth limit. */
 const BLOCK = 1_000_000;
@@ -34,10 +35,7 @@ head -c ${BLOCK} /dev/zero >/run/www/block`);
   );
   const server = new Deno.Command(program, { args, stdin: "null", stdout: "null" }).spawn();
   try {
-    for (let waited = 0; !await fetches(host, id, "http://127.0.0.1/"); waited++) {
-      if (waited === 30) throw new Error("the web server does not answer");
-      await delay(100);
-    }
+    await until("the web server answers", () => fetches(host, id, "http://127.0.0.1/"));
     await body();
   } finally {
     server.kill("SIGKILL");
@@ -64,7 +62,7 @@ async function assertReflected(scene: Scene): Promise<void> {
     mark,
   });
   await scene.agent("bob").raw([frame], TRIES, 2);
-  await delay(30);
+  await pause(30);
   assertEquals((await scene.agent("bob").seen(mark)).own, TRIES, "reflected frames");
 }
 

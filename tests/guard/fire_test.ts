@@ -3,7 +3,7 @@ import { assert, assertEquals } from "@std/assert";
 import { type Host, hostTest } from "../integration/host.ts";
 import { Agent } from "./agent.ts";
 import { newMark, TRIES } from "./attack.ts";
-import { delay } from "./delay.ts";
+import { pause } from "../../lib/base/deadline.ts";
 import { datagram, type Frame, lldp } from "./frames.ts";
 import { recordFinding } from "./finding.ts";
 import { SIZE } from "../size.ts";
@@ -37,9 +37,9 @@ async function underFire(scene: Scene, body: () => Promise<unknown>): Promise<nu
     while (more) sent += await eve.haste(frames, 0.2);
   })();
   try {
-    await delay(100);
+    await pause(100);
     await body();
-    await delay(100);
+    await pause(100);
   } finally {
     more = false;
     await hasty;

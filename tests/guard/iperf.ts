@@ -1,5 +1,6 @@
 import type { Host } from "../integration/host.ts";
-import { delay } from "./delay.ts";
+import { pause } from "../../lib/base/deadline.ts";
+import { until } from "../until.ts";
 
 const at = (namespace: string, ...command: string[]): string[] => [
   "nsenter",
@@ -28,10 +29,7 @@ export class Iperf implements AsyncDisposable {
     const quiet = { stdin: "null", stdout: "null", stderr: "inherit" } as const;
     const server = new Deno.Command(program, { args, ...quiet }).spawn();
     const listens = at(namespace, "sh", "-c", "ss -tln | grep -q :5201");
-    for (let waited = 0; (await host.run(listens)).code !== 0; waited++) {
-      if (waited === 50) throw new Error(`no iperf3 in ${namespace} after 5 s`);
-      await delay(100);
-    }
+    await until(`iperf3 listens in ${namespace}`, async () => (await host.run(listens)).code === 0);
     return new Iperf(host, server);
   }
 
@@ -46,7 +44,7 @@ export class Iperf implements AsyncDisposable {
     let { code, stdout, stderr } = await this.#host.run(client);
     // A server needs a moment to finish the previous connection.
     for (let again = 0; again < 10 && stdout.includes("the server is busy"); again++) {
-      await delay(200);
+      await pause(200);
       ({ code, stdout, stderr } = await this.#host.run(client));
     }
     if (code !== 0) throw new Error(`iperf3 to ${address}: ${stdout} ${stderr}`);

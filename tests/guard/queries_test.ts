@@ -3,11 +3,12 @@ import { assertEquals } from "@std/assert";
 import { type Host, hostTest, type Json } from "../integration/host.ts";
 import { Agent } from "./agent.ts";
 import { TRIES } from "./attack.ts";
-import { delay } from "./delay.ts";
+import { pause } from "../../lib/base/deadline.ts";
 import { type Frame, frame, icmp6 } from "./frames.ts";
 import { loadRules } from "./load_rules.ts";
 import { recordFinding } from "./finding.ts";
 import { OURS } from "./states.ts";
+import { settled } from "../integration/settled.ts";
 
 const NETWORK = {
   cniVersion: "1.1.0",
@@ -17,16 +18,6 @@ const NETWORK = {
   subnet6: "fd88::/64",
   gateway6: "fd88::1",
 };
-
-async function settled(host: Host, ...namespaces: string[]): Promise<void> {
-  await host.sh(
-    namespaces.map((it) =>
-      `for i in $(seq 60); do ip ${
-        it && `-n ${it}`
-      } -6 addr show tentative | grep -q . || break; sleep 0.1; done`
-    ).join("\n"),
-  );
-}
 
 /** An MLD general query from a container. */
 async function queryOf(host: Host, id: string, mac: string): Promise<Frame> {
@@ -49,7 +40,7 @@ async function queriers(host: Host, veth: string, eve: Agent, query: Frame): Pro
   let got = 0;
   for (let turn = 0; turn < TRIES; turn++) {
     await eve.raw([query], 3, 2);
-    await delay(50);
+    await pause(50);
     const routers = JSON.parse(await host.sh("bridge -d -j mdb show"));
     got += (routers[0]?.router?.atomic0 ?? []).length;
     // Clears the port's state, for the next turn.

@@ -1,7 +1,7 @@
 /** Frames to the reserved group addresses 01:80:c2:00:00:00 to :0f do not bypass guard or rules. */
 import { assert, assertEquals } from "@std/assert";
 import { type Host, hostTest } from "../integration/host.ts";
-import { delay } from "./delay.ts";
+import { pause } from "../../lib/base/deadline.ts";
 import { datagram } from "./frames.ts";
 import { recordFinding } from "./finding.ts";
 import { Scene, type State } from "./scene.ts";
@@ -40,13 +40,13 @@ for (const state of [{ name: "guard", guard: true }, { name: "rules", rules: tru
         );
         const before = await taken(host);
         await scene.agent("eve").raw(frames, TIMES, 1);
-        await delay(20);
+        await pause(20);
         assertEquals(await taken(host) - before, 0, `forged datagrams to group address ${last}`);
       }
       // Honest frames arrive, which proves that the count above works.
       const before = await taken(host);
       await scene.agent("eve").talk({ "10.88.0.1": "honest" }, TIMES);
-      await delay(50);
+      await pause(50);
       assertEquals(await taken(host) - before, TIMES);
     },
   );
@@ -70,7 +70,7 @@ hostTest(
     const accepted = async () => {
       const before = await taken(host);
       await scene.agent("eve").raw(frames, TIMES, 1);
-      await delay(100);
+      await pause(100);
       return await taken(host) - before;
     };
     const open = await accepted();

@@ -3,7 +3,7 @@ import { assert, assertEquals } from "@std/assert";
 import { hostTest } from "../integration/host.ts";
 import { Agent } from "./agent.ts";
 import { newMark, TRIES } from "./attack.ts";
-import { delay } from "./delay.ts";
+import { pause } from "../../lib/base/deadline.ts";
 import { arpClaims, datagram } from "./frames.ts";
 import { loadRules } from "./load_rules.ts";
 import { recordFinding } from "./finding.ts";
@@ -41,7 +41,7 @@ for (
         let waited = 0;
         waited < 10 && await listener.taken(mark) < TRIES;
         waited++
-      ) await delay(20);
+      ) await pause(20);
       const got = await listener.taken(mark);
       recordFinding({
         attack: `IPv${lacks}: in a network that lacks this family, to host`,
@@ -133,7 +133,7 @@ for (const state of OURS) {
     await victim.talk({ [V4.gateway]: mark }, TRIES, 2);
     let got = 0;
     for (let waited = 0; waited < 40 && got < TRIES; waited++) {
-      await delay(50);
+      await pause(50);
       const { own, others } = await agent.seen(mark);
       got = own + others;
     }

@@ -4,6 +4,7 @@ import { Agent } from "./agent.ts";
 import type { Frame } from "./frames.ts";
 import { loadRules } from "./load_rules.ts";
 import { SIZE } from "../size.ts";
+import { settled } from "../integration/settled.ts";
 
 export interface State {
   readonly name: string;
@@ -95,7 +96,7 @@ export class Scene implements AsyncDisposable {
     scene.bridgeMac = bridge.address;
     await scene.listen("host", "", NETWORK.bridge);
     for (const id of ["ann", "bob", "eve", "outside"] as const) await scene.listen(id, id);
-    await scene.#settled();
+    await settled(scene.host, "", "ann", "bob", "eve");
     return scene;
   }
 
@@ -209,18 +210,6 @@ export class Scene implements AsyncDisposable {
     );
     assertEquals(code, 0, `${command} of the reference: ${stdout} ${stderr}`);
     return command === "ADD" ? attachment(id, JSON.parse(stdout)) : this.at(id);
-  }
-
-  /** Waits until no address is tentative: duplicate address detection takes up to two seconds. */
-  async #settled(): Promise<void> {
-    for (let waited = 0; waited < 60; waited++) {
-      const left = await Promise.all(
-        ["", "ann", "bob", "eve"].map((it) => this.host.ip(it, "-6", "addr", "show", "tentative")),
-      );
-      if (left.flat().every((it) => (it.addr_info ?? []).length === 0)) return;
-      await new Promise((resolve) => setTimeout(resolve, 100));
-    }
-    throw new Error("an IPv6 address is tentative after 6 s");
   }
 }
 

@@ -3,7 +3,7 @@ import { linkLocal } from "./announcements.ts";
 import { acquaint, forge, newMark, type Result, steal, stoppers, TRIES } from "./attack.ts";
 import { type Attack, ipOf } from "./attacks.ts";
 import { GATEWAY } from "./claims.ts";
-import { delay } from "./delay.ts";
+import { pause } from "../../lib/base/deadline.ts";
 import { datagram, ndClaims } from "./frames.ts";
 import { NETWORK } from "./scene.ts";
 
@@ -26,7 +26,7 @@ export const reservedGroups: Attack = async (scene, family) => {
   let got = 0;
   // Waits, because a busy machine delivers late.
   for (let waited = 0; waited < (isOpen ? 40 : 2) && got < TRIES; waited++) {
-    await delay(30);
+    await pause(30);
     got = Math.max(...await Promise.all(sent.map(({ mark }) => scene.agent("host").taken(mark))));
   }
   return [{

@@ -2,17 +2,10 @@ import { assert, assertEquals, assertNotEquals, assertStringIncludes } from "@st
 import { breakIp } from "./broken_ip.ts";
 import { CONFIG, type Host, hostTest, type Json } from "./host.ts";
 import { untilSh } from "../until.ts";
+import { REFERENCE } from "./reference_config.ts";
 
-/** A configuration of bridge + host-local, with the setting for a bridge that has another address. */
-const FORCED = {
-  cniVersion: "1.1.0",
-  name: "podnet",
-  type: "atomicni",
-  bridge: "atomic0",
-  isGateway: true,
-  forceAddress: true,
-  ipam: { type: "host-local", subnet: "10.88.0.0/24", routes: [{ dst: "0.0.0.0/0" }] },
-};
+/** With the setting for a bridge that has another address. */
+const FORCED = { ...REFERENCE, forceAddress: true };
 
 async function linkOf(host: Host, name: string): Promise<Json> {
   const [link] = await host.ip("", "link", "show", "dev", name);
@@ -64,7 +57,7 @@ hostTest(
     // The first waits in its container for the second, and then fails.
     await breakIp(
       host,
-      `case "$*" in *"netns/c1 -batch"*) : >/run/waits
+      `case "$*" in *"netns/c1 "*-batch*) : >/run/waits
     ${untilSh("[ -e /run/go ]")}; in='link set dev nosuch up' ;; esac`,
     );
     const failing = host.cni("ADD", { id: "c1", config: FORCED });

@@ -1,17 +1,7 @@
 import { assert, assertEquals, assertNotEquals, assertStringIncludes } from "@std/assert";
 import { CONFIG, hostTest, type Json, STATE_FOLDER } from "./host.ts";
 import { holdLock, LOCK } from "./lock_holder.ts";
-
-/** A configuration of bridge + host-local. */
-const FORCED = {
-  cniVersion: "1.1.0",
-  name: "podnet",
-  type: "atomicni",
-  bridge: "atomic0",
-  isGateway: true,
-  forceAddress: true,
-  ipam: { type: "host-local", subnet: "10.88.0.0/24", routes: [{ dst: "0.0.0.0/0" }] },
-};
+import { REFERENCE } from "./reference_config.ts";
 
 function at(folder: string): Json {
   return { ...CONFIG, ipam: { dataDir: `${STATE_FOLDER}${folder}` } };
@@ -48,8 +38,8 @@ hostTest("a range of only the network or the broadcast address is refused", asyn
     const range = { rangeStart: only, rangeEnd: only };
     for (
       const config of [{ ...CONFIG, ipam: range }, {
-        ...FORCED,
-        ipam: { ...FORCED.ipam, ...range },
+        ...REFERENCE,
+        ipam: { ...REFERENCE.ipam, ...range },
       }]
     ) {
       const { code, json, stdout } = await host.cni("ADD", { config });

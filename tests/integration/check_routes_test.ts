@@ -1,13 +1,6 @@
 import { assertEquals } from "@std/assert";
 import { CONFIG, type Host, hostTest, type Json } from "./host.ts";
-
-const REFERENCE_LIKE = {
-  cniVersion: "1.1.0",
-  name: "podnet",
-  type: "atomicni",
-  bridge: "atomic0",
-  isGateway: true,
-};
+import { REFERENCE } from "./reference_config.ts";
 
 /** Routes that the kernel or `ip` shows in another form than the configuration has. */
 const ROUTES: readonly [name: string, route: Json][] = [
@@ -43,6 +36,6 @@ for (const [name, route] of ROUTES) {
       [ ! -d /etc/iproute2 ] || mount --bind /run/iproute2 /etc/iproute2`);
     await addThenCheck(host, { ...CONFIG, ipam: { routes: [route] } });
     const ipam = { type: "host-local", subnet: "10.88.0.0/24", routes: [route] };
-    await addThenCheck(host, { ...REFERENCE_LIKE, ipam });
+    await addThenCheck(host, { ...REFERENCE, ipam });
   });
 }

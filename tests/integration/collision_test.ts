@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { CONFIG, type Host, hostTest } from "./host.ts";
-import { untilSh } from "../until.ts";
+import { settled } from "./settled.ts";
 
 /**
  * Two container IDs whose host veths have the same name. The name has 52 bits of SHA-256("podnet/ID/eth0"), so
@@ -78,7 +78,7 @@ hostTest(
     await host.containers("c1", "c2");
     const { interfaces } = await host.add({ id: "c1" });
     // The kernel changes the flags of a link-local address once it is no longer tentative.
-    await host.sh(untilSh("! ip -n c1 -6 addr show tentative | grep -q inet6"));
+    await settled(host, "c1");
     const before = [await host.leases(), await host.hostVeths(), await host.ip("c1", "addr")];
     const { code, json, stdout } = await host.cni("ADD", { id: "c1", netns: "c2" });
     assert(await host.pings("c1", CONFIG.gateway), "the first container is cut off");

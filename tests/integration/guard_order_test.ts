@@ -1,6 +1,6 @@
 /** A port is closed before it is up, on every way into the bridge. */
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
-import { delay } from "../guard/delay.ts";
+import { until } from "../until.ts";
 import { breakIp } from "./broken_ip.ts";
 import { GUARDED, readGuard } from "./guarded.ts";
 import { CONFIG, type Host, hostTest, type Json } from "./host.ts";
@@ -11,12 +11,21 @@ const CLOSED = /learning off .*group_fwd_mask 0xfffd .*locked on/;
 async function announced(host: Host, body: () => Promise<unknown>): Promise<string[]> {
   const [program = "", ...args] = host.inside("ip", "-d", "-o", "monitor", "link", "neigh");
   const monitor = new Deno.Command(program, { args, stdin: "null", stdout: "piped" }).spawn();
-  const reading = new Response(monitor.stdout).text();
-  await delay(200);
+  let text = "";
+  const reading = (async () => {
+    for await (const piece of monitor.stdout.pipeThrough(new TextDecoderStream())) text += piece;
+  })();
+  /** Creates and removes a link until the monitor has reported it, with all earlier events. */
+  const reports = (name: string) =>
+    until(`the monitor reports ${name}`, async () => {
+      await host.sh(`ip link add ${name} type bridge; ip link del ${name}`);
+      return text.includes(name);
+    });
+  await reports("begin0");
   await body();
-  await delay(200);
+  await reports("end0");
   monitor.kill("SIGKILL");
-  const [text] = await Promise.all([reading, monitor.status]);
+  await Promise.all([reading, monitor.status]);
   return text.split("\n");
 }
 

@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertMatch, assertNotEquals } from "@std/assert";
 import { CONFIG, type Host, hostTest, type Json, MODES, STATE_FOLDER } from "./host.ts";
 import { holdLock } from "./lock_holder.ts";
-import { untilSh } from "../until.ts";
+import { settled } from "./settled.ts";
 
 const FILE = `${STATE_FOLDER}/podnet.json`;
 /** Without routes, for a second interface of a container. */
@@ -91,7 +91,7 @@ hostTest("an attachment is added once; a second ADD is refused and harms nothing
   await host.containers("c1");
   await host.add();
   // The kernel changes the flags of a link-local address once it is no longer tentative.
-  await host.sh(untilSh("! ip -n c1 -6 addr show tentative | grep -q inet6"));
+  await settled(host, "c1");
   const before = [await host.leases(), await host.hostVeths(), await host.ip("c1", "addr")];
   const { code, json } = await host.cni("ADD");
   assertEquals([code, json.code], [1, 103]);

@@ -1,5 +1,6 @@
 import { fromFileUrl } from "@std/path/posix";
 import { hold, type Json, objects, run } from "../integration/host.ts";
+import { until } from "../until.ts";
 
 const GENERATOR = fromFileUrl(new URL("../../deploy/frr-bgp", import.meta.url));
 const REFLECTORS = ["192.0.2.1,2001:db8::1", "192.0.2.2,2001:db8::2"];
@@ -131,10 +132,7 @@ rm -f /run/frr/${member}/*.pid /run/frr/${member}/*.vty /run/frr/${member}/*.api
   /** Seconds until the condition holds. */
   async until(what: string, holds: () => Promise<boolean>, seconds = 120): Promise<number> {
     const began = performance.now();
-    while (performance.now() - began < seconds * 1000) {
-      if (await holds()) return (performance.now() - began) / 1000;
-      await new Promise((resume) => setTimeout(resume, 100));
-    }
-    throw new Error(`${what}: not within ${seconds} s`);
+    await until(what, holds, seconds);
+    return (performance.now() - began) / 1000;
   }
 }

@@ -1,8 +1,8 @@
 import { Random } from "../random.ts";
 import { SUITES } from "./root_node.ts";
-import { image, Life, type Setting } from "./life.ts";
+import type { Setting } from "./life.ts";
 import { PLAYS } from "./plays.ts";
-import { test } from "../both_errors.ts";
+import { lifeTest } from "./tested_life.ts";
 
 /** The settings of a run: the first seed, the number of lives, and the plays per life. */
 const SEED = Number(Deno.env.get("KUBERNETES_SEED") ?? 1);
@@ -26,10 +26,9 @@ function setting(random: Random): Setting {
 
 for (let index = 0; index < LIVES; index++) {
   const seed = SEED + index;
-  test(`a node's life, seed ${seed}`, async () => {
-    const random = new Random(seed);
-    const history: string[] = [];
-    await using life = await Life.begin(await folder(), setting(random));
+  const random = new Random(seed);
+  const history: string[] = [];
+  lifeTest(`a node's life, seed ${seed}`, setting(random), async (life) => {
     try {
       history.push(`install on ${JSON.stringify(life.setting)}`);
       await life.apply();
@@ -43,19 +42,8 @@ for (let index = 0; index < LIVES; index++) {
         await life.check();
       }
     } catch (error) {
-      const said = await Promise.all(life.kubelet.pods.map((it) => life.kubelet.said(it)));
-      const tail = said.map((it) => it.split("\n").slice(-15).join("\n")).join("\n--\n");
-      if (error instanceof Error) error.message += `\n${history.join("; ")}\n${tail}`;
+      if (error instanceof Error) error.message += `\n${history.join("; ")}`;
       throw error;
     }
   });
 }
-
-let made: Promise<string> | undefined;
-function folder(): Promise<string> {
-  made ??= image();
-  return made;
-}
-globalThis.addEventListener("unload", () => {
-  made?.then((it) => Deno.removeSync(it, { recursive: true }));
-});

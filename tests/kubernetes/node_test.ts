@@ -1,9 +1,9 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { type Json, run } from "../integration/host.ts";
 import { manifest } from "./delivery.ts";
-import { type Change, edit, image, Life, type Setting } from "./life.ts";
+import { type Change, edit, type Life, type Setting } from "./life.ts";
 import { metricsIn } from "./promql.ts";
-import { test } from "../both_errors.ts";
+import { lifeTest } from "./tested_life.ts";
 
 const PLAIN: Setting = {
   suite: "trixie",
@@ -12,32 +12,14 @@ const PLAIN: Setting = {
   ranges: ["10.244.3.0/24", "fd00:10:244:3::/64"],
 };
 
-/** A test on its own node; the report of a failure has the pods' logs. */
+/** A test on its own node, which has a plain setting except for the named values. */
 function nodeTest(
   name: string,
   setting: Partial<Setting>,
   body: (life: Life) => Promise<void>,
 ): void {
-  test(name, async () => {
-    await using life = await Life.begin(await folder(), { ...PLAIN, ...setting });
-    try {
-      await body(life);
-    } catch (error) {
-      const said = await Promise.all(life.kubelet.pods.map((it) => life.kubelet.said(it)));
-      if (error instanceof Error) error.message += `\n${said.join("\n--\n").slice(-4000)}`;
-      throw error;
-    }
-  });
+  lifeTest(name, { ...PLAIN, ...setting }, body);
 }
-
-let made: Promise<string> | undefined;
-function folder(): Promise<string> {
-  made ??= image();
-  return made;
-}
-globalThis.addEventListener("unload", () => {
-  made?.then((it) => Deno.removeSync(it, { recursive: true }));
-});
 
 /** Waits until the last pod has printed it. */
 async function says(life: Life, words: string | RegExp): Promise<string> {

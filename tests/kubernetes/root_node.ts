@@ -1,7 +1,7 @@
 import { fromFileUrl } from "@std/path/posix";
 import { type Finished, hold, isHostVeth, type Json, objects, run } from "../integration/host.ts";
 
-import { type Found, until } from "../until.ts";
+import { type Found, until, untilWorks } from "../until.ts";
 
 const PROJECT = fromFileUrl(new URL("../../", import.meta.url));
 /** The Debian releases of a cluster's nodes. */
@@ -123,11 +123,10 @@ export class RootNode implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.powerOff();
-    for (let tries = 0; tries < 400; tries++) {
-      if ((await run(["rm", "-rf", this.folder])).code === 0) return;
-      await new Promise((resume) => setTimeout(resume, 50));
-    }
-    throw new Error(`${this.folder} can't be removed`);
+    await until(
+      `${this.folder} is removed`,
+      async () => (await run(["rm", "-rf", this.folder])).code === 0,
+    );
   }
 
   inside(...command: string[]): string[] {
@@ -195,6 +194,6 @@ export class RootNode implements AsyncDisposable {
     attempt: () => Promise<T | undefined>,
     seconds = 30,
   ): Promise<Found<T>> {
-    return await until(`${this.name}: ${what}`, attempt, seconds);
+    return await untilWorks(`${this.name}: ${what}`, attempt, seconds);
   }
 }

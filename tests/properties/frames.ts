@@ -1,4 +1,4 @@
-import { delay } from "../guard/delay.ts";
+import { pause } from "../../lib/base/deadline.ts";
 import type { Host } from "../integration/host.ts";
 import { compose } from "./frames/compose.ts";
 import { judge } from "./frames/judge.ts";
@@ -99,7 +99,7 @@ async function play(stage: Stage, round: Round, index: number): Promise<Complain
   } else {
     if (!await lab.shoot(EVE, ["eth0", "net1"], frames)) throw new Error("no frame is sent");
     await moment.run(stage, round.wait);
-    await delay(10);
+    await pause(10);
     count(seen, "frames", await lab.stop());
   }
   count(seen, `rounds with ${round.moment}`);

@@ -9,7 +9,7 @@ import {
   run,
 } from "../integration/host.ts";
 import { test } from "../both_errors.ts";
-import { type Found, until } from "../until.ts";
+import { type Found, untilWorks } from "../until.ts";
 
 const ROOT = fromFileUrl(new URL("../../", import.meta.url));
 
@@ -206,7 +206,7 @@ export class Node implements AsyncDisposable {
     attempt: () => Promise<T | undefined>,
     seconds = 20,
   ): Promise<Found<T>> {
-    return await until(`${this.name}: ${what}`, attempt, seconds);
+    return await untilWorks(`${this.name}: ${what}`, attempt, seconds);
   }
 
   /** A page as `wget` gets it inside, once its server answers. */

@@ -1,4 +1,4 @@
-import { delay } from "../../guard/delay.ts";
+import { pause } from "../../../lib/base/deadline.ts";
 import type { Frame } from "../../guard/frames.ts";
 import type { Complaint } from "../property.ts";
 import { type Kernel, linkLocalOf, lookAt } from "./kernel.ts";
@@ -90,7 +90,7 @@ async function awaited(stage: Stage, flows: readonly Honest[]): Promise<Seen> {
   const end = performance.now() + PATIENCE_MS;
   let seen = await stage.lab.seen();
   while (flows.some((it) => cameOf(it, seen) < TIMES) && performance.now() < end) {
-    await delay(20);
+    await pause(20);
     seen = await stage.lab.seen();
   }
   return seen;

@@ -1,4 +1,4 @@
-import { delay } from "../../guard/delay.ts";
+import { pause } from "../../../lib/base/deadline.ts";
 import { BRIDGE } from "./network.ts";
 import { COPY, EVE, type Stage } from "./stage.ts";
 
@@ -48,7 +48,7 @@ export const MOMENTS: readonly Moment[] = [
     prepare: (it) => it.fill(),
     run: async (it, wait) => {
       const ended = it.del("zoe", "eth0");
-      await delay(wait);
+      await pause(wait);
       await Promise.all([ended, it.add("yan", "eth0", FULL)]);
     },
   },
@@ -60,7 +60,7 @@ export const MOMENTS: readonly Moment[] = [
     },
     run: async (it, wait) => {
       const ended = it.collect(["yan/eth0"]);
-      await delay(wait);
+      await pause(wait);
       await Promise.all([ended, it.add("yan", "eth0", FULL)]);
     },
   },
