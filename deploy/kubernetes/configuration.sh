@@ -34,6 +34,25 @@ compose() {
   network=$1 version=$2 bridge=$3 data=$4
 }
 
+# containerd_has KEY: the folders that the configuration of containerd names, each on a line; none if it names none
+containerd_has() {
+  sed -n "s/^[[:space:]]*$1s\{0,1\}[[:space:]]*=//p" "$host/etc/containerd/config.toml" 2>/dev/null |
+    grep -o "[\"'][^\"']*[\"']" | tr -d "\"'"
+}
+
+# containerd of a distribution may look for plugins or configurations in other folders, and then fails every pod.
+runtime_reads() {
+  [ -S "$host/run/containerd/containerd.sock" ] || return 0
+  for key in bin_dir conf_dir; do
+    case $key in bin_dir) wanted=$bin name=BIN ;; *) wanted=$conf name=CONF ;; esac
+    found=$(containerd_has $key)
+    [ -z "$found" ] || echo "$found" | grep -qxF "$wanted" || {
+      fail "Cannot use $wanted: /etc/containerd/config.toml has $key = $(echo "$found" | head -n 1). Set $name and its mounts to that folder, or change containerd"
+      return 1
+    }
+  done
+}
+
 # Every plugin of the list exists, runs on this node and supports the list's version.
 plugins_run() {
   for type in $(jq --raw-output '.plugins[].type | select(. != "atomicni")' "$scratch/conflist"); do

@@ -46,6 +46,7 @@ install() {
   learn_ranges || return 1
   learn_owner || :
   compose || return 1
+  runtime_reads || return 1
   plugins_run || return 1
   alone prepare || return 1
   alone put_all
@@ -57,7 +58,7 @@ prepare() {
     program=$bin/atomicni
     [ -x "$host$program" ] || { fail "Cannot keep $program: it is not there"; return 1; }
   else
-    staged=$(sh "$here/install" --stage "$here/atomicni" "$host$bin" 2>"$scratch/said") ||
+    staged=$(DESTDIR="$host" sh "$here/install" --stage "$here/atomicni" "$host$bin" 2>"$scratch/said") ||
       { fail "Cannot put the program into $bin: $(cat "$scratch/said")"; return 1; }
     program=$bin/${staged##*/}
   fi
@@ -110,7 +111,7 @@ kept=
 keep_program() {
   [ "${PROGRAM:-install}" != keep ] || return 0
   [ -z "$kept" ] || [ "$(seen_program)" != "$kept" ] || return 0
-  sh "$here/install" "$here/atomicni" "$host$bin" >"$scratch/said" 2>&1 ||
+  DESTDIR="$host" sh "$here/install" "$here/atomicni" "$host$bin" >"$scratch/said" 2>&1 ||
     { fail "Cannot put the program into $bin: $(cat "$scratch/said")"; return 1; }
   [ -z "$kept" ] || say "put back: $bin/atomicni"
   kept=$(seen_program)

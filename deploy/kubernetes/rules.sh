@@ -7,7 +7,7 @@ compose_rules() {
   : >"$1"
   [ "$direct" != none ] || return 0
   # shellcheck disable=SC2086 # the list is words
-  "$here/atomicni" host-rules $direct <"$scratch/conflist" >"$1" 2>"$scratch/said" ||
+  on_host "$program" host-rules $direct <"$scratch/conflist" >"$1" 2>"$scratch/said" ||
     { fail "Cannot make rules: $(cat "$scratch/said")"; return 1; }
 }
 

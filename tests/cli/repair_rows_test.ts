@@ -99,6 +99,18 @@ const ROWS: readonly Row[] = [
     then: [MASTERS, "none\nmaster atomic0\n"],
   },
   {
+    name: "a lease of a changed subnet keeps the ranges that the file has",
+    repaired: { ...CONFIG, subnet: "10.99.0.0/24", gateway: "10.99.0.1", bridge: "atomic9" },
+    given: "ip link del dev $V2",
+    exit: 1,
+    dropped: ["c2/eth0 10.88.0.3"],
+    findings: [["wrong", "1 lease is outside of 10.99.0.0/24"]],
+    then: [
+      `grep -o '"ranges":..."subnet":"[0-9./]*"' ${STATE}`,
+      '"ranges":[[{"subnet":"10.88.0.0/24"\n',
+    ],
+  },
+  {
     name: "a lease with a range of its own is not outside",
     repaired: { ...CONFIG, subnet: "10.99.0.0/24", gateway: "10.99.0.1", bridge: "atomic9" },
     given: `sed -i 's|"since"|"ranges":"10.88.0.2 - 10.88.0.9","since"|g' ${STATE}`,

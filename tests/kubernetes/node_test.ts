@@ -395,3 +395,54 @@ s.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_HOPS, 255)
 s.bind(("fe80::1", 0, 0, socket.if_nametoindex("router")))
 s.sendto(bytes([134, 0, 0, 0, 64, 0, 7, 8]) + bytes(8), ("ff02::1", 0, 0, socket.if_nametoindex("router")))
 `;
+
+nodeTest(
+  "where containerd looks for plugins in another folder nothing is installed, until they agree",
+  {},
+  async (life) => {
+    const configured = async (text: string) =>
+      await life.node.sh("mkdir -p /etc/containerd; cat >/etc/containerd/config.toml", text);
+    // As Debian's package has it, in which nothing else is set.
+    await configured('[plugins."io.containerd.grpc.v1.cri".cni]\n  bin_dir = "/usr/lib/cni"\n');
+    // containerd does not run, so another runtime reads the folders.
+    await life.apply();
+    await life.installed();
+    await life.node.sh("rm /etc/cni/net.d/10-atomicni.conflist; mkdir -p /run/containerd");
+    using _ = Deno.listen({
+      transport: "unix",
+      path: `/proc/${life.node.pid}/root/run/containerd/containerd.sock`,
+    });
+    await life.apply();
+    await says(
+      life,
+      "Cannot use /opt/cni/bin: /etc/containerd/config.toml has bin_dir = /usr/lib/cni",
+    );
+    assertEquals(await life.conflist(), undefined);
+    await configured("[cni]\nbin_dirs = ['/usr/lib/cni', '/opt/cni/bin']\nconf_dir = '/etc/cni'\n");
+    await says(
+      life,
+      "Cannot use /etc/cni/net.d: /etc/containerd/config.toml has conf_dir = /etc/cni.",
+    );
+    await configured("[cni]\nbin_dirs = ['/usr/lib/cni', '/opt/cni/bin']\n");
+    await life.installed();
+    await life.check();
+  },
+);
+
+test("the script form in the image runs with the Deno of the node, not of the image", async () => {
+  const program = `${Deno.cwd()}/bin/atomicni.js`;
+  const [, deno = ""] = /^":" \/\/; n="([^"]*)"/m.exec(await Deno.readTextFile(program)) ?? [];
+  const folder = await image(program);
+  try {
+    await using life = await Life.begin(folder, PLAIN);
+    await life.apply();
+    await says(life, `others than root can change ${deno.split("/").slice(0, 3).join("/")}`);
+    assertEquals(await life.conflist(), undefined);
+    await life.node.sh(`mkdir -p ${deno.slice(0, deno.lastIndexOf("/"))}`);
+    await Deno.copyFile(deno, `/proc/${life.node.pid}/root${deno}`);
+    await life.installed();
+    await life.check();
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+});

@@ -28,8 +28,9 @@ const REMEDY =
 const LINE = /^(?:[^\0]*\/)?([^/]+):([^:]*)$/;
 /** A line of a `last_reserved_ip` file in the listing; an IPv6 address in it has colons. */
 const RESERVED_LINE = /^(?:[^\0]*\/)?(last_reserved_ip\.\d+):(.*)$/;
+/** It follows the configuration, whose last line may have no end. */
 const FIRST_LINE =
-  /^(?:[^\s\0{"]*\/)?(?:\d+(?:\.\d+){3}|[0-9a-fA-F]*:[0-9a-fA-F:]+|last_reserved_ip\.\d+|lock):/m;
+  /(?<=^|\})(?:[^\s\0{}[\]"]*\/)?(?:\d+(?:\.\d+){3}|[0-9a-fA-F]*:[0-9a-fA-F:]+|last_reserved_ip\.\d+|lock):/m;
 
 /** Splits stdin into the configuration and the listing of the folder that follows it. */
 export function splitImport(text: string): { configuration: string; listing: string } {

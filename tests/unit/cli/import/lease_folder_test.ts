@@ -100,6 +100,12 @@ Deno.test("splitImport finds the end of a configuration", () => {
   ) {
     assertEquals(splitImport(configuration + listing), { configuration, listing });
   }
+  // A file without an end of its last line.
+  const short = '{"plugins":[{"ipam":{"ranges":[[{"subnet":"fd00::/64"}]]}}]}';
+  for (const listing of [LISTING, "10.88.0.2:c1\n", "fd00::2:c1\n"]) {
+    assertEquals(splitImport(short + listing), { configuration: short, listing });
+  }
+  assertEquals(splitImport(short), { configuration: short, listing: "" });
   // Lines of a configuration are not part of a listing, in whatever form.
   const six = '{"name":"podnet",\n"subnet6":\n"fd00::/64",\n"gateway6": "fd00::1"}\n';
   assertEquals(splitImport(six), { configuration: six, listing: "" });
