@@ -1,4 +1,5 @@
 import { say } from "./outcomes.ts";
+import { seedOf } from "./seed.ts";
 
 /** Numbers from 0 up to 1, exclusive, that the seed repeats (mulberry32). */
 export function randomFrom(seed: number): () => number {
@@ -11,9 +12,9 @@ export function randomFrom(seed: number): () => number {
   };
 }
 
-/** Random numbers for a test: from FAULTS_SEED, or from a new seed, which is printed. */
+/** Random numbers for a test. Prints the seed, which FAULTS_SEED repeats. */
 export function newRandom(what: string): () => number {
-  const seed = Number(Deno.env.get("FAULTS_SEED") ?? crypto.getRandomValues(new Uint32Array(1))[0]);
+  const seed = seedOf("FAULTS_SEED");
   say(`${what}: FAULTS_SEED=${seed}`);
   return randomFrom(seed);
 }

@@ -1,5 +1,13 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
-import { CONFIG, hostTest, type Json, MODES, PROGRAM, STATE_FOLDER } from "../integration/host.ts";
+import {
+  CONFIG,
+  type Host,
+  hostTest,
+  type Json,
+  MODES,
+  PROGRAM,
+  STATE_FOLDER,
+} from "../integration/host.ts";
 
 const POD = "IgnoreUnknown=1;K8S_POD_NAMESPACE=default;K8S_POD_NAME=web";
 
@@ -139,25 +147,44 @@ hostTest(
       Object.assign(leases ?? {}, { [ip]: { since: "2026-01-01T00:00:00Z", veth: "" } });
     }
     await host.run(["sh", "-c", `cat > ${STATE_FOLDER}/many.json`], JSON.stringify(state));
-    // The fastest of six runs counts, because other tests run concurrently.
-    const timed = async (args: string[]) => {
-      const runs: { stdout: string; ms: number }[] = [];
-      for (let run = 0; run < 6; run++) {
-        const began = performance.now();
-        const { stdout } = await host.program(args, "");
-        runs.push({ stdout, ms: performance.now() - began });
-      }
-      return { stdout: runs[0]?.stdout ?? "", ms: Math.min(...runs.map(({ ms }) => ms)) };
-    };
-    const { ms: start } = await timed(["version"]);
-    const listed = await timed(["list", "many"]);
+    const start = await fastest(host, ["version"]);
+    const listed = await fastest(host, ["list", "many"]);
     const rows = listed.stdout.trimEnd().split("\n").slice(1);
     assertEquals(rows.length, 1000);
     assertStringIncludes(rows[0] ?? "", " 10.88.0.1 ");
     assertStringIncludes(rows[999] ?? "", " 10.88.3.232 ");
-    assert(listed.ms - start < 500, `${listed.ms} ms, a start takes ${start} ms`);
+    // On a busy machine a start takes longer than its processor time, and a list longer in proportion.
+    const busy = Math.max(1, start.ms / start.processorMs);
+    const told =
+      `${listed.ms} ms, a start takes ${start.ms} ms, ${start.processorMs} ms of it processor time`;
+    assert(listed.ms - start.ms < 500 * busy, told);
+    assert(listed.processorMs - start.processorMs < 500, told);
   },
 );
+
+interface Timed {
+  readonly stdout: string;
+  readonly ms: number;
+  readonly processorMs: number;
+}
+
+/** The fastest of six runs, because other tests run concurrently. */
+async function fastest(host: Host, args: readonly string[]): Promise<Timed> {
+  const under = [
+    "bash",
+    "-c",
+    `TIMEFORMAT='%R %U %S'; { time "$@" 2>&3; } 3>&2 2>/run/times`,
+    "bash",
+  ];
+  let best: Timed = { stdout: "", ms: Infinity, processorMs: Infinity };
+  for (let run = 0; run < 6; run++) {
+    const { stdout } = await host.program(args, "", {}, under);
+    const [real = NaN, user = NaN, system = NaN] = (await host.sh("cat /run/times")).split(" ")
+      .map((it) => Number(it) * 1000);
+    if (real < best.ms) best = { stdout, ms: real, processorMs: user + system };
+  }
+  return best;
+}
 
 hostTest("list --watch shows changes until it is interrupted", async (host) => {
   await host.containers("c1");

@@ -3,9 +3,10 @@ import { SUITES } from "./root_node.ts";
 import type { Setting } from "./life.ts";
 import { PLAYS } from "./plays.ts";
 import { lifeTest } from "./tested_life.ts";
+import { seedOf } from "../seed.ts";
 
 /** The settings of a run: the first seed, the number of lives, and the plays per life. */
-const SEED = Number(Deno.env.get("KUBERNETES_SEED") ?? 1);
+const SEED = seedOf("KUBERNETES_SEED");
 const LIVES = Number(Deno.env.get("KUBERNETES_LIVES") ?? 3);
 const PLAYED = Number(Deno.env.get("KUBERNETES_PLAYS") ?? 5);
 const STATED = Deno.env.get("KUBERNETES_SUITE");

@@ -1,4 +1,5 @@
 import { SIZE } from "../size.ts";
+import { seedOf } from "../seed.ts";
 
 /** The number of cases, and the time limit in seconds. */
 export interface Limits {
@@ -15,9 +16,8 @@ export function limits(sizes: Readonly<Record<"short" | "full", Limits>>): Limit
   };
 }
 
-/** PROPERTIES_SEED repeats a run. */
-export const SEED: number = number("PROPERTIES_SEED") ??
-  (crypto.getRandomValues(new Uint32Array(1))[0] ?? 0);
+/** The seed of all properties of this run. */
+export const SEED: number = seedOf("PROPERTIES_SEED");
 
 /** The first case of the run, to repeat a single case. */
 export const FIRST: number = number("PROPERTIES_FROM") ?? 0;

@@ -1,3 +1,5 @@
+import { seedOf } from "../seed.ts";
+
 /** Pseudo-random numbers, determined by a seed that a failing test prints. */
 export function drawFrom(seed: number): (below: number) => number {
   let value = seed % 2147483646 + 1;
@@ -6,5 +8,5 @@ export function drawFrom(seed: number): (below: number) => number {
 
 /** The seed of this run: `TEST_SEED` repeats a run. */
 export function seed(): number {
-  return Number(Deno.env.get("TEST_SEED") ?? Date.now() % 2147483646);
+  return seedOf("TEST_SEED");
 }
