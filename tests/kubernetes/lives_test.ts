@@ -2,8 +2,8 @@ import { Random } from "../random.ts";
 import { SUITES } from "./root_node.ts";
 import type { Setting } from "./life.ts";
 import { PLAYS } from "./plays.ts";
-import { lifeTest } from "./tested_life.ts";
 import { seedOf } from "../seed.ts";
+import { lifeTest } from "./tested_life.ts";
 
 /** The settings of a run: the first seed, the number of lives, and the plays per life. */
 const SEED = seedOf("KUBERNETES_SEED");
