@@ -1,7 +1,8 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { test } from "../both_errors.ts";
 import { type Json, run } from "../integration/host.ts";
 import { manifest } from "./delivery.ts";
-import { type Change, edit, type Life, type Setting } from "./life.ts";
+import { type Change, edit, image, Life, type Setting } from "./life.ts";
 import { metricsIn } from "./promql.ts";
 import { lifeTest } from "./tested_life.ts";
 
