@@ -30,10 +30,12 @@ async function addThenCheck(host: Host, config: Json): Promise<void> {
 for (const [name, route] of ROUTES) {
   hostTest(`CHECK passes right after the ADD of a route with ${name}`, async (host) => {
     await host.containers("c1");
-    await host.sh(`cp -r /usr/share/iproute2 /run/iproute2
+    // Debian 12 has the names in /etc.
+    await host.sh(`for it in /usr/share/iproute2 /etc/iproute2; do
+        [ -e /run/iproute2 ] || [ ! -e $it/rt_tables ] || cp -r $it /run/iproute2; done
       echo '100 mytable' >>/run/iproute2/rt_tables
-      mount --bind /run/iproute2 /usr/share/iproute2
-      [ ! -d /etc/iproute2 ] || mount --bind /run/iproute2 /etc/iproute2`);
+      for it in /usr/share/iproute2 /etc/iproute2; do
+        [ ! -d $it ] || mount --bind /run/iproute2 $it; done`);
     await addThenCheck(host, { ...CONFIG, ipam: { routes: [route] } });
     const ipam = { type: "host-local", subnet: "10.88.0.0/24", routes: [route] };
     await addThenCheck(host, { ...REFERENCE, ipam });

@@ -300,7 +300,7 @@ function withoutLocked(version: string, line = ""): string {
   return `[ "$*" != -V ] || { echo "ip utility, iproute2-${version}, libbpf 1.5.0"; exit; }
 ${line}
 out=$(printf '%s\\n' "$in" | /run/ip.real "$@"); status=$?
-printf '%s\\n' "$out" | sed 's/"locked":[a-z]*,//g'
+printf '%s\\n' "$out" | sed 's/"locked":[a-z]*,//g; s/,"locked":[a-z]*//g'
 exit $status`;
 }
 
