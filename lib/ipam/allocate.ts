@@ -149,14 +149,8 @@ export function chooseIps(
   throw poolFull(sets[chosen] ?? []);
 }
 
-function macsRequested({ leases, hasRequestedMac }: State): ReadonlySet<string> {
-  const macs = new Set<string>();
-  if (!hasRequestedMac) return macs;
-  for (const key of Object.keys(leases)) {
-    const mac = leases[key]?.mac;
-    if (mac !== undefined) macs.add(mac);
-  }
-  return macs;
+function macsRequested({ leases }: State): ReadonlySet<string> {
+  return new Set(Object.values(leases).flatMap(({ mac }) => mac ?? []));
 }
 
 function poolFull(set: RangeSet): CniError {

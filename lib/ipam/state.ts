@@ -33,8 +33,6 @@ export interface State {
   readonly lastReserved: Ip[];
   /** By owner, as `containerToIP`. Leases of the Go original have no record. */
   readonly leases: Record<string, LeaseRecord>;
-  /** Whether one of `leases` may have a requested MAC. */
-  hasRequestedMac: boolean;
   /** The network's ranges. Every lease without ranges of its own is in one of these subnets. */
   ranges: readonly RangeSet[] | undefined;
 }
@@ -54,7 +52,6 @@ export function emptyState(): State {
     ipToContainer: {},
     lastReserved: [],
     leases: {},
-    hasRequestedMac: false,
     ranges: undefined,
   };
 }
@@ -97,7 +94,6 @@ export function addLease(state: State, { owner, ips, record }: Lease): void {
   state.containerToIP[key] = more.length === 0 ? first : ips;
   for (const ip of ips) state.ipToContainer[ip] = key;
   if (record !== undefined) state.leases[key] = record;
-  state.hasRequestedMac ||= record?.mac !== undefined;
 }
 
 export function dropLease(state: State, { owner, ips }: Lease): void {
