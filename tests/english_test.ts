@@ -111,8 +111,8 @@ const FILES = [...PLACES.flatMap(filesBelow), ...AT_TOP].filter((file) =>
 /** Comments, strings, templates and (to skip them) regular expressions of TypeScript. */
 const TOKEN =
   /(?<=^|\s)\/\/ ?(.*(?:\n\s*\/\/.*)*)|\/\*([^]*?)\*\/|"((?:[^"\\\n]|\\.)*)"|`((?:[^`\\$]|\\[^]|\$(?!\{)|\$\{(?:[^{}`]|`[^`]*`|\{[^{}]*\})*\})*)`|(?<=[(,=:[!&|?]\s*)\/(?![*/])(?:[^/\\\n[]|\\.|\[(?:[^\]\\\n]|\\.)*\])+\/[a-z]*/gm;
-/** A comment of other files, over all its lines, or a string that a shell prints. */
-const HASH = /(?:^|[ \t])#+ ?(.*(?:\n[ \t]*#.*)*)|"((?:[^"\\\n]|\\.)*)"/gm;
+/** A comment of other files, over all its lines, a docstring of Python, or a string. */
+const HASH = /(?:^|[ \t])#+ ?(.*(?:\n[ \t]*#.*)*)|"""([^]*?)"""|"((?:[^"\\\n]|\\.)*)"/gm;
 
 /** The paragraphs of a text for a reader, each on one line. */
 function passagesOf(file: string): Passage[] {

@@ -56,7 +56,7 @@ runtime_reads() {
 # Every plugin of the list exists, runs on this node and supports the list's version.
 plugins_run() {
   for type in $(jq --raw-output '.plugins[].type | select(. != "atomicni")' "$scratch/conflist"); do
-    [ -x "$host$bin/$type" ] || { fail "Cannot use the configuration: it names the plugin \"$type\", and $bin/$type is not there"; return 1; }
+    [ -x "$host$bin/$type" ] || { fail "Cannot use the configuration: it names the plugin \"$type\", and $bin/$type does not exist"; return 1; }
     echo "{\"cniVersion\":\"$version\"}" | on_host CNI_COMMAND=VERSION "$bin/$type" >"$scratch/version" 2>&1 &&
       jq --exit-status --arg version "$version" '.supportedVersions | index($version)' "$scratch/version" >/dev/null 2>&1 ||
       { fail "Cannot use plugin \"$type\" for CNI $version: $(head -c 200 "$scratch/version")"; return 1; }

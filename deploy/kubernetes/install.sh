@@ -56,7 +56,7 @@ install() {
 prepare() {
   if [ "${PROGRAM:-install}" = keep ]; then
     program=$bin/atomicni
-    [ -x "$host$program" ] || { fail "Cannot keep $program: it is not there"; return 1; }
+    [ -x "$host$program" ] || { fail "Cannot keep $program: it does not exist"; return 1; }
   else
     staged=$(DESTDIR="$host" sh "$here/install" --stage "$here/atomicni" "$host$bin" 2>"$scratch/said") ||
       { fail "Cannot put the program into $bin: $(cat "$scratch/said")"; return 1; }
@@ -77,7 +77,7 @@ clear_old_range() {
   [ -n "$before" ] && [ "$before" != "$ranges" ] || return 0
   if has_ports; then
     refuse_pods "the ranges of this node changed from $before to $ranges: drain it"
-    fail "The ranges of node \"$NODE_NAME\" changed from $before to $ranges while pods have addresses of the old ones: kubectl drain $NODE_NAME --ignore-daemonsets, and this goes on by itself"
+    fail "The ranges of node \"$NODE_NAME\" changed from $before to $ranges while pods have addresses of the old ones: kubectl drain $NODE_NAME --ignore-daemonsets, and the pod then continues by itself"
     return 1
   fi
   say "the ranges changed from $before to $ranges; no pod has an address of the old ones"
@@ -129,7 +129,7 @@ is_changed() {
 # The readiness probe: everything is installed, and an ADD would work.
 is_ready() {
   [ -d "$scratch/good" ] || { echo "not installed: $(cat "$scratch/why" 2>/dev/null || :)"; exit 1; }
-  [ -f "$conflist" ] || { echo "$conflist is not there"; exit 1; }
+  [ -f "$conflist" ] || { echo "$conflist does not exist"; exit 1; }
   [ ! -s "$scratch/why" ] || { cat "$scratch/why"; exit 1; }
   would_work "$conflist" "$bin/atomicni"
 }

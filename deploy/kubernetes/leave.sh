@@ -63,7 +63,7 @@ wait_for_end() {
 is_unanswered() { [ "$status" != 200 ]; }
 
 stay() {
-  say "the DaemonSet is there again, or nobody can tell: nothing removed"
+  say "the DaemonSet exists again, or the API does not answer: nothing removed"
   alone keep_good || :
 }
 

@@ -1,7 +1,7 @@
 """An agent in one network namespace: sends raw frames and plain datagrams, counts the marked frames that arrive.
 
-frames.py INTERFACE [listen|early]: one JSON request a line on stdin, one JSON answer a line on stdout. `early` is for
-an interface that is not there yet. It refuses to run with any capability but CAP_NET_RAW, which is what container
+frames.py INTERFACE [listen|early]: one JSON request per line on stdin, one JSON answer per line on stdout. `early` is
+for an interface that does not exist yet. It refuses to run with any capability except CAP_NET_RAW, which container
 runtimes leave to a container.
 """
 
@@ -36,7 +36,7 @@ def packet_socket():
 
 
 def listen(receiver):
-    """Counts by mark: frames for this interface, and frames that merely came by."""
+    """Counts by mark the frames for this interface, and the other frames that arrived."""
     while True:
         try:
             frame, address = receiver.recvfrom(2048)
@@ -50,8 +50,8 @@ def listen(receiver):
 
 
 def sink(family):
-    """Takes datagrams, so that none is answered with an ICMP error: an answer would teach the bridge. Counts by mark the
-    datagrams that the IP stack has taken, by whatever interface they came."""
+    """Receives datagrams, so that none is answered with an ICMP error, from which the bridge would learn. Counts by mark
+    the datagrams that the IP stack accepted, on any interface."""
     found = socket.socket(family, socket.SOCK_DGRAM)
     if family == socket.AF_INET6:
         found.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
@@ -90,7 +90,7 @@ def talk(flows, times, gap):
 
 
 def flood(sender, seconds):
-    """Sends frames from ever new MACs to an unknown one; returns how many."""
+    """Sends frames, each from a new MAC, to an unknown MAC; returns their number."""
     rest = b"\x02\xff\xff\xff\xff\xfe%s\x88\xb5" + bytes(46)
     end = time.monotonic() + seconds
     sent = 0
@@ -105,7 +105,7 @@ def flood(sender, seconds):
 
 
 def haste(frames, seconds):
-    """Sends all frames as often as it can, so long from the moment at which the interface takes one; returns how many."""
+    """Sends all frames as often as possible for a time that begins when the interface accepts one; returns their number."""
     made = [bytes.fromhex(frame) for frame in frames]
     end = time.monotonic() + 20
     sender, sent = None, 0

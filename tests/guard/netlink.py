@@ -1,7 +1,7 @@
-"""Deletes a link by name in another network namespace, as the kernel lets who has CAP_NET_ADMIN over that one.
+"""Deletes a link by name in another network namespace. The kernel allows that with CAP_NET_ADMIN over that namespace.
 
-netlink.py NSID NAME: NSID is the other namespace's number here, as `ip link` shows it of a veth (link-netnsid). Prints "deleted" or
-the kernel's error.
+netlink.py NSID NAME: NSID is the other namespace's number, as `ip link` shows it for a veth (link-netnsid). Prints
+"deleted" or the kernel's error.
 """
 
 import os

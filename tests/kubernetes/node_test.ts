@@ -173,7 +173,7 @@ const broken: readonly [what: string, change: Change, words: RegExp][] = [
   }, /Cannot use the configuration: /],
   ["a missing plugin", (documents) => {
     edit(documents, (list) => list.plugins.push({ type: "nowhere" }));
-  }, /names the plugin "nowhere", and \/opt\/cni\/bin\/nowhere is not there/],
+  }, /names the plugin "nowhere", and \/opt\/cni\/bin\/nowhere does not exist/],
   ["an impossible bridge, without masquerading", (documents) => {
     set("direct", "none")(documents);
     edit(documents, (list) => list.plugins[0].bridge = "a/b");

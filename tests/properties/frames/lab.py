@@ -1,7 +1,7 @@
 """Sends and counts marked frames in several network namespaces, from one process.
 
-One JSON request a line on stdin, one JSON answer a line on stdout. A place is the name of a namespace below /run/netns,
-or "" for the namespace that the process started in. The attacker's interfaces are set up as soon as they appear.
+One JSON request per line on stdin, one JSON answer per line on stdout. A place is the name of a namespace below
+/run/netns, or "" for the namespace in which the process started. The attacker's interfaces are set up when they appear.
 """
 
 import ctypes
@@ -36,7 +36,7 @@ bridge = "none"
 
 
 class Inside:
-    """The calling thread is in the namespace of a place."""
+    """Moves the calling thread into the namespace of a place."""
 
     def __init__(self, place):
         self.place = place
