@@ -30,7 +30,7 @@ test({
       had=$(ip -n "$CNI_CONTAINERID" -o link show dev eth0 | sed 's/.*link.ether //; s/ .*//')
       ip -n "$CNI_CONTAINERID" link set dev eth0 address "$mac"
       printf '%s' "$out" | sed "s/\\"eth0\\",\\"mac\\":\\"$had\\"/\\"eth0\\",\\"mac\\":\\"$mac\\"/"`,
-      /^an ADD: a container has the MAC of another, or the bridge's/,
+      /^an ADD: a container has the MAC of another or of the bridge/,
     ),
 });
 

@@ -60,7 +60,7 @@ export const PROGRAMS: readonly Wrong[] = [
   {
     name: "sets a port up before it is locked",
     script: ip("s/^\\(link add .*\\) type veth/\\1 up type veth/"),
-    kind: /elsewhere|learns from a guarded port|not the container's/,
+    kind: /elsewhere|learns from a guarded port|from another MAC/,
     focus: {
       network: GUARDED,
       moments: /second interface/,
@@ -70,7 +70,7 @@ export const PROGRAMS: readonly Wrong[] = [
   {
     name: "puts a port back into its bridge while it is up",
     script: ip("/^link set dev av[0-9a-f]* down/d"),
-    kind: /elsewhere|learns from a guarded port|not the container's/,
+    kind: /elsewhere|learns from a guarded port|from another MAC/,
     focus: { network: GUARDED, moments: /ports out/, frames: { from: "neighbour" } },
   },
   {
@@ -137,7 +137,7 @@ exit $status`,
   {
     name: "reports success for every CHECK",
     script: `[ "$CNI_COMMAND" != CHECK ] || { cat >/dev/null; exit 0; }; exec "$@"`,
-    kind: /CHECK is content/,
+    kind: /CHECK accepts/,
     focus: { network: GUARDED, moments: /ports out/ },
   },
 ];
