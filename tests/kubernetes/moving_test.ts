@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
-import { test } from "../both_errors.ts";
 import type { Json } from "../integration/host.ts";
-import { edit, image, Life } from "./life.ts";
+import { edit, type Life } from "./life.ts";
+import { lifeTest } from "./tested_life.ts";
 
 const PAGE = new URL("../../docs/kubernetes-moving.md", import.meta.url);
 const SETTING = {
@@ -88,30 +88,24 @@ async function says(life: Life, words: string): Promise<void> {
   }, 60);
 }
 
-const moving = (name: string, body: (life: Life) => Promise<void>) =>
-  test(`docs/kubernetes-moving.md, ${name}`, async () => {
-    const folder = await image();
-    try {
-      await using life = await Life.begin(folder, SETTING);
-      await body(life);
-    } finally {
-      await Deno.remove(folder, { recursive: true });
-    }
-  });
+lifeTest(
+  "docs/kubernetes-moving.md, with draining: the DaemonSet installs after the last command",
+  SETTING,
+  async (life) => {
+    await flannelNode(life, "p1");
+    await life.apply();
+    await says(life, '"cni0" carries it too');
+    // kubectl drain
+    await reference(life, "DEL", "p1");
+    assertEquals(await follow(life, "With draining"), "");
+    await life.installed();
+    await life.check();
+  },
+);
 
-moving("with draining: the DaemonSet installs after the last command", async (life) => {
-  await flannelNode(life, "p1");
-  await life.apply();
-  await says(life, '"cni0" carries it too');
-  // kubectl drain
-  await reference(life, "DEL", "p1");
-  assertEquals(await follow(life, "With draining"), "");
-  await life.installed();
-  await life.check();
-});
-
-moving(
-  "without draining: pods keep addresses and traffic, and new pods get others",
+lifeTest(
+  "docs/kubernetes-moving.md, without draining: pods keep addresses and traffic, and new pods get others",
+  SETTING,
   async (life) => {
     await flannelNode(life, "p1", "p2");
     await life.apply((documents) =>
