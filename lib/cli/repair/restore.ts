@@ -95,8 +95,8 @@ async function withLostGateway(
   guarded: readonly Port[],
   { mac }: Link,
 ): Promise<Port[]> {
-  if (!config.gatewayOnBridge) return [];
   const wanted = gatewayNeighbours(config, mac);
+  if (wanted.length === 0) return [];
   const insides = await kernel.inspectPeers(guarded.map(({ link }) => link));
   const fixed: Port[] = [];
   for (const placed of guarded) {
