@@ -1,5 +1,6 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { CONFIG, type Finished, type Host, type Json, STATE_FOLDER } from "../integration/host.ts";
+import { untilSh } from "../until.ts";
 
 /** The expected outcome of an ADD: a result, an error document with that code, no document at all (with exit
  * status 0 if it is lost), or any of them. */
@@ -220,9 +221,7 @@ const PROCESS: readonly Surroundings[] = [
     end: "works",
     after: async (host) => {
       // A process that has ended may still be in its control group for a moment.
-      await host.sh(
-        "for _ in $(seq 50); do rmdir $(cat /run/cgroup) && exit; sleep 0.1; done; exit 1",
-      );
+      await host.sh(untilSh("rmdir $(cat /run/cgroup)"));
     },
   },
   {

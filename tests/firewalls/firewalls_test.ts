@@ -1,6 +1,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { fromFileUrl } from "@std/path/posix";
 import { DEPLOY, type Node, nodeTest } from "../runtimes/node.ts";
+import { untilSh } from "../until.ts";
 
 const PAGE = fromFileUrl(new URL("../../docs/internet-access.md", import.meta.url));
 /** Pages of a machine outside, which has no route to containers. */
@@ -23,20 +24,13 @@ const FIREWALLS: Record<string, string> = {
   Docker: `
 mkdir -p /var/lib/docker && mount -t tmpfs tmpfs /var/lib/docker
 dockerd --experimental --ip6tables=true >/run/log/dockerd.log 2>&1 </dev/null &
-for try in $(seq 300); do
-  grep -q 'completed initialization' /run/log/dockerd.log && break
-  sleep 0.1
-done
+${untilSh("grep -q 'completed initialization' /run/log/dockerd.log", 30)}
 iptables -S FORWARD | grep -q 'P FORWARD DROP'`,
   firewalld: `
 mkdir -p /run/dbus /run/firewalld
 dbus-daemon --system --fork
 firewalld --nofork --nopid >/run/log/firewalld.log 2>&1 </dev/null &
-for try in $(seq 300); do
-  firewall-cmd --state >/dev/null 2>&1 && break
-  sleep 0.1
-done
-firewall-cmd --state`,
+${untilSh("firewall-cmd --state >/run/log/state.log 2>&1", 30)}`,
   ufw: "mkdir -p /run/ufw && ufw --force enable && ufw status | grep -q 'Status: active'",
 };
 

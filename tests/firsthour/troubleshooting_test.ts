@@ -3,6 +3,7 @@ import { Containerd, IMAGE } from "../runtimes/containerd.ts";
 import { type CniCall, type Node, nodeTest } from "../runtimes/node.ts";
 import { assertReaches, assertWorks, codeOfAdd, configOf, CONFLIST } from "./attachment.ts";
 import { follow, install, sectionsOf } from "./page.ts";
+import { untilSh } from "../until.ts";
 
 const PAGE = "docs/troubleshooting.md";
 
@@ -102,7 +103,7 @@ const ROWS: Readonly<Record<string, Row>> = {
       const pid = await node.daemon("holder", "unshare", "-n", "sleep", "1000");
       await node.write("/run/holder", String(pid));
       await node.sh(
-        `until [ "$(readlink /proc/${pid}/ns/net)" != "$(readlink /proc/1/ns/net)" ]; do sleep 0.1; done`,
+        untilSh(`[ "$(readlink /proc/${pid}/ns/net)" != "$(readlink /proc/1/ns/net)" ]`),
       );
     },
     symptom: 8,

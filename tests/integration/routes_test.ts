@@ -12,6 +12,9 @@ const dialects = (routes: object[]) => [
 ];
 const THERE = { dst: "203.0.113.1/32", scope: 253 };
 
+const TEN = { dst: "10.9.0.0/16" };
+const SHOW_TEN = "-4 route show 10.9.0.0/16";
+
 /** Routes that are valid in a configuration, and the last one as `ip` shows it. */
 const TAKEN: readonly [object[], string, RegExp][] = [
   [[{ dst: "10.88.0.0/24" }], "-4 route show 10.88.0.0/24", /^10\.88\.0\.0\/24 via 10\.88\.0\.1 /],
@@ -26,6 +29,29 @@ const TAKEN: readonly [object[], string, RegExp][] = [
   [[{ dst: "10.88.0.255/32", table: 255 }], "-4 route show table local", /^10\.88\.0\.255 via /m],
   [[THERE, { dst: "10.1.0.0/16", gw: "203.0.113.1" }], "-4 route show 10.1.0.0/16", /via 203/],
   [[{ dst: "10.1.0.0/16", gw: "10.88.0.0" }], "-4 route show 10.1.0.0/16", /via 10\.88\.0\.0/],
+  [
+    [{ dst: "10.9.0.0/16", mtu: 1400, advmss: 1300, priority: 9, table: 100 }],
+    "-4 route show table 100",
+    /^10\.9\.0\.0\/16 via 10\.88\.0\.1 dev eth0 metric 9 mtu 1400 advmss 1300/,
+  ],
+  [[{ dst: "10.8.0.0/16", scope: 253 }], "-4 route show 10.8.0.0/16", /^\S+ dev eth0 scope link/],
+  [[{ dst: "fd09::/16", scope: 200, gw: "::" }], "-6 route show fd09::/16", /^\S+ dev eth0 metric/],
+  [[{ dst: "fd08::/16", gw: "fd00:88::9" }], "-6 route show fd08::/16", /^\S+ via fd00:88::9 /],
+  [[{ dst: "::/0" }], "-6 route show default", /via fd00:88::1 dev eth0 metric 512/],
+  [[{ dst: "::/0", priority: 7 }], "-6 route show default", /via fd00:88::1 dev eth0 metric 7/],
+  // A part of the subnet; the kernel creates no route to it.
+  [[{ dst: "10.88.0.0/25" }], "-4 route show 10.88.0.0/25", /via 10\.88\.0\.1 /],
+  [[{ dst: "fe80::/64" }], "-6 route show fe80::/64", /via fd00:88::1 dev eth0/],
+  // A second next hop, and the same destination in another table or with another metric.
+  [[TEN, { ...TEN, gw: "10.88.0.9" }], SHOW_TEN, /via 10\.88\.0\.1 .*\n.*via 10\.88\.0\.9 /],
+  [[TEN, { ...TEN, gw: "10.88.0.8", table: 254 }], SHOW_TEN, /88\.0\.1 .*\n.*via 10\.88\.0\.8 /],
+  [[TEN, { ...TEN, priority: 7 }], SHOW_TEN, /88\.0\.1 dev eth0 *\n.*metric 7/],
+  [[TEN, { ...TEN, table: 7 }], "-4 route show table 7", /^10\.9\.0\.0\/16 via 10\.88\.0\.1 /],
+  [
+    [{ dst: "::/0" }, { dst: "::/0", gw: "fd00:88::9", priority: 512 }],
+    "-6 route show default",
+    /metric 512[^]*via fd00:88::1 [^]*via fd00:88::9 /,
+  ],
 ];
 
 /** Routes that are invalid in a configuration: the last one as arguments of `ip`, whose kernel refuses it. */
@@ -106,5 +132,29 @@ hostTest(
     await host.add({ config: six });
     const best = await host.sh("ip -n c1 route get fd00:77::1");
     assertMatch(best, /via fd00:88::1 dev eth0/);
+  },
+);
+
+hostTest(
+  "another interface's route is a conflict, also in another table or with another metric",
+  async (host) => {
+    await host.containers("c1");
+    await host.sh(`ip -n c1 link add other0 up type veth peer name other1
+      ip -n c1 link set other1 up`);
+    const rows: [object, string][] = [
+      [TEN, "10.9.0.0/16"],
+      [{ ...TEN, table: 7 }, "10.9.0.0/16 table 7"],
+      [{ ...TEN, priority: 7 }, "10.9.0.0/16 metric 7"],
+    ];
+    for (const [route, there] of rows) {
+      // The same destination comes first, so the second route could be taken for its next hop.
+      const config = { ...CONFIG, ipam: { routes: [...route === TEN ? [] : [TEN], route] } };
+      await host.sh(`ip -n c1 route add ${there} dev other0`);
+      const { code, json, stdout } = await host.cni("ADD", { config });
+      assertEquals([code, json?.code], [1, 100], stdout);
+      await host.sh(`ip -n c1 route del ${there} dev other0`);
+      await host.add({ config });
+      await host.del({ config });
+    }
   },
 );

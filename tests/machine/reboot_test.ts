@@ -8,6 +8,7 @@ import { recordRow } from "./page_row.ts";
 import { type Call, cni, PROGRAM } from "./command_line.ts";
 import { boot } from "./usermode.ts";
 import { bothErrors, test } from "../both_errors.ts";
+import { untilSh } from "../until.ts";
 
 const DEPLOY = fromFileUrl(new URL("../../deploy", import.meta.url));
 const FOLDER = "/var/lib/atomicni";
@@ -35,7 +36,12 @@ test("a reboot with a full pool: /run is gone, the state is not", async (t) => {
   await using machine = await boot(disk);
   await mountState(machine, EXT4);
   await t.step("without /run/netns an ADD names the remedy", async () => {
-    await machine.must("unshare -n sleep 600 & echo $! >/run/sandbox; sleep 0.2");
+    await machine.must(`unshare -n sleep 600 & echo $! >/run/sandbox
+      ${
+      untilSh(
+        '[ "$(readlink /proc/$(cat /run/sandbox)/ns/net)" != "$(readlink /proc/self/ns/net)" ]',
+      )
+    }`);
     const { stdout } = await machine.sh(inSandbox("ADD"));
     assertEquals(documentOf({ code: 1, stdout, stderr: "" }).code, 8, stdout);
     recordRow("reboot", "no /run/netns yet", "code 8 with the remedy");

@@ -1,4 +1,6 @@
 import { CONFIG, type Json, STATE_FOLDER } from "../integration/host.ts";
+import { untilSh } from "../until.ts";
+import { holdingLock } from "../integration/lock_holder.ts";
 
 /** A state of the host before an ADD. */
 export interface HostState {
@@ -112,8 +114,8 @@ const STATES: readonly HostState[] = [
   {
     name: "the state is missing, a live container without a name",
     attached: ["c0"],
-    given: `rm ${STATE}; (nsenter --net=/run/netns/c0 sleep 20 </dev/null >/dev/null 2>&1 &)
-      sleep 0.1; umount /run/netns/c0; rm /run/netns/c0`,
+    given: `rm ${STATE}; nsenter --net=/run/netns/c0 sleep 20 </dev/null >/dev/null 2>&1 &
+      ${untilSh('[ -n "$(ip netns pids c0)" ]')}; umount /run/netns/c0; rm /run/netns/c0`,
   },
   {
     name: "the state is garbage after a reboot",
@@ -125,12 +127,12 @@ const STATES: readonly HostState[] = [
   { name: "the lock is a FIFO", given: `mkfifo ${LOCK}` },
   {
     name: "the lock is held for longer than an ADD waits",
-    given: `(flock ${LOCK} sleep 15 </dev/null >/dev/null 2>&1 &) ; sleep 0.1`,
+    given: holdingLock(15),
     waits: /lock/,
   },
   {
     name: "the lock is held for longer than doctor looks",
-    given: `(flock ${LOCK} sleep 5 </dev/null >/dev/null 2>&1 &) ; sleep 0.1`,
+    given: holdingLock(5),
     waits: /lock/,
   },
 ];

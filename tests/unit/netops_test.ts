@@ -42,24 +42,6 @@ function open(run: RunIp) {
   return openKernel(undefined, run);
 }
 
-Deno.test("attach() runs one batch if the bridge exists", async () => {
-  const { calls, run } = recorder(() => answer(MADE));
-  const { made, bridge, isReady } = await open(run).attach(SPEC, new Rollback());
-  assertEquals([made?.host.ifname, bridge?.ifname, isReady], [SPEC.host, "br0", true]);
-  assertEquals(made?.lost, []);
-  assertEquals(calls, [[
-    "-d -j -batch -",
-    "addr show dev br0",
-    `link add name ${SPEC.host} group 70000 address ${SPEC.hostMac} mtu 1500 master br0 type veth ` +
-    "peer name eth0 mtu 1500 netns /run/netns/c1",
-    `addr show dev ${SPEC.host}`,
-    `link set dev ${SPEC.host} type bridge_slave hairpin on`,
-    `link set dev ${SPEC.host} alias podnet/c1/eth0 up`,
-    "addr show dev br0",
-    "link show nomaster type veth",
-  ].join("\n  ")]);
-});
-
 Deno.test("attach() reports the network's veths without a bridge, if ip can select them", async () => {
   const group = String(SPEC.group);
   const others = [{ ...VETH, ifname: "av1", group }, { ...VETH, ifname: "av2", group: "7" }];
@@ -153,22 +135,6 @@ Deno.test("attach() reports an existing interface in the container, and changes 
   assertEquals([made, bridge, isReady], [undefined, undefined, false]);
   assertStringIncludes(why?.message ?? "", "Cannot attach");
   assertEquals(missing.calls.some((call) => call.includes("link add name br0")), false);
-});
-
-Deno.test("ensureBridge() creates a missing bridge", async () => {
-  let made = false;
-  const { calls, run } = recorder((args, stdin) => {
-    if (stdin?.includes("type bridge")) made = true;
-    return answer(args.includes("show") ? (made ? [BRIDGE] : []) : "");
-  });
-  const { bridge, hasLostGuards } = await open(run).ensureBridge(SPEC, undefined, new Rollback());
-  assertEquals([bridge.ifname, hasLostGuards], ["br0", true]);
-  assertEquals(calls.filter((call) => call.startsWith("-batch")), [[
-    "-batch -",
-    `link add name br0 address ${BR0.mac} mtu 1500 type bridge mcast_snooping 0`,
-    "link set dev br0 up",
-    "addr add 10.88.0.1/24 brd + dev br0",
-  ].join("\n  ")]);
 });
 
 Deno.test("ensureBridge() accepts a bridge that matches after the fourth try, and no later", async () => {

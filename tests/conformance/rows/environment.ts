@@ -1,6 +1,7 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { CONFIG } from "../../integration/host.ts";
 import { type Lab, refused, type Row, row } from "../lab.ts";
+import { unnamedNamespace } from "../../integration/unnamed.ts";
 
 const BAD_IDS = ["-a", "_a", ".a", "a b", "a/b", "aé", "cc\n"];
 const BAD_IFNAMES: readonly (readonly [string, RegExp])[] = [
@@ -203,17 +204,9 @@ export const ENVIRONMENT: readonly Row[] = [
     assertEquals(await lab.host.links(), ["eth0"]);
   }),
   row("E13 I2 R5", "a namespace by its process", async (lab) => {
-    const { stdout } = await lab.host.run([
-      "sh",
-      "-c",
-      "unshare -n sleep 60 >/dev/null 2>&1 & echo $!",
-    ]);
-    const pid = Number(stdout);
+    const pid = Number(await unnamedNamespace(lab.host));
     try {
       const path = `/proc/${pid}/ns/net`;
-      await lab.host.sh(
-        `for i in 1 2 3 4 5 6 7 8 9; do [ "$(readlink ${path})" = "$(readlink /proc/self/ns/net)" ] || break; busybox usleep 20000; done`,
-      );
       const { interfaces } = await lab.add({ netns: path });
       assertEquals(interfaces[2].sandbox, path);
       const { stdout: links } = await lab.host.run([

@@ -28,28 +28,6 @@ const FLUSH =
   "-batch -\n  neigh flush to 10.88.0.2 dev br0 nud all\n  neigh flush to fd00::2 dev br0 nud all\n" +
   "  neigh flush to fe80::858:aff:fe58:2 dev br0 nud all";
 
-Deno.test("guard() pins the MAC to the port and the addresses to the MAC; its undo flushes the neighbours", async () => {
-  const { calls, run } = recorder();
-  const undo = new Rollback();
-  await guard(run, SPEC, undo);
-  assertEquals(calls.sort(), [...COMMANDS].sort());
-  await undo.run(new CniError("TryAgainLater", "Cannot finish"));
-  assertEquals(calls.at(-1), FLUSH);
-});
-
-Deno.test("guard() fails if either half fails, and can be undone then", async () => {
-  for (const half of ["-B", "-batch"]) {
-    const { calls, run } = recorder((args, stdin) =>
-      args.startsWith(`${half} `) && !stdin?.includes("flush") ? failure() : answer("[]\n")
-    );
-    const undo = new Rollback();
-    const error = await assertRejects(() => guard(run, SPEC, undo), CniError, "guard the port");
-    assertEquals([error.code, calls.length], [100, half === "-B" ? 3 : 2]);
-    await undo.run(error);
-    assertEquals(calls.at(-1), FLUSH);
-  }
-});
-
 Deno.test("guard() moves a learned entry, but refuses a configured one: code 102, and the owner's neighbours stay", async () => {
   const { mac, host } = SPEC;
   const rows: [string, string, boolean][] = [

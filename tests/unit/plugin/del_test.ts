@@ -65,7 +65,6 @@ Deno.test("DEL removes the veth before it releases the lease, and continues afte
       "forget 10.88.0.3",
       "unverified release c1/eth0, release c1",
     ]],
-    [{ failing: "detach", held: [LEASE], veths: [OWN] }, ["detach", "sweep"]],
     [{ failing: RELEASED, held: [LEASE], veths: [OWN] }, ["detach", RELEASED]],
     [{ failing: "forget 10.88.0.2", held: [BOUND], veths: [OWN] }, [
       "detach",

@@ -14,8 +14,6 @@ Deno.test("STATUS is code 50 for every failure of an ADD", async () => {
   const damage = new CniError("StateDamaged", "it is empty");
   const full = [lease("c1/eth0", "10.88.0.2")];
   const rows: [World, string | undefined][] = [
-    [{ failing: "writable" }, "writable"],
-    [{ failing: "inspectBridge" }, "inspectBridge"],
     [{ held: [lease("c2/eth0", "10.9.0.2")] }, "it holds 10.9.0.2"],
     [{ held: full, veths: [{ ...VETH, mac: RECORD.hostMac }] }, "all are held"],
     // The next ADD reclaims it.

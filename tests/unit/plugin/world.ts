@@ -55,8 +55,6 @@ export interface World {
   readonly failing?: string;
   /** The step that takes too long. */
   readonly late?: string;
-  /** The step after which the run gets a signal. */
-  readonly stopping?: string;
   readonly held?: readonly Lease[];
   readonly provenance?: Provenance;
   /** Existing host veths. */
@@ -73,14 +71,10 @@ export interface World {
 
 /** Fakes of kernel, leases and marks that record each step. */
 export function effects(world: World = {}): Effects & { steps: string[] } {
-  const { failing = "", late = "", stopping = "", held = [], mark = "none" } = world;
+  const { failing = "", late = "", held = [], mark = "none" } = world;
   const steps: string[] = [];
-  const stop = new AbortController();
   const note = (name: string): void => {
     steps.push(name);
-    if (name === stopping) {
-      stop.abort(new CniError("TryAgainLater", "Cannot finish: ended by SIGTERM"));
-    }
     if (name === failing) throw new CniError("IpFailed", name);
     if (name === late) throw new CniError("TryAgainLater", name);
   };
@@ -186,9 +180,7 @@ export function effects(world: World = {}): Effects & { steps: string[] } {
       return await look({ state, provenance });
     },
     sweep: () => step("sweep", undefined),
-    checkWritable: () => {
-      if (failing === "writable") throw new CniError("IOFailure", "writable");
-    },
+    checkWritable: () => {},
   };
   const marks = {
     begin: () => {
@@ -212,7 +204,7 @@ export function effects(world: World = {}): Effects & { steps: string[] } {
     kernel,
     leases,
     marks,
-    stop: stop.signal,
+    stop: new AbortController().signal,
     warn: (it) => steps.push(`warn ${it}`),
   };
 }
