@@ -30,9 +30,9 @@ const TAKEN: readonly [object[], string, RegExp][] = [
   [[THERE, { dst: "10.1.0.0/16", gw: "203.0.113.1" }], "-4 route show 10.1.0.0/16", /via 203/],
   [[{ dst: "10.1.0.0/16", gw: "10.88.0.0" }], "-4 route show 10.1.0.0/16", /via 10\.88\.0\.0/],
   [
-    [{ dst: "10.9.0.0/16", mtu: 1400, advmss: 1300, priority: 9, table: 100 }],
+    [{ ...TEN, mtu: 1400, advmss: 1300, priority: 9, table: 100, scope: 200 }],
     "-4 route show table 100",
-    /^10\.9\.0\.0\/16 via 10\.88\.0\.1 dev eth0 metric 9 mtu 1400 advmss 1300/,
+    /^\S+ via 10\.88\.0\.1 dev eth0 scope (200|site) metric 9 mtu 1400 advmss 1300/,
   ],
   [[{ dst: "10.8.0.0/16", scope: 253 }], "-4 route show 10.8.0.0/16", /^\S+ dev eth0 scope link/],
   [[{ dst: "fd09::/16", scope: 200, gw: "::" }], "-6 route show fd09::/16", /^\S+ dev eth0 metric/],
