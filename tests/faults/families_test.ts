@@ -5,6 +5,13 @@ import { recordFault } from "./fault.ts";
 
 const FILE = `${STATE_FOLDER}/podnet.json`;
 
+/** Gives the second address of c1 another spelling or value in both maps. */
+const renamed = (address: string) => (state: Json) => {
+  state.containerToIP["c1/eth0"][1] = address;
+  state.ipToContainer[address] = "c1/eth0";
+  delete state.ipToContainer["fd00:88::2"];
+};
+
 /** Damage to the entries of the second family only. */
 const DAMAGES: Record<string, (state: Json) => void> = {
   "another has the address": (state) => state.ipToContainer["fd00:88::2"] = "c9/eth0",
@@ -15,26 +22,10 @@ const DAMAGES: Record<string, (state: Json) => void> = {
   "the list has a number": (state) => state.containerToIP["c1/eth0"][1] = 2,
   "the list has the address twice": (state) => state.containerToIP["c1/eth0"].push("fd00:88::2"),
   "two lists have the address": (state) => state.containerToIP["c2/eth0"][1] = "fd00:88::2",
-  "the address is written out": (state) => {
-    state.containerToIP["c1/eth0"][1] = "fd00:88:0:0:0:0:0:2";
-    state.ipToContainer["fd00:88:0:0:0:0:0:2"] = "c1/eth0";
-    delete state.ipToContainer["fd00:88::2"];
-  },
-  "the address is in capitals": (state) => {
-    state.containerToIP["c1/eth0"][1] = "FD00:88::2";
-    state.ipToContainer["FD00:88::2"] = "c1/eth0";
-    delete state.ipToContainer["fd00:88::2"];
-  },
-  "the address is a mapped one, outside the subnet": (state) => {
-    state.containerToIP["c1/eth0"][1] = "::ffff:10.88.0.2";
-    state.ipToContainer["::ffff:10.88.0.2"] = "c1/eth0";
-    delete state.ipToContainer["fd00:88::2"];
-  },
-  "the address is outside the subnet": (state) => {
-    state.containerToIP["c1/eth0"][1] = "fd00:99::2";
-    state.ipToContainer["fd00:99::2"] = "c1/eth0";
-    delete state.ipToContainer["fd00:88::2"];
-  },
+  "the address is written out": renamed("fd00:88:0:0:0:0:0:2"),
+  "the address is in capitals": renamed("FD00:88::2"),
+  "the address is a mapped one, outside the subnet": renamed("::ffff:10.88.0.2"),
+  "the address is outside the subnet": renamed("fd00:99::2"),
   "the last allocated address is invalid": (state) => state.lastReserved[1] = "none",
   "its range matches no subnet": (state) => state.ranges[1][0].subnet = "fd00:88::",
   "its range ends in words": (state) => state.ranges[1][0].rangeEnd = "the end",
