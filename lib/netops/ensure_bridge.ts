@@ -65,7 +65,10 @@ export function isReady(spec: BridgeSpec, bridge: Link): boolean {
 /** A bridge that matches its spec. */
 export interface EnsuredBridge {
   readonly bridge: Link;
-  /** The bridge was missing or down, so former ports have left it or lost their permanent neighbours on it. */
+  /**
+   * The bridge was missing or down, or lacked an address: former ports have left it, or lost their permanent neighbours on
+   * it. With its last IPv4 address an interface loses all neighbours.
+   */
   readonly hasLostGuards: boolean;
 }
 
@@ -77,12 +80,14 @@ export async function ensureBridge(
   undo: Rollback,
 ): Promise<EnsuredBridge> {
   let bridge = found;
+  let hasLostGuards = found?.up !== true;
   let output: IpOutput | undefined;
   for (let tries = 0;; tries++) {
     const { commands, replaced, added } = bridgeChange(spec, bridge);
     if (bridge !== undefined && commands.length === 0) {
-      return { bridge, hasLostGuards: found?.up !== true };
+      return { bridge, hasLostGuards };
     }
+    hasLostGuards ||= added.length > 0;
     // A concurrent run may make the same changes, so a failed command matters only if the bridge still differs.
     if (tries === TRIES && output !== undefined) throw bridgeFailed(spec, output);
     if (replaced.length > 0) {

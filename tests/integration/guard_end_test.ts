@@ -189,6 +189,36 @@ hostTest(
   },
 );
 
+const FORCED = {
+  ...{ ...CONFIG, subnet: undefined, gateway: undefined, macspoofchk: true },
+  ...{ isDefaultGateway: true, forceAddress: true },
+  ipam: {
+    type: "host-local",
+    ranges: [[{ subnet: CONFIG.subnet, gateway: CONFIG.gateway }], [{ subnet: "fd00:88::/64" }]],
+  },
+};
+const SWAPPED =
+  `ip addr del ${CONFIG.gateway}/24 dev atomic0; ip addr add 10.88.0.77/24 dev atomic0`;
+
+for (
+  const [what, config, damage] of [
+    ["restores its address", GUARDED, `ip addr del ${CONFIG.gateway}/24 dev atomic0`],
+    ["forces its address", FORCED, SWAPPED],
+  ] as const
+) {
+  hostTest(`guard: an ADD that ${what} restores the neighbours of other ports`, async (host) => {
+    await host.containers("c1", "c9");
+    await host.add({ config });
+    const before = await permanent(host, "");
+    await host.sh(damage);
+    assert(Object.keys(await permanent(host, "")).length < Object.keys(before).length);
+    await host.add({ id: "c9", config });
+    const after = await permanent(host, "");
+    for (const [ip, mac] of Object.entries(before)) assertEquals(after[ip], mac, ip);
+    for (const gateway of GATEWAYS) assert(await host.pings("c1", gateway));
+  });
+}
+
 const { cniVersion, name, type, bridge } = CONFIG;
 const LAYER2 = { cniVersion, name, type, bridge, ipam: {}, macspoofchk: true };
 

@@ -37,8 +37,8 @@ export interface Focus {
 
 function generate(random: Random, focus: Focus): Attack {
   const network = { ...someNetwork(random), ...focus.network };
-  const moments = MOMENTS.filter(({ name }) =>
-    (focus.moments?.test(name) ?? true) &&
+  const moments = MOMENTS.filter(({ name, fits }) =>
+    (focus.moments?.test(name) ?? true) && (fits?.(network) ?? true) &&
     // Outside of the bridge, the rules do not know such a port.
     !(network.ungrouped && takesPortsOut(name))
   );
@@ -86,6 +86,7 @@ async function complain(
 /** One round: the attacker sends while something happens. Then honest traffic follows, and all is checked. */
 async function play(stage: Stage, round: Round, index: number): Promise<Complaint | undefined> {
   const { lab } = stage;
+  const before = stage.network;
   const moment = momentOf(round.moment);
   await moment.prepare?.(stage);
   const facts = stage.facts(await lookAt(stage.host));
@@ -103,7 +104,8 @@ async function play(stage: Stage, round: Round, index: number): Promise<Complain
     count(seen, "frames", await lab.stop());
   }
   count(seen, `rounds with ${round.moment}`);
-  return stage.complaint ?? await judge(stage, sent, `${index}`, takesPortsOut(round.moment));
+  return stage.complaint ??
+    await judge(stage, before, sent, `${index}`, takesPortsOut(round.moment));
 }
 
 /** SECURITY.md's table holds, whatever a container sends, and whenever. */

@@ -3,7 +3,7 @@ import type { Frame } from "../../guard/frames.ts";
 import type { Complaint } from "../property.ts";
 import { type Kernel, linkLocalOf, lookAt } from "./kernel.ts";
 import type { Flow, Seen } from "./lab.ts";
-import { BRIDGE, GATEWAY, OUTSIDE } from "./network.ts";
+import { BRIDGE, GATEWAY, type Network, OUTSIDE } from "./network.ts";
 import { type Wrong, wrongs } from "./oracle.ts";
 import { stopped } from "./promises.ts";
 import { isNeighbourClaim, type Spec } from "./spec.ts";
@@ -20,9 +20,10 @@ export interface Sent {
 const TIMES = 2;
 const PATIENCE_MS = 10_000;
 
-/** The most significant fault after a round. */
+/** The most significant fault after a round, whose frames were sent in the network `during`. */
 export async function judge(
   stage: Stage,
+  during: Network,
   sent: readonly Sent[],
   round: string,
   takesPortsOut: boolean,
@@ -36,12 +37,12 @@ export async function judge(
   await stage.lab.talk(flows, TIMES);
   const seen = await awaited(stage, flows);
   const kernel = await lookAt(stage.host);
-  tally(network, sent, seen, takesPortsOut);
+  tally(during, sent, seen, takesPortsOut);
   tallyEffects(network, wrongs(stage, kernel, { ...network, guard: true, rules: true }));
   const [first] = [
     ...wrongs(stage, kernel),
     ...lost(flows, seen),
-    ...arrived(stage, sent, seen),
+    ...arrived(during, sent, seen),
   ];
   if (first === undefined) return await checked(stage);
   return { kind: first[0], about: JSON.stringify(first[1]) };
@@ -108,7 +109,7 @@ function* lost(flows: readonly Honest[], seen: Seen): Iterable<Wrong> {
 }
 
 /** Frames that arrived at a place that frames of their sort may not reach. */
-function arrived({ network }: Stage, sent: readonly Sent[], seen: Seen): Wrong[] {
+function arrived(network: Network, sent: readonly Sent[], seen: Seen): Wrong[] {
   const found = sent.flatMap(({ spec, mark, frame }) =>
     stopped(spec, network).filter(({ place, layer }) => (seen[place]?.[layer]?.[mark] ?? 0) > 0)
       .map(({ place, why }) => ({ rank: rank(spec, why), place, why, spec, frame }))

@@ -1,10 +1,12 @@
 import { pause } from "../../../lib/base/deadline.ts";
-import { BRIDGE } from "./network.ts";
-import { COPY, EVE, type Stage } from "./stage.ts";
+import { BRIDGE, forcing, GATEWAY, type Network } from "./network.ts";
+import { COPY, EVE, PEOPLE, type Stage } from "./stage.ts";
 
 /** Something that happens while the attacker sends. */
 export interface Moment {
   readonly name: string;
+  /** The networks in which it can happen; all without it. */
+  readonly fits?: (network: Network) => boolean;
   /** Runs before the attacker begins. */
   readonly prepare?: (stage: Stage) => Promise<void>;
   /** `wait`: milliseconds between the two halves of one event. */
@@ -25,9 +27,38 @@ async function takeOut(stage: Stage): Promise<void> {
   }
 }
 
-async function wearMac({ host, attached }: Stage): Promise<void> {
-  const mac = attached.get("bob/eth0")?.mac;
+async function wearMac({ host, attached }: Stage, id = "bob"): Promise<void> {
+  const mac = attached.get(`${id}/eth0`)?.mac;
   await host.sh(`ip -n ${EVE} link set dev eth0 address ${mac}`);
+}
+
+/** With CAP_NET_ADMIN, the attacker has a neighbour's MAC and address while root works, and gives them back. */
+async function impersonate(stage: Stage): Promise<void> {
+  const { host, attached } = stage;
+  const addresses = (attached.get("bob/eth0")?.ips ?? []).map((ip) => `${ip} dev eth0`);
+  const change = (verb: string) =>
+    host.sh(addresses.map((it) => `ip -n ${EVE} addr ${verb} ${it}`).join("\n"));
+  await wearMac(stage);
+  await change("add");
+  await stage.repair();
+  await stage.collect();
+  if ((await stage.check(EVE)).code === 0) {
+    stage.complaint ??= { kind: "CHECK accepts another MAC", about: EVE };
+  }
+  await change("del");
+  await wearMac(stage, EVE);
+}
+
+/** Root gives the bridge another address. A forced ADD that fails, and one that works, both leave the gateway. */
+async function force(stage: Stage): Promise<void> {
+  const swap = `ip addr del ${
+    GATEWAY[4]
+  }/24 dev ${BRIDGE}; ip addr add 10.88.0.77/24 dev ${BRIDGE}`;
+  const more = forcing(stage.network);
+  await stage.host.sh(swap);
+  await stage.add("yan", "eth0", FULL, more);
+  await stage.del("zoe", "eth0");
+  await stage.add("zoe", "eth0", [], more);
 }
 
 export const MOMENTS: readonly Moment[] = [
@@ -91,6 +122,30 @@ export const MOMENTS: readonly Moment[] = [
     run: async (it) => {
       await it.host.sh(`ip link del dev ${BRIDGE}`);
       await it.add("zoe", "eth0");
+    },
+  },
+  { name: "the attacker has a neighbour's MAC and address, repair, and a GC", run: impersonate },
+  {
+    name: "another address of the bridge, and ADDs with forceAddress",
+    fits: ({ families }) => families.includes(4),
+    prepare: (it) => it.fill(),
+    run: force,
+  },
+  {
+    name: "the guard switched on, and each container started again",
+    fits: ({ guard }) => !guard,
+    run: async (it) => {
+      it.network = { ...it.network, guard: true };
+      await it.free();
+      // `doctor` says that a container gets the guard when it starts again.
+      for (const id of PEOPLE.slice(0, 3)) {
+        await it.del(id, "eth0");
+        await it.add(id, "eth0");
+      }
+      // A port that was not guarded yet may have moved the static entry of one that was.
+      await it.repair();
+      // The host keeps entries of addresses that no container has.
+      await it.host.sh(`ip neigh flush dev ${BRIDGE}`);
     },
   },
   {

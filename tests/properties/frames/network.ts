@@ -54,6 +54,20 @@ export function configOf({ families, guard, isolated }: Network): Json {
   };
 }
 
+/** The same network in host-local's form, which has `forceAddress`. */
+export function forcing({ families }: Network): Json {
+  const ranges = families.map((family) => {
+    const { ipam, ...net } = POOL[family];
+    const [subnet, gateway] = Object.values(net);
+    const [rangeStart, rangeEnd] = Object.values(ipam);
+    return [{ subnet, gateway, rangeStart, rangeEnd }];
+  });
+  return {
+    ...{ subnet: undefined, gateway: undefined, subnet6: undefined, gateway6: undefined },
+    ...{ isDefaultGateway: true, forceAddress: true, ipam: { type: "host-local", ranges } },
+  };
+}
+
 const FAMILIES = [[4, 6], [4, 6], [4], [6]] as const;
 
 export function someNetwork(random: Random): Network {

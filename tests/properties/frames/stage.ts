@@ -33,7 +33,7 @@ export interface StageAttachment {
 export class Stage {
   readonly host: Host;
   readonly lab: Lab;
-  readonly network: Network;
+  network: Network;
   readonly #under: readonly string[];
   readonly attached = new Map<string, StageAttachment>();
   /** MACs of all attachments so far: an entry of a removed one may still exist. */
@@ -94,10 +94,15 @@ export class Stage {
   }
 
   /** `may`: codes with which the ADD may fail. */
-  async add(id: string, ifname: string, may: readonly number[] = []): Promise<void> {
+  async add(
+    id: string,
+    ifname: string,
+    may: readonly number[] = [],
+    more: Json = {},
+  ): Promise<void> {
     // Only the first network of a container has a default route.
     const ipam = { ...configOf(this.network).ipam, ...(ifname !== "eth0" && { routes: [] }) };
-    const added = await this.#cni("ADD", id, ifname, { ipam });
+    const added = await this.#cni("ADD", id, ifname, { ipam, ...more });
     if (added.code !== 0) {
       if (!may.includes(added.json?.code)) {
         this.fail(`an ADD fails: ${kindOf(added.json?.msg ?? "")}`, added);

@@ -40,6 +40,12 @@ exec "$@"`;
 
 export const PROGRAMS: readonly Wrong[] = [
   {
+    name: "does not lock a port after the guard is switched on",
+    script: ip("s/ locked on//", 's/"locked":false/"locked":true/g'),
+    kind: /port is not locked/,
+    focus: { network: { guard: false }, moments: /switched on/ },
+  },
+  {
     name: "does not lock a port",
     script: ip("s/ locked on//", 's/"locked":false/"locked":true/g'),
     kind: /port is not locked/,
