@@ -9,7 +9,7 @@ import { agreement, leftOut, lost, untrue } from "./oracles.ts";
 import { type Complaint, count, kindOf, type Property, shorter } from "./property.ts";
 import { type Scene, seatIn } from "./scene.ts";
 import { Stage } from "./stage.ts";
-import { LEFT_MARK } from "./folder.ts";
+import { LEFT_MARK, NO_OWNER } from "./folder.ts";
 import { CLEAR, containersScript, type Deed, scriptOf, valueOf } from "./vocabulary.ts";
 import { leasesOf, leftovers, look } from "./world.ts";
 
@@ -192,10 +192,17 @@ async function end(stage: Stage): Promise<Complaint | undefined> {
     if (!seatIn(scene, id).outer || !memory.canTell(id)) continue;
     return { kind: "one DEL each leaves a veth", about: `it is ${id}'s` };
   }
-  const left = leftovers(await look(host)).filter((it) =>
-    !/^a (veth|link|bridge)/.test(it) && !it.includes(LEFT_MARK) &&
-    !(memory.isNewer && it.startsWith("a lease"))
-  );
+  const remains = async () =>
+    leftovers(await look(host)).filter((it) =>
+      !/^a (veth|link|bridge)/.test(it) && !it.includes(LEFT_MARK) &&
+      !(memory.isNewer && it.startsWith("a lease"))
+    );
+  let left = await remains();
+  // No DEL can name a key that is not an owner.
+  if (left.some((it) => it.includes(`: ${NO_OWNER} `))) {
+    await stage.person("repair", 0);
+    left = await remains();
+  }
   if (left.length === 0 || failed.length > 0) return undefined;
   return { kind: `one DEL each leaves ${left[0]?.split(":")[0]}`, about: left.join("\n") };
 }

@@ -64,6 +64,8 @@ export const FOLDER_OPERATIONS: Readonly<Record<string, string>> = {
   fill: "for b in 64k 1k; do dd if=/dev/zero of=filler.$b bs=$b || :; done; sync -f .",
 };
 const replaced = (from: string, to: string) => `sed -i 's#${from}#${to}#g' "$f"`;
+/** A key of the state file that is not an owner. */
+export const NO_OWNER = "web server/eth0";
 /** `sed` on the state, in place or with a new inode, as editors do it. `$id`, `$ip`: a container and its address. */
 export const EDITS: Readonly<Record<string, string>> = {
   "drop a lease":
@@ -72,7 +74,7 @@ export const EDITS: Readonly<Record<string, string>> = {
   "change an address in one map":
     'sed -i "s|\\"$id/eth0\\":\\"[^\\"]*\\"|\\"$id/eth0\\":\\"10.88.0.5\\"|" "$f"',
   "move the cursor": replaced('"lastReserved":"[^"]*"', '"lastReserved":"10.88.0.2"'),
-  "name no owner": 'sed -i "s#\\"$id/eth0\\"#\\"web server/eth0\\"#g" "$f"',
+  "name no owner": `sed -i "s#\\"$id/eth0\\"#\\"${NO_OWNER}\\"#g" "$f"`,
   "raise the schema": replaced('"schema":3', '"schema":99'),
   "lower the schema": replaced('"schema":99', '"schema":3'),
 };
