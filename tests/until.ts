@@ -24,6 +24,21 @@ export async function until<T>(
   throw new Error(`${what}: not within ${seconds} s`);
 }
 
+/** Repeats `attempt` until its value is enough or the time is over. Returns the last value, for a test to judge. */
+export async function latest<T>(
+  attempt: () => Promise<T> | T,
+  isEnough: (value: T) => boolean,
+  seconds: number,
+): Promise<T> {
+  const end = performance.now() + seconds * 1000;
+  let value = await attempt();
+  while (!isEnough(value) && performance.now() < end) {
+    await pause(EVERY_MS);
+    value = await attempt();
+  }
+  return value;
+}
+
 /** As `until`, but also repeats an attempt that throws. The last error is the cause of the failure. */
 export async function untilWorks<T>(
   what: string,

@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { bothErrors } from "./both_errors.ts";
 import { run } from "./integration/host.ts";
-import { until, untilSh, untilWorks } from "./until.ts";
+import { latest, until, untilSh, untilWorks } from "./until.ts";
 
 Deno.test("until() returns the first value, and fails at once with an error", async () => {
   let tries = 0;
@@ -24,6 +24,13 @@ Deno.test("untilWorks() tries again after an error, and fails with the last one"
   const error = await assertRejects(never, Error, "it works: not within");
   assertEquals(error.cause instanceof Error && error.cause.message, `failure ${tries}`);
   assert(tries > 4, `${tries} tries`);
+});
+
+Deno.test("latest() returns the first value that is enough, or else the last one", async () => {
+  let tries = 0;
+  assertEquals(await latest(() => ++tries, (it) => it === 3, 5), 3);
+  const last = await latest(() => ++tries, () => false, 0.05);
+  assertEquals([last === tries, last > 4], [true, true]);
 });
 
 Deno.test("untilSh() waits for a command, and ends the shell if it never succeeds", async () => {

@@ -1,7 +1,10 @@
 import { fromFileUrl } from "@std/path/posix";
 import type { Host } from "../integration/host.ts";
-import { pause } from "../../lib/base/deadline.ts";
 import type { Frame } from "./frames.ts";
+import { latest } from "../until.ts";
+
+/** How long a test waits for frames, because a busy machine delivers late. In seconds. */
+export const PATIENCE_S = 3;
 
 const SCRIPT = fromFileUrl(new URL("frames.py", import.meta.url));
 /** CAP_NET_RAW alone; root in a container of Docker or containerd has it among others. */
@@ -81,14 +84,9 @@ export class Agent implements AsyncDisposable {
     return { own, others };
   }
 
-  /** As `seen`, but waits up to two seconds until `wanted` frames arrived, because a busy machine delivers late. */
+  /** As `seen`, but waits up to three seconds until `wanted` frames arrived, because a busy machine delivers late. */
   async sees(mark: string, wanted: number): Promise<Seen> {
-    for (let waited = 0; waited < 40; waited++) {
-      const found = await this.seen(mark);
-      if (found.own >= wanted) return found;
-      await pause(50);
-    }
-    return await this.seen(mark);
+    return await latest(() => this.seen(mark), ({ own }) => own >= wanted, PATIENCE_S);
   }
 
   /** Counts datagrams with a mark that the IP stack of the place accepted, on any interface. */

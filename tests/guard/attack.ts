@@ -2,6 +2,8 @@ import { assertEquals } from "@std/assert";
 import { pause } from "../../lib/base/deadline.ts";
 import type { Frame } from "./frames.ts";
 import { NETWORK, type Place, type Scene, type State } from "./scene.ts";
+import { PATIENCE_S } from "./agent.ts";
+import { latest } from "../until.ts";
 
 /** The protections that can stop an attack. `mac` is also in the reference's `macspoofchk`; `guard` is the rest of our guard. */
 export type Stop = "kernel" | "mac" | "guard" | "rules" | "isolation" | "isolation's rules";
@@ -94,19 +96,17 @@ export async function steal(
   }));
 }
 
-/** Counts the frames with a mark that reached eve and their destination; waits up to two seconds for all of them. */
+/** Counts the frames with a mark that reached eve and their destination; waits up to three seconds for all of them. */
 export async function shared(
   scene: Scene,
   to: Place,
   mark: string,
 ): Promise<{ got: number; own: number }> {
-  let found = { got: 0, own: 0 };
-  for (let waited = 0; waited < 60 && found.got + found.own < TRIES; waited++) {
-    await pause(30);
+  const count = async () => {
     const stolen = await scene.agent("eve").seen(mark);
-    found = { got: stolen.own + stolen.others, own: (await scene.agent(to).seen(mark)).own };
-  }
-  return found;
+    return { got: stolen.own + stolen.others, own: (await scene.agent(to).seen(mark)).own };
+  };
+  return await latest(count, ({ got, own }) => got + own >= TRIES, PATIENCE_S);
 }
 
 /** A forged frame, and the place that must not receive it. */

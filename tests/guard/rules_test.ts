@@ -1,13 +1,13 @@
 /** The protections of `host-rules` on networks that the matrix does not cover. */
 import { assert, assertEquals } from "@std/assert";
 import { hostTest } from "../integration/host.ts";
-import { Agent } from "./agent.ts";
+import { Agent, PATIENCE_S } from "./agent.ts";
 import { newMark, TRIES } from "./attack.ts";
-import { pause } from "../../lib/base/deadline.ts";
 import { arpClaims, datagram } from "./frames.ts";
 import { loadRules } from "./load_rules.ts";
 import { recordFinding } from "./finding.ts";
 import { OURS } from "./states.ts";
+import { latest } from "../until.ts";
 
 const V4 = { subnet: "10.88.0.0/24", gateway: "10.88.0.1" };
 const V6 = { subnet6: "fd88::/64", gateway6: "fd88::1" };
@@ -37,12 +37,11 @@ for (
       const mark = newMark("lacks");
       const frame = datagram({ from: mac, to: bridge.mac, source: claimed, destination, mark });
       await eve.raw([frame], TRIES, 2);
-      for (
-        let waited = 0;
-        waited < 10 && await listener.taken(mark) < TRIES;
-        waited++
-      ) await pause(20);
-      const got = await listener.taken(mark);
+      const got = await latest(
+        () => listener.taken(mark),
+        (taken) => taken >= TRIES,
+        state.rules ? 0.2 : PATIENCE_S,
+      );
       recordFinding({
         attack: `IPv${lacks}: in a network that lacks this family, to host`,
         ...{ state: state.name, got, of: TRIES },
@@ -131,12 +130,12 @@ for (const state of OURS) {
     assertEquals(await known(), from);
     const mark = newMark("bob-gate");
     await victim.talk({ [V4.gateway]: mark }, TRIES, 2);
-    let got = 0;
-    for (let waited = 0; waited < 40 && got < TRIES; waited++) {
-      await pause(50);
-      const { own, others } = await agent.seen(mark);
-      got = own + others;
-    }
+    const { own, others } = await latest(
+      () => agent.seen(mark),
+      (seen) => seen.own + seen.others >= TRIES,
+      PATIENCE_S,
+    );
+    const got = own + others;
     recordFinding({
       attack: "IPv4: ARP 'I am the gateway behind a port' to bob",
       state: state.name,

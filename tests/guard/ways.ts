@@ -3,9 +3,10 @@ import { linkLocal } from "./announcements.ts";
 import { acquaint, forge, newMark, type Result, steal, stoppers, TRIES } from "./attack.ts";
 import { type Attack, ipOf } from "./attacks.ts";
 import { GATEWAY } from "./claims.ts";
-import { pause } from "../../lib/base/deadline.ts";
 import { datagram, ndClaims } from "./frames.ts";
 import { NETWORK } from "./scene.ts";
+import { PATIENCE_S } from "./agent.ts";
+import { latest } from "../until.ts";
 
 /** Sends as bob to each reserved group address; counts the frames that the host accepted at the worst of them. */
 export const reservedGroups: Attack = async (scene, family) => {
@@ -23,12 +24,12 @@ export const reservedGroups: Attack = async (scene, family) => {
   const own = (await scene.agent("host").sees(out, TRIES)).own;
   const here = stoppers(scene.state);
   const isOpen = !here.has("guard") && !here.has("rules");
-  let got = 0;
-  // Waits, because a busy machine delivers late.
-  for (let waited = 0; waited < (isOpen ? 40 : 2) && got < TRIES; waited++) {
-    await pause(30);
-    got = Math.max(...await Promise.all(sent.map(({ mark }) => scene.agent("host").taken(mark))));
-  }
+  const got = await latest(
+    async () =>
+      Math.max(...await Promise.all(sent.map(({ mark }) => scene.agent("host").taken(mark)))),
+    (most) => most >= TRIES,
+    isOpen ? PATIENCE_S : 0.1,
+  );
   return [{
     attack: "pose as bob, MAC and address, to reserved group addresses, to host",
     stops: ["guard", "rules"],

@@ -1,7 +1,6 @@
 import { assertEquals } from "@std/assert";
 import { fromFileUrl } from "@std/path/posix";
-import { pause } from "../../lib/base/deadline.ts";
-import { untilSh } from "../until.ts";
+import { latest, untilSh } from "../until.ts";
 import { NET } from "../podnet.ts";
 import { test } from "../both_errors.ts";
 
@@ -184,12 +183,8 @@ export class Host implements AsyncDisposable {
 
   /** Fails if an `ip` of the plugin is still running: it would keep its namespaces alive. */
   async [Symbol.asyncDispose](): Promise<void> {
-    let left = this.#ips();
     // An `ip` whose plugin was killed may be about to end.
-    for (let tries = 0; left.length > 0 && tries < 40; tries++) {
-      await pause(50);
-      left = this.#ips();
-    }
+    const left = await latest(() => this.#ips(), (ips) => ips.length === 0, 2);
     for (const { pid } of left) Deno.kill(pid, "SIGKILL");
     this.#holder.kill("SIGKILL");
     await this.#holder.status;

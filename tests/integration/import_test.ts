@@ -1,5 +1,6 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { type Host, hostTest, type Json, STATE_FOLDER } from "./host.ts";
+import { until } from "../until.ts";
 
 const LEASES = "/var/lib/cni/networks/podnet";
 const CONFIG = {
@@ -102,8 +103,7 @@ hostTest(
     await ping(host);
     // The container dies, and no DEL comes.
     await host.sh("ip netns del c2");
-    await host.sh("for i in 1 2 3 4 5 6 7 8 9; do ip neigh show >/dev/null; done");
-    for (let tries = 0; (await host.links()).length > 5 && tries < 100; tries++);
+    await until("its veth is gone", async () => (await host.links()).length <= 5);
     assertEquals((await host.add({ id: "c6", config: CONFIG })).ips[0].address, "10.88.0.3/29");
     await ping(host);
   },

@@ -1,5 +1,6 @@
 import type { Disk } from "./disk.ts";
 import { serve } from "./nbd.ts";
+import { until } from "../until.ts";
 
 /** In memory if possible: the disks are written often and never kept. */
 const MEMORY = (() => {
@@ -44,9 +45,5 @@ export function spawn(stack: AsyncDisposableStack, command: string, options: Den
 }
 
 export async function exists(path: string): Promise<void> {
-  for (let tries = 0; tries < 500; tries++) {
-    if (await Deno.lstat(path).then(() => true, () => false)) return;
-    await new Promise((resolve) => setTimeout(resolve, 10));
-  }
-  throw new Error(`${path} did not appear`);
+  await until(`${path} exists`, () => Deno.lstat(path).then(() => true, () => false));
 }

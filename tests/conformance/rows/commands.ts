@@ -1,6 +1,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { CONFIG, type Json, STATE_FOLDER } from "../../integration/host.ts";
 import { type Lab, refused, type Row, row } from "../lab.ts";
+import { until } from "../../until.ts";
 
 const OTHER = {
   ...CONFIG,
@@ -11,15 +12,6 @@ const OTHER = {
 };
 /** A second network of one container, without a second default route. */
 const SECOND = { ...OTHER, ipam: { routes: [] } };
-
-/** The longest wait for a sign of a stopped or killed run. */
-async function until(lab: Lab, what: () => Promise<boolean>): Promise<void> {
-  for (let tries = 0; tries < 200; tries++) {
-    if (await what()) return;
-    await lab.host.run(["busybox", "usleep", "10000"]);
-  }
-  throw new Error("the sign never came");
-}
 
 const ADD: readonly Row[] = [
   row("A1 I1", "a container that has lo and eth0 already: neither is touched", async (lab) => {
@@ -407,7 +399,10 @@ const STATUS: readonly Row[] = [
     await lab.add({ config });
     await lab.refuse("STATUS", { config }, 50, /all are held/);
     await lab.silent("DEL", { config });
-    await until(lab, async () => (await lab.host.hostVeths()).length === 0);
+    await until(
+      "a sign of the stopped or killed run",
+      async () => (await lab.host.hostVeths()).length === 0,
+    );
     await lab.add({ config, id: "c2" });
   }),
 ];

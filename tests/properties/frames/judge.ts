@@ -1,4 +1,3 @@
-import { pause } from "../../../lib/base/deadline.ts";
 import type { Frame } from "../../guard/frames.ts";
 import type { Complaint } from "../property.ts";
 import { type Kernel, linkLocalOf, lookAt } from "./kernel.ts";
@@ -9,6 +8,7 @@ import { stopped } from "./promises.ts";
 import { isNeighbourClaim, type Spec } from "./spec.ts";
 import { tally, tallyEffects } from "./tally.ts";
 import { EVE, type Stage, type StageAttachment } from "./stage.ts";
+import { latest } from "../../until.ts";
 
 export interface Sent {
   readonly spec: Spec;
@@ -88,13 +88,8 @@ function honestFlows(stage: Stage, kernel: Kernel, sent: readonly Sent[]): Hones
 
 /** All marks that were seen, after every honest datagram arrived or a time limit passed. */
 async function awaited(stage: Stage, flows: readonly Honest[]): Promise<Seen> {
-  const end = performance.now() + PATIENCE_MS;
-  let seen = await stage.lab.seen();
-  while (flows.some((it) => cameOf(it, seen) < TIMES) && performance.now() < end) {
-    await pause(20);
-    seen = await stage.lab.seen();
-  }
-  return seen;
+  const all = (seen: Seen) => flows.every((it) => cameOf(it, seen) >= TIMES);
+  return await latest(() => stage.lab.seen(), all, PATIENCE_MS / 1000);
 }
 
 const cameOf = ({ at, mark }: Honest, seen: Seen) =>

@@ -1,9 +1,9 @@
 import { assert, assertEquals, assertMatch, assertRejects, assertThrows } from "@std/assert";
 import { join } from "@std/path/posix";
-import { pause } from "../../../lib/base/deadline.ts";
 import { CniError } from "../../../lib/base/errors.ts";
 import { acquire, hasLockFile, holderOfLock } from "../../../lib/ipam/lock.ts";
 import { inFolder } from "../folder.ts";
+import { until } from "../../until.ts";
 
 const NEVER = new AbortController().signal;
 
@@ -57,8 +57,7 @@ Deno.test("holderOfLock() describes the holder by its record", async () => {
     assertMatch(holderOfLock(path) ?? "", new RegExp(`holder is process ${Deno.pid} since `));
     held.release("1 2 3");
     // A process that another test starts now inherits the file until its exec.
-    for (let tries = 0; holderOfLock(path) !== undefined && tries < 100; tries++) await pause(10);
-    assertEquals(holderOfLock(path), undefined);
+    await until("no process holds the lock", () => holderOfLock(path) === undefined);
     // The record of an unknown holder is shown as text, not as a process.
     for (const strange of ["\u001b[31mboo", "process 7 since ever", "process 1 since 2026 or so"]) {
       Deno.writeTextFileSync(path, strange);
