@@ -30,9 +30,14 @@ const SCENARIOS: Record<string, Parts> = {
     runs: [A, deleting("D", "p"), collecting("G")],
     killsOnly: true,
   },
-  "two ADDs of one attachment, a DEL of another, a GC with a list; killed anywhere": {
+  "two ADDs of one attachment, a GC with a list; killed anywhere": {
     before: { p: "live" },
-    runs: [A, adding("B", "a"), deleting("D", "p"), collecting("G", ["a"])],
+    runs: [A, adding("B", "a"), collecting("G", ["a"])],
+    killsOnly: true,
+  },
+  "an ADD, a DEL of another, a GC with a list; killed anywhere": {
+    before: { p: "live" },
+    runs: [A, deleting("D", "p"), collecting("G", ["a"])],
     killsOnly: true,
   },
   "two ADDs and a DEL; killed, failed, late, signalled anywhere": {
@@ -107,6 +112,11 @@ const SCENARIOS: Record<string, Parts> = {
 
 /** Each takes minutes: only in the full form. */
 const LONG: Record<string, Parts> = {
+  "two ADDs of one attachment, a DEL of another, a GC with a list; killed anywhere": {
+    before: { p: "live" },
+    runs: [A, adding("B", "a"), deleting("D", "p"), collecting("G", ["a"])],
+    killsOnly: true,
+  },
   "two ADDs whose bridge is gone, while a container lives": {
     before: { p: "live" },
     bridge: false,

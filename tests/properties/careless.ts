@@ -16,7 +16,7 @@ import { leasesOf, leftovers, look } from "./world.ts";
 /** Whatever root changes by hand between and during runs, no container loses anything, and every document is true. */
 export const carelessRoot: Property<Days> = {
   name: "a careless root",
-  limits: limits({ short: { cases: 24, seconds: 600 }, full: { cases: 600, seconds: 3600 } }),
+  limits: limits({ short: { cases: 18, seconds: 600 }, full: { cases: 600, seconds: 3600 } }),
   generate: days,
   complain,
   *smaller(it) {

@@ -5,7 +5,7 @@ import { DIFFERENCES } from "../../tests/conformance/differential/differences.ts
 import { FAMILY_DIFFERENCES } from "../../tests/conformance/differential/family_differences.ts";
 import { FAMILY_INPUTS } from "../../tests/conformance/differential/family_inputs.ts";
 import { INPUTS } from "../../tests/conformance/differential/inputs.ts";
-import { IN_PROCESS, IN_THE_PROGRAM } from "../../tests/conformance/fuzz/amounts.ts";
+import { AMOUNTS } from "../../tests/conformance/fuzz/amounts.ts";
 import { LIBCNI_CHECKS } from "../../tests/conformance/libcni_checks.ts";
 import { ROWS } from "../../tests/conformance/rows.ts";
 
@@ -85,7 +85,7 @@ ${table(["rules", "check"], rows)}
 function fuzz(): string {
   return `## Mutated inputs
 
-Each run of \`make conformance\` gives ${IN_THE_PROGRAM} mutated inputs to the program on a private host and ${IN_PROCESS} more to
+Each run of \`make conformance\` gives ${AMOUNTS.full.inTheProgram} mutated inputs to the program on a private host and ${AMOUNTS.full.inProcess} more to
 \`run()\` with a simulated \`ip\`; the seed is printed, and \`SEED=N\` repeats it. Each has to end within 2 s with exit
 status 0 or 1, one JSON document or none, a known code, no stack trace, and nothing left; what an ADD made, a DEL of
 the same input has to remove.

@@ -1,8 +1,12 @@
 import { seedOf } from "../../seed.ts";
+import { SIZE } from "../../size.ts";
 
-/** How many mutated inputs a run of `make conformance` gives to the program, and to `run()` in one process. */
-export const IN_THE_PROGRAM = 300;
-export const IN_PROCESS = 4700;
+/** The number of mutated inputs for the program, and for `run()` in one process. */
+export const AMOUNTS = {
+  full: { inTheProgram: 300, inProcess: 4700 },
+  short: { inTheProgram: 100, inProcess: 1500 },
+} as const;
+export const { inTheProgram: IN_THE_PROGRAM, inProcess: IN_PROCESS } = AMOUNTS[SIZE];
 
 /** SEED=N repeats a run, or the one input that a failure names. */
 export const SEED = seedOf("SEED");
