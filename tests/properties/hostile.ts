@@ -12,7 +12,7 @@ import { addressesOf, leasesOf, leftovers, look, type World } from "./world.ts";
  */
 export const hostileContainer: Property<Play> = {
   name: "a hostile container",
-  limits: limits({ short: { cases: 32, seconds: 600 }, full: { cases: 600, seconds: 3600 } }),
+  limits: limits({ short: { cases: 20, seconds: 600 }, full: { cases: 600, seconds: 3600 } }),
   generate: (random, index) => KNOWN[index] ?? play(random),
   complain: (host, it, under) => new Stage(host, under, it).complaint(),
   *smaller(it) {
