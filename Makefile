@@ -60,11 +60,11 @@ suite: ## NAME=…: one of the longer suites; SIZE=short as in CI. Without NAME:
 $(filter-out release,$(SUITES)):
 	@$(MAKE) -s suite NAME=$@
 
-bench: $(FORMS) ## compare with bridge + host-local, BEFORE=COMMIT with an older program too: bench/results.md; 5 minutes
+bench: $(FORMS) ## compare with bridge + host-local: bench/results.md; BEFORE=COMMIT, REFERENCE=DEBIAN-SUITE: with those too; 5 minutes
 	@sh tools/debian/packages bench/packages
 	@sh tools/build/build empty
 	@sh tools/build/build least
-	@$(if $(BEFORE),before=$$(sh tools/build/before $(BEFORE)) && export BEFORE="$$before" && )JSR_URL=$$(sh tools/build/jsr_url) unshare -mn --propagation private $(DENO) run -q -A bench/run.ts
+	@$(if $(BEFORE),before=$$(sh tools/build/before $(BEFORE)) && export BEFORE="$$before" && )$(if $(REFERENCE),root=$$(sh tools/debian/unpacked "$$(dpkg --print-architecture)" $(REFERENCE) containernetworking-plugins) && export REFERENCE="$$root" && )JSR_URL=$$(sh tools/build/jsr_url) unshare -mn --propagation private $(DENO) run -q -A bench/run.ts
 	@$(DENO) fmt -q bench/results.md bench/plot.svg
 
 docs: ## the pages in docs/ that are made from source

@@ -51,13 +51,13 @@ export function netnsOf(container: number): string {
   return `/run/netns/b${container}`;
 }
 
-function cniEnv(command: string, container: number): Record<string, string> {
+function cniEnv(command: string, container: number, path = "/usr/lib/cni"): Record<string, string> {
   return {
     CNI_COMMAND: command,
     CNI_CONTAINERID: String(container).padStart(64, "b"),
     CNI_NETNS: netnsOf(container),
     CNI_IFNAME: "eth0",
-    CNI_PATH: "/usr/lib/cni",
+    CNI_PATH: path,
   };
 }
 
@@ -168,14 +168,15 @@ function stdinOf(config: object, command: string, result: string): string {
   );
 }
 
-/** The reference pair `bridge` + `host-local`, with one address family or both. */
-export function reference(folder: string, dual = false): Peer {
-  const dataDir = dual ? "/var/lib/cni-bench6" : "/var/lib/cni-bench";
+/** The reference pair `bridge` + `host-local` of a folder, with one address family or both. */
+export function reference(folder: string, dual = false, version = ""): Peer {
+  const letter = `${dual ? "6" : "1"}${version}`;
+  const dataDir = `/var/lib/cni-bench${letter}`;
   const configOf = (held: number) => ({
     cniVersion: "1.0.0",
     name: network(held),
     type: "bridge",
-    bridge: dual ? "bench6" : "bench1",
+    bridge: `bench${letter}`,
     isDefaultGateway: true,
     ipam: {
       type: "host-local",
@@ -184,10 +185,10 @@ export function reference(folder: string, dual = false): Peer {
     },
   });
   return {
-    name: "bridge + host-local",
+    name: ["bridge + host-local", version].join(" ").trim(),
     call: (command, container, result, held = FEWEST) => ({
       argv: [`${folder}/bridge`],
-      env: cniEnv(command, container),
+      env: cniEnv(command, container, folder),
       stdin: stdinOf(configOf(held), command, result),
     }),
     hold: (count) => {

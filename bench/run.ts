@@ -140,6 +140,14 @@ async function inBursts(peers: readonly Peer[]): Promise<Map<string, Bursts>> {
   }]));
 }
 
+/** The reference pair of an unpacked Debian package, with the version in its name. */
+async function otherPair(root: string): Promise<Peer> {
+  const changelog = `${root}/usr/share/doc/containernetworking-plugins/changelog.Debian.gz`;
+  const version = await shell(`zcat ${changelog} | sed -n '1s/.*(\\([0-9.]*\\).*/\\1/p'`);
+  if (version.trim() === "") throw new Error(`no version in "${changelog}"`);
+  return reference(`${root}/usr/lib/cni`, false, version.trim());
+}
+
 async function main(): Promise<void> {
   await prepare();
   const log = (what: string) => Deno.stderr.writeSync(new TextEncoder().encode(`bench: ${what}\n`));
@@ -149,13 +157,17 @@ async function main(): Promise<void> {
   const before = given === "" ? [] : await older(given);
   const script = atomicni("script form", SCRIPT, schema);
   const compiled = atomicni("compiled form", COMPILED, schema);
-  for (const peer of [script, compiled, pair]) for (const count of ROUNDS.keys()) peer.hold(count);
+  const other = Deno.env.get("REFERENCE") ?? "";
+  const pairs = [pair, ...(other === "" ? [] : [await otherPair(other)])];
+  for (const peer of [script, compiled, ...pairs]) {
+    for (const count of ROUNDS.keys()) peer.hold(count);
+  }
   log(`single operations, state files of schema ${schema}`);
   const held = await lives(
     [
       script,
       compiled,
-      pair,
+      ...pairs,
       ground,
       least(`${root}build/least.js`),
       ...before,
@@ -175,15 +187,15 @@ async function main(): Promise<void> {
   );
   const footprints = new Map<string, Footprint>();
   log("footprints");
-  for (const peer of [script, compiled, pair, ground, emptyScript, emptyCompiled]) {
+  for (const peer of [script, compiled, ...pairs, ground, emptyScript, emptyCompiled]) {
     footprints.set(peer.name, await footprint(peer));
   }
   const where = await phases(script, 11);
 
   log(`${AT_ONCE} at once`);
-  const bursts = await inBursts([script, compiled, pair, emptyScript, emptyCompiled]);
+  const bursts = await inBursts([script, compiled, ...pairs, emptyScript, emptyCompiled]);
   const restarts = new Map<string, Restart>();
-  for (const peer of [script, compiled, pair]) {
+  for (const peer of [script, compiled, ...pairs]) {
     log(`${PODS} pods, ${WORKERS} at a time: ${peer.name}`);
     await freshContainers(PODS);
     peer.hold(FEWEST);
