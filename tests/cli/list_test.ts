@@ -229,7 +229,7 @@ hostTest(
     await host.sh("mount --bind /dev/null /usr/bin/ip");
     const rows: [string[], string][] = [
       [["list"], "unknown"],
-      [["explain", "10.88.0.2"], "ip did not work"],
+      [["explain", "10.88.0.2"], "ip failed"],
       [["status"], "253   1     -"],
     ];
     for (const [args, expected] of rows) {
