@@ -21,40 +21,35 @@ for folder in safe user; do mkdir -p /opt/$folder && echo '#!/bin/sh' >/opt/$fol
 chown 1000 /opt/user`;
 
 /**
- * Ways for another user to change what root runs: the preparation, the Deno that the script names, and the
- * complaint.
+ * Ways for another user to change what root runs, below /opt: the preparation, the Deno that the script names, and the
+ * start of the complaint.
  */
 const OPEN: readonly [name: string, prepare: string, deno: string, found: string][] = [
-  ["a user's Deno", "chown 1000 /opt/safe/deno", "/opt/safe/deno", "/opt/safe/deno"],
-  ["a Deno that its group may write to", "chmod 775 /opt/safe/deno", "/opt/safe/deno", "deno"],
-  ["a Deno that everybody may write to", "chmod 757 /opt/safe/deno", "/opt/safe/deno", "deno"],
-  ["root's Deno in a user's folder", ":", "/opt/user/deno", "/opt/user (owner and mode 1000"],
+  ["a user's Deno", "chown 1000 safe/deno", "safe/deno", "safe/deno"],
+  ["a Deno that its group may write to", "chmod 775 safe/deno", "safe/deno", "safe/deno"],
+  ["a Deno that everybody may write to", "chmod 757 safe/deno", "safe/deno", "safe/deno"],
+  ["root's Deno in a user's folder", ":", "user/deno", "user (owner and mode 1000"],
   [
     "root's Deno below a user's folder",
-    "mkdir /opt/user/bin && mv /opt/user/deno /opt/user/bin/",
-    "/opt/user/bin/deno",
-    "/opt/user (",
+    "mkdir user/b; mv user/deno user/b/",
+    "user/b/deno",
+    "user (",
   ],
-  ["a folder for everybody", "chmod 1777 /opt/safe", "/opt/safe/deno", "/opt/safe (owner and mode"],
-  ["a link to it", "ln -s ../user/deno /opt/safe/link", "/opt/safe/link", "/opt/user ("],
-  ["a link to its folder", "ln -s /opt/user /opt/safe/in", "/opt/safe/in/deno", "/opt/user ("],
-  [
-    "a user's link",
-    "ln -s deno /opt/safe/l; chown -h 1000 /opt/safe/l",
-    "/opt/safe/l",
-    "/safe/l (",
-  ],
-  ["a link in a user's folder", "ln -s ../safe/deno /opt/user/l", "/opt/user/l", "/opt/user ("],
-  ["a path with ..", ":", "/opt/user/../safe/deno", "/opt/user ("],
+  ["a folder for everybody", "chmod 1777 safe", "safe/deno", "safe (owner and mode"],
+  ["a link to it", "ln -s ../user/deno safe/link", "safe/link", "user ("],
+  ["a link to its folder", "ln -s /opt/user safe/in", "safe/in/deno", "user ("],
+  ["a user's link", "ln -s deno safe/l; chown -h 1000 safe/l", "safe/l", "safe/l ("],
+  ["a link in a user's folder", "ln -s ../safe/deno user/l", "user/l", "user ("],
+  ["a path with ..", ":", "user/../safe/deno", "user ("],
 ];
 
 nodeTest("a script form is refused if others than root can change its Deno", async (node) => {
   for (const [name, prepare, deno, found] of OPEN) {
     await node.sh(`rm -rf /opt/safe /opt/user ${FOLDER}/.atomicni-*; rm -f ${FOLDER}/atomicni`);
-    await node.sh(`${DENOS}\n${prepare}\n${scriptOf(deno)}`);
+    await node.sh(`${DENOS}\ncd /opt; ${prepare}\n${scriptOf(`/opt/${deno}`)}`);
     const { code, stderr } = await node.run(["sh", "-c", `${INSTALL} /opt/form.js ${FOLDER}`]);
     assertEquals(code, 1, name);
-    assertStringIncludes(stderr, found, name);
+    assertStringIncludes(stderr, `/opt/${found}`, name);
     assertMatch(stderr, /sh tools\/install --deno \/opt\/form\.js \/opt\/cni\/bin\n$/);
     assertEquals(await node.sh(`find ${FOLDER} -name '*atomicni*'`), "", name);
 
