@@ -186,6 +186,6 @@ export async function gcByName({ name }: Network, _valid: unknown, effects: Effe
     if (owner?.network !== name || findLease(leases.read().state, owner) !== undefined) continue;
     const inside = (await kernel.inspectPeers([link])).get(link.ifname);
     if (inside?.links.some(({ ifname }) => ifname === owner.ifname)) continue;
-    await kernel.remove(link);
+    await remove(kernel, link.ifname);
   }
 }
