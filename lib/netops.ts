@@ -9,13 +9,12 @@ import {
   flushNeighbours,
   hostLink,
   hostLinks,
-  hostVeths,
   isNamed,
   removeLink,
   removeProven,
   SHOWN,
 } from "./netops/host.ts";
-import { cannotEnterAny, type Inside, shownInside } from "./netops/inside.ts";
+import { cannotEnterAny, shownInside } from "./netops/inside.ts";
 import { type AttachmentSpec, inspect, type Seen } from "./netops/inspect.ts";
 import { outputOf, type RunIp } from "./netops/ip.ts";
 import type { Link, RouteFound } from "./netops/links.ts";
@@ -37,7 +36,7 @@ import {
   hostRoutes,
   type NoVeth,
 } from "./netops/probe.ts";
-import { inspectPeers, type SeenVeth, view } from "./netops/view.ts";
+import { type SeenVeth, view } from "./netops/view.ts";
 import type { Rollback } from "./rollback.ts";
 
 export type { BridgeSpec } from "./netops/bridge.ts";
@@ -90,10 +89,6 @@ export interface Kernel {
   link(ifname: string): Promise<Link | undefined>;
   /** Every interface of the host. */
   links(): Promise<Link[]>;
-  /** Every veth of the host, by name, whether ours or not; without addresses. */
-  veths(): Promise<Map<string, Link>>;
-  /** The other end of each host veth, by the host veth's name; an entry is missing if its namespace can't be found. */
-  inspectPeers(hosts: readonly Link[]): Promise<Map<string, Inside>>;
   /** Every veth of the host. Includes the other end of those that `isInDoubt` selects; also searches the namespace at `netns`. */
   view(isInDoubt: (link: Link) => boolean, netns?: string): Promise<SeenVeth[]>;
   /** Starts the `ip` that `inspect` will use in that namespace, or without one that `flushNeighbours` will use. */
@@ -144,8 +139,6 @@ export function openKernel(command?: string, run?: RunIp): Kernel {
     remove: (host) => removeLink(ip, host),
     link: (ifname) => hostLink(ip, ifname),
     links: () => hostLinks(ip),
-    veths: () => hostVeths(ip),
-    inspectPeers: (hosts) => inspectPeers(ip, hosts),
     view: (isInDoubt, netns) => view(ip, isInDoubt, netns),
     startAhead: (netns) => startAhead(netns === undefined ? [] : shownInside(netns)),
     inspect: (spec) => inspect(ip, spec),

@@ -81,23 +81,6 @@ export function aliasOf(
     : `${network}/${containerId}`.slice(0, LONGEST_ALIAS);
 }
 
-/** The parts of a link that name its owner. */
-export interface LinkLabels {
-  readonly ifname: string;
-  readonly alias: string;
-}
-
-/**
- * The attachment that the alias names, if the link's name is that attachment's host veth. `undefined` without an alias, for
- * a cut alias, and for any other name.
- */
-export async function attachmentOf({ ifname, alias }: LinkLabels): Promise<Attachment | undefined> {
-  const attachment = isHostVethName(ifname) ? attachmentIn(alias) : undefined;
-  return attachment !== undefined && await hostVethName(attachment) === ifname
-    ? attachment
-    : undefined;
-}
-
 /** The attachment that an alias names, whatever the name of the interface: a renamed host veth keeps its alias. */
 export function attachmentIn(alias: string): Attachment | undefined {
   const parts = alias.slice(alias.lastIndexOf(" ") + 1).split("/");

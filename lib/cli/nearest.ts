@@ -17,7 +17,7 @@ export function didYouMean(typed: string, known: Iterable<string>): string {
 }
 
 /** The number of insertions, deletions, replacements and swaps of neighbours that turn `left` into `right`. */
-export function editDistance(left: string, right: string): number {
+function editDistance(left: string, right: string): number {
   if (left.length > 64 || right.length > 64) return left === right ? 0 : 64;
   let before: number[] = [];
   let previous = Array.from({ length: right.length + 1 }, (_, column) => column);

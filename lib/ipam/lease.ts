@@ -1,5 +1,5 @@
 import { familyOf, type Ip, valueOf } from "../base/address.ts";
-import { attachmentIn, hostVethName, type LinkLabels } from "../base/attachment.ts";
+import { hostVethName } from "../base/attachment.ts";
 import { type Mac, macOfAll } from "../base/mac.ts";
 import type { NetworkName } from "../base/names.ts";
 import type { Lease } from "./state.ts";
@@ -10,14 +10,6 @@ export async function hostsOf(
   network: NetworkName,
 ): Promise<readonly string[]> {
   return record?.hosts?.split(" ") ?? [await hostVethName({ network, ...owner })];
-}
-
-/** Whether a host veth without a readable alias has the random MAC of the lease's ADD. */
-export function hasMacOf(
-  { record }: Lease,
-  { alias, mac }: Pick<LinkLabels, "alias"> & { readonly mac: string },
-): boolean {
-  return record !== undefined && mac === record.hostMac && attachmentIn(alias) === undefined;
 }
 
 /** Whether the lease was imported from another plugin, which also named its host veth. */

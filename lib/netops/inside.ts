@@ -70,7 +70,7 @@ export async function routesInside(run: RunIp, netns: string): Promise<RouteFoun
 }
 
 /** Enters the namespace of `ip` itself; this fails only if `ip -n` does not work on this host. */
-export async function canEnter(run: RunIp): Promise<IpOutput> {
+async function canEnter(run: RunIp): Promise<IpOutput> {
   return await run([...enter("/proc/self/ns/net"), "-j", "link", "show", "dev", "lo"]);
 }
 

@@ -102,7 +102,7 @@ export async function portFaults(
 }
 
 /** The first difference of the port from its spec, guard included. */
-export function portFault(
+function portFault(
   bridge: InterfaceName,
   spec: PortSpec,
   link: Link,

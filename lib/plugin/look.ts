@@ -33,7 +33,7 @@ export interface Inspected {
 }
 
 /** Reads the kernel for the claims of these leases. Throws IpFailed, IOFailure. */
-export async function viewFor(
+async function viewFor(
   subject: Subject,
   leases: readonly Lease[],
   { kernel, marks }: Seeing,
@@ -141,10 +141,9 @@ async function claimsNow(
   const leases = listLeases(state);
   const found = await claims(subject, leases, earlier.view);
   const isGone = found.some((claim) => mayHold(claim, undefined));
-  const veths = isGone ? await kernel.veths() : undefined;
-  const view = earlier.view.filter(({ link }) =>
-    veths === undefined || veths.get(link.ifname)?.ifindex === link.ifindex
-  );
+  const seen = isGone ? await kernel.view(() => false) : earlier.view;
+  const indices = new Map(seen.map(({ link }) => [link.ifname, link.ifindex]));
+  const view = earlier.view.filter(({ link }) => indices.get(link.ifname) === link.ifindex);
   const left = view.length === earlier.view.length ? found : await claims(subject, leases, view);
   const now = left.map((claim): Claim => {
     const { kind, lease } = claim;

@@ -33,7 +33,7 @@ async function flushNeighbours(
  * the lock, so that no ADD gets an address before its neighbours are flushed. `onError` gets the error of a flush, and the
  * lease stays unless `onError` returns true. Returns the dropped leases.
  */
-export async function dropLeases(
+async function dropLeases(
   state: State,
   doomed: readonly Lease[],
   bridge: string | undefined,

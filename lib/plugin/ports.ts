@@ -77,7 +77,7 @@ export function portSpec(
 }
 
 /** The guard of a lease; `undefined` if the lease is not guarded. */
-export function guardOf(lease: Lease | undefined, host: InterfaceName): GuardSpec | undefined {
+function guardOf(lease: Lease | undefined, host: InterfaceName): GuardSpec | undefined {
   const mac = lease && containerMac(lease);
   const bridge = lease?.record?.bridge;
   if (lease?.record?.guarded !== true || mac === undefined || bridge === undefined) {

@@ -209,8 +209,8 @@ Deno.test("an interface is selected by its name, even if the name looks like an 
   for (const [links, removed] of rows) {
     const { calls, run } = recorder((args) => answer(args.includes("show") ? links : ""));
     const kernel = open(run);
-    const [host] = [...(await open(recorder(() => answer([existing])).run).veths()).values()];
-    if (host !== undefined) await kernel.remove(host);
+    const [seen] = await open(recorder(() => answer([existing])).run).view(() => false);
+    if (seen !== undefined) await kernel.remove(seen.link);
     assertEquals(calls.filter((call) => call.startsWith("link del")), removed);
   }
 });

@@ -160,7 +160,7 @@ function foundLease(
   };
 }
 
-export function heldTwice(ip: Ip, second: string, first: string): RepairFinding {
+function heldTwice(ip: Ip, second: string, first: string): RepairFinding {
   return {
     level: "wrong",
     found: `${ip} is in two containers: "${first}", which keeps the lease, and "${second}"`,

@@ -97,7 +97,9 @@ async function withLostGateway(
 ): Promise<Port[]> {
   const wanted = gatewayNeighbours(config, mac);
   if (wanted.length === 0) return [];
-  const insides = await kernel.inspectPeers(guarded.map(({ link }) => link));
+  const ports = new Set(guarded.map(({ link }) => link.ifname));
+  const seen = await kernel.view(({ ifname }) => ports.has(ifname));
+  const insides = new Map(seen.map(({ link, inside }) => [link.ifname, inside]));
   const fixed: Port[] = [];
   for (const placed of guarded) {
     const { ifname } = placed.lease.owner;

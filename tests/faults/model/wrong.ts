@@ -181,10 +181,9 @@ export async function delThatLeavesNeighbours(
 /** Removes an unleased veth whose container has no interface by name, even if an ADD has replaced it. */
 export async function gcByName({ name }: Network, _valid: unknown, effects: Effects) {
   const { kernel, leases } = effects;
-  for (const link of (await kernel.veths()).values()) {
+  for (const { link, inside } of await kernel.view(() => true)) {
     const owner = attachmentIn(link.alias);
     if (owner?.network !== name || findLease(leases.read().state, owner) !== undefined) continue;
-    const inside = (await kernel.inspectPeers([link])).get(link.ifname);
     if (inside?.links.some(({ ifname }) => ifname === owner.ifname)) continue;
     await remove(kernel, link.ifname);
   }

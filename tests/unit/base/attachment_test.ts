@@ -3,7 +3,6 @@ import {
   aliasOf,
   type Attachment,
   attachmentIn,
-  attachmentOf,
   hostVethName,
   isCutAlias,
   isHostVethName,
@@ -95,18 +94,4 @@ Deno.test("an alias that is too long is cut, and still identifies the network", 
     assertEquals(isCutAlias(OWNER.network, alias), false);
   }
   assertEquals(isCutAlias(OWNER.network, "podnet/c1"), false);
-});
-
-Deno.test("attachmentOf() accepts an alias if the name agrees", async () => {
-  const ifname = await hostVethName(OWNER);
-  const alias = aliasOf(OWNER, "web/front");
-  assertEquals(await attachmentOf({ ifname, alias }), OWNER);
-  const rows: { ifname: string; alias: string }[] = [
-    { ifname: "veth0", alias },
-    { ifname: "av0123456789abc", alias },
-    { ifname, alias: "" },
-    { ifname, alias: "podnet/c2/eth0" },
-    { ifname, alias: `podnet/${"c".repeat(248)}` },
-  ];
-  for (const link of rows) assertEquals(await attachmentOf(link), undefined, link.ifname);
 });

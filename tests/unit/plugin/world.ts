@@ -134,8 +134,6 @@ export function effects(world: World = {}): Effects & { steps: string[] } {
     remove: (link) => step(`remove ${link.ifname}`, undefined),
     link: (ifname) => step("link", links.find((it) => it.ifname === ifname)),
     links: () => step("links", links),
-    veths: () => step("veths", new Map(links.map((it) => [it.ifname, it]))),
-    inspectPeers: () => step("lookInside", new Map()),
     view: () => step("view", links.map((link) => ({ link, inside: undefined }))),
     startAhead: () => {},
     inspect: unused,
