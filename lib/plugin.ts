@@ -23,7 +23,7 @@ export { add, check, del, gc, status };
 export { bridgeSpec, gatewayNeighbours, gatewaysOf } from "./plugin/bridge.ts";
 export type { Effects } from "./plugin/effects.ts";
 export { checkConsistent } from "./plugin/consistent.ts";
-export { claimsOf, examineClaims, type Moment, transactClaims } from "./plugin/look.ts";
+export { examineClaims, type Moment, transactClaims } from "./plugin/look.ts";
 export { reclaim } from "./plugin/neighbours.ts";
 export { portOf, portSpec, UNVERIFIED_MAC } from "./plugin/ports.ts";
 export { checkSoleCarrier } from "./plugin/carrier.ts";

@@ -9,6 +9,7 @@ import {
   parseVersion,
 } from "../config.ts";
 import type { Kernel, Link } from "../netops.ts";
+import type { Claim } from "../ownership.ts";
 import {
   checkNotShared,
   checkServable,
@@ -31,7 +32,7 @@ import { readInput } from "./doctor/input.ts";
 import { unknownKeys } from "./doctor/keys.ts";
 import { examineLeases } from "./doctor/leases.ts";
 import { examineAccess, examineFolder, examineLock, subnetsLine } from "./doctor/state.ts";
-import { readOverview } from "./overview.ts";
+import { type Overview, readOverview } from "./overview.ts";
 import type { Line, Tone } from "./screen.ts";
 
 export const doctor: Command = {
@@ -102,7 +103,7 @@ async function examine(text: string, kernel: Kernel): Promise<Finding[]> {
     const overview = await readOverview(kernel, new Map([[wanted.name, wanted.bridge]]));
     return [
       ...examineBridge(wanted, links),
-      ...await examineGuard(wanted, effects, links),
+      ...await examineGuard(wanted, claimsIn(overview, wanted.name), links, kernel),
       ...examineIpv6(wanted, links),
       ...examineAdvertisements(wanted, links, routes),
       ...examineOverlap(wanted, links, routes),
@@ -113,6 +114,10 @@ async function examine(text: string, kernel: Kernel): Promise<Finding[]> {
     ];
   });
   return found;
+}
+
+function claimsIn({ networks }: Overview, name: string): readonly Claim[] {
+  return networks.find(({ network }) => network === name)?.claims ?? [];
 }
 
 /** The subject of each kind of error that an ADD can throw. */

@@ -13,7 +13,7 @@ import {
   tryLstat,
 } from "../ipam.ts";
 import type { Kernel, Link } from "../netops.ts";
-import { claims, type HostView, isInDoubt, type Subject } from "../ownership.ts";
+import { type Claim, claims, type HostView, isInDoubt, type Subject } from "../ownership.ts";
 import { attachedBlindly, attachedBy, type Place, type ShownAttachment } from "./attachments.ts";
 import { UsageError } from "./command.ts";
 import { didYouMean } from "./nearest.ts";
@@ -26,6 +26,8 @@ export interface NetworkSeen {
   /** `lost`: host veths have addresses, and there is no state file. `none`: it needs no state file. */
   readonly file: "read" | "unreadable" | "lost" | "none";
   readonly bridge: string | undefined;
+  /** Empty if `ip` failed. */
+  readonly claims: readonly Claim[];
   readonly rows: readonly ShownAttachment[];
 }
 
@@ -84,6 +86,7 @@ async function look(
     const seen = await Promise.all(blind.map(async (it) => ({
       ...it,
       file: it.isUnreadable ? "unreadable" as const : "read" as const,
+      claims: [],
       rows: await Promise.all(leasesOf(it).map((lease) => attachedBlindly(lease, it))),
     })));
     return { networks: seen, errors: [...errors, asCniError(error)], unreadable, links: undefined };
@@ -182,7 +185,7 @@ async function networkSeen(place: NetworkPlace, view: HostView): Promise<Network
   if (rows.length === 0 && held.length === 0 && !isUnreadable) return [];
   const isLost = rows.some(({ state }) => state === "no lease");
   const file = held.length > 0 ? "read" : isUnreadable ? "unreadable" : isLost ? "lost" : "none";
-  return [{ network, held, file, bridge, rows }];
+  return [{ network, held, file, bridge, claims: found, rows }];
 }
 
 /** The networks of that name, or all without a name. Throws if there is none, unless a file could not be read. */

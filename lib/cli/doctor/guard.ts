@@ -1,44 +1,34 @@
 import { familyOf } from "../../base/address.ts";
 import type { InterfaceName } from "../../base/names.ts";
 import type { NetworkConfig } from "../../config.ts";
-import { type Lease, listLeases } from "../../ipam.ts";
-import type { Link } from "../../netops.ts";
+import type { Kernel, Link } from "../../netops.ts";
 import type { Claim } from "../../ownership.ts";
-import { claimsOf, type Effects, portOf, portSpec, UNVERIFIED_MAC } from "../../plugin.ts";
+import { portOf, portSpec, UNVERIFIED_MAC } from "../../plugin.ts";
 import { firstThree } from "../first_three.ts";
 import { type Finding, finding } from "./finding.ts";
 
 /** Warnings about ports that differ from their leases, and about a bridge that weakens the guard. */
 export async function examineGuard(
   config: NetworkConfig,
-  effects: Effects,
+  claims: readonly Claim[],
   links: readonly Link[],
+  kernel: Kernel,
 ): Promise<Finding[]> {
   const bridge = links.find(({ ifname }) => ifname === config.bridge);
   if (bridge === undefined || bridge.kind !== "bridge") return [];
-  const claims = await claimsOf(config, leasesOf(effects), effects);
   return [
-    ...await faultyPorts(config, effects, claims),
+    ...await faultyPorts(config, claims, kernel),
     ...unprovenPorts(config, claims),
     ...learningPorts(config, links),
     ...snooping(config, bridge),
   ];
 }
 
-/** Empty if the state can't be read; the checks of ADD report that error. */
-function leasesOf({ leases }: Effects): Lease[] {
-  try {
-    return listLeases(leases.read().state);
-  } catch {
-    return [];
-  }
-}
-
 /** Ports that differ from their leases: unlocked, without static entry or neighbours, or outside their link group. */
 async function faultyPorts(
   config: NetworkConfig,
-  { kernel }: Effects,
   claims: readonly Claim[],
+  kernel: Kernel,
 ): Promise<Finding[]> {
   const ports = claims.flatMap(({ kind, lease, veths }) =>
     kind !== "live" || veths.some(({ add }) => add === "running") ? [] : veths
