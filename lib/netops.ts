@@ -89,8 +89,8 @@ export interface Kernel {
   link(ifname: string): Promise<Link | undefined>;
   /** Every interface of the host. */
   links(): Promise<Link[]>;
-  /** Every veth of the host. Includes the other end of those that `isInDoubt` selects; also searches the namespace at `netns`. */
-  view(isInDoubt: (link: Link) => boolean, netns?: string): Promise<SeenVeth[]>;
+  /** Every veth of the host. Includes the other end of those that `needsInspection` selects; also searches the namespace at `netns`. */
+  view(needsInspection: (link: Link) => boolean, netns?: string): Promise<SeenVeth[]>;
   /** Starts the `ip` that `inspect` will use in that namespace, or without one that `flushNeighbours` will use. */
   startAhead(netns?: string): void;
   /** Reads everything that CHECK compares. InvalidNetNS if the namespace can't be entered. */
@@ -139,7 +139,7 @@ export function openKernel(command?: string, run?: RunIp): Kernel {
     remove: (host) => removeLink(ip, host),
     link: (ifname) => hostLink(ip, ifname),
     links: () => hostLinks(ip),
-    view: (isInDoubt, netns) => view(ip, isInDoubt, netns),
+    view: (needsInspection, netns) => view(ip, needsInspection, netns),
     startAhead: (netns) => startAhead(netns === undefined ? [] : shownInside(netns)),
     inspect: (spec) => inspect(ip, spec),
     inspectBridge: async (spec, known) => {

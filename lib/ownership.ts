@@ -55,9 +55,10 @@ export interface Claim {
  * Returns a claim for each lease, in their order, then one for each veth without a lease. Veths of other networks have no claim.
  *
  * Three facts tie a veth to a lease. Its name is the hash of the owner, or the recorded name of an imported lease. Its MAC is
- * the lease's `hostMac`. Its alias names the owner, and its name, MAC or link group agrees. Two facts outweigh one; name
- * against MAC is undecided. The container controls the inside of its veth, so the inside can't take a veth from a lease. It
- * distinguishes an earlier lease from a later one, and finds the veth of another program's lease.
+ * the lease's `hostMac`. Its alias names the owner, and its name, MAC or link group agrees. If the name of a veth fits one lease
+ * and its MAC fits another, it belongs to neither lease, unless the alias decides. A container can forge the addresses inside, so
+ * they never take a veth from a lease of this program. They distinguish an earlier lease of an owner from a later one, and find
+ * or refuse the veth of an imported lease.
  */
 export async function claims(
   { name, bridge }: Subject,
@@ -85,7 +86,7 @@ export async function claims(
 }
 
 /** Selects the veths that `claims` can't place by name and MAC alone: `kernel.view()` has to inspect them. */
-export function isInDoubt(
+export function needsInspection(
   { name, bridge }: Subject,
   leases: readonly Lease[],
 ): (link: Link) => boolean {

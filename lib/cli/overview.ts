@@ -13,7 +13,7 @@ import {
   tryLstat,
 } from "../ipam.ts";
 import type { Kernel, Link } from "../netops.ts";
-import { type Claim, claims, type HostView, isInDoubt, type Subject } from "../ownership.ts";
+import { type Claim, claims, type HostView, needsInspection, type Subject } from "../ownership.ts";
 import { attachedBlindly, attachedBy, type Place, type ShownAttachment } from "./attachments.ts";
 import { UsageError } from "./command.ts";
 import { didYouMean } from "./nearest.ts";
@@ -72,7 +72,7 @@ async function look(
   try {
     const links = await kernel.links();
     const places = await placesOf(networks, links, bridges);
-    const inDoubt = places.map((it) => isInDoubt(subjectOf(it), leasesOf(it)));
+    const inDoubt = places.map((it) => needsInspection(subjectOf(it), leasesOf(it)));
     const view = await kernel.view((link) => inDoubt.some((isOf) => isOf(link)));
     const marks = marksOf(places);
     const hostView: HostView = view.map((it) => ({

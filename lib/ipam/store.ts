@@ -12,7 +12,7 @@ import { sweepTemporaries, temporaries } from "./temporary.ts";
  * - `written`: this program wrote the file, and it is unchanged
  * - `changed`: the file was edited, restored or replaced, or the lock's record was lost
  * - `missing`: there is no file
- * - StateDamaged: the file can't be read, and the state is empty
+ * - StateDamaged: the content is not a valid state, and the state is empty (`read` throws the error instead)
  */
 export type Provenance = "written" | "changed" | "missing" | CniError;
 
@@ -25,8 +25,8 @@ export interface Found {
 export interface Decision<T> {
   readonly result: T;
   /**
-   * Nothing is written if it is missing. `unverified`: the state was not checked against the kernel, so a file of provenance
-   * `changed` keeps that provenance.
+   * Nothing is written if it is missing. `unverified`: the state was not checked against the kernel, so the provenance of the
+   * file is `changed` afterwards, unless it was `written`.
    */
   readonly write?: "verified" | "unverified";
   /** A state to write instead of the one that `decide` was called with. */
@@ -44,12 +44,14 @@ type Decide<T> = (state: State, provenance: Provenance) => Decision<T> | Promise
 /** The leases of a network: one file with its lock file next to it (docs/architecture.md, "The state"). */
 export interface Leases {
   /**
-   * The state, read without the lock. While another run writes, the provenance may be `changed`, so only a reader that holds the
-   * lock may report it. The next transaction reads the file again only if it has changed. Throws IOFailure, StateDamaged.
+   * The state, read without the lock. A provenance `changed` may only mean that another run is writing, so only a reader that
+   * holds the lock may report it. The next transaction uses this state if the file is still the same. Throws IOFailure,
+   * StateDamaged.
    */
   read(): Found;
   /**
-   * Runs `decide` on the current state under the lock. `decide` changes the state in place, and the state is written durably.
+   * Runs `decide` on the current state under the lock. `decide` may change the state in place or return another one; it is
+   * written durably if the decision says so.
    * `stop` ends the wait for the lock. Throws IOFailure, TryAgainLater, and StateDamaged for the file of a newer version.
    */
   transaction<T>(decide: Decide<T>, stop?: AbortSignal): Promise<TransactionOutcome<T>>;
@@ -67,30 +69,30 @@ export function openLeases(dataDir: string, network: NetworkName, stop: AbortSig
 
 class StoredLeases implements Leases {
   #snapshot: Snapshot | undefined;
-  #left: readonly string[] | undefined;
-  readonly #lock: string;
+  #leftovers: readonly string[] | undefined;
+  readonly #lockPath: string;
 
   constructor(
     readonly dataDir: string,
     readonly network: NetworkName,
     readonly stop: AbortSignal,
   ) {
-    this.#lock = lockPath(dataDir, network);
+    this.#lockPath = lockPath(dataDir, network);
   }
 
   read(): Found {
-    this.#left ??= temporaries(this.dataDir, this.network);
+    this.#leftovers ??= temporaries(this.dataDir, this.network);
     const { state, file, identity } = this.#current();
     return { state, provenance: provenanceOf(file, identity, this.#recorded()) };
   }
 
   async transaction<T>(decide: Decide<T>, stop = this.stop): Promise<TransactionOutcome<T>> {
     prepareFolder(this.dataDir);
-    const lock = await acquire(this.#lock, stop);
+    const lock = await acquire(this.#lockPath, stop);
     let written = lock.written;
     try {
-      sweepTemporaries(this.#left ?? temporaries(this.dataDir, this.network));
-      this.#left = undefined;
+      sweepTemporaries(this.#leftovers ?? temporaries(this.dataDir, this.network));
+      this.#leftovers = undefined;
       const { state, provenance } = this.#found(written);
       const decision = await decide(state, provenance);
       if (decision.write === undefined) return { result: decision.result, backup: undefined };
@@ -108,8 +110,8 @@ class StoredLeases implements Leases {
   }
 
   async examine<T>(look: (found: Found) => T | Promise<T>): Promise<T> {
-    if (!hasLockFile(this.#lock)) return await look(this.#found(""));
-    const lock = await acquire(this.#lock, this.stop, true);
+    if (!hasLockFile(this.#lockPath)) return await look(this.#found(""));
+    const lock = await acquire(this.#lockPath, this.stop, true);
     try {
       return await look(this.#found(lock.written));
     } finally {
@@ -124,14 +126,14 @@ class StoredLeases implements Leases {
   }
 
   checkWritable(writesState: boolean): void {
-    if (writesState) hasLockFile(this.#lock);
+    if (writesState) hasLockFile(this.#lockPath);
     checkWritable(this.dataDir, this.network, writesState);
   }
 
   /** The recorded identity; empty if the lock file can't be used, which the next transaction reports. */
   #recorded(): string {
     try {
-      return lastWritten(this.#lock);
+      return lastWritten(this.#lockPath);
     } catch (error) {
       if (isError(error, "IOFailure")) return "";
       throw error;
@@ -157,7 +159,7 @@ class StoredLeases implements Leases {
     return this.#snapshot = readState(this.dataDir, this.network);
   }
 
-  /** Drops the snapshot, because `decide` may have changed its state. */
+  /** Closes and drops the snapshot, because its state may have been changed, or its file replaced. */
   #drop(): void {
     this.#snapshot?.file?.close();
     this.#snapshot = undefined;
@@ -171,7 +173,7 @@ class StoredLeases implements Leases {
     throw new CniError(
       "TryAgainLater",
       `Cannot write the state of network "${this.network}": ${
-        isHeld ? "its file was replaced" : `the lock "${this.#lock}" was removed`
+        isHeld ? "its file was replaced" : `the lock "${this.#lockPath}" was removed`
       } while this run held the lock`,
       { details: "nothing was written; try again, and leave the files of the folder alone" },
     );

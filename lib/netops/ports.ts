@@ -1,4 +1,7 @@
-/** How a port enters a bridge: it is closed while it is down, and set up last (docs/architecture.md, "The guard"). */
+/**
+ * How a veth becomes a port: down, into the bridge with its flags, then its entries, and up last (docs/architecture.md, "The
+ * guard").
+ */
 import type { InterfaceName } from "../base/names.ts";
 import { waitForAll } from "../base/wait_for_all.ts";
 import { entryCommand, guardedIps, type GuardSpec, neighbourCommands } from "./guard.ts";
@@ -17,7 +20,7 @@ export interface PortSpec {
   readonly guard: GuardSpec | undefined;
 }
 
-/** A difference between a port and its spec. */
+/** A difference between a port and its spec. Hairpin mode and isolation are not compared; CHECK compares them. */
 export interface PortFault {
   readonly host: InterfaceName;
   readonly found: string;
@@ -34,7 +37,10 @@ export interface Guards {
  */
 const GROUP_FWD_MASK = "65533";
 
-/** Commands that set the flags of a port. Guard flags have a command of their own: an old `ip` that rejects them sets the others. */
+/**
+ * Commands that set the flags of a port. The guard's flags have a command of their own: an `ip` that is too old for them still
+ * sets hairpin mode and isolation.
+ */
 export function portFlags(
   { host, hairpin, isolated, guarded }: Pick<PortSpec, "host" | "hairpin" | "isolated"> & {
     readonly guarded: boolean;
@@ -51,9 +57,10 @@ export function portFlags(
 }
 
 /**
- * Puts host veths into the bridge, and changes those in it to match their specs. All ports are closed before the first
- * entry is written, and all entries are written before the first port is up. So a container that sends frames
- * concurrently moves no entry. A port that fails or vanishes does not stop the others. Returns the remaining differences.
+ * Puts host veths into the bridge, and changes those in it to match their specs. Every port is closed before the first static
+ * entry of the forwarding table is written, and every entry is written before the first port is up. So a container that sends
+ * frames at the same time moves no entry. A port that can't be closed gets no entry and stays down, and does not stop the
+ * others. Returns the remaining differences.
  */
 export async function reattach(
   run: RunIp,
@@ -62,23 +69,23 @@ export async function reattach(
 ): Promise<PortFault[]> {
   if (ports.length === 0) return [];
   const before = await hostVeths(run);
-  const open = ports.filter((port) => {
+  const faulty = ports.filter((port) => {
     const link = before.get(port.host);
     // A veth that is in another bridge stays there, because root may have moved it.
     const isMovable = link !== undefined && (link.master === "" || link.master === bridge);
     return isMovable && ownFault(bridge, port, link) !== undefined;
   });
-  const refusals = [await attempt(run, [], open.flatMap((port) => closeCommands(bridge, port)))];
+  const refusals = [await attempt(run, [], faulty.flatMap((port) => closeCommands(bridge, port)))];
   const between = await hostVeths(run);
-  const closed = ports.filter((port) => isClosed(bridge, port, between.get(port.host)));
-  const guarded = closed.flatMap(({ guard }) => guard ?? []);
+  const prepared = ports.filter((port) => isPrepared(bridge, port, between.get(port.host)));
+  const guardSpecs = prepared.flatMap(({ guard }) => guard ?? []);
   refusals.push(
     ...await waitForAll(
       // `-B` applies to the whole process, so the entries need a process of their own.
-      attempt(run, ["-B"], guarded.map((it) => entryCommand("replace", it))),
-      attempt(run, [], guarded.flatMap(neighbourCommands)),
+      attempt(run, ["-B"], guardSpecs.map((it) => entryCommand("replace", it))),
+      attempt(run, [], guardSpecs.flatMap(neighbourCommands)),
     ),
-    await attempt(run, [], closed.map(({ host }) => ["link", "set", "dev", host, "up"])),
+    await attempt(run, [], prepared.map(({ host }) => ["link", "set", "dev", host, "up"])),
   );
   const said = refusals.filter((it) => it !== "").join("; ");
   return (await portFaults(run, bridge, ports)).map(({ host, found }) => ({
@@ -101,7 +108,7 @@ export async function portFaults(
   });
 }
 
-/** The first difference of the port from its spec, guard included. */
+/** The first difference of the port from its spec: `ownFault`, then the guard's entries. */
 function portFault(
   bridge: InterfaceName,
   spec: PortSpec,
@@ -109,12 +116,14 @@ function portFault(
   { entries, neighbours }: Guards,
 ): string | undefined {
   const { host, guard } = spec;
-  const open = ownFault(bridge, spec, link);
-  if (open !== undefined || guard === undefined) return open;
+  const fault = ownFault(bridge, spec, link);
+  if (fault !== undefined || guard === undefined) return fault;
   const { mac, ips } = guard;
   if (!entries.some((it) => it.dev === host && it.mac === mac)) {
     const other = entries.find((it) => it.mac === mac)?.dev;
-    return `${mac} has no static entry there${other === undefined ? "" : `, but at "${other}"`}`;
+    return `${mac} has no static entry at this port${
+      other === undefined ? "" : `, but at "${other}"`
+    }`;
   }
   const lost = guardedIps(ips, mac).find((ip) =>
     !neighbours.some((it) => it.ip === ip && it.mac === mac)
@@ -124,7 +133,7 @@ function portFault(
     : `"${bridge}" has no permanent neighbour ${lost} at ${mac}`;
 }
 
-/** The first difference of the port itself: bridge, flags, link group, state. */
+/** The first difference of the port itself: bridge, the guard's flags, link group, whether it is up. */
 function ownFault(bridge: InterfaceName, spec: PortSpec, link: Link): string | undefined {
   const { port, master, group, up } = link;
   if (master !== bridge) return `it is not in "${bridge}"`;
@@ -139,8 +148,8 @@ function ownFault(bridge: InterfaceName, spec: PortSpec, link: Link): string | u
   return up ? undefined : "it is down";
 }
 
-/** Whether the port is closed: it passes no frame of the container before it is up and has its entry. */
-function isClosed(bridge: InterfaceName, spec: PortSpec, link: Link | undefined): boolean {
+/** Whether the port is in the bridge and, if it is guarded, locked. Its link group and whether it is up don't count. */
+function isPrepared(bridge: InterfaceName, spec: PortSpec, link: Link | undefined): boolean {
   return link !== undefined &&
     ownFault(bridge, { ...spec, group: link.group }, { ...link, up: true }) === undefined;
 }

@@ -15,16 +15,16 @@ export interface SeenVeth {
 const AT_ONCE = 8;
 
 /**
- * The host's veths at one moment, and the insides of those that `isInDoubt` selects. A veth that vanished or was replaced
+ * The host's veths at one moment, and the insides of those that `needsInspection` selects. A veth that vanished or was replaced
  * while the insides were read is left out. `netns` is the path of one more namespace that may hold an other end.
  */
 export async function view(
   run: RunIp,
-  isInDoubt: (link: Link) => boolean,
+  needsInspection: (link: Link) => boolean,
   netns?: string,
 ): Promise<SeenVeth[]> {
   const listed = [...(await hostVeths(run)).values()];
-  const chosen = listed.filter(isInDoubt);
+  const chosen = listed.filter(needsInspection);
   if (chosen.length === 0) return listed.map((link) => ({ link, inside: undefined }));
   const insides = await inspectPeers(run, chosen, netns);
   const now = await hostVeths(run);

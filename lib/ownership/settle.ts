@@ -69,7 +69,10 @@ async function evidenceFor(
   };
 }
 
-/** The indices of the leases by the name of their host veth. Names are hashed only if an alias does not explain a veth's name. */
+/**
+ * The indices of the leases by the name of their host veth. A name is hashed only if the alias of some veth does not explain its
+ * name, or if the lease is of the Go original. The names of an imported lease are recorded.
+ */
 async function namesOf(
   network: NetworkName,
   leases: readonly Lease[],
@@ -102,7 +105,7 @@ function isDisproved(lease: Lease | undefined, { veth: { link, inside } }: Known
   return inside !== undefined && !inside.peer.addresses.some(({ ip }) => lease.ips.includes(ip));
 }
 
-/** The veth with the highest score; all of them if several share it. */
+/** The veth with the highest score; of several equals, the only one with the lease's MAC, or else all of them. */
 function best(
   { record }: Lease,
   won: readonly { readonly it: Known; readonly score: number }[],
@@ -127,7 +130,10 @@ function kindOf(lease: Lease, { link, inside, add }: HostVeth): ClaimKind {
   return ips.every((ip) => seen.includes(ip)) ? "live" : "superseded";
 }
 
-/** The veths of the leases. `n` undecided leases explain at most `n` of their candidates. */
+/**
+ * The veths that need no claim of their own: all veths of this program's leases, and the candidates of the undecided leases of
+ * other programs if there are no more candidates than such leases.
+ */
 function explainedBy(leases: readonly Lease[], outcomes: readonly Outcome[]): Set<HostVeth> {
   const explained = new Set<HostVeth>();
   const candidates = new Set<HostVeth>();

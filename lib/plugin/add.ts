@@ -77,7 +77,7 @@ async function steps(
   const { kernel, stop } = effects;
   const attaching = attachVeth(vethSpec(job), config, effects, undo);
   attaching.catch((error) => {
-    // An abandoned ip may still complete when the kernel lets it continue.
+    // An abandoned `ip` may still make the veth. A DEL waits for it while the mark exists.
     if (isError(error, "TryAgainLater")) mark.keep();
   });
   // This reads the state while the kernel works.
@@ -100,13 +100,14 @@ async function steps(
       : Promise.resolve(undefined),
     Promise.resolve().then(() => resultOf(config, job.invocation, attached, ips, mac)),
   );
+  // An address that can change its MAC leaves an old neighbour entry. The guard replaces it.
   const isUsual = lease === undefined ? config.requestedMac === undefined : hasUsualMac(lease);
   if (!isUsual && !config.guarded) await kernel.flushNeighbours(config.bridge, ips);
   stop.throwIfAborted();
   return result;
 }
 
-/** Throws AddressUnavailable if a network without addresses is requested with the bridge's MAC. `allocate` checks other networks. */
+/** Throws AddressUnavailable if a network without addresses is to have the bridge's MAC. `allocate` checks the other networks. */
 function checkBridgeMac({ bridge, requestedMac, sets }: NetworkConfig, attached: MadeVeth): void {
   if (sets.length > 0 || requestedMac !== attached.bridge.mac) return;
   throw new CniError(
@@ -116,7 +117,7 @@ function checkBridgeMac({ bridge, requestedMac, sets }: NetworkConfig, attached:
   );
 }
 
-/** Reads the state and removes old marks. The step that needs the state reports an error again. */
+/** Reads the state and removes old marks. An error is ignored here, because the step that needs the state reports it. */
 function readAhead({ leases, marks }: Effects): void {
   try {
     leases.read();

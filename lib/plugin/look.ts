@@ -16,8 +16,8 @@ import {
   type Claim,
   claims,
   type HostView,
-  isInDoubt,
   mayHold,
+  needsInspection,
   type Subject,
 } from "../ownership.ts";
 import type { Effects } from "./effects.ts";
@@ -40,8 +40,8 @@ async function viewFor(
   { netns, isWithoutAdds = false }: Inspected = {},
 ): Promise<HostView> {
   const skipped = isWithoutAdds ? marks.all() : new Map<string, Work>();
-  const isDoubted = isInDoubt(subject, leases);
-  const isInspected = (link: Link) => skipped.get(link.ifname) !== "running" && isDoubted(link);
+  const isOpen = needsInspection(subject, leases);
+  const isInspected = (link: Link) => skipped.get(link.ifname) !== "running" && isOpen(link);
   const seen = await kernel.view(isInspected, netns);
   // The marks are read after the view: an ADD that ended since then has its lease.
   const adds = marks.all();

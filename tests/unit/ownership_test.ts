@@ -4,7 +4,7 @@ import { hostVethName, tryOwner } from "../../lib/base/attachment.ts";
 import { groupOf, parseNetworkName } from "../../lib/base/names.ts";
 import type { Lease, LeaseRecord } from "../../lib/ipam.ts";
 import { parseLink } from "../../lib/netops/links.ts";
-import { claims, type HostVeth, isInDoubt, mayHold } from "../../lib/ownership.ts";
+import { claims, type HostVeth, mayHold, needsInspection } from "../../lib/ownership.ts";
 import { range } from "./sets.ts";
 
 const NET = parseNetworkName("podnet");
@@ -216,7 +216,7 @@ for (const [name, leases, veths, expected] of ROWS) {
 }
 
 Deno.test("ownership: no settled veth is inspected", () => {
-  const inDoubt = isInDoubt({ name: NET, bridge: "br0" }, [A, IMPORTED]);
+  const inDoubt = needsInspection({ name: NET, bridge: "br0" }, [A, IMPORTED]);
   const rows: readonly (readonly [Veth, boolean])[] = [
     [{}, false],
     [{ name: "x", alias: "" }, false],
