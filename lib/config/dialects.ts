@@ -62,7 +62,7 @@ function isLayer2(root: Fields, ipam: Fields): boolean {
     !["subnet", "gateway", "subnet6", "gateway6"].some((key) => root.isFilled(key));
 }
 
-/** This plugin's own table (docs/configure.md): bridge, subnets and gateways at the top level. */
+/** The own dialect (README.md, "Configuration"): bridge, subnets and gateways at the top level. */
 function ownDialect(root: Fields, ipam: Fields): Addressing {
   const bridge = root.required("bridge", parseBridge, 'for example "bridge": "atomic0"');
   const has6 = root.isFilled("subnet6") || root.isFilled("gateway6");

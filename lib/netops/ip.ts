@@ -86,7 +86,10 @@ export function parseIpJson(output: Pick<IpOutput, "argv" | "stdout">): JsonObje
   });
 }
 
-/** Whether a batch can contain the word: `ip -batch` interprets quotes, `#` and `\\`, and has no escape for them. */
+/**
+ * Whether a batch can contain the word: `ip -batch` interprets quotes, `#` and `\\`, and has no escape for them. The
+ * configuration refuses such a word first.
+ */
 export function isBatchWord(word: string): boolean {
   return /^[^\t\r\n\f\v"'#\\\0]+$/.test(word);
 }

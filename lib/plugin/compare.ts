@@ -7,7 +7,10 @@ import { guardDifferences } from "./compare_guard.ts";
 import { differ, type Expected, listedAddresses, listedGateways } from "./expected.ts";
 import { routesOf } from "./routes_of.ts";
 
-/** One line for each difference between the ADD's result and the kernel: the expected value, then the found value. */
+/**
+ * One line for each difference between the ADD's result and the kernel: the expected value, then the found value. A key that
+ * the result does not show is compared with the present configuration, and only if it is set.
+ */
 export function differences(expected: Expected, seen: Seen): string[] {
   return [
     ...bridgeDifferences(expected, seen.bridge),

@@ -52,7 +52,7 @@ for (const state of [{ name: "guard", guard: true }, { name: "rules", rules: tru
   );
 }
 
-// The port becomes one outside the link group (SECURITY.md, "A port outside the link group").
+// The port becomes one outside the link group (SECURITY.md, "The guard").
 hostTest(
   "reserved group addresses: a port outside of the link group passes the rules",
   async (host) => {

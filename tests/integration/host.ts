@@ -386,7 +386,10 @@ function parsed(stdout: string): Json {
   }
 }
 
-/** A test on its own private host. If it fails, it prints kernel, state and documents. */
+/**
+ * A test on its own private host, as root if possible. With `MODES` it also runs without root, which is for tests of what a
+ * command does to the kernel. If it fails, it prints kernel, state and documents.
+ */
 export function hostTest(
   name: string,
   body: (host: Host, mode: Mode) => Promise<void>,
