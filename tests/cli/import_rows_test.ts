@@ -117,6 +117,13 @@ const ROWS: readonly Row[] = [
     refused: "the lease of 10.88.0.3 names its interface, and another lease does not",
   },
   {
+    name: "a host veth of this plugin does not belong to a lease of host-local",
+    given: container("x", "av0123456789abc", "br9", "10.88.0.2/28"),
+    listing: lease("10.88.0.2", "c1"),
+    dead: ["c1 10.88.0.2"],
+    state: ['"containerToIP":{}'],
+  },
+  {
     name: "a veth without an address of the network is not unexplained",
     given: container("x", "veth0", "cni0", "192.0.2.1/24") +
       container("c1", "veth1", "cni0", "10.88.0.2/28"),
@@ -175,16 +182,20 @@ hostTest(
       `${BRIDGES}\n${container("c1", "veth1", "cni0", "10.88.0.2/28", "fd00:88::2/64")}`,
     );
     const listing = lease("10.88.0.2", "c1") + lease("fd00:88::2", "c1");
-    const imported = async (more = "") => {
+    const imported = async (more: string) => {
       const stdin = `${JSON.stringify(CONFIG)}\n${more}${listing}`;
       assertEquals((await host.program(["import"], stdin)).code === 2, false);
       return await host.state();
     };
     const before = await imported("/x/last_reserved_ip.0:10.88.0.7\n");
-    assertEquals(before.leases["c1/eth0"].hosts, "veth1");
-    assertEquals(before.lastReserved, "10.88.0.7");
-    // Now the namespace can't be entered, and the folder has another last address.
-    await host.sh(hide("c1"));
-    assertEquals(await imported("/x/last_reserved_ip.0:10.88.0.9\n"), before);
+    assertEquals([before.leases["c1/eth0"].hosts, before.lastReserved], ["veth1", "10.88.0.7"]);
+    // Now its namespace can't be entered; the folder has another last address and another lease.
+    await host.sh(`${hide("c1")}\n${container("c2", "veth2", "cni0", "10.88.0.3/28")}`);
+    const after = await imported(`/x/last_reserved_ip.0:10.88.0.9\n${lease("10.88.0.3", "c2")}`);
+    assertEquals(after.leases["c1/eth0"], before.leases["c1/eth0"]);
+    assertEquals(
+      [after.lastReserved, Object.keys(after.containerToIP)],
+      ["10.88.0.7", ["c1/eth0", "c2/eth0"]],
+    );
   },
 );

@@ -252,7 +252,10 @@ const ROWS: readonly Row[] = [
     exit: 0,
     dropped: ["c2/eth0 10.88.0.3"],
     findings: [],
-    then: [`grep -o '"lastReserved":"[0-9.]*"' ${STATE}`, '"lastReserved":"10.88.0.3"\n'],
+    then: [
+      `grep -Eo '"lastReserved":"[0-9.]*"|c2/eth0' ${STATE}`,
+      '"lastReserved":"10.88.0.3"\n',
+    ],
   },
   {
     name: "a port with a found lease returns to its bridge",

@@ -10,6 +10,7 @@ import {
   emptyState,
   hostsOf,
   isImported,
+  type Lease,
   type LeaseRecord,
   mayAdopt,
 } from "../../../lib/ipam.ts";
@@ -42,6 +43,22 @@ Deno.test("mayAdopt() refuses an address of another owner, and accepts a repeate
   for (const [lease, message] of rows) {
     const error = assertThrows(() => mayAdopt(state, lease), CniError, message);
     assertEquals([error.code, state], [102, held]);
+  }
+});
+
+Deno.test("mayAdopt() drops no lease that is as good: the same one, this program's, the Go original's", () => {
+  const { owner, ips, record } = adoption("c9", ["10.0.0.3"], { hostMac: "fe:00:00:00:00:01" });
+  const { hosts: _, ...own } = record;
+  const rows: [string, Lease][] = [
+    ["the same", { owner, ips, record }],
+    ["this program's", { owner, ips, record: { ...own, hostMac: "fe:00:00:00:00:02" } }],
+    ["the Go original's", { owner: { ...owner, ifname: undefined }, ips, record: undefined }],
+  ];
+  for (const [name, held] of rows) {
+    const state = emptyState();
+    addLease(state, held);
+    const before = structuredClone(state);
+    assertEquals([mayAdopt(state, { owner, ips, record }), state], [false, before], name);
   }
 });
 
