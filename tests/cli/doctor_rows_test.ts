@@ -52,6 +52,13 @@ const ROWS: readonly Row[] = [
     expected: ['ok: "atomic0": no address yet, down'],
   },
   {
+    name: "lo with an IPv6 address",
+    config: BOTH,
+    given: ":",
+    about: "bridge",
+    expected: ['ok: "atomic0" does not exist yet', 'note: a new "atomic0" gets IPv6 if'],
+  },
+  {
     name: "lo without an IPv6 address",
     config: BOTH,
     given: "ip addr del ::1/128 dev lo",
@@ -109,6 +116,28 @@ const ROWS: readonly Row[] = [
     given: "ip link add lan type bridge; ip addr add 10.88.0.9/25 dev lan; ip link set dev lan up",
     about: "subnet",
     expected: ['warning: "lan" has 10.88.0.9/25'],
+  },
+  {
+    name: "without a gateway, addresses and routes on the network's own bridge",
+    config: NO_GATEWAY,
+    given: `ip link add atomic0 type bridge; ip link set dev atomic0 up
+      ip route add 10.88.0.128/25 dev atomic0; ip addr add 10.88.0.250/32 dev atomic0`,
+    about: "subnet",
+    expected: ["ok: nothing else uses 10.88.0.0/24"],
+  },
+  {
+    name: "a route into the subnet by an interface with another address",
+    given: `${VETH("lan", "", "x").replace("master  ", "")}; ip addr add 192.0.2.1/24 dev lan
+      ip route add 10.88.0.128/25 via 192.0.2.2 dev lan`,
+    about: "subnet",
+    expected: ['warning: a route to 10.88.0.128/25 on "lan" overlaps'],
+  },
+  {
+    name: "a route to a larger network by an interface with an address",
+    given: `${VETH("lan", "", "x").replace("master  ", "")}; ip addr add 192.0.2.1/24 dev lan
+      ip route add 10.0.0.0/8 via 192.0.2.2 dev lan`,
+    about: "subnet",
+    expected: ["ok: nothing else uses 10.88.0.0/24"],
   },
   {
     name: "a route on an interface without addresses, next to one with an address",
@@ -280,15 +309,21 @@ for (
   });
 }
 
-hostTest("doctor takes its own plugin out of a list in which it is not the first", async (host) => {
-  const { cniVersion: _, name: __, ...plugin } = CONFIG;
-  const list = (...plugins: Json[]) => JSON.stringify({ cniVersion, name: NAME, plugins });
-  const rows: [string, string][] = [
-    [list({ type: "loopback", bridge: "lo" }, plugin), "10.88.0.0/24 on bridge"],
-    [list({ type: "bridge" }, { ...plugin, type: "atomcni" }), 'did you mean "atomicni"?'],
-  ];
-  for (const [stdin, expected] of rows) {
-    const { stdout } = await host.program(["doctor"], stdin);
-    assertEquals(stdout.includes(expected), true, stdout);
-  }
-});
+hostTest(
+  "doctor takes its own plugin out of a list, and says where each key belongs",
+  async (host) => {
+    const { cniVersion: _, name: __, ...plugin } = CONFIG;
+    const list = (...plugins: Json[]) => JSON.stringify({ cniVersion, name: NAME, plugins });
+    const rows: [string, string][] = [
+      [list({ type: "loopback", bridge: "lo" }, plugin), "10.88.0.0/24 on bridge"],
+      [list({ type: "bridge" }, { ...plugin, type: "atomcni" }), 'did you mean "atomicni"?'],
+      [list(plugin).replace('"plugins"', '"pluginz":1,"plugins"'), 'did you mean "plugins"?'],
+      [list(plugin).replace('"plugins"', '"mtu":1400,"plugins"'), "take it out"],
+      [JSON.stringify({ ...CONFIG, ipam: { mtu: 1400 } }), "move it to the top level"],
+    ];
+    for (const [stdin, expected] of rows) {
+      const { stdout } = await host.program(["doctor"], stdin);
+      assertEquals(stdout.includes(expected), true, stdout);
+    }
+  },
+);

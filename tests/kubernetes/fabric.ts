@@ -104,6 +104,14 @@ nsenter --net=/run/netns/${member} /usr/lib/frr/bgpd -d -N ${member} -u frr -g f
   -f /run/conf/${member} </dev/null >/dev/null 2>&1`);
   }
 
+  /** The memory of its daemons in MB, with their part of shared pages. */
+  async memory(member: Member): Promise<number> {
+    const kilobytes = await this.sh(
+      `for it in zebra bgpd; do sed -n 's/^Pss: *//p' /proc/$(cat /run/frr/${member}/$it.pid)/smaps_rollup; done`,
+    );
+    return kilobytes.trim().split("\n").reduce((sum, it) => sum + parseInt(it) / 1024, 0);
+  }
+
   /** Kills one of its daemons, or all. */
   async kill(member: Member, ...daemons: string[]): Promise<void> {
     for (const it of daemons) await this.sh(`kill -9 $(cat /run/frr/${member}/${it}.pid)`);

@@ -1,4 +1,5 @@
 import {
+  type Cidr,
   contains,
   formatCidr,
   formatInterfaceAddress,
@@ -154,7 +155,7 @@ export function examineOverlap(
     ),
     ...routes.filter(({ dev, dst }) =>
       dev !== bridge && !dst.endsWith("/0") && overlaps(parseCidr(dst)) &&
-      !links.some((it) => it.ifname === dev && it.addresses.length > 0)
+      !isUsual(dst, links.find(({ ifname }) => ifname === dev), subnets)
     ).map(({ dst, dev }) => `a route to ${dst} on "${dev}" overlaps with ${ours}`),
     ...readNetworks().held.filter(({ network, dataDir }) =>
       network !== name || dataDir !== config.dataDir
@@ -175,6 +176,18 @@ export function examineOverlap(
   return found.length > 0
     ? found.map((it) => finding("warning", "subnet", it, remedy))
     : [finding("ok", "subnet", `nothing else uses ${ours}`)];
+}
+
+/**
+ * Whether the route is that of an address of its interface, which is reported by itself, or leads to a larger network by an
+ * interface with addresses. Packets to the containers take the more specific route of the bridge then.
+ */
+function isUsual(dst: string, link: Link | undefined, subnets: readonly Cidr[]): boolean {
+  const addresses = link?.addresses ?? [];
+  const { base, prefix } = parseCidr(dst);
+  const isInside = subnets.some((it) => contains(it, base) && it.prefix <= prefix);
+  if (!isInside) return addresses.length > 0;
+  return addresses.some((it) => formatCidr(networkOf(it.ip, it.prefix)) === dst);
 }
 
 /** Forwarding as `ip netconf` shows it. `ip` can't show the packet filter. */
