@@ -46,13 +46,13 @@ Deno.test("mayAdopt() refuses an address of another owner, and accepts a repeate
   }
 });
 
-Deno.test("mayAdopt() drops no lease that is as good: the same one, this program's, the Go original's", () => {
+Deno.test("mayAdopt() drops no lease that is as good: the same one, one of this program, one of the Go original", () => {
   const { owner, ips, record } = adoption("c9", ["10.0.0.3"], { hostMac: "fe:00:00:00:00:01" });
   const { hosts: _, ...own } = record;
   const rows: [string, Lease][] = [
     ["the same", { owner, ips, record }],
-    ["this program's", { owner, ips, record: { ...own, hostMac: "fe:00:00:00:00:02" } }],
-    ["the Go original's", { owner: { ...owner, ifname: undefined }, ips, record: undefined }],
+    ["of this program", { owner, ips, record: { ...own, hostMac: "fe:00:00:00:00:02" } }],
+    ["of the Go original", { owner: { ...owner, ifname: undefined }, ips, record: undefined }],
   ];
   for (const [name, held] of rows) {
     const state = emptyState();
