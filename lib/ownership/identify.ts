@@ -6,7 +6,7 @@ import {
   isHostVethName,
 } from "../base/attachment.ts";
 import { groupOf } from "../base/names.ts";
-import type { HostVeth, Subject } from "../ownership.ts";
+import type { HostVeth, Subject } from "./claim.ts";
 
 /** A veth with the facts from its name, alias and link group. */
 export interface Known {

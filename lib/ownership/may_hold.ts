@@ -1,6 +1,6 @@
 import { allocatingRange, type RangeSet } from "../base/range.ts";
 import { isForeign } from "../ipam.ts";
-import type { Claim } from "../ownership.ts";
+import type { Claim } from "./claim.ts";
 
 /**
  * Whether the claim's veths may use an address of the network without a lease for it. If so, no address may be allocated from a

@@ -1,7 +1,12 @@
 import { isForeign, type Lease } from "../ipam.ts";
-import type { HostVeth } from "../ownership.ts";
+import type { ClaimKind, HostVeth } from "./claim.ts";
 import type { Known } from "./identify.ts";
-import type { Outcome } from "./settle.ts";
+
+/** The kind of a lease's claim, and its veths. */
+export interface Outcome {
+  readonly kind: ClaimKind;
+  readonly veths: readonly HostVeth[];
+}
 
 /** Finds the veth of a lease that no name, MAC or alias points to. `left` are the veths without a lease. */
 export function search(lease: Lease, left: readonly Known[]): Outcome {

@@ -1,15 +1,9 @@
 import { hostVethName, isHostVethName, ownerKey } from "../base/attachment.ts";
 import { groupOf, type NetworkName } from "../base/names.ts";
 import { isForeign, isImported, type Lease } from "../ipam.ts";
-import type { ClaimKind, HostVeth } from "../ownership.ts";
+import type { ClaimKind, HostVeth } from "./claim.ts";
 import type { Known } from "./identify.ts";
-import { search } from "./search.ts";
-
-/** The kind of a lease's claim, and its veths. */
-export interface Outcome {
-  readonly kind: ClaimKind;
-  readonly veths: readonly HostVeth[];
-}
+import { type Outcome, search } from "./search.ts";
 
 /** The weight of a matching name or MAC, and the weight of a matching alias. */
 const STRONG = 2;
