@@ -165,24 +165,17 @@ async function outputOf(
   child: Deno.ChildProcess,
   onLine: (line: string) => void,
 ): Promise<Deno.CommandOutput> {
-  const [status, stdout, stderr] = await Promise.all([
-    child.status,
-    collect(child.stdout, onLine),
-    collect(child.stderr),
-  ]);
-  return { ...status, stdout, stderr };
-}
-
-async function collect(
-  stream: ReadableStream<Uint8Array<ArrayBuffer>>,
-  onLine?: (line: string) => void,
-): Promise<Uint8Array<ArrayBuffer>> {
-  let bytes = new Uint8Array();
-  for await (const chunk of stream) {
-    bytes = new Uint8Array([...bytes, ...chunk]);
-    const end = bytes.indexOf(10);
-    if (end >= 0) onLine?.(new TextDecoder().decode(bytes.subarray(0, end)));
+  const ending = Promise.all([child.status, child.stderr.bytes()]);
+  const reader = child.stdout.getReader();
+  let stdout = new Uint8Array();
+  let end = -1;
+  for (let it = await reader.read(); !it.done; it = await reader.read()) {
+    stdout = new Uint8Array([...stdout, ...it.value]);
+    if (end < 0 && (end = stdout.indexOf(10)) >= 0) {
+      onLine(new TextDecoder().decode(stdout.subarray(0, end)));
+    }
   }
-  onLine?.("");
-  return bytes;
+  onLine("");
+  const [status, stderr] = await ending;
+  return { ...status, stdout, stderr };
 }
