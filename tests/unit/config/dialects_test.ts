@@ -100,6 +100,8 @@ Deno.test("each malformed value of the table is refused by name", () => {
     [BARE, '"subnet" is required'],
     [{ ...NET, subnet6: "fd00:88::/64" }, '"gateway6" is required'],
     [{ ...NET, gateway6: "fd00:88::1" }, '"subnet6" is required'],
+    [{ ...SIX, subnet: undefined }, '"subnet" is required'],
+    [{ ...SIX, gateway: undefined }, '"gateway" is required'],
     [{ ...NET, bridge: "br%d" }, "bridge"],
     [{ ...NET, bridge: "1234567890123456" }, "too long"],
     [{ ...NET, bridge: "if2" }, "ip would read it as the index of an interface"],

@@ -65,7 +65,10 @@ Deno.test("no address is in two ranges of one set or of two sets", () => {
   ];
   for (const other of others) {
     for (
-      const ranges of [[[low, other]], [[other, low]], [[low], [other]], [[high, low], [other]]]
+      const ranges of [[[low, other]], [[other, low]], [[low], [other]], [[high, low], [other]], [[
+        low,
+        high,
+      ], [other]]]
     ) {
       refused(local({ ranges }), 7, "as two ranges: they overlap");
     }

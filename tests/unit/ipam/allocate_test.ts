@@ -159,6 +159,18 @@ Deno.test("a requested address is allocated, or refused with the reason", () => 
   assertEquals(requested("10.0.0.3"), "10.0.0.3");
 });
 
+Deno.test("each requested address is looked at, whichever is held", () => {
+  const held = emptyState();
+  given(held, "c1", DUAL);
+  const requested = (...ips: string[]) =>
+    given(held, "c2", DUAL, { requestedIps: ips.map((it) => parseIp(it)) });
+  assertThrows(() => requested("10.0.0.3", "fd00::2"), CniError, 'Cannot allocate "fd00::2"');
+  assertThrows(() => requested("10.0.0.2", "fd00::3"), CniError, 'Cannot allocate "10.0.0.2"');
+  assertEquals(requested("fd00::4", "10.0.0.3"), "10.0.0.3,fd00::4");
+  // A requested address outweighs the address that the attachment has.
+  assertEquals(requested("10.0.0.6"), "10.0.0.6,fd00::4");
+});
+
 Deno.test("a requested MAC is allocated once, and not if another address may get it", () => {
   const held = emptyState();
   const mac = (text: string) => ({ requestedMac: parseMac(text) });

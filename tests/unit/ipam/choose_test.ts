@@ -141,6 +141,10 @@ Deno.test("an IPv6 address has the same offset in its range as the IPv4 address"
       "10.0.0.50",
       "fd00::32",
     ]],
+    ["a requested address before the one that it had", [four, six], {
+      requested: ["10.0.0.60"],
+      kept: ["10.0.0.50"],
+    }, ["10.0.0.60", "fd00::3c"]],
     ["an IPv4 address that it had", [four, six], { kept: ["10.0.0.50"] }, [
       "10.0.0.50",
       "fd00::32",

@@ -62,6 +62,26 @@ Deno.test("an unlocked mark means a killed ADD, until it is cleared or the ADD b
   });
 });
 
+Deno.test("sweep() removes only marks of ADDs that were killed long ago", async () => {
+  await marked((marks, folder) => {
+    const running = marks.begin(HOST);
+    kill(folder, OTHER);
+    const age = (host: string, seconds: number) => {
+      const then = new Date(Date.now() - seconds * 1000);
+      Deno.utimeSync(join(folder, `.podnet.${host}.add`), then, then);
+    };
+    // The `ip` of such an ADD may still make its veth.
+    age(OTHER, 50);
+    marks.sweep();
+    assertEquals([marks.of(HOST), marks.of(OTHER)], ["running", "died"]);
+    age(OTHER, 70);
+    age(HOST, 70);
+    marks.sweep();
+    assertEquals([marks.of(HOST), marks.of(OTHER)], ["running", "none"]);
+    running.end();
+  });
+});
+
 Deno.test("hosts() returns only the marks of this network", async () => {
   await marked((marks, folder) => {
     for (

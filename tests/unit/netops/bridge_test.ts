@@ -39,6 +39,23 @@ Deno.test("bridgeChange() returns the addresses that it replaces, and their repl
   }
 });
 
+Deno.test("bridgeChange() leaves addresses from router advertisements, and sets promiscuous mode", () => {
+  const [learnt] = addresses("fd00:88::9/64");
+  const found = bridge({
+    addresses: [
+      ...addresses("10.88.0.1/24"),
+      ...(learnt === undefined ? [] : [{ ...learnt, isDynamic: true }]),
+    ],
+  });
+  const change = bridgeChange({ ...BR0, ...BOTH, forceAddress: true }, found);
+  assertEquals([change.replaced, change.added], [[], [SIX]]);
+  const spec = { ...BR0, promiscuous: true };
+  assertEquals(bridgeChange(spec, bridge({ promiscuous: true })).commands, []);
+  assertEquals(bridgeChange(spec, bridge()).commands, [
+    ["link", "set", "dev", "br0", "promisc", "on", "up"],
+  ]);
+});
+
 Deno.test("bridgeChange() refuses an interface that can't become the bridge", () => {
   const rows: [Partial<Link>, string, Partial<BridgeSpec>][] = [
     [{ kind: "veth" }, "it is a veth", {}],
