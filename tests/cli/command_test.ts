@@ -205,6 +205,7 @@ Deno.test("the nearest word", () => {
     ["gatway", "gateway"],
     ["range_start", "rangeStart"],
     ["x", undefined],
+    ["li", undefined],
     ["completely", undefined],
     ["", undefined],
   ];

@@ -69,6 +69,12 @@ hostTest(
     }
     const { stdout } = await host.program(["explain", "br1"], "");
     assertStringIncludes(stdout, "Networks on it: other (atomicni list other).");
+    // Without a state file only the port says which bridge the network has.
+    const { cniVersion, type } = CONFIG;
+    const config = { cniVersion, type, name: "frames", bridge: "br1", ipam: {} };
+    await host.add({ id: "aa33", netns: "c1", ifname: "eth1", config });
+    const both = await host.program(["explain", "br1"], "");
+    assertStringIncludes(both.stdout, "Networks on it: frames, other (");
   },
 );
 
@@ -183,6 +189,22 @@ E`);
     "The next ADD records its ranges. Held: 1, of which 1 stale",
   );
   assertStringIncludes((await host.program(["list"], "")).stdout, "10.22.0.2");
+});
+
+hostTest("explain finds an imported lease by each of its possible host veths", async (host) => {
+  const record = { since: "2026-01-01T00:00:00Z", hostMac: "", hosts: "veth1 veth2" };
+  const state = {
+    schema: 3,
+    containerToIP: { "abc/eth0": "10.22.0.2" },
+    ipToContainer: { "10.22.0.2": "abc/eth0" },
+    lastReserved: "10.22.0.2",
+    leases: { "abc/eth0": record },
+  };
+  await host.sh(`cat > ${STATE_FOLDER}/old.json <<'E'\n${JSON.stringify(state)}\nE`);
+  for (const veth of ["veth1", "veth2"]) {
+    const { json } = await host.program(["explain", veth, "--json"], "");
+    assertEquals(json.attachments.map((it: Json) => it.containerId), ["abc"], veth);
+  }
 });
 
 hostTest("explain has the cause and the cure of every code", async (host) => {

@@ -4,6 +4,7 @@ import {
   type Attachment,
   attachmentIn,
   hostVethName,
+  isAliasOf,
   isCutAlias,
   isHostVethName,
   ownerKey,
@@ -70,6 +71,9 @@ Deno.test("an alias names the pod and identifies the attachment", () => {
   for (const [pod, alias, shown] of rows) {
     assertEquals(aliasOf(OWNER, pod), alias);
     assertEquals(attachmentIn(alias), OWNER);
+    assertEquals(isAliasOf(alias, OWNER), true);
+    assertEquals(isAliasOf(alias, attachment("other", "c1", "eth0")), false);
+    assertEquals(isAliasOf(alias, attachment("podnet", "c1", "eth1")), false);
     assertEquals(podIn(alias), shown);
     assertEquals(isCutAlias(OWNER.network, alias), false);
   }

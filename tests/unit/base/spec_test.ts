@@ -1,6 +1,12 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { CniError } from "../../../lib/base/errors.ts";
-import { isAtLeast, negotiate, shapeOf, SPEC_VERSIONS } from "../../../lib/base/spec.ts";
+import {
+  isAtLeast,
+  isUnreleased,
+  negotiate,
+  shapeOf,
+  SPEC_VERSIONS,
+} from "../../../lib/base/spec.ts";
 
 Deno.test("shapeOf() distinguishes the three result shapes", () => {
   assertEquals(SPEC_VERSIONS.map(shapeOf), ["0.1", "0.1", "0.3", "0.3", "0.3", "1.0", "1.0"]);
@@ -17,6 +23,12 @@ Deno.test("negotiate() accepts each version of a command; a missing version mean
   assertEquals(negotiate("0.4.0", "CHECK"), "0.4.0");
   assertEquals(negotiate("1.1.0", "GC"), "1.1.0");
   assertEquals(negotiate("1.1.0", "STATUS"), "1.1.0");
+});
+
+Deno.test("isUnreleased() knows the versions above the newest one", () => {
+  const later = ["1.1.1", "1.2", "2.0.0", "1.10.0"];
+  const rest = [...SPEC_VERSIONS, "1.1", "", "v2.0.0", "latest"];
+  assertEquals([...later, ...rest].filter(isUnreleased), later);
 });
 
 Deno.test("negotiate() refuses the rest", () => {

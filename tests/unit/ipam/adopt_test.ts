@@ -35,6 +35,8 @@ Deno.test("mayAdopt() refuses an address of another owner, and accepts a repeate
   assertEquals(mayAdopt(state, seen), true);
   addLease(state, seen);
   const held = structuredClone(state);
+  // A third import of a container that can't be inspected now would lose the MAC.
+  assertEquals([mayAdopt(state, blind), mayAdopt(state, seen), state], [false, false, held]);
   const rows: [Adoption, string][] = [
     [adoption("c9", ["10.0.0.4"]), "it has 10.0.0.3, fd00::3 here"],
     [adoption("c8", ["10.0.0.3"]), '"c9/eth0" holds it here'],
@@ -60,6 +62,16 @@ Deno.test("mayAdopt() drops no lease that is as good: the same one, one of this 
     const before = structuredClone(state);
     assertEquals([mayAdopt(state, { owner, ips, record }), state], [false, before], name);
   }
+});
+
+Deno.test("mayAdopt() takes over a lease without interface if the container is found later", () => {
+  const state = emptyState();
+  const found = adoption("c9", ["10.0.0.3"]);
+  const owner = { ...found.owner, ifname: undefined };
+  addLease(state, { ...found, owner, record: { ...found.record, hostMac: "" } });
+  assertEquals([mayAdopt(state, found), state.containerToIP], [true, {}]);
+  addLease(state, { ...found, owner });
+  assertEquals([mayAdopt(state, found), state.containerToIP], [false, { c9: "10.0.0.3" }]);
 });
 
 Deno.test("an imported lease has the host veths and the MAC of its record", async () => {

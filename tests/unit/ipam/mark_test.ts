@@ -157,3 +157,24 @@ Deno.test("a mark that is removed between its opening and its lock is created ag
     }
   });
 });
+
+Deno.test("clear() leaves the mark of an ADD that began between its opening and its lock", async () => {
+  await marked((marks, folder) => {
+    kill(folder, HOST);
+    const { tryLockSync } = Deno.FsFile.prototype;
+    Deno.FsFile.prototype.tryLockSync = function (exclusive?: boolean) {
+      Deno.FsFile.prototype.tryLockSync = tryLockSync;
+      Deno.removeSync(join(folder, FILE));
+      kill(folder, HOST);
+      return tryLockSync.call(this, exclusive);
+    };
+    try {
+      marks.clear(HOST);
+      assertEquals(marks.of(HOST), "died");
+      marks.clear(HOST);
+      assertEquals(marks.of(HOST), "none");
+    } finally {
+      Deno.FsFile.prototype.tryLockSync = tryLockSync;
+    }
+  });
+});
