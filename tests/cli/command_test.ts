@@ -38,25 +38,31 @@ hostTest(
   },
 );
 
-hostTest("each command has help with an example, and JSON", async (host) => {
-  const { code, stdout } = await host.program(["help", "--json"], "");
-  assertEquals(code, 0);
-  const commands: { name: string; example: string }[] = JSON.parse(stdout);
-  const examples = new Set(commands.map(({ example }) => example));
-  assertEquals(examples.size, commands.length, "an example of its own");
-  const overview = (await host.program(["help"], "")).stdout;
-  for (const { name, example } of commands) {
-    assertStringIncludes(overview, `atomicni ${name}`);
-    const help = await host.program([name, "--help"], "");
-    assertEquals(help.code, 0);
-    assertStringIncludes(help.stdout, `Example: ${example}`);
-    assertStringIncludes(example, `atomicni ${name}`);
-    for (const option of ["-j, --json", "--wide", "-o, --output VALUE", "-h, --help"]) {
-      assertStringIncludes(help.stdout, option);
+hostTest(
+  "each command has help with an example, JSON, and the same arguments in the README",
+  async (host) => {
+    const { code, stdout } = await host.program(["help", "--json"], "");
+    assertEquals(code, 0);
+    const commands: { name: string; takes: string; example: string }[] = JSON.parse(stdout);
+    const readme = await Deno.readTextFile(new URL("README.md", ROOT));
+    const examples = new Set(commands.map(({ example }) => example));
+    assertEquals(examples.size, commands.length, "an example of its own");
+    const overview = (await host.program(["help"], "")).stdout;
+    for (const { name, takes, example } of commands) {
+      const line = `atomicni ${name} ${takes}`.trim();
+      assertStringIncludes(overview, `  ${line}\n`);
+      assertStringIncludes(readme, `| \`${line.replaceAll("|", "\\|")}\` `);
+      const help = await host.program([name, "--help"], "");
+      assertEquals(help.code, 0);
+      assertStringIncludes(help.stdout, `Example: ${example}`);
+      assertStringIncludes(example, `atomicni ${name}`);
+      for (const option of ["-j, --json", "--wide", "-o, --output VALUE", "-h, --help"]) {
+        assertStringIncludes(help.stdout, option);
+      }
+      assertEquals((await host.program(["help", name], "")).stdout, help.stdout);
     }
-    assertEquals((await host.program(["help", name], "")).stdout, help.stdout);
-  }
-});
+  },
+);
 
 hostTest(
   "help, README and docs explain CONFIGURATION in the same words",
