@@ -235,13 +235,19 @@ hostTest("DEL drains a node whose state a newer version wrote", async (host) => 
   assertEquals(await host.sh(`cat ${STATE}`), before);
 });
 
-hostTest("a GC spares the veth of an ADD that is in progress", async (host) => {
-  await host.containers("c1");
+hostTest("a GC spares the veth and the lease of an ADD that is in progress", async (host) => {
+  await host.containers("c1", "c2");
   const veth = await added(host, "c1");
+  await added(host, "c2");
   await host.sh(
-    `rm ${STATE}; (flock -x 9; echo locked >/run/held; sleep 20) 9>${STATE_FOLDER}/.podnet.${veth}.add >/dev/null 2>&1 & while [ ! -e /run/held ]; do sleep 0.02; done`,
+    `(flock -x 9; echo locked >/run/held; sleep 20) 9>${STATE_FOLDER}/.podnet.${veth}.add >/dev/null 2>&1 & while [ ! -e /run/held ]; do sleep 0.02; done`,
   );
   const none = { ...CONFIG, "cni.dev/valid-attachments": [] };
+  assertEquals((await host.cni("GC", { config: none })).code, 0);
+  assertEquals(await host.hostVeths(), [veth]);
+  assertEquals((await host.state()).containerToIP, { "c1/eth0": "10.88.0.2" });
+  // The same before it has a lease.
+  await host.sh(`rm ${STATE}`);
   assertEquals((await host.cni("GC", { config: none })).code, 0);
   assertEquals(await host.hostVeths(), [veth]);
 });
