@@ -1,5 +1,6 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { breakIp, ipLog } from "./broken_ip.ts";
+import { hostPings, permanent } from "./guarded.ts";
 import { CONFIG, type Host, hostTest, STATE_FOLDER } from "./host.ts";
 
 const FOUR = { ...CONFIG, ipam: { rangeStart: "10.88.0.2", rangeEnd: "10.88.0.5" } };
@@ -30,6 +31,22 @@ hostTest("reclaim: a requested address that a reboot left held is allocated", as
   const { ips } = await host.add({ id: "n1", config: FOUR, args: "IP=10.88.0.4" });
   assertEquals(ips[0].address, "10.88.0.4/24");
 });
+
+hostTest(
+  "reclaim: the permanent neighbour of the earlier container goes with its lease",
+  async (host) => {
+    await host.containers("c1", "c2", "c3");
+    const two = { ...CONFIG, ipam: { rangeStart: "10.88.0.2", rangeEnd: "10.88.0.3" } };
+    await host.add({ id: "c1", config: two });
+    const guarded = { ...two, macspoofchk: true, runtimeConfig: { mac: "02:00:00:00:00:09" } };
+    const { interfaces } = await host.add({ id: "c2", config: guarded });
+    await host.sh(`ip link del dev ${interfaces[1].name}`);
+    assertEquals(await permanent(host, ""), { "10.88.0.3": "02:00:00:00:00:09" });
+    assertEquals((await host.add({ id: "c3", config: two })).ips[0].address, "10.88.0.3/24");
+    assertEquals(await permanent(host, ""), {});
+    assert(await hostPings(host, "10.88.0.3"));
+  },
+);
 
 hostTest("reclaim: the same container gets its address again after a reboot", async (host) => {
   await rebooted(host);

@@ -2,12 +2,14 @@ import { assertEquals, assertThrows } from "@std/assert";
 import { parseCidr, parseIp } from "../../../lib/base/address.ts";
 import { Malformed } from "../../../lib/base/errors.ts";
 import {
+  type AddressRange,
   allocatingRange,
   formatRange,
   formatRanges,
   formatSet,
   inRange,
   isAllocatable,
+  overlapping,
   parseSubnet,
   reservedAs,
   sizeOf,
@@ -160,4 +162,22 @@ Deno.test("sets are written in one line, which identifies the sets of one networ
     subnetsOf(sets),
     ["10.0.0.0/29", "10.0.1.0/29", "fd00::/125"].map((it) => parseCidr(it)),
   );
+});
+
+Deno.test("overlapping() compares both ends of both ranges", () => {
+  const at = (start: string, end: string) => range("10.0.0.0/24", { start, end });
+  const middle = at("10.0.0.20", "10.0.0.29");
+  const rows: [AddressRange, boolean][] = [
+    [at("10.0.0.10", "10.0.0.19"), false],
+    [at("10.0.0.10", "10.0.0.20"), true],
+    [at("10.0.0.22", "10.0.0.23"), true],
+    [at("10.0.0.10", "10.0.0.40"), true],
+    [at("10.0.0.29", "10.0.0.40"), true],
+    [at("10.0.0.30", "10.0.0.40"), false],
+    [range("fd00::/64"), false],
+  ];
+  for (const [other, expected] of rows) {
+    const found = [overlapping(middle, other), overlapping(other, middle)];
+    assertEquals(found, [expected, expected], formatRange(other));
+  }
 });
