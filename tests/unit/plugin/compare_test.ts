@@ -95,6 +95,19 @@ Deno.test("differences() finds none after an ADD, nor in additions of later plug
   assertEquals(differences(expected(), more), []);
   const sparse = { interfaces: [], ips: [{ address: "10.88.0.2/24" }] };
   assertEquals(differences(expected({}, sparse), SEEN), []);
+  // The host may have an interface with the name of the container's.
+  const named = {
+    interfaces: [
+      { name: "eth0", mac: "02:00:00:00:00:09" },
+      { name: "br0", mac: "02:00:00:00:00:08", sandbox: "/run/netns/c1" },
+      { name: "eth0", sandbox: "/run/netns/c1" },
+    ],
+    ips: [
+      { interface: 0, address: "10.88.0.9/24" },
+      { interface: 2, address: "10.88.0.2/24", gateway: "10.88.0.1" },
+    ],
+  };
+  assertEquals(differences(expected({}, named), SEEN), []);
 });
 
 Deno.test("differences() has the expected and the found value of each", () => {
