@@ -183,6 +183,24 @@ hostTest("an error says that the user is not root, and suggests no installation"
   }
 });
 
+hostTest(
+  "host-rules: the second SUBNET is wrong, and doctor's file is not its argument",
+  async (host) => {
+    const rows: [string[], string][] = [
+      [["host-rules", "10.0.0.0/8", "10.0.0.0/33"], 'SUBNET "10.0.0.0/33"'],
+      [["host-rules", "10.0.0.0/8", "fd00::1/64"], 'SUBNET "fd00::1/64"'],
+      [["doctor", "podnet"], "a configuration comes on stdin: atomicni doctor < "],
+      [["version", "podnet"], "usage: atomicni version (more: atomicni version --help)"],
+      [["help", "lst"], 'did you mean "list"?'],
+    ];
+    for (const [args, expected] of rows) {
+      const { code, stdout, stderr } = await host.program(args, JSON.stringify(CONFIG));
+      assertEquals([code, stdout], [2, ""], args.join(" "));
+      assertStringIncludes(stderr, expected);
+    }
+  },
+);
+
 hostTest("version shows the build form, Deno, the commit and the scope", async (host) => {
   const { code, json } = await host.program(["version", "--json"], "");
   assertEquals(code, 0);
@@ -216,4 +234,6 @@ Deno.test("the nearest word", () => {
     ["", undefined],
   ];
   for (const [typed, expected] of rows) assertEquals(nearest(typed, words), expected, typed);
+  assertEquals(nearest("last", ["list", "last", "lost"]), "last");
+  assertEquals(nearest("doktor", ["docker", "doctor"]), "doctor");
 });

@@ -24,6 +24,8 @@ hostTest("bash completes commands, options and networks", async (host) => {
     ["completion z", "zsh"],
     ["help doc", "doctor"],
     ["version pod", ""],
+    ["list z", ""],
+    ["completion pod", ""],
   ];
   for (const [typed, expected] of rows) {
     const words = ["atomicni", ...typed.split(" ")].map((word) => `'${word}'`).join(" ");
@@ -72,4 +74,19 @@ hostTest("zsh loads its script, which completes the commands", async (host) => {
   assertStringIncludes(stdout, "explain:describes an address");
   assertStringIncludes(stdout, "--watch");
   assertStringIncludes(stdout, "--wide");
+});
+
+hostTest("a shell without completion is refused with the supported shells", async (host) => {
+  const rows: [string[], string][] = [
+    [["bsh"], 'did you mean "bash"?'],
+    [["zhs"], 'did you mean "zsh"?'],
+    [["powershell"], "one of bash, zsh, fish"],
+    [["constructor"], "one of bash, zsh, fish"],
+    [[], "one of bash, zsh, fish"],
+  ];
+  for (const [args, remedy] of rows) {
+    const { code, stdout, stderr } = await host.program(["completion", ...args], "");
+    assertEquals([code, stdout], [2, ""], args.join());
+    assertStringIncludes(stderr, remedy);
+  }
 });

@@ -4,8 +4,8 @@ import { test } from "../both_errors.ts";
 
 /** The number of nodes; the figures of docs/clusters-bgp.md are for 32. */
 const NODES = Number(Deno.env.get("KUBERNETES_BGP_NODES") ?? 32);
-/** MB of FRR on a node or a reflector; docs/clusters-bgp.md has the figure for a node. */
-const MEMORY = 40;
+/** The most MB of FRR on a node and on a reflector of 32 nodes; docs/clusters-bgp.md has the measured figures. */
+const MEMORY = { n1: 40, r1: 80 } as const;
 /** Hold time, and the time limit of a restart; a loaded machine needs more. */
 const GONE = 9 + 20 + 20;
 
@@ -20,9 +20,9 @@ test(`${NODES} nodes with FRR (BGP) and two reflectors: death, return, a restart
     "every node reaches every range",
     async () => (await Promise.all(fabric.nodes.map(all))).every((it) => it),
   );
-  for (const member of [first, "r1"] as Member[]) {
+  for (const member of ["n1", "r1"] as const) {
     const memory = await fabric.memory(member);
-    assert(memory > 5 && memory < MEMORY, `${member}: ${memory} MB`);
+    assert(memory > 5 && memory < MEMORY[member], `${member}: ${memory} MB`);
     figures[`MB of FRR on ${member}`] = memory;
   }
   const has = async (node: Member) => {
