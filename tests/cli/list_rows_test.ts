@@ -209,3 +209,15 @@ for (const { name, added, given, shows } of ROWS) {
     }
   });
 }
+
+hostTest(
+  "list: an ADD is in progress in the second of two folders with the network's file",
+  async (host) => {
+    await host.containers("c1");
+    const { interfaces: [, { name }] } = await host.add({ config: SUB });
+    await host.sh(`cp ${STATE_FOLDER}/sub/podnet.json ${FILE}`);
+    const mark = `${STATE_FOLDER}/sub/.podnet.${name}.add`;
+    const { code, stdout } = await host.program(["list"], "", {}, ["flock", mark]);
+    assertEquals([code, / starting\n$/.test(stdout)], [0, true], stdout);
+  },
+);
