@@ -155,7 +155,7 @@ const ROWS: readonly Row[] = [
     name: "a pool that only stale leases fill is not full",
     added: [["c1", SMALL]],
     given: "ip link del dev $V",
-    shows: [["status", 1, / 1 stale\n$/]],
+    shows: [["status", 1, /[^,] 1 stale\n$/]],
   },
   {
     name: "stale leases are counted for each range set by itself",
@@ -177,6 +177,16 @@ const ROWS: readonly Row[] = [
       ["explain atomic0", 0, /Networks on it: podnet /],
       ["explain br9", 0, /Networks on it: podnet /],
       ["explain lo", 1, /^No network has an attachment of "lo"\.\nIt is an interface of this host/],
+    ],
+  },
+  {
+    name: "interfaces whose alias reads like an attachment: a veth of another program, and a tap",
+    added: [["c1", CONFIG]],
+    given: `ip netns add x; ip link add str0 type veth peer name eth0 netns x
+      ip tuntap add tap0 mode tap; for it in str0 tap0; do ip link set dev $it alias podnet/c9/eth0; done`,
+    shows: [
+      ["explain str0", 1, /Its alias names container c9, interface eth0, in network "podnet"\.\n$/],
+      ["explain tap0", 1, /It is an interface of this host \(tun\)\.\n$/],
     ],
   },
   {
