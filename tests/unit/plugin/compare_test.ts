@@ -95,7 +95,7 @@ Deno.test("differences() finds none after an ADD, nor in additions of later plug
   assertEquals(differences(expected(), more), []);
   const sparse = { interfaces: [], ips: [{ address: "10.88.0.2/24" }] };
   assertEquals(differences(expected({}, sparse), SEEN), []);
-  // The host may have an interface with the name of the container's.
+  // An interface of the host may have the same name as the container's interface.
   const named = {
     interfaces: [
       { name: "eth0", mac: "02:00:00:00:00:09" },
