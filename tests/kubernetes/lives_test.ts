@@ -1,6 +1,6 @@
 import { Random } from "../random.ts";
 import { SUITES } from "./root_node.ts";
-import type { Setting } from "./life.ts";
+import { Broken, type Setting } from "./life.ts";
 import { PLAYS } from "./plays.ts";
 import { seedOf } from "../seed.ts";
 import { lifeTest } from "./tested_life.ts";
@@ -9,6 +9,8 @@ import { lifeTest } from "./tested_life.ts";
 const SEED = seedOf("KUBERNETES_SEED");
 const LIVES = Number(Deno.env.get("KUBERNETES_LIVES") ?? 3);
 const PLAYED = Number(Deno.env.get("KUBERNETES_PLAYS") ?? 5);
+/** Seconds; on an idle machine a life of five plays takes a tenth of them. */
+const LONGEST = 60 * PLAYED;
 const STATED = Deno.env.get("KUBERNETES_SUITE");
 /** Only plays with such a name, for a narrower search. */
 const NAMED = new RegExp(Deno.env.get("KUBERNETES_PLAY") ?? "");
@@ -32,6 +34,7 @@ for (let index = 0; index < LIVES; index++) {
   lifeTest(`a node's life, seed ${seed}`, setting(random), async (life) => {
     try {
       history.push(`install on ${JSON.stringify(life.setting)}`);
+      const began = performance.now();
       await life.apply();
       await life.installed();
       for (let count = 0; count < PLAYED; count++) {
@@ -41,6 +44,9 @@ for (let index = 0; index < LIVES; index++) {
         history.push(name);
         await play(life, random);
         await life.check();
+        const seconds = Math.round((performance.now() - began) / 1000);
+        history.push(`after ${seconds} s`);
+        if (seconds > LONGEST) throw new Broken(`this life took longer than ${LONGEST} s`);
       }
     } catch (error) {
       if (error instanceof Error) error.message += `\n${history.join("; ")}`;
