@@ -189,6 +189,7 @@ hostTest(
     const rows: [string[], string][] = [
       [["host-rules", "10.0.0.0/8", "10.0.0.0/33"], 'SUBNET "10.0.0.0/33"'],
       [["host-rules", "10.0.0.0/8", "fd00::1/64"], 'SUBNET "fd00::1/64"'],
+      [["host-rules", ...Array(65).fill("10.0.0.0/8")], "usage: atomicni host-rules [SUBNET ...]"],
       [["doctor", "podnet"], "a configuration comes on stdin: atomicni doctor < "],
       [["version", "podnet"], "usage: atomicni version (more: atomicni version --help)"],
       [["help", "lst"], 'did you mean "list"?'],

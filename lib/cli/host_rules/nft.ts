@@ -72,7 +72,7 @@ function filters({ name, sets, gatewayOnBridge, isolated }: RulesSpec, port: str
     const own = among(subnetsIn(sets, family).map(formatCidr));
     return own === "" ? [] : [`${word} saddr ${own} ${word} daddr ${own} counter drop`];
   });
-  const jump = gatewayOnBridge && sets.length > 0 ? [`iifname ${port} jump sources`] : [];
+  const jump = gatewayOnBridge ? [`iifname ${port} jump sources`] : [];
   return `  # A container's packets arrive from the bridge. A packet that arrives from a port was sent to a reserved group address,
   # or the port has lost its bridge.
   chain ports {
