@@ -40,6 +40,7 @@ function lease(id: string, record: Partial<LeaseRecord> = {}): Lease {
 
 const A = lease("a");
 const B = lease("b");
+const PAIR: Lease = { ...A, ips: [...A.ips, parseIp("fd00:88::2")] };
 const HELD: Lease = { owner: tryOwner("old") ?? A.owner, ips: A.ips, record: undefined };
 const IMPORTED = lease("a", { hosts: "veth1" });
 const EITHER = lease("a", { hosts: "veth1 veth2", hostMac: "" });
@@ -101,6 +102,9 @@ const ROWS: readonly (readonly [string, readonly Lease[], readonly Veth[], reado
   ["only the MAC agrees", [A], [{ name: "x", alias: "", group: 0, master: "" }], ["live a 0"]],
   ["MAC changed, the address is seen", [A], [{ mac: ELSE, ips: [IP["a"] ?? ""] }], ["live a 0"]],
   ["of a later ADD", [A], [{ mac: ELSE, ips: ["10.88.0.9"] }], ["superseded a 0"]],
+  ["MAC changed, one of two addresses is seen", [PAIR], [{ mac: ELSE, ips: [IP["a"] ?? ""] }], [
+    "superseded a 0",
+  ]],
   ["MAC changed, not to be inspected", [A], [{ mac: ELSE }], ["undecided a 0"]],
   ["its ADD is running", [A], [{ mac: ELSE, add: "running" }], ["live a 0"]],
   ["a lease without a MAC", [lease("a", { hostMac: "" })], [{ mac: ELSE }], ["live a 0"]],
@@ -128,6 +132,12 @@ const ROWS: readonly (readonly [string, readonly Lease[], readonly Veth[], reado
     "undecided a 0",
     "live b 0",
   ]],
+  ["the same, in another group", [A, B], [
+    { mac: MAC["b"], alias: "podnet/b/eth0", group: 0 },
+  ], ["undecided a 0", "live b 0"]],
+  ["name against MAC, the address is seen", [A, B], [
+    { mac: MAC["b"], alias: "", ips: [IP["a"] ?? ""] },
+  ], ["undecided a 0", "undecided b 0"]],
   ["name against MAC", [A, B], [{ mac: MAC["b"], alias: "" }], ["undecided a 0", "undecided b 0"]],
   ["a later veth next to the lease's renamed one", [A], [{ mac: ELSE }, { name: "x" }], [
     "live a 1",
@@ -143,6 +153,9 @@ const ROWS: readonly (readonly [string, readonly Lease[], readonly Veth[], reado
     "stale a",
     "unleased - 0",
   ]],
+  ["the veth of another running ADD, not to be inspected", [A], [
+    { name: NAME["b"], mac: ELSE, alias: "", add: "running" },
+  ], ["stale a", "adding - 0"]],
   ["the veth of a killed ADD, without lease", [], [{ add: "died" }], ["unleased - 0"]],
   ["the veth of a running ADD, without lease", [], [{ add: "running" }], ["adding - 0"]],
   ["no lease, alias changed by root", [], [{ alias: ROOTS }], ["unleased - 0"]],
@@ -151,6 +164,9 @@ const ROWS: readonly (readonly [string, readonly Lease[], readonly Veth[], reado
   ["no lease, a cut alias", [], [{ group: 0, alias: `podnet/${"a".repeat(248)}` }], [
     "unleased - 0",
   ]],
+  ["a cut alias under another name proves nothing", [], [
+    { group: 0, name: "x", alias: `podnet/${"a".repeat(248)}`, master: "br9" },
+  ], ["unowned - 0"]],
   [
     "a veth of another network",
     [A],
@@ -214,6 +230,18 @@ for (const [name, leases, veths, expected] of ROWS) {
     assertEquals(await claimed(leases, veths), expected);
   });
 }
+
+Deno.test("ownership: without a configured bridge a veth on any bridge counts", async () => {
+  const rows: readonly (readonly [string, readonly string[]])[] = [
+    ["br9", ["unowned"]],
+    ["", []],
+  ];
+  for (const [master, expected] of rows) {
+    const view = [veth({ name: "veth1", alias: "", group: 0, master })];
+    const found = await claims({ name: NET, bridge: undefined }, [], view);
+    assertEquals(found.map(({ kind }) => kind), expected, master);
+  }
+});
 
 Deno.test("ownership: no settled veth is inspected", () => {
   const inDoubt = needsInspection({ name: NET, bridge: "br0" }, [A, IMPORTED]);
