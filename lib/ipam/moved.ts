@@ -37,6 +37,17 @@ function doubt(folder: string): void {
     if (isDirectory && !name.startsWith(".")) doubt(path);
     if (isFile && name.endsWith(".lock")) Deno.truncateSync(path, 0);
   }
-  const now = new Date();
-  Deno.utimeSync(folder, now, now);
+  touch(folder);
+}
+
+/** Sets both times of the folder, without a system call that the program needs nowhere else. */
+function touch(folder: string): void {
+  const path = `${folder}/.moved`;
+  try {
+    Deno.removeSync(path);
+  } catch {
+    // Only a killed run leaves it.
+  }
+  Deno.openSync(path, { write: true, createNew: true, mode: 0o600 }).close();
+  Deno.removeSync(path);
 }
