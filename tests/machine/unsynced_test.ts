@@ -20,7 +20,7 @@ for (const unsynced of UNSYNCED.filter(({ name }) => FULL || name !== "no fsync 
     const { points, stormFaults, faults } = await replay({
       system: SYSTEM,
       program: await build(unsynced, folder.path),
-      points: FULL ? 60 : 30,
+      points: FULL ? 60 : 10,
       commands: FULL ? 45 : 20,
       useEach: 1000,
       random: newRandom(unsynced.name),
