@@ -75,6 +75,11 @@ hostTest(
     await host.add({ id: "aa33", netns: "c1", ifname: "eth1", config });
     const both = await host.program(["explain", "br1"], "");
     assertStringIncludes(both.stdout, "Networks on it: frames, other (");
+    // Each attachment has the state of its own bridge.
+    await host.sh("ip link set dev br1 down");
+    const states = async (id: string) =>
+      (await host.program(["explain", id, "--json"], "")).json.attachments[0].state;
+    assertEquals([await states("aa11"), await states("aa22")], ["live", "cut off"]);
   },
 );
 
