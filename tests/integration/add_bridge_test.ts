@@ -169,3 +169,13 @@ hostTest(
     }
   },
 );
+
+hostTest("an ADD puts a port that has lost the bridge back into it", async (host) => {
+  await host.containers("c1", "c2");
+  const veth = (await host.add({ id: "c1" })).interfaces[1].name;
+  await host.sh(`ip link set dev ${veth} nomaster`);
+  assert(!await host.pings("c1", CONFIG.gateway));
+  await host.add({ id: "c2" });
+  assertEquals((await host.ip("", "link", "show", "dev", veth))[0].master, CONFIG.bridge);
+  assert(await host.pings("c1", CONFIG.gateway));
+});

@@ -174,3 +174,38 @@ hostTest(
     await host.assertNothingLeft();
   },
 );
+
+/** Pauses a DEL after its veth was removed, until `/run/added` exists, at most 8 s. */
+const REMOVED_WAITS = `case "$*$in" in *"link del"*) [ -e /run/removed ] || {
+  case " $* " in *' -batch '*) printf '%s\\n' "$in" | /run/ip.real "$@" ;; *) /run/ip.real "$@" ;; esac
+  : >/run/removed; for i in $(seq 160); do [ -e /run/added ] && break; sleep 0.05; done; exit 0; } ;; esac`;
+
+hostTest(
+  "a DEL leaves the lease of an ADD that came after it removed the veth",
+  async (host) => {
+    await host.containers("c1");
+    await host.add();
+    await breakIp(host, REMOVED_WAITS);
+    const removing = host.cni("DEL");
+    await host.sh("for i in $(seq 400); do [ -e /run/removed ] && exit; sleep 0.02; done; exit 1");
+    await host.add();
+    await host.sh(": >/run/added");
+    assertEquals((await removing).code, 0);
+    assertEquals(Object.keys(await host.leases()), ["c1/eth0"]);
+    assert(await host.pings("c1", CONFIG.gateway));
+  },
+);
+
+hostTest(
+  "a DEL without a veth succeeds with a damaged state only if no veth on the bridge has an address",
+  async (host) => {
+    await host.containers("c1", "x");
+    await host.add();
+    await host.del();
+    await host.sh(`printf x >${STATE_FOLDER}/podnet.json
+      ip link add veth0 master atomic0 up type veth peer name eth0 netns x`);
+    assertEquals((await host.cni("DEL")).code, 0);
+    await host.sh("ip -n x addr add 10.88.0.9/24 dev eth0");
+    assertEquals((await host.cni("DEL")).json.code, 104);
+  },
+);

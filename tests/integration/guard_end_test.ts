@@ -8,16 +8,22 @@ import { untilSh } from "../until.ts";
 
 const REQUESTED = { ...GUARDED, runtimeConfig: { mac: "02:00:00:00:00:07" } };
 
-for (const [what, config] of [["its own MAC", GUARDED], ["another MAC", REQUESTED]] as const) {
+for (
+  const [what, config, later] of [
+    ["its own MAC", GUARDED, GUARDED],
+    ["another MAC", REQUESTED, REQUESTED],
+    ["a configuration with another bridge", GUARDED, { ...GUARDED, bridge: "br9" }],
+  ] as const
+) {
   hostTest(`guard: DEL removes only the neighbours of its container: ${what}`, async (host) => {
     await host.containers("c1", "c2");
     await host.add({ id: "c2", config: GUARDED });
     const before = await permanent(host, "");
     await host.add({ config });
     assertEquals(Object.keys(await permanent(host, "")).length, 6);
-    await host.del({ config });
+    await host.del({ config: later });
     assertEquals(await permanent(host, ""), before);
-    await host.del({ config });
+    await host.del({ config: later });
     assert(await host.pings("c2", CONFIG.gateway));
   });
 }

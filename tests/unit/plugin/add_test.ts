@@ -99,21 +99,26 @@ Deno.test("an ADD that re-creates the bridge puts the network's veths without a 
     };
   };
   const OTHER = "fe:00:00:00:00:03";
-  const [own, guarded, plain] = [
+  const [own, guarded, plain, undecided, unleased] = [
     await veth("c1/eth0", { mac: "" }),
     await veth("c2/eth0"),
     await veth("c3/eth0", { mac: OTHER }),
+    await veth("c6/eth0", { mac: "fe:00:00:00:00:09" }),
+    await veth("c7/eth0", { mac: "fe:00:00:00:00:0a" }),
   ];
   const tools = effects({
     madeBridge: true,
     held: [
       { ...lease("c2/eth0", "10.88.0.3"), record: { ...RECORD, ...GUARDED.record } },
       { ...lease("c3/eth0", "10.88.0.4"), record: { ...RECORD, hostMac: OTHER } },
+      { ...lease("c6/eth0", "10.88.0.6"), record: { ...RECORD, hostMac: "fe:00:00:00:00:06" } },
     ],
     veths: [
       own,
       guarded,
       plain,
+      undecided,
+      unleased,
       await veth("c4/eth0", { master: "br1", mac: "" }),
       await veth("c5/eth0", { alias: "other/c5/eth0", mac: "" }),
       { ifname: "veth0", alias: "" },
@@ -126,7 +131,7 @@ Deno.test("an ADD that re-creates the bridge puts the network's veths without a 
     "ensureBridge",
     "attach",
     "view",
-    `reattach ${guarded.ifname} guarded, ${plain.ifname}`,
+    `reattach ${guarded.ifname} guarded, ${plain.ifname}, ${undecided.ifname}, ${unleased.ifname}`,
     "reserve c1/eth0",
     "configure",
     "unmark",
