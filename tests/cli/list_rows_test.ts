@@ -231,3 +231,18 @@ hostTest(
     assertEquals([code, / starting\n$/.test(stdout)], [0, true], stdout);
   },
 );
+
+hostTest(
+  "status: no attachment, and a folder with characters that a metric's label escapes",
+  async (host) => {
+    await host.containers("c1");
+    const config = { ...CONFIG, ipam: { dataDir: `${STATE_FOLDER}/a\\b"c` } };
+    await host.add({ config });
+    await host.del({ config });
+    const { json } = await host.program(["status", "--json"], "");
+    assertEquals([json.networks[0].held, json.networks[0].stale], [0, 0]);
+    const { stdout } = await host.program(["status", "--metrics"], "");
+    const label = `folder="${STATE_FOLDER}/a\\\\b\\"c"`;
+    assertEquals(stdout.includes(`atomicni_pool_stale{network="podnet",${label},`), true, stdout);
+  },
+);
