@@ -5,6 +5,7 @@
 import { assert, assertEquals, assertMatch, assertNotEquals } from "@std/assert";
 import { pause } from "../../lib/base/deadline.ts";
 import { type Answer, CONFIG, type Host, hostTest, type Json, STATE_FOLDER } from "./host.ts";
+import { breakIp } from "./broken_ip.ts";
 import { untilSh } from "../until.ts";
 
 const STATE = `${STATE_FOLDER}/podnet.json`;
@@ -369,3 +370,43 @@ hostTest(
     assertEquals(await master(), CONFIG.bridge);
   },
 );
+
+hostTest(
+  "the last free address, with the MAC of the bridge: STATUS and ADD agree",
+  async (host) => {
+    await host.containers("c1", "c2");
+    await host.sh("ip link add atomic0 address 0a:58:0a:58:00:03 type bridge");
+    await host.add({ id: "c1", config: TWO });
+    assertEquals((await host.cni("ADD", { id: "c2", config: TWO })).json.code, 101);
+    assertEquals((await host.cni("STATUS", { config: TWO })).json?.code, 50);
+  },
+);
+
+hostTest("a DEL removes none of two veths that have its lease's MAC", async (host) => {
+  await host.containers("c1", "c9");
+  const veth = await added(host, "c1");
+  const [{ address }] = await host.ip("", "link", "show", "dev", veth);
+  await host.sh(`ip link set dev ${veth} name x1; ip link set dev x1 alias ''
+    ip link add x9 address ${address} master atomic0 type veth peer name eth0 netns c9`);
+  await host.cni("DEL", { id: "c1", netns: "" });
+  const left = (await host.links()).filter((it) => ["x1", "x9"].includes(it));
+  assertEquals(left.sort(), ["x1", "x9"]);
+  assertEquals(Object.keys(await host.leases()), ["c1/eth0"]);
+});
+
+hostTest("a GC keeps the lease of an ADD that came after its look at the kernel", async (host) => {
+  await host.containers("c1");
+  await host.sh(`ip link del dev ${await added(host, "c1")}`);
+  await breakIp(
+    host,
+    `case "$*" in *"link show type veth"*) [ -e /run/listed ] || {
+      : >/run/listed; /run/ip.real "$@"
+      for i in $(seq 160); do [ -e /run/added ] && break; sleep 0.05; done; exit 0; } ;; esac`,
+  );
+  const collecting = host.cni("GC");
+  await host.sh("for i in $(seq 400); do [ -e /run/listed ] && exit; sleep 0.02; done; exit 1");
+  await host.add({ id: "c1" });
+  await host.sh(": >/run/added");
+  assertEquals((await collecting).code, 0);
+  assertEquals(Object.keys(await host.leases()), ["c1/eth0"]);
+});
