@@ -19,11 +19,12 @@ hostTest(
     ip addr add 10.77.0.1/24 dev atomic0; ip link set atomic0 up`);
     await host.containers("c1");
     // The container has a default route already, so the ADD's own route can't be added.
-    await host.sh("ip -n c1 route add default dev lo");
+    await host.sh(`ip -n c1 route add default dev lo
+    ip link add veth0 master atomic0 up type veth peer name eth9 netns c1`);
     const { code, stdout } = await host.cni("ADD", { config: FORCED });
     assertEquals(code, 1, stdout);
-    const addresses = await host.addresses("", "atomic0");
-    assert(addresses.includes("10.77.0.1/24"), `the bridge has ${addresses} only`);
+    // The other network's port needs its gateway, and not the gateway of this network.
+    assertEquals(await host.addresses("", "atomic0"), ["10.77.0.1/24"]);
     await host.assertNothingLeft();
     // Without the cause of the failure, forceAddress works.
     await host.sh("ip -n c1 route del default dev lo");
@@ -132,21 +133,24 @@ hostTest(
   },
 );
 
-hostTest(
-  "a bridge that has taken the MAC of an ADD's port gets its own fixed MAC",
-  async (host) => {
-    await host.containers("c1");
-    // An ADD that was killed before it fixed the bridge's MAC leaves this.
-    await host.sh(`ip link add atomic0 type bridge; ip link set atomic0 up
-    ip link add av0123456789abc address fe:00:00:00:00:01 master atomic0 up type veth peer name left0`);
-    const taken = "fe:00:00:00:00:01";
-    await host.sh(untilSh(`ip link show atomic0 | grep -q ${taken}`));
-    const [bridge] = (await host.add()).interfaces;
-    assertNotEquals(bridge.mac, taken);
-    await host.sh("ip link del dev av0123456789abc");
-    assertEquals((await linkOf(host, "atomic0")).address, bridge.mac);
-  },
-);
+for (const [port, alias] of [["av0123456789abc", ""], ["renamed0", "podnet/c9/eth0"]]) {
+  hostTest(
+    `a bridge that has taken the MAC of an ADD's port gets its own fixed MAC: ${port}`,
+    async (host) => {
+      await host.containers("c1");
+      // An ADD that was killed before it fixed the bridge's MAC leaves this.
+      await host.sh(`ip link add atomic0 type bridge; ip link set atomic0 up
+    ip link add ${port} address fe:00:00:00:00:01 master atomic0 up type veth peer name left0
+    ip link set dev ${port} alias '${alias}'`);
+      const taken = "fe:00:00:00:00:01";
+      await host.sh(untilSh(`ip link show atomic0 | grep -q ${taken}`));
+      const [bridge] = (await host.add()).interfaces;
+      assertNotEquals(bridge.mac, taken);
+      await host.sh(`ip link del dev ${port}`);
+      assertEquals((await linkOf(host, "atomic0")).address, bridge.mac);
+    },
+  );
+}
 
 hostTest(
   "an ADD that re-creates the bridge puts the earlier containers back into it",
