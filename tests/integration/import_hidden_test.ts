@@ -122,6 +122,18 @@ hostTest(
     await host.containers("c3");
     const asked = await host.cni("ADD", { id: "c3", args: "IP=10.88.0.2" });
     assertEquals(asked.code, 1, "a third container gets the address");
+    // The result says which of the two a CHECK means, and the namespace which one a DEL removes.
+    const prevResult = {
+      cniVersion: "1.1.0",
+      interfaces: [{ name: "vethtwo" }, { name: "eth0", sandbox: "/run/netns/c2" }],
+      ips: [{ interface: 1, address: "10.88.0.2/24" }],
+    };
+    const call = { id: "c1", netns: "c2", config: { ...CONFIG, prevResult } };
+    const checked = await host.cni("CHECK", call);
+    assertEquals(checked.code, 0, checked.stdout);
+    await host.del(call);
+    assertEquals((await host.links()).filter((it) => it.startsWith("veth")), ["vethone"]);
+    assertEquals(await host.leases(), {});
   },
 );
 
