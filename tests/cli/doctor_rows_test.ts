@@ -186,6 +186,13 @@ E`,
     expected: ["ok: IPv4: the kernel forwards", 'warning: IPv6: off for "atomic0"'],
   },
   {
+    name: "forwarding is off for the network's own bridge alone",
+    added: [["c1", CONFIG]],
+    given: "echo 0 > /proc/sys/net/ipv4/conf/atomic0/forwarding",
+    about: "forwarding",
+    expected: ['warning: IPv4: off for "atomic0"'],
+  },
+  {
     name: "stale leases of a network that comes first by name",
     added: [["c1", { ...OTHER, name: "anet", subnet: "10.89.0.0/24", gateway: "10.89.0.1" }]],
     given: "ip link del dev $V",

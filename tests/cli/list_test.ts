@@ -312,6 +312,7 @@ hostTest(
     const wide = (await shown(60, "list", "--wide")).join("\n");
     assertStringIncludes(wide, "0a:58:0a:58:00:02");
     assertStringIncludes(wide, `default/${pod}`);
+    assertEquals((await shown(0, "list")).join("\n"), wide, "a terminal without a size");
   },
 );
 

@@ -1,6 +1,6 @@
 import { assertEquals } from "@std/assert";
 import { countWords } from "../../lib/cli/state_words.ts";
-import { CONFIG, hostTest, STATE_FOLDER } from "../integration/host.ts";
+import { CONFIG, hostTest, type Json, STATE_FOLDER } from "../integration/host.ts";
 
 /** Reads the metrics with the parsers of Prometheus's own client, for OpenMetrics and for the older text format. */
 const PARSE = `
@@ -58,6 +58,19 @@ hostTest("status ends with status 1 if an ADD would find no address", async (hos
   await host.sh(`ip link del dev ${added.interfaces[1].name}`);
   const stale = await host.program(["status", "--json"], "");
   assertEquals([stale.code, stale.json.networks[0].state], [1, "1 stale"], "an ADD reclaims it");
+});
+
+hostTest("status counts held and stale addresses of each family by themselves", async (host) => {
+  await host.containers("c1", "c2");
+  const config = { ...CONFIG, subnet6: "fd00:88::/64", gateway6: "fd00:88::1" };
+  const added = await host.add({ config });
+  await host.add({ id: "c2", config });
+  await host.sh(`ip link del dev ${added.interfaces[1].name}`);
+  const { json } = await host.program(["status", "--json"], "");
+  assertEquals(
+    json.networks.map(({ held, stale }: Json) => [held, stale]),
+    [[2, 1], [2, 1]],
+  );
 });
 
 hostTest("Prometheus's parsers read status --metrics", async (host) => {
