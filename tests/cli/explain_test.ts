@@ -25,6 +25,10 @@ hostTest(
     }
     const { json } = await host.program(["explain", "web", "--json"], "");
     assertEquals(json.attachments[0].containerId, id);
+    // The lease's pod, whatever root wrote into the alias.
+    await host.sh(`ip link set dev ${veth} alias 'other/pod podnet/${id}/eth0'`);
+    const aliased = await host.program(["explain", id, "--json"], "");
+    assertEquals(aliased.json.attachments[0].pod, "default/web");
 
     await host.sh(`ip link set dev ${veth} nomaster down`);
     const loose = await host.program(["explain", "web"], "");

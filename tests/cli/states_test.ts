@@ -44,6 +44,14 @@ const ROWS: readonly Row[] = [
     state: "layer 2",
     isBoth: true,
   },
+  {
+    name: "without addresses, as 0.2.0 made it, with a MAC that the container chose",
+    given: `ip link set dev $V address fe:12:34:56:78:9a
+      ip -n c1 link set dev eth0 address 02:00:00:00:00:01`,
+    config: LAYER2,
+    state: "layer 2",
+    isBoth: true,
+  },
   { name: "out of its bridge", given: "ip link set dev $V nomaster", state: "cut off" },
   {
     name: "in another bridge",

@@ -21,6 +21,9 @@ function ip(inside: RunIp): RunIp {
 Deno.test("inspectPeers() leaves out a removed namespace, and reports every other failure", async () => {
   const seen = await inspectPeers(ip(() => Promise.resolve(answer([ETH0]))), [HOST]);
   assertEquals(seen.get(HOST.ifname)?.peer.ifname, "eth0");
+  // Both ends name each other: indices of two namespaces may agree by chance.
+  const others = [{ ...ETH0, link_index: 9 }, { ...ETH0, ifindex: 3 }];
+  assertEquals((await inspectPeers(ip(() => Promise.resolve(answer(others))), [HOST])).size, 0);
   const gone = await inspectPeers(ip(() => Promise.resolve(failure("no such file"))), [HOST]);
   assertEquals(gone.size, 0);
   const slow = new CniError("TryAgainLater", "Cannot wait longer");
