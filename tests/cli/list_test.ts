@@ -358,4 +358,19 @@ hostTest("a renamed host veth is still live", async (host) => {
   await host.sh(`ip link set dev ${added.interfaces[1].name} name other0`);
   const { json } = await host.program(["list", "--json"], "");
   assertEquals(json.attachments.map((it: Json) => [it.veth, it.live]), [["other0", true]]);
+  // While the file can't be read, nothing says that the veth has no lease.
+  await host.sh(`printf x > ${STATE_FOLDER}/podnet.json`);
+  assertEquals((await host.program(["list", "--json"], "")).json.attachments, []);
+});
+
+hostTest("a renamed host veth of layer 2 still shows its network", async (host) => {
+  await host.containers("c1");
+  const { cniVersion, type } = CONFIG;
+  const config = { cniVersion, name: "l2net", type, bridge: "br-l2", ipam: {} };
+  const added = await host.add({ config });
+  await host.sh(`ip link set dev ${added.interfaces[1].name} name other0`);
+  const { json } = await host.program(["list", "--json"], "");
+  assertEquals(json.attachments.map((it: Json) => [it.network, it.veth, it.state]), [
+    ["l2net", "other0", "layer 2"],
+  ]);
 });
