@@ -60,6 +60,23 @@ hostTest("status ends with status 1 if an ADD would find no address", async (hos
   assertEquals([stale.code, stale.json.networks[0].state], [1, "1 stale"], "an ADD reclaims it");
 });
 
+hostTest(
+  "status lists the folders of one network in their order, whichever was made first",
+  async (host) => {
+    await host.containers("c1");
+    await host.add();
+    const file = `${STATE_FOLDER}/podnet.json`;
+    await host.sh(
+      `for it in b a c; do mkdir -m 700 ${STATE_FOLDER}/$it; cp ${file} ${STATE_FOLDER}/$it/; done`,
+    );
+    const { json } = await host.program(["status", "--json"], "");
+    assertEquals(
+      json.networks.map(({ dataDir }: Json) => dataDir),
+      ["", "/a", "/b", "/c"].map((it) => `${STATE_FOLDER}${it}`),
+    );
+  },
+);
+
 hostTest("status counts held and stale addresses of each family by themselves", async (host) => {
   await host.containers("c1", "c2");
   const config = { ...CONFIG, subnet6: "fd00:88::/64", gateway6: "fd00:88::1" };
