@@ -150,7 +150,12 @@ export function chooseIps(
 }
 
 function macsRequested({ leases }: State): ReadonlySet<string> {
-  return new Set(Object.values(leases).flatMap(({ mac }) => mac ?? []));
+  const macs = new Set<string>();
+  for (const key in leases) {
+    const mac = leases[key]?.mac;
+    if (mac !== undefined) macs.add(mac);
+  }
+  return macs;
 }
 
 function poolFull(set: RangeSet): CniError {

@@ -1,7 +1,7 @@
 import { compareIps, formatCidr, type Ip } from "../base/address.ts";
 import { type Owner, ownerKey, tryOwner } from "../base/attachment.ts";
 import type { RangeSet } from "../base/range.ts";
-import { SCHEMA } from "./damage.ts";
+import { addEntry, formatKeys, type Lines } from "./lines.ts";
 
 /** The properties of a lease except its owner and its addresses. */
 export interface LeaseRecord {
@@ -35,6 +35,8 @@ export interface State {
   readonly leases: Record<string, LeaseRecord>;
   /** The network's ranges. Every lease without ranges of its own is in one of these subnets. */
   ranges: readonly RangeSet[] | undefined;
+  /** The text of the maps with the entries added since; `undefined` if the maps have to be formatted. */
+  lines: Lines | undefined;
 }
 
 /** Addresses and their owner. */
@@ -53,6 +55,7 @@ export function emptyState(): State {
     lastReserved: [],
     leases: {},
     ranges: undefined,
+    lines: undefined,
   };
 }
 
@@ -91,13 +94,22 @@ function compareFirst([left]: readonly Ip[], [right]: readonly Ip[]): number {
 export function addLease(state: State, { owner, ips, record }: Lease): void {
   const key = ownerKey(owner);
   const [first = "", ...more] = ips;
-  state.containerToIP[key] = more.length === 0 ? first : ips;
+  const value = more.length === 0 ? first : ips;
+  if (Object.hasOwn(state.containerToIP, key)) state.lines = undefined;
+  const { lines } = state;
+  if (lines !== undefined) {
+    addEntry(lines.containerToIP, key, value);
+    for (const ip of ips) addEntry(lines.ipToContainer, ip, key);
+    if (record !== undefined) addEntry(lines.leases, key, record);
+  }
+  state.containerToIP[key] = value;
   for (const ip of ips) state.ipToContainer[ip] = key;
   if (record !== undefined) state.leases[key] = record;
 }
 
 export function dropLease(state: State, { owner, ips }: Lease): void {
   const key = ownerKey(owner);
+  state.lines = undefined;
   delete state.containerToIP[key];
   for (const ip of ips) delete state.ipToContainer[ip];
   delete state.leases[key];
@@ -113,20 +125,16 @@ export function isSameLease(left: Lease | undefined, right: Lease): boolean {
     left.record?.hostMac === right.record?.hostMac && left.record?.since === right.record?.since;
 }
 
-/** The text of the file: one line for each key. */
-export function formatState(state: State): string {
+/** The bytes of the file, in one piece or several. */
+export function formatState(state: State): readonly Uint8Array<ArrayBuffer>[] {
   const { containerToIP, ipToContainer, lastReserved, leases, ranges } = state;
-  const keys = {
-    schema: SCHEMA,
+  return formatKeys({
     containerToIP,
     ipToContainer,
     lastReserved: lastReserved.length > 1 ? lastReserved : lastReserved[0] ?? "",
     leases,
     ranges: ranges?.map((set) => set.map(formatRange)),
-  };
-  const lines = Object.entries(keys).filter(([, value]) => value !== undefined)
-    .map(([key, value]) => `"${key}":${JSON.stringify(value)}`);
-  return `{${lines.join(",\n")}}\n`;
+  }, state.lines);
 }
 
 function formatRange({ subnet, start, end, gateway }: RangeSet[number]) {

@@ -123,7 +123,7 @@ export function writeState(
   let isReplaced = false;
   try {
     return withFile(createFile(temporary), (file) => {
-      writeBytes(file, new TextEncoder().encode(formatState(state)));
+      for (const piece of formatState(state)) writeBytes(file, piece);
       file.syncDataSync();
       verify();
       backup = backUp ? backUpState(dataDir, network) : undefined;

@@ -144,7 +144,10 @@ class StoredLeases implements Leases {
   #found(written: string): Found {
     try {
       const { state, file, identity } = this.#current();
-      return { state, provenance: provenanceOf(file, identity, written) };
+      const provenance = provenanceOf(file, identity, written);
+      // In a file from another program, a line may hold more than one map.
+      if (provenance !== "written") state.lines = undefined;
+      return { state, provenance };
     } catch (error) {
       if (!(error instanceof CniError) || !isUnreadable(error)) throw error;
       return { state: emptyState(), provenance: error };

@@ -1,7 +1,7 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { CniError } from "../../../lib/base/errors.ts";
 import { parseState } from "../../../lib/ipam/parse_state.ts";
-import { formatState } from "../../../lib/ipam/state.ts";
+import { formatted } from "./world.ts";
 
 const NOTE = { since: "2026-01-01T00:00:00Z", veth: "fe:00:00:00:00:01" };
 const RECORD = { since: NOTE.since, hostMac: NOTE.veth };
@@ -29,7 +29,7 @@ const ORIGINAL = {
 
 function rewritten(file: object, space?: number): unknown {
   const bytes = new TextEncoder().encode(JSON.stringify(file, undefined, space));
-  return JSON.parse(formatState(parseState(bytes, "/s/podnet.json")));
+  return JSON.parse(formatted(parseState(bytes, "/s/podnet.json")));
 }
 
 Deno.test("a file of an older format is read, and written as schema 3", () => {

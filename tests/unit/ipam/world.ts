@@ -3,6 +3,7 @@ import { parseMac } from "../../../lib/base/mac.ts";
 import { parseContainerId, parseInterfaceName, parseNetworkName } from "../../../lib/base/names.ts";
 import type { RangeSet } from "../../../lib/base/range.ts";
 import { emptyState, type LeaseRecord, type LeaseRequest, type State } from "../../../lib/ipam.ts";
+import { formatState } from "../../../lib/ipam/state.ts";
 import { range } from "../sets.ts";
 
 export const NETWORK = parseNetworkName("podnet");
@@ -42,6 +43,11 @@ export function state(last: string, ...held: string[]): State {
     containerToIP: Object.fromEntries(held.map((ip) => [holderOf(ip), ip])),
     ipToContainer: Object.fromEntries(held.map((ip) => [ip, holderOf(ip)])),
   };
+}
+
+/** The text of the state's file. */
+export function formatted(state: State): string {
+  return formatState(state).map((piece) => new TextDecoder().decode(piece)).join("");
 }
 
 function holderOf(ip: string): string {
