@@ -1,16 +1,16 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { breakIp, ipLog } from "../integration/broken_ip.ts";
 import { type Host, hostTest, STATE_FOLDER } from "../integration/host.ts";
+import { LOCK, WAITING } from "../integration/lock_holder.ts";
 import { recordFault } from "./fault.ts";
 
 /** How long a run waits for the lock. */
 const LOCK_LIMIT_MS = 10_000;
-const LOCK = `${STATE_FOLDER}/podnet.lock`;
 
 /** How many processes wait for the lock now. */
 async function waiters(host: Host): Promise<number> {
   return Number(
-    await host.sh(`grep -c -- "-> FLOCK.*:$(stat -c %i ${LOCK}) " /proc/locks || :`),
+    await host.sh(`grep -c -- "${WAITING}" /proc/locks || :`),
   );
 }
 

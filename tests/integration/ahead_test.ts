@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { breakIp, ipLog } from "./broken_ip.ts";
 import { CONFIG, type Host, hostTest, STATE_FOLDER } from "./host.ts";
-import { holdLock, LOCK } from "./lock_holder.ts";
+import { holdLock, WAITING } from "./lock_holder.ts";
 import { untilSh } from "../until.ts";
 
 /** Each `ip` notes its process ID. If /run/hang exists, it does not read its stdin. */
@@ -25,7 +25,7 @@ async function waitingAdd(host: Host, end: string): Promise<number> {
   const holder = await holdLock(host, 30);
   const under = ["sh", "-c", 'echo $$ >/run/plugin; exec "$0" "$@"'];
   const adding = host.cni("ADD", { under });
-  await host.sh(untilSh(`grep -q -- "-> FLOCK.*:$(stat -c %i ${LOCK}) " /proc/locks`));
+  await host.sh(untilSh(`grep -q -- "${WAITING}" /proc/locks`));
   await host.sh(
     `test "$(wc -l </run/pids)" = 2; readlink /proc/$(tail -n 1 /run/pids)/exe; ${end}`,
   );

@@ -8,9 +8,9 @@ import type { Stage } from "./stage.ts";
 const STOPPED_MS = 1500;
 /** Stops the first process that holds the lock $1, $2 seconds after it got it, and prints its process ID. */
 const STOP = `cd ${STATE_FOLDER}; for i in $(seq 2000); do
-  [ -e $1 ] && inode=$(stat -c %i $1) && break; done
-  for i in $(seq 2000); do while read -r _ kind _ how pid file _; do
-    case "$kind $how $file" in "FLOCK WRITE "*:$inode) sleep $2; kill -STOP $pid; echo $pid; exit ;; esac
+  [ -e $1 ] && file=$(printf "%02x:%02x:%d" $(stat -c "%Hd %Ld %i" $1)) && break; done
+  for i in $(seq 2000); do while read -r _ kind _ how pid locked _; do
+    case "$kind $how $locked" in "FLOCK WRITE $file") sleep $2; kill -STOP $pid; echo $pid; exit ;; esac
   done </proc/locks; done`;
 
 /** A deed while an ADD is stopped `after` milliseconds after it got the lock, and another ADD at the same time. */
