@@ -170,7 +170,7 @@ async function serveRuntime(command: string): Promise<void> {
   const signalled = (signal: string) => () => {
     stop.abort(
       new CniError("TryAgainLater", `Cannot finish: ended by ${signal}`, {
-        details: "the ADD was rolled back; try again",
+        details: "if it was an ADD, it was rolled back; try again",
       }),
     );
   };

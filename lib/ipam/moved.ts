@@ -1,4 +1,5 @@
 import { ioError } from "../base/errors.ts";
+import { removeQuietly } from "./folder.ts";
 
 /**
  * A folder that was moved away and back has the states of before: the files have their inodes and times, and containers of
@@ -40,14 +41,15 @@ function doubt(folder: string): void {
   touch(folder);
 }
 
-/** Sets both times of the folder, without a system call that the program needs nowhere else. */
+/** Sets both times of the folder, without a system call that the program needs nowhere else. Another run may do it too. */
 function touch(folder: string): void {
   const path = `${folder}/.moved`;
+  // Only a killed run leaves it.
+  removeQuietly(path);
   try {
-    Deno.removeSync(path);
-  } catch {
-    // Only a killed run leaves it.
+    Deno.openSync(path, { write: true, createNew: true, mode: 0o600 }).close();
+  } catch (error) {
+    if (!(error instanceof Deno.errors.AlreadyExists)) throw error;
   }
-  Deno.openSync(path, { write: true, createNew: true, mode: 0o600 }).close();
-  Deno.removeSync(path);
+  removeQuietly(path);
 }

@@ -40,7 +40,7 @@ export class Processes {
     const feeding = stdin === undefined
       ? Promise.resolve("")
       : feed(child, stdin, further && { further, line: line.promise });
-    const output = further === undefined ? child.output() : outputOf(child, line.resolve);
+    const output = further === undefined ? child.output() : outputByLine(child, line.resolve);
     this.#feeding = Promise.all([this.#feeding, feeding]);
     try {
       return await finish(child, output, feeding, args, stdin);
@@ -161,7 +161,7 @@ async function feed(
 }
 
 /** As `child.output()`; `onLine` gets the first line as soon as it is there, "" if none comes. */
-async function outputOf(
+async function outputByLine(
   child: Deno.ChildProcess,
   onLine: (line: string) => void,
 ): Promise<Deno.CommandOutput> {

@@ -75,6 +75,21 @@ hostTest(
   },
 );
 
+hostTest("lock: two runs at once mark a folder that seems to have been moved", async (host) => {
+  await host.containers("c1");
+  await host.add();
+  await host.del();
+  // Another run, and renames: these leave a ctime that is later than the mtime.
+  const other = (await host.sh(`cd ${STATE_FOLDER}; for n in $(seq 20000); do
+      : >.moved; touch -d "1 hour ago" .; rm -f .moved; touch -d "1 hour ago" .
+    done >/run/other.log 2>&1 & echo $!`)).trim();
+  for (let round = 0; round < 20; round++) {
+    await host.add();
+    await host.del();
+  }
+  await host.sh(`kill ${other}`);
+});
+
 hostTest("lock: held for good by another process: code 11 that names it", async (host) => {
   await host.containers("c1", "c2");
   await host.add({ id: "c2" });
