@@ -22,6 +22,15 @@ Deno.test("the changelog's newest version is that of deno.json, with its date, b
   assertEquals(older?.[1], "0.1.0");
 });
 
+Deno.test("the manifest and the pages name the image of this version", async () => {
+  const files = ["deploy/kubernetes/kustomization.yaml", "README.md", "docs/kubernetes-image.md"];
+  for (const file of files) {
+    const text = await Deno.readTextFile(`${CHECKOUT}${file}`);
+    const tags = [...text.matchAll(/(?:newTag: |\/atomicni:)([\w.+-]+)/g)].map(([, tag]) => tag);
+    assertEquals(new Set(tags), new Set([version]), file);
+  }
+});
+
 Deno.test("a package has the version of its tag; one of a later commit sorts above it, below the next", async () => {
   const folder = await Deno.makeTempDir();
   try {
