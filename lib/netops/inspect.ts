@@ -50,7 +50,8 @@ export async function inspect(run: RunIp, spec: AttachmentSpec): Promise<Seen> {
       netns,
       runBatch(run, shownInside(netns), [
         ["addr", "show", "dev", ifname],
-        ["route", "show", "table", "all", "dev", ifname],
+        // With `dev`, iproute2 6.1 hides IPv6 routes that have several next hops.
+        ["route", "show", "table", "all"],
         ...permanent(ifname),
       ]),
     ),
@@ -71,7 +72,7 @@ export async function inspect(run: RunIp, spec: AttachmentSpec): Promise<Seen> {
     bridge: found.find(isNamed(bridge)),
     host: found.find(isNamed(host)),
     inside: inside.find(isNamed(ifname)),
-    routes: routes.flatMap((route) => parseRoutes({ dev: ifname, ...route })),
+    routes: routes.flatMap(parseRoutes).filter(({ dev }) => dev === ifname),
     staticEntries: entries?.success === true
       ? (parseIpJson(entries)[0] ?? []).map(parseNeighbour)
       : [],

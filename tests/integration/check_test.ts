@@ -73,6 +73,11 @@ const DAMAGE: readonly [string, string, RegExp][] = [
     /route to 0\.0\.0\.0\/0: expected via 10\.88\.0\.1 on eth0, found one via 10\.88\.0\.9/,
   ],
   [
+    "ip -n c1 link add other0 up type veth peer name other1; ip -n c1 link set dev other1 up; ip -n c1 route replace default via 10.88.0.1 dev other0 onlink",
+    "ip -n c1 link del other0; ip -n c1 route add default via 10.88.0.1",
+    /route to 0\.0\.0\.0\/0: expected via 10\.88\.0\.1 on eth0, found none/,
+  ],
+  [
     "ip -n c1 addr del 10.88.0.2/24 dev eth0; ip -n c1 addr add 10.88.0.7/24 dev eth0",
     "ip -n c1 addr flush dev eth0; ip -n c1 addr add 10.88.0.2/24 brd + dev eth0; ip -n c1 route replace default via 10.88.0.1",
     /address of eth0: expected 10\.88\.0\.2\/24, found 10\.88\.0\.7\/24/,
