@@ -4,10 +4,11 @@ import { isHostMac } from "../base/mac.ts";
 import type { InterfaceName } from "../base/names.ts";
 import type { Rollback } from "../rollback.ts";
 import { restoreAddresses } from "./addresses.ts";
-import { bridgeChange, type BridgeSpec } from "./bridge.ts";
+import { bridgeChange, type BridgeSpec, checkMtu, checkPorts, lacksIpv6 } from "./bridge.ts";
 import { hostLinks, isNamed } from "./host.ts";
 import { ipFailed, type IpOutput, runBatch, type RunIp } from "./ip.ts";
 import type { Link } from "./links.ts";
+import { cannotHaveIpv6 } from "./probe.ts";
 
 /** A bridge, and the host veth that a run attaches to it. */
 export interface BridgeUse {
@@ -100,7 +101,22 @@ export async function ensureBridge(
   }
 }
 
-export function bridgeFailed({ name, gateways }: BridgeSpec, output: IpOutput): CniError {
+/** Throws BridgeUnusable or IpFailed if an ADD could not make the bridge match its spec. `links`: all links of the host. */
+export async function inspectBridge(
+  run: RunIp,
+  spec: BridgeSpec,
+  links: readonly Link[],
+): Promise<void> {
+  const bridge = links.find(isNamed(spec.name));
+  bridgeChange(spec, bridge);
+  checkPorts(spec.name, links);
+  checkMtu(spec, links);
+  if (bridge === undefined || !lacksIpv6(spec, bridge)) return;
+  const said = await cannotHaveIpv6(run, spec.name);
+  if (said !== undefined) throw bridgeFailed(spec, said);
+}
+
+function bridgeFailed({ name, gateways }: BridgeSpec, output: IpOutput): CniError {
   const failed = ipFailed(`make the bridge "${name}"`, output);
   return gateways.some(({ ip }) => ip.includes(":"))
     ? failed.withDetails(

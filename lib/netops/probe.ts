@@ -1,6 +1,6 @@
 /** Reads capabilities and settings of the host that are not part of an attachment. */
 import type { InterfaceName } from "../base/names.ts";
-import { dump, type IpOutput, parseIpJson, type RunIp } from "./ip.ts";
+import { dump, type IpOutput, outputOf, parseIpJson, type RunIp } from "./ip.ts";
 import { parseRoutes, type RouteFound } from "./links.ts";
 
 /** Whether the kernel forwards between an interface and others, by family; `undefined` if `ip` does not show it. */
@@ -14,6 +14,11 @@ export interface NoVeth {
   readonly said: string;
   /** True: the process lacks the permission to change interfaces. False: the kernel has no veth. */
   readonly isForbidden: boolean;
+}
+
+/** The output of `ip -V`. */
+export async function version(run: RunIp): Promise<string> {
+  return (await outputOf("read the version of ip", run(["-V"]))).stdout.trim();
 }
 
 /** Requests a veth with an MTU that every kernel rejects, so none is created. Only the error text tells the reasons apart. */

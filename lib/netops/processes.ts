@@ -16,7 +16,6 @@ const LINE_LIMIT_MS = 500;
 export class Processes {
   readonly #waiting = new Map<string, Deno.ChildProcess>();
   readonly #running = new Set<Deno.ChildProcess>();
-  #feeding: Promise<unknown> = Promise.resolve();
 
   /** Starts `ip OPTIONS -batch -`. */
   start(options: readonly string[]): void {
@@ -41,18 +40,12 @@ export class Processes {
       ? Promise.resolve("")
       : feed(child, stdin, further && { further, line: line.promise });
     const output = further === undefined ? child.output() : outputByLine(child, line.resolve);
-    this.#feeding = Promise.all([this.#feeding, feeding]);
     try {
       return await finish(child, output, feeding, args, stdin);
     } finally {
       this.#running.delete(child);
     }
   };
-
-  /** Resolves when every running `ip` has received all its commands and the end of its stdin. */
-  async fed(): Promise<void> {
-    await this.#feeding;
-  }
 
   /** Ends the unused processes, and those that still run: one may block forever while it opens a file. */
   async end(): Promise<void> {

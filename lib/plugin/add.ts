@@ -44,12 +44,12 @@ export async function add(
 ): Promise<void> {
   const { containerId, ifname } = invocation;
   const attachment = { network: config.name, containerId, ifname };
-  const naming = hostVethName(attachment); // on another thread
   const hostMac = freshHostMac(config.sets.length > 0);
   effects.stop.throwIfAborted();
   checkRequested(config.sets, config.requestedIps);
   const dns = dnsOf(config);
-  const host = await naming;
+  const host = await hostVethName(attachment);
+  effects.marks.sweep();
   const job = { config, invocation, attachment, host, hostMac };
   const mark = effects.marks.begin(host);
   const undo = new Rollback();
@@ -75,36 +75,30 @@ async function steps(
 ): Promise<Result> {
   const { config, host } = job;
   const { kernel, stop } = effects;
-  const attaching = attachVeth(vethSpec(job), config, effects, undo);
-  attaching.catch((error) => {
+  const attached = await attachVeth(vethSpec(job), config, effects, undo).catch((error) => {
     // An abandoned `ip` may still make the veth. A DEL waits for it while the mark exists.
     if (isError(error, "TryAgainLater")) mark.keep();
+    throw error;
   });
-  // This reads the state while the kernel works.
-  await kernel.commandsSent();
-  readAhead(effects);
-  const since = now();
-  const attached = await attaching;
   stop.throwIfAborted();
   checkBridgeMac(config, attached);
   const lease = config.sets.length === 0
     ? undefined
-    : await reserve(leaseRequest(job, since, attached), job, effects, undo);
+    : await reserve(leaseRequest(job, attached), job, effects, undo);
   stop.throwIfAborted();
   const ips = lease?.ips ?? [];
   const mac = config.requestedMac ?? macOfAll(ips) ?? macBehind(job.hostMac);
-  const [, , result] = await waitForAll(
+  await waitForAll(
     kernel.configure(containerSpec(job, attached, ips, mac)),
     config.guarded
       ? kernel.guard({ bridge: config.bridge, host, mac, ips }, undo)
-      : Promise.resolve(undefined),
-    Promise.resolve().then(() => resultOf(config, job.invocation, attached, ips, mac)),
+      : Promise.resolve(),
   );
   // An address that can change its MAC leaves an old neighbour entry. The guard replaces it.
   const isUsual = lease === undefined ? config.requestedMac === undefined : hasUsualMac(lease);
   if (!isUsual && !config.guarded) await kernel.flushNeighbours(config.bridge, ips);
   stop.throwIfAborted();
-  return result;
+  return resultOf(config, job.invocation, attached, ips, mac);
 }
 
 /** Throws AddressUnavailable if a network without addresses is to have the bridge's MAC. `allocate` checks the other networks. */
@@ -115,16 +109,6 @@ function checkBridgeMac({ bridge, requestedMac, sets }: NetworkConfig, attached:
     `Cannot allocate "${requestedMac}" as requested: the bridge "${bridge}" has it`,
     { details: "request another MAC, or none" },
   );
-}
-
-/** Reads the state and removes old marks. An error is ignored here, because the step that needs the state reports it. */
-function readAhead({ leases, marks }: Effects): void {
-  try {
-    leases.read();
-    marks.sweep();
-  } catch (error) {
-    if (!(error instanceof CniError)) throw error;
-  }
 }
 
 /** Reserves the lease. The rollback releases it after the veth is gone, because until then the veth can use the address. */
@@ -141,38 +125,22 @@ async function reserve(
 }
 
 function vethSpec({ config, invocation, attachment, host, hostMac }: Job): VethSpec {
+  const { netns, ifname, args } = invocation;
   return {
+    ...config,
+    ...{ host, hostMac, netns, ifname },
     bridge: bridgeSpec(config),
-    host,
-    hostMac,
-    alias: aliasOf(attachment, invocation.args.pod),
-    netns: invocation.netns,
-    ifname: invocation.ifname,
+    alias: aliasOf(attachment, args.pod),
     group: groupOf(config.name),
-    hairpin: config.hairpin,
-    isolated: config.isolated,
-    guarded: config.guarded,
   };
 }
 
 function leaseRequest(
   { config, invocation, attachment, hostMac }: Job,
-  since: string,
-  attached: MadeVeth,
+  { bridge }: MadeVeth,
 ): LeaseRequest {
-  return {
-    since,
-    attachment,
-    sets: config.sets,
-    hostMac,
-    requestedIps: config.requestedIps,
-    configuredSets: config.configuredSets,
-    requestedMac: config.requestedMac,
-    pod: invocation.args.pod,
-    bridge: config.bridge,
-    guarded: config.guarded,
-    bridgeMac: attached.bridge.mac,
-  };
+  const { pod } = invocation.args;
+  return { ...config, attachment, hostMac, pod, since: now(), bridgeMac: bridge.mac };
 }
 
 function containerSpec(
@@ -181,11 +149,10 @@ function containerSpec(
   ips: readonly Ip[],
   mac: Mac,
 ): ContainerSpec {
+  const { netns, ifname } = invocation;
   return {
-    netns: invocation.netns,
-    ifname: invocation.ifname,
+    ...{ netns, ifname, mac },
     ifindex: host.peerIndex,
-    mac,
     up: config.containerUp,
     addresses: ips.map((ip) => withPrefix(config, ip)),
     routes: routesOf(config, ips),

@@ -2,7 +2,7 @@ import { hostVethName, ownerKey } from "../base/attachment.ts";
 import { CniError } from "../base/errors.ts";
 import type { InterfaceName } from "../base/names.ts";
 import type { Invocation, NetworkConfig } from "../config.ts";
-import { findLease, hostsOf, isImported, type Lease } from "../ipam.ts";
+import { findLease, hostsOf, type Lease } from "../ipam.ts";
 import type { Result } from "../result.ts";
 import { differences } from "./compare.ts";
 import type { Effects } from "./effects.ts";
@@ -20,20 +20,12 @@ export async function check(
     });
   }
   const owner = { containerId, ifname };
-  const naming = hostVethName({ network: name, ...owner }); // on another thread
-  // It starts after stdin is read, because two starting processes would delay the read.
-  kernel.startAhead(netns);
-  const look = (host: InterfaceName) => kernel.inspect({ bridge, host, netns, ifname, guarded });
-  const own = await naming;
-  const looking = look(own);
-  looking.catch(() => {}); // awaited below, if it is the lease's host veth
-  // This reads the state while ip runs.
-  await kernel.commandsSent();
   const { state } = leases.read();
   const lease = findLease(state, owner) ?? findLease(state, { containerId, ifname: undefined });
-  const isOwn = lease === undefined || (!isImported(lease) && lease.owner.ifname !== undefined);
-  const host = isOwn ? own : await hostOf(lease, config, prevResult);
-  const seen = await (host === own ? looking : look(host));
+  const host = lease === undefined
+    ? await hostVethName({ network: name, ...owner })
+    : await hostOf(lease, config, prevResult);
+  const seen = await kernel.inspect({ bridge, host, netns, ifname, guarded });
   if (lease === undefined && seen.host === undefined) {
     throw new CniError(
       "UnknownContainer",

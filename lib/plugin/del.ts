@@ -18,11 +18,10 @@ export async function del(
   effects: Effects,
 ): Promise<void> {
   const attachment = { network: network.name, containerId, ifname };
-  const naming = hostVethName(attachment); // on another thread
   const failures = new Failures();
   // The state is read before the veth is removed: a lease that appears later belongs to a new ADD.
   const read = await failures.attempt(() => effects.leases.read());
-  const target = { network, attachment, host: await naming, netns };
+  const target = { network, attachment, host: await hostVethName(attachment), netns };
   const free = await removeVeths(target, read?.state, effects, failures);
   const isGone = !failures.hasMore(read === undefined ? 1 : 0);
   await endMark(target.host, free, isGone, effects);
@@ -52,16 +51,9 @@ async function removeVeths(
   const hostMac = own === undefined || isForeign(own) ? undefined : own.record?.hostMac;
   if (own !== undefined && hostMac && !isOld) {
     // Name and MAC prove that it belongs to this lease, whatever other veths exist.
-    const isRemoved = await failures.attempt(async () => {
+    const isRemoved = await failures.attempt(() => {
       stop.throwIfAborted();
-      const detaching = kernel.detach(host, hostMac);
-      if (own.record?.guarded === true) {
-        detaching.catch(() => {}); // awaited below
-        // This `ip` starts while the kernel removes the veth.
-        await kernel.commandsSent();
-        kernel.startAhead();
-      }
-      return await detaching;
+      return kernel.detach(host, hostMac);
     });
     if (isRemoved !== false) return isRemoved === true ? [own] : [];
   }

@@ -34,27 +34,3 @@ Deno.test("Processes runs the real ip without a shell, and reports the input of 
   assert(failed.stderr.endsWith('; its input was "link show dev nosuchlink0\\n"'), failed.stderr);
   await assertRejects(() => runIp(["link", "show", "dev", "a\0b"]), CniError, "as ip");
 });
-
-/** Blocks this thread until the process has ended; returns whether it ended within 2 s. */
-function endsMeanwhile(pid: string): boolean {
-  const nobody = new Int32Array(new SharedArrayBuffer(4));
-  for (let waited = 0; waited < 2_000; waited += 10) {
-    if (/\) Z /.test(Deno.readTextFileSync(`/proc/${pid}/stat`))) return true;
-    Atomics.wait(nobody, 0, 0, 10);
-  }
-  return false;
-}
-
-Deno.test("fed() resolves when no ip waits for input", async () => {
-  const processes = new Processes();
-  await processes.fed();
-  const before = children();
-  const asked = ["lo", "nosuchlink0"].map((name) =>
-    processes.run(["-j", "-batch", "-"], `link show dev ${name}\n`)
-  );
-  const started = children().filter((it) => !before.includes(it));
-  await processes.fed();
-  assertEquals(started.map(endsMeanwhile), [true, true]);
-  const outputs = await Promise.all(asked);
-  assertEquals(outputs.map(({ success }) => success), [true, false]);
-});

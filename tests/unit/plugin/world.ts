@@ -135,7 +135,6 @@ export function effects(world: World = {}): Effects & { steps: string[] } {
     link: (ifname) => step("link", links.find((it) => it.ifname === ifname)),
     links: () => step("links", links),
     view: () => step("view", links.map((link) => ({ link, inside: undefined }))),
-    startAhead: () => {},
     inspect: unused,
     inspectBridge: () => step("inspectBridge", undefined),
     pinInside: unused,
@@ -144,7 +143,6 @@ export function effects(world: World = {}): Effects & { steps: string[] } {
     cannotMakeVeth: () => Promise.resolve(undefined),
     routes: unused,
     forwarding: unused,
-    commandsSent: () => Promise.resolve(),
     close: () => Promise.resolve(),
   };
   const state = emptyState();
