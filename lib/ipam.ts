@@ -4,7 +4,8 @@ export { allocate, chooseIps, type LeaseRequest } from "./ipam/allocate.ts";
 export { checkRequested, countFree } from "./ipam/choose.ts";
 export { NewerSchema, NotAStateFile } from "./ipam/damage.ts";
 export { checkFit, checkOwners, SUBNET_CHANGED } from "./ipam/fit.ts";
-export { checkFolder, lockPath, statePath, tryLstat } from "./ipam/folder.ts";
+export { tryLstat } from "./ipam/files.ts";
+export { checkFolder, lockPath, statePath } from "./ipam/folder.ts";
 export {
   containerMac,
   hasUsualMac,
@@ -32,7 +33,7 @@ export {
   type Decision,
   type Found,
   type Leases,
-  openLeases,
   type Provenance,
+  StoredLeases,
   type TransactionOutcome,
 } from "./ipam/store.ts";

@@ -9,7 +9,7 @@ import {
   parseNetwork,
   parseValid,
 } from "./config.ts";
-import { AddMarks, openLeases } from "./ipam.ts";
+import { AddMarks, StoredLeases } from "./ipam.ts";
 import type { Kernel } from "./netops.ts";
 import { add } from "./plugin/add.ts";
 import { check } from "./plugin/check.ts";
@@ -54,7 +54,7 @@ export function effectsOn(
 ): Effects {
   return {
     kernel,
-    leases: openLeases(dataDir, network, stop),
+    leases: new StoredLeases(dataDir, network, stop),
     marks: new AddMarks(dataDir, network),
     stop,
     warn,

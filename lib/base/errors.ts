@@ -117,6 +117,27 @@ export function asCniError(thrown: unknown): CniError {
   });
 }
 
+/** The value of `work`. An error of the operating system in it becomes an IOFailure about `path`. */
+export function orIoError<T>(action: string, path: string, work: () => T): T {
+  try {
+    return work();
+  } catch (error) {
+    throw error instanceof CniError ? error : ioError(action, path, error);
+  }
+}
+
+/** As `orIoError`; `undefined` if `work` finds no file. */
+export function ifThere<T>(action: string, path: string, work: () => T): T | undefined {
+  return orIoError(action, path, () => {
+    try {
+      return work();
+    } catch (error) {
+      if (error instanceof Deno.errors.NotFound) return undefined;
+      throw error;
+    }
+  });
+}
+
 /** An operating system's error about a path in the state folder. */
 export function ioError(action: string, path: string, error: unknown): CniError {
   const found = error instanceof Error ? error.message : String(error);

@@ -1,5 +1,5 @@
 import { dirname } from "@std/path/posix";
-import { CniError, ioError } from "../base/errors.ts";
+import { CniError, orIoError } from "../base/errors.ts";
 import { STATE_FOLDER } from "../base/scope.ts";
 import type { Dns } from "../result.ts";
 
@@ -7,7 +7,7 @@ const LARGEST_FILE = 64 * 1024;
 
 /** The servers and suffixes in a resolv.conf(5) file inside the state folder (rule H8). Throws IOFailure. */
 export function readResolvConf(path: string): Dns {
-  try {
+  return orIoError("read", path, () => {
     for (let at = path; at.length >= STATE_FOLDER.length; at = dirname(at)) {
       const { isFile, isDirectory, size } = Deno.lstatSync(at);
       // A symbolic link would lead out of the permission scope.
@@ -18,9 +18,7 @@ export function readResolvConf(path: string): Dns {
       });
     }
     return parseResolvConf(Deno.readTextFileSync(path));
-  } catch (error) {
-    throw error instanceof CniError ? error : ioError("read", path, error);
-  }
+  });
 }
 
 /** `nameserver` adds one, `search` and `options` add several, the last `domain` counts; other lines are ignored. */

@@ -1,7 +1,8 @@
 import { ensureDirSync } from "@std/fs/ensure-dir";
-import { CniError, ioError } from "../base/errors.ts";
+import { CniError, orIoError } from "../base/errors.ts";
 import type { NetworkName } from "../base/names.ts";
 import { STATE_FOLDER } from "../base/scope.ts";
+import { notRoots, tryLstat } from "./files.ts";
 import { doubtMoved } from "./moved.ts";
 
 export function statePath(dataDir: string, network: NetworkName): string {
@@ -55,15 +56,13 @@ export function nearestFolder(dataDir: string): string | undefined {
 export function prepareFolder(dataDir: string): void {
   const folders = lookAtFolders(dataDir);
   doubtMoved(folders);
-  try {
+  orIoError("make the state folder", dataDir, () => {
     if (folders[0]?.found === undefined) makeFolders(dataDir);
     for (const { folder, found } of folders) {
       const isOpen = found !== undefined && ((found.mode ?? 0) & 0o777) !== 0o700;
       if (isOpen) Deno.chmodSync(folder, 0o700);
     }
-  } catch (error) {
-    throw ioError("make the state folder", dataDir, error);
-  }
+  });
 }
 
 /** Each folder is created with mode 0700, so that no other user can open it at any moment. */
@@ -89,52 +88,4 @@ function checkFolderOwner(folder: string, found: Deno.FileInfo): void {
   throw new CniError("IOFailure", `Cannot use "${folder}" as the state folder: ${wrong}`, {
     details: `move it away (mv ${folder} ${folder}.old); the next ADD makes one that root owns`,
   });
-}
-
-/** A sentence about the owner if the owner is not root, else `undefined`. A file of another user may hold anything. */
-export function notRoots({ uid }: Deno.FileInfo): string | undefined {
-  return uid === 0 ? undefined : `it belongs to user ${uid}, not to root`;
-}
-
-/** Reads the file's metadata without following a link; `undefined` if there is no such file. Throws IOFailure. */
-export function tryLstat(path: string): Deno.FileInfo | undefined {
-  try {
-    return Deno.lstatSync(path);
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return undefined;
-    throw ioError("look at", path, error);
-  }
-}
-
-/** Names in `dataDir`; an empty list if it is missing. Throws IOFailure. */
-export function namesIn(dataDir: string): string[] {
-  try {
-    return [...Deno.readDirSync(dataDir)].map(({ name }) => name);
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return [];
-    throw ioError("list", dataDir, error);
-  }
-}
-
-/**
- * Closes `file` when `use` has ended. It does not use `using`: the bundler inlines a value that is used once, and drops its
- * disposal.
- */
-export function withFile<T>(file: Deno.FsFile, use: (file: Deno.FsFile) => T): T {
-  try {
-    return use(file);
-  } finally {
-    file.close();
-  }
-}
-
-/** Removes a file. Returns whether it was removed. */
-export function removeQuietly(path: string): boolean {
-  try {
-    Deno.removeSync(path);
-    return true;
-  } catch {
-    // The file was not made, or another process has removed or renamed it.
-    return false;
-  }
 }

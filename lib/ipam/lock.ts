@@ -1,6 +1,6 @@
 import { expiry } from "../base/deadline.ts";
-import { CniError, ioError, quote } from "../base/errors.ts";
-import { notRoots, removeQuietly, tryLstat, withFile } from "./folder.ts";
+import { CniError, ifThere, ioError, orIoError, quote } from "../base/errors.ts";
+import { createFile, notRoots, removeQuietly, tryLstat, withFile } from "./files.ts";
 
 /** How long a run waits for the lock, in milliseconds. */
 const LOCK_LIMIT_MS = 10_000;
@@ -31,7 +31,7 @@ export async function acquire(
       throw error instanceof CniError ? error : ioError("lock", path, error);
     }
     if (isStill(file, path) && (isReader || !replaceLinked(file, path))) {
-      return isReader ? held(file, path) : recorded(held(file, path), file);
+      return held(file, path, isReader);
     }
     file.close();
   }
@@ -42,34 +42,27 @@ export async function acquire(
  * under the other name too. Returns whether the file was replaced. Throws IOFailure.
  */
 function replaceLinked(file: Deno.FsFile, path: string): boolean {
-  try {
+  return orIoError("replace", path, () => {
     if ((file.statSync().nlink ?? 1) === 1) return false;
     const fresh = `${path}.new`;
     removeQuietly(fresh);
-    Deno.openSync(fresh, { write: true, createNew: true, mode: 0o600 }).close();
+    createFile(fresh).close();
     Deno.renameSync(fresh, path);
     return true;
-  } catch (error) {
-    throw ioError("replace", path, error);
-  }
+  });
 }
 
-function held(file: Deno.FsFile, path: string): Lock {
+/** A writer records its process now, and the identity of the written state file on release. */
+function held(file: Deno.FsFile, path: string, isReader: boolean): Lock {
+  const { written } = read(file);
+  const note = (text: string) => isReader || record(file, text);
+  note(`process ${Deno.pid} since ${new Date().toISOString()}\n${written}\n`);
   return {
-    written: read(file).written,
+    written,
     isHeld: () => isStill(file, path),
-    release: () => file.close(),
-  };
-}
-
-/** The lock of a writer. It records its process now, and the identity of the written state file on release. */
-function recorded(lock: Lock, file: Deno.FsFile): Lock {
-  record(file, `process ${Deno.pid} since ${new Date().toISOString()}\n${lock.written}\n`);
-  return {
-    ...lock,
     release: (written) => {
-      record(file, `\n${written}\n`);
-      lock.release(written);
+      note(`\n${written}\n`);
+      file.close();
     },
   };
 }
@@ -92,34 +85,26 @@ export function hasLockFile(path: string): boolean {
 
 /** Reads the last recorded identity of the state file without the lock; empty if there is no record. Throws IOFailure. */
 export function lastWritten(path: string): string {
-  try {
-    if (!hasLockFile(path)) return "";
-    return withFile(Deno.openSync(path, { read: true }), (file) => read(file).written);
-  } catch (error) {
-    throw error instanceof CniError ? error : ioError("look at", path, error);
-  }
+  return readLock(path, (file) => read(file).written) ?? "";
 }
 
 /** Describes the process that holds the lock now, by its record; `undefined` if the lock is free. Throws IOFailure. */
 export function holderOfLock(path: string): string | undefined {
-  try {
-    if (!hasLockFile(path)) return undefined;
-    return withFile(
-      Deno.openSync(path, { read: true }),
-      (file) => file.tryLockSync() ? undefined : describe(read(file).holder, path),
-    );
-  } catch (error) {
-    throw error instanceof CniError ? error : ioError("look at", path, error);
-  }
+  return readLock(
+    path,
+    (file) => file.tryLockSync() ? undefined : describe(read(file).holder, path),
+  );
+}
+
+function readLock<T>(path: string, use: (file: Deno.FsFile) => T): T | undefined {
+  if (!hasLockFile(path)) return undefined;
+  return ifThere("look at", path, () => withFile(Deno.openSync(path, { read: true }), use));
 }
 
 function openLock(path: string): Deno.FsFile {
   hasLockFile(path);
-  try {
-    return Deno.openSync(path, { read: true, write: true, create: true, mode: 0o600 });
-  } catch (error) {
-    throw ioError("open", path, error);
-  }
+  const options = { read: true, write: true, create: true, mode: 0o600 };
+  return orIoError("open", path, () => Deno.openSync(path, options));
 }
 
 async function waitFor(file: Deno.FsFile, path: string, stop: AbortSignal): Promise<void> {
@@ -157,12 +142,8 @@ function describe(holder: string, path: string): string {
 /** Whether `path` still leads to the open file. If the file was removed during the wait, other runs lock a new file. */
 export function isStill(file: Deno.FsFile, path: string): boolean {
   const now = tryLstat(path);
-  try {
-    const ours = file.statSync();
-    return now?.ino === ours.ino && now.dev === ours.dev;
-  } catch (error) {
-    throw ioError("look at", path, error);
-  }
+  const ours = orIoError("look at", path, () => file.statSync());
+  return now?.ino === ours.ino && now.dev === ours.dev;
 }
 
 const MAX_RECORD_BYTES = 300;

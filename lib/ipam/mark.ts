@@ -1,7 +1,8 @@
-import { CniError, ioError } from "../base/errors.ts";
+import { CniError, ifThere, orIoError } from "../base/errors.ts";
 import type { NetworkName } from "../base/names.ts";
 import { isStill } from "./lock.ts";
-import { namesIn, prepareFolder, removeQuietly, tryLstat, withFile } from "./folder.ts";
+import { namesIn, removeQuietly, tryLstat, withFile } from "./files.ts";
+import { prepareFolder } from "./folder.ts";
 
 /** The mark of an ADD in progress. The ADD removes it when it ends. */
 export interface Mark {
@@ -77,12 +78,7 @@ export class AddMarks {
 
   #open<T>(path: string, use: (file: Deno.FsFile) => T): T | undefined {
     if (tryLstat(path)?.isFile !== true) return undefined;
-    try {
-      return withFile(Deno.openSync(path, { read: true }), use);
-    } catch (error) {
-      if (error instanceof Deno.errors.NotFound) return undefined;
-      throw ioError("look at", path, error);
-    }
+    return ifThere("look at", path, () => withFile(Deno.openSync(path, { read: true }), use));
   }
 
   /** Removes the marks of ADDs that were killed more than 60 s ago. The `ip` of such an ADD has ended. */
@@ -108,20 +104,12 @@ export class AddMarks {
 }
 
 function open(path: string): { readonly file: Deno.FsFile; readonly isNew: boolean } {
-  const options = { read: true, write: true, mode: 0o600 };
-  try {
-    return { file: Deno.openSync(path, { ...options, createNew: true }), isNew: true };
-  } catch (error) {
-    if (!(error instanceof Deno.errors.AlreadyExists)) throw ioError("make", path, error);
-  }
   const found = tryLstat(path);
   // A link would be followed out of the permission scope.
   if (found !== undefined && !found.isFile) removeQuietly(path);
-  try {
-    return { file: Deno.openSync(path, { ...options, create: true }), isNew: false };
-  } catch (error) {
-    throw ioError("make", path, error);
-  }
+  const options = { read: true, write: true, create: true, mode: 0o600 };
+  const file = orIoError("make", path, () => Deno.openSync(path, options));
+  return { file, isNew: found === undefined };
 }
 
 type Claim = "ours" | "taken" | "gone";
@@ -134,13 +122,9 @@ const PAUSE_MS = 10;
 
 /** Takes the flock, if no other ADD has it and the file still exists. */
 function claim(file: Deno.FsFile, path: string): Claim {
-  try {
-    for (let tries = 1; !file.tryLockSync(true); tries++) {
-      if (tries > TRIES) return "taken";
-      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, PAUSE_MS);
-    }
-  } catch (error) {
-    throw ioError("lock", path, error);
+  for (let tries = 1; !orIoError("lock", path, () => file.tryLockSync(true)); tries++) {
+    if (tries > TRIES) return "taken";
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, PAUSE_MS);
   }
   return isStill(file, path) ? "ours" : "gone";
 }

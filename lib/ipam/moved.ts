@@ -1,5 +1,5 @@
-import { ioError } from "../base/errors.ts";
-import { removeQuietly } from "./folder.ts";
+import { ifThere, orIoError } from "../base/errors.ts";
+import { namesIn, removeQuietly, tryLstat } from "./files.ts";
 
 /**
  * A folder that was moved away and back has the states of before: the files have their inodes and times, and containers of
@@ -23,22 +23,21 @@ export function doubtMoved(
   folders: readonly { readonly folder: string; readonly found: Deno.FileInfo | undefined }[],
 ): void {
   for (const { folder, found } of folders) {
-    if (found === undefined || !wasMoved(found)) continue;
-    try {
-      doubt(folder);
-    } catch (error) {
-      throw ioError("empty the lock files in", folder, error);
-    }
+    if (found !== undefined && wasMoved(found)) doubt(folder);
   }
 }
 
 function doubt(folder: string): void {
-  for (const { name, isFile, isDirectory } of Deno.readDirSync(folder)) {
+  for (const name of namesIn(folder)) {
     const path = `${folder}/${name}`;
-    if (isDirectory && !name.startsWith(".")) doubt(path);
-    if (isFile && name.endsWith(".lock")) Deno.truncateSync(path, 0);
+    const found = tryLstat(path);
+    if (found?.isDirectory && !name.startsWith(".")) doubt(path);
+    // Another process may remove it: then the next lock file is empty.
+    if (found?.isFile && name.endsWith(".lock")) {
+      ifThere("empty", path, () => Deno.truncateSync(path, 0));
+    }
   }
-  touch(folder);
+  orIoError("make a file in", folder, () => touch(folder));
 }
 
 /** Sets both times of the folder, without a system call that the program needs nowhere else. Another run may do it too. */
@@ -46,10 +45,6 @@ function touch(folder: string): void {
   const path = `${folder}/.moved`;
   // Only a killed run leaves it.
   removeQuietly(path);
-  try {
-    Deno.openSync(path, { write: true, createNew: true, mode: 0o600 }).close();
-  } catch (error) {
-    if (!(error instanceof Deno.errors.AlreadyExists)) throw error;
-  }
+  Deno.openSync(path, { write: true, create: true, mode: 0o600 }).close();
   removeQuietly(path);
 }

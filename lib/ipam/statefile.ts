@@ -1,18 +1,10 @@
-import { CniError, ioError } from "../base/errors.ts";
+import { CniError, ioError, orIoError } from "../base/errors.ts";
 import type { NetworkName } from "../base/names.ts";
-import {
-  checkFolder,
-  lockPath,
-  nearestFolder,
-  notRoots,
-  removeQuietly,
-  statePath,
-  tryLstat,
-  withFile,
-} from "./folder.ts";
+import { createFile, notRoots, removeQuietly, tryLstat, withFile, writeBytes } from "./files.ts";
+import { checkFolder, lockPath, nearestFolder, statePath } from "./folder.ts";
 import { damaged, NotAStateFile } from "./damage.ts";
 import { parseState } from "./parse_state.ts";
-import { createFile, temporaryName, writeBytes } from "./temporary.ts";
+import { temporaryName } from "./temporary.ts";
 import { emptyState, formatState, type State } from "./state.ts";
 
 const LARGEST_FILE = 128 * 1024 * 1024;
@@ -157,10 +149,10 @@ export function checkWritable(dataDir: string, network: NetworkName, writesState
     withFile(createFile(probe), (file) => {
       if (writesState) writeBytes(file, new Uint8Array(Math.min(size, LARGEST_FILE)));
     });
-    Deno.removeSync(probe);
   } catch (error) {
-    removeQuietly(probe);
     throw ioError("write to", `${folder}/`, error);
+  } finally {
+    removeQuietly(probe); // a transaction may have removed it
   }
   const replaced = [statePath(dataDir, network), lockPath(dataDir, network)];
   if (writesState) replaced.forEach(checkReplaceable);
@@ -168,11 +160,8 @@ export function checkWritable(dataDir: string, network: NetworkName, writesState
 
 /** Throws IOFailure if the file can't be replaced because it is immutable or append-only (chattr +i or +a). */
 function checkReplaceable(path: string): void {
-  try {
-    if (tryLstat(path)?.isFile) Deno.openSync(path, { write: true }).close();
-  } catch (error) {
-    throw ioError("replace", path, error);
-  }
+  if (tryLstat(path)?.isFile !== true) return;
+  orIoError("replace", path, () => Deno.openSync(path, { write: true }).close());
 }
 
 /** Keeps a damaged file under another name and returns its path; `undefined` if there is no file. Throws IOFailure. */

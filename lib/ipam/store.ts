@@ -1,11 +1,12 @@
 import { CniError, isError } from "../base/errors.ts";
 import type { NetworkName } from "../base/names.ts";
 import { NewerSchema } from "./damage.ts";
+import { removeQuietly } from "./files.ts";
 import { lockPath, prepareFolder } from "./folder.ts";
 import { acquire, hasLockFile, lastWritten } from "./lock.ts";
 import { emptyState, type State } from "./state.ts";
 import { checkWritable, isCurrent, readState, type Snapshot, writeState } from "./statefile.ts";
-import { sweepTemporaries, temporaries } from "./temporary.ts";
+import { temporaries } from "./temporary.ts";
 
 /**
  * The provenance of a state:
@@ -41,58 +42,44 @@ export interface TransactionOutcome<T> {
 
 type Decide<T> = (state: State, provenance: Provenance) => Decision<T> | Promise<Decision<T>>;
 
+/** The leases of a network. Tests replace them. */
+export type Leases = Pick<StoredLeases, keyof StoredLeases>;
+
 /** The leases of a network: one file with its lock file next to it (docs/architecture.md, "The state"). */
-export interface Leases {
+export class StoredLeases {
+  #snapshot: Snapshot | undefined;
+  readonly #lockPath: string;
+
+  constructor(
+    private readonly dataDir: string,
+    private readonly network: NetworkName,
+    private readonly stop: AbortSignal,
+  ) {
+    this.#lockPath = lockPath(dataDir, network);
+  }
+
   /**
    * The state, read without the lock. A provenance `changed` may only mean that another run is writing, so only a reader that
    * holds the lock may report it. The next transaction uses this state if the file is still the same. Throws IOFailure,
    * StateDamaged.
    */
-  read(): Found;
-  /**
-   * Runs `decide` on the current state under the lock. `decide` may change the state in place or return another one; it is
-   * written durably if the decision says so.
-   * `stop` ends the wait for the lock. Throws IOFailure, TryAgainLater, and StateDamaged for the file of a newer version.
-   */
-  transaction<T>(decide: Decide<T>, stop?: AbortSignal): Promise<TransactionOutcome<T>>;
-  /** Runs `look` on the current state under the lock, and changes nothing in the folder. Without a lock file it takes no lock. */
-  examine<T>(look: (found: Found) => T | Promise<T>): Promise<T>;
-  /** Removes the temporary files of killed runs. It takes the lock only if there are such files. */
-  sweep(): Promise<void>;
-  /** Throws IOFailure if the next ADD could not write the state; without `writesState`, if it could not write its mark. */
-  checkWritable(writesState: boolean): void;
-}
-
-export function openLeases(dataDir: string, network: NetworkName, stop: AbortSignal): Leases {
-  return new StoredLeases(dataDir, network, stop);
-}
-
-class StoredLeases implements Leases {
-  #snapshot: Snapshot | undefined;
-  #leftovers: readonly string[] | undefined;
-  readonly #lockPath: string;
-
-  constructor(
-    readonly dataDir: string,
-    readonly network: NetworkName,
-    readonly stop: AbortSignal,
-  ) {
-    this.#lockPath = lockPath(dataDir, network);
-  }
-
   read(): Found {
-    this.#leftovers ??= temporaries(this.dataDir, this.network);
     const { state, file, identity } = this.#current();
     return { state, provenance: provenanceOf(file, identity, this.#recorded()) };
   }
 
+  /**
+   * Runs `decide` on the current state under the lock. `decide` may change the state in place or return another one; it is
+   * written durably if the decision says so. `stop` ends the wait for the lock. Throws IOFailure, TryAgainLater, and
+   * StateDamaged for the file of a newer version.
+   */
   async transaction<T>(decide: Decide<T>, stop = this.stop): Promise<TransactionOutcome<T>> {
     prepareFolder(this.dataDir);
     const lock = await acquire(this.#lockPath, stop);
     let written = lock.written;
     try {
-      sweepTemporaries(this.#leftovers ?? temporaries(this.dataDir, this.network));
-      this.#leftovers = undefined;
+      // The runs that made these files have ended, because this run holds the lock.
+      temporaries(this.dataDir, this.network).forEach(removeQuietly);
       const { state, provenance } = this.#found(written);
       const decision = await decide(state, provenance);
       if (decision.write === undefined) return { result: decision.result, backup: undefined };
@@ -109,6 +96,7 @@ class StoredLeases implements Leases {
     }
   }
 
+  /** Runs `look` on the current state under the lock, and changes nothing in the folder. Without a lock file it takes no lock. */
   async examine<T>(look: (found: Found) => T | Promise<T>): Promise<T> {
     if (!hasLockFile(this.#lockPath)) return await look(this.#found(""));
     const lock = await acquire(this.#lockPath, this.stop, true);
@@ -120,11 +108,13 @@ class StoredLeases implements Leases {
     }
   }
 
+  /** Removes the temporary files of killed runs. It takes the lock only if there are such files. */
   async sweep(): Promise<void> {
     if (temporaries(this.dataDir, this.network).length === 0) return;
     await this.transaction(() => ({ result: undefined }));
   }
 
+  /** Throws IOFailure if the next ADD could not write the state; without `writesState`, if it could not write its mark. */
   checkWritable(writesState: boolean): void {
     if (writesState) hasLockFile(this.#lockPath);
     checkWritable(this.dataDir, this.network, writesState);

@@ -1,4 +1,4 @@
-import { ioError } from "../base/errors.ts";
+import { ifThere } from "../base/errors.ts";
 
 /** How many more descriptors an ADD has open than a STATUS, at the maximum of each: signals, mark, lock and state. */
 const FURTHER = 4;
@@ -7,14 +7,10 @@ const FURTHER = 4;
 export async function withFilesOfAdd<T>(folder: string, work: () => Promise<T>): Promise<T> {
   const files: Deno.FsFile[] = [];
   try {
-    while (files.length < FURTHER) files.push(Deno.openSync(folder, { read: true }));
-  } catch (error) {
-    files.forEach((file) => file.close());
     // The first ADD makes the folder.
-    if (error instanceof Deno.errors.NotFound) return await work();
-    throw ioError("open files for an ADD in", `${folder}/`, error);
-  }
-  try {
+    ifThere("open files for an ADD in", `${folder}/`, () => {
+      while (files.length < FURTHER) files.push(Deno.openSync(folder, { read: true }));
+    });
     return await work();
   } finally {
     files.forEach((file) => file.close());

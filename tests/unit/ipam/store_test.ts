@@ -7,13 +7,13 @@ import { pause } from "../../../lib/base/deadline.ts";
 import { parseNetworkName } from "../../../lib/base/names.ts";
 import { lockPath, statePath } from "../../../lib/ipam/folder.ts";
 import { addLease, emptyState, type State } from "../../../lib/ipam/state.ts";
-import { type Decision, type Leases, openLeases } from "../../../lib/ipam/store.ts";
+import { type Decision, StoredLeases } from "../../../lib/ipam/store.ts";
 import { inFolder, namesOf } from "../folder.ts";
 
 const NET = parseNetworkName("podnet");
 
-function open(folder: string): Leases {
-  return openLeases(folder, NET, new AbortController().signal);
+function open(folder: string): StoredLeases {
+  return new StoredLeases(folder, NET, new AbortController().signal);
 }
 
 /** Adds a lease of that address. */
@@ -176,26 +176,6 @@ Deno.test("the next transaction or a sweep removes the temporary files of a kill
     Deno.writeTextFileSync(left, "x");
     await update(folder);
     assertEquals(namesOf(folder), ["podnet.lock"]);
-  });
-});
-
-Deno.test("a transaction removes the temporary files listed at its read; later files stay for the next", async () => {
-  await inFolder(async (folder) => {
-    const [early, later] = ["0".repeat(16), "1".repeat(16)].map((it) => `.podnet.${it}.tmp`);
-    const leases = open(folder);
-    const nothing = () => leases.transaction(() => ({ result: undefined }));
-    Deno.writeTextFileSync(join(folder, `${early}`), "x");
-    leases.read();
-    Deno.writeTextFileSync(join(folder, `${later}`), "x");
-    await nothing();
-    assertEquals(namesOf(folder), [`${later}`, "podnet.lock"]);
-    await nothing();
-    assertEquals(namesOf(folder), ["podnet.lock"]);
-    // A temporary file that its writer has removed since then is not a failure.
-    Deno.writeTextFileSync(join(folder, `${early}`), "x");
-    leases.read();
-    Deno.removeSync(join(folder, `${early}`));
-    await nothing();
   });
 });
 
