@@ -1,7 +1,14 @@
 /** Parses text into values: the environment, CNI_ARGS, the two dialects of a configuration, prevResult, resolv.conf. */
 import type { Ip } from "./base/address.ts";
 import { CniError, Malformed } from "./base/errors.ts";
-import { Fields, isObject, parseObject, parseString, parseStrings } from "./base/fields.ts";
+import {
+  defined,
+  Fields,
+  isObject,
+  parseObject,
+  parseString,
+  parseStrings,
+} from "./base/fields.ts";
 import type { Mac } from "./base/mac.ts";
 import type { InterfaceName, NetworkName } from "./base/names.ts";
 import { parseInterfaceName } from "./base/names.ts";
@@ -33,7 +40,7 @@ export {
   type Variable,
 } from "./config/environment.ts";
 export { readResolvConf } from "./config/resolv_conf.ts";
-export type { Route } from "./config/routes.ts";
+export type { Route } from "./config/route.ts";
 
 /** The part of a configuration that DEL and GC need. */
 export interface Network {
@@ -127,15 +134,16 @@ function checkOldShape(
 /** The runtime's settings (capability `dns`, with its own key names), else the configuration's (rules B18, C4). */
 function readDns(root: Fields): Dns {
   const given = root.object("runtimeConfig").object("dns");
-  const servers = given.optional("servers", parseStrings) ?? [];
-  const searches = given.optional("searches", parseStrings) ?? [];
-  const options = given.optional("options", parseStrings) ?? [];
-  if (servers.length + searches.length + options.length === 0) return parseDns(root);
-  return {
-    ...(servers.length > 0 && { nameservers: servers }),
-    ...(searches.length > 0 && { search: searches }),
-    ...(options.length > 0 && { options }),
+  const list = (key: string) => {
+    const values = given.optional(key, parseStrings);
+    return values?.length === 0 ? undefined : values;
   };
+  const dns = defined({
+    nameservers: list("servers"),
+    search: list("searches"),
+    options: list("options"),
+  });
+  return Object.keys(dns).length > 0 ? dns : parseDns(root);
 }
 
 /**

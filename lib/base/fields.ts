@@ -6,6 +6,14 @@ export function isObject(value: unknown): value is JsonObject {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
+/** `values` without the keys that are undefined (rule R7). */
+export function defined<T extends object>(
+  values: T,
+): { [K in keyof T]?: Exclude<T[K], undefined> } {
+  const entries = Object.entries(values).filter(([, value]) => value !== undefined);
+  return Object.fromEntries(entries) as { [K in keyof T]?: Exclude<T[K], undefined> };
+}
+
 /**
  * A JSON object, read key by key: each access parses its value, and each error names key and value. Keys match as in the Go
  * decoder: the exact spelling first, then any letter case (rule S3). `null` counts as absent.

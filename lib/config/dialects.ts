@@ -11,7 +11,8 @@ import {
   readRange,
   readSets,
 } from "./ranges.ts";
-import { defaultRoute, gatewayOf, isDefault, readRoutes, type Route } from "./routes.ts";
+import { defaultRoute, isDefault, type Route } from "./route.ts";
+import { gatewayOf, readRoutes } from "./routes.ts";
 import { refuseUnsupported } from "./unsupported.ts";
 
 /** The container's bridge and the network's addresses, in both dialects. */

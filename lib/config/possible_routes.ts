@@ -2,10 +2,7 @@ import { contains, familyOf, formatCidr, parseCidr } from "../base/address.ts";
 import type { Fields } from "../base/fields.ts";
 import { type RangeSet, reservedAs, subnetsOf } from "../base/range.ts";
 import { LOCAL_TABLE, MAIN_TABLE, metricOf } from "../netops.ts";
-import type { Route } from "./routes.ts";
-
-/** The scope of a route on the link. A route with a larger scope has no gateway either. */
-export const ON_LINK = 253;
+import { ON_LINK, type Route } from "./route.ts";
 
 /** The container's routing before a route is added. */
 interface Before {

@@ -1,11 +1,11 @@
 import { parseInterfaceAddress } from "../base/address.ts";
 import { CniError, Malformed } from "../base/errors.ts";
 import {
+  defined,
   Fields,
   isObject,
   type JsonObject,
   parseInteger,
-  parseObject,
   parseString,
   parseStrings,
 } from "../base/fields.ts";
@@ -49,7 +49,8 @@ function oldest(fields: Fields): Omit<Result, "dns"> {
   for (const key of ["ip4", "ip6"]) {
     if (!fields.has(key)) continue;
     const side = fields.object(key);
-    ips.push({ address: side.required("ip", parseAnyCidr), ...text(side, "gateway") });
+    const address = side.required("ip", parseAnyCidr);
+    ips.push({ address, ...defined({ gateway: text(side, "gateway") }) });
     routes.push(...side.list("routes", parseRoute) ?? []);
   }
   return { interfaces: [], ips, routes };
@@ -59,11 +60,13 @@ function parseInterface(value: unknown, at: string): Interface {
   const fields = element(value, at);
   return {
     name: fields.required("name", parseString),
-    ...text(fields, "mac"),
-    ...positive(fields, "mtu"),
-    ...text(fields, "sandbox"),
-    ...text(fields, "socketPath"),
-    ...text(fields, "pciID"),
+    ...defined({
+      mac: text(fields, "mac"),
+      mtu: positive(fields, "mtu"),
+      sandbox: text(fields, "sandbox"),
+      socketPath: text(fields, "socketPath"),
+      pciID: text(fields, "pciID"),
+    }),
   };
 }
 
@@ -71,21 +74,22 @@ function parseAddress(value: unknown, at: string): Address {
   const fields = element(value, at);
   return {
     address: fields.required("address", parseAnyCidr),
-    ...text(fields, "gateway"),
-    ...number(fields, "interface"),
+    ...defined({ gateway: text(fields, "gateway"), interface: number(fields, "interface") }),
   };
 }
 
 function parseRoute(value: unknown, at: string): ResultRoute {
   const fields = element(value, at);
-  const numbers = [
-    ...["mtu", "advmss", "priority"].map((key) => positive(fields, key)),
-    ...["table", "scope"].map((key) => number(fields, key)),
-  ];
   return {
     dst: fields.required("dst", parseAnyCidr),
-    ...text(fields, "gw"),
-    ...Object.assign({}, ...numbers),
+    ...defined({
+      gw: text(fields, "gw"),
+      mtu: positive(fields, "mtu"),
+      advmss: positive(fields, "advmss"),
+      priority: positive(fields, "priority"),
+      table: number(fields, "table"),
+      scope: number(fields, "scope"),
+    }),
   };
 }
 
@@ -94,20 +98,17 @@ function element(value: unknown, at: string): Fields {
   return new Fields(value, `${at}.`);
 }
 
-function text(fields: Fields, key: string): { [key: string]: string } {
-  const value = fields.optional(key, parseString);
-  return value === undefined || value === "" ? {} : { [key]: value };
+function text(fields: Fields, key: string): string | undefined {
+  return fields.unlessEmpty(key, parseString);
 }
 
-function number(fields: Fields, key: string): { [key: string]: number } {
-  const value = fields.optional(key, parseInteger(0, 2 ** 32 - 1));
-  return value === undefined ? {} : { [key]: value };
+function number(fields: Fields, key: string): number | undefined {
+  return fields.optional(key, parseInteger(0, 2 ** 32 - 1));
 }
 
 /** As `number`; 0 counts as absent (rule R7). */
-function positive(fields: Fields, key: string): { [key: string]: number } {
-  const value = number(fields, key);
-  return value[key] === 0 ? {} : value;
+function positive(fields: Fields, key: string): number | undefined {
+  return number(fields, key) || undefined;
 }
 
 /**
@@ -122,19 +123,11 @@ function parseAnyCidr(value: unknown): string {
 
 /** The `dns` object of a configuration or a result (SPEC §5). */
 export function parseDns(fields: Fields): Dns {
-  const dns = new Fields(
-    fields.optional("dns", parseObject) ?? {},
-    `${fields.at}dns.`,
-    fields.kind,
-  );
-  const nameservers = dns.optional("nameservers", parseStrings);
-  const domain = dns.optional("domain", parseString);
-  const search = dns.optional("search", parseStrings);
-  const options = dns.optional("options", parseStrings);
-  return {
-    ...(nameservers !== undefined && { nameservers }),
-    ...(domain !== undefined && { domain }),
-    ...(search !== undefined && { search }),
-    ...(options !== undefined && { options }),
-  };
+  const dns = fields.object("dns");
+  return defined({
+    nameservers: dns.optional("nameservers", parseStrings),
+    domain: dns.optional("domain", parseString),
+    search: dns.optional("search", parseStrings),
+    options: dns.optional("options", parseStrings),
+  });
 }

@@ -23,23 +23,15 @@ export function readResolvConf(path: string): Dns {
 
 /** `nameserver` adds one, `search` and `options` add several, the last `domain` counts; other lines are ignored. */
 export function parseResolvConf(text: string): Dns {
-  const nameservers: string[] = [];
-  const search: string[] = [];
-  const options: string[] = [];
-  let domain: string | undefined;
+  const dns: { nameservers?: string[]; domain?: string; search?: string[]; options?: string[] } =
+    {};
   for (const line of text.split("\n")) {
     const [key = "", ...values] = line.trim().split(/\s+/);
     const [first] = values;
-    if (first === undefined || /^[#;]/.test(key)) continue;
-    if (key === "nameserver") nameservers.push(first);
-    else if (key === "domain") domain = first;
-    else if (key === "search") search.push(...values);
-    else if (key === "options") options.push(...values);
+    if (first === undefined) continue;
+    if (key === "nameserver") (dns.nameservers ??= []).push(first);
+    else if (key === "domain") dns.domain = first;
+    else if (key === "search" || key === "options") (dns[key] ??= []).push(...values);
   }
-  return {
-    ...(nameservers.length > 0 && { nameservers }),
-    ...(domain !== undefined && { domain }),
-    ...(search.length > 0 && { search }),
-    ...(options.length > 0 && { options }),
-  };
+  return dns;
 }

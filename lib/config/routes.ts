@@ -1,49 +1,9 @@
-import {
-  type Cidr,
-  DEFAULT_ROUTE,
-  type Family,
-  familyOf,
-  type Ip,
-  parseCidr,
-  parseIp,
-} from "../base/address.ts";
+import { type Family, familyOf, type Ip, parseCidr, parseIp } from "../base/address.ts";
 import { Malformed } from "../base/errors.ts";
 import { Fields, isObject, parseInteger } from "../base/fields.ts";
 import type { RangeSet } from "../base/range.ts";
-import { checkRoute, ON_LINK } from "./possible_routes.ts";
-
-/** A route of the container; without `via` it is on the link. */
-export interface Route {
-  readonly dst: Cidr;
-  readonly via: Ip | undefined;
-  /** The configuration's value, for the result. */
-  readonly gw: Ip | undefined;
-  /** `via` is the first range's gateway; the ADD replaces it by the gateway of the allocated address's range. */
-  readonly byLease: boolean;
-  readonly mtu: number | undefined;
-  readonly advmss: number | undefined;
-  readonly priority: number | undefined;
-  readonly table: number | undefined;
-  readonly scope: number | undefined;
-}
-
-export function defaultRoute(gateway: Ip): Route {
-  return {
-    dst: DEFAULT_ROUTE[familyOf(gateway)],
-    via: gateway,
-    gw: gateway,
-    byLease: false,
-    mtu: undefined,
-    advmss: undefined,
-    priority: undefined,
-    table: undefined,
-    scope: undefined,
-  };
-}
-
-export function isDefault({ dst }: Route): boolean {
-  return dst.prefix === 0;
-}
+import { checkRoute } from "./possible_routes.ts";
+import { ON_LINK, type Route } from "./route.ts";
 
 /** The gateway of a family's first range. */
 export function gatewayOf(sets: readonly RangeSet[], family: Family): Ip | undefined {

@@ -1,6 +1,7 @@
 import { familyOf, type Ip, valueOf } from "../base/address.ts";
 import { type Attachment, ownerKey } from "../base/attachment.ts";
 import { CniError } from "../base/errors.ts";
+import { defined } from "../base/fields.ts";
 import { type Mac, macOf, macOfAll } from "../base/mac.ts";
 import type { InterfaceName } from "../base/names.ts";
 import { formatSet, inRange, type RangeSet, usable } from "../base/range.ts";
@@ -69,8 +70,7 @@ function recordOf(request: LeaseRequest, ips: readonly Ip[]): LeaseRecord {
   return {
     since,
     hostMac,
-    ...(pod !== undefined && { pod }),
-    ...(mac !== undefined && { mac }),
+    ...defined({ pod, mac }),
     ...(guarded && { guarded }),
     ...((guarded || mac !== undefined) && { bridge }),
     ...(isOutside && { ranges: sets.map(formatSet).join("; ") }),

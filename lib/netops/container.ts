@@ -21,11 +21,11 @@ import { isNamed } from "./host.ts";
 export interface RouteSpec {
   readonly dst: Cidr;
   readonly via: Ip | undefined;
-  readonly mtu: number | undefined;
-  readonly advmss: number | undefined;
-  readonly priority: number | undefined;
-  readonly table: number | undefined;
-  readonly scope: number | undefined;
+  readonly mtu?: number | undefined;
+  readonly advmss?: number | undefined;
+  readonly priority?: number | undefined;
+  readonly table?: number | undefined;
+  readonly scope?: number | undefined;
 }
 
 /** The configuration of the container's end of the veth. */

@@ -4,6 +4,7 @@ import {
   type InterfaceAddress,
   type Ip,
 } from "../base/address.ts";
+import { defined } from "../base/fields.ts";
 import type { Mac } from "../base/mac.ts";
 import { rangeOf } from "../base/range.ts";
 import type { Invocation, NetworkConfig } from "../config.ts";
@@ -40,7 +41,7 @@ export function resultOf(
         return {
           interface: first + 2,
           address: formatInterfaceAddress(withPrefix(config, ip)),
-          ...(gateway !== undefined && { gateway }),
+          ...defined({ gateway }),
         };
       }),
     ],
@@ -53,11 +54,4 @@ export function resultOf(
     ],
     dns: Object.keys(config.dns).length > 0 ? config.dns : previous.dns,
   };
-}
-
-/** Leaves out undefined keys (rule R7). */
-function defined<T extends object>(values: T): { [K in keyof T]?: Exclude<T[K], undefined> } {
-  return Object.fromEntries(
-    Object.entries(values).filter(([, value]) => value !== undefined),
-  ) as { [K in keyof T]?: Exclude<T[K], undefined> };
 }

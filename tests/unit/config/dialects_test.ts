@@ -230,6 +230,12 @@ Deno.test("host-local's subnet and ranges become sets, with the gateways of each
     ),
     ["0.0.0.0,10.9.0.2", "::,fd00:9::1"],
   );
+  // The gateway of the first range, until the allocated address decides.
+  const two = local({ ranges: [[{ subnet: "10.7.0.0/30" }, { subnet: "10.8.0.0/30" }]] });
+  assertEquals<unknown>(
+    config({ ...two, isDefaultGateway: true }).routes.map(({ via, byLease }) => [via, byLease]),
+    [["10.7.0.1", true]],
+  );
   const has6 = { ranges: [[six], [range]], routes: [{ dst: "::/0", gw: "fd00:9::5" }] };
   assertEquals(
     config({ ...local(has6), isDefaultGateway: true }).routes.map(({ via }) => via).map(String),
