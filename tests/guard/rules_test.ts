@@ -74,7 +74,7 @@ hostTest(
     const config = { ...BASE, ...V4, ...V6, portIsolation: true };
     await host.sh("sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1");
     await host.containers("c1", "c2");
-    await host.add({ id: "c1", config });
+    const { interfaces: [bridge] } = await host.add({ id: "c1", config });
     await host.add({ id: "c2", config });
     // The attacker sends all packets to the gateway.
     for (const id of ["c1", "c2"]) {
@@ -84,13 +84,24 @@ hostTest(
     ip -n ${id} route add 10.88.0.1 dev eth0; ip -n ${id} route replace default via 10.88.0.1
     ip -n ${id} -6 route add fd88::1 dev eth0; ip -n ${id} -6 route replace default via fd88::1 metric 1`);
     }
-    for (const to of ["10.88.0.3", "fd88::3"]) {
+    // The host forwards packets with link-local addresses too, if they leave by the interface by which they came.
+    const local: string[] = [];
+    for (const [id, other] of [["c1", "c2"], ["c2", "c1"]]) {
+      const shown = await host.sh(`ip -n ${id} -o -6 addr show dev eth0 scope link`);
+      const ip = /fe80::[^/]*/.exec(shown)?.[0] ?? "";
+      await host.sh(
+        `ip -n ${other} neigh replace ${ip} lladdr ${bridge.mac} dev eth0 nud permanent`,
+      );
+      local.push(ip);
+    }
+    const ways = ["10.88.0.3", "fd88::3", `${local[1]}%eth0`];
+    for (const to of ways) {
       // The first packet may be lost during neighbour resolution.
       const answers = [await host.pings("c1", to), await host.pings("c1", to)];
       assert(answers.includes(true), `${to} without rules`);
     }
     await loadRules(host, config);
-    for (const to of ["10.88.0.3", "fd88::3"]) assert(!await host.pings("c1", to), to);
+    for (const to of ways) assert(!await host.pings("c1", to), to);
     for (const to of ["10.88.0.1", "fd88::1"]) assert(await host.pings("c1", to), to);
   },
 );

@@ -23,10 +23,19 @@ export interface RulesSpec {
   readonly isolated: boolean;
 }
 
-/** The nftables word of each family, and its multicast range, which is never masqueraded. */
-const FAMILIES: readonly (readonly [Family, word: string, multicast: string])[] = [
-  [4, "ip", "224.0.0.0/4"],
-  [6, "ip6", "ff00::/8"],
+/**
+ * The nftables word of each family; its multicast range, which is never masqueraded; and addresses with which the host forwards
+ * packets besides those of the network. Linux forwards link-local packets that leave by the interface by which they came.
+ */
+const FAMILIES: readonly (readonly [
+  Family,
+  word: string,
+  multicast: string,
+  linkLocal: readonly string[],
+  unspecified: readonly string[],
+])[] = [
+  [4, "ip", "224.0.0.0/4", [], []],
+  [6, "ip6", "ff00::/8", ["fe80::/10"], ["::"]],
 ];
 
 /**
@@ -68,9 +77,12 @@ ${lines(rules)}  }
 
 /** The chains that filter packets from containers to the host or through it. */
 function filters({ name, sets, gatewayOnBridge, isolated }: RulesSpec, port: string): string {
-  const back = FAMILIES.flatMap(([family, word]) => {
-    const own = among(subnetsIn(sets, family).map(formatCidr));
-    return own === "" ? [] : [`${word} saddr ${own} ${word} daddr ${own} counter drop`];
+  const back = FAMILIES.flatMap(([family, word, , linkLocal, unspecified]) => {
+    const own = [...subnetsIn(sets, family).map(formatCidr), ...linkLocal];
+    const from = among([...own, ...unspecified]);
+    return own.length === 0
+      ? []
+      : [`${word} saddr ${from} ${word} daddr ${among(own)} counter drop`];
   });
   const jump = gatewayOnBridge ? [`iifname ${port} jump sources`] : [];
   return `  # A container's packets arrive from the bridge. A packet that arrives from a port was sent to a reserved group address,

@@ -92,8 +92,12 @@ Deno.test("hostRules() keeps isolated containers from reaching each other throug
   assertEquals(back(DUAL), []);
   assertEquals(back({ ...DUAL, portIsolation: true }), [
     'iifname "atomic0" oifname "atomic0" ip saddr 10.88.0.0/24 ip daddr 10.88.0.0/24 counter drop',
-    'iifname "atomic0" oifname "atomic0" ip6 saddr fd00:88::/64 ip6 daddr fd00:88::/64 counter drop',
+    'iifname "atomic0" oifname "atomic0" ip6 saddr { fd00:88::/64, fe80::/10, :: } ip6 daddr { fd00:88::/64, fe80::/10 } counter drop',
   ]);
+  assertEquals(
+    back({ ...NET, portIsolation: true })[1],
+    'iifname "atomic0" oifname "atomic0" ip6 saddr { fe80::/10, :: } ip6 daddr fe80::/10 counter drop',
+  );
 });
 
 Deno.test("hostRules() has no word that an older nftables lacks, and no set with a name", () => {
