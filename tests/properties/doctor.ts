@@ -107,7 +107,7 @@ function disagreement(
       ? undefined
       : "doctor does not warn that it can't see something";
   }
-  if (doctorRefuses && works) {
+  if (doctorRefuses && works && gives("10.88.", added)) {
     return doctor.code === 2 ? undefined : "doctor does not refuse what STATUS refuses";
   }
   if ((doctor.code !== 2) === works) return undefined;
