@@ -1,4 +1,4 @@
-import { Malformed } from "./errors.ts";
+import { unlessMalformed } from "./errors.ts";
 import {
   type ContainerId,
   type InterfaceName,
@@ -29,14 +29,10 @@ export function ownerKey({ containerId, ifname }: Owner): string {
 /** The owner that a key of the state file names; `undefined` if the key does not name one. */
 export function tryOwner(key: string): Owner | undefined {
   const slash = key.indexOf("/");
-  try {
-    const containerId = parseContainerId(slash < 0 ? key : key.slice(0, slash));
-    const ifname = slash < 0 ? undefined : parseAnyInterfaceName(key.slice(slash + 1));
-    return { containerId, ifname };
-  } catch (error) {
-    if (error instanceof Malformed) return undefined;
-    throw error;
-  }
+  return unlessMalformed(() => ({
+    containerId: parseContainerId(slash < 0 ? key : key.slice(0, slash)),
+    ifname: slash < 0 ? undefined : parseAnyInterfaceName(key.slice(slash + 1)),
+  }));
 }
 
 const HOST_VETH = /^av[0-9a-f]{13}$/;
@@ -85,16 +81,11 @@ export function aliasOf(
 export function attachmentIn(alias: string): Attachment | undefined {
   const parts = alias.slice(alias.lastIndexOf(" ") + 1).split("/");
   if (parts.length !== 3) return undefined;
-  try {
-    return {
-      network: parseNetworkName(parts[0]),
-      containerId: parseContainerId(parts[1]),
-      ifname: parseInterfaceName(parts[2]),
-    };
-  } catch (error) {
-    if (error instanceof Malformed) return undefined;
-    throw error;
-  }
+  return unlessMalformed(() => ({
+    network: parseNetworkName(parts[0]),
+    containerId: parseContainerId(parts[1]),
+    ifname: parseInterfaceName(parts[2]),
+  }));
 }
 
 /** Whether an alias names this attachment. */

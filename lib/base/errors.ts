@@ -64,6 +64,16 @@ export function isError(thrown: unknown, kind: ErrorName): boolean {
   return thrown instanceof CniError && thrown.kind === kind;
 }
 
+/** The value of `work`; `undefined` if it throws an error of one of these kinds. */
+export function unlessError<T>(kinds: readonly ErrorName[], work: () => T): T | undefined {
+  try {
+    return work();
+  } catch (error) {
+    if (kinds.some((kind) => isError(error, kind))) return undefined;
+    throw error;
+  }
+}
+
 /** A value that does not parse: the wanted form and the found one, without the name of its key. */
 export class Malformed extends Error {
   override readonly name = "Malformed";
@@ -78,6 +88,16 @@ export class Malformed extends Error {
       `Cannot use ${name} ${quote(value)} as ${this.wanted}: ${this.found}`,
       { details: remedy, cause: this },
     );
+  }
+}
+
+/** The value of `parse`; `undefined` if it throws `Malformed`. */
+export function unlessMalformed<T>(parse: () => T): T | undefined {
+  try {
+    return parse();
+  } catch (error) {
+    if (error instanceof Malformed) return undefined;
+    throw error;
   }
 }
 

@@ -1,5 +1,4 @@
 import { familyOf, type Ip, valueOf } from "./address.ts";
-import { randomBytes } from "./random.ts";
 import { Malformed, quote } from "./errors.ts";
 
 /** Six bytes, lower case, colons: `0a:58:0a:58:00:02`. */
@@ -67,7 +66,7 @@ const HOST_MAC = 0xfe;
  * addresses.
  */
 export function freshHostMac(hasAddresses: boolean): Mac {
-  const [first = 0, ...rest] = randomBytes(5);
+  const [first = 0, ...rest] = crypto.getRandomValues(new Uint8Array(5));
   const second = hasAddresses ? first | 0x10 : first & 0x0f;
   // A bridge without a fixed MAC takes its ports' lowest: fe is higher than any vendor's prefix.
   return joinBytes([HOST_MAC, second, ...rest]);

@@ -9,54 +9,52 @@ const STDIN_LIMIT_MS = 30_000;
 /** Reads stdin to its end. Throws IOFailure, DecodingFailure. */
 export async function readStdin(limitMs = STDIN_LIMIT_MS): Promise<string> {
   const expired = expiry(limitMs);
-  let bytes = new Uint8Array(16 * 1024);
-  let length = 0;
-  for (;;) {
-    if (length === bytes.length) bytes = enlarged(bytes);
-    const read = await Promise.race([readSome(bytes.subarray(length)), expired]);
-    if (read === "expired") {
+  const chunks: Uint8Array[] = [];
+  for (let length = 0;;) {
+    const chunk = await Promise.race([readSome(), expired]);
+    if (chunk === "expired") {
       throw new CniError(
         "IOFailure",
         `Cannot read stdin: it was not closed within ${limitMs} ms`,
-        {
-          details: "close it behind the configuration (atomicni doctor < CONFIGURATION)",
-        },
+        { details: "close it behind the configuration (atomicni doctor < CONFIGURATION)" },
       );
     }
-    if (read === null) break;
-    length += read;
+    length += chunk.length;
     if (length > MOST_STDIN) {
-      throw new CniError(
-        "DecodingFailure",
-        `Cannot read stdin as a network configuration: it has more than ${MOST_STDIN} bytes`,
-        { details: "a configuration has a few kB: see what the runtime sends" },
+      throw noConfiguration(
+        `it has more than ${MOST_STDIN} bytes`,
+        "a configuration has a few kB: see what the runtime sends",
       );
     }
+    if (chunk.length === 0) return decode(chunks);
+    chunks.push(chunk);
   }
+}
+
+function decode(chunks: readonly Uint8Array[]): string {
+  const decoder = new TextDecoder("utf-8", { fatal: true });
   try {
-    return new TextDecoder("utf-8", { fatal: true }).decode(bytes.subarray(0, length));
+    return chunks.map((it) => decoder.decode(it, { stream: true })).join("") + decoder.decode();
   } catch (error) {
-    throw new CniError(
-      "DecodingFailure",
-      "Cannot read stdin as a network configuration: it is not UTF-8",
-      {
-        details: "save the configuration as UTF-8 (iconv -t UTF-8)",
-        cause: error,
-      },
+    throw noConfiguration(
+      "it is not UTF-8",
+      "save the configuration as UTF-8 (iconv -t UTF-8)",
+      error,
     );
   }
 }
 
-function enlarged(bytes: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer> {
-  const larger = new Uint8Array(bytes.length * 4);
-  larger.set(bytes);
-  return larger;
+function noConfiguration(found: string, details: string, cause?: unknown): CniError {
+  const message = `Cannot read stdin as a network configuration: ${found}`;
+  return new CniError("DecodingFailure", message, { details, cause });
 }
 
-async function readSome(chunk: Uint8Array): Promise<number | null> {
+/** The next bytes of stdin; none at its end. */
+async function readSome(): Promise<Uint8Array> {
+  const chunk = new Uint8Array(64 * 1024);
   for (;;) {
     try {
-      return await Deno.stdin.read(chunk);
+      return chunk.subarray(0, await Deno.stdin.read(chunk) ?? 0);
     } catch (error) {
       // A non-blocking pipe has no data yet.
       if (!(error instanceof Deno.errors.WouldBlock)) {

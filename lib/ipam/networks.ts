@@ -1,4 +1,4 @@
-import { asCniError, CniError, Malformed } from "../base/errors.ts";
+import { asCniError, type CniError, ifThere, unlessMalformed } from "../base/errors.ts";
 import { type NetworkName, parseNetworkName } from "../base/names.ts";
 import { STATE_FOLDER } from "../base/scope.ts";
 import type { State } from "./state.ts";
@@ -39,38 +39,16 @@ export function readNetworks(): Networks {
 }
 
 function stateFiles(folder: string): { network: NetworkName; dataDir: string }[] {
-  const found: { network: NetworkName; dataDir: string }[] = [];
-  try {
-    for (const { name, isDirectory } of Deno.readDirSync(folder)) {
-      // No network name begins with a dot.
-      if (name.startsWith(".")) continue;
-      if (isDirectory) found.push(...stateFiles(`${folder}/${name}`));
-      // A link or a FIFO of that name makes `readState` throw, and is reported as unreadable.
-      else if (name.endsWith(".json")) {
-        const network = networkNamed(name.slice(0, -".json".length));
-        if (network !== undefined) found.push({ network, dataDir: folder });
-      }
-    }
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return found;
-    const denied = error instanceof Deno.errors.PermissionDenied;
-    throw new CniError("IOFailure", `Cannot list "${folder}": ${(error as Error).message}`, {
-      details: denied
-        ? "only root may read it: run this as root"
-        : `see what it is: ls -ld ${folder}`,
-      cause: error,
-    });
-  }
-  return found;
-}
-
-function networkNamed(text: string): NetworkName | undefined {
-  try {
-    return parseNetworkName(text);
-  } catch (error) {
-    if (error instanceof Malformed) return undefined;
-    throw error;
-  }
+  const entries = ifThere("list", folder, () => [...Deno.readDirSync(folder)]) ?? [];
+  return entries.flatMap(({ name, isDirectory }) => {
+    // No network name begins with a dot.
+    if (name.startsWith(".")) return [];
+    if (isDirectory) return stateFiles(`${folder}/${name}`);
+    if (!name.endsWith(".json")) return [];
+    // A link or a FIFO of that name makes `readState` throw, and is reported as unreadable.
+    const network = unlessMalformed(() => parseNetworkName(name.slice(0, -".json".length)));
+    return network === undefined ? [] : [{ network, dataDir: folder }];
+  });
 }
 
 function compareText(left: string, right: string): number {

@@ -1,4 +1,4 @@
-import { CniError, isError } from "../base/errors.ts";
+import { CniError, isError, unlessError } from "../base/errors.ts";
 import type { NetworkName } from "../base/names.ts";
 import { NewerSchema } from "./damage.ts";
 import { removeQuietly } from "./files.ts";
@@ -122,12 +122,7 @@ export class StoredLeases {
 
   /** The recorded identity; empty if the lock file can't be used, which the next transaction reports. */
   #recorded(): string {
-    try {
-      return lastWritten(this.#lockPath);
-    } catch (error) {
-      if (isError(error, "IOFailure")) return "";
-      throw error;
-    }
+    return unlessError(["IOFailure"], () => lastWritten(this.#lockPath)) ?? "";
   }
 
   /** The current state; an empty state if the file is damaged. Throws StateDamaged for the file of a newer version. */

@@ -1,10 +1,9 @@
-import { randomBytes } from "../base/random.ts";
 import type { NetworkName } from "../base/names.ts";
 import { namesIn } from "./files.ts";
 
 /** A name that can't be a state file or a lock, because network names start with a letter or digit. */
 export function temporaryName(network: NetworkName): string {
-  return `.${network}.${randomBytes(8).toHex()}.tmp`;
+  return `.${network}.${crypto.getRandomValues(new Uint8Array(8)).toHex()}.tmp`;
 }
 
 /** Paths of this network's temporary files, including the files of killed runs. */

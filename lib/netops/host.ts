@@ -59,27 +59,17 @@ export async function removeProven(run: RunIp, host: string, mac: string): Promi
 
 /** Removes the interface if its index and name still match; a replacement of the same name stays. */
 export async function removeLink(run: RunIp, { ifindex, ifname }: Link): Promise<void> {
-  const links = await hostLinks(run);
-  const existing = links.find((link) => link.ifindex === ifindex && link.ifname === ifname);
-  if (existing !== undefined) await removeByIndex(run, existing, links);
+  await removeIf(run, (link) => link.ifindex === ifindex && link.ifname === ifname);
 }
 
-/** Removes the host veth if it has that MAC. The MAC is unique to the run that created the veth. */
-export async function removeOwn(run: RunIp, host: string, mac: string): Promise<void> {
+/** Removes the interface that `isDoomed` selects, by index, so that a replacement that another run creates concurrently stays. */
+export async function removeIf(run: RunIp, isDoomed: (link: Link) => boolean): Promise<void> {
   const links = await hostLinks(run);
-  const own = links.find((link) => link.ifname === host && link.mac === mac);
-  if (own !== undefined) await removeByIndex(run, own, links);
-}
-
-/** Removes by index, so that a replacement that another run creates concurrently stays. */
-export async function removeByIndex(
-  run: RunIp,
-  { ifname, ifindex }: Link,
-  links: readonly Link[],
-): Promise<void> {
+  const doomed = links.find(isDoomed);
+  if (doomed === undefined) return;
+  const { ifname, ifindex } = doomed;
   const index = `if${ifindex}`;
-  const name = links.some((link) => link.ifname === index) ? ifname : index;
-  const output = await run(["link", "del", "dev", name]);
+  const output = await run(["link", "del", "dev", links.some(isNamed(index)) ? ifname : index]);
   if (output.success || !(await hostLinks(run)).some((link) => link.ifindex === ifindex)) return;
   throw ipFailed(`remove the host veth "${ifname}"`, output);
 }

@@ -6,7 +6,7 @@ import type { Rollback } from "../rollback.ts";
 import { checkMtu, checkPorts, isTooSmallForIpv6 } from "./bridge.ts";
 import { cannotLock, checkLockable, notGuardable } from "./guardable.ts";
 import { type BridgeUse, isReady } from "./ensure_bridge.ts";
-import { hostLinks, isNamed, removeByIndex, removeOwn, SHOWN } from "./host.ts";
+import { hostLinks, isNamed, removeIf, removeLink, SHOWN } from "./host.ts";
 import { failOnFifo, linksInside } from "./inside.ts";
 import { ipFailed, type IpOutput, parseIpJson, runBatch, type RunIp } from "./ip.ts";
 import { type Link, parseLink } from "./links.ts";
@@ -64,6 +64,11 @@ export async function attach(run: RunIp, spec: VethSpec, undo: Rollback): Promis
   return { made: undefined, bridge, isReady: false, failure };
 }
 
+/** Selects the host veth that this run created: its MAC is unique to the run. */
+function isOwn({ host, hostMac }: VethSpec): (link: Link) => boolean {
+  return ({ ifname, mac }) => ifname === host && mac === hostMac;
+}
+
 /** Creates the veth and reads it back, in one batch. Returns the failed output if nothing was created. */
 async function tryAttach(
   run: RunIp,
@@ -72,7 +77,7 @@ async function tryAttach(
 ): Promise<Made | IpOutput> {
   const { host, hostMac } = spec;
   const willRemove = () =>
-    undo.push(`remove the host veth "${host}"`, () => removeOwn(run, host, hostMac));
+    undo.push(`remove the host veth "${host}"`, () => removeIf(run, isOwn(spec)));
   const attaching = runBatch(run, SHOWN, attachCommands(spec));
   const output = await failOnFifo(run, spec.netns, attaching).catch((error) => {
     // After a timeout the veth may exist. Only an `ip` that did not start has certainly created nothing.
@@ -138,7 +143,7 @@ async function whyNot(run: RunIp, spec: VethSpec, output: IpOutput): Promise<Lin
   const suspect = inside.every((link) =>
     links.some((it) => it.ifindex === link.ifindex && it.mac === link.mac)
   );
-  if (existing === undefined && suspect && await isOwnNamespace(run, spec, links)) {
+  if (existing === undefined && suspect && await isOwnNamespace(run, spec)) {
     throw ownNamespace(netns);
   }
   // An existing host veth is never replaced, because it may belong to a live container.
@@ -149,11 +154,8 @@ async function whyNot(run: RunIp, spec: VethSpec, output: IpOutput): Promise<Lin
 }
 
 /** Creates a veth into the namespace and removes it. It has the name of the host veth, so that a DEL finds it after a crash. */
-async function isOwnNamespace(
-  run: RunIp,
-  { host, hostMac, netns }: VethSpec,
-  links: readonly Link[],
-): Promise<boolean> {
+async function isOwnNamespace(run: RunIp, spec: VethSpec): Promise<boolean> {
+  const { host, hostMac, netns } = spec;
   const peer = ["type", "veth", "peer", "name", `ap${host.slice(2)}`, "netns", netns];
   const output = await runBatch(run, ["-j"], [
     ["link", "add", "name", host, "address", hostMac, ...peer],
@@ -165,8 +167,8 @@ async function isOwnNamespace(
     );
   }
   const [made] = (parseIpJson(output)[0] ?? []).map(parseLink);
-  if (made?.mac !== hostMac) throw ipFailed(`read back "${host}"`, output);
-  await removeByIndex(run, made, links);
+  if (made === undefined || !isOwn(spec)(made)) throw ipFailed(`read back "${host}"`, output);
+  await removeLink(run, made);
   return made.netnsId === undefined;
 }
 

@@ -20,8 +20,7 @@ import { attachVeth, type MadeVeth } from "./attach.ts";
 import { bridgeSpec, gatewayNeighbours } from "./bridge.ts";
 import type { Effects } from "./effects.ts";
 import { Reservation } from "./reserve.ts";
-import { resultOf, withPrefix } from "./result_of.ts";
-import { routesOf } from "./routes_of.ts";
+import { resultOf, routesOf, withPrefix } from "./result_of.ts";
 
 /** The input of an ADD, except its effects. */
 interface Job {

@@ -5,7 +5,7 @@ import { isSame, type Link, MAIN_TABLE, type RouteFound, type Seen } from "../ne
 import type { Interface } from "../result.ts";
 import { guardDifferences } from "./compare_guard.ts";
 import { differ, type Expected, listedAddresses, listedGateways } from "./expected.ts";
-import { routesOf } from "./routes_of.ts";
+import { routesOf } from "./result_of.ts";
 
 /**
  * One line for each difference between the ADD's result and the kernel: the expected value, then the found value. A key that

@@ -8,7 +8,7 @@ import type { Effects } from "./effects.ts";
 import { Failures } from "./failures.ts";
 import { claimsOf, examineClaims } from "./look.ts";
 import { release } from "./neighbours.ts";
-import { removalsFor, removeAll } from "./removals.ts";
+import { carryOut, removalsFor } from "./removals.ts";
 import { isAbout, leftUnder } from "./whereabouts.ts";
 
 /** DEL: removes the veth, then releases the lease. A missing attachment is a success, and DEL can be repeated. */
@@ -72,12 +72,8 @@ async function removeByClaims(
   const claims = await claimsOf(network, leases, effects, { netns: path });
   const place = { netns: path, ifname: attachment.ifname };
   const isDoomed = await isAbout(attachment, place, claims, kernel);
-  const free: Lease[] = [];
   const removals = await removalsFor(network.name, claims, isDoomed, path);
-  for (const { veths, lease } of removals) {
-    const removed = await failures.attempt(() => removeAll(veths, effects));
-    if (removed === true && lease !== undefined) free.push(lease);
-  }
+  const free = await carryOut(removals, effects, failures);
   if (removals.some(({ veths }) => veths.some(({ link }) => link.ifname === host))) return free;
   const left = await leftUnder(host, attachment, claims, kernel);
   if (left !== undefined) {

@@ -1,12 +1,12 @@
 import { hostVethName, ownerKey, tryOwner } from "../base/attachment.ts";
 import type { Network, Valid } from "../config.ts";
-import { type Lease, listLeases } from "../ipam.ts";
+import { listLeases } from "../ipam.ts";
 import type { Claim } from "../ownership.ts";
 import type { Effects } from "./effects.ts";
 import { Failures } from "./failures.ts";
 import { claimsOf, transactClaims } from "./look.ts";
 import { reclaim, release } from "./neighbours.ts";
-import { removalsFor, removeAll } from "./removals.ts";
+import { carryOut, removalsFor, removeAll } from "./removals.ts";
 
 /** GC: removes this network's unlisted attachments; without a list, only provable garbage (rules G1 to G3, S6). */
 export async function gc(
@@ -58,12 +58,8 @@ async function releaseUnlisted(
   const read = await failures.attempt(() => effects.leases.read());
   const leases = read === undefined ? [] : listLeases(read.state);
   const claims = await claimsOf(network, leases, effects);
-  const free: Lease[] = [];
   const removals = await removalsFor(network.name, claims, (claim) => isUnlisted(claim, kept));
-  for (const { veths, lease } of removals) {
-    const removed = await failures.attempt(() => removeAll(veths, effects));
-    if (removed === true && lease !== undefined) free.push(lease);
-  }
+  const free = await carryOut(removals, effects, failures);
   await failures.attempt(() => release(free, network, effects, failures));
   for (const host of effects.marks.hosts()) if (!kept.hosts.has(host)) effects.marks.clear(host);
 }

@@ -3,6 +3,7 @@ import type { NetworkName } from "../base/names.ts";
 import { isForeign, type Lease } from "../ipam.ts";
 import type { Claim, HostVeth } from "../ownership.ts";
 import type { Effects } from "./effects.ts";
+import type { Failures } from "./failures.ts";
 
 /** Veths to remove, and the lease that is free when they are gone. */
 export interface Removal {
@@ -66,6 +67,20 @@ function withBridge(lease: Lease, veth: HostVeth | undefined): Lease {
   const { record } = lease;
   if (record === undefined || record.bridge !== undefined || !veth?.link.master) return lease;
   return { ...lease, record: { ...record, bridge: veth.link.master } };
+}
+
+/** Carries the removals out, and continues after a failure. Returns the leases that no veth can use any longer. */
+export async function carryOut(
+  removals: readonly Removal[],
+  effects: Effects,
+  failures: Failures,
+): Promise<Lease[]> {
+  const free: Lease[] = [];
+  for (const { veths, lease } of removals) {
+    const removed = await failures.attempt(() => removeAll(veths, effects));
+    if (removed === true && lease !== undefined) free.push(lease);
+  }
+  return free;
 }
 
 /** Removes these very veths: an ADD may have replaced a veth by a new one of the same name. */

@@ -1,5 +1,5 @@
 import { ownerKey } from "../base/attachment.ts";
-import { CniError, isError } from "../base/errors.ts";
+import { CniError, unlessError } from "../base/errors.ts";
 import type { NetworkConfig } from "../config.ts";
 import {
   allocate,
@@ -94,13 +94,7 @@ export class Reservation {
 
   /** Returns no lease if stale leases have to be reclaimed first. */
   #tryAllocate(state: State): Lease | undefined {
-    try {
-      return this.#allocate(state);
-    } catch (error) {
-      const isShort = isError(error, "PoolExhausted") || isError(error, "AddressUnavailable");
-      if (isShort) return undefined;
-      throw error;
-    }
+    return unlessError(["PoolExhausted", "AddressUnavailable"], () => this.#allocate(state));
   }
 
   /**

@@ -1,4 +1,5 @@
 import {
+  familyOf,
   formatCidr,
   formatInterfaceAddress,
   type InterfaceAddress,
@@ -7,10 +8,9 @@ import {
 import { defined } from "../base/fields.ts";
 import type { Mac } from "../base/mac.ts";
 import { rangeOf } from "../base/range.ts";
-import type { Invocation, NetworkConfig } from "../config.ts";
+import type { Invocation, NetworkConfig, Route } from "../config.ts";
 import type { Result } from "../result.ts";
 import type { MadeVeth } from "./attach.ts";
-import { routesOf } from "./routes_of.ts";
 
 /** The address with the prefix length of its subnet. */
 export function withPrefix({ sets }: Pick<NetworkConfig, "sets">, ip: Ip): InterfaceAddress {
@@ -54,4 +54,17 @@ export function resultOf(
     ],
     dns: Object.keys(config.dns).length > 0 ? config.dns : previous.dns,
   };
+}
+
+/** The routes of an attachment with these addresses. A set can have several subnets, so the gateway depends on the address. */
+export function routesOf(
+  { routes, sets }: Pick<NetworkConfig, "routes" | "sets">,
+  ips: readonly Ip[],
+): readonly Route[] {
+  return routes.map((route) => {
+    const own = ips.find((ip) => familyOf(ip) === familyOf(route.dst.base));
+    const gateway = own && rangeOf(sets, own)?.gateway;
+    if (!route.byLease || gateway === undefined) return route;
+    return { ...route, via: gateway, gw: route.gw && gateway };
+  });
 }

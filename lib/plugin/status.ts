@@ -1,4 +1,4 @@
-import { asCniError, CniError, isError } from "../base/errors.ts";
+import { asCniError, CniError, unlessError } from "../base/errors.ts";
 import { formatSet, overlapping } from "../base/range.ts";
 import { type NetworkConfig, readResolvConf } from "../config.ts";
 import {
@@ -7,7 +7,6 @@ import {
   checkFolder,
   chooseIps,
   dropLease,
-  type Found,
   listLeases,
   readNetworks,
   type State,
@@ -57,22 +56,13 @@ export async function checkServable(config: NetworkConfig, effects: Effects): Pr
 
 /** A copy of the state. Throws StateDamaged if an ADD could not allocate from it. */
 async function consistentState(config: NetworkConfig, effects: Effects): Promise<State> {
-  const found = tryRead(effects);
+  // Only a reader with the lock can decide that the state is damaged.
+  const found = unlessError(["StateDamaged"], () => effects.leases.read());
   if (found?.provenance === "written") return structuredClone(found.state);
   return await examineClaims(config, effects, (moment) => {
     checkConsistent(moment, config, [...config.configuredSets, ...config.sets]);
     return structuredClone(moment.state);
   });
-}
-
-/** The state, read without the lock; `undefined` if it looks damaged, which only a reader with the lock can decide. */
-function tryRead({ leases }: Effects): Found | undefined {
-  try {
-    return leases.read();
-  } catch (error) {
-    if (isError(error, "StateDamaged")) return undefined;
-    throw error;
-  }
 }
 
 /** Throws PoolExhausted if an ADD would get no address even after the stale leases are reclaimed. */
@@ -81,16 +71,12 @@ async function checkFree(
   pool: NetworkConfig & { readonly bridgeMac: string },
   effects: Effects,
 ): Promise<void> {
-  try {
-    chooseIps(state, pool);
-  } catch (error) {
-    if (!isError(error, "PoolExhausted")) throw error;
-    const held = await claimsOf(pool, listLeases(state), effects);
-    for (const { kind, lease } of held) {
-      if (kind === "stale" && lease !== undefined) dropLease(state, lease);
-    }
-    chooseIps(state, pool);
+  const choose = () => chooseIps(state, pool);
+  if (unlessError(["PoolExhausted"], choose) !== undefined) return;
+  for (const { kind, lease } of await claimsOf(pool, listLeases(state), effects)) {
+    if (kind === "stale" && lease !== undefined) dropLease(state, lease);
   }
+  choose();
 }
 
 /** Throws InvalidNetNS if `ip` can't enter namespaces, and IpFailed if it can't make a veth. */
