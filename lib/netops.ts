@@ -23,7 +23,7 @@ import { view } from "./netops/view.ts";
 export { isSame } from "./netops/addresses.ts";
 export { type BridgeSpec, MOST_PORTS } from "./netops/bridge.ts";
 export { type ContainerSpec, metricOf, type RouteSpec } from "./netops/container.ts";
-export type { GuardSpec, Pinned } from "./netops/guard.ts";
+export { type GuardSpec, MacTaken, type Pinned } from "./netops/guard.ts";
 export type { Seen } from "./netops/inspect.ts";
 export type { RunIp } from "./netops/ip.ts";
 export {

@@ -24,6 +24,8 @@ export interface Pool {
   readonly requestedIps: readonly Ip[];
   /** The MAC of the bridge, which no container may have; `undefined` before there is a bridge. */
   readonly bridgeMac: string | undefined;
+  /** MACs of other ports of the bridge, as far as they are known: no address with such a MAC is chosen. */
+  readonly takenMacs?: ReadonlySet<string>;
 }
 
 /** The request of one attachment. */
@@ -119,7 +121,7 @@ function checkMac(state: State, request: LeaseRequest, mac: Mac): void {
  */
 export function chooseIps(
   state: State,
-  { sets, requestedIps, bridgeMac }: Pool,
+  { sets, requestedIps, bridgeMac, takenMacs }: Pool,
   own?: Lease,
 ): readonly Ip[] {
   const last = sets.map((set) => state.lastReserved.find((ip) => isIn(set, ip)));
@@ -131,7 +133,7 @@ export function chooseIps(
     if (gateways.has(ip)) return true;
     if (holderOf(state, ip) !== undefined) return own === undefined || !own.ips.includes(ip);
     const mac = macOf(ip);
-    return mac === bridgeMac || requestedMacs.has(mac);
+    return mac === bridgeMac || requestedMacs.has(mac) || takenMacs?.has(mac) === true;
   };
   const held = requestedIps.find(isHeld);
   if (held !== undefined) {

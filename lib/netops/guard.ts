@@ -37,6 +37,17 @@ export async function guard(run: RunIp, spec: GuardSpec, undo: Rollback): Promis
   await waitForAll(entering, pinOutside(run, spec));
 }
 
+/** The MAC belongs to another port, or to the bridge. `fixed` has every MAC that was not learned. */
+export class MacTaken extends CniError {
+  constructor({ mac, host }: GuardSpec, owner: string, readonly fixed: ReadonlySet<string>) {
+    super(
+      "AddressUnavailable",
+      `Cannot bind "${mac}" to the port "${host}": it is the MAC of ${owner}`,
+      { details: "request another MAC or address, or none" },
+    );
+  }
+}
+
 /** A MAC has one entry on a bridge. An entry that was made for the bridge itself or for another port is never moved. */
 async function enterMac(run: RunIp, spec: GuardSpec): Promise<void> {
   const { bridge, host, mac } = spec;
@@ -44,20 +55,15 @@ async function enterMac(run: RunIp, spec: GuardSpec): Promise<void> {
   if (added.success) return;
   const action = actionOf(spec);
   const entries = await dump(run, action, ["-B", "-j", "neigh", "show", "nud", "all"]);
-  const taken = entries.map(parseNeighbour).find((it) =>
-    it.mac === mac && it.dev !== host && it.isFixed
-  );
+  const fixed = entries.map(parseNeighbour).filter((it) => it.dev !== host && it.isFixed);
+  const taken = fixed.find((it) => it.mac === mac);
   // A learned entry is moved, because it may come from a forged frame.
   if (taken === undefined) {
     await outputOf(action, runBatch(run, ["-B"], [entryCommand("replace", spec)]));
     return;
   }
   const owner = taken.dev === bridge ? `the bridge "${bridge}" itself` : `"${taken.dev}"`;
-  throw new CniError(
-    "AddressUnavailable",
-    `Cannot bind "${mac}" to the port "${host}": it is the MAC of ${owner}`,
-    { details: "request another MAC or address, or none" },
-  );
+  throw new MacTaken(spec, owner, new Set(fixed.map((it) => it.mac)));
 }
 
 function actionOf({ host }: GuardSpec): string {

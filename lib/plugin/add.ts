@@ -13,7 +13,7 @@ import {
   type Mark,
   now,
 } from "../ipam.ts";
-import type { ContainerSpec, VethSpec } from "../netops.ts";
+import { type ContainerSpec, MacTaken, type VethSpec } from "../netops.ts";
 import type { Result } from "../result.ts";
 import { Rollback } from "../rollback.ts";
 import { attachVeth, type MadeVeth } from "./attach.ts";
@@ -29,6 +29,8 @@ interface Job {
   readonly attachment: Attachment;
   readonly host: InterfaceName;
   readonly hostMac: Mac;
+  /** MACs that other ports have, known after a first attempt. */
+  readonly takenMacs: ReadonlySet<string>;
 }
 
 /**
@@ -49,13 +51,22 @@ export async function add(
   const dns = dnsOf(config);
   const host = await hostVethName(attachment);
   effects.marks.sweep();
-  const job = { config, invocation, attachment, host, hostMac };
+  const job = { config: { ...config, dns }, invocation, attachment, host, hostMac };
   const mark = effects.marks.begin(host);
-  const undo = new Rollback();
+  const attempt = async (takenMacs: ReadonlySet<string>) => {
+    const undo = new Rollback();
+    try {
+      deliver(await steps({ ...job, takenMacs }, effects, undo, mark));
+    } catch (error) {
+      throw await undo.run(error);
+    }
+  };
   try {
-    deliver(await steps({ ...job, config: { ...config, dns } }, effects, undo, mark));
-  } catch (error) {
-    throw await undo.run(error);
+    await attempt(new Set()).catch(async (error) => {
+      // Nothing of the attempt is left. A MAC that nobody requested follows from the address, so another address has another.
+      if (!(error instanceof MacTaken) || config.requestedMac !== undefined) throw error;
+      await attempt(error.fixed);
+    });
   } finally {
     mark.end();
   }
@@ -135,11 +146,11 @@ function vethSpec({ config, invocation, attachment, host, hostMac }: Job): VethS
 }
 
 function leaseRequest(
-  { config, invocation, attachment, hostMac }: Job,
+  { config, invocation, attachment, hostMac, takenMacs }: Job,
   { bridge }: MadeVeth,
 ): LeaseRequest {
   const { pod } = invocation.args;
-  return { ...config, attachment, hostMac, pod, since: now(), bridgeMac: bridge.mac };
+  return { ...config, attachment, hostMac, pod, takenMacs, since: now(), bridgeMac: bridge.mac };
 }
 
 function containerSpec(

@@ -108,6 +108,27 @@ hostTest(
 );
 
 hostTest(
+  "identity: an address with the MAC of another network's port is left out, not a failed ADD",
+  async (host) => {
+    await host.containers("c1", "c2", "c3");
+    const layer2 = { ...{ cniVersion, type, name: "l2", bridge: CONFIG.bridge }, ipam: {} };
+    await host.add({
+      id: "c1",
+      config: { ...layer2, macspoofchk: true },
+      args: "MAC=0a:58:0a:58:00:02",
+    });
+    const status = await host.cni("STATUS", { config: { ...GUARDED, cniVersion: "1.1.0" } });
+    assertEquals([status.code, status.stdout], [0, ""]);
+    const { ips } = await host.add({ id: "c2", config: GUARDED });
+    assertEquals(ips[0].address, "10.88.0.3/24");
+    assert(await host.pings("c2", CONFIG.gateway));
+    const asked = { ...GUARDED, runtimeConfig: { ips: ["10.88.0.2/24"] } };
+    await refused(host, 102, "another container has its MAC", { id: "c3", config: asked });
+    assertEquals(await host.leases(), { "c2/eth0": "10.88.0.3" });
+  },
+);
+
+hostTest(
   "identity: an attachment with a renamed host veth still counts as attached",
   async (host) => {
     await host.containers("c1", "c2");
