@@ -63,11 +63,12 @@ const HOST_MAC = 0xfe;
 
 /**
  * A random MAC by which a run recognises its own host veth. The second byte is below 16 exactly if the attachment has no
- * addresses.
+ * addresses, and then from 8 on if its MAC was requested.
  */
-export function freshHostMac(hasAddresses: boolean): Mac {
+export function freshHostMac(hasAddresses: boolean, isRequested = false): Mac {
   const [first = 0, ...rest] = crypto.getRandomValues(new Uint8Array(5));
-  const second = hasAddresses ? first | 0x10 : first & 0x0f;
+  const layer2 = (first & 0x07) | (isRequested ? 0x08 : 0);
+  const second = hasAddresses ? first | 0x10 : layer2;
   // A bridge without a fixed MAC takes its ports' lowest: fe is higher than any vendor's prefix.
   return joinBytes([HOST_MAC, second, ...rest]);
 }
@@ -75,6 +76,16 @@ export function freshHostMac(hasAddresses: boolean): Mac {
 /** Whether `freshHostMac` made this MAC for an attachment without addresses. The container can't change the MAC. */
 export function isLayer2HostMac(mac: string): boolean {
   return mac.startsWith(HOST_MAC.toString(16) + ":0");
+}
+
+/**
+ * The MAC of a layer-2 container, if the MAC of its host veth proves it; `undefined` if it was requested. Up to version 0.2.0
+ * no host veth showed that.
+ */
+export function macProvenBy(hostMac: string): Mac | undefined {
+  return isHostMac(hostMac) && !/^fe:0[89a-f]/.test(hostMac)
+    ? macBehind(hostMac as Mac)
+    : undefined;
 }
 
 /** Whether `freshHostMac` made this MAC: a bridge that has it follows its ports. */

@@ -44,10 +44,10 @@ function reportOf(report: RepairReport, dryRun: boolean): Report {
   const verdict = isStuck
     ? "Nothing was written: an address might be allocated twice."
     : isConsistent
-    ? isWrong
+    ? restored > 0
+      ? verdictOnPorts(isWrong, dryRun)
+      : isWrong
       ? "Nothing that repair can fix."
-      : restored > 0
-      ? "The state file is consistent; ports and guards are restored."
       : "Nothing to repair."
     : dryRun
     ? "Nothing was written: a dry run."
@@ -76,6 +76,14 @@ function reportOf(report: RepairReport, dryRun: boolean): Report {
     },
     exit: isStuck ? 2 : isWrong ? 1 : 0,
   };
+}
+
+/** The verdict if the state is consistent and ports or guards are not. */
+function verdictOnPorts(isWrong: boolean, dryRun: boolean): string {
+  if (dryRun) return "The state file is consistent; nothing was restored: a dry run.";
+  return isWrong
+    ? "The state file is consistent; ports and guards are restored, except the ones called wrong."
+    : "The state file is consistent; ports and guards are restored.";
 }
 
 function count(leases: number): string {

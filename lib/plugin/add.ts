@@ -45,7 +45,7 @@ export async function add(
 ): Promise<void> {
   const { containerId, ifname } = invocation;
   const attachment = { network: config.name, containerId, ifname };
-  const hostMac = freshHostMac(config.sets.length > 0);
+  const hostMac = freshHostMac(config.sets.length > 0, config.requestedMac !== undefined);
   effects.stop.throwIfAborted();
   checkRequested(config.sets, config.requestedIps);
   const dns = dnsOf(config);

@@ -1,4 +1,4 @@
-import { isHostMac, type Mac, macBehind } from "../base/mac.ts";
+import { type Mac, macProvenBy } from "../base/mac.ts";
 import { groupOf, type InterfaceName } from "../base/names.ts";
 import type { NetworkConfig } from "../config.ts";
 import { containerMac, type Lease, listLeases } from "../ipam.ts";
@@ -60,9 +60,10 @@ export function portOf(
 ): PortSpec | undefined {
   const host = link.ifname as InterfaceName;
   if (lease !== undefined || !config.guarded) return portSpec(config, host, lease);
-  // Without a lease, only the MAC of a layer-2 container is known: it is derived from the host veth's MAC.
-  if (config.sets.length > 0 || !isHostMac(link.mac)) return undefined;
-  const guard = { bridge: config.bridge, host, mac: macBehind(link.mac as Mac), ips: [] };
+  // Without a lease, only the MAC of a layer-2 container is known.
+  const mac = config.sets.length > 0 ? undefined : macProvenBy(link.mac);
+  if (mac === undefined) return undefined;
+  const guard = { bridge: config.bridge, host, mac, ips: [] };
   return portSpec(config, host, undefined, guard);
 }
 

@@ -112,7 +112,7 @@ const ROWS: readonly Row[] = [
   },
   {
     name: "a lease with a range of its own is not outside",
-    repaired: { ...CONFIG, subnet: "10.99.0.0/24", gateway: "10.99.0.1", bridge: "atomic9" },
+    repaired: { ...CONFIG, subnet: "10.99.0.0/24", gateway: "10.99.0.1" },
     given: `sed -i 's|"since"|"ranges":"10.88.0.2 - 10.88.0.9","since"|g' ${STATE}`,
     exit: 0,
     findings: [],
@@ -274,10 +274,14 @@ const ROWS: readonly Row[] = [
     then: [MASTERS, "none\nmaster atomic0\n"],
   },
   {
-    name: "a port in another bridge stays there",
+    name: "a port in another bridge stays there, and is not a success",
     given: "ip link add br9 type bridge; ip link set dev $V1 master br9",
-    exit: 0,
-    findings: [],
+    exit: 1,
+    findings: [[
+      "wrong",
+      'it is in "br9", not in "atomic0"',
+      /^ip link set dev av\w+ nomaster, and/,
+    ]],
     then: [MASTERS, "master br9\nmaster atomic0\n"],
   },
   {

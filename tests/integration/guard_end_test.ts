@@ -1,5 +1,5 @@
 /** The guard is removed and restored: DEL, kills, failures, a bridge that is deleted and created again. */
-import { assert, assertEquals, assertMatch } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { breakIp } from "./broken_ip.ts";
 import { GATEWAYS, GUARDED, permanent, readGuard } from "./guarded.ts";
 import { CONFIG, type Host, hostTest, type Json } from "./host.ts";
@@ -249,6 +249,26 @@ hostTest(
     for (const { veth, mac } of ports) {
       const { locked, entries } = await readGuard(host, "c1", veth);
       assertEquals({ locked, entries }, { locked: true, entries: [mac] }, veth);
+    }
+  },
+);
+
+hostTest(
+  "guard: a requested MAC of a layer-2 container is not guessed when its bridge is made again",
+  async (host) => {
+    await host.containers("c1", "c2");
+    const args = "MAC=02:00:00:00:00:09";
+    const [, { name: veth }] = (await host.add({ config: LAYER2, args })).interfaces;
+    await host.sh("ip link del dev atomic0");
+    const { stderr } = await host.cni("ADD", { id: "c2", config: LAYER2 });
+    // Nothing on the host proves that MAC, so the port stays out, and every command says so.
+    assertStringIncludes(stderr, `did not put "${veth}" into`);
+    assertEquals(await host.ip("", "-B", "neigh", "show", "dev", veth, "nud", "noarp"), []);
+    for (const command of ["doctor", "repair"]) {
+      const { code, stdout } = await host.program([command], JSON.stringify(LAYER2));
+      assertEquals(code, 1, stdout);
+      assertStringIncludes(stdout, veth);
+      assertStringIncludes(stdout, "which MAC the container has");
     }
   },
 );

@@ -123,14 +123,35 @@ const TROUBLES: readonly (readonly [StateWord, Trouble])[] = [
 ];
 
 function amiss(rows: readonly ShownAttachment[], bridge: string): Finding[] {
-  return TROUBLES.flatMap(([word, { about, found, remedy }]) => {
-    const own = rows.filter(({ state }) => state === word);
+  // repair leaves a veth in another bridge, because root may have moved it.
+  const isElsewhere = ({ state, link }: ShownAttachment) =>
+    state === "cut off" && !["", bridge].includes(link?.master ?? "");
+  const others = rows.filter((row) => !isElsewhere(row));
+  const found = TROUBLES.flatMap(([word, { about, found, remedy }]) => {
+    const own = others.filter(({ state }) => state === word);
     if (own.length === 0) return [];
-    const some = firstThree(
-      own.map(({ veth, containerId, ifname }) =>
-        `"${veth}" of "${containerId}${ifname === "" ? "" : `/${ifname}`}"`
-      ),
-    );
-    return [finding("warning", about, `${own.length} ${found(some, bridge)}`, remedy)];
+    return [finding("warning", about, `${own.length} ${found(named(own), bridge)}`, remedy)];
   });
+  const moved = Map.groupBy(rows.filter(isElsewhere), ({ link }) => link?.master ?? "");
+  return [
+    ...found,
+    ...[...moved].map(([there, own]) =>
+      finding(
+        "warning",
+        "ports",
+        `${own.length} cut off, in "${there}" instead of "${bridge}": ${named(own)}`,
+        `${
+          firstThree(own.map(({ veth }) => `ip link set dev ${veth} nomaster`))
+        }; then atomicni repair < CONFIGURATION`,
+      )
+    ),
+  ];
+}
+
+function named(rows: readonly ShownAttachment[]): string {
+  return firstThree(
+    rows.map(({ veth, containerId, ifname }) =>
+      `"${veth}" of "${containerId}${ifname === "" ? "" : `/${ifname}`}"`
+    ),
+  );
 }

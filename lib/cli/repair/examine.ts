@@ -30,6 +30,8 @@ export interface Examination {
   readonly kept: readonly Placed[];
   readonly found: readonly Placed[];
   readonly dropped: readonly Lease[];
+  /** The claims of a network without addresses, which need no lease. */
+  readonly unleased: readonly Claim[];
   readonly findings: readonly RepairFinding[];
 }
 
@@ -80,6 +82,7 @@ export async function examine(
     kept,
     found,
     dropped,
+    unleased: config.sets.length > 0 ? [] : without,
     findings: findings.concat(outside ?? []),
   };
 }

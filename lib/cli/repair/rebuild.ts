@@ -48,7 +48,8 @@ export async function rebuild(
   // A port with a lease in another subnet has another gateway, so no guard can be made from this configuration.
   const isOther = outsideFinding(config, seen.kept.map(({ lease }) => lease)) !== undefined;
   const placed = isStuck(seen) ? seen.kept : [...seen.kept, ...seen.found];
-  const restored = isOther ? [] : await restore(config, effects, placed, dryRun);
+  const { unleased } = seen;
+  const restored = isOther ? [] : await restore(config, effects, { placed, unleased }, dryRun);
   return {
     network: config.name,
     path: statePath(config.dataDir, config.name),

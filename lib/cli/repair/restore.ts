@@ -1,49 +1,77 @@
-import { ownerKey } from "../../base/attachment.ts";
+import { attachmentIn, ownerKey } from "../../base/attachment.ts";
 import type { InterfaceName } from "../../base/names.ts";
 import type { NetworkConfig } from "../../config.ts";
-import type { Lease } from "../../ipam.ts";
 import type { Link, PortSpec } from "../../netops.ts";
-import { type Effects, gatewayNeighbours, portSpec } from "../../plugin.ts";
+import type { Claim } from "../../ownership.ts";
+import { type Effects, gatewayNeighbours, portOf, UNVERIFIED_MAC } from "../../plugin.ts";
 import { firstThree } from "../first_three.ts";
 import type { RepairFinding } from "./evidence.ts";
 import type { Placed } from "./examine.ts";
 
-/** A lease, its host veth, and the wanted settings of the port. */
+/** A host veth that may be moved into the bridge, and the wanted settings of its port. */
 interface Port {
-  readonly lease: Lease;
+  /** Its owner and the veth, for messages. */
+  readonly name: string;
+  readonly ifname: InterfaceName | undefined;
   readonly link: Link;
   readonly port: PortSpec;
 }
 
-/** Restores ports that lost their bridge and guards that are missing or wrong. A dry run only reports them. */
+/**
+ * Restores ports that lost their bridge and guards that are missing or wrong. A dry run only reports them. `unleased` are the
+ * claims of a network without addresses.
+ */
 export async function restore(
   config: NetworkConfig,
   { kernel }: Effects,
-  placed: readonly Placed[],
+  { placed, unleased }: { placed: readonly Placed[]; unleased: readonly Claim[] },
   dryRun: boolean,
 ): Promise<RepairFinding[]> {
   const { bridge } = config;
-  const live = placed.flatMap(({ lease, veth }): Port[] => {
-    const { link } = veth ?? {};
-    const isMovable = link?.master === "" || link?.master === bridge;
-    if (link === undefined || !isMovable) return [];
-    return [{ lease, link, port: portSpec(config, link.ifname as InterfaceName, lease) }];
-  });
+  const live: Port[] = [];
+  const left: RepairFinding[] = [];
+  for (const { lease, veth: { link } = {} } of [...placed, ...unleased.map(withoutLease)]) {
+    if (link === undefined) continue;
+    const owner = lease?.owner ?? attachmentIn(link.alias);
+    const name = `"${owner === undefined ? link.alias : ownerKey(owner)}" (${link.ifname})`;
+    const port = portOf(config, link, lease);
+    if (link.master !== "" && link.master !== bridge) left.push(elsewhere(name, link, bridge));
+    else if (port === undefined) left.push(unguarded(name, UNVERIFIED_MAC));
+    else {
+      live.push({ name, ifname: lease?.owner.ifname, link, port });
+      if (!config.guarded || port.guard !== undefined) continue;
+      left.push(unguarded(name, 'it has no guard, because it was added without "macspoofchk"'));
+    }
+  }
   const existing = await kernel.link(bridge);
-  if (existing === undefined) return missingBridge(config, live);
+  if (existing === undefined) return [...missingBridge(config, live), ...left];
   const restored = await restorePorts(bridge, kernel, live, dryRun);
   const guarded = dryRun ? [] : live.filter(({ port }) => port.guard !== undefined);
-  for (const it of await withLostGateway(config, kernel, guarded, existing)) {
-    restored.push(note(it, "the guard of its gateways is restored in the container"));
+  for (const { name } of await withLostGateway(config, kernel, guarded, existing)) {
+    restored.push(note(name, "the guard of its gateways is restored in the container"));
   }
-  for (const it of live.filter(({ port }) => config.guarded && port.guard === undefined)) {
-    restored.push({
-      level: "wrong",
-      found: `${portName(it)}: it has no guard, because it was added without "macspoofchk"`,
-      remedy: "start that container again under this configuration",
-    });
-  }
-  return restored;
+  return [...restored, ...left];
+}
+
+function withoutLease({ veths: [veth] }: Claim) {
+  return { lease: undefined, veth };
+}
+
+/** A veth that is in another bridge stays there, because root may have moved it. */
+function elsewhere(name: string, { ifname, master }: Link, bridge: string): RepairFinding {
+  return {
+    level: "wrong",
+    found: `${name}: it is in "${master}", not in "${bridge}", and repair leaves it there`,
+    remedy: `ip link set dev ${ifname} nomaster, and repair again`,
+  };
+}
+
+function unguarded(name: string, why: string): RepairFinding {
+  return {
+    level: "wrong",
+    found: `${name}: ${why}`,
+    remedy: "start that container again under this configuration",
+  };
 }
 
 /** Restores all ports if one is wrong, because its container may have moved the static entry of another port. */
@@ -59,22 +87,18 @@ async function restorePorts(
   return placed.flatMap((it) => {
     const left = after.find(({ host }) => host === it.port.host);
     if (left !== undefined) {
-      const found = `${portName(it)}: ${left.found}`;
+      const found = `${it.name}: ${left.found}`;
       const remedy = `look at what else changes "${bridge}", and repair again`;
       return { level: "wrong" as const, found, remedy };
     }
     const fixed = before.find(({ host }) => host === it.port.host);
     const done = dryRun ? "to be put right" : "put right";
-    return fixed === undefined ? [] : note(it, `${done}: ${fixed.found}`);
+    return fixed === undefined ? [] : note(it.name, `${done}: ${fixed.found}`);
   });
 }
 
-function portName({ lease, link }: Port): string {
-  return `"${ownerKey(lease.owner)}" (${link.ifname})`;
-}
-
-function note(placed: Port, what: string): RepairFinding {
-  return { level: "note", found: `${portName(placed)}: ${what}` };
+function note(name: string, what: string): RepairFinding {
+  return { level: "note", found: `${name}: ${what}` };
 }
 
 /** The finding if the bridge does not exist, so no port can be restored. */
@@ -102,7 +126,7 @@ async function withLostGateway(
   const insides = new Map(seen.map(({ link, inside }) => [link.ifname, inside]));
   const fixed: Port[] = [];
   for (const placed of guarded) {
-    const { ifname } = placed.lease.owner;
+    const { ifname } = placed;
     const inside = insides.get(placed.link.ifname);
     // An interface with another name is not the interface of the lease.
     if (ifname === undefined || inside?.peer.ifname !== ifname) continue;

@@ -9,6 +9,7 @@ import {
   macOf,
   macOfAll,
   macOfBridge,
+  macProvenBy,
   parseMac,
 } from "../../../lib/base/mac.ts";
 
@@ -91,7 +92,10 @@ Deno.test("a host veth's MAC shows whether the attachment has addresses", () => 
       const mac = freshHostMac(hasAddresses);
       assert(isHostMac(mac), mac);
       assertEquals(isLayer2HostMac(mac), !hasAddresses, mac);
+      if (!hasAddresses) assertEquals(macProvenBy(mac), macBehind(mac), mac);
     }
+    const requested = freshHostMac(false, true);
+    assertEquals([isLayer2HostMac(requested), macProvenBy(requested)], [true, undefined]);
   }
   assertEquals(["02:00:00:00:00:01", ""].map(isLayer2HostMac), [false, false]);
 });
