@@ -37,7 +37,9 @@ export async function attachVeth(
       hasLostGuards ||= ensured.hasLostGuards;
     }
     if (made !== undefined && ready !== undefined) {
-      if (hasLostGuards || made.lost.length > 0) await reattachOthers(config, spec.host, effects);
+      if (hasLostGuards || made.lost.length > 0) {
+        await reattachOthers(config, spec.host, hasLostGuards, effects);
+      }
       return { host: made.host, bridge: await kernel.settleMac(spec.bridge, made.before, ready) };
     }
     if (tries === TRIES && failure !== undefined) throw failure;

@@ -1,7 +1,7 @@
 import { type Mac, macProvenBy } from "../base/mac.ts";
 import { groupOf, type InterfaceName } from "../base/names.ts";
 import type { NetworkConfig } from "../config.ts";
-import { containerMac, type Lease, listLeases } from "../ipam.ts";
+import { AddMarks, containerMac, type Lease, listLeases, readNetworks } from "../ipam.ts";
 import type { GuardSpec, Link, PortSpec } from "../netops.ts";
 import type { Claim } from "../ownership.ts";
 import type { Effects } from "./effects.ts";
@@ -9,11 +9,12 @@ import { claimsOf } from "./look.ts";
 
 /**
  * Puts this network's host veths back into its bridge, guards included, except the new veth `own`. A bridge that was removed has
- * lost its ports, and a bridge that was down has lost its permanent neighbours. A port that can't be put back is a warning.
+ * lost its ports, and a bridge that was down has lost its permanent neighbours, those of other networks too. A port that can't be put back is a warning.
  */
 export async function reattachOthers(
   config: NetworkConfig,
   own: InterfaceName,
+  hasLostGuards: boolean,
   effects: Effects,
 ): Promise<void> {
   const { kernel, warn } = effects;
@@ -33,6 +34,7 @@ export async function reattachOthers(
       if (port !== undefined) ports.push(port);
       else if (isOut) refuse(veth.link.ifname, UNVERIFIED_MAC);
     }
+    if (hasLostGuards) ports.push(...await guardedOfOthers(config, effects));
     for (const { host, found } of await kernel.reattach(bridge, ports)) refuse(host, found);
   } catch (error) {
     warn(`could not put every port into "${bridge}" again: ${(error as Error).message}`);
@@ -46,6 +48,31 @@ async function ownClaims(config: NetworkConfig, effects: Effects): Promise<Claim
   return found.filter(({ kind, veths }) =>
     kind !== "unowned" && kind !== "adding" && kind !== "stale" && veths.length === 1
   );
+}
+
+/**
+ * The guarded ports of other networks that are in this network's bridge. Their other settings are in configurations that this run
+ * does not have, and stay as they are.
+ */
+async function guardedOfOthers(
+  { name, dataDir, bridge }: NetworkConfig,
+  { kernel }: Effects,
+): Promise<PortSpec[]> {
+  const ports: PortSpec[] = [];
+  for (const { network, dataDir: folder, state } of readNetworks().held) {
+    if (network === name && folder === dataDir) continue;
+    const leases = listLeases(state);
+    if (!leases.some(({ record }) => record?.guarded && record.bridge === bridge)) continue;
+    const marks = new AddMarks(folder, network);
+    const found = await claimsOf({ name: network, bridge }, leases, { kernel, marks });
+    for (const { kind, lease, veths: [veth] } of found) {
+      if (kind !== "live" || veth?.link.master !== bridge) continue;
+      const settings = { name: network, hairpin: false, isolated: false };
+      const port = portSpec(settings, veth.link.ifname as InterfaceName, lease);
+      if (port.guard?.bridge === bridge) ports.push(port);
+    }
+  }
+  return ports;
 }
 
 /** The reason why a port of a guarded network stays out of the bridge. */
@@ -69,7 +96,7 @@ export function portOf(
 
 /** The port's settings from the configuration and its lease. */
 export function portSpec(
-  { name, hairpin, isolated }: NetworkConfig,
+  { name, hairpin, isolated }: Pick<NetworkConfig, "name" | "hairpin" | "isolated">,
   host: InterfaceName,
   lease: Lease | undefined,
   guard = guardOf(lease, host),

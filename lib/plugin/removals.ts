@@ -1,4 +1,4 @@
-import { hostVethName, type Owner } from "../base/attachment.ts";
+import { hostVethName, type Owner, ownerKey } from "../base/attachment.ts";
 import type { NetworkName } from "../base/names.ts";
 import { isForeign, type Lease } from "../ipam.ts";
 import type { Claim, HostVeth } from "../ownership.ts";
@@ -9,6 +9,8 @@ import type { Failures } from "./failures.ts";
 export interface Removal {
   readonly veths: readonly HostVeth[];
   readonly lease: Lease | undefined;
+  /** The reason why a lease stays held. */
+  readonly doubt?: string;
 }
 
 /**
@@ -35,10 +37,17 @@ export async function removalsFor(
       const left = veths.filter((veth) => !kept.has(veth));
       const own = await ownOf(network, lease, left, netns);
       const isAll = own.length === left.length || (isForeign(lease) && own.length === 1);
-      removals.push({ veths: own, lease: isAll ? withBridge(lease, own[0]) : undefined });
+      if (isAll) removals.push({ veths: own, lease: withBridge(lease, own[0]) });
+      else removals.push({ veths: own, lease: undefined, doubt: doubtOf(lease, left, own) });
     }
   }
   return removals;
+}
+
+function doubtOf(lease: Lease, left: readonly HostVeth[], own: readonly HostVeth[]): string {
+  const hosts = left.filter((veth) => !own.includes(veth)).map(({ link }) => link.ifname);
+  return `kept the lease of "${ownerKey(lease.owner)}": ${hosts.join(" and ")} may be its host ` +
+    "veth; remove the veth of that container (ip link del dev NAME), then repeat the command";
 }
 
 function isSettled({ kind }: Claim): boolean {
@@ -76,7 +85,8 @@ export async function carryOut(
   failures: Failures,
 ): Promise<Lease[]> {
   const free: Lease[] = [];
-  for (const { veths, lease } of removals) {
+  for (const { veths, lease, doubt } of removals) {
+    if (doubt !== undefined) effects.warn(doubt);
     const removed = await failures.attempt(() => removeAll(veths, effects));
     if (removed === true && lease !== undefined) free.push(lease);
   }

@@ -225,6 +225,31 @@ for (
   });
 }
 
+hostTest(
+  "guard: an ADD that restores a bridge's address restores the neighbours of other networks too",
+  async (host) => {
+    await host.containers("c1", "c9");
+    const part = (start: string, end: string) => ({
+      ...{ rangeStart: `10.88.0.${start}`, rangeEnd: `10.88.0.${end}` },
+      ...{ rangeStart6: `fd00:88::${start}`, rangeEnd6: `fd00:88::${end}` },
+    });
+    const other = { ...GUARDED, name: "other", portIsolation: true, ipam: part("100", "120") };
+    const [, { name: veth }] = (await host.add({ config: other })).interfaces;
+    const [before, whole] = [await permanent(host, ""), await readGuard(host, "c1", veth)];
+    await host.sh(`ip addr del ${CONFIG.gateway}/24 dev atomic0`);
+    const { stderr } = await host.cni("ADD", {
+      id: "c9",
+      config: { ...GUARDED, ipam: part("10", "20") },
+    });
+    assertEquals(stderr, "");
+    const after = await permanent(host, "");
+    for (const [ip, mac] of Object.entries(before)) assertEquals(after[ip], mac, ip);
+    assertEquals({ ...await readGuard(host, "c1", veth), outside: whole.outside }, whole);
+    const [{ linkinfo }] = await host.ip("", "link", "show", "dev", veth);
+    assertEquals(linkinfo.info_slave_data.isolated, true);
+  },
+);
+
 const { cniVersion, name, type, bridge } = CONFIG;
 const LAYER2 = { cniVersion, name, type, bridge, ipam: {}, macspoofchk: true };
 

@@ -2,7 +2,13 @@
  * Promises of the life cycle that broke when two commands disagreed about the owner of a host veth or of the
  * state.
  */
-import { assert, assertEquals, assertMatch, assertNotEquals } from "@std/assert";
+import {
+  assert,
+  assertEquals,
+  assertMatch,
+  assertNotEquals,
+  assertStringIncludes,
+} from "@std/assert";
 import { pause } from "../../lib/base/deadline.ts";
 import { type Answer, CONFIG, type Host, hostTest, type Json, STATE_FOLDER } from "./host.ts";
 import { breakIp } from "./broken_ip.ts";
@@ -388,7 +394,8 @@ hostTest("a DEL removes none of two veths that have its lease's MAC", async (hos
   const [{ address }] = await host.ip("", "link", "show", "dev", veth);
   await host.sh(`ip link set dev ${veth} name x1; ip link set dev x1 alias ''
     ip link add x9 address ${address} master atomic0 type veth peer name eth0 netns c9`);
-  await host.cni("DEL", { id: "c1", netns: "" });
+  const { stderr } = await host.cni("DEL", { id: "c1", netns: "" });
+  assertStringIncludes(stderr, 'kept the lease of "c1/eth0": x1 and x9 may be its host veth');
   const left = (await host.links()).filter((it) => ["x1", "x9"].includes(it));
   assertEquals(left.sort(), ["x1", "x9"]);
   assertEquals(Object.keys(await host.leases()), ["c1/eth0"]);

@@ -38,7 +38,10 @@ export async function quiet(): Promise<void> {
 
 /** A run that is repeated must draw the same random bytes, and different runs different ones. */
 export function fixChance(name: string): void {
-  Math.random = () => name.charCodeAt(0) / 256;
+  crypto.getRandomValues = (bytes) => {
+    if (bytes instanceof Uint8Array) bytes.fill(name.charCodeAt(0));
+    return bytes;
+  };
 }
 
 /** Time limits of concurrent work. In the model, an `ip` answers in time, or a late answer is a fault. */
