@@ -20,8 +20,9 @@ import { status } from "./plugin/status.ts";
 import type { Result } from "./result.ts";
 
 export { add, check, del, gc, status };
-export { bridgeSpec, gatewayNeighbours, gatewaysOf } from "./plugin/bridge.ts";
+export { bridgeSpec, gatewaysOf } from "./plugin/bridge.ts";
 export type { Effects } from "./plugin/effects.ts";
+export { lostGateways } from "./plugin/gateway_pins.ts";
 export { checkConsistent } from "./plugin/consistent.ts";
 export { examineClaims, type Moment, transactClaims } from "./plugin/look.ts";
 export { reclaim } from "./plugin/neighbours.ts";

@@ -95,17 +95,18 @@ export function pinCommand({ ip, mac }: Pinned, dev: string): string[] {
   return ["neigh", "replace", ip, "lladdr", mac, "dev", dev, "nud", "permanent"];
 }
 
-/** Restores permanent neighbours of a container; returns whether one was missing or wrong. */
+/** Restores permanent neighbours of a container, unless it is a dry run; returns whether one was missing or wrong. */
 export async function pinInside(
   run: RunIp,
   netns: string,
   ifname: InterfaceName,
   wanted: readonly Pinned[],
+  dryRun: boolean,
 ): Promise<boolean> {
   const list = [...enter(netns), "-j", "neigh", "show", "dev", ifname, "nud", "permanent"];
   const found = (await dump(run, `list the neighbours in "${netns}"`, list)).map(parseNeighbour);
   const wrong = wanted.filter(({ ip, mac }) => !found.some((it) => it.ip === ip && it.mac === mac));
-  if (wrong.length === 0) return false;
+  if (wrong.length === 0 || dryRun) return wrong.length > 0;
   const pin = runBatch(run, enter(netns), wrong.map((it) => pinCommand(it, ifname)));
   await outputOf(`guard "${ifname}" in "${netns}"`, pin);
   return true;

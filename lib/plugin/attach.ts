@@ -37,10 +37,11 @@ export async function attachVeth(
       hasLostGuards ||= ensured.hasLostGuards;
     }
     if (made !== undefined && ready !== undefined) {
+      const settled = await kernel.settleMac(spec.bridge, made.before, ready);
       if (hasLostGuards || made.lost.length > 0) {
-        await reattachOthers(config, spec.host, hasLostGuards, effects);
+        await reattachOthers(config, spec.host, { bridgeMac: settled.mac, hasLostGuards }, effects);
       }
-      return { host: made.host, bridge: await kernel.settleMac(spec.bridge, made.before, ready) };
+      return { host: made.host, bridge: settled };
     }
     if (tries === TRIES && failure !== undefined) throw failure;
   }

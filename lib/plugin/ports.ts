@@ -5,20 +5,30 @@ import { AddMarks, containerMac, type Lease, listLeases, readNetworks } from "..
 import type { GuardSpec, Link, PortSpec } from "../netops.ts";
 import type { Claim } from "../ownership.ts";
 import type { Effects } from "./effects.ts";
+import { type GuardedPort, lostGateways } from "./gateway_pins.ts";
 import { claimsOf } from "./look.ts";
+
+/** The bridge of `reattachOthers`. */
+interface Reattached {
+  readonly bridgeMac: string;
+  /** It was missing or down, or lacked an address. */
+  readonly hasLostGuards: boolean;
+}
 
 /**
  * Puts this network's host veths back into its bridge, guards included, except the new veth `own`. A bridge that was removed has
- * lost its ports, and a bridge that was down has lost its permanent neighbours, those of other networks too. A port that can't be put back is a warning.
+ * lost its ports, and a bridge that was down has lost its permanent neighbours, those of other networks too. A port that can't
+ * be put back is a warning.
  */
 export async function reattachOthers(
   config: NetworkConfig,
   own: InterfaceName,
-  hasLostGuards: boolean,
+  { bridgeMac, hasLostGuards }: Reattached,
   effects: Effects,
 ): Promise<void> {
   const { kernel, warn } = effects;
   const { bridge } = config;
+  const guarded: GuardedPort[] = [];
   const refuse = (host: string, why: string) =>
     warn(`did not put "${host}" into "${bridge}" again: ${why}`);
   try {
@@ -32,13 +42,29 @@ export async function reattachOthers(
         ? portOf(config, veth.link, kind === "live" ? lease : undefined)
         : undefined;
       if (port !== undefined) ports.push(port);
-      else if (isOut) refuse(veth.link.ifname, UNVERIFIED_MAC);
+      if (port?.guard !== undefined) guarded.push({ link: veth.link, ifname: lease?.owner.ifname });
+      if (port === undefined && isOut) refuse(veth.link.ifname, UNVERIFIED_MAC);
     }
     if (hasLostGuards) ports.push(...await guardedOfOthers(config, effects));
     for (const { host, found } of await kernel.reattach(bridge, ports)) refuse(host, found);
+    await restoreGateways(config, kernel, { guarded, bridgeMac });
   } catch (error) {
     warn(`could not put every port into "${bridge}" again: ${(error as Error).message}`);
   }
+}
+
+/** How many containers show whether the bridge has the MAC that guarded containers know. */
+const SAMPLE = 3;
+
+/** Another network's ADD may have made the bridge again, with another MAC: then every guarded container gets that MAC. */
+async function restoreGateways(
+  config: NetworkConfig,
+  kernel: Effects["kernel"],
+  { guarded, bridgeMac }: { guarded: readonly GuardedPort[]; bridgeMac: string },
+): Promise<void> {
+  const sample = { guarded: guarded.slice(0, SAMPLE), bridgeMac };
+  const lost = await lostGateways(config, kernel, sample, true);
+  if (lost.length > 0) await lostGateways(config, kernel, { guarded, bridgeMac }, false);
 }
 
 /** The claims of the network's veths, with and without a lease. A claim with several candidates is left out. */

@@ -1,9 +1,10 @@
 import { familyOf } from "../../base/address.ts";
+import { ownerKey } from "../../base/attachment.ts";
 import type { InterfaceName } from "../../base/names.ts";
 import type { NetworkConfig } from "../../config.ts";
 import type { Kernel, Link } from "../../netops.ts";
 import type { Claim } from "../../ownership.ts";
-import { portOf, portSpec, UNVERIFIED_MAC } from "../../plugin.ts";
+import { lostGateways, portOf, portSpec, UNVERIFIED_MAC } from "../../plugin.ts";
 import { firstThree } from "../first_three.ts";
 import { type Finding, finding } from "./finding.ts";
 
@@ -18,6 +19,7 @@ export async function examineGuard(
   if (bridge === undefined || bridge.kind !== "bridge") return [];
   return [
     ...await faultyPorts(config, claims, kernel),
+    ...await unreachedGateways(config, claims, bridge, kernel),
     ...unprovenPorts(config, claims),
     ...learningPorts(config, links),
     ...snooping(config, bridge),
@@ -44,6 +46,34 @@ async function faultyPorts(
     "guard",
     `${count} not what the network's containers need (${said})`,
     "atomicni repair < CONFIGURATION",
+  )];
+}
+
+/** How many guarded containers show whether the bridge has the MAC that they know. */
+const SAMPLE = 8;
+
+/** Guarded containers never resolve their gateway again, so a bridge with another MAC cuts them off from it. */
+async function unreachedGateways(
+  config: NetworkConfig,
+  claims: readonly Claim[],
+  { mac }: Link,
+  kernel: Kernel,
+): Promise<Finding[]> {
+  const guarded = claims.flatMap(({ kind, lease, veths: [veth] }) =>
+    kind === "live" && lease?.record?.guarded === true && veth?.link.master === config.bridge &&
+      veth.add === "none"
+      ? [{ link: veth.link, ifname: lease.owner.ifname, name: ownerKey(lease.owner) }]
+      : []
+  );
+  const sample = { guarded: guarded.slice(0, SAMPLE), bridgeMac: mac };
+  const lost = await lostGateways(config, kernel, sample, true);
+  if (lost.length === 0) return [];
+  const names = firstThree(lost.map(({ name }) => `"${name}"`));
+  return [finding(
+    "warning",
+    "guard",
+    `${names} can't reach a gateway: the permanent neighbour in the container is not "${config.bridge}" with ${mac}`,
+    "atomicni repair < CONFIGURATION; start a container again if its namespace has no name below /run/netns",
   )];
 }
 

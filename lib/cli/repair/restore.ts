@@ -3,7 +3,7 @@ import type { InterfaceName } from "../../base/names.ts";
 import type { NetworkConfig } from "../../config.ts";
 import type { Link, PortSpec } from "../../netops.ts";
 import type { Claim } from "../../ownership.ts";
-import { type Effects, gatewayNeighbours, portOf, UNVERIFIED_MAC } from "../../plugin.ts";
+import { type Effects, lostGateways, portOf, UNVERIFIED_MAC } from "../../plugin.ts";
 import { firstThree } from "../first_three.ts";
 import type { RepairFinding } from "./evidence.ts";
 import type { Placed } from "./examine.ts";
@@ -46,9 +46,11 @@ export async function restore(
   const existing = await kernel.link(bridge);
   if (existing === undefined) return [...missingBridge(config, live), ...left];
   const restored = await restorePorts(bridge, kernel, live, dryRun);
-  const guarded = dryRun ? [] : live.filter(({ port }) => port.guard !== undefined);
-  for (const { name } of await withLostGateway(config, kernel, guarded, existing)) {
-    restored.push(note(name, "the guard of its gateways is restored in the container"));
+  const guarded = live.filter(({ port }) => port.guard !== undefined);
+  const { mac } = existing;
+  for (const { name } of await lostGateways(config, kernel, { guarded, bridgeMac: mac }, dryRun)) {
+    const is = dryRun ? "is to be" : "is";
+    restored.push(note(name, `the guard of its gateways ${is} restored in the container`));
   }
   return [...restored, ...left];
 }
@@ -110,27 +112,4 @@ function missingBridge({ bridge }: NetworkConfig, live: readonly Port[]): Repair
     found: `"${bridge}" does not exist, and these live host veths are in no bridge: ${names}`,
     remedy: "start any container of the network, which makes the bridge again, and repair again",
   }];
-}
-
-/** Restores gateway neighbours that are missing or wrong, for example after the bridge's MAC changed. Returns their ports. */
-async function withLostGateway(
-  config: NetworkConfig,
-  kernel: Effects["kernel"],
-  guarded: readonly Port[],
-  { mac }: Link,
-): Promise<Port[]> {
-  const wanted = gatewayNeighbours(config, mac);
-  if (wanted.length === 0) return [];
-  const ports = new Set(guarded.map(({ link }) => link.ifname));
-  const seen = await kernel.view(({ ifname }) => ports.has(ifname));
-  const insides = new Map(seen.map(({ link, inside }) => [link.ifname, inside]));
-  const fixed: Port[] = [];
-  for (const placed of guarded) {
-    const { ifname } = placed;
-    const inside = insides.get(placed.link.ifname);
-    // An interface with another name is not the interface of the lease.
-    if (ifname === undefined || inside?.peer.ifname !== ifname) continue;
-    if (await kernel.pinInside(inside.netns, ifname, wanted)) fixed.push(placed);
-  }
-  return fixed;
 }

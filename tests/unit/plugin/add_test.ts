@@ -132,6 +132,7 @@ Deno.test("an ADD that re-creates the bridge puts the network's veths without a 
     "attach",
     "view",
     `reattach ${guarded.ifname} guarded, ${plain.ifname}, ${undecided.ifname}, ${unleased.ifname}`,
+    "view", // for the MAC that the guarded containers know
     "reserve c1/eth0",
     "configure",
     "unmark",
