@@ -17,7 +17,7 @@ export function overview(commands: readonly Command[]): Report {
         `      ${about}`,
       ]),
       "",
-      "Every command accepts --json (-o json), --wide (lines of any length) and --help, which has an example. Exit status: " +
+      "Every command accepts --json (-o json), --wide (lines of any length) and --help, which has an example (atomicni help COMMAND prints the same). Exit status: " +
       "0 all is well, 1 something needs a look, 2 the command failed.",
       `The program reads only ${STATE_FOLDER} and runs only ip, so a configuration comes on stdin.`,
       ...CONFIGURATION.map(withoutBackquotes),
@@ -29,17 +29,17 @@ export function overview(commands: readonly Command[]): Report {
 
 /** The output of `atomicni COMMAND --help`. */
 export function helpOf(command: Command): Report {
-  const { name, takes, about, example, options } = command;
+  const { takes, about, example, options } = command;
   const all: Readonly<Record<string, Option>> = { ...options, ...COMMON_OPTIONS };
   return {
     lines: [
-      [{ text: `atomicni ${name}${takes === "" ? "" : ` ${takes}`} [OPTIONS]`, tone: "strong" }],
+      [{ text: usage(command), tone: "strong" }],
       about,
       "",
       ...Object.entries(all).map(([option, { type, about, short }]) => {
         const value = type === "string" ? " VALUE" : "";
         const letter = short === undefined ? "    " : `-${short}, `;
-        return `  ${letter}--${`${option}${value}`.padEnd(15)}${about}`;
+        return `  ${letter}--${`${option}${value}`.padEnd(17)}${about}`;
       }),
       "",
       ...(takes.includes("CONFIGURATION") ? CONFIGURATION.map(withoutBackquotes) : []),
@@ -48,6 +48,13 @@ export function helpOf(command: Command): Report {
     json: jsonOf(command),
     exit: 0,
   };
+}
+
+/** The command line; a redirection comes last. */
+function usage({ name, takes }: Command): string {
+  const [args = "", input] = takes.split("< ");
+  const words = ["atomicni", name, args.trim(), "[OPTIONS]", input && `< ${input}`];
+  return words.filter((it) => it).join(" ");
 }
 
 function jsonOf({ name, takes, about, example, options }: Command) {

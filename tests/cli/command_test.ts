@@ -1,4 +1,4 @@
-import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import manifest from "../../deno.json" with { type: "json" };
 import { nearest } from "../../lib/cli/nearest.ts";
 import { CONFIGURATION, withoutBackquotes } from "../../lib/cli/codes.ts";
@@ -55,6 +55,10 @@ hostTest(
       const help = await host.program([name, "--help"], "");
       assertEquals(help.code, 0);
       assertStringIncludes(help.stdout, `Example: ${example}`);
+      assertMatch(help.stdout, /^atomicni [^<\n]*\[OPTIONS\](?: < [^<\n]+)?\n/);
+      const rows = help.stdout.split("\n").filter((line) => /^ +(?:-\w, )?--/.test(line));
+      const column = /^ +(?:-\w, )?--[\w-]+(?: VALUE)? {2,}\S/;
+      assertEquals(rows.filter((line) => !column.test(line)), []);
       assertStringIncludes(example, `atomicni ${name}`);
       for (const option of ["-j, --json", "--wide", "-o, --output VALUE", "-h, --help"]) {
         assertStringIncludes(help.stdout, option);
