@@ -10,7 +10,7 @@ export interface CodeMeaning {
 
 /** Explains the word CONFIGURATION in remedies. help, docs/errors.md and README.md contain these lines. */
 export const CONFIGURATION: readonly string[] = [
-  "`CONFIGURATION` is the network's unchanged file below /etc/cni/net.d, also a .conflist with several plugins: `atomicni repair < /etc/cni/net.d/10-atomicni.conflist`",
+  "`CONFIGURATION` is the network's file in /etc/cni/net.d, as it is; a .conflist with several plugins works too: `atomicni repair < /etc/cni/net.d/10-atomicni.conflist`",
   "Find the file of a network called podnet: `grep -l '\"podnet\"' /etc/cni/net.d/*`",
 ];
 
@@ -24,7 +24,7 @@ export const CODES: Readonly<Record<ErrorCode, CodeMeaning>> = {
   1: {
     meaning: "The plugin or the command does not support the configuration's CNI version.",
     cause:
-      "`cniVersion` is not one of 0.1.0 to 1.1.0, or it is older than the command: CHECK exists since 0.4.0, GC and STATUS since 1.1.0.",
+      "`cniVersion` is not one of 0.1.0 to 1.1.0, or it is older than the command: CHECK needs 0.4.0 or newer, GC and STATUS need 1.1.0.",
     cure: ["Set `cniVersion` to one that `atomicni version` lists."],
   },
   2: {

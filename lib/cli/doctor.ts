@@ -44,7 +44,8 @@ export const doctor: Command = {
   options: {
     "open-path": {
       type: "string",
-      about: "set by the script form's first line: a path to Deno that others than root can change",
+      about:
+        "set by the script form itself: a path to its Deno that users other than root can change",
     },
   },
   maxArguments: 0,
@@ -55,7 +56,8 @@ export const doctor: Command = {
 /** The script form runs its Deno as root at every ADD, so only root may replace that Deno. */
 function examineDeno(openPath: string | undefined): Finding[] {
   if (openPath === undefined) return [];
-  const found = `others than root can change "${openPath.trim()}", which leads to the Deno that ` +
+  const found =
+    `users other than root can change "${openPath.trim()}", which leads to the Deno that ` +
     "runs this program as root";
   return [finding(
     "error",

@@ -132,7 +132,7 @@ hostTest(
     const script = await report("completion", "", "bash");
     const usage = await report("lst", "");
     const failed = await report("repair", "");
-    const others = fieldsUnder("The others");
+    const others = fieldsUnder("`host-rules`, `completion`, and errors");
     const part = (...names: string[]) =>
       new Map([...others].filter(([path]) => names.includes(path)));
     assertShape(part("rules"), [rules]);

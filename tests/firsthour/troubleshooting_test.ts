@@ -54,7 +54,7 @@ const ROWS: Readonly<Record<string, Row>> = {
       assertEquals(await codeOfAdd(node, "c1", { args: "IP=10.88.0.2" }), 102),
     mend: async (node) => assertStringIncludes(await atomicni(node, "explain", "10.88.0.2"), "c0"),
   },
-  "The interface is there already": {
+  "The interface exists already": {
     provoke: async (node) => await node.add(await configOf(node), "c1"),
     symptom: 103,
     mend: async (node) => await node.del(await configOf(node), "c1"),

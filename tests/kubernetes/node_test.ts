@@ -437,7 +437,7 @@ test("the script form in the image runs with the Deno of the node, not of the im
   try {
     await using life = await Life.begin(folder, PLAIN);
     await life.apply();
-    await says(life, `others than root can change ${deno.split("/").slice(0, 3).join("/")}`);
+    await says(life, `users other than root can change ${deno.split("/").slice(0, 3).join("/")}`);
     assertEquals(await life.conflist(), undefined);
     await life.node.sh(`mkdir -p ${deno.slice(0, deno.lastIndexOf("/"))}`);
     await Deno.copyFile(deno, `/proc/${life.node.pid}/root${deno}`);

@@ -43,7 +43,7 @@ const OPEN: readonly [name: string, prepare: string, deno: string, found: string
   ["a path with ..", ":", "user/../safe/deno", "user ("],
 ];
 
-nodeTest("a script form is refused if others than root can change its Deno", async (node) => {
+nodeTest("a script form is refused if users other than root can change its Deno", async (node) => {
   for (const [name, prepare, deno, found] of OPEN) {
     await node.sh(`rm -rf /opt/safe /opt/user ${FOLDER}/.atomicni-*; rm -f ${FOLDER}/atomicni`);
     await node.sh(`${DENOS}\ncd /opt; ${prepare}\n${scriptOf(`/opt/${deno}`)}`);
@@ -112,7 +112,7 @@ nodeTest("doctor reports who else can change the script form's Deno", async (nod
     await withDeno(deno);
     const [it, ...more] = await examined();
     assertEquals([it.level, more], ["error", []], deno);
-    assertMatch(it.found, /^others than root can change "drwx\S+ \S+ \S+ user"/);
+    assertMatch(it.found, /^users other than root can change "drwx\S+ \S+ \S+ user"/);
     assertStringIncludes(it.remedy, "tools/install --deno");
   }
   await withDeno("/opt/safe/deno");

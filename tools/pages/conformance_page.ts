@@ -16,15 +16,15 @@ const HEAD = `<!-- deno-fmt-ignore-file -->
 
 # Conformance to the CNI specification, 0.1.0 to 1.1.0
 
-<!-- Made by tools/pages/docs of tests/conformance/ and of the comments in lib/; CI compares them. -->
+<!-- Made by tools/pages/docs from tests/conformance/ and from the comments in lib/; CI compares them. -->
 
 \`make conformance\` runs every test named here against both build forms, and then prints for each rule whether its
 tests ran and passed. It fails if one did not.
 
-- From a rule to its tests: they begin with the rule's name, so \`deno test -P=tests tests/conformance/rows --filter 'B5'\`
+- From a rule to its tests: their names begin with the rule, so \`deno test -P=tests tests/conformance/rows --filter 'B5'\`
   runs those of B5.
 - From a rule to the code: the last column has the files whose comments cite it ("rule B5").
-- From the code to a rule: a comment's rule is a row here. A test sees that each rule cited is one of these.
+- From the code to a rule: find its row in the table below. A test fails for a comment that cites a rule without a row.
 `;
 
 /** The content of docs/evidence/conformance.md. */
@@ -64,9 +64,9 @@ function differences(): string {
 
 ${
     INPUTS.length + FAMILY_INPUTS.length
-  } inputs go to both plugins; answers, kernel and leases are compared after each step. The reference is
-containernetworking-plugins, 1.1.1 of Debian 13 in CI, or 1.9.1 of the next release (\`tests/userlands/run forky\`). A difference that is not one of
-these fails the test, and so does one of these that no input shows.
+  } inputs go to both plugins; the test compares answers, kernel and leases after each step.
+The reference plugins are version 1.1.1 of Debian 13, or 1.9.1 of its next release (\`tests/userlands/run forky\`). The
+test fails for a difference that the table lacks, and for a row of the table that no input shows.
 
 ${table(["rule", "difference"], rows)}
 `;
@@ -76,7 +76,7 @@ function libcni(): string {
   const rows = LIBCNI_CHECKS.map(({ rules, what }) => [rules, cell(what)]);
   return `## Through libcni and go-cni
 
-A Go program built against Debian's packages. Its libcni has no GC and no STATUS; both are sent as the newest does.
+A Go program built against Debian's packages makes these calls. Debian's libcni has no GC and no STATUS, so the program sends both as the newest libcni does.
 
 ${table(["rules", "check"], rows)}
 `;
@@ -86,9 +86,9 @@ function fuzz(): string {
   return `## Mutated inputs
 
 Each run of \`make conformance\` gives ${AMOUNTS.full.inTheProgram} mutated inputs to the program on a private host and ${AMOUNTS.full.inProcess} more to
-\`run()\` with a simulated \`ip\`; the seed is printed, and \`SEED=N\` repeats it. Each has to end within 2 s with exit
-status 0 or 1, one JSON document or none, a known code, no stack trace, and nothing left; what an ADD made, a DEL of
-the same input has to remove.
+\`run()\` with a simulated \`ip\`; it prints the seed, and \`SEED=N\` repeats it. Each run of the program has to end within 2 s
+with exit status 0 or 1, one JSON document or none, a known code, and no stack trace. A failed ADD has to leave nothing,
+and after an ADD, a DEL of the same input has to remove everything.
 `;
 }
 

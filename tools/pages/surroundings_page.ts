@@ -7,9 +7,9 @@ export function surroundingsPage(): string {
     "# Hostile surroundings",
     "<!-- tools/pages/docs makes this page from tests/audit/surroundings.ts; a test compares the two. -->",
     "Each row is a test (tests/audit/surroundings_test.ts): an ADD in these surroundings, in both build forms, on a " +
-    "private host. In addition to the outcome in the table, each test checks that the ADD ends, writes nothing " +
-    "outside of the state folder, and gives ip an empty environment, that no control character reaches stdout or " +
-    "stderr, and that a failed ADD leaves no veth and no lease.",
+    "private host. Besides the outcome in the table, each test checks five things. The ADD ends. It writes nothing " +
+    "outside of the state folder. It gives ip an empty environment. No control character reaches stdout or stderr. " +
+    "A failed ADD leaves no veth and no lease.",
     [
       "| surroundings | what happens |",
       "| --- | --- |",

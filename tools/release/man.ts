@@ -82,7 +82,7 @@ const lines = [
   } says; the program answers with one JSON document. ` +
   "Without CNI_COMMAND it has the commands below, for operators.",
   ".PP",
-  "CONFIGURATION is the network's unchanged file below /etc/cni/net.d, on stdin.",
+  "CONFIGURATION is the network's file in /etc/cni/net.d, as it is, on stdin.",
   ".SH COMMANDS",
   "Each command takes",
   ".B \\-\\-json",

@@ -113,7 +113,7 @@ export const DIFFERENCES: readonly Meant[] = [
   },
   at(
     "B2",
-    "isGateway: the bridge carries the gateway of every range of a set; the reference's only that of the allocated address",
+    "isGateway: the bridge carries the gateway of every range of a set; in the reference it carries only the gateway of the allocated address",
     /^kernel\.host\.cni0\.addresses\.1$/,
     (it) => /ranges of two ranges/.test(it.input) && it.theirs === undefined,
   ),
@@ -226,7 +226,7 @@ export const DIFFERENCES: readonly Meant[] = [
   ),
   ends(
     "K4",
-    "CHECK of a network without addresses passes; the reference's requires an IPAM plugin",
+    "CHECK of a network without addresses passes; CHECK of the reference requires an IPAM plugin",
     "works",
     "code 999",
     /^no ipam|^layer 2/,
@@ -235,7 +235,7 @@ export const DIFFERENCES: readonly Meant[] = [
   {
     rule: "I4",
     why:
-      "The bridge keeps its MAC; without isGateway the reference's takes the MAC of its lowest port, and CHECK of an earlier container fails",
+      "The bridge keeps its MAC; in the reference without isGateway it takes the MAC of its lowest port, and CHECK of an earlier container fails",
     holds: ({ path, step, ours, theirs }) =>
       path === "outcome" && step.command === "CHECK" && ours === "works" &&
       theirs === "code 999" && step.config.isGateway !== true &&
@@ -275,7 +275,7 @@ export const DIFFERENCES: readonly Meant[] = [
     "1.1.1",
     ends(
       "K2",
-      "CHECK of a route without gw looks for one through the range's gateway; the reference's looks for one on the link",
+      "CHECK of a route without gw expects it via the range's gateway; the reference expects it on the link",
       "works",
       "code 999",
       /^an empty gw|^a route to the own subnet$/,

@@ -56,7 +56,7 @@ export const FAMILY_DIFFERENCES: readonly Meant[] = [
   ),
   ends(
     "B17",
-    'A network without addresses is written "ipam": {}; whatever else has no type is this plugin\'s own dialect, whose subnet was forgotten',
+    'A network without addresses needs "ipam": {}; any other configuration without ipam.type needs a subnet',
     "code 7",
     "works",
     /^layer 2: (routes in ipam|ipam left out|ipam null|an empty type)/,
