@@ -6,6 +6,8 @@ import type { Stage } from "./stage.ts";
 
 /** The longest time for which an ADD that holds the lock is stopped; it ends earlier if another ADD ends. */
 const STOPPED_MS = 1500;
+/** An ADD that has no lock by then takes none: it failed before. */
+const LOCKED_WITHIN_S = 3;
 /** Stops the first process that holds the lock $1, $2 seconds after it got it, and prints its process ID. */
 const STOP = `cd ${STATE_FOLDER}; for i in $(seq 2000); do
   [ -e $1 ] && file=$(printf "%02x:%02x:%d" $(stat -c "%Hd %Ld %i" $1)) && break; done
@@ -13,26 +15,27 @@ const STOP = `cd ${STATE_FOLDER}; for i in $(seq 2000); do
     case "$kind $how $locked" in "FLOCK WRITE $file") sleep $2; kill -STOP $pid; echo $pid; exit ;; esac
   done </proc/locks; done`;
 
-/** A deed while an ADD is stopped `after` milliseconds after it got the lock, and another ADD at the same time. */
+/** A change while an ADD is stopped `after` milliseconds after it got the lock, and another ADD at the same time. */
 export async function insideLock(
   stage: Stage,
   who: number,
   after: number,
-  deed: () => Promise<void>,
+  change: () => Promise<void>,
 ): Promise<Complaint | undefined> {
   const [first, second] = await stage.idle(who);
-  if (first === undefined || second === undefined) return void await deed();
+  if (first === undefined || second === undefined) return void await change();
   await stage.ask(first);
   const slow = stage.cni("ADD", first);
   const lock = `${stage.networks[networkOf(first)].name}.lock`;
   const seconds = String(after / 1000);
-  const { stdout: stopped } = await stage.host.run(["sh", "-c", STOP, "sh", lock, seconds]);
-  await deed();
+  const stop = ["timeout", String(LOCKED_WITHIN_S), "sh", "-c", STOP, "sh", lock, seconds];
+  const { stdout: stopped } = await stage.host.run(stop);
+  await change();
   const fast = stage.cni("ADD", second);
   await Promise.race([fast, pause(STOPPED_MS)]);
   await stage.host.run(["sh", "-c", "kill -CONT $1", "sh", stopped.trim()]);
   const answers: [number, Answer][] = [[first, await slow], [second, await fast]];
-  stage.count("deeds under the lock");
+  stage.count("changes under the lock");
   return await noted(stage, answers);
 }
 

@@ -18,8 +18,12 @@ const mac = (random: Random) => `02:${hex(random, 10).replace(/..(?=.)/g, "$&:")
 /** A text with any number of slashes, blanks and digits. */
 function someText(random: Random): string {
   const words = Array.from({ length: random.between(1, 4) }, () => random.one(WORDS));
-  return words.join(random.one(["/", "/", " ", "//", "."]));
+  return words.join(random.one(["/", "/", "/", " ", "//", "."]));
 }
+
+/** Names with a special meaning to `ip`, to this program, or to a shell. */
+const NAMES = ["if1", "if3", "if4", "if5", "if9", "atomic0", "net1", "eth0", "dev", "up"] as const;
+const QUOTED = ["a#b", 'a"b', "a\\b"] as const;
 
 const PORT_FLAGS = ["isolated", "hairpin", "locked", "learning", "flood"] as const;
 
@@ -28,7 +32,8 @@ export const ATTRIBUTES: Readonly<Record<string, Attribute>> = {
     read: ({ ifname }) => ifname,
     set: (value) => `name '${value}'`,
     empty: "x",
-    random: (random) => random.chance(0.5) ? `av${hex(random, 13)}` : `x${hex(random, 4)}`,
+    random: (random) =>
+      random.one([`av${hex(random, 13)}`, `x${hex(random, 4)}`, random.one([...NAMES, ...QUOTED])]),
   },
   alias: {
     read: ({ ifalias }) => ifalias ?? "",
@@ -77,13 +82,27 @@ export const ATTRIBUTES: Readonly<Record<string, Attribute>> = {
     read: () => "1",
     set: (value) => `netns ${value}`,
     empty: "elsewhere",
-    random: () => "elsewhere",
+    random: (random) => random.one(["elsewhere", "/run/keep/nested"]),
   },
   existence: { read: () => "", set: () => "", empty: "", random: () => "" },
   addresses: {
     read: ({ addr_info = [] }) => `${addr_info[0]?.local}/${addr_info[0]?.prefixlen}`,
     set: (value) => value,
     empty: "",
-    random: (random) => `10.88.0.${random.between(1, 9)}/24`,
+    random: (random) => {
+      const last = random.between(1, 9);
+      return random.one([`10.88.0.${last}/24`, `fd00:88::${last}/64 nodad`, "192.0.2.9/24"]);
+    },
+  },
+  routes: {
+    read: ({ addr_info = [] }) => addr_info[0]?.local ?? "",
+    set: (value) => value,
+    empty: "",
+    random: (random) => `10.88.0.${random.between(1, 9)}/32`,
   },
 };
+
+/** The attribute of a subject like "host veth: name"; `undefined` for other subjects. */
+export function attributeOf(what: string): Attribute | undefined {
+  return ATTRIBUTES[what.split(": ")[1] ?? ""];
+}

@@ -1,53 +1,69 @@
 import { pause } from "../../lib/base/deadline.ts";
-import type { Answer, Host, Json } from "../integration/host.ts";
+import type { Answer, Json } from "../integration/host.ts";
 import { insideLock, rush } from "./at_once.ts";
-import { type Days, days, type Step } from "./days.ts";
-import { CONTAINERS, neighbours, networkOf } from "./layouts.ts";
-import { limits } from "./limits.ts";
+import { scriptOf, valueOf } from "./change_script.ts";
+import { containersScript } from "./containers.ts";
+import { cleanUp } from "./clean_up.ts";
+import { agreement, leftFiles, leftOut, untrue } from "./invariants.ts";
+import { CONTAINERS, HOSTILE, neighbours, networkOf } from "./layouts.ts";
+import { type Limits, limits } from "./limits.ts";
 import { attachByReference, importLeases } from "./migration.ts";
-import { agreement, leftOut, lost, untrue } from "./oracles.ts";
-import { type Complaint, count, kindOf, type Property, shorter } from "./property.ts";
+import { type Complaint, count, type Property, shorter } from "./property.ts";
 import { type Scene, seatIn } from "./scene.ts";
+import { containerScenario, rootScenario, type Scenario, type Step } from "./scenario.ts";
 import { Stage } from "./stage.ts";
-import { LEFT_MARK, NO_OWNER } from "./folder.ts";
-import { CLEAR, containersScript, type Deed, scriptOf, valueOf } from "./vocabulary.ts";
-import { leasesOf, leftovers, look } from "./world.ts";
+import type { Actor, Change } from "./vocabulary.ts";
+import { leasesOf, look } from "./world.ts";
 
 /** Whatever root changes by hand between and during runs, no container loses anything, and every document is true. */
-export const carelessRoot: Property<Days> = {
-  name: "a careless root",
-  limits: limits({ short: { cases: 18, seconds: 600 }, full: { cases: 600, seconds: 3600 } }),
-  generate: days,
-  complain,
-  *smaller(it) {
-    for (const steps of shorter(it.steps)) yield { ...it, steps };
-    if (it.layout !== "one bridge") yield { ...it, layout: "one bridge" };
-  },
-  seen: new Map(),
-  spoils: () => true,
-};
+export const carelessRoot: Property<Scenario> = changedBy("root", "a careless root", {
+  short: { cases: 18, seconds: 600 },
+  full: { cases: 600, seconds: 3600 },
+});
+
+/** Whatever a container changes in its namespace, no other container loses anything, and each report about them is true. */
+export const hostileContainer: Property<Scenario> = changedBy("container", "a hostile container", {
+  short: { cases: 12, seconds: 600 },
+  full: { cases: 600, seconds: 3600 },
+});
+
+function changedBy(
+  actor: Actor,
+  name: string,
+  sizes: Readonly<Record<"short" | "full", Limits>>,
+): Property<Scenario> {
+  const seen = new Map<string, number>();
+  return {
+    name,
+    limits: limits(sizes),
+    generate: actor === "root" ? rootScenario : containerScenario,
+    complain: (host, it, under) =>
+      complain(new Stage(host, under, { ...it, actor }, (what) => count(seen, what)), it.steps),
+    *smaller(it) {
+      for (const steps of shorter(it.steps)) yield { ...it, steps };
+      if (it.layout !== "one bridge") yield { ...it, layout: "one bridge" };
+    },
+    seen,
+    spoils: () => true,
+  };
+}
 
 /** The `ip` of a killed run may still be in progress. */
 const SETTLE_MS = 60;
 
-async function complain(
-  host: Host,
-  it: Days,
-  under: readonly string[],
-): Promise<Complaint | undefined> {
-  const stage = new Stage(host, under, it, (what) => count(carelessRoot.seen, what));
-  await host.sh(containersScript(CONTAINERS));
+async function complain(stage: Stage, steps: readonly Step[]): Promise<Complaint | undefined> {
+  await stage.host.sh(containersScript(CONTAINERS));
   let found: Complaint | undefined;
-  for (const step of it.steps) {
-    stage.count(step.does === "deed" ? "done by hand" : "runs of the program");
-    found = await play(stage, step);
+  for (const step of steps) {
+    stage.count(step.does === "change" ? "changes by hand" : "runs of the program");
+    found = await take(stage, step);
     if (found !== undefined) break;
   }
-  found ??= await end(stage);
+  found ??= await cleanUp(stage);
   return found && await described(stage, found);
 }
 
-/** The last deed is the most likely cause. */
+/** The last change is the most likely cause. */
 async function described(stage: Stage, found: Complaint): Promise<Complaint> {
   const { states, links } = await look(stage.host);
   const leases = [...states].map(([file, it]) =>
@@ -57,15 +73,15 @@ async function described(stage: Stage, found: Complaint): Promise<Complaint> {
     `${ifname} (${ifalias ?? ""}) in ${master ?? "nothing"}`
   );
   const about = `${found.about}\nleases: ${leases.join(", ")}\nhost: ${names.join(", ")}`;
-  return { kind: `${found.kind} (root: ${stage.memory.lastDeed})`, about };
+  return { kind: `${found.kind} (${stage.memory.actor}: ${stage.memory.lastChange})`, about };
 }
 
-async function play(stage: Stage, step: Step): Promise<Complaint | undefined> {
-  const { does, who, deed, after = 0 } = step;
+async function take(stage: Stage, step: Step): Promise<Complaint | undefined> {
+  const { does, who, change, after = 0 } = step;
   switch (does) {
-    case "deed": {
-      if (deed === undefined) return undefined;
-      const doIt = () => byHand(stage, deed);
+    case "change": {
+      if (change === undefined) return undefined;
+      const doIt = () => byHand(stage, change);
       return step.inside ? await insideLock(stage, who, after, doIt) : void await doIt();
     }
     case "rush":
@@ -75,9 +91,9 @@ async function play(stage: Stage, step: Step): Promise<Complaint | undefined> {
     case "import":
       return await importLeases(stage, who, step.folder ?? "whole");
     case "add":
-      return await add(stage, who);
+      return await add(stage, step);
     case "add with a range of its own":
-      return await add(stage, who, {
+      return await add(stage, step, {
         runtimeConfig: { ipRanges: [[{ subnet: "10.77.0.0/24" }]] },
       });
     case "killed add":
@@ -87,28 +103,33 @@ async function play(stage: Stage, step: Step): Promise<Complaint | undefined> {
   }
 }
 
-async function byHand(stage: Stage, deed: Deed): Promise<void> {
-  const { what, who } = deed;
+async function byHand(stage: Stage, change: Change): Promise<void> {
+  const { what, who } = change;
   const scene = await stage.look();
   const id = CONTAINERS[who] ?? "k0";
   const linkOf = (of: string) => linkFor(stage, scene, what, of);
   const link = linkOf(id);
+  const ipOf = (of: string) => seatIn(scene, of).ips[0]?.split("/")[0] ?? "none";
+  const another = neighbours(who).find((it) => it !== id && linkOf(it)) ?? id;
   const subject = {
     id,
-    ip: seatIn(scene, id).ips[0]?.split("/")[0] ?? "none",
+    ip: ipOf(id),
     link,
-    another: linkOf(neighbours(who).find((it) => it !== id && linkOf(it)) ?? id),
+    another: linkOf(another),
     others: linkOf(CONTAINERS[networkOf(who) === 0 ? 4 : 0]),
+    anotherHost: seatIn(scene, another).outer,
+    anotherIp: ipOf(another),
     before: stage.memory.before(id, what, valueOf(what, link)),
   };
-  await stage.host.run(["sh", "-c", `{ ${scriptOf(deed, subject)}\n } 2>/dev/null`]);
-  stage.memory.did(deed, id);
+  await stage.host.run(["sh", "-c", `{ ${scriptOf(change, subject)}\n } 2>/dev/null`]);
+  stage.memory.did(change, id);
   stage.changed();
 }
 
-/** The container's link of the kind that a deed changes. */
+/** The container's link of the kind that a change concerns. */
 function linkFor(stage: Stage, scene: Scene, what: string, id: string): Json {
   const { inner, outer } = seatIn(scene, id);
+  if (what.startsWith("loopback")) return inner && { ...inner, ifname: "lo" };
   if (what.startsWith("interface")) return inner;
   if (!what.startsWith("bridge")) return outer;
   const { bridge } = stage.networks[networkOf(CONTAINERS.indexOf(id as "k0"))];
@@ -122,19 +143,24 @@ async function killedAdd(stage: Stage, who: number, after: number): Promise<void
   stage.changed();
 }
 
-async function add(stage: Stage, who: number, more: Json = {}): Promise<Complaint | undefined> {
+async function add(stage: Stage, step: Step, more: Json = {}): Promise<Complaint | undefined> {
   const { memory, networks } = stage;
+  const { who } = step;
   const documents = await stage.ask(who);
   const before = await stage.before();
-  const answer = await stage.cni("ADD", who, more);
+  const run = () => stage.cni("ADD", who, more);
+  const answer = await run();
   const after = await stage.look();
-  const target = CONTAINERS[who] ?? "";
   const found = stage.note(who, answer, after) ??
-    lost(memory, { before, after, target, answer, what: "an ADD" }) ??
+    await stage.harm(step, "an ADD", { before, after, answer }) ??
     agreement(memory, documents, answer, { who, scene: before, networks }) ??
+    leftFiles(before, after, "an ADD", answer) ??
     (answer.code === 0 ? leftOut(memory, after, who) : undefined);
   if (found !== undefined || answer.code === 0) return found;
-  return await stage.again(() => stage.cni("ADD", who, more), "an ADD");
+  const again = await stage.again(run, "an ADD");
+  const isAboutState = answer.json?.code === 104 || answer.json?.code === 5;
+  if (again !== undefined || !step.repairs || !isAboutState) return again;
+  return await other(stage, { does: "repair", who });
 }
 
 /** Any other run: only its target may lose anything, and a reported success is true. */
@@ -144,10 +170,12 @@ async function other(stage: Stage, step: Step): Promise<Complaint | undefined> {
   const before = await stage.before();
   const answer = await run();
   const after = await stage.look();
-  const target = does === "del" ? CONTAINERS[who] ?? "" : "";
-  const what = { del: "a DEL", gc: "a GC without a list", "gc list": "a GC" }[does as "gc"] ?? does;
-  const found = lost(stage.memory, { before, after, target, answer, what }) ??
-    untrue(stage.memory, after, step, answer);
+  const names: Json = { del: "a DEL", gc: "a GC without a list", "gc list": "a GC" };
+  const what = names[does] ?? does;
+  if (does === "add net1") stage.note(HOSTILE, answer, after, "net1");
+  if (does === "del" && answer.code === 0) stage.attached.delete(`${CONTAINERS[who]}/eth0`);
+  const found = await stage.harm(step, what, { before, after, answer }) ??
+    untrue(stage.memory, after, step, answer) ?? leftFiles(before, after, what, answer);
   stage.memory.ran(step, answer);
   if (found !== undefined || answer.code === 0 || does === "check") return found;
   return await stage.again(run, what);
@@ -155,54 +183,23 @@ async function other(stage: Stage, step: Step): Promise<Complaint | undefined> {
 
 function runOf(stage: Stage, { does, who }: Step): Promise<Answer> {
   switch (does) {
+    case "add net1":
+      return stage.cni("ADD", HOSTILE, {}, { ifname: "net1" });
     case "add of a refused address":
       return stage.cni("ADD", who, {}, { args: "IP=10.88.0.1" });
     case "gc list": {
+      const own = { containerID: CONTAINERS[HOSTILE], ifname: "net1" };
       const list = neighbours(who).map((containerID) => ({ containerID, ifname: "eth0" }));
-      return stage.cni("GC", who, { "cni.dev/valid-attachments": list });
+      return stage.cni("GC", who, { "cni.dev/valid-attachments": [...list, own] });
+    }
+    case "check": {
+      const prevResult = stage.attached.get(`${CONTAINERS[who]}/eth0`)?.result;
+      return stage.cni("CHECK", who, { prevResult });
     }
     case "del":
     case "gc":
-    case "check":
       return stage.cni(does.toUpperCase(), who);
     default:
       return stage.person(does, who);
   }
-}
-
-/** Root removes the obstacles. Then one DEL per container, if necessary a repair and a second DEL, leaves nothing. */
-async function end(stage: Stage): Promise<Complaint | undefined> {
-  const { memory, host } = stage;
-  await host.run(["sh", "-c", `{ ${CLEAR}\n } 2>/dev/null`]);
-  const failed: number[] = [];
-  for (const who of CONTAINERS.keys()) {
-    if ((await stage.cni("DEL", who)).code !== 0) failed.push(who);
-  }
-  for (const network of new Set(failed.map(networkOf))) {
-    await stage.person("repair", network === 0 ? 0 : CONTAINERS.length - 1);
-  }
-  for (const who of failed) {
-    const ended = await stage.cni("DEL", who);
-    if (ended.code === 0 || !memory.canTellAll(neighbours(who))) continue;
-    const kind = `a DEL fails, after a repair too: ${kindOf(ended.json?.msg ?? "")}`;
-    return { kind, about: ended.stdout };
-  }
-  const scene = await stage.look();
-  for (const id of CONTAINERS) {
-    if (!seatIn(scene, id).outer || !memory.canTell(id)) continue;
-    return { kind: "one DEL each leaves a veth", about: `it is ${id}'s` };
-  }
-  const remains = async () =>
-    leftovers(await look(host)).filter((it) =>
-      !/^a (veth|link|bridge)/.test(it) && !it.includes(LEFT_MARK) &&
-      !(memory.isNewer && it.startsWith("a lease"))
-    );
-  let left = await remains();
-  // No DEL can name a key that is not an owner.
-  if (left.some((it) => it.includes(`: ${NO_OWNER} `))) {
-    await stage.person("repair", 0);
-    left = await remains();
-  }
-  if (left.length === 0 || failed.length > 0) return undefined;
-  return { kind: `one DEL each leaves ${left[0]?.split(":")[0]}`, about: left.join("\n") };
 }

@@ -1,17 +1,19 @@
 import { assert } from "@std/assert";
-import { carelessRoot } from "./careless.ts";
-import { KNOWN } from "./known.ts";
+import { carelessRoot, hostileContainer } from "./changes.ts";
 import { REPEATS } from "./limits.ts";
+import { SCENARIOS } from "./scenarios.ts";
 import { finds, verify } from "./search.ts";
 import { test } from "../both_errors.ts";
 
-test("property: a careless root", async () => {
-  await verify(carelessRoot);
-  for (const what of ["done by hand", "runs of the program", "ADDs that work"]) {
-    const often = carelessRoot.seen.get(what) ?? 0;
-    assert(REPEATS || often >= carelessRoot.limits.cases, `only ${often} ${what}`);
-  }
-});
+for (const property of [carelessRoot, hostileContainer]) {
+  test(`property: ${property.name}`, async () => {
+    await verify(property);
+    for (const what of ["changes by hand", "runs of the program", "ADDs that work"]) {
+      const often = property.seen.get(what) ?? 0;
+      assert(REPEATS || often >= property.limits.cases, `only ${often} ${what}`);
+    }
+  });
+}
 
 const FOLDER = "/var/lib/atomicni";
 /** Prints an error document and ends. */
@@ -19,7 +21,7 @@ const fail = (code: number) =>
   `{ echo '{"cniVersion":"1.1.0","code":${code},"msg":"no","details":""}'; exit 1; }`;
 
 /**
- * Programs with one fault each: a script that wraps the right program, the expected complaint, and the known case
+ * Programs with one fault each: a script that wraps the right program, the expected complaint, and the scenario
  * that shows it.
  */
 const WRONG: readonly (readonly [what: string, script: string, kind: RegExp, name?: string])[] = [
@@ -38,7 +40,7 @@ const WRONG: readonly (readonly [what: string, script: string, kind: RegExp, nam
     `case "$CNI_COMMAND $*" in GC* | *repair*) for it in $(ip -o link show type veth | sed 's/^[0-9]*: //; s/[@:].*//')
       do ip link del dev "$it"; done ;; esac; exec "$@"`,
     /^(a GC.*|repair.*) cuts off another live container/,
-    "a renamed host veth, and a bridge that was re-created",
+    "a damaged state",
   ],
   [
     "a program whose ADD takes another container out of the bridge",
@@ -62,7 +64,7 @@ const WRONG: readonly (readonly [what: string, script: string, kind: RegExp, nam
     "a program whose repair only claims success",
     `case "$*" in *repair*) exit 0 ;; esac; exec "$@"`,
     /^repair succeeds, and/,
-    "a renamed host veth, and a bridge that was re-created",
+    "a damaged state",
   ],
   [
     "a program whose ADD leaves other ports out of a bridge that it creates",
@@ -119,7 +121,7 @@ const WRONG: readonly (readonly [what: string, script: string, kind: RegExp, nam
     "a program whose failed runs back up the state each time",
     `"$@"; status=$?; [ $status = 0 ] || cp ${FOLDER}/podnet.json ${FOLDER}/podnet.json.damaged-$$ 2>/dev/null ||
       ln ${FOLDER}/podnet.json ${FOLDER}/podnet.json.damaged-$$ 2>/dev/null; exit $status`,
-    /that fails again leaves another backup/,
+    /that fails again leaves another file/,
     "a damaged state on a full disk",
   ],
   [
@@ -131,11 +133,49 @@ const WRONG: readonly (readonly [what: string, script: string, kind: RegExp, nam
   ],
 ];
 
-for (const [what, script, kind, known] of WRONG) {
+for (const [what, script, kind, name] of WRONG) {
+  const from = Math.max(0, SCENARIOS.findIndex((it) => it.name === name));
   test({
     name: `a careless root: ${what} is found`,
     ignore: REPEATS,
-    fn: () =>
-      finds(carelessRoot, script, kind, Math.max(0, KNOWN.findIndex(({ name }) => name === known))),
+    fn: () => finds(carelessRoot, script, kind, from),
+  });
+}
+
+/** Programs that trust a container. */
+const TRUSTING: readonly (readonly [what: string, script: string, kind: RegExp])[] = [
+  [
+    "a program whose repair trusts containers more than the state",
+    `case "$*" in *repair*) rm -f ${FOLDER}/podnet.json ;; esac; exec "$@"`,
+    /^repair.*: the lease of another attachment is gone or moved/,
+  ],
+  [
+    "a program whose GC decides by the inside of a container",
+    `[ "$CNI_COMMAND" = GC ] && for name in $(ip -n k1 -o link | sed 's/^[0-9]*: //; s/[@:].*//'); do
+      case $name in av*) ip link del dev "$name" 2>/dev/null ;; esac; done; exec "$@"`,
+    /^a GC.*: the (lease|host veth) of another attachment is gone/,
+  ],
+  [
+    "a program whose DEL removes the guard of others",
+    `"$@"; status=$?
+    [ "$CNI_COMMAND" = DEL ] && ip neigh flush dev atomic0 nud permanent 2>/dev/null
+    exit $status`,
+    /^a DEL: a guarded neighbour of another is gone/,
+  ],
+  [
+    "a program whose list trusts a container about an address",
+    `case "$*" in *list*) ;; *) exec "$@" ;; esac
+    out=$("$@"); for ip in $(ip -n k1 -o -4 addr | sed 's/.* inet //; s|/.*||'); do
+      out=$(printf '%s' "$out" | sed "s|\\"containerId\\":\\"k[023]\\"\\([^{}]*\\"address\\":\\"$ip\\"\\)|\\"containerId\\":\\"k1\\"\\1|"); done
+    printf '%s\\n' "$out"`,
+    /^list says something else of another/,
+  ],
+];
+
+for (const [what, script, kind] of TRUSTING) {
+  test({
+    name: `a hostile container: ${what} is found`,
+    ignore: REPEATS,
+    fn: () => finds(hostileContainer, script, kind),
   });
 }

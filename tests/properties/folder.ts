@@ -9,7 +9,6 @@ export const FILES: Readonly<Record<string, readonly [pattern: string, left?: st
   marks: [`.${CONFIG.name}.*.add`, LEFT_MARK],
   temporaries: [`.${CONFIG.name}.*.tmp`, `.${CONFIG.name}.0123456789abcdef.tmp`],
   backups: [`${CONFIG.name}.json.damaged-*`, `${CONFIG.name}.json.damaged-20260101T000000.000Z`],
-  folder: ["."],
 };
 
 /** Puts the state folder and its copies on one file system, so that a copy can be a link or be moved. */
@@ -61,7 +60,13 @@ export const FOLDER_OPERATIONS: Readonly<Record<string, string>> = {
   "set the mode": "chmod 777 .; chmod 666 *",
   "set the owner": "chown 1000 . *",
   "make immutable": "chattr +i .",
+};
+/** Attributes of the disk on which the folder is. They stay until they are changed again. */
+export const DISK_OPERATIONS: Readonly<Record<string, string>> = {
   fill: "for b in 64k 1k; do dd if=/dev/zero of=filler.$b bs=$b || :; done; sync -f .",
+  free: "rm -f filler.*",
+  "make read-only": `mount -o remount,ro ${DISK}`,
+  "make writable": `mount -o remount,rw ${DISK}`,
 };
 const replaced = (from: string, to: string) => `sed -i 's#${from}#${to}#g' "$f"`;
 /** A key of the state file that is not an owner. */
@@ -78,3 +83,10 @@ export const EDITS: Readonly<Record<string, string>> = {
   "raise the schema": replaced('"schema":3', '"schema":99'),
   "lower the schema": replaced('"schema":99', '"schema":3'),
 };
+
+/** Removes every obstacle in the state folder that a DEL can't remove. */
+export const CLEAR =
+  `mount -o remount,rw ${DISK}; cd ${DISK}/state; chattr -i . ./* .[a-z]*; rm -f filler.* ./*.link
+  chown root . ./*; chmod 700 .; chmod 600 ./*.json ./*.lock; find . -type l -delete
+  for f in *.lock; do mv "$f" f && cp f "$f" && rm f; done
+  rmdir ./*.json ./*.lock .[a-z]*.tmp .[a-z]*.add; ip link set dev ${CONFIG.bridge} up`;

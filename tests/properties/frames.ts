@@ -73,7 +73,7 @@ async function complain(
   const stage = new Stage(host, lab, network, under);
   await stage.build();
   for (const [index, round] of rounds.entries()) {
-    const found = stage.complaint ?? await play(stage, round, index);
+    const found = stage.complaint ?? await runRound(stage, round, index);
     if (found === undefined) continue;
     return {
       kind: `${found.kind} (${round.moment})`,
@@ -84,7 +84,7 @@ async function complain(
 }
 
 /** One round: the attacker sends while something happens. Then honest traffic follows, and all is checked. */
-async function play(stage: Stage, round: Round, index: number): Promise<Complaint | undefined> {
+async function runRound(stage: Stage, round: Round, index: number): Promise<Complaint | undefined> {
   const { lab } = stage;
   const before = stage.network;
   const moment = momentOf(round.moment);

@@ -1,22 +1,19 @@
 import { type Answer, CONFIG, type Json } from "../integration/host.ts";
-import type { Neighbour } from "./mallory.ts";
-import type { Complaint } from "./property.ts";
+import { answered } from "./invariants.ts";
+import { CONTAINERS, HOSTILE, NETWORK } from "./layouts.ts";
+import { type Complaint, kindOf } from "./property.ts";
+import type { Step } from "./scenario.ts";
 import { addressesOf, leasesOf, type World } from "./world.ts";
 
-/** Eight addresses, so that one that is free too early is soon allocated. */
-export const NETWORK = { ...CONFIG, ipam: { rangeStart: "10.88.0.2", rangeEnd: "10.88.0.9" } };
-/** The same with both families and the guard. */
-export const GUARDED = {
-  ...NETWORK,
-  subnet6: "fd00:88::/64",
-  gateway6: "fd00:88::1",
-  ipam: { ...NETWORK.ipam, rangeStart6: "fd00:88::2", rangeEnd6: "fd00:88::9" },
-  macspoofchk: true,
-};
 export const STATE_FILE = `./${CONFIG.name}.json`;
 
 /** The facts about an attachment since its ADD. */
-export interface AddedAttachment extends Neighbour {
+export interface AddedAttachment {
+  readonly ip: string;
+  readonly mac: string;
+  readonly veth: string;
+  /** "container ID/interface". */
+  readonly owner: string;
   readonly index: number;
   readonly result: Json;
   readonly guarded: boolean;
@@ -55,9 +52,41 @@ export function harmed(
   return undefined;
 }
 
-/** The last trick is the most likely cause. */
-export function after(last: string, found: Complaint | undefined): Complaint | undefined {
-  return found && { ...found, kind: `${found.kind} (Mallory: ${last})` };
+/** A failed run for a container that changed nothing, or a report about it that is wrong. */
+export function misled(
+  others: readonly AddedAttachment[],
+  { does, who }: Step,
+  answer: Answer,
+): Complaint | undefined {
+  const about = answered(answer);
+  const { code, msg = "" } = answer.json ?? {};
+  const isFor = who !== HOSTILE && does !== "add net1";
+  const isAttached = others.some(({ owner }) => owner === `${CONTAINERS[who]}/eth0`);
+  if (does === "check" && isAttached && answer.code !== 0) {
+    return { kind: `a CHECK of another fails: ${code} ${kindOf(msg)}`, about };
+  }
+  if (does === "add" && isFor && answer.code !== 0 && code !== 101 && code !== 103) {
+    return { kind: `an ADD of another fails: ${code} ${kindOf(msg)}`, about };
+  }
+  if (/^(del|gc)/.test(does) && answer.code !== 0) {
+    return { kind: `a ${does.toUpperCase()} fails: ${code} ${kindOf(msg)}`, about };
+  }
+  if (does.startsWith("repair") && answer.code === 2) {
+    return { kind: `${does} is refused because of one container`, about };
+  }
+  const dropped: Json[] = does.startsWith("repair") ? answer.json?.dropped ?? [] : [];
+  if (dropped.some((it) => others.some(({ owner }) => owner === it.owner))) {
+    return { kind: `${does} reports another attachment as dead`, about };
+  }
+  const isTrue = ({ owner, ip, veth }: AddedAttachment) => {
+    const rows: Json[] = (answer.json?.attachments ?? []).filter((it: Json) =>
+      `${it.containerId}/${it.ifname}` === owner
+    );
+    const shown = [rows[0]?.addresses ?? rows[0]?.address].flat()[0];
+    return rows.length === 1 && rows[0].live === true && shown === ip && rows[0].veth === veth;
+  };
+  if (does !== "list" || !isFor || others.every(isTrue)) return undefined;
+  return { kind: "list says something else of another attachment", about };
 }
 
 export function said(kind: string, answer: Answer | undefined, world: World): Complaint {

@@ -1,11 +1,12 @@
 import type { Answer, Json } from "../integration/host.ts";
-import type { Step } from "./days.ts";
-import { CONTAINERS, neighbours, networkOf } from "./layouts.ts";
+import { CONTAINERS, HOSTILE, neighbours, networkOf } from "./layouts.ts";
 import { type Documents, ipOf, type Memory } from "./memory.ts";
 import { type Complaint, kindOf } from "./property.ts";
 import { type Scene, seatIn } from "./scene.ts";
+import type { Step } from "./scenario.ts";
 
-const answered = ({ code, stdout, stderr }: Answer) => `exit ${code}: ${stdout}${stderr}`;
+/** The outcome of a run, for a complaint. */
+export const answered = ({ code, stdout, stderr }: Answer) => `exit ${code}: ${stdout}${stderr}`;
 
 /** An address that another live container has. */
 export function twice(
@@ -31,20 +32,19 @@ ${answered(added)}`;
   };
 }
 
-/** A run, and the views before and after it. */
-interface Run {
-  readonly what: string;
+/** The answer of a run, and the views before and after it. */
+export interface Run {
   readonly before: Scene;
   readonly after: Scene;
-  /** The container that was its target, if any. */
-  readonly target: string;
   readonly answer: Answer;
 }
 
 /** Something that a run took from a live container that was not its target. */
 export function lost(
   memory: Memory,
-  { what, before, after, target, answer }: Run,
+  what: string,
+  target: string,
+  { before, after, answer }: Run,
 ): Complaint | undefined {
   for (const id of CONTAINERS) {
     const [had, has] = [seatIn(before, id), seatIn(after, id)];
@@ -124,6 +124,8 @@ export function agreement(
   added: Answer,
   { who, scene, networks }: Asked,
 ): Complaint | undefined {
+  // A container may make its own ADDs fail.
+  if (memory.actor === "container" && who === HOSTILE) return undefined;
   const { code = added.code, msg = "" } = added.json ?? {};
   const outcome = added.code === 0 ? "the ADD works" : `the ADD ends with ${code}: ${kindOf(msg)}`;
   const network = networkOf(who);
@@ -131,6 +133,9 @@ export function agreement(
   const about = `${answered(added)}\nbefore, ${memory.documents}`;
   if (added.code !== 0 && !memory.isTouched && code !== 101) {
     return { kind: `nothing was done by hand, and ${outcome}`, about };
+  }
+  if (code === 104 && memory.isStateUntouched) {
+    return { kind: `the state was not changed by hand, and ${outcome}`, about };
   }
   if (added.code !== 0 && memory.isRepaired[network] && (code === 104 || code === 105)) {
     return { kind: `repair succeeds, and ${outcome}`, about };
@@ -180,4 +185,19 @@ export function importTruth(
   );
   if (answer.code !== 0 || unnamed === undefined) return undefined;
   return { kind: "import succeeds, and does not name a live container without a lease", about };
+}
+
+/** A run that ended leaves no temporary file, and at most one backup. */
+export function leftFiles(
+  before: Scene,
+  after: Scene,
+  what: string,
+  answer: Answer,
+): Complaint | undefined {
+  const further = after.files.filter((it) => !before.files.includes(it));
+  const temporary = further.find((it) => /\.(tmp|new|moved)$/.test(it));
+  const backups = further.filter((it) => it.includes(".damaged-"));
+  const left = temporary ?? backups[1];
+  if (left === undefined) return undefined;
+  return { kind: `${what} leaves a file: ${kindOf(left)}`, about: answered(answer) };
 }

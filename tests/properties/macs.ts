@@ -1,7 +1,8 @@
 import { parseIp } from "../../lib/base/address.ts";
 import { macOf } from "../../lib/base/mac.ts";
 import { type Answer, CONFIG, type Host, type Json } from "../integration/host.ts";
-import { type AddedAttachment, GUARDED, harmed, NETWORK, said } from "./harm.ts";
+import { type AddedAttachment, harmed, said } from "./harm.ts";
+import { GUARDED, NETWORK } from "./layouts.ts";
 import { limits } from "./limits.ts";
 import { type Complaint, count, kindOf, type Property, shorter } from "./property.ts";
 import type { Random } from "../random.ts";

@@ -1,8 +1,8 @@
 import type { Answer, Json } from "../integration/host.ts";
-import type { FOLDERS, Step } from "./days.ts";
 import { CONTAINERS, networkOf } from "./layouts.ts";
+import type { Step } from "./scenario.ts";
 import { type Scene, seatIn } from "./scene.ts";
-import type { Deed } from "./vocabulary.ts";
+import type { Actor, Change } from "./vocabulary.ts";
 
 /** STATUS and `doctor` of a network. */
 export interface Documents {
@@ -18,16 +18,15 @@ interface Known {
   readonly ip: string;
 }
 
-/** The deeds done to a host, and the statements of its documents. */
+/** The changes made to a host by hand, and the statements of its documents. */
 export class Memory {
   /** Containers with an address that a document reported. */
   readonly #known = new Map<string, Known>();
-  /** Containers of the reference plugins, and their addresses. */
   readonly #references = new Map<string, string>();
   /** Containers on a bridge that does not belong to the network. */
   readonly #elsewhere = new Set<string>();
-  /** Deeds by container, and deeds that concern everything. */
-  readonly #deeds: { readonly id: string; readonly deed: Deed }[] = [];
+  /** Changes by container, and those that concern everything. */
+  readonly #changes: { readonly id: string; readonly change: Change }[] = [];
   readonly #before = new Map<string, string>();
   /** Containers that a document named as an obstacle. */
   readonly #reported = new Set<string>();
@@ -39,37 +38,43 @@ export class Memory {
   /** Both networks have the same addresses. */
   readonly #isShared: boolean;
 
-  constructor(isShared: boolean) {
+  constructor(isShared: boolean, readonly actor: Actor) {
     this.#isShared = isShared;
   }
 
-  get lastDeed(): string {
-    const last = this.#deeds.at(-1)?.deed;
+  get lastChange(): string {
+    const last = this.#changes.at(-1)?.change;
     return last === undefined ? "nothing" : `${last.what}, ${last.how}`;
   }
 
   get isTouched(): boolean {
-    return this.#deeds.length > 0 || this.#references.size > 0;
+    return this.actor === "root" && this.#changes.length > 0 || this.#references.size > 0;
+  }
+
+  /** Whether nothing was done to the files of the state. */
+  get isStateUntouched(): boolean {
+    return this.#references.size === 0 &&
+      !this.hasDone(/^(state|folder|lock|marks|temp|back|disk)/);
   }
 
   /** A document reported the state as that of a newer version. */
   get isNewer(): boolean {
-    return this.#deeds.some(({ deed }) => deed.how === "raise the schema");
+    return this.#changes.some(({ change }) => change.how === "raise the schema");
   }
 
   set isUnknown(_: true) {
     this.#isUnknown.fill(true);
   }
 
-  /** The attribute's value before the first deed that changed it. */
+  /** The attribute's value before the first change of it. */
   before(id: string, what: string, value: string | undefined): string | undefined {
     const key = `${id} ${what}`;
     if (value !== undefined && !this.#before.has(key)) this.#before.set(key, value);
     return this.#before.get(key);
   }
 
-  did(deed: Deed, id: string): void {
-    this.#deeds.push({ deed, id });
+  did(change: Change, id: string): void {
+    this.#changes.push({ change, id });
     this.isUnknown = true;
     this.isRepaired.fill(false);
   }
@@ -100,16 +105,9 @@ export class Memory {
     return this.#elsewhere.has(id) && !this.#known.has(id);
   }
 
-  /** The listing of the reference's folder for `import`, and the containers that it lacks. */
-  folder(kind: (typeof FOLDERS)[number]): { readonly lines: string; readonly missing: string[] } {
-    const leases = [...this.#references];
-    const missing = kind === "one missing" ? leases.splice(0, 1).map(([id]) => id) : [];
-    const [first] = leases;
-    if (kind === "one added") leases.push(["ghost", "10.88.0.9"]);
-    if (kind === "one doubled" && first !== undefined) leases.push([first[0], "10.88.0.8"]);
-    const folder = "/var/lib/cni/networks/podnet";
-    const lines = leases.map(([id, ip]) => `${folder}/${ip}:${id}\r\n${folder}/${ip}:eth0\r\n`);
-    return { lines: `${folder}/last_reserved_ip.0:10.88.0.2\n${lines.join("")}`, missing };
+  /** Containers of the reference plugins, and their addresses. */
+  get references(): ReadonlyMap<string, string> {
+    return this.#references;
   }
 
   imported({ code, json, stdout }: Answer, missing: readonly string[]): void {
@@ -162,17 +160,21 @@ export class Memory {
 
   /** Whether the container's own interface or namespace was changed by hand. */
   hasLied(id: string): boolean {
-    return this.#deeds.some(({ deed, id: of }) => of === id && /^(inter|name)/.test(deed.what));
+    return this.#changes.some(({ change, id: of }) =>
+      of === id && /^(inter|name)/.test(change.what)
+    );
   }
 
   hasDone(what: RegExp, id?: string): boolean {
-    return this.#deeds.some(({ deed, id: of }) =>
-      (id === undefined || of === id) && what.test(`${deed.what}, ${deed.how}`)
+    return this.#changes.some(({ change, id: of }) =>
+      (id === undefined || of === id) && what.test(`${change.what}, ${change.how}`)
     );
   }
 
   /** Whether the remaining evidence shows the owner of the container's host veth (DESIGN.md §5a). */
   canTell(id: string): boolean {
+    // A container can't change any evidence on the host.
+    if (this.actor === "container") return true;
     const lost = this.#lost(id);
     const has = (it: Evidence) => !lost.has(it);
     if (!has("namespace")) return false;
@@ -188,10 +190,11 @@ export class Memory {
   }
 
   #lost(id: string): Set<Evidence> {
-    return new Set(this.#deeds.flatMap(({ deed, id: of }): Evidence[] => {
-      const [kind, attribute] = deed.what.split(": ");
+    return new Set(this.#changes.flatMap(({ change, id: of }): Evidence[] => {
+      const [kind, attribute] = change.what.split(": ");
       if (attribute === undefined) return /^(state|folder)$/.test(kind ?? "") ? ["state"] : [];
-      return of === id && kind !== "bridge" ? [attribute as Evidence] : [];
+      const isEvidence = kind === "host veth" || attribute === "namespace" || attribute === "MAC";
+      return of === id && kind !== "bridge" && isEvidence ? [attribute as Evidence] : [];
     }));
   }
 }

@@ -1,7 +1,7 @@
 import { CONTAINERS } from "./layouts.ts";
-import type { FOLDERS } from "./days.ts";
-import { importTruth, lost } from "./oracles.ts";
+import { importTruth, lost } from "./invariants.ts";
 import type { Complaint } from "./property.ts";
+import type { FOLDERS } from "./scenario.ts";
 import type { Stage } from "./stage.ts";
 
 /** The reference plugins attach a container: a veth without an alias, and a file in their folder. */
@@ -26,11 +26,23 @@ export async function importLeases(
   who: number,
   folder: (typeof FOLDERS)[number],
 ): Promise<Complaint | undefined> {
-  const { lines, missing } = stage.memory.folder(folder);
+  const { lines, missing } = listingOf(stage.memory.references, folder);
   const before = await stage.before();
   const answer = await stage.person("import", who, lines);
   const after = await stage.look();
   stage.memory.imported(answer, missing);
-  return lost(stage.memory, { before, after, target: "", answer, what: "an import" }) ??
+  return lost(stage.memory, "an import", "", { before, after, answer }) ??
     importTruth(stage.memory, after, answer, missing);
+}
+
+/** The listing of the reference's folder for `import`, and the containers that it lacks. */
+function listingOf(references: ReadonlyMap<string, string>, kind: (typeof FOLDERS)[number]) {
+  const leases = [...references];
+  const missing = kind === "one missing" ? leases.splice(0, 1).map(([id]) => id) : [];
+  const [first] = leases;
+  if (kind === "one added") leases.push(["ghost", "10.88.0.9"]);
+  if (kind === "one doubled" && first !== undefined) leases.push([first[0], "10.88.0.8"]);
+  const folder = "/var/lib/cni/networks/podnet";
+  const lines = leases.map(([id, ip]) => `${folder}/${ip}:${id}\r\n${folder}/${ip}:eth0\r\n`);
+  return { lines: `${folder}/last_reserved_ip.0:10.88.0.2\n${lines.join("")}`, missing };
 }

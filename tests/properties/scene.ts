@@ -14,15 +14,15 @@ export interface Seat {
 export interface Scene {
   readonly links: readonly Json[];
   readonly seats: ReadonlyMap<string, Seat>;
-  /** Checksums of the backups of damaged state files. */
-  readonly backups: readonly string[];
+  /** Names in the state folder. */
+  readonly files: readonly string[];
 }
 
 const SEATS = CONTAINERS.map((id) =>
   `nsenter --net=/run/keep/${id} ip -d -j addr show type veth 2>/dev/null || echo '[]'; echo`
 ).join("\n");
 const LOOK = `ip -d -j addr show; echo\n${SEATS}
-  cat ${DISK}/state/*damaged* >/dev/null 2>&1 && md5sum ${DISK}/state/*damaged* || :`;
+  find ${DISK}/state -mindepth 1 -maxdepth 1 -not -name .deno -printf '%f\n'`;
 
 export async function lookAround(host: Host): Promise<Scene> {
   const lines = (await host.sh(LOOK)).split("\n").filter((it) => it.trim() !== "");
@@ -31,8 +31,7 @@ export async function lookAround(host: Host): Promise<Scene> {
   );
   const [links = [], ...insides] = parsed;
   const seats = new Map(CONTAINERS.map((id, at) => [id, seatOf(insides[at]?.[0], links)]));
-  const backups = lines.slice(CONTAINERS.length + 1).map((it) => it.split(" ")[0] ?? "");
-  return { links, seats, backups };
+  return { links, seats, files: lines.slice(CONTAINERS.length + 1) };
 }
 
 function seatOf(inner: Json, links: readonly Json[]): Seat {

@@ -3,7 +3,7 @@ import type { Complaint } from "../property.ts";
 import { type Kernel, linkLocalOf, lookAt } from "./kernel.ts";
 import type { Flow, Seen } from "./lab.ts";
 import { BRIDGE, GATEWAY, type Network, OUTSIDE } from "./network.ts";
-import { type Wrong, wrongs } from "./oracle.ts";
+import { type Wrong, wrongs } from "./faults.ts";
 import { stopped } from "./promises.ts";
 import { isNeighbourClaim, type Spec } from "./spec.ts";
 import { tally, tallyEffects } from "./tally.ts";

@@ -2,7 +2,7 @@ import type { Count } from "../../guard/finding.ts";
 import type { Seen } from "./lab.ts";
 import { BRIDGE, type Network } from "./network.ts";
 import { stopped } from "./promises.ts";
-import type { Wrong } from "./oracle.ts";
+import type { Wrong } from "./faults.ts";
 import type { Spec } from "./spec.ts";
 
 /** A bridge treats these frames specially, so forged ones are counted separately. */
