@@ -31,6 +31,10 @@ await printPage([
   "",
   "Written by `make faults`; each line is what a test of `tests/faults/` saw in that run. The exact histories, places and seeds are in its output.",
   "",
+  '"Each `ip` in turn" replaces one `ip` of the run by a fault. `fails` does nothing and fails, `done-fails` works and then fails. `half` runs only the first line of its batch, and fails. `killed` and `done-killed` are killed before and after their work. `garbage` works, succeeds, and prints text that is not JSON.',
+  "",
+  'A line that begins with `model` explores the orders in which the steps of several runs and their faults can happen, with a model of the kernel; the tries are the states that it reached. The lines "to see that it finds mistakes" do the same with a program that is wrong on purpose.',
+  "",
   ...markdownTable(
     ["fault", "tries", "outcome"],
     rows.map(({ fault, tries, outcome }) => [fault, tries, outcome]),

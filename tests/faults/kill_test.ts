@@ -202,7 +202,7 @@ test("kill: bridge + host-local, to compare", async () => {
   }
   left.leases = await leases();
   recordFault({
-    fault: "to compare, the reference pair `bridge` + `host-local`: ADD killed likewise",
+    fault: "to compare, the reference plugins `bridge` + `host-local`: ADD killed likewise",
     tries: `${kills} (${left.killed} before it had ended)`,
     outcome:
       `after one DEL each: ${left.leases} leases left, ${left.veths} times a veth; ${left.failed} of the DELs failed`,
@@ -228,7 +228,7 @@ test("a full pool and a new start of the node: bridge + host-local, to compare",
   const { code, stdout } = await add("n1");
   const message = code === 0 ? "gives an address" : `fails: ${JSON.parse(stdout).msg}`;
   recordFault({
-    fault: "to compare, the reference pair: a pool of 5 full, then a reboot",
+    fault: "to compare, the reference plugins: a pool of 5 full, then a reboot",
     tries: 1,
     outcome: `the next ADD ${
       message.slice(0, 120)

@@ -36,10 +36,10 @@ await printPage([
   "# The guard, by raw frames",
   "",
   "Written by `make guard`. A container, eve, sends raw frames and has CAP_NET_RAW alone; ann and bob are her " +
-  "neighbours. The first number of a cell counts eve's successes, of her tries: frames for others that she received, " +
-  "or forged frames that arrived (for a flood: new entries in the forwarding table). The second is the victim's own " +
-  "traffic in that time: the frames that arrived, of those sent. `isolated` is `portIsolation`, which stops all " +
-  "traffic between neighbours, including ann's frames to bob.",
+  "neighbours. In a cell, `10/10; 40/40` means: 10 of eve's 10 tries succeeded, and 40 of the victim's own 40 frames " +
+  "arrived in that time. A try succeeds if eve receives a frame for others, or if her forged frame arrives; in a " +
+  "flood, if the forwarding table gets a new entry. `isolated` is `portIsolation`, which stops all traffic between " +
+  "neighbours, including ann's frames to bob.",
   "",
   "`reference` is the `bridge` plugin of containernetworking/plugins, as packaged by Debian.",
   "",
@@ -55,9 +55,9 @@ await printPage([
   "## Generated frames",
   "",
   "A generator composes frames while commands run and root removes ports, sets the bridge down or deletes it. A cell " +
-  "counts the different frames that reached the host, a neighbour or a machine outside, of those sent. For a table of " +
-  "the kernel, it counts the rounds in which the table changed, of all rounds. A container without the guard has no " +
-  "protected port, so its bridge learns in every round.",
+  "has the number of different frames that reached the host, a neighbour or a machine outside, of those sent. In a " +
+  "line about a table of the kernel, it has the number of rounds in which the table changed. Without the guard, the " +
+  "bridge learns in every round.",
   "",
   ...markdownTable(
     ["frames, or the table that they change", ...generated],

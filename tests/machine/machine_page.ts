@@ -13,19 +13,19 @@ const SECTIONS: Record<Table, Section> = {
   cuts: {
     title: "Power cuts",
     text:
-      "One disk through one cut after the other, each at a random write of a storm of ADD, CHECK and DEL. After each: the state is readable, no lease of an acknowledged DEL is back, no lease of an acknowledged ADD is missing, no address is allocated twice, no temporary file outlives the next ADD, and a pool full of dead containers' leases serves an ADD at once.",
+      "One disk has one power cut after the other, each at a random write of a storm of ADD, CHECK and DEL. After each cut, the state is readable, a lease of an acknowledged DEL is not back, and a lease of an acknowledged ADD is not missing. No address is allocated twice, and no temporary file outlives the next ADD. A pool full of dead containers' leases serves an ADD at once.",
     columns: ["file system", "cuts", "commands", "blocks kept of those in the cache"],
   },
   points: {
     title: "One storm, cut at many points",
     text:
-      "The writes of one storm are recorded, and the disk is built as a power cut at each point of the record leaves it. A kernel mounts each.",
+      "The test records the writes of one storm. For each point of the record, it builds the disk that a power cut at this point leaves, and a kernel mounts it. The same conditions hold as above.",
     columns: ["file system", "points", "writes", "flushes", "commands", "blocks kept"],
   },
   programs: {
     title: "Programs that must fail",
     text:
-      "The same program with calls left out, through the same test. If one of them passes, the run fails.",
+      "The same test runs programs that leave out calls, to show that it finds the harm. If one of them passes, the run fails.",
     columns: ["left out", "file system", "wrong points", "the first of them"],
   },
   reboot: { title: "Reboot", text: "", columns: ["what", "outcome"] },
@@ -55,7 +55,7 @@ const [seconds = "?"] = Deno.args;
 await printPage([
   "# On a virtual machine",
   "",
-  `Written by \`make machine\`, which took ${seconds} s; each line is the outcome of a test of \`tests/machine/\` in that run. The machines are booted by user-mode Linux with the host's root read-only, the state folder on a disk with a volatile write cache.`,
+  `Written by \`make machine\`, which took ${seconds} s; each line is the outcome of a test of \`tests/machine/\` in that run. User-mode Linux boots the machines, with the host's root read-only and the state folder on a disk with a volatile write cache.`,
   "",
   ...Object.entries(SECTIONS).flatMap(([table, { title, text, columns }]) => {
     const rows = outcomes.filter((it) => it.table === table).map(({ cells }) => cells);
