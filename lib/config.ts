@@ -1,17 +1,9 @@
 /** Parses text into values: the environment, CNI_ARGS, the two dialects of a configuration, prevResult, resolv.conf. */
-import type { Ip } from "./base/address.ts";
-import { CniError, Malformed } from "./base/errors.ts";
-import {
-  defined,
-  Fields,
-  isObject,
-  parseObject,
-  parseString,
-  parseStrings,
-} from "./base/fields.ts";
+import { familyOf, type Ip } from "./base/address.ts";
+import { CniError } from "./base/errors.ts";
+import { defined, type Fields, parseObject, parseString, parseStrings } from "./base/fields.ts";
 import type { Mac } from "./base/mac.ts";
-import type { InterfaceName, NetworkName } from "./base/names.ts";
-import { parseInterfaceName } from "./base/names.ts";
+import { type InterfaceName, type NetworkName, parseInterfaceName } from "./base/names.ts";
 import { STATE_FOLDER } from "./base/scope.ts";
 import { shapeOf, type SpecVersion } from "./base/spec.ts";
 import type { CniArgs } from "./config/cni_args.ts";
@@ -26,7 +18,6 @@ import { parseDataDir, parseResolvConfPath } from "./config/folder.ts";
 import { parseDns, parsePrevResult } from "./config/prev_result.ts";
 import { readRequestedIps, readRequestedMac } from "./config/requested.ts";
 import type { Dns, Result } from "./result.ts";
-import { familyOf } from "./base/address.ts";
 
 export { isInSubnets } from "./config/dialects.ts";
 export { parseCniArgs } from "./config/cni_args.ts";
@@ -155,10 +146,8 @@ export function parseValid(root: Fields): readonly Valid[] | undefined {
     root.spelling(it) !== undefined
   );
   if (key === undefined) return undefined;
-  return root.list(key, (value, at) => {
-    if (!isObject(value)) throw new Malformed("an attachment", "it is not an object");
-    const fields = new Fields(value, `${at}.`);
-    const containerId = fields.required("containerID", parseString);
-    return { containerId, ifname: fields.required("ifname", parseString) };
-  }) ?? [];
+  return root.objects(key, "an attachment", (fields) => ({
+    containerId: fields.required("containerID", parseString),
+    ifname: fields.required("ifname", parseString),
+  })) ?? [];
 }

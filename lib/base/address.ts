@@ -24,22 +24,23 @@ const WANTED: Readonly<Record<Family, string>> = {
   4: "an IPv4 address (four decimal numbers from 0 to 255, no leading zeros)",
   6: "an IPv6 address (fd00::2)",
 };
-
-/** Number of bits of an address. */
 const BITS: Readonly<Record<Family, number>> = { 4: 32, 6: 128 };
 
 /** The minimum MTU of IPv6, in bytes (RFC 8200 §5). The kernel disables IPv6 on a link with a smaller MTU. */
 export const LEAST_MTU_IPV6 = 1280;
 
-export function familyOf(ip: Ip): Family {
-  return ip.includes(":") ? 6 : 4;
+/** The family that `text` is meant for, whether it is an address or not. */
+function familyIn(text: unknown): Family {
+  return typeof text === "string" && text.includes(":") ? 6 : 4;
 }
+
+export const familyOf: (ip: Ip) => Family = familyIn;
 
 /** Parses an address, of `family` if that is given. Throws `Malformed`. */
 export function parseIp(text: unknown, family?: Family): Ip {
   const ip = typeof text === "string" ? tryIp(text) : undefined;
   if (ip !== undefined && (family === undefined || familyOf(ip) === family)) return ip;
-  throw new Malformed(wantedOf(text, family), foundIn(text, family));
+  throw new Malformed(WANTED[family ?? familyIn(text)], foundIn(text, family));
 }
 
 /** Whether `text` is an address in its canonical spelling. */
@@ -87,22 +88,18 @@ function groupsOf(text: string, isEnd: boolean): number[] | undefined {
   return groups;
 }
 
-/** The address as a number. */
 export function valueOf(ip: Ip): bigint {
   if (familyOf(ip) === 6) return valueOfIpv6(ip) ?? 0n;
   return BigInt(ip.split(".").reduce((value, octet) => value * 256 + Number(octet), 0));
 }
 
-/** The address of that number. */
 export function ipOf(value: bigint, family: Family): Ip {
   if (family === 4) {
     const quad = Number(value);
     return [quad >>> 24, (quad >>> 16) & 255, (quad >>> 8) & 255, quad & 255].join(".") as Ip;
   }
-  const groups = Array.from(
-    { length: 8 },
-    (_, index) => Number((value >> BigInt(16 * (7 - index))) & 0xffffn),
-  );
+  const shifts = [112n, 96n, 80n, 64n, 48n, 32n, 16n, 0n];
+  const groups = shifts.map((shift) => Number((value >> shift) & 0xffffn));
   // RFC 5952 §5: a mapped IPv4 address ends in a dotted quad.
   if (value >> 32n === 0xffffn) return `::ffff:${ipOf(value & 0xffffffffn, 4)}` as Ip;
   const [start, length] = longestZeros(groups);
@@ -122,38 +119,29 @@ function longestZeros(groups: readonly number[]): [number, number] {
   return best;
 }
 
-function wantedOf(text: unknown, family: Family | undefined): string {
-  if (family !== undefined) return WANTED[family];
-  return typeof text === "string" && text.includes(":") ? WANTED[6] : WANTED[4];
-}
-
 function foundIn(text: unknown, family: Family | undefined): string {
   if (typeof text !== "string") return `got ${quote(text)}`;
-  if (text.includes(":") && family === 4) return "it is of IPv6";
-  if (!text.includes(":") && family === 6) return "it is of IPv4";
+  if (family !== undefined && familyIn(text) !== family) return `it is of IPv${familyIn(text)}`;
   if (/(^|\.)0\d/.test(text)) return "a number has a leading zero";
   return "it is not of that form";
 }
 
 /** `10.1.2.3/24`, `fd00::2/64` → address and prefix length. Throws `Malformed`. */
 export function parseInterfaceAddress(text: unknown, family?: Family): InterfaceAddress {
-  const isV6 = family === 6 ||
-    (family === undefined && typeof text === "string" && text.includes(":"));
-  const wanted = `an ${isV6 ? "IPv6" : "IPv4"} address with prefix length (${
-    isV6 ? "fd00::2/64" : "10.1.2.3/24"
-  })`;
+  const of = family ?? familyIn(text);
+  const example = of === 6 ? "fd00::2/64" : "10.1.2.3/24";
+  const wanted = `an IPv${of} address with prefix length (${example})`;
   if (typeof text !== "string") throw new Malformed(wanted, `got ${quote(text)}`);
-  const slash = text.indexOf("/");
-  const address = slash < 0 ? text : text.slice(0, slash);
+  const [address = "", ...more] = text.split("/");
   const ip = tryIp(address);
-  if (ip === undefined || (family !== undefined && familyOf(ip) !== family)) {
+  if (ip === undefined || familyOf(ip) !== of) {
     throw new Malformed(wanted, foundIn(address, family));
   }
-  if (slash < 0) throw new Malformed(wanted, "it has no prefix length");
-  const length = text.slice(slash + 1);
-  const most = BITS[familyOf(ip)];
-  if (!/^(\d|[1-9]\d{1,2})$/.test(length) || Number(length) > most) {
-    throw new Malformed(wanted, `prefix length ${quote(length)} is not a number from 0 to ${most}`);
+  if (more.length === 0) throw new Malformed(wanted, "it has no prefix length");
+  const length = more.join("/");
+  if (!/^(\d|[1-9]\d{1,2})$/.test(length) || Number(length) > BITS[of]) {
+    const found = `prefix length ${quote(length)} is not a number from 0 to ${BITS[of]}`;
+    throw new Malformed(wanted, found);
   }
   return { ip, prefix: Number(length) };
 }
@@ -177,7 +165,6 @@ export function formatInterfaceAddress({ ip, prefix }: InterfaceAddress): string
   return `${ip}/${prefix}`;
 }
 
-/** The number of addresses of a network. */
 export function extentOf({ base, prefix }: Cidr): bigint {
   return 1n << BigInt(BITS[familyOf(base)] - prefix);
 }
@@ -203,10 +190,7 @@ export function sameNetwork(left: Cidr, right: Cidr): boolean {
 
 /** IPv4 before IPv6, each from low to high. */
 export function compareIps(left: Ip, right: Ip): number {
-  const families = familyOf(left) - familyOf(right);
-  if (families !== 0) return families;
-  const difference = valueOf(left) - valueOf(right);
-  return difference < 0n ? -1 : difference > 0n ? 1 : 0;
+  return familyOf(left) - familyOf(right) || Number(valueOf(left) - valueOf(right));
 }
 
 /** The default route's destination. */

@@ -98,6 +98,14 @@ export class Fields {
     });
   }
 
+  /** The elements of the list of objects under `key`; `what` is the wanted form of an element. */
+  objects<T>(key: string, what: string, parse: (fields: Fields) => T): T[] | undefined {
+    return this.list(key, (value, at) => {
+      if (!isObject(value)) throw new Malformed(what, "it is not an object");
+      return parse(new Fields(value, `${at}.`, this.kind));
+    });
+  }
+
   reject(key: string, wanted: string, found: string, remedy = ""): never {
     throw this.#named(new Malformed(wanted, found), `${this.at}${key}`, this.get(key), remedy);
   }

@@ -1,9 +1,8 @@
 import { parseInterfaceAddress } from "../base/address.ts";
-import { CniError, Malformed } from "../base/errors.ts";
+import { CniError } from "../base/errors.ts";
 import {
   defined,
   Fields,
-  isObject,
   type JsonObject,
   parseInteger,
   parseString,
@@ -29,8 +28,8 @@ export function parsePrevResult(raw: JsonObject, configVersion: SpecVersion): Re
   }
   const dns = parseDns(fields);
   if (shapeOf(known) === "0.1") return { ...oldest(fields), dns };
-  const interfaces = fields.list("interfaces", parseInterface) ?? [];
-  const ips = fields.list("ips", parseAddress) ?? [];
+  const interfaces = fields.objects("interfaces", "an object", parseInterface) ?? [];
+  const ips = fields.objects("ips", "an object", parseAddress) ?? [];
   ips.forEach((ip, index) => {
     if (ip.interface !== undefined && ip.interface >= interfaces.length) {
       throw new CniError(
@@ -40,7 +39,7 @@ export function parsePrevResult(raw: JsonObject, configVersion: SpecVersion): Re
       );
     }
   });
-  return { interfaces, ips, routes: fields.list("routes", parseRoute) ?? [], dns };
+  return { interfaces, ips, routes: fields.objects("routes", "an object", parseRoute) ?? [], dns };
 }
 
 function oldest(fields: Fields): Omit<Result, "dns"> {
@@ -51,13 +50,12 @@ function oldest(fields: Fields): Omit<Result, "dns"> {
     const side = fields.object(key);
     const address = side.required("ip", parseAnyCidr);
     ips.push({ address, ...defined({ gateway: text(side, "gateway") }) });
-    routes.push(...side.list("routes", parseRoute) ?? []);
+    routes.push(...side.objects("routes", "an object", parseRoute) ?? []);
   }
   return { interfaces: [], ips, routes };
 }
 
-function parseInterface(value: unknown, at: string): Interface {
-  const fields = element(value, at);
+function parseInterface(fields: Fields): Interface {
   return {
     name: fields.required("name", parseString),
     ...defined({
@@ -70,16 +68,14 @@ function parseInterface(value: unknown, at: string): Interface {
   };
 }
 
-function parseAddress(value: unknown, at: string): Address {
-  const fields = element(value, at);
+function parseAddress(fields: Fields): Address {
   return {
     address: fields.required("address", parseAnyCidr),
     ...defined({ gateway: text(fields, "gateway"), interface: number(fields, "interface") }),
   };
 }
 
-function parseRoute(value: unknown, at: string): ResultRoute {
-  const fields = element(value, at);
+function parseRoute(fields: Fields): ResultRoute {
   return {
     dst: fields.required("dst", parseAnyCidr),
     ...defined({
@@ -91,11 +87,6 @@ function parseRoute(value: unknown, at: string): ResultRoute {
       scope: number(fields, "scope"),
     }),
   };
-}
-
-function element(value: unknown, at: string): Fields {
-  if (!isObject(value)) throw new Malformed("an object", "it is not an object");
-  return new Fields(value, `${at}.`);
 }
 
 function text(fields: Fields, key: string): string | undefined {

@@ -1,6 +1,5 @@
 import { type Family, familyOf, type Ip, parseCidr, parseIp } from "../base/address.ts";
-import { Malformed } from "../base/errors.ts";
-import { Fields, isObject, parseInteger } from "../base/fields.ts";
+import { type Fields, parseInteger } from "../base/fields.ts";
 import type { RangeSet } from "../base/range.ts";
 import { checkRoute } from "./possible_routes.ts";
 import { ON_LINK, type Route } from "./route.ts";
@@ -16,9 +15,7 @@ export function gatewayOf(sets: readonly RangeSet[], family: Family): Ip | undef
  */
 export function readRoutes(ipam: Fields, sets: readonly RangeSet[]): Route[] | undefined {
   const earlier: Route[] = [];
-  return ipam.list("routes", (value, at) => {
-    if (!isObject(value)) throw new Malformed("a route", "it is not an object");
-    const fields = new Fields(value, `${at}.`);
+  return ipam.objects("routes", "a route", (fields) => {
     const route = readRoute(fields, sets);
     checkRoute(fields, route, { sets, earlier });
     earlier.push(route);

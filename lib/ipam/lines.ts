@@ -22,14 +22,8 @@ interface Line {
 /** The lines of the three maps. */
 export type Lines = Readonly<Record<"containerToIP" | "ipToContainer" | "leases", Line>>;
 
-/**
- * The bytes of a file with these keys, in one piece or several. `lines`, if given, is the text of the maps, which are then not
- * formatted.
- */
-export function formatKeys(
-  keys: Keys,
-  lines: Lines | undefined,
-): readonly Uint8Array<ArrayBuffer>[] {
+/** The bytes of a file with these keys. `lines`, if given, is the text of the maps, which are then not formatted. */
+export function formatKeys(keys: Keys, lines: Lines | undefined): Uint8Array<ArrayBuffer> {
   const { containerToIP, ipToContainer, leases } = lines ?? {
     containerToIP: lineOf(keys.containerToIP),
     ipToContainer: lineOf(keys.ipToContainer),
@@ -37,7 +31,7 @@ export function formatKeys(
   };
   const last = JSON.stringify(keys.lastReserved);
   const ranges = keys.ranges === undefined ? "" : `,\n"ranges":${JSON.stringify(keys.ranges)}`;
-  return packed([
+  return joined([
     encode(`{"schema":${SCHEMA},\n"containerToIP":`),
     containerToIP.held,
     encode(`${containerToIP.added}},\n"ipToContainer":`),
@@ -83,17 +77,12 @@ function encode(text: string): Uint8Array<ArrayBuffer> {
   return new TextEncoder().encode(text);
 }
 
-/** In bytes: above this size, one copy costs more than one write for each piece. */
-const MOST_COPIED = 64 * 1024;
-
-function packed(pieces: readonly Uint8Array<ArrayBuffer>[]): readonly Uint8Array<ArrayBuffer>[] {
-  const length = pieces.reduce((all, piece) => all + piece.length, 0);
-  if (length > MOST_COPIED) return pieces;
-  const bytes = new Uint8Array(length);
+function joined(pieces: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
+  const bytes = new Uint8Array(pieces.reduce((all, piece) => all + piece.length, 0));
   let at = 0;
   for (const piece of pieces) {
     bytes.set(piece, at);
     at += piece.length;
   }
-  return [bytes];
+  return bytes;
 }

@@ -115,7 +115,7 @@ export function writeState(
   let isReplaced = false;
   try {
     return withFile(createFile(temporary), (file) => {
-      for (const piece of formatState(state)) writeBytes(file, piece);
+      writeBytes(file, formatState(state));
       file.syncDataSync();
       verify();
       backup = backUp ? backUpState(dataDir, network) : undefined;

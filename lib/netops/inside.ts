@@ -1,5 +1,5 @@
 import { expiry } from "../base/deadline.ts";
-import { asCniError, CniError, quote } from "../base/errors.ts";
+import { CniError, quote } from "../base/errors.ts";
 import { dump, ipFailed, type IpOutput, listIn, outputOf, parseIpJson, type RunIp } from "./ip.ts";
 import { type Link, parseLink, parseRoutes, type RouteFound } from "./links.ts";
 
@@ -45,16 +45,16 @@ export async function failOnFifo(
     if (own === "expired" || !own.success) return await running;
     if (await Promise.race([running, probe, expiry(1_000)]) !== "expired") return await running;
   }
-  throw new CniError(
-    "InvalidNetNS",
-    `Cannot use CNI_NETNS ${
-      quote(netns)
-    } as a network namespace: opening it blocks, as with a FIFO`,
-    {
-      details:
-        "inspect it (ls -l): it must be the path of a network namespace, such as /run/netns/NAME",
-    },
+  throw invalidNetns(
+    netns,
+    "opening it blocks, as with a FIFO",
+    "inspect it (ls -l): it must be the path of a network namespace, such as /run/netns/NAME",
   );
+}
+
+export function invalidNetns(netns: string, found: string, details: string): CniError {
+  const message = `Cannot use CNI_NETNS ${quote(netns)} as a network namespace: ${found}`;
+  return new CniError("InvalidNetNS", message, { details });
 }
 
 /** Every interface of the namespace. Throws InvalidNetNS if the namespace can't be entered. */
@@ -98,9 +98,6 @@ async function namespaceError(run: RunIp, netns: string, output: IpOutput): Prom
   const remedy = own.success
     ? "it must be the path of a network namespace that exists, such as /run/netns/NAME"
     : "ip -n does not work on this host: create its folder (mkdir -p /run/netns), and run with CAP_SYS_ADMIN";
-  return new CniError(
-    "InvalidNetNS",
-    `Cannot use CNI_NETNS ${quote(netns)} as a network namespace: ip can't enter it`,
-    { details: `${remedy}; ${asCniError(ipFailed("enter it", output)).details}` },
-  );
+  const { details } = ipFailed("enter it", output);
+  return invalidNetns(netns, "ip can't enter it", `${remedy}; ${details}`);
 }

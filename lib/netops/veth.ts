@@ -7,7 +7,7 @@ import { checkMtu, checkPorts, isTooSmallForIpv6 } from "./bridge.ts";
 import { cannotLock, checkLockable, notGuardable } from "./guardable.ts";
 import { type BridgeUse, isReady } from "./ensure_bridge.ts";
 import { hostLinks, isNamed, removeIf, removeLink, SHOWN } from "./host.ts";
-import { failOnFifo, linksInside } from "./inside.ts";
+import { failOnFifo, invalidNetns, linksInside } from "./inside.ts";
 import { ipFailed, type IpOutput, parseIpJson, runBatch, type RunIp } from "./ip.ts";
 import { type Link, parseLink } from "./links.ts";
 import { portFlags } from "./ports.ts";
@@ -70,11 +70,7 @@ function isOwn({ host, hostMac }: VethSpec): (link: Link) => boolean {
 }
 
 /** Creates the veth and reads it back, in one batch. Returns the failed output if nothing was created. */
-async function tryAttach(
-  run: RunIp,
-  spec: VethSpec,
-  undo: Rollback,
-): Promise<Made | IpOutput> {
+async function tryAttach(run: RunIp, spec: VethSpec, undo: Rollback): Promise<Made | IpOutput> {
   const { host, hostMac } = spec;
   const willRemove = () =>
     undo.push(`remove the host veth "${host}"`, () => removeIf(run, isOwn(spec)));
@@ -86,11 +82,11 @@ async function tryAttach(
     throw error;
   });
   willRemove();
-  const answers = output.stdout.trim() === "" ? [] : output.stdout.trim().split("\n");
+  const answers = output.stdout.trim().split("\n").length;
   // The batch stops at its first failure. With fewer than two answers, creating the veth failed.
-  if (!output.success && output.signal === null && answers.length < 2) return output;
+  if (!output.success && output.signal === null && answers < 2) return output;
   // An old `ip` may fail at the last command only, whose answer is optional.
-  const isOver = output.signal === null && answers.length >= 3;
+  const isOver = output.signal === null && answers >= 3;
   if (!output.success && !isOver) throw setUpFailed(spec, output);
   const [[before] = [], [made] = [], [after] = [], others = []] = parseIpJson(output);
   const wrong = made?.["address"] !== hostMac || before === undefined || after === undefined ||
@@ -107,7 +103,6 @@ async function tryAttach(
 function attachCommands(spec: VethSpec): string[][] {
   const { host, hostMac, bridge, ifname, netns, alias, group } = spec;
   const mtu = bridge.mtu === undefined ? [] : ["mtu", String(bridge.mtu)];
-  const flags = portFlags(spec);
   // `addr show`, because after a `link show` the same process leaves out addresses.
   const show = (dev: string) => ["addr", "show", "dev", dev];
   const make = ["link", "add", "name", host, "group", String(group), "address", hostMac, ...mtu];
@@ -116,7 +111,7 @@ function attachCommands(spec: VethSpec): string[][] {
     show(bridge.name),
     [...make, "master", bridge.name, "type", "veth", ...peer],
     show(host),
-    ...flags,
+    ...portFlags(spec),
     // Up last: a host veth that is down accepts no frame, even if the container sets its end up.
     ["link", "set", "dev", host, "alias", alias, "up"],
     show(bridge.name),
@@ -148,7 +143,11 @@ async function whyNot(run: RunIp, spec: VethSpec, output: IpOutput): Promise<Lin
   }
   // An existing host veth is never replaced, because it may belong to a live container.
   if (existing !== undefined) throw hostVethExists(existing, spec);
-  if (inside.some(isNamed(ifname))) throw interfaceExists(spec);
+  if (inside.some(isNamed(ifname))) {
+    const message = `Cannot make "${ifname}" in "${netns}": an interface of that name exists there`;
+    const details = "an attachment is added once: DEL it first, or choose another CNI_IFNAME";
+    throw new CniError("InterfaceExists", message, { details });
+  }
   checkPorts(spec.bridge.name, links);
   return links.find(isNamed(spec.bridge.name));
 }
@@ -173,23 +172,10 @@ async function isOwnNamespace(run: RunIp, spec: VethSpec): Promise<boolean> {
 }
 
 function ownNamespace(netns: string): CniError {
-  return new CniError(
-    "InvalidNetNS",
-    `Cannot use CNI_NETNS ${
-      quote(netns)
-    } as the container's namespace: it is the plugin's own namespace`,
-    {
-      details:
-        "plugin's netns and netns from CNI_NETNS should not be the same; pods of the host's network need no CNI",
-    },
-  );
-}
-
-function interfaceExists({ ifname, netns }: VethSpec): CniError {
-  return new CniError(
-    "InterfaceExists",
-    `Cannot make "${ifname}" in "${netns}": an interface of that name exists there`,
-    { details: "an attachment is added once: DEL it first, or choose another CNI_IFNAME" },
+  return invalidNetns(
+    netns,
+    "it is the plugin's own namespace",
+    "plugin's netns and netns from CNI_NETNS should not be the same; pods of the host's network need no CNI",
   );
 }
 
