@@ -10,7 +10,7 @@ import { importCommand } from "./cli/import.ts";
 import { list } from "./cli/list.ts";
 import { didYouMean } from "./cli/nearest.ts";
 import { problems } from "./cli/problems.ts";
-import { type Line, render, type Screen } from "./cli/screen.ts";
+import { render, type Screen } from "./cli/screen.ts";
 import { repair } from "./cli/repair.ts";
 import { status } from "./cli/status.ts";
 import { version } from "./cli/version.ts";
@@ -62,34 +62,16 @@ export async function serve(args: readonly string[], terminal: Terminal): Promis
   }
 }
 
-/** stdout could not be written. `printError` reports this error on stderr, even with `--json`. */
-class PrintError extends CniError {
-  constructor(error: Error) {
-    super("IOFailure", `Cannot print: ${error.message}`, {
-      details: "see where the output goes: its disk may be full",
-      cause: error,
-    });
-  }
-}
-
-function printTo({ print }: Terminal, text: string): void {
-  try {
-    print(text);
-  } catch (error) {
-    throw error instanceof Deno.errors.BrokenPipe ? error : new PrintError(error as Error);
-  }
-}
-
 async function dispatch(args: readonly string[], terminal: Terminal): Promise<ExitStatus> {
   const [first] = args.filter((it) => !it.startsWith("-"));
-  const command = COMMANDS.find(({ name }) => name === first);
-  const { positional, flags } = parseArguments(args, command, known);
-  if (first === "help" || flags["help"] === true || (first === undefined && !flags["version"])) {
+  const command = first === undefined || first === "help" ? undefined : known(first);
+  const { positional, flags } = parseArguments(args, command);
+  if (flags["help"] === true || (command === undefined && !flags["version"])) {
     const about = first === "help" ? positional[1] : first;
     const isOverview = about === undefined || about === "help";
     return print(isOverview ? overview(COMMANDS) : helpOf(known(about)), flags, terminal);
   }
-  const chosen = first === undefined ? version : known(first);
+  const chosen = command ?? version;
   const call: Call = {
     args: positional.slice(1),
     has: (option) => flags[option] === true,
@@ -125,46 +107,51 @@ function known(name: string): Command {
   );
 }
 
-function print(
-  report: Report,
-  flags: Readonly<Record<string, unknown>>,
-  terminal: Terminal,
-): ExitStatus {
-  // JSON.stringify does not escape DEL and the control characters from U+0080 to U+009F.
-  printTo(
-    terminal,
-    flags["json"] === true
-      ? `${printable(JSON.stringify(report.json))}\n`
-      : render(report.lines, screenOf(report, flags, terminal)),
-  );
-  if (report.errors !== undefined) {
-    terminal.warn(render(problems(report.errors), { colour: false, width: undefined }));
+/** stdout could not be written. `printError` reports this error on stderr, even with `--json`. */
+class PrintError extends CniError {
+  constructor(error: Error) {
+    super("IOFailure", `Cannot print: ${error.message}`, {
+      details: "see where the output goes: its disk may be full",
+      cause: error,
+    });
   }
-  return report.exit;
 }
 
-/** The screen of a report. File contents and `--wide` have no maximum width. */
-function screenOf(
-  { isFile }: Report,
+/** Prints a report. File contents and `--wide` have no maximum width. */
+function print(
+  { lines, json, isFile, errors, exit }: Report,
   flags: Readonly<Record<string, unknown>>,
-  { screen }: Terminal,
-): Screen {
-  return isFile === true || flags["wide"] === true ? { ...screen, width: undefined } : screen;
+  { print, warn, screen }: Terminal,
+): ExitStatus {
+  const isWide = isFile === true || flags["wide"] === true;
+  const text = flags["json"] === true
+    ? jsonLine(json)
+    : render(lines, isWide ? { ...screen, width: undefined } : screen);
+  try {
+    print(text);
+  } catch (error) {
+    throw error instanceof Deno.errors.BrokenPipe ? error : new PrintError(error as Error);
+  }
+  if (errors !== undefined) warn(render(problems(errors), PLAIN));
+  return exit;
 }
 
 /** Prints an error: as JSON on stdout with `--json`, else as sentences on stderr. */
-function printError(error: unknown, json: boolean, { print, warn }: Terminal): 2 {
-  if (error instanceof PrintError) json = false;
-  const { code, message, details } = error instanceof UsageError
-    ? { code: undefined, message: error.message, details: error.remedy }
-    : asCniError(error);
-  if (json) {
-    print(`${printable(JSON.stringify({ error: { code, msg: message, details } }))}\n`);
-    return 2;
-  }
-  const lines: Line[] = error instanceof UsageError
-    ? [`atomicni: ${message}`, `  ${details}`]
-    : problems([asCniError(error)]);
-  warn(render(lines, { colour: false, width: undefined }));
+function printError(thrown: unknown, isJson: boolean, { print, warn }: Terminal): 2 {
+  const error = thrown instanceof UsageError ? thrown : asCniError(thrown);
+  const { message, details } = error;
+  if (isJson && !(error instanceof PrintError)) {
+    const code = error instanceof UsageError ? undefined : error.code;
+    print(jsonLine({ error: { code, msg: message, details } }));
+  } else if (error instanceof UsageError) {
+    warn(render([`atomicni: ${message}`, `  ${details}`], PLAIN));
+  } else warn(render(problems([error]), PLAIN));
   return 2;
+}
+
+const PLAIN: Screen = { colour: false, width: undefined };
+
+/** JSON.stringify does not escape DEL and the control characters from U+0080 to U+009F. */
+function jsonLine(value: unknown): string {
+  return `${printable(JSON.stringify(value))}\n`;
 }

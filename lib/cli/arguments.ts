@@ -1,48 +1,40 @@
 import { parseArgs } from "@std/cli/parse-args";
 import { quote } from "../base/errors.ts";
-import { type Command, COMMON_OPTIONS, UsageError } from "./command.ts";
+import { type Command, COMMON_OPTIONS, type Option, UsageError } from "./command.ts";
 import { didYouMean } from "./nearest.ts";
 
 /** Parses a command line into arguments and options. `help` and a line without a command accept only common options. */
 export function parseArguments(
   args: readonly string[],
   command: Command | undefined,
-  known: (name: string) => unknown,
-): {
-  positional: string[];
-  flags: Record<string, unknown>;
-} {
+): { positional: string[]; flags: Record<string, unknown> } {
   const options = Object.entries({ ...COMMON_OPTIONS, ...command?.options });
-  const strings = options.filter(([, { type }]) => type === "string").map(([name]) => name);
-  const booleans = options.filter(([, { type }]) => type === "boolean").map(([name]) => name);
-  if (command === undefined) booleans.push("version");
-  const alias = options.flatMap(([name, { short }]) => short === undefined ? [] : [[short, name]]);
+  const namesOf = (wanted: Option["type"]) =>
+    options.filter(([, { type }]) => type === wanted).map(([name]) => name);
+  const string = namesOf("string");
+  const boolean = [...namesOf("boolean"), ...(command === undefined ? ["version"] : [])];
   const letters = options.filter(([, { type }]) => type === "string").map(([, it]) => it.short);
+  // `parseArgs` would read `-ojson` as five options.
   const apart = args.flatMap((arg) =>
     letters.includes(arg[1]) && /^-[a-z][^=]/.test(arg) ? [arg.slice(0, 2), arg.slice(2)] : [arg]
   );
+  const refuse = (arg: string, key?: string) => {
+    if (key === undefined) return true;
+    const all = [...boolean, ...string].map((name) => `--${name}`);
+    const of = command === undefined ? "" : ` of "${command.name}"`;
+    throw new UsageError(
+      `Cannot use "${arg}": it is not an option${of}`,
+      didYouMean(`--${key}`, all) || `options: ${all.join(", ")}`,
+    );
+  };
+  const alias = Object.fromEntries(
+    options.flatMap(([name, { short }]) => short ? [[short, name]] : []),
+  );
   const { _: positional, ...flags }: { _: unknown[]; [option: string]: unknown } = parseArgs(
     apart,
-    {
-      boolean: booleans,
-      string: [...strings, "_"],
-      alias: Object.fromEntries(alias),
-      unknown: (arg: string, key?: string) => {
-        if (key === undefined) return true;
-        // If the command does not exist, that is the error to report.
-        const [first] = args;
-        if (command === undefined && first !== undefined && !first.startsWith("-")) known(first);
-        const all = [...booleans, ...strings].map((name) => `--${name}`);
-        throw new UsageError(
-          `Cannot use "${arg}": it is not an option${
-            command === undefined ? "" : ` of "${command.name}"`
-          }`,
-          didYouMean(`--${key}`, all) || `options: ${all.join(", ")}`,
-        );
-      },
-    },
+    { boolean, string: [...string, "_"], alias, unknown: refuse },
   );
-  refuseValues(args, booleans);
+  refuseValues(args, boolean);
   return { positional: positional.map(String), flags: withOutput(flags) };
 }
 
@@ -72,30 +64,19 @@ export function wantsJson(args: readonly string[]): boolean {
 }
 
 /** The error for the first argument that the command does not take. */
-export function surplus(command: Command, word: string): UsageError {
+export function surplus({ name, takes, maxArguments }: Command, word: string): UsageError {
+  const isFromFile = takes.includes("<") && maxArguments === 0;
+  const usage = `usage: ${`atomicni ${name} ${takes}`.trim()} (more: atomicni ${name} --help)`;
   return new UsageError(
     `Cannot take "${word}": unexpected argument`,
-    takesFile(command) ? onStdin(command, word) : usage(command),
+    isFromFile ? `a configuration comes on stdin: atomicni ${name} < ${fileOf(word)}` : usage,
   );
 }
 
-/** Whether a configuration on stdin is the command's only input. */
-function takesFile({ takes, maxArguments }: Command): boolean {
-  return takes.includes("<") && maxArguments === 0;
-}
-
-/** The command line that passes the configuration. The shell opens the file: the scope excludes /etc/cni/net.d. */
-function onStdin({ name }: Command, word: string): string {
-  const isPath = word.includes("/") || /\.(conf|conflist|json)$/.test(word);
-  const isName = /^[\w.-]+$/.test(word);
-  const file = isPath || !isName ? "FILE" : `"$(grep -l '"${word}"' /etc/cni/net.d/* | head -n 1)"`;
-  return `a configuration comes on stdin: atomicni ${name} < ${
-    isPath && !/[^\w./-]/.test(word) ? word : file
-  }`;
-}
-
-function usage({ name, takes }: Command): string {
-  return `usage: atomicni ${name}${
-    takes === "" ? "" : ` ${takes}`
-  } (more: atomicni ${name} --help)`;
+/** The file that the shell opens, because the scope excludes /etc/cni/net.d: a path, or the file of a network. */
+function fileOf(word: string): string {
+  if (word.includes("/") || /\.(conf|conflist|json)$/.test(word)) {
+    return /[^\w./-]/.test(word) ? "FILE" : word;
+  }
+  return /^[\w.-]+$/.test(word) ? `"$(grep -l '"${word}"' /etc/cni/net.d/* | head -n 1)"` : "FILE";
 }

@@ -1,10 +1,10 @@
 import type { Ip } from "../base/address.ts";
-import { podIn } from "../base/attachment.ts";
+import { ownerKey, podIn } from "../base/attachment.ts";
 import { isLayer2HostMac, macBehind, parseMac } from "../base/mac.ts";
 import type { NetworkName } from "../base/names.ts";
-import { containerMac, hostsOf, type Lease } from "../ipam.ts";
+import { containerMac, type Held, hostsOf, type Lease } from "../ipam.ts";
 import type { Link } from "../netops.ts";
-import type { Claim, HostVeth } from "../ownership.ts";
+import type { Claim, HostVeth, Subject } from "../ownership.ts";
 import { needsLook, type StateWord } from "./state_words.ts";
 
 /** An attachment as every command shows it: a lease, a host veth, or both. */
@@ -30,60 +30,46 @@ export interface ShownAttachment {
   readonly link: Link | undefined;
 }
 
-/** A network's state folder and bridge, and the interfaces of the host. */
-export interface Place {
-  readonly network: NetworkName;
+/** A network with its state files and its bridge, and the interfaces of the host. */
+export interface Place extends Subject {
   readonly dataDir: string;
-  /** `undefined` if unknown. */
-  readonly bridge: string | undefined;
+  /** The readable state files: none, one, or several if another folder has a copy. */
+  readonly held: readonly Held[];
+  readonly isUnreadable: boolean;
   /** The network has or had a state file. */
   readonly hasState: boolean;
-  /** Every interface of the host. */
-  readonly links: readonly Link[];
+  /** Every interface of the host; `undefined` if `ip` failed. */
+  readonly links: readonly Link[] | undefined;
 }
 
-/** The row of a claim. */
+/** The row of a claim. Without `links`, the claim has a lease, and nothing is known about its veth. */
 export async function attachedBy(claim: Claim, place: Place): Promise<ShownAttachment> {
   const { lease, veths, attachment } = claim;
-  const { network } = place;
+  const { name, dataDir, links } = place;
   const [first] = veths;
-  const hosts = first === undefined && lease !== undefined ? await hostsOf(lease, network) : [];
+  const hosts = first === undefined && lease !== undefined
+    ? await hostsOf(lease, name)
+    : veths.map(({ link }) => link.ifname);
   return {
-    ...ofLease(lease, place),
+    network: name,
+    dataDir,
+    ips: lease?.ips ?? [],
+    mac: lease && containerMac(lease),
+    since: lease?.record?.since,
     containerId: lease?.owner.containerId ?? attachment?.containerId ?? "",
     ifname: lease?.owner.ifname ?? attachment?.ifname ?? "",
     pod: lease?.record?.pod ?? (first && podIn(first.link.alias)),
     guarded: lease?.record?.guarded ?? first?.link.port.locked === true,
-    veth: [...veths.map(({ link }) => link.ifname), ...hosts].join(" or "),
+    veth: hosts.join(" or "),
     state: stateOf(claim, place),
-    live: first !== undefined,
+    live: links && first !== undefined,
     link: first?.link,
   };
 }
 
-/** The row of a lease if the host's veths can't be read. */
-export async function attachedBlindly(lease: Lease, place: Place): Promise<ShownAttachment> {
-  const { owner, record } = lease;
-  return {
-    ...ofLease(lease, place),
-    containerId: owner.containerId,
-    ifname: owner.ifname ?? "",
-    pod: record?.pod,
-    guarded: record?.guarded === true,
-    veth: (await hostsOf(lease, place.network)).join(" or "),
-    state: "unknown",
-    live: undefined,
-    link: undefined,
-  };
-}
-
-function ofLease(lease: Lease | undefined, { network, dataDir }: Place) {
-  const mac = lease && containerMac(lease);
-  return { network, dataDir, ips: lease?.ips ?? [], mac, since: lease?.record?.since };
-}
-
 function stateOf({ kind, lease, veths }: Claim, place: Place): StateWord {
   const [veth] = veths;
+  if (place.links === undefined) return "unknown";
   if (kind === "stale" || kind === "undecided" || kind === "superseded") return kind;
   if (veth === undefined) return "undecided";
   if (veth.add === "running") return "starting";
@@ -106,7 +92,7 @@ function isLayer2({ link, inside }: HostVeth, { hasState }: Place): boolean {
 
 function isCutOff({ master, up }: Link, { bridge, links }: Place): boolean {
   if (!up || master === "" || (bridge !== undefined && master !== bridge)) return true;
-  return links.find(({ ifname }) => ifname === master)?.up === false;
+  return links?.find(({ ifname }) => ifname === master)?.up === false;
 }
 
 /** Whether one of the rows needs an operator. */
@@ -117,4 +103,9 @@ export function needsOperator(rows: readonly ShownAttachment[]): boolean {
 /** The JSON object of an attachment. `address` is the first of `addresses`. */
 export function plainAttachment({ ips, link, ...row }: ShownAttachment) {
   return { ...row, bridge: link?.master || undefined, address: ips[0], addresses: ips };
+}
+
+/** The JSON object of a lease. */
+export function plainLease({ owner, ips }: Pick<Lease, "owner" | "ips">) {
+  return { owner: ownerKey(owner), address: ips[0], addresses: ips };
 }

@@ -55,10 +55,10 @@ export interface Command {
   readonly run: (call: Call) => Report | Promise<Report>;
 }
 
-/** A wrong command line. The message names the wrong argument, the remedy a valid one. */
+/** A wrong command line. The message names the wrong argument, `details` a valid one. */
 export class UsageError extends Error {
   override readonly name = "UsageError";
-  constructor(message: string, readonly remedy: string) {
+  constructor(message: string, readonly details: string) {
     super(message);
   }
 }

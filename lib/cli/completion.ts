@@ -2,9 +2,10 @@ import { STATE_FOLDER } from "../base/scope.ts";
 import { type Command, COMMON_OPTIONS, type Option, type Report, UsageError } from "./command.ts";
 import { didYouMean } from "./nearest.ts";
 
-type Script = (commands: readonly Command[]) => string[];
-
-const SHELLS: Readonly<Record<string, Script>> = { bash, zsh, fish };
+/** The script of each shell. `names` are the names of the commands, separated by blanks. */
+const SHELLS: Readonly<
+  Record<string, (commands: readonly Command[], names: string) => string[]>
+> = { bash, zsh, fish };
 
 /** The command `completion`. `commands` returns every command, `completion` itself too, so it is called only in `run`. */
 export function completionOf(commands: () => readonly Command[]): Command {
@@ -24,7 +25,8 @@ export function completionOf(commands: () => readonly Command[]): Command {
           didYouMean(shell, shells) || `one of ${shells.join(", ")}`,
         );
       }
-      const lines = script(commands());
+      const all = commands();
+      const lines = script(all, all.map(({ name }) => name).join(" "));
       return { lines, json: { shell, script: `${lines.join("\n")}\n` }, isFile: true, exit: 0 };
     },
   };
@@ -33,10 +35,6 @@ export function completionOf(commands: () => readonly Command[]): Command {
 /** Whether an argument of the command may be the name of a network. */
 function takesNetwork({ takes }: Command): boolean {
   return takes.includes("NETWORK");
-}
-
-function optionsOf({ options }: Command): string[] {
-  return Object.keys({ ...options, ...COMMON_OPTIONS }).map((name) => `--${name}`);
 }
 
 /** The pattern admits only network names, because `compgen -W` would expand shell code in another file name. */
@@ -51,14 +49,13 @@ const LIST_NETWORKS = [
 
 /** The words that complete each command: options, fixed words, networks. */
 function wordsOf(command: Command): string {
-  const words = optionsOf(command);
+  const words = Object.keys({ ...command.options, ...COMMON_OPTIONS }).map((it) => `--${it}`);
   if (command.name === "completion") words.push(...Object.keys(SHELLS));
   if (takesNetwork(command)) words.push("$(_atomicni_networks)");
   return words.join(" ");
 }
 
-function bash(commands: readonly Command[]): string[] {
-  const names = commands.map(({ name }) => name).join(" ");
+function bash(commands: readonly Command[], names: string): string[] {
   return [
     ...LIST_NETWORKS,
     "_atomicni() {",
@@ -79,7 +76,7 @@ function bash(commands: readonly Command[]): string[] {
   ];
 }
 
-function zsh(commands: readonly Command[]): string[] {
+function zsh(commands: readonly Command[], names: string): string[] {
   return [
     "#compdef atomicni",
     ...LIST_NETWORKS,
@@ -93,7 +90,7 @@ function zsh(commands: readonly Command[]): string[] {
     "  else",
     "    case $words[2] in",
     ...commands.map((it) => `      ${it.name}) compadd -- ${wordsOf(it)} ;;`),
-    `      help) compadd -- ${commands.map(({ name }) => name).join(" ")} ;;`,
+    `      help) compadd -- ${names} ;;`,
     "    esac",
     "  fi",
     "}",
@@ -101,34 +98,26 @@ function zsh(commands: readonly Command[]): string[] {
   ];
 }
 
-function fish(commands: readonly Command[]): string[] {
+function fish(commands: readonly Command[], names: string): string[] {
   const networks =
     `(ls -1 ${STATE_FOLDER} 2>/dev/null | string match -r '^[A-Za-z0-9_.-]+(?=\\.json$)')`;
+  const complete = (rest: string) => `complete -c atomicni ${rest}`;
+  const after = (name: string, rest: string) =>
+    complete(`-n '__fish_seen_subcommand_from ${name}' ${rest}`);
+  const option = ([name, { short, about }]: [string, Option]) =>
+    `-l ${name}${short === undefined ? "" : ` -s ${short}`} -d ${quoted(about)}`;
   return [
-    "complete -c atomicni -f",
-    "complete -c atomicni -n __fish_use_subcommand -a help -d 'the list of commands'",
-    `complete -c atomicni -n '__fish_seen_subcommand_from help' -a '${
-      commands.map(({ name }) => name).join(" ")
-    }'`,
+    complete("-f"),
+    complete("-n __fish_use_subcommand -a help -d 'the list of commands'"),
+    after("help", `-a '${names}'`),
     ...commands.flatMap((it) => [
-      `complete -c atomicni -n __fish_use_subcommand -a ${it.name} -d ${quoted(it.about)}`,
-      ...Object.entries(it.options).map(([name, option]) =>
-        fishOption(`-n '__fish_seen_subcommand_from ${it.name}' `, name, option)
-      ),
-      ...(takesNetwork(it)
-        ? [
-          `complete -c atomicni -n '__fish_seen_subcommand_from ${it.name}' -a ${quoted(networks)}`,
-        ]
-        : []),
+      complete(`-n __fish_use_subcommand -a ${it.name} -d ${quoted(it.about)}`),
+      ...Object.entries(it.options).map((one) => after(it.name, option(one))),
+      ...(takesNetwork(it) ? [after(it.name, `-a ${quoted(networks)}`)] : []),
     ]),
-    `complete -c atomicni -n '__fish_seen_subcommand_from completion' -a 'bash zsh fish'`,
-    ...Object.entries(COMMON_OPTIONS).map(([name, option]) => fishOption("", name, option)),
+    after("completion", "-a 'bash zsh fish'"),
+    ...Object.entries(COMMON_OPTIONS).map((one) => complete(option(one))),
   ];
-}
-
-function fishOption(condition: string, name: string, { short, about }: Option): string {
-  const letter = short === undefined ? "" : ` -s ${short}`;
-  return `complete -c atomicni ${condition}-l ${name}${letter} -d ${quoted(about)}`;
 }
 
 /** The text quoted as one word of a shell. */

@@ -1,38 +1,24 @@
-import { asCniError, type ErrorName } from "../base/errors.ts";
-import type { JsonObject } from "../base/fields.ts";
 import { isAtLeast } from "../base/spec.ts";
-import {
-  type NetworkConfig,
-  parseCniArgs,
-  parseConfig,
-  parseDocument,
-  parseVersion,
-} from "../config.ts";
-import type { Kernel, Link } from "../netops.ts";
-import type { Claim } from "../ownership.ts";
-import {
-  checkNotShared,
-  checkServable,
-  checkSoleCarrier,
-  type Effects,
-  effectsOn,
-} from "../plugin.ts";
+import type { NetworkConfig } from "../config.ts";
+import type { Kernel } from "../netops.ts";
+import { checkNotShared, checkServable, checkSoleCarrier } from "../plugin.ts";
 import type { Call, Command, Report } from "./command.ts";
-import { failure, type Finding, finding, type Level } from "./doctor/finding.ts";
+import { configurationOf, effectsFor } from "./configuration.ts";
+import { type Finding, finding, findingsOf, type Level } from "./doctor/finding.ts";
 import {
   examineAdvertisements,
   examineBridge,
   examineForwarding,
-  examineIp,
   examineIpv6,
   examineOverlap,
 } from "./doctor/host.ts";
 import { examineGuard } from "./doctor/guard.ts";
+import { examineIp } from "./doctor/iproute.ts";
 import { readInput } from "./doctor/input.ts";
 import { unknownKeys } from "./doctor/keys.ts";
 import { examineLeases } from "./doctor/leases.ts";
-import { examineAccess, examineFolder, examineLock, subnetsLine } from "./doctor/state.ts";
-import { type Overview, readOverview } from "./overview.ts";
+import { checkAccess, examineFolder, examineLock, subnetsLine } from "./doctor/state.ts";
+import { readOverview } from "./overview.ts";
 import type { Line, Tone } from "./screen.ts";
 
 export const doctor: Command = {
@@ -59,128 +45,69 @@ function examineDeno(openPath: string | undefined): Finding[] {
   const found =
     `users other than root can change "${openPath.trim()}", which leads to the Deno that ` +
     "runs this program as root";
-  return [finding(
-    "error",
-    "deno",
-    found,
-    "install a copy of that Deno: sh tools/install --deno bin/atomicni.js /opt/cni/bin",
-  )];
+  const remedy =
+    "install a copy of that Deno: sh tools/install --deno bin/atomicni.js /opt/cni/bin";
+  return [finding("error", "deno", found, remedy)];
 }
 
 /** All findings, in the order in which an ADD would meet them. The checks of ADD itself run; nothing is changed. */
 async function examine(text: string, kernel: Kernel): Promise<Finding[]> {
   const { findings, config: raw } = readInput(text);
   const found = [...findings];
+  /** Adds findings; an error that several checks meet is reported once. */
+  const add = (more: readonly Finding[]) =>
+    found.push(...more.filter((it) => !found.some((known) => known.found === it.found)));
   let config: NetworkConfig | undefined;
   if (raw !== undefined) {
-    found.push(...unknownKeys(raw));
-    await noted(found, "configuration", () => {
-      config = parsed(raw);
-      return [configFinding(config)];
-    });
+    add(unknownKeys(raw));
+    add(await findingsOf("configuration", () => [configFinding(config = configurationOf(raw))]));
   }
-  const denied = examineAccess();
-  if (denied !== undefined) return [...found, denied];
+  const denied = await findingsOf("access", checkAccess);
+  if (denied.length > 0) return [...found, ...denied];
   let isIpThere = false;
-  await noted(found, "ip", async () => {
-    const seen = await examineIp(kernel, config?.guarded === true);
-    isIpThere = true;
-    return seen;
-  });
+  add(
+    await findingsOf("ip", async () => {
+      const seen = await examineIp(kernel, config?.guarded === true);
+      isIpThere = true;
+      return seen;
+    }),
+  );
   if (config === undefined) return found;
-  const wanted = config;
-  const warnings: string[] = [];
-  const effects = effectsOn(wanted.name, wanted.dataDir, {
-    kernel,
-    stop: new AbortController().signal,
-    warn: (sentence) => warnings.push(sentence),
-  });
-  found.push(...examineFolder(wanted));
-  if (wanted.sets.length > 0) found.push(...await examineLock(wanted));
+  const wanted: NetworkConfig = config;
+  add(examineFolder(wanted));
+  if (wanted.sets.length > 0) add(await findingsOf("lock", () => examineLock(wanted)));
   if (!isIpThere) return found;
-  const isServed = await served(found, () => checkServable(wanted, effects));
-  await noted(found, "bridge", async () => {
-    const links = await kernel.links();
-    const routes = await kernel.routes();
-    const overview = await readOverview(kernel, new Map([[wanted.name, wanted.bridge]]));
-    return [
-      ...examineBridge(wanted, links),
-      ...await examineGuard(wanted, claimsIn(overview, wanted.name), links, kernel),
-      ...examineIpv6(wanted, links),
-      ...examineAdvertisements(wanted, links, routes),
-      ...examineOverlap(wanted, links, routes),
-      ...await sharing(wanted, effects),
-      ...carrying(wanted, links),
-      ...examineLeases(wanted, overview, isServed),
-      ...await examineForwarding(wanted, kernel),
-    ];
-  });
+  const refusal = await findingsOf(
+    undefined,
+    () => checkServable(wanted, effectsFor(wanted, kernel)),
+  );
+  add(refusal);
+  add(await findingsOf("bridge", () => examineHost(wanted, kernel, refusal.length === 0)));
   return found;
 }
 
-function claimsIn({ networks }: Overview, name: string): readonly Claim[] {
-  return networks.find(({ network }) => network === name)?.claims ?? [];
-}
-
-/** The subject of each kind of error that an ADD can throw. */
-const ABOUT: { readonly [kind in ErrorName]?: string } = {
-  BridgeUnusable: "bridge",
-  StateDamaged: "state",
-  IOFailure: "folder",
-  PoolExhausted: "pool",
-  UnsupportedField: "configuration",
-};
-
-/** Runs the checks of ADD and adds their error to `found`. Returns whether they passed. */
-async function served(found: Finding[], check: () => Promise<void>): Promise<boolean> {
-  try {
-    await check();
-    return true;
-  } catch (thrown) {
-    const error = asCniError(thrown);
-    found.push(failure(ABOUT[error.kind] ?? "ip", error));
-    return false;
-  }
-}
-
-/** Adds the findings of `look`. An error of `look` would fail an ADD; a repeated error is reported once. */
-async function noted(
-  found: Finding[],
-  about: string,
-  look: () => Finding[] | Promise<Finding[]>,
-): Promise<void> {
-  try {
-    found.push(...await look());
-  } catch (error) {
-    const failed = failure(about, asCniError(error));
-    if (!found.some((it) => it.found === failed.found)) found.push(failed);
-  }
-}
-
-/** A warning if another network has the same addresses: an ADD works, and two containers get the same address. */
-async function sharing(config: NetworkConfig, effects: Effects): Promise<Finding[]> {
-  try {
-    await checkNotShared(config, effects);
-    return [];
-  } catch (error) {
-    const { message, details } = asCniError(error);
-    return [finding("warning", "subnet", message, details)];
-  }
-}
-
-/** An error if another interface carries the subnet. An ADD works, but the other plugin's containers have its addresses. */
-function carrying(config: NetworkConfig, links: readonly Link[]): Finding[] {
-  try {
-    checkSoleCarrier(config, links);
-    return [];
-  } catch (error) {
-    return [failure("subnet", asCniError(error))];
-  }
-}
-
-function parsed(raw: JsonObject): NetworkConfig {
-  const root = parseDocument(JSON.stringify(raw));
-  return parseConfig(root, parseVersion(root, "ADD"), parseCniArgs(""));
+/** What an ADD would find on this host. `isServed`: its own checks passed. */
+async function examineHost(
+  config: NetworkConfig,
+  kernel: Kernel,
+  isServed: boolean,
+): Promise<Finding[]> {
+  const overview = await readOverview(kernel, config);
+  const { links = await kernel.links() } = overview;
+  const routes = await kernel.routes();
+  const shared = () => checkNotShared(config, effectsFor(config, kernel));
+  return [
+    ...examineBridge(config, links),
+    ...await examineGuard(config, overview, links, kernel),
+    ...examineIpv6(config, links),
+    ...examineAdvertisements(config, links, routes),
+    ...examineOverlap(config, overview, links, routes),
+    // An ADD works, and two containers may get one address.
+    ...await findingsOf("subnet", shared, "warning"),
+    ...await findingsOf("subnet", () => checkSoleCarrier(config, links)),
+    ...examineLeases(config, overview, isServed),
+    ...await examineForwarding(config, kernel),
+  ];
 }
 
 function configFinding(config: NetworkConfig): Finding {

@@ -3,9 +3,8 @@ import { CniError, Malformed, quote } from "../base/errors.ts";
 import { needsOperator, plainAttachment, type ShownAttachment } from "./attachments.ts";
 import { type Call, type Command, type Report, UsageError } from "./command.ts";
 import { errorIn, explainCode, isCode } from "./explain_code.ts";
-import { about, absent, bridgeLines, networkLines, type Sentence } from "./explain_sentences.ts";
-import { plainErrors, readOverview } from "./overview.ts";
-import { problems } from "./problems.ts";
+import { about, absent, bridgeLines, networkLines } from "./explain_sentences.ts";
+import { readOverview, reportOn } from "./overview.ts";
 import { textOf } from "./screen.ts";
 
 export const explain: Command = {
@@ -28,25 +27,16 @@ async function report({ args, kernel, stdin }: Call): Promise<Report> {
   if (/\s/.test(text)) {
     throw new UsageError(`Cannot explain ${quote(text)}: it is not one word`, USAGE);
   }
-  if (!isCode(text)) {
-    const named = await lookUp(text, kernel);
-    // A container ID may consist of digits.
-    return error === undefined || named.isKnown || named.exit === 2 ? named : explainCode(error);
-  }
-  const meaning = explainCode({ code: text });
-  const named = await tryLookUp(text, kernel);
+  if (error === undefined) return await lookUp(text, kernel);
+  // A container ID may consist of digits.
+  const named = await lookUp(text, kernel, isCode(text)).catch((thrown: unknown) => {
+    if (isCode(text) && thrown instanceof CniError) return undefined; // a code needs no state
+    throw thrown;
+  });
+  if (!isCode(text)) return named?.isKnown || named?.exit === 2 ? named : explainCode(error);
+  const meaning = explainCode(error);
   if (named?.isKnown !== true) return meaning;
   return { ...named, lines: [...meaning.lines, "", ...named.lines] };
-}
-
-/** The container with exactly that ID; `undefined` if the state folder can't be read, because a code needs no state. */
-async function tryLookUp(word: string, kernel: Call["kernel"]) {
-  try {
-    return await lookUp(word, kernel, true);
-  } catch (error) {
-    if (error instanceof CniError) return undefined;
-    throw error;
-  }
 }
 
 /** Every network, bridge and attachment of that name. `isExact` excludes container IDs that only start with it. */
@@ -58,30 +48,20 @@ async function lookUp(
   const ip = addressIn(word);
   const what = ip ?? word;
   const overview = await readOverview(kernel);
-  const { networks, errors } = overview;
+  const { networks } = overview;
   const all = networks.flatMap(({ rows }) => rows);
   const found = all.filter((it) => isExact ? it.containerId === what : matches(it, what, ip));
   const named = networks.filter(({ network }) => network === what);
-  const known: Sentence[] = [
+  const known = [
     ...named.flatMap(networkLines),
     ...bridgeLines(what, overview),
     ...found.flatMap(about),
   ];
-  const lines = known.length > 0 ? known : absent(what, ip, overview);
-  return {
-    lines: [...lines, ...problems(errors)],
-    json: {
-      attachments: found.map(plainAttachment),
-      errors: plainErrors(errors),
-      text: lines.map(textOf),
-    },
-    isKnown: known.length > 0,
-    exit: errors.length > 0
-      ? 2
-      : known.length > 0 && !needsOperator([...found, ...named.flatMap(({ rows }) => rows)])
-      ? 0
-      : 1,
-  };
+  const isKnown = known.length > 0;
+  const lines = isKnown ? known : absent(what, ip, overview);
+  const json = { attachments: found.map(plainAttachment), text: lines.map(textOf) };
+  const needsLook = !isKnown || needsOperator([...found, ...named.flatMap(({ rows }) => rows)]);
+  return { ...reportOn(overview, lines, json, needsLook), isKnown };
 }
 
 /** The address in `word`, with or without a prefix length. */

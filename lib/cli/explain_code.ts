@@ -2,24 +2,23 @@ import type { ErrorCode } from "../base/errors.ts";
 import { isObject } from "../base/fields.ts";
 import { CODES, withoutBackquotes } from "./codes.ts";
 import { type Report, UsageError } from "./command.ts";
-import type { Line } from "./screen.ts";
+import { type Line, strong } from "./screen.ts";
 
 /** Whether `text` is the number of a code in the table. */
 export function isCode(text: string): boolean {
   return Object.hasOwn(CODES, text);
 }
 
-/** A code, with the message and details of its error document. */
+/** A code, with the message and the details of its error document. */
 export interface FoundCode {
   readonly code: string;
-  readonly msg?: string;
-  readonly details?: string;
+  readonly said: readonly string[];
 }
 
 /** The error in `101`, `error 101`, `code: 101`, or in an error document, which may be part of a log line. */
 export function errorIn(text: string): FoundCode | undefined {
   const code = /^(?:(?:error|code)\s*:?\s*){0,2}(\d{1,3})$/i.exec(text)?.[1];
-  if (code !== undefined) return { code };
+  if (code !== undefined) return { code, said: [] };
   return inDocument(text.slice(text.indexOf("{"), text.lastIndexOf("}") + 1));
 }
 
@@ -33,11 +32,8 @@ function inDocument(text: string): FoundCode | undefined {
   if (!isObject(parsed)) return undefined;
   const { code, msg, details } = isObject(parsed["error"]) ? parsed["error"] : parsed;
   if (typeof code !== "number") return undefined;
-  return {
-    code: String(code),
-    ...(typeof msg === "string" && { msg }),
-    ...(typeof details === "string" && { details }),
-  };
+  const said = [msg, details].filter((it) => typeof it === "string" && it !== "");
+  return { code: String(code), said: said.map(String) };
 }
 
 /** The meaning, the cause and the remedies of a code. */
@@ -50,10 +46,9 @@ export function explainCode(found: FoundCode): Report {
     );
   }
   const [code, { meaning, cause, cure }] = entry;
-  const said = [found.msg, found.details].filter((it) => it !== undefined && it !== "");
   const lines: Line[] = [
-    ...said.map((it) => `> ${it}`),
-    [{ text: `Code ${code}: ${withoutBackquotes(meaning)}`, tone: "strong" }],
+    ...found.said.map((it) => `> ${it}`),
+    [strong(`Code ${code}: ${withoutBackquotes(meaning)}`)],
     `Why: ${withoutBackquotes(cause)}`,
     "What to do:",
     ...cure.map((step) => `  - ${withoutBackquotes(step)}`),

@@ -1,19 +1,19 @@
 import { CONFIGURATION, withoutBackquotes } from "./codes.ts";
 import { PROGRAM_VERSION, STATE_FOLDER } from "../base/scope.ts";
-import { type Command, COMMON_OPTIONS, type Option, type Report } from "./command.ts";
-import type { Line } from "./screen.ts";
+import { type Command, COMMON_OPTIONS, type Report } from "./command.ts";
+import { type Line, strong } from "./screen.ts";
 
 /** The output of `atomicni help`. */
 export function overview(commands: readonly Command[]): Report {
   return {
     lines: [
       [
-        { text: `atomicni ${PROGRAM_VERSION}`, tone: "strong" },
+        strong(`atomicni ${PROGRAM_VERSION}`),
         ": a CNI plugin. A container runtime runs it with CNI_COMMAND set; a person runs",
       ],
       "",
       ...commands.flatMap(({ name, takes, about }): Line[] => [
-        ["  atomicni ", { text: `${name} ${takes}`.trim(), tone: "strong" }],
+        ["  atomicni ", strong(`${name} ${takes}`.trim())],
         `      ${about}`,
       ]),
       "",
@@ -30,17 +30,18 @@ export function overview(commands: readonly Command[]): Report {
 /** The output of `atomicni COMMAND --help`. */
 export function helpOf(command: Command): Report {
   const { takes, about, example, options } = command;
-  const all: Readonly<Record<string, Option>> = { ...options, ...COMMON_OPTIONS };
   return {
     lines: [
-      [{ text: usage(command), tone: "strong" }],
+      [strong(usage(command))],
       about,
       "",
-      ...Object.entries(all).map(([option, { type, about, short }]) => {
-        const value = type === "string" ? " VALUE" : "";
-        const letter = short === undefined ? "    " : `-${short}, `;
-        return `  ${letter}--${`${option}${value}`.padEnd(17)}${about}`;
-      }),
+      ...Object.entries({ ...options, ...COMMON_OPTIONS }).map(
+        ([option, { type, about, short }]) => {
+          const value = type === "string" ? " VALUE" : "";
+          const letter = short === undefined ? "    " : `-${short}, `;
+          return `  ${letter}--${`${option}${value}`.padEnd(17)}${about}`;
+        },
+      ),
       "",
       ...(takes.includes("CONFIGURATION") ? CONFIGURATION.map(withoutBackquotes) : []),
       `Example: ${example}`,

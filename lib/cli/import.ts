@@ -1,10 +1,8 @@
 import { ownerKey } from "../base/attachment.ts";
 import { CniError, quote } from "../base/errors.ts";
-import type { Ip } from "../base/address.ts";
-import type { Adoption } from "../ipam.ts";
-import { effectsOn } from "../plugin.ts";
+import { plainLease } from "./attachments.ts";
 import type { Call, Command, Report } from "./command.ts";
-import { readConfiguration } from "./configuration.ts";
+import { effectsFor, readConfiguration } from "./configuration.ts";
 import { importLeases, type ImportReport } from "./import/adopt.ts";
 import { parseLeaseFolder, splitImport } from "./import/lease_folder.ts";
 
@@ -25,11 +23,7 @@ async function run({ stdin, kernel }: Call): Promise<Report> {
   const { configuration, listing } = splitImport(await stdin());
   const config = readConfiguration(configuration, "import leases", EXAMPLE);
   const warnings: string[] = [];
-  const effects = effectsOn(config.name, config.dataDir, {
-    kernel,
-    stop: new AbortController().signal,
-    warn: (sentence) => warnings.push(sentence),
-  });
+  const effects = effectsFor(config, kernel, (sentence) => warnings.push(sentence));
   const folder = parseLeaseFolder(listing);
   if (folder.leases.length === 0) {
     throw new CniError("InvalidNetworkConfig", "Cannot import leases: stdin has none", {
@@ -41,21 +35,13 @@ async function run({ stdin, kernel }: Call): Promise<Report> {
     lines: [...describe(report), ...warnings],
     json: {
       network: config.name,
-      proved: report.proved.map(jsonOf),
-      possible: report.possible.map((it) => ({ ...jsonOf(it), hosts: it.record.hosts })),
-      dead: report.dead.map(({ containerId, ips }) => row(containerId, ips)),
+      proved: report.proved.map(plainLease),
+      possible: report.possible.map((it) => ({ ...plainLease(it), hosts: it.record.hosts })),
+      dead: report.dead.map(plainLease),
       unexplained: report.unexplained.map(({ link }) => link.ifname),
     },
     exit: report.possible.length > 0 || report.unexplained.length > 0 ? 1 : 0,
   };
-}
-
-function jsonOf({ owner, ips }: Adoption) {
-  return row(ownerKey(owner), ips);
-}
-
-function row(owner: string, ips: readonly Ip[]) {
-  return { owner, address: ips[0], addresses: ips };
 }
 
 function describe({ proved, possible, dead, unexplained }: ImportReport): string[] {
@@ -66,8 +52,8 @@ function describe({ proved, possible, dead, unexplained }: ImportReport): string
         quote(ownerKey(owner))
       } is held until its DEL: its container may be behind ${record.hosts?.replaceAll(" ", " or ")}`
     ),
-    ...dead.map(({ ips, containerId }) =>
-      `${ips.join(" and ")} of ${quote(containerId)} left out: no container has it`
+    ...dead.map(({ ips, owner }) =>
+      `${ips.join(" and ")} of ${quote(ownerKey(owner))} left out: no container has it`
     ),
     ...unexplained.map(({ link, inside }) =>
       `${link.ifname} on ${link.master} ${

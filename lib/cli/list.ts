@@ -1,7 +1,6 @@
 import { needsOperator, plainAttachment, type ShownAttachment } from "./attachments.ts";
 import type { Call, Command, Report } from "./command.ts";
-import { plainErrors, readOverview, selected } from "./overview.ts";
-import { problems } from "./problems.ts";
+import { NETWORK_OPTION, readOverview, reportOn, selected } from "./overview.ts";
 import type { Line, Segment, Tone } from "./screen.ts";
 import { needsLook, type StateWord } from "./state_words.ts";
 
@@ -12,26 +11,23 @@ export const list: Command = {
   example: "atomicni list podnet",
   options: {
     watch: { type: "boolean", about: "refresh every second until interrupted", short: "w" },
-    network: { type: "string", about: "the same as NETWORK", short: "n" },
+    ...NETWORK_OPTION,
   },
   maxArguments: 1,
   run: report,
 };
 
-async function report({ args: [only], value, kernel }: Call): Promise<Report> {
-  const overview = await readOverview(kernel);
-  const { errors } = overview;
-  const rows = selected(overview, only ?? value("network"), "list").flatMap((it) => it.rows);
-  return {
-    // After an error nothing says that the list is empty.
-    lines: [...(rows.length > 0 || errors.length === 0 ? tableOf(rows) : []), ...problems(errors)],
-    json: { attachments: rows.map(plainAttachment), errors: plainErrors(errors) },
-    exit: errors.length > 0 ? 2 : needsOperator(rows) ? 1 : 0,
-  };
+async function report(call: Call): Promise<Report> {
+  const overview = await readOverview(call.kernel);
+  const rows = selected(overview, call, "list").flatMap((it) => it.rows);
+  const lines = tableOf(rows, overview.errors.length > 0);
+  const json = { attachments: rows.map(plainAttachment) };
+  return reportOn(overview, lines, json, needsOperator(rows));
 }
 
-function tableOf(rows: readonly ShownAttachment[]): Line[] {
-  if (rows.length === 0) return ["No attachments."];
+/** After an error nothing says that the list is empty. */
+function tableOf(rows: readonly ShownAttachment[], isPartial: boolean): Line[] {
+  if (rows.length === 0) return isPartial ? [] : ["No attachments."];
   return [{
     heading: ["NETWORK", "OWNER", "INTERFACE", "ADDRESS", "MAC", "VETH", "SINCE", "STATE"],
     rows: rows.map((it) => [it.network, ...cells(it)]),
@@ -59,6 +55,6 @@ export function toneOf(word: StateWord): Tone {
 }
 
 /** Shortens a runtime's container ID to its first digits, which `explain` accepts. */
-export function shortened(containerId: string): string {
+function shortened(containerId: string): string {
   return containerId.length > 32 ? containerId.slice(0, 12) : containerId;
 }

@@ -1,8 +1,8 @@
-import { BUILD_FORM } from "../base/build.ts";
 import { PROGRAM_VERSION } from "../base/scope.ts";
 import type { NetworkSeen, Overview } from "./overview.ts";
-import { countWords, type StateWord } from "./state_words.ts";
-import type { Use } from "./status.ts";
+import type { Pool } from "./pools.ts";
+import { countWords } from "./state_words.ts";
+import { buildForm } from "./version.ts";
 
 /** The name and meaning of each metric, as docs/monitoring.md shows them. All are gauges, which both text formats have. */
 export const METRICS = {
@@ -19,6 +19,7 @@ export const METRICS = {
 type Name = keyof typeof METRICS;
 
 interface Sample {
+  /** Not empty. */
   readonly labels: Readonly<Record<string, string>>;
   readonly value: number | bigint;
 }
@@ -26,30 +27,23 @@ interface Sample {
 /** OpenMetrics text that the older text format of Prometheus allows too. */
 export function metricsOf(
   networks: readonly NetworkSeen[],
-  uses: readonly Use[],
+  pools: readonly Pool[],
   unreadable: Overview["unreadable"],
 ): string[] {
-  const ofUses = (valueOf: (use: Use) => number | bigint | undefined) =>
-    uses.flatMap((use): Sample[] => {
-      const value = valueOf(use);
-      const { network, dataDir, set, subnet } = use;
-      const labels = { network, folder: dataDir, set: String(set), subnet: subnet ?? "" };
+  const each = (key: "size" | "held" | "stale" | "free") =>
+    pools.flatMap((pool): Sample[] => {
+      const { network, dataDir: folder, set, subnet = "", [key]: value } = pool;
+      const labels = { network, folder, set: String(set), subnet };
       return value === undefined ? [] : [{ labels, value }];
     });
   const samples: Readonly<Record<Name, readonly Sample[]>> = {
-    atomicni_pool_addresses: ofUses(({ size }) => size),
-    atomicni_pool_held: ofUses(({ held }) => held),
-    atomicni_pool_stale: ofUses(({ stale }) => stale),
-    atomicni_pool_free: ofUses(({ free }) => free),
+    atomicni_pool_addresses: each("size"),
+    atomicni_pool_held: each("held"),
+    atomicni_pool_stale: each("stale"),
+    atomicni_pool_free: each("free"),
     atomicni_attachments: networks.flatMap(inEachState),
     atomicni_state_readable: readable(networks, unreadable),
-    atomicni_build_info: [{
-      labels: {
-        version: PROGRAM_VERSION,
-        form: BUILD_FORM.startsWith("@") ? "source" : BUILD_FORM,
-      },
-      value: 1,
-    }],
+    atomicni_build_info: [{ labels: { version: PROGRAM_VERSION, form: buildForm() }, value: 1 }],
   };
   const names = Object.keys(METRICS) as Name[];
   return [...names.flatMap((name) => family(name, samples[name])), "# EOF"];
@@ -57,25 +51,20 @@ export function metricsOf(
 
 function inEachState({ network, rows }: NetworkSeen): Sample[] {
   const counts = countWords(rows.map(({ state }) => state));
-  return (Object.keys(counts) as StateWord[]).map((state) => ({
-    labels: { network, state },
-    value: counts[state],
-  }));
+  return Object.entries(counts).map(([state, value]) => ({ labels: { network, state }, value }));
 }
 
 /** One sample for each state file that a network has or needs. */
 function readable(networks: readonly NetworkSeen[], unreadable: Overview["unreadable"]): Sample[] {
-  const sample = (network: string, folder: string, value: number): Sample => ({
-    labels: { network, folder },
-    value,
-  });
-  return [
-    ...networks.flatMap(({ held }) => held.map((it) => sample(it.network, it.dataDir, 1))),
-    ...networks.filter(({ file }) => file === "lost").map(({ network, rows }) =>
-      sample(network, rows[0]?.dataDir ?? "", 0)
-    ),
-    ...unreadable.map(({ network, dataDir }) => sample(network, dataDir, 0)),
+  const files = [
+    ...networks.flatMap(({ held }) => held.map((it) => ({ ...it, value: 1 }))),
+    ...networks.filter(({ file }) => file === "lost").map((it) => ({ ...it, value: 0 })),
+    ...unreadable.map((it) => ({ ...it, value: 0 })),
   ];
+  return files.map(({ network, dataDir, value }) => ({
+    labels: { network, folder: dataDir },
+    value,
+  }));
 }
 
 function family(name: Name, samples: readonly Sample[]): string[] {
@@ -89,7 +78,7 @@ function family(name: Name, samples: readonly Sample[]): string[] {
 
 function braced(labels: Readonly<Record<string, string>>): string {
   const pairs = Object.entries(labels).map(([name, value]) => `${name}="${escaped(value)}"`);
-  return pairs.length === 0 ? "" : `{${pairs.join(",")}}`;
+  return `{${pairs.join(",")}}`;
 }
 
 function escaped(text: string): string {

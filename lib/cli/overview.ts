@@ -11,31 +11,30 @@ import {
   type Networks,
   readNetworks,
   tryLstat,
+  type Work,
 } from "../ipam.ts";
 import type { Kernel, Link } from "../netops.ts";
-import { type Claim, claims, type HostView, needsInspection, type Subject } from "../ownership.ts";
-import { attachedBlindly, attachedBy, type Place, type ShownAttachment } from "./attachments.ts";
-import { UsageError } from "./command.ts";
+import { type Claim, claims, needsInspection, type Subject } from "../ownership.ts";
+import { attachedBy, type Place, type ShownAttachment } from "./attachments.ts";
+import { type Call, type Option, type Report, UsageError } from "./command.ts";
 import { didYouMean } from "./nearest.ts";
+import { problems } from "./problems.ts";
+import type { Line } from "./screen.ts";
 
 /** A network with its attachments. */
-export interface NetworkSeen {
+export interface NetworkSeen extends Pick<Place, "dataDir" | "held" | "bridge"> {
   readonly network: NetworkName;
-  /** The readable state files: none, one, or several if another folder has a copy. */
-  readonly held: readonly Held[];
   /** `lost`: host veths have addresses, and there is no state file. `none`: it needs no state file. */
   readonly file: "read" | "unreadable" | "lost" | "none";
-  readonly bridge: string | undefined;
-  /** Empty if `ip` failed. */
   readonly claims: readonly Claim[];
   readonly rows: readonly ShownAttachment[];
 }
 
 /** The networks and interfaces of this host at one moment. */
-export interface Overview {
+export interface Overview extends Pick<Networks, "unreadable"> {
   readonly networks: readonly NetworkSeen[];
+  /** The errors of the unreadable files, and the failure of `ip`. */
   readonly errors: readonly CniError[];
-  readonly unreadable: Networks["unreadable"];
   /** Every interface of the host; `undefined` if `ip` failed. */
   readonly links: readonly Link[] | undefined;
 }
@@ -44,80 +43,70 @@ export interface Overview {
 const TRIES = 4;
 
 /**
- * Reads every state file and the kernel without a lock. `errors` has unreadable files and a failure of `ip`. `bridges` maps
- * the name of a network to the bridge in its configuration.
+ * Reads every state file and the kernel without a lock. `config` has the bridge of its network; the bridges of other networks
+ * are searched.
  */
-export async function readOverview(
-  kernel: Kernel,
-  bridges: ReadonlyMap<string, string> = new Map(),
-): Promise<Overview> {
+export async function readOverview(kernel: Kernel, config?: Subject): Promise<Overview> {
   for (let tries = 1;; tries++) {
     const networks = readNetworks();
-    const seen = await look(kernel, networks, bridges);
+    const seen = await look(kernel, networks, config);
     if (tries === TRIES || textOf(readNetworks()) === textOf(networks)) return seen;
   }
 }
 
 /** The contents of the state files, to compare two readings. */
-function textOf({ held, errors }: Networks): string {
-  return JSON.stringify([held, errors.map(({ message }) => message)]);
+function textOf({ held, unreadable }: Networks): string {
+  return JSON.stringify([held, unreadable.map(({ error }) => error.message)]);
 }
 
-async function look(
-  kernel: Kernel,
-  networks: Networks,
-  bridges: ReadonlyMap<string, string>,
-): Promise<Overview> {
-  const { errors, unreadable } = networks;
+async function look(kernel: Kernel, files: Networks, config?: Subject): Promise<Overview> {
+  const { unreadable } = files;
+  const errors = unreadable.map(({ error }) => error);
   try {
     const links = await kernel.links();
-    const places = await placesOf(networks, links, bridges);
-    const inDoubt = places.map((it) => needsInspection(subjectOf(it), leasesOf(it)));
-    const view = await kernel.view((link) => inDoubt.some((isOf) => isOf(link)));
+    const places = await placesOf(files, links, config);
+    const inDoubt = places.map((it) => needsInspection(it, leasesOf(it)));
+    const seen = await kernel.view((link) => inDoubt.some((isOf) => isOf(link)));
     const marks = marksOf(places);
-    const hostView: HostView = view.map((it) => ({
-      ...it,
-      add: marks.get(it.link.ifname) ?? "none",
-    }));
-    const seen = await Promise.all(places.map((it) => networkSeen(it, hostView)));
-    return { networks: seen.flat(), errors, unreadable, links };
+    const view = seen.map((it) => ({ ...it, add: marks.get(it.link.ifname) ?? "none" }));
+    const networks = await Promise.all(
+      places.map(async (it) => await networkSeen(it, await claims(it, leasesOf(it), view))),
+    );
+    return { networks: networks.flat(), errors, unreadable, links };
   } catch (error) {
-    const blind = await placesOf(networks, [], bridges);
-    const seen = await Promise.all(blind.map(async (it) => ({
-      ...it,
-      file: it.isUnreadable ? "unreadable" as const : "read" as const,
-      claims: [],
-      rows: await Promise.all(leasesOf(it).map((lease) => attachedBlindly(lease, it))),
-    })));
-    return { networks: seen, errors: [...errors, asCniError(error)], unreadable, links: undefined };
+    const places = await placesOf(files, undefined, config);
+    const networks = await Promise.all(
+      places.map((it) => networkSeen(it, leasesOf(it).map(undecided))),
+    );
+    errors.push(asCniError(error));
+    return { networks: networks.flat(), errors, unreadable, links: undefined };
   }
 }
 
-interface NetworkPlace extends Place {
-  readonly held: readonly Held[];
-  readonly isUnreadable: boolean;
+/** The claim of a lease if the host's veths can't be read. */
+function undecided(lease: Lease): Claim {
+  return { kind: "undecided", lease, veths: [], attachment: undefined };
 }
 
 /** Every network that has a state file or is in the alias of a host veth. */
 async function placesOf(
   { held, unreadable }: Networks,
-  links: readonly Link[],
-  bridges: ReadonlyMap<string, string>,
-): Promise<NetworkPlace[]> {
+  links: readonly Link[] | undefined,
+  config: Subject | undefined,
+): Promise<Place[]> {
   const filed = [...held, ...unreadable];
-  const named = await namedBy(links);
+  const named = await namedBy(links ?? []);
   const names = [...new Set([...filed.map(({ network }) => network), ...named])].sort();
-  return names.map((network) => {
-    const own = held.filter((it) => it.network === network);
-    const dataDir = filed.find((it) => it.network === network)?.dataDir ?? STATE_FOLDER;
+  return names.map((name) => {
+    const own = held.filter(({ network }) => network === name);
+    const file = filed.find(({ network }) => network === name);
     return {
-      network,
-      dataDir,
+      name,
+      dataDir: file?.dataDir ?? STATE_FOLDER,
       held: own,
-      isUnreadable: unreadable.some((it) => it.network === network),
-      hasState: filed.some((it) => it.network === network) ||
-        tryLstat(lockPath(STATE_FOLDER, network)) !== undefined,
-      bridge: bridges.get(network) ?? bridgeOf(own, links),
+      isUnreadable: unreadable.some(({ network }) => network === name),
+      hasState: file !== undefined || tryLstat(lockPath(STATE_FOLDER, name)) !== undefined,
+      bridge: config?.name === name ? config.bridge : bridgeOf(own, links ?? []),
       links,
     };
   });
@@ -144,12 +133,8 @@ function bridgeOf(held: readonly Held[], links: readonly Link[]): string | undef
     )?.ifname;
 }
 
-function subjectOf({ network, bridge }: NetworkPlace): Subject {
-  return { name: network, bridge };
-}
-
 /** The leases of every state file. A lease that a copy of the file repeats appears once. */
-function leasesOf({ held }: NetworkPlace): Lease[] {
+function leasesOf({ held }: Place): Lease[] {
   const known = new Map(
     held.flatMap(({ state }) => listLeases(state)).map((lease) => [
       `${ownerKey(lease.owner)} ${lease.ips.join()}`,
@@ -159,41 +144,40 @@ function leasesOf({ held }: NetworkPlace): Lease[] {
   return [...known.values()];
 }
 
-/** Host veths with an ADD that is in progress or was killed. */
-function marksOf(places: readonly NetworkPlace[]): Map<string, "running" | "died"> {
-  const found = new Map<string, "running" | "died">();
-  for (const { network, dataDir, held } of places) {
-    for (const folder of new Set([dataDir, ...held.map((it) => it.dataDir)])) {
-      const marks = new AddMarks(folder, network);
-      for (const host of marks.hosts()) {
-        const work = marks.of(host);
-        if (work !== "none") found.set(host, work);
-      }
-    }
-  }
-  return found;
+/** The state of each marked ADD, by host veth. */
+function marksOf(places: readonly Place[]): ReadonlyMap<string, Work> {
+  return new Map(places.flatMap(({ name, dataDir, held }) => {
+    const folders = new Set([dataDir, ...held.map((it) => it.dataDir)]);
+    return [...folders].flatMap((folder) => [...new AddMarks(folder, name).all()]);
+  }));
 }
 
-async function networkSeen(place: NetworkPlace, view: HostView): Promise<NetworkSeen[]> {
-  const { network, held, bridge, isUnreadable } = place;
-  const found = await claims(subjectOf(place), leasesOf(place), view);
+/** The network at a place, as its claims show it; none if nothing is left of it. */
+async function networkSeen(place: Place, claims: readonly Claim[]): Promise<NetworkSeen[]> {
+  const { name, dataDir, held, bridge, isUnreadable } = place;
   // An unreadable file may have the lease of a veth that seems to have none.
-  const shown = found.filter(({ kind }) =>
+  const shown = claims.filter(({ kind }) =>
     kind !== "unowned" && !(kind === "unleased" && isUnreadable)
   );
   const rows = await Promise.all(shown.map((it) => attachedBy(it, place)));
   if (rows.length === 0 && held.length === 0 && !isUnreadable) return [];
   const isLost = rows.some(({ state }) => state === "no lease");
   const file = held.length > 0 ? "read" : isUnreadable ? "unreadable" : isLost ? "lost" : "none";
-  return [{ network, held, file, bridge, claims: found, rows }];
+  return [{ network: name, dataDir, held, file, bridge, claims, rows }];
 }
+
+/** The option for a network in addition to the argument. */
+export const NETWORK_OPTION: Readonly<Record<string, Option>> = {
+  network: { type: "string", about: "the same as NETWORK", short: "n" },
+};
 
 /** The networks of that name, or all without a name. Throws if there is none, unless a file could not be read. */
 export function selected(
   { networks, errors }: Overview,
-  name: string | undefined,
+  { args: [argument], value }: Call,
   command: string,
 ): readonly NetworkSeen[] {
+  const name = argument ?? value("network");
   const found = networks.filter(({ network }) => name === undefined || network === name);
   if (name === undefined || found.length > 0 || errors.length > 0) return found;
   throw new UsageError(
@@ -202,7 +186,17 @@ export function selected(
   );
 }
 
-/** The JSON form of errors in every command. */
-export function plainErrors(errors: readonly CniError[]) {
-  return errors.map(({ code, message, details }) => ({ code, msg: message, details }));
+/** A report about an overview. Its errors follow the lines. */
+export function reportOn(
+  { errors }: Overview,
+  lines: readonly Line[],
+  json: Readonly<Record<string, unknown>>,
+  needsLook: boolean,
+): Report {
+  const plain = errors.map(({ code, message, details }) => ({ code, msg: message, details }));
+  return {
+    lines: [...lines, ...problems(errors)],
+    json: { ...json, errors: plain },
+    exit: errors.length > 0 ? 2 : needsLook ? 1 : 0,
+  };
 }

@@ -1,9 +1,9 @@
 import { ownerKey } from "../base/attachment.ts";
 import type { Lease } from "../ipam.ts";
-import { effectsOn } from "../plugin.ts";
+import { plainLease } from "./attachments.ts";
 import type { Call, Command, Report } from "./command.ts";
-import { readConfiguration } from "./configuration.ts";
-import type { RepairFinding } from "./repair/evidence.ts";
+import { effectsFor, readConfiguration } from "./configuration.ts";
+import type { RepairFinding } from "./repair/finding.ts";
 import { rebuild, type RepairReport } from "./repair/rebuild.ts";
 import type { Line, Tone } from "./screen.ts";
 
@@ -20,12 +20,8 @@ export const repair: Command = {
   run: async ({ stdin, has, kernel }: Call) => {
     const config = readConfiguration(await stdin(), "repair a network", EXAMPLE);
     const dryRun = has("dry-run");
-    const effects = effectsOn(config.name, config.dataDir, {
-      kernel,
-      stop: new AbortController().signal,
-      warn: () => {}, // the report has every warning of a rebuild
-    });
-    return reportOf(await rebuild(config, effects, dryRun), dryRun);
+    // The report has every warning of a rebuild.
+    return reportOf(await rebuild(config, effectsFor(config, kernel), dryRun), dryRun);
   },
 };
 
@@ -36,8 +32,7 @@ const TONES: Readonly<Record<RepairFinding["level"], Tone>> = {
 };
 
 function reportOf(report: RepairReport, dryRun: boolean): Report {
-  const { network, path, damage, kept, found, dropped, findings, backup, written, restored } =
-    report;
+  const { network, path, damage, kept, found, dropped, findings, backup, restored } = report;
   const isStuck = findings.some(({ level }) => level === "unverified");
   const isWrong = findings.some(({ level }) => level === "wrong");
   const isConsistent = damage === undefined && found.length === 0 && dropped.length === 0;
@@ -69,10 +64,9 @@ function reportOf(report: RepairReport, dryRun: boolean): Report {
     ],
     json: {
       ...report,
-      written,
-      kept: kept.map(jsonOf),
-      found: found.map(jsonOf),
-      dropped: dropped.map(jsonOf),
+      kept: kept.map(plainLease),
+      found: found.map(plainLease),
+      dropped: dropped.map(plainLease),
     },
     exit: isStuck ? 2 : isWrong ? 1 : 0,
   };
@@ -88,8 +82,4 @@ function verdictOnPorts(isWrong: boolean, dryRun: boolean): string {
 
 function count(leases: number): string {
   return leases === 1 ? "1 lease" : `${leases} leases`;
-}
-
-function jsonOf({ owner, ips }: Lease) {
-  return { owner: ownerKey(owner), address: ips[0], addresses: ips };
 }

@@ -11,42 +11,66 @@ export type StateWord =
   | "no lease"
   | "unknown";
 
-/** The meaning of a state word, and whether an operator has to look at the attachment. */
+/** The meaning of a state word. */
 export interface Meaning {
   readonly about: string;
-  readonly needsLook: boolean;
+  /** The remedy, and the subject of doctor's finding; absent if an operator has nothing to look at. */
+  readonly trouble?: { readonly subject: string; readonly remedy: string };
 }
 
-/** The table of state words; docs/monitoring.md shows it. */
+/** The table of state words; docs/monitoring.md shows it, doctor and explain print it. */
 export const STATE_WORDS: Readonly<Record<StateWord, Meaning>> = {
-  live: { about: "the lease's host veth is a port of the network's bridge", needsLook: false },
-  "layer 2": {
-    about: "a host veth of a network without addresses is a port of its bridge",
-    needsLook: false,
-  },
-  starting: { about: "its ADD is in progress", needsLook: false },
+  live: { about: "the lease's host veth is a port of the network's bridge" },
+  "layer 2": { about: "a host veth of a network without addresses is a port of its bridge" },
+  starting: { about: "its ADD is in progress" },
   "cut off": {
     about: "the host veth is in no bridge or in another one, or it or the bridge is down",
-    needsLook: true,
+    trouble: {
+      subject: "ports",
+      remedy:
+        "atomicni repair < CONFIGURATION puts it back; if the bridge is gone, start any container of the network first; if " +
+        "the host veth is in another bridge: ip link set dev VETH nomaster",
+    },
   },
   unguarded: {
     about: "the lease is guarded (`macspoofchk`), and the port is not locked",
-    needsLook: true,
+    trouble: { subject: "guard", remedy: "atomicni repair < CONFIGURATION guards it again" },
   },
   superseded: {
     about: "the lease is of an earlier ADD: another ADD created the attachment's host veth",
-    needsLook: true,
+    trouble: {
+      subject: "leases",
+      remedy:
+        "its DEL, or a GC, removes lease and host veth; if the container lives: atomicni repair < CONFIGURATION",
+    },
   },
   undecided: {
     about: "the lease may belong to any of several host veths, or to one that can't be inspected",
-    needsLook: true,
+    trouble: {
+      subject: "leases",
+      remedy: "atomicni repair --dry-run < CONFIGURATION shows the reason",
+    },
   },
-  stale: { about: "no host veth is left that could have the address", needsLook: true },
+  stale: {
+    about: "no host veth is left that could have the address",
+    trouble: {
+      subject: "leases",
+      remedy:
+        "an ADD that finds no free address reclaims it; atomicni repair < CONFIGURATION does so now",
+    },
+  },
   "no lease": {
     about: "a host veth of the network has no lease: the state file is lost or an older one",
-    needsLook: true,
+    trouble: {
+      subject: "veths",
+      remedy:
+        "if its container is gone, its DEL, or a GC, removes it; if it lives: atomicni repair < CONFIGURATION",
+    },
   },
-  unknown: { about: "`ip` failed, so nothing is known about the host veth", needsLook: true },
+  unknown: {
+    about: "`ip` failed, so nothing is known about the host veth",
+    trouble: { subject: "veths", remedy: "the error of ip has its own remedy" },
+  },
 };
 
 /** The number of each state word in `words`, in the order of the table. */
@@ -58,5 +82,5 @@ export function countWords(words: Iterable<StateWord>): Record<StateWord, number
 }
 
 export function needsLook(word: StateWord): boolean {
-  return STATE_WORDS[word].needsLook;
+  return STATE_WORDS[word].trouble !== undefined;
 }

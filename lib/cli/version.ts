@@ -2,6 +2,7 @@ import { BUILD_COMMIT, BUILD_FORM } from "../base/build.ts";
 import { IP_PATHS, PROGRAM_VERSION, STATE_FOLDER, VARIABLES } from "../base/scope.ts";
 import { SPEC_VERSIONS } from "../base/spec.ts";
 import type { Command, Report } from "./command.ts";
+import { type Line, strong } from "./screen.ts";
 
 export const version: Command = {
   name: "version",
@@ -18,48 +19,50 @@ function built(value: string, otherwise: string): string {
   return value.startsWith("@") ? otherwise : value;
 }
 
+export function buildForm(): string {
+  return built(BUILD_FORM, "source");
+}
+
 function report(): Report {
-  const form = built(BUILD_FORM, "source");
+  const form = buildForm();
   const commit = built(BUILD_COMMIT, "unknown");
-  const borrowed = form.includes("borrowed");
+  const { deno } = Deno.version;
+  const borrowedRuntime = form.includes("borrowed");
   const more = beyondScope();
-  const json = {
-    version: PROGRAM_VERSION,
-    form,
-    borrowedRuntime: borrowed,
-    commit,
-    deno: Deno.version.deno,
-    specVersions: SPEC_VERSIONS,
-    scope: { read: [STATE_FOLDER], write: [STATE_FOLDER], run: IP_PATHS, env: VARIABLES },
-    beyondScope: more,
-  };
-  const rows: [string, string][] = [
+  const rows = [
     ["form", form],
     ["commit", commit],
-    ["Deno", Deno.version.deno],
+    ["Deno", deno],
     ["CNI", SPEC_VERSIONS.join(", ")],
     ["reads, writes", STATE_FOLDER],
     ["runs", IP_PATHS.join(", ")],
     ["environment", VARIABLES.join(", ")],
   ];
+  const lines: Line[] = [
+    [strong(`atomicni ${PROGRAM_VERSION}`)],
+    ...rows.map(([name = "", value]) => `${name.padEnd(15)}${value}`),
+  ];
+  if (borrowedRuntime) {
+    const text = "This build contains a borrowed runtime: it is for trials, not for a release.";
+    lines.push([{ text, tone: "warning" }]);
+  }
+  if (more.length > 0) {
+    const text = `It was started with further permissions: ${more.join(", ")}.`;
+    lines.push([{ text, tone: "bad" }]);
+  }
+  const scope = { read: [STATE_FOLDER], write: [STATE_FOLDER], run: IP_PATHS, env: VARIABLES };
   return {
-    lines: [
-      [{ text: `atomicni ${PROGRAM_VERSION}`, tone: "strong" }],
-      ...rows.map(([name, value]) => `${name.padEnd(15)}${value}`),
-      ...(borrowed
-        ? [[{
-          text: "This build contains a borrowed runtime: it is for trials, not for a release.",
-          tone: "warning" as const,
-        }]]
-        : []),
-      ...(more.length > 0
-        ? [[{
-          text: `It was started with further permissions: ${more.join(", ")}.`,
-          tone: "bad" as const,
-        }]]
-        : []),
-    ],
-    json,
+    lines,
+    json: {
+      version: PROGRAM_VERSION,
+      form,
+      borrowedRuntime,
+      commit,
+      deno,
+      specVersions: SPEC_VERSIONS,
+      scope,
+      beyondScope: more,
+    },
     exit: more.length > 0 ? 1 : 0,
   };
 }

@@ -11,31 +11,27 @@ export interface Held {
   readonly state: State;
 }
 
-/** Every network with a readable state file, and an error for each unreadable one. */
+/** The networks with a readable state file, and those with an unreadable one. */
 export interface Networks {
   readonly held: readonly Held[];
-  readonly errors: readonly CniError[];
-  /** The networks with an unreadable state file. */
-  readonly unreadable: readonly Omit<Held, "state">[];
+  readonly unreadable: readonly (Omit<Held, "state"> & { readonly error: CniError })[];
 }
 
 /** Reads each `*.json` in the state folder and the folders below. It takes no lock and changes nothing. Throws IOFailure. */
 export function readNetworks(): Networks {
   const held: Held[] = [];
-  const errors: CniError[] = [];
-  const unreadable: Omit<Held, "state">[] = [];
-  for (const { network, dataDir } of stateFiles(STATE_FOLDER)) {
+  const unreadable: Networks["unreadable"][number][] = [];
+  for (const place of stateFiles(STATE_FOLDER)) {
     try {
-      const { state, file } = readState(dataDir, network);
+      const { state, file } = readState(place.dataDir, place.network);
       file?.close();
-      held.push({ network, dataDir, state });
+      held.push({ ...place, state });
     } catch (error) {
-      errors.push(asCniError(error));
-      unreadable.push({ network, dataDir });
+      unreadable.push({ ...place, error: asCniError(error) });
     }
   }
   held.sort((a, b) => compareText(a.network, b.network) || compareText(a.dataDir, b.dataDir));
-  return { held, errors, unreadable };
+  return { held, unreadable };
 }
 
 function stateFiles(folder: string): { network: NetworkName; dataDir: string }[] {

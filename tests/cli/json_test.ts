@@ -2,6 +2,7 @@ import { assert, assertEquals } from "@std/assert";
 import { METRICS } from "../../lib/cli/metrics.ts";
 import { STATE_WORDS } from "../../lib/cli/state_words.ts";
 import { CONFIG, type Host, hostTest, type Json, STATE_FOLDER } from "../integration/host.ts";
+import { container, hide } from "./containers.ts";
 
 const DOCS = new URL("../../docs/", import.meta.url);
 const JSON_PAGE = Deno.readTextFileSync(new URL("json.md", DOCS));
@@ -155,10 +156,6 @@ hostTest(
   },
 );
 
-/** Keeps a namespace alive under a name that `ip` does not know. */
-const hide = (id: string) =>
-  `touch /run/${id}; mount --bind /run/netns/${id} /run/${id}; umount /run/netns/${id}; rm /run/netns/${id}`;
-
 hostTest("docs/json.md: repair and import print the fields of the page", async (host) => {
   await host.containers("c1", "c2");
   await host.add({ id: "c1" });
@@ -171,9 +168,7 @@ hostTest("docs/json.md: repair and import print the fields of the page", async (
   await host.sh(`printf x > ${STATE_FOLDER}/podnet.json`);
   const damaged = await report("repair", config);
   const other = { ...CONFIG, name: "other", bridge: "br1" };
-  await host.sh(`ip netns add c4; ip netns add c5; ip link add br1 type bridge
-    ip link add v4 type veth peer name eth0 netns c4; ip link set dev v4 master br1 up
-    ip -n c4 addr add 10.88.0.4/24 dev eth0`);
+  await host.sh(`ip link add br1 type bridge${container("c4", "v4", "br1", "10.88.0.4/24")}`);
   const lease = (ip: string, id: string) => `/x/10.88.0.${ip}:${id}\n/x/10.88.0.${ip}:eth0\n`;
   const known = await report(
     "import",
@@ -186,17 +181,16 @@ hostTest("docs/json.md: repair and import print the fields of the page", async (
   const stuck = await report("repair", config);
   assertShape(fieldsUnder("`repair`"), [stale, damaged, stuck]);
 
-  await host.sh(`ip link add v5 type veth peer name eth0 netns c5; ip link set dev v5 master br1 up
-    ${hide("c5")}`);
+  await host.sh(container("c5", "v5", "br1") + hide("c5"));
   const hidden = await report("import", `${JSON.stringify(other)}\n${lease("5", "c5")}`);
   assertShape(fieldsUnder("`import`"), [known, hidden]);
 });
 
 Deno.test("docs/monitoring.md: its states are those of the program", () => {
-  const expected = Object.entries(STATE_WORDS).map(([word, { about, needsLook }]) => [
+  const expected = Object.entries(STATE_WORDS).map(([word, { about, trouble }]) => [
     `\`${word}\``,
     about,
-    needsLook ? "yes" : "",
+    trouble === undefined ? "" : "yes",
   ]);
   assertEquals(tableUnder(MONITORING, "States"), expected);
 });

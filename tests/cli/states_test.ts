@@ -1,6 +1,7 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { STATE_WORDS, type StateWord } from "../../lib/cli/state_words.ts";
 import { CONFIG, type Host, hostTest, type Json, STATE_FOLDER } from "../integration/host.ts";
+import { hide } from "./containers.ts";
 
 const { cniVersion, type } = CONFIG;
 const LAYER2 = { cniVersion, name: "podnet", type, bridge: "atomic0", ipam: {} };
@@ -19,10 +20,7 @@ interface Row {
   readonly isBoth?: true;
 }
 
-/** Leaves the namespaces in place, but without a name that `ip` could enter, as `ctr` makes them. */
-const UNNAMED = `for id in c1 c2; do
-  touch /run/$id; mount --bind /run/netns/$id /run/$id; ip netns del $id
-done`;
+const UNNAMED = `${hide("c1")}; ${hide("c2")}`;
 
 const ROWS: readonly Row[] = [
   { name: "as the ADD left it", given: ":", state: "live" },
@@ -124,7 +122,7 @@ for (const { name, given, config = CONFIG, state, isLost, isBoth } of ROWS) {
     const { interfaces } = await host.add({ id: "c1", config });
     await host.add({ id: "c2", config });
     await host.sh(`V=${interfaces[1].name}; ${given}`);
-    const isWell = !STATE_WORDS[state].needsLook;
+    const isWell = STATE_WORDS[state].trouble === undefined;
     const exit = isWell ? 0 : 1;
 
     const listed = await host.program(["list", "--json"], "");

@@ -1,4 +1,5 @@
-import type { CniError } from "../../base/errors.ts";
+import { asCniError, type ErrorName } from "../../base/errors.ts";
+import { defined } from "../../base/fields.ts";
 
 /** `note` can't be seen within the permission scope; `warning` works, but not as expected; `error` fails an ADD. */
 export type Level = "ok" | "note" | "warning" | "error";
@@ -17,11 +18,40 @@ export interface Finding {
   readonly excerpt?: readonly string[];
 }
 
-export function finding(level: Level, about: string, found: string, remedy = ""): Finding {
-  return { level, about, found, ...(remedy !== "" && { remedy }) };
+export function finding(
+  level: Level,
+  about: string,
+  found: string,
+  remedy?: string,
+  code?: number,
+): Finding {
+  return { level, about, found, ...defined({ remedy: remedy || undefined, code }) };
 }
 
-/** The finding for an error that would fail an ADD. */
-export function failure(about: string, { code, message, details }: CniError): Finding {
-  return { ...finding("error", about, message, details), code };
+export function warning(about: string, found: string, remedy?: string): Finding {
+  return finding("warning", about, found, remedy);
+}
+
+/** The subject of each kind of error that an ADD can throw. */
+const ABOUT: { readonly [kind in ErrorName]?: string } = {
+  BridgeUnusable: "bridge",
+  StateDamaged: "state",
+  IOFailure: "folder",
+  PoolExhausted: "pool",
+  UnsupportedField: "configuration",
+};
+
+/** The findings of a check. If it throws, the error is the only finding; without `about`, its kind has the subject. */
+export async function findingsOf(
+  about: string | undefined,
+  look: () => Finding[] | void | Promise<Finding[] | void>,
+  level: Level = "error",
+): Promise<readonly Finding[]> {
+  try {
+    return await look() ?? [];
+  } catch (thrown) {
+    const { code, kind, message, details } = asCniError(thrown);
+    const fails = level === "error" ? code : undefined;
+    return [finding(level, about ?? ABOUT[kind] ?? "ip", message, details, fails)];
+  }
 }

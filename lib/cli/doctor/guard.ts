@@ -6,17 +6,19 @@ import type { Kernel, Link } from "../../netops.ts";
 import type { Claim } from "../../ownership.ts";
 import { lostGateways, portOf, portSpec, UNVERIFIED_MAC } from "../../plugin.ts";
 import { firstThree } from "../first_three.ts";
-import { type Finding, finding } from "./finding.ts";
+import type { Overview } from "../overview.ts";
+import { type Finding, warning } from "./finding.ts";
 
 /** Warnings about ports that differ from their leases, and about a bridge that weakens the guard. */
 export async function examineGuard(
   config: NetworkConfig,
-  claims: readonly Claim[],
+  { networks }: Overview,
   links: readonly Link[],
   kernel: Kernel,
 ): Promise<Finding[]> {
   const bridge = links.find(({ ifname }) => ifname === config.bridge);
-  if (bridge === undefined || bridge.kind !== "bridge") return [];
+  if (bridge?.kind !== "bridge") return [];
+  const claims = networks.find(({ network }) => network === config.name)?.claims ?? [];
   return [
     ...await faultyPorts(config, claims, kernel),
     ...await unreachedGateways(config, claims, bridge, kernel),
@@ -41,8 +43,7 @@ async function faultyPorts(
   if (faults.length === 0) return [];
   const said = firstThree(faults.map(({ host, found }) => `${host}: ${found}`));
   const count = faults.length === 1 ? "1 port is" : `${faults.length} ports are`;
-  return [finding(
-    "warning",
+  return [warning(
     "guard",
     `${count} not what the network's containers need (${said})`,
     "atomicni repair < CONFIGURATION",
@@ -69,8 +70,7 @@ async function unreachedGateways(
   const lost = await lostGateways(config, kernel, sample, true);
   if (lost.length === 0) return [];
   const names = firstThree(lost.map(({ name }) => `"${name}"`));
-  return [finding(
-    "warning",
+  return [warning(
     "guard",
     `${names} can't reach a gateway: the permanent neighbour in the container is not "${config.bridge}" with ${mac}`,
     "atomicni repair < CONFIGURATION; start a container again if its namespace has no name below /run/netns",
@@ -83,8 +83,7 @@ function unprovenPorts(config: NetworkConfig, claims: readonly Claim[]): Finding
     .filter(({ link }) => link.master === "" && portOf(config, link, undefined) === undefined);
   if (out.length === 0) return [];
   const hosts = firstThree(out.map(({ link }) => link.ifname));
-  return [finding(
-    "warning",
+  return [warning(
     "guard",
     `${hosts} is in no bridge, and no ADD puts it there: ${UNVERIFIED_MAC}`,
     "atomicni repair < CONFIGURATION; if that does not find a lease: start the container again",
@@ -97,13 +96,12 @@ function learningPorts({ guarded, bridge }: NetworkConfig, links: readonly Link[
     guarded && master === bridge && kind === "veth" && port.learning
   ).map(({ ifname }) => ifname);
   if (learning.length === 0) return [];
-  const [ports, is] = learning.length === 1
-    ? ["1 port", "is"]
-    : [`${learning.length} ports`, "are"];
-  return [finding(
-    "warning",
+  const count = learning.length === 1
+    ? `1 port of "${bridge}" is`
+    : `${learning.length} ports of "${bridge}" are`;
+  return [warning(
     "guard",
-    `${ports} of "${bridge}" ${is} not guarded (${
+    `${count} not guarded (${
       firstThree(learning)
     }): a container behind such a port can cut off a guarded container`,
     "start those containers again under this configuration, or give them another bridge",
@@ -114,8 +112,7 @@ function learningPorts({ guarded, bridge }: NetworkConfig, links: readonly Link[
 function snooping({ sets, bridge }: NetworkConfig, { bridge: { snoops } }: Link): Finding[] {
   const hasIpv6 = sets.flat().some(({ gateway }) => familyOf(gateway) === 6);
   if (!snoops || !hasIpv6) return [];
-  return [finding(
-    "warning",
+  return [warning(
     "guard",
     `"${bridge}" does multicast snooping: a container that sends one query stops IPv6 for the others`,
     `ip link set dev ${bridge} type bridge mcast_snooping 0`,

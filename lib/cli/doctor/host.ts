@@ -1,6 +1,7 @@
 import {
   type Cidr,
   contains,
+  familyOf,
   formatCidr,
   formatInterfaceAddress,
   type Ip,
@@ -8,73 +9,50 @@ import {
   overlap,
   parseCidr,
 } from "../../base/address.ts";
-import { familyOf } from "../../base/address.ts";
 import { subnetsOf } from "../../base/range.ts";
 import type { NetworkConfig } from "../../config.ts";
-import { readNetworks } from "../../ipam.ts";
 import { type Kernel, type Link, MOST_PORTS, type RouteFound } from "../../netops.ts";
 import { bridgeSpec } from "../../plugin.ts";
-import { type Finding, finding } from "./finding.ts";
-import { examineVersion } from "./iproute.ts";
-
-/** The version of iproute2, and whether `ip` can enter a namespace. */
-export async function examineIp(kernel: Kernel, guarded: boolean): Promise<Finding[]> {
-  const version = await kernel.version();
-  const said = await kernel.cannotEnter();
-  return [
-    examineVersion(version, guarded),
-    said === undefined ? finding("ok", "namespaces", "ip can enter them") : {
-      ...finding(
-        "error",
-        "namespaces",
-        `ip can enter none: ${said}`,
-        "mkdir -p /run/netns, and run with CAP_SYS_ADMIN",
-      ),
-      code: 8,
-    },
-  ];
-}
+import type { Overview } from "../overview.ts";
+import { type Finding, finding, warning } from "./finding.ts";
 
 /** The present state of the bridge. The checks of ADD report why an ADD could not use it. */
 export function examineBridge(config: NetworkConfig, links: readonly Link[]): Finding[] {
-  const spec = bridgeSpec(config);
-  const bridge = links.find(({ ifname }) => ifname === spec.name);
+  const { name, mtu } = bridgeSpec(config);
+  const bridge = links.find(({ ifname }) => ifname === name);
   if (bridge === undefined) {
-    return [finding("ok", "bridge", `"${spec.name}" does not exist yet: the first ADD makes it`)];
+    return [finding("ok", "bridge", `"${name}" does not exist yet: the first ADD makes it`)];
   }
   if (bridge.kind !== "bridge") return [];
-  const ports = links.filter(({ master }) => master === spec.name).length;
+  const ports = links.filter(({ master }) => master === name).length;
   const addresses = bridge.addresses.map(formatInterfaceAddress).join(", ") || "no address yet";
   const state = bridge.up ? "up" : "down (an ADD sets it up)";
   const sight =
-    `"${spec.name}": ${addresses}, ${state}, MTU ${bridge.mtu}, ports: ${ports} of ${MOST_PORTS}`;
-  return [
-    finding("ok", "bridge", sight),
-    ...(spec.mtu === undefined || ports === 0 || bridge.mtu === spec.mtu ? [] : [
-      finding(
-        "warning",
-        "bridge",
-        `"${spec.name}" has MTU ${bridge.mtu}, the configuration ${spec.mtu}: larger packets are lost between ports`,
-        `set "mtu": ${bridge.mtu}, or give every port the same (ip link set dev PORT mtu ${spec.mtu})`,
-      ),
-    ]),
-    ...(!bridge.bridge.stp ? [] : [
-      finding(
-        "warning",
-        "bridge",
-        `"${spec.name}" has the spanning tree protocol on: a new container has no traffic for about 30 s`,
-        `ip link set dev ${spec.name} type bridge stp_state 0`,
-      ),
-    ]),
-    ...(config.gatewayOnBridge || config.sets.length === 0 ? [] : [
-      finding(
-        "note",
-        "bridge",
-        `"${spec.name}" carries no gateway ("isGateway" is false): containers reach only each other and other devices on the bridge`,
-        'set "isGateway": true if the host is their gateway',
-      ),
-    ]),
-  ];
+    `"${name}": ${addresses}, ${state}, MTU ${bridge.mtu}, ports: ${ports} of ${MOST_PORTS}`;
+  const found = [finding("ok", "bridge", sight)];
+  if (mtu !== undefined && ports > 0 && bridge.mtu !== mtu) {
+    found.push(warning(
+      "bridge",
+      `"${name}" has MTU ${bridge.mtu}, the configuration ${mtu}: larger packets are lost between ports`,
+      `set "mtu": ${bridge.mtu}, or give every port the same (ip link set dev PORT mtu ${mtu})`,
+    ));
+  }
+  if (bridge.bridge.stp) {
+    found.push(warning(
+      "bridge",
+      `"${name}" has the spanning tree protocol on: a new container has no traffic for about 30 s`,
+      `ip link set dev ${name} type bridge stp_state 0`,
+    ));
+  }
+  if (!config.gatewayOnBridge && config.sets.length > 0) {
+    found.push(finding(
+      "note",
+      "bridge",
+      `"${name}" carries no gateway ("isGateway" is false): containers reach only each other and other devices on the bridge`,
+      'set "isGateway": true if the host is their gateway',
+    ));
+  }
+  return found;
 }
 
 /**
@@ -89,23 +67,16 @@ export function examineIpv6(
   const isNeeded = gatewayOnBridge && sets.flat().some(({ gateway }) => familyOf(gateway) === 6) &&
     !links.some(({ ifname }) => ifname === bridge);
   if (!isNeeded) return [];
-  if (lo?.up !== true || lo.addresses.some(({ ip }) => familyOf(ip) === 6)) {
-    return [
-      finding(
-        "note",
-        "bridge",
-        `a new "${bridge}" gets IPv6 if net.ipv6.conf.default.disable_ipv6 is 0, which ip does not show`,
-      ),
-    ];
-  }
-  return [
-    finding(
-      "warning",
+  if (lo?.up === true && !lo.addresses.some(({ ip }) => familyOf(ip) === 6)) {
+    return [warning(
       "bridge",
       `"lo" has no IPv6 address: if IPv6 is switched off for a new "${bridge}" too, an ADD fails with code 100`,
       "sysctl net.ipv6.conf.default.disable_ipv6 shows it; sysctl -w net.ipv6.conf.default.disable_ipv6=0 switches it on",
-    ),
-  ];
+    )];
+  }
+  const found =
+    `a new "${bridge}" gets IPv6 if net.ipv6.conf.default.disable_ipv6 is 0, which ip does not show`;
+  return [finding("note", "bridge", found)];
 }
 
 /** Signs of a router advertisement that a container sent to the host (CVE-2020-10749). */
@@ -114,68 +85,63 @@ export function examineAdvertisements(
   links: readonly Link[],
   routes: readonly RouteFound[],
 ): Finding[] {
-  const addresses = links.filter(({ ifname }) => ifname === bridge).flatMap((link) =>
-    link.addresses.filter(({ isDynamic }) => isDynamic).map(formatInterfaceAddress)
-  );
-  const learnt = routes.filter(({ dev, isDynamic }) => dev === bridge && isDynamic).map(({ dst }) =>
-    `a route to ${dst}`
-  );
-  const found = [...learnt, ...addresses];
-  return found.length === 0 ? [] : [
-    finding(
-      "warning",
-      "router",
-      `the host took ${found.join(", ")} from "${bridge}": a container sends router advertisements`,
-      `sysctl -w net/ipv6/conf/${bridge}/accept_ra=0, remove them (ip -6 route flush dev ${bridge} proto ra), ` +
-        "and load the rules of: atomicni host-rules < CONFIGURATION",
-    ),
+  const found = [
+    ...routes.filter(({ dev, isDynamic }) => dev === bridge && isDynamic)
+      .map(({ dst }) => `a route to ${dst}`),
+    ...links.filter(({ ifname }) => ifname === bridge)
+      .flatMap(({ addresses }) => addresses.filter(({ isDynamic }) => isDynamic))
+      .map(formatInterfaceAddress),
   ];
+  return found.length === 0 ? [] : [warning(
+    "router",
+    `the host took ${found.join(", ")} from "${bridge}": a container sends router advertisements`,
+    `sysctl -w net/ipv6/conf/${bridge}/accept_ra=0, remove them (ip -6 route flush dev ${bridge} proto ra), ` +
+      "and load the rules of: atomicni host-rules < CONFIGURATION",
+  )];
 }
 
 /** Interfaces, routes and other networks that overlap with the network's subnets. */
 export function examineOverlap(
   config: NetworkConfig,
+  { networks }: Overview,
   links: readonly Link[],
   routes: readonly RouteFound[],
 ): Finding[] {
-  const { bridge, name } = config;
+  const { bridge, name, dataDir, gatewayOnBridge } = config;
   const subnets = subnetsOf(config.sets);
+  if (subnets.length === 0) return [];
   const own = subnets.map(formatCidr);
   const ours = own.join(", ");
-  const remedy = `choose a subnet that nothing else on this host uses (ip addr; ip route)`;
-  const overlaps = (other: ReturnType<typeof parseCidr>) =>
-    subnets.some((subnet) => overlap(subnet, other));
-  const found = [
-    ...links.filter(({ ifname }) => ifname !== bridge).flatMap(({ ifname, addresses }) =>
+  const overlaps = (other: Cidr) => subnets.some((subnet) => overlap(subnet, other));
+  const found: string[] = [];
+  for (const { ifname, addresses } of links.filter((it) => it.ifname !== bridge)) {
+    for (const it of addresses) {
+      const network = networkOf(it.ip, it.prefix);
       // The checks of ADD report an interface with the same subnet.
-      addresses.filter(({ ip, prefix }) =>
-        overlaps(networkOf(ip, prefix)) &&
-        !(config.gatewayOnBridge && own.includes(formatCidr(networkOf(ip, prefix))))
-      ).map((it) => `"${ifname}" has ${formatInterfaceAddress(it)}, which overlaps with ${ours}`)
-    ),
-    ...routes.filter(({ dev, dst }) =>
-      dev !== bridge && !dst.endsWith("/0") && overlaps(parseCidr(dst)) &&
-      !isUsual(dst, links.find(({ ifname }) => ifname === dev), subnets)
-    ).map(({ dst, dev }) => `a route to ${dst} on "${dev}" overlaps with ${ours}`),
-    ...readNetworks().held.filter(({ network, dataDir }) =>
-      network !== name || dataDir !== config.dataDir
-    ).flatMap(({ network, state }) => {
-      const subnet = subnetsOf(state.ranges ?? []).find(overlaps);
-      if (subnet !== undefined) {
-        return [`network "${network}" has ${formatCidr(subnet)}, which overlaps with ${ours}`];
-      }
-      const held = (Object.keys(state.ipToContainer) as Ip[]).find((ip) =>
-        subnets.some((it) => contains(it, ip))
-      );
-      return held === undefined
-        ? []
-        : [`network "${network}" holds ${held}, which is in ${ours} too`];
-    }),
-  ];
-  if (subnets.length === 0) return [];
-  return found.length > 0
-    ? found.map((it) => finding("warning", "subnet", it, remedy))
-    : [finding("ok", "subnet", `nothing else uses ${ours}`)];
+      if (!overlaps(network) || (gatewayOnBridge && own.includes(formatCidr(network)))) continue;
+      found.push(`"${ifname}" has ${formatInterfaceAddress(it)}, which overlaps with ${ours}`);
+    }
+  }
+  for (const { dev, dst } of routes) {
+    if (dev === bridge || dst.endsWith("/0") || !overlaps(parseCidr(dst))) continue;
+    if (isUsual(dst, links.find(({ ifname }) => ifname === dev), subnets)) continue;
+    found.push(`a route to ${dst} on "${dev}" overlaps with ${ours}`);
+  }
+  for (const { network, dataDir: folder, state } of networks.flatMap((it) => it.held)) {
+    if (network === name && folder === dataDir) continue;
+    const subnet = subnetsOf(state.ranges ?? []).find(overlaps);
+    const held = (Object.keys(state.ipToContainer) as Ip[]).find((ip) =>
+      subnets.some((it) => contains(it, ip))
+    );
+    if (subnet !== undefined) {
+      found.push(`network "${network}" has ${formatCidr(subnet)}, which overlaps with ${ours}`);
+    } else if (held !== undefined) {
+      found.push(`network "${network}" holds ${held}, which is in ${ours} too`);
+    }
+  }
+  if (found.length === 0) return [finding("ok", "subnet", `nothing else uses ${ours}`)];
+  const remedy = "choose a subnet that nothing else on this host uses (ip addr; ip route)";
+  return found.map((it) => warning("subnet", it, remedy));
 }
 
 /**
@@ -192,39 +158,27 @@ function isUsual(dst: string, link: Link | undefined, subnets: readonly Cidr[]):
 
 /** Forwarding as `ip netconf` shows it. `ip` can't show the packet filter. */
 export async function examineForwarding(
-  config: NetworkConfig,
+  { bridge, sets, gatewayOnBridge }: NetworkConfig,
   kernel: Kernel,
 ): Promise<Finding[]> {
-  const { bridge, sets } = config;
   if (sets.length === 0) return [];
-  const forwarding = await kernel.forwarding(bridge);
-  const families = new Set(sets.flat().map(({ start }) => familyOf(start)));
-  const of = {
-    4: [forwarding.ipv4, "net.ipv4.ip_forward"],
-    6: [forwarding.ipv6, "net.ipv6.conf.all.forwarding"],
-  } as const;
-  const seen = [...families].map((family) => {
-    const [isOn, sysctl] = of[family];
+  const { ipv4, ipv6 } = await kernel.forwarding(bridge);
+  const subnets = subnetsOf(sets);
+  const reached = gatewayOnBridge ? "each other and the gateway" : "each other";
+  const seen = [...new Set(subnets.map(({ base }) => familyOf(base)))].map((family) => {
+    const sysctl = family === 4 ? "net.ipv4.ip_forward" : "net.ipv6.conf.all.forwarding";
+    const isOn = family === 4 ? ipv4 : ipv6;
     const what = `IPv${family}`;
     if (isOn === undefined) {
       return finding("note", "forwarding", `ip does not show it for ${what}`, `sysctl ${sysctl}`);
     }
-    return isOn
-      ? finding(
-        "ok",
-        "forwarding",
-        `${what}: the kernel forwards between the bridge and other interfaces`,
-      )
-      : finding(
-        "warning",
-        "forwarding",
-        `${what}: off for "${bridge}": containers reach only each other${
-          config.gatewayOnBridge ? " and the gateway" : ""
-        }`,
-        family === 4
-          ? `sysctl -w ${sysctl}=1`
-          : `sysctl -w ${sysctl}=1, with accept_ra = 2 on the uplink first, or the host loses its own default route`,
-      );
+    const between = "the kernel forwards between the bridge and other interfaces";
+    if (isOn) return finding("ok", "forwarding", `${what}: ${between}`);
+    const first = family === 4
+      ? ""
+      : ", with accept_ra = 2 on the uplink first, or the host loses its own default route";
+    const off = `${what}: off for "${bridge}": containers reach only ${reached}`;
+    return warning("forwarding", off, `sysctl -w ${sysctl}=1${first}`);
   });
   return [
     ...seen,
@@ -232,7 +186,7 @@ export async function examineForwarding(
       "note",
       "masquerade",
       `packets that leave the host with an address of ${
-        subnetsOf(sets).map(formatCidr).join(", ")
+        subnets.map(formatCidr).join(", ")
       } need it, or routes back, and a FORWARD policy that accepts them (Docker and firewalld set DROP); ` +
         "ip can't show packet filters",
       "nft list ruleset | grep -E 'masquerade|hook forward'; rules that do it: atomicni host-rules < CONFIGURATION",

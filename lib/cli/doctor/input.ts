@@ -2,7 +2,7 @@ import { parse } from "@std/jsonc";
 import { isObject, type JsonObject } from "../../base/fields.ts";
 import { isUnreleased } from "../../base/spec.ts";
 import { didYouMean } from "../nearest.ts";
-import { type Finding, finding } from "./finding.ts";
+import { type Finding, finding, warning } from "./finding.ts";
 import { LIST_KEYS } from "./keys.ts";
 
 const TYPE = "atomicni";
@@ -28,26 +28,24 @@ export function readInput(text: string): Input {
   if (!isObject(value)) {
     return { findings: [finding("error", "input", "it is not a JSON object", 'begin with "{"')] };
   }
-  const findings = errorOfJson(text) === undefined ? [] : [
-    unreadable(
-      text,
-      "it has comments or trailing commas, which runtimes do not read",
-      "take them out of the file that the runtime reads",
-    ),
-  ];
-  if (!Object.hasOwn(value, "plugins")) {
-    return { findings: [...findings, ...typeFindings(value)], config: value };
+  const findings = errorOfJson(text) === undefined ? [] : [unreadable(
+    text,
+    "it has comments or trailing commas, which runtimes do not read",
+    "take them out of the file that the runtime reads",
+  )];
+  if (Object.hasOwn(value, "plugins")) return readList(value, findings);
+  const { type } = value;
+  if (type !== TYPE) {
+    const found = type === undefined ? `"type" is required` : `"type" is "${type}", not "${TYPE}"`;
+    findings.push(wrongType(found, [String(type)]));
   }
-  const list = readList(value);
-  return { ...list, findings: [...findings, ...list.findings] };
+  return { findings, config: value };
 }
 
-/** An error if `type`, which names the plugin that a runtime runs, is not this plugin. */
-function typeFindings({ type }: JsonObject): Finding[] {
-  if (type === TYPE) return [];
-  const found = type === undefined ? `"type" is required` : `"type" is "${type}", not "${TYPE}"`;
-  const near = typeof type === "string" ? didYouMean(type, [TYPE]) : "";
-  return [finding("error", "input", found, near || `write "type": "${TYPE}"`)];
+/** The finding if no `type`, which names the plugin that a runtime runs, is this plugin. */
+function wrongType(found: string, types: readonly string[]): Finding {
+  const near = types.map((type) => didYouMean(type, [TYPE])).find((it) => it !== "");
+  return finding("error", "input", found, near ?? `write "type": "${TYPE}"`);
 }
 
 /** The error of `JSON.parse`, which is as strict as a runtime's parser; `undefined` if the text is JSON. */
@@ -68,60 +66,40 @@ function unreadable(text: string, what: string, remedy: string): Finding {
     ? text.trimEnd().length
     : /position (\d+)/.exec(message)?.[1];
   // For a misspelt literal V8 quotes the surrounding text, without a position.
-  if (at === undefined) {
-    return { ...finding("error", "input", `${what}: ${why}`, remedy), code: 6 };
-  }
+  if (at === undefined) return finding("error", "input", `${what}: ${why}`, remedy, 6);
   const before = text.slice(0, Number(at)).split("\n");
-  const line = before.length;
   const start = before.at(-1) ?? "";
-  return {
-    ...finding(
-      "error",
-      "input",
-      `${what}: line ${line}, column ${start.length + 1}: ${why}`,
-      remedy,
-    ),
-    code: 6,
-    excerpt: [text.split("\n")[line - 1] ?? "", `${start.replaceAll(/[^\t]/g, " ")}^`],
-  };
+  const found = `${what}: line ${before.length}, column ${start.length + 1}: ${why}`;
+  const line = text.split("\n")[before.length - 1] ?? "";
+  const caret = `${start.replaceAll(/[^\t]/g, " ")}^`;
+  return { ...finding("error", "input", found, remedy, 6), excerpt: [line, caret] };
 }
 
 /** Takes the plugin's configuration out of a list as a runtime does: with the list's name and version. */
-function readList(list: JsonObject): Input {
-  const findings = Object.keys(list).filter((key) => !LIST_KEYS.includes(key)).map((key) =>
-    finding(
-      "warning",
-      "key",
-      `"${key}" is not a key of a list, and is ignored`,
-      didYouMean(key, LIST_KEYS) || "take it out",
-    )
-  );
-  const plugins = Array.isArray(list["plugins"]) ? list["plugins"].filter(isObject) : [];
-  const types = plugins.map(({ type }) => String(type));
-  const own = plugins.find(({ type }) => type === TYPE);
-  if (own === undefined) {
-    const near = types.map((type) => didYouMean(type, [TYPE])).find((it) => it !== "");
-    const found = `no plugin of the list has "type": "${TYPE}"; there are ${
-      types.map((type) => `"${type}"`).join(", ") || "none"
-    }`;
-    return {
-      findings: [...findings, finding("error", "input", found, near ?? `write "type": "${TYPE}"`)],
-    };
+function readList(list: JsonObject, findings: Finding[]): Input {
+  for (const key of Object.keys(list).filter((it) => !LIST_KEYS.includes(it))) {
+    const remedy = didYouMean(key, LIST_KEYS) || "take it out";
+    findings.push(warning("key", `"${key}" is not a key of a list, and is ignored`, remedy));
   }
-  if (types.filter((type) => type === TYPE).length > 1) {
-    findings.push(
-      finding(
-        "warning",
-        "input",
-        `"${TYPE}" is in the list more than once: the first entry is used`,
-      ),
-    );
+  const plugins = Array.isArray(list["plugins"]) ? list["plugins"].filter(isObject) : [];
+  const [own, ...more] = plugins.filter(({ type }) => type === TYPE);
+  if (own === undefined) {
+    const types = plugins.map(({ type }) => String(type));
+    const present = types.map((type) => `"${type}"`).join(", ") || "none";
+    const found = `no plugin of the list has "type": "${TYPE}"; there are ${present}`;
+    return { findings: [...findings, wrongType(found, types)] };
+  }
+  if (more.length > 0) {
+    const found = `"${TYPE}" is in the list more than once: the first entry is used`;
+    findings.push(warning("input", found));
   }
   const version = versionOf(list);
-  return {
-    findings,
-    config: { ...own, name: list["name"], ...(version !== undefined && { cniVersion: version }) },
+  const config = {
+    ...own,
+    name: list["name"],
+    ...(version !== undefined && { cniVersion: version }),
   };
+  return { findings, config };
 }
 
 /** The version that libcni (1.2 and newer) uses for a list: the highest released one of `cniVersion` and `cniVersions`. */
@@ -130,9 +108,7 @@ function versionOf({ cniVersion, cniVersions }: JsonObject): unknown {
   const known = [cniVersion, ...cniVersions].filter((it) =>
     typeof it === "string" && !isUnreleased(it)
   );
-  return known.sort(byVersion).at(-1) ?? cniVersion;
-}
-
-function byVersion(left: string, right: string): number {
-  return left.localeCompare(right, "en", { numeric: true });
+  const byNumber = (left: string, right: string) =>
+    left.localeCompare(right, "en", { numeric: true });
+  return known.sort(byNumber).at(-1) ?? cniVersion;
 }

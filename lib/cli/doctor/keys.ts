@@ -1,6 +1,6 @@
 import { Fields, isObject, type JsonObject } from "../../base/fields.ts";
 import { didYouMean } from "../nearest.ts";
-import { type Finding, finding } from "./finding.ts";
+import { type Finding, finding, warning } from "./finding.ts";
 
 /** The top-level keys of a conflist. */
 export const LIST_KEYS = [
@@ -13,175 +13,110 @@ export const LIST_KEYS = [
   "plugins",
 ];
 
-/** The keys of an object. `true` is a plain value, `null` any value, `Keys` an object or a list of objects. */
+/** The keys of an object. `true` is any value without known keys, `Keys` an object or a list of objects. */
 interface Keys {
-  readonly [key: string]: true | null | Keys;
+  readonly [key: string]: true | Keys;
 }
 
-const ROUTE: Keys = {
-  dst: true,
-  gw: true,
-  mtu: true,
-  advmss: true,
-  priority: true,
-  table: true,
-  scope: true,
-};
-const RANGE: Keys = { subnet: true, rangeStart: true, rangeEnd: true, gateway: true };
+function keys(...names: readonly string[]): Keys {
+  return Object.fromEntries(names.map((it) => [it, true]));
+}
 
-const BOTH: Keys = {
-  cniVersion: true,
-  name: true,
-  type: true,
-  bridge: true,
-  mtu: true,
-  hairpinMode: true,
-  portIsolation: true,
-  promiscMode: true,
-  macspoofchk: true,
-  disableContainerInterface: true,
-  dns: { nameservers: true, domain: true, search: true, options: true },
-  // Keys that a runtime adds, and keys that other plugins read too.
-  args: null,
-  capabilities: null,
-  runtimeConfig: null,
-  prevResult: null,
-  "cni.dev/valid-attachments": null,
-  "cni.dev/attachments": null,
-};
-
-/** A function, so that only `doctor` builds the table and not every start of the plugin. */
-const own = (): Keys => ({
-  ...BOTH,
-  subnet: true,
-  gateway: true,
-  subnet6: true,
-  gateway6: true,
-  ipam: {
-    type: true,
-    dataDir: true,
-    rangeStart: true,
-    rangeEnd: true,
-    rangeStart6: true,
-    rangeEnd6: true,
-    routes: ROUTE,
-    resolvConf: true,
-  },
-});
-
-const hostLocal = (): Keys => ({
-  ...BOTH,
-  isGateway: true,
-  isDefaultGateway: true,
-  forceAddress: true,
-  ipam: {
-    type: true,
-    dataDir: true,
-    routes: ROUTE,
-    ranges: RANGE,
-    ...RANGE,
-    resolvConf: true,
-  },
-});
+/** The keys of both dialects. A function, so that only `doctor` builds them and not every start of the plugin. */
+function dialects(): { readonly own: Keys; readonly hostLocal: Keys } {
+  const routes = keys("dst", "gw", "mtu", "advmss", "priority", "table", "scope");
+  const range = keys("subnet", "rangeStart", "rangeEnd", "gateway");
+  const ipam = { ...keys("type", "dataDir", "resolvConf"), routes };
+  const both = {
+    ...keys("cniVersion", "name", "type", "bridge", "mtu", "hairpinMode", "portIsolation"),
+    ...keys("promiscMode", "macspoofchk", "disableContainerInterface"),
+    dns: keys("nameservers", "domain", "search", "options"),
+    // Keys that a runtime adds, and keys that other plugins read too.
+    ...keys("args", "capabilities", "runtimeConfig", "prevResult"),
+    ...keys("cni.dev/valid-attachments", "cni.dev/attachments"),
+  };
+  return {
+    own: {
+      ...both,
+      ...keys("subnet", "gateway", "subnet6", "gateway6"),
+      ipam: { ...ipam, ...keys("rangeStart", "rangeEnd", "rangeStart6", "rangeEnd6") },
+    },
+    hostLocal: {
+      ...both,
+      ...keys("isGateway", "isDefaultGateway", "forceAddress"),
+      ipam: { ...ipam, ...range, ranges: range },
+    },
+  };
+}
 
 /** Keys of the reference bridge that are accepted with their default value and then have no effect. */
-const WITHOUT_EFFECT = [
-  "ipMasq",
-  "ipMasqBackend",
-  "vlan",
-  "vlanTrunk",
-  "preserveDefaultVlan",
-  "enabledad",
-];
+const WITHOUT_EFFECT = /^(?:ipMasq|ipMasqBackend|vlan|vlanTrunk|preserveDefaultVlan|enabledad)$/i;
 
 /** A warning for each key that an ADD would ignore. */
 export function unknownKeys(config: JsonObject): Finding[] {
   const ipam = new Fields(config).get("ipam");
   const isHostLocal = isObject(ipam) && new Fields(ipam).get("type") === "host-local";
-  const [keys, others] = isHostLocal ? [hostLocal(), own()] : [own(), hostLocal()];
+  const { own, hostLocal } = dialects();
+  const [known, others] = isHostLocal ? [hostLocal, own] : [own, hostLocal];
   const dialect = isHostLocal
     ? 'a configuration with "ipam": {"type": "host-local"}'
     : "a configuration without ipam.type";
-  return look(config, keys, "", (path, key, known) => {
-    if (path === "" && WITHOUT_EFFECT.some((it) => it.toLowerCase() === key.toLowerCase())) {
+  return ignored(config, known).flatMap(({ path, key, keys, read }): Finding[] => {
+    const name = `"${path}${key}"`;
+    if (read !== undefined) {
+      return [warning("key", `${name} has no effect with "${path}${read}"`, "take it out")];
+    }
+    if (path === "" && WITHOUT_EFFECT.test(key)) {
+      const value = config[key];
       // An ADD refuses a value other than the default, and doctor reports that error.
-      if (isSet(config[key])) return undefined;
-      return finding(
-        "note",
-        "key",
-        `"${key}" belongs to the reference bridge; its default value there has no effect here`,
-      );
+      if (Array.isArray(value) ? value.length > 0 : value) return [];
+      const found =
+        `${name} belongs to the reference bridge; its default value there has no effect here`;
+      return [finding("note", "key", found)];
     }
-    if (isKeyOf(others, path, key)) {
-      return finding(
-        "warning",
-        "key",
-        `"${path}${key}" has no effect in ${dialect}`,
-        where(keys, key),
-      );
+    const place = placeOf(known, key);
+    const remedy = place === undefined
+      ? "take it out"
+      : place === ""
+      ? "move it to the top level"
+      : 'move it into "ipam"';
+    if (placeOf(others, key) === path.toLowerCase()) {
+      return [warning("key", `${name} has no effect in ${dialect}`, remedy)];
     }
-    return finding(
-      "warning",
-      "key",
-      `"${path}${key}" is not known, and is ignored`,
-      didYouMean(key, Object.keys(known)) || where(keys, key),
-    );
+    const near = didYouMean(key, Object.keys(keys));
+    return [warning("key", `${name} is not known, and is ignored`, near || remedy)];
   });
 }
 
-function look(
-  value: unknown,
-  keys: Keys,
-  path: string,
-  tell: (path: string, key: string, known: Keys) => Finding | undefined,
-): Finding[] {
+/** A key that an ADD ignores. */
+interface Ignored {
+  /** The path of its object: empty, or with a dot at the end. */
+  readonly path: string;
+  readonly key: string;
+  /** The known keys of its object. */
+  readonly keys: Keys;
+  /** The spelling of the same key that is read instead. */
+  readonly read?: string | undefined;
+}
+
+/** The ignored keys of a value. Keys match in any letter case, because configurations are read that way. */
+function ignored(value: unknown, keys: Keys, path = ""): Ignored[] {
   if (Array.isArray(value)) {
-    return value.flatMap((it, index) =>
-      look(it, keys, `${path.replace(/\.$/, "")}[${index}].`, tell)
-    );
+    return value.flatMap((it, index) => ignored(it, keys, `${path.slice(0, -1)}[${index}].`));
   }
   if (!isObject(value)) return [];
   return Object.entries(value).flatMap(([key, below]) => {
-    const name = new Fields(keys).spelling(key) ?? key;
-    const known = at(keys, name);
-    if (known === undefined) return tell(path, key, keys) ?? [];
+    const name = new Fields(keys).spelling(key);
+    if (name === undefined) return [{ path, key, keys }];
     const read = new Fields(value).spelling(name);
-    if (read !== key) {
-      const found = `"${path}${key}" has no effect with "${path}${read}"`;
-      return [finding("warning", "key", found, "take it out")];
-    }
-    return isKeys(known) ? look(below, known, `${path}${key}.`, tell) : [];
+    if (read !== key) return [{ path, key, keys, read }];
+    const known = keys[name];
+    return typeof known === "object" ? ignored(below, known, `${path}${key}.`) : [];
   });
 }
 
-/** The entry of `key` in any letter case, because configurations are read that way. */
-function at(keys: Keys, key: string): Keys[string] | undefined {
-  const spelt = new Fields(keys).spelling(key);
-  return spelt === undefined ? undefined : keys[spelt];
-}
-
-function isSet(value: unknown): boolean {
-  return Array.isArray(value) ? value.length > 0 : Boolean(value);
-}
-
-function isKeys(known: Keys[string]): known is Keys {
-  return known !== true && known !== null;
-}
-
-/** Whether the other dialect has `key` at `path`. */
-function isKeyOf(dialect: Keys, path: string, key: string): boolean {
-  if (path === "") return at(dialect, key) !== undefined;
-  const below = dialect["ipam"];
-  return path.toLowerCase() === "ipam." && below !== undefined && isKeys(below) &&
-    at(below, key) !== undefined;
-}
-
-/** The remedy for a key that has no effect at its place. */
-function where(keys: Keys, key: string): string {
-  if (at(keys, key) !== undefined) return `move it to the top level`;
-  const ipam = keys["ipam"];
-  if (ipam !== undefined && isKeys(ipam) && at(ipam, key) !== undefined) {
-    return `move it into "ipam"`;
-  }
-  return "take it out";
+/** The path of the object that has `key`: the top level or `ipam`. */
+function placeOf({ ipam = true, ...keys }: Keys, key: string): "" | "ipam." | undefined {
+  if (new Fields(keys).has(key)) return "";
+  return ipam !== true && new Fields(ipam).has(key) ? "ipam." : undefined;
 }

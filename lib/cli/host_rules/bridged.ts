@@ -1,15 +1,16 @@
 import { type Family, familyOf, formatCidr, type Ip, valueOf } from "../../base/address.ts";
 import { macOf } from "../../base/mac.ts";
 import { type RangeSet, subnetsOf } from "../../base/range.ts";
+import type { NetworkConfig } from "../../config.ts";
 import { guardedIps } from "../../netops.ts";
-import type { RulesSpec } from "./nft.ts";
+
 import { among, lines, ofPorts } from "./words.ts";
 
 /**
  * The rules in family `bridge` against frames that no container may send. They match ports by link group: `meta ibrname`,
  * which names the bridge, needs a kernel module that not every host has.
  */
-export function bridged({ name, sets, gatewayOnBridge }: RulesSpec): string {
+export function bridged({ name, sets, gatewayOnBridge }: NetworkConfig): string {
   return `  chain prerouting {
     type filter hook prerouting priority filter; policy accept;
     # The link group of the network's host veths: ip link show group ${ofPorts(name).slice(9)}

@@ -7,21 +7,11 @@ import {
   parseCidr,
 } from "../../base/address.ts";
 import { CniError, quote } from "../../base/errors.ts";
-import type { NetworkName } from "../../base/names.ts";
+import type { InterfaceName } from "../../base/names.ts";
 import { type RangeSet, subnetsOf } from "../../base/range.ts";
+import type { NetworkConfig } from "../../config.ts";
 import { bridged } from "./bridged.ts";
 import { among, lines, ofPorts, table } from "./words.ts";
-
-/** The parts of a configuration that the rules depend on. */
-export interface RulesSpec {
-  readonly name: NetworkName;
-  readonly bridge: string;
-  readonly sets: readonly RangeSet[];
-  /** The bridge has the gateways' addresses. */
-  readonly gatewayOnBridge: boolean;
-  /** Its containers may not reach each other. */
-  readonly isolated: boolean;
-}
 
 /**
  * The nftables word of each family; its multicast range, which is never masqueraded; and addresses with which the host forwards
@@ -46,7 +36,7 @@ const FAMILIES: readonly (readonly [
  * replaces the rules. nftables 0.9.8 and newer load it, and list the rules that another version loaded: sets are inline,
  * and numbers replace words that an older version lacks. Throws InvalidNetworkConfig if no such file can name the bridge.
  */
-export function hostRules(spec: RulesSpec, direct: readonly Cidr[] = []): string {
+export function hostRules(spec: NetworkConfig, direct: readonly Cidr[] = []): string {
   const { name } = spec;
   const port = quoted(spec.bridge);
   const chains = [masquerade(spec, port, direct), filters(spec, port)].join("");
@@ -58,7 +48,7 @@ ${table("arp", name, ARP.replace("PORTS", ofPorts(name)))}
 ${table("bridge", name, bridged(spec))}`;
 }
 
-function masquerade({ sets }: RulesSpec, port: string, direct: readonly Cidr[]): string {
+function masquerade({ sets }: NetworkConfig, port: string, direct: readonly Cidr[]): string {
   const rules = FAMILIES.flatMap(([family, word, multicast]) => {
     const own = subnetsIn(sets, family);
     if (own.length === 0) return [];
@@ -76,7 +66,7 @@ ${lines(rules)}  }
 }
 
 /** The chains that filter packets from containers to the host or through it. */
-function filters({ name, sets, gatewayOnBridge, isolated }: RulesSpec, port: string): string {
+function filters({ name, sets, gatewayOnBridge, isolated }: NetworkConfig, port: string): string {
   const back = FAMILIES.flatMap(([family, word, , linkLocal, unspecified]) => {
     const own = [...subnetsIn(sets, family).map(formatCidr), ...linkLocal];
     const from = among([...own, ...unspecified]);
@@ -123,23 +113,19 @@ function subnetsIn(sets: readonly RangeSet[], family: Family): Cidr[] {
   return widest(subnetsOf(sets).filter(({ base }) => familyOf(base) === family));
 }
 
-/** The subnets without those that another subnet contains. */
+/** The subnets without those that a larger one contains. */
 function widest(subnets: readonly Cidr[]): Cidr[] {
-  return subnets.filter((one, at) =>
-    !subnets.some((other, index) =>
-      contains(other, one.base) &&
-      (other.prefix < one.prefix || (other.prefix === one.prefix && index < at))
-    )
+  return subnets.filter(({ base, prefix }) =>
+    !subnets.some((other) => other.prefix < prefix && contains(other, base))
   );
 }
 
-/** The bridge name quoted for an nftables file. Throws if it has a character that some versions can't escape. */
-function quoted(bridge: string): string {
-  const found = /["\\*]/.exec(bridge)?.[0];
-  if (found === undefined) return `"${bridge}"`;
+/** The bridge name quoted for an nftables file. Throws if it has a `*`, which some versions can't escape. */
+function quoted(bridge: InterfaceName): string {
+  if (!bridge.includes("*")) return `"${bridge}"`;
   throw new CniError(
     "InvalidNetworkConfig",
-    `Cannot use bridge ${quote(bridge)} as a name in nftables: it has a ${found}`,
+    `Cannot use bridge ${quote(bridge)} as a name in nftables: it has a *`,
     { details: "choose a bridge name of letters, digits, - and _" },
   );
 }

@@ -1,11 +1,11 @@
-import { contains, formatCidr, type Ip } from "../../base/address.ts";
+import { formatCidr, type Ip } from "../../base/address.ts";
 import { isHostVethName } from "../../base/attachment.ts";
 import { CniError } from "../../base/errors.ts";
+import type { InterfaceName } from "../../base/names.ts";
 import { subnetsOf } from "../../base/range.ts";
-import type { NetworkConfig } from "../../config.ts";
+import { isInSubnets, type NetworkConfig } from "../../config.ts";
 import { addLease, type Adoption, checkFit, listLeases, mayAdopt, now } from "../../ipam.ts";
-import type { Link } from "../../netops.ts";
-import { type Claim, claims, type HostVeth, type HostView, mayHold } from "../../ownership.ts";
+import { claims, type HostVeth, mayHold } from "../../ownership.ts";
 import { checkConsistent, type Effects, transactClaims } from "../../plugin.ts";
 import type { FoundLease, LeaseFolder } from "./lease_folder.ts";
 
@@ -35,56 +35,39 @@ export async function importLeases(
   const everywhere = { name: config.name, bridge: undefined };
   const { result } = await transactClaims(everywhere, effects, async (moment) => {
     const { state, provenance, view } = moment;
-    checkConsistent({ ...moment, claims: moment.claims.filter(isOwn) }, config, config.sets);
+    // A host veth of this network without a lease means that the state is damaged, unlike the veths of other plugins.
+    const own = moment.claims.filter(({ kind }) => kind !== "unowned");
+    checkConsistent({ ...moment, claims: own }, config, config.sets);
     checkFit(state, config, config.name, provenance === "written");
-    const sorted = sort(folder, config, view);
-    const fresh = [...sorted.proved, ...sorted.possible].filter((lease) => mayAdopt(state, lease));
+    const veths = view.filter(({ link }) =>
+      link.netnsId !== undefined && !isHostVethName(link.ifname)
+    );
+    const found = folder.leases.map((lease) => adoption(lease, config, veths));
+    const adoptions = found.filter((it) => it !== undefined);
+    const fresh = adoptions.filter((lease) => mayAdopt(state, lease));
     for (const lease of fresh) addLease(state, lease);
     state.ranges = config.configuredSets;
     if (state.lastReserved.length === 0) state.lastReserved.push(...folder.lastReserved);
     const left = (await claims(config, listLeases(state), view)).filter((it) =>
       it.kind === "unowned" && mayHold(it, config.sets)
     );
-    const result = { ...sorted, unexplained: left.flatMap(({ veths }) => veths) };
+    const result = {
+      proved: adoptions.filter(({ record }) => record.hostMac !== ""),
+      possible: adoptions.filter(({ record }) => record.hostMac === ""),
+      dead: folder.leases.filter((_, index) => found[index] === undefined),
+      unexplained: left.flatMap(({ veths }) => veths),
+    };
     if (fresh.length === 0 && provenance === "written") return { result };
     return { result, write: left.length > 0 ? "unverified" as const : "verified" as const };
   }, { isThorough: true });
   return result;
 }
 
-/** Excludes the veths of other plugins. A host veth of this network without a lease means that the state is damaged. */
-function isOwn({ kind }: Claim): boolean {
-  return kind !== "unowned";
-}
-
-function sort(
-  { leases }: LeaseFolder,
-  config: NetworkConfig,
-  view: HostView,
-): Omit<ImportReport, "unexplained"> {
-  const veths = view.filter(({ link }) =>
-    link.netnsId !== undefined && !isHostVethName(link.ifname)
-  );
-  const report = { proved: [] as Adoption[], possible: [] as Adoption[], dead: [] as FoundLease[] };
-  for (const lease of leases) {
-    const hosts = candidates(lease, config, veths);
-    const [only, ...more] = hosts;
-    if (only === undefined) report.dead.push(lease);
-    else if (more.length === 0 && only.inside !== undefined) {
-      report.proved.push(adoption(lease, config, hosts, only.inside.peer));
-    } else report.possible.push(adoption(lease, config, hosts, undefined));
-  }
-  return report;
-}
-
 function checkInside({ sets, name }: NetworkConfig, ip: Ip): void {
-  const subnets = subnetsOf(sets);
-  const found = !subnets.some((subnet) => contains(subnet, ip))
-    ? `it is outside ${subnets.map(formatCidr).join(", ")}`
-    : sets.flat().some(({ gateway }) => gateway === ip)
-    ? "it is the gateway"
-    : undefined;
-  if (found === undefined) return;
+  const isGateway = sets.flat().some(({ gateway }) => gateway === ip);
+  if (isInSubnets(sets, ip) && !isGateway) return;
+  const subnets = subnetsOf(sets).map(formatCidr).join(", ");
+  const found = isGateway ? "it is the gateway" : `it is outside ${subnets}`;
   throw new CniError(
     "InvalidNetworkConfig",
     `Cannot import "${ip}" into network "${name}": ${found}`,
@@ -92,13 +75,38 @@ function checkInside({ sets, name }: NetworkConfig, ip: Ip): void {
   );
 }
 
+/** The lease with the host veths that may belong to it; `undefined` if there are none. */
+function adoption(
+  { owner: { containerId, ifname }, ips }: FoundLease,
+  { bridge }: NetworkConfig,
+  veths: readonly HostVeth[],
+): Adoption | undefined {
+  const hosts = candidates(ips, bridge, veths);
+  const [first, ...more] = hosts;
+  if (first === undefined) return undefined;
+  const peer = more.length === 0 ? first.inside?.peer : undefined;
+  return {
+    owner: { containerId, ifname: ifname ?? (peer?.ifname as InterfaceName | undefined) },
+    ips,
+    record: {
+      since: now(),
+      // DEL and GC recognise the veth by this MAC. It is empty if the veth is uncertain.
+      hostMac: peer === undefined ? "" : first.link.mac,
+      hosts: hosts.map(({ link }) => link.ifname).join(" "),
+      // DEL flushes the neighbours of this bridge, because the MAC is not derived from the address.
+      bridge: first.link.master || bridge,
+      ...(peer !== undefined && { mac: peer.mac }),
+    },
+  };
+}
+
 /**
- * The host veths that may belong to the lease: those whose peer has its address, on the network's bridge if there are any.
- * If there are none, the veths that can't be inspected.
+ * The host veths whose peer has one of the addresses, on the network's bridge if there are any. If there are none, the veths
+ * that can't be inspected.
  */
 function candidates(
-  { ips }: FoundLease,
-  { bridge }: NetworkConfig,
+  ips: readonly Ip[],
+  bridge: string,
   veths: readonly HostVeth[],
 ): readonly HostVeth[] {
   const fitting = veths.filter(({ inside }) =>
@@ -107,26 +115,4 @@ function candidates(
   const attached = fitting.filter(({ link }) => link.master === bridge);
   if (attached.length > 0) return attached;
   return fitting.length > 0 ? fitting : veths.filter(({ inside }) => inside === undefined);
-}
-
-function adoption(
-  { ips, containerId, ifname }: FoundLease,
-  { bridge }: NetworkConfig,
-  hosts: readonly HostVeth[],
-  peer: Link | undefined,
-): Adoption {
-  const [only, ...more] = hosts;
-  return {
-    owner: { containerId, ifname: ifname ?? (peer?.ifname as FoundLease["ifname"]) },
-    ips,
-    record: {
-      since: now(),
-      // DEL and GC recognise the veth by this MAC. It is empty if the veth is uncertain.
-      hostMac: peer !== undefined && more.length === 0 ? only?.link.mac ?? "" : "",
-      hosts: hosts.map(({ link }) => link.ifname).join(" "),
-      // DEL flushes the neighbours of this bridge, because the MAC is not derived from the address.
-      bridge: only?.link.master || bridge,
-      ...(peer !== undefined && { mac: peer.mac }),
-    },
-  };
 }

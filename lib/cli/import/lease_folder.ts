@@ -1,19 +1,11 @@
 import { type Ip, parseIp, tryIp } from "../../base/address.ts";
+import { ownerKey } from "../../base/attachment.ts";
 import { CniError, Malformed, quote } from "../../base/errors.ts";
-import {
-  type ContainerId,
-  type InterfaceName,
-  parseAnyInterfaceName,
-  parseContainerId,
-} from "../../base/names.ts";
+import { parseAnyInterfaceName, parseContainerId } from "../../base/names.ts";
+import type { Lease } from "../../ipam.ts";
 
-/** The leases of one attachment in host-local's folder: one file for each range set. */
-export interface FoundLease {
-  readonly ips: readonly Ip[];
-  readonly containerId: ContainerId;
-  /** `undefined` in the old format, which has only the container ID. */
-  readonly ifname: InterfaceName | undefined;
-}
+/** A lease in host-local's folder: one file for each range set. The old format has only the container ID. */
+export type FoundLease = Pick<Lease, "owner" | "ips">;
 
 /** host-local's folder of one network. */
 export interface LeaseFolder {
@@ -66,7 +58,7 @@ export function parseLeaseFolder(listing: string): LeaseFolder {
 
 /** Joins the files of one attachment, in the order of the listing. */
 function merge(leases: Map<string, FoundLease>, lease: FoundLease): void {
-  const key = `${lease.containerId}/${lease.ifname ?? ""}`;
+  const key = ownerKey(lease.owner);
   const ips = [...leases.get(key)?.ips ?? [], ...lease.ips];
   leases.set(key, { ...lease, ips });
 }
@@ -75,11 +67,11 @@ function parseLease(name: string, lines: readonly string[]): FoundLease {
   const [id = "", ifname = "", ...more] = lines;
   if (more.length > 0) refuse(name, `it has ${lines.length} lines, a lease has one or two`);
   try {
-    return {
-      ips: [parseIp(name)],
+    const owner = {
       containerId: parseContainerId(id),
       ifname: ifname === "" ? undefined : parseAnyInterfaceName(ifname),
     };
+    return { ips: [parseIp(name)], owner };
   } catch (error) {
     if (!(error instanceof Malformed)) throw error;
     return refuse(name, `${quote(lines.join(" "))}: not ${error.wanted}: ${error.found}`);
@@ -88,15 +80,12 @@ function parseLease(name: string, lines: readonly string[]): FoundLease {
 
 /** Throws if a container has leases with and without an interface: both may be the same attachment. */
 function checkOneFormat(leases: readonly FoundLease[]): void {
-  for (const { containerId, ifname } of leases) {
-    if (ifname !== undefined) continue;
-    const other = leases.find((it) => it.containerId === containerId && it.ifname !== undefined);
-    if (other !== undefined) {
-      refuse(
-        containerId,
-        `the lease of ${other.ips[0]} names its interface, and another lease does not`,
-      );
-    }
+  for (const { owner: { containerId, ifname } } of leases) {
+    const other = ifname === undefined &&
+      leases.find(({ owner }) => owner.containerId === containerId && owner.ifname !== undefined);
+    if (!other) continue;
+    const found = `the lease of ${other.ips[0]} names its interface, and another lease does not`;
+    refuse(containerId, found);
   }
 }
 

@@ -1,4 +1,4 @@
-import { contains, formatCidr, type Ip } from "../../base/address.ts";
+import type { Ip } from "../../base/address.ts";
 import {
   hostVethName,
   isHostVethName,
@@ -6,29 +6,62 @@ import {
   ownerKey,
   podIn,
 } from "../../base/attachment.ts";
+import { defined } from "../../base/fields.ts";
 import { macOfAll } from "../../base/mac.ts";
-import { allocatingRange, subnetsOf } from "../../base/range.ts";
-import type { NetworkConfig } from "../../config.ts";
-import { type Lease, now, recordedMac, SUBNET_CHANGED } from "../../ipam.ts";
+import { allocatingRange, rangeOf } from "../../base/range.ts";
+import { isInSubnets, type NetworkConfig } from "../../config.ts";
+import { type Lease, now, recordedMac } from "../../ipam.ts";
 import type { Claim, HostVeth } from "../../ownership.ts";
-import { firstThree } from "../first_three.ts";
+import { type RepairFinding, unverified, wrong } from "./finding.ts";
 
-/** A finding about an attachment that repair can't verify or that is wrong. */
-export interface RepairFinding {
-  /** With `unverified` the state is not written, because an address might be allocated twice. */
-  readonly level: "unverified" | "wrong" | "note";
-  readonly found: string;
-  readonly remedy?: string;
+/** A container without a lease. */
+export interface Unleased {
+  readonly veth: HostVeth;
+  /** `undefined` if no evidence but the alias names it. */
+  readonly owner: Owner | undefined;
+  /** The owner, or without one the host veth. */
+  readonly name: string;
+  /** The network's addresses in the container. It can forge them, so a lease outweighs them. */
+  readonly ips: readonly Ip[];
 }
 
-/** The users of addresses and MACs: leases, and containers without a lease. */
+/** The users of addresses and MACs. */
 export interface Taken {
-  /** The lease that holds the address. */
-  readonly leaseOf: (ip: Ip) => string | undefined;
-  /** The other user of the MAC: a lease, the bridge, or another container. */
-  readonly macUser: (mac: string, veth: HostVeth) => string | undefined;
-  /** Another container without a lease that has the address too. */
-  readonly rivalOf: (ip: Ip, veth: HostVeth) => string | undefined;
+  /** The owners of leases, by their addresses. */
+  readonly holders: ReadonlyMap<Ip, string>;
+  /** The leases and the bridge, by their MACs. */
+  readonly macs: ReadonlyMap<string, string>;
+  readonly unleased: readonly Unleased[];
+}
+
+/** The containers of claims without a lease, or with the lease of an earlier ADD. */
+export async function unleasedOf(
+  config: NetworkConfig,
+  claims: readonly Claim[],
+): Promise<Unleased[]> {
+  return await Promise.all(claims.flatMap((claim) =>
+    claim.veths.map(async (veth) => {
+      const owner = await ownerOf(config, claim, veth);
+      const name = owner === undefined ? veth.link.ifname : ownerKey(owner);
+      return { veth, owner, name, ips: addressesIn(config, veth) };
+    })
+  ));
+}
+
+/** The owner in the veth's alias, if its name or its group confirms the alias and neither contradicts it. */
+async function ownerOf(
+  { name }: NetworkConfig,
+  { lease, attachment }: Claim,
+  { link: { ifname } }: HostVeth,
+): Promise<Owner | undefined> {
+  if (lease !== undefined) return lease.owner;
+  if (attachment?.network !== name) return undefined;
+  const isOther = isHostVethName(ifname) && await hostVethName(attachment) !== ifname;
+  return isOther ? undefined : attachment;
+}
+
+function addressesIn({ sets }: NetworkConfig, { inside }: HostVeth): Ip[] {
+  return (inside?.peer.addresses ?? []).map(({ ip }) => ip).filter((ip) => isInSubnets(sets, ip));
 }
 
 /**
@@ -41,152 +74,83 @@ export function namingCommand({ link: { netnsId }, inside }: HostVeth): string {
   return `if a process lives in it, name its namespace and repair again: ip netns attach reach-${netnsId} ${pid}; else `;
 }
 
-/** The network's addresses on the container's end. The container can forge them, so a lease outweighs them. */
-export function addressesIn({ sets }: NetworkConfig, { inside }: HostVeth): Ip[] {
-  const subnets = subnetsOf(sets);
-  return (inside?.peer.addresses ?? []).map(({ ip }) => ip).filter((ip) =>
-    subnets.some((subnet) => contains(subnet, ip))
-  );
-}
-
-/** The owner in the veth's alias, if its name or its group confirms the alias and neither contradicts it. */
-export async function ownerOf(
-  { name }: NetworkConfig,
-  { lease, attachment, veths: [veth] }: Claim,
-): Promise<Owner | undefined> {
-  if (lease !== undefined) return lease.owner;
-  if (attachment === undefined || attachment.network !== name || veth === undefined) {
-    return undefined;
-  }
-  const { ifname } = veth.link;
-  const isOther = isHostVethName(ifname) && await hostVethName(attachment) !== ifname;
-  return isOther ? undefined : attachment;
-}
-
 /**
- * Makes the lease of a host veth without one, from one address of each set. If the container has several addresses of a set,
+ * Makes the lease of a container without one, from one address of each set. If the container has several addresses of a set,
  * the one that its MAC derives from counts. Returns a finding if no lease can be verified.
  */
-export async function leaseBehind(
+export function leaseBehind(
   config: NetworkConfig,
-  claim: Claim,
-  taken: Taken,
-): Promise<Lease | RepairFinding> {
-  const [veth] = claim.veths;
-  if (veth === undefined) throw new Error("a claim without a veth");
-  const { link, inside } = veth;
-  const owner = await ownerOf(config, claim);
+  container: Unleased,
+  { holders, macs, unleased }: Taken,
+): Lease | RepairFinding {
+  const { veth: { link, inside }, owner, name, ips: all } = container;
   const removing = `${
-    namingCommand(veth)
+    namingCommand(container.veth)
   }remove that container (its DEL removes ${link.ifname}), and repair again`;
-  if (inside === undefined || owner === undefined) {
-    return {
-      level: "unverified",
-      found: inside === undefined
-        ? `the container of "${
-          owner ? ownerKey(owner) : link.alias
-        }" (${link.ifname}) can't be inspected`
-        : `the alias of ${link.ifname} does not name its container: "${link.alias}"`,
-      remedy: removing,
-    };
+  if (inside === undefined) {
+    const of = owner === undefined ? link.alias : name;
+    return unverified(`the container of "${of}" (${link.ifname}) can't be inspected`, removing);
   }
-  const whose = ownerKey(owner);
-  const all = addressesIn(config, veth);
-  const free = all.filter((ip) => taken.leaseOf(ip) === undefined);
-  if (free.length === 0) {
-    const [held] = all;
-    return held !== undefined ? heldTwice(held, whose, taken.leaseOf(held) ?? "") : {
-      level: "wrong",
-      found: `"${whose}" has no address and no lease`,
-      remedy:
-        "if its container is gone, its DEL or a GC removes the host veth; if it lives, start it again",
-    };
+  if (owner === undefined) {
+    const found = `the alias of ${link.ifname} does not name its container: "${link.alias}"`;
+    return unverified(found, removing);
   }
+  const free = all.filter((ip) => !holders.has(ip));
+  if (free.length === 0) return withoutAddress(name, all[0], holders);
+  const others = unleased.filter((it) => it !== container);
   for (const ip of free) {
-    const rival = taken.rivalOf(ip, veth);
+    const rival = others.find(({ ips }) => ips.includes(ip))?.name;
     if (rival === undefined) continue;
-    return {
-      level: "unverified",
-      found: `${ip} is in two containers without a lease: "${whose}" and "${rival}"`,
-      remedy: "remove one of the two, and repair again",
-    };
+    const found = `${ip} is in two containers without a lease: "${name}" and "${rival}"`;
+    return unverified(found, "remove one of the two, and repair again");
   }
   const { mac } = inside.peer;
-  const of = (set: NetworkConfig["sets"][number]) =>
-    free.filter((ip) => allocatingRange(set, ip) !== undefined);
-  const ips = config.sets.flatMap((set) =>
-    of(set).find((ip) => macOfAll([ip]) === mac) ?? of(set)[0] ?? []
-  );
-  const isAmbiguous = config.sets.some((set) =>
-    of(set).length > 1 && !of(set).some((ip) => macOfAll([ip]) === mac)
-  );
-  if (isAmbiguous || ips.length === 0) {
-    return {
-      level: "unverified",
-      found: `"${whose}" has ${free.join(" and ")}: which is its lease?`,
-      remedy:
-        "delete all but one address of each range in the container, or remove the container, and repair again",
-    };
+  const choices = config.sets.map((set) => free.filter((ip) => allocatingRange(set, ip)));
+  const chosen = (of: readonly Ip[]) =>
+    of.length < 2 ? of[0] : of.find((ip) => macOfAll([ip]) === mac);
+  const ips = choices.flatMap((of) => chosen(of) ?? []);
+  if (ips.length === 0 || choices.some((of) => of.length > 0 && chosen(of) === undefined)) {
+    return unverified(
+      `"${name}" has ${free.join(" and ")}: which is its lease?`,
+      "delete all but one address of each range in the container, or remove the container, and repair again",
+    );
   }
-  const wearer = mac === macOfAll(ips) ? undefined : taken.macUser(mac, veth);
-  if (wearer !== undefined) {
-    return {
-      level: "unverified",
-      found: `"${whose}" has the MAC ${mac} of ${wearer}: which of the two may use it?`,
-      remedy: removing,
-    };
+  const rival = others.find(({ veth }) => veth.inside?.peer.mac === mac)?.name;
+  const user = macs.get(mac) ?? (rival && `"${rival}"`);
+  if (mac !== macOfAll(ips) && user !== undefined) {
+    const found = `"${name}" has the MAC ${mac} of ${user}: which of the two may use it?`;
+    return unverified(found, removing);
   }
-  return foundLease(config, { owner, ips, mac }, veth);
+  return { owner: { ...owner }, ips, record: recordOf(config, link, recordedMac(ips, mac)) };
 }
 
-function foundLease(
-  config: NetworkConfig,
-  { owner, ips, mac }: { owner: Owner; ips: readonly Ip[]; mac: string },
-  { link }: HostVeth,
-): Lease {
-  const pod = podIn(link.alias);
-  const recorded = recordedMac(ips, mac);
-  return {
-    owner: { containerId: owner.containerId, ifname: owner.ifname },
-    ips,
-    record: {
-      since: now(),
-      hostMac: link.mac,
-      ...(pod !== undefined && { pod }),
-      ...(recorded !== undefined && { mac: recorded }),
-      ...(config.guarded && { guarded: true }),
-      ...((config.guarded || recorded !== undefined) && { bridge: config.bridge }),
-    },
-  };
+function withoutAddress(
+  name: string,
+  held: Ip | undefined,
+  holders: Taken["holders"],
+): RepairFinding {
+  if (held === undefined) {
+    return wrong(
+      `"${name}" has no address and no lease`,
+      "if its container is gone, its DEL or a GC removes the host veth; if it lives, start it again",
+    );
+  }
+  const first = holders.get(held);
+  const found = `${held} is in two containers: "${first}", which keeps the lease, and "${name}"`;
+  return wrong(found, `remove "${name}" and add it again`);
 }
 
-function heldTwice(ip: Ip, second: string, first: string): RepairFinding {
+function recordOf(
+  { guarded, bridge }: NetworkConfig,
+  { alias, mac: hostMac }: HostVeth["link"],
+  mac: string | undefined,
+): Lease["record"] {
   return {
-    level: "wrong",
-    found: `${ip} is in two containers: "${first}", which keeps the lease, and "${second}"`,
-    remedy: `remove "${second}" and add it again`,
-  };
-}
-
-/** Reports leases in another subnet. While containers hold them, an ADD allocates nothing and repair can't help. */
-export function outsideFinding(
-  { name, sets }: NetworkConfig,
-  leases: readonly Lease[],
-): RepairFinding | undefined {
-  const subnets = subnetsOf(sets);
-  const outside = leases.filter(({ ips, record }) =>
-    record?.ranges === undefined &&
-    ips.some((ip) => !subnets.some((subnet) => contains(subnet, ip)))
-  );
-  if (outside.length === 0) return undefined;
-  const count = outside.length === 1 ? "1 lease is" : `${outside.length} leases are`;
-  const whose = outside.map(({ owner, ips }) => `${ips.join(" and ")} of "${ownerKey(owner)}"`);
-  return {
-    level: "wrong",
-    found: `${count} outside of ${subnets.map(formatCidr).join(", ")}: ${
-      firstThree(whose)
-    }; repair does not write leases of a changed subnet`,
-    remedy: `${SUBNET_CHANGED}; see all: atomicni list ${name}`,
+    since: now(),
+    hostMac,
+    ...defined({ pod: podIn(alias), mac }),
+    ...(guarded && { guarded }),
+    ...((guarded || mac !== undefined) && { bridge }),
   };
 }
 
@@ -194,24 +158,19 @@ export function outsideFinding(
 export function unownedVethFinding(
   config: NetworkConfig,
   veth: HostVeth,
-  { leaseOf }: Taken,
+  { holders }: Taken,
   isInDoubt: boolean,
-): RepairFinding | undefined {
+): RepairFinding[] {
   const { link: { ifname }, inside } = veth;
   const held = addressesIn(config, veth).filter((ip) =>
-    config.sets.some((set) => allocatingRange(set, ip) !== undefined) && leaseOf(ip) === undefined
+    rangeOf(config.sets, ip) !== undefined && !holders.has(ip)
   );
+  if (held.length === 0 && (inside !== undefined || !isInDoubt)) return [];
+  const found = held.length > 0
+    ? `${held.join(", ")} is behind ${ifname}, whose owner is unknown`
+    : `${ifname} on ${config.bridge} has no known owner, and its other end can't be inspected`;
   const remedy = `${
     namingCommand(veth)
   }remove ${ifname}, or keep its address out of the network's range, and repair again`;
-  if (held.length > 0) {
-    const found = `${held.join(", ")} is behind ${ifname}, whose owner is unknown`;
-    return { level: "unverified", found, remedy };
-  }
-  if (inside !== undefined || !isInDoubt) return undefined;
-  return {
-    level: "unverified",
-    found: `${ifname} on ${config.bridge} has no known owner, and its other end can't be inspected`,
-    remedy,
-  };
+  return [unverified(found, remedy)];
 }

@@ -3,7 +3,6 @@ import { pause } from "../../base/deadline.ts";
 import type { NetworkConfig } from "../../config.ts";
 import { addLease, emptyState, type Lease, type State, statePath } from "../../ipam.ts";
 import { type Effects, examineClaims, type Moment, reclaim, transactClaims } from "../../plugin.ts";
-import { outsideFinding, type RepairFinding } from "./evidence.ts";
 import { type Examination, examine } from "./examine.ts";
 import { restore } from "./restore.ts";
 
@@ -45,22 +44,21 @@ export async function rebuild(
       return { result, state, write: "verified" as const };
     });
   if (!dryRun) effects.marks.sweep();
+  const { kept, found, unleased } = seen;
+  const placed = isStuck(seen) ? [...kept, ...unleased] : [...kept, ...found, ...unleased];
   // A port with a lease in another subnet has another gateway, so no guard can be made from this configuration.
-  const isOther = outsideFinding(config, seen.kept.map(({ lease }) => lease)) !== undefined;
-  const placed = isStuck(seen) ? seen.kept : [...seen.kept, ...seen.found];
-  const { unleased } = seen;
-  const restored = isOther ? [] : await restore(config, effects, { placed, unleased }, dryRun);
+  const restored = seen.isOutside ? [] : await restore(config, effects, placed, dryRun);
   return {
     network: config.name,
     path: statePath(config.dataDir, config.name),
     damage: seen.damage,
-    kept: seen.kept.map(({ lease }) => lease),
-    found: seen.found.map(({ lease }) => lease),
+    kept: kept.map(({ lease }) => lease),
+    found: found.map(({ lease }) => lease),
     dropped: seen.dropped,
     findings: [...seen.findings, ...restored],
     backup,
     written: !dryRun && isChanged(seen) && !isStuck(seen),
-    restored: restored.filter(({ level }: RepairFinding) => level === "note").length,
+    restored: restored.filter(({ level }) => level === "note").length,
   };
 }
 
@@ -87,6 +85,6 @@ function rebuilt(config: NetworkConfig, seen: Examination, old: State): State | 
     leases.flatMap(({ ips }) => ips[index] ?? []).sort(compareIps).at(-1) ?? []
   );
   state.lastReserved.push(...(old.lastReserved.length > 0 ? old.lastReserved : highest));
-  state.ranges = outsideFinding(config, leases) === undefined ? config.configuredSets : old.ranges;
+  state.ranges = seen.isOutside ? old.ranges : config.configuredSets;
   return state;
 }

@@ -1,12 +1,12 @@
 import { attachmentIn, ownerKey } from "../../base/attachment.ts";
 import type { InterfaceName } from "../../base/names.ts";
 import type { NetworkConfig } from "../../config.ts";
+import type { Lease } from "../../ipam.ts";
 import type { Link, PortSpec } from "../../netops.ts";
-import type { Claim } from "../../ownership.ts";
 import { type Effects, lostGateways, portOf, UNVERIFIED_MAC } from "../../plugin.ts";
 import { firstThree } from "../first_three.ts";
-import type { RepairFinding } from "./evidence.ts";
 import type { Placed } from "./examine.ts";
+import { type RepairFinding, wrong } from "./finding.ts";
 
 /** A host veth that may be moved into the bridge, and the wanted settings of its port. */
 interface Port {
@@ -17,20 +17,17 @@ interface Port {
   readonly port: PortSpec;
 }
 
-/**
- * Restores ports that lost their bridge and guards that are missing or wrong. A dry run only reports them. `unleased` are the
- * claims of a network without addresses.
- */
+/** Restores ports that lost their bridge and guards that are missing or wrong. A dry run only reports them. */
 export async function restore(
   config: NetworkConfig,
   { kernel }: Effects,
-  { placed, unleased }: { placed: readonly Placed[]; unleased: readonly Claim[] },
+  placed: readonly Placed<Lease | undefined>[],
   dryRun: boolean,
 ): Promise<RepairFinding[]> {
   const { bridge } = config;
   const live: Port[] = [];
   const left: RepairFinding[] = [];
-  for (const { lease, veth: { link } = {} } of [...placed, ...unleased.map(withoutLease)]) {
+  for (const { lease, veth: { link } = {} } of placed) {
     if (link === undefined) continue;
     const owner = lease?.owner ?? attachmentIn(link.alias);
     const name = `"${owner === undefined ? link.alias : ownerKey(owner)}" (${link.ifname})`;
@@ -55,25 +52,14 @@ export async function restore(
   return [...restored, ...left];
 }
 
-function withoutLease({ veths: [veth] }: Claim) {
-  return { lease: undefined, veth };
-}
-
 /** A veth that is in another bridge stays there, because root may have moved it. */
 function elsewhere(name: string, { ifname, master }: Link, bridge: string): RepairFinding {
-  return {
-    level: "wrong",
-    found: `${name}: it is in "${master}", not in "${bridge}", and repair leaves it there`,
-    remedy: `ip link set dev ${ifname} nomaster, and repair again`,
-  };
+  const found = `${name}: it is in "${master}", not in "${bridge}", and repair leaves it there`;
+  return wrong(found, `ip link set dev ${ifname} nomaster, and repair again`);
 }
 
 function unguarded(name: string, why: string): RepairFinding {
-  return {
-    level: "wrong",
-    found: `${name}: ${why}`,
-    remedy: "start that container again under this configuration",
-  };
+  return wrong(`${name}: ${why}`, "start that container again under this configuration");
 }
 
 /** Restores all ports if one is wrong, because its container may have moved the static entry of another port. */
@@ -89,9 +75,8 @@ async function restorePorts(
   return placed.flatMap((it) => {
     const left = after.find(({ host }) => host === it.port.host);
     if (left !== undefined) {
-      const found = `${it.name}: ${left.found}`;
       const remedy = `look at what else changes "${bridge}", and repair again`;
-      return { level: "wrong" as const, found, remedy };
+      return wrong(`${it.name}: ${left.found}`, remedy);
     }
     const fixed = before.find(({ host }) => host === it.port.host);
     const done = dryRun ? "to be put right" : "put right";
@@ -107,9 +92,8 @@ function note(name: string, what: string): RepairFinding {
 function missingBridge({ bridge }: NetworkConfig, live: readonly Port[]): RepairFinding[] {
   if (live.length === 0) return [];
   const names = firstThree(live.map(({ link }) => link.ifname));
-  return [{
-    level: "wrong",
-    found: `"${bridge}" does not exist, and these live host veths are in no bridge: ${names}`,
-    remedy: "start any container of the network, which makes the bridge again, and repair again",
-  }];
+  return [wrong(
+    `"${bridge}" does not exist, and these live host veths are in no bridge: ${names}`,
+    "start any container of the network, which makes the bridge again, and repair again",
+  )];
 }

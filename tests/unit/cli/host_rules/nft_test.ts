@@ -139,9 +139,7 @@ Deno.test("hostRules() matches ports by the link group of their network", () => 
 });
 
 Deno.test("hostRules() refuses a bridge name that nft can't express, code 7", () => {
-  for (const bridge of ['a"b', "a\\b", "a*"]) {
-    const spec = { ...config(NET), bridge };
-    const error = assertThrows(() => hostRules(spec), CniError, "as a name in nftables");
-    assertEquals(error.code, 7);
-  }
+  const own = config({ ...NET, bridge: "a*" });
+  const error = assertThrows(() => hostRules(own), CniError, "as a name in nftables");
+  assertEquals(error.code, 7);
 });

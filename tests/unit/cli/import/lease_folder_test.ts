@@ -14,7 +14,9 @@ const LISTING = [
 Deno.test("parseLeaseFolder reads both formats and the last address", () => {
   const { leases, lastReserved } = parseLeaseFolder(LISTING);
   assertEquals(
-    leases.map(({ ips, containerId, ifname }) => [ips.join(), String(containerId), ifname]),
+    leases.map((
+      { ips, owner: { containerId, ifname } },
+    ) => [ips.join(), String(containerId), ifname]),
     [["10.88.0.2", "c1", "eth0"], ["10.88.0.3", "c2", undefined]],
   );
   assertEquals<string[]>([...lastReserved], ["10.88.0.3"]);
@@ -22,7 +24,7 @@ Deno.test("parseLeaseFolder reads both formats and the last address", () => {
 
 Deno.test("parseLeaseFolder reads a listing without folders and an empty one", () => {
   assertEquals(parseLeaseFolder("10.88.0.2:c1\r\n10.88.0.2:eth0\n").leases.length, 1);
-  assertEquals(parseLeaseFolder("10.88.0.2: c1 \n").leases[0]?.containerId, "c1");
+  assertEquals(parseLeaseFolder("10.88.0.2: c1 \n").leases[0]?.owner.containerId, "c1");
   assertEquals(parseLeaseFolder("lock:\n"), { leases: [], lastReserved: [] });
   assertEquals(parseLeaseFolder("\n"), { leases: [], lastReserved: [] });
 });
@@ -49,7 +51,7 @@ Deno.test("parseLeaseFolder joins the files of one attachment, of both families 
   for (const [text, expected] of rows) {
     const { leases } = parseLeaseFolder(text);
     assertEquals<unknown>(
-      leases.map(({ containerId, ifname, ips }) => [containerId, ifname, ips.join()]),
+      leases.map(({ owner: { containerId, ifname }, ips }) => [containerId, ifname, ips.join()]),
       expected,
       text,
     );
