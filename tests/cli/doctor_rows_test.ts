@@ -1,5 +1,6 @@
 import { assertEquals } from "@std/assert";
 import { CONFIG, hostTest, type Json, STATE_FOLDER } from "../integration/host.ts";
+import { container } from "./containers.ts";
 
 const BOTH = { ...CONFIG, subnet6: "fd00:88::/64", gateway6: "fd00:88::1" };
 const GUARDED = { ...BOTH, macspoofchk: true };
@@ -27,10 +28,6 @@ interface Row {
   readonly expected: readonly string[];
 }
 
-const VETH = (host: string, master: string, netns: string) =>
-  `ip netns add ${netns}; ip link add ${host} master ${master} type veth peer name eth0 netns ${netns}
-   ip link set dev ${host} up`;
-
 const ROWS: readonly Row[] = [
   {
     name: "only another bridge exists",
@@ -41,7 +38,9 @@ const ROWS: readonly Row[] = [
   {
     name: "the ports of another bridge are not counted",
     added: [["c1", CONFIG]],
-    given: `ip link add br0 type bridge; ${VETH("x0", "br0", "x")}; ${VETH("y0", "br0", "y")}`,
+    given: `ip link add br0 type bridge
+${container("x", "x0", "br0")}
+${container("y", "y0", "br0")}`,
     about: "bridge",
     expected: ['ok: "atomic0": 10.88.0.1/24, up, MTU 1500, ports: 1 of'],
   },
@@ -127,14 +126,14 @@ const ROWS: readonly Row[] = [
   },
   {
     name: "a route into the subnet by an interface with another address",
-    given: `${VETH("lan", "", "x").replace("master  ", "")}; ip addr add 192.0.2.1/24 dev lan
+    given: `${container("x", "lan", "")} ip addr add 192.0.2.1/24 dev lan
       ip route add 10.88.0.128/25 via 192.0.2.2 dev lan`,
     about: "subnet",
     expected: ['warning: a route to 10.88.0.128/25 on "lan" overlaps'],
   },
   {
     name: "a route to a larger network by an interface with an address",
-    given: `${VETH("lan", "", "x").replace("master  ", "")}; ip addr add 192.0.2.1/24 dev lan
+    given: `${container("x", "lan", "")} ip addr add 192.0.2.1/24 dev lan
       ip route add 10.0.0.0/8 via 192.0.2.2 dev lan`,
     about: "subnet",
     expected: ["ok: nothing else uses 10.88.0.0/24"],
@@ -255,7 +254,8 @@ E`,
     name: "a port that learns, in another bridge; and one here that is not a veth",
     config: GUARDED,
     added: [["c1", GUARDED]],
-    given: `ip link add br9 type bridge; ${VETH("x0", "br9", "x")}
+    given: `ip link add br9 type bridge
+${container("x", "x0", "br9")}
       ip tuntap add lan mode tap; ip link set dev lan master atomic0`,
     about: "guard",
     expected: [],
@@ -264,7 +264,7 @@ E`,
     name: "a veth here that learns",
     config: GUARDED,
     added: [["c1", GUARDED]],
-    given: VETH("x0", "atomic0", "x"),
+    given: container("x", "x0", "atomic0"),
     about: "guard",
     expected: ['warning: 1 port of "atomic0" is not guarded (x0)'],
   },

@@ -1,5 +1,6 @@
 import { assertEquals, assertStringIncludes } from "@std/assert";
 import { hostTest, type Json, STATE_FOLDER } from "../integration/host.ts";
+import { container, hide } from "./containers.ts";
 
 const CONFIG = {
   cniVersion: "1.1.0",
@@ -13,14 +14,6 @@ const CONFIG = {
   },
 };
 
-/** A container behind the host veth `host` in `bridge`; hidden if its namespace has no name. */
-const container = (id: string, host: string, bridge: string, ...ips: string[]) => `
-ip netns add ${id}; ip -n ${id} link set dev lo up
-ip link add ${host} master ${bridge} type veth peer name eth0 netns ${id}
-ip link set dev ${host} up; ip -n ${id} link set dev eth0 up
-${ips.map((ip) => `ip -n ${id} addr add ${ip} dev eth0 nodad`).join("\n")}`;
-const hide = (id: string) =>
-  `touch /run/${id}; mount --bind /run/netns/${id} /run/${id}; ip netns del ${id}`;
 const lease = (ip: string, id: string, ifname = "eth0") => `/x/${ip}:${id}\r\n/x/${ip}:${ifname}\n`;
 const old = (ip: string, id: string) => `/x/${ip}:${id}\n`;
 
@@ -82,13 +75,13 @@ const ROWS: readonly Row[] = [
   },
   {
     name: "a hidden container on another bridge may have the address",
-    given: container("c1", "veth1", "br9", "10.88.0.2/28") + "\n" + hide("c1"),
+    given: container("c1", "veth1", "br9", "10.88.0.2/28") + hide("c1"),
     listing: lease("10.88.0.2", "c1"),
     possible: ["c1/eth0 10.88.0.2: veth1"],
   },
   {
     name: "a hidden container on another bridge, next to one that has the address",
-    given: container("x", "veth0", "br9") + "\n" + hide("x") +
+    given: container("x", "veth0", "br9") + hide("x") +
       container("c1", "veth1", "cni0", "10.88.0.2/28"),
     listing: lease("10.88.0.2", "c1"),
     proved: ["c1/eth0 10.88.0.2"],

@@ -220,17 +220,26 @@ for (const { name, added, given, shows } of ROWS) {
   });
 }
 
-hostTest(
-  "list: an ADD is in progress in the second of two folders with the network's file",
-  async (host) => {
+for (
+  const [where, config, folder, given] of [
+    [
+      "in the second of two folders with the network's file",
+      SUB,
+      `${STATE_FOLDER}/sub`,
+      `cp ${STATE_FOLDER}/sub/podnet.json ${FILE}`,
+    ],
+    ["in a folder without a file of the network", CONFIG, STATE_FOLDER, `rm ${FILE}`],
+  ] as const
+) {
+  hostTest(`list: an ADD is in progress ${where}`, async (host) => {
     await host.containers("c1");
-    const { interfaces: [, { name }] } = await host.add({ config: SUB });
-    await host.sh(`cp ${STATE_FOLDER}/sub/podnet.json ${FILE}`);
-    const mark = `${STATE_FOLDER}/sub/.podnet.${name}.add`;
+    const { interfaces: [, { name }] } = await host.add({ config });
+    await host.sh(given);
+    const mark = `${folder}/.podnet.${name}.add`;
     const { code, stdout } = await host.program(["list"], "", {}, ["flock", mark]);
     assertEquals([code, / starting\n$/.test(stdout)], [0, true], stdout);
-  },
-);
+  });
+}
 
 hostTest(
   "status: no attachment, and a folder with characters that a metric's label escapes",

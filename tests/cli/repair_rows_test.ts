@@ -1,5 +1,6 @@
 import { assertEquals } from "@std/assert";
 import { CONFIG, type Host, hostTest, type Json, STATE_FOLDER } from "../integration/host.ts";
+import { container, hide } from "./containers.ts";
 
 const STATE = `${STATE_FOLDER}/podnet.json`;
 const NARROW = { ...CONFIG, ipam: { rangeStart: "10.88.0.2", rangeEnd: "10.88.0.9" } };
@@ -9,9 +10,6 @@ const BOTH = {
   gateway6: "fd00:88::1",
   ipam: { rangeStart6: "fd00:88::2", rangeEnd6: "fd00:88::99" },
 };
-/** The namespace stays, but has no name that `ip` could enter. */
-const unnamed = (id: string) =>
-  `touch /run/${id}; mount --bind /run/netns/${id} /run/${id}; ip netns del ${id}`;
 /** c1 has `ips` in this order, as the kernel lists them. */
 const has = (id: string, ...ips: string[]) =>
   `ip -n ${id} addr flush dev eth0 scope global; ${
@@ -120,8 +118,7 @@ const ROWS: readonly Row[] = [
   {
     name: "an unowned veth with an address of the second family",
     config: BOTH,
-    given: `ip netns add x; ip link add str0 master atomic0 type veth peer name eth0 netns x
-      ip -n x addr add fd00:88::55/64 dev eth0 nodad; : >${STATE}`,
+    given: `${container("x", "str0", "atomic0", "fd00:88::55/64")} : >${STATE}`,
     exit: 2,
     found: ["c1/eth0 10.88.0.2 fd00:88::2", "c2/eth0 10.88.0.3 fd00:88::3"],
     findings: [["unverified", "fd00:88::55 is behind str0, whose owner is unknown"]],
@@ -129,8 +126,7 @@ const ROWS: readonly Row[] = [
   {
     name: "an unowned veth with an address outside the range",
     config: NARROW,
-    given: `ip netns add x; ip link add str0 master atomic0 type veth peer name eth0 netns x
-      ip -n x addr add 10.88.0.99/24 dev eth0; : >${STATE}`,
+    given: `${container("x", "str0", "atomic0", "10.88.0.99/24")} : >${STATE}`,
     exit: 0,
     found: ["c1/eth0 10.88.0.2", "c2/eth0 10.88.0.3"],
     findings: [],
@@ -138,15 +134,13 @@ const ROWS: readonly Row[] = [
   {
     name: "an unowned veth with the address of a lease, which outweighs it",
     config: NARROW,
-    given: `ip netns add x; ip link add str0 master atomic0 type veth peer name eth0 netns x
-      ip -n x addr add 10.88.0.2/24 dev eth0`,
+    given: container("x", "str0", "atomic0", "10.88.0.2/24"),
     exit: 0,
     findings: [],
   },
   {
     name: "an unowned veth that can't be inspected, and a lost state",
-    given: `ip netns add x; ip link add str0 master atomic0 type veth peer name eth0 netns x
-      ${unnamed("x")}; : >${STATE}`,
+    given: `${container("x", "str0", "atomic0")} ${hide("x")}; : >${STATE}`,
     exit: 2,
     found: ["c1/eth0 10.88.0.2", "c2/eth0 10.88.0.3"],
     findings: [[
@@ -157,8 +151,7 @@ const ROWS: readonly Row[] = [
   },
   {
     name: "an unowned veth that can't be inspected, and a consistent state",
-    given: `ip netns add x; ip link add str0 master atomic0 type veth peer name eth0 netns x
-      ${unnamed("x")}`,
+    given: `${container("x", "str0", "atomic0")} ${hide("x")}`,
     exit: 0,
     findings: [],
   },
@@ -200,7 +193,7 @@ const ROWS: readonly Row[] = [
   },
   {
     name: "a host veth with another MAC that can't be inspected: its namespace is to be named",
-    given: `ip link set dev $V1 address fe:12:34:56:78:9a; ${unnamed("c1")}
+    given: `ip link set dev $V1 address fe:12:34:56:78:9a; ${hide("c1")}
       cp ${STATE} /run/copy; cp /run/copy ${STATE}`,
     exit: 2,
     findings: [["unverified", '"c1/eth0" may have', /^if a process lives in it, .*reach-/]],
@@ -267,7 +260,7 @@ const ROWS: readonly Row[] = [
   },
   {
     name: "a port with a found lease stays out, if nothing is written",
-    given: `ip link set dev $V1 nomaster; ${unnamed("c2")}; : >${STATE}`,
+    given: `ip link set dev $V1 nomaster; ${hide("c2")}; : >${STATE}`,
     exit: 2,
     found: ["c1/eth0 10.88.0.2"],
     findings: [["unverified", "can't be inspected"]],
@@ -358,7 +351,7 @@ hostTest(
     for (const id of ["c1", "c2"]) {
       await host.sh(
         `ip netns add ${id}; ip link add v${id} master atomic0 type veth peer name eth0 netns ${id}
-      ip link set dev v${id} up; ${unnamed(id)}`,
+      ip link set dev v${id} up; ${hide(id)}`,
       );
     }
     const listing = "/x/10.88.0.2:c1\r\n/x/10.88.0.2:eth0\n/x/10.88.0.3:c2\r\n/x/10.88.0.3:eth0\n";

@@ -1,6 +1,8 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { breakIp } from "./broken_ip.ts";
 import { CONFIG, type Host, hostTest, type Json, STATE_FOLDER } from "./host.ts";
+import { holdLock, WAITING } from "./lock_holder.ts";
+import { untilSh } from "../until.ts";
 
 const OTHER = {
   ...CONFIG,
@@ -157,3 +159,20 @@ hostTest(
     assert(await host.pings("c2", CONFIG.gateway));
   },
 );
+
+for (const command of ["DEL", "GC"]) {
+  hostTest(`a signal ends a ${command} that waits for the lock, with a document`, async (host) => {
+    await host.containers("c1");
+    await host.add();
+    const holder = await holdLock(host, 30);
+    const config = { ...CONFIG, "cni.dev/valid-attachments": [] };
+    const under = ["sh", "-c", 'echo $$ >/run/plugin; exec "$0" "$@"'];
+    const running = host.cni(command, { config, under });
+    await host.sh(untilSh(`grep -q -- "${WAITING}" /proc/locks`));
+    await host.sh("kill -TERM $(cat /run/plugin)");
+    const { code, json } = await running;
+    await host.sh(`kill ${holder}`);
+    assertEquals([code, json?.code], [1, 11]);
+    assertMatch(json.msg, /ended by SIGTERM/);
+  });
+}

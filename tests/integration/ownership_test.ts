@@ -401,6 +401,25 @@ hostTest("a DEL removes none of two veths that have its lease's MAC", async (hos
   assertEquals(Object.keys(await host.leases()), ["c1/eth0"]);
 });
 
+hostTest(
+  "a DEL leaves a veth with its name to the container with an earlier lease",
+  async (host) => {
+    await host.containers("c1", "c2");
+    const veth = await added(host, "c1");
+    const name = await added(host, "c2");
+    await host.del({ id: "c2" });
+    // The veth is of a later ADD of c1 than the lease: another MAC, another address. Root gave it the name of c2's veth.
+    await host.sh(`ip link set dev ${veth} down address fe:00:00:00:00:02 name ${name}
+      ip link set dev ${name} up; ip -n c1 addr flush dev eth0`);
+    const { json } = await host.program(["list", "--json"], "");
+    assertEquals(json.attachments.map((it: Json) => [it.containerId, it.veth, it.state]), [
+      ["c1", name, "superseded"],
+    ]);
+    await host.del({ id: "c2" });
+    assertEquals(await host.hostVeths(), [name]);
+  },
+);
+
 hostTest("a GC keeps the lease of an ADD that came after its look at the kernel", async (host) => {
   await host.containers("c1");
   await host.sh(`ip link del dev ${await added(host, "c1")}`);
