@@ -6,6 +6,9 @@ import { REFERENCE } from "./reference_config.ts";
 
 /** With the setting for a bridge that has another address. */
 const FORCED = { ...REFERENCE, forceAddress: true };
+/** The bridge of another network, with that network's gateway. */
+const OTHERS = `ip link add atomic0 address 02:00:00:00:00:01 up type bridge
+  ip addr add 10.77.0.1/24 dev atomic0`;
 
 async function linkOf(host: Host, name: string): Promise<Json> {
   const [link] = await host.ip("", "link", "show", "dev", name);
@@ -15,8 +18,7 @@ async function linkOf(host: Host, name: string): Promise<Json> {
 hostTest(
   "forceAddress: an ADD that fails leaves the other network's gateway on the bridge",
   async (host) => {
-    await host.sh(`ip link add atomic0 address 02:00:00:00:00:01 type bridge
-    ip addr add 10.77.0.1/24 dev atomic0; ip link set atomic0 up`);
+    await host.sh(OTHERS);
     await host.containers("c1");
     // The container has a default route already, so the ADD's own route can't be added.
     await host.sh(`ip -n c1 route add default dev lo
@@ -36,8 +38,7 @@ hostTest(
 hostTest(
   "forceAddress: a change that fails halfway is rolled back",
   async (host) => {
-    await host.sh(`ip link add atomic0 address 02:00:00:00:00:01 up type bridge
-  ip addr add 10.77.0.1/24 dev atomic0`);
+    await host.sh(OTHERS);
     await host.containers("c1");
     await breakIp(
       host,
@@ -52,8 +53,7 @@ hostTest(
 hostTest(
   "forceAddress: an ADD that fails leaves the gateway of a successful one",
   async (host) => {
-    await host.sh(`ip link add atomic0 address 02:00:00:00:00:01 up type bridge
-  ip addr add 10.77.0.1/24 dev atomic0`);
+    await host.sh(OTHERS);
     await host.containers("c1", "c2");
     // The first waits in its container for the second, and then fails.
     await breakIp(
