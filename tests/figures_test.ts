@@ -43,7 +43,10 @@ Deno.test("README: the figures on its first screen are those of bench/results.md
       `with ${held}${held === "1" ? " lease" : ""} held`,
       ...FORMS.map((form) => time(cell(adds, form, `${held} held`))),
     ]),
-    ["peak memory", ...FORMS.map((form) => `${cell(footprint, form, "peak resident")} MB`)],
+    [
+      "peak resident memory",
+      ...FORMS.map((form) => `${cell(footprint, form, "peak resident")} MB`),
+    ],
     ["the program on disk", `${disk[0]} and a Deno`, disk[1] ?? "", disk[2] ?? ""],
   ]);
 });
