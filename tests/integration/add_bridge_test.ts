@@ -174,6 +174,16 @@ hostTest(
   },
 );
 
+hostTest("an ADD that creates the bridge again puts a renamed veth back into it", async (host) => {
+  await host.containers("c1", "c2");
+  const config = { ...CONFIG, macspoofchk: true };
+  const veth = (await host.add({ id: "c1", config })).interfaces[1].name;
+  await host.sh(`ip link set dev ${veth} name web0; ip link del dev ${CONFIG.bridge}`);
+  await host.add({ id: "c2", config });
+  assertEquals((await linkOf(host, "web0")).master, CONFIG.bridge);
+  assert(await host.pings("c1", CONFIG.gateway));
+});
+
 hostTest("an ADD puts a port that has lost the bridge back into it", async (host) => {
   await host.containers("c1", "c2");
   const veth = (await host.add({ id: "c1" })).interfaces[1].name;

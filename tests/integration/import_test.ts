@@ -248,3 +248,14 @@ hostTest(
     assertEquals(await known(), 0);
   },
 );
+
+hostTest("an ADD that creates the bridge again puts imported veths back into it", async (host) => {
+  await node(host, "c1");
+  await importAll(host);
+  const [veth] = await host.ip("", "link", "show", "type", "veth");
+  await host.sh("ip link del dev cni0");
+  await host.containers("c2");
+  await host.add({ id: "c2", config: CONFIG });
+  assertEquals((await host.ip("", "link", "show", "dev", veth.ifname))[0].master, "cni0");
+  await ping(host);
+});
