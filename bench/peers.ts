@@ -168,7 +168,7 @@ function stdinOf(config: object, command: string, result: string): string {
   );
 }
 
-/** The reference pair `bridge` + `host-local` of a folder, with one address family or both. */
+/** The reference plugins `bridge` + `host-local` of a folder, with one address family or both. */
 export function reference(folder: string, dual = false, version = ""): Peer {
   const letter = `${dual ? "6" : "1"}${version}`;
   const dataDir = `/var/lib/cni-bench${letter}`;

@@ -140,7 +140,7 @@ async function inBursts(peers: readonly Peer[]): Promise<Map<string, Bursts>> {
   }]));
 }
 
-/** The reference pair of an unpacked Debian package, with the version in its name. */
+/** The reference plugins of an unpacked Debian package, with the version in its name. */
 async function otherPair(root: string): Promise<Peer> {
   const changelog = `${root}/usr/share/doc/containernetworking-plugins/changelog.Debian.gz`;
   const version = await shell(`zcat ${changelog} | sed -n '1s/.*(\\([0-9.]*\\).*/\\1/p'`);

@@ -84,6 +84,7 @@ const PHRASES: readonly [pattern: RegExp, instead: string, example: string][] = 
   [/\ball the same\b/i, "still", "It works all the same."],
   [/\bbut for\b/i, "except", "All but for one."],
   [/\bany more\b/i, "any longer", "It does not exist any more."],
+  [/\breference pair\b/i, "reference plugins", "The reference pair is faster."],
 ];
 
 /** Lines that keep such a phrase, each with its reason. */

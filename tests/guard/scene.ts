@@ -178,7 +178,7 @@ export class Scene implements AsyncDisposable {
     return attachment(id, await this.host.add(call));
   }
 
-  /** Runs ADD of the reference pair, with the reference's own guard if the state has one. */
+  /** Runs ADD of the reference plugins, with the reference's own guard if the state has one. */
   async #reference(command: string, id: string, like?: Attachment): Promise<Attachment> {
     const config = {
       ...(like !== undefined && { args: { cni: { ips: [like.ip4, like.ip6] } } }),

@@ -8,7 +8,7 @@ import type { Count, Finding, Outcome } from "./finding.ts";
 export const STATES: Readonly<Record<string, string>> = {
   "guard off": "guard off",
   "guard on": "guard on",
-  "guard on, host rules": "and `host-rules`",
+  "guard on, host rules": "guard and `host-rules`",
 };
 const BEGIN = "<!-- Written by `make guard`; tests/guard/lines.ts has the words. -->";
 const END = "<!-- The end of what `make guard` writes. -->";

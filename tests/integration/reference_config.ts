@@ -1,4 +1,4 @@
-/** A configuration of the reference pair bridge + host-local, for a test to change. */
+/** A configuration of the reference plugins bridge + host-local, for a test to change. */
 export const REFERENCE = {
   cniVersion: "1.1.0",
   name: "podnet",

@@ -8,7 +8,7 @@ import { ATOMICNI } from "./conflist.ts";
 const GUIDE = "docs/moving.md";
 const PORTMAP = { type: "portmap", capabilities: { portMappings: true } };
 
-/** A typical network of the reference pair. */
+/** A typical network of the reference plugins. */
 const reference = (name: string, bridge: string, subnet: string, ...more: unknown[]) =>
   JSON.stringify({
     cniVersion: "1.0.0",
