@@ -58,10 +58,9 @@ const SCENARIOS: Record<string, Parts> = {
     runs: [A, deleting("D", "a")],
     byLine: true,
   },
-  "one ADD without a bridge, line by line; any two faults": {
+  "one ADD without a bridge, line by line; any fault": {
     bridge: false,
     runs: [A],
-    faults: 2,
     byLine: true,
   },
   "an ADD of a live attachment, with its GC; any fault": {
@@ -73,11 +72,12 @@ const SCENARIOS: Record<string, Parts> = {
     bridge: false,
     runs: [A],
   },
-  "a guarded dual-stack ADD whose bridge is gone, while a container lives; any fault": {
+  "a guarded dual-stack ADD whose bridge is gone, while a container lives; killed anywhere": {
     network: DUAL,
     before: { p: "live" },
     bridge: false,
     runs: [A],
+    killsOnly: true,
   },
   "a guarded dual-stack ADD, line by line; any fault": {
     network: DUAL,
@@ -110,8 +110,20 @@ const SCENARIOS: Record<string, Parts> = {
   },
 };
 
-/** Each takes minutes: only in the full form. */
+/** Each takes long: only in the full form. */
 const LONG: Record<string, Parts> = {
+  "one ADD without a bridge, line by line; any two faults": {
+    bridge: false,
+    runs: [A],
+    faults: 2,
+    byLine: true,
+  },
+  "a guarded dual-stack ADD whose bridge is gone, while a container lives; any fault": {
+    network: DUAL,
+    before: { p: "live" },
+    bridge: false,
+    runs: [A],
+  },
   "two ADDs of one attachment, a DEL of another, a GC with a list; killed anywhere": {
     before: { p: "live" },
     runs: [A, adding("B", "a"), deleting("D", "p"), collecting("G", ["a"])],
