@@ -20,8 +20,8 @@ SUITES := $(patsubst tests/%/run,%,$(wildcard tests/*/run))
 
 # `make test` runs all unit, integration and command tests on the script form, which starts fastest. COMPILED runs on the
 # compiled form too: ADD and DEL on the kernel, the differences between the forms (scope, permissions, `version`), undo,
-# and the operator commands. SOURCE runs on the source. Each test has its own host, so files run in parallel; some wait
-# more than they compute, hence one job more than processors.
+# and the operator commands. SOURCE runs on the source. For root, tests without root run on the script form alone. Each
+# test has its own host, so files run in parallel; some wait more than they compute, hence one job more than processors.
 COMPILED := $(patsubst %,tests/integration/%_test.ts,add del scope traffic undo) tests/cli/command_test.ts
 SOURCE := $(filter %/add_test.ts %/scope_test.ts %/command_test.ts,$(COMPILED))
 export DENO_JOBS ?= $(shell echo $$(($$(nproc) + 1)))
@@ -41,8 +41,8 @@ script: bin/atomicni.js ## bin/atomicni.js, the same program for an installed De
 test: packages $(FORMS) build/warm ## install what the tests need; run them on the source and on both built forms
 	$(TASK) check
 	ATOMICNI=bin/atomicni.js $(TASK) test
-	ATOMICNI=bin/atomicni $(TASK) test:at $(COMPILED)
-	$(TASK) test:at $(SOURCE)
+	ATOMICNI=bin/atomicni ROOTLESS=no $(TASK) test:at $(COMPILED)
+	ROOTLESS=no $(TASK) test:at $(SOURCE)
 
 check: ## types
 	$(TASK) check

@@ -147,9 +147,16 @@ export function isHostVeth(ifname: string): boolean {
   return /^a[vp][0-9a-f]{13}$/.test(ifname);
 }
 
-/** Whether tests may create a private host as real root, or only in their own user namespace. */
-export const MODES: readonly Mode[] = Deno.uid() === 0 ? ["root", "rootless"] : ["rootless"];
 export type Mode = "root" | "rootless";
+/**
+ * How tests may create a private host: as real root, or in their own user namespace. `ROOTLESS=no` leaves the second out
+ * for root.
+ */
+export const MODES: readonly Mode[] = Deno.uid() !== 0
+  ? ["rootless"]
+  : Deno.env.get("ROOTLESS") === "no"
+  ? ["root"]
+  : ["root", "rootless"];
 
 /** The code that Deno has compiled of the script form (tools/build/warm), if it exists. */
 const WARM = BUILT === `${ROOT}bin/atomicni.js` ? `${ROOT}build/warm` : "/nowhere";
