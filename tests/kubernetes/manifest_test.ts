@@ -36,6 +36,8 @@ Deno.test("the schema refuses a wrong type and a missing field", async () => {
     (it) => it.spec.minReadySeconds = "soon",
     (it) => delete it.spec.selector,
     (it) => it.spec.template.spec.containers[0].env = [{ value: "no name" }],
+    (it) => it.spec.template.spec.securityContext.seLinuxOptions = "spc_t",
+    (it) => it.spec.template.spec.securityContext.seLinuxOptions = { type: 1 },
   ];
   for (const change of wrong) {
     const copy = structuredClone(daemonSet);
@@ -48,6 +50,15 @@ Deno.test("the schema refuses a wrong type and a missing field", async () => {
     }
     assert(refused, `${change}`);
   }
+});
+
+Deno.test("all containers request the SELinux type of the pod", async () => {
+  const { spec } = only(await manifest(), "DaemonSet").spec.template;
+  assertEquals(spec.securityContext.seLinuxOptions, { type: "spc_t" });
+  const own = [...spec.containers, ...spec.initContainers].map(({ securityContext }: Json) =>
+    securityContext.seLinuxOptions
+  );
+  assertEquals(own, [undefined, undefined, undefined]);
 });
 
 Deno.test("settings are immutable, and their name follows their content", async () => {
