@@ -38,7 +38,7 @@ export interface RunInputs {
 
 /** One invocation by a container runtime: everything but the process around it (SPEC §2, rule E8). */
 export async function run(inputs: RunInputs): Promise<RunOutcome> {
-  const { env, stdin, deliver, ip } = inputs;
+  const { env, stdin, deliver, ip, stop = new AbortController().signal } = inputs;
   const warnings: string[] = [];
   let cniVersion: string = NEWEST;
   let outcome = printed(undefined);
@@ -51,7 +51,7 @@ export async function run(inputs: RunInputs): Promise<RunOutcome> {
     const invocation = isCommand(command) ? parseInvocation(command, env) : undefined;
     const kernel = openKernel(command, ip);
     close = () => kernel.close();
-    const root = parseDocument(await Promise.race([reading, aborted(inputs.stop)]));
+    const root = parseDocument(await Promise.race([reading, aborted(stop)]));
     if (!isCommand(command) || invocation === undefined) {
       throw new CniError("InvalidEnvironment", `unknown CNI_COMMAND: ${command}`, {
         details: "one of ADD, DEL, CHECK, GC, STATUS, VERSION, in capitals",
@@ -60,7 +60,7 @@ export async function run(inputs: RunInputs): Promise<RunOutcome> {
     const version = cniVersion = parseVersion(root, command);
     await perform({ command, invocation, root, version }, {
       kernel,
-      stop: inputs.stop ?? new AbortController().signal,
+      stop,
       warn: (sentence) => warnings.push(sentence),
       deliver: (result) => {
         outcome = printed(resultDocument(version, result));
@@ -69,8 +69,7 @@ export async function run(inputs: RunInputs): Promise<RunOutcome> {
     });
   } catch (thrown) {
     const error = asCniError(thrown);
-    const details = error.details === "" ? "" : ` (${error.details})`;
-    warnings.push(`${error.message}${details}`);
+    warnings.push(error.sentence);
     outcome = { ...printed(errorDocument(cniVersion, error)), exitCode: 1 };
   } finally {
     await close();
@@ -79,9 +78,9 @@ export async function run(inputs: RunInputs): Promise<RunOutcome> {
 }
 
 /** Rejects when the run is aborted; never resolves. */
-function aborted(stop: AbortSignal | undefined): Promise<never> {
+function aborted(stop: AbortSignal): Promise<never> {
   const { promise, reject } = Promise.withResolvers<never>();
-  stop?.addEventListener("abort", () => reject(stop.reason));
+  stop.addEventListener("abort", () => reject(stop.reason));
   promise.catch(() => {}); // the steps in progress check the signal themselves
   return promise;
 }

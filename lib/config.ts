@@ -19,7 +19,6 @@ import { parseDns, parsePrevResult } from "./config/prev_result.ts";
 import { readRequestedIps, readRequestedMac } from "./config/requested.ts";
 import type { Dns, Result } from "./result.ts";
 
-export { isInSubnets } from "./config/dialects.ts";
 export { parseCniArgs } from "./config/cni_args.ts";
 export { parseDocument, parseVersion } from "./config/document.ts";
 export {
@@ -59,10 +58,7 @@ export interface Valid {
   readonly ifname: string;
 }
 
-/**
- * Name, folder and bridge of the network, for DEL and GC: other errors of the configuration don't stop them. A value that
- * an ADD refuses can't have been used by one.
- */
+/** For DEL and GC, which other errors don't stop: a value that an ADD refuses can't have been used by one. */
 export function parseNetwork(root: Fields): Network {
   return {
     name: parseName(root),

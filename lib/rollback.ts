@@ -31,9 +31,8 @@ export class Rollback {
       try {
         await run();
       } catch (failure) {
-        const { message, details } = asCniError(failure);
         left.push(what);
-        reasons.push(details === "" ? message : `${message} (${details})`);
+        reasons.push(asCniError(failure).sentence);
       }
     };
     for (let undo = this.#undos.pop(); undo !== undefined; undo = this.#undos.pop()) {

@@ -1,7 +1,4 @@
-/**
- * The errors of this program: the specification's up to 99 (SPEC §5, names after the reference's `types.go`), this
- * plugin's from 100. The code uses the names; people and runtimes see the numbers.
- */
+/** The specification's errors up to 99 (SPEC §5, names after the reference's `types.go`), this plugin's from 100. */
 export const ERROR_CODES = {
   IncompatibleVersion: 1,
   UnsupportedField: 2,
@@ -50,6 +47,11 @@ export class CniError extends Error {
 
   get code(): ErrorCode {
     return ERROR_CODES[this.kind];
+  }
+
+  /** The message, with the details in parentheses if there are any. */
+  get sentence(): string {
+    return this.details === "" ? this.message : `${this.message} (${this.details})`;
   }
 
   /** The same error with a sentence added to its details. */
@@ -101,10 +103,7 @@ export function unlessMalformed<T>(parse: () => T): T | undefined {
   }
 }
 
-/**
- * `text` with control characters and those that reverse the writing direction made visible. Newlines and tabs stay,
- * because `ip` prints them.
- */
+/** Shows control characters and those that reverse the writing direction. Newlines and tabs stay: `ip` prints them. */
 export function printable(text: string): string {
   return text.replaceAll(
     // deno-lint-ignore no-control-regex

@@ -68,10 +68,7 @@ export class Fields {
     return this.has(key) && this.get(key) !== "";
   }
 
-  /**
-   * As `optional`; an empty string counts as absent, as Go's decoder reads an empty address and the reference an empty
-   * MAC.
-   */
+  /** As `optional`; an empty string counts as absent: Go reads an empty address so, and the reference an empty MAC. */
   unlessEmpty<T>(key: string, parse: (value: unknown) => T): T | undefined {
     return this.isFilled(key) ? this.optional(key, parse) : undefined;
   }

@@ -1,5 +1,6 @@
 import {
   type Cidr,
+  contains,
   extentOf,
   type Family,
   familyOf,
@@ -147,4 +148,9 @@ export function formatRanges(sets: readonly RangeSet[]): string {
   const one = ({ subnet, start, end, gateway }: AddressRange) =>
     `${formatCidr(subnet)} ${start} ${end} ${gateway}`;
   return sets.map((set) => set.map(one).join(",")).join(";");
+}
+
+/** Whether a subnet of the sets contains `ip`. */
+export function isInSubnets(sets: readonly RangeSet[], ip: Ip): boolean {
+  return sets.flat().some(({ subnet }) => contains(subnet, ip));
 }

@@ -1,4 +1,4 @@
-import { contains, familyOf, type Ip, LEAST_MTU_IPV6, parseIp } from "../base/address.ts";
+import { familyOf, LEAST_MTU_IPV6, parseIp } from "../base/address.ts";
 import { Malformed } from "../base/errors.ts";
 import { type Fields, parseInteger, parseString } from "../base/fields.ts";
 import { type InterfaceName, parseInterfaceName } from "../base/names.ts";
@@ -193,9 +193,4 @@ export function readPortFlags(root: Fields, sets: readonly RangeSet[]): PortFlag
     );
   }
   return flags;
-}
-
-/** Whether a subnet of the sets contains `ip`. */
-export function isInSubnets(sets: readonly RangeSet[], ip: Ip): boolean {
-  return sets.flat().some(({ subnet }) => contains(subnet, ip));
 }

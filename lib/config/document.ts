@@ -4,10 +4,7 @@ import { type NetworkName, parseNetworkName } from "../base/names.ts";
 import { negotiate, type SpecVersion } from "../base/spec.ts";
 import type { CniCommand } from "./environment.ts";
 
-/**
- * The object on stdin, with a valid name (rules S1, S2, E5). Throws DecodingFailure if stdin is not a JSON object, and
- * InvalidNetworkConfig for the name.
- */
+/** The object on stdin, with a valid name (rules S1, S2, E5). Throws DecodingFailure, InvalidNetworkConfig. */
 export function parseDocument(text: string): Fields {
   let value: unknown;
   try {

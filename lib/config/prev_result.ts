@@ -102,10 +102,7 @@ function positive(fields: Fields, key: string): number | undefined {
   return number(fields, key) || undefined;
 }
 
-/**
- * An address with prefix length, in the given spelling: a runtime refuses a result with another one (rule R8). Throws
- * `Malformed`.
- */
+/** An address with prefix length, in the given spelling: a runtime refuses a result with another one (rule R8). */
 function parseAnyCidr(value: unknown): string {
   const text = parseString(value);
   parseInterfaceAddress(text);

@@ -3,10 +3,7 @@ import type { Fields } from "../base/fields.ts";
 import { type Mac, parseMac } from "../base/mac.ts";
 import { type CniArgs, parseRequestedIp } from "./cni_args.ts";
 
-/**
- * Rule C3, after CONVENTIONS: the addresses in `runtimeConfig.ips`, else `args.cni.ips`, else `IP` of CNI_ARGS. Each
- * address once.
- */
+/** Rule C3, after CONVENTIONS: `runtimeConfig.ips`, else `args.cni.ips`, else `IP` of CNI_ARGS; each address once. */
 export function readRequestedIps(root: Fields, args: CniArgs): readonly Ip[] {
   for (const fields of [root.object("runtimeConfig"), conventionalArgs(root)]) {
     const ips = new Set(fields.list("ips", parseRequestedIp));

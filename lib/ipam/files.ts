@@ -15,10 +15,7 @@ export function notRoots({ uid }: Deno.FileInfo): string | undefined {
   return uid === 0 ? undefined : `it belongs to user ${uid}, not to root`;
 }
 
-/**
- * Closes `file` when `use` has ended. It does not use `using`: the bundler inlines a value that is used once, and drops its
- * disposal.
- */
+/** Closes `file` after `use`. The bundler drops the disposal of a `using` whose value is used once. */
 export function withFile<T>(file: Deno.FsFile, use: (file: Deno.FsFile) => T): T {
   try {
     return use(file);

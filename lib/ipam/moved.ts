@@ -6,10 +6,7 @@ import { namesIn, removeQuietly, tryLstat } from "./files.ts";
  * the states in its place are alive. The record in the lock file does not show it, but the folder does.
  */
 
-/**
- * Whether a folder was renamed or changed as a whole since a file in it was last made or removed. A file sets both times of
- * its folder; a rename sets the ctime alone, which Deno reports in whole seconds.
- */
+/** A file that is made or removed sets both times of its folder; a rename sets the ctime, which Deno reports in seconds. */
 function wasMoved({ mtime, ctime }: Deno.FileInfo): boolean {
   const seconds = (time: Date | null) => Math.floor((time?.getTime() ?? 0) / 1000);
   return seconds(ctime) > seconds(mtime);

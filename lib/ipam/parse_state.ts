@@ -61,10 +61,7 @@ function crossCheck(
   };
 }
 
-/**
- * Whether both maps have the same owners and addresses. It iterates over owners, because a lookup by address costs less than a
- * lookup by owner.
- */
+/** Whether both maps have the same owners and addresses; by owner, because a lookup by address costs less. */
 function agree(containerToIP: JsonObject, ipToContainer: JsonObject): boolean {
   let held = 0;
   for (const owner in containerToIP) {

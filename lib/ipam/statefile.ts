@@ -136,10 +136,7 @@ function syncFolder(path: string): void {
   withFile(Deno.openSync(path, { read: true }), (folder) => folder.syncSync());
 }
 
-/**
- * Throws IOFailure if the next ADD could not write its files: a state as large as the present one, or its empty mark. It writes
- * a probe file, without a sync, and removes it.
- */
+/** Throws IOFailure if the next ADD could not write its files. Writes an unsynced probe as large as the state, or an empty one. */
 export function checkWritable(dataDir: string, network: NetworkName, writesState: boolean): void {
   const folder = nearestFolder(dataDir);
   if (folder === undefined) return; // the first ADD makes it

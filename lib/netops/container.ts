@@ -132,10 +132,7 @@ function containerCommands(
   ];
 }
 
-/**
- * Whether the kernel may have created a route to that destination together with the address. `add` would fail then;
- * `prepend` puts our route first, as the reference plugin does.
- */
+/** Whether the kernel may have made this route with the address: `add` would fail, and the reference uses `prepend`. */
 function mayDuplicateKernelRoute(
   { dst, table }: RouteSpec,
   addresses: readonly InterfaceAddress[],

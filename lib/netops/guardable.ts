@@ -1,11 +1,6 @@
 import { CniError } from "../base/errors.ts";
 import type { Link } from "./links.ts";
 
-/** Whether the kernel or `ip` is too old for a locked port, read from an existing port. */
-export function cannotLock({ port }: Link): boolean {
-  return port.locked === undefined;
-}
-
 /** The first iproute2 that can lock a port; Linux can since 5.18. */
 const LOCKS = [5, 18] as const;
 
@@ -21,13 +16,9 @@ export function checkIpCanLock(version: string): void {
   if (isTooOldToLock(version)) throw cannotGuard(`${version} can't lock a port`);
 }
 
-/** Throws UnsupportedField if the port can't be locked. */
-export function checkLockable(link: Link): void {
-  if (cannotLock(link)) throw notGuardable(link.ifname);
-}
-
-export function notGuardable(port: string): CniError {
-  return cannotGuard(`the port "${port}" can't be locked`);
+/** Throws UnsupportedField if the port can't be locked: the kernel or `ip` is too old and shows no lock. */
+export function checkLockable({ ifname, port }: Link): void {
+  if (port.locked === undefined) throw cannotGuard(`the port "${ifname}" can't be locked`);
 }
 
 function cannotGuard(why: string): CniError {

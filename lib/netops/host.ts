@@ -13,13 +13,8 @@ export async function hostLinks(run: RunIp): Promise<Link[]> {
 
 /** Every veth of the host, by name, whether ours or not; without addresses. */
 export async function hostVeths(run: RunIp): Promise<Map<string, Link>> {
-  const found = await dump(run, "list the host's veths", [
-    ...SHOWN,
-    "link",
-    "show",
-    "type",
-    "veth",
-  ]);
+  const list = ["link", "show", "type", "veth"];
+  const found = await dump(run, "list the host's veths", [...SHOWN, ...list]);
   return new Map(found.map(parseLink).map((link) => [link.ifname, link]));
 }
 

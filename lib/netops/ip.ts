@@ -86,10 +86,7 @@ export function parseIpJson(output: Pick<IpOutput, "argv" | "stdout">): JsonObje
   });
 }
 
-/**
- * Whether a batch can contain the word: `ip -batch` interprets quotes, `#` and `\\`, and has no escape for them. The
- * configuration refuses such a word first.
- */
+/** Whether a batch can contain the word: `ip -batch` interprets quotes, `#` and `\\`, and has no escape for them. */
 export function isBatchWord(word: string): boolean {
   return /^[^\t\r\n\f\v"'#\\\0]+$/.test(word);
 }
@@ -131,10 +128,7 @@ export function listIn(action: string, output: Pick<IpOutput, "argv" | "stdout">
   );
 }
 
-/**
- * The list that `ip` prints for `args`, read again if links changed while it was read. Throws IpFailed, and
- * TryAgainLater if no read was complete.
- */
+/** The list that `ip` prints for `args`, read again if links changed during the read. Throws IpFailed, TryAgainLater. */
 export async function dump(
   run: RunIp,
   action: string,

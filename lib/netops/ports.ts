@@ -1,6 +1,4 @@
-/**
- * How a veth becomes a port: down, into the bridge with its flags, then its entries, and up last (SECURITY.md, "The guard").
- */
+/** How a veth becomes a port: down, into the bridge with its flags, then its entries, up last (SECURITY.md, "The guard"). */
 import type { InterfaceName } from "../base/names.ts";
 import { waitForAll } from "../base/wait_for_all.ts";
 import { entryCommand, guardedIps, type GuardSpec, neighbourCommands } from "./guard.ts";

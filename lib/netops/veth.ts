@@ -4,7 +4,7 @@ import type { Mac } from "../base/mac.ts";
 import type { InterfaceName } from "../base/names.ts";
 import type { Rollback } from "../rollback.ts";
 import { checkMtu, checkPorts, isTooSmallForIpv6 } from "./bridge.ts";
-import { cannotLock, checkLockable, notGuardable } from "./guardable.ts";
+import { checkLockable } from "./guardable.ts";
 import { type BridgeUse, isReady } from "./ensure_bridge.ts";
 import { hostLinks, isNamed, removeIf, removeLink, SHOWN } from "./host.ts";
 import { failOnFifo, invalidNetns, linksInside } from "./inside.ts";
@@ -46,10 +46,7 @@ export interface Made {
   readonly lost: readonly Link[];
 }
 
-/**
- * Creates the veth, and inspects the host only if that fails. Changes no bridge, and pushes the undo of its changes. Throws
- * InvalidNetNS, InterfaceExists, and BridgeUnusable if the bridge is full.
- */
+/** Creates the veth, and inspects the host only if that fails. Throws InvalidNetNS, InterfaceExists, BridgeUnusable. */
 export async function attach(run: RunIp, spec: VethSpec, undo: Rollback): Promise<Attempt> {
   if (isTooSmallForIpv6(spec.bridge)) checkMtu(spec.bridge, await hostLinks(run));
   const outcome = await tryAttach(run, spec, undo);
@@ -87,7 +84,7 @@ async function tryAttach(run: RunIp, spec: VethSpec, undo: Rollback): Promise<Ma
   if (!output.success && output.signal === null && answers < 2) return output;
   // An old `ip` may fail at the last command only, whose answer is optional.
   const isOver = output.signal === null && answers >= 3;
-  if (!output.success && !isOver) throw setUpFailed(spec, output);
+  if (!output.success && !isOver) failSetUp(spec, output);
   const [[before] = [], [made] = [], [after] = [], others = []] = parseIpJson(output);
   const wrong = made?.["address"] !== hostMac || before === undefined || after === undefined ||
     after["ifname"] !== spec.bridge.name;
@@ -120,12 +117,11 @@ function attachCommands(spec: VethSpec): string[][] {
   ];
 }
 
-/** The error of a batch that created the veth and then failed. An `ip` or kernel that can't lock shows no lock of the port. */
-function setUpFailed({ host, guarded }: VethSpec, output: IpOutput): CniError {
+/** Throws the error of a batch that created the veth and then failed. An `ip` or kernel that can't lock shows no lock of the port. */
+function failSetUp({ host, guarded }: VethSpec, output: IpOutput): never {
   const shown = guarded ? parseIpJson(output)[1]?.map(parseLink).find(isNamed(host)) : undefined;
-  return shown !== undefined && cannotLock(shown)
-    ? notGuardable(host)
-    : ipFailed(`set up the host veth "${host}"`, output);
+  if (shown !== undefined) checkLockable(shown);
+  throw ipFailed(`set up the host veth "${host}"`, output);
 }
 
 /** Finds out why nothing was created. Returns the bridge, which may be the cause; throws every other cause. */

@@ -33,10 +33,7 @@ interface Job {
   readonly takenMacs: ReadonlySet<string>;
 }
 
-/**
- * ADD (docs/architecture.md, "An ADD"). It succeeds, or throws and rolls back its changes. `deliver` prints the result; if it
- * throws, the ADD fails.
- */
+/** ADD (docs/architecture.md, "An ADD"). If anything throws, `deliver` included, its changes are rolled back. */
 export async function add(
   config: NetworkConfig,
   invocation: Invocation,

@@ -1,16 +1,14 @@
 import { formatCidr, formatInterfaceAddress, tryIp } from "../base/address.ts";
 import { isHostVethName } from "../base/attachment.ts";
-import { isInSubnets, type Route } from "../config.ts";
+import { isInSubnets } from "../base/range.ts";
+import type { Route } from "../config.ts";
 import { isSame, type Link, MAIN_TABLE, type RouteFound, type Seen } from "../netops.ts";
 import type { Interface } from "../result.ts";
 import { guardDifferences } from "./compare_guard.ts";
 import { differ, type Expected, listedAddresses, listedGateways } from "./expected.ts";
 import { routesOf } from "./result_of.ts";
 
-/**
- * One line for each difference between the ADD's result and the kernel: the expected value, then the found value. A key that
- * the result does not show is compared with the present configuration, and only if it is set.
- */
+/** One line for each difference between the ADD's result and the kernel; the configuration has the keys that a result lacks. */
 export function differences(expected: Expected, seen: Seen): string[] {
   return [
     ...bridgeDifferences(expected, seen.bridge),

@@ -107,10 +107,7 @@ async function endMark(
   marks.clear(host);
 }
 
-/**
- * Whether a DEL succeeds although it can't read the state. A newer version reclaims the lease by itself. A damaged state has no
- * address in use if no host veth of the network exists.
- */
+/** Whether a DEL without a readable state succeeds: a newer version reclaims the lease, or no veth has an address. */
 async function isAnswered(
   network: Network,
   failures: Failures,

@@ -1,6 +1,7 @@
 import { type InterfaceAddress, type Ip, parseInterfaceAddress, tryIp } from "../base/address.ts";
 import type { InterfaceName } from "../base/names.ts";
-import { isInSubnets, type NetworkConfig } from "../config.ts";
+import { isInSubnets } from "../base/range.ts";
+import type { NetworkConfig } from "../config.ts";
 import type { Lease } from "../ipam.ts";
 import type { Result } from "../result.ts";
 

@@ -26,7 +26,7 @@ export class Failures {
     const [first, ...others] = this.errors;
     if (first === undefined) return;
     const all = others.reduce(
-      (error, other) => error.withDetails(`then: ${other.message} (${other.details})`),
+      (error, other) => error.withDetails(`then: ${other.sentence}`),
       first,
     );
     throw done === undefined ? all : all.withDetails(done);

@@ -97,10 +97,7 @@ export class Reservation {
     return unlessError(["PoolExhausted", "AddressUnavailable"], () => this.#allocate(state));
   }
 
-  /**
-   * Throws unless the attachment's lease belongs to a killed run without a host veth: InterfaceExists if the host veth exists,
-   * TryAgainLater if another run of the attachment is in progress.
-   */
+  /** Throws InterfaceExists if the attachment has a host veth, TryAgainLater if another run of it is in progress. */
   async #checkAlone({ kind, veths }: Claim): Promise<void> {
     const { attachment, hostMac } = this.request;
     const [veth] = veths;

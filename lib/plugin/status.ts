@@ -108,10 +108,7 @@ async function checkGuard(
   else checkLockable(port);
 }
 
-/**
- * Throws InvalidNetworkConfig if a live container of another network may have one of these addresses. The ADD of one network
- * does not see the leases of the other.
- */
+/** Throws InvalidNetworkConfig if a live container of another network may have these addresses: an ADD does not see it. */
 export async function checkNotShared(config: NetworkConfig, effects: Effects): Promise<void> {
   for (const { network, dataDir, state } of readNetworks().held) {
     if (network === config.name && dataDir === config.dataDir) continue;

@@ -2,7 +2,7 @@ import { assertEquals } from "@std/assert";
 import { parseIp } from "../../../lib/base/address.ts";
 import { formatRanges } from "../../../lib/base/range.ts";
 import { STATE_FOLDER } from "../../../lib/base/scope.ts";
-import { isInSubnets } from "../../../lib/config/dialects.ts";
+import { isInSubnets } from "../../../lib/base/range.ts";
 import { config, NET, refused } from "../../podnet.ts";
 
 const SIX = { ...NET, subnet6: "fd00:88::/64", gateway6: "fd00:88::1" };
