@@ -79,3 +79,15 @@ Deno.test("each name that a module's public file re-exports is imported outside 
   });
   assertEquals(unused, []);
 });
+
+Deno.test("no file imports itself through others, not even a type", () => {
+  const next = (file: string) => IMPORTS.filter(({ from }) => from === file).map((it) => it.file);
+  const reached = (file: string, seen = new Set<string>()): ReadonlySet<string> => {
+    const more = next(file).filter((it) => it.startsWith("lib/") && !seen.has(it));
+    more.forEach((it) => seen.add(it));
+    more.forEach((it) => reached(it, seen));
+    return seen;
+  };
+  const program = [...SOURCES.keys()].filter((it) => it === "main.ts" || it.startsWith("lib/"));
+  assertEquals(program.filter((it) => reached(it).has(it)), []);
+});

@@ -8,8 +8,8 @@ import {
 } from "../../base/attachment.ts";
 import { defined } from "../../base/fields.ts";
 import { macOfAll } from "../../base/mac.ts";
-import { allocatingRange, rangeOf } from "../../base/range.ts";
-import { isInSubnets, type NetworkConfig } from "../../config.ts";
+import { allocatingRange, isInSubnets, rangeOf } from "../../base/range.ts";
+import type { NetworkConfig } from "../../config.ts";
 import { type Lease, now, recordedMac } from "../../ipam.ts";
 import type { Claim, HostVeth } from "../../ownership.ts";
 import { type RepairFinding, unverified, wrong } from "./finding.ts";

@@ -1,8 +1,8 @@
 import { formatCidr } from "../../base/address.ts";
 import { ownerKey } from "../../base/attachment.ts";
 import { asCniError, CniError } from "../../base/errors.ts";
-import { subnetsOf } from "../../base/range.ts";
-import { isInSubnets, type NetworkConfig } from "../../config.ts";
+import { isInSubnets, subnetsOf } from "../../base/range.ts";
+import type { NetworkConfig } from "../../config.ts";
 import { checkOwners, containerMac, isForeign, type Lease, SUBNET_CHANGED } from "../../ipam.ts";
 import type { Claim, HostVeth } from "../../ownership.ts";
 import type { Moment } from "../../plugin.ts";
