@@ -6,7 +6,7 @@ import { recordRow } from "./page_row.ts";
 import { SIZE } from "../size.ts";
 import { test } from "../both_errors.ts";
 
-const CUTS = Number(Deno.env.get("MACHINE_CUTS") ?? (SIZE === "full" ? 8 : 4));
+const CUTS = Number(Deno.env.get("MACHINE_CUTS") ?? (SIZE === "full" ? 8 : 3));
 
 for (const system of SIZE === "full" ? FILE_SYSTEMS : FILE_SYSTEMS.slice(0, 1)) {
   test(`power cuts: ${system.name}`, async () => {

@@ -14,7 +14,7 @@ for (const system of FULL ? FILE_SYSTEMS : FILE_SYSTEMS.slice(1, 2)) {
     const seen = await replay({
       system,
       program: PROGRAM,
-      points: FULL ? 100 : 8,
+      points: FULL ? 100 : 6,
       commands: FULL ? 60 : 16,
       useEach: 5,
       random: newRandom(`points on ${system.name}`),

@@ -11,7 +11,7 @@ const CODES = [1, 2, 3, 4, 5, 6, 7, 8, 11, 50, 51, 100, 101, 102, 103, 104, 105,
 /** The CHECK after an accepted ADD succeeds, and one DEL removes everything; a refused ADD leaves nothing. */
 export const addThenCheck: Property<Attachment> = {
   name: "ADD then CHECK",
-  limits: limits({ short: { cases: 110, seconds: 600 }, full: { cases: 2000, seconds: 3600 } }),
+  limits: limits({ short: { cases: 60, seconds: 600 }, full: { cases: 2000, seconds: 3600 } }),
   generate: attachment,
   complain: (host, it, under) => new Life(host, it, under).complaint(),
   smaller,
