@@ -4,7 +4,8 @@ import { needsOperator, plainAttachment, type ShownAttachment } from "./attachme
 import { type Call, type Command, type Report, UsageError } from "./command.ts";
 import { errorIn, explainCode, isCode } from "./explain_code.ts";
 import { about, absent, bridgeLines, networkLines } from "./explain_sentences.ts";
-import { readOverview, reportOn } from "./overview.ts";
+import { readOverview } from "./overview.ts";
+import { reportOn } from "./problems.ts";
 import { textOf } from "./screen.ts";
 
 export const explain: Command = {

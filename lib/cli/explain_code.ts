@@ -37,21 +37,21 @@ function inDocument(text: string): FoundCode | undefined {
 }
 
 /** The meaning, the cause and the remedies of a code. */
-export function explainCode(found: FoundCode): Report {
-  const entry = Object.entries(CODES).find(([code]) => code === found.code);
-  if (entry === undefined) {
+export function explainCode({ code, said }: FoundCode): Report {
+  if (!isCode(code)) {
     throw new UsageError(
-      `Cannot explain "${found.code}": it is not a code of this plugin`,
+      `Cannot explain "${code}": it is not a code of this plugin`,
       `its codes: ${Object.keys(CODES).join(", ")}`,
     );
   }
-  const [code, { meaning, cause, cure }] = entry;
+  const number = Number(code) as ErrorCode;
+  const { meaning, cause, cure } = CODES[number];
   const lines: Line[] = [
-    ...found.said.map((it) => `> ${it}`),
+    ...said.map((it) => `> ${it}`),
     [strong(`Code ${code}: ${withoutBackquotes(meaning)}`)],
     `Why: ${withoutBackquotes(cause)}`,
     "What to do:",
     ...cure.map((step) => `  - ${withoutBackquotes(step)}`),
   ];
-  return { lines, json: { code: Number(code) as ErrorCode, meaning, cause, cure }, exit: 0 };
+  return { lines, json: { code: number, meaning, cause, cure }, exit: 0 };
 }

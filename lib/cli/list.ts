@@ -1,6 +1,7 @@
 import { needsOperator, plainAttachment, type ShownAttachment } from "./attachments.ts";
 import type { Call, Command, Report } from "./command.ts";
-import { NETWORK_OPTION, readOverview, reportOn, selected } from "./overview.ts";
+import { NETWORK_OPTION, readOverview, selected } from "./overview.ts";
+import { reportOn } from "./problems.ts";
 import type { Line, Segment, Tone } from "./screen.ts";
 import { needsLook, type StateWord } from "./state_words.ts";
 

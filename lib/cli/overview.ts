@@ -16,10 +16,8 @@ import {
 import type { Kernel, Link } from "../netops.ts";
 import { type Claim, claims, needsInspection, type Subject } from "../ownership.ts";
 import { attachedBy, type Place, type ShownAttachment } from "./attachments.ts";
-import { type Call, type Option, type Report, UsageError } from "./command.ts";
+import { type Call, type Option, UsageError } from "./command.ts";
 import { didYouMean } from "./nearest.ts";
-import { problems } from "./problems.ts";
-import type { Line } from "./screen.ts";
 
 /** A network with its attachments. */
 export interface NetworkSeen extends Pick<Place, "dataDir" | "held" | "bridge"> {
@@ -184,19 +182,4 @@ export function selected(
     `Cannot show "${name}": no network of that name has a state file or a host veth`,
     didYouMean(name, networks.map(({ network }) => network)) || `see all: atomicni ${command}`,
   );
-}
-
-/** A report about an overview. Its errors follow the lines. */
-export function reportOn(
-  { errors }: Overview,
-  lines: readonly Line[],
-  json: Readonly<Record<string, unknown>>,
-  needsLook: boolean,
-): Report {
-  const plain = errors.map(({ code, message, details }) => ({ code, msg: message, details }));
-  return {
-    lines: [...lines, ...problems(errors)],
-    json: { ...json, errors: plain },
-    exit: errors.length > 0 ? 2 : needsLook ? 1 : 0,
-  };
 }

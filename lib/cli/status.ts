@@ -1,6 +1,7 @@
 import type { Call, Command, Report } from "./command.ts";
 import { metricsOf } from "./metrics.ts";
-import { NETWORK_OPTION, readOverview, reportOn, selected } from "./overview.ts";
+import { NETWORK_OPTION, readOverview, selected } from "./overview.ts";
+import { reportOn } from "./problems.ts";
 import { OK, type Pool, poolsOf } from "./pools.ts";
 import type { Line } from "./screen.ts";
 

@@ -1,5 +1,6 @@
 import { assertEquals } from "@std/assert";
 import { CONFIG, hostTest, type Json, STATE_FOLDER } from "../integration/host.ts";
+import { breakIp } from "../integration/broken_ip.ts";
 import { container } from "./containers.ts";
 
 const BOTH = { ...CONFIG, subnet6: "fd00:88::/64", gateway6: "fd00:88::1" };
@@ -215,6 +216,12 @@ E`,
     expected: [],
   },
   {
+    name: "a damaged copy of the network's file in another folder",
+    given: `mkdir -m 700 ${STATE_FOLDER}/sub; printf x > ${STATE_FOLDER}/sub/podnet.json`,
+    about: "state",
+    expected: [],
+  },
+  {
     name: "a full pool of live containers has no stale address",
     config: SMALL,
     added: [["c1", SMALL]],
@@ -350,3 +357,10 @@ hostTest(
     }
   },
 );
+
+hostTest("doctor reports an error of ip once, though several checks meet it", async (host) => {
+  await breakIp(host, 'case "$*" in *"addr show"*) echo refused >&2; exit 2 ;; esac');
+  const { code, json, stdout } = await host.program(["doctor", "--json"], JSON.stringify(CONFIG));
+  const errors = json.findings.filter((it: Json) => it.level === "error");
+  assertEquals([code, errors.length, errors[0]?.code], [2, 1, 100], stdout);
+});

@@ -238,6 +238,9 @@ hostTest(
       assertStringIncludes(stdout, expected);
       assertStringIncludes(stdout, "install iproute2");
     }
+    const { json } = await host.program(["list", "--json"], "");
+    const [{ state, live }] = json.attachments;
+    assertEquals([state, live], ["unknown", undefined]);
   },
 );
 
