@@ -107,6 +107,35 @@ function notABridge({ ifname, kind }: Link): CniError {
   });
 }
 
+/** Throws BridgeUnusable if the bridge's name is only a further name of an interface: the kernel finds it, and makes no other. */
+export function checkName(name: InterfaceName, links: readonly Link[]): void {
+  const other = links.find(({ altnames }) => altnames.includes(name))?.ifname;
+  if (other === undefined) return;
+  throw new CniError(
+    "BridgeUnusable",
+    `Cannot use "${name}" as the bridge: it is an alternative name of "${other}"`,
+    {
+      details:
+        `set "bridge" to "${other}", or remove that name: ip link property del dev ${other} altname ${name}`,
+    },
+  );
+}
+
+/** The error if the bridge has too small an MTU for IPv6; `undefined` if that is not the reason why it lacks an address. */
+export function tooSmall(spec: BridgeSpec, bridge: Link): CniError | undefined {
+  const { ifname, mtu } = bridge;
+  if (mtu >= LEAST_MTU_IPV6 || !lacksIpv6(spec, bridge)) return undefined;
+  return new CniError(
+    "BridgeUnusable",
+    `Cannot use "${ifname}" for IPv6: its MTU is ${mtu}, and IPv6 needs ${LEAST_MTU_IPV6}`,
+    {
+      details: `root or a port with that MTU made it so: ip link set dev ${ifname} mtu ${
+        spec.mtu ?? 1500
+      }, or name another bridge under "bridge"`,
+    },
+  );
+}
+
 function dropsUntagged({ ifname }: Link): CniError {
   return new CniError(
     "BridgeUnusable",

@@ -4,7 +4,15 @@ import { isHostMac } from "../base/mac.ts";
 import type { InterfaceName } from "../base/names.ts";
 import type { Rollback } from "../rollback.ts";
 import { restoreAddresses } from "./addresses.ts";
-import { bridgeChange, type BridgeSpec, checkMtu, checkPorts, lacksIpv6 } from "./bridge.ts";
+import {
+  bridgeChange,
+  type BridgeSpec,
+  checkMtu,
+  checkName,
+  checkPorts,
+  lacksIpv6,
+  tooSmall,
+} from "./bridge.ts";
 import { hostLinks, isNamed } from "./host.ts";
 import { ipFailed, type IpOutput, runBatch, type RunIp } from "./ip.ts";
 import type { Link } from "./links.ts";
@@ -90,7 +98,9 @@ export async function ensureBridge(
     }
     hasLostGuards ||= added.length > 0;
     // A concurrent run may make the same changes, so a failed command matters only if the bridge still differs.
-    if (tries === TRIES && output !== undefined) throw bridgeFailed(spec, output);
+    if (tries === TRIES && output !== undefined) {
+      throw (bridge && tooSmall(spec, bridge)) ?? bridgeFailed(spec, output);
+    }
     if (replaced.length > 0) {
       const change = { bridge: spec.name, host, group, before: replaced, after: added };
       // Pushed before the change, because a failed batch may have made part of it.
@@ -107,11 +117,17 @@ export async function inspectBridge(
   spec: BridgeSpec,
   links: readonly Link[],
 ): Promise<void> {
+  checkName(spec.name, links);
   const bridge = links.find(isNamed(spec.name));
   bridgeChange(spec, bridge);
   checkPorts(spec.name, links);
   checkMtu(spec, links);
   if (bridge === undefined || !lacksIpv6(spec, bridge)) return;
+  // Without a port, the next port may change the MTU.
+  const failed = links.some(({ master }) => master === spec.name)
+    ? tooSmall(spec, bridge)
+    : undefined;
+  if (failed !== undefined) throw failed;
   const said = await cannotHaveIpv6(run, spec.name);
   if (said !== undefined) throw bridgeFailed(spec, said);
 }

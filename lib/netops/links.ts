@@ -34,6 +34,8 @@ export const UNKNOWN_GROUP = -1;
 export interface Link {
   readonly ifindex: number;
   readonly ifname: string;
+  /** Further names by which the kernel finds it. */
+  readonly altnames: readonly string[];
   readonly mac: string;
   readonly mtu: number;
   readonly up: boolean;
@@ -75,6 +77,7 @@ export function parseLink(raw: JsonObject): Link {
   return {
     ifindex: number(raw["ifindex"]) ?? 0,
     ifname: text(raw["ifname"]),
+    altnames: Array.isArray(raw["altnames"]) ? raw["altnames"].map(text) : [],
     mac: text(raw["address"]),
     mtu: number(raw["mtu"]) ?? 0,
     up: flags.includes("UP"),

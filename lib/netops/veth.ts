@@ -3,7 +3,7 @@ import { asCniError, CniError, quote } from "../base/errors.ts";
 import type { Mac } from "../base/mac.ts";
 import type { InterfaceName } from "../base/names.ts";
 import type { Rollback } from "../rollback.ts";
-import { checkMtu, checkPorts, isTooSmallForIpv6 } from "./bridge.ts";
+import { checkMtu, checkName, checkPorts, isTooSmallForIpv6 } from "./bridge.ts";
 import { checkLockable } from "./guardable.ts";
 import { type BridgeUse, isReady } from "./ensure_bridge.ts";
 import { hostLinks, isNamed, removeIf, removeLink, SHOWN } from "./host.ts";
@@ -86,6 +86,7 @@ async function tryAttach(run: RunIp, spec: VethSpec, undo: Rollback): Promise<Ma
   const isOver = output.signal === null && answers >= 3;
   if (!output.success && !isOver) failSetUp(spec, output);
   const [[before] = [], [made] = [], [after] = [], others = []] = parseIpJson(output);
+  if (after !== undefined) checkName(spec.bridge.name, [parseLink(after)]);
   const wrong = made?.["address"] !== hostMac || before === undefined || after === undefined ||
     after["ifname"] !== spec.bridge.name;
   if (wrong) throw ipFailed(`read back "${host}"`, output);
@@ -139,11 +140,12 @@ async function whyNot(run: RunIp, spec: VethSpec, output: IpOutput): Promise<Lin
   }
   // An existing host veth is never replaced, because it may belong to a live container.
   if (existing !== undefined) throw hostVethExists(existing, spec);
-  if (inside.some(isNamed(ifname))) {
+  if (inside.some((it) => [it.ifname, ...it.altnames].includes(ifname))) {
     const message = `Cannot make "${ifname}" in "${netns}": an interface of that name exists there`;
     const details = "an attachment is added once: DEL it first, or choose another CNI_IFNAME";
     throw new CniError("InterfaceExists", message, { details });
   }
+  checkName(spec.bridge.name, links);
   checkPorts(spec.bridge.name, links);
   return links.find(isNamed(spec.bridge.name));
 }

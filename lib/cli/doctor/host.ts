@@ -5,6 +5,7 @@ import {
   formatCidr,
   formatInterfaceAddress,
   type Ip,
+  LEAST_MTU_IPV6,
   networkOf,
   overlap,
   parseCidr,
@@ -20,6 +21,7 @@ import { type Finding, finding, warning } from "./finding.ts";
 export function examineBridge(config: NetworkConfig, links: readonly Link[]): Finding[] {
   const { name, mtu } = bridgeSpec(config);
   const bridge = links.find(({ ifname }) => ifname === name);
+  if (links.some(({ altnames }) => altnames.includes(name))) return [];
   if (bridge === undefined) {
     return [finding("ok", "bridge", `"${name}" does not exist yet: the first ADD makes it`)];
   }
@@ -34,7 +36,9 @@ export function examineBridge(config: NetworkConfig, links: readonly Link[]): Fi
     found.push(warning(
       "bridge",
       `"${name}" has MTU ${bridge.mtu}, the configuration ${mtu}: larger packets are lost between ports`,
-      `set "mtu": ${bridge.mtu}, or give every port the same (ip link set dev PORT mtu ${mtu})`,
+      `${
+        bridge.mtu < LEAST_MTU_IPV6 && hasIpv6(config) ? "" : `set "mtu": ${bridge.mtu}, or `
+      }give every port the same (ip link set dev PORT mtu ${mtu})`,
     ));
   }
   if (bridge.bridge.stp) {
@@ -53,6 +57,10 @@ export function examineBridge(config: NetworkConfig, links: readonly Link[]): Fi
     ));
   }
   return found;
+}
+
+function hasIpv6({ sets }: NetworkConfig): boolean {
+  return sets.flat().some(({ start }) => familyOf(start) === 6);
 }
 
 /**
