@@ -5,7 +5,7 @@ import { defined } from "../base/fields.ts";
 import { type Mac, macOf, macOfAll } from "../base/mac.ts";
 import type { InterfaceName } from "../base/names.ts";
 import { formatSet, inRange, type RangeSet, usable } from "../base/range.ts";
-import { checkRequested, choose, isPair, refused } from "./choose.ts";
+import { checkRequested, choose, countFree, isPair, refused } from "./choose.ts";
 import { containerMac, recordedMac } from "./lease.ts";
 import {
   addLease,
@@ -168,12 +168,16 @@ function poolFull(set: RangeSet): CniError {
   const more = wider === undefined
     ? "put further containers into another network with its own subnet and bridge; the range is the whole subnet"
     : `widen the range: the subnet has ${wider.all.start} to ${wider.all.end}`;
+  const isEmpty = countFree(set, []) === 0n;
   return new CniError(
     "PoolExhausted",
-    `Cannot allocate an address of ${formatSet(set)}: all are held`,
+    `Cannot allocate an address of ${formatSet(set)}: ${
+      isEmpty ? "it has only the gateway's" : "all are held"
+    }`,
     {
-      details:
-        `every address belongs to a live container (see atomicni list): remove some, or ${more}`,
+      details: isEmpty
+        ? more
+        : `every address belongs to a live container (see atomicni list): remove some, or ${more}`,
     },
   );
 }

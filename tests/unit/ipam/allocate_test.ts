@@ -194,3 +194,19 @@ Deno.test("a pool is full for STATUS and ADD if a lease requested the MAC of its
   assertThrows(() => chooseIps(held, pool), CniError, "all are held");
   assertEquals(held.containerToIP, { "c1/eth0": "10.0.0.2" });
 });
+
+Deno.test("a range that is only the gateway is not called held by containers", () => {
+  const gateway = parseIp("10.0.0.1");
+  const alone = [[{ ...range("10.0.0.0/24"), gateway, start: gateway, end: gateway }]];
+  const error = assertThrows(
+    () => given(emptyState(), "c1", alone),
+    CniError,
+    "only the gateway's",
+  );
+  assertEquals(error.details, "widen the range: the subnet has 10.0.0.1 to 10.0.0.254");
+});
+
+Deno.test("an address whose MAC another port of the bridge has is left out", () => {
+  const takenMacs = new Set(["0a:58:0a:00:00:02"]);
+  assertEquals(given(emptyState(), "c1", DUAL, { takenMacs }).split(",")[0], "10.0.0.3");
+});
