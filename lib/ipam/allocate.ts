@@ -172,7 +172,7 @@ function poolFull(set: RangeSet): CniError {
   return new CniError(
     "PoolExhausted",
     `Cannot allocate an address of ${formatSet(set)}: ${
-      isEmpty ? "it has only the gateway's" : "all are held"
+      isEmpty ? "the range is only the gateway" : "all are held"
     }`,
     {
       details: isEmpty

@@ -201,12 +201,12 @@ Deno.test("a range that is only the gateway is not called held by containers", (
   const error = assertThrows(
     () => given(emptyState(), "c1", alone),
     CniError,
-    "only the gateway's",
+    "the range is only the gateway",
   );
   assertEquals(error.details, "widen the range: the subnet has 10.0.0.1 to 10.0.0.254");
 });
 
-Deno.test("an address whose MAC another port of the bridge has is left out", () => {
+Deno.test("an address is left out if another port of the bridge has its MAC", () => {
   const takenMacs = new Set(["0a:58:0a:00:00:02"]);
   assertEquals(given(emptyState(), "c1", DUAL, { takenMacs }).split(",")[0], "10.0.0.3");
 });
