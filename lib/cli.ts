@@ -79,7 +79,7 @@ async function dispatch(args: readonly string[], terminal: Terminal): Promise<Ex
     stdin: terminal.stdin,
     kernel: openKernel(),
   };
-  const more = call.args[chosen.maxArguments];
+  const more = call.args[chosen.maxArguments ?? 0];
   if (more !== undefined) throw surplus(chosen, more);
   for (;;) {
     const exit = print(await reported(chosen, call), flags, terminal);

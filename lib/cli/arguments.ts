@@ -64,7 +64,7 @@ export function wantsJson(args: readonly string[]): boolean {
 }
 
 /** The error for the first argument that the command does not take. */
-export function surplus({ name, takes, maxArguments }: Command, word: string): UsageError {
+export function surplus({ name, takes, maxArguments = 0 }: Command, word: string): UsageError {
   const isFromFile = takes.includes("<") && maxArguments === 0;
   const usage = `usage: ${`atomicni ${name} ${takes}`.trim()} (more: atomicni ${name} --help)`;
   return new UsageError(

@@ -50,8 +50,9 @@ export interface Command {
   readonly about: string;
   readonly example: string;
   /** The options in addition to `COMMON_OPTIONS`. */
-  readonly options: Readonly<Record<string, Option>>;
-  readonly maxArguments: number;
+  readonly options?: Readonly<Record<string, Option>>;
+  /** None without it. */
+  readonly maxArguments?: number;
   readonly run: (call: Call) => Report | Promise<Report>;
 }
 

@@ -14,7 +14,6 @@ export function completionOf(commands: () => readonly Command[]): Command {
     takes: "bash | zsh | fish",
     about: "a script that lets a shell complete commands, options and networks",
     example: "atomicni completion bash > /etc/bash_completion.d/atomicni",
-    options: {},
     maxArguments: 1,
     run: ({ args: [shell = ""] }): Report => {
       const script = Object.hasOwn(SHELLS, shell) ? SHELLS[shell] : undefined;
@@ -112,7 +111,7 @@ function fish(commands: readonly Command[], names: string): string[] {
     after("help", `-a '${names}'`),
     ...commands.flatMap((it) => [
       complete(`-n __fish_use_subcommand -a ${it.name} -d ${quoted(it.about)}`),
-      ...Object.entries(it.options).map((one) => after(it.name, option(one))),
+      ...Object.entries(it.options ?? {}).map((one) => after(it.name, option(one))),
       ...(takesNetwork(it) ? [after(it.name, `-a ${quoted(networks)}`)] : []),
     ]),
     after("completion", "-a 'bash zsh fish'"),

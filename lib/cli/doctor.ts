@@ -34,7 +34,6 @@ export const doctor: Command = {
         "set by the script form itself: a path to its Deno that users other than root can change",
     },
   },
-  maxArguments: 0,
   run: async ({ stdin, kernel, value }: Call) =>
     reportOf([...examineDeno(value("open-path")), ...await examine(await stdin(), kernel)]),
 };

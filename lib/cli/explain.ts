@@ -13,7 +13,6 @@ export const explain: Command = {
   takes: "ADDRESS | MAC | NAME | CODE",
   about: "describes an address, a MAC, a network, bridge, host veth, container or pod, or an error",
   example: "atomicni explain 10.88.0.2",
-  options: {},
   maxArguments: 2,
   run: report,
 };

@@ -13,7 +13,6 @@ export const hostRulesCommand: Command = {
   about:
     "prints nftables rules for nft -f -: masquerading, except towards each SUBNET, and filters for the ports",
   example: EXAMPLE,
-  options: {},
   maxArguments: 64,
   run,
 };

@@ -14,8 +14,6 @@ export const importCommand: Command = {
   takes: "< CONFIGURATION AND LEASES",
   about: "imports the leases of host-local, so that live containers keep their addresses",
   example: EXAMPLE,
-  options: {},
-  maxArguments: 0,
   run,
 };
 

@@ -16,7 +16,6 @@ export const repair: Command = {
     "rebuilds a network's state file from the kernel, restores ports and guards, and backs up a damaged file",
   example: EXAMPLE,
   options: { "dry-run": { type: "boolean", about: "only print what repair would change" } },
-  maxArguments: 0,
   run: async ({ stdin, has, kernel }: Call) => {
     const config = readConfiguration(await stdin(), "repair a network", EXAMPLE);
     const dryRun = has("dry-run");

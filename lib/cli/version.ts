@@ -9,8 +9,6 @@ export const version: Command = {
   takes: "",
   about: "version, runtime and permission scope",
   example: "atomicni version --json",
-  options: {},
-  maxArguments: 0,
   run: report,
 };
 
