@@ -74,7 +74,9 @@ export function untrue(
   const id = CONTAINERS[who] ?? "";
   const about = answered(answer);
   if (answer.code !== 0) return undefined;
-  if (does === "del" && seatIn(after, id).outer !== undefined && memory.canTell(id)) {
+  const { outer } = seatIn(after, id);
+  const isSecond = outer?.ifalias?.endsWith("/net1") === true;
+  if (does === "del" && outer !== undefined && !isSecond && memory.canTell(id)) {
     return { kind: "a DEL succeeds and leaves the veth", about };
   }
   if (does !== "repair") return undefined;
