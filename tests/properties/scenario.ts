@@ -8,11 +8,14 @@ const RUNS = {
     "add",
     "add of a refused address",
     "add with a range of its own",
+    "add with a range of its own",
     "killed add",
     "del",
     "check",
     "gc",
     "gc list",
+    "repair",
+    "repair",
     "repair",
     "repair",
     "repair",
@@ -147,6 +150,7 @@ function day(random: Random, change: readonly [string, string]): Step[] {
     copy(random, one),
     ...rest.slice(0, random.between(0, 3)).map(add),
     ...done(random, changeOf(random, change, one)),
+    ...random.chance(0.3) ? [restoration(random)] : [],
     ...random.chance(0.5) ? [someRun(random, one)] : [],
     ...all(random).map(add),
   ]);
@@ -154,7 +158,7 @@ function day(random: Random, change: readonly [string, string]): Step[] {
 
 function someDays(random: Random): Step[] {
   const steps: Step[] = random.chance(0.3) ? migrated(random) : [];
-  for (let day = random.between(1, 3); day > 0; day--) {
+  for (let day = random.between(1, 2); day > 0; day--) {
     const added = all(random).slice(0, random.between(1, 4));
     if (random.chance(0.15)) steps.push({ does: "rush", who: added[0] ?? 0 });
     else steps.push(...added.map(add));
@@ -164,10 +168,10 @@ function someDays(random: Random): Step[] {
     }
     const one = random.one(added);
     const someone = () => random.chance(0.75) ? one : random.between(0, CONTAINERS.length - 1);
-    for (let times = random.between(0, 3); times > 0; times--) {
+    for (let times = random.between(0, 4); times > 0; times--) {
       steps.push(...done(random, someChange(random, someone(), "root")));
     }
-    for (let times = random.between(0, 2); times > 0; times--) {
+    for (let times = random.between(0, 3); times > 0; times--) {
       steps.push(someRun(random, someone()));
     }
   }
@@ -176,7 +180,10 @@ function someDays(random: Random): Step[] {
 
 function someRun(random: Random, who: number, actor: Actor = "root"): Step {
   const does = random.one<Step["does"]>(RUNS[actor]);
-  return { does, who, ...(does === "killed add" && { after: random.between(20, 120) }) };
+  // Most containers are attached already, and an ADD of another one is of more use.
+  const all = actor === "root" && does.includes("add");
+  const whom = all ? random.between(0, CONTAINERS.length - 1) : who;
+  return { does, who: whom, ...(does === "killed add" && { after: random.between(20, 120) }) };
 }
 
 /** Containers of the reference's plugins, and the import of their leases. */
@@ -186,6 +193,8 @@ function migrated(random: Random): Step[] {
   const folder = random.one(FOLDERS);
   const references = ids.map((who): Step => ({ does: "reference", who, bridge }));
   const one = ids[0] ?? 0;
-  const changes = random.chance(0.5) ? [by(someChange(random, one, "root"))] : [];
+  const changes = random.chance(0.5)
+    ? [by(someChange(random, one, "root", [/^host veth: (name|alias|MAC)$/]))]
+    : [];
   return [...references, { does: "import", who: one, folder }, ...changes];
 }

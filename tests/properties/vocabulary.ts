@@ -92,14 +92,29 @@ const GROUPS: Readonly<Record<Actor, readonly RegExp[]>> = {
   ],
 };
 
+/** Sorts of operations on a file: each is as frequent as the others. */
+const SORTS = [
+  /^(remove|move)$/,
+  /^(truncate|empty)$/,
+  /^replace|^keep/,
+  /^(drop|change|name)/,
+  /^/,
+];
+
 /** A random change. */
-export function someChange(random: Random, who: number, actor: Actor): Change {
-  const group = random.one(GROUPS[actor]);
+export function someChange(
+  random: Random,
+  who: number,
+  actor: Actor,
+  groups: readonly RegExp[] = GROUPS[actor],
+): Change {
+  const group = random.one(groups);
   const subject = random.one(SUBJECTS.filter((it) => group.test(it)));
   const all = CHANGES.filter(([what]) => what === subject);
   const hasRandom = all.some(([, how]) => how === "random");
-  const one = hasRandom && random.chance(0.4) ? [subject, "random"] as const : random.one(all);
-  return changeOf(random, one, who);
+  if (hasRandom && random.chance(0.6)) return changeOf(random, [subject, "random"], who);
+  const sort = random.one(SORTS.filter((it) => all.some(([, how]) => it.test(how))));
+  return changeOf(random, random.one(all.filter(([, how]) => sort.test(how))), who);
 }
 
 /** A change with its random value. */
