@@ -68,7 +68,7 @@ export async function configure(run: RunIp, spec: ContainerSpec): Promise<void> 
   if (link === undefined || (ifindex ?? link.ifindex) !== link.ifindex) {
     throw ipFailed(`configure "${ifname}", which is gone from "${netns}"`, output);
   }
-  const failed = await routeConflict(run, spec) ??
+  const failed = conflictWith(await routesInside(run, netns), spec) ??
     ipFailed(`configure "${ifname}" in "${netns}"`, output);
   const lacksIpv6 = spec.addresses.some(({ ip }) =>
     familyOf(ip) === 6 && !link.addresses.some((it) => it.ip === ip)
@@ -81,10 +81,6 @@ export async function configure(run: RunIp, spec: ContainerSpec): Promise<void> 
 }
 
 /** The error for a wanted route whose destination another interface already has; `undefined` if no route conflicts. */
-async function routeConflict(run: RunIp, spec: ContainerSpec): Promise<CniError | undefined> {
-  return conflictWith(await routesInside(run, spec.netns), spec);
-}
-
 function conflictWith(
   there: readonly RouteFound[],
   { ifname, routes }: ContainerSpec,
