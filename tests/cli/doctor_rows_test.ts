@@ -358,9 +358,13 @@ hostTest(
   },
 );
 
-hostTest("doctor reports an error of ip once, though several checks meet it", async (host) => {
-  await breakIp(host, 'case "$*" in *"addr show"*) echo refused >&2; exit 2 ;; esac');
-  const { code, json, stdout } = await host.program(["doctor", "--json"], JSON.stringify(CONFIG));
-  const errors = json.findings.filter((it: Json) => it.level === "error");
-  assertEquals([code, errors.length, errors[0]?.code], [2, 1, 100], stdout);
-});
+for (
+  const [what, commands] of [["one command", '*"addr show"*'], ["every command", "*"]] as const
+) {
+  hostTest(`doctor reports once that ip refuses ${what}`, async (host) => {
+    await breakIp(host, `case "$*" in ${commands}) echo refused >&2; exit 2 ;; esac`);
+    const { code, json, stdout } = await host.program(["doctor", "--json"], JSON.stringify(CONFIG));
+    const errors = json.findings.filter((it: Json) => it.level === "error");
+    assertEquals([code, errors.length, errors[0]?.code], [2, 1, 100], stdout);
+  });
+}
