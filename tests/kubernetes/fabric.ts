@@ -1,3 +1,4 @@
+import { assertMatch } from "@std/assert";
 import { fromFileUrl } from "@std/path/posix";
 import { hold, type Json, objects, run } from "../integration/host.ts";
 import { until } from "../until.ts";
@@ -65,6 +66,12 @@ export class Fabric implements AsyncDisposable {
     return [`10.244.${number}.0/24`, `fd00:10:244:${number.toString(16)}::/64`];
   }
 
+  /** An address of each range of a node, as a pod has it. */
+  #pods(node: Member): readonly [string, string] {
+    const [range, range6] = this.ranges(node);
+    return [range.replace("0/24", "1"), range6.replace("/64", "1")];
+  }
+
   /** Writes the member's configuration with the generator, and connects it. */
   async #make(member: Member): Promise<void> {
     const own = addresses(member);
@@ -84,6 +91,12 @@ ip link set dev ${member} up
 ip -n ${member} link set dev lo up
 ip -n ${member} addr add ${ip}/24 dev eth0
 ip -n ${member} addr add ${ip6}/64 dev eth0 nodad
+${
+        member.startsWith("n")
+          ? `ip -n ${member} addr add ${this.#pods(member)[0]}/32 dev lo
+ip -n ${member} addr add ${this.#pods(member)[1]}/128 dev lo`
+          : ""
+      }
 ip -n ${member} link set dev eth0 up`,
       stdout,
     );
@@ -98,10 +111,13 @@ nsenter --net=/run/netns/${member} /usr/lib/frr/zebra ${options} -f /run/conf/em
     await this.bgp(member);
   }
 
-  async bgp(member: Member): Promise<void> {
+  /** Starts bgpd; without graceful restart, if that is wanted. */
+  async bgp(member: Member, isGraceful = true): Promise<void> {
     await this.sh(`
+sed '${isGraceful ? "" : "/graceful-restart/d"}' /run/conf/${member} >/run/frr/${member}/conf
+rm -f /run/frr/${member}/bgpd.pid /run/frr/${member}/bgpd.vty
 nsenter --net=/run/netns/${member} /usr/lib/frr/bgpd -d -N ${member} -u frr -g frr --log file:/run/frr/${member}/log \
-  -f /run/conf/${member} </dev/null >/dev/null 2>&1`);
+  -f /run/frr/${member}/conf </dev/null >/dev/null 2>&1`);
   }
 
   /** The memory of its daemons in MB, with their part of shared pages. */
@@ -137,10 +153,64 @@ rm -f /run/frr/${member}/*.pid /run/frr/${member}/*.vty /run/frr/${member}/*.api
     return new Set(routes.map(({ dst }) => dst));
   }
 
+  /** The number of BGP routes of each node, of both families. */
+  async counts(): Promise<number[]> {
+    const lines = await this.sh(`
+for it in ${this.nodes.join(" ")}; do
+  { ip -n $it -4 route show proto bgp; ip -n $it -6 route show proto bgp; } | grep -c '^[0-9a-f]' || :
+done`);
+    return lines.trim().split("\n").map(Number);
+  }
+
+  /** The number of a reflector's established sessions, of both families. */
+  async sessions(reflector: Member): Promise<number> {
+    const text = await this.sh(
+      `vtysh -N ${reflector} -d bgpd -c 'show bgp summary established json'`,
+    );
+    const families: Json[] = Object.values(JSON.parse(text));
+    return families.reduce((sum, { peers = {} }) => sum + Object.keys(peers).length, 0);
+  }
+
+  /**
+   * The seconds in which packets from a pod of one node to a pod of another got no answer during `work`, in the family
+   * that lost more.
+   */
+  async lost(from: Member, to: Member, work: () => Promise<void>): Promise<number> {
+    const pods = this.#pods(from).map((source, index) => [source, this.#pods(to)[index]]);
+    for (const [index, [source, other]] of pods.entries()) {
+      const ping = `nsenter --net=/run/netns/${from} busybox ping -i 0.2 -I ${source} ${other}`;
+      await this.sh(
+        `setsid sh -c 'while :; do ${ping}; sleep 0.2; done' </dev/null >/run/pings${index} 2>&1 & echo $! >/run/pinger${index}`,
+      );
+    }
+    try {
+      await work();
+    } finally {
+      await this.sh("env kill -KILL -- -$(cat /run/pinger0) -$(cat /run/pinger1)");
+    }
+    const texts = await Promise.all(pods.map((_, index) => this.sh(`cat /run/pings${index}`)));
+    return Math.max(...texts.map(unanswered)) / 5;
+  }
+
   /** Seconds until the condition holds. */
   async until(what: string, holds: () => Promise<boolean>, seconds = 120): Promise<number> {
     const began = performance.now();
     await until(what, holds, seconds);
     return (performance.now() - began) / 1000;
   }
+}
+
+/** The number of unanswered packets in the output of `ping`, which ends where there is no route, and is started again. */
+function unanswered(text: string): number {
+  assertMatch(text, /seq=/);
+  let lost = 0, next = 0;
+  for (const line of text.split("\n")) {
+    const [, seq] = /seq=(\d+)/.exec(line) ?? [];
+    if (line.startsWith("PING ")) next = 0;
+    if (line.startsWith("ping: ")) lost++;
+    if (seq === undefined) continue;
+    lost += Math.max(0, Number(seq) - next);
+    next = Number(seq) + 1;
+  }
+  return lost;
 }
