@@ -62,31 +62,50 @@ prepare() {
       { fail "Cannot put the program into $bin: $(cat "$scratch/said")"; return 1; }
     program=$bin/${staged##*/}
   fi
-  clear_old_range || return 1
+  clear_old_network || return 1
   would_work "$scratch/conflist" "$program" || return 1
   compose_rules "$scratch/rules" || return 1
   mkdir -p "$scratch/good"
   cp "$scratch/conflist" "$scratch/rules" "$scratch/good"
 }
 
-# As long as pods have addresses of the node's old range, program, rules and bridge stay, and new pods get no address,
-# because another node may have that range now. Without such pods, the old range's leases and bridge are removed.
-clear_old_range() {
+# The parts of a configuration without which leases and rules can't be found: name, bridge, state folder and ranges.
+IDENTITY='. as $list | .plugins[] | select(.type == "atomicni") | { name: $list.name, bridge: (.bridge // "cni0"),
+  dataDir: (.ipam.dataDir // "/var/lib/atomicni"), ranges: (.ipam.ranges // [.subnet, .subnet6] | map(arrays |= map({ subnet }))) }'
+
+# As long as the node has pods of another network than the new one (other ranges, name, bridge or state folder), program,
+# rules and bridge stay, and new pods get no address: another node may have those ranges now, and the new network does
+# not know those pods. Without such pods, the old network's leases and bridge are removed.
+clear_old_network() {
+  old_network=
   [ -f "$conflist" ] || return 0
-  before=$(jq --compact-output '.plugins[] | select(.type == "atomicni") | .ipam.ranges // [] | map(map({ subnet }))' "$conflist" 2>/dev/null) || return 0
-  [ -n "$before" ] && [ "$before" != "$ranges" ] || return 0
-  if has_ports; then
-    refuse_pods "the ranges of this node changed from $before to $ranges: drain it"
-    fail "The ranges of node \"$NODE_NAME\" changed from $before to $ranges while pods have addresses of the old ones: kubectl drain $NODE_NAME --ignore-daemonsets, and the pod then continues by itself"
+  before=$(jq --compact-output "$IDENTITY" "$conflist" 2>/dev/null) && [ -n "$before" ] || return 0
+  after=$(jq --compact-output "$IDENTITY" "$scratch/conflist")
+  [ "$before" != "$after" ] || return 0
+  old_bridge=$(echo "$before" | jq --raw-output .bridge)
+  if has_ports "$old_bridge"; then
+    refuse_pods "the network of this node changed from $before to $after: drain it"
+    fail "The network of node \"$NODE_NAME\" changed from $before to $after while it has pods: kubectl drain $NODE_NAME --ignore-daemonsets, and the pod then continues by itself"
     return 1
   fi
-  say "the ranges changed from $before to $ranges; no pod has an address of the old ones"
+  say "the network changed from $before to $after; the node has no pods of the old one"
   forget_leases "$conflist"
-  ip link del dev "$bridge" 2>/dev/null || :
+  ip link del dev "$old_bridge" 2>/dev/null || :
+  old_network=$(echo "$before" | jq --raw-output .name)
 }
 
+# Removes the rules of the network that the new one replaces.
+clear_old_rules() {
+  [ -n "${old_network:-}" ] && [ "$old_network" != "$network" ] || return 0
+  tables "$old_network" >"$scratch/tables"
+  nft -f "$scratch/tables"
+  rm -f "$host/etc/atomicni/$old_network.nft" "$host/etc/systemd/system/multi-user.target.wants/atomicni-rules@$old_network.service"
+  old_network=
+}
+
+# has_ports BRIDGE
 has_ports() {
-  ports=$(ip -j link show master "$bridge" 2>/dev/null | jq 'map(select(.ifname)) | length') || ports=
+  ports=$(ip -j link show master "$1" 2>/dev/null | jq 'map(select(.ifname)) | length') || ports=
   [ "${ports:-0}" -gt 0 ]
 }
 
@@ -100,7 +119,7 @@ forget_leases() {
 # A runtime finds either the old conflist or the new one. The conflist is written last.
 put_all() {
   keep_boot_files && keep_settings && keep_rules "$scratch/good/rules" && keep_program &&
-    put "$conflist" <"$scratch/good/conflist" || return 1
+    clear_old_rules && put "$conflist" <"$scratch/good/conflist" || return 1
   warn_of_others
   why=
   : >"$scratch/why"

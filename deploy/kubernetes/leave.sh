@@ -10,7 +10,7 @@ refuse_pods() {
 
 # After a reboot, leases of earlier pods are left. A pod that the kernel shows as gone is not waited for.
 has_containers() {
-  if has_ports; then return 0; fi
+  if has_ports "$bridge"; then return 0; fi
   has_leases || return 1
   program=$bin/atomicni
   forget_leases "$conflist"

@@ -11,12 +11,12 @@ compose_rules() {
     { fail "Cannot make rules: $(cat "$scratch/said")"; return 1; }
 }
 
-# Prints a line `delete table` for each of the network's tables.
-tables() { nft list tables 2>/dev/null | sed -n "/ atomicni_$network\$/s/^/delete /p"; }
+# tables NETWORK: prints a line `delete table` for each of its tables
+tables() { nft list tables 2>/dev/null | sed -n "/ atomicni_$1\$/s/^/delete /p"; }
 
 # The tables in the kernel, without counters.
 rules_seen() {
-  tables | while read -r _ table; do
+  tables "$network" | while read -r _ table; do
     # shellcheck disable=SC2086 # the words "table", family and name
     nft -s list $table 2>/dev/null
   done | cksum
@@ -32,7 +32,7 @@ keep_rules() {
   fi
   put "$host/etc/atomicni/$network.nft" <"$1" || return 1
   [ -z "$loaded" ] || [ "$(rules_seen)" != "$loaded" ] || return 0
-  before=$(tables)
+  before=$(tables "$network")
   nft -f "$1" 2>"$scratch/said" || { fail "Cannot load the rules: $(head -n 3 "$scratch/said")"; return 1; }
   [ -z "$loaded" ] || say "loaded again: the rules of network $network"
   loaded=$(rules_seen)
@@ -40,7 +40,7 @@ keep_rules() {
 }
 
 drop_tables() {
-  tables >"$scratch/tables"
+  tables "$network" >"$scratch/tables"
   nft -f "$scratch/tables"
 }
 

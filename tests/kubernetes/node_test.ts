@@ -210,12 +210,43 @@ nodeTest(
     assert(await life.node.pings(id, "192.0.2.1"), "a running pod lost its traffic");
     let refusal = "";
     await life.attach().catch((error) => refusal = error.message);
-    assertStringIncludes(refusal, "the ranges of this node changed");
+    assertStringIncludes(refusal, "the network of this node changed");
     await life.detach(id);
     await life.installed();
     await life.check();
   },
 );
+
+const other: readonly [what: string, change: (list: Json) => void][] = [
+  ["name", (list) => list.name = "net2"],
+  ["bridge", (list) => list.plugins[0].bridge = "pods0"],
+  ["state folder", (list) => list.plugins[0].ipam.dataDir = "/var/lib/atomicni/net2"],
+];
+
+for (const [what, change] of other) {
+  nodeTest(
+    `another ${what}: no new pod until the old network has none, and then nothing of it is left`,
+    {},
+    async (life) => {
+      await life.apply();
+      await life.installed();
+      const id = await life.attach();
+      const pod = await life.apply((documents) => edit(documents, change));
+      await says(life, "kubectl drain node-a --ignore-daemonsets");
+      assert(!await life.kubelet.isReady(pod), "it is ready, and no ADD would work");
+      assert(await life.node.pings(id, "192.0.2.1"), "a running pod lost its traffic");
+      let refusal = "";
+      await life.attach().catch((error) => refusal = error.message);
+      assertStringIncludes(refusal, "the network of this node changed");
+      await life.detach(id);
+      await life.installed();
+      await life.check();
+      await life.kubelet.delete("foreground");
+      await life.nothingLeft();
+      assertEquals(await life.node.sh("ls /etc/atomicni; ip -br link show type bridge"), "");
+    },
+  );
+}
 
 nodeTest("another range after a reboot: stale leases are reclaimed", {}, async (life) => {
   await life.apply();
