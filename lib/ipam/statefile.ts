@@ -1,4 +1,4 @@
-import { CniError, ioError, orIoError } from "../base/errors.ts";
+import { CniError, ifThere, ioError, orIoError } from "../base/errors.ts";
 import type { NetworkName } from "../base/names.ts";
 import { createFile, notRoots, removeQuietly, tryLstat, withFile, writeBytes } from "./files.ts";
 import { checkFolder, lockPath, nearestFolder, statePath } from "./folder.ts";
@@ -143,13 +143,14 @@ export function checkWritable(dataDir: string, network: NetworkName, writesState
   const size = (tryLstat(statePath(dataDir, network))?.size ?? 0) + 4096;
   const probe = `${folder}/${temporaryName(network)}`;
   try {
-    withFile(createFile(probe), (file) => {
-      if (writesState) writeBytes(file, new Uint8Array(Math.min(size, LARGEST_FILE)));
-    });
-  } catch (error) {
-    throw ioError("write to", `${folder}/`, error);
+    orIoError("write to", `${folder}/`, () =>
+      withFile(createFile(probe), (file) => {
+        if (writesState) writeBytes(file, new Uint8Array(Math.min(size, LARGEST_FILE)));
+      }));
+    // A transaction may have removed it.
+    ifThere("write to", `${folder}/`, () => Deno.removeSync(probe));
   } finally {
-    removeQuietly(probe); // a transaction may have removed it
+    removeQuietly(probe);
   }
   const replaced = [statePath(dataDir, network), lockPath(dataDir, network)];
   if (writesState) replaced.forEach(checkReplaceable);
