@@ -59,8 +59,16 @@ async function complain(stage: Stage, steps: readonly Step[]): Promise<Complaint
     found = await take(stage, step);
     if (found !== undefined) break;
   }
+  if (stage.memory.actor === "root") found ??= await followDoctor(stage);
   found ??= await cleanUp(stage);
   return found && await described(stage, found);
+}
+
+/** An operator runs `doctor` at the end of the day, and `repair` if it is a remedy. */
+async function followDoctor(stage: Stage): Promise<Complaint | undefined> {
+  const doctor = await stage.person("doctor", 0);
+  if (!doctor.stdout.includes("atomicni repair")) return undefined;
+  return await other(stage, { does: "repair", who: 0 });
 }
 
 /** The last change is the most likely cause. */

@@ -51,10 +51,10 @@ export class Memory {
     return this.actor === "root" && this.#changes.length > 0 || this.#references.size > 0;
   }
 
-  /** Whether nothing was done to the files of the state. */
+  /** Whether nothing was done to the files of the state, or to the veths that it is compared with. */
   get isStateUntouched(): boolean {
     return this.#references.size === 0 &&
-      !this.hasDone(/^(state|folder|lock|marks|temp|back|disk)/);
+      !this.hasDone(/^(state|folder|lock|marks|temp|back|disk|host veth)/);
   }
 
   /** A document reported the state as that of a newer version. */
