@@ -62,9 +62,9 @@ prepare() {
       { fail "Cannot put the program into $bin: $(cat "$scratch/said")"; return 1; }
     program=$bin/${staged##*/}
   fi
+  compose_rules "$scratch/rules" || return 1
   clear_old_network || return 1
   would_work "$scratch/conflist" "$program" || return 1
-  compose_rules "$scratch/rules" || return 1
   mkdir -p "$scratch/good"
   cp "$scratch/conflist" "$scratch/rules" "$scratch/good"
 }

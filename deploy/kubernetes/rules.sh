@@ -1,14 +1,16 @@
 # shellcheck shell=sh disable=SC2034,SC2154 # a part of node.sh, which has the other variables
 # The network's nftables tables: loaded here with the image's nft, and at the next boot with the node's nft.
 
-# compose_rules FILE: writes the output of `atomicni host-rules`; empty if the cluster masquerades elsewhere
+# compose_rules FILE: writes the output of `atomicni host-rules`; empty if the cluster masquerades elsewhere. Fails for a
+# configuration that no node could use.
 compose_rules() {
   direct=$(cat "$config/direct")
-  : >"$1"
-  [ "$direct" != none ] || return 0
+  ranges_of_cluster=$direct
+  [ "$direct" != none ] || ranges_of_cluster=
   # shellcheck disable=SC2086 # the list is words
-  on_host "$program" host-rules $direct <"$scratch/conflist" >"$1" 2>"$scratch/said" ||
-    { fail "Cannot make rules: $(cat "$scratch/said")"; return 1; }
+  on_host "$program" host-rules $ranges_of_cluster <"$scratch/conflist" >"$1" 2>"$scratch/said" ||
+    { fail "An ADD would fail on this node: $(cat "$scratch/said")"; return 1; }
+  [ "$direct" != none ] || : >"$1"
 }
 
 # tables NETWORK: prints a line `delete table` for each of its tables
