@@ -50,12 +50,18 @@ export function needsInspection(
   leases: readonly Lease[],
 ): (link: Link) => boolean {
   const macs = new Set(leases.flatMap(({ record }) => record?.hostMac || []));
-  const hosts = new Set(leases.flatMap(({ record }) => record?.hosts?.split(" ") ?? []));
+  const recorded = new Map(
+    leases.flatMap(({ record }) =>
+      record?.hosts?.split(" ").map((it) => [it, record.hostMac]) ?? []
+    ),
+  );
   const group = groupOf(name);
   return ({ mac, group: linkGroup, ifname, alias, master, netnsId }) => {
-    if (netnsId === undefined || macs.has(mac)) return false;
+    if (netnsId === undefined) return false;
+    // A recorded name with the MAC of another lease is in doubt.
+    if (macs.has(mac) && (recorded.get(ifname) ?? mac) === mac) return false;
     const said = attachmentIn(alias);
-    if (linkGroup === group || said?.network === name || hosts.has(ifname)) return true;
+    if (linkGroup === group || said?.network === name || recorded.has(ifname)) return true;
     const isOfOthers = said !== undefined && isHostVethName(ifname);
     return !isOfOthers && (bridge === undefined || master === bridge || isHostVethName(ifname));
   };

@@ -244,7 +244,7 @@ Deno.test("ownership: without a configured bridge a veth on any bridge counts", 
 });
 
 Deno.test("ownership: no settled veth is inspected", () => {
-  const inDoubt = needsInspection({ name: NET, bridge: "br0" }, [A, IMPORTED]);
+  const inDoubt = needsInspection({ name: NET, bridge: "br0" }, [A, B, IMPORTED]);
   const rows: readonly (readonly [Veth, boolean])[] = [
     [{}, false],
     [{ name: "x", alias: "" }, false],
@@ -252,6 +252,8 @@ Deno.test("ownership: no settled veth is inspected", () => {
     [{ mac: ELSE, alias: "", group: 0, name: "veth9" }, true],
     [{ mac: ELSE, alias: "", group: 0, name: "veth9", master: "br9" }, false],
     [{ mac: ELSE, alias: "", group: 0, name: "veth1", master: "br9" }, true],
+    [{ alias: "", group: 0, name: "veth1" }, false],
+    [{ mac: MAC["b"], alias: "", group: 0, name: "veth1" }, true],
     [{ mac: ELSE, alias: "other/a/eth0", group: 0, name: NAME["other"] ?? "" }, false],
   ];
   for (const [of, expected] of rows) {
