@@ -1,4 +1,10 @@
-import { type Attachment, attachmentIn, hostVethName, ownerKey } from "../base/attachment.ts";
+import {
+  type Attachment,
+  attachmentIn,
+  hostVethName,
+  isHostVethName,
+  ownerKey,
+} from "../base/attachment.ts";
 import { isError } from "../base/errors.ts";
 import type { InterfaceName } from "../base/names.ts";
 import type { Link } from "../netops.ts";
@@ -20,15 +26,20 @@ export async function isAbout(
   kernel: Effects["kernel"],
 ): Promise<(claim: Claim) => boolean> {
   const key = ownerKey(attachment);
+  const host = await hostVethName(attachment);
   const old = claims.find(({ lease }) =>
     lease?.owner.containerId === attachment.containerId && lease.owner.ifname === undefined
   );
   const isOldOne = old !== undefined && await isOfInterface(old, place, kernel);
   return (claim) => {
     if (claim === old) return isOldOne;
-    const { lease, attachment: said } = claim;
+    const { lease, attachment: said, veths } = claim;
     if (lease !== undefined) return ownerKey(lease.owner) === key;
-    return said?.network === attachment.network && ownerKey(said) === key;
+    // Root may write any alias: a veth with the name of another attachment's veth stays.
+    const isOthers = veths.some(({ link: { ifname } }) =>
+      ifname !== host && isHostVethName(ifname)
+    );
+    return said?.network === attachment.network && ownerKey(said) === key && !isOthers;
   };
 }
 

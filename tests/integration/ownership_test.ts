@@ -388,6 +388,20 @@ hostTest(
   },
 );
 
+hostTest(
+  "a DEL leaves the veth of another container that has its alias, without a state",
+  async (host) => {
+    await host.containers("c1");
+    const veth = await added(host, "c1");
+    await host.sh(`rm ${STATE}`);
+    await aliased(host, veth, "podnet/c9/eth0");
+    await host.del({ id: "c9" });
+    await host.run(["ip", "link", "show", "dev", veth]);
+    await host.del({ id: "c1" });
+    await assertRejects(() => host.run(["ip", "link", "show", "dev", veth]));
+  },
+);
+
 hostTest("a DEL removes none of two veths that have its lease's MAC", async (host) => {
   await host.containers("c1", "c9");
   const veth = await added(host, "c1");
