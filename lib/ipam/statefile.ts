@@ -9,6 +9,9 @@ import { emptyState, formatState, type State } from "./state.ts";
 
 const LARGEST_FILE = 128 * 1024 * 1024;
 
+/** The identity of a file that another program writes at the same time. It never matches. */
+const IN_CHANGE = "in change";
+
 /** A state and the open file that it was read from. It is current as long as the path leads to the same unchanged file. */
 export interface Snapshot {
   readonly state: State;
@@ -52,8 +55,7 @@ export function readState(dataDir: string, network: NetworkName): Snapshot {
     const before = file.statSync();
     const bytes = readAll(file, before.size);
     const after = identityOf(file.statSync());
-    // A write during the read came from another program: the snapshot has an identity that never matches.
-    const identity = after === identityOf(before) ? after : "in change";
+    const identity = after === identityOf(before) ? after : IN_CHANGE;
     return { state: parseState(bytes, path), file, identity };
   } catch (error) {
     file.close();
@@ -117,19 +119,25 @@ export function writeState(
     return withFile(createFile(temporary), (file) => {
       writeBytes(file, formatState(state));
       file.syncDataSync();
+      const own = file.statSync();
       verify();
       backup = backUp ? backUpState(dataDir, network) : undefined;
       Deno.renameSync(temporary, path);
       isReplaced = true;
-      const identity = identityOf(file.statSync());
+      const renamed = file.statSync();
       syncFolder(dataDir);
-      return { identity, backup };
+      return { identity: isUnwritten(own, renamed) ? identityOf(renamed) : IN_CHANGE, backup };
     });
   } catch (error) {
     removeQuietly(temporary);
     if (backup !== undefined && !isReplaced) removeQuietly(backup);
     throw error instanceof CniError ? error : ioError("write", path, error);
   }
+}
+
+/** Whether nobody wrote into the file between the two: a rename changes only its ctime. */
+function isUnwritten(before: Deno.FileInfo, after: Deno.FileInfo): boolean {
+  return before.size === after.size && before.mtime?.getTime() === after.mtime?.getTime();
 }
 
 function syncFolder(path: string): void {

@@ -39,10 +39,11 @@ export async function failOnFifo(
   running.catch(() => {}); // awaited below, or its result is not needed
   const probe = run([...enter(netns), "-j", "link", "show", "dev", "lo"]);
   probe.catch(() => {});
+  const ended = running.then(() => undefined, () => undefined);
   // On a busy host a single `ip` may be late. If several later ones have finished, this one hangs.
   for (let round = 0; round < PROOFS; round++) {
-    const own = await Promise.race([canEnter(run), expiry(1_000)]);
-    if (own === "expired" || !own.success) return await running;
+    const own = await Promise.race([canEnter(run), ended]);
+    if (!own?.success) return await running;
     if (await Promise.race([running, probe, expiry(1_000)]) !== "expired") return await running;
   }
   throw invalidNetns(

@@ -9,29 +9,31 @@ const FILE = `${STATE_FOLDER}/podnet.json`;
 const TRACED = ["strace", "-f", "-qq", "-o", "/dev/null", "-e"];
 
 hostTest(
-  "late: an older state put back while an ADD syncs the folder is not its own",
+  "late: an older state put back while an ADD renames its file or syncs the folder is not its own",
   async (host) => {
     await host.containers("c1", "c2", "c3", "c4");
     await host.add({ id: "c1" });
     await host.sh(`cp -p ${FILE} /run/older`);
     await host.add({ id: "c2" });
     const ways = ["cp -p /run/older", "cp -p /run/older /run/copy; mv /run/copy"];
-    for (const way of ways) {
+    const moments = ["rename,renameat,renameat2", "fsync"];
+    const tries = moments.flatMap((moment) => ways.map((way) => [moment, way] as const));
+    for (const [moment, way] of tries) {
       const before = await host.sh(`cat ${FILE}`);
-      const under = [...TRACED, "inject=fsync:delay_exit=400000"];
+      const under = [...TRACED, `inject=${moment}:delay_exit=400000`];
       const adding = host.cni("ADD", { id: "c3", under });
       await host.sh(`for _ in $(seq 2000); do
       [ "$(cat ${FILE})" = '${before.trimEnd()}' ] || break; sleep 0.002; done; ${way} ${FILE}`);
       assertEquals((await adding).code, 0);
       const { json } = await host.cni("ADD", { id: "c4" });
-      assertEquals(json?.code, 104, way);
+      assertEquals(json?.code, 104, `${moment}: ${way}`);
       assertMatch(json.msg, /"c2\/eth0" and 1 more hold an address, and have no lease/);
       await host.program(["repair"], JSON.stringify(CONFIG));
       await host.del({ id: "c3" });
     }
     recordFault({
-      fault: "an older state file put back while an ADD syncs the folder",
-      tries: ways.length,
+      fault: "an older state file put back while an ADD renames its file or syncs the folder",
+      tries: tries.length,
       outcome: "the next ADD: code 104 that names the container without a lease",
     });
   },
