@@ -47,7 +47,6 @@ export async function add(
   checkRequested(config.sets, config.requestedIps);
   const dns = dnsOf(config);
   const host = await hostVethName(attachment);
-  effects.marks.sweep();
   const job = { config: { ...config, dns }, invocation, attachment, host, hostMac };
   const mark = effects.marks.begin(host);
   const attempt = async (takenMacs: ReadonlySet<string>) => {
@@ -59,6 +58,7 @@ export async function add(
     }
   };
   try {
+    effects.marks.sweep();
     await attempt(new Set()).catch(async (error) => {
       // Nothing of the attempt is left. A MAC that nobody requested follows from the address, so another address has another.
       if (!(error instanceof MacTaken) || config.requestedMac !== undefined) throw error;

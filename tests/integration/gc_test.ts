@@ -166,10 +166,10 @@ for (const command of ["DEL", "GC"]) {
     await host.add();
     const holder = await holdLock(host, 30);
     const config = { ...CONFIG, "cni.dev/valid-attachments": [] };
-    const under = ["sh", "-c", 'echo $$ >/run/plugin; exec "$0" "$@"'];
-    const running = host.cni(command, { config, under });
+    const running = host.cni(command, { config });
     await host.sh(untilSh(`grep -q -- "${WAITING}" /proc/locks`));
-    await host.sh("kill -TERM $(cat /run/plugin)");
+    // "5: -> FLOCK  ADVISORY  WRITE PID DEVICE:INODE START END"
+    await host.sh(`kill -TERM $(grep -- "${WAITING}" /proc/locks | awk '{ print $6 }')`);
     const { code, json } = await running;
     await host.sh(`kill ${holder}`);
     assertEquals([code, json?.code], [1, 11]);

@@ -1,4 +1,5 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
+import { until } from "../until.ts";
 import { CONFIG, hostTest, type Json, PROGRAM } from "../integration/host.ts";
 
 const DUAL = {
@@ -23,7 +24,7 @@ hostTest(
     const prevResult = await host.add({ config: DUAL });
     await host.add({ id: "c2", config: DUAL });
     for (const to of ["10.88.0.1", "10.88.0.3", "fd00:88::1", "fd00:88::3"]) {
-      assert(await host.pings("c1", to), to);
+      await until(`a ping to ${to}`, () => host.pings("c1", to));
     }
     const [route] = await host.ip("c1", "route", "show", "table", "100");
     assertEquals([route?.dst, route?.gateway], ["192.0.2.0/24", "10.88.0.1"]);
