@@ -157,7 +157,7 @@ Deno.test("English: comments, strings, shell scripts and pages are read", () => 
   const rows = [
     ["tests/figures_test.ts", "The cells of the first table after"],
     ["tests/figures_test.ts", "README: the figures on its first screen are those of"],
-    [".ci/run", "Waits for every lane"],
+    [".ci/run", "Waits for every worker"],
     ["CONTRIBUTING.md", "Tests build their own hosts from namespaces."],
   ] as const;
   for (const [file, text] of rows) {
