@@ -22,8 +22,8 @@ interface Line {
 /** The lines of the three maps. */
 export type Lines = Readonly<Record<"containerToIP" | "ipToContainer" | "leases", Line>>;
 
-/** The bytes of a file with these keys. `lines`, if given, is the text of the maps, which are then not formatted. */
-export function formatKeys(keys: Keys, lines: Lines | undefined): Uint8Array<ArrayBuffer> {
+/** The bytes of a file with these keys, in pieces. `lines`, if given, is the text of the maps, which are then not formatted. */
+export function formatKeys(keys: Keys, lines: Lines | undefined): readonly Uint8Array[] {
   const { containerToIP, ipToContainer, leases } = lines ?? {
     containerToIP: lineOf(keys.containerToIP),
     ipToContainer: lineOf(keys.ipToContainer),
@@ -31,7 +31,7 @@ export function formatKeys(keys: Keys, lines: Lines | undefined): Uint8Array<Arr
   };
   const last = JSON.stringify(keys.lastReserved);
   const ranges = keys.ranges === undefined ? "" : `,\n"ranges":${JSON.stringify(keys.ranges)}`;
-  return joined([
+  return [
     encode(`{"schema":${SCHEMA},\n"containerToIP":`),
     containerToIP.held,
     encode(`${containerToIP.added}},\n"ipToContainer":`),
@@ -39,7 +39,7 @@ export function formatKeys(keys: Keys, lines: Lines | undefined): Uint8Array<Arr
     encode(`${ipToContainer.added}},\n"lastReserved":${last},\n"leases":`),
     leases.held,
     encode(`${leases.added}}${ranges}}\n`),
-  ]);
+  ];
 }
 
 function lineOf(map: object): Line {
@@ -75,14 +75,4 @@ export function addEntry(line: Line, key: string, value: unknown): void {
 
 function encode(text: string): Uint8Array<ArrayBuffer> {
   return new TextEncoder().encode(text);
-}
-
-function joined(pieces: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
-  const bytes = new Uint8Array(pieces.reduce((all, piece) => all + piece.length, 0));
-  let at = 0;
-  for (const piece of pieces) {
-    bytes.set(piece, at);
-    at += piece.length;
-  }
-  return bytes;
 }

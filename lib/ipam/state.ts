@@ -125,8 +125,8 @@ export function isSameLease(left: Lease | undefined, right: Lease): boolean {
     left.record?.hostMac === right.record?.hostMac && left.record?.since === right.record?.since;
 }
 
-/** The bytes of the file. */
-export function formatState(state: State): Uint8Array<ArrayBuffer> {
+/** The bytes of the file, in pieces. */
+export function formatState(state: State): readonly Uint8Array[] {
   const { containerToIP, ipToContainer, lastReserved, leases, ranges } = state;
   return formatKeys({
     containerToIP,

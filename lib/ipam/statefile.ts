@@ -117,7 +117,7 @@ export function writeState(
   let isReplaced = false;
   try {
     return withFile(createFile(temporary), (file) => {
-      writeBytes(file, formatState(state));
+      for (const piece of formatState(state)) writeBytes(file, piece);
       file.syncDataSync();
       const own = file.statSync();
       verify();

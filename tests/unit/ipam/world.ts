@@ -47,7 +47,7 @@ export function state(last: string, ...held: string[]): State {
 
 /** The text of the state's file. */
 export function formatted(state: State): string {
-  return new TextDecoder().decode(formatState(state));
+  return formatState(state).map((piece) => new TextDecoder().decode(piece)).join("");
 }
 
 function holderOf(ip: string): string {
