@@ -99,7 +99,8 @@ test("power loss: the state is the old or the new, at each point of the recorded
     const now = await host.sh(`cat ${FILE}`);
     const operations = readTrace(await host.sh("cat /run/trace"));
     const made = operations.map(({ what }) => what);
-    assertEquals(made.slice(0, 5), ["create", "write", "sync", "rename", "sync"]);
+    const kinds = made.filter((what, index) => what !== "write" || what !== made[index - 1]);
+    assertEquals(kinds.slice(0, 5), ["create", "write", "sync", "rename", "sync"]);
     for (let done = 0; done <= operations.length; done++) {
       const contents = afterPowerLoss(operations, done, old);
       for (const text of contents) {
