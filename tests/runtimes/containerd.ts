@@ -1,5 +1,6 @@
 import { assert, assertStringIncludes } from "@std/assert";
 import { run } from "../integration/host.ts";
+import { until } from "../until.ts";
 import type { Node } from "./node.ts";
 
 /**
@@ -128,9 +129,10 @@ export class Containerd {
 
   /** The IPv4 address of a container's interface, as the container sees it. */
   async address(id: string, ifname = "eth0"): Promise<string> {
-    const text = await this.exec(id, "ip", "-4", "addr", "show", "dev", ifname);
-    const found = /inet ([\d.]+)\//.exec(text)?.[1];
-    if (found === undefined) throw new Error(`${id} has no address: ${text}`);
-    return found;
+    return await until(`${id} has an address`, async () => {
+      // On a busy machine, ctr may lose the output of a short command.
+      const text = await this.exec(id, "ip", "-4", "addr", "show", "dev", ifname);
+      return /inet ([\d.]+)\//.exec(text)?.[1];
+    }, 10);
   }
 }
