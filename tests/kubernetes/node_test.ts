@@ -2,6 +2,7 @@ import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/as
 import { test } from "../both_errors.ts";
 import { type Json, run } from "../integration/host.ts";
 import { manifest } from "./delivery.ts";
+import type { PodRun } from "./kubelet.ts";
 import { type Change, edit, image, Life, type Setting } from "./life.ts";
 import { metricsIn } from "./promql.ts";
 import { lifeTest } from "./tested_life.ts";
@@ -206,17 +207,23 @@ nodeTest(
     await life.installed();
     const id = await life.attach();
     await life.ranges("10.244.7.0/24", "fd00:10:244:7::/64");
-    await life.apply();
-    await says(life, "kubectl drain node-a --ignore-daemonsets");
-    assert(await life.node.pings(id, "192.0.2.1"), "a running pod lost its traffic");
-    let refusal = "";
-    await life.attach().catch((error) => refusal = error.message);
-    assertStringIncludes(refusal, "the network of this node changed");
-    await life.detach(id);
-    await life.installed();
-    await life.check();
+    const pod = await life.apply();
+    await waitsForItsPods(life, id, pod);
   },
 );
+
+/** The old network serves pod `id`, new pods are refused, and the new network is installed after `id` has ended. */
+async function waitsForItsPods(life: Life, id: string, pod: PodRun): Promise<void> {
+  await says(life, "kubectl drain node-a --ignore-daemonsets");
+  assert(!await life.kubelet.isReady(pod), "it is ready, and no ADD would work");
+  assert(await life.node.pings(id, "192.0.2.1"), "a running pod lost its traffic");
+  let refusal = "";
+  await life.attach().catch((error) => refusal = error.message);
+  assertStringIncludes(refusal, "the network of this node changed");
+  await life.detach(id);
+  await life.installed();
+  await life.check();
+}
 
 const other: readonly [what: string, change: (list: Json) => void][] = [
   ["name", (list) => list.name = "net2"],
@@ -233,15 +240,7 @@ for (const [what, change] of other) {
       await life.installed();
       const id = await life.attach();
       const pod = await life.apply((documents) => edit(documents, change));
-      await says(life, "kubectl drain node-a --ignore-daemonsets");
-      assert(!await life.kubelet.isReady(pod), "it is ready, and no ADD would work");
-      assert(await life.node.pings(id, "192.0.2.1"), "a running pod lost its traffic");
-      let refusal = "";
-      await life.attach().catch((error) => refusal = error.message);
-      assertStringIncludes(refusal, "the network of this node changed");
-      await life.detach(id);
-      await life.installed();
-      await life.check();
+      await waitsForItsPods(life, id, pod);
       await life.kubelet.delete("foreground");
       await life.nothingLeft();
       assertEquals(await life.node.sh("ls /etc/atomicni; ip -br link show type bridge"), "");
