@@ -34,7 +34,10 @@ async function stdin(): Promise<unknown> {
 }
 
 const netns = Deno.env.get("CNI_NETNS") ?? "";
-const [HOST, BRIDGE] = ["le0", "bench2"];
+/** The number at the end of the container ID, so that many can run at once. */
+const container = Number(/\d+$/.exec(Deno.env.get("CNI_CONTAINERID") ?? "")?.[0] ?? 0);
+const [HOST, BRIDGE] = [`le${container}`, "bench2"];
+const last = container % 250 + 2;
 const outside = ["-d", "-j", "-batch", "-"];
 const inside = ["-n", `../../..${netns}`, ...outside];
 
@@ -48,7 +51,7 @@ const commands: Record<string, () => Promise<Deno.CommandOutput[]>> = {
       `addr show dev ${BRIDGE}
 link add name ${HOST} mtu 1500 master ${BRIDGE} type veth peer name eth0 mtu 1500 netns ${netns}
 addr show dev ${HOST}
-link set dev ${HOST} alias bench/0 up
+link set dev ${HOST} alias bench/${container} up
 addr show dev ${BRIDGE}
 `,
     );
@@ -57,8 +60,8 @@ addr show dev ${BRIDGE}
       await making,
       await finish(
         second,
-        `link set dev eth0 address 0a:58:0a:40:00:02 up
-addr add 10.64.0.2/14 brd + dev eth0
+        `link set dev eth0 address 0a:58:0a:40:00:${last.toString(16).padStart(2, "0")} up
+addr add 10.64.0.${last}/14 brd + dev eth0
 route add default via 10.64.0.1 dev eth0
 `,
       ),

@@ -136,11 +136,12 @@ function cell(times: Times, peer: string, command: MeasuredCommand): string {
 }
 
 function many({ bursts, restarts }: Results): string[] {
-  const rows = [...bursts].map(([peer, { add, del }]) => {
+  const rows = [...bursts].map(([peer, { add, del, toSingle }]) => {
     const after = restarts.get(peer);
     return [
       peer,
       `${add.wall.toFixed(0)} (${add.cpu.toFixed(0)})`,
+      `${toSingle.toFixed(2)}×`,
       `${del.wall.toFixed(0)} (${del.cpu.toFixed(0)})`,
       after?.perSecond.toFixed(0) ?? "",
       after === undefined ? "" : `${after.p50.toFixed(0)} / ${after.p99.toFixed(0)}`,
@@ -150,6 +151,7 @@ function many({ bursts, restarts }: Results): string[] {
     [
       "",
       "64 ADDs at once, ms wall (processor)",
+      "processor time of each, by that of an ADD alone",
       "64 DELs at once",
       "250 pods, 16 at a time: ADDs a second",
       "median / 99th percentile, ms",

@@ -15,7 +15,7 @@ export interface Results {
   /** Times of single operations, by number of leases that others hold. */
   readonly held: ReadonlyMap<number, Times>;
   readonly bursts: ReadonlyMap<string, Bursts>;
-  /** Without the empty programs. */
+  /** Of the plugins only. */
   readonly restarts: ReadonlyMap<string, Restart>;
   readonly footprints: ReadonlyMap<string, Footprint>;
   /** Bytes of each executable. */

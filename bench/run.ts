@@ -39,7 +39,7 @@ import { variants } from "./variants.ts";
 /** How often single operations are measured, by number of leases held. */
 const ROUNDS = new Map([[FEWEST, 101], [250, 9], [1_000, 101], [10_000, 9], [65_000, 7]]);
 const AT_ONCE = 64;
-const BURSTS = 5;
+const BURSTS = 9;
 const PODS = 250;
 const WORKERS = 16;
 const VARIANTS = 41;
@@ -51,6 +51,7 @@ const pair = reference("/usr/lib/cni");
 const ground = floor();
 const emptyScript = empty("empty script form", `${root}build/empty.js`);
 const emptyCompiled = empty("empty compiled form", `${root}build/empty`);
+const onlyIp = least(`${root}build/least.js`);
 
 async function prepare(): Promise<void> {
   await shell(`mount -t tmpfs tmpfs /run && mkdir -p /run/netns && mount -t tmpfs tmpfs /var/lib
@@ -169,7 +170,7 @@ async function main(): Promise<void> {
       compiled,
       ...pairs,
       ground,
-      least(`${root}build/least.js`),
+      onlyIp,
       ...before,
       emptyScript,
       emptyCompiled,
@@ -193,7 +194,10 @@ async function main(): Promise<void> {
   const where = await phases(script, 11);
 
   log(`${AT_ONCE} at once`);
-  const bursts = await inBursts([script, compiled, ...pairs, emptyScript, emptyCompiled]);
+  const bursts = await inBursts([
+    ...[script, compiled, ...pairs],
+    ...[onlyIp, emptyScript, emptyCompiled],
+  ]);
   const restarts = new Map<string, Restart>();
   for (const peer of [script, compiled, ...pairs]) {
     log(`${PODS} pods, ${WORKERS} at a time: ${peer.name}`);

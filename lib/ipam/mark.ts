@@ -81,9 +81,12 @@ export class AddMarks {
     return ifThere("look at", path, () => withFile(Deno.openSync(path, { read: true }), use));
   }
 
-  /** Removes the marks of ADDs that were killed more than 60 s ago. The `ip` of such an ADD has ended. */
+  /**
+   * Removes the marks of ADDs that were killed more than 60 s ago, because the `ip` of such an ADD has ended. It looks at a few
+   * marks: with 64 ADDs at once, a look at all of them takes 4 % of each.
+   */
   sweep(): void {
-    for (const host of this.hosts()) {
+    for (const host of this.hosts().slice(0, MOST_SWEPT)) {
       const begun = tryLstat(this.#path(host))?.mtime?.getTime() ?? Infinity;
       if (Date.now() - begun > OLD_MS) this.clear(host);
     }
@@ -115,6 +118,7 @@ function open(path: string): { readonly file: Deno.FsFile; readonly isNew: boole
 type Claim = "ours" | "taken" | "gone";
 
 const OLD_MS = 60_000;
+const MOST_SWEPT = 8;
 
 /** A probe holds the flock for some microseconds. The ADD tries for 50 ms, so that a probe does not make it fail. */
 const TRIES = 5;

@@ -82,6 +82,19 @@ Deno.test("sweep() removes only marks of ADDs that were killed long ago", async 
   });
 });
 
+Deno.test("a few sweeps remove any number of old marks", async () => {
+  await marked((marks, folder) => {
+    const hosts = Array.from({ length: 20 }, (_, index) => `av${String(index).padStart(13, "0")}`);
+    const then = new Date(Date.now() - 70_000);
+    for (const host of hosts) {
+      kill(folder, host);
+      Deno.utimeSync(join(folder, `.podnet.${host}.add`), then, then);
+    }
+    for (let count = 0; count < 3; count++) marks.sweep();
+    assertEquals(marks.hosts(), []);
+  });
+});
+
 Deno.test("hosts() returns only the marks of this network", async () => {
   await marked((marks, folder) => {
     for (

@@ -257,6 +257,16 @@ function change(state: State, random: Random): void {
   addLease(state, { owner: key, ips, record });
 }
 
+Deno.test("the maps may have different orders, and agree by their content only", () => {
+  const entries = Object.entries(GOOD.ipToContainer);
+  const ipToContainer = Object.fromEntries(entries.toReversed());
+  const state = parse(JSON.stringify({ ...GOOD, ipToContainer }));
+  assertEquals(holderOf(state, parseIp("10.88.0.2")), "c1/eth0");
+  // The two addresses at the first place differ, and the owners agree.
+  const text = JSON.stringify(GOOD).replace('"c1/eth0":"10.88.0.2"', '"c1/eth0":"10.88.0.9"');
+  assertEquals(assertThrows(() => parse(text), CniError).code, 104);
+});
+
 Deno.test("a repeated key is damage if the maps then disagree", () => {
   const good = JSON.stringify(GOOD);
   const rows = [
