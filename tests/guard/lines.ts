@@ -71,7 +71,7 @@ export const LINES: readonly Line[] = [
   {
     tries: 'redirect packets of a neighbour by an ICMP message "from the gateway"',
     attacks: /^ICMP redirect/,
-    generated: ["a redirect6"],
+    generated: ["a redirect"],
     why: "rules: no port may send from the gateway's address, or send an IPv6 redirect",
   },
   {
@@ -88,7 +88,7 @@ export const LINES: readonly Line[] = [
   {
     tries: "send UDP or TCP from `::`, the source of a host without an address",
     attacks: /^UDP from ::/,
-    generated: ["a UDPv6 from ::", "a TCPv6 from ::"],
+    generated: ["a UDP packet from ::", "a TCP packet from ::"],
     why: "rules",
   },
   {
@@ -108,7 +108,7 @@ export const LINES: readonly Line[] = [
   {
     tries: "advertise itself as a router (CVE-2020-10749), also behind VLAN tags or options",
     attacks: /^router advertisement/,
-    generated: ["a RA"],
+    generated: ["a router advertisement"],
     why: "rules for the host and for neighbours; the sysctl file for the host",
   },
   {

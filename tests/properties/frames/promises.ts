@@ -12,7 +12,14 @@ export interface Stopped {
 const FOREIGN = "a packet from a foreign address";
 const NEIGHBOURS = ["ann", "bob"];
 const SERVERS = ["DHCPv4", "DHCPv6"];
-const ROUTERS = ["RA", "redirect6", "MLD query", "IGMP query"];
+const ADVERTISEMENT = "a router advertisement";
+/** The kinds of frames that only routers send, and their names. */
+const ROUTERS = new Map<string, string>([
+  ["RA", ADVERTISEMENT],
+  ["redirect6", "a redirect"],
+  ["MLD query", "an MLD query"],
+  ["IGMP query", "an IGMP query"],
+]);
 
 /** SECURITY.md, "The guard": the lines that say "stopped" for a network like this. */
 export function stopped(spec: Spec, network: Network): Stopped[] {
@@ -45,7 +52,7 @@ function everywhere(host: Layer, why: string): Stopped[] {
  * through it.
  */
 function isHeldByAddress(why: string): boolean {
-  return why === FOREIGN || why === "a RA";
+  return why === FOREIGN || why === ADVERTISEMENT;
 }
 
 const host = (why: string): Stopped[] => [
@@ -59,7 +66,8 @@ function brokenRule(spec: Spec, { families }: Network): string | undefined {
   const family = familyOfKind(kind);
   if (spec.tags !== "none") return "a frame with a VLAN tag";
   if (typeof spec.to === "number") return "a frame to a reserved group address";
-  if (ROUTERS.includes(kind)) return `a ${kind}`;
+  const routers = ROUTERS.get(kind);
+  if (routers !== undefined) return routers;
   if (SERVERS.includes(kind)) return "an answer of a DHCP server";
   if (family === undefined) return undefined;
   if (!families.includes(family) && !isForLink(spec, family)) {
@@ -75,7 +83,9 @@ function brokenRule(spec: Spec, { families }: Network): string | undefined {
   if (kind === "NA from own" && claim.startsWith("gateway")) {
     return "an NA for the gateway's address";
   }
-  if ((kind === "UDPv6" || kind === "TCPv6") && source === "zero") return `a ${kind} from ::`;
+  if ((kind === "UDPv6" || kind === "TCPv6") && source === "zero") {
+    return `a ${kind.slice(0, 3)} packet from ::`;
+  }
   return undefined;
 }
 

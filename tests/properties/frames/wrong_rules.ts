@@ -44,7 +44,7 @@ const ROWS: readonly Row[] = [
   [
     "lets routers advertise themselves",
     "/icmpv6 type .*134/",
-    /gets a (RA|redirect6|MLD query)/,
+    /gets (a router advertisement|a redirect|an MLD query)/,
     RULES,
     sends("RA"),
   ],
