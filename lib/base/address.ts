@@ -51,8 +51,7 @@ export function isIp(text: string): text is Ip {
 /** As `parseIp`; `undefined` if `text` is not an address. */
 export function tryIp(text: string): Ip | undefined {
   if (!text.includes(":")) return QUAD.test(text) ? (text as Ip) : undefined;
-  const value = valueOfIpv6(text);
-  return value === undefined ? undefined : ipOf(value, 6);
+  return /^[\da-fA-F:.]+$/.test(text) ? canonical(text) : undefined;
 }
 
 /**
@@ -61,36 +60,25 @@ export function tryIp(text: string): Ip | undefined {
  */
 const QUAD = /^(?:(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)(?:\.(?!$)|$)){4}$/;
 
-/** RFC 4291 §2.2: groups of hexadecimal digits, at most one `::`; the last two groups may be a dotted quad. */
-function valueOfIpv6(text: string): bigint | undefined {
-  const [head, tail, ...more] = text.split("::");
-  if (head === undefined || more.length > 0) return undefined;
-  const left = groupsOf(head, tail === undefined);
-  const right = tail === undefined ? [] : groupsOf(tail, true);
-  if (left === undefined || right === undefined) return undefined;
-  const missing = 8 - left.length - right.length;
-  if (tail === undefined ? missing !== 0 : missing < 1) return undefined;
-  const groups = [...left, ...new Array<number>(missing).fill(0), ...right];
-  return groups.reduce((value, group) => (value << 16n) | BigInt(group), 0n);
-}
-
-function groupsOf(text: string, isEnd: boolean): number[] | undefined {
-  if (text === "") return [];
-  const words = text.split(":");
-  const groups: number[] = [];
-  for (const [index, word] of words.entries()) {
-    if (/^[0-9a-fA-F]{1,4}$/.test(word)) groups.push(parseInt(word, 16));
-    else if (isEnd && index === words.length - 1 && QUAD.test(word)) {
-      const value = Number(valueOf(word as Ip));
-      groups.push(value >>> 16, value & 0xffff);
-    } else return undefined;
-  }
-  return groups;
+/**
+ * An IPv6 address (RFC 4291 §2.2) as RFC 5952 spells it. URLs have the same spelling, but show a mapped IPv4 address (§5) in
+ * hexadecimal digits.
+ */
+function canonical(text: string): Ip | undefined {
+  const ip = URL.parse(`http://[${text}]`)?.hostname.slice(1, -1);
+  const [, high, low = ""] = /^::ffff:([^:]+):([^:]+)$/.exec(ip ?? "") ?? [];
+  if (high === undefined) return ip as Ip | undefined;
+  return `::ffff:${ipOf(BigInt(`0x${high}${low.padStart(4, "0")}`), 4)}` as Ip;
 }
 
 export function valueOf(ip: Ip): bigint {
-  if (familyOf(ip) === 6) return valueOfIpv6(ip) ?? 0n;
-  return BigInt(ip.split(".").reduce((value, octet) => value * 256 + Number(octet), 0));
+  if (familyOf(ip) === 4) {
+    return BigInt(ip.split(".").reduce((value, octet) => value * 256 + Number(octet), 0));
+  }
+  if (ip.includes(".")) return 0xffff00000000n | valueOf(ip.slice("::ffff:".length) as Ip);
+  const [head = [], tail = []] = ip.split("::").map((it) => it === "" ? [] : it.split(":"));
+  const zeros = new Array<string>(8 - head.length - tail.length).fill("");
+  return BigInt(`0x${[...head, ...zeros, ...tail].map((it) => it.padStart(4, "0")).join("")}`);
 }
 
 export function ipOf(value: bigint, family: Family): Ip {
@@ -98,25 +86,8 @@ export function ipOf(value: bigint, family: Family): Ip {
     const quad = Number(value);
     return [quad >>> 24, (quad >>> 16) & 255, (quad >>> 8) & 255, quad & 255].join(".") as Ip;
   }
-  const shifts = [112n, 96n, 80n, 64n, 48n, 32n, 16n, 0n];
-  const groups = shifts.map((shift) => Number((value >> shift) & 0xffffn));
-  // RFC 5952 §5: a mapped IPv4 address ends in a dotted quad.
-  if (value >> 32n === 0xffffn) return `::ffff:${ipOf(value & 0xffffffffn, 4)}` as Ip;
-  const [start, length] = longestZeros(groups);
-  const words = groups.map((group) => group.toString(16));
-  if (length < 2) return words.join(":") as Ip;
-  return `${words.slice(0, start).join(":")}::${words.slice(start + length).join(":")}` as Ip;
-}
-
-/** Start and length of the first longest run of zeros (RFC 5952 §4.2). */
-function longestZeros(groups: readonly number[]): [number, number] {
-  let best: [number, number] = [0, 0];
-  let length = 0;
-  for (const [index, group] of groups.entries()) {
-    length = group === 0 ? length + 1 : 0;
-    if (length > best[1]) best = [index - length + 1, length];
-  }
-  return best;
+  const digits = value.toString(16).padStart(32, "0");
+  return canonical(digits.replaceAll(/.{4}(?=.)/g, "$&:")) as Ip;
 }
 
 function foundIn(text: unknown, family: Family | undefined): string {

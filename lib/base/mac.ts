@@ -22,13 +22,9 @@ export function parseMac(text: unknown): Mac {
  * of an IPv4 address; 46 bits of a hash of an IPv6 address, so that two addresses practically never share a MAC.
  */
 export function macOf(ip: Ip): Mac {
-  const value = valueOf(ip);
-  const count = familyOf(ip) === 4 ? 4 : 16;
-  const bytes = Array.from(
-    { length: count },
-    (_, at) => Number((value >> BigInt(8 * (count - 1 - at))) & 0xffn),
-  );
-  return count === 4 ? joinBytes([0x0a, 0x58, ...bytes]) : hashedMac(bytes);
+  const bytes = (digits: number) =>
+    Uint8Array.fromHex(valueOf(ip).toString(16).padStart(digits, "0"));
+  return familyOf(ip) === 4 ? joinBytes([0x0a, 0x58, ...bytes(8)]) : hashedMac(bytes(32));
 }
 
 /** The MAC of a bridge without a gateway, derived from its name, so that concurrent ADDs agree. */
@@ -101,6 +97,6 @@ export function macBehind(hostMac: Mac): Mac {
   return `0a:5a${hostMac.slice(5)}` as Mac;
 }
 
-function joinBytes(bytes: readonly number[]): Mac {
+export function joinBytes(bytes: readonly number[]): Mac {
   return bytes.map((byte) => byte.toString(16).padStart(2, "0")).join(":") as Mac;
 }
