@@ -1,8 +1,7 @@
 /** Every change to the kernel and every read of it, all by `ip`: bridge, veth, guard, the container's namespace. */
 import { configure } from "./netops/container.ts";
 import { ensureBridge, inspectBridge, settleMac } from "./netops/ensure_bridge.ts";
-import { guard, guardedIps, pinInside } from "./netops/guard.ts";
-import { checkIpCanLock, checkLockable, isTooOldToLock } from "./netops/guardable.ts";
+import { guard, pinInside } from "./netops/guard.ts";
 import {
   flushNeighbours,
   hostLink,
@@ -12,19 +11,24 @@ import {
   SHOWN,
 } from "./netops/host.ts";
 import { cannotEnterAny, shownInside } from "./netops/inside.ts";
-import { inspect } from "./netops/inspect.ts";
 import type { RunIp } from "./netops/ip.ts";
 import { portFaults, reattach } from "./netops/ports.ts";
 import { cannotMakeVeth, forwarding, hostRoutes, version } from "./netops/probe.ts";
 import { Processes } from "./netops/processes.ts";
 import { attach } from "./netops/veth.ts";
-import { view } from "./netops/view.ts";
+import { inspect, view } from "./netops/view.ts";
 
-export { isSame } from "./netops/addresses.ts";
-export { type BridgeSpec, MOST_PORTS } from "./netops/bridge.ts";
+export { type BridgeSpec, isSame, MOST_PORTS } from "./netops/bridge.ts";
 export { type ContainerSpec, metricOf, type RouteSpec } from "./netops/container.ts";
-export { type GuardSpec, MacTaken, type Pinned } from "./netops/guard.ts";
-export type { Seen } from "./netops/inspect.ts";
+export {
+  checkIpCanLock,
+  checkLockable,
+  guardedIps,
+  type GuardSpec,
+  isTooOldToLock,
+  MacTaken,
+  type Pinned,
+} from "./netops/guard.ts";
 export type { RunIp } from "./netops/ip.ts";
 export {
   type Link,
@@ -35,8 +39,7 @@ export {
 } from "./netops/links.ts";
 export type { PortFault, PortSpec } from "./netops/ports.ts";
 export type { VethSpec } from "./netops/veth.ts";
-export type { SeenVeth } from "./netops/view.ts";
-export { checkIpCanLock, checkLockable, guardedIps, isTooOldToLock };
+export type { Seen, SeenVeth } from "./netops/view.ts";
 
 /** The operations on the kernel, described where they are defined; the first parameter of each is the `ip` to run. */
 const OPERATIONS = {

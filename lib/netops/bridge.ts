@@ -10,7 +10,6 @@ import {
 import { CniError } from "../base/errors.ts";
 import type { Mac } from "../base/mac.ts";
 import type { InterfaceName } from "../base/names.ts";
-import { addAddress, deleteAddress, isSame } from "./addresses.ts";
 import type { Link, LinkAddress } from "./links.ts";
 
 /** A bridge as it must be before a container is attached to it. */
@@ -71,6 +70,20 @@ export function bridgeChange(spec: BridgeSpec, found: Link | undefined): BridgeC
   };
 }
 
+/** Uses `nodad`, because without a running port an IPv6 address of a bridge would stay tentative forever. */
+export function addAddress(address: InterfaceAddress, bridge: string): string[] {
+  const more = familyOf(address.ip) === 4 ? ["brd", "+"] : ["nodad"];
+  return ["addr", "add", formatInterfaceAddress(address), ...more, "dev", bridge];
+}
+
+export function deleteAddress(address: InterfaceAddress, bridge: string): string[] {
+  return ["addr", "del", formatInterfaceAddress(address), "dev", bridge];
+}
+
+export function isSame(left: InterfaceAddress, right: InterfaceAddress): boolean {
+  return left.ip === right.ip && left.prefix === right.prefix;
+}
+
 /** Whether the bridge lacks an IPv6 address that it must carry. */
 export function lacksIpv6(spec: BridgeSpec, { addresses }: Link): boolean {
   return missingOn(spec, addresses).some(({ ip }) => familyOf(ip) === 6);
@@ -98,52 +111,24 @@ function conflicts(spec: BridgeSpec, addresses: readonly LinkAddress[]): LinkAdd
   });
 }
 
+function unusable(message: string, details: string): CniError {
+  return new CniError("BridgeUnusable", message, { details });
+}
+
 function notABridge({ ifname, kind }: Link): CniError {
   const found = kind === "" ? "it is an interface of another kind" : `it is a ${kind}`;
-  return new CniError("BridgeUnusable", `Cannot use "${ifname}" as the bridge: ${found}`, {
-    details:
-      `name another bridge under "bridge", or inspect this interface (ip link show dev ${ifname}) and ` +
+  return unusable(
+    `Cannot use "${ifname}" as the bridge: ${found}`,
+    `name another bridge under "bridge", or inspect this interface (ip link show dev ${ifname}) and ` +
       `remove it (ip link del dev ${ifname})`,
-  });
-}
-
-/** Throws BridgeUnusable if the bridge's name is only a further name of an interface: the kernel finds it, and makes no other. */
-export function checkName(name: InterfaceName, links: readonly Link[]): void {
-  const other = links.find(({ altnames }) => altnames.includes(name))?.ifname;
-  if (other === undefined) return;
-  throw new CniError(
-    "BridgeUnusable",
-    `Cannot use "${name}" as the bridge: it is an alternative name of "${other}"`,
-    {
-      details:
-        `set "bridge" to "${other}", or remove that name: ip link property del dev ${other} altname ${name}`,
-    },
-  );
-}
-
-/** The error if the bridge has too small an MTU for IPv6; `undefined` if that is not the reason why it lacks an address. */
-export function tooSmall(spec: BridgeSpec, bridge: Link): CniError | undefined {
-  const { ifname, mtu } = bridge;
-  if (mtu >= LEAST_MTU_IPV6 || !lacksIpv6(spec, bridge)) return undefined;
-  return new CniError(
-    "BridgeUnusable",
-    `Cannot use "${ifname}" for IPv6: its MTU is ${mtu}, and IPv6 needs ${LEAST_MTU_IPV6}`,
-    {
-      details: `root or a port with that MTU made it so: ip link set dev ${ifname} mtu ${
-        spec.mtu ?? 1500
-      }, or name another bridge under "bridge"`,
-    },
   );
 }
 
 function dropsUntagged({ ifname }: Link): CniError {
-  return new CniError(
-    "BridgeUnusable",
+  return unusable(
     `Cannot use "${ifname}" as the bridge: it filters VLANs and gives a new port none (vlan_default_pvid 0)`,
-    {
-      details: `nothing would reach the container: ip link set dev ${ifname} type bridge ` +
-        `vlan_default_pvid 1 gives ports one, or name another bridge under "bridge"`,
-    },
+    `nothing would reach the container: ip link set dev ${ifname} type bridge ` +
+      `vlan_default_pvid 1 gives ports one, or name another bridge under "bridge"`,
   );
 }
 
@@ -153,21 +138,26 @@ function otherAddress(
   others: readonly LinkAddress[],
 ): CniError {
   const wanted = gateways.map(formatInterfaceAddress).join(", ");
-  const found = others.map(formatInterfaceAddress).join(", ");
+  const found = others.map(formatInterfaceAddress);
   const inSame = others.some((it) =>
     gateways.some((gateway) => contains(networkOf(gateway.ip, gateway.prefix), it.ip))
   );
-  return new CniError(
-    "BridgeUnusable",
-    `Cannot use "${ifname}" as the bridge of ${wanted}: it has ${found}`,
-    {
-      details: inSame
-        ? `set gateway and subnet to those of the bridge, or name another bridge under "bridge"`
-        : `name another bridge under "bridge"; or, if no container uses ${found} as its gateway ` +
-          `(atomicni list), remove the address: ip addr del ${
-            formatInterfaceAddress(others[0] as LinkAddress)
-          } dev ${ifname}`,
-    },
+  return unusable(
+    `Cannot use "${ifname}" as the bridge of ${wanted}: it has ${found.join(", ")}`,
+    inSame
+      ? `set gateway and subnet to those of the bridge, or name another bridge under "bridge"`
+      : `name another bridge under "bridge"; or, if no container uses ${found.join(", ")} as its ` +
+        `gateway (atomicni list), remove the address: ip addr del ${found[0]} dev ${ifname}`,
+  );
+}
+
+/** Throws BridgeUnusable if the bridge's name is only a further name of an interface: the kernel finds it, and makes no other. */
+export function checkName(name: InterfaceName, links: readonly Link[]): void {
+  const other = links.find(({ altnames }) => altnames.includes(name))?.ifname;
+  if (other === undefined) return;
+  throw unusable(
+    `Cannot use "${name}" as the bridge: it is an alternative name of "${other}"`,
+    `set "bridge" to "${other}", or remove that name: ip link property del dev ${other} altname ${name}`,
   );
 }
 
@@ -175,10 +165,9 @@ function otherAddress(
 export function checkPorts(name: InterfaceName, links: readonly Link[]): void {
   const ports = links.filter(({ master }) => master === name).length;
   if (ports < MOST_PORTS) return;
-  throw new CniError(
-    "BridgeUnusable",
+  throw unusable(
     `Cannot attach another container to "${name}": it has ${ports} ports, the kernel's limit`,
-    { details: "give further containers networks with bridges of their own" },
+    "give further containers networks with bridges of their own",
   );
 }
 
@@ -193,9 +182,19 @@ export function checkMtu(spec: BridgeSpec, links: readonly Link[]): void {
   const bridge = links.find(({ ifname }) => ifname === name);
   const address = bridge?.addresses.find(({ ip }) => familyOf(ip) === 6);
   if (!isTooSmallForIpv6(spec) || address === undefined) return;
-  throw new CniError(
-    "BridgeUnusable",
+  throw unusable(
     `Cannot use "${name}" with MTU ${mtu}: it has ${address.ip}, and IPv6 needs ${LEAST_MTU_IPV6}`,
-    { details: `set "mtu" to ${LEAST_MTU_IPV6} or more, or name another bridge under "bridge"` },
+    `set "mtu" to ${LEAST_MTU_IPV6} or more, or name another bridge under "bridge"`,
+  );
+}
+
+/** The error if the bridge has too small an MTU for IPv6; `undefined` if that is not the reason why it lacks an address. */
+export function tooSmall(spec: BridgeSpec, bridge: Link): CniError | undefined {
+  const { ifname, mtu } = bridge;
+  if (mtu >= LEAST_MTU_IPV6 || !lacksIpv6(spec, bridge)) return undefined;
+  return unusable(
+    `Cannot use "${ifname}" for IPv6: its MTU is ${mtu}, and IPv6 needs ${LEAST_MTU_IPV6}`,
+    `root or a port with that MTU made it so: ip link set dev ${ifname} mtu ${spec.mtu ?? 1500}, ` +
+      `or name another bridge under "bridge"`,
   );
 }

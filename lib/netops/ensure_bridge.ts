@@ -1,22 +1,25 @@
+import type { InterfaceAddress } from "../base/address.ts";
 import { attachmentIn, isHostVethName } from "../base/attachment.ts";
 import type { CniError } from "../base/errors.ts";
 import { isHostMac } from "../base/mac.ts";
 import type { InterfaceName } from "../base/names.ts";
 import type { Rollback } from "../rollback.ts";
-import { restoreAddresses } from "./addresses.ts";
 import {
+  addAddress,
+  type BridgeChange,
   bridgeChange,
   type BridgeSpec,
   checkMtu,
   checkName,
   checkPorts,
+  deleteAddress,
+  isSame,
   lacksIpv6,
   tooSmall,
 } from "./bridge.ts";
 import { hostLinks, isNamed } from "./host.ts";
-import { ipFailed, type IpOutput, runBatch, type RunIp } from "./ip.ts";
+import { ipFailed, type IpOutput, outputOf, runBatch, type RunIp } from "./ip.ts";
 import type { Link } from "./links.ts";
-import { cannotHaveIpv6 } from "./probe.ts";
 
 /** A bridge, and the host veth that a run attaches to it. */
 export interface BridgeUse {
@@ -84,31 +87,58 @@ export interface EnsuredBridge {
 /** Creates the bridge or changes it to match the spec. Throws BridgeUnusable if that is impossible. */
 export async function ensureBridge(
   run: RunIp,
-  { bridge: spec, host, group }: BridgeUse,
+  use: BridgeUse,
   found: Link | undefined,
   undo: Rollback,
 ): Promise<EnsuredBridge> {
+  const spec = use.bridge;
   let bridge = found;
   let hasLostGuards = found?.up !== true;
   let output: IpOutput | undefined;
   for (let tries = 0;; tries++) {
-    const { commands, replaced, added } = bridgeChange(spec, bridge);
-    if (bridge !== undefined && commands.length === 0) {
-      return { bridge, hasLostGuards };
-    }
+    const change = bridgeChange(spec, bridge);
+    const { commands, replaced, added } = change;
+    if (bridge !== undefined && commands.length === 0) return { bridge, hasLostGuards };
     hasLostGuards ||= added.length > 0;
     // A concurrent run may make the same changes, so a failed command matters only if the bridge still differs.
     if (tries === TRIES && output !== undefined) {
       throw (bridge && tooSmall(spec, bridge)) ?? bridgeFailed(spec, output);
     }
     if (replaced.length > 0) {
-      const change = { bridge: spec.name, host, group, before: replaced, after: added };
       // Pushed before the change, because a failed batch may have made part of it.
-      undo.push(`restore the addresses of "${spec.name}"`, () => restoreAddresses(run, change));
+      undo.push(`restore the addresses of "${spec.name}"`, () => restore(run, use, change));
     }
     output = await runBatch(run, [], commands);
     bridge = (await hostLinks(run)).find(isNamed(spec.name));
   }
+}
+
+/**
+ * Restores the addresses that this run removed from the bridge, and removes those that it added, however far the run came.
+ * A new address stays while another attachment of the network may use it as its gateway.
+ */
+async function restore(
+  run: RunIp,
+  { bridge: { name }, host, group }: BridgeUse,
+  { replaced, added }: BridgeChange,
+): Promise<void> {
+  const isNeeded = (links: readonly Link[]) =>
+    links.some((it) => it.master === name && it.group === group && it.ifname !== host);
+  const change = async (links: readonly Link[], wanted: typeof added, unwanted: typeof added) => {
+    const found = links.find(isNamed(name))?.addresses;
+    const has = (address: InterfaceAddress) => found?.some((it) => isSame(it, address)) === true;
+    const commands = [
+      ...unwanted.filter(has).map((it) => deleteAddress(it, name)),
+      ...wanted.filter((it) => !has(it)).map((it) => addAddress(it, name)),
+    ];
+    if (found === undefined || commands.length === 0) return;
+    await outputOf("restore the addresses of the bridge", runBatch(run, [], commands));
+  };
+  const links = await hostLinks(run);
+  await change(links, replaced, isNeeded(links) ? [] : added);
+  // Another ADD may have attached a container between the listing and the change.
+  const now = await hostLinks(run);
+  if (isNeeded(now)) await change(now, added, []);
 }
 
 /** Throws BridgeUnusable or IpFailed if an ADD could not make the bridge match its spec. `links`: all links of the host. */
@@ -130,6 +160,15 @@ export async function inspectBridge(
   if (failed !== undefined) throw failed;
   const said = await cannotHaveIpv6(run, spec.name);
   if (said !== undefined) throw bridgeFailed(spec, said);
+}
+
+/** The output of `ip` if IPv6 is disabled on the interface. Requests `::`, which no interface accepts, so nothing changes. */
+async function cannotHaveIpv6(
+  run: RunIp,
+  dev: InterfaceName,
+): Promise<IpOutput | undefined> {
+  const output = await run(["addr", "add", "::/128", "dev", dev]);
+  return /IPv6 is disabled|Permission denied/.test(output.stderr) ? output : undefined;
 }
 
 function bridgeFailed({ name, gateways }: BridgeSpec, output: IpOutput): CniError {

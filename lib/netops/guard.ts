@@ -7,7 +7,7 @@ import type { Rollback } from "../rollback.ts";
 import { flushNeighbours } from "./host.ts";
 import { enter } from "./inside.ts";
 import { dump, outputOf, runBatch, type RunIp } from "./ip.ts";
-import { parseNeighbour } from "./links.ts";
+import { type Link, parseNeighbour } from "./links.ts";
 
 /** The MAC and the addresses that a port of the bridge may send from (SECURITY.md). */
 export interface GuardSpec {
@@ -123,4 +123,32 @@ function linkLocalOf(mac: string): Ip {
   const id = [first ^ 2, ...bytes.slice(0, 2), 0xff, 0xfe, ...bytes.slice(2)];
   const digits = id.map((byte) => byte.toString(16).padStart(2, "0")).join("");
   return tryIp(`fe80::${digits.replace(/(.{4})(?=.)/g, "$1:")}`) as Ip;
+}
+
+/** The first iproute2 that can lock a port; Linux can since 5.18. */
+const FIRST_TO_LOCK = 5_018;
+
+/** Whether the `ip` that printed `version` for `-V` is too old; an `ip` before 5.1 prints the date of a snapshot. */
+export function isTooOldToLock(version: string): boolean {
+  if (/iproute2-ss\d{6}/.test(version)) return true;
+  const [, major, minor] = /iproute2-(\d+)\.(\d+)/.exec(version) ?? [];
+  return major !== undefined && Number(major) * 1000 + Number(minor) < FIRST_TO_LOCK;
+}
+
+/** Throws UnsupportedField if that `ip` can't lock a port; for use before the port exists. */
+export function checkIpCanLock(version: string): void {
+  if (isTooOldToLock(version)) throw cannotGuard(`${version} can't lock a port`);
+}
+
+/** Throws UnsupportedField if the port can't be locked: the kernel or `ip` is too old and shows no lock. */
+export function checkLockable({ ifname, port }: Link): void {
+  if (port.locked === undefined) throw cannotGuard(`the port "${ifname}" can't be locked`);
+}
+
+function cannotGuard(why: string): CniError {
+  return new CniError(
+    "UnsupportedField",
+    `Cannot do "macspoofchk": true: ${why}`,
+    { details: "it needs Linux 5.18 and iproute2 5.18, or newer: update them, or set it to false" },
+  );
 }

@@ -20,10 +20,6 @@ export async function hostVeths(run: RunIp): Promise<Map<string, Link>> {
 
 /** The interface of that name; `undefined` if it does not exist. */
 export async function hostLink(run: RunIp, ifname: string): Promise<Link | undefined> {
-  const output = await run([...SHOWN, "link", "show", "dev", ifname]);
-  if (output.success) {
-    return listIn(`read "${ifname}"`, output).map(parseLink).find(isNamed(ifname));
-  }
   return (await hostLinks(run)).find(isNamed(ifname));
 }
 

@@ -1,5 +1,6 @@
 import { expiry } from "../base/deadline.ts";
 import { CniError, quote } from "../base/errors.ts";
+import type { JsonObject } from "../base/fields.ts";
 import { dump, ipFailed, type IpOutput, listIn, outputOf, parseIpJson, type RunIp } from "./ip.ts";
 import { type Link, parseLink, parseRoutes, type RouteFound } from "./links.ts";
 
@@ -70,6 +71,11 @@ export async function routesInside(run: RunIp, netns: string): Promise<RouteFoun
   return (await dump(run, "list the container's routes", args)).flatMap(parseRoutes);
 }
 
+/** The namespaces that have a name; none without /run/netns, where `ip` prints nothing. */
+export async function namespaces(run: RunIp): Promise<JsonObject[]> {
+  return parseIpJson(await outputOf("list the namespaces", run(["-j", "netns", "list"])))[0] ?? [];
+}
+
 /** Enters the namespace of `ip` itself; this fails only if `ip -n` does not work on this host. */
 async function canEnter(run: RunIp): Promise<IpOutput> {
   return await run([...enter("/proc/self/ns/net"), "-j", "link", "show", "dev", "lo"]);
@@ -85,8 +91,7 @@ export async function cannotEnterAny(run: RunIp): Promise<string | undefined> {
   // `ip netns identify` succeeds without /run/netns, and fails without /proc.
   const isProcThere = (await run(["netns", "identify"])).success;
   if (isProcThere) return own.stderr.split("\n")[0] ?? "";
-  const listed = parseIpJson(await outputOf("list the namespaces", run(["-j", "netns", "list"])));
-  for (const { name } of listed[0] ?? []) {
+  for (const { name } of await namespaces(run)) {
     const entered = await run(["-n", String(name), "-j", "link", "show", "dev", "lo"]);
     return entered.success ? undefined : entered.stderr.split("\n")[0] ?? "";
   }

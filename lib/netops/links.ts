@@ -3,11 +3,13 @@ import {
   type Family,
   familyOf,
   formatCidr,
+  formatInterfaceAddress,
   type InterfaceAddress,
   type Ip,
   parseInterfaceAddress,
   tryIp,
 } from "../base/address.ts";
+import { unlessMalformed } from "../base/errors.ts";
 import { isObject, type JsonObject } from "../base/fields.ts";
 
 /** An address of an interface; link-local IPv6 addresses (fe80::/10) are left out. */
@@ -16,89 +18,57 @@ export interface LinkAddress extends InterfaceAddress {
   readonly isDynamic: boolean;
 }
 
-/** The settings of a bridge port; only with `-d`. */
-export interface Port {
-  readonly hairpin: boolean;
-  readonly isolated: boolean;
-  readonly learning: boolean;
-  /** `undefined` if the kernel or `ip` is too old for locked ports. */
-  readonly locked: boolean | undefined;
-  /** The bridge treats frames to reserved group addresses like any other frame. */
-  readonly forwardsReserved: boolean;
-}
-
 /** The link group if `ip` shows a name that this machine defines instead of the number. */
 export const UNKNOWN_GROUP = -1;
-
-/** A network interface as `ip -d -j addr show` or `link show` lists it. Fields that the output lacks are empty. */
-export interface Link {
-  readonly ifindex: number;
-  readonly ifname: string;
-  /** Further names by which the kernel finds it. */
-  readonly altnames: readonly string[];
-  readonly mac: string;
-  readonly mtu: number;
-  readonly up: boolean;
-  readonly promiscuous: boolean;
-  readonly master: string;
-  readonly alias: string;
-  /** 0 is the default group; `UNKNOWN_GROUP` if `ip` shows a name. */
-  readonly group: number;
-  /** `bridge`, `veth`, …; only with `-d`. */
-  readonly kind: string;
-  /** Number of the peer's namespace; `undefined` if the peer is in this namespace. */
-  readonly netnsId: number | undefined;
-  readonly peerIndex: number | undefined;
-  readonly port: Port;
-  readonly bridge: Bridge;
-  readonly addresses: readonly LinkAddress[];
-}
-
-/** The settings of a bridge; only with `-d`. */
-export interface Bridge {
-  /** The bridge has no port and no fixed MAC; its first port will change its MAC. */
-  readonly followsPorts: boolean;
-  readonly stp: boolean;
-  /** It sends multicast only to ports that subscribed to the group (mcast_snooping). */
-  readonly snoops: boolean;
-  /** It filters VLANs and assigns no VLAN to new ports, so it drops their frames. */
-  readonly dropsUntagged: boolean;
-}
 
 /** fe80::/10, as the kernel writes it. */
 const LINK_LOCAL = /^fe[89ab][0-9a-f]:/;
 
-export function parseLink(raw: JsonObject): Link {
-  const flags = Array.isArray(raw["flags"]) ? raw["flags"] : [];
-  const info = isObject(raw["linkinfo"]) ? raw["linkinfo"] : {};
-  const data = isObject(info["info_data"]) ? info["info_data"] : {};
-  const port = isObject(info["info_slave_data"]) ? info["info_slave_data"] : {};
+/** A network interface as `ip -d -j addr show` or `link show` lists it. Fields that the output lacks are empty. */
+export type Link = Readonly<ReturnType<typeof parseLink>>;
+
+export function parseLink(raw: JsonObject) {
+  const flags = strings(raw["flags"]);
+  const info = object(raw["linkinfo"]);
+  const data = object(info["info_data"]);
+  const port = object(info["info_slave_data"]);
   const { locked } = port;
   return {
     ifindex: number(raw["ifindex"]) ?? 0,
     ifname: text(raw["ifname"]),
-    altnames: Array.isArray(raw["altnames"]) ? raw["altnames"].map(text) : [],
+    /** Further names by which the kernel finds it. */
+    altnames: strings(raw["altnames"]),
     mac: text(raw["address"]),
     mtu: number(raw["mtu"]) ?? 0,
     up: flags.includes("UP"),
     promiscuous: flags.includes("PROMISC"),
     master: text(raw["master"]),
     alias: text(raw["ifalias"]),
+    /** 0 is the default group; `UNKNOWN_GROUP` if `ip` shows a name. */
     group: groupIn(text(raw["group"])),
+    /** `bridge`, `veth`, …; only with `-d`. */
     kind: text(info["info_kind"]),
+    /** Number of the peer's namespace; `undefined` if the peer is in this namespace. */
     netnsId: number(raw["link_netnsid"]),
     peerIndex: number(raw["link_index"]),
+    /** The settings of a bridge port; only with `-d`. */
     port: {
       hairpin: port["hairpin"] === true,
       isolated: port["isolated"] === true,
       learning: port["learning"] !== false,
+      /** `undefined` if the kernel or `ip` is too old for locked ports. */
       locked: typeof locked === "boolean" ? locked : undefined,
+      /** The bridge treats frames to reserved group addresses like any other frame. */
       forwardsReserved: port["group_fwd_mask"] === "0xfffd",
     },
+    /** The settings of a bridge; only with `-d`. */
     bridge: {
+      /** The bridge has no port and no fixed MAC; its first port will change its MAC. */
       followsPorts: /\.0:0:0:0:0:0$/.test(text(data["bridge_id"])),
       stp: Number(data["stp_state"] ?? 0) !== 0,
+      /** It sends multicast only to ports that subscribed to the group (mcast_snooping). */
       snoops: Number(data["mcast_snooping"] ?? 0) !== 0,
+      /** It filters VLANs and assigns no VLAN to new ports, so it drops their frames. */
       dropsUntagged: Number(data["vlan_filtering"] ?? 0) !== 0 && data["vlan_default_pvid"] === 0,
     },
     addresses: list(raw["addr_info"]).flatMap(parseAddress),
@@ -118,17 +88,6 @@ function parseAddress(raw: JsonObject): LinkAddress[] {
   return [{ ip, prefix, isDynamic: raw["dynamic"] === true }];
 }
 
-/** A unicast route as `ip -N -j route show` lists it. */
-export interface RouteFound {
-  /** Includes the prefix length: `0.0.0.0/0` is the default route. */
-  readonly dst: string;
-  readonly gw: Ip | undefined;
-  readonly dev: string;
-  readonly table: number;
-  /** It comes from a router advertisement. */
-  readonly isDynamic: boolean;
-}
-
 /** The number of the table `main`, the default table. */
 export const MAIN_TABLE = 254;
 /** The kernel's table for local and broadcast addresses. */
@@ -137,8 +96,11 @@ const UNICAST = [undefined, "unicast", "1"];
 /** The number of the protocol `ra`. */
 const ROUTER_ADVERTISEMENT = ["ra", "9"];
 
+/** A unicast route as `ip -N -j route show` lists it. */
+export type RouteFound = Readonly<ReturnType<typeof parseRoutes>[number]>;
+
 /** The unicast routes in one entry: one per next hop, none for local, broadcast and multicast entries. */
-export function parseRoutes(raw: JsonObject): RouteFound[] {
+export function parseRoutes(raw: JsonObject) {
   const { type, dst, table = MAIN_TABLE, protocol } = raw;
   if (!UNICAST.includes(type as string | undefined)) return [];
   const hops = list(raw["nexthops"]);
@@ -146,10 +108,12 @@ export function parseRoutes(raw: JsonObject): RouteFound[] {
     const gw = tryIp(text(hop["gateway"]));
     const target = destination(text(dst), gw, raw);
     return target === undefined ? [] : [{
+      /** Includes the prefix length: `0.0.0.0/0` is the default route. */
       dst: target,
       gw,
       dev: text(hop["dev"]) || text(raw["dev"]),
       table: table === "main" ? MAIN_TABLE : Number(table),
+      /** It comes from a router advertisement. */
       isDynamic: ROUTER_ADVERTISEMENT.includes(String(protocol)),
     }];
   });
@@ -163,35 +127,34 @@ function destination(dst: string, gw: Ip | undefined, raw: JsonObject): string |
   }
   const host = tryIp(dst);
   if (host !== undefined) return `${host}/${familyOf(host) === 4 ? 32 : 128}`;
-  try {
-    const { ip, prefix } = parseInterfaceAddress(dst);
-    return `${ip}/${prefix}`;
-  } catch {
-    return undefined;
-  }
+  const network = unlessMalformed(() => parseInterfaceAddress(dst));
+  return network && formatInterfaceAddress(network);
 }
 
 /** A neighbour, or with `ip -B` an entry of a bridge's forwarding table, which has no IP address. */
-export interface Neighbour {
-  readonly ip: Ip | undefined;
-  readonly mac: string;
-  readonly dev: string;
-  /** It was configured, or is the MAC of an interface: it was not learned. */
-  readonly isFixed: boolean;
-}
+export type Neighbour = Readonly<ReturnType<typeof parseNeighbour>>;
 
-export function parseNeighbour(raw: JsonObject): Neighbour {
-  const states = Array.isArray(raw["state"]) ? raw["state"] : [];
+export function parseNeighbour(raw: JsonObject) {
+  const states = strings(raw["state"]);
   return {
     ip: tryIp(text(raw["dst"])),
     mac: text(raw["lladdr"]),
     dev: text(raw["dev"]),
+    /** It was configured, or is the MAC of an interface: it was not learned. */
     isFixed: states.includes("PERMANENT") || states.includes("NOARP"),
   };
 }
 
+function object(value: unknown): JsonObject {
+  return isObject(value) ? value : {};
+}
+
 function list(value: unknown): JsonObject[] {
   return Array.isArray(value) ? value.filter(isObject) : [];
+}
+
+function strings(value: unknown): readonly string[] {
+  return Array.isArray(value) ? value.map(text) : [];
 }
 
 function text(value: unknown): string {

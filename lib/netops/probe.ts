@@ -1,44 +1,26 @@
 /** Reads capabilities and settings of the host that are not part of an attachment. */
 import type { InterfaceName } from "../base/names.ts";
-import { dump, type IpOutput, outputOf, parseIpJson, type RunIp } from "./ip.ts";
+import { dump, outputOf, parseIpJson, type RunIp } from "./ip.ts";
 import { parseRoutes, type RouteFound } from "./links.ts";
-
-/** Whether the kernel forwards between an interface and others, by family; `undefined` if `ip` does not show it. */
-export interface Forwarding {
-  readonly ipv4: boolean | undefined;
-  readonly ipv6: boolean | undefined;
-}
-
-/** The reason why this host can't create a veth. */
-export interface NoVeth {
-  readonly said: string;
-  /** True: the process lacks the permission to change interfaces. False: the kernel has no veth. */
-  readonly isForbidden: boolean;
-}
 
 /** The output of `ip -V`. */
 export async function version(run: RunIp): Promise<string> {
   return (await outputOf("read the version of ip", run(["-V"]))).stdout.trim();
 }
 
-/** Requests a veth with an MTU that every kernel rejects, so none is created. Only the error text tells the reasons apart. */
-export async function cannotMakeVeth(run: RunIp): Promise<NoVeth | undefined> {
+/**
+ * The reason why this host can't create a veth. Requests a veth with an MTU that every kernel rejects, so none is created. Only
+ * the error text tells the reasons apart.
+ */
+export async function cannotMakeVeth(run: RunIp) {
   const veth = ["link", "add", "name", "atomicni-probe", "mtu", "10", "type", "veth"];
   const { stderr } = await run([...veth, "peer", "name", "atomicni-prob1"]);
   const said = stderr.split("\n")[0] ?? "";
   const isForbidden = /not permitted|[Pp]ermission denied/.test(said);
   return isForbidden || /[Uu]nknown device type|not supported/.test(said)
+    // Forbidden: the process lacks the permission to change interfaces. Otherwise the kernel has no veth.
     ? { said, isForbidden }
     : undefined;
-}
-
-/** The output of `ip` if IPv6 is disabled on the interface. Requests `::`, which no interface accepts, so nothing changes. */
-export async function cannotHaveIpv6(
-  run: RunIp,
-  dev: InterfaceName,
-): Promise<IpOutput | undefined> {
-  const output = await run(["addr", "add", "::/128", "dev", dev]);
-  return /IPv6 is disabled|Permission denied/.test(output.stderr) ? output : undefined;
 }
 
 export async function hostRoutes(run: RunIp): Promise<RouteFound[]> {
@@ -47,8 +29,11 @@ export async function hostRoutes(run: RunIp): Promise<RouteFound[]> {
   return [...await of("-4"), ...await of("-6")].flatMap(parseRoutes);
 }
 
-/** Reads the setting of the interface; a missing interface will get that of `default`. */
-export async function forwarding(run: RunIp, bridge: InterfaceName): Promise<Forwarding> {
+/**
+ * Whether the kernel forwards between the interface and others, by family; `undefined` if `ip` does not show it. A missing
+ * interface will get the setting of `default`.
+ */
+export async function forwarding(run: RunIp, bridge: InterfaceName) {
   const ipv4 = await run(["-4", "-j", "netconf", "show"]);
   const entries = ipv4.success ? parseIpJson(ipv4)[0] ?? [] : [];
   const value = (name: string) => entries.find((it) => it["interface"] === name)?.["forwarding"];

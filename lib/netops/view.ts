@@ -1,8 +1,11 @@
+/** Reads many objects at one moment: the host's veths with their other ends, or all of one attachment. */
 import { isError } from "../base/errors.ts";
-import { hostVeths } from "./host.ts";
-import { type Inside, linksInside } from "./inside.ts";
-import { outputOf, parseIpJson, type RunIp } from "./ip.ts";
-import type { Link } from "./links.ts";
+import type { InterfaceName } from "../base/names.ts";
+import { waitForAll } from "../base/wait_for_all.ts";
+import { hostLinks, hostVeths, isNamed, SHOWN } from "./host.ts";
+import { failOnFifo, type Inside, linksInside, namespaces, shownInside } from "./inside.ts";
+import { parseIpJson, runBatch, type RunIp } from "./ip.ts";
+import { type Link, parseLink, parseNeighbour, parseRoutes } from "./links.ts";
 
 /** A veth of the host, and its other end. */
 export interface SeenVeth {
@@ -43,15 +46,17 @@ export async function inspectPeers(
 ): Promise<Map<string, Inside>> {
   const found = new Map<string, Inside>();
   if (hosts.length === 0) return found;
-  const listed = await outputOf("list the namespaces", run(["-j", "netns", "list"]));
-  // Without /run/netns it says nothing.
-  const work = (parseIpJson(listed)[0] ?? []).flatMap(({ id, name }) => {
+  const work = (await namespaces(run)).flatMap(({ id, name }) => {
     const behind = hosts.filter(({ netnsId }) => netnsId !== undefined && netnsId === id);
     return behind.length === 0 ? [] : [{ behind, netns: `/run/netns/${name}` }];
   });
   if (netns !== undefined) work.push({ behind: [...hosts], netns });
   await eachOf(work, async ({ behind, netns }) => {
-    const links = await linksIfThere(run, netns);
+    const links = await linksInside(run, netns).catch((error): Link[] => {
+      // The namespace went away since it was listed.
+      if (isError(error, "InvalidNetNS")) return [];
+      throw error;
+    });
     for (const { ifname, ifindex, peerIndex } of behind) {
       const peer = links.find((it) => it.ifindex === peerIndex && it.peerIndex === ifindex);
       if (peer !== undefined) found.set(ifname, { netns, links, peer });
@@ -71,12 +76,63 @@ async function eachOf<T>(items: readonly T[], step: (item: T) => Promise<void>):
   if (failed !== undefined) throw failed.reason;
 }
 
-/** No links if the namespace went away since it was listed. */
-async function linksIfThere(run: RunIp, netns: string): Promise<Link[]> {
-  try {
-    return await linksInside(run, netns);
-  } catch (error) {
-    if (isError(error, "InvalidNetNS")) return [];
-    throw error;
-  }
+/** An attachment to inspect. */
+interface AttachmentSpec {
+  readonly bridge: InterfaceName;
+  readonly host: InterfaceName;
+  readonly netns: string;
+  readonly ifname: InterfaceName;
+  /** Whether to read its guard too. */
+  readonly guarded: boolean;
+}
+
+/** What CHECK compares; a link that does not exist is `undefined`. */
+export type Seen = Readonly<Awaited<ReturnType<typeof inspect>>>;
+
+/** Reads all of an attachment from the kernel. Throws InvalidNetNS if the namespace can't be entered. */
+export async function inspect(run: RunIp, spec: AttachmentSpec) {
+  const { bridge, host, netns, ifname, guarded } = spec;
+  const permanent = (dev: string) =>
+    guarded ? [["neigh", "show", "dev", dev, "nud", "permanent"]] : [];
+  const [outside, within, entries] = await waitForAll(
+    runBatch(run, SHOWN, [
+      ["addr", "show", "dev", bridge],
+      ["link", "show", "dev", host],
+      ...permanent(bridge),
+    ]),
+    failOnFifo(
+      run,
+      netns,
+      runBatch(run, shownInside(netns), [
+        ["addr", "show", "dev", ifname],
+        // With `dev`, iproute2 6.1 hides IPv6 routes that have several next hops.
+        ["route", "show", "table", "all"],
+        ...permanent(ifname),
+      ]),
+    ),
+    guarded
+      ? run(["-B", "-j", "neigh", "show", "dev", host, "nud", "noarp"])
+      : Promise.resolve(undefined),
+  );
+  const [bridges = [], hosts = [], bridgeNeighbours = []] = outside.success
+    ? parseIpJson(outside)
+    : [];
+  // A failed batch about a missing link shows no other link, so the host's links are listed instead.
+  const found = outside.success ? [...bridges, ...hosts].map(parseLink) : await hostLinks(run);
+  const [links = [], routes = [], insideNeighbours = []] = within.success
+    ? parseIpJson(within)
+    : [];
+  const inside = within.success ? links.map(parseLink) : await linksInside(run, netns);
+  return {
+    bridge: found.find(isNamed(bridge)),
+    host: found.find(isNamed(host)),
+    inside: inside.find(isNamed(ifname)),
+    routes: routes.flatMap(parseRoutes).filter(({ dev }) => dev === ifname),
+    /** The static entries of the host veth; this list and the next two are empty if the guard was not requested. */
+    staticEntries: entries?.success === true
+      ? (parseIpJson(entries)[0] ?? []).map(parseNeighbour)
+      : [],
+    bridgeNeighbours: bridgeNeighbours.map(parseNeighbour),
+    insideNeighbours: insideNeighbours.map(parseNeighbour),
+  };
 }

@@ -1,8 +1,7 @@
 import { assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
 import { formatInterfaceAddress, parseInterfaceAddress } from "../../../lib/base/address.ts";
 import { CniError } from "../../../lib/base/errors.ts";
-import { isSame } from "../../../lib/netops/addresses.ts";
-import { bridgeChange, type BridgeSpec, checkPorts } from "../../../lib/netops/bridge.ts";
+import { bridgeChange, type BridgeSpec, checkPorts, isSame } from "../../../lib/netops/bridge.ts";
 import { type Link, type LinkAddress, parseLink } from "../../../lib/netops/links.ts";
 import { BR0 } from "./br0.ts";
 
