@@ -1,4 +1,5 @@
-import { CniError } from "../base/errors.ts";
+import { CniError, quote } from "../base/errors.ts";
+import { isObject, type JsonObject } from "../base/fields.ts";
 
 /** The format this program writes. */
 export const SCHEMA = 3;
@@ -8,6 +9,12 @@ export function damaged(path: string, found: string, cause?: unknown): CniError 
     details: "no address is allocated until it is repaired: atomicni repair < CONFIGURATION",
     cause,
   });
+}
+
+/** The map under that name. Throws StateDamaged for any other value. */
+export function mapIn(name: string, value: unknown, path: string): JsonObject {
+  if (isObject(value)) return value;
+  throw damaged(path, `${name} is ${quote(value)}, not an object`);
 }
 
 /** Something that this program never writes has the state file's name: it is not opened, and no ADD moves it away. */
@@ -21,13 +28,10 @@ export class NotAStateFile extends CniError {
 /** The state file was written by a later version of the program. This version must not replace it. */
 export class NewerSchema extends CniError {
   constructor(path: string, schema: number) {
-    super(
-      "StateDamaged",
-      `Cannot read "${path}" as a state file of schema ${SCHEMA}: it has schema ${schema}`,
-      {
-        details:
-          "a newer atomicni wrote it: install that version again, or drain the node and remove the file",
-      },
-    );
+    const found = `it has schema ${schema}`;
+    super("StateDamaged", `Cannot read "${path}" as a state file of schema ${SCHEMA}: ${found}`, {
+      details:
+        "a newer atomicni wrote it: install that version again, or drain the node and remove the file",
+    });
   }
 }

@@ -1,6 +1,6 @@
 import { familyOf, type Ip, valueOf } from "../base/address.ts";
 import { hostVethName } from "../base/attachment.ts";
-import { type Mac, macOfAll } from "../base/mac.ts";
+import { joinBytes, type Mac, macOfAll } from "../base/mac.ts";
 import type { NetworkName } from "../base/names.ts";
 import type { Lease } from "./state.ts";
 
@@ -48,7 +48,7 @@ function foldedMac(ip: Ip): Mac {
   const value = valueOf(ip);
   const word = (value >> 96n) ^ (value >> 64n) ^ (value >> 32n) ^ value;
   const bytes = [24n, 16n, 8n, 0n].map((shift) => Number((word >> shift) & 0xffn));
-  return [0x0a, 0x59, ...bytes].map((byte) => byte.toString(16).padStart(2, "0")).join(":") as Mac;
+  return joinBytes([0x0a, 0x59, ...bytes]);
 }
 
 /** The time in the form of the state file: UTC, to the second. */

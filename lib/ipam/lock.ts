@@ -5,24 +5,11 @@ import { createFile, notRoots, removeQuietly, tryLstat, withFile } from "./files
 /** How long a run waits for the lock, in milliseconds. */
 const LOCK_LIMIT_MS = 10_000;
 
-export interface Lock {
-  /** The identity of the state file, as the last holder recorded it. */
-  readonly written: string;
-  /** Whether the path still leads to this lock file. If not, another run may hold another lock. Throws IOFailure. */
-  isHeld(): boolean;
-  /** Records the identity of the state file, and unlocks. */
-  release(written: string): void;
-}
-
 /**
  * Takes the flock on `path`. It waits in the kernel's queue for at most 10 s, or until `stop` aborts. A reader does not change
  * the file. Throws TryAgainLater, which names the last recorded holder, and IOFailure if the file may not be opened.
  */
-export async function acquire(
-  path: string,
-  stop: AbortSignal,
-  isReader = false,
-): Promise<Lock> {
+export async function acquire(path: string, stop: AbortSignal, isReader = false) {
   for (;;) {
     const file = openLock(path);
     try {
@@ -53,14 +40,17 @@ function replaceLinked(file: Deno.FsFile, path: string): boolean {
 }
 
 /** A writer records its process now, and the identity of the written state file on release. */
-function held(file: Deno.FsFile, path: string, isReader: boolean): Lock {
+function held(file: Deno.FsFile, path: string, isReader: boolean) {
   const { written } = read(file);
   const note = (text: string) => isReader || record(file, text);
   note(`process ${Deno.pid} since ${new Date().toISOString()}\n${written}\n`);
   return {
+    /** The identity of the state file, as the last holder recorded it. */
     written,
+    /** Whether the path still leads to this lock file. If not, another run may hold another lock. Throws IOFailure. */
     isHeld: () => isStill(file, path),
-    release: (written) => {
+    /** Records the identity of the state file, and unlocks. */
+    release: (written: string) => {
       note(`\n${written}\n`);
       file.close();
     },

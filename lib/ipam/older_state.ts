@@ -1,7 +1,7 @@
 /** Converts older state files to the present format: schema 2, and the format of the Go original, which has no schema number. */
 import { quote } from "../base/errors.ts";
 import { isObject, type JsonObject } from "../base/fields.ts";
-import { damaged } from "./damage.ts";
+import { damaged, mapIn } from "./damage.ts";
 
 /**
  * Converts `file` to the form of schema 3, which the caller checks. Schema 2 has one address for each owner, leases by address
@@ -10,9 +10,8 @@ import { damaged } from "./damage.ts";
 export function readOlder(file: JsonObject, path: string): JsonObject {
   const { schema, containerToIP, ipToContainer, lastReserved, leases = {}, pool } = file;
   if (schema !== undefined && schema !== 2) throw damaged(path, `its schema is ${quote(schema)}`);
-  if (!isObject(leases)) throw damaged(path, `leases is ${quote(leases)}, not an object`);
   const owners: JsonObject = isObject(ipToContainer) ? ipToContainer : {};
-  const records = Object.entries(leases).map(([ip, lease]) => {
+  const records = Object.entries(mapIn("leases", leases, path)).map(([ip, lease]) => {
     const owner = owners[ip];
     if (typeof owner !== "string") {
       throw damaged(path, `leases has ${quote(ip)}, which has no owner`);

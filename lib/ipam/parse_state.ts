@@ -1,8 +1,8 @@
 import { type Ip, isIp, parseCidr, parseIp } from "../base/address.ts";
-import { type CniError, Malformed, quote } from "../base/errors.ts";
+import { Malformed, quote } from "../base/errors.ts";
 import { isObject, type JsonObject } from "../base/fields.ts";
 import type { RangeSet } from "../base/range.ts";
-import { damaged, NewerSchema, SCHEMA } from "./damage.ts";
+import { damaged, mapIn, NewerSchema, SCHEMA } from "./damage.ts";
 import { linesIn } from "./lines.ts";
 import { readOlder } from "./older_state.ts";
 import type { State } from "./state.ts";
@@ -46,18 +46,12 @@ function crossCheck(
   { containerToIP, ipToContainer }: JsonObject,
   path: string,
 ): Pick<State, "containerToIP" | "ipToContainer"> {
-  if (!isObject(containerToIP)) {
-    throw damaged(path, `containerToIP is ${quote(containerToIP)}, not an object`);
-  }
-  if (!isObject(ipToContainer)) {
-    throw damaged(path, `ipToContainer is ${quote(ipToContainer)}, not an object`);
-  }
-  if (!agree(containerToIP, ipToContainer)) {
-    throw damaged(path, difference(containerToIP, ipToContainer));
-  }
+  const owners = mapIn("containerToIP", containerToIP, path);
+  const addresses = mapIn("ipToContainer", ipToContainer, path);
+  if (!agree(owners, addresses)) throw damaged(path, difference(owners, addresses));
   return {
-    containerToIP: containerToIP as State["containerToIP"],
-    ipToContainer: ipToContainer as State["ipToContainer"],
+    containerToIP: owners as State["containerToIP"],
+    ipToContainer: addresses as State["ipToContainer"],
   };
 }
 
@@ -105,10 +99,10 @@ function difference(containerToIP: JsonObject, ipToContainer: JsonObject): strin
 
 /** Returns the lease records after a check of their owners and fields. Throws StateDamaged. */
 function checkRecords(
-  { leases = {}, containerToIP }: JsonObject,
+  { leases: value = {}, containerToIP }: JsonObject,
   path: string,
 ): State["leases"] {
-  if (!isObject(leases)) throw damaged(path, `leases is ${quote(leases)}, not an object`);
+  const leases = mapIn("leases", value, path);
   const owners = containerToIP as State["containerToIP"];
   for (const owner in leases) {
     const own = owners[owner];
@@ -116,23 +110,17 @@ function checkRecords(
       throw damaged(path, `leases has ${quote(owner)}, which has no address`);
     }
     const record = leases[owner];
-    if (typeof record !== "object" || record === null) throw wrongRecord(owner, record, path);
-    const { since, hostMac } = record as JsonObject;
-    if (typeof since !== "string" || typeof hostMac !== "string") {
-      throw wrongRecord(owner, record, path);
-    }
+    const isRecord = isObject(record) && typeof record["since"] === "string" &&
+      typeof record["hostMac"] === "string";
+    if (!isRecord) throw damaged(path, `leases[${quote(owner)}] is ${quote(record)}`);
     for (const key in record) {
-      const value = (record as JsonObject)[key];
+      const value = record[key];
       if (key === "guarded" ? typeof value !== "boolean" : typeof value !== "string") {
         throw damaged(path, `leases[${quote(owner)}].${key} is ${quote(value)}`);
       }
     }
   }
   return leases as State["leases"];
-}
-
-function wrongRecord(owner: string, record: unknown, path: string): CniError {
-  return damaged(path, `leases[${quote(owner)}] is ${quote(record)}`);
 }
 
 function readLast(value: unknown, path: string): Ip[] {
