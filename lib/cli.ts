@@ -1,6 +1,12 @@
 import { parseArguments, surplus, wantsJson } from "./cli/arguments.ts";
-import type { Call, Command, ExitStatus, Report } from "./cli/command.ts";
-import { UsageError } from "./cli/command.ts";
+import {
+  type Call,
+  type Command,
+  type ExitStatus,
+  problems,
+  type Report,
+  UsageError,
+} from "./cli/command.ts";
 import { completionOf } from "./cli/completion.ts";
 import { doctor } from "./cli/doctor.ts";
 import { explain } from "./cli/explain.ts";
@@ -8,12 +14,11 @@ import { helpOf, overview } from "./cli/help.ts";
 import { hostRulesCommand } from "./cli/host_rules.ts";
 import { importCommand } from "./cli/import.ts";
 import { list } from "./cli/list.ts";
-import { didYouMean } from "./cli/nearest.ts";
-import { problems } from "./cli/problems.ts";
 import { render, type Screen } from "./cli/screen.ts";
 import { repair } from "./cli/repair.ts";
 import { status } from "./cli/status.ts";
 import { version } from "./cli/version.ts";
+import { didYouMean } from "./cli/wording.ts";
 import { openKernel } from "./netops.ts";
 import { asCniError, CniError, printable } from "./base/errors.ts";
 import { PROGRAM_VERSION } from "./base/scope.ts";

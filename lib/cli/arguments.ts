@@ -1,7 +1,7 @@
 import { parseArgs } from "@std/cli/parse-args";
 import { quote } from "../base/errors.ts";
 import { type Command, COMMON_OPTIONS, type Option, UsageError } from "./command.ts";
-import { didYouMean } from "./nearest.ts";
+import { didYouMean } from "./wording.ts";
 
 /** Parses a command line into arguments and options. `help` and a line without a command accept only common options. */
 export function parseArguments(

@@ -35,6 +35,8 @@ export interface Place extends Subject {
   readonly dataDir: string;
   /** The readable state files: none, one, or several if another folder has a copy. */
   readonly held: readonly Held[];
+  /** The leases of those files. */
+  readonly leases: readonly Lease[];
   readonly isUnreadable: boolean;
   /** The network has or had a state file. */
   readonly hasState: boolean;
@@ -50,14 +52,15 @@ export async function attachedBy(claim: Claim, place: Place): Promise<ShownAttac
   const hosts = first === undefined && lease !== undefined
     ? await hostsOf(lease, name)
     : veths.map(({ link }) => link.ifname);
+  const { containerId = "", ifname = "" } = lease?.owner ?? attachment ?? {};
   return {
     network: name,
     dataDir,
     ips: lease?.ips ?? [],
     mac: lease && containerMac(lease),
     since: lease?.record?.since,
-    containerId: lease?.owner.containerId ?? attachment?.containerId ?? "",
-    ifname: lease?.owner.ifname ?? attachment?.ifname ?? "",
+    containerId,
+    ifname,
     pod: lease?.record?.pod ?? (first && podIn(first.link.alias)),
     guarded: lease?.record?.guarded ?? first?.link.port.locked === true,
     veth: hosts.join(" or "),
@@ -67,15 +70,18 @@ export async function attachedBy(claim: Claim, place: Place): Promise<ShownAttac
   };
 }
 
-function stateOf({ kind, lease, veths }: Claim, place: Place): StateWord {
-  const [veth] = veths;
-  if (place.links === undefined) return "unknown";
+function stateOf({ kind, lease, veths: [veth] }: Claim, place: Place): StateWord {
+  const { bridge, links } = place;
+  if (links === undefined) return "unknown";
   if (kind === "stale" || kind === "undecided" || kind === "superseded") return kind;
   if (veth === undefined) return "undecided";
   if (veth.add === "running") return "starting";
   if (lease === undefined && !isLayer2(veth, place)) return "no lease";
-  if (isCutOff(veth.link, place)) return "cut off";
-  if (lease?.record?.guarded === true && veth.link.port.locked !== true) return "unguarded";
+  const { master, up, port } = veth.link;
+  const isElsewhere = master === "" || (bridge !== undefined && master !== bridge);
+  const isBridgeDown = links.find(({ ifname }) => ifname === master)?.up === false;
+  if (!up || isElsewhere || isBridgeDown) return "cut off";
+  if (lease?.record?.guarded === true && port.locked !== true) return "unguarded";
   return lease === undefined ? "layer 2" : "live";
 }
 
@@ -88,11 +94,6 @@ function isLayer2({ link, inside }: HostVeth, { hasState }: Place): boolean {
   if (isLayer2HostMac(link.mac)) return true;
   if (hasState || inside === undefined) return false;
   return inside.peer.addresses.length === 0 || inside.peer.mac === macBehind(parseMac(link.mac));
-}
-
-function isCutOff({ master, up }: Link, { bridge, links }: Place): boolean {
-  if (!up || master === "" || (bridge !== undefined && master !== bridge)) return true;
-  return links?.find(({ ifname }) => ifname === master)?.up === false;
 }
 
 /** Whether one of the rows needs an operator. */

@@ -1,6 +1,6 @@
 import { STATE_FOLDER } from "../base/scope.ts";
 import { type Command, COMMON_OPTIONS, type Option, type Report, UsageError } from "./command.ts";
-import { didYouMean } from "./nearest.ts";
+import { didYouMean } from "./wording.ts";
 
 /** The script of each shell. `names` are the names of the commands, separated by blanks. */
 const SHELLS: Readonly<

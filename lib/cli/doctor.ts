@@ -1,10 +1,13 @@
+import { familyOf, formatCidr } from "../base/address.ts";
+import { subnetsOf } from "../base/range.ts";
 import { isAtLeast } from "../base/spec.ts";
 import type { NetworkConfig } from "../config.ts";
 import type { Kernel } from "../netops.ts";
 import { checkNotShared, checkServable, checkSoleCarrier } from "../plugin.ts";
 import type { Call, Command, Report } from "./command.ts";
-import { configurationOf, effectsFor } from "./configuration.ts";
+import { configurationOf, effectsFor, readInput } from "./configuration.ts";
 import { type Finding, finding, findingsOf, type Level } from "./doctor/finding.ts";
+import { examineGuard } from "./doctor/guard.ts";
 import {
   examineAdvertisements,
   examineBridge,
@@ -12,12 +15,9 @@ import {
   examineIpv6,
   examineOverlap,
 } from "./doctor/host.ts";
-import { examineGuard } from "./doctor/guard.ts";
-import { examineIp } from "./doctor/iproute.ts";
-import { readInput } from "./doctor/input.ts";
 import { unknownKeys } from "./doctor/keys.ts";
 import { examineLeases } from "./doctor/leases.ts";
-import { checkAccess, examineFolder, examineLock, subnetsLine } from "./doctor/state.ts";
+import { checkAccess, examineFolder, examineIp, examineLock } from "./doctor/prerequisites.ts";
 import { readOverview } from "./overview.ts";
 import type { Line, Tone } from "./screen.ts";
 
@@ -34,8 +34,13 @@ export const doctor: Command = {
         "set by the script form itself: a path to its Deno that users other than root can change",
     },
   },
-  run: async ({ stdin, kernel, value }: Call) =>
-    reportOf([...examineDeno(value("open-path")), ...await examine(await stdin(), kernel)]),
+  run: async ({ stdin, kernel, value }: Call) => {
+    const all = [...examineDeno(value("open-path")), ...await examine(await stdin(), kernel)];
+    // Several checks may meet the same error.
+    return reportOf(
+      all.filter((it, index) => all.findIndex(({ found }) => found === it.found) === index),
+    );
+  },
 };
 
 /** The script form runs its Deno as root at every ADD, so only root may replace that Deno. */
@@ -53,36 +58,27 @@ function examineDeno(openPath: string | undefined): Finding[] {
 async function examine(text: string, kernel: Kernel): Promise<Finding[]> {
   const { findings, config: raw } = readInput(text);
   const found = [...findings];
-  /** Adds findings; an error that several checks meet is reported once. */
-  const add = (more: readonly Finding[]) =>
-    found.push(...more.filter((it) => !found.some((known) => known.found === it.found)));
-  let config: NetworkConfig | undefined;
+  let read: NetworkConfig | undefined;
   if (raw !== undefined) {
-    add(unknownKeys(raw));
-    add(await findingsOf("configuration", () => [configFinding(config = configurationOf(raw))]));
+    found.push(...unknownKeys(raw));
+    found.push(
+      ...await findingsOf("configuration", () => [configFinding(read = configurationOf(raw))]),
+    );
   }
   const denied = await findingsOf("access", checkAccess);
   if (denied.length > 0) return [...found, ...denied];
-  let isIpThere = false;
-  add(
-    await findingsOf("ip", async () => {
-      const seen = await examineIp(kernel, config?.guarded === true);
-      isIpThere = true;
-      return seen;
-    }),
-  );
-  if (config === undefined) return found;
-  const wanted: NetworkConfig = config;
-  add(examineFolder(wanted));
-  if (wanted.sets.length > 0) add(await findingsOf("lock", () => examineLock(wanted)));
-  if (!isIpThere) return found;
-  const refusal = await findingsOf(
-    undefined,
-    () => checkServable(wanted, effectsFor(wanted, kernel)),
-  );
-  add(refusal);
-  add(await findingsOf("bridge", () => examineHost(wanted, kernel, refusal.length === 0)));
-  return found;
+  const ofIp = await findingsOf("ip", () => examineIp(kernel, read?.guarded === true));
+  found.push(...ofIp);
+  if (read === undefined) return found;
+  const config: NetworkConfig = read;
+  found.push(...examineFolder(config));
+  if (config.sets.length > 0) found.push(...await findingsOf("lock", () => examineLock(config)));
+  // `ip` did not run at all.
+  if (!ofIp.some(({ about }) => about === "namespaces")) return found;
+  const serve = () => checkServable(config, effectsFor(config, kernel));
+  const refusal = await findingsOf(undefined, serve);
+  const examined = () => examineHost(config, kernel, refusal.length === 0);
+  return [...found, ...refusal, ...await findingsOf("bridge", examined)];
 }
 
 /** What an ADD would find on this host. `isServed`: its own checks passed. */
@@ -109,12 +105,19 @@ async function examineHost(
   ];
 }
 
-function configFinding(config: NetworkConfig): Finding {
-  const { name, cniVersion } = config;
-  const found = `network "${name}", ${subnetsLine(config)}, CNI ${cniVersion}`;
-  if (isAtLeast(cniVersion, "1.1.0")) return finding("ok", "configuration", found);
-  const lacks = isAtLeast(cniVersion, "0.4.0") ? "GC or STATUS" : "CHECK, GC or STATUS";
-  return finding("ok", "configuration", `${found}: a version without ${lacks}`);
+function configFinding({ name, cniVersion, bridge, sets }: NetworkConfig): Finding {
+  const subnets = subnetsOf(sets);
+  const what = subnets.map(formatCidr).join(", ") || "no addresses (layer 2)";
+  const families = new Set(subnets.map(({ base }) => familyOf(base)));
+  const dual = families.size === 2 ? ", dual-stack" : "";
+  const lacks = isAtLeast(cniVersion, "1.1.0")
+    ? ""
+    : isAtLeast(cniVersion, "0.4.0")
+    ? ": a version without GC or STATUS"
+    : ": a version without CHECK, GC or STATUS";
+  const found =
+    `network "${name}", ${what} on bridge "${bridge}"${dual}, CNI ${cniVersion}${lacks}`;
+  return finding("ok", "configuration", found);
 }
 
 const TONES: Readonly<Record<Level, Tone>> = {
@@ -127,25 +130,25 @@ const TONES: Readonly<Record<Level, Tone>> = {
 function reportOf(findings: readonly Finding[]): Report {
   const count = (level: Level) => findings.filter((it) => it.level === level).length;
   const [errors, warnings] = [count("error"), count("warning")];
-  const verdict = errors > 0
-    ? "An ADD would fail."
+  const [verdict, tone, exit] = errors > 0
+    ? ["An ADD would fail.", TONES.error, 2] as const
     : warnings > 0
-    ? "An ADD would work, but see the warnings."
-    : "An ADD would work.";
+    ? ["An ADD would work, but see the warnings.", TONES.warning, 1] as const
+    : ["An ADD would work.", TONES.ok, 0] as const;
   return {
     lines: [
-      ...findings.flatMap((it): Line[] => {
-        const code = it.code === undefined ? "" : ` (code ${it.code}: atomicni explain ${it.code})`;
-        return [
-          [{ text: it.level.padEnd(8), tone: TONES[it.level] }, `${it.about}: ${it.found}${code}`],
-          ...(it.excerpt ?? []).map((text) => `        ${text}`),
-          ...(it.remedy === undefined ? [] : [`        -> ${it.remedy}`]),
-        ];
-      }),
+      ...findings.flatMap(({ level, about, found, code, excerpt = [], remedy }): Line[] => [
+        [
+          { text: level.padEnd(8), tone: TONES[level] },
+          `${about}: ${found}${code ? ` (code ${code}: atomicni explain ${code})` : ""}`,
+        ],
+        ...excerpt.map((text) => `        ${text}`),
+        ...(remedy === undefined ? [] : [`        -> ${remedy}`]),
+      ]),
       "",
-      [{ text: verdict, tone: errors > 0 ? "bad" : warnings > 0 ? "warning" : "good" }],
+      [{ text: verdict, tone }],
     ],
     json: { verdict, errors, warnings, findings },
-    exit: errors > 0 ? 2 : warnings > 0 ? 1 : 0,
+    exit,
   };
 }

@@ -1,12 +1,12 @@
 import { type Ip, parseInterfaceAddress, tryIp } from "../base/address.ts";
-import { CniError, Malformed, quote } from "../base/errors.ts";
+import { CniError, type ErrorCode, quote, unlessMalformed } from "../base/errors.ts";
+import { isObject } from "../base/fields.ts";
 import { needsOperator, plainAttachment, type ShownAttachment } from "./attachments.ts";
+import { CODES, withoutBackquotes } from "./codes.ts";
 import { type Call, type Command, type Report, UsageError } from "./command.ts";
-import { errorIn, explainCode, isCode } from "./explain_code.ts";
 import { about, absent, bridgeLines, networkLines } from "./explain_sentences.ts";
-import { readOverview } from "./overview.ts";
-import { reportOn } from "./problems.ts";
-import { textOf } from "./screen.ts";
+import { readOverview, reportOn } from "./overview.ts";
+import { strong, textOf } from "./screen.ts";
 
 export const explain: Command = {
   name: "explain",
@@ -29,11 +29,12 @@ async function report({ args, kernel, stdin }: Call): Promise<Report> {
   }
   if (error === undefined) return await lookUp(text, kernel);
   // A container ID may consist of digits.
-  const named = await lookUp(text, kernel, isCode(text)).catch((thrown: unknown) => {
-    if (isCode(text) && thrown instanceof CniError) return undefined; // a code needs no state
+  const isCode = Object.hasOwn(CODES, text);
+  const named = await lookUp(text, kernel, isCode).catch((thrown: unknown) => {
+    if (isCode && thrown instanceof CniError) return undefined; // a code needs no state
     throw thrown;
   });
-  if (!isCode(text)) return named?.isKnown || named?.exit === 2 ? named : explainCode(error);
+  if (!isCode && (named?.isKnown || named?.exit === 2)) return named;
   const meaning = explainCode(error);
   if (named?.isKnown !== true) return meaning;
   return { ...named, lines: [...meaning.lines, "", ...named.lines] };
@@ -45,7 +46,8 @@ async function lookUp(
   kernel: Call["kernel"],
   isExact = false,
 ): Promise<Report & { readonly isKnown: boolean }> {
-  const ip = addressIn(word);
+  // An address may have a prefix length.
+  const ip = tryIp(word) ?? unlessMalformed(() => parseInterfaceAddress(word).ip);
   const what = ip ?? word;
   const overview = await readOverview(kernel);
   const { networks } = overview;
@@ -64,16 +66,6 @@ async function lookUp(
   return { ...reportOn(overview, lines, json, needsLook), isKnown };
 }
 
-/** The address in `word`, with or without a prefix length. */
-function addressIn(word: string): Ip | undefined {
-  try {
-    return tryIp(word) ?? (word.includes("/") ? parseInterfaceAddress(word).ip : undefined);
-  } catch (error) {
-    if (error instanceof Malformed) return undefined;
-    throw error;
-  }
-}
-
 /** Whether the attachment has the address, the MAC at either end, the veth, the pod, or a container ID that starts so. */
 function matches(
   { ips, veth, pod, containerId, mac, link }: ShownAttachment,
@@ -83,5 +75,51 @@ function matches(
   if (ip !== undefined) return ips.includes(ip);
   const names = [pod, pod?.split("/")[1], ...veth.split(" or ")];
   if (names.includes(what) || [mac, link?.mac].includes(what.toLowerCase())) return true;
-  return what !== "" && containerId.startsWith(what);
+  return containerId.startsWith(what);
+}
+
+/** A code, with the message and the details of its error document. */
+interface FoundCode {
+  readonly code: string;
+  readonly said: readonly string[];
+}
+
+/** The error in `101`, `error 101`, `code: 101`, or in an error document, which may be part of a log line. */
+function errorIn(text: string): FoundCode | undefined {
+  const number = /^(?:(?:error|code)\s*:?\s*){0,2}(\d{1,3})$/i.exec(text)?.[1];
+  if (number !== undefined) return { code: number, said: [] };
+  let document: unknown;
+  try {
+    document = JSON.parse(text.slice(text.indexOf("{"), text.lastIndexOf("}") + 1));
+  } catch {
+    return undefined; // the text is a name
+  }
+  if (!isObject(document)) return undefined;
+  const { code, msg, details } = isObject(document["error"]) ? document["error"] : document;
+  if (typeof code !== "number") return undefined;
+  const said = [msg, details].filter((it) => typeof it === "string" && it !== "");
+  return { code: String(code), said: said.map(String) };
+}
+
+/** The meaning, the cause and the remedies of a code. */
+function explainCode({ code, said }: FoundCode): Report {
+  if (!Object.hasOwn(CODES, code)) {
+    throw new UsageError(
+      `Cannot explain "${code}": it is not a code of this plugin`,
+      `its codes: ${Object.keys(CODES).join(", ")}`,
+    );
+  }
+  const number = Number(code) as ErrorCode;
+  const { meaning, cause, cure } = CODES[number];
+  return {
+    lines: [
+      ...said.map((it) => `> ${it}`),
+      [strong(`Code ${code}: ${withoutBackquotes(meaning)}`)],
+      `Why: ${withoutBackquotes(cause)}`,
+      "What to do:",
+      ...cure.map((step) => `  - ${withoutBackquotes(step)}`),
+    ],
+    json: { code: number, meaning, cause, cure },
+    exit: 0,
+  };
 }

@@ -3,14 +3,13 @@ import { attachmentIn, isHostVethName } from "../base/attachment.ts";
 import { type AddressRange, inRange, reservedAs } from "../base/range.ts";
 import { statePath } from "../ipam.ts";
 import type { Link } from "../netops.ts";
-import { ago } from "./ago.ts";
 import type { ShownAttachment } from "./attachments.ts";
 import { withoutBackquotes } from "./codes.ts";
-import { toneOf } from "./list.ts";
 import type { NetworkSeen, Overview } from "./overview.ts";
 import { type Pool, poolsOf } from "./pools.ts";
 import { type Sentence, strong } from "./screen.ts";
-import { STATE_WORDS } from "./state_words.ts";
+import { STATE_WORDS, toneOf } from "./state_words.ts";
+import { ago } from "./wording.ts";
 
 /** Describes an attachment: owner, addresses, age, state and host veth. */
 export function about(it: ShownAttachment): Sentence[] {

@@ -1,9 +1,8 @@
 import { needsOperator, plainAttachment, type ShownAttachment } from "./attachments.ts";
 import type { Call, Command, Report } from "./command.ts";
-import { NETWORK_OPTION, readOverview, selected } from "./overview.ts";
-import { reportOn } from "./problems.ts";
-import type { Line, Segment, Tone } from "./screen.ts";
-import { needsLook, type StateWord } from "./state_words.ts";
+import { NETWORK_OPTION, readOverview, reportOn, selected } from "./overview.ts";
+import type { Line } from "./screen.ts";
+import { toneOf } from "./state_words.ts";
 
 export const list: Command = {
   name: "list",
@@ -31,28 +30,20 @@ function tableOf(rows: readonly ShownAttachment[], isPartial: boolean): Line[] {
   if (rows.length === 0) return isPartial ? [] : ["No attachments."];
   return [{
     heading: ["NETWORK", "OWNER", "INTERFACE", "ADDRESS", "MAC", "VETH", "SINCE", "STATE"],
-    rows: rows.map((it) => [it.network, ...cells(it)]),
+    rows: rows.map(({ network, pod, containerId, ifname, ips, mac, veth, since, state }) => [
+      network,
+      pod ?? (shortened(containerId) || "-"),
+      ifname || "-",
+      ips.join(", ") || "-",
+      mac ?? "-",
+      veth,
+      since ?? "-",
+      { text: state, tone: toneOf(state) },
+    ]),
     spare: ["MAC", "SINCE", "VETH", "INTERFACE", "NETWORK"],
     cut: "OWNER",
     broken: "ADDRESS",
   }];
-}
-
-function cells(it: ShownAttachment): Segment[] {
-  return [
-    it.pod ?? (shortened(it.containerId) || "-"),
-    it.ifname || "-",
-    it.ips.join(", ") || "-",
-    it.mac ?? "-",
-    it.veth,
-    it.since ?? "-",
-    { text: it.state, tone: toneOf(it.state) },
-  ];
-}
-
-export function toneOf(word: StateWord): Tone {
-  if (word === "unknown") return "faint";
-  return needsLook(word) ? "warning" : "good";
 }
 
 /** Shortens a runtime's container ID to its first digits, which `explain` accepts. */

@@ -11,13 +11,13 @@ import {
   type Networks,
   readNetworks,
   tryLstat,
-  type Work,
 } from "../ipam.ts";
 import type { Kernel, Link } from "../netops.ts";
-import { type Claim, claims, needsInspection, type Subject } from "../ownership.ts";
+import { type Claim, claims, type HostView, needsInspection, type Subject } from "../ownership.ts";
 import { attachedBy, type Place, type ShownAttachment } from "./attachments.ts";
-import { type Call, type Option, UsageError } from "./command.ts";
-import { didYouMean } from "./nearest.ts";
+import { type Call, type Option, problems, type Report, UsageError } from "./command.ts";
+import type { Line } from "./screen.ts";
+import { didYouMean } from "./wording.ts";
 
 /** A network with its attachments. */
 export interface NetworkSeen extends Pick<Place, "dataDir" | "held" | "bridge"> {
@@ -60,30 +60,42 @@ function textOf({ held, unreadable }: Networks): string {
 async function look(kernel: Kernel, files: Networks, config?: Subject): Promise<Overview> {
   const { unreadable } = files;
   const errors = unreadable.map(({ error }) => error);
+  let links: readonly Link[] | undefined;
+  let view: HostView | undefined;
+  let places: readonly Place[];
   try {
-    const links = await kernel.links();
-    const places = await placesOf(files, links, config);
-    const inDoubt = places.map((it) => needsInspection(it, leasesOf(it)));
-    const seen = await kernel.view((link) => inDoubt.some((isOf) => isOf(link)));
-    const marks = marksOf(places);
-    const view = seen.map((it) => ({ ...it, add: marks.get(it.link.ifname) ?? "none" }));
-    const networks = await Promise.all(
-      places.map(async (it) => await networkSeen(it, await claims(it, leasesOf(it), view))),
-    );
-    return { networks: networks.flat(), errors, unreadable, links };
+    links = await kernel.links();
+    places = await placesOf(files, links, config);
+    view = await viewOf(kernel, places);
   } catch (error) {
-    const places = await placesOf(files, undefined, config);
-    const networks = await Promise.all(
-      places.map((it) => networkSeen(it, leasesOf(it).map(undecided))),
-    );
     errors.push(asCniError(error));
-    return { networks: networks.flat(), errors, unreadable, links: undefined };
+    links = undefined;
+    places = await placesOf(files, undefined, config);
   }
+  const networks = await Promise.all(
+    places.map(async (it) =>
+      networkSeen(
+        it,
+        view === undefined ? it.leases.map(undecided) : await claims(it, it.leases, view),
+      )
+    ),
+  );
+  return { networks: networks.flat(), errors, unreadable, links };
 }
 
 /** The claim of a lease if the host's veths can't be read. */
 function undecided(lease: Lease): Claim {
   return { kind: "undecided", lease, veths: [], attachment: undefined };
+}
+
+async function viewOf(kernel: Kernel, places: readonly Place[]): Promise<HostView> {
+  const inDoubt = places.map((it) => needsInspection(it, it.leases));
+  const seen = await kernel.view((link) => inDoubt.some((isOf) => isOf(link)));
+  const marks = new Map(places.flatMap(({ name, dataDir, held }) => {
+    const folders = new Set([dataDir, ...held.map((it) => it.dataDir)]);
+    return [...folders].flatMap((folder) => [...new AddMarks(folder, name).all()]);
+  }));
+  return seen.map((it) => ({ ...it, add: marks.get(it.link.ifname) ?? "none" }));
 }
 
 /** Every network that has a state file or is in the alias of a host veth. */
@@ -102,6 +114,7 @@ async function placesOf(
       name,
       dataDir: file?.dataDir ?? STATE_FOLDER,
       held: own,
+      leases: leasesIn(own),
       isUnreadable: unreadable.some(({ network }) => network === name),
       hasState: file !== undefined || tryLstat(lockPath(STATE_FOLDER, name)) !== undefined,
       bridge: config?.name === name ? config.bridge : bridgeOf(own, links ?? []),
@@ -114,11 +127,11 @@ async function placesOf(
 async function namedBy(links: readonly Link[]): Promise<NetworkName[]> {
   const found = await Promise.all(links.map(async ({ ifname, alias, group, kind }) => {
     const said = kind === "veth" ? attachmentIn(alias) : undefined;
-    if (said === undefined) return undefined;
+    if (said === undefined) return [];
     const isNamed = isHostVethName(ifname) && await hostVethName(said) === ifname;
-    return isNamed || group === groupOf(said.network) ? said.network : undefined;
+    return isNamed || group === groupOf(said.network) ? [said.network] : [];
   }));
-  return found.filter((it) => it !== undefined);
+  return found.flat();
 }
 
 /** The bridge that a lease recorded, else the bridge with the network's gateway address. */
@@ -132,22 +145,9 @@ function bridgeOf(held: readonly Held[], links: readonly Link[]): string | undef
 }
 
 /** The leases of every state file. A lease that a copy of the file repeats appears once. */
-function leasesOf({ held }: Place): Lease[] {
-  const known = new Map(
-    held.flatMap(({ state }) => listLeases(state)).map((lease) => [
-      `${ownerKey(lease.owner)} ${lease.ips.join()}`,
-      lease,
-    ]),
-  );
-  return [...known.values()];
-}
-
-/** The state of each marked ADD, by host veth. */
-function marksOf(places: readonly Place[]): ReadonlyMap<string, Work> {
-  return new Map(places.flatMap(({ name, dataDir, held }) => {
-    const folders = new Set([dataDir, ...held.map((it) => it.dataDir)]);
-    return [...folders].flatMap((folder) => [...new AddMarks(folder, name).all()]);
-  }));
+function leasesIn(held: readonly Held[]): Lease[] {
+  const leases = held.flatMap(({ state }) => listLeases(state));
+  return [...new Map(leases.map((it) => [`${ownerKey(it.owner)} ${it.ips.join()}`, it])).values()];
 }
 
 /** The network at a place, as its claims show it; none if nothing is left of it. */
@@ -182,4 +182,19 @@ export function selected(
     `Cannot show "${name}": no network of that name has a state file or a host veth`,
     didYouMean(name, networks.map(({ network }) => network)) || `see all: atomicni ${command}`,
   );
+}
+
+/** A report about an overview. Its errors follow the lines. */
+export function reportOn(
+  { errors }: Overview,
+  lines: readonly Line[],
+  json: Readonly<Record<string, unknown>>,
+  needsLook: boolean,
+): Report {
+  const plain = errors.map(({ code, message, details }) => ({ code, msg: message, details }));
+  return {
+    lines: [...lines, ...problems(errors)],
+    json: { ...json, errors: plain },
+    exit: errors.length > 0 ? 2 : needsLook ? 1 : 0,
+  };
 }

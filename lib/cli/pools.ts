@@ -29,13 +29,13 @@ export const OK = "ok";
 
 /** The pools of the network. A network with unknown ranges has one without a size. */
 export function poolsOf({ network, dataDir, held, file, rows }: NetworkSeen): Pool[] {
+  if (file === "unreadable") return [];
   const attachments = countWords(rows.map(({ state }) => state));
   const words = (Object.keys(attachments) as StateWord[])
     .filter((it) => needsLook(it) && attachments[it] > 0)
     .map((it) => `${attachments[it]} ${it}`);
   const stateOf = (...first: string[]) => [...first, ...words].join(", ") || OK;
   const common = { network, set: 0, attachments, state: stateOf() };
-  if (file === "unreadable") return [];
   if (file === "none") return [{ ...common, dataDir }];
   if (file === "lost") return [{ ...common, dataDir, state: stateOf("no state file") }];
   const stale = attachments.unknown > 0

@@ -1,11 +1,17 @@
+import { compareIps } from "../base/address.ts";
 import { ownerKey } from "../base/attachment.ts";
-import type { Lease } from "../ipam.ts";
+import { pause } from "../base/deadline.ts";
+import type { NetworkConfig } from "../config.ts";
+import { addLease, emptyState, type Lease, type State, statePath } from "../ipam.ts";
+import { type Effects, examineClaims, type Moment, reclaim, transactClaims } from "../plugin.ts";
 import { plainLease } from "./attachments.ts";
 import type { Call, Command, Report } from "./command.ts";
 import { effectsFor, readConfiguration } from "./configuration.ts";
-import type { RepairFinding } from "./repair/finding.ts";
-import { rebuild, type RepairReport } from "./repair/rebuild.ts";
+import type { RepairFinding } from "./repair/evidence.ts";
+import { type Examination, examine } from "./repair/examine.ts";
+import { restore } from "./repair/restore.ts";
 import type { Line, Tone } from "./screen.ts";
+import { counted } from "./wording.ts";
 
 const EXAMPLE = "atomicni repair --dry-run < /etc/cni/net.d/10-atomicni.conflist";
 
@@ -18,11 +24,49 @@ export const repair: Command = {
   options: { "dry-run": { type: "boolean", about: "only print what repair would change" } },
   run: async ({ stdin, has, kernel }: Call) => {
     const config = readConfiguration(await stdin(), "repair a network", EXAMPLE);
-    const dryRun = has("dry-run");
     // The report has every warning of a rebuild.
-    return reportOf(await rebuild(config, effectsFor(config, kernel), dryRun), dryRun);
+    return await rebuild(config, effectsFor(config, kernel), has("dry-run"));
   },
 };
+
+/** The longest wait for an ADD in progress, because its address is not known yet. */
+const MAX_WAIT_MS = 16_000;
+
+/**
+ * Rebuilds the network's state from the kernel, then restores ports and guards. Throws StateDamaged for the file of a newer
+ * version, and does not change that file.
+ */
+async function rebuild(config: NetworkConfig, effects: Effects, dryRun: boolean): Promise<Report> {
+  const { kernel, marks } = effects;
+  const isRunning = () => [...marks.all().values()].includes("running");
+  for (const end = Date.now() + MAX_WAIT_MS; isRunning() && Date.now() < end;) await pause(200);
+  const bridgeMac = (await kernel.link(config.bridge))?.mac;
+  const look = (moment: Moment) => examine(config, moment, bridgeMac);
+  const { result: seen, backup } = dryRun
+    ? { result: await examineClaims(config, effects, look), backup: undefined }
+    : await transactClaims(config, effects, async (moment) => {
+      const result = await look(moment);
+      if (result.isConsistent || result.isStuck) return { result };
+      await reclaim(moment.state, result.dropped, config.bridge, effects);
+      return { result, state: rebuilt(config, result, moment.state), write: "verified" as const };
+    });
+  if (!dryRun) marks.sweep();
+  // A port with a lease in another subnet has another gateway, so no guard can be made from this configuration.
+  const restored = seen.isOutside ? [] : await restore(config, effects, seen.ports, dryRun);
+  return reportOf(config, seen, restored, backup, dryRun);
+}
+
+function rebuilt(config: NetworkConfig, seen: Examination, old: State): State {
+  const state = emptyState();
+  const leases = [...seen.kept, ...seen.found];
+  leases.forEach((lease) => addLease(state, lease));
+  const highest = config.sets.flatMap((_, index) =>
+    leases.flatMap(({ ips }) => ips[index] ?? []).sort(compareIps).at(-1) ?? []
+  );
+  state.lastReserved.push(...(old.lastReserved.length > 0 ? old.lastReserved : highest));
+  state.ranges = seen.isOutside ? old.ranges : config.configuredSets;
+  return state;
+}
 
 const TONES: Readonly<Record<RepairFinding["level"], Tone>> = {
   unverified: "bad",
@@ -30,42 +74,53 @@ const TONES: Readonly<Record<RepairFinding["level"], Tone>> = {
   note: "faint",
 };
 
-function reportOf(report: RepairReport, dryRun: boolean): Report {
-  const { network, path, damage, kept, found, dropped, findings, backup, restored } = report;
-  const isStuck = findings.some(({ level }) => level === "unverified");
+/** `restored` are the findings about ports and guards; a note is a port that was restored, or in a dry run would be. */
+function reportOf(
+  { name: network, dataDir }: NetworkConfig,
+  { damage, kept, found, dropped, isConsistent, isStuck, ...seen }: Examination,
+  restored: readonly RepairFinding[],
+  backup: string | undefined,
+  dryRun: boolean,
+): Report {
+  const path = statePath(dataDir, network);
+  const findings = [...seen.findings, ...restored];
   const isWrong = findings.some(({ level }) => level === "wrong");
-  const isConsistent = damage === undefined && found.length === 0 && dropped.length === 0;
+  const notes = restored.filter(({ level }) => level === "note").length;
   const verdict = isStuck
     ? "Nothing was written: an address might be allocated twice."
+    : isConsistent && notes > 0
+    ? verdictOnPorts(isWrong, dryRun)
     : isConsistent
-    ? restored > 0
-      ? verdictOnPorts(isWrong, dryRun)
-      : isWrong
-      ? "Nothing that repair can fix."
-      : "Nothing to repair."
+    ? isWrong ? "Nothing that repair can fix." : "Nothing to repair."
     : dryRun
     ? "Nothing was written: a dry run."
-    : `Written: ${count(kept.length + found.length)}.`;
+    : `Written: ${counted(kept.length + found.length, "lease")}.`;
   const leases = (what: string, list: readonly Lease[]): Line[] =>
     list.map(({ owner, ips }) => `  ${what} ${ips.join(" and ")} ${ownerKey(owner)}`);
   return {
     lines: [
       `${network}: ${path}${damage === undefined ? "" : `: ${damage}`}`,
-      `  ${count(kept.length)} as before`,
+      `  ${counted(kept.length, "lease")} as before`,
       ...leases("found in its container:", found),
       ...leases("host veth gone, or of a later ADD:", dropped),
-      ...findings.flatMap((it): Line[] => [
-        [{ text: `  ${it.level}`, tone: TONES[it.level] }, `: ${it.found}`],
-        ...(it.remedy === undefined ? [] : [`    -> ${it.remedy}`]),
+      ...findings.flatMap(({ level, found, remedy }): Line[] => [
+        [{ text: `  ${level}`, tone: TONES[level] }, `: ${found}`],
+        ...(remedy === undefined ? [] : [`    -> ${remedy}`]),
       ]),
       ...(backup === undefined ? [] : [`  the damaged file is kept as ${backup}`]),
       [{ text: verdict, tone: isStuck ? "bad" : isWrong ? "warning" : "good" }],
     ],
     json: {
-      ...report,
+      network,
+      path,
+      damage,
       kept: kept.map(plainLease),
       found: found.map(plainLease),
       dropped: dropped.map(plainLease),
+      findings,
+      backup,
+      written: !dryRun && !isConsistent && !isStuck,
+      restored: notes,
     },
     exit: isStuck ? 2 : isWrong ? 1 : 0,
   };
@@ -77,8 +132,4 @@ function verdictOnPorts(isWrong: boolean, dryRun: boolean): string {
   return isWrong
     ? "The state file is consistent; ports and guards are restored, except the ones called wrong."
     : "The state file is consistent; ports and guards are restored.";
-}
-
-function count(leases: number): string {
-  return leases === 1 ? "1 lease" : `${leases} leases`;
 }

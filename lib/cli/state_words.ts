@@ -1,25 +1,13 @@
-/** The state of an attachment in the output of `list`. */
-export type StateWord =
-  | "live"
-  | "layer 2"
-  | "starting"
-  | "cut off"
-  | "unguarded"
-  | "superseded"
-  | "undecided"
-  | "stale"
-  | "no lease"
-  | "unknown";
+import type { Tone } from "./screen.ts";
 
 /** The meaning of a state word. */
-export interface Meaning {
+interface Meaning {
   readonly about: string;
   /** The remedy, and the subject of doctor's finding; absent if an operator has nothing to look at. */
   readonly trouble?: { readonly subject: string; readonly remedy: string };
 }
 
-/** The table of state words; docs/monitoring.md shows it, doctor and explain print it. */
-export const STATE_WORDS: Readonly<Record<StateWord, Meaning>> = {
+const WORDS = {
   live: { about: "the lease's host veth is a port of the network's bridge" },
   "layer 2": { about: "a host veth of a network without addresses is a port of its bridge" },
   starting: { about: "its ADD is in progress" },
@@ -71,16 +59,25 @@ export const STATE_WORDS: Readonly<Record<StateWord, Meaning>> = {
     about: "`ip` failed, so nothing is known about the host veth",
     trouble: { subject: "veths", remedy: "the error of ip has its own remedy" },
   },
-};
+} satisfies Readonly<Record<string, Meaning>>;
+
+/** The state of an attachment in the output of `list`. */
+export type StateWord = keyof typeof WORDS;
+
+/** The table of state words; docs/monitoring.md shows it, doctor and explain print it. */
+export const STATE_WORDS: Readonly<Record<StateWord, Meaning>> = WORDS;
 
 /** The number of each state word in `words`, in the order of the table. */
-export function countWords(words: Iterable<StateWord>): Record<StateWord, number> {
-  const names = Object.keys(STATE_WORDS) as StateWord[];
-  const counts = Object.fromEntries(names.map((it) => [it, 0])) as Record<StateWord, number>;
-  for (const word of words) counts[word]++;
-  return counts;
+export function countWords(words: readonly StateWord[]): Record<StateWord, number> {
+  const count = (word: string) => [word, words.filter((it) => it === word).length];
+  return Object.fromEntries(Object.keys(STATE_WORDS).map(count));
 }
 
 export function needsLook(word: StateWord): boolean {
   return STATE_WORDS[word].trouble !== undefined;
+}
+
+export function toneOf(word: StateWord): Tone {
+  if (word === "unknown") return "faint";
+  return needsLook(word) ? "warning" : "good";
 }

@@ -1,9 +1,17 @@
+import { PROGRAM_VERSION } from "../base/scope.ts";
 import type { Call, Command, Report } from "./command.ts";
-import { metricsOf } from "./metrics.ts";
-import { NETWORK_OPTION, readOverview, selected } from "./overview.ts";
-import { reportOn } from "./problems.ts";
+import {
+  NETWORK_OPTION,
+  type NetworkSeen,
+  type Overview,
+  readOverview,
+  reportOn,
+  selected,
+} from "./overview.ts";
 import { OK, type Pool, poolsOf } from "./pools.ts";
 import type { Line } from "./screen.ts";
+import { countWords } from "./state_words.ts";
+import { buildForm } from "./version.ts";
 
 export const status: Command = {
   name: "status",
@@ -22,7 +30,9 @@ async function report(call: Call): Promise<Report> {
   const overview = await readOverview(call.kernel);
   const networks = selected(overview, call, "status");
   const pools = networks.flatMap(poolsOf);
-  const json = { networks: pools.map(jsonOf) };
+  const json = {
+    networks: pools.map((it) => ({ ...it, size: exact(it.size), free: exact(it.free) })),
+  };
   const needsLook = pools.some(({ state }) => state !== OK);
   const { errors, unreadable } = overview;
   if (!call.has("metrics")) {
@@ -32,15 +42,10 @@ async function report(call: Call): Promise<Report> {
   return { ...reportOn(overview, [], json, needsLook), lines, isFile: true, errors };
 }
 
-/** The largest integer that every JSON parser reads exactly. */
-const MOST_EXACT = BigInt(Number.MAX_SAFE_INTEGER);
-
+/** An integer that some JSON parsers can't read exactly is a string. */
 function exact(value: bigint | undefined): number | string | undefined {
-  return value === undefined || value > MOST_EXACT ? value?.toString() : Number(value);
-}
-
-function jsonOf(pool: Pool) {
-  return { ...pool, size: exact(pool.size), free: exact(pool.free) };
+  const isLarge = value === undefined || value > BigInt(Number.MAX_SAFE_INTEGER);
+  return isLarge ? value?.toString() : Number(value);
 }
 
 function tableOf(pools: readonly Pool[], isPartial: boolean): Line[] {
@@ -61,4 +66,67 @@ function tableOf(pools: readonly Pool[], isPartial: boolean): Line[] {
       { text: state, tone: state === OK ? "good" : "warning" },
     ]),
   }];
+}
+
+/** The name and meaning of each metric, as docs/monitoring.md shows them. All are gauges, which both text formats have. */
+export const METRICS = {
+  atomicni_pool_addresses: "All addresses of the range set.",
+  atomicni_pool_held: "Allocated addresses, including stale ones.",
+  atomicni_pool_stale: "Addresses without a host veth; an ADD reclaims them if no other is free.",
+  atomicni_pool_free: "Addresses that are not allocated.",
+  atomicni_attachments:
+    "Attachments of the network in that state; the states are those of `atomicni list`.",
+  atomicni_state_readable: "1 if the network's state file can be read, 0 if it is damaged or lost.",
+  atomicni_build_info: "1, with the version and the build form of this program.",
+} as const;
+
+/** A value with its labels. */
+type Sample = readonly [number | bigint, Readonly<Record<string, string>>];
+
+/** OpenMetrics text that the older text format of Prometheus allows too. */
+function metricsOf(
+  networks: readonly NetworkSeen[],
+  pools: readonly Pool[],
+  unreadable: Overview["unreadable"],
+): string[] {
+  const each = (key: "size" | "held" | "stale" | "free") =>
+    pools.flatMap(({ network, dataDir: folder, set, subnet = "", [key]: value }): Sample[] =>
+      value === undefined ? [] : [[value, { network, folder, set: String(set), subnet }]]
+    );
+  const states = networks.flatMap(({ network, rows }) =>
+    Object.entries(countWords(rows.map(({ state }) => state)))
+      .map(([state, value]): Sample => [value, { network, state }])
+  );
+  // One sample for each state file that a network has or needs.
+  const readable = [
+    ...networks.flatMap(({ held }) => held.map((it) => ({ ...it, value: 1 }))),
+    ...networks.filter(({ file }) => file === "lost").map((it) => ({ ...it, value: 0 })),
+    ...unreadable.map((it) => ({ ...it, value: 0 })),
+  ].map(({ network, dataDir, value }): Sample => [value, { network, folder: dataDir }]);
+  const samples: Readonly<Record<keyof typeof METRICS, readonly Sample[]>> = {
+    atomicni_pool_addresses: each("size"),
+    atomicni_pool_held: each("held"),
+    atomicni_pool_stale: each("stale"),
+    atomicni_pool_free: each("free"),
+    atomicni_attachments: states,
+    atomicni_state_readable: readable,
+    atomicni_build_info: [[1, { version: PROGRAM_VERSION, form: buildForm() }]],
+  };
+  const families = Object.entries(METRICS).flatMap(([name, about]) => {
+    const own = samples[name as keyof typeof METRICS];
+    return own.length === 0 ? [] : [
+      `# HELP ${name} ${escaped(about)}`,
+      `# TYPE ${name} gauge`,
+      ...own.map(([value, labels]) => `${name}{${pairs(labels)}} ${value}`),
+    ];
+  });
+  return [...families, "# EOF"];
+}
+
+function pairs(labels: Readonly<Record<string, string>>): string {
+  return Object.entries(labels).map(([name, value]) => `${name}="${escaped(value)}"`).join();
+}
+
+function escaped(text: string): string {
+  return text.replaceAll("\\", "\\\\").replaceAll("\n", "\\n").replaceAll('"', '\\"');
 }

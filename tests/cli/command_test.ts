@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import manifest from "../../deno.json" with { type: "json" };
-import { nearest } from "../../lib/cli/nearest.ts";
+import { nearest } from "../../lib/cli/wording.ts";
 import { CONFIGURATION, withoutBackquotes } from "../../lib/cli/codes.ts";
 import { CONFIG, type Host, hostTest, PROGRAM, run, STATE_FOLDER } from "../integration/host.ts";
 

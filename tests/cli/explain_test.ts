@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
-import { ago } from "../../lib/cli/ago.ts";
+import { ago } from "../../lib/cli/wording.ts";
 import { CODES } from "../../lib/cli/codes.ts";
 import { CONFIG, hostTest, type Json, STATE_FOLDER } from "../integration/host.ts";
 

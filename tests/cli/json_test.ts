@@ -1,5 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
-import { METRICS } from "../../lib/cli/metrics.ts";
+import { METRICS } from "../../lib/cli/status.ts";
 import { STATE_WORDS } from "../../lib/cli/state_words.ts";
 import { CONFIG, type Host, hostTest, type Json, STATE_FOLDER } from "../integration/host.ts";
 import { container, hide } from "./containers.ts";

@@ -1,13 +1,13 @@
-import { familyOf } from "../../base/address.ts";
 import { ownerKey } from "../../base/attachment.ts";
 import type { InterfaceName } from "../../base/names.ts";
 import type { NetworkConfig } from "../../config.ts";
 import type { Kernel, Link } from "../../netops.ts";
 import type { Claim } from "../../ownership.ts";
 import { lostGateways, portOf, portSpec, UNVERIFIED_MAC } from "../../plugin.ts";
-import { firstThree } from "../first_three.ts";
 import type { Overview } from "../overview.ts";
+import { counted, firstThree } from "../wording.ts";
 import { type Finding, warning } from "./finding.ts";
+import { hasIpv6Gateway } from "./host.ts";
 
 /** Warnings about ports that differ from their leases, and about a bridge that weakens the guard. */
 export async function examineGuard(
@@ -16,16 +16,48 @@ export async function examineGuard(
   links: readonly Link[],
   kernel: Kernel,
 ): Promise<Finding[]> {
-  const bridge = links.find(({ ifname }) => ifname === config.bridge);
-  if (bridge?.kind !== "bridge") return [];
-  const claims = networks.find(({ network }) => network === config.name)?.claims ?? [];
-  return [
+  const { name, bridge, guarded } = config;
+  const own = links.find(({ ifname }) => ifname === bridge);
+  if (own?.kind !== "bridge") return [];
+  const claims = networks.find(({ network }) => network === name)?.claims ?? [];
+  const found = [
     ...await faultyPorts(config, claims, kernel),
-    ...await unreachedGateways(config, claims, bridge, kernel),
-    ...unprovenPorts(config, claims),
-    ...learningPorts(config, links),
-    ...snooping(config, bridge),
+    ...await unreachedGateways(config, claims, own, kernel),
   ];
+  const unproven = claims.flatMap(({ kind, veths }) => kind === "unleased" ? veths : [])
+    .filter(({ link }) => link.master === "" && portOf(config, link, undefined) === undefined)
+    .map(({ link }) => link.ifname);
+  if (unproven.length > 0) {
+    found.push(guardWarning(
+      `${firstThree(unproven)} is in no bridge, and no ADD puts it there: ${UNVERIFIED_MAC}`,
+      "atomicni repair < CONFIGURATION; if that does not find a lease: start the container again",
+    ));
+  }
+  // A frame from a port with learning can move the static entry of a guarded port.
+  const learning = links.filter(({ master, kind, port }) =>
+    guarded && master === bridge && kind === "veth" && port.learning
+  ).map(({ ifname }) => ifname);
+  if (learning.length > 0) {
+    const ports = `${counted(learning.length, "port")} of "${bridge}"`;
+    found.push(guardWarning(
+      `${ports} ${learning.length === 1 ? "is" : "are"} not guarded (${
+        firstThree(learning)
+      }): a container behind such a port can cut off a guarded container`,
+      "start those containers again under this configuration, or give them another bridge",
+    ));
+  }
+  // Snooping is on if another program or an earlier version made the bridge.
+  if (own.bridge.snoops && hasIpv6Gateway(config)) {
+    found.push(guardWarning(
+      `"${bridge}" does multicast snooping: a container that sends one query stops IPv6 for the others`,
+      `ip link set dev ${bridge} type bridge mcast_snooping 0`,
+    ));
+  }
+  return found;
+}
+
+function guardWarning(found: string, remedy: string): Finding {
+  return warning("guard", found, remedy);
 }
 
 /** Ports that differ from their leases: unlocked, without static entry or neighbours, or outside their link group. */
@@ -42,10 +74,9 @@ async function faultyPorts(
   const faults = ports.length === 0 ? [] : await kernel.portFaults(config.bridge, ports);
   if (faults.length === 0) return [];
   const said = firstThree(faults.map(({ host, found }) => `${host}: ${found}`));
-  const count = faults.length === 1 ? "1 port is" : `${faults.length} ports are`;
-  return [warning(
-    "guard",
-    `${count} not what the network's containers need (${said})`,
+  const are = `${counted(faults.length, "port")} ${faults.length === 1 ? "is" : "are"}`;
+  return [guardWarning(
+    `${are} not what the network's containers need (${said})`,
     "atomicni repair < CONFIGURATION",
   )];
 }
@@ -57,7 +88,7 @@ const SAMPLE = 8;
 async function unreachedGateways(
   config: NetworkConfig,
   claims: readonly Claim[],
-  { mac }: Link,
+  { mac: bridgeMac }: Link,
   kernel: Kernel,
 ): Promise<Finding[]> {
   const guarded = claims.flatMap(({ kind, lease, veths: [veth] }) =>
@@ -66,55 +97,12 @@ async function unreachedGateways(
       ? [{ link: veth.link, ifname: lease.owner.ifname, name: ownerKey(lease.owner) }]
       : []
   );
-  const sample = { guarded: guarded.slice(0, SAMPLE), bridgeMac: mac };
+  const sample = { guarded: guarded.slice(0, SAMPLE), bridgeMac };
   const lost = await lostGateways(config, kernel, sample, true);
   if (lost.length === 0) return [];
   const names = firstThree(lost.map(({ name }) => `"${name}"`));
-  return [warning(
-    "guard",
-    `${names} can't reach a gateway: the permanent neighbour in the container is not "${config.bridge}" with ${mac}`,
+  return [guardWarning(
+    `${names} can't reach a gateway: the permanent neighbour in the container is not "${config.bridge}" with ${bridgeMac}`,
     "atomicni repair < CONFIGURATION; start a container again if its namespace has no name below /run/netns",
-  )];
-}
-
-/** Ports outside the bridge that no ADD puts back, because no lease proves their owner. */
-function unprovenPorts(config: NetworkConfig, claims: readonly Claim[]): Finding[] {
-  const out = claims.flatMap(({ kind, veths }) => kind === "unleased" ? veths : [])
-    .filter(({ link }) => link.master === "" && portOf(config, link, undefined) === undefined);
-  if (out.length === 0) return [];
-  const hosts = firstThree(out.map(({ link }) => link.ifname));
-  return [warning(
-    "guard",
-    `${hosts} is in no bridge, and no ADD puts it there: ${UNVERIFIED_MAC}`,
-    "atomicni repair < CONFIGURATION; if that does not find a lease: start the container again",
-  )];
-}
-
-/** A frame from a port with learning can move the static entry of a guarded port. */
-function learningPorts({ guarded, bridge }: NetworkConfig, links: readonly Link[]): Finding[] {
-  const learning = links.filter(({ master, kind, port }) =>
-    guarded && master === bridge && kind === "veth" && port.learning
-  ).map(({ ifname }) => ifname);
-  if (learning.length === 0) return [];
-  const count = learning.length === 1
-    ? `1 port of "${bridge}" is`
-    : `${learning.length} ports of "${bridge}" are`;
-  return [warning(
-    "guard",
-    `${count} not guarded (${
-      firstThree(learning)
-    }): a container behind such a port can cut off a guarded container`,
-    "start those containers again under this configuration, or give them another bridge",
-  )];
-}
-
-/** A warning about multicast snooping, which is on if another program or an earlier version made the bridge. */
-function snooping({ sets, bridge }: NetworkConfig, { bridge: { snoops } }: Link): Finding[] {
-  const hasIpv6 = sets.flat().some(({ gateway }) => familyOf(gateway) === 6);
-  if (!snoops || !hasIpv6) return [];
-  return [warning(
-    "guard",
-    `"${bridge}" does multicast snooping: a container that sends one query stops IPv6 for the others`,
-    `ip link set dev ${bridge} type bridge mcast_snooping 0`,
   )];
 }

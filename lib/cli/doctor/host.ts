@@ -10,16 +10,15 @@ import {
   overlap,
   parseCidr,
 } from "../../base/address.ts";
-import { subnetsOf } from "../../base/range.ts";
+import { isInSubnets, subnetsOf } from "../../base/range.ts";
 import type { NetworkConfig } from "../../config.ts";
 import { type Kernel, type Link, MOST_PORTS, type RouteFound } from "../../netops.ts";
-import { bridgeSpec } from "../../plugin.ts";
 import type { Overview } from "../overview.ts";
 import { type Finding, finding, warning } from "./finding.ts";
 
 /** The present state of the bridge. The checks of ADD report why an ADD could not use it. */
 export function examineBridge(config: NetworkConfig, links: readonly Link[]): Finding[] {
-  const { name, mtu } = bridgeSpec(config);
+  const { bridge: name, mtu, sets, gatewayOnBridge } = config;
   const bridge = links.find(({ ifname }) => ifname === name);
   if (links.some(({ altnames }) => altnames.includes(name))) return [];
   if (bridge === undefined) {
@@ -37,7 +36,7 @@ export function examineBridge(config: NetworkConfig, links: readonly Link[]): Fi
       "bridge",
       `"${name}" has MTU ${bridge.mtu}, the configuration ${mtu}: larger packets are lost between ports`,
       `${
-        bridge.mtu < LEAST_MTU_IPV6 && hasIpv6(config) ? "" : `set "mtu": ${bridge.mtu}, or `
+        bridge.mtu < LEAST_MTU_IPV6 && hasIpv6Gateway(config) ? "" : `set "mtu": ${bridge.mtu}, or `
       }give every port the same (ip link set dev PORT mtu ${mtu})`,
     ));
   }
@@ -48,7 +47,7 @@ export function examineBridge(config: NetworkConfig, links: readonly Link[]): Fi
       `ip link set dev ${name} type bridge stp_state 0`,
     ));
   }
-  if (!config.gatewayOnBridge && config.sets.length > 0) {
+  if (!gatewayOnBridge && sets.length > 0) {
     found.push(finding(
       "note",
       "bridge",
@@ -59,22 +58,19 @@ export function examineBridge(config: NetworkConfig, links: readonly Link[]): Fi
   return found;
 }
 
-function hasIpv6({ sets }: NetworkConfig): boolean {
-  return sets.flat().some(({ start }) => familyOf(start) === 6);
+export function hasIpv6Gateway({ sets }: NetworkConfig): boolean {
+  return sets.flat().some(({ gateway }) => familyOf(gateway) === 6);
 }
 
 /**
  * A new bridge takes the sysctl `default.disable_ipv6`, which `ip` does not show. If `lo` is up without an IPv6 address,
  * IPv6 is switched off for all interfaces.
  */
-export function examineIpv6(
-  { bridge, gatewayOnBridge, sets }: NetworkConfig,
-  links: readonly Link[],
-): Finding[] {
+export function examineIpv6(config: NetworkConfig, links: readonly Link[]): Finding[] {
+  const { bridge, gatewayOnBridge } = config;
+  const isThere = links.some(({ ifname }) => ifname === bridge);
+  if (isThere || !gatewayOnBridge || !hasIpv6Gateway(config)) return [];
   const lo = links.find(({ ifname }) => ifname === "lo");
-  const isNeeded = gatewayOnBridge && sets.flat().some(({ gateway }) => familyOf(gateway) === 6) &&
-    !links.some(({ ifname }) => ifname === bridge);
-  if (!isNeeded) return [];
   if (lo?.up === true && !lo.addresses.some(({ ip }) => familyOf(ip) === 6)) {
     return [warning(
       "bridge",
@@ -121,32 +117,33 @@ export function examineOverlap(
   const own = subnets.map(formatCidr);
   const ours = own.join(", ");
   const overlaps = (other: Cidr) => subnets.some((subnet) => overlap(subnet, other));
-  const found: string[] = [];
-  for (const { ifname, addresses } of links.filter((it) => it.ifname !== bridge)) {
-    for (const it of addresses) {
-      const network = networkOf(it.ip, it.prefix);
+  const addresses = links.filter(({ ifname }) => ifname !== bridge).flatMap((link) =>
+    link.addresses.filter(({ ip, prefix }) => {
+      const network = networkOf(ip, prefix);
       // The checks of ADD report an interface with the same subnet.
-      if (!overlaps(network) || (gatewayOnBridge && own.includes(formatCidr(network)))) continue;
-      found.push(`"${ifname}" has ${formatInterfaceAddress(it)}, which overlaps with ${ours}`);
-    }
-  }
-  for (const { dev, dst } of routes) {
-    if (dev === bridge || dst.endsWith("/0") || !overlaps(parseCidr(dst))) continue;
-    if (isUsual(dst, links.find(({ ifname }) => ifname === dev), subnets)) continue;
-    found.push(`a route to ${dst} on "${dev}" overlaps with ${ours}`);
-  }
-  for (const { network, dataDir: folder, state } of networks.flatMap((it) => it.held)) {
-    if (network === name && folder === dataDir) continue;
+      return overlaps(network) && !(gatewayOnBridge && own.includes(formatCidr(network)));
+    }).map((it) =>
+      `"${link.ifname}" has ${formatInterfaceAddress(it)}, which overlaps with ${ours}`
+    )
+  );
+  const ways = routes.filter(({ dev, dst }) =>
+    dev !== bridge && !dst.endsWith("/0") && overlaps(parseCidr(dst)) &&
+    !isUsual(dst, links.find(({ ifname }) => ifname === dev), subnets)
+  ).map(({ dev, dst }) => `a route to ${dst} on "${dev}" overlaps with ${ours}`);
+  const others = networks.flatMap(({ held }) => held).flatMap(({ network, dataDir: it, state }) => {
+    if (network === name && it === dataDir) return [];
     const subnet = subnetsOf(state.ranges ?? []).find(overlaps);
-    const held = (Object.keys(state.ipToContainer) as Ip[]).find((ip) =>
-      subnets.some((it) => contains(it, ip))
-    );
     if (subnet !== undefined) {
-      found.push(`network "${network}" has ${formatCidr(subnet)}, which overlaps with ${ours}`);
-    } else if (held !== undefined) {
-      found.push(`network "${network}" holds ${held}, which is in ${ours} too`);
+      return [`network "${network}" has ${formatCidr(subnet)}, which overlaps with ${ours}`];
     }
-  }
+    const held = (Object.keys(state.ipToContainer) as Ip[]).find((ip) =>
+      isInSubnets(config.sets, ip)
+    );
+    return held === undefined
+      ? []
+      : [`network "${network}" holds ${held}, which is in ${ours} too`];
+  });
+  const found = [...addresses, ...ways, ...others];
   if (found.length === 0) return [finding("ok", "subnet", `nothing else uses ${ours}`)];
   const remedy = "choose a subnet that nothing else on this host uses (ip addr; ip route)";
   return found.map((it) => warning("subnet", it, remedy));
@@ -174,17 +171,17 @@ export async function examineForwarding(
   const subnets = subnetsOf(sets);
   const reached = gatewayOnBridge ? "each other and the gateway" : "each other";
   const seen = [...new Set(subnets.map(({ base }) => familyOf(base)))].map((family) => {
-    const sysctl = family === 4 ? "net.ipv4.ip_forward" : "net.ipv6.conf.all.forwarding";
-    const isOn = family === 4 ? ipv4 : ipv6;
     const what = `IPv${family}`;
+    const [isOn, sysctl, first] = family === 4 ? [ipv4, "net.ipv4.ip_forward", ""] : [
+      ipv6,
+      "net.ipv6.conf.all.forwarding",
+      ", with accept_ra = 2 on the uplink first, or the host loses its own default route",
+    ];
     if (isOn === undefined) {
       return finding("note", "forwarding", `ip does not show it for ${what}`, `sysctl ${sysctl}`);
     }
     const between = "the kernel forwards between the bridge and other interfaces";
     if (isOn) return finding("ok", "forwarding", `${what}: ${between}`);
-    const first = family === 4
-      ? ""
-      : ", with accept_ra = 2 on the uplink first, or the host loses its own default route";
     const off = `${what}: off for "${bridge}": containers reach only ${reached}`;
     return warning("forwarding", off, `sysctl -w ${sysctl}=1${first}`);
   });

@@ -1,13 +1,12 @@
-import type { CniError } from "../../base/errors.ts";
 import { formatSet } from "../../base/range.ts";
 import type { NetworkConfig } from "../../config.ts";
-import { listLeases, type State } from "../../ipam.ts";
+import { listLeases } from "../../ipam.ts";
 import type { ShownAttachment } from "../attachments.ts";
 import { withoutBackquotes } from "../codes.ts";
-import { firstThree } from "../first_three.ts";
 import type { Overview } from "../overview.ts";
 import { useOf } from "../pools.ts";
 import { STATE_WORDS } from "../state_words.ts";
+import { firstThree } from "../wording.ts";
 import { type Finding, finding, warning } from "./finding.ts";
 
 /** doctor warns if a smaller share of the pool is free. */
@@ -15,38 +14,30 @@ const SHORT = 0.1;
 
 /** The network's attachments as `list` shows them, and its pools. `isServed`: the checks of ADD passed. */
 export function examineLeases(
-  config: NetworkConfig,
+  { name, dataDir, bridge, sets }: NetworkConfig,
   { networks, unreadable }: Overview,
   isServed: boolean,
 ): Finding[] {
-  const { name, dataDir, bridge } = config;
   const seen = networks.find(({ network }) => network === name);
   const damage = unreadable.find((it) => it.network === name && it.dataDir === dataDir)?.error;
-  if (damage !== undefined) return isServed ? [damaged(config, damage)] : []; // the checks of ADD reported it
+  if (damage !== undefined) {
+    if (!isServed) return []; // the checks of ADD reported it
+    const { message, details } = damage;
+    return [
+      sets.length === 0
+        ? warning("state", `${message}; an ADD without addresses needs none`, details)
+        : warning(
+          "state",
+          `${message}; no host veth exists, so the next ADD starts from scratch`,
+          "nothing has to be done; the damaged file is kept with the new one",
+        ),
+    ];
+  }
   const rows = seen?.rows ?? [];
   const state = seen?.held.find((it) => it.dataDir === dataDir)?.state;
-  return [...pools(config, state, rows), ...amiss(rows, bridge)];
-}
-
-function damaged({ sets }: NetworkConfig, { message, details }: CniError): Finding {
-  if (sets.length === 0) {
-    return warning("state", `${message}; an ADD without addresses needs none`, details);
-  }
-  return warning(
-    "state",
-    `${message}; no host veth exists, so the next ADD starts from scratch`,
-    "nothing has to be done; the damaged file is kept with the new one",
-  );
-}
-
-function pools(
-  { sets }: NetworkConfig,
-  state: State | undefined,
-  rows: readonly ShownAttachment[],
-): Finding[] {
   const held = state === undefined ? [] : listLeases(state).flatMap(({ ips }) => ips);
   const reclaimable = rows.filter((it) => it.state === "stale").flatMap(({ ips }) => ips);
-  return sets.map((set) => {
+  const pools = sets.map((set) => {
     const { size, held: used, stale = 0, free } = useOf(set, held, reclaimable);
     const numbers = `${
       formatSet(set)
@@ -58,6 +49,7 @@ function pools(
       "before it is full: widen the range inside the subnet, or use another network for further containers",
     );
   });
+  return [...pools, ...amiss(rows, bridge)];
 }
 
 /** A warning for each state of an attachment that needs a look, and for each other bridge with a host veth. */

@@ -12,10 +12,25 @@ import { allocatingRange, isInSubnets, rangeOf } from "../../base/range.ts";
 import type { NetworkConfig } from "../../config.ts";
 import { type Lease, now, recordedMac } from "../../ipam.ts";
 import type { Claim, HostVeth } from "../../ownership.ts";
-import { type RepairFinding, unverified, wrong } from "./finding.ts";
+
+/** A finding about an attachment that repair can't verify or that is wrong. */
+export interface RepairFinding {
+  /** With `unverified` the state is not written, because an address might be allocated twice. */
+  readonly level: "unverified" | "wrong" | "note";
+  readonly found: string;
+  readonly remedy?: string;
+}
+
+function unverified(found: string, remedy: string): RepairFinding {
+  return { level: "unverified", found, remedy };
+}
+
+export function wrong(found: string, remedy: string): RepairFinding {
+  return { level: "wrong", found, remedy };
+}
 
 /** A container without a lease. */
-export interface Unleased {
+interface Unleased {
   readonly veth: HostVeth;
   /** `undefined` if no evidence but the alias names it. */
   readonly owner: Owner | undefined;
@@ -30,7 +45,7 @@ export interface Taken {
   /** The owners of leases, by their addresses. */
   readonly holders: ReadonlyMap<Ip, string>;
   /** The leases and the bridge, by their MACs. */
-  readonly macs: ReadonlyMap<string, string>;
+  readonly macs: ReadonlyMap<string | undefined, string>;
   readonly unleased: readonly Unleased[];
 }
 
@@ -41,20 +56,20 @@ export async function unleasedOf(
 ): Promise<Unleased[]> {
   return await Promise.all(claims.flatMap((claim) =>
     claim.veths.map(async (veth) => {
-      const owner = await ownerOf(config, claim, veth);
-      const name = owner === undefined ? veth.link.ifname : ownerKey(owner);
+      const { ifname } = veth.link;
+      const owner = claim.lease?.owner ?? await ownerIn(config, claim, ifname);
+      const name = owner === undefined ? ifname : ownerKey(owner);
       return { veth, owner, name, ips: addressesIn(config, veth) };
     })
   ));
 }
 
 /** The owner in the veth's alias, if its name or its group confirms the alias and neither contradicts it. */
-async function ownerOf(
+async function ownerIn(
   { name }: NetworkConfig,
-  { lease, attachment }: Claim,
-  { link: { ifname } }: HostVeth,
+  { attachment }: Claim,
+  ifname: string,
 ): Promise<Owner | undefined> {
-  if (lease !== undefined) return lease.owner;
   if (attachment?.network !== name) return undefined;
   const isOther = isHostVethName(ifname) && await hostVethName(attachment) !== ifname;
   return isOther ? undefined : attachment;
@@ -83,9 +98,10 @@ export function leaseBehind(
   container: Unleased,
   { holders, macs, unleased }: Taken,
 ): Lease | RepairFinding {
-  const { veth: { link, inside }, owner, name, ips: all } = container;
+  const { veth, owner, name, ips: all } = container;
+  const { link, inside } = veth;
   const removing = `${
-    namingCommand(container.veth)
+    namingCommand(veth)
   }remove that container (its DEL removes ${link.ifname}), and repair again`;
   if (inside === undefined) {
     const of = owner === undefined ? link.alias : name;
@@ -105,17 +121,18 @@ export function leaseBehind(
     return unverified(found, "remove one of the two, and repair again");
   }
   const { mac } = inside.peer;
-  const choices = config.sets.map((set) => free.filter((ip) => allocatingRange(set, ip)));
-  const chosen = (of: readonly Ip[]) =>
-    of.length < 2 ? of[0] : of.find((ip) => macOfAll([ip]) === mac);
-  const ips = choices.flatMap((of) => chosen(of) ?? []);
-  if (ips.length === 0 || choices.some((of) => of.length > 0 && chosen(of) === undefined)) {
+  const choices = config.sets.map((set) => free.filter((ip) => allocatingRange(set, ip)))
+    .filter((of) => of.length > 0);
+  const ips = choices.flatMap((of) =>
+    (of.length === 1 ? of[0] : of.find((ip) => macOfAll([ip]) === mac)) ?? []
+  );
+  if (ips.length === 0 || ips.length < choices.length) {
     return unverified(
       `"${name}" has ${free.join(" and ")}: which is its lease?`,
       "delete all but one address of each range in the container, or remove the container, and repair again",
     );
   }
-  const rival = others.find(({ veth }) => veth.inside?.peer.mac === mac)?.name;
+  const rival = others.find((it) => it.veth.inside?.peer.mac === mac)?.name;
   const user = macs.get(mac) ?? (rival && `"${rival}"`);
   if (mac !== macOfAll(ips) && user !== undefined) {
     const found = `"${name}" has the MAC ${mac} of ${user}: which of the two may use it?`;

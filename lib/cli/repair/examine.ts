@@ -4,35 +4,35 @@ import { asCniError, CniError } from "../../base/errors.ts";
 import { isInSubnets, subnetsOf } from "../../base/range.ts";
 import type { NetworkConfig } from "../../config.ts";
 import { checkOwners, containerMac, isForeign, type Lease, SUBNET_CHANGED } from "../../ipam.ts";
-import type { Claim, HostVeth } from "../../ownership.ts";
+import type { Claim } from "../../ownership.ts";
 import type { Moment } from "../../plugin.ts";
-import { firstThree } from "../first_three.ts";
+import { counted, firstThree } from "../wording.ts";
 import {
   leaseBehind,
   namingCommand,
+  type RepairFinding,
   type Taken,
   unleasedOf,
   unownedVethFinding,
+  wrong,
 } from "./evidence.ts";
-import { type RepairFinding, wrong } from "./finding.ts";
-
-/** A lease and its host veth, if that is known. */
-export interface Placed<L = Lease> {
-  readonly lease: L;
-  readonly veth: HostVeth | undefined;
-}
+import type { Placed } from "./restore.ts";
 
 /** The comparison of the state file with the kernel. */
 export interface Examination {
   /** The damage of the file; `undefined` if there is none. */
   readonly damage: string | undefined;
   /** Leases that stay (`kept`), are new from the kernel (`found`), or have no host veth any longer (`dropped`). */
-  readonly kept: readonly Placed[];
-  readonly found: readonly Placed[];
+  readonly kept: readonly Lease[];
+  readonly found: readonly Lease[];
   readonly dropped: readonly Lease[];
-  /** The host veths of a network without addresses, which need no lease. */
-  readonly unleased: readonly Placed<undefined>[];
+  /** The host veths to restore. A lease in `found` counts only if the state can be written. */
+  readonly ports: readonly Placed[];
   readonly findings: readonly RepairFinding[];
+  /** The file needs no change. */
+  readonly isConsistent: boolean;
+  /** The file must not be written. */
+  readonly isStuck: boolean;
   /** A kept lease is in another subnet than the configuration. */
   readonly isOutside: boolean;
 }
@@ -47,45 +47,49 @@ export async function examine(
   bridgeMac: string | undefined,
 ): Promise<Examination> {
   const { provenance, claims } = moment;
+  const of = (...kinds: Claim["kind"][]) => claims.filter(({ kind }) => kinds.includes(kind));
+  const leasesOf = (some: readonly Claim[]) => some.flatMap(({ lease }) => lease ?? []);
+  const vethsOf = (some: readonly Claim[]) => some.flatMap(({ veths }) => veths);
+  const placed = (some: readonly Claim[]) =>
+    some.flatMap(({ lease, veths }) => veths.map(({ link }): Placed => ({ lease, link })));
   const isInDoubt = provenance !== "written";
-  const dropped = new Set(
-    claims.flatMap(({ kind, lease }) =>
-      lease !== undefined && (kind === "stale" || kind === "superseded") ? [lease] : []
-    ),
-  );
-  const kept = claims.flatMap(({ kind, lease, veths: [veth] }): Placed[] =>
-    lease === undefined || dropped.has(lease)
-      ? []
-      : [{ lease, veth: kind === "live" ? veth : undefined }]
-  );
-  const findings = claims.flatMap((it) => it.kind === "undecided" ? undecided(it, isInDoubt) : []);
-  const without = claims.filter(({ kind }) => kind === "superseded" || kind === "unleased");
-  const found: Placed[] = [];
+  const [kept, dropped] = [leasesOf(of("live", "undecided")), leasesOf(of("stale", "superseded"))];
+  const without = of("superseded", "unleased");
+  const findings = of("undecided").flatMap((it) => undecided(it, isInDoubt));
+  const found: { lease: Lease; link: Placed["link"] }[] = [];
   if (config.sets.length > 0) {
     const taken = await takenBy(config, kept, without, bridgeMac);
     for (const container of taken.unleased) {
       const result = leaseBehind(config, container, taken);
       if ("level" in result) findings.push(result);
-      else found.push({ lease: result, veth: container.veth });
+      else found.push({ lease: result, link: container.veth.link });
     }
-    for (const veth of claims.flatMap(({ kind, veths }) => kind === "unowned" ? veths : [])) {
+    for (const veth of vethsOf(of("unowned"))) {
       findings.push(...unownedVethFinding(config, veth, taken, isInDoubt));
     }
   }
   const outside = outsideFindings(config, kept);
+  const damage = damageOf(config, moment);
+  const isStuck = findings.some(({ level }) => level === "unverified");
   return {
-    damage: damageOf(config, moment),
+    damage,
     kept,
-    found,
-    dropped: [...dropped],
-    unleased: config.sets.length > 0
-      ? []
-      : without.map(({ veths: [veth] }) => ({ lease: undefined, veth })),
+    found: found.map(({ lease }) => lease),
+    dropped,
+    ports: [
+      ...placed(of("live")),
+      ...(isStuck ? [] : found),
+      // The host veths of a network without addresses need no lease.
+      ...(config.sets.length > 0
+        ? []
+        : vethsOf(without).map(({ link }) => ({ lease: undefined, link }))),
+    ],
     findings: [...findings, ...outside],
+    isConsistent: damage === undefined && found.length === 0 && dropped.length === 0,
+    isStuck,
     isOutside: outside.length > 0,
   };
 }
-
 function damageOf(
   { name, sets }: NetworkConfig,
   { state, provenance }: Moment,
@@ -125,38 +129,33 @@ function undecided({ lease, veths }: Claim, isInDoubt: boolean): RepairFinding[]
 /** Collects the users of addresses and MACs: leases, the bridge, and containers without a lease. */
 async function takenBy(
   config: NetworkConfig,
-  kept: readonly Placed[],
+  kept: readonly Lease[],
   without: readonly Claim[],
   bridgeMac: string | undefined,
 ): Promise<Taken> {
-  const leases = kept.map(({ lease }) => ({ ...lease, key: ownerKey(lease.owner) }));
-  const macs = new Map<string, string>();
-  for (const lease of leases) {
-    const mac = containerMac(lease);
-    if (mac !== undefined) macs.set(mac, `"${lease.key}"`);
-  }
-  if (bridgeMac !== undefined) macs.set(bridgeMac, `the bridge "${config.bridge}"`);
-  return {
-    holders: new Map(leases.flatMap(({ ips, key }) => ips.map((ip) => [ip, key]))),
-    macs,
-    unleased: await unleasedOf(config, without),
-  };
+  const macs = new Map<string | undefined, string>();
+  for (const lease of kept) macs.set(containerMac(lease), `"${ownerKey(lease.owner)}"`);
+  macs.set(bridgeMac, `the bridge "${config.bridge}"`);
+  const holders = new Map(
+    kept.flatMap(({ ips, owner }) => ips.map((ip) => [ip, ownerKey(owner)] as const)),
+  );
+  return { holders, macs, unleased: await unleasedOf(config, without) };
 }
 
 /** Reports leases in another subnet. While containers hold them, an ADD allocates nothing and repair can't help. */
 function outsideFindings(
   { name, sets }: NetworkConfig,
-  kept: readonly Placed[],
+  kept: readonly Lease[],
 ): RepairFinding[] {
-  const outside = kept.map(({ lease }) => lease).filter(({ ips, record }) =>
+  const outside = kept.filter(({ ips, record }) =>
     record?.ranges === undefined && ips.some((ip) => !isInSubnets(sets, ip))
   );
   if (outside.length === 0) return [];
-  const count = outside.length === 1 ? "1 lease is" : `${outside.length} leases are`;
+  const are = `${counted(outside.length, "lease")} ${outside.length === 1 ? "is" : "are"}`;
   const some = firstThree(
     outside.map(({ owner, ips }) => `${ips.join(" and ")} of "${ownerKey(owner)}"`),
   );
-  const found = `${count} outside of ${subnetsOf(sets).map(formatCidr).join(", ")}: ${some}; ` +
+  const found = `${are} outside of ${subnetsOf(sets).map(formatCidr).join(", ")}: ${some}; ` +
     "repair does not write leases of a changed subnet";
   return [wrong(found, `${SUBNET_CHANGED}; see all: atomicni list ${name}`)];
 }

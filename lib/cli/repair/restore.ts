@@ -4,9 +4,14 @@ import type { NetworkConfig } from "../../config.ts";
 import type { Lease } from "../../ipam.ts";
 import type { Link, PortSpec } from "../../netops.ts";
 import { type Effects, lostGateways, portOf, UNVERIFIED_MAC } from "../../plugin.ts";
-import { firstThree } from "../first_three.ts";
-import type { Placed } from "./examine.ts";
-import { type RepairFinding, wrong } from "./finding.ts";
+import { firstThree } from "../wording.ts";
+import { type RepairFinding, wrong } from "./evidence.ts";
+
+/** A host veth, and its lease unless the network has no addresses. */
+export interface Placed {
+  readonly lease: Lease | undefined;
+  readonly link: Link;
+}
 
 /** A host veth that may be moved into the bridge, and the wanted settings of its port. */
 interface Port {
@@ -21,45 +26,48 @@ interface Port {
 export async function restore(
   config: NetworkConfig,
   { kernel }: Effects,
-  placed: readonly Placed<Lease | undefined>[],
+  placed: readonly Placed[],
   dryRun: boolean,
 ): Promise<RepairFinding[]> {
   const { bridge } = config;
   const live: Port[] = [];
   const left: RepairFinding[] = [];
-  for (const { lease, veth: { link } = {} } of placed) {
-    if (link === undefined) continue;
+  const unguarded = (name: string, why: string) =>
+    left.push(wrong(`${name}: ${why}`, "start that container again under this configuration"));
+  for (const { lease, link } of placed) {
     const owner = lease?.owner ?? attachmentIn(link.alias);
     const name = `"${owner === undefined ? link.alias : ownerKey(owner)}" (${link.ifname})`;
     const port = portOf(config, link, lease);
-    if (link.master !== "" && link.master !== bridge) left.push(elsewhere(name, link, bridge));
-    else if (port === undefined) left.push(unguarded(name, UNVERIFIED_MAC));
+    if (link.master !== "" && link.master !== bridge) {
+      // Root may have moved it.
+      left.push(wrong(
+        `${name}: it is in "${link.master}", not in "${bridge}", and repair leaves it there`,
+        `ip link set dev ${link.ifname} nomaster, and repair again`,
+      ));
+    } else if (port === undefined) unguarded(name, UNVERIFIED_MAC);
     else {
       live.push({ name, ifname: lease?.owner.ifname, link, port });
       if (!config.guarded || port.guard !== undefined) continue;
-      left.push(unguarded(name, 'it has no guard, because it was added without "macspoofchk"'));
+      unguarded(name, 'it has no guard, because it was added without "macspoofchk"');
     }
   }
-  const existing = await kernel.link(bridge);
-  if (existing === undefined) return [...missingBridge(config, live), ...left];
+  if (live.length === 0) return left;
+  const bridgeMac = (await kernel.link(bridge))?.mac;
+  if (bridgeMac === undefined) {
+    const names = firstThree(live.map(({ link }) => link.ifname));
+    const found =
+      `"${bridge}" does not exist, and these live host veths are in no bridge: ${names}`;
+    const remedy =
+      "start any container of the network, which makes the bridge again, and repair again";
+    return [wrong(found, remedy), ...left];
+  }
   const restored = await restorePorts(bridge, kernel, live, dryRun);
   const guarded = live.filter(({ port }) => port.guard !== undefined);
-  const { mac } = existing;
-  for (const { name } of await lostGateways(config, kernel, { guarded, bridgeMac: mac }, dryRun)) {
+  for (const { name } of await lostGateways(config, kernel, { guarded, bridgeMac }, dryRun)) {
     const is = dryRun ? "is to be" : "is";
     restored.push(note(name, `the guard of its gateways ${is} restored in the container`));
   }
   return [...restored, ...left];
-}
-
-/** A veth that is in another bridge stays there, because root may have moved it. */
-function elsewhere(name: string, { ifname, master }: Link, bridge: string): RepairFinding {
-  const found = `${name}: it is in "${master}", not in "${bridge}", and repair leaves it there`;
-  return wrong(found, `ip link set dev ${ifname} nomaster, and repair again`);
-}
-
-function unguarded(name: string, why: string): RepairFinding {
-  return wrong(`${name}: ${why}`, "start that container again under this configuration");
 }
 
 /** Restores all ports if one is wrong, because its container may have moved the static entry of another port. */
@@ -86,14 +94,4 @@ async function restorePorts(
 
 function note(name: string, what: string): RepairFinding {
   return { level: "note", found: `${name}: ${what}` };
-}
-
-/** The finding if the bridge does not exist, so no port can be restored. */
-function missingBridge({ bridge }: NetworkConfig, live: readonly Port[]): RepairFinding[] {
-  if (live.length === 0) return [];
-  const names = firstThree(live.map(({ link }) => link.ifname));
-  return [wrong(
-    `"${bridge}" does not exist, and these live host veths are in no bridge: ${names}`,
-    "start any container of the network, which makes the bridge again, and repair again",
-  )];
 }

@@ -1,5 +1,5 @@
 import { assertEquals, assertStringIncludes } from "@std/assert";
-import { examineVersion } from "../../../../lib/cli/doctor/iproute.ts";
+import { examineVersion } from "../../../../lib/cli/doctor/prerequisites.ts";
 
 Deno.test("examineVersion() reads numbers and snapshots, and knows the version that the guard needs", () => {
   const rows: [string, boolean, string, string][] = [

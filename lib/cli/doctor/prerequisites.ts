@@ -1,10 +1,9 @@
-import { ioError } from "../../base/errors.ts";
-import { familyOf, formatCidr } from "../../base/address.ts";
 import { pause } from "../../base/deadline.ts";
-import { subnetsOf } from "../../base/range.ts";
+import { ioError } from "../../base/errors.ts";
 import { STATE_FOLDER } from "../../base/scope.ts";
 import type { NetworkConfig } from "../../config.ts";
 import { checkFolder, holderOfLock, lockPath, tryLstat } from "../../ipam.ts";
+import { isTooOldToLock, type Kernel } from "../../netops.ts";
 import { type Finding, finding, warning } from "./finding.ts";
 
 /** Throws IOFailure if the caller may not read the state folder. Every later check would fail because of it. */
@@ -52,10 +51,31 @@ export async function examineLock({ dataDir, name }: NetworkConfig): Promise<Fin
   return [finding("error", "lock", found, `fuser -v ${path}`, 11)];
 }
 
-/** The subnets and the bridge of the network, in one sentence. */
-export function subnetsLine({ sets, bridge }: NetworkConfig): string {
-  const subnets = subnetsOf(sets);
-  const what = subnets.map(formatCidr).join(", ") || "no addresses (layer 2)";
-  const families = new Set(subnets.map(({ base }) => familyOf(base)));
-  return `${what} on bridge "${bridge}"${families.size === 2 ? ", dual-stack" : ""}`;
+/** The version of iproute2, and whether `ip` can enter a namespace. */
+export async function examineIp(kernel: Kernel, guarded: boolean): Promise<Finding[]> {
+  const version = examineVersion(await kernel.version(), guarded);
+  const said = await kernel.cannotEnter();
+  if (said === undefined) return [version, finding("ok", "namespaces", "ip can enter them")];
+  const remedy = "mkdir -p /run/netns, and run with CAP_SYS_ADMIN";
+  return [version, finding("error", "namespaces", `ip can enter none: ${said}`, remedy, 8)];
+}
+
+/** The oldest iproute2 with which everything works is 5.0, a snapshot of that date. */
+const OLDEST = { major: 5, snapshot: 190319 };
+
+/** The finding about the output of `ip -V`, which has a version number, or before 5.1 the date of a snapshot. */
+export function examineVersion(text: string, guarded: boolean): Finding {
+  const [, major, snapshot] = /iproute2-(?:(\d+)\.\d+|ss(\d{6}))/.exec(text) ?? [];
+  if (major === undefined && snapshot === undefined) {
+    return warning("ip", `cannot find a version of iproute2 in "${text}"`);
+  }
+  if (guarded && isTooOldToLock(text)) {
+    const found = `${text} can't lock a port, which "macspoofchk": true needs`;
+    return finding("error", "ip", found, "install iproute2 5.18 or newer, or set it to false", 2);
+  }
+  if (Number(major) >= OLDEST.major || Number(snapshot) >= OLDEST.snapshot) {
+    return finding("ok", "ip", text);
+  }
+  const found = `${text} is older than iproute2 5.0: CHECK can't read its list of routes`;
+  return warning("ip", found, "install iproute2 5.0 or newer");
 }
