@@ -10,13 +10,13 @@ import {
   parseVersion,
   type Variable,
 } from "./lib/config.ts";
-import { openKernel, type RunIp } from "./lib/netops.ts";
+import { type Kernel, openKernel, type RunIp } from "./lib/netops.ts";
 import { perform } from "./lib/plugin.ts";
-import { type Document, errorDocument, resultDocument, versionDocument } from "./lib/result.ts";
+import { type Document, errorDocument, resultDocument } from "./lib/result.ts";
 
 /** The outcome of a run. */
 export interface RunOutcome {
-  /** One JSON document; empty if the specification wants no document. */
+  /** One JSON document; empty if the specification wants no document, or if it was delivered. */
   readonly stdout: string;
   /** For people. Failed undos are reported here and in the document. */
   readonly stderr: string;
@@ -38,19 +38,23 @@ export interface RunInputs {
 
 /** One invocation by a container runtime: everything but the process around it (SPEC §2, rule E8). */
 export async function run(inputs: RunInputs): Promise<RunOutcome> {
-  const { env, stdin, deliver, ip, stop = new AbortController().signal } = inputs;
+  const { env, stdin, ip, stop = new AbortController().signal } = inputs;
   const warnings: string[] = [];
   let cniVersion: string = NEWEST;
-  let outcome = printed(undefined);
-  let close: () => Promise<void> = () => Promise.resolve();
+  let stdout = "";
+  let exitCode: RunOutcome["exitCode"] = 0;
+  const { deliver = (text: string) => void (stdout = text) } = inputs;
+  let kernel: Kernel | undefined;
   try {
     const command = env("CNI_COMMAND") ?? "";
-    if (command === "VERSION") return printed(versionDocument(await askedIn(stdin), SPEC_VERSIONS));
+    if (command === "VERSION") {
+      stdout = lineOf({ cniVersion: await askedIn(stdin), supportedVersions: SPEC_VERSIONS });
+      return { stdout, stderr: "", exitCode };
+    }
     const reading = stdin();
     reading.catch(() => {}); // awaited below
     const invocation = isCommand(command) ? parseInvocation(command, env) : undefined;
-    const kernel = openKernel(command, ip);
-    close = () => kernel.close();
+    kernel = openKernel(command, ip);
     const root = parseDocument(await Promise.race([reading, aborted(stop)]));
     if (!isCommand(command) || invocation === undefined) {
       throw new CniError("InvalidEnvironment", `unknown CNI_COMMAND: ${command}`, {
@@ -58,23 +62,21 @@ export async function run(inputs: RunInputs): Promise<RunOutcome> {
       });
     }
     const version = cniVersion = parseVersion(root, command);
-    await perform({ command, invocation, root, version }, {
-      kernel,
-      stop,
-      warn: (sentence) => warnings.push(sentence),
-      deliver: (result) => {
-        outcome = printed(resultDocument(version, result));
-        if (deliver !== undefined) outcome = delivered(outcome, deliver);
-      },
-    });
+    const warn = (sentence: string) => void warnings.push(sentence);
+    await perform(
+      { command, invocation, root, version },
+      { kernel, stop, warn },
+      (result) => deliver(lineOf(resultDocument(version, result))),
+    );
   } catch (thrown) {
     const error = asCniError(thrown);
     warnings.push(error.sentence);
-    outcome = { ...printed(errorDocument(cniVersion, error)), exitCode: 1 };
+    stdout = lineOf(errorDocument(cniVersion, error));
+    exitCode = 1;
   } finally {
-    await close();
+    await kernel?.close();
   }
-  return { ...outcome, stderr: warnings.map((it) => `atomicni: ${it}\n`).join("") };
+  return { stdout, stderr: warnings.map((it) => `atomicni: ${it}\n`).join(""), exitCode };
 }
 
 /** Rejects when the run is aborted; never resolves. */
@@ -85,25 +87,8 @@ function aborted(stop: AbortSignal): Promise<never> {
   return promise;
 }
 
-function printed(document: Document | undefined): RunOutcome {
-  return {
-    stdout: document === undefined ? "" : `${JSON.stringify(document)}\n`,
-    stderr: "",
-    exitCode: 0,
-  };
-}
-
-/** The part of an outcome that is still to be printed. An ADD with an undelivered result has failed. */
-function delivered({ stdout }: RunOutcome, deliver: (text: string) => void): RunOutcome {
-  try {
-    deliver(stdout);
-  } catch (error) {
-    throw new CniError("IOFailure", `Cannot print the result: ${(error as Error).message}`, {
-      details: "the ADD was rolled back; find out why the reader of the plugin's stdout closed it",
-      cause: error,
-    });
-  }
-  return printed(undefined);
+function lineOf(document: Document): string {
+  return `${JSON.stringify(document)}\n`;
 }
 
 /** How long a VERSION waits for stdin, in ms: it needs none, so a caller may leave stdin open. */
@@ -146,9 +131,21 @@ function print({ stdout, stderr, exitCode }: RunOutcome): number {
   return exitCode;
 }
 
+/** An ADD with an undelivered result has failed. */
+function deliver(text: string): void {
+  try {
+    writeAll(Deno.stdout, text);
+  } catch (error) {
+    throw new CniError("IOFailure", `Cannot print the result: ${(error as Error).message}`, {
+      details: "the ADD was rolled back; find out why the reader of the plugin's stdout closed it",
+      cause: error,
+    });
+  }
+}
+
 /** A bug outside of `run` is reported as one document too. */
 function fail(thrown: unknown): never {
-  const stdout = `${JSON.stringify(errorDocument(NEWEST, asCniError(thrown)))}\n`;
+  const stdout = lineOf(errorDocument(NEWEST, asCniError(thrown)));
   Deno.exit(print({ stdout, stderr: "", exitCode: 1 }));
 }
 
@@ -166,18 +163,14 @@ async function serveRuntime(command: string): Promise<void> {
     Deno.exit(print(await running));
   }
   const stop = new AbortController();
-  const signalled = (signal: string) => () => {
-    stop.abort(
-      new CniError("TryAgainLater", `Cannot finish: ended by ${signal}`, {
-        details: "if it was an ADD, it was rolled back; try again",
-      }),
-    );
-  };
-  const deliver = (text: string) => writeAll(Deno.stdout, text);
   const running = run({ ...io, stop: stop.signal, deliver });
   // While stdin is read: nothing is created before that.
-  Deno.addSignalListener("SIGTERM", signalled("SIGTERM"));
-  Deno.addSignalListener("SIGINT", signalled("SIGINT"));
+  for (const signal of ["SIGTERM", "SIGINT"] as const) {
+    Deno.addSignalListener(signal, () => {
+      const details = "if it was an ADD, it was rolled back; try again";
+      stop.abort(new CniError("TryAgainLater", `Cannot finish: ended by ${signal}`, { details }));
+    });
+  }
   hearBugs();
   end(print(await running));
 }

@@ -18,7 +18,7 @@ import { Processes } from "./netops/processes.ts";
 import { attach } from "./netops/veth.ts";
 import { inspect, view } from "./netops/view.ts";
 
-export { type BridgeSpec, isSame, MOST_PORTS } from "./netops/bridge.ts";
+export { type BridgeSpec, MOST_PORTS } from "./netops/bridge.ts";
 export { type ContainerSpec, metricOf, type RouteSpec } from "./netops/container.ts";
 export {
   checkIpCanLock,

@@ -100,11 +100,3 @@ function ipVersion(address: string): "4" | "6" {
 export function errorDocument(cniVersion: string, { code, message, details }: CniError): Document {
   return { cniVersion, code, msg: message, ...(details !== "" && { details }) };
 }
-
-/** The answer of VERSION; `cniVersion` echoes the request's version (rule V2). */
-export function versionDocument(
-  cniVersion: string,
-  supportedVersions: readonly string[],
-): Document {
-  return { cniVersion, supportedVersions };
-}

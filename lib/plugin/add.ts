@@ -16,9 +16,9 @@ import {
 import { type ContainerSpec, MacTaken, type VethSpec } from "../netops.ts";
 import type { Result } from "../result.ts";
 import { Rollback } from "../rollback.ts";
-import { attachVeth, type MadeVeth } from "./attach.ts";
 import { bridgeSpec, gatewayNeighbours } from "./bridge.ts";
 import type { Effects } from "./effects.ts";
+import { attachVeth, type MadeVeth } from "./ports.ts";
 import { Reservation } from "./reserve.ts";
 import { resultOf, routesOf, withPrefix } from "./result_of.ts";
 
@@ -74,12 +74,7 @@ function dnsOf({ dns, resolvConf }: NetworkConfig): NetworkConfig["dns"] {
   return Object.keys(dns).length > 0 ? dns : fromFile;
 }
 
-async function steps(
-  job: Job,
-  effects: Effects,
-  undo: Rollback,
-  mark: Mark,
-): Promise<Result> {
+async function steps(job: Job, effects: Effects, undo: Rollback, mark: Mark): Promise<Result> {
   const { config, host } = job;
   const { kernel, stop } = effects;
   const attached = await attachVeth(vethSpec(job), config, effects, undo).catch((error) => {
@@ -89,9 +84,14 @@ async function steps(
   });
   stop.throwIfAborted();
   checkBridgeMac(config, attached);
-  const lease = config.sets.length === 0
-    ? undefined
-    : await reserve(leaseRequest(job, attached), job, effects, undo);
+  let lease: Lease | undefined;
+  if (config.sets.length > 0) {
+    const reservation = new Reservation(leaseRequest(job, attached), host, config, effects);
+    // Released after the veth is gone, because until then the veth can use the address. The undo is recorded first, because a
+    // write that fails may have had its effect.
+    undo.pushLast("release the address", () => reservation.undo());
+    lease = await reservation.take();
+  }
   stop.throwIfAborted();
   const ips = lease?.ips ?? [];
   const mac = config.requestedMac ?? macOfAll(ips) ?? macBehind(job.hostMac);
@@ -116,19 +116,6 @@ function checkBridgeMac({ bridge, requestedMac, sets }: NetworkConfig, attached:
     `Cannot allocate "${requestedMac}" as requested: the bridge "${bridge}" has it`,
     { details: "request another MAC, or none" },
   );
-}
-
-/** Reserves the lease. The rollback releases it after the veth is gone, because until then the veth can use the address. */
-async function reserve(
-  request: LeaseRequest,
-  { host, config }: Job,
-  effects: Effects,
-  undo: Rollback,
-): Promise<Lease> {
-  const reservation = new Reservation(request, host, config, effects);
-  // The undo is recorded first, because a write that fails may have had its effect.
-  undo.pushLast("release the address", () => reservation.undo());
-  return await reservation.take();
 }
 
 function vethSpec({ config, invocation, attachment, host, hostMac }: Job): VethSpec {

@@ -1,7 +1,8 @@
 import { formatInterfaceAddress, type InterfaceAddress } from "../base/address.ts";
 import { macOf, macOfBridge } from "../base/mac.ts";
+import type { InterfaceName } from "../base/names.ts";
 import type { NetworkConfig } from "../config.ts";
-import { type BridgeSpec, guardedIps, type Pinned } from "../netops.ts";
+import { type BridgeSpec, guardedIps, type Kernel, type Link, type Pinned } from "../netops.ts";
 
 /** The bridge of the configuration. It has the gateway of every range if `gatewayOnBridge` is set. */
 export function bridgeSpec(config: NetworkConfig): BridgeSpec {
@@ -29,4 +30,36 @@ export function gatewayNeighbours(config: NetworkConfig, bridgeMac: string): Pin
   if (!config.gatewayOnBridge) return [];
   const gateways = gatewaysOf(config).map(({ ip }) => ip);
   return guardedIps(gateways, bridgeMac).map((ip) => ({ ip, mac: bridgeMac }));
+}
+
+/** The port of a guarded container, and the container's interface. */
+export interface GuardedPort {
+  readonly link: Pick<Link, "ifname">;
+  readonly ifname: InterfaceName | undefined;
+}
+
+/**
+ * The ports of the containers that have another MAC than `bridgeMac` for a gateway, and so can't reach it. Unless it is a dry
+ * run, their permanent neighbours are put right. A container is left out if its namespace has no name below /run/netns.
+ */
+export async function lostGateways<T extends GuardedPort>(
+  config: NetworkConfig,
+  kernel: Pick<Kernel, "view" | "pinInside">,
+  { guarded, bridgeMac }: { readonly guarded: readonly T[]; readonly bridgeMac: string },
+  dryRun: boolean,
+): Promise<T[]> {
+  const wanted = gatewayNeighbours(config, bridgeMac);
+  if (wanted.length === 0 || guarded.length === 0) return [];
+  const ports = new Set(guarded.map(({ link }) => link.ifname));
+  const seen = await kernel.view(({ ifname }) => ports.has(ifname));
+  const insides = new Map(seen.map(({ link, inside }) => [link.ifname, inside]));
+  const lost: T[] = [];
+  for (const port of guarded) {
+    const { ifname } = port;
+    const inside = insides.get(port.link.ifname);
+    // An interface with another name is not the interface of the lease.
+    if (ifname === undefined || inside?.peer.ifname !== ifname) continue;
+    if (await kernel.pinInside(inside.netns, ifname, wanted, dryRun)) lost.push(port);
+  }
+  return lost;
 }

@@ -1,9 +1,8 @@
-import { hostVethName, ownerKey } from "../base/attachment.ts";
+import { ownerKey } from "../base/attachment.ts";
 import { CniError } from "../base/errors.ts";
 import type { InterfaceName } from "../base/names.ts";
 import type { Invocation, NetworkConfig } from "../config.ts";
-import { findLease, hostsOf, type Lease } from "../ipam.ts";
-import type { Result } from "../result.ts";
+import { findLease, hostsOf } from "../ipam.ts";
 import { differences } from "./compare.ts";
 import type { Effects } from "./effects.ts";
 
@@ -22,9 +21,10 @@ export async function check(
   const owner = { containerId, ifname };
   const { state } = leases.read();
   const lease = findLease(state, owner) ?? findLease(state, { containerId, ifname: undefined });
-  const host = lease === undefined
-    ? await hostVethName({ network: name, ...owner })
-    : await hostOf(lease, config, prevResult);
+  const hosts = await hostsOf(lease ?? { owner, ips: [], record: undefined }, name);
+  // An imported lease may have several candidates.
+  const listed = hosts.find((host) => prevResult.interfaces.some((it) => it.name === host));
+  const host = (listed ?? hosts[0]) as InterfaceName;
   const seen = await kernel.inspect({ bridge, host, netns, ifname, guarded });
   if (lease === undefined && seen.host === undefined) {
     throw new CniError(
@@ -40,15 +40,4 @@ export async function check(
     `Cannot confirm "${ownerKey(owner)}": ${found.join("; ")}`,
     { details: "remove the container and start it again, or undo the changes" },
   );
-}
-
-/** The host veth of a lease; of several candidates, the one in `prevResult`. */
-async function hostOf(
-  lease: Lease,
-  { name }: NetworkConfig,
-  { interfaces }: Result,
-): Promise<InterfaceName> {
-  const hosts = await hostsOf(lease, name);
-  const listed = hosts.find((host) => interfaces.some((it) => it.name === host));
-  return (listed ?? hosts[0]) as InterfaceName;
 }

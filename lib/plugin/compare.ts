@@ -1,12 +1,30 @@
-import { formatCidr, formatInterfaceAddress, tryIp } from "../base/address.ts";
+import {
+  formatCidr,
+  formatInterfaceAddress,
+  type InterfaceAddress,
+  type Ip,
+  parseInterfaceAddress,
+  tryIp,
+} from "../base/address.ts";
 import { isHostVethName } from "../base/attachment.ts";
+import type { InterfaceName } from "../base/names.ts";
 import { isInSubnets } from "../base/range.ts";
-import type { Route } from "../config.ts";
-import { isSame, type Link, MAIN_TABLE, type RouteFound, type Seen } from "../netops.ts";
-import type { Interface } from "../result.ts";
-import { guardDifferences } from "./compare_guard.ts";
-import { differ, type Expected, listedAddresses, listedGateways } from "./expected.ts";
+import type { NetworkConfig, Route } from "../config.ts";
+import { containerMac, type Lease } from "../ipam.ts";
+import { guardedIps, type Link, MAIN_TABLE, type RouteFound, type Seen } from "../netops.ts";
+import type { Interface, Result } from "../result.ts";
 import { routesOf } from "./result_of.ts";
+
+/** The expected values of an attachment, for CHECK. */
+export interface Expected {
+  readonly config: NetworkConfig;
+  readonly prevResult: Result;
+  readonly host: InterfaceName;
+  readonly ifname: InterfaceName;
+  readonly netns: string;
+  /** The lease; `undefined` if the state has none. */
+  readonly lease: Lease | undefined;
+}
 
 /** One line for each difference between the ADD's result and the kernel; the configuration has the keys that a result lacks. */
 export function differences(expected: Expected, seen: Seen): string[] {
@@ -15,20 +33,30 @@ export function differences(expected: Expected, seen: Seen): string[] {
     ...hostDifferences(expected, seen),
     ...insideDifferences(expected, seen.inside),
     ...leaseDifferences(expected),
-    ...(seen.inside === undefined ? [] : routeDifferences(expected, seen)),
-    ...(seen.host === undefined ? [] : guardDifferences(expected, seen)),
+    ...routeDifferences(expected, seen),
+    ...guardDifferences(expected, seen),
   ];
 }
 
+/** One line if a value is expected and the found one differs. */
+function differ(what: string, expected: unknown, found: unknown): string[] {
+  const isSame = expected === undefined || expected === found;
+  return isSame ? [] : [`${what}: expected ${expected}, found ${found}`];
+}
+
 /** Compares the MAC and MTU of an interface if the result has them (rule K2). */
-function listedDifferences(listed: Interface | undefined, found: Link): string[] {
-  if (listed === undefined) return [];
+function listedDifferences(listed: Partial<Interface> | undefined, { ifname, mac, mtu }: Link) {
   return [
-    ...(listed.mac === undefined
-      ? []
-      : differ(`MAC of ${found.ifname}`, listed.mac.toLowerCase(), found.mac)),
-    ...(listed.mtu === undefined ? [] : differ(`MTU of ${found.ifname}`, listed.mtu, found.mtu)),
+    ...differ(`MAC of ${ifname}`, listed?.mac?.toLowerCase(), mac),
+    ...differ(`MTU of ${ifname}`, listed?.mtu, mtu),
   ];
+}
+
+function addressDifferences({ ifname, addresses }: Link, wanted: readonly string[]): string[] {
+  const there = addresses.map(formatInterfaceAddress);
+  return wanted.filter((it) => !there.includes(canonical(it))).map((it) =>
+    `address of ${ifname}: expected ${it}, found ${there.join(", ") || "none"}`
+  );
 }
 
 function bridgeDifferences(expected: Expected, bridge: Link | undefined): string[] {
@@ -36,25 +64,14 @@ function bridgeDifferences(expected: Expected, bridge: Link | undefined): string
   const name = config.bridge;
   if (bridge === undefined) return [`bridge ${name}: expected a bridge, found none`];
   const listed = prevResult.interfaces.find((it) => it.name === name && it.sandbox === undefined);
-  const gateways = listedGateways(expected);
   return [
     ...differ(`kind of ${name}`, "bridge", bridge.kind),
     ...differ(`state of ${name}`, "up", upOrDown(bridge)),
-    ...gateways.filter((it) => !bridge.addresses.some((found) => isSame(found, it))).map((it) =>
-      `address of ${name}: expected ${formatInterfaceAddress(it)}, found ${addressesOf(bridge)}`
-    ),
+    ...addressDifferences(bridge, listedGateways(expected).map(formatInterfaceAddress)),
     ...(config.promiscuous ? differ(`promiscuous mode of ${name}`, true, bridge.promiscuous) : []),
-    ...listedDifferences(listed && pickMac(listed), bridge),
+    // Without the MTU, because the kernel changes a bridge's MTU with its ports.
+    ...listedDifferences(listed?.mac === undefined ? undefined : { mac: listed.mac }, bridge),
   ];
-}
-
-function addressesOf({ addresses }: Link): string {
-  return addresses.map(formatInterfaceAddress).join(", ") || "none";
-}
-
-/** Leaves out the MTU, because the kernel changes a bridge's MTU with its ports. */
-function pickMac({ name, mac }: Interface): Interface {
-  return { name, ...(mac !== undefined && { mac }) };
 }
 
 function hostDifferences(
@@ -70,7 +87,7 @@ function hostDifferences(
   const isPeer = inside === undefined ||
     (found.peerIndex === inside.ifindex && inside.peerIndex === found.ifindex);
   return [
-    ...(listed === undefined ? [] : differ("host veth", listed.name, host)),
+    ...differ("host veth", listed?.name, host),
     ...differ(`kind of ${host}`, "veth", found.kind),
     ...(isPeer ? [] : [
       `other end of ${host}: expected ${ifname} (interface ${inside.ifindex}), found interface ${found.peerIndex}`,
@@ -92,27 +109,23 @@ function insideDifferences(
     it.name === ifname && it.sandbox !== undefined
   );
   const listed = prevResult.interfaces[index];
-  const addresses = prevResult.ips.filter((it) =>
-    it.interface === undefined || it.interface === index
-  );
+  const ips = prevResult.ips.filter((it) => it.interface === undefined || it.interface === index);
   return [
-    ...(listed?.sandbox === undefined ? [] : differ(`sandbox of ${ifname}`, listed.sandbox, netns)),
+    ...differ(`sandbox of ${ifname}`, listed?.sandbox, netns),
     ...(config.containerUp ? differ(`state of ${ifname}`, "up", upOrDown(inside)) : []),
-    ...(listed === undefined ? [] : listedDifferences(listed, inside)),
-    ...addresses.filter(({ address }) => !hasAddress(inside, address)).map(({ address }) =>
-      `address of ${ifname}: expected ${address}, found ${addressesOf(inside)}`
-    ),
+    ...listedDifferences(listed, inside),
+    ...addressDifferences(inside, ips.map(({ address }) => address)),
   ];
-}
-
-function hasAddress({ addresses }: Link, wanted: string): boolean {
-  return addresses.some((it) => formatInterfaceAddress(it) === canonical(wanted));
 }
 
 /** The address in the spelling of this program; a result may use another spelling. */
 function canonical(address: string): string {
   const [text = "", prefix = ""] = address.split("/");
   return `${tryIp(text) ?? text}/${prefix}`;
+}
+
+function upOrDown({ up }: Link): string {
+  return up ? "up" : "down";
 }
 
 function leaseDifferences(expected: Expected): string[] {
@@ -123,14 +136,34 @@ function leaseDifferences(expected: Expected): string[] {
   );
 }
 
+/** The network's addresses in `prevResult`. Later plugins may have added or removed addresses (rule K2). */
+function listedAddresses({ config, prevResult, ifname }: Expected) {
+  return prevResult.ips.flatMap((it) => {
+    const { ip, prefix } = parseInterfaceAddress(it.address);
+    const on = it.interface === undefined ? undefined : prevResult.interfaces[it.interface];
+    const isOn = on === undefined || (on.name === ifname && on.sandbox !== undefined);
+    const gateway = it.gateway === undefined ? undefined : tryIp(it.gateway);
+    return isOn && isInSubnets(config.sets, ip) ? [{ ip, prefix, gateway }] : [];
+  });
+}
+
+/** The bridge's gateways in the result. The present configuration may have more. */
+function listedGateways(expected: Expected): InterfaceAddress[] {
+  if (!expected.config.gatewayOnBridge) return [];
+  return listedAddresses(expected).flatMap(({ gateway: ip, prefix }) =>
+    ip === undefined ? [] : [{ ip, prefix }]
+  );
+}
+
 /**
  * Compares the routes of the result that are configured or lead through this network's subnets. Later plugins may have added
  * other routes (rule K2). Routes that were configured after the ADD are not in the result, and are not compared.
  */
 function routeDifferences(
   { config, prevResult, ifname, lease }: Expected,
-  { routes }: Seen,
+  { inside, routes }: Seen,
 ): string[] {
+  if (inside === undefined) return [];
   const configured = routesOf(config, lease?.ips ?? []);
   return prevResult.routes.flatMap(({ dst, gw = "" }) => {
     const target = canonical(dst);
@@ -150,14 +183,42 @@ function configuredRoute(
 ): string[] {
   const target = formatCidr(dst);
   // The kernel treats table 0 as unset. Table `local` also has the kernel's own routes.
-  const number = table === undefined || table === 0 ? MAIN_TABLE : table;
-  const there = routes.filter((route) => route.dst === target && route.table === number);
+  const there = routes.filter((it) => it.dst === target && it.table === (table || MAIN_TABLE));
   if (there.some(({ gw }) => gw === via)) return [];
   const found = there.map(({ gw }) => gw === undefined ? "one on the link" : `one via ${gw}`);
   const wanted = via === undefined ? `on ${ifname}` : `via ${via} on ${ifname}`;
   return [`route to ${target}: expected ${wanted}, found ${found.join(", ") || "none"}`];
 }
 
-function upOrDown({ up }: Link): string {
-  return up ? "up" : "down";
+/** The guard of the port (SECURITY.md), if the network is guarded. */
+function guardDifferences(expected: Expected, seen: Seen): string[] {
+  const { config, host, ifname, lease } = expected;
+  const port = seen.host?.port;
+  if (!config.guarded || port === undefined) return [];
+  const { bridge, inside, staticEntries, bridgeNeighbours, insideNeighbours } = seen;
+  const mac = (lease && containerMac(lease)) ?? inside?.mac;
+  const pinned = (what: string, list: Seen["bridgeNeighbours"], ip: Ip, wanted?: string) => {
+    const found = list.find((it) => it.ip === ip)?.mac ?? "none";
+    return found === wanted
+      ? []
+      : [`guard of ${what}: expected ${wanted} as permanent neighbour ${ip}, found ${found}`];
+  };
+  const listed = listedGateways(expected).map(({ ip }) => ip);
+  const gateways = bridge === undefined ? [] : guardedIps(listed, bridge.mac);
+  const ips = lease?.ips ?? [];
+  const entry = staticEntries.map((it) => it.mac).join(", ") || "none";
+  return [
+    ...differ(`guard of ${host}: locked`, true, port.locked),
+    ...differ(`guard of ${host}: learning`, false, port.learning),
+    ...differ(`guard of ${host}: bridges reserved frames`, true, port.forwardsReserved),
+    ...(staticEntries.some((it) => it.mac === mac)
+      ? []
+      : [`guard of ${host}: expected the static entry ${mac}, found ${entry}`]),
+    ...(mac === undefined ? ips : guardedIps(ips, mac)).flatMap((ip) =>
+      pinned(`${host} on ${config.bridge}`, bridgeNeighbours, ip, mac)
+    ),
+    ...(inside === undefined
+      ? []
+      : gateways.flatMap((ip) => pinned(ifname, insideNeighbours, ip, bridge?.mac))),
+  ];
 }

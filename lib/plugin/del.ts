@@ -1,15 +1,23 @@
-import { type Attachment, hostVethName } from "../base/attachment.ts";
+import {
+  type Attachment,
+  attachmentIn,
+  hostVethName,
+  isAliasOf,
+  isHostVethName,
+  ownerKey,
+} from "../base/attachment.ts";
 import { pause } from "../base/deadline.ts";
+import { isError } from "../base/errors.ts";
 import type { InterfaceName } from "../base/names.ts";
 import type { Invocation, Network } from "../config.ts";
 import { findLease, isForeign, type Lease, listLeases, NewerSchema, type State } from "../ipam.ts";
-import { mayHold } from "../ownership.ts";
+import type { Link } from "../netops.ts";
+import { type Claim, mayHold } from "../ownership.ts";
 import type { Effects } from "./effects.ts";
 import { Failures } from "./failures.ts";
 import { claimsOf, examineClaims } from "./look.ts";
 import { release } from "./neighbours.ts";
-import { carryOut, removalsFor } from "./removals.ts";
-import { isAbout, leftUnder } from "./whereabouts.ts";
+import { removeDoomed } from "./removals.ts";
 
 /** DEL: removes the veth, then releases the lease. A missing attachment is a success, and DEL can be repeated. */
 export async function del(
@@ -18,16 +26,26 @@ export async function del(
   effects: Effects,
 ): Promise<void> {
   const attachment = { network: network.name, containerId, ifname };
+  const { leases, marks } = effects;
   const failures = new Failures();
   // The state is read before the veth is removed: a lease that appears later belongs to a new ADD.
-  const read = await failures.attempt(() => effects.leases.read());
-  const target = { network, attachment, host: await hostVethName(attachment), netns };
+  const read = await failures.attempt(() => leases.read());
+  const host = await hostVethName(attachment);
+  const target = { network, attachment, host, netns };
   const free = await removeVeths(target, read?.state, effects, failures);
   const isGone = !failures.hasMore(read === undefined ? 1 : 0);
-  await endMark(target.host, free, isGone, effects);
+  if (isGone && marks.of(host) === "died") {
+    // The `ip` of the killed ADD may add neighbours as late as its veth.
+    if (free.some(({ record }) => record?.guarded === true)) await pause(LATEST_MS);
+    marks.clear(host);
+  }
   if (read !== undefined) await failures.attempt(() => release(free, network, effects, failures));
   else if (isGone && await isAnswered(network, failures, effects)) return;
-  failures.raise(isGone && read === undefined ? goneAlready(target.host) : undefined);
+  failures.raise(
+    isGone && read === undefined
+      ? `the host veth ${host} is gone; atomicni repair releases its lease, or a DEL once the state can be read`
+      : undefined,
+  );
 }
 
 interface Target {
@@ -70,17 +88,83 @@ async function removeByClaims(
   const leases = state === undefined ? [] : listLeases(state);
   const path = netns.startsWith("/") && !netns.includes("\0") ? netns : undefined;
   const claims = await claimsOf(network, leases, effects, { netns: path });
-  const place = { netns: path, ifname: attachment.ifname };
-  const isDoomed = await isAbout(attachment, place, claims, kernel);
-  const removals = await removalsFor(network.name, claims, isDoomed, path);
-  const free = await carryOut(removals, effects, failures);
-  if (removals.some(({ veths }) => veths.some(({ link }) => link.ifname === host))) return free;
+  const isDoomed = await isAbout(attachment, host, path, claims, kernel);
+  const { name } = network;
+  const { free, hosts } = await removeDoomed(name, claims, isDoomed, effects, failures, path);
+  if (hosts.includes(host)) return free;
   const left = await leftUnder(host, attachment, claims, kernel);
   if (left !== undefined) {
     stop.throwIfAborted();
     await kernel.remove(left);
   } else if (marks.of(host) === "died") await removeLate(host, kernel);
   return free;
+}
+
+/** Selects the claims that a DEL of this attachment removes. `netns` is `undefined` if the runtime passes no namespace. */
+async function isAbout(
+  attachment: Attachment,
+  host: InterfaceName,
+  netns: string | undefined,
+  claims: readonly Claim[],
+  kernel: Effects["kernel"],
+): Promise<(claim: Claim) => boolean> {
+  const key = ownerKey(attachment);
+  const old = claims.find(({ lease }) =>
+    lease?.owner.containerId === attachment.containerId && lease.owner.ifname === undefined
+  );
+  const isOldOne = old !== undefined && await isOfInterface(old, netns, attachment.ifname, kernel);
+  return (claim) => {
+    if (claim === old) return isOldOne;
+    const { lease, attachment: said, veths } = claim;
+    if (lease !== undefined) return ownerKey(lease.owner) === key;
+    // Root may write any alias: a veth with the name of another attachment's veth stays.
+    const isOthers = veths.some(({ link: { ifname } }) =>
+      ifname !== host && isHostVethName(ifname)
+    );
+    return said?.network === attachment.network && ownerKey(said) === key && !isOthers;
+  };
+}
+
+/** Whether a lease of the Go original belongs to this interface. The Go original recorded only the container ID. */
+async function isOfInterface(
+  { veths: [veth] }: Claim,
+  netns: string | undefined,
+  ifname: InterfaceName,
+  kernel: Effects["kernel"],
+): Promise<boolean> {
+  if (veth?.inside !== undefined) return veth.inside.peer.ifname === ifname;
+  if (veth === undefined || netns === undefined) return true;
+  const none = "lo" as InterfaceName; // only the container's interface matters
+  try {
+    await kernel.inspect({ bridge: none, host: none, netns, ifname, guarded: false });
+    // The namespace's interface of that name is not the peer of this veth, or does not exist.
+    return false;
+  } catch (error) {
+    if (isError(error, "InvalidNetNS")) return true;
+    throw error;
+  }
+}
+
+/**
+ * The veth with the attachment's name but without a claim: from a killed ADD, or with an alias that root changed. `undefined` if
+ * it belongs to another attachment, by a lease or because both have the same hash.
+ */
+async function leftUnder(
+  host: InterfaceName,
+  attachment: Attachment,
+  claims: readonly Claim[],
+  kernel: Effects["kernel"],
+): Promise<Link | undefined> {
+  const link = await kernel.link(host);
+  if (link === undefined) return undefined;
+  const isLeased = claims.some(({ kind, veths }) =>
+    (kind === "live" || kind === "superseded") &&
+    veths.some((veth) => veth.link.ifindex === link.ifindex)
+  );
+  const said = attachmentIn(link.alias);
+  const isOthers = said !== undefined && !isAliasOf(link.alias, attachment) &&
+    await hostVethName(said) === host;
+  return isLeased || isOthers ? undefined : link;
 }
 
 /** Pauses while the `ip` of a killed ADD may still wait for a kernel lock: 2 s in all. */
@@ -93,18 +177,6 @@ async function removeLate(host: InterfaceName, kernel: Effects["kernel"]): Promi
     const late = await kernel.link(host);
     if (late !== undefined) return await kernel.remove(late);
   }
-}
-
-/** Removes the mark of a killed ADD. Its `ip` may add neighbours as late as its veth, so a guarded attachment waits first. */
-async function endMark(
-  host: InterfaceName,
-  free: readonly Lease[],
-  isGone: boolean,
-  { marks }: Effects,
-): Promise<void> {
-  if (!isGone || marks.of(host) !== "died") return;
-  if (free.some(({ record }) => record?.guarded === true)) await pause(LATEST_MS);
-  marks.clear(host);
 }
 
 /** Whether a DEL without a readable state succeeds: a newer version reclaims the lease, or no veth has an address. */
@@ -130,9 +202,4 @@ async function isAnswered(
   } catch {
     return false; // DEL reports the error of the first read
   }
-}
-
-/** The remedy for an attachment without its veth, if its lease can't be read. */
-function goneAlready(host: InterfaceName): string {
-  return `the host veth ${host} is gone; atomicni repair releases its lease, or a DEL once the state can be read`;
 }

@@ -1,4 +1,5 @@
-import type { AddMarks, Leases } from "../ipam.ts";
+import type { NetworkName } from "../base/names.ts";
+import { AddMarks, type Leases, StoredLeases } from "../ipam.ts";
 import type { Kernel } from "../netops.ts";
 
 /** The effects of a command. They are injected, so that tests can replace them. */
@@ -10,4 +11,13 @@ export interface Effects {
   readonly stop: AbortSignal;
   /** Prints a sentence for people on stderr. */
   readonly warn: (sentence: string) => void;
+}
+
+/** The effects that do not depend on the network. */
+export type Context = Pick<Effects, "kernel" | "stop" | "warn">;
+
+/** The effects of a command on the network `network` with its state in `dataDir`. */
+export function effectsOn(network: NetworkName, dataDir: string, context: Context): Effects {
+  const leases = new StoredLeases(dataDir, network, context.stop);
+  return { ...context, leases, marks: new AddMarks(dataDir, network) };
 }

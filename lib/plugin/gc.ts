@@ -6,7 +6,7 @@ import type { Effects } from "./effects.ts";
 import { Failures } from "./failures.ts";
 import { claimsOf, transactClaims } from "./look.ts";
 import { reclaim, release } from "./neighbours.ts";
-import { carryOut, removalsFor, removeAll } from "./removals.ts";
+import { removeAll, removeDoomed } from "./removals.ts";
 
 /** GC: removes this network's unlisted attachments; without a list, only provable garbage (rules G1 to G3, S6). */
 export async function gc(
@@ -58,8 +58,8 @@ async function releaseUnlisted(
   const read = await failures.attempt(() => effects.leases.read());
   const leases = read === undefined ? [] : listLeases(read.state);
   const claims = await claimsOf(network, leases, effects);
-  const removals = await removalsFor(network.name, claims, (claim) => isUnlisted(claim, kept));
-  const free = await carryOut(removals, effects, failures);
+  const isDoomed = (claim: Claim) => isUnlisted(claim, kept);
+  const { free } = await removeDoomed(network.name, claims, isDoomed, effects, failures);
   await failures.attempt(() => release(free, network, effects, failures));
   for (const host of effects.marks.hosts()) if (!kept.hosts.has(host)) effects.marks.clear(host);
 }

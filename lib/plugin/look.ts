@@ -7,7 +7,6 @@ import {
   type Lease,
   listLeases,
   NewerSchema,
-  type State,
   type TransactionOutcome,
   type Work,
 } from "../ipam.ts";
@@ -72,8 +71,7 @@ export async function momentOf(
   effects: Seeing,
 ): Promise<Moment> {
   const leases = listLeases(found.state);
-  const seen = await viewFor(subject, leases, effects);
-  const view = seen.filter(({ link }) => link.ifname !== own);
+  const view = (await viewFor(subject, leases, effects)).filter(({ link }) => link.ifname !== own);
   return { ...found, view, claims: await claims(subject, leases, view) };
 }
 
@@ -88,11 +86,10 @@ export async function transactClaims<T>(
   decide: (moment: Moment) => Decision<T> | Promise<Decision<T>>,
   { isThorough = false } = {},
 ): Promise<TransactionOutcome<T>> {
-  const earlier = await lookFirst(subject, effects, isThorough);
-  return await effects.leases.transaction(async (state, provenance) => {
-    const seen = await claimsNow(subject, state, earlier, effects);
-    return await decide({ state, provenance, ...seen });
-  });
+  const momentNow = await lookFirst(subject, effects, isThorough);
+  return await effects.leases.transaction(async (state, provenance) =>
+    await decide(await momentNow({ state, provenance }))
+  );
 }
 
 /** The same as `transactClaims`, for a reader: nothing is written. */
@@ -101,25 +98,31 @@ export async function examineClaims<T>(
   effects: Effects,
   look: (moment: Moment) => T | Promise<T>,
 ): Promise<T> {
-  const earlier = await lookFirst(subject, effects, false);
-  return await effects.leases.examine(async ({ state, provenance }) =>
-    await look({ state, provenance, ...await claimsNow(subject, state, earlier, effects) })
-  );
+  const momentNow = await lookFirst(subject, effects, false);
+  return await effects.leases.examine(async (found) => await look(await momentNow(found)));
 }
 
-interface Earlier {
-  readonly leases: ReadonlyMap<string, Lease>;
-  readonly view: HostView;
-}
-
-async function lookFirst(
-  subject: Subject,
-  effects: Effects,
-  isThorough: boolean,
-): Promise<Earlier> {
-  const leases = readLeases(effects);
-  const view = await viewFor(subject, isThorough ? [] : leases, effects);
-  return { leases: new Map(leases.map((lease) => [ownerKey(lease.owner), lease])), view };
+/** Inspects the namespaces. Returns a function that joins them with the state that is found under the lock. */
+async function lookFirst(subject: Subject, effects: Effects, isThorough: boolean) {
+  const known = readLeases(effects);
+  const before = new Map(known.map((lease) => [ownerKey(lease.owner), lease]));
+  const earlier = await viewFor(subject, isThorough ? [] : known, effects);
+  return async (found: Found): Promise<Moment> => {
+    const leases = listLeases(found.state);
+    const then = await claims(subject, leases, earlier);
+    const mayBeGone = then.some((claim) => mayHold(claim, undefined));
+    const seen = mayBeGone ? await effects.kernel.view(() => false) : earlier;
+    const indices = new Map(seen.map(({ link }) => [link.ifname, link.ifindex]));
+    const view = earlier.filter(({ link }) => indices.get(link.ifname) === link.ifindex);
+    const left = view.length === earlier.length ? then : await claims(subject, leases, view);
+    const now = left.map((claim): Claim => {
+      const { kind, lease } = claim;
+      if (kind !== "stale" || lease === undefined) return claim;
+      const isOld = isSameLease(before.get(ownerKey(lease.owner)), lease);
+      return isOld ? claim : { ...claim, kind: "undecided" };
+    });
+    return { ...found, claims: now, view };
+  };
 }
 
 /** The leases, read without the lock; an empty list if the file is damaged. */
@@ -130,26 +133,4 @@ function readLeases({ leases }: Effects): Lease[] {
     if (!isError(error, "StateDamaged") || error instanceof NewerSchema) throw error;
     return [];
   }
-}
-
-async function claimsNow(
-  subject: Subject,
-  state: State,
-  earlier: Earlier,
-  { kernel }: Seeing,
-): Promise<Pick<Moment, "claims" | "view">> {
-  const leases = listLeases(state);
-  const found = await claims(subject, leases, earlier.view);
-  const isGone = found.some((claim) => mayHold(claim, undefined));
-  const seen = isGone ? await kernel.view(() => false) : earlier.view;
-  const indices = new Map(seen.map(({ link }) => [link.ifname, link.ifindex]));
-  const view = earlier.view.filter(({ link }) => indices.get(link.ifname) === link.ifindex);
-  const left = view.length === earlier.view.length ? found : await claims(subject, leases, view);
-  const now = left.map((claim): Claim => {
-    const { kind, lease } = claim;
-    if (kind !== "stale" || lease === undefined) return claim;
-    const before = earlier.leases.get(ownerKey(lease.owner));
-    return isSameLease(before, lease) ? claim : { ...claim, kind: "undecided" };
-  });
-  return { claims: now, view };
 }

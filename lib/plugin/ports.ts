@@ -1,29 +1,77 @@
 import { type Mac, macProvenBy } from "../base/mac.ts";
 import { groupOf, type InterfaceName } from "../base/names.ts";
 import type { NetworkConfig } from "../config.ts";
-import { AddMarks, containerMac, type Lease, listLeases, readNetworks } from "../ipam.ts";
-import type { GuardSpec, Link, PortSpec } from "../netops.ts";
+import { AddMarks, checkFit, containerMac, type Lease, listLeases, readNetworks } from "../ipam.ts";
+import type { GuardSpec, Link, PortSpec, VethSpec } from "../netops.ts";
 import type { Claim } from "../ownership.ts";
+import type { Rollback } from "../rollback.ts";
+import { type GuardedPort, lostGateways } from "./bridge.ts";
 import type { Effects } from "./effects.ts";
-import { type GuardedPort, lostGateways } from "./gateway_pins.ts";
 import { claimsOf } from "./look.ts";
 
-/** The bridge of `reattachOthers`. */
-interface Reattached {
-  readonly bridgeMac: string;
-  /** It was missing or down, or lacked an address. */
-  readonly hasLostGuards: boolean;
+/** A host veth and its bridge, as read back from the kernel. */
+export interface MadeVeth {
+  readonly bridge: Link;
+  readonly host: Link;
 }
+
+/** Another process may change the bridge between two attempts. After this many attempts the ADD fails. */
+const TRIES = 4;
+
+/**
+ * Makes the veth as a port of the bridge, and makes or fixes the bridge. If the bridge was missing, the network's other host
+ * veths become ports again. Throws InvalidNetNS, InterfaceExists, BridgeUnusable, StateDamaged.
+ */
+export async function attachVeth(
+  spec: VethSpec,
+  config: NetworkConfig,
+  effects: Effects,
+  undo: Rollback,
+): Promise<MadeVeth> {
+  const { kernel } = effects;
+  let hasLostGuards = false;
+  for (let tries = 1;; tries++) {
+    const { made, bridge, isReady, failure } = await kernel.attach(spec, undo);
+    let ready = bridge;
+    if (!isReady) {
+      // An error of the state comes before an error of the bridge, because its remedy is harmless.
+      await checkLeasesFit(config, effects);
+      const ensured = await kernel.ensureBridge(spec, bridge, undo);
+      ready = ensured.bridge;
+      hasLostGuards ||= ensured.hasLostGuards;
+    }
+    if (made !== undefined && ready !== undefined) {
+      const settled = await kernel.settleMac(spec.bridge, made.before, ready);
+      if (hasLostGuards || made.lost.length > 0) {
+        await reattachOthers(config, spec.host, settled.mac, hasLostGuards, effects);
+      }
+      return { host: made.host, bridge: settled };
+    }
+    if (tries === TRIES && failure !== undefined) throw failure;
+  }
+}
+
+/** Throws StateDamaged or BridgeUnusable if the leases don't fit the configuration. `Reservation` reports a damaged file. */
+async function checkLeasesFit(config: NetworkConfig, { leases }: Effects): Promise<void> {
+  if (config.sets.length === 0) return;
+  await leases.examine(({ state, provenance }) => {
+    checkFit(state, config, config.name, provenance === "written");
+  });
+}
+
+/** How many containers show whether the bridge has the MAC that guarded containers know. */
+const SAMPLE = 3;
 
 /**
  * Puts this network's host veths back into its bridge, guards included, except the new veth `own`. A bridge that was removed has
  * lost its ports, and a bridge that was down has lost its permanent neighbours, those of other networks too. A port that can't
- * be put back is a warning.
+ * be put back is a warning. `hasLostGuards`: the bridge was missing or down, or lacked an address.
  */
-export async function reattachOthers(
+async function reattachOthers(
   config: NetworkConfig,
   own: InterfaceName,
-  { bridgeMac, hasLostGuards }: Reattached,
+  bridgeMac: string,
+  hasLostGuards: boolean,
   effects: Effects,
 ): Promise<void> {
   const { kernel, warn } = effects;
@@ -47,24 +95,13 @@ export async function reattachOthers(
     }
     if (hasLostGuards) ports.push(...await guardedOfOthers(config, effects));
     for (const { host, found } of await kernel.reattach(bridge, ports)) refuse(host, found);
-    await restoreGateways(config, kernel, { guarded, bridgeMac });
+    // Another network's ADD may have made the bridge again, with another MAC: then every guarded container gets that MAC.
+    const sample = { guarded: guarded.slice(0, SAMPLE), bridgeMac };
+    const lost = await lostGateways(config, kernel, sample, true);
+    if (lost.length > 0) await lostGateways(config, kernel, { guarded, bridgeMac }, false);
   } catch (error) {
     warn(`could not put every port into "${bridge}" again: ${(error as Error).message}`);
   }
-}
-
-/** How many containers show whether the bridge has the MAC that guarded containers know. */
-const SAMPLE = 3;
-
-/** Another network's ADD may have made the bridge again, with another MAC: then every guarded container gets that MAC. */
-async function restoreGateways(
-  config: NetworkConfig,
-  kernel: Effects["kernel"],
-  { guarded, bridgeMac }: { guarded: readonly GuardedPort[]; bridgeMac: string },
-): Promise<void> {
-  const sample = { guarded: guarded.slice(0, SAMPLE), bridgeMac };
-  const lost = await lostGateways(config, kernel, sample, true);
-  if (lost.length > 0) await lostGateways(config, kernel, { guarded, bridgeMac }, false);
 }
 
 /** The claims of the network's veths, with and without a lease. A claim with several candidates is left out. */
@@ -116,8 +153,7 @@ export function portOf(
   // Without a lease, only the MAC of a layer-2 container is known.
   const mac = config.sets.length > 0 ? undefined : macProvenBy(link.mac);
   if (mac === undefined) return undefined;
-  const guard = { bridge: config.bridge, host, mac, ips: [] };
-  return portSpec(config, host, undefined, guard);
+  return portSpec(config, host, undefined, { bridge: config.bridge, host, mac, ips: [] });
 }
 
 /** The port's settings from the configuration and its lease. */

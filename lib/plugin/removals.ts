@@ -5,53 +5,49 @@ import type { Claim, HostVeth } from "../ownership.ts";
 import type { Effects } from "./effects.ts";
 import type { Failures } from "./failures.ts";
 
-/** Veths to remove, and the lease that is free when they are gone. */
-export interface Removal {
-  readonly veths: readonly HostVeth[];
-  readonly lease: Lease | undefined;
-  /** The reason why a lease stays held. */
-  readonly doubt?: string;
-}
-
 /**
- * The veths that a DEL or GC removes for the claims that `isDoomed` selects. For an undecided claim it is the veth with the
- * lease's name or MAC, or with its peer in `netns`; never a veth of another lease. The lease stays held while another
- * candidate may be its veth.
+ * Removes the veths of the claims that `isDoomed` selects, and continues after a failure. For an undecided claim it is the veth
+ * with the lease's name or MAC, or with its peer in `netns`; never a veth of another lease. Returns the leases that no veth can
+ * use any longer, and the names of the removed veths.
  */
-export async function removalsFor(
+export async function removeDoomed(
   network: NetworkName,
   claims: readonly Claim[],
   isDoomed: (claim: Claim) => boolean,
+  effects: Effects,
+  failures: Failures,
   netns?: string,
-): Promise<Removal[]> {
+): Promise<{ readonly free: Lease[]; readonly hosts: string[] }> {
   const kept = new Set(
     claims.flatMap((claim) => isSettled(claim) && !isDoomed(claim) ? claim.veths : []),
   );
-  const removals: Removal[] = [];
+  const free: Lease[] = [];
+  const hosts: string[] = [];
   for (const claim of claims) {
-    const { kind, lease, veths } = claim;
+    const { kind, lease } = claim;
     if (kind === "unowned" || !isDoomed(claim)) continue;
-    if (lease === undefined) removals.push({ veths, lease });
-    else if (kind !== "undecided") removals.push({ veths, lease: withBridge(lease, veths[0]) });
-    else {
-      const left = veths.filter((veth) => !kept.has(veth));
-      const own = await ownOf(network, lease, left, netns);
-      const isAll = own.length === left.length || (isForeign(lease) && own.length === 1);
-      if (isAll) removals.push({ veths: own, lease: withBridge(lease, own[0]) });
-      else removals.push({ veths: own, lease: undefined, doubt: doubtOf(lease, left, own) });
-    }
+    const isOpen = kind === "undecided" && lease !== undefined;
+    const candidates = isOpen ? claim.veths.filter((veth) => !kept.has(veth)) : claim.veths;
+    const own = isOpen ? await ownOf(network, lease, candidates, netns) : candidates;
+    // The lease stays held while another candidate may be its veth.
+    const isAll = !isOpen || own.length === candidates.length ||
+      (isForeign(lease) && own.length === 1);
+    if (!isAll) effects.warn(doubtOf(lease, candidates, own));
+    hosts.push(...own.map(({ link }) => link.ifname));
+    const removed = await failures.attempt(() => removeAll(own, effects));
+    if (removed === true && isAll && lease !== undefined) free.push(withBridge(lease, own[0]));
   }
-  return removals;
+  return { free, hosts };
+}
+
+function isSettled({ kind }: Claim): boolean {
+  return kind === "live" || kind === "superseded";
 }
 
 function doubtOf(lease: Lease, left: readonly HostVeth[], own: readonly HostVeth[]): string {
   const hosts = left.filter((veth) => !own.includes(veth)).map(({ link }) => link.ifname);
   return `kept the lease of "${ownerKey(lease.owner)}": ${hosts.join(" and ")} may be its host ` +
     "veth; remove the veth of that container (ip link del dev NAME), then repeat the command";
-}
-
-function isSettled({ kind }: Claim): boolean {
-  return kind === "live" || kind === "superseded";
 }
 
 /** The candidates that belong to the lease, by namespace, name or MAC. */
@@ -76,21 +72,6 @@ function withBridge(lease: Lease, veth: HostVeth | undefined): Lease {
   const { record } = lease;
   if (record === undefined || record.bridge !== undefined || !veth?.link.master) return lease;
   return { ...lease, record: { ...record, bridge: veth.link.master } };
-}
-
-/** Carries the removals out, and continues after a failure. Returns the leases that no veth can use any longer. */
-export async function carryOut(
-  removals: readonly Removal[],
-  effects: Effects,
-  failures: Failures,
-): Promise<Lease[]> {
-  const free: Lease[] = [];
-  for (const { veths, lease, doubt } of removals) {
-    if (doubt !== undefined) effects.warn(doubt);
-    const removed = await failures.attempt(() => removeAll(veths, effects));
-    if (removed === true && lease !== undefined) free.push(lease);
-  }
-  return free;
 }
 
 /** Removes these very veths: an ADD may have replaced a veth by a new one of the same name. */

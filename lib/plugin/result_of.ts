@@ -10,7 +10,7 @@ import type { Mac } from "../base/mac.ts";
 import { rangeOf } from "../base/range.ts";
 import type { Invocation, NetworkConfig, Route } from "../config.ts";
 import type { Result } from "../result.ts";
-import type { MadeVeth } from "./attach.ts";
+import type { MadeVeth } from "./ports.ts";
 
 /** The address with the prefix length of its subnet. */
 export function withPrefix({ sets }: Pick<NetworkConfig, "sets">, ip: Ip): InterfaceAddress {

@@ -1,5 +1,6 @@
-import { asCniError, CniError, unlessError } from "../base/errors.ts";
-import { formatSet, overlapping } from "../base/range.ts";
+import { formatCidr, formatInterfaceAddress, networkOf } from "../base/address.ts";
+import { asCniError, CniError, ifThere, quote, unlessError } from "../base/errors.ts";
+import { formatSet, overlapping, subnetsOf } from "../base/range.ts";
 import { type NetworkConfig, readResolvConf } from "../config.ts";
 import {
   AddMarks,
@@ -14,8 +15,6 @@ import {
 } from "../ipam.ts";
 import { checkIpCanLock, checkLockable, type Link } from "../netops.ts";
 import { bridgeSpec } from "./bridge.ts";
-import { checkSoleCarrier } from "./carrier.ts";
-import { withFilesOfAdd } from "./descriptors.ts";
 import type { Effects } from "./effects.ts";
 import { checkConsistent } from "./consistent.ts";
 import { claimsOf, examineClaims } from "./look.ts";
@@ -52,6 +51,23 @@ export async function checkServable(config: NetworkConfig, effects: Effects): Pr
   if (state === undefined) return;
   const bridgeMac = links.find(({ ifname }) => ifname === config.bridge)?.mac ?? spec.mac;
   await checkFree(state, { ...config, bridgeMac }, effects);
+}
+
+/** How many more descriptors an ADD has open than a STATUS, at the maximum of each: signals, mark, lock and state. */
+const FURTHER = 4;
+
+/** Runs `work` with as many descriptors open as an ADD has. Throws IOFailure if the process has too few (`ulimit -n`). */
+async function withFilesOfAdd<T>(folder: string, work: () => Promise<T>): Promise<T> {
+  const files: Deno.FsFile[] = [];
+  try {
+    // The first ADD makes the folder.
+    ifThere("open files for an ADD in", `${folder}/`, () => {
+      while (files.length < FURTHER) files.push(Deno.openSync(folder, { read: true }));
+    });
+    return await work();
+  } finally {
+    files.forEach((file) => file.close());
+  }
 }
 
 /** A copy of the state. Throws StateDamaged if an ADD could not allocate from it. */
@@ -135,6 +151,35 @@ export async function checkNotShared(config: NetworkConfig, effects: Effects): P
       {
         details: "two containers would get one address: set a separate subnet for each network, " +
           "or parts of one subnet that do not overlap (rangeStart, rangeEnd)",
+      },
+    );
+  }
+}
+
+/**
+ * Throws InvalidNetworkConfig if another interface has an address in a subnet of the bridge. That interface may be the bridge of
+ * another plugin (`cni0` of flannel or of the reference). An ADD would succeed and allocate addresses of its containers.
+ */
+export function checkSoleCarrier(config: NetworkConfig, links: readonly Link[]): void {
+  if (!config.gatewayOnBridge) return;
+  const subnets = subnetsOf(config.sets).map(formatCidr);
+  for (const { ifname, addresses } of links) {
+    if (ifname === config.bridge) continue;
+    const found = addresses.find(({ ip, prefix }) =>
+      subnets.includes(formatCidr(networkOf(ip, prefix)))
+    );
+    if (found === undefined) continue;
+    throw new CniError(
+      "InvalidNetworkConfig",
+      `Cannot use ${
+        formatCidr(networkOf(found.ip, found.prefix))
+      } for network "${config.name}" alone: ${quote(ifname)} carries it too (${
+        formatInterfaceAddress(found)
+      })`,
+      {
+        details:
+          "containers of another plugin may have its addresses: choose another subnet, or move them " +
+          `over and remove that interface (ip link del dev ${ifname})`,
       },
     );
   }

@@ -11,7 +11,7 @@ import {
   now,
 } from "../../../lib/ipam.ts";
 import { bridgeSpec, type Effects } from "../../../lib/plugin.ts";
-import { attachVeth } from "../../../lib/plugin/attach.ts";
+import { attachVeth } from "../../../lib/plugin/ports.ts";
 import { Reservation } from "../../../lib/plugin/reserve.ts";
 import { Rollback } from "../../../lib/rollback.ts";
 

@@ -4,8 +4,7 @@ import { parseContainerId, parseInterfaceName } from "../../../lib/base/names.ts
 import type { LeaseRecord } from "../../../lib/ipam.ts";
 import type { Link, LinkAddress, RouteFound, Seen } from "../../../lib/netops.ts";
 import { parseLink } from "../../../lib/netops/links.ts";
-import { differences } from "../../../lib/plugin/compare.ts";
-import type { Expected } from "../../../lib/plugin/expected.ts";
+import { differences, type Expected } from "../../../lib/plugin/compare.ts";
 import { config as parse } from "../../podnet.ts";
 
 const HOST = "av0123456789abc";
