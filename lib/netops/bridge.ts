@@ -80,7 +80,7 @@ export function deleteAddress(address: InterfaceAddress, bridge: string): string
   return ["addr", "del", formatInterfaceAddress(address), "dev", bridge];
 }
 
-function isSame(left: InterfaceAddress, right: InterfaceAddress): boolean {
+export function isSame(left: InterfaceAddress, right: InterfaceAddress): boolean {
   return left.ip === right.ip && left.prefix === right.prefix;
 }
 
