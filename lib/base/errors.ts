@@ -62,18 +62,27 @@ export class CniError extends Error {
 }
 
 /** Whether `thrown` is this program's error of that kind. */
-export function isError(thrown: unknown, kind: ErrorName): boolean {
+export function isError(thrown: unknown, kind: ErrorName): thrown is CniError {
   return thrown instanceof CniError && thrown.kind === kind;
+}
+
+function unless<T>(isExpected: (error: unknown) => boolean, work: () => T): T | undefined {
+  try {
+    return work();
+  } catch (error) {
+    if (isExpected(error)) return undefined;
+    throw error;
+  }
 }
 
 /** The value of `work`; `undefined` if it throws an error of one of these kinds. */
 export function unlessError<T>(kinds: readonly ErrorName[], work: () => T): T | undefined {
-  try {
-    return work();
-  } catch (error) {
-    if (kinds.some((kind) => isError(error, kind))) return undefined;
-    throw error;
-  }
+  return unless((error) => kinds.some((kind) => isError(error, kind)), work);
+}
+
+/** The value of `parse`; `undefined` if it throws `Malformed`. */
+export function unlessMalformed<T>(parse: () => T): T | undefined {
+  return unless((error) => error instanceof Malformed, parse);
 }
 
 /** A value that does not parse: the wanted form and the found one, without the name of its key. */
@@ -90,16 +99,6 @@ export class Malformed extends Error {
       `Cannot use ${name} ${quote(value)} as ${this.wanted}: ${this.found}`,
       { details: remedy, cause: this },
     );
-  }
-}
-
-/** The value of `parse`; `undefined` if it throws `Malformed`. */
-export function unlessMalformed<T>(parse: () => T): T | undefined {
-  try {
-    return parse();
-  } catch (error) {
-    if (error instanceof Malformed) return undefined;
-    throw error;
   }
 }
 
@@ -147,14 +146,8 @@ export function orIoError<T>(action: string, path: string, work: () => T): T {
 
 /** As `orIoError`; `undefined` if `work` finds no file. */
 export function ifThere<T>(action: string, path: string, work: () => T): T | undefined {
-  return orIoError(action, path, () => {
-    try {
-      return work();
-    } catch (error) {
-      if (error instanceof Deno.errors.NotFound) return undefined;
-      throw error;
-    }
-  });
+  const isMissing = (error: unknown) => error instanceof Deno.errors.NotFound;
+  return orIoError(action, path, () => unless(isMissing, work));
 }
 
 /** An operating system's error about a path in the state folder. */

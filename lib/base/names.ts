@@ -13,6 +13,10 @@ const IDENTIFIER = /^[a-zA-Z0-9][a-zA-Z0-9_.-]*$/;
 const WANTED_INTERFACE =
   "an interface name (1 to 15 bytes; no white space, control character, / : or %)";
 
+function reject(why: string): never {
+  throw new Malformed(WANTED_INTERFACE, why);
+}
+
 /**
  * A name that the kernel and `ip -batch` take literally (rules E6, E7): the kernel expands a `%`, `ip` reads a leading
  * `-` as an option, a batch interprets quotes, `#` and `\`, and a terminal interprets control characters. Throws
@@ -20,9 +24,6 @@ const WANTED_INTERFACE =
  */
 export function parseInterfaceName(text: unknown): InterfaceName {
   const name = parseAnyInterfaceName(text);
-  const reject = (why: string): never => {
-    throw new Malformed(WANTED_INTERFACE, why);
-  };
   if (name.includes("%")) reject("the kernel would replace the %");
   if (name.startsWith("-")) reject("it starts with -");
   if (name === "all" || name === "default") reject("the kernel keeps it for its settings");
@@ -35,9 +36,6 @@ export function parseInterfaceName(text: unknown): InterfaceName {
 
 /** An interface name as the specification allows it (rule E6): enough for a DEL, which creates no interface. */
 export function parseAnyInterfaceName(text: unknown): InterfaceName {
-  const reject = (why: string): never => {
-    throw new Malformed(WANTED_INTERFACE, why);
-  };
   if (typeof text !== "string") return reject(`got ${quote(text)}`);
   const bytes = new TextEncoder().encode(text).length;
   if (bytes === 0) reject("it is empty");

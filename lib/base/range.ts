@@ -108,11 +108,6 @@ export function allocatingRange(set: RangeSet, ip: Ip): AddressRange | undefined
   return set.find((range) => isAllocatable(range, ip));
 }
 
-/** The range of the sets that may allocate `ip`. */
-export function rangeOf(sets: readonly RangeSet[], ip: Ip): AddressRange | undefined {
-  return allocatingRange(sets.flat(), ip);
-}
-
 /** Whether an address is in both ranges. */
 export function overlapping(left: AddressRange, right: AddressRange): boolean {
   return inRange(left, right.start) || inRange(left, right.end) || inRange(right, left.start);
@@ -120,12 +115,11 @@ export function overlapping(left: AddressRange, right: AddressRange): boolean {
 
 /** The number of addresses that the range may allocate. */
 export function sizeOf(range: AddressRange): bigint {
-  const all = valueOf(range.end) - valueOf(range.start) + 1n;
-  const { start, end } = usable(range.subnet);
-  const reserved = [range.gateway, range.subnet.base, lastOf(range.subnet)].filter((ip, index) =>
-    (index === 0 || !inRange({ start, end }, ip)) && inRange(range, ip)
+  const { subnet, start, end, gateway } = range;
+  const skipped = [...new Set([gateway, subnet.base, lastOf(subnet)])].filter((ip) =>
+    inRange(range, ip) && !isAllocatable(range, ip)
   );
-  return all - BigInt(new Set(reserved).size);
+  return valueOf(end) - valueOf(start) + 1n - BigInt(skipped.length);
 }
 
 /** `10.88.0.2 - 10.88.0.9`, as messages have it. */

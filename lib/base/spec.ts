@@ -31,7 +31,7 @@ export function isAtLeast(version: SpecVersion, floor: SpecVersion): boolean {
 /** Whether `text` is a version above the newest released one. A runtime leaves it out of a list of versions. */
 export function isUnreleased(text: string): boolean {
   const parts = numbersOf(text);
-  return parts !== undefined && compare(parts, numbersOf(NEWEST) ?? []) > 0;
+  return parts !== undefined && compare(parts, NEWEST) > 0;
 }
 
 const FLOORS: Readonly<Record<string, SpecVersion>> = {
@@ -48,29 +48,24 @@ export function negotiate(text: string, command: string): SpecVersion {
   const version = SPEC_VERSIONS.find((known) => known === (text === "" ? OLDEST : text));
   const floor = FLOORS[command];
   if (version !== undefined && (floor === undefined || isAtLeast(version, floor))) return version;
-  if (floor !== undefined) {
-    const parts = numbersOf(text);
-    if (parts === undefined) {
-      throw new CniError(
-        "DecodingFailure",
-        `Cannot read cniVersion ${JSON.stringify(text)} as a version: it is not of the form 1.1.0`,
-        { details: supports(text) },
-      );
-    }
-    if (compare(parts, numbersOf(floor) ?? []) < 0) {
-      throw new CniError("IncompatibleVersion", `config version does not allow ${command}`, {
-        details: `config is "${text}"; ${command} begins with "${floor}"`,
-      });
-    }
-    if (compare(parts, numbersOf(NEWEST) ?? []) > 0) {
-      throw new CniError("IncompatibleVersion", `plugin version does not allow ${command}`, {
-        details: supports(text),
-      });
-    }
+  const unsupported = (message: string, details = supports(text)) =>
+    new CniError("IncompatibleVersion", message, { details });
+  if (floor === undefined) throw unsupported("incompatible CNI versions");
+  const parts = numbersOf(text);
+  if (parts === undefined) {
+    throw new CniError(
+      "DecodingFailure",
+      `Cannot read cniVersion ${JSON.stringify(text)} as a version: it is not of the form 1.1.0`,
+      { details: supports(text) },
+    );
   }
-  throw new CniError("IncompatibleVersion", "incompatible CNI versions", {
-    details: supports(text),
-  });
+  if (compare(parts, floor) < 0) {
+    const details = `config is "${text}"; ${command} begins with "${floor}"`;
+    throw unsupported(`config version does not allow ${command}`, details);
+  }
+  throw compare(parts, NEWEST) > 0
+    ? unsupported(`plugin version does not allow ${command}`)
+    : unsupported("incompatible CNI versions");
 }
 
 function supports(text: string): string {
@@ -86,10 +81,9 @@ function numbersOf(text: string): number[] | undefined {
   return /^\d+(\.\d+){0,2}$/.test(text) ? text.split(".").map(Number) : undefined;
 }
 
-function compare(left: readonly number[], right: readonly number[]): number {
-  for (let i = 0; i < 3; i++) {
-    const difference = (left[i] ?? 0) - (right[i] ?? 0);
-    if (difference !== 0) return difference;
-  }
-  return 0;
+function compare(parts: readonly number[], version: SpecVersion): number {
+  const others = version.split(".").map(Number);
+  const [difference = 0] = others.map((other, index) => (parts[index] ?? 0) - other)
+    .filter((it) => it !== 0);
+  return difference;
 }

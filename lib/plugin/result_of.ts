@@ -7,14 +7,17 @@ import {
 } from "../base/address.ts";
 import { defined } from "../base/fields.ts";
 import type { Mac } from "../base/mac.ts";
-import { rangeOf } from "../base/range.ts";
+import { allocatingRange } from "../base/range.ts";
 import type { Invocation, NetworkConfig, Route } from "../config.ts";
 import type { Result } from "../result.ts";
 import type { MadeVeth } from "./ports.ts";
 
 /** The address with the prefix length of its subnet. */
 export function withPrefix({ sets }: Pick<NetworkConfig, "sets">, ip: Ip): InterfaceAddress {
-  return { ip, prefix: rangeOf(sets, ip)?.subnet.prefix ?? (ip.includes(":") ? 128 : 32) };
+  return {
+    ip,
+    prefix: allocatingRange(sets.flat(), ip)?.subnet.prefix ?? (ip.includes(":") ? 128 : 32),
+  };
 }
 
 /** The result of an ADD, appended to the result of the earlier plugins of the chain (rules R9, R12). */
@@ -37,7 +40,7 @@ export function resultOf(
     ips: [
       ...previous.ips,
       ...ips.map((ip) => {
-        const gateway = rangeOf(config.sets, ip)?.gateway;
+        const gateway = allocatingRange(config.sets.flat(), ip)?.gateway;
         return {
           interface: first + 2,
           address: formatInterfaceAddress(withPrefix(config, ip)),
@@ -63,7 +66,7 @@ export function routesOf(
 ): readonly Route[] {
   return routes.map((route) => {
     const own = ips.find((ip) => familyOf(ip) === familyOf(route.dst.base));
-    const gateway = own && rangeOf(sets, own)?.gateway;
+    const gateway = own && allocatingRange(sets.flat(), own)?.gateway;
     if (!route.byLease || gateway === undefined) return route;
     return { ...route, via: gateway, gw: route.gw && gateway };
   });

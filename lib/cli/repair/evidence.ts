@@ -8,7 +8,7 @@ import {
 } from "../../base/attachment.ts";
 import { defined } from "../../base/fields.ts";
 import { macOfAll } from "../../base/mac.ts";
-import { allocatingRange, isInSubnets, rangeOf } from "../../base/range.ts";
+import { allocatingRange, isInSubnets } from "../../base/range.ts";
 import type { NetworkConfig } from "../../config.ts";
 import { type Lease, now, recordedMac } from "../../ipam.ts";
 import type { Claim, HostVeth } from "../../ownership.ts";
@@ -180,7 +180,7 @@ export function unownedVethFinding(
 ): RepairFinding[] {
   const { link: { ifname }, inside } = veth;
   const held = addressesIn(config, veth).filter((ip) =>
-    rangeOf(config.sets, ip) !== undefined && !holders.has(ip)
+    allocatingRange(config.sets.flat(), ip) !== undefined && !holders.has(ip)
   );
   if (held.length === 0 && (inside !== undefined || !isInDoubt)) return [];
   const found = held.length > 0
