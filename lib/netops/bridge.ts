@@ -28,17 +28,11 @@ export interface BridgeSpec {
 /** BR_MAX_PORTS of the kernel. */
 export const MOST_PORTS = 1023;
 
-/** The changes that make a bridge match its spec. */
-export interface BridgeChange {
-  /** Commands of `ip`; empty if the bridge matches its spec. */
-  readonly commands: readonly (readonly string[])[];
-  /** `replaced`: addresses that the bridge loses (`forceAddress`). `added`: addresses that it gets. */
-  readonly replaced: readonly InterfaceAddress[];
-  readonly added: readonly InterfaceAddress[];
-}
-
-/** The commands that make `found` match `spec`, or create the bridge. Throws BridgeUnusable if that is impossible. */
-export function bridgeChange(spec: BridgeSpec, found: Link | undefined): BridgeChange {
+/**
+ * The commands that make `found` match `spec`, or create the bridge; none if it matches. `replaced`: addresses that the bridge
+ * loses (`forceAddress`). `added`: addresses that it gets. Throws BridgeUnusable if the change is impossible.
+ */
+export function bridgeChange(spec: BridgeSpec, found: Link | undefined) {
   const { name, mac, mtu, promiscuous, gateways } = spec;
   const setUp = ["link", "set", "dev", name, ...(promiscuous ? ["promisc", "on"] : []), "up"];
   const hasIpv6 = gateways.some(({ ip }) => familyOf(ip) === 6);
@@ -71,9 +65,9 @@ export function bridgeChange(spec: BridgeSpec, found: Link | undefined): BridgeC
 }
 
 /** Uses `nodad`, because without a running port an IPv6 address of a bridge would stay tentative forever. */
-export function addAddress(address: InterfaceAddress, bridge: string): string[] {
+export function addAddress(address: InterfaceAddress, dev: string): string[] {
   const more = familyOf(address.ip) === 4 ? ["brd", "+"] : ["nodad"];
-  return ["addr", "add", formatInterfaceAddress(address), ...more, "dev", bridge];
+  return ["addr", "add", formatInterfaceAddress(address), ...more, "dev", dev];
 }
 
 export function deleteAddress(address: InterfaceAddress, bridge: string): string[] {

@@ -2,7 +2,6 @@ import {
   type Cidr,
   familyOf,
   formatCidr,
-  formatInterfaceAddress,
   type InterfaceAddress,
   type Ip,
   networkOf,
@@ -11,6 +10,7 @@ import {
 import { CniError } from "../base/errors.ts";
 import type { Mac } from "../base/mac.ts";
 import type { InterfaceName } from "../base/names.ts";
+import { addAddress } from "./bridge.ts";
 import { pinCommand, type Pinned } from "./guard.ts";
 import { linksInside, routesInside, shownInside } from "./inside.ts";
 import { ipFailed, parseIpJson, runBatch, type RunIp } from "./ip.ts";
@@ -111,10 +111,7 @@ function containerCommands(
     // Before `up`, because the kernel creates the link-local address then.
     ...(guarded && hasIpv6 ? [["link", "set", "dev", ifname, "addrgenmode", "eui64"]] : []),
     ["link", "set", "dev", ifname, "address", mac, ...(up ? ["up"] : [])],
-    ...addresses.map((it) => [
-      ...["addr", "add", formatInterfaceAddress(it), "dev", ifname],
-      ...(familyOf(it.ip) === 4 ? ["brd", "+"] : ["nodad"]),
-    ]),
+    ...addresses.map((it) => addAddress(it, ifname)),
     ...routes.map((route, index) => {
       // A second next hop of ours is appended; a destination that another interface has is a conflict.
       const again = routes.slice(0, index).some((it) =>
@@ -143,19 +140,21 @@ const IPV6_DEFAULT_METRIC = 512;
 /** Lists the IPv6 default routes of each table. */
 const IPV6_DEFAULTS = ["route", "show", "table", "all", "exact", "::/0"];
 
+function isIpv6Default({ base, prefix }: Cidr): boolean {
+  return familyOf(base) === 6 && prefix === 0;
+}
+
 /**
  * Whether the route is an IPv6 default route that could silently outrank an existing one. An IPv4 default route has the
  * metric of the existing one, so the kernel refuses it.
  */
 function mayOutrank({ dst, priority, table }: RouteSpec): boolean {
-  return familyOf(dst.base) === 6 && dst.prefix === 0 && priority === undefined &&
-    (table || MAIN_TABLE) === MAIN_TABLE;
+  return isIpv6Default(dst) && priority === undefined && (table || MAIN_TABLE) === MAIN_TABLE;
 }
 
 /** The metric of a route; `undefined` means the kernel's default. */
 export function metricOf({ dst, priority }: Pick<RouteSpec, "dst" | "priority">) {
-  const isIpv6Default = familyOf(dst.base) === 6 && dst.prefix === 0;
-  return priority ?? (isIpv6Default ? IPV6_DEFAULT_METRIC : undefined);
+  return priority ?? (isIpv6Default(dst) ? IPV6_DEFAULT_METRIC : undefined);
 }
 
 function routeArguments(route: RouteSpec, dev: string): string[] {

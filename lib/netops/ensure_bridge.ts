@@ -6,7 +6,6 @@ import type { InterfaceName } from "../base/names.ts";
 import type { Rollback } from "../rollback.ts";
 import {
   addAddress,
-  type BridgeChange,
   bridgeChange,
   type BridgeSpec,
   checkMtu,
@@ -74,23 +73,17 @@ export function isReady(spec: BridgeSpec, bridge: Link): boolean {
   }
 }
 
-/** A bridge that matches its spec. */
-export interface EnsuredBridge {
-  readonly bridge: Link;
-  /**
-   * The bridge was missing or down, or lacked an address: former ports have left it, or lost their permanent neighbours on
-   * it. With its last IPv4 address an interface loses all neighbours.
-   */
-  readonly hasLostGuards: boolean;
-}
-
-/** Creates the bridge or changes it to match the spec. Throws BridgeUnusable if that is impossible. */
+/**
+ * Creates the bridge or changes it to match the spec. `hasLostGuards`: it was missing or down, or lacked an address, so former
+ * ports have left it, or lost their permanent neighbours on it. With its last IPv4 address an interface loses all neighbours.
+ * Throws BridgeUnusable if the change is impossible.
+ */
 export async function ensureBridge(
   run: RunIp,
   use: BridgeUse,
   found: Link | undefined,
   undo: Rollback,
-): Promise<EnsuredBridge> {
+) {
   const spec = use.bridge;
   let bridge = found;
   let hasLostGuards = found?.up !== true;
@@ -120,7 +113,7 @@ export async function ensureBridge(
 async function restore(
   run: RunIp,
   { bridge: { name }, host, group }: BridgeUse,
-  { replaced, added }: BridgeChange,
+  { replaced, added }: ReturnType<typeof bridgeChange>,
 ): Promise<void> {
   const isNeeded = (links: readonly Link[]) =>
     links.some((it) => it.master === name && it.group === group && it.ifname !== host);

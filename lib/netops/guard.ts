@@ -23,6 +23,7 @@ export interface GuardSpec {
  */
 export async function guard(run: RunIp, spec: GuardSpec, undo: Rollback): Promise<void> {
   const { bridge, host, mac, ips } = spec;
+  const action = `guard the port "${host}"`;
   let isTaken = false;
   // Removing the veth removes its entry and flags, but not the neighbours on the bridge.
   undo.push(
@@ -30,11 +31,13 @@ export async function guard(run: RunIp, spec: GuardSpec, undo: Rollback): Promis
     // If another port has the MAC, the link-local address derived from it belongs to that port's container.
     () => flushNeighbours(run, bridge, isTaken ? ips : guardedIps(ips, mac)),
   );
-  const entering = enterMac(run, spec).catch((error) => {
+  const entering = enterMac(run, spec, action).catch((error) => {
     isTaken = isError(error, "AddressUnavailable");
     throw error;
   });
-  await waitForAll(entering, pinOutside(run, spec));
+  const neighbours = neighbourCommands(spec);
+  const pinning = neighbours.length > 0 && outputOf(action, runBatch(run, [], neighbours));
+  await waitForAll(entering, Promise.resolve(pinning));
 }
 
 /** The MAC belongs to another port, or to the bridge. `fixed` has every MAC that was not learned. */
@@ -49,11 +52,10 @@ export class MacTaken extends CniError {
 }
 
 /** A MAC has one entry on a bridge. An entry that was made for the bridge itself or for another port is never moved. */
-async function enterMac(run: RunIp, spec: GuardSpec): Promise<void> {
+async function enterMac(run: RunIp, spec: GuardSpec, action: string): Promise<void> {
   const { bridge, host, mac } = spec;
   const added = await runBatch(run, ["-B"], [entryCommand("add", spec)]);
   if (added.success) return;
-  const action = actionOf(spec);
   const entries = await dump(run, action, ["-B", "-j", "neigh", "show", "nud", "all"]);
   const fixed = entries.map(parseNeighbour).filter((it) => it.dev !== host && it.isFixed);
   const taken = fixed.find((it) => it.mac === mac);
@@ -64,15 +66,6 @@ async function enterMac(run: RunIp, spec: GuardSpec): Promise<void> {
   }
   const owner = taken.dev === bridge ? `the bridge "${bridge}" itself` : `"${taken.dev}"`;
   throw new MacTaken(spec, owner, new Set(fixed.map((it) => it.mac)));
-}
-
-function actionOf({ host }: GuardSpec): string {
-  return `guard the port "${host}"`;
-}
-
-async function pinOutside(run: RunIp, spec: GuardSpec): Promise<void> {
-  const neighbours = neighbourCommands(spec);
-  if (neighbours.length > 0) await outputOf(actionOf(spec), runBatch(run, [], neighbours));
 }
 
 /** Lets frames from the MAC pass the locked port; `replace` moves an entry from another port. */
@@ -119,10 +112,8 @@ export function guardedIps(ips: readonly Ip[], mac: string): readonly Ip[] {
 
 /** RFC 4291 appendix A: the link-local address of an interface with that MAC. */
 function linkLocalOf(mac: string): Ip {
-  const [first = 0, ...bytes] = mac.split(":").map((byte) => parseInt(byte, 16));
-  const id = [first ^ 2, ...bytes.slice(0, 2), 0xff, 0xfe, ...bytes.slice(2)];
-  const digits = id.map((byte) => byte.toString(16).padStart(2, "0")).join("");
-  return tryIp(`fe80::${digits.replace(/(.{4})(?=.)/g, "$1:")}`) as Ip;
+  const [a = "", b, c, d, e, f] = mac.split(":");
+  return tryIp(`fe80::${(parseInt(a, 16) ^ 2).toString(16)}${b}:${c}ff:fe${d}:${e}${f}`) as Ip;
 }
 
 /** The first iproute2 that can lock a port; Linux can since 5.18. */

@@ -23,11 +23,6 @@ export interface PortFault {
   readonly found: string;
 }
 
-export interface Guards {
-  readonly entries: readonly Neighbour[];
-  readonly neighbours: readonly Neighbour[];
-}
-
 /**
  * Every bit that the kernel allows: the bridge treats frames to a reserved group address (01:80:c2:00:00:0X) like any
  * other. Without the mask they bypass lock and rules, and reach the host with the port as their device.
@@ -97,10 +92,18 @@ export async function portFaults(
   bridge: InterfaceName,
   ports: readonly PortSpec[],
 ): Promise<PortFault[]> {
-  const [links, found] = await waitForAll(hostVeths(run), guards(run, bridge));
+  const action = "list the guards of the ports";
+  const [links, listed, pinned] = await waitForAll(
+    hostVeths(run),
+    dump(run, action, ["-B", "-j", "neigh", "show", "nud", "noarp"]),
+    run(["-j", "neigh", "show", "dev", bridge, "nud", "permanent"]),
+  );
+  const entries = listed.map(parseNeighbour);
+  // Without the bridge there is no neighbour.
+  const neighbours = pinned.success ? listIn(action, pinned).map(parseNeighbour) : [];
   return ports.flatMap((port) => {
     const link = links.get(port.host);
-    const fault = link && portFault(bridge, port, link, found);
+    const fault = link && portFault(bridge, port, link, entries, neighbours);
     return fault === undefined ? [] : [{ host: port.host, found: fault }];
   });
 }
@@ -110,7 +113,8 @@ function portFault(
   bridge: InterfaceName,
   spec: PortSpec,
   link: Link,
-  { entries, neighbours }: Guards,
+  entries: readonly Neighbour[],
+  neighbours: readonly Neighbour[],
 ): string | undefined {
   const { host, guard } = spec;
   const fault = ownFault(bridge, spec, link);
@@ -168,15 +172,4 @@ async function attempt(
   if (commands.length === 0) return "";
   const { success, stderr } = await runBatch(run, ["-force", ...options], commands);
   return success ? "" : stderr.split("\n")[0] ?? "";
-}
-
-/** Reads the guard of the bridge's ports: static entries of the forwarding table, and permanent neighbours. */
-export async function guards(run: RunIp, bridge: InterfaceName): Promise<Guards> {
-  const action = "list the guards of the ports";
-  const entries = await dump(run, action, ["-B", "-j", "neigh", "show", "nud", "noarp"]);
-  const neighbours = await run(["-j", "neigh", "show", "dev", bridge, "nud", "permanent"]);
-  return {
-    entries: entries.map(parseNeighbour),
-    neighbours: neighbours.success ? listIn(action, neighbours).map(parseNeighbour) : [],
-  };
 }

@@ -30,9 +30,8 @@ export class Processes {
   /** Runs `ip` with an empty environment and a time limit; uses the process that was started with these arguments, if any. */
   readonly run: RunIp = async (args, stdin, further) => {
     const key = args.join(" ");
-    const waiting = stdin === undefined ? undefined : this.#waiting.get(key);
-    if (waiting !== undefined) this.#waiting.delete(key);
-    const child = waiting ?? spawn(args, stdin !== undefined);
+    const child = this.#waiting.get(key) ?? spawn(args, stdin !== undefined);
+    this.#waiting.delete(key);
     this.#running.add(child);
     // First, because `ip` waits for its commands.
     const line = Promise.withResolvers<string>();

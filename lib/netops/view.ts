@@ -45,7 +45,6 @@ export async function inspectPeers(
   netns?: string,
 ): Promise<Map<string, Inside>> {
   const found = new Map<string, Inside>();
-  if (hosts.length === 0) return found;
   const work = (await namespaces(run)).flatMap(({ id, name }) => {
     const behind = hosts.filter(({ netnsId }) => netnsId !== undefined && netnsId === id);
     return behind.length === 0 ? [] : [{ behind, netns: `/run/netns/${name}` }];
