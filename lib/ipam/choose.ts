@@ -19,11 +19,8 @@ import {
   sizeOf,
 } from "../base/range.ts";
 
-/** Whether the address is held. */
-export type IsHeld = (ip: Ip) => boolean;
-
 /** The input of a choice. */
-export interface Wanted {
+interface Wanted {
   readonly sets: readonly RangeSet[];
   /** The last allocated address of each set. */
   readonly last: readonly (Ip | undefined)[];
@@ -35,55 +32,39 @@ export interface Wanted {
 
 /**
  * Chooses one address of each set and returns them in the order of the sets. Returns the index of a set if all its addresses
- * are held. IPv4 is chosen first, so that an IPv6 address can take the same place in its range.
+ * are held. IPv4 is chosen first, so that an IPv6 address can take the same place in its range as the first IPv4 address. The
+ * MAC of such a pair is derived from both addresses, so a pair that is allocated again keeps its MAC.
  */
-export function choose(wanted: Wanted, isHeld: IsHeld): Ip[] | number {
-  const { sets } = wanted;
+export function choose(
+  { sets, last, requested, kept }: Wanted,
+  isHeld: (ip: Ip) => boolean,
+): Ip[] | number {
   const chosen = new Map<number, Ip>();
-  const order = sets.map((_, index) => index).sort((a, b) =>
-    familyOfSet(sets[a]) - familyOfSet(sets[b]) || a - b
-  );
-  for (const index of order) {
-    const ip = chooseOne(wanted, index, chosen, isHeld);
+  const isFree = (ip: Ip) => !isHeld(ip);
+  for (
+    const [index, set] of [...sets.entries()].sort(([, a], [, b]) => familyIn(a) - familyIn(b))
+  ) {
+    const own = [...requested, ...kept].find((ip) => allocatingRange(set, ip) !== undefined);
+    const pair = familyIn(set) === 6 ? pairOf(sets, set, chosen) : undefined;
+    const ip = own ??
+      (pair !== undefined && isFree(pair) ? pair : candidates(set, last[index]).find(isFree));
     if (ip === undefined) return index;
     chosen.set(index, ip);
   }
   return sets.flatMap((_, index) => chosen.get(index) ?? []);
 }
 
-function familyOfSet(set: RangeSet | undefined): Family {
-  return familyOf(set?.[0]?.start ?? ("0.0.0.0" as Ip));
+function familyIn(set: RangeSet): Family {
+  return familyOf(set[0]?.start ?? ("0.0.0.0" as Ip));
 }
 
-function chooseOne(
-  { sets, last, requested, kept }: Wanted,
-  index: number,
-  chosen: ReadonlyMap<number, Ip>,
-  isHeld: IsHeld,
-): Ip | undefined {
-  const set = sets[index] ?? [];
-  const own = [...requested, ...kept].find((ip) => allocatingRange(set, ip) !== undefined);
-  if (own !== undefined) return own;
-  const paired = pairOf(sets, set, chosen);
-  if (paired !== undefined && !isHeld(paired)) return paired;
-  for (const ip of candidates(set, last[index])) if (!isHeld(ip)) return ip;
-  return undefined;
-}
-
-/**
- * The IPv6 address at the same place in its range as the first IPv4 address has in its range. Gateways are not counted. The MAC
- * of a pair is derived from both addresses, so a pair that is allocated again keeps its MAC.
- */
 function pairOf(
   sets: readonly RangeSet[],
   set: RangeSet,
   chosen: ReadonlyMap<number, Ip>,
 ): Ip | undefined {
-  if (familyOfSet(set) !== 6) return undefined;
-  for (const [index, ip] of chosen) {
-    if (familyOf(ip) === 4) return atPlaceOf(sets[index] ?? [], ip, set);
-  }
-  return undefined;
+  const [[index = 0, ip = undefined] = []] = chosen;
+  return ip !== undefined && familyOf(ip) === 4 ? atPlaceOf(sets[index] ?? [], ip, set) : undefined;
 }
 
 /** The address of `set` at the place that `ip` has in `from`. */
@@ -122,18 +103,14 @@ function addressAt({ start, gateway }: AddressRange, place: bigint): Ip {
  * (rule H12). If `last` is outside of the set, the order starts at the first range.
  */
 function* candidates(set: RangeSet, last: Ip | undefined): Generator<Ip> {
-  const at = last === undefined ? -1 : set.findIndex((range) => inRange(range, last));
+  const at = set.findIndex((range) => last !== undefined && inRange(range, last));
   const first = set[at];
-  if (first === undefined || last === undefined) {
-    for (const range of set) yield* between(range, valueOf(range.start), valueOf(range.end));
-    return;
-  }
-  const value = valueOf(last);
-  yield* between(first, value + 1n, valueOf(first.end));
-  for (const range of [...set.slice(at + 1), ...set.slice(0, at)]) {
+  const value = last === undefined ? 0n : valueOf(last);
+  if (first !== undefined) yield* between(first, value + 1n, valueOf(first.end));
+  for (const range of [...set.slice(at + 1), ...set.slice(0, Math.max(at, 0))]) {
     yield* between(range, valueOf(range.start), valueOf(range.end));
   }
-  yield* between(first, valueOf(first.start), value);
+  if (first !== undefined) yield* between(first, valueOf(first.start), value);
 }
 
 function* between(range: AddressRange, start: bigint, end: bigint): Generator<Ip> {
@@ -178,7 +155,7 @@ function whyNot(sets: readonly RangeSet[], ip: Ip): string {
 }
 
 function rangesFor(sets: readonly RangeSet[], ip: Ip): string {
-  const same = sets.filter((set) => familyOfSet(set) === familyOf(ip));
+  const same = sets.filter((set) => familyIn(set) === familyOf(ip));
   return same.length === 0
     ? "request none of that family"
     : `request one from ${same.map(formatSet).join(" or ").replaceAll(" - ", " to ")}`;

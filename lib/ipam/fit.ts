@@ -2,18 +2,13 @@ import { contains, formatCidr, type Ip } from "../base/address.ts";
 import { tryOwner } from "../base/attachment.ts";
 import { CniError, quote } from "../base/errors.ts";
 import type { NetworkName } from "../base/names.ts";
-import { formatRanges, type RangeSet, subnetsOf } from "../base/range.ts";
+import { formatRanges, subnetsOf } from "../base/range.ts";
+import type { LeaseRequest } from "./allocate.ts";
 import { holderOf, type State } from "./state.ts";
 
 /** The remedy for leases from another subnet. The harmless action comes first. */
 export const SUBNET_CHANGED =
   "set the old subnet back, or put new containers into another network with its own name, bridge and subnet";
-
-/** The range sets of a run, and the range sets of its network's configuration. */
-export interface Fitting {
-  readonly sets: readonly RangeSet[];
-  readonly configuredSets: readonly RangeSet[];
-}
 
 /**
  * Throws StateDamaged if a lease has an address outside of the subnets: a changed subnet can't be told from a damaged file.
@@ -22,7 +17,7 @@ export interface Fitting {
  */
 export function checkFit(
   state: State,
-  { sets, configuredSets }: Fitting,
+  { sets, configuredSets }: Pick<LeaseRequest, "sets" | "configuredSets">,
   network: NetworkName,
   isWritten: boolean,
 ): void {

@@ -1,9 +1,8 @@
 import { ensureDirSync } from "@std/fs/ensure-dir";
-import { CniError, orIoError } from "../base/errors.ts";
+import { CniError, ifThere, orIoError } from "../base/errors.ts";
 import type { NetworkName } from "../base/names.ts";
 import { STATE_FOLDER } from "../base/scope.ts";
-import { notRoots, tryLstat } from "./files.ts";
-import { doubtMoved } from "./moved.ts";
+import { namesIn, notRoots, removeQuietly, tryLstat } from "./files.ts";
 
 export function statePath(dataDir: string, network: NetworkName): string {
   return `${dataDir}/${network}.json`;
@@ -11,6 +10,18 @@ export function statePath(dataDir: string, network: NetworkName): string {
 
 export function lockPath(dataDir: string, network: NetworkName): string {
   return `${dataDir}/${network}.lock`;
+}
+
+/** A name that can't be a state file or a lock, because network names start with a letter or digit. */
+export function temporaryName(network: NetworkName): string {
+  return `.${network}.${crypto.getRandomValues(new Uint8Array(8)).toHex()}.tmp`;
+}
+
+/** Paths of this network's temporary files, including the files of killed runs. */
+export function temporaries(dataDir: string, network: NetworkName): string[] {
+  return namesIn(dataDir).filter((name) =>
+    name.startsWith(`.${network}.`) && /^[0-9a-f]{16}\.tmp$/.test(name.slice(network.length + 2))
+  ).map((name) => `${dataDir}/${name}`);
 }
 
 /** `dataDir` and each folder above it up to the state folder, innermost first. */
@@ -88,4 +99,42 @@ function checkFolderOwner(folder: string, found: Deno.FileInfo): void {
   throw new CniError("IOFailure", `Cannot use "${folder}" as the state folder: ${wrong}`, {
     details: `move it away (mv ${folder} ${folder}.old); the next ADD makes one that root owns`,
   });
+}
+
+/**
+ * Whether the folder was moved away and back. It then has the states of before: the files have their inodes and times, and
+ * containers of the states in its place are alive. The record in the lock file does not show it, but the folder does: a file
+ * that is made or removed sets both times of its folder; a rename sets the ctime, which Deno reports in seconds.
+ */
+function wasMoved({ mtime, ctime }: Deno.FileInfo): boolean {
+  const seconds = (time: Date | null) => Math.floor((time?.getTime() ?? 0) / 1000);
+  return seconds(ctime) > seconds(mtime);
+}
+
+/**
+ * Empties the lock files below each moved folder, so that the next transaction of each network compares its state with the
+ * kernel. Called before this program makes a file there, which hides the move. Throws IOFailure.
+ */
+export function doubtMoved(folders: ReturnType<typeof lookAtFolders>): void {
+  for (const { folder, found } of folders) {
+    if (found !== undefined && wasMoved(found)) doubt(folder);
+  }
+}
+
+function doubt(folder: string): void {
+  for (const name of namesIn(folder)) {
+    const path = `${folder}/${name}`;
+    const found = tryLstat(path);
+    if (found?.isDirectory && !name.startsWith(".")) doubt(path);
+    // Another process may remove it: then the next lock file is empty.
+    if (found?.isFile && name.endsWith(".lock")) {
+      ifThere("empty", path, () => Deno.truncateSync(path, 0));
+    }
+  }
+  // Sets both times of the folder, without a system call that the program needs nowhere else. Another run may do it too.
+  const path = `${folder}/.moved`;
+  removeQuietly(path);
+  const options = { write: true, create: true, mode: 0o600 };
+  orIoError("make a file in", folder, () => Deno.openSync(path, options).close());
+  removeQuietly(path);
 }

@@ -30,7 +30,8 @@ export function readNetworks(): Networks {
       unreadable.push({ ...place, error: asCniError(error) });
     }
   }
-  held.sort((a, b) => compareText(a.network, b.network) || compareText(a.dataDir, b.dataDir));
+  const key = ({ network, dataDir }: Held) => `${network} ${dataDir}`;
+  held.sort((a, b) => key(a) < key(b) ? -1 : 1);
   return { held, unreadable };
 }
 
@@ -45,8 +46,4 @@ function stateFiles(folder: string): { network: NetworkName; dataDir: string }[]
     const network = unlessMalformed(() => parseNetworkName(name.slice(0, -".json".length)));
     return network === undefined ? [] : [{ network, dataDir: folder }];
   });
-}
-
-function compareText(left: string, right: string): number {
-  return left < right ? -1 : left > right ? 1 : 0;
 }

@@ -62,9 +62,10 @@ export function emptyState(): State {
 export function findLease(state: State, owner: Owner): Lease | undefined {
   const key = ownerKey(owner);
   if (!Object.hasOwn(state.containerToIP, key)) return undefined;
+  const own = state.containerToIP[key] ?? [];
   return {
     owner,
-    ips: addressesOf(state.containerToIP[key] ?? []),
+    ips: (typeof own === "string" ? [own] : own) as readonly Ip[],
     record: Object.hasOwn(state.leases, key) ? state.leases[key] : undefined,
   };
 }
@@ -84,11 +85,9 @@ export function leasesOf(state: State): Lease[] {
 
 /** All leases, in the order of their addresses. */
 export function listLeases(state: State): Lease[] {
-  return leasesOf(state).sort((a, b) => compareFirst(a.ips, b.ips));
-}
-
-function compareFirst([left]: readonly Ip[], [right]: readonly Ip[]): number {
-  return left === undefined || right === undefined ? 0 : compareIps(left, right);
+  return leasesOf(state).sort(({ ips: [left] }, { ips: [right] }) =>
+    left === undefined || right === undefined ? 0 : compareIps(left, right)
+  );
 }
 
 export function addLease(state: State, { owner, ips, record }: Lease): void {
@@ -113,10 +112,6 @@ export function dropLease(state: State, { owner, ips }: Lease): void {
   delete state.containerToIP[key];
   for (const ip of ips) delete state.ipToContainer[ip];
   delete state.leases[key];
-}
-
-function addressesOf(value: string | readonly string[]): readonly Ip[] {
-  return (typeof value === "string" ? [value] : value) as readonly Ip[];
 }
 
 /** Whether both are the same lease, and not an earlier and a later lease of one owner. */

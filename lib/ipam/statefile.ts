@@ -1,10 +1,9 @@
 import { CniError, ifThere, ioError, orIoError } from "../base/errors.ts";
 import type { NetworkName } from "../base/names.ts";
 import { createFile, notRoots, removeQuietly, tryLstat, withFile, writeBytes } from "./files.ts";
-import { checkFolder, lockPath, nearestFolder, statePath } from "./folder.ts";
+import { checkFolder, lockPath, nearestFolder, statePath, temporaryName } from "./folder.ts";
 import { damaged, NotAStateFile } from "./damage.ts";
 import { parseState } from "./parse_state.ts";
-import { temporaryName } from "./temporary.ts";
 import { emptyState, formatState, type State } from "./state.ts";
 
 const LARGEST_FILE = 128 * 1024 * 1024;
@@ -92,25 +91,17 @@ function readAll(file: Deno.FsFile, size: number): Uint8Array<ArrayBuffer> {
   return bytes.subarray(0, length);
 }
 
-/** The new state, and how the old file is replaced. */
-export interface Replacement {
-  readonly state: State;
-  /** Called right before the file is replaced. If it throws, the old file stays in place. */
-  readonly verify: () => void;
-  /** Whether the old file is damaged and gets a backup. */
-  readonly backUp: boolean;
-}
-
 /**
  * Replaces the network's state file: exclusive temporary file, write, fsync, rename, fsync of the folder. After a power loss at
- * any moment, either the old or the new file exists, complete. The caller holds the lock. Returns the file's identity after the
- * rename, and the backup's path if there is one. Throws IOFailure, and the errors of `verify`.
+ * any moment, either the old or the new file exists, complete. The caller holds the lock. `verify` is called right before the
+ * rename; if it throws, the old file stays in place. `backUp`: the old file is damaged and gets a backup. Returns the identity
+ * of the new file after the rename, and the path of the backup if there is one. Throws IOFailure, and the errors of `verify`.
  */
 export function writeState(
   dataDir: string,
   network: NetworkName,
-  { state, verify, backUp }: Replacement,
-): { readonly identity: string; readonly backup: string | undefined } {
+  { state, verify, backUp }: { state: State; verify: () => void; backUp: boolean },
+) {
   const path = statePath(dataDir, network);
   const temporary = `${dataDir}/${temporaryName(network)}`;
   let backup: string | undefined;

@@ -2,11 +2,10 @@ import { CniError, isError, unlessError } from "../base/errors.ts";
 import type { NetworkName } from "../base/names.ts";
 import { NewerSchema } from "./damage.ts";
 import { removeQuietly } from "./files.ts";
-import { lockPath, prepareFolder } from "./folder.ts";
+import { lockPath, prepareFolder, temporaries } from "./folder.ts";
 import { acquire, hasLockFile, lastWritten } from "./lock.ts";
 import { emptyState, type State } from "./state.ts";
 import { checkWritable, isCurrent, readState, type Snapshot, writeState } from "./statefile.ts";
-import { temporaries } from "./temporary.ts";
 
 /**
  * The provenance of a state:
@@ -134,7 +133,7 @@ export class StoredLeases {
       if (provenance !== "written") state.lines = undefined;
       return { state, provenance };
     } catch (error) {
-      if (!(error instanceof CniError) || !isUnreadable(error)) throw error;
+      if (!isError(error, "StateDamaged") || error instanceof NewerSchema) throw error;
       return { state: emptyState(), provenance: error };
     }
   }
@@ -175,9 +174,4 @@ function provenanceOf(
 ): Provenance {
   if (file === undefined) return "missing";
   return written === identity ? "written" : "changed";
-}
-
-/** Whether the state file is damaged and not one of a newer version. */
-function isUnreadable(error: unknown): boolean {
-  return isError(error, "StateDamaged") && !(error instanceof NewerSchema);
 }

@@ -3,7 +3,7 @@ import { join } from "@std/path/posix";
 import { CniError } from "../../../lib/base/errors.ts";
 import { pause } from "../../../lib/base/deadline.ts";
 import { parseNetworkName } from "../../../lib/base/names.ts";
-import { statePath } from "../../../lib/ipam/folder.ts";
+import { statePath, temporaries } from "../../../lib/ipam/folder.ts";
 import { parseState } from "../../../lib/ipam/parse_state.ts";
 import { emptyState, type State } from "../../../lib/ipam/state.ts";
 import {
@@ -14,7 +14,6 @@ import {
   readState,
   writeState,
 } from "../../../lib/ipam/statefile.ts";
-import { temporaries } from "../../../lib/ipam/temporary.ts";
 import { inFolder, namesOf } from "../folder.ts";
 
 const NET = parseNetworkName("podnet");
