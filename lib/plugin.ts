@@ -23,7 +23,8 @@ export { type Effects, effectsOn } from "./plugin/effects.ts";
 export { examineClaims, type Moment, transactClaims } from "./plugin/look.ts";
 export { reclaim } from "./plugin/neighbours.ts";
 export { portOf, portSpec, UNVERIFIED_MAC } from "./plugin/ports.ts";
-export { checkNotShared, checkServable, checkSoleCarrier } from "./plugin/status.ts";
+export { checkNotShared, checkSoleCarrier } from "./plugin/alone.ts";
+export { checkServable } from "./plugin/status.ts";
 
 /** A command of a runtime, with the configuration that is not yet validated. */
 export interface Request {

@@ -90,7 +90,7 @@ async function examineHost(
   const overview = await readOverview(kernel, config);
   const { links = await kernel.links() } = overview;
   const routes = await kernel.routes();
-  const shared = () => checkNotShared(config, effectsFor(config, kernel));
+  const shared = () => checkNotShared(config, links, { kernel });
   return [
     ...examineBridge(config, links),
     ...await examineGuard(config, overview, links, kernel),

@@ -24,8 +24,8 @@ export async function gc(
 async function releaseGarbage(network: Network, effects: Effects, failures: Failures) {
   const claims = await failures.attempt(() => reclaimStale(network, effects)) ??
     await claimsOf(network, [], effects);
-  for (const { veths } of claims.filter(isAbandoned)) {
-    await failures.attempt(() => removeAll(veths, effects));
+  for (const claim of claims) {
+    if (await isAbandoned(claim)) await failures.attempt(() => removeAll(claim.veths, effects));
   }
   effects.marks.sweep();
 }
@@ -42,10 +42,11 @@ async function reclaimStale(network: Network, effects: Effects): Promise<readonl
 }
 
 /** Whether the claim is a host veth without lease, and its container lacks the attachment's interface. */
-function isAbandoned({ kind, veths: [veth], attachment }: Claim): boolean {
-  if (kind !== "unleased" || attachment === undefined) return false;
-  return veth?.inside !== undefined &&
-    !veth.inside.links.some(({ ifname }) => ifname === attachment.ifname);
+async function isAbandoned({ kind, veths: [veth], attachment }: Claim): Promise<boolean> {
+  if (kind !== "unleased" || attachment === undefined || veth?.inside === undefined) return false;
+  // Only the alias names the interface, and root may have written another alias.
+  if (await hostVethName(attachment) !== veth.link.ifname) return false;
+  return !veth.inside.links.some(({ ifname }) => ifname === attachment.ifname);
 }
 
 async function releaseUnlisted(

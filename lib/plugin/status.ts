@@ -1,19 +1,8 @@
-import { formatCidr, formatInterfaceAddress, networkOf } from "../base/address.ts";
-import { asCniError, CniError, ifThere, quote, unlessError } from "../base/errors.ts";
-import { formatSet, overlapping, subnetsOf } from "../base/range.ts";
+import { asCniError, CniError, ifThere, unlessError } from "../base/errors.ts";
 import { type NetworkConfig, readResolvConf } from "../config.ts";
-import {
-  AddMarks,
-  checkFit,
-  checkFolder,
-  chooseIps,
-  dropLease,
-  listLeases,
-  readNetworks,
-  type State,
-  statePath,
-} from "../ipam.ts";
+import { checkFit, checkFolder, chooseIps, dropLease, listLeases, type State } from "../ipam.ts";
 import { checkIpCanLock, checkLockable, type Link } from "../netops.ts";
+import { checkNotShared, checkSoleCarrier } from "./alone.ts";
 import { bridgeSpec } from "./bridge.ts";
 import type { Effects } from "./effects.ts";
 import { checkConsistent } from "./consistent.ts";
@@ -23,8 +12,9 @@ import { claimsOf, examineClaims } from "./look.ts";
 export async function status(config: NetworkConfig, effects: Effects): Promise<void> {
   try {
     await checkServable(config, effects);
-    await checkNotShared(config, effects);
-    checkSoleCarrier(config, await effects.kernel.links());
+    const links = await effects.kernel.links();
+    await checkNotShared(config, links, effects);
+    checkSoleCarrier(config, links);
   } catch (error) {
     const { message, details, kind } = asCniError(error);
     if (kind === "Bug") throw error;
@@ -122,65 +112,4 @@ async function checkGuard(
   const port = links.find(({ master, kind }) => master === bridge && kind === "veth");
   if (port === undefined) checkIpCanLock(await kernel.version());
   else checkLockable(port);
-}
-
-/** Throws InvalidNetworkConfig if a live container of another network may have these addresses: an ADD does not see it. */
-export async function checkNotShared(config: NetworkConfig, effects: Effects): Promise<void> {
-  for (const { network, dataDir, state } of readNetworks().held) {
-    if (network === config.name && dataDir === config.dataDir) continue;
-    const given = state.ranges?.flat() ?? [];
-    const shared = config.configuredSets.flat().find((range) =>
-      given.some((it) => overlapping(range, it))
-    );
-    const leases = listLeases(state);
-    if (shared === undefined || leases.length === 0) continue;
-    const marks = new AddMarks(dataDir, network);
-    const found = await claimsOf({ name: network, bridge: undefined }, leases, {
-      kernel: effects.kernel,
-      marks,
-    });
-    // A lease without a host veth does not use its address.
-    if (!found.some(({ kind, lease }) => lease !== undefined && kind !== "stale")) continue;
-    throw new CniError(
-      "InvalidNetworkConfig",
-      `Cannot use ${
-        formatSet([shared])
-      } for network "${config.name}" alone: network "${network}" allocates it too, and has live containers (${
-        statePath(dataDir, network)
-      })`,
-      {
-        details: "two containers would get one address: set a separate subnet for each network, " +
-          "or parts of one subnet that do not overlap (rangeStart, rangeEnd)",
-      },
-    );
-  }
-}
-
-/**
- * Throws InvalidNetworkConfig if another interface has an address in a subnet of the bridge. That interface may be the bridge of
- * another plugin (`cni0` of flannel or of the reference). An ADD would succeed and allocate addresses of its containers.
- */
-export function checkSoleCarrier(config: NetworkConfig, links: readonly Link[]): void {
-  if (!config.gatewayOnBridge) return;
-  const subnets = subnetsOf(config.sets).map(formatCidr);
-  for (const { ifname, addresses } of links) {
-    if (ifname === config.bridge) continue;
-    const found = addresses.find(({ ip, prefix }) =>
-      subnets.includes(formatCidr(networkOf(ip, prefix)))
-    );
-    if (found === undefined) continue;
-    throw new CniError(
-      "InvalidNetworkConfig",
-      `Cannot use ${
-        formatCidr(networkOf(found.ip, found.prefix))
-      } for network "${config.name}" alone: ${quote(ifname)} carries it too (${
-        formatInterfaceAddress(found)
-      })`,
-      {
-        details:
-          "containers of another plugin may have its addresses: choose another subnet, or move them " +
-          `over and remove that interface (ip link del dev ${ifname})`,
-      },
-    );
-  }
 }

@@ -450,3 +450,58 @@ hostTest("a GC keeps the lease of an ADD that came after its look at the kernel"
   assertEquals((await collecting).code, 0);
   assertEquals(Object.keys(await host.leases()), ["c1/eth0"]);
 });
+
+hostTest(
+  "GC without a list keeps a veth without a lease whose alias names an attachment that the veth's name does not",
+  async (host) => {
+    await host.containers("c1");
+    const veth = await added(host, "c1");
+    await host.sh(`rm ${STATE}`);
+    // The alias reads like an attachment with the interface "rack2", which no container has.
+    await aliased(host, veth, "web/rack2/rack2");
+    assertEquals((await host.cni("GC")).code, 0);
+    assertEquals((await host.ip("", "link", "show", "dev", veth)).length, 1);
+    // Its own alias proves that the container lacks the interface.
+    await aliased(host, veth, "podnet/c1/eth0");
+    await host.sh("ip -n c1 link set dev eth0 down; ip -n c1 link set dev eth0 name moved");
+    assertEquals((await host.cni("GC")).code, 0);
+    assertEquals((await host.ip("", "link", "show", "type", "veth")).length, 0);
+  },
+);
+
+hostTest(
+  "STATUS and doctor name a container of a renamed network that lost its state",
+  async (host) => {
+    await host.containers("c1");
+    const veth = await added(host, "c1");
+    const config = { ...CONFIG, name: "other" };
+    const elsewhere = { ...config, ipam: { rangeStart: "10.88.0.3", rangeEnd: "10.88.0.9" } };
+    const found = async (config: Json) => {
+      const { code, json } = await host.cni("STATUS", { config });
+      const { json: { findings } } = await host.program(
+        ["doctor", "--json"],
+        JSON.stringify(config),
+      );
+      const warnings = findings.filter(({ found, level }: Json) =>
+        found.includes(" alone: ") && level === "warning"
+      );
+      assertEquals(warnings.length, code);
+      return `${json?.code} ${json?.msg} ${warnings[0]?.found}`;
+    };
+    for (const change of [`rm ${STATE}`, `mv ${STATE} /run/`, `echo '{' >${STATE}`]) {
+      await host.sh(
+        `[ ! -e /run/podnet.json ] || mv /run/podnet.json ${STATE}; cp ${STATE} /run/kept`,
+      );
+      await host.sh(change);
+      assertMatch(
+        await found(config),
+        /^50 .*Cannot use "10.88.0.2" for .*"other" alone: "podnet\/c1\/eth0" has it.*"podnet\/c1\/eth0" has it/,
+        change,
+      );
+      assertMatch(await found(elsewhere), /^undefined/, change);
+      await host.sh(`mv /run/kept ${STATE}`);
+    }
+    assertMatch(await found(config), /allocates it too/);
+    assertEquals((await host.ip("", "link", "show", "dev", veth)).length, 1);
+  },
+);

@@ -1,0 +1,128 @@
+/** Checks that no other network or plugin uses the addresses of a network. An ADD does not see those. */
+import { formatCidr, formatInterfaceAddress, networkOf } from "../base/address.ts";
+import { attachmentIn, ownerKey } from "../base/attachment.ts";
+import { CniError, quote } from "../base/errors.ts";
+import type { NetworkName } from "../base/names.ts";
+import { allocatingRange, formatSet, overlapping, subnetsOf } from "../base/range.ts";
+import type { NetworkConfig } from "../config.ts";
+import { AddMarks, findLease, type Held, listLeases, readNetworks, statePath } from "../ipam.ts";
+import type { Link } from "../netops.ts";
+import type { Effects } from "./effects.ts";
+import { claimsOf } from "./look.ts";
+
+type Seeing = Pick<Effects, "kernel">;
+
+/** Throws InvalidNetworkConfig if a live container of another network may have these addresses: an ADD does not see it. */
+export async function checkNotShared(
+  config: NetworkConfig,
+  links: readonly Link[],
+  effects: Seeing,
+): Promise<void> {
+  const { held } = readNetworks();
+  for (const { network, dataDir, state } of held) {
+    if (network === config.name && dataDir === config.dataDir) continue;
+    const given = state.ranges?.flat() ?? [];
+    const shared = config.configuredSets.flat().find((range) =>
+      given.some((it) => overlapping(range, it))
+    );
+    const leases = listLeases(state);
+    if (shared === undefined || leases.length === 0) continue;
+    const marks = new AddMarks(dataDir, network);
+    const found = await claimsOf({ name: network, bridge: undefined }, leases, {
+      kernel: effects.kernel,
+      marks,
+    });
+    // A lease without a host veth does not use its address.
+    if (!found.some(({ kind, lease }) => lease !== undefined && kind !== "stale")) continue;
+    throw new CniError(
+      "InvalidNetworkConfig",
+      `Cannot use ${
+        formatSet([shared])
+      } for network "${config.name}" alone: network "${network}" allocates it too, and has live containers (${
+        statePath(dataDir, network)
+      })`,
+      {
+        details: "two containers would get one address: set a separate subnet for each network, " +
+          "or parts of one subnet that do not overlap (rangeStart, rangeEnd)",
+      },
+    );
+  }
+  for (const network of networksWithoutLease(config, links, held)) {
+    await checkNoneHeld(config, network, effects);
+  }
+}
+
+/** The other networks that have a port on the bridge, by its alias, and no lease for it. */
+function networksWithoutLease(
+  { name, bridge }: NetworkConfig,
+  links: readonly Link[],
+  held: readonly Held[],
+): ReadonlySet<NetworkName> {
+  const networks = new Set<NetworkName>();
+  for (const { alias, master } of links) {
+    const said = attachmentIn(alias);
+    if (master !== bridge || said === undefined || said.network === name) continue;
+    const isLeased = held.some(({ network, state }) =>
+      network === said.network && findLease(state, said) !== undefined
+    );
+    if (!isLeased) networks.add(said.network);
+  }
+  return networks;
+}
+
+/** Throws InvalidNetworkConfig if a container of `network`, which has lost its state, has one of the addresses. */
+async function checkNoneHeld(
+  config: NetworkConfig,
+  network: NetworkName,
+  { kernel }: Seeing,
+): Promise<void> {
+  const marks = new AddMarks(config.dataDir, network);
+  const found = await claimsOf({ name: network, bridge: config.bridge }, [], { kernel, marks });
+  for (const { kind, veths: [veth], attachment } of found) {
+    if (kind !== "unleased" || veth === undefined) continue;
+    const ip = veth.inside?.peer.addresses.map(({ ip }) => ip).find((ip) =>
+      config.configuredSets.some((set) => allocatingRange(set, ip) !== undefined)
+    );
+    if (ip === undefined) continue;
+    const { ifname } = veth.link;
+    const who = attachment === undefined ? ifname : `${network}/${ownerKey(attachment)}`;
+    throw new CniError(
+      "InvalidNetworkConfig",
+      `Cannot use "${ip}" for network "${config.name}" alone: "${who}" has it, and network ` +
+        `"${network}" has no lease of it`,
+      {
+        details: "two containers would get one address: run atomicni repair with the " +
+          `configuration of "${network}", or remove that container (its host veth is ${ifname})`,
+      },
+    );
+  }
+}
+
+/**
+ * Throws InvalidNetworkConfig if another interface has an address in a subnet of the bridge. That interface may be the bridge of
+ * another plugin (`cni0` of flannel or of the reference). An ADD would succeed and allocate addresses of its containers.
+ */
+export function checkSoleCarrier(config: NetworkConfig, links: readonly Link[]): void {
+  if (!config.gatewayOnBridge) return;
+  const subnets = subnetsOf(config.sets).map(formatCidr);
+  for (const { ifname, addresses } of links) {
+    if (ifname === config.bridge) continue;
+    const found = addresses.find(({ ip, prefix }) =>
+      subnets.includes(formatCidr(networkOf(ip, prefix)))
+    );
+    if (found === undefined) continue;
+    throw new CniError(
+      "InvalidNetworkConfig",
+      `Cannot use ${
+        formatCidr(networkOf(found.ip, found.prefix))
+      } for network "${config.name}" alone: ${quote(ifname)} carries it too (${
+        formatInterfaceAddress(found)
+      })`,
+      {
+        details:
+          "containers of another plugin may have its addresses: choose another subnet, or move them " +
+          `over and remove that interface (ip link del dev ${ifname})`,
+      },
+    );
+  }
+}
