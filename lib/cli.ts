@@ -37,7 +37,6 @@ const COMMANDS: readonly Command[] = [
   completionOf(() => COMMANDS),
 ];
 
-/** The standard streams of the process that runs a command. */
 export interface Terminal {
   readonly stdin: () => Promise<string>;
   readonly print: (text: string) => void;
@@ -77,28 +76,26 @@ async function dispatch(args: readonly string[], terminal: Terminal): Promise<Ex
     return print(isOverview ? overview(COMMANDS) : helpOf(known(about)), flags, terminal);
   }
   const chosen = command ?? version;
+  const [, ...own] = positional;
+  const more = own[chosen.maxArguments ?? 0];
+  if (more !== undefined) throw surplus(chosen, more);
+  const kernel = openKernel();
   const call: Call = {
-    args: positional.slice(1),
+    args: own,
     has: (option) => flags[option] === true,
     value: (option) => typeof flags[option] === "string" ? String(flags[option]) : undefined,
     stdin: terminal.stdin,
-    kernel: openKernel(),
+    kernel,
   };
-  const more = call.args[chosen.maxArguments ?? 0];
-  if (more !== undefined) throw surplus(chosen, more);
-  for (;;) {
-    const exit = print(await reported(chosen, call), flags, terminal);
-    if (flags["watch"] !== true) return exit;
-    await new Promise((resume) => setTimeout(resume, 1000));
-    if (terminal.isTerminal) terminal.print("\x1b[H\x1b[2J");
-  }
-}
-
-async function reported(command: Command, call: Call): Promise<Report> {
   try {
-    return await command.run(call);
+    for (;;) {
+      const exit = print(await chosen.run(call), flags, terminal);
+      if (flags["watch"] !== true) return exit;
+      await new Promise((resume) => setTimeout(resume, 1000));
+      if (terminal.isTerminal) terminal.print("\x1b[H\x1b[2J");
+    }
   } finally {
-    await call.kernel.close();
+    await kernel.close();
   }
 }
 

@@ -30,31 +30,26 @@ export function parseArguments(
   const alias = Object.fromEntries(
     options.flatMap(([name, { short }]) => short ? [[short, name]] : []),
   );
-  const { _: positional, ...flags }: { _: unknown[]; [option: string]: unknown } = parseArgs(
-    apart,
-    { boolean, string: [...string, "_"], alias, unknown: refuse },
-  );
-  refuseValues(args, boolean);
-  return { positional: positional.map(String), flags: withOutput(flags) };
-}
-
-/** Throws for a value after a boolean option, because `parseArgs` would ignore the value. */
-function refuseValues(args: readonly string[], booleans: readonly string[]): void {
-  const wrong = args.find((arg) => booleans.some((name) => arg.startsWith(`--${name}=`)));
-  if (wrong === undefined) return;
-  const [option = ""] = wrong.split("=");
-  throw new UsageError(`Cannot use "${wrong}": ${option} takes no value`, `write ${option}`);
-}
-
-/** Turns `-o json` and `-o wide`, which kubectl has too, into `--json` and `--wide`. */
-function withOutput(flags: Record<string, unknown>): Record<string, unknown> {
-  const { output, ...others } = flags;
-  if (output === undefined) return others;
-  if (output === "json" || output === "wide") return { ...others, [output]: true };
-  throw new UsageError(
-    `Cannot print as ${quote(output)}: -o takes json or wide`,
-    "leave -o out for a table, or use --json or --wide",
-  );
+  const { _: positional, output, ...flags }: { _: unknown[]; [option: string]: unknown } =
+    parseArgs(
+      apart,
+      { boolean, string: [...string, "_"], alias, unknown: refuse },
+    );
+  // `parseArgs` would ignore the value of a boolean option.
+  const valued = args.find((arg) => boolean.some((name) => arg.startsWith(`--${name}=`)));
+  if (valued !== undefined) {
+    const [option] = valued.split("=");
+    throw new UsageError(`Cannot use "${valued}": ${option} takes no value`, `write ${option}`);
+  }
+  if (output !== undefined && output !== "json" && output !== "wide") {
+    throw new UsageError(
+      `Cannot print as ${quote(output)}: -o takes json or wide`,
+      "leave -o out for a table, or use --json or --wide",
+    );
+  }
+  // kubectl has -o json and -o wide too.
+  if (output !== undefined) flags[output] = true;
+  return { positional: positional.map(String), flags };
 }
 
 /** Whether an error in the command line is printed as JSON. */

@@ -96,17 +96,14 @@ function isLayer2({ link, inside }: HostVeth, { hasState }: Place): boolean {
   return inside.peer.addresses.length === 0 || inside.peer.mac === macBehind(parseMac(link.mac));
 }
 
-/** Whether one of the rows needs an operator. */
 export function needsOperator(rows: readonly ShownAttachment[]): boolean {
   return rows.some(({ state }) => needsLook(state));
 }
 
-/** The JSON object of an attachment. `address` is the first of `addresses`. */
 export function plainAttachment({ ips, link, ...row }: ShownAttachment) {
   return { ...row, bridge: link?.master || undefined, address: ips[0], addresses: ips };
 }
 
-/** The JSON object of a lease. */
 export function plainLease({ owner, ips }: Pick<Lease, "owner" | "ips">) {
   return { owner: ownerKey(owner), address: ips[0], addresses: ips };
 }

@@ -9,7 +9,6 @@ export interface Option {
   readonly short?: string;
 }
 
-/** The options of every command. */
 export const COMMON_OPTIONS: Readonly<Record<string, Option>> = {
   json: { type: "boolean", about: "print one JSON value", short: "j" },
   wide: { type: "boolean", about: "do not fit lines to the width of the terminal" },

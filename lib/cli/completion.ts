@@ -119,7 +119,6 @@ function fish(commands: readonly Command[], names: string): string[] {
   ];
 }
 
-/** The text quoted as one word of a shell. */
 function quoted(text: string): string {
   return `'${text.replaceAll("'", `'\\''`)}'`;
 }

@@ -111,7 +111,6 @@ function unreadable(text: string, what: string, remedy: string): Finding {
   return { ...finding("error", "input", found, remedy, 6), excerpt: [line, caret] };
 }
 
-/** The top-level keys of a conflist. */
 const LIST_KEYS = [
   ...["cniVersion", "cniVersions", "name", "disableCheck", "disableGC"],
   ...["loadOnlyInlinedPlugins", "plugins"],

@@ -6,7 +6,7 @@ import type { Kernel } from "../netops.ts";
 import { checkNotShared, checkServable, checkSoleCarrier } from "../plugin.ts";
 import type { Call, Command, Report } from "./command.ts";
 import { configurationOf, effectsFor, readInput } from "./configuration.ts";
-import { type Finding, finding, findingsOf, type Level } from "./doctor/finding.ts";
+import { type Finding, finding, findingsOf, type Level, type Scene } from "./doctor/finding.ts";
 import { examineGuard } from "./doctor/guard.ts";
 import {
   examineAdvertisements,
@@ -77,31 +77,28 @@ async function examine(text: string, kernel: Kernel): Promise<Finding[]> {
   if (!ofIp.some(({ about }) => about === "namespaces")) return found;
   const serve = () => checkServable(config, effectsFor(config, kernel));
   const refusal = await findingsOf(undefined, serve);
-  const examined = () => examineHost(config, kernel, refusal.length === 0);
+  const examined = () => examineHost({ config, kernel, isServed: refusal.length === 0 });
   return [...found, ...refusal, ...await findingsOf("bridge", examined)];
 }
 
-/** What an ADD would find on this host. `isServed`: its own checks passed. */
 async function examineHost(
-  config: NetworkConfig,
-  kernel: Kernel,
-  isServed: boolean,
+  { config, kernel, isServed }: Pick<Scene, "config" | "kernel" | "isServed">,
 ): Promise<Finding[]> {
   const overview = await readOverview(kernel, config);
   const { links = await kernel.links() } = overview;
-  const routes = await kernel.routes();
+  const scene = { config, kernel, isServed, overview, links, routes: await kernel.routes() };
   const shared = () => checkNotShared(config, links, { kernel });
   return [
-    ...examineBridge(config, links),
-    ...await examineGuard(config, overview, links, kernel),
-    ...examineIpv6(config, links),
-    ...examineAdvertisements(config, links, routes),
-    ...examineOverlap(config, overview, links, routes),
+    ...examineBridge(scene),
+    ...await examineGuard(scene),
+    ...examineIpv6(scene),
+    ...examineAdvertisements(scene),
+    ...examineOverlap(scene),
     // An ADD works, and two containers may get one address.
     ...await findingsOf("subnet", shared, "warning"),
     ...await findingsOf("subnet", () => checkSoleCarrier(config, links)),
-    ...examineLeases(config, overview, isServed),
-    ...await examineForwarding(config, kernel),
+    ...examineLeases(scene),
+    ...await examineForwarding(scene),
   ];
 }
 

@@ -23,7 +23,7 @@ async function report({ args, kernel, stdin }: Call): Promise<Report> {
   const text = (args.length > 0 ? args.join(" ") : await stdin()).trim();
   if (text === "") throw new UsageError("Cannot explain nothing", USAGE);
   const error = errorIn(text);
-  if (error !== undefined && error.code !== text) return explainCode(error);
+  if (error !== undefined && error[0] !== text) return explainCode(error);
   if (/\s/.test(text)) {
     throw new UsageError(`Cannot explain ${quote(text)}: it is not one word`, USAGE);
   }
@@ -78,16 +78,13 @@ function matches(
   return containerId.startsWith(what);
 }
 
-/** A code, with the message and the details of its error document. */
-interface FoundCode {
-  readonly code: string;
-  readonly said: readonly string[];
-}
+/** A code, and the message and the details of its error document. */
+type FoundCode = readonly [code: string, ...said: string[]];
 
 /** The error in `101`, `error 101`, `code: 101`, or in an error document, which may be part of a log line. */
 function errorIn(text: string): FoundCode | undefined {
   const number = /^(?:(?:error|code)\s*:?\s*){0,2}(\d{1,3})$/i.exec(text)?.[1];
-  if (number !== undefined) return { code: number, said: [] };
+  if (number !== undefined) return [number];
   let document: unknown;
   try {
     document = JSON.parse(text.slice(text.indexOf("{"), text.lastIndexOf("}") + 1));
@@ -98,11 +95,10 @@ function errorIn(text: string): FoundCode | undefined {
   const { code, msg, details } = isObject(document["error"]) ? document["error"] : document;
   if (typeof code !== "number") return undefined;
   const said = [msg, details].filter((it) => typeof it === "string" && it !== "");
-  return { code: String(code), said: said.map(String) };
+  return [String(code), ...said.map(String)];
 }
 
-/** The meaning, the cause and the remedies of a code. */
-function explainCode({ code, said }: FoundCode): Report {
+function explainCode([code, ...said]: FoundCode): Report {
   if (!Object.hasOwn(CODES, code)) {
     throw new UsageError(
       `Cannot explain "${code}": it is not a code of this plugin`,
@@ -110,7 +106,7 @@ function explainCode({ code, said }: FoundCode): Report {
     );
   }
   const number = Number(code) as ErrorCode;
-  const { meaning, cause, cure } = CODES[number];
+  const [meaning, cause, ...cure] = CODES[number];
   return {
     lines: [
       ...said.map((it) => `> ${it}`),

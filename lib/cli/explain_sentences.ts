@@ -11,7 +11,6 @@ import { type Sentence, strong } from "./screen.ts";
 import { STATE_WORDS, toneOf } from "./state_words.ts";
 import { ago } from "./wording.ts";
 
-/** Describes an attachment: owner, addresses, age, state and host veth. */
 export function about(it: ShownAttachment): Sentence[] {
   const { ips, network, containerId, ifname, pod, mac, since, guarded, state } = it;
   const container = containerId === "" ? "an unknown container" : `container ${containerId}`;
@@ -21,7 +20,7 @@ export function about(it: ShownAttachment): Sentence[] {
   const given = since === undefined
     ? "The Go original allocated it, and did not record when."
     : `It was allocated at ${since}, ${ago(since, Date.now())}${mac ? `, with MAC ${mac}` : ""}.`;
-  const { about, trouble } = STATE_WORDS[state];
+  const [about, , remedy] = STATE_WORDS[state];
   return [
     [
       strong(ips.length > 0 ? ips.join(" and ") : `The host veth ${it.veth}`),
@@ -31,7 +30,7 @@ export function about(it: ShownAttachment): Sentence[] {
     ...(guarded ? ["It is guarded (macspoofchk): no other container can use its MAC."] : []),
     ["Its state is ", { text: state, tone: toneOf(state) }, `: ${withoutBackquotes(about)}.`],
     place(it),
-    ...(trouble === undefined ? [] : [`Remedy: ${trouble.remedy}.`]),
+    ...(remedy === undefined ? [] : [`Remedy: ${remedy}.`]),
   ];
 }
 
@@ -52,7 +51,6 @@ function settings({ up, mtu, mac }: Link): string {
   return `${up ? "up" : "down"}, MTU ${mtu}, MAC ${mac}`;
 }
 
-/** Describes a network: its bridge, ranges and state files, and the commands that show more. */
 export function networkLines(seen: NetworkSeen): Sentence[] {
   const { network, held, bridge, file } = seen;
   return [
@@ -73,7 +71,6 @@ function sizes({ range, subnet, held, stale, free }: Pool): string {
   return `${from} Held: ${held}${some}${free === undefined ? "" : `; free: ${free}`}. `;
 }
 
-/** Describes a bridge of this host: its addresses, ports and networks. */
 export function bridgeLines(what: string, { networks, links = [] }: Overview): Sentence[] {
   const bridge = links.find(({ ifname, kind }) => ifname === what && kind === "bridge");
   if (bridge === undefined) return [];

@@ -1,9 +1,8 @@
 import { CONFIGURATION, withoutBackquotes } from "./codes.ts";
 import { PROGRAM_VERSION, STATE_FOLDER } from "../base/scope.ts";
-import { type Command, COMMON_OPTIONS, type Report } from "./command.ts";
+import { type Command, COMMON_OPTIONS, type Option, type Report } from "./command.ts";
 import { type Line, strong } from "./screen.ts";
 
-/** The output of `atomicni help`. */
 export function overview(commands: readonly Command[]): Report {
   return {
     lines: [
@@ -27,21 +26,21 @@ export function overview(commands: readonly Command[]): Report {
   };
 }
 
-/** The output of `atomicni COMMAND --help`. */
 export function helpOf(command: Command): Report {
-  const { takes, about, example, options } = command;
+  const { name, takes, about, example } = command;
+  // A redirection comes last.
+  const [args = "", input] = takes.split("< ");
+  const words = ["atomicni", name, args.trim(), "[OPTIONS]", input && `< ${input}`];
   return {
     lines: [
-      [strong(usage(command))],
+      [strong(words.filter((it) => it).join(" "))],
       about,
       "",
-      ...Object.entries({ ...options, ...COMMON_OPTIONS }).map(
-        ([option, { type, about, short }]) => {
-          const value = type === "string" ? " VALUE" : "";
-          const letter = short === undefined ? "    " : `-${short}, `;
-          return `  ${letter}--${`${option}${value}`.padEnd(17)}${about}`;
-        },
-      ),
+      ...optionsOf(command).map(([option, { type, about, short }]) => {
+        const value = type === "string" ? " VALUE" : "";
+        const letter = short === undefined ? "    " : `-${short}, `;
+        return `  ${letter}--${`${option}${value}`.padEnd(17)}${about}`;
+      }),
       "",
       ...(takes.includes("CONFIGURATION") ? CONFIGURATION.map(withoutBackquotes) : []),
       `Example: ${example}`,
@@ -51,14 +50,12 @@ export function helpOf(command: Command): Report {
   };
 }
 
-/** The command line; a redirection comes last. */
-function usage({ name, takes }: Command): string {
-  const [args = "", input] = takes.split("< ");
-  const words = ["atomicni", name, args.trim(), "[OPTIONS]", input && `< ${input}`];
-  return words.filter((it) => it).join(" ");
+function optionsOf({ options }: Command): [string, Option][] {
+  return Object.entries({ ...options, ...COMMON_OPTIONS });
 }
 
-function jsonOf({ name, takes, about, example, options }: Command) {
-  const all = Object.entries({ ...options, ...COMMON_OPTIONS });
-  return { name, takes, about, example, options: all.map(([name, it]) => ({ name, ...it })) };
+function jsonOf(command: Command) {
+  const { name, takes, about, example } = command;
+  const options = optionsOf(command).map(([name, it]) => ({ name, ...it }));
+  return { name, takes, about, example, options };
 }

@@ -164,7 +164,6 @@ async function networkSeen(place: Place, claims: readonly Claim[]): Promise<Netw
   return [{ network: name, dataDir, held, file, bridge, claims, rows }];
 }
 
-/** The option for a network in addition to the argument. */
 export const NETWORK_OPTION: Readonly<Record<string, Option>> = {
   network: { type: "string", about: "the same as NETWORK", short: "n" },
 };

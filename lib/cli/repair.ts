@@ -126,7 +126,6 @@ function reportOf(
   };
 }
 
-/** The verdict if the state is consistent and ports or guards are not. */
 function verdictOnPorts(isWrong: boolean, dryRun: boolean): string {
   if (dryRun) return "The state file is consistent; nothing was restored: a dry run.";
   return isWrong

@@ -1,6 +1,12 @@
 import { printable } from "../base/errors.ts";
 
 export type Tone = "good" | "warning" | "bad" | "strong" | "faint";
+
+interface Styled {
+  readonly text: string;
+  readonly tone?: Tone;
+}
+
 /** A piece of text, with a tone or without. */
 export type Segment = string | Styled;
 /** One line of output, with or without tones. */
@@ -35,11 +41,6 @@ const COLOURS: Readonly<Record<Tone, string>> = {
   faint: "2",
 };
 
-interface Styled {
-  readonly text: string;
-  readonly tone?: Tone;
-}
-
 export function strong(text: string): Segment {
   return { text, tone: "strong" };
 }
@@ -48,7 +49,6 @@ function styled(segment: Segment): Styled {
   return typeof segment === "string" ? { text: segment } : segment;
 }
 
-/** A line without its tones. */
 export function textOf(line: Sentence): string {
   return typeof line === "string" ? line : line.map((it) => styled(it).text).join("");
 }
@@ -57,8 +57,7 @@ export function textOf(line: Sentence): string {
 export function render(lines: readonly Line[], { colour, width }: Screen): string {
   const all = lines.flatMap((line) => {
     if (typeof line === "object" && "heading" in line) return tableLines(line, width);
-    const segments = typeof line === "string" ? [line] : line;
-    return width === undefined ? [segments] : wrapped(segments, width);
+    return wrapped(typeof line === "string" ? [line] : line, width);
   });
   return all.map((line) => `${line.map((it) => paint(styled(it), colour)).join("")}\n`).join("");
 }
@@ -70,7 +69,7 @@ function paint({ text, tone }: Styled, colour: boolean): string {
 }
 
 /** Wraps a line at `width` columns. Continuation lines are indented as far as the first word. */
-function wrapped(line: readonly Segment[], width: number): Segment[][] {
+function wrapped(line: readonly Segment[], width: number = Infinity): Segment[][] {
   const whole = textOf(line);
   if (widthOf(whole) <= width) return [[...line]];
   const indent = /^ *(?:-> |- )?/.exec(whole)?.[0].length ?? 0;
@@ -95,36 +94,30 @@ function wrapped(line: readonly Segment[], width: number): Segment[][] {
   return lines;
 }
 
-/** Blanks between two columns. */
 const GAP = 2;
 /** A cell is never cut to fewer columns. */
 const LEAST = 8;
 
-/** The table with columns as wide as their widest cell. */
-function tableLines(table: Table, width: number | undefined): Segment[][] {
-  const { heading, spare, cut, broken } = table;
-  let rows = table.rows.map((row) => row.map(styled));
-  if (width === undefined) return drawn(heading, rows);
-  const left = new Set(heading);
-  const widthIn = (name: string) => {
-    const column = heading.indexOf(name);
-    return Math.max(widthOf(name), ...rows.map((row) => widthOf(row[column]?.text ?? "")));
-  };
-  const excess = () => [...left].reduce((sum, name) => sum + widthIn(name) + GAP, -GAP) - width;
+/** The table with columns as wide as their widest cell. A cell has one line or several. */
+function tableLines(
+  { heading, rows, spare, cut, broken }: Table,
+  width: number = Infinity,
+): Segment[][] {
+  let columns = heading.map((name, at) => ({
+    name,
+    cells: rows.map((row) => [styled(row[at] ?? "")]),
+  }));
+  const widthIn = ({ name, cells }: typeof columns[number]) =>
+    Math.max(widthOf(name), ...cells.flat().map(({ text }) => widthOf(text)));
+  const excess = () => columns.reduce((sum, it) => sum + widthIn(it) + GAP, -GAP) - width;
   for (const name of spare) {
-    if (excess() > 0) left.delete(name);
+    if (excess() > 0) columns = columns.filter((it) => it.name !== name);
   }
-  const shorten = (name = "", linesOf: (cell: Styled, most: number) => Styled[]) => {
-    const column = heading.indexOf(name);
-    if (column < 0 || excess() <= 0) return;
-    const most = Math.max(LEAST, widthIn(name) - excess());
-    rows = rows.flatMap((row) => {
-      const [first, ...more] = linesOf(row[column] ?? EMPTY, most);
-      return [
-        row.with(column, first ?? EMPTY),
-        ...more.map((line) => row.map((_, at) => at === column ? line : EMPTY)),
-      ];
-    });
+  const shorten = (wanted = "", linesOf: (cell: Styled, most: number) => Styled[]) => {
+    const column = columns.find(({ name }) => name === wanted);
+    if (column === undefined || excess() <= 0) return;
+    const most = Math.max(LEAST, widthIn(column) - excess());
+    column.cells = column.cells.map((lines) => lines.flatMap((it) => linesOf(it, most)));
   };
   shorten(cut, (cell, most) => [{ ...cell, text: ending(cell.text, most) }]);
   shorten(
@@ -132,28 +125,23 @@ function tableLines(table: Table, width: number | undefined): Segment[][] {
     (cell, most) =>
       widthOf(cell.text) <= most ? [cell] : cell.text.split(/(?<=,) /).map((text) => ({ text })),
   );
-  const missing = heading.filter((name) => !left.has(name));
-  const shown = heading.flatMap((name, column) => left.has(name) ? [column] : []);
-  const lines = drawn([...left], rows.map((row) => shown.map((column) => row[column] ?? EMPTY)));
-  if (missing.length === 0) return lines;
+  const widths = columns.map(widthIn);
+  const drawn = (line: readonly Segment[]) =>
+    line.flatMap((cell, at) => {
+      const gap = (widths[at] ?? 0) - widthOf(styled(cell).text) + GAP;
+      return at === columns.length - 1 ? [cell] : [cell, " ".repeat(gap)];
+    });
+  const lines = rows.flatMap((_, row) => {
+    const length = Math.max(...columns.map(({ cells }) => cells[row]?.length ?? 0));
+    return Array.from({ length }, (_, at) => columns.map(({ cells }) => cells[row]?.[at] ?? ""));
+  });
+  const missing = heading.filter((name) => !columns.some((it) => it.name === name));
   const text = `without ${missing.join(", ")}: --wide has all`;
-  return [...lines, ...wrapped([{ text, tone: "faint" }], width)];
-}
-
-const EMPTY: Styled = { text: "" };
-
-/** The heading and the rows with blanks between the columns. */
-function drawn(heading: readonly string[], rows: readonly (readonly Styled[])[]): Segment[][] {
-  const all = [heading.map((text) => styled(strong(text))), ...rows];
-  const widths = heading.map((_, at) =>
-    Math.max(...all.map((row) => widthOf(row[at]?.text ?? "")))
-  );
-  return all.map((row) =>
-    row.flatMap((cell, at) => {
-      if (at === heading.length - 1) return [cell];
-      return [cell, " ".repeat((widths[at] ?? 0) - widthOf(cell.text) + GAP)];
-    })
-  );
+  return [
+    drawn(columns.map(({ name }) => strong(name))),
+    ...lines.map(drawn),
+    ...(missing.length > 0 ? wrapped([{ text, tone: "faint" }], width) : []),
+  ];
 }
 
 function ending(text: string, most: number): string {
@@ -161,7 +149,6 @@ function ending(text: string, most: number): string {
   return letters.length <= most ? text : `${letters.slice(0, most - 1).join("")}…`;
 }
 
-/** The number of columns of a text. */
 function widthOf(text: string): number {
   return [...printable(text)].length;
 }

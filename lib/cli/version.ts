@@ -27,18 +27,18 @@ function report(): Report {
   const { deno } = Deno.version;
   const borrowedRuntime = form.includes("borrowed");
   const more = beyondScope();
-  const rows = [
-    ["form", form],
-    ["commit", commit],
-    ["Deno", deno],
-    ["CNI", SPEC_VERSIONS.join(", ")],
-    ["reads, writes", STATE_FOLDER],
-    ["runs", IP_PATHS.join(", ")],
-    ["environment", VARIABLES.join(", ")],
-  ];
+  const rows = {
+    form,
+    commit,
+    Deno: deno,
+    CNI: SPEC_VERSIONS.join(", "),
+    "reads, writes": STATE_FOLDER,
+    runs: IP_PATHS.join(", "),
+    environment: VARIABLES.join(", "),
+  };
   const lines: Line[] = [
     [strong(`atomicni ${PROGRAM_VERSION}`)],
-    ...rows.map(([name = "", value]) => `${name.padEnd(15)}${value}`),
+    ...Object.entries(rows).map(([name, value]) => `${name.padEnd(15)}${value}`),
   ];
   if (borrowedRuntime) {
     const text = "This build contains a borrowed runtime: it is for trials, not for a release.";
@@ -48,7 +48,6 @@ function report(): Report {
     const text = `It was started with further permissions: ${more.join(", ")}.`;
     lines.push([{ text, tone: "bad" }]);
   }
-  const scope = { read: [STATE_FOLDER], write: [STATE_FOLDER], run: IP_PATHS, env: VARIABLES };
   return {
     lines,
     json: {
@@ -58,7 +57,7 @@ function report(): Report {
       commit,
       deno,
       specVersions: SPEC_VERSIONS,
-      scope,
+      scope: { read: [STATE_FOLDER], write: [STATE_FOLDER], run: IP_PATHS, env: VARIABLES },
       beyondScope: more,
     },
     exit: more.length > 0 ? 1 : 0,
@@ -76,7 +75,6 @@ function beyondScope(): string[] {
     { name: "ffi" },
     { name: "sys" },
   ];
-  return outside.filter((it) => Deno.permissions.querySync(it).state === "granted").map((it) =>
-    it.name
-  );
+  return outside.filter((it) => Deno.permissions.querySync(it).state === "granted")
+    .map(({ name }) => name);
 }

@@ -100,7 +100,7 @@ hostTest(
       config,
     });
     const { msg, details } = JSON.parse(document);
-    const meaning = `Code 101: ${CODES[101].meaning}`;
+    const meaning = `Code 101: ${CODES[101][0]}`;
     for (
       const args of [["101"], ["error", "101"], ["error 101"], ["Code: 101"], ["error code 101"]]
     ) {
@@ -217,7 +217,7 @@ hostTest("explain finds an imported lease by each of its possible host veths", a
 });
 
 hostTest("explain has the cause and the cure of every code", async (host) => {
-  for (const [code, { meaning, cure }] of Object.entries(CODES)) {
+  for (const [code, [meaning, , ...cure]] of Object.entries(CODES)) {
     const { code: exit, stdout } = await host.program(["explain", code], "");
     assertEquals(exit, 0);
     assertStringIncludes(stdout, `Code ${code}: ${meaning.replaceAll("`", "")}\nWhy: `);

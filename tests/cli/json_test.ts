@@ -187,10 +187,10 @@ hostTest("docs/json.md: repair and import print the fields of the page", async (
 });
 
 Deno.test("docs/monitoring.md: its states are those of the program", () => {
-  const expected = Object.entries(STATE_WORDS).map(([word, { about, trouble }]) => [
+  const expected = Object.entries(STATE_WORDS).map(([word, [about, subject]]) => [
     `\`${word}\``,
     about,
-    trouble === undefined ? "" : "yes",
+    subject === undefined ? "" : "yes",
   ]);
   assertEquals(tableUnder(MONITORING, "States"), expected);
 });

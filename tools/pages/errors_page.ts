@@ -6,7 +6,7 @@ const NOTE =
 
 /** The contents of docs/errors.md. */
 export function errorsPage(): string {
-  const sections = Object.entries(CODES).map(([code, { meaning, cause, cure }]) =>
+  const sections = Object.entries(CODES).map(([code, [meaning, cause, ...cure]]) =>
     [
       `## ${code}`,
       "",

@@ -1,10 +1,12 @@
 import { asCniError, type ErrorName } from "../../base/errors.ts";
 import { defined } from "../../base/fields.ts";
+import type { NetworkConfig } from "../../config.ts";
+import type { Kernel, Link, RouteFound } from "../../netops.ts";
+import type { Overview } from "../overview.ts";
 
 /** `note` can't be seen within the permission scope; `warning` works, but not as expected; `error` fails an ADD. */
 export type Level = "ok" | "note" | "warning" | "error";
 
-/** The result of one check. */
 export interface Finding {
   readonly level: Level;
   readonly about: string;
@@ -16,6 +18,17 @@ export interface Finding {
   readonly code?: number;
   /** The line of the input, and a caret below the place in it. */
   readonly excerpt?: readonly string[];
+}
+
+/** A network, and what an ADD of it would find on this host. */
+export interface Scene {
+  readonly config: NetworkConfig;
+  readonly kernel: Kernel;
+  readonly overview: Overview;
+  readonly links: readonly Link[];
+  readonly routes: readonly RouteFound[];
+  /** The checks of ADD itself passed. */
+  readonly isServed: boolean;
 }
 
 export function finding(

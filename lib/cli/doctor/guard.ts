@@ -1,28 +1,21 @@
 import { ownerKey } from "../../base/attachment.ts";
 import type { InterfaceName } from "../../base/names.ts";
-import type { NetworkConfig } from "../../config.ts";
-import type { Kernel, Link } from "../../netops.ts";
 import type { Claim } from "../../ownership.ts";
 import { lostGateways, portOf, portSpec, UNVERIFIED_MAC } from "../../plugin.ts";
-import type { Overview } from "../overview.ts";
 import { counted, firstThree } from "../wording.ts";
-import { type Finding, warning } from "./finding.ts";
+import { type Finding, type Scene, warning } from "./finding.ts";
 import { hasIpv6Gateway } from "./host.ts";
 
 /** Warnings about ports that differ from their leases, and about a bridge that weakens the guard. */
-export async function examineGuard(
-  config: NetworkConfig,
-  { networks }: Overview,
-  links: readonly Link[],
-  kernel: Kernel,
-): Promise<Finding[]> {
+export async function examineGuard(scene: Scene): Promise<Finding[]> {
+  const { config, links, overview } = scene;
   const { name, bridge, guarded } = config;
   const own = links.find(({ ifname }) => ifname === bridge);
   if (own?.kind !== "bridge") return [];
-  const claims = networks.find(({ network }) => network === name)?.claims ?? [];
+  const claims = overview.networks.find(({ network }) => network === name)?.claims ?? [];
   const found = [
-    ...await faultyPorts(config, claims, kernel),
-    ...await unreachedGateways(config, claims, own, kernel),
+    ...await faultyPorts(claims, scene),
+    ...await unreachedGateways(claims, own.mac, scene),
   ];
   const unproven = claims.flatMap(({ kind, veths }) => kind === "unleased" ? veths : [])
     .filter(({ link }) => link.master === "" && portOf(config, link, undefined) === undefined)
@@ -62,9 +55,8 @@ function guardWarning(found: string, remedy: string): Finding {
 
 /** Ports that differ from their leases: unlocked, without static entry or neighbours, or outside their link group. */
 async function faultyPorts(
-  config: NetworkConfig,
   claims: readonly Claim[],
-  kernel: Kernel,
+  { config, kernel }: Scene,
 ): Promise<Finding[]> {
   const ports = claims.flatMap(({ kind, lease, veths }) =>
     kind !== "live" || veths.some(({ add }) => add === "running") ? [] : veths
@@ -86,10 +78,9 @@ const SAMPLE = 8;
 
 /** Guarded containers never resolve their gateway again, so a bridge with another MAC cuts them off from it. */
 async function unreachedGateways(
-  config: NetworkConfig,
   claims: readonly Claim[],
-  { mac: bridgeMac }: Link,
-  kernel: Kernel,
+  bridgeMac: string,
+  { config, kernel }: Scene,
 ): Promise<Finding[]> {
   const guarded = claims.flatMap(({ kind, lease, veths: [veth] }) =>
     kind === "live" && lease?.record?.guarded === true && veth?.link.master === config.bridge &&

@@ -12,12 +12,11 @@ import {
 } from "../../base/address.ts";
 import { isInSubnets, subnetsOf } from "../../base/range.ts";
 import type { NetworkConfig } from "../../config.ts";
-import { type Kernel, type Link, MOST_PORTS, type RouteFound } from "../../netops.ts";
-import type { Overview } from "../overview.ts";
-import { type Finding, finding, warning } from "./finding.ts";
+import { type Link, MOST_PORTS } from "../../netops.ts";
+import { type Finding, finding, type Scene, warning } from "./finding.ts";
 
 /** The present state of the bridge. The checks of ADD report why an ADD could not use it. */
-export function examineBridge(config: NetworkConfig, links: readonly Link[]): Finding[] {
+export function examineBridge({ config, links }: Scene): Finding[] {
   const { bridge: name, mtu, sets, gatewayOnBridge } = config;
   const bridge = links.find(({ ifname }) => ifname === name);
   if (links.some(({ altnames }) => altnames.includes(name))) return [];
@@ -66,7 +65,7 @@ export function hasIpv6Gateway({ sets }: NetworkConfig): boolean {
  * A new bridge takes the sysctl `default.disable_ipv6`, which `ip` does not show. If `lo` is up without an IPv6 address,
  * IPv6 is switched off for all interfaces.
  */
-export function examineIpv6(config: NetworkConfig, links: readonly Link[]): Finding[] {
+export function examineIpv6({ config, links }: Scene): Finding[] {
   const { bridge, gatewayOnBridge } = config;
   const isThere = links.some(({ ifname }) => ifname === bridge);
   if (isThere || !gatewayOnBridge || !hasIpv6Gateway(config)) return [];
@@ -85,9 +84,7 @@ export function examineIpv6(config: NetworkConfig, links: readonly Link[]): Find
 
 /** Signs of a router advertisement that a container sent to the host (CVE-2020-10749). */
 export function examineAdvertisements(
-  { bridge }: NetworkConfig,
-  links: readonly Link[],
-  routes: readonly RouteFound[],
+  { config: { bridge }, links, routes }: Pick<Scene, "config" | "links" | "routes">,
 ): Finding[] {
   const found = [
     ...routes.filter(({ dev, isDynamic }) => dev === bridge && isDynamic)
@@ -105,12 +102,7 @@ export function examineAdvertisements(
 }
 
 /** Interfaces, routes and other networks that overlap with the network's subnets. */
-export function examineOverlap(
-  config: NetworkConfig,
-  { networks }: Overview,
-  links: readonly Link[],
-  routes: readonly RouteFound[],
-): Finding[] {
+export function examineOverlap({ config, overview, links, routes }: Scene): Finding[] {
   const { bridge, name, dataDir, gatewayOnBridge } = config;
   const subnets = subnetsOf(config.sets);
   if (subnets.length === 0) return [];
@@ -130,19 +122,21 @@ export function examineOverlap(
     dev !== bridge && !dst.endsWith("/0") && overlaps(parseCidr(dst)) &&
     !isUsual(dst, links.find(({ ifname }) => ifname === dev), subnets)
   ).map(({ dev, dst }) => `a route to ${dst} on "${dev}" overlaps with ${ours}`);
-  const others = networks.flatMap(({ held }) => held).flatMap(({ network, dataDir: it, state }) => {
-    if (network === name && it === dataDir) return [];
-    const subnet = subnetsOf(state.ranges ?? []).find(overlaps);
-    if (subnet !== undefined) {
-      return [`network "${network}" has ${formatCidr(subnet)}, which overlaps with ${ours}`];
-    }
-    const held = (Object.keys(state.ipToContainer) as Ip[]).find((ip) =>
-      isInSubnets(config.sets, ip)
-    );
-    return held === undefined
-      ? []
-      : [`network "${network}" holds ${held}, which is in ${ours} too`];
-  });
+  const others = overview.networks.flatMap(({ held }) => held).flatMap(
+    ({ network, dataDir: it, state }) => {
+      if (network === name && it === dataDir) return [];
+      const subnet = subnetsOf(state.ranges ?? []).find(overlaps);
+      if (subnet !== undefined) {
+        return [`network "${network}" has ${formatCidr(subnet)}, which overlaps with ${ours}`];
+      }
+      const held = (Object.keys(state.ipToContainer) as Ip[]).find((ip) =>
+        isInSubnets(config.sets, ip)
+      );
+      return held === undefined
+        ? []
+        : [`network "${network}" holds ${held}, which is in ${ours} too`];
+    },
+  );
   const found = [...addresses, ...ways, ...others];
   if (found.length === 0) return [finding("ok", "subnet", `nothing else uses ${ours}`)];
   const remedy = "choose a subnet that nothing else on this host uses (ip addr; ip route)";
@@ -162,10 +156,8 @@ function isUsual(dst: string, link: Link | undefined, subnets: readonly Cidr[]):
 }
 
 /** Forwarding as `ip netconf` shows it. `ip` can't show the packet filter. */
-export async function examineForwarding(
-  { bridge, sets, gatewayOnBridge }: NetworkConfig,
-  kernel: Kernel,
-): Promise<Finding[]> {
+export async function examineForwarding({ config, kernel }: Scene): Promise<Finding[]> {
+  const { bridge, sets, gatewayOnBridge } = config;
   if (sets.length === 0) return [];
   const { ipv4, ipv6 } = await kernel.forwarding(bridge);
   const subnets = subnetsOf(sets);

@@ -1,23 +1,19 @@
 import { formatSet } from "../../base/range.ts";
-import type { NetworkConfig } from "../../config.ts";
 import { listLeases } from "../../ipam.ts";
 import type { ShownAttachment } from "../attachments.ts";
 import { withoutBackquotes } from "../codes.ts";
-import type { Overview } from "../overview.ts";
 import { useOf } from "../pools.ts";
 import { STATE_WORDS } from "../state_words.ts";
 import { firstThree } from "../wording.ts";
-import { type Finding, finding, warning } from "./finding.ts";
+import { type Finding, finding, type Scene, warning } from "./finding.ts";
 
 /** doctor warns if a smaller share of the pool is free. */
 const SHORT = 0.1;
 
-/** The network's attachments as `list` shows them, and its pools. `isServed`: the checks of ADD passed. */
-export function examineLeases(
-  { name, dataDir, bridge, sets }: NetworkConfig,
-  { networks, unreadable }: Overview,
-  isServed: boolean,
-): Finding[] {
+/** The network's attachments as `list` shows them, and its pools. */
+export function examineLeases({ config, overview, isServed }: Scene): Finding[] {
+  const { name, dataDir, bridge, sets } = config;
+  const { networks, unreadable } = overview;
   const seen = networks.find(({ network }) => network === name);
   const damage = unreadable.find((it) => it.network === name && it.dataDir === dataDir)?.error;
   if (damage !== undefined) {
@@ -58,11 +54,11 @@ function amiss(rows: readonly ShownAttachment[], bridge: string): Finding[] {
   const isElsewhere = ({ state, link }: ShownAttachment) =>
     state === "cut off" && !["", bridge].includes(link?.master ?? "");
   const others = rows.filter((row) => !isElsewhere(row));
-  const found = Object.entries(STATE_WORDS).flatMap(([word, { about, trouble }]) => {
+  const found = Object.entries(STATE_WORDS).flatMap(([word, [about, subject, remedy]]) => {
     const own = others.filter(({ state }) => state === word);
-    if (own.length === 0 || trouble === undefined) return [];
+    if (own.length === 0 || subject === undefined) return [];
     const found = `${own.length} ${word}: ${named(own)}: ${withoutBackquotes(about)}`;
-    return [warning(trouble.subject, found, trouble.remedy)];
+    return [warning(subject, found, remedy)];
   });
   const moved = Map.groupBy(rows.filter(isElsewhere), ({ link }) => link?.master ?? "");
   for (const [there, own] of moved) {

@@ -16,7 +16,6 @@ export function checkAccess(): void {
   }
 }
 
-/** Owner and mode of the folder. */
 export function examineFolder({ dataDir }: NetworkConfig): Finding[] {
   try {
     if (!checkFolder(dataDir)) {
@@ -51,7 +50,6 @@ export async function examineLock({ dataDir, name }: NetworkConfig): Promise<Fin
   return [finding("error", "lock", found, `fuser -v ${path}`, 11)];
 }
 
-/** The version of iproute2, and whether `ip` can enter a namespace. */
 export async function examineIp(kernel: Kernel, guarded: boolean): Promise<Finding[]> {
   const version = examineVersion(await kernel.version(), guarded);
   const said = await kernel.cannotEnter();

@@ -1,10 +1,23 @@
 import { type Family, familyOf, formatCidr, type Ip, valueOf } from "../../base/address.ts";
 import { macOf } from "../../base/mac.ts";
+import { groupOf, type NetworkName } from "../../base/names.ts";
 import { type RangeSet, subnetsOf } from "../../base/range.ts";
 import type { NetworkConfig } from "../../config.ts";
 import { guardedIps } from "../../netops.ts";
 
-import { among, lines, ofPorts } from "./words.ts";
+/** Matches packets from the network's host veths by their link group. */
+export function ofPorts(name: NetworkName): string {
+  return `iifgroup ${groupOf(name)}`;
+}
+
+/** An anonymous set. A single member needs no braces. */
+export function among(members: readonly string[]): string {
+  return members.length < 2 ? members.join() : `{ ${[...new Set(members)].join(", ")} }`;
+}
+
+export function lines(rules: readonly string[]): string {
+  return rules.map((rule) => `    ${rule}\n`).join("");
+}
 
 /**
  * The rules in family `bridge` against frames that no container may send. They match ports by link group: `meta ibrname`,
@@ -13,7 +26,7 @@ import { among, lines, ofPorts } from "./words.ts";
 export function bridged({ name, sets, gatewayOnBridge }: NetworkConfig): string {
   return `  chain prerouting {
     type filter hook prerouting priority filter; policy accept;
-    # The link group of the network's host veths: ip link show group ${ofPorts(name).slice(9)}
+    # The link group of the network's host veths: ip link show group ${groupOf(name)}
     ${ofPorts(name)} jump container
   }
   chain container {

@@ -7,7 +7,6 @@ import type { Lease } from "../../ipam.ts";
 /** A lease in host-local's folder: one file for each range set. The old format has only the container ID. */
 export type FoundLease = Pick<Lease, "owner" | "ips">;
 
-/** host-local's folder of one network. */
 export interface LeaseFolder {
   readonly leases: readonly FoundLease[];
   /** The last allocated address of each range set. */
@@ -18,8 +17,8 @@ const REMEDY =
   "the text is what `grep -H '' /var/lib/cni/networks/NETWORK/*` prints: FILE:LINE for each line of each file";
 /** A line of a lease in the listing: an optional folder, the file's name, and text without a colon. */
 const LINE = /^(?:[^\0]*\/)?([^/]+):([^:]*)$/;
-/** A line of a `last_reserved_ip` file in the listing; an IPv6 address in it has colons. */
-const RESERVED_LINE = /^(?:[^\0]*\/)?(last_reserved_ip\.\d+):(.*)$/;
+/** A line of a `last_reserved_ip` file in the listing, with the number of its set and an address. */
+const RESERVED_LINE = /^(?:[^\0]*\/)?last_reserved_ip\.(\d+):(.*)$/;
 /** It follows the configuration, whose last line may have no end. */
 const FIRST_LINE =
   /(?<=^|\})(?:[^\s\0{}[\]"]*\/)?(?:\d+(?:\.\d+){3}|[0-9a-fA-F]*:[0-9a-fA-F:]+|last_reserved_ip\.\d+|lock):/m;
@@ -38,29 +37,25 @@ export function splitImport(text: string): { configuration: string; listing: str
  */
 export function parseLeaseFolder(listing: string): LeaseFolder {
   const files = new Map<string, string[]>();
+  const last: (Ip | undefined)[] = [];
   for (const line of listing.split(/\r?\n/)) {
     if (line.trim() === "") continue;
-    const [, name = "", content = ""] = RESERVED_LINE.exec(line) ?? LINE.exec(line) ??
-      refuse(line, "it is not FILE:LINE");
-    files.set(name, [...files.get(name) ?? [], content.trim()]);
+    const [, set, reserved = ""] = RESERVED_LINE.exec(line) ?? [];
+    if (set !== undefined) {
+      last[Number(set)] = tryIp(reserved.trim());
+      continue;
+    }
+    const [, name = "", content = ""] = LINE.exec(line) ?? refuse(line, "it is not FILE:LINE");
+    if (name !== "lock") files.set(name, [...files.get(name) ?? [], content.trim()]);
   }
   const leases = new Map<string, FoundLease>();
-  const last: Ip[] = [];
   for (const [name, lines] of files) {
-    const set = /^last_reserved_ip\.(\d+)$/.exec(name)?.[1];
-    const reserved = set === undefined ? undefined : tryIp(lines[0] ?? "");
-    if (reserved !== undefined) last[Number(set)] = reserved;
-    else if (set === undefined && name !== "lock") merge(leases, parseLease(name, lines));
+    const { owner, ips } = parseLease(name, lines);
+    const key = ownerKey(owner);
+    leases.set(key, { owner, ips: [...leases.get(key)?.ips ?? [], ...ips] });
   }
   checkOneFormat([...leases.values()]);
   return { leases: [...leases.values()], lastReserved: last.filter((ip) => ip !== undefined) };
-}
-
-/** Joins the files of one attachment, in the order of the listing. */
-function merge(leases: Map<string, FoundLease>, lease: FoundLease): void {
-  const key = ownerKey(lease.owner);
-  const ips = [...leases.get(key)?.ips ?? [], ...lease.ips];
-  leases.set(key, { ...lease, ips });
 }
 
 function parseLease(name: string, lines: readonly string[]): FoundLease {

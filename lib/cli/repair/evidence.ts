@@ -10,7 +10,8 @@ import { defined } from "../../base/fields.ts";
 import { macOfAll } from "../../base/mac.ts";
 import { allocatingRange, isInSubnets } from "../../base/range.ts";
 import type { NetworkConfig } from "../../config.ts";
-import { type Lease, now, recordedMac } from "../../ipam.ts";
+import { containerMac, type Lease, type LeaseRecord, now, recordedMac } from "../../ipam.ts";
+import type { Link } from "../../netops.ts";
 import type { Claim, HostVeth } from "../../ownership.ts";
 
 /** A finding about an attachment that repair can't verify or that is wrong. */
@@ -21,7 +22,7 @@ export interface RepairFinding {
   readonly remedy?: string;
 }
 
-function unverified(found: string, remedy: string): RepairFinding {
+export function unverified(found: string, remedy: string): RepairFinding {
   return { level: "unverified", found, remedy };
 }
 
@@ -40,28 +41,38 @@ interface Unleased {
   readonly ips: readonly Ip[];
 }
 
-/** The users of addresses and MACs. */
+/** The users of a network's addresses and MACs. */
 export interface Taken {
+  readonly config: NetworkConfig;
   /** The owners of leases, by their addresses. */
   readonly holders: ReadonlyMap<Ip, string>;
   /** The leases and the bridge, by their MACs. */
-  readonly macs: ReadonlyMap<string | undefined, string>;
+  readonly macs: ReadonlyMap<string, string>;
   readonly unleased: readonly Unleased[];
 }
 
-/** The containers of claims without a lease, or with the lease of an earlier ADD. */
-export async function unleasedOf(
+/** `without` are claims without a lease, or with the lease of an earlier ADD. */
+export async function takenBy(
   config: NetworkConfig,
-  claims: readonly Claim[],
-): Promise<Unleased[]> {
-  return await Promise.all(claims.flatMap((claim) =>
+  kept: readonly Lease[],
+  without: readonly Claim[],
+  bridgeMac: string | undefined,
+): Promise<Taken> {
+  const macs = new Map<string, string>();
+  const take = (mac: string | undefined, user: string) => mac && macs.set(mac, user);
+  for (const lease of kept) take(containerMac(lease), `"${ownerKey(lease.owner)}"`);
+  take(bridgeMac, `the bridge "${config.bridge}"`);
+  const holders = new Map<Ip, string>();
+  kept.forEach(({ ips, owner }) => ips.forEach((ip) => holders.set(ip, ownerKey(owner))));
+  const unleased = without.flatMap((claim) =>
     claim.veths.map(async (veth) => {
       const { ifname } = veth.link;
       const owner = claim.lease?.owner ?? await ownerIn(config, claim, ifname);
       const name = owner === undefined ? ifname : ownerKey(owner);
       return { veth, owner, name, ips: addressesIn(config, veth) };
     })
-  ));
+  );
+  return { config, holders, macs, unleased: await Promise.all(unleased) };
 }
 
 /** The owner in the veth's alias, if its name or its group confirms the alias and neither contradicts it. */
@@ -75,7 +86,7 @@ async function ownerIn(
   return isOther ? undefined : attachment;
 }
 
-function addressesIn({ sets }: NetworkConfig, { inside }: HostVeth): Ip[] {
+export function addressesIn({ sets }: NetworkConfig, { inside }: HostVeth): Ip[] {
   return (inside?.peer.addresses ?? []).map(({ ip }) => ip).filter((ip) => isInSubnets(sets, ip));
 }
 
@@ -93,11 +104,8 @@ export function namingCommand({ link: { netnsId }, inside }: HostVeth): string {
  * Makes the lease of a container without one, from one address of each set. If the container has several addresses of a set,
  * the one that its MAC derives from counts. Returns a finding if no lease can be verified.
  */
-export function leaseBehind(
-  config: NetworkConfig,
-  container: Unleased,
-  { holders, macs, unleased }: Taken,
-): Lease | RepairFinding {
+export function leaseBehind(container: Unleased, taken: Taken): Lease | RepairFinding {
+  const { config, holders, macs, unleased } = taken;
   const { veth, owner, name, ips: all } = container;
   const { link, inside } = veth;
   const removing = `${
@@ -112,7 +120,7 @@ export function leaseBehind(
     return unverified(found, removing);
   }
   const free = all.filter((ip) => !holders.has(ip));
-  if (free.length === 0) return withoutAddress(name, all[0], holders);
+  if (free.length === 0) return withoutAddress(name, all[0], all[0] && holders.get(all[0]));
   const others = unleased.filter((it) => it !== container);
   for (const ip of free) {
     const rival = others.find(({ ips }) => ips.includes(ip))?.name;
@@ -141,53 +149,23 @@ export function leaseBehind(
   return { owner: { ...owner }, ips, record: recordOf(config, link, recordedMac(ips, mac)) };
 }
 
-function withoutAddress(
-  name: string,
-  held: Ip | undefined,
-  holders: Taken["holders"],
-): RepairFinding {
+function recordOf({ guarded, bridge }: NetworkConfig, link: Link, mac?: string): LeaseRecord {
+  return {
+    since: now(),
+    hostMac: link.mac,
+    ...defined({ pod: podIn(link.alias), mac }),
+    ...(guarded && { guarded }),
+    ...((guarded || mac !== undefined) && { bridge }),
+  };
+}
+
+function withoutAddress(name: string, held?: Ip, holder?: string): RepairFinding {
   if (held === undefined) {
     return wrong(
       `"${name}" has no address and no lease`,
       "if its container is gone, its DEL or a GC removes the host veth; if it lives, start it again",
     );
   }
-  const first = holders.get(held);
-  const found = `${held} is in two containers: "${first}", which keeps the lease, and "${name}"`;
+  const found = `${held} is in two containers: "${holder}", which keeps the lease, and "${name}"`;
   return wrong(found, `remove "${name}" and add it again`);
-}
-
-function recordOf(
-  { guarded, bridge }: NetworkConfig,
-  { alias, mac: hostMac }: HostVeth["link"],
-  mac: string | undefined,
-): Lease["record"] {
-  return {
-    since: now(),
-    hostMac,
-    ...defined({ pod: podIn(alias), mac }),
-    ...(guarded && { guarded }),
-    ...((guarded || mac !== undefined) && { bridge }),
-  };
-}
-
-/** Reports a veth on the bridge without an owner, if its container has or may have an address that could be allocated. */
-export function unownedVethFinding(
-  config: NetworkConfig,
-  veth: HostVeth,
-  { holders }: Taken,
-  isInDoubt: boolean,
-): RepairFinding[] {
-  const { link: { ifname }, inside } = veth;
-  const held = addressesIn(config, veth).filter((ip) =>
-    allocatingRange(config.sets.flat(), ip) !== undefined && !holders.has(ip)
-  );
-  if (held.length === 0 && (inside !== undefined || !isInDoubt)) return [];
-  const found = held.length > 0
-    ? `${held.join(", ")} is behind ${ifname}, whose owner is unknown`
-    : `${ifname} on ${config.bridge} has no known owner, and its other end can't be inspected`;
-  const remedy = `${
-    namingCommand(veth)
-  }remove ${ifname}, or keep its address out of the network's range, and repair again`;
-  return [unverified(found, remedy)];
 }

@@ -1,26 +1,26 @@
 import { formatCidr } from "../../base/address.ts";
 import { ownerKey } from "../../base/attachment.ts";
 import { asCniError, CniError } from "../../base/errors.ts";
-import { isInSubnets, subnetsOf } from "../../base/range.ts";
+import { allocatingRange, isInSubnets, subnetsOf } from "../../base/range.ts";
 import type { NetworkConfig } from "../../config.ts";
-import { checkOwners, containerMac, isForeign, type Lease, SUBNET_CHANGED } from "../../ipam.ts";
-import type { Claim } from "../../ownership.ts";
+import { checkOwners, isForeign, type Lease, SUBNET_CHANGED } from "../../ipam.ts";
+import type { Claim, HostVeth } from "../../ownership.ts";
 import type { Moment } from "../../plugin.ts";
 import { counted, firstThree } from "../wording.ts";
 import {
+  addressesIn,
   leaseBehind,
   namingCommand,
   type RepairFinding,
   type Taken,
-  unleasedOf,
-  unownedVethFinding,
+  takenBy,
+  unverified,
   wrong,
 } from "./evidence.ts";
 import type { Placed } from "./restore.ts";
 
 /** The comparison of the state file with the kernel. */
 export interface Examination {
-  /** The damage of the file; `undefined` if there is none. */
   readonly damage: string | undefined;
   /** Leases that stay (`kept`), are new from the kernel (`found`), or have no host veth any longer (`dropped`). */
   readonly kept: readonly Lease[];
@@ -43,33 +43,34 @@ export interface Examination {
  */
 export async function examine(
   config: NetworkConfig,
-  moment: Moment,
+  { state, provenance, claims }: Moment,
   bridgeMac: string | undefined,
 ): Promise<Examination> {
-  const { provenance, claims } = moment;
+  const { name, sets } = config;
   const of = (...kinds: Claim["kind"][]) => claims.filter(({ kind }) => kinds.includes(kind));
-  const leasesOf = (some: readonly Claim[]) => some.flatMap(({ lease }) => lease ?? []);
+  const leasesOf = (...kinds: Claim["kind"][]) => of(...kinds).flatMap(({ lease }) => lease ?? []);
   const vethsOf = (some: readonly Claim[]) => some.flatMap(({ veths }) => veths);
-  const placed = (some: readonly Claim[]) =>
-    some.flatMap(({ lease, veths }) => veths.map(({ link }): Placed => ({ lease, link })));
   const isInDoubt = provenance !== "written";
-  const [kept, dropped] = [leasesOf(of("live", "undecided")), leasesOf(of("stale", "superseded"))];
+  const [kept, dropped] = [leasesOf("live", "undecided"), leasesOf("stale", "superseded")];
   const without = of("superseded", "unleased");
   const findings = of("undecided").flatMap((it) => undecided(it, isInDoubt));
-  const found: { lease: Lease; link: Placed["link"] }[] = [];
-  if (config.sets.length > 0) {
+  const found: (Placed & { readonly lease: Lease })[] = [];
+  if (sets.length > 0) {
     const taken = await takenBy(config, kept, without, bridgeMac);
     for (const container of taken.unleased) {
-      const result = leaseBehind(config, container, taken);
+      const result = leaseBehind(container, taken);
       if ("level" in result) findings.push(result);
       else found.push({ lease: result, link: container.veth.link });
     }
     for (const veth of vethsOf(of("unowned"))) {
-      findings.push(...unownedVethFinding(config, veth, taken, isInDoubt));
+      findings.push(...unownedVeth(veth, taken, isInDoubt));
     }
   }
   const outside = outsideFindings(config, kept);
-  const damage = damageOf(config, moment);
+  // A network that allocates no addresses needs no file.
+  const damage = sets.length === 0
+    ? undefined
+    : damageOf(provenance, () => checkOwners(state, name));
   const isStuck = findings.some(({ level }) => level === "unverified");
   return {
     damage,
@@ -77,12 +78,10 @@ export async function examine(
     found: found.map(({ lease }) => lease),
     dropped,
     ports: [
-      ...placed(of("live")),
+      ...of("live").flatMap(({ lease, veths }) => veths.map(({ link }) => ({ lease, link }))),
       ...(isStuck ? [] : found),
       // The host veths of a network without addresses need no lease.
-      ...(config.sets.length > 0
-        ? []
-        : vethsOf(without).map(({ link }) => ({ lease: undefined, link }))),
+      ...(sets.length > 0 ? [] : vethsOf(without)).map(({ link }) => ({ lease: undefined, link })),
     ],
     findings: [...findings, ...outside],
     isConsistent: damage === undefined && found.length === 0 && dropped.length === 0,
@@ -90,16 +89,12 @@ export async function examine(
     isOutside: outside.length > 0,
   };
 }
-function damageOf(
-  { name, sets }: NetworkConfig,
-  { state, provenance }: Moment,
-): string | undefined {
-  // A network that allocates no addresses needs no file.
-  if (sets.length === 0) return undefined;
+
+function damageOf(provenance: Moment["provenance"], check: () => void): string | undefined {
   if (provenance instanceof CniError) return provenance.message;
   if (provenance === "missing") return "it does not exist";
   try {
-    checkOwners(state, name);
+    check();
     return undefined;
   } catch (error) {
     return asCniError(error).message;
@@ -126,27 +121,28 @@ function undecided({ lease, veths }: Claim, isInDoubt: boolean): RepairFinding[]
   }];
 }
 
-/** Collects the users of addresses and MACs: leases, the bridge, and containers without a lease. */
-async function takenBy(
-  config: NetworkConfig,
-  kept: readonly Lease[],
-  without: readonly Claim[],
-  bridgeMac: string | undefined,
-): Promise<Taken> {
-  const macs = new Map<string | undefined, string>();
-  for (const lease of kept) macs.set(containerMac(lease), `"${ownerKey(lease.owner)}"`);
-  macs.set(bridgeMac, `the bridge "${config.bridge}"`);
-  const holders = new Map(
-    kept.flatMap(({ ips, owner }) => ips.map((ip) => [ip, ownerKey(owner)] as const)),
+/** Reports a veth on the bridge without an owner, if its container has or may have an address that could be allocated. */
+function unownedVeth(
+  veth: HostVeth,
+  { config, holders }: Taken,
+  isInDoubt: boolean,
+): RepairFinding[] {
+  const { link: { ifname }, inside } = veth;
+  const held = addressesIn(config, veth).filter((ip) =>
+    allocatingRange(config.sets.flat(), ip) !== undefined && !holders.has(ip)
   );
-  return { holders, macs, unleased: await unleasedOf(config, without) };
+  if (held.length === 0 && (inside !== undefined || !isInDoubt)) return [];
+  const found = held.length > 0
+    ? `${held.join(", ")} is behind ${ifname}, whose owner is unknown`
+    : `${ifname} on ${config.bridge} has no known owner, and its other end can't be inspected`;
+  const remedy = `${
+    namingCommand(veth)
+  }remove ${ifname}, or keep its address out of the network's range, and repair again`;
+  return [unverified(found, remedy)];
 }
 
 /** Reports leases in another subnet. While containers hold them, an ADD allocates nothing and repair can't help. */
-function outsideFindings(
-  { name, sets }: NetworkConfig,
-  kept: readonly Lease[],
-): RepairFinding[] {
+function outsideFindings({ name, sets }: NetworkConfig, kept: readonly Lease[]): RepairFinding[] {
   const outside = kept.filter(({ ips, record }) =>
     record?.ranges === undefined && ips.some((ip) => !isInSubnets(sets, ip))
   );

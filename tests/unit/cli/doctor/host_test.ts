@@ -3,9 +3,9 @@ import { parseInterfaceName } from "../../../../lib/base/names.ts";
 import { examineAdvertisements } from "../../../../lib/cli/doctor/host.ts";
 import { parseLink, parseRoutes } from "../../../../lib/netops/links.ts";
 
-type Config = Parameters<typeof examineAdvertisements>[0];
+type Config = Parameters<typeof examineAdvertisements>[0]["config"];
 
-const CONFIG = { bridge: parseInterfaceName("atomic0") } as Config;
+const config = { bridge: parseInterfaceName("atomic0") } as Config;
 /** An interface with an address from a router advertisement, or with a configured one. */
 const link = (ifname: string, isDynamic: boolean) =>
   parseLink({
@@ -31,7 +31,7 @@ Deno.test("doctor: an advertisement counts only on the network's bridge, and onl
     ["a route that somebody set", [uplink], route("atomic0", "static"), []],
   ];
   for (const [name, links, routes, expected] of rows) {
-    const found = examineAdvertisements(CONFIG, links, routes).map((it) => it.found);
+    const found = examineAdvertisements({ config, links, routes }).map((it) => it.found);
     assertEquals(
       found,
       expected.map((it) =>

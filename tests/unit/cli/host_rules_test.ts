@@ -1,9 +1,9 @@
 import { assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
-import { parseCidr } from "../../../../lib/base/address.ts";
-import { CniError } from "../../../../lib/base/errors.ts";
-import { groupOf, type NetworkName } from "../../../../lib/base/names.ts";
-import { hostRules } from "../../../../lib/cli/host_rules/nft.ts";
-import { config, NET } from "../../../podnet.ts";
+import { parseCidr } from "../../../lib/base/address.ts";
+import { CniError } from "../../../lib/base/errors.ts";
+import { groupOf, type NetworkName } from "../../../lib/base/names.ts";
+import { hostRules } from "../../../lib/cli/host_rules.ts";
+import { config, NET } from "../../podnet.ts";
 
 /** Lines of the rules that have one of these words. */
 function linesOf(rules: string, ...words: string[]): string[] {
