@@ -4,8 +4,8 @@ import { CniError } from "../base/errors.ts";
 import { defined } from "../base/fields.ts";
 import { type Mac, macOf, macOfAll } from "../base/mac.ts";
 import type { InterfaceName } from "../base/names.ts";
-import { formatSet, inRange, type RangeSet, usable } from "../base/range.ts";
-import { checkRequested, choose, countFree, isPair, refused } from "./choose.ts";
+import { formatSet, type RangeSet, usable } from "../base/range.ts";
+import { checkRequested, choose, countFree, isIn, isPair, refused } from "./choose.ts";
 import { containerMac, recordedMac } from "./lease.ts";
 import {
   addLease,
@@ -85,10 +85,6 @@ function isUsual(sets: readonly RangeSet[], ips: readonly Ip[]): boolean {
   const sixes = ips.filter((ip) => familyOf(ip) === 6);
   if (first === undefined) return sixes.length <= 1;
   return more.length === 0 && sixes.length <= 1 && sixes.every((ip) => isPair(sets, first, ip));
-}
-
-function isIn(set: RangeSet, ip: Ip): boolean {
-  return set.some((range) => inRange(range, ip));
 }
 
 /** The last allocated address of each configured set, or of the request's own sets if the network has none. */

@@ -39,32 +39,23 @@ export function choose(
   { sets, last, requested, kept }: Wanted,
   isHeld: (ip: Ip) => boolean,
 ): Ip[] | number {
-  const chosen = new Map<number, Ip>();
+  const chosen = new Map<RangeSet, Ip>();
   const isFree = (ip: Ip) => !isHeld(ip);
-  for (
-    const [index, set] of [...sets.entries()].sort(([, a], [, b]) => familyIn(a) - familyIn(b))
-  ) {
+  const order = [...sets.entries()].sort(([, a], [, b]) => familyIn(a) - familyIn(b));
+  for (const [index, set] of order) {
     const own = [...requested, ...kept].find((ip) => allocatingRange(set, ip) !== undefined);
-    const pair = familyIn(set) === 6 ? pairOf(sets, set, chosen) : undefined;
+    const [[from, v4] = []] = [...chosen].filter(([, ip]) => familyOf(ip) === 4);
+    const pair = from && v4 && familyIn(set) === 6 ? atPlaceOf(from, v4, set) : undefined;
     const ip = own ??
       (pair !== undefined && isFree(pair) ? pair : candidates(set, last[index]).find(isFree));
     if (ip === undefined) return index;
-    chosen.set(index, ip);
+    chosen.set(set, ip);
   }
-  return sets.flatMap((_, index) => chosen.get(index) ?? []);
+  return sets.flatMap((set) => chosen.get(set) ?? []);
 }
 
 function familyIn(set: RangeSet): Family {
   return familyOf(set[0]?.start ?? ("0.0.0.0" as Ip));
-}
-
-function pairOf(
-  sets: readonly RangeSet[],
-  set: RangeSet,
-  chosen: ReadonlyMap<number, Ip>,
-): Ip | undefined {
-  const [[index = 0, ip = undefined] = []] = chosen;
-  return ip !== undefined && familyOf(ip) === 4 ? atPlaceOf(sets[index] ?? [], ip, set) : undefined;
 }
 
 /** The address of `set` at the place that `ip` has in `from`. */
@@ -79,9 +70,13 @@ function atPlaceOf(from: RangeSet, ip: Ip, set: RangeSet): Ip | undefined {
 
 /** Whether the two are allocated together whenever both are free. */
 export function isPair(sets: readonly RangeSet[], v4: Ip, v6: Ip): boolean {
-  const from = sets.find((set) => set.some((range) => inRange(range, v4)));
-  const to = sets.find((set) => set.some((range) => inRange(range, v6)));
+  const from = sets.find((set) => isIn(set, v4));
+  const to = sets.find((set) => isIn(set, v6));
   return from !== undefined && to !== undefined && atPlaceOf(from, v4, to) === v6;
+}
+
+export function isIn(set: RangeSet, ip: Ip): boolean {
+  return set.some((range) => inRange(range, ip));
 }
 
 /** How many addresses of the range can be allocated before `ip`. */
@@ -93,9 +88,7 @@ function placeOf({ start, gateway }: AddressRange, ip: Ip): bigint {
 /** The address that has `place` allocatable addresses of the range before it. */
 function addressAt({ start, gateway }: AddressRange, place: bigint): Ip {
   const ip = ipOf(valueOf(start) + place, familyOf(start));
-  return inRange({ start, end: ip }, gateway)
-    ? ipOf(valueOf(start) + place + 1n, familyOf(start))
-    : ip;
+  return inRange({ start, end: ip }, gateway) ? ipOf(valueOf(ip) + 1n, familyOf(ip)) : ip;
 }
 
 /**

@@ -5,7 +5,7 @@
 import { SCHEMA } from "./damage.ts";
 
 /** The keys of a state file, in its order. */
-export interface Keys {
+interface Keys {
   readonly containerToIP: object;
   readonly ipToContainer: object;
   readonly lastReserved: string | readonly string[];

@@ -1,8 +1,8 @@
-import { CniError, ifThere, ioError, orIoError } from "../base/errors.ts";
+import { ifThere, ioError, orIoError } from "../base/errors.ts";
 import type { NetworkName } from "../base/names.ts";
 import { createFile, notRoots, removeQuietly, tryLstat, withFile, writeBytes } from "./files.ts";
 import { checkFolder, lockPath, nearestFolder, statePath, temporaryName } from "./folder.ts";
-import { damaged, NotAStateFile } from "./damage.ts";
+import { NotAStateFile } from "./damage.ts";
 import { parseState } from "./parse_state.ts";
 import { emptyState, formatState, type State } from "./state.ts";
 
@@ -39,26 +39,20 @@ export function readState(dataDir: string, network: NetworkName): Snapshot {
   if (!checkReadable(dataDir, network)) {
     return { state: emptyState(), file: undefined, identity: identityOf(undefined) };
   }
-  let file: Deno.FsFile;
+  const file = ifThere("open", path, () => Deno.openSync(path, { read: true }));
+  // The file was replaced between the check and the open.
+  if (file === undefined) return readState(dataDir, network);
   try {
-    file = Deno.openSync(path, { read: true });
-  } catch (error) {
-    // The file was replaced between the check and the open.
-    if (error instanceof Deno.errors.NotFound) return readState(dataDir, network);
-    if (error instanceof Deno.errors.PermissionDenied) {
-      throw damaged(path, "permission denied", error);
-    }
-    throw ioError("open", path, error);
-  }
-  try {
-    const before = file.statSync();
-    const bytes = readAll(file, before.size);
-    const after = identityOf(file.statSync());
-    const identity = after === identityOf(before) ? after : IN_CHANGE;
-    return { state: parseState(bytes, path), file, identity };
+    return orIoError("read", path, () => {
+      const before = file.statSync();
+      const bytes = readAll(file, before.size);
+      const after = identityOf(file.statSync());
+      const identity = after === identityOf(before) ? after : IN_CHANGE;
+      return { state: parseState(bytes, path), file, identity };
+    });
   } catch (error) {
     file.close();
-    throw error instanceof CniError ? error : ioError("read", path, error);
+    throw error;
   }
 }
 
@@ -107,22 +101,23 @@ export function writeState(
   let backup: string | undefined;
   let isReplaced = false;
   try {
-    return withFile(createFile(temporary), (file) => {
-      for (const piece of formatState(state)) writeBytes(file, piece);
-      file.syncDataSync();
-      const own = file.statSync();
-      verify();
-      backup = backUp ? backUpState(dataDir, network) : undefined;
-      Deno.renameSync(temporary, path);
-      isReplaced = true;
-      const renamed = file.statSync();
-      syncFolder(dataDir);
-      return { identity: isUnwritten(own, renamed) ? identityOf(renamed) : IN_CHANGE, backup };
-    });
+    return orIoError("write", path, () =>
+      withFile(createFile(temporary), (file) => {
+        for (const piece of formatState(state)) writeBytes(file, piece);
+        file.syncDataSync();
+        const own = file.statSync();
+        verify();
+        backup = backUp ? backUpState(dataDir, network) : undefined;
+        Deno.renameSync(temporary, path);
+        isReplaced = true;
+        const renamed = file.statSync();
+        syncFolder(dataDir);
+        return { identity: isUnwritten(own, renamed) ? identityOf(renamed) : IN_CHANGE, backup };
+      }));
   } catch (error) {
     removeQuietly(temporary);
     if (backup !== undefined && !isReplaced) removeQuietly(backup);
-    throw error instanceof CniError ? error : ioError("write", path, error);
+    throw error;
   }
 }
 
