@@ -35,10 +35,8 @@ export function tryOwner(key: string): Owner | undefined {
   }));
 }
 
-const HOST_VETH = /^av[0-9a-f]{13}$/;
-
 export function isHostVethName(name: string): boolean {
-  return HOST_VETH.test(name);
+  return /^av[0-9a-f]{13}$/.test(name);
 }
 
 /**

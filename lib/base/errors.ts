@@ -23,7 +23,7 @@ export const ERROR_CODES = {
 export type ErrorName = keyof typeof ERROR_CODES;
 export type ErrorCode = (typeof ERROR_CODES)[ErrorName];
 
-export interface ErrorContext {
+interface ErrorContext {
   /** The remedy, in one or several sentences. */
   readonly details?: string;
   readonly cause?: unknown;

@@ -14,10 +14,10 @@ export type SpecVersion = (typeof SPEC_VERSIONS)[number];
 export const NEWEST: SpecVersion = "1.1.0";
 
 /** A configuration without `cniVersion` has version 0.1.0 (rule X9). */
-export const OLDEST: SpecVersion = "0.1.0";
+const OLDEST: SpecVersion = "0.1.0";
 
 /** The shape of results: `ip4`/`ip6` objects, `ips` with a `version`, or `ips` without (rules R3, S5). */
-export type ResultShape = "0.1" | "0.3" | "1.0";
+type ResultShape = "0.1" | "0.3" | "1.0";
 
 export function shapeOf(version: SpecVersion): ResultShape {
   if (isAtLeast(version, "1.0.0")) return "1.0";

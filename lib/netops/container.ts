@@ -12,8 +12,8 @@ import type { Mac } from "../base/mac.ts";
 import type { InterfaceName } from "../base/names.ts";
 import { addAddress } from "./bridge.ts";
 import { pinCommand, type Pinned } from "./guard.ts";
-import { linksInside, routesInside, shownInside } from "./inside.ts";
-import { ipFailed, parseIpJson, runBatch, type RunIp } from "./ip.ts";
+import { linksInside, shownInside } from "./inside.ts";
+import { dump, ipFailed, parseIpJson, runBatch, type RunIp } from "./ip.ts";
 import { LOCAL_TABLE, MAIN_TABLE, parseRoutes, type RouteFound } from "./links.ts";
 import { isNamed } from "./host.ts";
 
@@ -68,7 +68,9 @@ export async function configure(run: RunIp, spec: ContainerSpec): Promise<void> 
   if (link === undefined || (ifindex ?? link.ifindex) !== link.ifindex) {
     throw ipFailed(`configure "${ifname}", which is gone from "${netns}"`, output);
   }
-  const failed = conflictWith(await routesInside(run, netns), spec) ??
+  const list = [...shownInside(netns), "route", "show", "table", "all"];
+  const routes = (await dump(run, "list the container's routes", list)).flatMap(parseRoutes);
+  const failed = conflictWith(routes, spec) ??
     ipFailed(`configure "${ifname}" in "${netns}"`, output);
   const lacksIpv6 = spec.addresses.some(({ ip }) =>
     familyOf(ip) === 6 && !link.addresses.some((it) => it.ip === ip)

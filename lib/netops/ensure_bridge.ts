@@ -31,9 +31,6 @@ export interface BridgeUse {
 /** How often to fix the bridge. If that is not enough, another program undoes the changes. */
 const TRIES = 4;
 
-/** The MAC of a bridge without a fixed MAC after its last port left. */
-const NO_MAC = "00:00:00:00:00:00";
-
 /** Fixes the MAC of a bridge that got a port if it follows the MACs of its ports; `before` is the bridge without the port. */
 export async function settleMac(
   run: RunIp,
@@ -42,26 +39,19 @@ export async function settleMac(
   ready: Link,
 ): Promise<Link> {
   // Without a fixed MAC a bridge takes the lowest MAC of its ports. Neighbours lose the bridge when that port leaves.
-  const now = isHostMac(before.mac) ? await macNow(run, bridge.name) : undefined;
-  if (now !== undefined && !now.isPorts) return { ...ready, mac: now.mac };
-  if (now === undefined && !before.bridge.followsPorts) return ready;
+  if (isHostMac(before.mac)) {
+    const links = await hostLinks(run);
+    const now = links.find(isNamed(bridge.name));
+    const isPorts = (link: Link) =>
+      link.master === bridge.name && link.mac === now?.mac &&
+      (isHostVethName(link.ifname) || attachmentIn(link.alias) !== undefined);
+    const isFixed = now?.bridge.followsPorts === false && !links.some(isPorts);
+    if (isFixed) return { ...ready, mac: now.mac };
+  } else if (!before.bridge.followsPorts) return ready;
   // Always the MAC of the spec, because concurrent ADDs must set the same MAC.
   const output = await run(["link", "set", "dev", bridge.name, "address", bridge.mac]);
   if (!output.success) throw ipFailed(`fix the MAC of "${bridge.name}"`, output);
   return { ...ready, mac: bridge.mac };
-}
-
-/** The current MAC of the bridge, and whether it follows the ports: it is unfixed or equals the MAC of a host veth. */
-async function macNow(run: RunIp, bridge: string): Promise<{ mac: string; isPorts: boolean }> {
-  const links = await hostLinks(run);
-  const found = links.find(isNamed(bridge));
-  const mac = found?.mac ?? NO_MAC;
-  const isPorts = found === undefined || found.bridge.followsPorts ||
-    links.some((link) =>
-      link.master === bridge && link.mac === mac &&
-      (isHostVethName(link.ifname) || attachmentIn(link.alias) !== undefined)
-    );
-  return { mac, isPorts };
 }
 
 /** Whether the bridge matches the spec. */

@@ -1,8 +1,8 @@
 import { expiry } from "../base/deadline.ts";
 import { CniError, quote } from "../base/errors.ts";
 import type { JsonObject } from "../base/fields.ts";
-import { dump, ipFailed, type IpOutput, listIn, outputOf, parseIpJson, type RunIp } from "./ip.ts";
-import { type Link, parseLink, parseRoutes, type RouteFound } from "./links.ts";
+import { ipFailed, type IpOutput, listIn, outputOf, parseIpJson, type RunIp } from "./ip.ts";
+import { type Link, parseLink } from "./links.ts";
 
 /** The namespace that holds the other end of a host veth. */
 export interface Inside {
@@ -64,11 +64,6 @@ export async function linksInside(run: RunIp, netns: string): Promise<Link[]> {
   const output = await failOnFifo(run, netns, run([...shownInside(netns), "addr", "show"]));
   if (!output.success) throw await namespaceError(run, netns, output);
   return listIn(`list the links in "${netns}"`, output).map(parseLink);
-}
-
-export async function routesInside(run: RunIp, netns: string): Promise<RouteFound[]> {
-  const args = [...shownInside(netns), "route", "show", "table", "all"];
-  return (await dump(run, "list the container's routes", args)).flatMap(parseRoutes);
 }
 
 /** The namespaces that have a name; none without /run/netns, where `ip` prints nothing. */

@@ -125,9 +125,8 @@ function destination(dst: string, gw: Ip | undefined, raw: JsonObject): string |
     const family: Family = gw === undefined ? (raw["pref"] === undefined ? 4 : 6) : familyOf(gw);
     return formatCidr(DEFAULT_ROUTE[family]);
   }
-  const host = tryIp(dst);
-  if (host !== undefined) return `${host}/${familyOf(host) === 4 ? 32 : 128}`;
-  const network = unlessMalformed(() => parseInterfaceAddress(dst));
+  const full = dst.includes("/") ? dst : `${dst}/${dst.includes(":") ? 128 : 32}`;
+  const network = unlessMalformed(() => parseInterfaceAddress(full));
   return network && formatInterfaceAddress(network);
 }
 

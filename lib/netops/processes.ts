@@ -33,14 +33,16 @@ export class Processes {
     const child = this.#waiting.get(key) ?? spawn(args, stdin !== undefined);
     this.#waiting.delete(key);
     this.#running.add(child);
+    const first = Promise.withResolvers<string>();
+    const more = further && (async () => {
+      const line = await Promise.race([first.promise, expiry(LINE_LIMIT_MS)]);
+      return line === "expired" || line === "" ? "" : further(line);
+    });
     // First, because `ip` waits for its commands.
-    const line = Promise.withResolvers<string>();
-    const feeding = stdin === undefined
-      ? Promise.resolve("")
-      : feed(child, stdin, further && { further, line: line.promise });
-    const output = further === undefined ? child.output() : outputByLine(child, line.resolve);
+    const feeding = stdin === undefined ? Promise.resolve("") : feed(child, stdin, more);
+    const output = further === undefined ? child.output() : outputByLine(child, first.resolve);
     try {
-      return await finish(child, output, feeding, args, stdin);
+      return await finish(child, Promise.all([output, feeding]), args, stdin);
     } finally {
       this.#running.delete(child);
     }
@@ -58,12 +60,10 @@ export class Processes {
 
 async function finish(
   child: Deno.ChildProcess,
-  output: Promise<Deno.CommandOutput>,
-  feeding: Promise<string>,
+  ending: Promise<[Deno.CommandOutput, string]>,
   args: readonly string[],
   stdin: string | undefined,
 ): Promise<IpOutput> {
-  const ending = Promise.all([output, feeding]);
   const end = await Promise.race([ending, expiry(IP_LIMIT_MS)]);
   if (end === "expired") {
     kill(child);
@@ -131,20 +131,17 @@ function spawn(args: readonly string[], piped: boolean): Deno.ChildProcess {
   });
 }
 
-/** Writes all of `text`, and what follows from the first line; returns the reason if that fails, or "". */
+/** Writes `text`, and then `more`; returns the reason if that fails, or "". */
 async function feed(
   child: Deno.ChildProcess,
   text: string,
-  dialogue: { further: Further; line: Promise<string> } | undefined,
+  more: (() => Promise<string>) | undefined,
 ): Promise<string> {
   const writer = child.stdin.getWriter();
   const write = (text: string) => writer.write(new TextEncoder().encode(text));
   try {
     await write(text);
-    if (dialogue !== undefined) {
-      const line = await Promise.race([dialogue.line, expiry(LINE_LIMIT_MS)]);
-      if (line !== "expired" && line !== "") await write(dialogue.further(line));
-    }
+    if (more !== undefined) await write(await more());
     await writer.close();
     return "";
   } catch (error) {
@@ -152,20 +149,17 @@ async function feed(
   }
 }
 
-/** As `child.output()`; `onLine` gets the first line as soon as it is there, "" if none comes. */
+/** As `child.output()`; `onLine` gets the first line as soon as it is there, "" if none comes. Later calls repeat it. */
 async function outputByLine(
   child: Deno.ChildProcess,
   onLine: (line: string) => void,
 ): Promise<Deno.CommandOutput> {
   const ending = Promise.all([child.status, child.stderr.bytes()]);
-  const reader = child.stdout.getReader();
   let stdout = new Uint8Array();
-  let end = -1;
-  for (let it = await reader.read(); !it.done; it = await reader.read()) {
-    stdout = new Uint8Array([...stdout, ...it.value]);
-    if (end < 0 && (end = stdout.indexOf(10)) >= 0) {
-      onLine(new TextDecoder().decode(stdout.subarray(0, end)));
-    }
+  for await (const chunk of child.stdout) {
+    stdout = new Uint8Array([...stdout, ...chunk]);
+    const end = stdout.indexOf(10);
+    if (end >= 0) onLine(new TextDecoder().decode(stdout.subarray(0, end)));
   }
   onLine("");
   const [status, stderr] = await ending;

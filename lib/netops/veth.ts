@@ -1,4 +1,3 @@
-import { attachmentIn, isAliasOf } from "../base/attachment.ts";
 import { asCniError, CniError, quote } from "../base/errors.ts";
 import type { Mac } from "../base/mac.ts";
 import type { InterfaceName } from "../base/names.ts";
@@ -185,8 +184,8 @@ function hostVethExists(
   const where = netnsId === undefined
     ? "its other end is in the host's own namespace"
     : `its other end is interface ${peerIndex} of namespace ${netnsId} (ip netns list-id)`;
-  const wanted = attachmentIn(own); // `undefined` if the alias was shortened
-  const isSame = alias === own || (wanted !== undefined && isAliasOf(alias, wanted));
+  const attachmentOf = (text: string) => text.slice(text.lastIndexOf(" ") + 1);
+  const isSame = attachmentOf(alias) === attachmentOf(own);
   const remedy = alias === "" || isSame
     ? "an attachment is added once: DEL it first"
     : "two container IDs have the same host veth name: give this container another ID";
