@@ -1,7 +1,7 @@
 import { expiry } from "../base/deadline.ts";
 import { CniError } from "../base/errors.ts";
 import { IP_PATHS } from "../base/scope.ts";
-import { batch, type Further, INSTALL, type IpOutput, type RunIp } from "./ip.ts";
+import { batch, INSTALL, type IpOutput, type RunIp } from "./ip.ts";
 
 /** How long one `ip` may take. */
 const IP_LIMIT_MS = 15_000;
