@@ -1,12 +1,11 @@
 /** Parses text into values: the environment, CNI_ARGS, the two dialects of a configuration, prevResult, resolv.conf. */
 import { familyOf, type Ip } from "./base/address.ts";
-import { CniError } from "./base/errors.ts";
+import { CniError, unlessError } from "./base/errors.ts";
 import { defined, type Fields, parseObject, parseString, parseStrings } from "./base/fields.ts";
-import type { Mac } from "./base/mac.ts";
+import { type Mac, parseMac } from "./base/mac.ts";
 import { type InterfaceName, type NetworkName, parseInterfaceName } from "./base/names.ts";
 import { STATE_FOLDER } from "./base/scope.ts";
 import { shapeOf, type SpecVersion } from "./base/spec.ts";
-import type { CniArgs } from "./config/cni_args.ts";
 import {
   type Addressing,
   type PortFlags,
@@ -14,23 +13,23 @@ import {
   readPortFlags,
 } from "./config/dialects.ts";
 import { parseName } from "./config/document.ts";
+import { type CniArgs, parseRequestedIp } from "./config/environment.ts";
 import { parseDataDir, parseResolvConfPath } from "./config/folder.ts";
 import { parseDns, parsePrevResult } from "./config/prev_result.ts";
-import { readRequestedIps, readRequestedMac } from "./config/requested.ts";
 import type { Dns, Result } from "./result.ts";
 
-export { parseCniArgs } from "./config/cni_args.ts";
 export { parseDocument, parseVersion } from "./config/document.ts";
 export {
   type CniCommand,
   type Invocation,
   isCommand,
   type NetnsPath,
+  parseCniArgs,
   parseInvocation,
   type Variable,
 } from "./config/environment.ts";
-export { readResolvConf } from "./config/resolv_conf.ts";
-export type { Route } from "./config/route.ts";
+export { readResolvConf } from "./config/folder.ts";
+export type { Route } from "./config/routes.ts";
 
 /** The part of a configuration that DEL and GC need. */
 export interface Network {
@@ -58,22 +57,15 @@ export interface Valid {
   readonly ifname: string;
 }
 
+const REFUSED = ["InvalidNetworkConfig", "UnsupportedField"] as const;
+
 /** For DEL and GC, which other errors don't stop: a value that an ADD refuses can't have been used by one. */
 export function parseNetwork(root: Fields): Network {
   return {
     name: parseName(root),
-    dataDir: unlessRefused(() => parseDataDir(root)) ?? STATE_FOLDER,
-    bridge: unlessRefused(() => root.optional("bridge", parseInterfaceName)),
+    dataDir: unlessError(REFUSED, () => parseDataDir(root)) ?? STATE_FOLDER,
+    bridge: unlessError(REFUSED, () => root.optional("bridge", parseInterfaceName)),
   };
-}
-
-function unlessRefused<T>(parse: () => T): T | undefined {
-  try {
-    return parse();
-  } catch (error) {
-    if (error instanceof CniError) return undefined;
-    throw error;
-  }
 }
 
 /** The whole configuration, for ADD, CHECK and STATUS. Throws InvalidNetworkConfig, UnsupportedField. */
@@ -131,6 +123,25 @@ function readDns(root: Fields): Dns {
     options: list("options"),
   });
   return Object.keys(dns).length > 0 ? dns : parseDns(root);
+}
+
+/** Rule C3, after CONVENTIONS: `runtimeConfig.ips`, else `args.cni.ips`, else `IP` of CNI_ARGS; each address once. */
+function readRequestedIps(root: Fields, args: CniArgs): readonly Ip[] {
+  for (const fields of [root.object("runtimeConfig"), conventionalArgs(root)]) {
+    const ips = new Set(fields.list("ips", parseRequestedIp));
+    if (ips.size > 0) return [...ips];
+  }
+  return args.ip === undefined ? [] : [args.ip];
+}
+
+/** Rule C2: `runtimeConfig.mac`, then `args.cni.mac`, then `MAC` of CNI_ARGS. */
+function readRequestedMac(root: Fields, args: CniArgs): Mac | undefined {
+  return root.object("runtimeConfig").unlessEmpty("mac", parseMac) ??
+    conventionalArgs(root).unlessEmpty("mac", parseMac) ?? args.mac;
+}
+
+function conventionalArgs(root: Fields): Fields {
+  return root.object("args").object("cni");
 }
 
 /**

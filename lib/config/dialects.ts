@@ -11,8 +11,7 @@ import {
   readRange,
   readSets,
 } from "./ranges.ts";
-import { defaultRoute, isDefault, type Route } from "./route.ts";
-import { gatewayOf, readRoutes } from "./routes.ts";
+import { defaultRoute, gatewayOf, readRoutes, type Route } from "./routes.ts";
 import { refuseUnsupported } from "./unsupported.ts";
 
 /** The container's bridge and the network's addresses, in both dialects. */
@@ -103,7 +102,7 @@ function ownRange(root: Fields, ipam: Fields, family: 4 | 6): AddressRange {
     const missing = ipam.isFilled(startKey) ? endKey : startKey;
     ipam.required(missing, parse, `set both ipam.${startKey} and ipam.${endKey}, or neither`);
   }
-  return readRange(ipam, { subnet, gateway, start, end, startKey, endKey });
+  return readRange(ipam, { subnet, gateway, start, end }, startKey, endKey);
 }
 
 /** A configuration of bridge + host-local with that pair's defaults. */
@@ -134,7 +133,7 @@ function referenceBridge(root: Fields, ipam: Fields, sets: readonly RangeSet[]):
   const routes = readRoutes(ipam, sets) ?? [];
   const added = ([4, 6] as const).flatMap((family) => {
     const gateway = gatewayOf(sets, family);
-    const hasDefault = routes.some((it) => isDefault(it) && familyOf(it.dst.base) === family);
+    const hasDefault = routes.some(({ dst }) => dst.prefix === 0 && familyOf(dst.base) === family);
     if (!isDefaultGateway || gateway === undefined || hasDefault) return [];
     return [{ ...defaultRoute(gateway), byLease: true }];
   });

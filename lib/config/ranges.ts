@@ -27,20 +27,15 @@ export function readHostLocalRange(fields: Fields): AddressRange {
   const family = familyOf(subnet.base);
   const { start, end } = usable(subnet);
   const gateway = fields.unlessEmpty("gateway", (it) => parseIp(it, family)) ?? start;
-  const keys = { startKey: "rangeStart", endKey: "rangeEnd" };
-  return readRange(fields, { subnet, gateway, start, end, ...keys });
+  return readRange(fields, { subnet, gateway, start, end });
 }
 
-/** The keys of the range's ends. `start` and `end` are the ends without them. */
-export interface RangeKeys extends AddressRange {
-  readonly startKey: string;
-  readonly endKey: string;
-}
-
-/** The range between two keys of `fields`. Throws InvalidNetworkConfig. */
+/** The range between two keys of `fields`; `range` has its default ends. Throws InvalidNetworkConfig. */
 export function readRange(
   fields: Fields,
-  { subnet, gateway, start, end: lastOne, startKey, endKey }: RangeKeys,
+  { subnet, gateway, ...ends }: AddressRange,
+  startKey = "rangeStart",
+  endKey = "rangeEnd",
 ): AddressRange {
   const family = familyOf(subnet.base);
   const all = usable(subnet);
@@ -51,8 +46,8 @@ export function readRange(
     }
     return ip;
   };
-  const first = end(startKey, start);
-  const last = end(endKey, lastOne);
+  const first = end(startKey, ends.start);
+  const last = end(endKey, ends.end);
   if (valueOf(first) > valueOf(last)) {
     const found = `it is before the start, ${first}`;
     fields.reject(endKey, "the end of the range", found, "swap the two");
@@ -159,10 +154,8 @@ function readPart(fields: Fields, sets: readonly RangeSet[]): AddressRange {
     const found = `the network's gateway is ${gateway}`;
     fields.reject("gateway", "the gateway of a part of the pool", found, "leave it out");
   }
-  const [startKey, endKey] = ["rangeStart", "rangeEnd"];
-  const part = readRange(fields, { ...own, startKey, endKey });
-  const outside = [[startKey, part.start], [endKey, part.end]] as const;
-  for (const [key, ip] of outside) {
+  const part = readRange(fields, own);
+  for (const [key, ip] of [["rangeStart", part.start], ["rangeEnd", part.end]] as const) {
     if (inRange(own, ip)) continue;
     fields.reject(key, "a part of the pool", `the network has ${formatRange(own)}`);
   }

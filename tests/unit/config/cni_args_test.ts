@@ -2,7 +2,7 @@ import { assertEquals, assertThrows } from "@std/assert";
 import { parseIp } from "../../../lib/base/address.ts";
 import { CniError } from "../../../lib/base/errors.ts";
 import { parseMac } from "../../../lib/base/mac.ts";
-import { parseCniArgs } from "../../../lib/config/cni_args.ts";
+import { parseCniArgs } from "../../../lib/config/environment.ts";
 
 Deno.test("parseCniArgs() accepts the known keys", () => {
   const ip = parseIp("10.88.0.9");

@@ -1,6 +1,6 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { Malformed } from "../../../lib/base/errors.ts";
-import { parseRequestedIp } from "../../../lib/config/cni_args.ts";
+import { parseRequestedIp } from "../../../lib/config/environment.ts";
 import { config, NET, refused } from "../../podnet.ts";
 
 Deno.test("parseRequestedIp() accepts an address with or without prefix length", () => {

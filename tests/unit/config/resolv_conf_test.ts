@@ -1,5 +1,5 @@
 import { assertEquals } from "@std/assert";
-import { parseResolvConf } from "../../../lib/config/resolv_conf.ts";
+import { parseResolvConf } from "../../../lib/config/folder.ts";
 
 Deno.test("parseResolvConf() reads servers and suffixes and ignores the rest", () => {
   const rows: [string, object][] = [
