@@ -1,14 +1,13 @@
 /** Decides which host veth belongs to which lease, for every command (docs/architecture.md, "Ownership"). */
 import { attachmentIn, isHostVethName } from "./base/attachment.ts";
 import { groupOf } from "./base/names.ts";
-import type { Lease } from "./ipam.ts";
+import { allocatingRange, type RangeSet } from "./base/range.ts";
+import { isForeign, type Lease } from "./ipam.ts";
 import type { Link } from "./netops.ts";
-import type { Claim, HostView, Subject } from "./ownership/claim.ts";
-import { identify } from "./ownership/identify.ts";
+import { type Claim, type HostView, identify, type Subject } from "./ownership/claim.ts";
 import { settle } from "./ownership/settle.ts";
 
 export type { Claim, HostVeth, HostView, Subject } from "./ownership/claim.ts";
-export { mayHold } from "./ownership/may_hold.ts";
 
 /**
  * Returns a claim for each lease, in their order, then one for each veth without a lease. Veths of other networks have no claim.
@@ -25,13 +24,7 @@ export async function claims(
   view: HostView,
 ): Promise<Claim[]> {
   const known = await Promise.all(view.map((veth) => identify({ name, bridge }, veth)));
-  const { outcomes, explained } = await settle(name, leases, known);
-  const own = leases.map((lease, index): Claim => {
-    const { kind, veths } = outcomes[index] ?? { kind: "undecided", veths: [] };
-    const { containerId, ifname } = lease.owner;
-    const attachment = ifname === undefined ? undefined : { network: name, containerId, ifname };
-    return { kind, lease, veths, attachment };
-  });
+  const { own, explained } = await settle(name, leases, known);
   const others = known.filter(({ veth, relation }) => relation !== "none" && !explained.has(veth));
   return [
     ...own,
@@ -65,4 +58,26 @@ export function needsInspection(
     const isOfOthers = said !== undefined && isHostVethName(ifname);
     return !isOfOthers && (bridge === undefined || master === bridge || isHostVethName(ifname));
   };
+}
+
+/**
+ * Whether the claim's veths may use an address of the network without a lease for it. If so, no address may be allocated from a
+ * state that is in doubt. `sets` are the network's range sets; `undefined` if they are not known.
+ */
+export function mayHold(
+  { kind, lease, veths }: Claim,
+  sets: readonly RangeSet[] | undefined,
+): boolean {
+  if (kind === "live" || kind === "stale") return false;
+  // The lease of another program already holds the address, whichever veth the container has.
+  if (lease !== undefined) return !isForeign(lease);
+  return veths.some(({ inside, add }) => {
+    if (inside === undefined) return kind !== "adding";
+    const { addresses } = inside.peer;
+    // A container can remove its address and add it again; an ADD that has not ended may have added none yet.
+    if (kind !== "unowned") return addresses.length > 0 || add === "none";
+    return addresses.some(({ ip }) =>
+      sets === undefined || sets.some((set) => allocatingRange(set, ip) !== undefined)
+    );
+  });
 }

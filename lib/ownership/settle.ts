@@ -1,77 +1,87 @@
 import { hostVethName, isHostVethName, ownerKey } from "../base/attachment.ts";
 import { groupOf, type NetworkName } from "../base/names.ts";
 import { isForeign, isImported, type Lease } from "../ipam.ts";
-import type { ClaimKind, HostVeth } from "./claim.ts";
-import type { Known } from "./identify.ts";
-import { type Outcome, search } from "./search.ts";
+import type { Claim, ClaimKind, HostVeth, Known } from "./claim.ts";
 
 /** The weight of a matching name or MAC, and the weight of a matching alias. */
 const STRONG = 2;
 const WEAK = 1;
+
+/** A lease with the veths that match it best, and the veths that match another lease as well. */
+interface Case {
+  readonly lease: Lease;
+  readonly won: { readonly veth: HostVeth; readonly score: number }[];
+  readonly doubt: HostVeth[];
+}
 
 /** Finds the veth of each lease. `explained` are the veths that need no claim of their own. */
 export async function settle(
   network: NetworkName,
   leases: readonly Lease[],
   known: readonly Known[],
-): Promise<{ outcomes: Outcome[]; explained: ReadonlySet<HostVeth> }> {
-  const evidence = await evidenceFor(network, leases, known);
-  const won = leases.map((): { it: Known; score: number }[] => []);
-  const doubt = leases.map((): HostVeth[] => []);
+): Promise<{ own: Claim[]; explained: ReadonlySet<HostVeth> }> {
+  const cases = leases.map((lease): Case => ({ lease, won: [], doubt: [] }));
+  const evidence = await evidenceFor(network, cases, known);
   for (const it of known) {
-    const votes = [...evidence(it)].filter(([index]) => !isDisproved(leases[index], it));
+    const votes = [...evidence(it)].filter(([{ lease }]) => !isDisproved(lease, it));
     const most = Math.max(0, ...votes.map(([, score]) => score));
     const [winner, ...equals] = votes.filter(([, score]) => score === most);
-    for (const [index, score] of votes) {
-      if (winner?.[0] === index && equals.length === 0) won[index]?.push({ it, score });
-      else if (score >= STRONG) doubt[index]?.push(it.veth);
+    for (const [one, score] of votes) {
+      if (winner?.[0] === one && equals.length === 0) one.won.push({ veth: it.veth, score });
+      else if (score >= STRONG) one.doubt.push(it.veth);
     }
   }
-  const taken = new Set(won.flatMap((list) => list.map(({ it }) => it.veth)));
-  const outcomes = leases.map((lease, index): Outcome => {
-    const veth = best(lease, won[index] ?? []);
-    if (Array.isArray(veth)) return { kind: "undecided", veths: veth };
-    if (veth !== undefined) return { kind: kindOf(lease, veth), veths: [veth] };
-    const candidates = doubt[index] ?? [];
-    if (candidates.length > 0) return { kind: "undecided", veths: candidates };
-    return search(lease, known.filter(({ veth }) => !taken.has(veth)));
+  const taken = new Set(cases.flatMap(({ won }) => won.map(({ veth }) => veth)));
+  const left = known.filter(({ veth }) => !taken.has(veth));
+  const own = cases.map((one): Claim => {
+    const { containerId, ifname } = one.lease.owner;
+    const attachment = ifname === undefined ? undefined : { network, containerId, ifname };
+    return { ...outcomeOf(one, left), lease: one.lease, attachment };
   });
-  return { outcomes, explained: explainedBy(leases, outcomes) };
+  return { own, explained: explainedBy(own) };
 }
 
-/** Returns a function that maps a veth to the indices of the matching leases and their scores. */
+type Outcome = Pick<Claim, "kind" | "veths">;
+
+function outcomeOf({ lease, won, doubt }: Case, left: readonly Known[]): Outcome {
+  const top = best(lease, won);
+  const [veth, ...more] = top;
+  if (veth !== undefined && more.length === 0) return { kind: kindOf(lease, veth), veths: top };
+  const candidates = top.length > 0 ? top : doubt;
+  return candidates.length > 0 ? { kind: "undecided", veths: candidates } : search(lease, left);
+}
+
+/** Returns a function that maps a veth to the matching leases and their scores. */
 async function evidenceFor(
   network: NetworkName,
-  leases: readonly Lease[],
+  cases: readonly Case[],
   known: readonly Known[],
-) {
-  const names = await namesOf(network, leases, known);
-  const byMac = Map.groupBy(leases.keys(), (index) => leases[index]?.record?.hostMac ?? "");
-  const byKey = new Map(leases.map(({ owner }, index) => [ownerKey(owner), index]));
+): Promise<(it: Known) => ReadonlyMap<Case, number>> {
+  const names = await namesOf(network, cases, known);
+  const byName = Map.groupBy(cases, (_, index) => names[index] ?? "");
+  const byMac = Map.groupBy(cases, ({ lease }) => lease.record?.hostMac ?? "");
+  const byKey = new Map(cases.map((one) => [ownerKey(one.lease.owner), one]));
   const group = groupOf(network);
-  return ({ veth: { link }, said, isNamed }: Known): Map<number, number> => {
-    const votes = new Map<number, number>();
-    const vote = (index: number, score: number) =>
-      votes.set(index, (votes.get(index) ?? 0) + score);
-    for (const index of names.get(link.ifname) ?? []) vote(index, STRONG);
-    for (const index of (link.mac !== "" && byMac.get(link.mac)) || []) vote(index, STRONG);
-    const index = said?.network === network ? byKey.get(ownerKey(said)) : undefined;
-    if (index !== undefined && (isNamed || link.group === group || votes.has(index))) {
-      vote(index, WEAK);
-    }
+  return ({ veth: { link }, said, isNamed }) => {
+    const votes = new Map<Case, number>();
+    const vote = (one: Case, score: number) => votes.set(one, (votes.get(one) ?? 0) + score);
+    for (const one of byName.get(link.ifname) ?? []) vote(one, STRONG);
+    for (const one of (link.mac !== "" && byMac.get(link.mac)) || []) vote(one, STRONG);
+    const one = said?.network === network ? byKey.get(ownerKey(said)) : undefined;
+    if (one !== undefined && (isNamed || link.group === group || votes.has(one))) vote(one, WEAK);
     return votes;
   };
 }
 
 /**
- * The indices of the leases by the name of their host veth. A name is hashed only if the alias of some veth does not explain its
- * name, or if the lease is of the Go original. The names of an imported lease are recorded.
+ * The name of each lease's host veth. A name is hashed only if the alias of some veth does not explain its name, or if the lease
+ * is of the Go original. The names of an imported lease are recorded.
  */
 async function namesOf(
   network: NetworkName,
-  leases: readonly Lease[],
+  cases: readonly Case[],
   known: readonly Known[],
-): Promise<Map<string, number[]>> {
+): Promise<string[]> {
   const isOpen = known.some(({ veth: { link }, isNamed }) =>
     !isNamed && isHostVethName(link.ifname)
   );
@@ -80,36 +90,27 @@ async function namesOf(
       isNamed && said?.network === network ? [[ownerKey(said), link.ifname]] : []
     ),
   );
-  const names = await Promise.all(leases.map(async (lease): Promise<string[]> => {
-    // Several recorded names are candidates, and none of them counts as a match.
-    if (isImported(lease)) return lease.record?.hosts?.split(" ").slice(0, 2) ?? [];
-    if (isOpen || isForeign(lease)) return [await hostVethName({ network, ...lease.owner })];
-    return [proven.get(ownerKey(lease.owner)) ?? ""];
+  return await Promise.all(cases.map(async ({ lease: { owner, ...lease } }) => {
+    // Several names with blanks between them are candidates, and no interface has such a name.
+    if (lease.record?.hosts !== undefined) return lease.record.hosts;
+    if (isOpen || owner.ifname === undefined) return await hostVethName({ network, ...owner });
+    return proven.get(ownerKey(owner)) ?? "";
   }));
-  const found = new Map<string, number[]>();
-  for (const [index, [name = "", ...more]] of names.entries()) {
-    if (more.length === 0) found.set(name, [...found.get(name) ?? [], index]);
-  }
-  return found;
 }
 
 /** Whether a veth with a recorded name belongs to another container: its MAC differs, and its peer lacks the lease's addresses. */
-function isDisproved(lease: Lease | undefined, { veth: { link, inside } }: Known): boolean {
-  if (lease === undefined || !isImported(lease) || link.mac === lease.record?.hostMac) return false;
+function isDisproved(lease: Lease, { veth: { link, inside } }: Known): boolean {
+  if (!isImported(lease) || link.mac === lease.record?.hostMac) return false;
   return inside !== undefined && !inside.peer.addresses.some(({ ip }) => lease.ips.includes(ip));
 }
 
-/** The veth with the highest score; of several equals, the only one with the lease's MAC, or else all of them. */
-function best(
-  { record }: Lease,
-  won: readonly { readonly it: Known; readonly score: number }[],
-): HostVeth | HostVeth[] | undefined {
+/** The veths with the highest score; of several equals, the only one with the lease's MAC. */
+function best({ record }: Lease, won: Case["won"]): HostVeth[] {
   const most = Math.max(0, ...won.map(({ score }) => score));
-  const top = won.filter(({ score }) => score === most).map(({ it }) => it.veth);
-  if (top.length <= 1) return top[0];
+  const top = won.filter(({ score }) => score === most).map(({ veth }) => veth);
   // The name is the same for every ADD of the owner, and the MAC is unique to the ADD.
-  const [byMac, ...more] = top.filter(({ link }) => link.mac === record?.hostMac);
-  return byMac !== undefined && more.length === 0 ? byMac : top;
+  const byMac = top.filter(({ link }) => link.mac === record?.hostMac);
+  return byMac.length === 1 ? byMac : top;
 }
 
 /** The claim's kind, by whether the lease's own ADD made the veth. */
@@ -124,21 +125,45 @@ function kindOf(lease: Lease, { link, inside, add }: HostVeth): ClaimKind {
   return ips.every((ip) => seen.includes(ip)) ? "live" : "superseded";
 }
 
+/** Finds the veth of a lease that no name, MAC or alias points to. `left` are the veths without a lease. */
+function search(lease: Lease, left: readonly Known[]): Outcome {
+  const candidates = left.filter((it) => isCandidate(lease, it)).map(({ veth }) => veth);
+  const holding = candidates.filter(({ inside }) =>
+    inside?.peer.addresses.some(({ ip }) => lease.ips.includes(ip))
+  );
+  if (holding.length > 0) {
+    const isOne = holding.length === 1 && isForeign(lease);
+    return { kind: isOne ? "live" : "undecided", veths: holding };
+  }
+  const blind = candidates.filter((veth) => veth.inside === undefined && mayHide(lease, veth));
+  return { kind: blind.length > 0 ? "undecided" : "stale", veths: blind };
+}
+
+/** Whether the veth may belong to the lease although its name, MAC and alias differ. */
+function isCandidate(lease: Lease, { relation, said, isNamed, veth }: Known): boolean {
+  if (isForeign(lease)) return !isNamed && (relation !== "none" || isRecorded(lease, veth));
+  // A veth with a readable alias and the matching name belongs to the attachment of the alias.
+  return relation === "own" && !isNamed && veth.add === "none" &&
+    (said === undefined || veth.inside !== undefined);
+}
+
+/** Whether a veth that can't be inspected may have the lease's address, so that the lease stays held. */
+function mayHide(lease: Lease, veth: HostVeth): boolean {
+  return !isForeign(lease) || !lease.record?.hostMac || isRecorded(lease, veth);
+}
+
+function isRecorded({ record }: Lease, { link }: HostVeth): boolean {
+  return record?.hosts?.split(" ").includes(link.ifname) === true;
+}
+
 /**
  * The veths that need no claim of their own: all veths of this program's leases, and the candidates of the undecided leases of
  * other programs if there are no more candidates than such leases.
  */
-function explainedBy(leases: readonly Lease[], outcomes: readonly Outcome[]): Set<HostVeth> {
-  const explained = new Set<HostVeth>();
-  const candidates = new Set<HostVeth>();
-  let undecided = 0;
-  for (const [index, { kind, veths }] of outcomes.entries()) {
-    const lease = leases[index];
-    const isOpen = kind === "undecided" && lease !== undefined && isForeign(lease);
-    if (isOpen) undecided++;
-    for (const veth of veths) (isOpen ? candidates : explained).add(veth);
-  }
-  const open = [...candidates].filter((veth) => !explained.has(veth));
-  if (open.length <= undecided) open.forEach((veth) => explained.add(veth));
-  return explained;
+function explainedBy(own: readonly Claim[]): Set<HostVeth> {
+  const isOpen = ({ kind, lease }: Claim) => kind === "undecided" && lease && isForeign(lease);
+  const explained = new Set(own.flatMap((claim) => isOpen(claim) ? [] : claim.veths));
+  const undecided = own.filter(isOpen);
+  const open = new Set(undecided.flatMap(({ veths }) => veths)).difference(explained);
+  return open.size <= undecided.length ? explained.union(open) : explained;
 }
