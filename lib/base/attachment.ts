@@ -68,11 +68,8 @@ export function aliasOf(
 ): string {
   const owner = `${network}/${containerId}/${ifname}`;
   const full = pod === undefined ? owner : `${pod} ${owner}`;
-  const bytes = (text: string) => new TextEncoder().encode(text).length;
-  if (bytes(full) <= LONGEST_ALIAS) return full;
-  return bytes(owner) <= LONGEST_ALIAS
-    ? owner
-    : `${network}/${containerId}`.slice(0, LONGEST_ALIAS);
+  const isShort = (text: string) => new TextEncoder().encode(text).length <= LONGEST_ALIAS;
+  return [full, owner].find(isShort) ?? `${network}/${containerId}`.slice(0, LONGEST_ALIAS);
 }
 
 /** The attachment that an alias names, whatever the name of the interface: a renamed host veth keeps its alias. */

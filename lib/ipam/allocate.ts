@@ -122,7 +122,8 @@ export function chooseIps(
 ): readonly Ip[] {
   const last = sets.map((set) => state.lastReserved.find((ip) => isIn(set, ip)));
   const wanted = { sets, last, requested: requestedIps, kept: own?.ips ?? [] };
-  const requestedMacs = macsRequested(state);
+  const requestedMacs = new Set<string | undefined>();
+  for (const key in state.leases) requestedMacs.add(state.leases[key]?.mac);
   const gateways = new Set(sets.flat().map(({ gateway }) => gateway));
   // The bridge, or a lease with a requested MAC, may already have the MAC that is derived from the address.
   const isHeld = (ip: Ip) => {
@@ -145,15 +146,6 @@ export function chooseIps(
   const chosen = choose(wanted, isHeld);
   if (typeof chosen !== "number") return chosen;
   throw poolFull(sets[chosen] ?? []);
-}
-
-function macsRequested({ leases }: State): ReadonlySet<string> {
-  const macs = new Set<string>();
-  for (const key in leases) {
-    const mac = leases[key]?.mac;
-    if (mac !== undefined) macs.add(mac);
-  }
-  return macs;
 }
 
 function poolFull(set: RangeSet): CniError {

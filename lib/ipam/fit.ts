@@ -25,8 +25,9 @@ export function checkFit(
   const isKnown = state.ranges !== undefined && formatRanges(state.ranges) === configured;
   if (isWritten && isKnown && formatRanges(sets) === configured) return;
   const subnets = subnetsOf([...configuredSets, ...sets]);
+  const hasOwnRanges = (ip: Ip) => state.leases[holderOf(state, ip) ?? ""]?.ranges !== undefined;
   const outside = (Object.keys(state.ipToContainer) as Ip[]).find((ip) =>
-    !subnets.some((subnet) => contains(subnet, ip)) && !hasOwnRanges(state, ip)
+    !subnets.some((subnet) => contains(subnet, ip)) && !hasOwnRanges(ip)
   );
   if (outside !== undefined) {
     throw new CniError(
@@ -51,12 +52,6 @@ export function checkFit(
     }" holds it`,
     { details: "set the old gateway back, or remove that container first" },
   );
-}
-
-function hasOwnRanges(state: State, ip: Ip): boolean {
-  const key = holderOf(state, ip);
-  return key !== undefined && Object.hasOwn(state.leases, key) &&
-    state.leases[key]?.ranges !== undefined;
 }
 
 /** Throws StateDamaged for a key that is not a valid owner, because no DEL would release its addresses. */

@@ -10,8 +10,10 @@ const LOCK_LIMIT_MS = 10_000;
  * the file. Throws TryAgainLater, which names the last recorded holder, and IOFailure if the file may not be opened.
  */
 export async function acquire(path: string, stop: AbortSignal, isReader = false) {
+  const options = { read: true, write: true, create: true, mode: 0o600 };
   for (;;) {
-    const file = openLock(path);
+    hasLockFile(path);
+    const file = orIoError("open", path, () => Deno.openSync(path, options));
     try {
       if (!file.tryLockSync(true)) await waitFor(file, path, stop);
     } catch (error) {
@@ -91,12 +93,6 @@ function readLock<T>(path: string, use: (file: Deno.FsFile) => T): T | undefined
   return ifThere("look at", path, () => withFile(Deno.openSync(path, { read: true }), use));
 }
 
-function openLock(path: string): Deno.FsFile {
-  hasLockFile(path);
-  const options = { read: true, write: true, create: true, mode: 0o600 };
-  return orIoError("open", path, () => Deno.openSync(path, options));
-}
-
 async function waitFor(file: Deno.FsFile, path: string, stop: AbortSignal): Promise<void> {
   const began = Date.now();
   const stopped = Promise.withResolvers<"stopped">();
@@ -109,14 +105,12 @@ async function waitFor(file: Deno.FsFile, path: string, stop: AbortSignal): Prom
   if (end === "locked") return;
   // A blocking flock can't be cancelled. A lock acquired too late is released.
   locked.then(() => file.close(), () => {});
-  throw end === "stopped" ? stop.reason : timedOut(file, path, Date.now() - began);
-}
-
-function timedOut(file: Deno.FsFile, path: string, waited: number): CniError {
-  const holder = describe(read(file).holder, path);
-  return new CniError(
+  if (end === "stopped") throw stop.reason;
+  throw new CniError(
     "TryAgainLater",
-    `Cannot take the lock "${path}" within ${waited} ms: it is held, ${holder}`,
+    `Cannot take the lock "${path}" within ${Date.now() - began} ms: it is held, ${
+      describe(read(file).holder, path)
+    }`,
     { details: `try again; if it stays held, see which process has it open (fuser -v ${path})` },
   );
 }

@@ -1,4 +1,4 @@
-import { CniError, ifThere, orIoError } from "../base/errors.ts";
+import { CniError, ifThere, isError, orIoError } from "../base/errors.ts";
 import type { NetworkName } from "../base/names.ts";
 import { isStill } from "./lock.ts";
 import { namesIn, removeQuietly, tryLstat, withFile } from "./files.ts";
@@ -29,36 +29,23 @@ export class AddMarks {
   /** Marks the ADD of `host`. Throws TryAgainLater if another ADD of `host` is in progress, and IOFailure. */
   begin(host: string): Mark {
     const path = this.#path(host);
+    const options = { read: true, write: true, create: true, mode: 0o600 };
     for (;;) {
       prepareFolder(this.dataDir);
-      const { file, isNew } = open(path);
-      let found: Claim;
+      const found = tryLstat(path);
+      // A link would be followed out of the permission scope.
+      if (found !== undefined && !found.isFile) removeQuietly(path);
+      const file = orIoError("make", path, () => Deno.openSync(path, options));
       try {
-        found = claim(file, path);
+        if (!orIoError("lock", path, () => isLocked(file))) throw inProgress(host);
+        if (isStill(file, path)) return markOf(file, path);
       } catch (error) {
-        if (isNew) removeQuietly(path);
+        const isOurs = found === undefined && !isError(error, "TryAgainLater");
+        if (isOurs) removeQuietly(path);
         file.close();
         throw error;
       }
-      if (found !== "ours") file.close();
-      if (found === "gone") continue;
-      if (found === "taken") {
-        throw new CniError(
-          "TryAgainLater",
-          `Cannot make the host veth "${host}": another ADD of it is in progress`,
-          { details: "a runtime may not run two operations on one attachment at once; try again" },
-        );
-      }
-      let isKept = false;
-      return {
-        keep: () => {
-          isKept = true;
-        },
-        end: () => {
-          if (!isKept) removeQuietly(path);
-          file.close();
-        },
-      };
+      file.close();
     }
   }
 
@@ -106,16 +93,26 @@ export class AddMarks {
   }
 }
 
-function open(path: string): { readonly file: Deno.FsFile; readonly isNew: boolean } {
-  const found = tryLstat(path);
-  // A link would be followed out of the permission scope.
-  if (found !== undefined && !found.isFile) removeQuietly(path);
-  const options = { read: true, write: true, create: true, mode: 0o600 };
-  const file = orIoError("make", path, () => Deno.openSync(path, options));
-  return { file, isNew: found === undefined };
+function markOf(file: Deno.FsFile, path: string): Mark {
+  let isKept = false;
+  return {
+    keep: () => {
+      isKept = true;
+    },
+    end: () => {
+      if (!isKept) removeQuietly(path);
+      file.close();
+    },
+  };
 }
 
-type Claim = "ours" | "taken" | "gone";
+function inProgress(host: string): CniError {
+  return new CniError(
+    "TryAgainLater",
+    `Cannot make the host veth "${host}": another ADD of it is in progress`,
+    { details: "a runtime may not run two operations on one attachment at once; try again" },
+  );
+}
 
 const OLD_MS = 60_000;
 const MOST_SWEPT = 8;
@@ -124,11 +121,11 @@ const MOST_SWEPT = 8;
 const TRIES = 5;
 const PAUSE_MS = 10;
 
-/** Takes the flock, if no other ADD has it and the file still exists. */
-function claim(file: Deno.FsFile, path: string): Claim {
-  for (let tries = 1; !orIoError("lock", path, () => file.tryLockSync(true)); tries++) {
-    if (tries > TRIES) return "taken";
+/** Takes the flock, if no other ADD has it. */
+function isLocked(file: Deno.FsFile): boolean {
+  for (let tries = 1; !file.tryLockSync(true); tries++) {
+    if (tries > TRIES) return false;
     Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, PAUSE_MS);
   }
-  return isStill(file, path) ? "ours" : "gone";
+  return true;
 }

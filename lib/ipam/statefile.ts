@@ -111,23 +111,17 @@ export function writeState(
         Deno.renameSync(temporary, path);
         isReplaced = true;
         const renamed = file.statSync();
-        syncFolder(dataDir);
-        return { identity: isUnwritten(own, renamed) ? identityOf(renamed) : IN_CHANGE, backup };
+        withFile(Deno.openSync(dataDir, { read: true }), (folder) => folder.syncSync());
+        // A rename changes only the ctime: any other difference comes from another program.
+        const isOwn = own.size === renamed.size &&
+          own.mtime?.getTime() === renamed.mtime?.getTime();
+        return { identity: isOwn ? identityOf(renamed) : IN_CHANGE, backup };
       }));
   } catch (error) {
     removeQuietly(temporary);
     if (backup !== undefined && !isReplaced) removeQuietly(backup);
     throw error;
   }
-}
-
-/** Whether nobody wrote into the file between the two: a rename changes only its ctime. */
-function isUnwritten(before: Deno.FileInfo, after: Deno.FileInfo): boolean {
-  return before.size === after.size && before.mtime?.getTime() === after.mtime?.getTime();
-}
-
-function syncFolder(path: string): void {
-  withFile(Deno.openSync(path, { read: true }), (folder) => folder.syncSync());
 }
 
 /** Throws IOFailure if the next ADD could not write its files. Writes an unsynced probe as large as the state, or an empty one. */
@@ -146,14 +140,12 @@ export function checkWritable(dataDir: string, network: NetworkName, writesState
   } finally {
     removeQuietly(probe);
   }
-  const replaced = [statePath(dataDir, network), lockPath(dataDir, network)];
-  if (writesState) replaced.forEach(checkReplaceable);
-}
-
-/** Throws IOFailure if the file can't be replaced because it is immutable or append-only (chattr +i or +a). */
-function checkReplaceable(path: string): void {
-  if (tryLstat(path)?.isFile !== true) return;
-  orIoError("replace", path, () => Deno.openSync(path, { write: true }).close());
+  if (!writesState) return;
+  for (const path of [statePath(dataDir, network), lockPath(dataDir, network)]) {
+    // An immutable or append-only file (chattr +i or +a) can't be replaced.
+    if (tryLstat(path)?.isFile !== true) continue;
+    orIoError("replace", path, () => Deno.openSync(path, { write: true }).close());
+  }
 }
 
 /** Keeps a damaged file under another name and returns its path; `undefined` if there is no file. Throws IOFailure. */

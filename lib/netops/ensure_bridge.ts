@@ -54,15 +54,6 @@ export async function settleMac(
   return { ...ready, mac: bridge.mac };
 }
 
-/** Whether the bridge matches the spec. */
-export function isReady(spec: BridgeSpec, bridge: Link): boolean {
-  try {
-    return bridgeChange(spec, bridge).commands.length === 0;
-  } catch {
-    return false; // ensureBridge throws the reason
-  }
-}
-
 /**
  * Creates the bridge or changes it to match the spec. `hasLostGuards`: it was missing or down, or lacked an address, so former
  * ports have left it, or lost their permanent neighbours on it. With its last IPv4 address an interface loses all neighbours.

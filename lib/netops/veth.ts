@@ -1,9 +1,9 @@
-import { asCniError, CniError, quote } from "../base/errors.ts";
+import { asCniError, CniError, quote, unlessError } from "../base/errors.ts";
 import type { Mac } from "../base/mac.ts";
 import type { InterfaceName } from "../base/names.ts";
 import type { Rollback } from "../rollback.ts";
-import { checkMtu, checkName, checkPorts, isTooSmallForIpv6 } from "./bridge.ts";
-import { type BridgeUse, isReady } from "./ensure_bridge.ts";
+import { bridgeChange, checkMtu, checkName, checkPorts, isTooSmallForIpv6 } from "./bridge.ts";
+import type { BridgeUse } from "./ensure_bridge.ts";
 import { checkLockable } from "./guard.ts";
 import { hostLinks, isNamed, removeIf, removeLink, SHOWN } from "./host.ts";
 import { failOnFifo, invalidNetns, linksInside } from "./inside.ts";
@@ -53,7 +53,9 @@ export async function attach(run: RunIp, spec: VethSpec, undo: Rollback): Promis
     if (outcome.host.netnsId === undefined) throw ownNamespace(spec.netns);
     if (spec.guarded) checkLockable(outcome.host);
     const bridge = outcome.after;
-    return { made: outcome, bridge, isReady: isReady(spec.bridge, bridge), failure: undefined };
+    const change = unlessError(["BridgeUnusable"], () => bridgeChange(spec.bridge, bridge));
+    const isReady = change?.commands.length === 0;
+    return { made: outcome, bridge, isReady, failure: undefined };
   }
   const bridge = await whyNot(run, spec, outcome);
   const failure = ipFailed(`attach "${spec.host}" to "${spec.bridge.name}"`, outcome);
@@ -83,7 +85,14 @@ async function tryAttach(run: RunIp, spec: VethSpec, undo: Rollback): Promise<Ma
   if (!output.success && output.signal === null && answers < 2) return output;
   // An old `ip` may fail at the last command only, whose answer is optional.
   const isOver = output.signal === null && answers >= 3;
-  if (!output.success && !isOver) failSetUp(spec, output);
+  if (!output.success && !isOver) {
+    // An `ip` or kernel that can't lock shows no lock of the port.
+    const shown = spec.guarded
+      ? parseIpJson(output)[1]?.map(parseLink).find(isNamed(host))
+      : undefined;
+    if (shown !== undefined) checkLockable(shown);
+    throw ipFailed(`set up the host veth "${host}"`, output);
+  }
   const [[before] = [], [made] = [], [after] = [], others = []] = parseIpJson(output);
   if (after !== undefined) checkName(spec.bridge.name, [parseLink(after)]);
   const wrong = made?.["address"] !== hostMac || before === undefined || after === undefined ||
@@ -115,13 +124,6 @@ function attachCommands(spec: VethSpec): string[][] {
     // The kernel leaves out veths that have a master, so a thousand other ports cost no time.
     ["link", "show", "nomaster", "type", "veth"],
   ];
-}
-
-/** Throws the error of a batch that created the veth and then failed. An `ip` or kernel that can't lock shows no lock of the port. */
-function failSetUp({ host, guarded }: VethSpec, output: IpOutput): never {
-  const shown = guarded ? parseIpJson(output)[1]?.map(parseLink).find(isNamed(host)) : undefined;
-  if (shown !== undefined) checkLockable(shown);
-  throw ipFailed(`set up the host veth "${host}"`, output);
 }
 
 /** Finds out why nothing was created. Returns the bridge, which may be the cause; throws every other cause. */
