@@ -18,10 +18,9 @@ import type { Result } from "./result.ts";
 
 export { add, check, del, gc, status };
 export { bridgeSpec, gatewaysOf, lostGateways } from "./plugin/bridge.ts";
-export { checkConsistent } from "./plugin/consistent.ts";
 export { type Effects, effectsOn } from "./plugin/effects.ts";
-export { examineClaims, type Moment, transactClaims } from "./plugin/look.ts";
-export { reclaim } from "./plugin/neighbours.ts";
+export { checkConsistent, examineClaims, type Moment, transactClaims } from "./plugin/look.ts";
+export { reclaim } from "./plugin/release.ts";
 export { portOf, portSpec, UNVERIFIED_MAC } from "./plugin/ports.ts";
 export { checkNotShared, checkSoleCarrier } from "./plugin/alone.ts";
 export { checkServable } from "./plugin/status.ts";

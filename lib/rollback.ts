@@ -3,21 +3,22 @@ import { asCniError, type CniError } from "./base/errors.ts";
 interface Undo {
   readonly what: string;
   readonly run: () => Promise<void>;
+  /** It is not performed after another undo has failed. */
+  readonly isLast: boolean;
 }
 
 /** The undos of this run's changes. `run` performs them, newest first. */
 export class Rollback {
   readonly #undos: Undo[] = [];
-  readonly #last: Undo[] = [];
 
   /** Records the undo of the last change. `what` names the undo in the error if it fails. */
   push(what: string, run: () => Promise<void>): void {
-    this.#undos.push({ what, run });
+    this.#undos.push({ what, run, isLast: false });
   }
 
   /** Records an undo that depends on all others: an address must not be free while a veth that uses it exists. */
   pushLast(what: string, run: () => Promise<void>): void {
-    this.#last.push({ what, run });
+    this.#undos.unshift({ what, run, isLast: true });
   }
 
   /**
@@ -27,20 +28,14 @@ export class Rollback {
   async run(thrown: unknown): Promise<CniError> {
     const left: string[] = [];
     const reasons: string[] = [];
-    const attempt = async ({ what, run }: Undo) => {
+    for (let undo = this.#undos.pop(); undo !== undefined; undo = this.#undos.pop()) {
       try {
-        await run();
+        if (!undo.isLast || left.length === 0) await undo.run();
+        else left.push(undo.what);
       } catch (failure) {
-        left.push(what);
+        left.push(undo.what);
         reasons.push(asCniError(failure).sentence);
       }
-    };
-    for (let undo = this.#undos.pop(); undo !== undefined; undo = this.#undos.pop()) {
-      await attempt(undo);
-    }
-    for (let undo = this.#last.pop(); undo !== undefined; undo = this.#last.pop()) {
-      if (reasons.length === 0) await attempt(undo);
-      else left.push(undo.what);
     }
     const error = asCniError(thrown);
     if (left.length === 0) return error;

@@ -107,22 +107,18 @@ function ownRange(root: Fields, ipam: Fields, family: 4 | 6): AddressRange {
 
 /** A configuration of bridge + host-local with that pair's defaults. */
 function hostLocalDialect(root: Fields, ipam: Fields): Addressing {
+  const hasGateway = root.boolean("isGateway") || root.boolean("isDefaultGateway");
+  const read = (range: Fields) => readHostLocalRange(range, hasGateway);
   const configured = [
-    ...(ipam.has("subnet") ? [{ set: [readHostLocalRange(ipam)], from: [ipam] }] : []),
-    ...readSets(ipam, "ranges"),
+    ...(ipam.has("subnet") ? [[read(ipam)]] : []),
+    ...readSets(ipam, "ranges", read),
   ];
-  const sets = [...readSets(root.object("runtimeConfig"), "ipRanges"), ...configured];
+  const sets = [...readSets(root.object("runtimeConfig"), "ipRanges", read), ...configured];
   if (sets.length === 0) {
     ipam.required("subnet", parseSubnet, 'give "ipam": {"subnet": "10.88.0.0/16"} or "ranges"');
   }
-  checkOverlaps(sets.map(({ set }) => set));
-  const addressing = referenceBridge(root, ipam, sets.map(({ set }) => set));
-  if (addressing.gatewayOnBridge) {
-    sets.forEach(({ set, from }) =>
-      set.forEach((range, index) => checkGateway(from[index] ?? ipam, range))
-    );
-  }
-  return { ...addressing, configuredSets: configured.map(({ set }) => set) };
+  checkOverlaps(sets);
+  return { ...referenceBridge(root, ipam, sets), configuredSets: configured };
 }
 
 /** The keys of the reference bridge with its defaults: `cni0`, no gateway, no default route unless configured. */

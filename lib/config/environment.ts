@@ -108,8 +108,8 @@ function checkVariable(name: string, value: string, check: (value: string) => un
   }
 }
 
-/** Keys that Kubernetes runtimes send and this plugin ignores (rule E17). */
-const TOLERATED = ["K8S_POD_INFRA_CONTAINER_ID", "K8S_POD_UID"];
+/** Keys that this plugin accepts without reading: two that Kubernetes runtimes send (rule E17), and `IgnoreUnknown` itself. */
+const TOLERATED = ["K8S_POD_INFRA_CONTAINER_ID", "K8S_POD_UID", "IgnoreUnknown"];
 /** Keys that request something, of which an attachment gets one. */
 const REQUESTS = ["IP", "MAC"];
 const REMEDY =
@@ -131,14 +131,10 @@ export function parseCniArgs(text: string): CniArgs {
     pairs.set(key, value);
   }
   const args = read(pairs, text);
-  const unknown = [...pairs.keys()].filter((key) => !TOLERATED.includes(key));
-  if (unknown.length > 0 && !ignoresUnknown(pairs, text)) {
-    const left = unknown.filter((key) => key !== "IgnoreUnknown").map((key) =>
-      `${key}=${pairs.get(key)}`
-    );
-    if (left.length > 0) {
-      throw malformed(text, "arguments of this plugin", `unknown args ${quote(left)}`);
-    }
+  const ignores = ignoresUnknown(pairs, text);
+  const unknown = [...pairs].filter(([key]) => !TOLERATED.includes(key)).map((it) => it.join("="));
+  if (unknown.length > 0 && !ignores) {
+    throw malformed(text, "arguments of this plugin", `unknown args ${quote(unknown)}`);
   }
   return args;
 }

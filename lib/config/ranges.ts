@@ -21,12 +21,13 @@ import {
   usable,
 } from "../base/range.ts";
 
-/** A range of host-local (rules H3 to H5): the default gateway is the first usable address. */
-export function readHostLocalRange(fields: Fields): AddressRange {
+/** A range of host-local (rules H3 to H5): the default gateway is the first usable address. `isUsed`: a bridge carries it. */
+export function readHostLocalRange(fields: Fields, isUsed: boolean): AddressRange {
   const subnet = fields.required("subnet", parseSubnet);
   const family = familyOf(subnet.base);
   const { start, end } = usable(subnet);
   const gateway = fields.unlessEmpty("gateway", (it) => parseIp(it, family)) ?? start;
+  if (isUsed) checkGateway(fields, { subnet, gateway });
   return readRange(fields, { subnet, gateway, start, end });
 }
 
@@ -52,17 +53,17 @@ export function readRange(
     const found = `it is before the start, ${first}`;
     fields.reject(endKey, "the end of the range", found, "swap the two");
   }
-  const range: AddressRange = {
+  const reserved = reservedAs(subnet, first);
+  if (reserved !== undefined && first === last) {
+    const found = `it is ${reserved} alone, which no host may have`;
+    fields.reject(startKey, "the start of a range", found, `choose from ${formatRange(all)}`);
+  }
+  return {
     subnet,
     gateway,
     start: inRange(all, first) ? first : all.start,
     end: inRange(all, last) ? last : all.end,
   };
-  if (reservedAs(subnet, first) !== undefined && first === last) {
-    const found = `it is ${reservedAs(subnet, first)} alone, which no host may have`;
-    fields.reject(startKey, "the start of a range", found, `choose from ${formatRange(all)}`);
-  }
-  return range;
 }
 
 /** Throws code 7 for a gateway that no host of the subnet may have. */
@@ -78,20 +79,18 @@ export function checkGateway(
   fields.reject(key, wanted, `it is ${found}`, `choose one from ${start} to ${end}`);
 }
 
-/** The range sets under `key`, each with its source fields (rules H1, H9). */
+/** The range sets under `key` (rules H1, H9). `readOne` gets each range with the index of its set. */
 export function readSets(
   fields: Fields,
   key: string,
-  readOne: (range: Fields) => AddressRange = readHostLocalRange,
-): { set: RangeSet; from: Fields[] }[] {
+  readOne: (range: Fields, index: number) => AddressRange,
+): RangeSet[] {
   const sets = fields.list(key, parseList) ?? [];
   return sets.map((ranges, index) => {
-    const at = `${fields.at}${key}[${index}]`;
-    const from = ranges.map((range, place) => {
+    const set = ranges.map((range, place) => {
       if (!isObject(range)) return fields.reject(key, "range sets", "a range is not an object");
-      return new Fields(range, `${at}[${place}].`);
+      return readOne(new Fields(range, `${fields.at}${key}[${index}][${place}].`), index);
     });
-    const set = from.map((it) => readOne(it));
     const [first] = set;
     if (first === undefined) {
       return fields.reject(key, "range sets", `set ${index} is empty`, "leave the set out");
@@ -103,7 +102,7 @@ export function readSets(
       }`;
       return fields.reject(key, "range sets", found, "give each address family a set of its own");
     }
-    return { set, from };
+    return set;
   });
 }
 
@@ -126,16 +125,23 @@ export function checkOverlaps(sets: readonly RangeSet[]): void {
  * InvalidNetworkConfig for anything that is not a part of them.
  */
 export function narrowed(sets: readonly RangeSet[], root: Fields): readonly RangeSet[] {
-  const asked = readSets(root.object("runtimeConfig"), "ipRanges", (it) => readPart(it, sets));
-  const familyIn = ([range]: RangeSet): Family | undefined => range && familyOf(range.start);
-  for (const [index, { set, from }] of asked.entries()) {
-    const family = familyIn(set);
-    if (asked.findIndex((it) => familyIn(it.set) === family) === index) continue;
+  const firsts = new Map<Family, number>();
+  const asked = readSets(root.object("runtimeConfig"), "ipRanges", (fields, index) => {
+    const part = readPart(fields, sets);
+    const family = familyOf(part.start);
+    if (!firsts.has(family)) firsts.set(family, index);
+    if (firsts.get(family) === index) return part;
     const found = `an earlier set has IPv${family} too`;
-    from[0]?.reject("subnet", "the one set of its family", found, "put its ranges into one set");
-  }
-  checkOverlaps(asked.map(({ set }) => set));
-  return sets.map((own) => asked.find(({ set }) => familyIn(set) === familyIn(own))?.set ?? own);
+    return fields.reject(
+      "subnet",
+      "the one set of its family",
+      found,
+      "put its ranges into one set",
+    );
+  });
+  checkOverlaps(asked);
+  const familyIn = ([range]: RangeSet) => range && familyOf(range.start);
+  return sets.map((own) => asked.find((set) => familyIn(set) === familyIn(own)) ?? own);
 }
 
 /** A range inside the network's of that family, whose ends are the defaults. */

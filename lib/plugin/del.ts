@@ -16,8 +16,7 @@ import { type Claim, mayHold } from "../ownership.ts";
 import type { Effects } from "./effects.ts";
 import { Failures } from "./failures.ts";
 import { claimsOf, examineClaims } from "./look.ts";
-import { release } from "./neighbours.ts";
-import { removeDoomed } from "./removals.ts";
+import { release, removeDoomed } from "./release.ts";
 
 /** DEL: removes the veth, then releases the lease. A missing attachment is a success, and DEL can be repeated. */
 export async function del(

@@ -5,8 +5,7 @@ import type { Claim } from "../ownership.ts";
 import type { Effects } from "./effects.ts";
 import { Failures } from "./failures.ts";
 import { claimsOf, transactClaims } from "./look.ts";
-import { reclaim, release } from "./neighbours.ts";
-import { removeAll, removeDoomed } from "./removals.ts";
+import { reclaim, release, removeAll, removeDoomed } from "./release.ts";
 
 /** GC: removes this network's unlisted attachments; without a list, only provable garbage (rules G1 to G3, S6). */
 export async function gc(
@@ -55,40 +54,25 @@ async function releaseUnlisted(
   effects: Effects,
   failures: Failures,
 ) {
-  const kept = await keptBy(network, valid);
-  const read = await failures.attempt(() => effects.leases.read());
-  const leases = read === undefined ? [] : listLeases(read.state);
-  const claims = await claimsOf(network, leases, effects);
-  const isDoomed = (claim: Claim) => isUnlisted(claim, kept);
-  const { free } = await removeDoomed(network.name, claims, isDoomed, effects, failures);
+  const { leases, marks } = effects;
+  // A lease of the Go original belongs to any interface of the container.
+  const keys = valid.flatMap((it) => [`${it.containerId}/${it.ifname}`, it.containerId]);
+  const listed = new Set(keys);
+  const owners = [...listed].flatMap((key) => tryOwner(key) ?? []);
+  const hosts = new Set<string>(
+    await Promise.all(owners.map((it) => hostVethName({ network: network.name, ...it }))),
+  );
+  /** An ADD in progress stays, because the runtime lists its container only later. */
+  const isUnlisted = ({ kind, lease, attachment, veths }: Claim) => {
+    if (kind === "adding" || veths.some(({ add }) => add === "running")) return false;
+    if (lease !== undefined) return !listed.has(ownerKey(lease.owner));
+    // A listed container keeps its host veth even if the name or alias was changed.
+    const isListed = attachment !== undefined && listed.has(ownerKey(attachment));
+    return !isListed && !veths.some(({ link }) => hosts.has(link.ifname));
+  };
+  const read = await failures.attempt(() => leases.read());
+  const claims = await claimsOf(network, read === undefined ? [] : listLeases(read.state), effects);
+  const { free } = await removeDoomed(network.name, claims, isUnlisted, effects, failures);
   await failures.attempt(() => release(free, network, effects, failures));
-  for (const host of effects.marks.hosts()) if (!kept.hosts.has(host)) effects.marks.clear(host);
-}
-
-/** The attachments to keep: their keys in the state, and the names of their host veths. */
-interface Kept {
-  readonly owners: ReadonlySet<string>;
-  readonly hosts: ReadonlySet<string>;
-}
-
-async function keptBy({ name }: Network, valid: readonly Valid[]): Promise<Kept> {
-  const owners = new Set<string>();
-  const hosts = new Set<string>();
-  for (const { containerId, ifname } of valid) {
-    for (const key of [`${containerId}/${ifname}`, containerId]) {
-      owners.add(key);
-      const owner = tryOwner(key);
-      if (owner !== undefined) hosts.add(await hostVethName({ network: name, ...owner }));
-    }
-  }
-  return { owners, hosts };
-}
-
-/** Whether GC removes the claim. An ADD in progress stays, because the runtime lists its container only later. */
-function isUnlisted({ kind, lease, attachment, veths }: Claim, { owners, hosts }: Kept): boolean {
-  if (kind === "adding" || veths.some(({ add }) => add === "running")) return false;
-  if (lease !== undefined) return !owners.has(ownerKey(lease.owner));
-  // A listed container keeps its host veth even if the name or alias was changed.
-  const isListed = attachment !== undefined && owners.has(ownerKey(attachment));
-  return !isListed && !veths.some(({ link }) => hosts.has(link.ifname));
+  for (const host of marks.hosts()) if (!hosts.has(host)) marks.clear(host);
 }

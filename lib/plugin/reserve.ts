@@ -13,10 +13,9 @@ import {
   type State,
 } from "../ipam.ts";
 import type { Claim } from "../ownership.ts";
-import { checkConsistent } from "./consistent.ts";
 import type { Effects } from "./effects.ts";
-import { momentOf } from "./look.ts";
-import { reclaim } from "./neighbours.ts";
+import { checkConsistent, momentOf } from "./look.ts";
+import { reclaim } from "./release.ts";
 
 const NEVER = new AbortController().signal;
 

@@ -5,8 +5,7 @@ import { checkIpCanLock, checkLockable, type Link } from "../netops.ts";
 import { checkNotShared, checkSoleCarrier } from "./alone.ts";
 import { bridgeSpec } from "./bridge.ts";
 import type { Effects } from "./effects.ts";
-import { checkConsistent } from "./consistent.ts";
-import { claimsOf, examineClaims } from "./look.ts";
+import { checkConsistent, claimsOf, examineClaims } from "./look.ts";
 
 /** STATUS: throws PluginNotAvailable if an ADD would fail now (rules T1, T2). */
 export async function status(config: NetworkConfig, effects: Effects): Promise<void> {
