@@ -1,11 +1,13 @@
-import { parseArguments, surplus, wantsJson } from "./cli/arguments.ts";
 import {
   type Call,
   type Command,
   type ExitStatus,
+  parseArguments,
   problems,
   type Report,
+  surplus,
   UsageError,
+  wantsJson,
 } from "./cli/command.ts";
 import { completionOf } from "./cli/completion.ts";
 import { doctor } from "./cli/doctor.ts";
@@ -37,7 +39,7 @@ const COMMANDS: readonly Command[] = [
   completionOf(() => COMMANDS),
 ];
 
-export interface Terminal {
+interface Terminal {
   readonly stdin: () => Promise<string>;
   readonly print: (text: string) => void;
   readonly warn: (text: string) => void;

@@ -5,7 +5,7 @@ import type { NetworkName } from "../base/names.ts";
 import { containerMac, type Held, hostsOf, type Lease } from "../ipam.ts";
 import type { Link } from "../netops.ts";
 import type { Claim, HostVeth, Subject } from "../ownership.ts";
-import { needsLook, type StateWord } from "./state_words.ts";
+import type { StateWord } from "./state_words.ts";
 
 /** An attachment as every command shows it: a lease, a host veth, or both. */
 export interface ShownAttachment {
@@ -94,10 +94,6 @@ function isLayer2({ link, inside }: HostVeth, { hasState }: Place): boolean {
   if (isLayer2HostMac(link.mac)) return true;
   if (hasState || inside === undefined) return false;
   return inside.peer.addresses.length === 0 || inside.peer.mac === macBehind(parseMac(link.mac));
-}
-
-export function needsOperator(rows: readonly ShownAttachment[]): boolean {
-  return rows.some(({ state }) => needsLook(state));
 }
 
 export function plainAttachment({ ips, link, ...row }: ShownAttachment) {

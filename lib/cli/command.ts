@@ -1,6 +1,8 @@
-import type { CniError } from "../base/errors.ts";
+import { parseArgs } from "@std/cli/parse-args";
+import { type CniError, quote } from "../base/errors.ts";
 import type { Kernel } from "../netops.ts";
 import type { Line } from "./screen.ts";
+import { didYouMean } from "./wording.ts";
 
 /** An option of a command: `--name`, or `--name VALUE` for a string. `short` is its one-letter form. */
 export interface Option {
@@ -70,4 +72,77 @@ export function problems(errors: readonly CniError[]): Line[] {
     ...(details === "" ? [] : [`  ${details}`]),
     `  more: atomicni explain ${code}`,
   ]);
+}
+
+/** Parses a command line into arguments and options. `help` and a line without a command accept only common options. */
+export function parseArguments(
+  args: readonly string[],
+  command: Command | undefined,
+): { positional: string[]; flags: Record<string, unknown> } {
+  const options = Object.entries({ ...COMMON_OPTIONS, ...command?.options });
+  const namesOf = (wanted: Option["type"]) =>
+    options.filter(([, { type }]) => type === wanted).map(([name]) => name);
+  const string = namesOf("string");
+  const boolean = [...namesOf("boolean"), ...(command === undefined ? ["version"] : [])];
+  const letters = options.filter(([, { type }]) => type === "string").map(([, it]) => it.short);
+  // `parseArgs` would read `-ojson` as five options.
+  const apart = args.flatMap((arg) =>
+    letters.includes(arg[1]) && /^-[a-z][^=]/.test(arg) ? [arg.slice(0, 2), arg.slice(2)] : [arg]
+  );
+  const refuse = (arg: string, key?: string) => {
+    if (key === undefined) return true;
+    const all = [...boolean, ...string].map((name) => `--${name}`);
+    const of = command === undefined ? "" : ` of "${command.name}"`;
+    throw new UsageError(
+      `Cannot use "${arg}": it is not an option${of}`,
+      didYouMean(`--${key}`, all) || `options: ${all.join(", ")}`,
+    );
+  };
+  const alias = Object.fromEntries(
+    options.flatMap(([name, { short }]) => short ? [[short, name]] : []),
+  );
+  const { _: positional, output, ...flags }: { _: unknown[]; [option: string]: unknown } =
+    parseArgs(
+      apart,
+      { boolean, string: [...string, "_"], alias, unknown: refuse },
+    );
+  // `parseArgs` would ignore the value of a boolean option.
+  const valued = args.find((arg) => boolean.some((name) => arg.startsWith(`--${name}=`)));
+  if (valued !== undefined) {
+    const [option] = valued.split("=");
+    throw new UsageError(`Cannot use "${valued}": ${option} takes no value`, `write ${option}`);
+  }
+  if (output !== undefined && output !== "json" && output !== "wide") {
+    throw new UsageError(
+      `Cannot print as ${quote(output)}: -o takes json or wide`,
+      "leave -o out for a table, or use --json or --wide",
+    );
+  }
+  // kubectl has -o json and -o wide too.
+  if (output !== undefined) flags[output] = true;
+  return { positional: positional.map(String), flags };
+}
+
+/** Whether an error in the command line is printed as JSON. */
+export function wantsJson(args: readonly string[]): boolean {
+  return ["--json", "-j", "-ojson", "--output=json"].some((it) => args.includes(it)) ||
+    /(^| )(-o|--output) json( |$)/.test(args.join(" "));
+}
+
+/** The error for the first argument that the command does not take. */
+export function surplus({ name, takes, maxArguments = 0 }: Command, word: string): UsageError {
+  const isFromFile = takes.includes("<") && maxArguments === 0;
+  const usage = `usage: ${`atomicni ${name} ${takes}`.trim()} (more: atomicni ${name} --help)`;
+  return new UsageError(
+    `Cannot take "${word}": unexpected argument`,
+    isFromFile ? `a configuration comes on stdin: atomicni ${name} < ${fileOf(word)}` : usage,
+  );
+}
+
+/** The file that the shell opens, because the scope excludes /etc/cni/net.d: a path, or the file of a network. */
+function fileOf(word: string): string {
+  if (word.includes("/") || /\.(conf|conflist|json)$/.test(word)) {
+    return /[^\w./-]/.test(word) ? "FILE" : word;
+  }
+  return /^[\w.-]+$/.test(word) ? `"$(grep -l '"${word}"' /etc/cni/net.d/* | head -n 1)"` : "FILE";
 }

@@ -3,9 +3,8 @@ import { type Command, COMMON_OPTIONS, type Option, type Report, UsageError } fr
 import { didYouMean } from "./wording.ts";
 
 /** The script of each shell. `names` are the names of the commands, separated by blanks. */
-const SHELLS: Readonly<
-  Record<string, (commands: readonly Command[], names: string) => string[]>
-> = { bash, zsh, fish };
+const SHELLS: Readonly<Record<string, (commands: readonly Command[], names: string) => string[]>> =
+  { bash, zsh, fish };
 
 /** The command `completion`. `commands` returns every command, `completion` itself too, so it is called only in `run`. */
 export function completionOf(commands: () => readonly Command[]): Command {
@@ -31,11 +30,6 @@ export function completionOf(commands: () => readonly Command[]): Command {
   };
 }
 
-/** Whether an argument of the command may be the name of a network. */
-function takesNetwork({ takes }: Command): boolean {
-  return takes.includes("NETWORK");
-}
-
 /** The pattern admits only network names, because `compgen -W` would expand shell code in another file name. */
 const LIST_NETWORKS = [
   "_atomicni_networks() {",
@@ -50,7 +44,7 @@ const LIST_NETWORKS = [
 function wordsOf(command: Command): string {
   const words = Object.keys({ ...command.options, ...COMMON_OPTIONS }).map((it) => `--${it}`);
   if (command.name === "completion") words.push(...Object.keys(SHELLS));
-  if (takesNetwork(command)) words.push("$(_atomicni_networks)");
+  if (command.takes.includes("NETWORK")) words.push("$(_atomicni_networks)");
   return words.join(" ");
 }
 
@@ -112,7 +106,7 @@ function fish(commands: readonly Command[], names: string): string[] {
     ...commands.flatMap((it) => [
       complete(`-n __fish_use_subcommand -a ${it.name} -d ${quoted(it.about)}`),
       ...Object.entries(it.options ?? {}).map((one) => after(it.name, option(one))),
-      ...(takesNetwork(it) ? [after(it.name, `-a ${quoted(networks)}`)] : []),
+      ...(it.takes.includes("NETWORK") ? [after(it.name, `-a ${quoted(networks)}`)] : []),
     ]),
     after("completion", "-a 'bash zsh fish'"),
     ...Object.entries(COMMON_OPTIONS).map((one) => complete(option(one))),

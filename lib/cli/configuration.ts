@@ -34,11 +34,12 @@ export function configurationOf(config: JsonObject): NetworkConfig {
 
 /** The effects of a command on the network. Nothing aborts it; its warnings are dropped without `warn`. */
 export function effectsFor(
-  { name, dataDir }: NetworkConfig,
+  config: NetworkConfig,
   kernel: Kernel,
-  warn: (sentence: string) => void = () => {},
+  warn = (_: string) => {},
 ): Effects {
-  return effectsOn(name, dataDir, { kernel, stop: new AbortController().signal, warn });
+  const stop = new AbortController().signal;
+  return effectsOn(config.name, config.dataDir, { kernel, stop, warn });
 }
 
 const TYPE = "atomicni";

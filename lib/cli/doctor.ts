@@ -19,7 +19,7 @@ import { unknownKeys } from "./doctor/keys.ts";
 import { examineLeases } from "./doctor/leases.ts";
 import { checkAccess, examineFolder, examineIp, examineLock } from "./doctor/prerequisites.ts";
 import { readOverview } from "./overview.ts";
-import type { Line, Tone } from "./screen.ts";
+import type { Line } from "./screen.ts";
 
 export const doctor: Command = {
   name: "doctor",
@@ -117,12 +117,7 @@ function configFinding({ name, cniVersion, bridge, sets }: NetworkConfig): Findi
   return finding("ok", "configuration", found);
 }
 
-const TONES: Readonly<Record<Level, Tone>> = {
-  ok: "good",
-  note: "faint",
-  warning: "warning",
-  error: "bad",
-};
+const TONES = { ok: "good", note: "faint", warning: "warning", error: "bad" } as const;
 
 function reportOf(findings: readonly Finding[]): Report {
   const count = (level: Level) => findings.filter((it) => it.level === level).length;

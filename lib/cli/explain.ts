@@ -1,12 +1,13 @@
 import { type Ip, parseInterfaceAddress, tryIp } from "../base/address.ts";
 import { CniError, type ErrorCode, quote, unlessMalformed } from "../base/errors.ts";
 import { isObject } from "../base/fields.ts";
-import { needsOperator, plainAttachment, type ShownAttachment } from "./attachments.ts";
+import { plainAttachment, type ShownAttachment } from "./attachments.ts";
 import { CODES, withoutBackquotes } from "./codes.ts";
 import { type Call, type Command, type Report, UsageError } from "./command.ts";
 import { about, absent, bridgeLines, networkLines } from "./explain_sentences.ts";
 import { readOverview, reportOn } from "./overview.ts";
 import { strong, textOf } from "./screen.ts";
+import { needsLook } from "./state_words.ts";
 
 export const explain: Command = {
   name: "explain",
@@ -62,8 +63,9 @@ async function lookUp(
   const isKnown = known.length > 0;
   const lines = isKnown ? known : absent(what, ip, overview);
   const json = { attachments: found.map(plainAttachment), text: lines.map(textOf) };
-  const needsLook = !isKnown || needsOperator([...found, ...named.flatMap(({ rows }) => rows)]);
-  return { ...reportOn(overview, lines, json, needsLook), isKnown };
+  const shown = [...found, ...named.flatMap(({ rows }) => rows)];
+  const needsOperator = !isKnown || shown.some(({ state }) => needsLook(state));
+  return { ...reportOn(overview, lines, json, needsOperator), isKnown };
 }
 
 /** Whether the attachment has the address, the MAC at either end, the veth, the pod, or a container ID that starts so. */

@@ -81,11 +81,17 @@ export function hostRules(config: NetworkConfig, direct: readonly Cidr[] = []): 
     const of = `table ${family} atomicni_${name}`;
     return `${of}\ndelete ${of}\n${of} {\n${chains}}\n`;
   };
+  // ARP that enters the host directly from a port, as the chain `ports` of `filters` does for IP.
+  const arp = `  chain ports {
+    type filter hook input priority filter; policy accept;
+    ${ofPorts(name)} counter drop
+  }
+`;
   return `#!/usr/sbin/nft -f
 # For the containers of network "${name}" behind the bridge "${bridge}": masquerading, and filters for their packets.
 # Made by \`atomicni host-rules\`; it does not change with the containers.
 ${table("inet", masquerade(config, direct) + filters(config))}
-${table("arp", arp(config))}
+${table("arp", arp)}
 ${table("bridge", bridged(config))}`;
 }
 
@@ -136,15 +142,6 @@ ${lines(jump)}    iifname ${port} icmpv6 type { 134, 137 } counter drop
   chain forward {
     type filter hook forward priority filter; policy accept;
 ${lines([...jump, ...back])}  }
-`;
-}
-
-/** Drops ARP that enters the host directly from a port, as the chain `ports` does for IP. */
-function arp({ name }: NetworkConfig): string {
-  return `  chain ports {
-    type filter hook input priority filter; policy accept;
-    ${ofPorts(name)} counter drop
-  }
 `;
 }
 

@@ -124,13 +124,21 @@ function checkInside({ sets, name }: NetworkConfig, ip: Ip): void {
   );
 }
 
-/** The lease with the host veths that may belong to it; `undefined` if there are none. */
+/**
+ * The lease with the host veths whose peer has one of its addresses, on the network's bridge if there are any. If there are none,
+ * each veth that can't be inspected may be its own; `undefined` if every veth was inspected.
+ */
 function adoption(
   { owner: { containerId, ifname }, ips }: FoundLease,
   { bridge }: NetworkConfig,
   veths: readonly HostVeth[],
 ): Adoption | undefined {
-  const hosts = candidates(ips, bridge, veths);
+  const fitting = veths.filter(({ inside }) =>
+    inside?.peer.addresses.some(({ ip }) => ips.includes(ip))
+  );
+  const attached = fitting.filter(({ link }) => link.master === bridge);
+  const hidden = veths.filter(({ inside }) => inside === undefined);
+  const hosts = [attached, fitting, hidden].find((it) => it.length > 0) ?? [];
   const [first, ...more] = hosts;
   if (first === undefined) return undefined;
   const peer = more.length === 0 ? first.inside?.peer : undefined;
@@ -147,21 +155,4 @@ function adoption(
       ...(peer !== undefined && { mac: peer.mac }),
     },
   };
-}
-
-/**
- * The host veths whose peer has one of the addresses, on the network's bridge if there are any. If there are none, the veths
- * that can't be inspected.
- */
-function candidates(
-  ips: readonly Ip[],
-  bridge: string,
-  veths: readonly HostVeth[],
-): readonly HostVeth[] {
-  const fitting = veths.filter(({ inside }) =>
-    inside?.peer.addresses.some(({ ip }) => ips.includes(ip))
-  );
-  const attached = fitting.filter(({ link }) => link.master === bridge);
-  if (attached.length > 0) return attached;
-  return fitting.length > 0 ? fitting : veths.filter(({ inside }) => inside === undefined);
 }

@@ -1,8 +1,8 @@
-import { needsOperator, plainAttachment, type ShownAttachment } from "./attachments.ts";
+import { plainAttachment, type ShownAttachment } from "./attachments.ts";
 import type { Call, Command, Report } from "./command.ts";
 import { NETWORK_OPTION, readOverview, reportOn, selected } from "./overview.ts";
 import type { Line } from "./screen.ts";
-import { toneOf } from "./state_words.ts";
+import { needsLook, toneOf } from "./state_words.ts";
 
 export const list: Command = {
   name: "list",
@@ -22,7 +22,7 @@ async function report(call: Call): Promise<Report> {
   const rows = selected(overview, call, "list").flatMap((it) => it.rows);
   const lines = tableOf(rows, overview.errors.length > 0);
   const json = { attachments: rows.map(plainAttachment) };
-  return reportOn(overview, lines, json, needsOperator(rows));
+  return reportOn(overview, lines, json, rows.some(({ state }) => needsLook(state)));
 }
 
 /** After an error nothing says that the list is empty. */
@@ -32,7 +32,8 @@ function tableOf(rows: readonly ShownAttachment[], isPartial: boolean): Line[] {
     heading: ["NETWORK", "OWNER", "INTERFACE", "ADDRESS", "MAC", "VETH", "SINCE", "STATE"],
     rows: rows.map(({ network, pod, containerId, ifname, ips, mac, veth, since, state }) => [
       network,
-      pod ?? (shortened(containerId) || "-"),
+      // `explain` accepts the first digits of a runtime's container ID.
+      pod ?? (containerId.slice(0, containerId.length > 32 ? 12 : undefined) || "-"),
       ifname || "-",
       ips.join(", ") || "-",
       mac ?? "-",
@@ -44,9 +45,4 @@ function tableOf(rows: readonly ShownAttachment[], isPartial: boolean): Line[] {
     cut: "OWNER",
     broken: "ADDRESS",
   }];
-}
-
-/** Shortens a runtime's container ID to its first digits, which `explain` accepts. */
-function shortened(containerId: string): string {
-  return containerId.length > 32 ? containerId.slice(0, 12) : containerId;
 }

@@ -45,16 +45,13 @@ const TRIES = 4;
  * are searched.
  */
 export async function readOverview(kernel: Kernel, config?: Subject): Promise<Overview> {
+  const textOf = ({ held, unreadable }: Networks) =>
+    JSON.stringify([held, unreadable.map(({ error }) => error.message)]);
   for (let tries = 1;; tries++) {
     const networks = readNetworks();
     const seen = await look(kernel, networks, config);
     if (tries === TRIES || textOf(readNetworks()) === textOf(networks)) return seen;
   }
-}
-
-/** The contents of the state files, to compare two readings. */
-function textOf({ held, unreadable }: Networks): string {
-  return JSON.stringify([held, unreadable.map(({ error }) => error.message)]);
 }
 
 async function look(kernel: Kernel, files: Networks, config?: Subject): Promise<Overview> {
@@ -72,20 +69,13 @@ async function look(kernel: Kernel, files: Networks, config?: Subject): Promise<
     links = undefined;
     places = await placesOf(files, undefined, config);
   }
-  const networks = await Promise.all(
-    places.map(async (it) =>
-      networkSeen(
-        it,
-        view === undefined ? it.leases.map(undecided) : await claims(it, it.leases, view),
-      )
-    ),
-  );
+  const unknown = (lease: Lease) =>
+    ({ kind: "undecided", lease, veths: [], attachment: undefined }) as const;
+  const networks = await Promise.all(places.map(async (it) => {
+    const found = view === undefined ? it.leases.map(unknown) : await claims(it, it.leases, view);
+    return await networkSeen(it, found);
+  }));
   return { networks: networks.flat(), errors, unreadable, links };
-}
-
-/** The claim of a lease if the host's veths can't be read. */
-function undecided(lease: Lease): Claim {
-  return { kind: "undecided", lease, veths: [], attachment: undefined };
 }
 
 async function viewOf(kernel: Kernel, places: readonly Place[]): Promise<HostView> {

@@ -10,7 +10,7 @@ import { effectsFor, readConfiguration } from "./configuration.ts";
 import type { RepairFinding } from "./repair/evidence.ts";
 import { type Examination, examine } from "./repair/examine.ts";
 import { restore } from "./repair/restore.ts";
-import type { Line, Tone } from "./screen.ts";
+import type { Line } from "./screen.ts";
 import { counted } from "./wording.ts";
 
 const EXAMPLE = "atomicni repair --dry-run < /etc/cni/net.d/10-atomicni.conflist";
@@ -68,11 +68,7 @@ function rebuilt(config: NetworkConfig, seen: Examination, old: State): State {
   return state;
 }
 
-const TONES: Readonly<Record<RepairFinding["level"], Tone>> = {
-  unverified: "bad",
-  wrong: "warning",
-  note: "faint",
-};
+const TONES = { unverified: "bad", wrong: "warning", note: "faint" } as const;
 
 /** `restored` are the findings about ports and guards; a note is a port that was restored, or in a dry run would be. */
 function reportOf(

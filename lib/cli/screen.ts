@@ -1,6 +1,9 @@
 import { printable } from "../base/errors.ts";
 
-export type Tone = "good" | "warning" | "bad" | "strong" | "faint";
+/** The number of each tone in an escape sequence of a terminal. */
+const COLOURS = { good: "32", warning: "33", bad: "31", strong: "1", faint: "2" };
+
+export type Tone = keyof typeof COLOURS;
 
 interface Styled {
   readonly text: string;
@@ -8,7 +11,7 @@ interface Styled {
 }
 
 /** A piece of text, with a tone or without. */
-export type Segment = string | Styled;
+type Segment = string | Styled;
 /** One line of output, with or without tones. */
 export type Sentence = string | readonly Segment[];
 /** A line of output, or a table. Only `render` turns it into text, so every control character is escaped. */
@@ -32,14 +35,6 @@ export interface Screen {
   /** In columns; `undefined` if lines may have any length. */
   readonly width: number | undefined;
 }
-
-const COLOURS: Readonly<Record<Tone, string>> = {
-  good: "32",
-  warning: "33",
-  bad: "31",
-  strong: "1",
-  faint: "2",
-};
 
 export function strong(text: string): Segment {
   return { text, tone: "strong" };

@@ -39,15 +39,15 @@ const LOCK_TRIES = 10;
 export async function examineLock({ dataDir, name }: NetworkConfig): Promise<Finding[]> {
   const path = lockPath(dataDir, name);
   if (tryLstat(path) === undefined) return [finding("ok", "lock", "it does not exist yet")];
-  let holder: string | undefined;
-  for (let tries = 0; tries < LOCK_TRIES; tries++) {
-    holder = holderOfLock(path);
+  for (let tries = 1;; tries++) {
+    const holder = holderOfLock(path);
     if (holder === undefined) return [finding("ok", "lock", `${path} is free`)];
     await pause(100);
+    if (tries < LOCK_TRIES) continue;
+    const found =
+      `${path} is held for more than a second, ${holder}: an ADD waits for it 10 s at most`;
+    return [finding("error", "lock", found, `fuser -v ${path}`, 11)];
   }
-  const found =
-    `${path} is held for more than a second, ${holder}: an ADD waits for it 10 s at most`;
-  return [finding("error", "lock", found, `fuser -v ${path}`, 11)];
 }
 
 export async function examineIp(kernel: Kernel, guarded: boolean): Promise<Finding[]> {
