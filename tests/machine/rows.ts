@@ -13,7 +13,7 @@ export interface Row {
   readonly kernel?: readonly string[];
   /** The error of an ADD; absent if the ADD succeeds. */
   readonly refusal?: { readonly code: number; readonly cause: RegExp };
-  /** Left out of CI's short form: slow, and similar to another row. */
+  /** Left out of CI's short form: slow, and similar to another row or to a test of tests/faults/files_test.ts. */
   readonly onlyFull?: boolean;
   /** Whether the row starts without a container. */
   readonly isFirst?: boolean;
@@ -67,12 +67,14 @@ export const ROWS: readonly Row[] = [
   },
   {
     name: "the state folder was remounted read-only",
+    onlyFull: true,
     refusal: { code: 5, cause: /read-only/i },
     spoil: async (machine) => void await machine.must(`mount -o remount,ro ${FOLDER}`),
     mend: async (machine) => void await machine.must(`mount -o remount,rw ${FOLDER}`),
   },
   {
     name: "the disk of the state folder is full",
+    onlyFull: true,
     refusal: { code: 5, cause: /full|no space/i },
     async spoil(machine) {
       await machine.sh(`dd if=/dev/zero of=${FOLDER}/.filler bs=64k; sync

@@ -28,13 +28,14 @@ test({
       `[ "$CNI_COMMAND" = ADD ] || exec "$@"
       "$@"; status=$?; ip -n "$CNI_CONTAINERID" route del default 2>/dev/null; exit $status`,
       /^CHECK after its own ADD: 106/,
+      2,
     ),
 });
 
 test({
   name: "ADD then CHECK: a program whose DEL only claims success is found",
   ignore,
-  fn: () => finds(addThenCheck, `[ "$CNI_COMMAND" = DEL ] || exec "$@"`, /^one DEL leaves /),
+  fn: () => finds(addThenCheck, `[ "$CNI_COMMAND" = DEL ] || exec "$@"`, /^one DEL leaves /, 1),
 });
 
 test({
@@ -60,6 +61,7 @@ test({
         ip neigh replace "$ip" lladdr "$mac" dev "$dev" nud permanent; done </run/permanent
       exit $status`,
       /^one DEL leaves a permanent neighbour$/,
+      2,
     ),
 });
 
@@ -73,6 +75,7 @@ test({
       out=$("$@"); status=$?; printf '%s' "$out" | sed 's|\\("address":"[^"]*\\)\\([0-9a-f]\\)/|\\19/|'
       exit $status`,
       /^the result of an ADD: other addresses/,
+      1,
     ),
 });
 
@@ -84,5 +87,6 @@ test({
       addThenCheck,
       `out=$("$@"); status=$?; printf '%s' "$out" | sed 's/"code":7/"code":199/'; exit $status`,
       /^an ADD ends with 199/,
+      3,
     ),
 });

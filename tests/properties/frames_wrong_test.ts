@@ -9,11 +9,11 @@ const ALL = [...PROGRAMS, ...RULE_SETS];
 /** The short form runs one of each sort: an order, a flag, a rule. */
 const FEW = /^(sets a port up before|hands frames to reserved|lets routers)/;
 
-for (const { name, script, kind, focus } of ALL) {
+for (const { name, script, kind, focus, from } of ALL) {
   if (SIZE === "short" && !FEW.test(name)) continue;
   Deno.test({
     name: `frames of an attacker: a program that ${name} is found`,
     ignore: REPEATS,
-    fn: () => finds(frames(focus), script, kind),
+    fn: () => finds(frames(focus), script, kind, from),
   });
 }

@@ -47,6 +47,7 @@ test({
       [ -z "$before" ] || [ -z "$veth" ] || bridge fdb replace "$before" dev "$veth" master static
       printf '%s' "$out"; exit $status`,
       /^an ADD: a port's entry is gone or at another port/,
+      2,
     ),
 });
 

@@ -177,7 +177,8 @@ function again(name: string, index: number): string {
 
 /**
  * The property finds a wrong program: a complaint whose kind matches `kind`, from the case `from` on. The choices are
- * the same each time, so luck does not decide whether a test can fail.
+ * the same each time, so luck does not decide whether a test can fail. The first case is tried alone: `from` is usually
+ * the one that finds it.
  */
 export async function finds<Case>(
   property: Property<Case>,
@@ -188,11 +189,15 @@ export async function finds<Case>(
   const script = `PATH=/usr/sbin:/usr/bin:/sbin:/bin\n${wrong}`;
   const others = new Set<string>();
   for (let next = from; next < MOST_WRONG;) {
-    const options = { cases: MOST_WRONG - next, seconds: 240, wrong: script, until: kind, seed: 1 };
+    const cases = next === from ? 1 : MOST_WRONG - next;
+    const options = { cases, seconds: 240, wrong: script, until: kind, seed: 1 };
     const { found } = await search(property, { ...options, first: next });
     const first = found.find((it) => kind.test(it.kind));
     for (const it of found) others.add(it.kind);
-    if (first === undefined) break;
+    if (first === undefined) {
+      next += cases;
+      continue;
+    }
     // A complaint that the right program causes too does not show the wrong one's fault.
     await using host = await prepared(undefined);
     const right = await tried(property, host, first.it, undefined);

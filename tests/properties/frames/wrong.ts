@@ -10,6 +10,8 @@ export interface Wrong {
   readonly kind: RegExp;
   /** A network in which the protection matters. */
   readonly focus: Focus;
+  /** The case that shows it, if one is known. */
+  readonly from?: number;
 }
 
 const GUARDED = { guard: true, isolated: false } as const;
@@ -62,6 +64,7 @@ export const PROGRAMS: readonly Wrong[] = [
     script: ip("s/ group_fwd_mask 65533//", 's/"group_fwd_mask":"0"/"group_fwd_mask":"0xfffd"/g'),
     kind: /reserved group address|on a port|elsewhere/,
     focus: { network: GUARDED },
+    from: 1,
   },
   {
     name: "sets a port up before it is locked",
@@ -72,6 +75,7 @@ export const PROGRAMS: readonly Wrong[] = [
       moments: /second interface/,
       frames: { from: "neighbour" },
     },
+    from: 2,
   },
   {
     name: "puts a port back into its bridge while it is up",
