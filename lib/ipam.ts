@@ -35,5 +35,4 @@ export {
   type Leases,
   type Provenance,
   StoredLeases,
-  type TransactionOutcome,
 } from "./ipam/store.ts";

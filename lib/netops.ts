@@ -2,21 +2,14 @@
 import { configure } from "./netops/container.ts";
 import { ensureBridge, inspectBridge, settleMac } from "./netops/ensure_bridge.ts";
 import { guard, pinInside } from "./netops/guard.ts";
-import {
-  flushNeighbours,
-  hostLink,
-  hostLinks,
-  removeLink,
-  removeProven,
-  SHOWN,
-} from "./netops/host.ts";
+import { flushNeighbours, hostLinks, removeLink, removeProven, SHOWN } from "./netops/host.ts";
 import { cannotEnterAny, shownInside } from "./netops/inside.ts";
 import type { RunIp } from "./netops/ip.ts";
 import { portFaults, reattach } from "./netops/ports.ts";
 import { cannotMakeVeth, forwarding, hostRoutes, version } from "./netops/probe.ts";
 import { Processes } from "./netops/processes.ts";
 import { attach } from "./netops/veth.ts";
-import { inspect, view } from "./netops/view.ts";
+import { hostLink, inspect, view } from "./netops/view.ts";
 
 export { type BridgeSpec, MOST_PORTS } from "./netops/bridge.ts";
 export { type ContainerSpec, metricOf, type RouteSpec } from "./netops/container.ts";

@@ -33,12 +33,6 @@ export interface Decision<T> {
   readonly state?: State;
 }
 
-export interface TransactionOutcome<T> {
-  readonly result: T;
-  /** The path of the damaged file's backup, if one was replaced. */
-  readonly backup: string | undefined;
-}
-
 type Decide<T> = (state: State, provenance: Provenance) => Decision<T> | Promise<Decision<T>>;
 
 /** The leases of a network. Tests replace them. */
@@ -63,16 +57,17 @@ export class StoredLeases {
    * StateDamaged.
    */
   read(): Found {
-    const { state, file, identity } = this.#current();
-    return { state, provenance: provenanceOf(file, identity, this.#recorded()) };
+    // If the lock file can't be used, the next transaction reports that.
+    return this.#seen(unlessError(["IOFailure"], () => lastWritten(this.#lockPath)) ?? "");
   }
 
   /**
    * Runs `decide` on the current state under the lock. `decide` may change the state in place or return another one; it is
-   * written durably if the decision says so. `stop` ends the wait for the lock. Throws IOFailure, TryAgainLater, and
-   * StateDamaged for the file of a newer version.
+   * written durably if the decision says so. `stop` ends the wait for the lock. Returns the result of the decision, and the path
+   * of the damaged file's backup if one was replaced. Throws IOFailure, TryAgainLater, and StateDamaged for the file of a newer
+   * version.
    */
-  async transaction<T>(decide: Decide<T>, stop = this.stop): Promise<TransactionOutcome<T>> {
+  async transaction<T>(decide: Decide<T>, stop = this.stop) {
     prepareFolder(this.dataDir);
     const lock = await acquire(this.#lockPath, stop);
     let written = lock.written;
@@ -119,23 +114,24 @@ export class StoredLeases {
     checkWritable(this.dataDir, this.network, writesState);
   }
 
-  /** The recorded identity; empty if the lock file can't be used, which the next transaction reports. */
-  #recorded(): string {
-    return unlessError(["IOFailure"], () => lastWritten(this.#lockPath)) ?? "";
-  }
-
   /** The current state; an empty state if the file is damaged. Throws StateDamaged for the file of a newer version. */
   #found(written: string): Found {
     try {
-      const { state, file, identity } = this.#current();
-      const provenance = provenanceOf(file, identity, written);
+      const found = this.#seen(written);
       // In a file from another program, a line may hold more than one map.
-      if (provenance !== "written") state.lines = undefined;
-      return { state, provenance };
+      if (found.provenance !== "written") found.state.lines = undefined;
+      return found;
     } catch (error) {
       if (!isError(error, "StateDamaged") || error instanceof NewerSchema) throw error;
       return { state: emptyState(), provenance: error };
     }
+  }
+
+  /** The current state; `written` is the recorded identity of its file. */
+  #seen(written: string): Found {
+    const { state, file, identity } = this.#current();
+    const isOwn = written === identity;
+    return { state, provenance: file === undefined ? "missing" : isOwn ? "written" : "changed" };
   }
 
   #current(): Snapshot {
@@ -165,13 +161,4 @@ export class StoredLeases {
       { details: "nothing was written; try again, and leave the files of the folder alone" },
     );
   }
-}
-
-function provenanceOf(
-  file: Deno.FsFile | undefined,
-  identity: string,
-  written: string,
-): Provenance {
-  if (file === undefined) return "missing";
-  return written === identity ? "written" : "changed";
 }

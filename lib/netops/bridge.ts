@@ -97,10 +97,9 @@ function conflicts(spec: BridgeSpec, addresses: readonly LinkAddress[]): LinkAdd
   const missing = missingOn(spec, addresses);
   return addresses.filter((it) => {
     if (it.isDynamic || gateways.some((gateway) => isSame(gateway, it))) return false;
-    const lacking = missing.filter(({ ip }) => familyOf(ip) === familyOf(it.ip));
-    if (familyOf(it.ip) === 4) return lacking.length > 0;
-    return lacking.some((gateway) =>
-      overlap(networkOf(gateway.ip, gateway.prefix), networkOf(it.ip, it.prefix))
+    const network = networkOf(it.ip, it.prefix);
+    return missing.some(({ ip, prefix }) =>
+      familyOf(it.ip) === 4 ? familyOf(ip) === 4 : overlap(networkOf(ip, prefix), network)
     );
   });
 }

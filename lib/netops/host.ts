@@ -18,11 +18,6 @@ export async function hostVeths(run: RunIp): Promise<Map<string, Link>> {
   return new Map(found.map(parseLink).map((link) => [link.ifname, link]));
 }
 
-/** The interface of that name; `undefined` if it does not exist. */
-export async function hostLink(run: RunIp, ifname: string): Promise<Link | undefined> {
-  return (await hostLinks(run)).find(isNamed(ifname));
-}
-
 /** Selects the link of that name. `ip` alone is not enough: it takes `if3` as index 3 if no interface has that name. */
 export function isNamed(ifname: string): (link: Link) => boolean {
   return (link) => link.ifname === ifname;

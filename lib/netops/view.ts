@@ -7,6 +7,11 @@ import { failOnFifo, type Inside, linksInside, namespaces, shownInside } from ".
 import { parseIpJson, runBatch, type RunIp } from "./ip.ts";
 import { type Link, parseLink, parseNeighbour, parseRoutes } from "./links.ts";
 
+/** The interface of that name; `undefined` if it does not exist. */
+export async function hostLink(run: RunIp, ifname: string): Promise<Link | undefined> {
+  return (await hostLinks(run)).find(isNamed(ifname));
+}
+
 /** A veth of the host, and its other end. */
 export interface SeenVeth {
   readonly link: Link;

@@ -10,7 +10,6 @@ import {
   listLeases,
   NewerSchema,
   NotAStateFile,
-  type TransactionOutcome,
   type Work,
 } from "../ipam.ts";
 import type { Link } from "../netops.ts";
@@ -88,7 +87,7 @@ export async function transactClaims<T>(
   effects: Effects,
   decide: (moment: Moment) => Decision<T> | Promise<Decision<T>>,
   { isThorough = false } = {},
-): Promise<TransactionOutcome<T>> {
+) {
   const momentNow = await lookFirst(subject, effects, isThorough);
   return await effects.leases.transaction(async (state, provenance) =>
     await decide(await momentNow({ state, provenance }))
