@@ -1,10 +1,10 @@
-import { familyOf, type Ip, valueOf } from "../base/address.ts";
+import { familyOf, type Ip } from "../base/address.ts";
 import { type Attachment, ownerKey } from "../base/attachment.ts";
 import { CniError } from "../base/errors.ts";
 import { defined } from "../base/fields.ts";
 import { type Mac, macOf, macOfAll } from "../base/mac.ts";
 import type { InterfaceName } from "../base/names.ts";
-import { formatSet, type RangeSet, usable } from "../base/range.ts";
+import { formatSet, inRange, type RangeSet, usable } from "../base/range.ts";
 import { checkRequested, choose, countFree, isIn, isPair, refused } from "./choose.ts";
 import { containerMac, recordedMac } from "./lease.ts";
 import {
@@ -149,23 +149,16 @@ export function chooseIps(
 }
 
 function poolFull(set: RangeSet): CniError {
-  const wider = set.map(({ subnet, start, end }) => ({ subnet, start, end, all: usable(subnet) }))
-    .find(({ start, end, all }) =>
-      valueOf(start) > valueOf(all.start) || valueOf(end) < valueOf(all.end)
-    );
+  const [wider] = set.filter((range) =>
+    Object.values(usable(range.subnet)).some((ip) => !inRange(range, ip))
+  ).map(({ subnet }) => usable(subnet));
   const more = wider === undefined
     ? "put further containers into another network with its own subnet and bridge; the range is the whole subnet"
-    : `widen the range: the subnet has ${wider.all.start} to ${wider.all.end}`;
-  const isEmpty = countFree(set, []) === 0n;
-  return new CniError(
-    "PoolExhausted",
-    `Cannot allocate an address of ${formatSet(set)}: ${
-      isEmpty ? "the range is only the gateway" : "all are held"
-    }`,
-    {
-      details: isEmpty
-        ? more
-        : `every address belongs to a live container (see atomicni list): remove some, or ${more}`,
-    },
-  );
+    : `widen the range: the subnet has ${wider.start} to ${wider.end}`;
+  const [found, details] = countFree(set, []) === 0n ? ["the range is only the gateway", more] : [
+    "all are held",
+    `every address belongs to a live container (see atomicni list): remove some, or ${more}`,
+  ];
+  const message = `Cannot allocate an address of ${formatSet(set)}: ${found}`;
+  return new CniError("PoolExhausted", message, { details });
 }

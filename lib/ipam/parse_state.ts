@@ -4,7 +4,6 @@ import { isObject, type JsonObject } from "../base/fields.ts";
 import type { RangeSet } from "../base/range.ts";
 import { damaged, mapIn, NewerSchema, SCHEMA } from "./damage.ts";
 import { linesIn } from "./lines.ts";
-import { readOlder } from "./older_state.ts";
 import type { State } from "./state.ts";
 
 /** Parses the state and checks its maps against each other (docs/architecture.md, "The state"). Throws StateDamaged. */
@@ -145,4 +144,31 @@ function readRanges(value: unknown, path: string): readonly RangeSet[] | undefin
   } catch (error) {
     throw damaged(path, `ranges is ${quote(value)}`, error);
   }
+}
+
+/**
+ * Converts `file` to the form of schema 3, which the caller checks. Schema 2 has one address for each owner, leases by address
+ * with `veth` as the host veth's MAC, one range as `pool`, and a checksum (`seal`). The format of the Go original has no schema
+ * number. Throws StateDamaged.
+ */
+function readOlder(file: JsonObject, path: string): JsonObject {
+  const { schema, containerToIP, ipToContainer, lastReserved, leases = {}, pool } = file;
+  if (schema !== undefined && schema !== 2) throw damaged(path, `its schema is ${quote(schema)}`);
+  const owners: JsonObject = isObject(ipToContainer) ? ipToContainer : {};
+  const records = Object.entries(mapIn("leases", leases, path)).map(([ip, lease]) => {
+    const owner = owners[ip];
+    if (typeof owner !== "string") {
+      throw damaged(path, `leases has ${quote(ip)}, which has no owner`);
+    }
+    if (!isObject(lease)) throw damaged(path, `leases[${quote(ip)}] is ${quote(lease)}`);
+    const { veth: hostMac, ...more } = lease;
+    return [owner, { hostMac, ...more }];
+  });
+  return {
+    containerToIP,
+    ipToContainer,
+    lastReserved: lastReserved ?? "",
+    leases: Object.fromEntries(records),
+    ...(pool !== undefined && { ranges: [[pool]] }),
+  };
 }
