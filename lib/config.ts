@@ -15,15 +15,13 @@ import {
 import { parseName } from "./config/document.ts";
 import { type CniArgs, parseRequestedIp } from "./config/environment.ts";
 import { parseDataDir, parseResolvConfPath } from "./config/folder.ts";
-import { parseDns, parsePrevResult } from "./config/prev_result.ts";
-import type { Dns, Result } from "./result.ts";
+import { type Dns, parseDns, parsePrevResult, type Result } from "./result.ts";
 
 export { parseDocument, parseVersion } from "./config/document.ts";
 export {
   type CniCommand,
   type Invocation,
   isCommand,
-  type NetnsPath,
   parseCniArgs,
   parseInvocation,
   type Variable,

@@ -1,40 +1,15 @@
-import type { CniError } from "./base/errors.ts";
-import { isAtLeast, shapeOf, type SpecVersion } from "./base/spec.ts";
-
-/** One network interface of a result; host interfaces have no sandbox (rule R5). */
-export interface Interface {
-  readonly name: string;
-  readonly mac?: string;
-  readonly mtu?: number;
-  readonly sandbox?: string;
-  readonly socketPath?: string;
-  readonly pciID?: string;
-}
-
-export interface Address {
-  /** With prefix length; of either family. */
-  readonly address: string;
-  readonly gateway?: string;
-  /** Index in the result's interfaces. */
-  readonly interface?: number;
-}
-
-export interface ResultRoute {
-  readonly dst: string;
-  readonly gw?: string;
-  readonly mtu?: number;
-  readonly advmss?: number;
-  readonly priority?: number;
-  readonly table?: number;
-  readonly scope?: number;
-}
-
-export interface Dns {
-  readonly nameservers?: readonly string[];
-  readonly domain?: string;
-  readonly search?: readonly string[];
-  readonly options?: readonly string[];
-}
+/** Results and errors: the documents of each version, and a runtime's `prevResult`. */
+import { parseInterfaceAddress } from "./base/address.ts";
+import { CniError } from "./base/errors.ts";
+import {
+  defined,
+  Fields,
+  type JsonObject,
+  parseInteger,
+  parseString,
+  parseStrings,
+} from "./base/fields.ts";
+import { isAtLeast, shapeOf, SPEC_VERSIONS, type SpecVersion } from "./base/spec.ts";
 
 /** A result in the newest version's shape; printing converts it to an older one (rule R3). */
 export interface Result {
@@ -44,7 +19,123 @@ export interface Result {
   readonly dns: Dns;
 }
 
+export type Interface = Readonly<ReturnType<typeof parseInterface>>;
+type Address = Readonly<ReturnType<typeof parseAddress>>;
+type ResultRoute = Readonly<ReturnType<typeof parseRoute>>;
+export type Dns = Readonly<ReturnType<typeof parseDns>>;
 export type Document = Readonly<Record<string, unknown>>;
+
+/**
+ * `prevResult` in the newest version's shape. Its own `cniVersion`, if present, must have the configuration's shape (rule
+ * S5). Keys that the specification does not name are dropped (rule R13).
+ */
+export function parsePrevResult(raw: JsonObject, configVersion: SpecVersion): Result {
+  const fields = new Fields(raw, "prevResult.");
+  const version = fields.optional("cniVersion", parseString) ?? "";
+  const known = SPEC_VERSIONS.find((it) => it === (version === "" ? configVersion : version));
+  if (known === undefined || shapeOf(known) !== shapeOf(configVersion)) {
+    return fields.reject(
+      "cniVersion",
+      `a version like the configuration's ${configVersion}`,
+      "its results have another shape",
+    );
+  }
+  const dns = parseDns(fields);
+  if (shapeOf(known) === "0.1") return { ...parseOldest(fields), dns };
+  const interfaces = fields.objects("interfaces", "an object", parseInterface) ?? [];
+  const ips = fields.objects("ips", "an object", parseAddress) ?? [];
+  ips.forEach((ip, index) => {
+    if (ip.interface !== undefined && ip.interface >= interfaces.length) {
+      throw new CniError(
+        "InvalidNetworkConfig",
+        `Cannot use prevResult.ips[${index}].interface ${ip.interface} as an index: there are ${interfaces.length} interfaces`,
+        { details: "an earlier plugin of the chain made it: look at what that one returns" },
+      );
+    }
+  });
+  return { interfaces, ips, routes: fields.objects("routes", "an object", parseRoute) ?? [], dns };
+}
+
+/** 0.1.0 and 0.2.0: an object for each family, no interfaces. */
+function parseOldest(fields: Fields): Omit<Result, "dns"> {
+  const ips: Address[] = [];
+  const routes: ResultRoute[] = [];
+  for (const key of ["ip4", "ip6"]) {
+    if (!fields.has(key)) continue;
+    const side = fields.object(key);
+    const address = side.required("ip", parseAnyCidr);
+    ips.push({ address, ...defined({ gateway: text(side, "gateway") }) });
+    routes.push(...side.objects("routes", "an object", parseRoute) ?? []);
+  }
+  return { interfaces: [], ips, routes };
+}
+
+/** A network interface; an interface of the host has no sandbox (rule R5). */
+function parseInterface(fields: Fields) {
+  return {
+    name: fields.required("name", parseString),
+    ...defined({
+      mac: text(fields, "mac"),
+      mtu: positive(fields, "mtu"),
+      sandbox: text(fields, "sandbox"),
+      socketPath: text(fields, "socketPath"),
+      pciID: text(fields, "pciID"),
+    }),
+  };
+}
+
+/** An address of either family, with prefix length; `interface` is an index in the result's interfaces. */
+function parseAddress(fields: Fields) {
+  return {
+    address: fields.required("address", parseAnyCidr),
+    ...defined({ gateway: text(fields, "gateway"), interface: number(fields, "interface") }),
+  };
+}
+
+function parseRoute(fields: Fields) {
+  return {
+    dst: fields.required("dst", parseAnyCidr),
+    ...defined({
+      gw: text(fields, "gw"),
+      mtu: positive(fields, "mtu"),
+      advmss: positive(fields, "advmss"),
+      priority: positive(fields, "priority"),
+      table: number(fields, "table"),
+      scope: number(fields, "scope"),
+    }),
+  };
+}
+
+function text(fields: Fields, key: string): string | undefined {
+  return fields.unlessEmpty(key, parseString);
+}
+
+function number(fields: Fields, key: string): number | undefined {
+  return fields.optional(key, parseInteger(0, 2 ** 32 - 1));
+}
+
+/** As `number`; 0 counts as absent (rule R7). */
+function positive(fields: Fields, key: string): number | undefined {
+  return number(fields, key) || undefined;
+}
+
+/** An address with prefix length, in the given spelling: a runtime refuses a result with another one (rule R8). */
+function parseAnyCidr(value: unknown): string {
+  const text = parseString(value);
+  parseInterfaceAddress(text);
+  return text;
+}
+
+/** The `dns` object of a configuration or a result (SPEC §5). */
+export function parseDns(fields: Fields) {
+  const dns = fields.object("dns");
+  return defined({
+    nameservers: dns.optional("nameservers", parseStrings),
+    domain: dns.optional("domain", parseString),
+    search: dns.optional("search", parseStrings),
+    options: dns.optional("options", parseStrings),
+  });
+}
 
 /** The success document of an ADD in the request's version (SPEC §5, rules R3 to R8). */
 export function resultDocument(cniVersion: SpecVersion, result: Result): Document {

@@ -45,11 +45,11 @@ export function readAddressing(root: Fields): Addressing {
   const { mtu, sets } = addressing;
   const hasIpv6 = sets.flat().some(({ start }) => familyOf(start) === 6);
   if (mtu !== undefined && mtu < LEAST_MTU_IPV6 && hasIpv6) {
-    const wanted = `an MTU of a network with IPv6`;
+    const found = `IPv6 needs ${LEAST_MTU_IPV6}`;
     root.reject(
       "mtu",
-      wanted,
-      `IPv6 needs ${LEAST_MTU_IPV6}`,
+      "an MTU of a network with IPv6",
+      found,
       `set it to ${LEAST_MTU_IPV6} or more`,
     );
   }
@@ -151,41 +151,29 @@ function parseBridge(value: unknown): InterfaceName {
   throw new Malformed("the name of a bridge", "ip would read it as the index of an interface");
 }
 
-/** Flags of the container's port and interface, in both dialects. */
-export interface PortFlags {
-  readonly hairpin: boolean;
-  readonly isolated: boolean;
-  /** The bridge's promiscuous mode. */
-  readonly promiscuous: boolean;
-  /** The guard (SECURITY.md, "The guard"). */
-  readonly guarded: boolean;
-  /** The container's interface is set up. */
-  readonly containerUp: boolean;
-}
+export type PortFlags = Readonly<ReturnType<typeof readPortFlags>>;
 
-export function readPortFlags(root: Fields, sets: readonly RangeSet[]): PortFlags {
+/** Flags of the container's port and interface, in both dialects. */
+export function readPortFlags(root: Fields, sets: readonly RangeSet[]) {
   const flags = {
     hairpin: root.boolean("hairpinMode"),
     isolated: root.boolean("portIsolation"),
+    /** Of the bridge. */
     promiscuous: root.boolean("promiscMode"),
+    /** The guard (SECURITY.md, "The guard"). */
     guarded: root.boolean("macspoofchk"),
+    /** The container's interface is set up. */
     containerUp: !root.boolean("disableContainerInterface"),
   };
   if (flags.hairpin && flags.promiscuous) {
-    root.reject(
-      "hairpinMode",
-      "a setting next to promiscMode",
-      "a bridge port can't have both",
-      "set one of them to false",
-    );
+    const found = "a bridge port can't have both";
+    root.reject("hairpinMode", "a setting next to promiscMode", found, "set one of them to false");
   }
   if (!flags.containerUp && sets.length > 0) {
-    root.reject(
-      "disableContainerInterface",
-      "a setting of a network with addresses",
-      "an interface that is down can have none",
-      'leave it out, or give no addresses ("ipam": {})',
-    );
+    const wanted = "a setting of a network with addresses";
+    const remedy = 'leave it out, or give no addresses ("ipam": {})';
+    const found = "an interface that is down can have none";
+    root.reject("disableContainerInterface", wanted, found, remedy);
   }
   return flags;
 }

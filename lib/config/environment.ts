@@ -1,6 +1,6 @@
 import { type Ip, parseInterfaceAddress, parseIp } from "../base/address.ts";
 import { CniError, Malformed, quote } from "../base/errors.ts";
-import { type Mac, parseMac } from "../base/mac.ts";
+import { parseMac } from "../base/mac.ts";
 import {
   type ContainerId,
   type InterfaceName,
@@ -10,28 +10,16 @@ import {
   podName,
 } from "../base/names.ts";
 
-/** An absolute path to a network namespace, from `CNI_NETNS`. */
-export type NetnsPath = string & { readonly __netns: true };
 export type Variable = (name: string) => string | undefined;
 
 const COMMANDS = ["ADD", "DEL", "CHECK", "GC", "STATUS"] as const;
 export type CniCommand = (typeof COMMANDS)[number];
 
 /** The request's variables except the command; empty if the command does not need them (rule E3). */
-export interface Invocation {
-  readonly containerId: ContainerId;
-  readonly ifname: InterfaceName;
-  readonly netns: NetnsPath;
-  readonly args: CniArgs;
-}
+export type Invocation = Readonly<ReturnType<typeof parseInvocation>>;
 
 /** The arguments in `CNI_ARGS` that this plugin uses. */
-export interface CniArgs {
-  readonly ip: Ip | undefined;
-  readonly mac: Mac | undefined;
-  /** `namespace/name` of the Kubernetes pod. */
-  readonly pod: string | undefined;
-}
+export type CniArgs = Readonly<ReturnType<typeof parseCniArgs>>;
 
 export function isCommand(text: string): text is CniCommand {
   return COMMANDS.some((command) => command === text);
@@ -55,13 +43,19 @@ const TABLE: readonly {
  * Parses each variable that `command` needs (rules E1 to E6). Reports a wrong value first, else all missing variables at
  * once. Throws InvalidEnvironment; InvalidNetNS for a `CNI_NETNS` that can't be a path.
  */
-export function parseInvocation(command: CniCommand, env: Variable): Invocation {
+export function parseInvocation(command: CniCommand, env: Variable) {
   const missing: string[] = [];
   for (const { name, by, check } of TABLE) {
     if (!by.includes(command)) continue;
     const value = env(name) ?? "";
-    if (value === "") missing.push(name);
-    else if (check !== undefined) checkVariable(name, value, check);
+    try {
+      if (value === "") missing.push(name);
+      else check?.(value);
+    } catch (error) {
+      if (!(error instanceof Malformed)) throw error;
+      const remedy = `the container runtime sets ${name}; by hand, set it to ${error.wanted}`;
+      throw error.named("InvalidEnvironment", name, value, remedy);
+    }
   }
   if (missing.length > 0) {
     throw new CniError(
@@ -75,7 +69,7 @@ export function parseInvocation(command: CniCommand, env: Variable): Invocation 
   return {
     containerId: (env("CNI_CONTAINERID") ?? "") as ContainerId,
     ifname: (env("CNI_IFNAME") ?? "") as InterfaceName,
-    netns: netns as NetnsPath,
+    netns,
     // Nothing that a DEL releases depends on arguments (rule E19).
     args: parseCniArgs(command === "ADD" || command === "CHECK" ? env("CNI_ARGS") ?? "" : ""),
   };
@@ -98,16 +92,6 @@ function checkNetns(path: string): void {
   );
 }
 
-function checkVariable(name: string, value: string, check: (value: string) => unknown): void {
-  try {
-    check(value);
-  } catch (error) {
-    if (!(error instanceof Malformed)) throw error;
-    const remedy = `the container runtime sets ${name}; by hand, set it to ${error.wanted}`;
-    throw error.named("InvalidEnvironment", name, value, remedy);
-  }
-}
-
 /** Keys that this plugin accepts without reading: two that Kubernetes runtimes send (rule E17), and `IgnoreUnknown` itself. */
 const TOLERATED = ["K8S_POD_INFRA_CONTAINER_ID", "K8S_POD_UID", "IgnoreUnknown"];
 /** Keys that request something, of which an attachment gets one. */
@@ -116,7 +100,7 @@ const REMEDY =
   "CNI_ARGS is KEY=VALUE;KEY=VALUE, with the keys IP, MAC, IgnoreUnknown and K8S_POD_*; several addresses are requested by args.cni.ips";
 
 /** Rules E14 to E18. Throws InvalidEnvironment for another form, and for unknown keys without IgnoreUnknown. */
-export function parseCniArgs(text: string): CniArgs {
+export function parseCniArgs(text: string) {
   const pairs = new Map<string, string>();
   for (const pair of text === "" ? [] : text.split(";")) {
     const parts = pair.split("=");
@@ -140,7 +124,7 @@ export function parseCniArgs(text: string): CniArgs {
 }
 
 /** Removes the known keys from `pairs` and returns them. */
-function read(pairs: Map<string, string>, text: string): CniArgs {
+function read(pairs: Map<string, string>, text: string) {
   const take = <T>(key: string, parse: (value: string) => T): T | undefined => {
     const value = pairs.get(key);
     pairs.delete(key);
@@ -157,6 +141,7 @@ function read(pairs: Map<string, string>, text: string): CniArgs {
   return {
     ip: take("IP", parseRequestedIp),
     mac: take("MAC", parseMac),
+    // `namespace/name` of the Kubernetes pod.
     pod: namespace === undefined || name === undefined ? undefined : podName(namespace, name),
   };
 }

@@ -20,7 +20,7 @@ import { bridgeSpec, gatewayNeighbours } from "./bridge.ts";
 import type { Effects } from "./effects.ts";
 import { attachVeth, type MadeVeth } from "./ports.ts";
 import { Reservation } from "./reserve.ts";
-import { resultOf, routesOf, withPrefix } from "./result_of.ts";
+import { inRanges, resultOf, routesOf } from "./result_of.ts";
 
 /** The input of an ADD, except its effects. */
 interface Job {
@@ -45,7 +45,8 @@ export async function add(
   const hostMac = freshHostMac(config.sets.length > 0, config.requestedMac !== undefined);
   effects.stop.throwIfAborted();
   checkRequested(config.sets, config.requestedIps);
-  const dns = dnsOf(config);
+  const fromFile = config.resolvConf === undefined ? {} : readResolvConf(config.resolvConf);
+  const dns = Object.keys(config.dns).length > 0 ? config.dns : fromFile;
   const host = await hostVethName(attachment);
   const job = { config: { ...config, dns }, invocation, attachment, host, hostMac };
   const mark = effects.marks.begin(host);
@@ -67,11 +68,6 @@ export async function add(
   } finally {
     mark.end();
   }
-}
-
-function dnsOf({ dns, resolvConf }: NetworkConfig): NetworkConfig["dns"] {
-  const fromFile = resolvConf === undefined ? {} : readResolvConf(resolvConf);
-  return Object.keys(dns).length > 0 ? dns : fromFile;
 }
 
 async function steps(job: Job, effects: Effects, undo: Rollback, mark: Mark): Promise<Result> {
@@ -148,7 +144,7 @@ function containerSpec(
     ...{ netns, ifname, mac },
     ifindex: host.peerIndex,
     up: config.containerUp,
-    addresses: ips.map((ip) => withPrefix(config, ip)),
+    addresses: inRanges(config, ips),
     routes: routesOf(config, ips),
     guarded: config.guarded,
     neighbours: config.guarded ? gatewayNeighbours(config, bridge.mac) : [],

@@ -5,18 +5,16 @@ import { CniError, quote } from "../base/errors.ts";
 import type { NetworkName } from "../base/names.ts";
 import { allocatingRange, formatSet, overlapping, subnetsOf } from "../base/range.ts";
 import type { NetworkConfig } from "../config.ts";
-import { AddMarks, findLease, type Held, listLeases, readNetworks, statePath } from "../ipam.ts";
+import { findLease, type Held, listLeases, readNetworks, statePath } from "../ipam.ts";
 import type { Link } from "../netops.ts";
 import type { Effects } from "./effects.ts";
-import { claimsOf } from "./look.ts";
-
-type Seeing = Pick<Effects, "kernel">;
+import { claimsOfOther } from "./look.ts";
 
 /** Throws InvalidNetworkConfig if a live container of another network may have these addresses: an ADD does not see it. */
 export async function checkNotShared(
   config: NetworkConfig,
   links: readonly Link[],
-  effects: Seeing,
+  { kernel }: Pick<Effects, "kernel">,
 ): Promise<void> {
   const { held } = readNetworks();
   for (const { network, dataDir, state } of held) {
@@ -27,11 +25,8 @@ export async function checkNotShared(
     );
     const leases = listLeases(state);
     if (shared === undefined || leases.length === 0) continue;
-    const marks = new AddMarks(dataDir, network);
-    const found = await claimsOf({ name: network, bridge: undefined }, leases, {
-      kernel: effects.kernel,
-      marks,
-    });
+    const subject = { name: network, bridge: undefined };
+    const found = await claimsOfOther(subject, dataDir, leases, kernel);
     // A lease without a host veth does not use its address.
     if (!found.some(({ kind, lease }) => lease !== undefined && kind !== "stale")) continue;
     throw new CniError(
@@ -48,7 +43,7 @@ export async function checkNotShared(
     );
   }
   for (const network of networksWithoutLease(config, links, held)) {
-    await checkNoneHeld(config, network, effects);
+    await checkNoneHeld(config, network, kernel);
   }
 }
 
@@ -74,10 +69,10 @@ function networksWithoutLease(
 async function checkNoneHeld(
   config: NetworkConfig,
   network: NetworkName,
-  { kernel }: Seeing,
+  kernel: Effects["kernel"],
 ): Promise<void> {
-  const marks = new AddMarks(config.dataDir, network);
-  const found = await claimsOf({ name: network, bridge: config.bridge }, [], { kernel, marks });
+  const subject = { name: network, bridge: config.bridge };
+  const found = await claimsOfOther(subject, config.dataDir, [], kernel);
   for (const { kind, veths: [veth], attachment } of found) {
     if (kind !== "unleased" || veth === undefined) continue;
     const ip = veth.inside?.peer.addresses.map(({ ip }) => ip).find((ip) =>

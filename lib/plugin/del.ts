@@ -32,7 +32,7 @@ export async function del(
   const host = await hostVethName(attachment);
   const target = { network, attachment, host, netns };
   const free = await removeVeths(target, read?.state, effects, failures);
-  const isGone = !failures.hasMore(read === undefined ? 1 : 0);
+  const isGone = failures.errors.length === (read === undefined ? 1 : 0);
   if (isGone && marks.of(host) === "died") {
     // The `ip` of the killed ADD may add neighbours as late as its veth.
     if (free.some(({ record }) => record?.guarded === true)) await pause(LATEST_MS);

@@ -17,10 +17,6 @@ export class Failures {
     this.errors.push(asCniError(error));
   }
 
-  hasMore(than: number): boolean {
-    return this.errors.length > than;
-  }
-
   /** Throws the first error, if there is one. Its details have the other errors, and `done`: the steps that succeeded. */
   raise(done?: string): void {
     const [first, ...others] = this.errors;

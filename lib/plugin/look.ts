@@ -1,14 +1,14 @@
 import { ownerKey } from "../base/attachment.ts";
-import { CniError, isError } from "../base/errors.ts";
+import { CniError, unlessError } from "../base/errors.ts";
 import type { RangeSet } from "../base/range.ts";
 import {
+  AddMarks,
   checkOwners,
   type Decision,
   type Found,
   isSameLease,
   type Lease,
   listLeases,
-  NewerSchema,
   NotAStateFile,
   type Work,
 } from "../ipam.ts";
@@ -59,6 +59,16 @@ export async function claimsOf(
   return await claims(subject, leases, await viewFor(subject, leases, effects, inspected));
 }
 
+/** The present claims of another network, whose state is in `dataDir`. */
+export async function claimsOfOther(
+  subject: Subject,
+  dataDir: string,
+  leases: readonly Lease[],
+  kernel: Effects["kernel"],
+): Promise<Claim[]> {
+  return await claimsOf(subject, leases, { kernel, marks: new AddMarks(dataDir, subject.name) });
+}
+
 /** The state of a network, and the view of the kernel with its claims. */
 export interface Moment extends Found {
   readonly claims: readonly Claim[];
@@ -106,7 +116,9 @@ export async function examineClaims<T>(
 
 /** Inspects the namespaces. Returns a function that joins them with the state that is found under the lock. */
 async function lookFirst(subject: Subject, effects: Effects, isThorough: boolean) {
-  const known = readLeases(effects);
+  // The error for a damaged file comes under the lock.
+  const read = unlessError(["StateDamaged"], () => effects.leases.read());
+  const known = read === undefined ? [] : listLeases(read.state);
   const before = new Map(known.map((lease) => [ownerKey(lease.owner), lease]));
   const earlier = await viewFor(subject, isThorough ? [] : known, effects);
   return async (found: Found): Promise<Moment> => {
@@ -125,16 +137,6 @@ async function lookFirst(subject: Subject, effects: Effects, isThorough: boolean
     });
     return { ...found, claims: now, view };
   };
-}
-
-/** The leases, read without the lock; an empty list if the file is damaged. */
-function readLeases({ leases }: Effects): Lease[] {
-  try {
-    return listLeases(leases.read().state);
-  } catch (error) {
-    if (!isError(error, "StateDamaged") || error instanceof NewerSchema) throw error;
-    return [];
-  }
 }
 
 /**

@@ -1,13 +1,13 @@
 import { type Mac, macProvenBy } from "../base/mac.ts";
 import { groupOf, type InterfaceName } from "../base/names.ts";
 import type { NetworkConfig } from "../config.ts";
-import { AddMarks, checkFit, containerMac, type Lease, listLeases, readNetworks } from "../ipam.ts";
+import { checkFit, containerMac, type Lease, listLeases, readNetworks } from "../ipam.ts";
 import type { GuardSpec, Link, PortSpec, VethSpec } from "../netops.ts";
 import type { Claim } from "../ownership.ts";
 import type { Rollback } from "../rollback.ts";
 import { type GuardedPort, lostGateways } from "./bridge.ts";
 import type { Effects } from "./effects.ts";
-import { claimsOf } from "./look.ts";
+import { claimsOf, claimsOfOther } from "./look.ts";
 
 /** A host veth and its bridge, as read back from the kernel. */
 export interface MadeVeth {
@@ -126,8 +126,7 @@ async function guardedOfOthers(
     if (network === name && folder === dataDir) continue;
     const leases = listLeases(state);
     if (!leases.some(({ record }) => record?.guarded && record.bridge === bridge)) continue;
-    const marks = new AddMarks(folder, network);
-    const found = await claimsOf({ name: network, bridge }, leases, { kernel, marks });
+    const found = await claimsOfOther({ name: network, bridge }, folder, leases, kernel);
     for (const { kind, lease, veths: [veth] } of found) {
       if (kind !== "live" || veth?.link.master !== bridge) continue;
       const settings = { name: network, hairpin: false, isolated: false };

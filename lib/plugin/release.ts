@@ -28,9 +28,8 @@ export async function removeDoomed(
   failures: Failures,
   netns?: string,
 ): Promise<{ readonly free: Lease[]; readonly hosts: string[] }> {
-  const kept = new Set(
-    claims.flatMap((claim) => isSettled(claim) && !isDoomed(claim) ? claim.veths : []),
-  );
+  const settled = claims.filter(({ kind }) => kind === "live" || kind === "superseded");
+  const kept = new Set(settled.flatMap((claim) => isDoomed(claim) ? [] : claim.veths));
   const free: Lease[] = [];
   const hosts: string[] = [];
   for (const claim of claims) {
@@ -48,10 +47,6 @@ export async function removeDoomed(
     if (removed === true && isAll && lease !== undefined) free.push(withBridge(lease, own[0]));
   }
   return { free, hosts };
-}
-
-function isSettled({ kind }: Claim): boolean {
-  return kind === "live" || kind === "superseded";
 }
 
 function doubtOf(lease: Lease, left: readonly HostVeth[], own: readonly HostVeth[]): string {

@@ -1,10 +1,4 @@
-import {
-  familyOf,
-  formatCidr,
-  formatInterfaceAddress,
-  type InterfaceAddress,
-  type Ip,
-} from "../base/address.ts";
+import { familyOf, formatCidr, formatInterfaceAddress, type Ip } from "../base/address.ts";
 import { defined } from "../base/fields.ts";
 import type { Mac } from "../base/mac.ts";
 import { allocatingRange } from "../base/range.ts";
@@ -12,12 +6,13 @@ import type { Invocation, NetworkConfig, Route } from "../config.ts";
 import type { Result } from "../result.ts";
 import type { MadeVeth } from "./ports.ts";
 
-/** The address with the prefix length of its subnet. */
-export function withPrefix({ sets }: Pick<NetworkConfig, "sets">, ip: Ip): InterfaceAddress {
-  return {
-    ip,
-    prefix: allocatingRange(sets.flat(), ip)?.subnet.prefix ?? (ip.includes(":") ? 128 : 32),
-  };
+/** The addresses of an attachment, each with the prefix length and the gateway of its range. */
+export function inRanges({ sets }: Pick<NetworkConfig, "sets">, ips: readonly Ip[]) {
+  return ips.map((ip) => {
+    const range = allocatingRange(sets.flat(), ip);
+    const prefix = range?.subnet.prefix ?? (familyOf(ip) === 4 ? 32 : 128);
+    return { ip, prefix, gateway: range?.gateway };
+  });
 }
 
 /** The result of an ADD, appended to the result of the earlier plugins of the chain (rules R9, R12). */
@@ -39,14 +34,11 @@ export function resultOf(
     ],
     ips: [
       ...previous.ips,
-      ...ips.map((ip) => {
-        const gateway = allocatingRange(config.sets.flat(), ip)?.gateway;
-        return {
-          interface: first + 2,
-          address: formatInterfaceAddress(withPrefix(config, ip)),
-          ...defined({ gateway }),
-        };
-      }),
+      ...inRanges(config, ips).map(({ gateway, ...address }) => ({
+        interface: first + 2,
+        address: formatInterfaceAddress(address),
+        ...defined({ gateway }),
+      })),
     ],
     routes: [
       ...previous.routes,
@@ -64,9 +56,10 @@ export function routesOf(
   { routes, sets }: Pick<NetworkConfig, "routes" | "sets">,
   ips: readonly Ip[],
 ): readonly Route[] {
+  const addresses = inRanges({ sets }, ips);
   return routes.map((route) => {
-    const own = ips.find((ip) => familyOf(ip) === familyOf(route.dst.base));
-    const gateway = own && allocatingRange(sets.flat(), own)?.gateway;
+    const family = familyOf(route.dst.base);
+    const gateway = addresses.find(({ ip }) => familyOf(ip) === family)?.gateway;
     if (!route.byLease || gateway === undefined) return route;
     return { ...route, via: gateway, gw: route.gw && gateway };
   });

@@ -1,7 +1,7 @@
 import { asCniError, CniError, ifThere, unlessError } from "../base/errors.ts";
 import { type NetworkConfig, readResolvConf } from "../config.ts";
 import { checkFit, checkFolder, chooseIps, dropLease, listLeases, type State } from "../ipam.ts";
-import { checkIpCanLock, checkLockable, type Link } from "../netops.ts";
+import { checkIpCanLock, checkLockable } from "../netops.ts";
 import { checkNotShared, checkSoleCarrier } from "./alone.ts";
 import { bridgeSpec } from "./bridge.ts";
 import type { Effects } from "./effects.ts";
@@ -36,7 +36,12 @@ export async function checkServable(config: NetworkConfig, effects: Effects): Pr
   if (state !== undefined) checkFit(state, config, config.name, false);
   const spec = bridgeSpec(config);
   await kernel.inspectBridge(spec, links);
-  if (config.guarded) await checkGuard(config, kernel, links);
+  if (config.guarded) {
+    // A port of the bridge shows whether kernel and `ip` can lock it; without a port, only the version of `ip` is known.
+    const port = links.find(({ master, kind }) => master === config.bridge && kind === "veth");
+    if (port === undefined) checkIpCanLock(await kernel.version());
+    else checkLockable(port);
+  }
   if (state === undefined) return;
   const bridgeMac = links.find(({ ifname }) => ifname === config.bridge)?.mac ?? spec.mac;
   await checkFree(state, { ...config, bridgeMac }, effects);
@@ -100,15 +105,4 @@ async function checkIp(kernel: Effects["kernel"]): Promise<void> {
       ? "run it as root with CAP_NET_ADMIN, in the namespace of the host"
       : "the kernel has no veth: load its module (modprobe veth) or use a kernel that has it",
   });
-}
-
-/** Throws if kernel or `ip` can't lock a port. A port of the bridge shows both; without a port, only the version of `ip` is known. */
-async function checkGuard(
-  { bridge }: NetworkConfig,
-  kernel: Effects["kernel"],
-  links: readonly Link[],
-): Promise<void> {
-  const port = links.find(({ master, kind }) => master === bridge && kind === "veth");
-  if (port === undefined) checkIpCanLock(await kernel.version());
-  else checkLockable(port);
 }

@@ -7,7 +7,7 @@ import {
   type InterfaceName,
   type NetworkName,
 } from "../../../lib/base/names.ts";
-import type { Invocation, NetnsPath, NetworkConfig } from "../../../lib/config.ts";
+import type { Invocation, NetworkConfig } from "../../../lib/config.ts";
 import { emptyState, recordedMac, type State } from "../../../lib/ipam.ts";
 import { add, del, type Effects, gc } from "../../../lib/plugin.ts";
 import { config } from "../../podnet.ts";
@@ -49,7 +49,7 @@ function invocation(container: string): Invocation {
   return {
     containerId: container as ContainerId,
     ifname: "eth0" as InterfaceName,
-    netns: `/run/netns/${container}` as NetnsPath,
+    netns: `/run/netns/${container}`,
     args: { ip: undefined, mac: undefined, pod: undefined },
   };
 }

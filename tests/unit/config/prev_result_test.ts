@@ -1,6 +1,6 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { CniError } from "../../../lib/base/errors.ts";
-import { parsePrevResult } from "../../../lib/config/prev_result.ts";
+import { parsePrevResult } from "../../../lib/result.ts";
 
 Deno.test("parsePrevResult() reads each family of versions", () => {
   const oldest = {
