@@ -122,11 +122,9 @@ class PrintError extends CniError {
 }
 
 /** Prints a report. File contents and `--wide` have no maximum width. */
-function print(
-  { lines, json, isFile, errors, exit }: Report,
-  flags: Readonly<Record<string, unknown>>,
-  { print, warn, screen }: Terminal,
-): ExitStatus {
+function print(report: Report, flags: Readonly<Record<string, unknown>>, terminal: Terminal) {
+  const { lines, json, isFile, errors, exit } = report;
+  const { print, warn, screen } = terminal;
   const isWide = isFile === true || flags["wide"] === true;
   const text = flags["json"] === true
     ? jsonLine(json)

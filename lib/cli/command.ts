@@ -75,10 +75,7 @@ export function problems(errors: readonly CniError[]): Line[] {
 }
 
 /** Parses a command line into arguments and options. `help` and a line without a command accept only common options. */
-export function parseArguments(
-  args: readonly string[],
-  command: Command | undefined,
-): { positional: string[]; flags: Record<string, unknown> } {
+export function parseArguments(args: readonly string[], command: Command | undefined) {
   const options = Object.entries({ ...COMMON_OPTIONS, ...command?.options });
   const namesOf = (wanted: Option["type"]) =>
     options.filter(([, { type }]) => type === wanted).map(([name]) => name);

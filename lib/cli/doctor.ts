@@ -7,16 +7,14 @@ import { checkNotShared, checkServable, checkSoleCarrier } from "../plugin.ts";
 import type { Call, Command, Report } from "./command.ts";
 import { configurationOf, effectsFor, readInput } from "./configuration.ts";
 import { type Finding, finding, findingsOf, type Level, type Scene } from "./doctor/finding.ts";
-import { examineGuard } from "./doctor/guard.ts";
 import {
   examineAdvertisements,
   examineBridge,
   examineForwarding,
-  examineIpv6,
   examineOverlap,
 } from "./doctor/host.ts";
 import { unknownKeys } from "./doctor/keys.ts";
-import { examineLeases } from "./doctor/leases.ts";
+import { examineGuard, examineLeases } from "./doctor/network.ts";
 import { checkAccess, examineFolder, examineIp, examineLock } from "./doctor/prerequisites.ts";
 import { readOverview } from "./overview.ts";
 import type { Line } from "./screen.ts";
@@ -91,7 +89,6 @@ async function examineHost(
   return [
     ...examineBridge(scene),
     ...await examineGuard(scene),
-    ...examineIpv6(scene),
     ...examineAdvertisements(scene),
     ...examineOverlap(scene),
     // An ADD works, and two containers may get one address.

@@ -42,11 +42,7 @@ async function report({ args, kernel, stdin }: Call): Promise<Report> {
 }
 
 /** Every network, bridge and attachment of that name. `isExact` excludes container IDs that only start with it. */
-async function lookUp(
-  word: string,
-  kernel: Call["kernel"],
-  isExact = false,
-): Promise<Report & { readonly isKnown: boolean }> {
+async function lookUp(word: string, kernel: Call["kernel"], isExact = false) {
   // An address may have a prefix length.
   const ip = tryIp(word) ?? unlessMalformed(() => parseInterfaceAddress(word).ip);
   const what = ip ?? word;
@@ -69,11 +65,8 @@ async function lookUp(
 }
 
 /** Whether the attachment has the address, the MAC at either end, the veth, the pod, or a container ID that starts so. */
-function matches(
-  { ips, veth, pod, containerId, mac, link }: ShownAttachment,
-  what: string,
-  ip: Ip | undefined,
-): boolean {
+function matches(it: ShownAttachment, what: string, ip: Ip | undefined): boolean {
+  const { ips, veth, pod, containerId, mac, link } = it;
   if (ip !== undefined) return ips.includes(ip);
   const names = [pod, pod?.split("/")[1], ...veth.split(" or ")];
   if (names.includes(what) || [mac, link?.mac].includes(what.toLowerCase())) return true;

@@ -6,9 +6,9 @@ import type { Link } from "../netops.ts";
 import type { ShownAttachment } from "./attachments.ts";
 import { withoutBackquotes } from "./codes.ts";
 import type { NetworkSeen, Overview } from "./overview.ts";
-import { type Pool, poolsOf } from "./pools.ts";
 import { type Sentence, strong } from "./screen.ts";
 import { STATE_WORDS, toneOf } from "./state_words.ts";
+import { type Pool, poolsOf } from "./status.ts";
 import { ago } from "./wording.ts";
 
 export function about(it: ShownAttachment): Sentence[] {

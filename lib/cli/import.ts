@@ -5,7 +5,7 @@ import type { InterfaceName } from "../base/names.ts";
 import { isInSubnets, subnetsOf } from "../base/range.ts";
 import type { NetworkConfig } from "../config.ts";
 import { addLease, type Adoption, checkFit, listLeases, mayAdopt, now } from "../ipam.ts";
-import { claims, type HostVeth, mayHold } from "../ownership.ts";
+import { claims, type HostView, mayHold } from "../ownership.ts";
 import { checkConsistent, type Effects, transactClaims } from "../plugin.ts";
 import { plainLease } from "./attachments.ts";
 import type { Call, Command, Report } from "./command.ts";
@@ -88,7 +88,7 @@ async function importLeases(folder: LeaseFolder, config: NetworkConfig, effects:
     const veths = view.filter(({ link }) =>
       link.netnsId !== undefined && !isHostVethName(link.ifname)
     );
-    const found = folder.leases.map((lease) => adoption(lease, config, veths));
+    const found = folder.leases.map((lease) => adoption(lease, config.bridge, veths));
     const adoptions = found.filter((it) => it !== undefined);
     const fresh = adoptions.filter((lease) => mayAdopt(state, lease));
     for (const lease of fresh) addLease(state, lease);
@@ -128,11 +128,8 @@ function checkInside({ sets, name }: NetworkConfig, ip: Ip): void {
  * The lease with the host veths whose peer has one of its addresses, on the network's bridge if there are any. If there are none,
  * each veth that can't be inspected may be its own; `undefined` if every veth was inspected.
  */
-function adoption(
-  { owner: { containerId, ifname }, ips }: FoundLease,
-  { bridge }: NetworkConfig,
-  veths: readonly HostVeth[],
-): Adoption | undefined {
+function adoption(lease: FoundLease, bridge: string, veths: HostView): Adoption | undefined {
+  const { owner: { containerId, ifname }, ips } = lease;
   const fitting = veths.filter(({ inside }) =>
     inside?.peer.addresses.some(({ ip }) => ips.includes(ip))
   );

@@ -89,15 +89,12 @@ async function viewOf(kernel: Kernel, places: readonly Place[]): Promise<HostVie
 }
 
 /** Every network that has a state file or is in the alias of a host veth. */
-async function placesOf(
-  { held, unreadable }: Networks,
-  links: readonly Link[] | undefined,
-  config: Subject | undefined,
-): Promise<Place[]> {
+async function placesOf(files: Networks, links?: readonly Link[], config?: Subject) {
+  const { held, unreadable } = files;
   const filed = [...held, ...unreadable];
   const named = await namedBy(links ?? []);
   const names = [...new Set([...filed.map(({ network }) => network), ...named])].sort();
-  return names.map((name) => {
+  return names.map((name): Place => {
     const own = held.filter(({ network }) => network === name);
     const file = filed.find(({ network }) => network === name);
     return {
@@ -159,12 +156,9 @@ export const NETWORK_OPTION: Readonly<Record<string, Option>> = {
 };
 
 /** The networks of that name, or all without a name. Throws if there is none, unless a file could not be read. */
-export function selected(
-  { networks, errors }: Overview,
-  { args: [argument], value }: Call,
-  command: string,
-): readonly NetworkSeen[] {
-  const name = argument ?? value("network");
+export function selected(seen: Overview, call: Call, command: string): readonly NetworkSeen[] {
+  const { networks, errors } = seen;
+  const name = call.args[0] ?? call.value("network");
   const found = networks.filter(({ network }) => name === undefined || network === name);
   if (name === undefined || found.length > 0 || errors.length > 0) return found;
   throw new UsageError(

@@ -94,10 +94,8 @@ const GAP = 2;
 const LEAST = 8;
 
 /** The table with columns as wide as their widest cell. A cell has one line or several. */
-function tableLines(
-  { heading, rows, spare, cut, broken }: Table,
-  width: number = Infinity,
-): Segment[][] {
+function tableLines(table: Table, width: number = Infinity): Segment[][] {
+  const { heading, rows, spare, cut, broken } = table;
   let columns = heading.map((name, at) => ({
     name,
     cells: rows.map((row) => [styled(row[at] ?? "")]),

@@ -1,4 +1,7 @@
+import { formatCidr, type Ip } from "../base/address.ts";
+import { formatSet, type RangeSet, subnetsOf } from "../base/range.ts";
 import { PROGRAM_VERSION } from "../base/scope.ts";
+import { countFree, listLeases } from "../ipam.ts";
 import type { Call, Command, Report } from "./command.ts";
 import {
   NETWORK_OPTION,
@@ -8,9 +11,8 @@ import {
   reportOn,
   selected,
 } from "./overview.ts";
-import { OK, type Pool, poolsOf } from "./pools.ts";
 import type { Line } from "./screen.ts";
-import { countWords } from "./state_words.ts";
+import { countWords, needsLook, type StateWord } from "./state_words.ts";
 import { buildForm } from "./version.ts";
 
 export const status: Command = {
@@ -33,13 +35,13 @@ async function report(call: Call): Promise<Report> {
   const json = {
     networks: pools.map((it) => ({ ...it, size: exact(it.size), free: exact(it.free) })),
   };
-  const needsLook = pools.some(({ state }) => state !== OK);
-  const { errors, unreadable } = overview;
+  const isAmiss = pools.some(({ state }) => state !== OK);
+  const { errors } = overview;
   if (!call.has("metrics")) {
-    return reportOn(overview, tableOf(pools, errors.length > 0), json, needsLook);
+    return reportOn(overview, tableOf(pools, errors.length > 0), json, isAmiss);
   }
-  const lines = metricsOf(networks, pools, unreadable);
-  return { ...reportOn(overview, [], json, needsLook), lines, isFile: true, errors };
+  const lines = metricsOf(networks, pools, overview);
+  return { ...reportOn(overview, [], json, isAmiss), lines, isFile: true, errors };
 }
 
 /** An integer that some JSON parsers can't read exactly is a string. */
@@ -68,6 +70,66 @@ function tableOf(pools: readonly Pool[], isPartial: boolean): Line[] {
   }];
 }
 
+/** One range set of a network. It has sizes only if an ADD has recorded the network's ranges. */
+export interface Pool {
+  readonly network: string;
+  readonly dataDir: string;
+  /** Number of the set in the configuration, from 0. */
+  readonly set: number;
+  readonly subnet?: string;
+  readonly range?: string;
+  readonly size?: bigint;
+  /** Absent without a state file. */
+  readonly held?: number;
+  /** `undefined` if `ip` failed; absent without a state file. */
+  readonly stale?: number | undefined;
+  readonly free?: bigint;
+  /** `ok`, or what needs a look: `full, 1 stale, 2 cut off`. */
+  readonly state: string;
+  /** The network's number of attachments in each state; the same for each of its sets. */
+  readonly attachments: Readonly<Record<StateWord, number>>;
+}
+
+/** The state of a pool that needs no look. */
+const OK = "ok";
+
+/** The pools of the network. A network with unknown ranges has one without a size. */
+export function poolsOf({ network, dataDir, held, file, rows }: NetworkSeen): Pool[] {
+  if (file === "unreadable") return [];
+  const attachments = countWords(rows.map(({ state }) => state));
+  const words = (Object.keys(attachments) as StateWord[])
+    .filter((it) => needsLook(it) && attachments[it] > 0)
+    .map((it) => `${attachments[it]} ${it}`);
+  const stateOf = (...first: string[]) => [...first, ...words].join(", ") || OK;
+  const common = { network, set: 0, attachments, state: stateOf() };
+  if (file === "none") return [{ ...common, dataDir }];
+  if (file === "lost") return [{ ...common, dataDir, state: stateOf("no state file") }];
+  const stale = attachments.unknown > 0
+    ? undefined
+    : rows.filter(({ state }) => state === "stale").flatMap(({ ips }) => ips);
+  return held.flatMap(({ dataDir, state }): Pool[] => {
+    const ips = listLeases(state).flatMap((lease) => lease.ips);
+    const ranges = state.ranges ?? [];
+    if (ranges.length === 0) {
+      return [{ ...common, dataDir, held: ips.length, stale: stale?.length }];
+    }
+    return ranges.map((set, index) => {
+      const use = useOf(set, ips, stale);
+      const subnet = subnetsOf([set]).map(formatCidr).join(", ");
+      const isFull = use.free === 0n && use.stale === 0;
+      const named = { set: index, subnet, range: formatSet(set) };
+      return { ...common, dataDir, ...named, ...use, ...(isFull && { state: stateOf("full") }) };
+    });
+  });
+}
+
+/** The use of a range set by these addresses, of which some may be outside of it. */
+export function useOf(set: RangeSet, held: readonly Ip[], stale: readonly Ip[] | undefined) {
+  const [size, free] = [countFree(set, []), countFree(set, held)];
+  const back = stale && Number(size - countFree(set, stale));
+  return { size, held: Number(size - free), stale: back, free };
+}
+
 /** The name and meaning of each metric, as docs/monitoring.md shows them. All are gauges, which both text formats have. */
 export const METRICS = {
   atomicni_pool_addresses: "All addresses of the range set.",
@@ -84,11 +146,7 @@ export const METRICS = {
 type Sample = readonly [number | bigint, Readonly<Record<string, string>>];
 
 /** OpenMetrics text that the older text format of Prometheus allows too. */
-function metricsOf(
-  networks: readonly NetworkSeen[],
-  pools: readonly Pool[],
-  unreadable: Overview["unreadable"],
-): string[] {
+function metricsOf(networks: readonly NetworkSeen[], pools: readonly Pool[], seen: Overview) {
   const each = (key: "size" | "held" | "stale" | "free") =>
     pools.flatMap(({ network, dataDir: folder, set, subnet = "", [key]: value }): Sample[] =>
       value === undefined ? [] : [[value, { network, folder, set: String(set), subnet }]]
@@ -101,7 +159,7 @@ function metricsOf(
   const readable = [
     ...networks.flatMap(({ held }) => held.map((it) => ({ ...it, value: 1 }))),
     ...networks.filter(({ file }) => file === "lost").map((it) => ({ ...it, value: 0 })),
-    ...unreadable.map((it) => ({ ...it, value: 0 })),
+    ...seen.unreadable.map((it) => ({ ...it, value: 0 })),
   ].map(({ network, dataDir, value }): Sample => [value, { network, folder: dataDir }]);
   const samples: Readonly<Record<keyof typeof METRICS, readonly Sample[]>> = {
     atomicni_pool_addresses: each("size"),

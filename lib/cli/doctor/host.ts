@@ -16,12 +16,14 @@ import { type Link, MOST_PORTS } from "../../netops.ts";
 import { type Finding, finding, type Scene, warning } from "./finding.ts";
 
 /** The present state of the bridge. The checks of ADD report why an ADD could not use it. */
-export function examineBridge({ config, links }: Scene): Finding[] {
+export function examineBridge(scene: Scene): Finding[] {
+  const { config, links } = scene;
   const { bridge: name, mtu, sets, gatewayOnBridge } = config;
   const bridge = links.find(({ ifname }) => ifname === name);
   if (links.some(({ altnames }) => altnames.includes(name))) return [];
   if (bridge === undefined) {
-    return [finding("ok", "bridge", `"${name}" does not exist yet: the first ADD makes it`)];
+    const sight = `"${name}" does not exist yet: the first ADD makes it`;
+    return [finding("ok", "bridge", sight), ...examineNewBridge(scene)];
   }
   if (bridge.kind !== "bridge") return [];
   const ports = links.filter(({ master }) => master === name).length;
@@ -65,10 +67,9 @@ export function hasIpv6Gateway({ sets }: NetworkConfig): boolean {
  * A new bridge takes the sysctl `default.disable_ipv6`, which `ip` does not show. If `lo` is up without an IPv6 address,
  * IPv6 is switched off for all interfaces.
  */
-export function examineIpv6({ config, links }: Scene): Finding[] {
+function examineNewBridge({ config, links }: Scene): Finding[] {
   const { bridge, gatewayOnBridge } = config;
-  const isThere = links.some(({ ifname }) => ifname === bridge);
-  if (isThere || !gatewayOnBridge || !hasIpv6Gateway(config)) return [];
+  if (!gatewayOnBridge || !hasIpv6Gateway(config)) return [];
   const lo = links.find(({ ifname }) => ifname === "lo");
   if (lo?.up === true && !lo.addresses.some(({ ip }) => familyOf(ip) === 6)) {
     return [warning(

@@ -67,7 +67,7 @@ export async function takenBy(
   const unleased = without.flatMap((claim) =>
     claim.veths.map(async (veth) => {
       const { ifname } = veth.link;
-      const owner = claim.lease?.owner ?? await ownerIn(config, claim, ifname);
+      const owner = claim.lease?.owner ?? await ownerIn(config.name, claim, ifname);
       const name = owner === undefined ? ifname : ownerKey(owner);
       return { veth, owner, name, ips: addressesIn(config, veth) };
     })
@@ -76,12 +76,8 @@ export async function takenBy(
 }
 
 /** The owner in the veth's alias, if its name or its group confirms the alias and neither contradicts it. */
-async function ownerIn(
-  { name }: NetworkConfig,
-  { attachment }: Claim,
-  ifname: string,
-): Promise<Owner | undefined> {
-  if (attachment?.network !== name) return undefined;
+async function ownerIn(network: string, { attachment }: Claim, ifname: string) {
+  if (attachment?.network !== network) return undefined;
   const isOther = isHostVethName(ifname) && await hostVethName(attachment) !== ifname;
   return isOther ? undefined : attachment;
 }

@@ -122,11 +122,8 @@ function undecided({ lease, veths }: Claim, isInDoubt: boolean): RepairFinding[]
 }
 
 /** Reports a veth on the bridge without an owner, if its container has or may have an address that could be allocated. */
-function unownedVeth(
-  veth: HostVeth,
-  { config, holders }: Taken,
-  isInDoubt: boolean,
-): RepairFinding[] {
+function unownedVeth(veth: HostVeth, taken: Taken, isInDoubt: boolean): RepairFinding[] {
+  const { config, holders } = taken;
   const { link: { ifname }, inside } = veth;
   const held = addressesIn(config, veth).filter((ip) =>
     allocatingRange(config.sets.flat(), ip) !== undefined && !holders.has(ip)
