@@ -149,30 +149,24 @@ function fail(thrown: unknown): never {
   Deno.exit(print({ stdout, stderr: "", exitCode: 1 }));
 }
 
-/** The commands that change something. */
-const CHANGING = ["ADD", "DEL", "GC"];
-
 /** Runs one command of a runtime. */
 async function serveRuntime(command: string): Promise<void> {
-  const io = { env: environment, stdin: readStdin };
-  if (!CHANGING.includes(command)) {
-    const running = run(io);
-    // A VERSION starts no process that could fail unnoticed.
-    if (command !== "VERSION") hearBugs();
-    // CHECK and STATUS change nothing, so a signal finds nothing to undo.
-    Deno.exit(print(await running));
-  }
   const stop = new AbortController();
-  const running = run({ ...io, stop: stop.signal, deliver });
+  const running = run({ env: environment, stdin: readStdin, stop: stop.signal, deliver });
+  // CHECK and STATUS change nothing, so a signal finds nothing to undo.
+  const isChanging = ["ADD", "DEL", "GC"].includes(command);
   // While stdin is read: nothing is created before that.
-  for (const signal of ["SIGTERM", "SIGINT"] as const) {
+  for (const signal of isChanging ? ["SIGTERM", "SIGINT"] as const : []) {
     Deno.addSignalListener(signal, () => {
       const details = "if it was an ADD, it was rolled back; try again";
       stop.abort(new CniError("TryAgainLater", `Cannot finish: ended by ${signal}`, { details }));
     });
   }
-  hearBugs();
-  end(print(await running));
+  // A VERSION starts no process that could fail unnoticed.
+  if (command !== "VERSION") hearBugs();
+  const exitCode = print(await running);
+  if (isChanging) end(exitCode);
+  else Deno.exit(exitCode);
 }
 
 /** Ends the process with one document after an unhandled rejection. */

@@ -3,7 +3,7 @@ import { familyOf, type Ip } from "./base/address.ts";
 import { CniError, unlessError } from "./base/errors.ts";
 import { defined, type Fields, parseObject, parseString, parseStrings } from "./base/fields.ts";
 import { type Mac, parseMac } from "./base/mac.ts";
-import { type InterfaceName, type NetworkName, parseInterfaceName } from "./base/names.ts";
+import { type NetworkName, parseInterfaceName } from "./base/names.ts";
 import { STATE_FOLDER } from "./base/scope.ts";
 import { shapeOf, type SpecVersion } from "./base/spec.ts";
 import {
@@ -30,12 +30,7 @@ export { readResolvConf } from "./config/folder.ts";
 export type { Route } from "./config/routes.ts";
 
 /** The part of a configuration that DEL and GC need. */
-export interface Network {
-  readonly name: NetworkName;
-  /** The network's state folder. */
-  readonly dataDir: string;
-  readonly bridge: InterfaceName | undefined;
-}
+export type Network = Readonly<ReturnType<typeof parseNetwork>>;
 
 export interface NetworkConfig extends Addressing, PortFlags {
   readonly name: NetworkName;
@@ -58,7 +53,7 @@ export interface Valid {
 const REFUSED = ["InvalidNetworkConfig", "UnsupportedField"] as const;
 
 /** For DEL and GC, which other errors don't stop: a value that an ADD refuses can't have been used by one. */
-export function parseNetwork(root: Fields): Network {
+export function parseNetwork(root: Fields) {
   return {
     name: parseName(root),
     dataDir: unlessError(REFUSED, () => parseDataDir(root)) ?? STATE_FOLDER,

@@ -10,10 +10,7 @@ import type { Effects } from "./effects.ts";
 import { claimsOf, claimsOfOther } from "./look.ts";
 
 /** A host veth and its bridge, as read back from the kernel. */
-export interface MadeVeth {
-  readonly bridge: Link;
-  readonly host: Link;
-}
+export type MadeVeth = Awaited<ReturnType<typeof attachVeth>>;
 
 /** Another process may change the bridge between two attempts. After this many attempts the ADD fails. */
 const TRIES = 4;
@@ -27,15 +24,19 @@ export async function attachVeth(
   config: NetworkConfig,
   effects: Effects,
   undo: Rollback,
-): Promise<MadeVeth> {
-  const { kernel } = effects;
+): Promise<{ readonly host: Link; readonly bridge: Link }> {
+  const { kernel, leases } = effects;
   let hasLostGuards = false;
   for (let tries = 1;; tries++) {
     const { made, bridge, isReady, failure } = await kernel.attach(spec, undo);
     let ready = bridge;
     if (!isReady) {
       // An error of the state comes before an error of the bridge, because its remedy is harmless.
-      await checkLeasesFit(config, effects);
+      if (config.sets.length > 0) {
+        await leases.examine(({ state, provenance }) =>
+          checkFit(state, config, config.name, provenance === "written")
+        );
+      }
       const ensured = await kernel.ensureBridge(spec, bridge, undo);
       ready = ensured.bridge;
       hasLostGuards ||= ensured.hasLostGuards;
@@ -49,14 +50,6 @@ export async function attachVeth(
     }
     if (tries === TRIES && failure !== undefined) throw failure;
   }
-}
-
-/** Throws StateDamaged or BridgeUnusable if the leases don't fit the configuration. `Reservation` reports a damaged file. */
-async function checkLeasesFit(config: NetworkConfig, { leases }: Effects): Promise<void> {
-  if (config.sets.length === 0) return;
-  await leases.examine(({ state, provenance }) => {
-    checkFit(state, config, config.name, provenance === "written");
-  });
 }
 
 /** How many containers show whether the bridge has the MAC that guarded containers know. */
