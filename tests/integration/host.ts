@@ -158,8 +158,14 @@ export const MODES: readonly Mode[] = Deno.uid() !== 0
   ? ["root"]
   : ["root", "rootless"];
 
-/** The code that Deno has compiled of the script form (tools/build/warm), if it exists. */
-const WARM = BUILT === `${ROOT}bin/atomicni.js` ? `${ROOT}build/warm` : "/nowhere";
+const NOT_WARM = "/nowhere";
+/**
+ * The code that Deno has compiled of the script form (tools/build/warm), if it exists. WARM names it for a program that
+ * starts that form.
+ */
+const WARM = located(
+  Deno.env.get("WARM") ?? (BUILT === `${ROOT}bin/atomicni.js` ? `${ROOT}build/warm` : NOT_WARM),
+);
 
 const SETUP = `
 mount -t tmpfs tmpfs /run && mkdir -p /run/netns

@@ -16,6 +16,8 @@ const ROOT = fromFileUrl(new URL("../../", import.meta.url));
 /** The built file under test: ATOMICNI, else the script form. */
 export const BINARY = BUILT ?? `${ROOT}bin/atomicni.js`;
 export const DEPLOY = `${ROOT}deploy`;
+/** The code that Deno has compiled of the installed script form (tools/build/warm), if it exists. */
+const WARM = `${ROOT}build/warm-installed`;
 /** The folder of the reference plugins in Debian's package. */
 export const REFERENCE_PLUGINS = "/usr/lib/cni";
 
@@ -52,6 +54,7 @@ for folder in /var/lib/atomicni /var/lib/cni /var/lib/containerd /etc/cni /etc/c
 done
 mkdir -p /etc/cni/net.d /opt/cni/bin
 chmod 700 /var/lib/atomicni
+[ ! -d ${WARM} ] || cp -a ${WARM} /var/lib/atomicni/.deno
 for plugin in ${REFERENCE_PLUGINS}/*; do ln -s $plugin /opt/cni/bin/; done
 cp "$BINARY" /opt/cni/bin/atomicni
 ln -s /opt/cni/bin/atomicni ${REFERENCE_PLUGINS}/
