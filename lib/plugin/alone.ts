@@ -47,7 +47,7 @@ export async function checkNotShared(
   }
 }
 
-/** The other networks that have a port on the bridge, by its alias, and no lease for it. */
+/** The other networks that have a port on the bridge, or a veth whose bridge is gone, and no lease for it; by its alias. */
 function networksWithoutLease(
   { name, bridge }: NetworkConfig,
   links: readonly Link[],
@@ -56,7 +56,7 @@ function networksWithoutLease(
   const networks = new Set<NetworkName>();
   for (const { alias, master } of links) {
     const said = attachmentIn(alias);
-    if (master !== bridge || said === undefined || said.network === name) continue;
+    if (said === undefined || said.network === name || !["", bridge].includes(master)) continue;
     const isLeased = held.some(({ network, state }) =>
       network === said.network && findLease(state, said) !== undefined
     );

@@ -502,6 +502,9 @@ hostTest(
       await host.sh(`mv /run/kept ${STATE}`);
     }
     assertMatch(await found(config), /allocates it too/);
+    // A veth without a bridge has its address again as soon as it is put back.
+    await host.sh(`rm ${STATE}; ip link del dev atomic0`);
+    assertMatch(await found(config), /^50 .*"podnet\/c1\/eth0" has it/);
     assertEquals((await host.ip("", "link", "show", "dev", veth)).length, 1);
   },
 );
