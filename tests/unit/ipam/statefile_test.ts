@@ -93,6 +93,22 @@ Deno.test("readState() reads a written state; a missing file is empty, and anyth
   }
 });
 
+Deno.test("a state file that may not be opened is code 5, and not damaged", async () => {
+  await inFolder((folder) => {
+    put(folder, state());
+    const open = Deno.openSync;
+    Deno.openSync = () => {
+      throw new Deno.errors.PermissionDenied("denied by a rule");
+    };
+    try {
+      const error = assertThrows(() => readState(folder, NET), CniError, "denied by a rule");
+      assertEquals(error.code, 5);
+    } finally {
+      Deno.openSync = open;
+    }
+  });
+});
+
 Deno.test("isCurrent() knows whether the path still leads to the file that was read", async () => {
   await inFolder((folder) => {
     const path = statePath(folder, NET);
