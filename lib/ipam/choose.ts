@@ -17,6 +17,7 @@ import {
   type RangeSet,
   reservedAs,
   sizeOf,
+  subnetsOf,
 } from "../base/range.ts";
 
 /** The input of a choice. */
@@ -133,14 +134,11 @@ export function checkRequested(sets: readonly RangeSet[], requested: readonly Ip
 }
 
 function whyNot(sets: readonly RangeSet[], ip: Ip): string {
-  const ranges = sets.flat();
-  const near = ranges.filter(({ subnet }) => contains(subnet, ip));
+  const near = sets.flat().filter(({ subnet }) => contains(subnet, ip));
   const [range] = near;
   if (range === undefined) {
-    const subnets = new Set(ranges.map(({ subnet }) => formatCidr(subnet)));
-    return subnets.size === 0
-      ? "the network allocates no addresses"
-      : `it is outside ${[...subnets].join(", ")}`;
+    const subnets = subnetsOf(sets).map(formatCidr).join(", ");
+    return subnets === "" ? "the network allocates no addresses" : `it is outside ${subnets}`;
   }
   if (near.some(({ gateway }) => gateway === ip)) return "it is the gateway";
   if (reservedAs(range.subnet, ip) !== undefined) return "it is reserved in the subnet";

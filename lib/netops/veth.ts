@@ -83,27 +83,22 @@ async function tryAttach(run: RunIp, spec: VethSpec, undo: Rollback): Promise<Ma
   const answers = output.stdout.trim().split("\n").length;
   // The batch stops at its first failure. With fewer than two answers, creating the veth failed.
   if (!output.success && output.signal === null && answers < 2) return output;
+  const failed = () => ipFailed(`set up the host veth "${host}"`, output);
+  if (output.signal !== null) throw failed();
+  const [[before] = [], [made] = [], [after] = [], others = []] = parseIpJson(output)
+    .map((links) => links.map(parseLink));
   // An old `ip` may fail at the last command only, whose answer is optional.
-  const isOver = output.signal === null && answers >= 3;
-  if (!output.success && !isOver) {
+  if (!output.success && answers < 3) {
     // An `ip` or kernel that can't lock shows no lock of the port.
-    const shown = spec.guarded
-      ? parseIpJson(output)[1]?.map(parseLink).find(isNamed(host))
-      : undefined;
-    if (shown !== undefined) checkLockable(shown);
-    throw ipFailed(`set up the host veth "${host}"`, output);
+    if (spec.guarded && made?.ifname === host) checkLockable(made);
+    throw failed();
   }
-  const [[before] = [], [made] = [], [after] = [], others = []] = parseIpJson(output);
-  if (after !== undefined) checkName(spec.bridge.name, [parseLink(after)]);
-  const wrong = made?.["address"] !== hostMac || before === undefined || after === undefined ||
-    after["ifname"] !== spec.bridge.name;
-  if (wrong) throw ipFailed(`read back "${host}"`, output);
-  return {
-    before: parseLink(before),
-    host: parseLink(made),
-    after: parseLink(after),
-    lost: others.map(parseLink).filter((it) => it.group === spec.group && it.ifname !== host),
-  };
+  if (after !== undefined) checkName(spec.bridge.name, [after]);
+  if (made?.mac !== hostMac || before === undefined || after?.ifname !== spec.bridge.name) {
+    throw ipFailed(`read back "${host}"`, output);
+  }
+  const lost = others.filter((it) => it.group === spec.group && it.ifname !== host);
+  return { before, after, host: made, lost };
 }
 
 function attachCommands(spec: VethSpec): string[][] {

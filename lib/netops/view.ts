@@ -1,4 +1,4 @@
-/** Reads many objects at one moment: the host's veths with their other ends, or all of one attachment. */
+/** Reads from the kernel: one interface, the host's veths with their other ends, or all of one attachment. */
 import { isError } from "../base/errors.ts";
 import type { InterfaceName } from "../base/names.ts";
 import { waitForAll } from "../base/wait_for_all.ts";
