@@ -20,25 +20,20 @@ export interface Snapshot {
   readonly identity: string;
 }
 
-/** Whether the state file exists. Throws StateDamaged or IOFailure if it may not be opened; its content is not read. */
-export function checkReadable(dataDir: string, network: NetworkName): boolean {
+/**
+ * Reads the network's state without a lock, because a write replaces the whole file by a rename. A missing file is an empty
+ * state. Throws StateDamaged, and IOFailure if the folder or the file may not be opened.
+ */
+export function readState(dataDir: string, network: NetworkName): Snapshot {
   checkFolder(dataDir);
   const path = statePath(dataDir, network);
   const found = tryLstat(path);
-  if (found === undefined) return false;
-  if (!found.isFile) throw new NotAStateFile(path, "it is not a regular file");
-  const foreign = notRoots(found);
-  if (foreign !== undefined) throw new NotAStateFile(path, foreign);
-  if (found.size > LARGEST_FILE) throw new NotAStateFile(path, `it has ${found.size} bytes`);
-  return true;
-}
-
-/** Reads the network's state without a lock, because a write replaces the whole file by a rename. A missing file is an empty state. */
-export function readState(dataDir: string, network: NetworkName): Snapshot {
-  const path = statePath(dataDir, network);
-  if (!checkReadable(dataDir, network)) {
+  if (found === undefined) {
     return { state: emptyState(), file: undefined, identity: identityOf(undefined) };
   }
+  const tooLarge = found.size > LARGEST_FILE ? `it has ${found.size} bytes` : undefined;
+  const wrong = found.isFile ? notRoots(found) ?? tooLarge : "it is not a regular file";
+  if (wrong !== undefined) throw new NotAStateFile(path, wrong);
   const file = ifThere("open", path, () => Deno.openSync(path, { read: true }));
   // The file was replaced between the check and the open.
   if (file === undefined) return readState(dataDir, network);
