@@ -45,13 +45,8 @@ export function readAddressing(root: Fields): Addressing {
   const { mtu, sets } = addressing;
   const hasIpv6 = sets.flat().some(({ start }) => familyOf(start) === 6);
   if (mtu !== undefined && mtu < LEAST_MTU_IPV6 && hasIpv6) {
-    const found = `IPv6 needs ${LEAST_MTU_IPV6}`;
-    root.reject(
-      "mtu",
-      "an MTU of a network with IPv6",
-      found,
-      `set it to ${LEAST_MTU_IPV6} or more`,
-    );
+    const remedy = `set it to ${LEAST_MTU_IPV6} or more`;
+    root.reject("mtu", "an MTU of a network with IPv6", `IPv6 needs ${LEAST_MTU_IPV6}`, remedy);
   }
   return addressing;
 }
@@ -124,8 +119,6 @@ function hostLocalDialect(root: Fields, ipam: Fields): Addressing {
 /** The keys of the reference bridge with its defaults: `cni0`, no gateway, no default route unless configured. */
 function referenceBridge(root: Fields, ipam: Fields, sets: readonly RangeSet[]): Addressing {
   const isDefaultGateway = root.boolean("isDefaultGateway");
-  const mtu = root.optional("mtu", parseInteger(0, 65535)) ?? 0;
-  if (mtu !== 0) root.optional("mtu", parseMtu);
   const routes = readRoutes(ipam, sets) ?? [];
   const added = ([4, 6] as const).flatMap((family) => {
     const gateway = gatewayOf(sets, family);
@@ -139,7 +132,7 @@ function referenceBridge(root: Fields, ipam: Fields, sets: readonly RangeSet[]):
     configuredSets: sets,
     gatewayOnBridge: (root.boolean("isGateway") || isDefaultGateway) && sets.length > 0,
     forceAddress: root.boolean("forceAddress"),
-    mtu: mtu === 0 ? undefined : mtu,
+    mtu: root.get("mtu") === 0 ? undefined : root.optional("mtu", parseMtu),
     routes: [...routes, ...added],
   };
 }

@@ -29,13 +29,11 @@ export async function checkNotShared(
     const found = await claimsOfOther(subject, dataDir, leases, kernel);
     // A lease without a host veth does not use its address.
     if (!found.some(({ kind, lease }) => lease !== undefined && kind !== "stale")) continue;
+    const range = formatSet([shared]);
+    const path = statePath(dataDir, network);
     throw new CniError(
       "InvalidNetworkConfig",
-      `Cannot use ${
-        formatSet([shared])
-      } for network "${config.name}" alone: network "${network}" allocates it too, and has live containers (${
-        statePath(dataDir, network)
-      })`,
+      `Cannot use ${range} for network "${config.name}" alone: network "${network}" allocates it too, and has live containers (${path})`,
       {
         details: "two containers would get one address: set a separate subnet for each network, " +
           "or parts of one subnet that do not overlap (rangeStart, rangeEnd)",
@@ -106,13 +104,13 @@ export function checkSoleCarrier(config: NetworkConfig, links: readonly Link[]):
       subnets.includes(formatCidr(networkOf(ip, prefix)))
     );
     if (found === undefined) continue;
+    const subnet = formatCidr(networkOf(found.ip, found.prefix));
+    const address = formatInterfaceAddress(found);
     throw new CniError(
       "InvalidNetworkConfig",
-      `Cannot use ${
-        formatCidr(networkOf(found.ip, found.prefix))
-      } for network "${config.name}" alone: ${quote(ifname)} carries it too (${
-        formatInterfaceAddress(found)
-      })`,
+      `Cannot use ${subnet} for network "${config.name}" alone: ${
+        quote(ifname)
+      } carries it too (${address})`,
       {
         details:
           "containers of another plugin may have its addresses: choose another subnet, or move them " +

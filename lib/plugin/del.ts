@@ -30,8 +30,9 @@ export async function del(
   // The state is read before the veth is removed: a lease that appears later belongs to a new ADD.
   const read = await failures.attempt(() => leases.read());
   const host = await hostVethName(attachment);
-  const target = { network, attachment, host, netns };
-  const free = await removeVeths(target, read?.state, effects, failures);
+  const path = netns.startsWith("/") && !netns.includes("\0") ? netns : undefined;
+  const work = { network, attachment, host, netns: path, state: read?.state, effects, failures };
+  const free = await removeVeths(work);
   const isGone = failures.errors.length === (read === undefined ? 1 : 0);
   if (isGone && marks.of(host) === "died") {
     // The `ip` of the killed ADD may add neighbours as late as its veth.
@@ -39,7 +40,7 @@ export async function del(
     marks.clear(host);
   }
   if (read !== undefined) await failures.attempt(() => release(free, network, effects, failures));
-  else if (isGone && await isAnswered(network, failures, effects)) return;
+  else if (isGone && await isAnswered(work)) return;
   failures.raise(
     isGone && read === undefined
       ? `the host veth ${host} is gone; atomicni repair releases its lease, or a DEL once the state can be read`
@@ -47,22 +48,22 @@ export async function del(
   );
 }
 
-interface Target {
+/** A DEL in progress. */
+interface Work {
   readonly network: Network;
   readonly attachment: Attachment;
   readonly host: InterfaceName;
-  readonly netns: string;
+  /** `undefined` if the runtime passes no namespace. */
+  readonly netns: string | undefined;
+  /** `undefined` if the state can't be read. */
+  readonly state: State | undefined;
+  readonly effects: Effects;
+  readonly failures: Failures;
 }
 
 /** Removes the host veths of the attachment. Returns the leases that no veth can use any longer. */
-async function removeVeths(
-  target: Target,
-  state: State | undefined,
-  effects: Effects,
-  failures: Failures,
-): Promise<Lease[]> {
-  const { attachment, host } = target;
-  const { kernel, stop } = effects;
+async function removeVeths(work: Work): Promise<Lease[]> {
+  const { attachment, host, state, failures, effects: { kernel, stop } } = work;
   const own = state && findLease(state, attachment);
   const isOld = state && findLease(state, { ...attachment, ifname: undefined }) !== undefined;
   const hostMac = own === undefined || isForeign(own) ? undefined : own.record?.hostMac;
@@ -74,24 +75,18 @@ async function removeVeths(
     });
     if (isRemoved !== false) return isRemoved === true ? [own] : [];
   }
-  return await failures.attempt(() => removeByClaims(target, state, effects, failures)) ?? [];
+  return await failures.attempt(() => removeByClaims(work)) ?? [];
 }
 
-async function removeByClaims(
-  { network, attachment, host, netns }: Target,
-  state: State | undefined,
-  effects: Effects,
-  failures: Failures,
-): Promise<Lease[]> {
+async function removeByClaims(work: Work): Promise<Lease[]> {
+  const { network, host, netns, state, effects, failures } = work;
   const { kernel, marks, stop } = effects;
-  const leases = state === undefined ? [] : listLeases(state);
-  const path = netns.startsWith("/") && !netns.includes("\0") ? netns : undefined;
-  const claims = await claimsOf(network, leases, effects, { netns: path });
-  const isDoomed = await isAbout(attachment, host, path, claims, kernel);
+  const claims = await claimsOf(network, state ? listLeases(state) : [], effects, { netns });
+  const isDoomed = await isAbout(work, claims);
   const { name } = network;
-  const { free, hosts } = await removeDoomed(name, claims, isDoomed, effects, failures, path);
+  const { free, hosts } = await removeDoomed(name, claims, isDoomed, effects, failures, netns);
   if (hosts.includes(host)) return free;
-  const left = await leftUnder(host, attachment, claims, kernel);
+  const left = await leftUnder(work, claims);
   if (left !== undefined) {
     stop.throwIfAborted();
     await kernel.remove(left);
@@ -99,19 +94,14 @@ async function removeByClaims(
   return free;
 }
 
-/** Selects the claims that a DEL of this attachment removes. `netns` is `undefined` if the runtime passes no namespace. */
-async function isAbout(
-  attachment: Attachment,
-  host: InterfaceName,
-  netns: string | undefined,
-  claims: readonly Claim[],
-  kernel: Effects["kernel"],
-): Promise<(claim: Claim) => boolean> {
+/** Selects the claims that a DEL of this attachment removes. */
+async function isAbout(work: Work, claims: readonly Claim[]): Promise<(claim: Claim) => boolean> {
+  const { attachment, host } = work;
   const key = ownerKey(attachment);
   const old = claims.find(({ lease }) =>
     lease?.owner.containerId === attachment.containerId && lease.owner.ifname === undefined
   );
-  const isOldOne = old !== undefined && await isOfInterface(old, netns, attachment.ifname, kernel);
+  const isOldOne = old !== undefined && await isOfInterface(old, work);
   return (claim) => {
     if (claim === old) return isOldOne;
     const { lease, attachment: said, veths } = claim;
@@ -127,9 +117,7 @@ async function isAbout(
 /** Whether a lease of the Go original belongs to this interface. The Go original recorded only the container ID. */
 async function isOfInterface(
   { veths: [veth] }: Claim,
-  netns: string | undefined,
-  ifname: InterfaceName,
-  kernel: Effects["kernel"],
+  { attachment: { ifname }, netns, effects: { kernel } }: Work,
 ): Promise<boolean> {
   if (veth?.inside !== undefined) return veth.inside.peer.ifname === ifname;
   if (veth === undefined || netns === undefined) return true;
@@ -149,10 +137,8 @@ async function isOfInterface(
  * it belongs to another attachment, by a lease or because both have the same hash.
  */
 async function leftUnder(
-  host: InterfaceName,
-  attachment: Attachment,
+  { host, attachment, effects: { kernel } }: Work,
   claims: readonly Claim[],
-  kernel: Effects["kernel"],
 ): Promise<Link | undefined> {
   const link = await kernel.link(host);
   if (link === undefined) return undefined;
@@ -179,12 +165,7 @@ async function removeLate(host: InterfaceName, kernel: Effects["kernel"]): Promi
 }
 
 /** Whether a DEL without a readable state succeeds: a newer version reclaims the lease, or no veth has an address. */
-async function isAnswered(
-  network: Network,
-  failures: Failures,
-  effects: Effects,
-): Promise<boolean> {
-  const [error] = failures.errors;
+async function isAnswered({ network, effects, failures: { errors: [error] } }: Work) {
   if (error instanceof NewerSchema) {
     effects.warn(
       `the lease is left to the newer version, whose ADD or GC reclaims it: ${error.message}`,

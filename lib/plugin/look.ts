@@ -156,22 +156,15 @@ export function checkConsistent(
   const [claim] = lost;
   if (claim === undefined) return;
   if (provenance instanceof CniError) throw provenance;
-  const isMissing = provenance === "missing";
-  throw new CniError(
-    "StateDamaged",
-    `Cannot ${isMissing ? "start" : "use"} the state of network "${name}"${
-      isMissing ? " empty" : ""
-    }: ${describe(claim, lost.length - 1)}`,
-    {
-      details:
-        `${
-          isMissing ? "its state file is gone" : "an older or emptied state file was put in place"
-        }: atomicni repair < CONFIGURATION; if another plugin allocated the address: atomicni import; ` +
-        `if nothing uses ${
-          claim.veths.map(({ link }) => link.ifname).join(" or ")
-        }: remove that container`,
-    },
-  );
+  const [use, found] = provenance === "missing"
+    ? [`start the state of network "${name}" empty`, "its state file is gone"]
+    : [`use the state of network "${name}"`, "an older or emptied state file was put in place"];
+  const hosts = claim.veths.map(({ link }) => link.ifname).join(" or ");
+  throw new CniError("StateDamaged", `Cannot ${use}: ${describe(claim, lost.length - 1)}`, {
+    details:
+      `${found}: atomicni repair < CONFIGURATION; if another plugin allocated the address: atomicni import; ` +
+      `if nothing uses ${hosts}: remove that container`,
+  });
 }
 
 /** Describes the possible owner of an address, and why its lease is in doubt. */

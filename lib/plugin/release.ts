@@ -98,7 +98,7 @@ export async function removeAll(
 async function flushNeighbours(
   lease: Lease,
   configured: string | undefined,
-  { kernel }: Pick<Effects, "kernel">,
+  kernel: Effects["kernel"],
 ): Promise<void> {
   const { ips, record } = lease;
   const bridge = (record?.bridge ?? configured) as InterfaceName | undefined;
@@ -109,23 +109,26 @@ async function flushNeighbours(
 
 /**
  * Drops the leases that the state still has; a lease that changed since it was read is a later lease and stays. The caller holds
- * the lock, so that no ADD gets an address before its neighbours are flushed. `onError` gets the error of a flush, and the
- * lease stays unless `onError` returns true. Returns the dropped leases.
+ * the lock, so that no ADD gets an address before its neighbours are flushed. If they can't be flushed, the lease stays and
+ * `failures` gets the error; without `failures` it is only a warning, because the run serves another attachment. Returns the
+ * dropped leases.
  */
-async function dropLeases(
+export async function reclaim(
   state: State,
   doomed: readonly Lease[],
   bridge: string | undefined,
-  effects: Pick<Effects, "kernel">,
-  onError: (error: unknown) => boolean,
+  { kernel, warn }: Pick<Effects, "kernel" | "warn">,
+  failures?: Failures,
 ): Promise<Lease[]> {
   const dropped: Lease[] = [];
   for (const lease of doomed) {
     if (!isSameLease(findLease(state, lease.owner), lease)) continue;
     try {
-      await flushNeighbours(lease, bridge, effects);
+      await flushNeighbours(lease, bridge, kernel);
     } catch (error) {
-      if (!onError(error)) continue;
+      failures?.add(error);
+      if (failures !== undefined) continue;
+      warn((error as Error).message);
     }
     dropLease(state, lease);
     dropped.push(lease);
@@ -133,23 +136,7 @@ async function dropLeases(
   return dropped;
 }
 
-/** Drops stale leases. A failing flush is only a warning, because the run serves another attachment. */
-export async function reclaim(
-  state: State,
-  stale: readonly Lease[],
-  bridge: string | undefined,
-  { kernel, warn }: Pick<Effects, "kernel" | "warn">,
-): Promise<Lease[]> {
-  return await dropLeases(state, stale, bridge, { kernel }, (error) => {
-    warn((error as Error).message);
-    return true;
-  });
-}
-
-/**
- * Releases these leases. If the neighbours of a lease can't be flushed, the lease stays and `failures` gets the error. Without
- * leases, it only removes the temporary files of killed runs.
- */
+/** Releases these leases. Without leases, it only removes the temporary files of killed runs. */
 export async function release(
   free: readonly Lease[],
   { bridge }: { readonly bridge: string | undefined },
@@ -160,10 +147,7 @@ export async function release(
   stop.throwIfAborted();
   if (free.length === 0) return await leases.sweep();
   await leases.transaction(async (state) => {
-    const dropped = await dropLeases(state, free, bridge, effects, (error) => {
-      failures.add(error);
-      return false;
-    });
+    const dropped = await reclaim(state, free, bridge, effects, failures);
     return { result: undefined, ...(dropped.length > 0 && { write: "unverified" as const }) };
   });
 }
