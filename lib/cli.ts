@@ -53,11 +53,8 @@ export async function serve(args: readonly string[], terminal: Terminal): Promis
   try {
     if (args.length === 0 && !terminal.isTerminal) {
       // Every plugin prints this without CNI_COMMAND (rule V3). stdout stays empty, and stdin is not read.
-      terminal.warn(
-        `CNI atomicni plugin ${PROGRAM_VERSION}\nCNI protocol versions supported: ${
-          SPEC_VERSIONS.join(", ")
-        }\n`,
-      );
+      const versions = `CNI protocol versions supported: ${SPEC_VERSIONS.join(", ")}`;
+      terminal.warn(`CNI atomicni plugin ${PROGRAM_VERSION}\n${versions}\n`);
       return 0;
     }
     return await dispatch(args, terminal);

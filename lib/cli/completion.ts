@@ -94,23 +94,22 @@ function zsh(commands: readonly Command[], names: string): string[] {
 function fish(commands: readonly Command[], names: string): string[] {
   const networks =
     `(ls -1 ${STATE_FOLDER} 2>/dev/null | string match -r '^[A-Za-z0-9_.-]+(?=\\.json$)')`;
-  const complete = (rest: string) => `complete -c atomicni ${rest}`;
-  const after = (name: string, rest: string) =>
-    complete(`-n '__fish_seen_subcommand_from ${name}' ${rest}`);
+  const after = (name: string) => `-n '__fish_seen_subcommand_from ${name}'`;
   const option = ([name, { short, about }]: [string, Option]) =>
     `-l ${name}${short === undefined ? "" : ` -s ${short}`} -d ${quoted(about)}`;
-  return [
-    complete("-f"),
-    complete("-n __fish_use_subcommand -a help -d 'the list of commands'"),
-    after("help", `-a '${names}'`),
-    ...commands.flatMap((it) => [
-      complete(`-n __fish_use_subcommand -a ${it.name} -d ${quoted(it.about)}`),
-      ...Object.entries(it.options ?? {}).map((one) => after(it.name, option(one))),
-      ...(it.takes.includes("NETWORK") ? [after(it.name, `-a ${quoted(networks)}`)] : []),
+  const rules = [
+    "-f",
+    "-n __fish_use_subcommand -a help -d 'the list of commands'",
+    `${after("help")} -a '${names}'`,
+    ...commands.flatMap(({ name, takes, about, options = {} }) => [
+      `-n __fish_use_subcommand -a ${name} -d ${quoted(about)}`,
+      ...Object.entries(options).map((it) => `${after(name)} ${option(it)}`),
+      ...(takes.includes("NETWORK") ? [`${after(name)} -a ${quoted(networks)}`] : []),
     ]),
-    after("completion", "-a 'bash zsh fish'"),
-    ...Object.entries(COMMON_OPTIONS).map((one) => complete(option(one))),
+    `${after("completion")} -a 'bash zsh fish'`,
+    ...Object.entries(COMMON_OPTIONS).map(option),
   ];
+  return rules.map((rule) => `complete -c atomicni ${rule}`);
 }
 
 function quoted(text: string): string {

@@ -45,8 +45,7 @@ export const doctor: Command = {
 function examineDeno(openPath: string | undefined): Finding[] {
   if (openPath === undefined) return [];
   const found =
-    `users other than root can change "${openPath.trim()}", which leads to the Deno that ` +
-    "runs this program as root";
+    `users other than root can change "${openPath.trim()}", which leads to the Deno that runs this program as root`;
   const remedy =
     "install a copy of that Deno: sh tools/install --deno bin/atomicni.js /opt/cni/bin";
   return [finding("error", "deno", found, remedy)];

@@ -16,8 +16,7 @@ export function overview(commands: readonly Command[]): Report {
         `      ${about}`,
       ]),
       "",
-      "Every command accepts --json (-o json), --wide (lines of any length) and --help, which has an example (atomicni help COMMAND prints the same). Exit status: " +
-      "0 all is well, 1 something needs a look, 2 the command failed.",
+      "Every command accepts --json (-o json), --wide (lines of any length) and --help, which has an example (atomicni help COMMAND prints the same). Exit status: 0 all is well, 1 something needs a look, 2 the command failed.",
       `The program reads only ${STATE_FOLDER} and runs only ip, so a configuration comes on stdin.`,
       ...CONFIGURATION.map(withoutBackquotes),
     ],

@@ -65,7 +65,8 @@ export async function restore(
   const guarded = live.filter(({ port }) => port.guard !== undefined);
   for (const { name } of await lostGateways(config, kernel, { guarded, bridgeMac }, dryRun)) {
     const is = dryRun ? "is to be" : "is";
-    restored.push(note(name, `the guard of its gateways ${is} restored in the container`));
+    const found = `${name}: the guard of its gateways ${is} restored in the container`;
+    restored.push({ level: "note", found });
   }
   return [...restored, ...left];
 }
@@ -80,7 +81,7 @@ async function restorePorts(
   const ports = placed.map(({ port }) => port);
   const before = await kernel.portFaults(bridge, ports);
   const after = dryRun || before.length === 0 ? [] : await kernel.reattach(bridge, ports);
-  return placed.flatMap((it) => {
+  return placed.flatMap((it): RepairFinding | RepairFinding[] => {
     const left = after.find(({ host }) => host === it.port.host);
     if (left !== undefined) {
       const remedy = `look at what else changes "${bridge}", and repair again`;
@@ -88,10 +89,7 @@ async function restorePorts(
     }
     const fixed = before.find(({ host }) => host === it.port.host);
     const done = dryRun ? "to be put right" : "put right";
-    return fixed === undefined ? [] : note(it.name, `${done}: ${fixed.found}`);
+    const found = `${it.name}: ${done}: ${fixed?.found}`;
+    return fixed === undefined ? [] : { level: "note", found };
   });
-}
-
-function note(name: string, what: string): RepairFinding {
-  return { level: "note", found: `${name}: ${what}` };
 }

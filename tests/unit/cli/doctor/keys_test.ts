@@ -32,6 +32,10 @@ Deno.test("unknownKeys() names the keys that an ADD ignores, and no key that it 
     [{ ...local, subnet: "10.0.0.0/24" }, [
       '"subnet" has no effect in a configuration with "ipam": {"type": "host-local"}',
     ]],
+    [{ ...NET, ipam: { ranges: [], isGateway: true } }, [
+      '"ipam.ranges" has no effect in a configuration without ipam.type',
+      '"ipam.isGateway" is not known, and is ignored',
+    ]],
     [{ ...NET, mtuu: 1 }, ['"mtuu" is not known, and is ignored']],
     [{ ...NET, rangeStart: "x" }, ['"rangeStart" is not known, and is ignored']],
     [{ ...NET, ipam: { routes: [{ dst: "0.0.0.0/0" }, { dest: "x" }] } }, [
