@@ -7,7 +7,7 @@ import { test } from "../both_errors.ts";
 import { pause } from "../../lib/base/deadline.ts";
 import { until } from "../until.ts";
 
-const SECONDS = Number(Deno.env.get("FAULTS_STORM") ?? (SIZE === "full" ? 60 : 8));
+const SECONDS = Number(Deno.env.get("FAULTS_STORM") ?? (SIZE === "full" ? 60 : 4));
 const WORKERS = 16;
 /** 10 addresses for 16 workers and for the leases of killed runs. */
 const POOL = { ...CONFIG, ipam: { rangeStart: "10.88.0.2", rangeEnd: "10.88.0.11" } };
