@@ -2,16 +2,12 @@
 import { familyOf, type Ip } from "./base/address.ts";
 import { CniError, unlessError } from "./base/errors.ts";
 import { defined, type Fields, parseObject, parseString, parseStrings } from "./base/fields.ts";
-import { type Mac, parseMac } from "./base/mac.ts";
-import { type NetworkName, parseInterfaceName } from "./base/names.ts";
+import { parseMac } from "./base/mac.ts";
+import { parseInterfaceName } from "./base/names.ts";
+import type { RangeSet } from "./base/range.ts";
 import { STATE_FOLDER } from "./base/scope.ts";
 import { shapeOf, type SpecVersion } from "./base/spec.ts";
-import {
-  type Addressing,
-  type PortFlags,
-  readAddressing,
-  readPortFlags,
-} from "./config/dialects.ts";
+import { readAddressing, readPortFlags } from "./config/dialects.ts";
 import { parseName } from "./config/document.ts";
 import { type CniArgs, parseRequestedIp } from "./config/environment.ts";
 import { parseDataDir, parseResolvConfPath } from "./config/folder.ts";
@@ -32,17 +28,8 @@ export type { Route } from "./config/routes.ts";
 /** The part of a configuration that DEL and GC need. */
 export type Network = Readonly<ReturnType<typeof parseNetwork>>;
 
-export interface NetworkConfig extends Addressing, PortFlags {
-  readonly name: NetworkName;
-  readonly dataDir: string;
-  readonly cniVersion: SpecVersion;
-  readonly dns: Dns;
-  /** A file below the state folder; its servers are used if `dns` is empty. */
-  readonly resolvConf: string | undefined;
-  readonly requestedIps: readonly Ip[];
-  readonly requestedMac: Mac | undefined;
-  readonly prevResult: Result | undefined;
-}
+/** The whole configuration, for ADD, CHECK and STATUS. */
+export type NetworkConfig = Readonly<ReturnType<typeof parseConfig>>;
 
 /** One attachment that a GC keeps, as the runtime listed it. */
 export interface Valid {
@@ -61,12 +48,14 @@ export function parseNetwork(root: Fields) {
   };
 }
 
-/** The whole configuration, for ADD, CHECK and STATUS. Throws InvalidNetworkConfig, UnsupportedField. */
-export function parseConfig(root: Fields, cniVersion: SpecVersion, args: CniArgs): NetworkConfig {
+/** Throws InvalidNetworkConfig, UnsupportedField. */
+export function parseConfig(root: Fields, cniVersion: SpecVersion, args: CniArgs) {
   const addressing = readAddressing(root);
   const previous = root.optional("prevResult", parseObject);
   const prevResult = previous && parsePrevResult(previous, cniVersion);
-  if (shapeOf(cniVersion) === "0.1") checkOldShape(addressing, prevResult, cniVersion);
+  if (shapeOf(cniVersion) === "0.1") checkOldShape(addressing.sets, prevResult, cniVersion);
+  const runtime = root.object("runtimeConfig");
+  const conventional = root.object("args").object("cni");
   return {
     name: parseName(root),
     dataDir: parseDataDir(root),
@@ -74,16 +63,19 @@ export function parseConfig(root: Fields, cniVersion: SpecVersion, args: CniArgs
     ...addressing,
     ...readPortFlags(root, addressing.sets),
     dns: readDns(root),
+    /** A file below the state folder; its servers are used if `dns` is empty. */
     resolvConf: parseResolvConfPath(root),
-    requestedIps: readRequestedIps(root, args),
-    requestedMac: readRequestedMac(root, args),
+    requestedIps: readRequestedIps([runtime, conventional], args),
+    // Rule C2, after CONVENTIONS.
+    requestedMac: runtime.unlessEmpty("mac", parseMac) ??
+      conventional.unlessEmpty("mac", parseMac) ?? args.mac,
     prevResult,
   };
 }
 
 /** Results of 0.1.0 and 0.2.0 have one address of each family, and at least one (rules R4, H13). */
 function checkOldShape(
-  { sets }: Addressing,
+  sets: readonly RangeSet[],
   prevResult: Result | undefined,
   cniVersion: SpecVersion,
 ): void {
@@ -119,22 +111,12 @@ function readDns(root: Fields): Dns {
 }
 
 /** Rule C3, after CONVENTIONS: `runtimeConfig.ips`, else `args.cni.ips`, else `IP` of CNI_ARGS; each address once. */
-function readRequestedIps(root: Fields, args: CniArgs): readonly Ip[] {
-  for (const fields of [root.object("runtimeConfig"), conventionalArgs(root)]) {
+function readRequestedIps(requests: readonly Fields[], args: CniArgs): readonly Ip[] {
+  for (const fields of requests) {
     const ips = new Set(fields.list("ips", parseRequestedIp));
     if (ips.size > 0) return [...ips];
   }
   return args.ip === undefined ? [] : [args.ip];
-}
-
-/** Rule C2: `runtimeConfig.mac`, then `args.cni.mac`, then `MAC` of CNI_ARGS. */
-function readRequestedMac(root: Fields, args: CniArgs): Mac | undefined {
-  return root.object("runtimeConfig").unlessEmpty("mac", parseMac) ??
-    conventionalArgs(root).unlessEmpty("mac", parseMac) ?? args.mac;
-}
-
-function conventionalArgs(root: Fields): Fields {
-  return root.object("args").object("cni");
 }
 
 /**

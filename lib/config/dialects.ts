@@ -15,7 +15,7 @@ import { defaultRoute, gatewayOf, readRoutes, type Route } from "./routes.ts";
 import { refuseUnsupported } from "./unsupported.ts";
 
 /** The container's bridge and the network's addresses, in both dialects. */
-export interface Addressing {
+interface Addressing {
   readonly bridge: InterfaceName;
   /** The sets of this run: an attachment gets one address of each. Empty for a layer-2 attachment. */
   readonly sets: readonly RangeSet[];
@@ -143,8 +143,6 @@ function parseBridge(value: unknown): InterfaceName {
   if (!/^if\d+$/.test(name)) return name;
   throw new Malformed("the name of a bridge", "ip would read it as the index of an interface");
 }
-
-export type PortFlags = Readonly<ReturnType<typeof readPortFlags>>;
 
 /** Flags of the container's port and interface, in both dialects. */
 export function readPortFlags(root: Fields, sets: readonly RangeSet[]) {

@@ -18,14 +18,9 @@ export function parseDocument(text: string): Fields {
     throw noConfiguration(text, "it is not a JSON object");
   }
   const root = new Fields(value ?? {});
+  const texts = new Fields(root.raw, "", "DecodingFailure");
   for (const key of ["name", "cniVersion"]) {
-    if (root.has(key) && typeof root.get(key) !== "string") {
-      throw new CniError(
-        "DecodingFailure",
-        `Cannot read ${key} ${quote(root.get(key))} as a string: it has another type`,
-        { details: `put the value of ${key} in double quotes` },
-      );
-    }
+    texts.optional(key, parseString, `put the value of ${key} in double quotes`);
   }
   parseName(root);
   return root;
@@ -33,14 +28,10 @@ export function parseDocument(text: string): Fields {
 
 function noConfiguration(text: string, found: string, cause?: unknown): CniError {
   const start = quote(text.slice(0, 60));
-  return new CniError(
-    "DecodingFailure",
-    `Cannot read stdin ${start} as a network configuration: ${found}`,
-    {
-      details: "one JSON object without comments; atomicni doctor < CONFIGURATION shows the place",
-      cause,
-    },
-  );
+  const message = `Cannot read stdin ${start} as a network configuration: ${found}`;
+  const details =
+    "one JSON object without comments; atomicni doctor < CONFIGURATION shows the place";
+  return new CniError("DecodingFailure", message, { details, cause });
 }
 
 /** The configuration's version, checked for `command`: see `negotiate`. */

@@ -162,11 +162,6 @@ function ignoresUnknown(pairs: ReadonlyMap<string, string>, text: string): boole
 }
 
 function malformed(text: string, wanted: string, found: string): CniError {
-  return new CniError(
-    "InvalidEnvironment",
-    `Cannot use CNI_ARGS ${quote(text)} as ${wanted}: ${found}`,
-    {
-      details: REMEDY,
-    },
-  );
+  const message = `Cannot use CNI_ARGS ${quote(text)} as ${wanted}: ${found}`;
+  return new CniError("InvalidEnvironment", message, { details: REMEDY });
 }

@@ -19,18 +19,15 @@ export function parseDataDir(root: Fields): string {
     it.startsWith(".") || /\.(json|lock)$/.test(it)
   );
   if (folder !== undefined && part === undefined) return folder;
-  const found = part === undefined
-    ? `it is outside ${STATE_FOLDER}`
-    : part.startsWith(".")
-    ? `"${part}" begins with a dot`
-    : `"${part}" ends like a state or lock file`;
-  const kind = ipam.get("type") === "host-local" && part === undefined
-    ? "UnsupportedField"
-    : "InvalidNetworkConfig";
+  const [found, details] = part === undefined ? [`it is outside ${STATE_FOLDER}`, remedy] : [
+    `"${part}" ${part.startsWith(".") ? "begins with a dot" : "ends like a state or lock file"}`,
+    `choose another name than "${part}"`,
+  ];
+  const isUnsupported = ipam.get("type") === "host-local" && part === undefined;
   throw new CniError(
-    kind,
+    isUnsupported ? "UnsupportedField" : "InvalidNetworkConfig",
     `Cannot use ipam.dataDir ${quote(given)} as a state folder: ${found}`,
-    { details: part === undefined ? remedy : `choose another name than "${part}"` },
+    { details },
   );
 }
 
