@@ -32,10 +32,7 @@ export type Network = Readonly<ReturnType<typeof parseNetwork>>;
 export type NetworkConfig = Readonly<ReturnType<typeof parseConfig>>;
 
 /** One attachment that a GC keeps, as the runtime listed it. */
-export interface Valid {
-  readonly containerId: string;
-  readonly ifname: string;
-}
+export type Valid = Readonly<NonNullable<ReturnType<typeof parseValid>>[number]>;
 
 const REFUSED = ["InvalidNetworkConfig", "UnsupportedField"] as const;
 
@@ -123,7 +120,7 @@ function readRequestedIps(requests: readonly Fields[], args: CniArgs): readonly 
  * The attachments that a GC keeps (rules G1, S6): `cni.dev/valid-attachments`, else `cni.dev/attachments`. `null` keeps
  * none; `undefined` if the configuration has no list.
  */
-export function parseValid(root: Fields): readonly Valid[] | undefined {
+export function parseValid(root: Fields) {
   const key = ["cni.dev/valid-attachments", "cni.dev/attachments"].find((it) =>
     root.spelling(it) !== undefined
   );

@@ -1,6 +1,6 @@
 import { familyOf, LEAST_MTU_IPV6, parseIp } from "../base/address.ts";
-import { Malformed } from "../base/errors.ts";
-import { type Fields, parseInteger, parseString } from "../base/fields.ts";
+import { CniError, Malformed, quote } from "../base/errors.ts";
+import { type Fields, parseInteger, parseList, parseString } from "../base/fields.ts";
 import { type InterfaceName, parseInterfaceName } from "../base/names.ts";
 import { type AddressRange, parseSubnet, type RangeSet, usable } from "../base/range.ts";
 import {
@@ -12,7 +12,6 @@ import {
   readSets,
 } from "./ranges.ts";
 import { defaultRoute, gatewayOf, readRoutes, type Route } from "./routes.ts";
-import { refuseUnsupported } from "./unsupported.ts";
 
 /** The container's bridge and the network's addresses, in both dialects. */
 interface Addressing {
@@ -34,9 +33,9 @@ const parseMtu = parseInteger(68, 65535);
 
 /** Reads the dialect that `ipam.type` names: absent is this plugin's own, `host-local` is that of bridge + host-local. */
 export function readAddressing(root: Fields): Addressing {
-  refuseUnsupported(root);
   const ipam = root.object("ipam");
   const type = ipam.optional("type", parseString) ?? "";
+  refuseUnsupported(root, ipam, type);
   const addressing = type === "host-local"
     ? hostLocalDialect(root, ipam)
     : isLayer2(root, ipam)
@@ -167,4 +166,40 @@ export function readPortFlags(root: Fields, sets: readonly RangeSet[]) {
     root.reject("disableContainerInterface", wanted, found, remedy);
   }
   return flags;
+}
+
+/** Keys of the reference bridge that `ip` inside the scope can't implement, each with its alternative. Throws UnsupportedField. */
+function refuseUnsupported(root: Fields, ipam: Fields, type: string): void {
+  const isSet: Readonly<Record<string, boolean>> = {
+    ipMasq: root.boolean("ipMasq"),
+    vlan: (root.optional("vlan", parseInteger(-4096, 65535)) ?? 0) !== 0,
+    vlanTrunk: (root.optional("vlanTrunk", parseList) ?? []).length > 0,
+    enabledad: root.boolean("enabledad"),
+  };
+  for (const [key, remedy] of Object.entries(INSTEAD)) {
+    if (isSet[key]) refuse(root, key, remedy);
+  }
+  if (type !== "" && type !== "host-local") {
+    refuse(
+      ipam,
+      "type",
+      'leave it out, or use "host-local": addresses are given by this plugin itself',
+    );
+  }
+}
+
+const INSTEAD: Readonly<Record<string, string>> = {
+  ipMasq:
+    "set it to false and masquerade by subnet: atomicni host-rules < CONFIGURATION prints the nftables file",
+  vlan: "leave it out and give each VLAN a bridge of its own, with the VLAN device as a port",
+  vlanTrunk: "leave it out; for trunks use the reference bridge plugin",
+  enabledad: "leave it out: an address has one lease, so nothing has to be asked on the link",
+};
+
+function refuse(fields: Fields, key: string, remedy: string): never {
+  throw new CniError(
+    "UnsupportedField",
+    `Cannot do "${fields.at}${key}": ${quote(fields.get(key))}: not supported by this plugin`,
+    { details: remedy },
+  );
 }

@@ -26,7 +26,7 @@ import type { Effects } from "./effects.ts";
 type Seeing = Pick<Effects, "kernel" | "marks">;
 
 /** Which namespaces are inspected. */
-export interface Inspected {
+interface Inspected {
   /** The path of a namespace besides the namespaces in /run/netns. */
   readonly netns?: string | undefined;
   /** Leaves out the namespaces of ADDs in progress. */
