@@ -58,9 +58,6 @@ export async function examineIp(kernel: Kernel, guarded: boolean): Promise<Findi
   return [version, finding("error", "namespaces", `ip can enter none: ${said}`, remedy, 8)];
 }
 
-/** The oldest iproute2 with which everything works is 5.0, a snapshot of that date. */
-const OLDEST = { major: 5, snapshot: 190319 };
-
 /** The finding about the output of `ip -V`, which has a version number, or before 5.1 the date of a snapshot. */
 export function examineVersion(text: string, guarded: boolean): Finding {
   const [, major, snapshot] = /iproute2-(?:(\d+)\.\d+|ss(\d{6}))/.exec(text) ?? [];
@@ -71,9 +68,8 @@ export function examineVersion(text: string, guarded: boolean): Finding {
     const found = `${text} can't lock a port, which "macspoofchk": true needs`;
     return finding("error", "ip", found, "install iproute2 5.18 or newer, or set it to false", 2);
   }
-  if (Number(major) >= OLDEST.major || Number(snapshot) >= OLDEST.snapshot) {
-    return finding("ok", "ip", text);
-  }
+  // Everything works with 5.0, which is the snapshot of that date.
+  if (Number(major) >= 5 || Number(snapshot) >= 190319) return finding("ok", "ip", text);
   const found = `${text} is older than iproute2 5.0: CHECK can't read its list of routes`;
   return warning("ip", found, "install iproute2 5.0 or newer");
 }
