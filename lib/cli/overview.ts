@@ -57,25 +57,22 @@ export async function readOverview(kernel: Kernel, config?: Subject): Promise<Ov
 async function look(kernel: Kernel, files: Networks, config?: Subject): Promise<Overview> {
   const { unreadable } = files;
   const errors = unreadable.map(({ error }) => error);
-  let links: readonly Link[] | undefined;
-  let view: HostView | undefined;
-  let places: readonly Place[];
+  let seen: { links: readonly Link[]; places: readonly Place[]; view: HostView } | undefined;
   try {
-    links = await kernel.links();
-    places = await placesOf(files, links, config);
-    view = await viewOf(kernel, places);
+    const links = await kernel.links();
+    const places = await placesOf(files, links, config);
+    seen = { links, places, view: await viewOf(kernel, places) };
   } catch (error) {
     errors.push(asCniError(error));
-    links = undefined;
-    places = await placesOf(files, undefined, config);
   }
+  const places = seen?.places ?? await placesOf(files, undefined, config);
   const unknown = (lease: Lease) =>
     ({ kind: "undecided", lease, veths: [], attachment: undefined }) as const;
   const networks = await Promise.all(places.map(async (it) => {
-    const found = view === undefined ? it.leases.map(unknown) : await claims(it, it.leases, view);
+    const found = seen ? await claims(it, it.leases, seen.view) : it.leases.map(unknown);
     return await networkSeen(it, found);
   }));
-  return { networks: networks.flat(), errors, unreadable, links };
+  return { networks: networks.flat(), errors, unreadable, links: seen?.links };
 }
 
 async function viewOf(kernel: Kernel, places: readonly Place[]): Promise<HostView> {
