@@ -68,6 +68,14 @@ const ROWS: readonly Row[] = [
     found: ["c2/eth0 10.88.0.3 fd00:88::3"],
   },
   {
+    name: "a container without its address of the second family gets a lease of the first",
+    config: BOTH,
+    given: `${has("c1", "10.88.0.2/24")}; : >${STATE}`,
+    exit: 0,
+    found: ["c1/eth0 10.88.0.2", "c2/eth0 10.88.0.3 fd00:88::3"],
+    findings: [],
+  },
+  {
     name: "a container with the MAC of another's lease",
     given: `${ONLY_C1}; ip -n c2 link set dev eth0 address 0a:58:0a:58:00:02`,
     exit: 2,
