@@ -7,6 +7,7 @@ import {
   MODES,
   STATE_FOLDER,
 } from "../integration/host.ts";
+import { holdLock } from "../integration/lock_holder.ts";
 
 /** A fault of a host or a configuration, and the finding that doctor must have. */
 interface Row {
@@ -390,6 +391,10 @@ hostTest("doctor names the holder of the lock", async (host) => {
   assertEquals(held.json.findings.find((it: Json) => it.about === "lock").level, "error");
   await host.sh("echo > /run/over");
   await finished;
+  // Another run holds the lock for a moment only.
+  await holdLock(host, 0.9);
+  const later = await examined(host, JSON.stringify(CONFIG));
+  assertEquals(later.json.findings.find((it: Json) => it.about === "lock").level, "ok");
 });
 
 hostTest(
