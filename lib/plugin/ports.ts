@@ -3,7 +3,6 @@ import { groupOf, type InterfaceName } from "../base/names.ts";
 import type { NetworkConfig } from "../config.ts";
 import { checkFit, containerMac, type Lease, listLeases, readNetworks } from "../ipam.ts";
 import type { GuardSpec, Link, PortSpec, VethSpec } from "../netops.ts";
-import type { Claim } from "../ownership.ts";
 import type { Rollback } from "../rollback.ts";
 import { type GuardedPort, lostGateways } from "./bridge.ts";
 import type { Effects } from "./effects.ts";
@@ -74,17 +73,19 @@ async function reattachOthers(
     warn(`did not put "${host}" into "${bridge}" again: ${why}`);
   try {
     const ports: PortSpec[] = [];
-    for (const { kind, lease, veths: [veth] } of await ownClaims(config, effects)) {
+    const leases = listLeases(effects.leases.read().state);
+    const claims = await claimsOf(config, leases, effects, { isWithoutAdds: true });
+    for (const { kind, lease, veths: [veth, ...more] } of claims) {
+      if (kind === "unowned" || kind === "adding" || more.length > 0) continue;
       if (veth === undefined || veth.link.ifname === own) continue;
-      const isOut = veth.link.master === "";
-      if (!isOut && veth.link.master !== bridge) continue;
-      const isProven = kind === "live" || lease?.record?.guarded !== true;
-      const port = isProven
-        ? portOf(config, veth.link, kind === "live" ? lease : undefined)
-        : undefined;
+      const { link } = veth;
+      if (link.master !== "" && link.master !== bridge) continue;
+      const proven = kind === "live" ? lease : undefined;
+      const isUnproven = proven === undefined && lease?.record?.guarded === true;
+      const port = isUnproven ? undefined : portOf(config, link, proven);
       if (port !== undefined) ports.push(port);
-      if (port?.guard !== undefined) guarded.push({ link: veth.link, ifname: lease?.owner.ifname });
-      if (port === undefined && isOut) refuse(veth.link.ifname, UNVERIFIED_MAC);
+      if (port?.guard !== undefined) guarded.push({ link, ifname: lease?.owner.ifname });
+      if (port === undefined && link.master === "") refuse(link.ifname, UNVERIFIED_MAC);
     }
     if (hasLostGuards) ports.push(...await guardedOfOthers(config, effects));
     for (const { host, found } of await kernel.reattach(bridge, ports)) refuse(host, found);
@@ -95,15 +96,6 @@ async function reattachOthers(
   } catch (error) {
     warn(`could not put every port into "${bridge}" again: ${(error as Error).message}`);
   }
-}
-
-/** The claims of the network's veths, with and without a lease. A claim with several candidates is left out. */
-async function ownClaims(config: NetworkConfig, effects: Effects): Promise<Claim[]> {
-  const { state } = effects.leases.read();
-  const found = await claimsOf(config, listLeases(state), effects, { isWithoutAdds: true });
-  return found.filter(({ kind, veths }) =>
-    kind !== "unowned" && kind !== "adding" && kind !== "stale" && veths.length === 1
-  );
 }
 
 /**
