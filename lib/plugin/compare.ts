@@ -45,7 +45,7 @@ function differ(what: string, expected: unknown, found: unknown): string[] {
 }
 
 /** Compares the MAC and MTU of an interface if the result has them (rule K2). */
-function listedDifferences(listed: Partial<Interface> | undefined, { ifname, mac, mtu }: Link) {
+function listedDifferences(listed: Interface | undefined, { ifname, mac, mtu }: Link) {
   return [
     ...differ(`MAC of ${ifname}`, listed?.mac?.toLowerCase(), mac),
     ...differ(`MTU of ${ifname}`, listed?.mtu, mtu),
@@ -70,7 +70,7 @@ function bridgeDifferences(expected: Expected, bridge: Link | undefined): string
     ...addressDifferences(bridge, listedGateways(expected).map(formatInterfaceAddress)),
     ...(config.promiscuous ? differ(`promiscuous mode of ${name}`, true, bridge.promiscuous) : []),
     // Without the MTU, because the kernel changes a bridge's MTU with its ports.
-    ...listedDifferences(listed?.mac === undefined ? undefined : { mac: listed.mac }, bridge),
+    ...differ(`MAC of ${name}`, listed?.mac?.toLowerCase(), bridge.mac),
   ];
 }
 
