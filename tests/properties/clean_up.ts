@@ -28,8 +28,9 @@ export async function cleanUp(stage: Stage): Promise<Complaint | undefined> {
   }
   const remains = async () => leftovers(await look(host)).filter((it) => isOfProgram(stage, it));
   let left = await remains();
-  // No DEL can name a key that is not an owner.
+  // No DEL can name a key that is not an owner, and a repair refuses while a container of another plugin may be its owner.
   if (left.some((it) => it.includes(`: ${NO_OWNER} `))) {
+    for (const id of CONTAINERS) await host.run(["ip", "-n", id, "link", "del", "dev", "eth0"]);
     await stage.person("repair", 0);
     left = await remains();
   }
