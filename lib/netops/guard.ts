@@ -107,13 +107,14 @@ export async function pinInside(
 
 /** The guarded addresses of an attachment: its own, and with IPv6 the link-local address derived from its MAC. */
 export function guardedIps(ips: readonly Ip[], mac: string): readonly Ip[] {
-  return ips.some((ip) => familyOf(ip) === 6) ? [...ips, linkLocalOf(mac)] : ips;
+  return ips.some((ip) => familyOf(ip) === 6) ? [...ips, ...linkLocalOf(mac)] : ips;
 }
 
-/** RFC 4291 appendix A: the link-local address of an interface with that MAC. */
-function linkLocalOf(mac: string): Ip {
+/** RFC 4291 appendix A: the link-local address of an interface with that MAC; none if an edited lease has no valid MAC. */
+function linkLocalOf(mac: string): Ip[] {
   const [a = "", b, c, d, e, f] = mac.split(":");
-  return tryIp(`fe80::${(parseInt(a, 16) ^ 2).toString(16)}${b}:${c}ff:fe${d}:${e}${f}`) as Ip;
+  const ip = tryIp(`fe80::${(parseInt(a, 16) ^ 2).toString(16)}${b}:${c}ff:fe${d}:${e}${f}`);
+  return ip === undefined ? [] : [ip];
 }
 
 /** The first iproute2 that can lock a port; Linux can since 5.18. */

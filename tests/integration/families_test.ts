@@ -421,3 +421,11 @@ hostTest("repair finds both addresses of a container after the state was lost", 
   assertEquals((await host.program(["repair"], JSON.stringify(DUAL))).code, 0);
   assertEquals(await host.leases(), { "c1/eth0": ["10.88.0.2", "fd00:88::2"] });
 });
+
+hostTest("DEL releases a lease of both families whose MAC root edited away", async (host) => {
+  await host.containers("c1", "c2");
+  await given(host, "c1", DUAL);
+  await host.sh(`sed -i 's/"hostMac"/"mac":"none","hostMac"/' ${STATE_FOLDER}/podnet.json`);
+  await host.del({ id: "c1", config: DUAL });
+  assertEquals(await host.leases(), {});
+});
