@@ -1,5 +1,5 @@
 import { ownerKey } from "../base/attachment.ts";
-import { CniError, unlessError } from "../base/errors.ts";
+import { CniError, isError } from "../base/errors.ts";
 import type { RangeSet } from "../base/range.ts";
 import {
   AddMarks,
@@ -9,6 +9,7 @@ import {
   isSameLease,
   type Lease,
   listLeases,
+  NewerSchema,
   NotAStateFile,
   type Work,
 } from "../ipam.ts";
@@ -114,11 +115,19 @@ export async function examineClaims<T>(
   return await effects.leases.examine(async (found) => await look(await momentNow(found)));
 }
 
+/** The leases, read without the lock; none if the file is damaged, because only a run with the lock may say so. */
+function readLeases({ leases }: Effects): Lease[] {
+  try {
+    return listLeases(leases.read().state);
+  } catch (error) {
+    if (!isError(error, "StateDamaged") || error instanceof NewerSchema) throw error;
+    return [];
+  }
+}
+
 /** Inspects the namespaces. Returns a function that joins them with the state that is found under the lock. */
 async function lookFirst(subject: Subject, effects: Effects, isThorough: boolean) {
-  // The error for a damaged file comes under the lock.
-  const read = unlessError(["StateDamaged"], () => effects.leases.read());
-  const known = read === undefined ? [] : listLeases(read.state);
+  const known = readLeases(effects);
   const before = new Map(known.map((lease) => [ownerKey(lease.owner), lease]));
   const earlier = await viewFor(subject, isThorough ? [] : known, effects);
   return async (found: Found): Promise<Moment> => {

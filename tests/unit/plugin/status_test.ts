@@ -1,6 +1,7 @@
 import { assertEquals, assertRejects } from "@std/assert";
 import { CniError } from "../../../lib/base/errors.ts";
 import { groupOf } from "../../../lib/base/names.ts";
+import { NewerSchema } from "../../../lib/ipam.ts";
 import { checkServable, status } from "../../../lib/plugin.ts";
 import { config, effects, HOST, lease, NETWORK, RECORD, type World } from "./world.ts";
 
@@ -40,6 +41,12 @@ Deno.test("STATUS is code 50 for every failure of an ADD", async () => {
       .code,
     2,
   );
+});
+
+Deno.test("STATUS reports a newer version's state before it looks at the kernel and takes the lock", async () => {
+  const tools = effects({ provenance: new NewerSchema("/s/podnet.json", 4), late: "view" });
+  assertEquals((await assertRejects(() => status(SMALL, tools), CniError, "schema 4")).code, 50);
+  assertEquals(tools.steps.filter((it) => it === "view" || it === "examine"), []);
 });
 
 Deno.test("STATUS reports a damaged state only under the lock, because another run may be writing", async () => {
