@@ -42,7 +42,7 @@ export function parseLeaseFolder(listing: string): LeaseFolder {
     if (line.trim() === "") continue;
     const [, set, reserved = ""] = RESERVED_LINE.exec(line) ?? [];
     if (set !== undefined) {
-      last[Number(set)] = tryIp(reserved.trim());
+      last[Number(set)] ??= tryIp(reserved.trim());
       continue;
     }
     const [, name = "", content = ""] = LINE.exec(line) ?? refuse(line, "it is not FILE:LINE");

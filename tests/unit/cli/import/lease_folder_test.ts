@@ -64,6 +64,7 @@ Deno.test("parseLeaseFolder reads the last address of each range set, in their o
     ["last_reserved_ip.1:fd00::9\n", ["fd00::9"]],
     ["last_reserved_ip.0:nonsense\nlast_reserved_ip.1:10.0.0.1\n", ["10.0.0.1"]],
     ["last_reserved_ip.0:\n", []],
+    ["last_reserved_ip.0:10.88.0.9\nlast_reserved_ip.0:\n", ["10.88.0.9"]],
   ];
   for (const [text, last] of rows) {
     assertEquals<unknown>(parseLeaseFolder(text), { leases: [], lastReserved: last }, text);
