@@ -422,7 +422,7 @@ hostTest("repair finds both addresses of a container after the state was lost", 
   assertEquals(await host.leases(), { "c1/eth0": ["10.88.0.2", "fd00:88::2"] });
 });
 
-hostTest("DEL releases a lease of both families whose MAC root edited away", async (host) => {
+hostTest("DEL releases a lease of both families after root replaced its MAC", async (host) => {
   await host.containers("c1", "c2");
   await given(host, "c1", DUAL);
   await host.sh(`sed -i 's/"hostMac"/"mac":"none","hostMac"/' ${STATE_FOLDER}/podnet.json`);
