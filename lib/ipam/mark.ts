@@ -69,11 +69,11 @@ export class AddMarks {
   }
 
   /**
-   * Removes the marks of ADDs that were killed more than 60 s ago, because the `ip` of such an ADD has ended. It looks at a few
-   * marks: with 64 ADDs at once, a look at all of them takes 4 % of each.
+   * Removes the marks of ADDs that were killed more than 60 s ago, because the `ip` of such an ADD has ended. It looks at no more
+   * than `most` marks.
    */
-  sweep(): void {
-    for (const host of this.hosts().slice(0, MOST_SWEPT)) {
+  sweep(most = Infinity): void {
+    for (const host of this.hosts().slice(0, most)) {
       const begun = tryLstat(this.#path(host))?.mtime?.getTime() ?? Infinity;
       if (Date.now() - begun > OLD_MS) this.clear(host);
     }
@@ -115,7 +115,6 @@ function inProgress(host: string): CniError {
 }
 
 const OLD_MS = 60_000;
-const MOST_SWEPT = 8;
 
 /** A probe holds the flock for some microseconds. The ADD tries for 50 ms, so that a probe does not make it fail. */
 const TRIES = 5;
