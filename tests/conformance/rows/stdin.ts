@@ -47,7 +47,7 @@ export const STDIN: readonly Row[] = [
       "ADD",
       { stdin },
       6,
-      /Cannot read/,
+      /^Cannot (read stdin|use (name|cniVersion)) /,
     )
   ),
   ...BAD_NAMES.map(([rules, stdin, says]) =>
