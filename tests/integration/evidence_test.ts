@@ -28,9 +28,8 @@ for (const command of ["DEL", "GC"]) {
       await host.sh(
         "for i in $(seq 400); do [ -e /run/flushing ] && exit; sleep 0.02; done; exit 1",
       );
-      const adding = host.add({ id: "c2", config });
-      adding.then(() => host.sh(": >/run/added"), () => {});
-      const { ips } = await adding;
+      const { ips } = await host.add({ id: "c2", config });
+      await host.sh(": >/run/added");
       assertEquals((await removing).code, 0);
       assertEquals(ips[0].address, `${FIRST.ips[0]}/24`);
       const neighbours = await permanent(host, "");
