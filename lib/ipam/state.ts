@@ -33,6 +33,8 @@ export interface State {
   readonly lastReserved: Ip[];
   /** By owner, as `containerToIP`. Leases of the Go original have no record. */
   readonly leases: Record<string, LeaseRecord>;
+  /** The MACs of the records: no address with such a MAC is chosen. */
+  macs: Set<string>;
   /** The network's ranges. Every lease without ranges of its own is in one of these subnets. */
   ranges: readonly RangeSet[] | undefined;
   /** The text of the maps with the entries added since; `undefined` if the maps have to be formatted. */
@@ -54,6 +56,7 @@ export function emptyState(): State {
     ipToContainer: {},
     lastReserved: [],
     leases: {},
+    macs: new Set(),
     ranges: undefined,
     lines: undefined,
   };
@@ -104,6 +107,7 @@ export function addLease(state: State, { owner, ips, record }: Lease): void {
   state.containerToIP[key] = value;
   for (const ip of ips) state.ipToContainer[ip] = key;
   if (record !== undefined) state.leases[key] = record;
+  if (record?.mac !== undefined) state.macs.add(record.mac);
 }
 
 export function dropLease(state: State, { owner, ips }: Lease): void {
@@ -111,7 +115,12 @@ export function dropLease(state: State, { owner, ips }: Lease): void {
   state.lines = undefined;
   delete state.containerToIP[key];
   for (const ip of ips) delete state.ipToContainer[ip];
+  const mac = state.leases[key]?.mac;
   delete state.leases[key];
+  // Another record may have the same MAC.
+  if (mac !== undefined) {
+    state.macs = new Set(Object.values(state.leases).flatMap((record) => record.mac ?? []));
+  }
 }
 
 /** Whether both are the same lease, and not an earlier and a later lease of one owner. */

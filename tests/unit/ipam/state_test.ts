@@ -174,12 +174,14 @@ Deno.test("parseState() refuses each kind of damage", () => {
     ],
     [changed({ leases: { "c1/eth0": {} } }), 'leases["c1/eth0"] is {}'],
     [changed({ leases: { "c1/eth0": "x" } }), 'leases["c1/eth0"] is "x"'],
-    [record({ since: 7 }), 'leases["c1/eth0"] is {'],
+    [record({ since: 7 }), "since is 7"],
     [record({ hostMac: undefined }), 'leases["c1/eth0"] is {'],
     [record({ pod: 7 }), "pod is 7"],
     [record({ mac: null }), "mac is null"],
     [record({ guarded: "true" }), 'guarded is "true"'],
     [record({ hosts: ["veth0"] }), "hosts is ["],
+    [record({ bridge: 7 }), "bridge is 7"],
+    [record({ ranges: 7 }), "ranges is 7"],
     [changed({ ranges: "x" }), 'ranges is "x"'],
     [changed({ ranges: null }), "ranges is null"],
     [changed({ ranges: [RANGE] }), "ranges is ["],
@@ -314,6 +316,21 @@ Deno.test("leases are found, listed by address, added and dropped with all addre
     addLease(state, two);
     assertEquals<unknown>(state.containerToIP["c2/eth0"], ["10.88.0.3", "fd00::3"]);
   }
+});
+
+Deno.test("the MACs of records are known after reading, adding and dropping", () => {
+  const state = parse(JSON.stringify(GOOD));
+  assertEquals([...state.macs], ["02:00:00:00:00:01"]);
+  const lease = (key: string, ip: string): Lease => {
+    const record = { ...RECORD, mac: "02:00:00:00:00:02" };
+    return { owner: owner(key), ips: [parseIp(ip)], record };
+  };
+  addLease(state, lease("c3/eth0", "10.88.0.4"));
+  addLease(state, lease("c4/eth0", "10.88.0.5"));
+  dropLease(state, lease("c3/eth0", "10.88.0.4"));
+  assertEquals([...state.macs], ["02:00:00:00:00:01", "02:00:00:00:00:02"]);
+  dropLease(state, lease("c4/eth0", "10.88.0.5"));
+  assertEquals([...state.macs], ["02:00:00:00:00:01"]);
 });
 
 Deno.test("isSameLease() distinguishes a lease from a later lease of the same owner", () => {
