@@ -37,6 +37,11 @@ export async function claims(
   ];
 }
 
+/** The leases of the stale claims: no veth can use their addresses. */
+export function staleLeases(claims: readonly Claim[]): Lease[] {
+  return claims.flatMap(({ kind, lease }) => kind === "stale" && lease ? lease : []);
+}
+
 /** Selects the veths that `claims` can't place by name and MAC alone: `kernel.view()` has to inspect them. */
 export function needsInspection(
   { name, bridge }: Subject,

@@ -55,6 +55,11 @@ export async function hostVethName(
   return `av${hash.toHex().slice(0, 13)}` as InterfaceName;
 }
 
+/** Whether an interface of that name can be the attachment's host veth: the name is the hash of the attachment. */
+export async function isHostVethOf(attachment: Attachment, ifname: string): Promise<boolean> {
+  return isHostVethName(ifname) && await hostVethName(attachment) === ifname;
+}
+
 /** The longest alias, in bytes: IFALIASZ without the terminating NUL. */
 const LONGEST_ALIAS = 255;
 

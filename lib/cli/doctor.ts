@@ -72,7 +72,9 @@ async function examine(text: string, kernel: Kernel): Promise<Finding[]> {
   if (config.sets.length > 0) found.push(...await findingsOf("lock", () => examineLock(config)));
   // `ip` did not run at all.
   if (!ofIp.some(({ about }) => about === "namespaces")) return found;
-  const serve = () => checkServable(config, effectsFor(config, kernel));
+  const serve = async () => {
+    await checkServable(config, effectsFor(config, kernel));
+  };
   const refusal = await findingsOf(undefined, serve);
   const examined = () => examineHost({ config, kernel, isServed: refusal.length === 0 });
   return [...found, ...refusal, ...await findingsOf("bridge", examined)];

@@ -1,4 +1,4 @@
-import { attachmentIn, hostVethName, isHostVethName, ownerKey } from "../base/attachment.ts";
+import { attachmentIn, isHostVethOf, ownerKey } from "../base/attachment.ts";
 import { asCniError, type CniError } from "../base/errors.ts";
 import { groupOf, type NetworkName } from "../base/names.ts";
 import { STATE_FOLDER } from "../base/scope.ts";
@@ -112,8 +112,9 @@ async function namedBy(links: readonly Link[]): Promise<NetworkName[]> {
   const found = await Promise.all(links.map(async ({ ifname, alias, group, kind }) => {
     const said = kind === "veth" ? attachmentIn(alias) : undefined;
     if (said === undefined) return [];
-    const isNamed = isHostVethName(ifname) && await hostVethName(said) === ifname;
-    return isNamed || group === groupOf(said.network) ? [said.network] : [];
+    return await isHostVethOf(said, ifname) || group === groupOf(said.network)
+      ? [said.network]
+      : [];
   }));
   return found.flat();
 }

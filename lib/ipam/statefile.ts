@@ -132,8 +132,9 @@ export function checkWritable(dataDir: string, network: NetworkName, writesState
       }));
     // A transaction may have removed it.
     ifThere("write to", `${folder}/`, () => Deno.removeSync(probe));
-  } finally {
+  } catch (error) {
     removeQuietly(probe);
+    throw error;
   }
   if (!writesState) return;
   for (const path of [statePath(dataDir, network), lockPath(dataDir, network)]) {

@@ -1,9 +1,9 @@
 import {
   type Attachment,
   attachmentIn,
-  hostVethName,
   isCutAlias,
   isHostVethName,
+  isHostVethOf,
 } from "../base/attachment.ts";
 import { groupOf, type NetworkName } from "../base/names.ts";
 import type { Lease } from "../ipam.ts";
@@ -67,8 +67,7 @@ export interface Known {
 export async function identify({ name, bridge }: Subject, veth: HostVeth): Promise<Known> {
   const { link } = veth;
   const said = attachmentIn(link.alias);
-  const isNamed = said !== undefined && isHostVethName(link.ifname) &&
-    await hostVethName(said) === link.ifname;
+  const isNamed = said !== undefined && await isHostVethOf(said, link.ifname);
   const known = { veth, said, isNamed };
   if (isNamed) return { ...known, relation: said.network === name ? "own" : "none" };
   const isCut = isCutAlias(name, link.alias);

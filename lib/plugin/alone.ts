@@ -7,6 +7,7 @@ import { allocatingRange, formatSet, overlapping, subnetsOf } from "../base/rang
 import type { NetworkConfig } from "../config.ts";
 import { findLease, type Held, listLeases, readNetworks, statePath } from "../ipam.ts";
 import type { Link } from "../netops.ts";
+import type { Claim } from "../ownership.ts";
 import type { Effects } from "./effects.ts";
 import { claimsOfOther } from "./look.ts";
 
@@ -41,7 +42,9 @@ export async function checkNotShared(
     );
   }
   for (const network of networksWithoutLease(config, links, held)) {
-    await checkNoneHeld(config, network, kernel);
+    const dataDir = held.find((it) => it.network === network)?.dataDir ?? config.dataDir;
+    const subject = { name: network, bridge: config.bridge };
+    checkNoneHeld(config, network, await claimsOfOther(subject, dataDir, [], kernel));
   }
 }
 
@@ -64,17 +67,12 @@ function networksWithoutLease(
 }
 
 /** Throws InvalidNetworkConfig if a container of `network`, which has lost its state, has one of the addresses. */
-async function checkNoneHeld(
-  config: NetworkConfig,
-  network: NetworkName,
-  kernel: Effects["kernel"],
-): Promise<void> {
-  const subject = { name: network, bridge: config.bridge };
-  const found = await claimsOfOther(subject, config.dataDir, [], kernel);
-  for (const { kind, veths: [veth], attachment } of found) {
+function checkNoneHeld(config: NetworkConfig, network: NetworkName, claims: readonly Claim[]) {
+  const ranges = config.configuredSets.flat();
+  for (const { kind, veths: [veth], attachment } of claims) {
     if (kind !== "unleased" || veth === undefined) continue;
     const ip = veth.inside?.peer.addresses.map(({ ip }) => ip).find((ip) =>
-      config.configuredSets.some((set) => allocatingRange(set, ip) !== undefined)
+      allocatingRange(ranges, ip) !== undefined
     );
     if (ip === undefined) continue;
     const { ifname } = veth.link;

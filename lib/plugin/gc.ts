@@ -1,7 +1,7 @@
-import { hostVethName, ownerKey, tryOwner } from "../base/attachment.ts";
+import { hostVethName, isHostVethOf, ownerKey, tryOwner } from "../base/attachment.ts";
 import type { Network, Valid } from "../config.ts";
 import { listLeases } from "../ipam.ts";
-import type { Claim } from "../ownership.ts";
+import { type Claim, staleLeases } from "../ownership.ts";
 import type { Effects } from "./effects.ts";
 import { Failures } from "./failures.ts";
 import { claimsOf, transactClaims } from "./look.ts";
@@ -33,8 +33,7 @@ async function releaseGarbage(network: Network, effects: Effects, failures: Fail
 async function reclaimStale(network: Network, effects: Effects): Promise<readonly Claim[]> {
   effects.leases.read(); // an unreadable state has no claims
   const { result } = await transactClaims(network, effects, async ({ state, claims }) => {
-    const stale = claims.flatMap(({ kind, lease }) => kind === "stale" && lease ? lease : []);
-    const dropped = await reclaim(state, stale, network.bridge, effects);
+    const dropped = await reclaim(state, staleLeases(claims), network.bridge, effects);
     return { result: claims, ...(dropped.length > 0 && { write: "unverified" as const }) };
   });
   return result;
@@ -44,7 +43,7 @@ async function reclaimStale(network: Network, effects: Effects): Promise<readonl
 async function isAbandoned({ kind, veths: [veth], attachment }: Claim): Promise<boolean> {
   if (kind !== "unleased" || attachment === undefined || veth?.inside === undefined) return false;
   // Only the alias names the interface, and root may have written another alias.
-  if (await hostVethName(attachment) !== veth.link.ifname) return false;
+  if (!await isHostVethOf(attachment, veth.link.ifname)) return false;
   return !veth.inside.links.some(({ ifname }) => ifname === attachment.ifname);
 }
 

@@ -12,7 +12,7 @@ import {
   type Provenance,
   type State,
 } from "../ipam.ts";
-import type { Claim } from "../ownership.ts";
+import { type Claim, staleLeases } from "../ownership.ts";
 import type { Effects } from "./effects.ts";
 import { checkConsistent, momentOf } from "./look.ts";
 import { reclaim } from "./release.ts";
@@ -83,8 +83,8 @@ export class Reservation {
     if (own !== undefined) await this.#checkAlone(own);
     const lease = this.#tryAllocate(state);
     if (lease !== undefined) return lease;
-    const stale = moment.claims.filter((claim) => claim.kind === "stale" && !isOwn(claim));
-    await reclaim(state, stale.flatMap((claim) => claim.lease ?? []), config.bridge, effects);
+    const stale = staleLeases(moment.claims.filter((claim) => !isOwn(claim)));
+    await reclaim(state, stale, config.bridge, effects);
     return this.#allocate(state);
   }
 

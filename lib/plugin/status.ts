@@ -1,7 +1,8 @@
 import { asCniError, CniError, ifThere, unlessError } from "../base/errors.ts";
 import { type NetworkConfig, readResolvConf } from "../config.ts";
 import { checkFit, checkFolder, chooseIps, dropLease, listLeases, type State } from "../ipam.ts";
-import { checkIpCanLock, checkLockable } from "../netops.ts";
+import { checkIpCanLock, checkLockable, type Link } from "../netops.ts";
+import { staleLeases } from "../ownership.ts";
 import { checkNotShared, checkSoleCarrier } from "./alone.ts";
 import { bridgeSpec } from "./bridge.ts";
 import type { Effects } from "./effects.ts";
@@ -10,8 +11,7 @@ import { checkConsistent, claimsOf, examineClaims } from "./look.ts";
 /** STATUS: throws PluginNotAvailable if an ADD would fail now (rules T1, T2). */
 export async function status(config: NetworkConfig, effects: Effects): Promise<void> {
   try {
-    await checkServable(config, effects);
-    const links = await effects.kernel.links();
+    const links = await checkServable(config, effects);
     await checkNotShared(config, links, effects);
     checkSoleCarrier(config, links);
   } catch (error) {
@@ -24,8 +24,11 @@ export async function status(config: NetworkConfig, effects: Effects): Promise<v
   }
 }
 
-/** Throws the error of the next ADD, if it shows without making interfaces. */
-export async function checkServable(config: NetworkConfig, effects: Effects): Promise<void> {
+/** Throws the error of the next ADD, if it shows without making interfaces. Returns every link of the host. */
+export async function checkServable(
+  config: NetworkConfig,
+  effects: Effects,
+): Promise<readonly Link[]> {
   const { kernel, leases } = effects;
   checkFolder(config.dataDir);
   leases.checkWritable(config.sets.length > 0);
@@ -42,9 +45,10 @@ export async function checkServable(config: NetworkConfig, effects: Effects): Pr
     if (port === undefined) checkIpCanLock(await kernel.version());
     else checkLockable(port);
   }
-  if (state === undefined) return;
+  if (state === undefined) return links;
   const bridgeMac = links.find(({ ifname }) => ifname === config.bridge)?.mac ?? spec.mac;
   await checkFree(state, { ...config, bridgeMac }, effects);
+  return links;
 }
 
 /** How many more descriptors an ADD has open than a STATUS, at the maximum of each: signals, mark, lock and state. */
@@ -83,9 +87,8 @@ async function checkFree(
 ): Promise<void> {
   const choose = () => chooseIps(state, pool);
   if (unlessError(["PoolExhausted"], choose) !== undefined) return;
-  for (const { kind, lease } of await claimsOf(pool, listLeases(state), effects)) {
-    if (kind === "stale" && lease !== undefined) dropLease(state, lease);
-  }
+  const claims = await claimsOf(pool, listLeases(state), effects);
+  for (const lease of staleLeases(claims)) dropLease(state, lease);
   choose();
 }
 

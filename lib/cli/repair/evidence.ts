@@ -1,7 +1,7 @@
 import type { Ip } from "../../base/address.ts";
 import {
-  hostVethName,
   isHostVethName,
+  isHostVethOf,
   type Owner,
   ownerKey,
   podIn,
@@ -78,7 +78,7 @@ export async function takenBy(
 /** The owner in the veth's alias, if its name or its group confirms the alias and neither contradicts it. */
 async function ownerIn(network: string, { attachment }: Claim, ifname: string) {
   if (attachment?.network !== network) return undefined;
-  const isOther = isHostVethName(ifname) && await hostVethName(attachment) !== ifname;
+  const isOther = isHostVethName(ifname) && !await isHostVethOf(attachment, ifname);
   return isOther ? undefined : attachment;
 }
 
