@@ -38,28 +38,53 @@ export interface GuardedPort {
   readonly ifname: InterfaceName | undefined;
 }
 
+/** A port whose container has another MAC for a gateway; `why` is the reason why it could not be put right. */
+export type Lost<T> = T & { readonly why: string | undefined };
+
 /**
  * The ports of the containers that have another MAC than `bridgeMac` for a gateway, and so can't reach it. Unless it is a dry
- * run, their permanent neighbours are put right. A container is left out if its namespace has no name below /run/netns.
+ * run, their permanent neighbours are put right. A container is left out if its namespace has no name below /run/netns. With
+ * `sample`, nothing is done if that many containers all have the right MAC.
  */
 export async function lostGateways<T extends GuardedPort>(
   config: NetworkConfig,
   kernel: Pick<Kernel, "view" | "pinInside">,
-  { guarded, bridgeMac }: { readonly guarded: readonly T[]; readonly bridgeMac: string },
+  { guarded, bridgeMac, sample = guarded.length }: {
+    readonly guarded: readonly T[];
+    readonly bridgeMac: string;
+    readonly sample?: number;
+  },
   dryRun: boolean,
-): Promise<T[]> {
+): Promise<Lost<T>[]> {
   const wanted = gatewayNeighbours(config, bridgeMac);
   if (wanted.length === 0 || guarded.length === 0) return [];
-  const ports = new Set(guarded.map(({ link }) => link.ifname));
-  const seen = await kernel.view(({ ifname }) => ports.has(ifname));
-  const insides = new Map(seen.map(({ link, inside }) => [link.ifname, inside]));
-  const lost: T[] = [];
-  for (const port of guarded) {
-    const { ifname } = port;
-    const inside = insides.get(port.link.ifname);
-    // An interface with another name is not the interface of the lease.
-    if (ifname === undefined || inside?.peer.ifname !== ifname) continue;
-    if (await kernel.pinInside(inside.netns, ifname, wanted, dryRun)) lost.push(port);
+  const look = async (ports: readonly T[], dryRun: boolean) => {
+    const names = new Set(ports.map(({ link }) => link.ifname));
+    const seen = await kernel.view(({ ifname }) => names.has(ifname));
+    const insides = new Map(seen.map(({ link, inside }) => [link.ifname, inside]));
+    const lost: Lost<T>[] = [];
+    let unseen = 0;
+    for (const port of ports) {
+      const { link, ifname } = port;
+      const inside = insides.get(link.ifname);
+      // An interface with another name is not the interface of the lease.
+      if (ifname === undefined || inside?.peer.ifname !== ifname) {
+        unseen++;
+        continue;
+      }
+      let why: string | undefined;
+      // A container may have renamed its interface since then, or made it refuse neighbours.
+      const isLost = await kernel.pinInside(inside.netns, ifname, wanted, dryRun).catch((error) => {
+        why = (error as Error).message;
+        return !dryRun;
+      });
+      if (isLost) lost.push({ ...port, why });
+    }
+    return { lost, unseen };
+  };
+  if (sample < guarded.length) {
+    const { lost, unseen } = await look(guarded.slice(0, sample), true);
+    if (lost.length + unseen === 0) return [];
   }
-  return lost;
+  return (await look(guarded, dryRun)).lost;
 }

@@ -90,9 +90,10 @@ async function reattachOthers(
     if (hasLostGuards) ports.push(...await guardedOfOthers(config, effects));
     for (const { host, found } of await kernel.reattach(bridge, ports)) refuse(host, found);
     // Another network's ADD may have made the bridge again, with another MAC: then every guarded container gets that MAC.
-    const sample = { guarded: guarded.slice(0, SAMPLE), bridgeMac };
-    const lost = await lostGateways(config, kernel, sample, true);
-    if (lost.length > 0) await lostGateways(config, kernel, { guarded, bridgeMac }, false);
+    const known = { guarded, bridgeMac, sample: SAMPLE };
+    for (const { link, why } of await lostGateways(config, kernel, known, false)) {
+      if (why !== undefined) warn(`could not tell "${link.ifname}" the bridge's MAC: ${why}`);
+    }
   } catch (error) {
     warn(`could not put every port into "${bridge}" again: ${(error as Error).message}`);
   }

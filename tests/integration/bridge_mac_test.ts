@@ -8,6 +8,7 @@ const V6 = {
   ...{ cniVersion, type, bridge, name: "v6net", macspoofchk: true },
   ...{ subnet6: "fd09::/64", gateway6: "fd09::1" },
 };
+const BOTH = { ...GUARDED, subnet6: "fd00:88::/64", gateway6: "fd00:88::1" };
 const MAC = "02:00:00:00:00:99";
 
 async function doctor(host: Host, config: Json): Promise<string[]> {
@@ -58,3 +59,44 @@ hostTest(
     assertEquals(await doctor(host, GUARDED), []);
   },
 );
+
+/** Guarded containers of both families. The first three make it impossible to correct their own neighbours. */
+async function withHostileOnes(host: Host): Promise<string> {
+  const ids = ["h1", "h2", "h3", "good"];
+  await host.containers(...ids);
+  for (const id of ids) await host.add({ id, config: BOTH });
+  // An interface with an MTU below 1280 has no IPv6.
+  await host.sh(`ip -n h1 link set dev eth0 mtu 1000
+    for id in h2 h3; do ip -n $id link set dev eth0 down; ip -n $id link set dev eth0 name x; done`);
+  return "good";
+}
+
+hostTest("repair corrects a container although a hostile one can't be corrected", async (host) => {
+  const good = await withHostileOnes(host);
+  await host.sh(`ip link set dev atomic0 address ${MAC}`);
+  assert(!await host.pings(good, BOTH.gateway));
+  const { code, stdout } = await host.program(["repair"], JSON.stringify(BOTH));
+  assertMatch(stdout, /wrong: "h1\/eth0" .*can't be restored: .*\n +-> start that container again/);
+  assertMatch(stdout, /note: "good\/eth0" .*is restored/);
+  assertEquals(code, 1);
+  for (const gateway of [BOTH.gateway, BOTH.gateway6]) assert(await host.pings(good, gateway));
+});
+
+hostTest("an ADD corrects a container although hostile ones can't be corrected", async (host) => {
+  const good = await withHostileOnes(host);
+  await host.sh(`ip link del dev atomic0; ip link add atomic0 address ${MAC} type bridge`);
+  await host.containers("new");
+  const { code, stderr } = await host.cni("ADD", { id: "new", config: BOTH });
+  assertEquals(code, 0, stderr);
+  assertMatch(stderr, /could not tell "av[0-9a-f]{13}" the bridge's MAC: /);
+  for (const gateway of [BOTH.gateway, BOTH.gateway6]) assert(await host.pings(good, gateway));
+});
+
+hostTest("an ADD corrects a container although three others can't be inspected", async (host) => {
+  const good = await withHostileOnes(host);
+  await host.sh(`ip -n h1 link set dev eth0 down; ip -n h1 link set dev eth0 name x
+    ip link del dev atomic0; ip link add atomic0 address ${MAC} type bridge`);
+  await host.containers("new");
+  await host.add({ id: "new", config: BOTH });
+  for (const gateway of [BOTH.gateway, BOTH.gateway6]) assert(await host.pings(good, gateway));
+});

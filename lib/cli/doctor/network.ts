@@ -162,8 +162,7 @@ async function unreachedGateways(claims: readonly Claim[], bridgeMac: string, sc
       ? [{ link: veth.link, ifname: lease.owner.ifname, name: ownerKey(lease.owner) }]
       : []
   );
-  const sample = { guarded: guarded.slice(0, SAMPLE), bridgeMac };
-  const lost = await lostGateways(config, kernel, sample, true);
+  const lost = await lostGateways(config, kernel, { guarded, bridgeMac, sample: SAMPLE }, true);
   if (lost.length === 0) return [];
   const names = firstThree(lost.map(({ name }) => `"${name}"`));
   return [guardWarning(

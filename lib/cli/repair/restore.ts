@@ -63,10 +63,14 @@ export async function restore(
   }
   const restored = await restorePorts(bridge, kernel, live, dryRun);
   const guarded = live.filter(({ port }) => port.guard !== undefined);
-  for (const { name } of await lostGateways(config, kernel, { guarded, bridgeMac }, dryRun)) {
+  for (const { name, why } of await lostGateways(config, kernel, { guarded, bridgeMac }, dryRun)) {
+    const what = `${name}: the guard of its gateways`;
     const is = dryRun ? "is to be" : "is";
-    const found = `${name}: the guard of its gateways ${is} restored in the container`;
-    restored.push({ level: "note", found });
+    restored.push(
+      why === undefined
+        ? { level: "note", found: `${what} ${is} restored in the container` }
+        : wrong(`${what} can't be restored: ${why}`, "start that container again"),
+    );
   }
   return [...restored, ...left];
 }
