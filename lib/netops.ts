@@ -18,6 +18,7 @@ export {
   checkLockable,
   guardedIps,
   type GuardSpec,
+  hasEntries,
   isTooOldToLock,
   MacTaken,
   type Pinned,

@@ -7,7 +7,7 @@ import type { Rollback } from "../rollback.ts";
 import { flushNeighbours } from "./host.ts";
 import { enter } from "./inside.ts";
 import { dump, outputOf, runBatch, type RunIp } from "./ip.ts";
-import { type Link, parseNeighbour } from "./links.ts";
+import { type Link, type Neighbour, parseNeighbour } from "./links.ts";
 
 /** The MAC and the addresses that a port of the bridge may send from (SECURITY.md). */
 export interface GuardSpec {
@@ -71,6 +71,23 @@ async function enterMac(run: RunIp, spec: GuardSpec, action: string): Promise<vo
 /** Lets frames from the MAC pass the locked port; `replace` moves an entry from another port. */
 export function entryCommand(verb: "add" | "replace", { host, mac }: GuardSpec): string[] {
   return ["neigh", verb, "any", "lladdr", mac, "nud", "noarp", "dev", host];
+}
+
+/** Selects the entries of a forwarding table that were not learned. */
+export const FIXED = ["nud", "noarp", "nud", "permanent"];
+
+/**
+ * Whether the port has all static entries of the MAC. A port of VLANs has one for each and one for frames without a VLAN, and each
+ * of them can move to another port. `ip` shows no VLANs, but the port's own MAC has as many entries.
+ */
+export function hasEntries(
+  entries: readonly Neighbour[],
+  { ifname, mac: own }: Link,
+  mac: string,
+): boolean {
+  const there = entries.filter(({ dev }) => dev === ifname);
+  const needed = there.filter((it) => it.isFixed && it.mac === own).length;
+  return there.filter((it) => it.isStatic && it.mac === mac).length >= Math.max(1, needed);
 }
 
 /** Commands for the permanent neighbours on the bridge. */

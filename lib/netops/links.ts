@@ -141,6 +141,8 @@ export function parseNeighbour(raw: JsonObject) {
     dev: text(raw["dev"]),
     /** It was configured, or is the MAC of an interface: it was not learned. */
     isFixed: states.includes("PERMANENT") || states.includes("NOARP"),
+    /** It was configured for a port's container. */
+    isStatic: states.includes("NOARP"),
   };
 }
 

@@ -1,7 +1,14 @@
 /** How a veth becomes a port: down, into the bridge with its flags, then its entries, up last (SECURITY.md, "The guard"). */
 import type { InterfaceName } from "../base/names.ts";
 import { waitForAll } from "../base/wait_for_all.ts";
-import { entryCommand, guardedIps, type GuardSpec, neighbourCommands } from "./guard.ts";
+import {
+  entryCommand,
+  FIXED,
+  guardedIps,
+  type GuardSpec,
+  hasEntries,
+  neighbourCommands,
+} from "./guard.ts";
 import { hostVeths } from "./host.ts";
 import { dump, listIn, runBatch, type RunIp } from "./ip.ts";
 import { type Link, type Neighbour, parseNeighbour, UNKNOWN_GROUP } from "./links.ts";
@@ -95,7 +102,7 @@ export async function portFaults(
   const action = "list the guards of the ports";
   const [links, listed, pinned] = await waitForAll(
     hostVeths(run),
-    dump(run, action, ["-B", "-j", "neigh", "show", "nud", "noarp"]),
+    dump(run, action, ["-B", "-j", "neigh", "show", ...FIXED]),
     run(["-j", "neigh", "show", "dev", bridge, "nud", "permanent"]),
   );
   const entries = listed.map(parseNeighbour);
@@ -120,11 +127,12 @@ function portFault(
   const fault = ownFault(bridge, spec, link);
   if (fault !== undefined || guard === undefined) return fault;
   const { mac, ips } = guard;
-  if (!entries.some((it) => it.dev === host && it.mac === mac)) {
-    const other = entries.find((it) => it.mac === mac)?.dev;
+  if (!hasEntries(entries, link, mac)) {
+    const devs = entries.flatMap((it) => it.isStatic && it.mac === mac ? it.dev : []);
+    const other = devs.find((dev) => dev !== host);
     return `${mac} has no static entry at this port${
-      other === undefined ? "" : `, but at "${other}"`
-    }`;
+      devs.includes(host) ? " for one of its VLANs" : ""
+    }${other === undefined ? "" : `, but at "${other}"`}`;
   }
   const lost = guardedIps(ips, mac).find((ip) =>
     !neighbours.some((it) => it.ip === ip && it.mac === mac)

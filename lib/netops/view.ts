@@ -2,6 +2,7 @@
 import { isError } from "../base/errors.ts";
 import type { InterfaceName } from "../base/names.ts";
 import { waitForAll } from "../base/wait_for_all.ts";
+import { FIXED } from "./guard.ts";
 import { hostLinks, hostVeths, isNamed, SHOWN } from "./host.ts";
 import { failOnFifo, type Inside, linksInside, namespaces, shownInside } from "./inside.ts";
 import { parseIpJson, runBatch, type RunIp } from "./ip.ts";
@@ -115,7 +116,7 @@ export async function inspect(run: RunIp, spec: AttachmentSpec) {
       ]),
     ),
     guarded
-      ? run(["-B", "-j", "neigh", "show", "dev", host, "nud", "noarp"])
+      ? run(["-B", "-j", "neigh", "show", "dev", host, ...FIXED])
       : Promise.resolve(undefined),
   );
   const [bridges = [], hosts = [], bridgeNeighbours = []] = outside.success
@@ -132,9 +133,10 @@ export async function inspect(run: RunIp, spec: AttachmentSpec) {
     host: found.find(isNamed(host)),
     inside: inside.find(isNamed(ifname)),
     routes: routes.flatMap(parseRoutes).filter(({ dev }) => dev === ifname),
-    /** The static entries of the host veth; this list and the next two are empty if the guard was not requested. */
-    staticEntries: entries?.success === true
-      ? (parseIpJson(entries)[0] ?? []).map(parseNeighbour)
+    /** The entries of the host veth that were not learned; this list and the next two are empty if the guard was not requested. */
+    entries: entries?.success === true
+      // With `dev`, `ip` leaves out the device.
+      ? (parseIpJson(entries)[0] ?? []).map((it) => parseNeighbour({ ...it, dev: host }))
       : [],
     bridgeNeighbours: bridgeNeighbours.map(parseNeighbour),
     insideNeighbours: insideNeighbours.map(parseNeighbour),

@@ -11,7 +11,14 @@ import type { InterfaceName } from "../base/names.ts";
 import { isInSubnets } from "../base/range.ts";
 import type { NetworkConfig, Route } from "../config.ts";
 import { containerMac, type Lease } from "../ipam.ts";
-import { guardedIps, type Link, MAIN_TABLE, type RouteFound, type Seen } from "../netops.ts";
+import {
+  guardedIps,
+  hasEntries,
+  type Link,
+  MAIN_TABLE,
+  type RouteFound,
+  type Seen,
+} from "../netops.ts";
 import type { Interface, Result } from "../result.ts";
 import { routesOf } from "./result_of.ts";
 
@@ -193,9 +200,9 @@ function configuredRoute(
 /** The guard of the port (SECURITY.md), if the network is guarded. */
 function guardDifferences(expected: Expected, seen: Seen): string[] {
   const { config, host, ifname, lease } = expected;
-  const port = seen.host?.port;
-  if (!config.guarded || port === undefined) return [];
-  const { bridge, inside, staticEntries, bridgeNeighbours, insideNeighbours } = seen;
+  if (!config.guarded || seen.host === undefined) return [];
+  const { port } = seen.host;
+  const { bridge, inside, entries, bridgeNeighbours, insideNeighbours } = seen;
   const mac = (lease && containerMac(lease)) ?? inside?.mac;
   const pinned = (what: string, list: Seen["bridgeNeighbours"], ip: Ip, wanted?: string) => {
     const found = list.find((it) => it.ip === ip)?.mac ?? "none";
@@ -206,14 +213,17 @@ function guardDifferences(expected: Expected, seen: Seen): string[] {
   const listed = listedGateways(expected).map(({ ip }) => ip);
   const gateways = bridge === undefined ? [] : guardedIps(listed, bridge.mac);
   const ips = lease?.ips ?? [];
-  const entry = staticEntries.map((it) => it.mac).join(", ") || "none";
+  const found = entries.flatMap((it) => it.isStatic ? it.mac : []);
+  const where = mac !== undefined && found.includes(mac) ? " for each VLAN" : "";
   return [
     ...differ(`guard of ${host}: locked`, true, port.locked),
     ...differ(`guard of ${host}: learning`, false, port.learning),
     ...differ(`guard of ${host}: bridges reserved frames`, true, port.forwardsReserved),
-    ...(staticEntries.some((it) => it.mac === mac)
-      ? []
-      : [`guard of ${host}: expected the static entry ${mac}, found ${entry}`]),
+    ...(mac !== undefined && hasEntries(entries, seen.host, mac) ? [] : [
+      `guard of ${host}: expected the static entry ${mac}${where}, found ${
+        found.join(", ") || "none"
+      }`,
+    ]),
     ...(mac === undefined ? ips : guardedIps(ips, mac)).flatMap((ip) =>
       pinned(`${host} on ${config.bridge}`, bridgeNeighbours, ip, mac)
     ),

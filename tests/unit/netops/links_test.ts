@@ -236,20 +236,23 @@ Deno.test("parseNeighbour() reads a neighbour, or an entry of a forwarding table
       mac,
       dev: "br0",
       isFixed: true,
+      isStatic: false,
     }],
     [{ dst: "fd00::0:2", dev: "br0", lladdr: mac, state: ["REACHABLE"] }, {
       ip: "fd00::2",
       mac,
       dev: "br0",
       isFixed: false,
+      isStatic: false,
     }],
     [{ dev: "av0", lladdr: mac, state: ["NOARP"] }, {
       ip: undefined,
       mac,
       dev: "av0",
       isFixed: true,
+      isStatic: true,
     }],
-    [{}, { ip: undefined, mac: "", dev: "", isFixed: false }],
+    [{}, { ip: undefined, mac: "", dev: "", isFixed: false, isStatic: false }],
   ];
   for (const [raw, found] of rows) assertEquals<unknown>(parseNeighbour(raw), found);
 });

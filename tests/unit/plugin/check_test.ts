@@ -9,7 +9,7 @@ const NOTHING = {
   bridge: undefined,
   inside: undefined,
   routes: [],
-  staticEntries: [],
+  entries: [],
   bridgeNeighbours: [],
   insideNeighbours: [],
 };

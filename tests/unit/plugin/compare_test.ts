@@ -78,7 +78,7 @@ const SEEN: Seen = {
   host: VETH,
   inside: ETH0,
   routes: [ROUTE],
-  staticEntries: [],
+  entries: [],
   bridgeNeighbours: [],
   insideNeighbours: [],
 };
@@ -336,6 +336,10 @@ Deno.test("differences() compares each part of a guard", () => {
     mac,
     dev,
     isFixed: true,
+    isStatic: false,
+  });
+  const entry = (mac: string, isStatic = true) => ({
+    ...{ ip: undefined, mac, dev: HOST, isFixed: true, isStatic },
   });
   const seen: Seen = {
     ...SEEN6,
@@ -343,7 +347,7 @@ Deno.test("differences() compares each part of a guard", () => {
       ...VETH,
       port: { ...VETH.port, learning: false, locked: true, forwardsReserved: true },
     },
-    staticEntries: [{ ip: undefined, mac: own, dev: HOST, isFixed: true }],
+    entries: [entry(own)],
     bridgeNeighbours: ["10.88.0.2", "fd00::2", linkLocal].map((ip) => neighbour(ip, own, "br0")),
     insideNeighbours: [
       neighbour("10.88.0.1", BRIDGE.mac, "eth0"),
@@ -352,6 +356,7 @@ Deno.test("differences() compares each part of a guard", () => {
     ],
   };
   const other = "02:00:00:00:00:09";
+  const vlans = [entry(VETH.mac, false), entry(VETH.mac, false)];
   const rows: [Partial<Seen>, string[]][] = [
     [{}, []],
     [{
@@ -364,9 +369,14 @@ Deno.test("differences() compares each part of a guard", () => {
       `guard of ${HOST}: learning: expected false, found true`,
       `guard of ${HOST}: bridges reserved frames: expected true, found false`,
     ]],
-    [{ staticEntries: [] }, [`guard of ${HOST}: expected the static entry ${own}, found none`]],
-    [{ staticEntries: [{ ip: undefined, mac: other, dev: HOST, isFixed: true }] }, [
+    [{ entries: [] }, [`guard of ${HOST}: expected the static entry ${own}, found none`]],
+    [{ entries: [entry(other)] }, [
       `guard of ${HOST}: expected the static entry ${own}, found ${other}`,
+    ]],
+    // The port's own MAC has an entry for each VLAN.
+    [{ entries: [...vlans, entry(own), entry(own)] }, []],
+    [{ entries: [...vlans, entry(own)] }, [
+      `guard of ${HOST}: expected the static entry ${own} for each VLAN, found ${own}`,
     ]],
     [{ bridgeNeighbours: seen.bridgeNeighbours.slice(1) }, [
       `guard of ${HOST} on br0: expected ${own} as permanent neighbour 10.88.0.2, found none`,
