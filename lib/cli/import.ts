@@ -5,8 +5,8 @@ import type { InterfaceName } from "../base/names.ts";
 import { isInSubnets, subnetsOf } from "../base/range.ts";
 import type { NetworkConfig } from "../config.ts";
 import { addLease, type Adoption, checkFit, listLeases, mayAdopt, now } from "../ipam.ts";
-import { claims, type HostView, mayHold } from "../ownership.ts";
-import { checkConsistent, type Effects, transactClaims } from "../plugin.ts";
+import { claims, type HostView, mayHold, staleLeases } from "../ownership.ts";
+import { checkConsistent, type Effects, reclaim, transactClaims } from "../plugin.ts";
 import { plainLease } from "./attachments.ts";
 import type { Call, Command, Report } from "./command.ts";
 import { effectsFor, readConfiguration } from "./configuration.ts";
@@ -90,6 +90,8 @@ async function importLeases(folder: LeaseFolder, config: NetworkConfig, effects:
     );
     const found = folder.leases.map((lease) => adoption(lease, config.bridge, veths));
     const adoptions = found.filter((it) => it !== undefined);
+    // An earlier container of this program may have had an address of these leases.
+    const dropped = await reclaim(state, staleLeases(own), config.bridge, effects);
     const fresh = adoptions.filter((lease) => mayAdopt(state, lease));
     for (const lease of fresh) addLease(state, lease);
     state.ranges = config.configuredSets;
@@ -106,8 +108,10 @@ async function importLeases(folder: LeaseFolder, config: NetworkConfig, effects:
       // On the bridge, without one of the leases. While such a host veth exists, an ADD allocates nothing.
       unexplained: left.flatMap(({ veths }) => veths),
     };
-    if (fresh.length === 0 && provenance === "written") return { result };
-    return { result, write: left.length > 0 ? "unverified" as const : "verified" as const };
+    // Without the doubt, an ADD would trust the state and allocate an address of these veths.
+    if (left.length > 0) return { result, write: "doubted" as const };
+    const isSame = fresh.length === 0 && dropped.length === 0 && provenance === "written";
+    return isSame ? { result } : { result, write: "verified" as const };
   }, { isThorough: true });
   return result;
 }

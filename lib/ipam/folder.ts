@@ -63,10 +63,13 @@ export function nearestFolder(dataDir: string): string | undefined {
   return folders.find(({ found }) => found !== undefined)?.folder;
 }
 
-/** Makes `dataDir` and the folders up to `STATE_FOLDER`, or sets their mode to 0700. Throws IOFailure. */
-export function prepareFolder(dataDir: string): void {
+/**
+ * Makes `dataDir` and the folders up to `STATE_FOLDER`, or sets their mode to 0700. Returns whether one of them was moved away
+ * and back. Throws IOFailure.
+ */
+export function prepareFolder(dataDir: string): boolean {
   const folders = lookAtFolders(dataDir);
-  doubtMoved(folders);
+  const isMoved = doubtMoved(folders);
   orIoError("make the state folder", dataDir, () => {
     if (folders[0]?.found === undefined) makeFolders(dataDir);
     for (const { folder, found } of folders) {
@@ -74,6 +77,7 @@ export function prepareFolder(dataDir: string): void {
       if (isOpen) Deno.chmodSync(folder, 0o700);
     }
   });
+  return isMoved;
 }
 
 /** Each folder is created with mode 0700, so that no other user can open it at any moment. */
@@ -108,17 +112,18 @@ function checkFolderOwner(folder: string, found: Deno.FileInfo): void {
  */
 function wasMoved({ mtime, ctime }: Deno.FileInfo): boolean {
   const seconds = (time: Date | null) => Math.floor((time?.getTime() ?? 0) / 1000);
-  return seconds(ctime) > seconds(mtime);
+  // The mtime is later if the clock was set back.
+  return seconds(ctime) !== seconds(mtime);
 }
 
 /**
  * Empties the lock files below each moved folder, so that the next transaction of each network compares its state with the
- * kernel. Called before this program makes a file there, which hides the move. Throws IOFailure.
+ * kernel. Called before this program makes a file there, which hides the move. Returns whether there is one. Throws IOFailure.
  */
-export function doubtMoved(folders: ReturnType<typeof lookAtFolders>): void {
-  for (const { folder, found } of folders) {
-    if (found !== undefined && wasMoved(found)) doubt(folder);
-  }
+export function doubtMoved(folders: ReturnType<typeof lookAtFolders>): boolean {
+  const moved = folders.filter(({ found }) => found !== undefined && wasMoved(found));
+  for (const { folder } of moved) doubt(folder);
+  return moved.length > 0;
 }
 
 function doubt(folder: string): void {

@@ -26,9 +26,9 @@ export interface Decision<T> {
   readonly result: T;
   /**
    * Nothing is written if it is missing. `unverified`: the state was not checked against the kernel, so the provenance of the
-   * file is `changed` afterwards, unless it was `written`.
+   * file is `changed` afterwards, unless it was `written`. `doubted`: it is `changed` afterwards in any case.
    */
-  readonly write?: "verified" | "unverified";
+  readonly write?: "verified" | "unverified" | "doubted";
   /** A state to write instead of the one that `decide` was called with. */
   readonly state?: State;
 }
@@ -77,12 +77,17 @@ export class StoredLeases {
       const { state, provenance } = this.#found(written);
       const decision = await decide(state, provenance);
       if (decision.write === undefined) return { result: decision.result, backup: undefined };
+      if (prepareFolder(this.dataDir)) {
+        written = "";
+        throw this.#tryAgain("its folder was moved away and back");
+      }
       const { identity, backup } = writeState(this.dataDir, this.network, {
         state: decision.state ?? state,
         backUp: provenance instanceof CniError,
         verify: () => this.#checkUnchanged(lock.isHeld()),
       });
-      if (decision.write === "verified" || provenance === "written") written = identity;
+      const isSure = provenance === "written" && decision.write !== "doubted";
+      if (decision.write === "verified" || isSure) written = identity;
       return { result: decision.result, backup };
     } finally {
       this.#drop();
@@ -153,11 +158,14 @@ export class StoredLeases {
     const isSame = this.#snapshot === undefined ||
       isCurrent(this.#snapshot, this.dataDir, this.network);
     if (isHeld && isSame) return;
-    throw new CniError(
+    const found = isHeld ? "its file was replaced" : `the lock "${this.#lockPath}" was removed`;
+    throw this.#tryAgain(`${found} while this run held the lock`);
+  }
+
+  #tryAgain(found: string): CniError {
+    return new CniError(
       "TryAgainLater",
-      `Cannot write the state of network "${this.network}": ${
-        isHeld ? "its file was replaced" : `the lock "${this.#lockPath}" was removed`
-      } while this run held the lock`,
+      `Cannot write the state of network "${this.network}": ${found}`,
       { details: "nothing was written; try again, and leave the files of the folder alone" },
     );
   }

@@ -5,7 +5,7 @@ import { CniError, quote } from "../base/errors.ts";
 import type { NetworkName } from "../base/names.ts";
 import { allocatingRange, formatSet, overlapping, subnetsOf } from "../base/range.ts";
 import type { NetworkConfig } from "../config.ts";
-import { findLease, type Held, listLeases, readNetworks, statePath } from "../ipam.ts";
+import { findLease, type Held, type Lease, listLeases, readNetworks, statePath } from "../ipam.ts";
 import type { Link } from "../netops.ts";
 import type { Claim } from "../ownership.ts";
 import type { Effects } from "./effects.ts";
@@ -18,33 +18,46 @@ export async function checkNotShared(
   { kernel }: Pick<Effects, "kernel">,
 ): Promise<void> {
   const { held } = readNetworks();
+  const ranges = config.configuredSets.flat();
   for (const { network, dataDir, state } of held) {
     if (network === config.name && dataDir === config.dataDir) continue;
     const given = state.ranges?.flat() ?? [];
-    const shared = config.configuredSets.flat().find((range) =>
-      given.some((it) => overlapping(range, it))
-    );
-    const leases = listLeases(state);
-    if (shared === undefined || leases.length === 0) continue;
+    const shared = ranges.find((range) => given.some((it) => overlapping(range, it)));
+    const all = listLeases(state);
+    // After a split, a lease may be outside of the present ranges of its network.
+    const isIn = ({ ips }: Lease) => ips.some((ip) => allocatingRange(ranges, ip) !== undefined);
+    const leases = new Set(shared === undefined ? all.filter(isIn) : all);
+    if (leases.size === 0) continue;
     const subject = { name: network, bridge: undefined };
-    const found = await claimsOfOther(subject, dataDir, leases, kernel);
+    const found = await claimsOfOther(subject, dataDir, all, kernel);
     // A lease without a host veth does not use its address.
-    if (!found.some(({ kind, lease }) => lease !== undefined && kind !== "stale")) continue;
-    const range = formatSet([shared]);
-    const path = statePath(dataDir, network);
+    const held = found.filter(({ kind }) => kind !== "stale").flatMap(({ lease }) => lease ?? [])
+      .find((lease) => leases.has(lease));
+    if (held === undefined) continue;
+    const [what, why, remedy] = shared === undefined
+      ? [
+        held.ips.join(" and "),
+        `"${network}/${ownerKey(held.owner)}" has it`,
+        "remove that container first, or leave its address out of the ranges",
+      ]
+      : [
+        formatSet([shared]),
+        `network "${network}" allocates it too, and has live containers`,
+        "set a separate subnet for each network, or parts of one subnet that do not overlap (rangeStart, rangeEnd)",
+      ];
     throw new CniError(
       "InvalidNetworkConfig",
-      `Cannot use ${range} for network "${config.name}" alone: network "${network}" allocates it too, and has live containers (${path})`,
-      {
-        details: "two containers would get one address: set a separate subnet for each network, " +
-          "or parts of one subnet that do not overlap (rangeStart, rangeEnd)",
-      },
+      `Cannot use ${what} for network "${config.name}" alone: ${why} (${
+        statePath(dataDir, network)
+      })`,
+      { details: `two containers would get one address: ${remedy}` },
     );
   }
   for (const network of networksWithoutLease(config, links, held)) {
     const dataDir = held.find((it) => it.network === network)?.dataDir ?? config.dataDir;
     const subject = { name: network, bridge: config.bridge };
-    checkNoneHeld(config, network, await claimsOfOther(subject, dataDir, [], kernel));
+    const claims = await claimsOfOther(subject, dataDir, [], kernel);
+    checkNoneHeld(config, network, claims.filter((it) => !isLeased(held, config, it)));
   }
 }
 
@@ -58,12 +71,21 @@ function networksWithoutLease(
   for (const { alias, master } of links) {
     const said = attachmentIn(alias);
     if (said === undefined || said.network === name || !["", bridge].includes(master)) continue;
-    const isLeased = held.some(({ network, state }) =>
-      network === said.network && findLease(state, said) !== undefined
-    );
-    if (!isLeased) networks.add(said.network);
+    if (!isLeased(held, { name }, { attachment: said })) networks.add(said.network);
   }
   return networks;
+}
+
+/** Whether the attachment has a lease: in its own network, or in network `name` after a rename. */
+function isLeased(
+  held: readonly Held[],
+  { name }: Pick<NetworkConfig, "name">,
+  { attachment }: Pick<Claim, "attachment">,
+): boolean {
+  return attachment !== undefined &&
+    held.some(({ network, state }) =>
+      [name, attachment.network].includes(network) && findLease(state, attachment) !== undefined
+    );
 }
 
 /** Throws InvalidNetworkConfig if a container of `network`, which has lost its state, has one of the addresses. */

@@ -212,6 +212,31 @@ hostTest(
   },
 );
 
+hostTest(
+  "an import into a network in use: a dead container holds up no lease, and an unexplained veth stops ADDs",
+  async (host) => {
+    await node(host);
+    await host.containers("dead", "c1", "c2", "c9");
+    await host.add({ id: "dead", config: CONFIG });
+    await host.end("dead");
+    const before = [await reference(host, "ADD", "c1"), await reference(host, "ADD", "c2")];
+    assertEquals(before.map(({ ips }) => ips[0].address), ["10.88.0.2/29", "10.88.0.3/29"]);
+    await host.sh(`mv ${LEASES}/10.88.0.3 /run/kept`);
+    assertEquals(await importAll(host), [1, 0, 0]);
+    assertEquals(await leases(host), [["c1/eth0", "10.88.0.2"]]);
+    // The same if nothing is new.
+    assertEquals(await importAll(host), [1, 0, 0]);
+    assertEquals(
+      (await host.cni("STATUS", { config: { ...CONFIG, cniVersion: "1.1.0" } })).json?.code,
+      50,
+    );
+    assertEquals((await host.cni("ADD", { id: "c9", config: CONFIG })).json.code, 104);
+    await host.sh(`mv /run/kept ${LEASES}/10.88.0.3`);
+    assertEquals(await importAll(host), [2, 0, 0]);
+    assertEquals((await host.add({ id: "c9", config: CONFIG })).ips[0].address, "10.88.0.4/29");
+  },
+);
+
 hostTest("an import keeps the leases of containers on another bridge held", async (host) => {
   await node(host, "c1", "c2");
   const moved = { ...CONFIG, bridge: "atomic0", isGateway: false };

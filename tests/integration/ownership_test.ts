@@ -12,6 +12,7 @@ import {
 import { pause } from "../../lib/base/deadline.ts";
 import { type Answer, CONFIG, type Host, hostTest, type Json, STATE_FOLDER } from "./host.ts";
 import { breakIp } from "./broken_ip.ts";
+import { holdLock } from "./lock_holder.ts";
 import { untilSh } from "../until.ts";
 
 const STATE = `${STATE_FOLDER}/podnet.json`;
@@ -60,6 +61,8 @@ for (const [what, first] of [["an ADD", "ADD"], ["STATUS", "STATUS"]] as const) 
       for (const [config, moved] of [[CONFIG, STATE_FOLDER], [below, STATE_FOLDER]] as const) {
         await host.add({ id: "c1", config });
         await pause(1_100); // a ctime is known in whole seconds
+        // As after a run at a time when the clock was ahead.
+        if (config === below) await host.sh(`touch -d '+1 hour' ${moved}`);
         await host.sh(`mv ${moved} /var/lib/away`);
         await host.program(["repair"], JSON.stringify(config));
         const second = await host.add({ id: "c2", config });
@@ -506,5 +509,56 @@ hostTest(
     await host.sh(`rm ${STATE}; ip link del dev atomic0`);
     assertMatch(await found(config), /^50 .*"podnet\/c1\/eth0" has it/);
     assertEquals((await host.ip("", "link", "show", "dev", veth)).length, 1);
+  },
+);
+
+hostTest(
+  "STATUS and doctor name a container that a split left in the range of another network",
+  async (host) => {
+    await host.containers("c1", "c2");
+    await added(host, "c1");
+    const upper = { ...CONFIG, ipam: { rangeStart: "10.88.0.100", rangeEnd: "10.88.0.200" } };
+    const lower = { ...CONFIG, name: "other", ipam: { ...TWO.ipam, rangeEnd: "10.88.0.99" } };
+    await added(host, "c2", upper);
+    const { json } = await host.cni("STATUS", { config: lower });
+    assertMatch(`${json?.code} ${json?.msg}`, /^50 .*10.88.0.2 for .*"podnet\/c1\/eth0" has it/);
+    const { stdout } = await host.program(["doctor"], JSON.stringify(lower));
+    assertMatch(stdout, /warning subnet: .*"podnet\/c1\/eth0" has it/);
+    await host.end("c1");
+    assertEquals((await host.cni("STATUS", { config: lower })).stdout, "");
+  },
+);
+
+hostTest("a renamed network whose state was renamed too is served", async (host) => {
+  await host.containers("c1", "c2");
+  await added(host, "c1");
+  await host.sh(`mv ${STATE} ${STATE_FOLDER}/web.json`);
+  const config = { ...CONFIG, name: "web" };
+  assertEquals((await host.cni("STATUS", { config })).stdout, "");
+  assertEquals((await host.add({ id: "c2", config })).ips[0].address, "10.88.0.3/24");
+  const { stdout } = await host.program(["doctor"], JSON.stringify(config));
+  assert(!stdout.includes(" alone: "), stdout);
+});
+
+hostTest(
+  "a state folder moved away and back while a run waits for the lock: nothing is written",
+  async (host) => {
+    await host.containers("c1", "c2", "c3");
+    await host.sh(
+      `umount ${STATE_FOLDER}; mount -t tmpfs tmpfs /var/lib; mkdir -m 700 ${STATE_FOLDER}`,
+    );
+    await added(host, "c1", TWO);
+    const holder = await holdLock(host, 60);
+    const waiting = host.cni("DEL", { id: "c1", config: TWO });
+    await host.sh(untilSh("! ip link show type veth | grep -q c1"));
+    await pause(1_100); // a ctime has whole seconds
+    await host.sh(`mv ${STATE_FOLDER} /var/lib/away`);
+    const { ips } = await host.add({ id: "c2", config: TWO });
+    await host.sh(`rm -r ${STATE_FOLDER}; mv /var/lib/away ${STATE_FOLDER}`);
+    await host.sh(`kill ${holder}`);
+    assertEquals((await waiting).json?.code, 11);
+    const { json } = await host.cni("ADD", { id: "c3", config: TWO });
+    assertEquals(json.code, 104, `${ips[0].address} ${JSON.stringify(json)}`);
+    await host.del({ id: "c1", config: TWO });
   },
 );
