@@ -10,8 +10,11 @@ uplink_mtu() {
 }
 
 default_devices() {
-  { ip -4 -j route show default; ip -6 -j route show default; } 2>/dev/null | jq --raw-output --slurp 'flatten | map(.dev // empty) | unique[]'
+  { ip -4 -j route show default; ip -6 -j route show default; } 2>/dev/null | devices
 }
+
+# The interfaces of the routes on stdin, those with several next hops included.
+devices() { jq --raw-output --slurp 'flatten | map(.dev, .nexthops[]?.dev | values) | unique[]'; }
 
 READ='def bad(words): error(words);
   if type != "object" then bad("it is not an object")

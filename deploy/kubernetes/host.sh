@@ -21,7 +21,7 @@ advertised_devices() {
   {
     ip -6 -j route show proto ra
     [ "$(cat "$host/proc/sys/net/ipv6/conf/all/forwarding")" = 1 ] || ip -4 -j route show default
-  } 2>/dev/null | jq --raw-output --slurp 'flatten | map(.dev // empty) | unique[]' | while read -r dev; do
+  } 2>/dev/null | devices | while read -r dev; do
     [ "$dev" = "$bridge" ] || [ "$(cat "$host/proc/sys/net/ipv6/conf/$dev/accept_ra" 2>/dev/null)" != 1 ] || echo "$dev"
   done
 }

@@ -403,12 +403,22 @@ ip link set dev cni0 up`);
   },
 );
 
-nodeTest("pods have the MTU of the uplink", {}, async (life) => {
-  await life.node.sh("ip link set dev eth0 mtu 1420");
-  await life.apply();
-  await life.installed();
-  assertEquals((await life.conflist()).plugins[0].mtu, 1420);
-});
+for (const isMultipath of [false, true]) {
+  const name = isMultipath ? "the smallest MTU of two uplinks" : "the MTU of the uplink";
+  nodeTest(`pods have ${name}`, {}, async (life) => {
+    await life.node.sh("ip link set dev eth0 mtu 1420");
+    if (isMultipath) {
+      await life.node.sh(`
+ip link add name eth1 mtu 1400 type veth peer name eth1p
+ip addr add 198.51.100.2/24 dev eth1
+ip link set dev eth1 up
+ip route replace default nexthop via 192.0.2.1 dev eth0 nexthop via 198.51.100.1 dev eth1`);
+    }
+    await life.apply();
+    await life.installed();
+    assertEquals((await life.conflist()).plugins[0].mtu, isMultipath ? 1400 : 1420);
+  });
+}
 
 nodeTest("a wrapper that confines the program is not replaced", {}, async (life) => {
   await life.node.sh(
