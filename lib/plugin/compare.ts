@@ -216,6 +216,8 @@ function guardDifferences(expected: Expected, seen: Seen): string[] {
   const found = entries.flatMap((it) => it.isStatic ? it.mac : []);
   const where = mac !== undefined && found.includes(mac) ? " for each VLAN" : "";
   return [
+    // A later plugin or the container may have changed it, and the port drops frames of another MAC.
+    ...differ(`guard of ${host}: MAC of ${ifname}`, mac, inside?.mac ?? mac),
     ...differ(`guard of ${host}: locked`, true, port.locked),
     ...differ(`guard of ${host}: learning`, false, port.learning),
     ...differ(`guard of ${host}: bridges reserved frames`, true, port.forwardsReserved),

@@ -370,6 +370,10 @@ Deno.test("differences() compares each part of a guard", () => {
       `guard of ${HOST}: bridges reserved frames: expected true, found false`,
     ]],
     [{ entries: [] }, [`guard of ${HOST}: expected the static entry ${own}, found none`]],
+    [{ inside: { ...SEEN6.inside as Link, mac: other } }, [
+      `MAC of eth0: expected ${own}, found ${other}`,
+      `guard of ${HOST}: MAC of eth0: expected ${own}, found ${other}`,
+    ]],
     [{ entries: [entry(other)] }, [
       `guard of ${HOST}: expected the static entry ${own}, found ${other}`,
     ]],
@@ -395,6 +399,13 @@ Deno.test("differences() compares each part of a guard", () => {
   for (const [changes, lines] of rows) {
     assertEquals(differences(guarded, { ...seen, ...changes }), lines);
   }
+  // A later plugin lists the MAC that it has set, and its container can't send.
+  const inside = { ...SEEN6.inside as Link, mac: other };
+  const interfaces = guarded.prevResult.interfaces.map((it) => ({ ...it, mac: undefined }));
+  const after = { ...guarded, prevResult: { ...guarded.prevResult, interfaces } };
+  assertEquals(differences(after as typeof guarded, { ...seen, inside }), [
+    `guard of ${HOST}: MAC of eth0: expected ${own}, found ${other}`,
+  ]);
   // The guard is not compared if the network is not guarded.
   assertEquals(differences(expected(DUAL, { ips: BOTH }, "10.88.0.2", "fd00::2"), seen), []);
 });
