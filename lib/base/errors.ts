@@ -156,6 +156,9 @@ export function ioError(action: string, path: string, error: unknown): CniError 
   const folder = path.slice(0, path.lastIndexOf("/")) || "/";
   const details = error instanceof Deno.errors.PermissionDenied
     ? `run this as root; if you are root, see ls -ld ${folder} and lsattr -d ${folder}`
+    // EMFILE and ENFILE
+    : /os error 2[34]\)/.test(found)
+    ? "raise the limit of open files of the runtime (LimitNOFILE in its unit, ulimit -n) or of the host (fs.file-max)"
     : `look at the disk (df, mount) and the folder (ls -ld ${folder}); it must be root's and writable`;
   return new CniError("IOFailure", `Cannot ${action} "${path}": ${found}`, {
     details,

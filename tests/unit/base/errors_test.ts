@@ -83,4 +83,10 @@ Deno.test("ioError() names action, path and folder", () => {
   assertEquals([error.code, error.message], [5, 'Cannot write "/s/net.json": no space']);
   assertStringIncludes(error.details, "ls -ld /s)");
   assertStringIncludes(ioError("make", "/s", "x").details, "ls -ld /)");
+  const limit = ioError(
+    "open",
+    "/s/x",
+    new Error("Too many open files (os error 24): open '/s/x'"),
+  );
+  assertStringIncludes(limit.details, "raise the limit of open files");
 });
