@@ -101,7 +101,7 @@ export const CODES: Readonly<Record<ErrorCode, CodeRow>> = {
     "The state file is damaged, so no address is allocated.",
     "Another program edited, truncated, replaced or removed the file, or another user owns it. Or the subnet was changed while containers had addresses.",
     "Rebuild it from the kernel: `atomicni repair < CONFIGURATION`.",
-    "If the subnet was changed, restore the old one. Or use another network for new containers, with its own name and bridge and a subnet without the old addresses.",
+    "If the subnet was changed under live containers, restore the old one. Or use another network for new containers, with its own name and bridge and a subnet without the old addresses.",
   ],
   105: [
     "The bridge can't be used as configured.",

@@ -36,8 +36,9 @@ export function checkFit(
         subnets.map(formatCidr).join(", ")
       }: it holds ${outside}`,
       {
-        details: `the subnet was changed while containers had addresses: ${SUBNET_CHANGED}; ` +
-          "or the file is damaged (atomicni repair < CONFIGURATION)",
+        details:
+          "atomicni repair < CONFIGURATION drops leases of containers that are gone, and fixes a damaged " +
+          `file; if the subnet was changed under live containers: ${SUBNET_CHANGED}`,
       },
     );
   }
@@ -50,7 +51,11 @@ export function checkFit(
     `Cannot use "${gateway}" as the gateway of network "${network}": "${
       holderOf(state, gateway)
     }" holds it`,
-    { details: "set the old gateway back, or remove that container first" },
+    {
+      details:
+        "if that container is gone: atomicni repair < CONFIGURATION drops its lease; if it lives: " +
+        "set the old gateway back, or remove it first",
+    },
   );
 }
 

@@ -358,6 +358,8 @@ hostTest("a state with one family gets the second one and keeps its leases", asy
   const back = await host.cni("ADD", { id: "c3", netns: "c1", ifname: "eth1" });
   assertEquals(back.json.code, 104);
   assertStringIncludes(back.json.details, "set the old subnet back");
+  // After a crash, repair is the remedy that the error names first.
+  assertMatch(back.json.details, /^atomicni repair < CONFIGURATION drops leases of containers/);
   await host.del({ id: "c2" });
   await host.del({ id: "c1" });
   await host.assertNothingLeft();
