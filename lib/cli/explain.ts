@@ -64,11 +64,12 @@ async function lookUp(word: string, kernel: Call["kernel"], isExact = false) {
   return { ...reportOn(overview, lines, json, needsOperator), isKnown };
 }
 
-/** Whether the attachment has the address, the MAC at either end, the veth, the pod, or a container ID that starts so. */
+/** Whether the attachment has the address, a MAC, the veth, the pod, the name in errors, or a container ID that starts so. */
 function matches(it: ShownAttachment, what: string, ip: Ip | undefined): boolean {
-  const { ips, veth, pod, containerId, mac, link } = it;
+  const { ips, veth, pod, network, containerId, ifname, mac, link } = it;
   if (ip !== undefined) return ips.includes(ip);
-  const names = [pod, pod?.split("/")[1], ...veth.split(" or ")];
+  const key = `${containerId}/${ifname}`;
+  const names = [pod, pod?.split("/")[1], key, `${network}/${key}`, ...veth.split(" or ")];
   if (names.includes(what) || [mac, link?.mac].includes(what.toLowerCase())) return true;
   return containerId.startsWith(what);
 }

@@ -58,6 +58,9 @@ hostTest(
       ["aa2", ["aa22"]],
       ["db", ["aa22"]],
       ["default/db", ["aa22"]],
+      // As errors name an attachment.
+      ["aa22/eth0", ["aa22"]],
+      ["other/aa22/eth0", ["aa22"]],
       ["10.89.0.2", ["aa22"]],
       ["10.89.0.2/24", ["aa22"]],
       [veth.name, ["aa22"]],
