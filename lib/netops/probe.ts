@@ -23,10 +23,18 @@ export async function cannotMakeVeth(run: RunIp) {
     : undefined;
 }
 
+/** The numbers of the route types blackhole, unreachable and prohibit, and their names in an `ip` that ignores `-N`. */
+const DROPPING = ["6", "7", "8", "blackhole", "unreachable", "prohibit"];
+
+/** The host's unicast routes, and those that drop packets: their `dev` is empty. */
 export async function hostRoutes(run: RunIp): Promise<RouteFound[]> {
   const of = (family: string) =>
     dump(run, "list the host's routes", [family, "-N", "-j", "route", "show"]);
-  return [...await of("-4"), ...await of("-6")].flatMap(parseRoutes);
+  return [...await of("-4"), ...await of("-6")].flatMap((raw) =>
+    DROPPING.includes(String(raw["type"]))
+      ? parseRoutes({ ...raw, type: undefined, dev: undefined })
+      : parseRoutes(raw)
+  );
 }
 
 /**

@@ -147,6 +147,17 @@ ${container("y", "y0", "br0")}`,
     expected: ['warning: a route to 10.88.0.128/25 on "vpn" overlaps'],
   },
   {
+    name: "routes that drop packets to a part of a subnet, to a larger network, and to the subnet",
+    config: BOTH,
+    given: `ip route add blackhole 10.88.0.0/26; ip route add prohibit 10.0.0.0/8
+      ip route add blackhole 10.88.0.0/24 metric 20; ip route add unreachable fd00:88::/80`,
+    about: "subnet",
+    expected: [
+      "warning: a route that drops packets to 10.88.0.0/26 overlaps with 10.88.0.0/24",
+      "warning: a route that drops packets to fd00:88::/80 overlaps with 10.88.0.0/24",
+    ],
+  },
+  {
     name: "an interface that overlaps with the second family alone",
     config: BOTH,
     given: "ip link add lan type bridge; ip addr add fd00:88::9/80 dev lan nodad",

@@ -121,8 +121,12 @@ export function examineOverlap({ config, overview, links, routes }: Scene): Find
   );
   const ways = routes.filter(({ dev, dst }) =>
     dev !== bridge && !dst.endsWith("/0") && overlaps(parseCidr(dst)) &&
-    !isUsual(dst, links.find(({ ifname }) => ifname === dev), subnets)
-  ).map(({ dev, dst }) => `a route to ${dst} on "${dev}" overlaps with ${ours}`);
+    !isUsual(dst, dev, links, subnets)
+  ).map(({ dev, dst }) =>
+    dev === ""
+      ? `a route that drops packets to ${dst} overlaps with ${ours}`
+      : `a route to ${dst} on "${dev}" overlaps with ${ours}`
+  );
   const others = overview.networks.flatMap(({ held }) => held).flatMap(
     ({ network, dataDir: it, state }) => {
       if (network === name && it === dataDir) return [];
@@ -146,13 +150,20 @@ export function examineOverlap({ config, overview, links, routes }: Scene): Find
 
 /**
  * Whether the route is that of an address of its interface, which is reported by itself, or leads to a larger network by an
- * interface with addresses. Packets to the containers take the more specific route of the bridge then.
+ * interface with addresses. Packets to the containers take the more specific route of the bridge then, which also precedes a
+ * route that drops packets to the whole subnet (routing daemons announce a subnet by one).
  */
-function isUsual(dst: string, link: Link | undefined, subnets: readonly Cidr[]): boolean {
-  const addresses = link?.addresses ?? [];
+function isUsual(
+  dst: string,
+  dev: string,
+  links: readonly Link[],
+  subnets: readonly Cidr[],
+): boolean {
   const { base, prefix } = parseCidr(dst);
-  const isInside = subnets.some((it) => contains(it, base) && it.prefix <= prefix);
-  if (!isInside) return addresses.length > 0;
+  const around = subnets.filter((it) => contains(it, base) && it.prefix <= prefix);
+  if (dev === "") return around.every((it) => it.prefix === prefix);
+  const addresses = links.find(({ ifname }) => ifname === dev)?.addresses ?? [];
+  if (around.length === 0) return addresses.length > 0;
   return addresses.some((it) => formatCidr(networkOf(it.ip, it.prefix)) === dst);
 }
 
