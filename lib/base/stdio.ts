@@ -16,7 +16,7 @@ export async function readStdin(limitMs = STDIN_LIMIT_MS): Promise<string> {
       throw new CniError(
         "IOFailure",
         `Cannot read stdin: it was not closed within ${limitMs} ms`,
-        { details: "close it behind the configuration (atomicni doctor < CONFIGURATION)" },
+        { details: "close it after the configuration (atomicni doctor < CONFIGURATION)" },
       );
     }
     length += chunk.length;
@@ -32,9 +32,11 @@ export async function readStdin(limitMs = STDIN_LIMIT_MS): Promise<string> {
 }
 
 function decode(chunks: readonly Uint8Array[]): string {
-  const decoder = new TextDecoder("utf-8", { fatal: true });
+  const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
   try {
-    return chunks.map((it) => decoder.decode(it, { stream: true })).join("") + decoder.decode();
+    const text = chunks.map((it) => decoder.decode(it, { stream: true })).join("") +
+      decoder.decode();
+    if (!text.startsWith("\ufeff")) return text;
   } catch (error) {
     throw noConfiguration(
       "it is not UTF-8",
@@ -42,6 +44,10 @@ function decode(chunks: readonly Uint8Array[]): string {
       error,
     );
   }
+  throw noConfiguration(
+    "it begins with a byte order mark, which runtimes do not read",
+    "save the file as UTF-8 without one (sed -i '1s/^\\xef\\xbb\\xbf//' FILE)",
+  );
 }
 
 function noConfiguration(found: string, details: string, cause?: unknown): CniError {

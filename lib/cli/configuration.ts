@@ -1,6 +1,6 @@
 import { parse } from "@std/jsonc";
 import { CniError } from "../base/errors.ts";
-import { isObject, type JsonObject } from "../base/fields.ts";
+import { Fields, isObject, type JsonObject } from "../base/fields.ts";
 import { isUnreleased } from "../base/spec.ts";
 import {
   type NetworkConfig,
@@ -123,7 +123,9 @@ function readList(list: JsonObject, findings: Finding[]): Input {
     const remedy = didYouMean(key, LIST_KEYS) || "take it out";
     findings.push(warning("key", `"${key}" is not a key of a list, and is ignored`, remedy));
   }
-  const plugins = Array.isArray(list["plugins"]) ? list["plugins"].filter(isObject) : [];
+  const entries: readonly unknown[] = Array.isArray(list["plugins"]) ? list["plugins"] : [];
+  findings.push(...entries.flatMap((it, index) => refused(it, `plugins[${index}]`)));
+  const plugins = entries.filter(isObject);
   const [own, ...more] = plugins.filter(({ type }) => type === TYPE);
   if (own === undefined) {
     const types = plugins.map(({ type }) => String(type));
@@ -135,9 +137,21 @@ function readList(list: JsonObject, findings: Finding[]): Input {
     const found = `"${TYPE}" is in the list more than once: the first entry is used`;
     findings.push(warning("input", found));
   }
-  const cniVersion = versionOf(list);
-  const { name } = list;
-  return { findings, config: { ...own, name, ...(cniVersion !== undefined && { cniVersion }) } };
+  return { findings, config: { ...own, name: list["name"], cniVersion: versionOf(list) } };
+}
+
+/** The finding if libcni refuses the whole list because of this plugin of it. */
+function refused(plugin: unknown, at: string): Finding[] {
+  const fields = new Fields(isObject(plugin) ? plugin : {});
+  const flags = fields.get("capabilities") ?? {};
+  const isTyped = typeof fields.get("type") === "string" && fields.isFilled("type");
+  if (isTyped && isObject(flags) && Object.values(flags).every((it) => typeof it === "boolean")) {
+    return [];
+  }
+  const [found, remedy] = isTyped
+    ? [`${at}.capabilities are not all true or false`, "set each capability to true or false"]
+    : [`${at} has no "type"`, "name its program, or take it out"];
+  return [finding("error", "input", `${found}: a runtime refuses the whole list`, remedy)];
 }
 
 /** The version that libcni (1.2 and newer) uses for a list: the highest released one of `cniVersion` and `cniVersions`. */

@@ -289,10 +289,9 @@ hostTest("doctor reads a conflist with comments as a runtime would send it", asy
 
 hostTest("operator commands use the version of a list that a runtime uses", async (host) => {
   const plugin = {
-    type: "atomicni",
-    bridge: "atomic0",
-    subnet: "10.88.0.0/24",
-    gateway: "10.88.0.1",
+    ...{ type: "atomicni", bridge: "atomic0", subnet: "10.88.0.0/24", gateway: "10.88.0.1" },
+    // A runtime replaces it by the list's.
+    cniVersion: "1.1.0",
   };
   const list = (versions: object) =>
     JSON.stringify({ name: "podnet", ...versions, plugins: [plugin] });
@@ -302,6 +301,7 @@ hostTest("operator commands use the version of a list that a runtime uses", asyn
     [{ cniVersion: "2.0.0", cniVersions: ["1.0.0"] }, "CNI 1.0.0"],
     [{ cniVersion: "1.0.0", cniVersions: ["2.0.0"] }, "CNI 1.0.0"],
     [{ cniVersion: "1.0.0", cniVersions: [] }, "CNI 1.0.0"],
+    [{}, "CNI 0.1.0"],
   ];
   for (const [versions, expected] of rows) {
     const { code, json } = await examined(host, list(versions));
@@ -317,6 +317,9 @@ hostTest("operator commands use the version of a list that a runtime uses", asyn
   }
 });
 
+const LIST =
+  '{"cniVersion":"1.0.0","name":"podnet","plugins":[{"type":"atomicni","bridge":"atomic0","subnet":"10.88.0.0/24","gateway":"10.88.0.1"}]}';
+
 hostTest("doctor reports input that is not a configuration", async (host) => {
   const rows: [string, string][] = [
     ["", "stdin is empty"],
@@ -327,6 +330,10 @@ hostTest("doctor reports input that is not a configuration", async (host) => {
     ['{"name":"x","plugins":[{"type":"atomcni"}]}', 'did you mean "atomicni"?'],
     ['{"name":"x","plugins":[]}', "there are none"],
     ['{"name":"\\u001b[31mx","plugins":[{"type":"atomicni"}]}', "invalid characters"],
+    // A runtime refuses the whole list because of one of its plugins.
+    [LIST.replace("]", ',{"typ":"portmap"}]'), 'plugins[1] has no "type"'],
+    [LIST.replace("]", ',"portmap"]'), 'plugins[1] has no "type"'],
+    [LIST.replace("]", ',{"type":"x","capabilities":{"a":"true"}}]'), "plugins[1].capabilities"],
   ];
   for (const [stdin, found] of rows) {
     const { code, stdout } = await host.program(["doctor"], stdin);
@@ -335,6 +342,9 @@ hostTest("doctor reports input that is not a configuration", async (host) => {
     assertStringIncludes(stdout, "An ADD would fail.");
     assert(!stdout.includes("\x1b"));
   }
+  const { code, stderr } = await host.program(["doctor"], `\ufeff${LIST}`);
+  assertEquals(code, 2);
+  assertStringIncludes(stderr, "it begins with a byte order mark");
 });
 
 hostTest(

@@ -14,6 +14,7 @@ badInputTest("stdin", [
     ["a list", "[]", 6, /not a JSON object/],
     ["null", "null", 7, /missing network name/],
     ["two documents", `${JSON.stringify(FRESH)}{}`, 6, /as a network configuration/],
+    ["a byte order mark", `\ufeff${JSON.stringify(FRESH)}`, 6, /begins with a byte order mark/],
     ["a comment", `${JSON.stringify(FRESH)} // x`, 6, /as a network configuration/],
     ["10 MB of blanks", " ".repeat(10_000_000), 6, /more than \d+ bytes/],
     ["10 MB of digits", "7".repeat(10_000_000), 6, /more than \d+ bytes/],
