@@ -290,7 +290,7 @@ hostTest("doctor reads a conflist with comments as a runtime would send it", asy
 hostTest("operator commands use the version of a list that a runtime uses", async (host) => {
   const plugin = {
     ...{ type: "atomicni", bridge: "atomic0", subnet: "10.88.0.0/24", gateway: "10.88.0.1" },
-    // A runtime replaces it by the list's.
+    // A runtime replaces it by the version of the list.
     cniVersion: "1.1.0",
   };
   const list = (versions: object) =>
