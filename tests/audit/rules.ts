@@ -42,12 +42,6 @@ export function rulesFor(file: string, runtime: string, scope: Scope): Rule[] {
           ["run", "read"],
           "^(/usr/bin/(stat|mkdir)|/proc/filesystems)$",
         ),
-        rule(
-          "the script form: whether memory comes in huge pages",
-          isOurs,
-          ["read"],
-          "^/sys/kernel/mm/transparent_hugepage/(enabled|hpage_pmd_size)$",
-        ),
         rule("the script form: Deno itself", isOurs, ["read"], `^${escape(runtime)}$`),
         rule(
           "the script form: Deno names itself in its cache",
