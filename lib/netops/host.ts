@@ -23,23 +23,28 @@ export function isNamed(ifname: string): (link: Link) => boolean {
   return (link) => link.ifname === ifname;
 }
 
-/** Removes the host veth of that name if it has that MAC; false if there is none such. One `ip` looks and removes. */
-export async function removeProven(run: RunIp, host: string, mac: string): Promise<boolean> {
+/** Removes the host veth of that name if it has that MAC, and returns it as it was. One `ip` looks and removes. */
+export async function removeProven(
+  run: RunIp,
+  host: string,
+  mac: string,
+): Promise<Link | undefined> {
   const remove = ["link", "del", "dev", host];
-  const isProven = (output: Pick<IpOutput, "argv" | "stdout">) =>
-    listIn(`read "${host}"`, output).map(parseLink).some((link) =>
+  const provenIn = (output: Pick<IpOutput, "argv" | "stdout">) =>
+    listIn(`read "${host}"`, output).map(parseLink).find((link) =>
       link.ifname === host && link.mac === mac
     );
-  let isSent = false;
+  let proven: Link | undefined;
   let output = await runBatch(run, SHOWN, [["link", "show", "dev", host]], (stdout) => {
-    isSent = isProven({ argv: ["ip", ...SHOWN], stdout });
-    return isSent ? formatLine(remove) : "";
+    proven = provenIn({ argv: ["ip", ...SHOWN], stdout });
+    return proven === undefined ? "" : formatLine(remove);
   });
-  if (!isSent) {
-    if (!output.success || !isProven(output)) return false;
+  if (proven === undefined) {
+    proven = output.success ? provenIn(output) : undefined;
+    if (proven === undefined) return undefined;
     output = await runBatch(run, [], [remove]);
   }
-  if (output.success || !(await hostLinks(run)).some(isNamed(host))) return true;
+  if (output.success || !(await hostLinks(run)).some(isNamed(host))) return proven;
   throw ipFailed(`remove the host veth "${host}"`, output);
 }
 

@@ -16,7 +16,7 @@ import { type Claim, mayHold } from "../ownership.ts";
 import type { Effects } from "./effects.ts";
 import { Failures } from "./failures.ts";
 import { claimsOf, examineClaims } from "./look.ts";
-import { release, removeDoomed } from "./release.ts";
+import { onBridges, release, removeDoomed } from "./release.ts";
 
 /** DEL: removes the veth, then releases the lease. A missing attachment is a success, and DEL can be repeated. */
 export async function del(
@@ -69,11 +69,12 @@ async function removeVeths(work: Work): Promise<Lease[]> {
   const hostMac = own === undefined || isForeign(own) ? undefined : own.record?.hostMac;
   if (own !== undefined && hostMac && !isOld) {
     // Name and MAC prove that it belongs to this lease, whatever other veths exist.
-    const isRemoved = await failures.attempt(() => {
+    const tried = await failures.attempt(async () => {
       stop.throwIfAborted();
-      return kernel.detach(host, hostMac);
+      return { link: await kernel.detach(host, hostMac) };
     });
-    if (isRemoved !== false) return isRemoved === true ? [own] : [];
+    if (tried === undefined) return [];
+    if (tried.link !== undefined) return onBridges(own, tried.link);
   }
   return await failures.attempt(() => removeByClaims(work)) ?? [];
 }

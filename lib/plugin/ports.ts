@@ -1,4 +1,4 @@
-import { type Mac, macProvenBy } from "../base/mac.ts";
+import { macProvenBy } from "../base/mac.ts";
 import { groupOf, type InterfaceName } from "../base/names.ts";
 import type { NetworkConfig } from "../config.ts";
 import { checkFit, containerMac, type Lease, listLeases, readNetworks } from "../ipam.ts";
@@ -111,13 +111,13 @@ async function guardedOfOthers(
   for (const { network, dataDir: folder, state } of readNetworks().held) {
     if (network === name && folder === dataDir) continue;
     const leases = listLeases(state);
-    if (!leases.some(({ record }) => record?.guarded && record.bridge === bridge)) continue;
+    if (!leases.some(({ record }) => record?.guarded)) continue;
     const found = await claimsOfOther({ name: network, bridge }, folder, leases, kernel);
     for (const { kind, lease, veths: [veth] } of found) {
       if (kind !== "live" || veth?.link.master !== bridge) continue;
-      const settings = { name: network, hairpin: false, isolated: false };
+      const settings = { name: network, bridge, hairpin: false, isolated: false };
       const port = portSpec(settings, veth.link.ifname as InterfaceName, lease);
-      if (port.guard?.bridge === bridge) ports.push(port);
+      if (port.guard !== undefined) ports.push(port);
     }
   }
   return ports;
@@ -143,20 +143,22 @@ export function portOf(
 
 /** The port's settings from the configuration and its lease. */
 export function portSpec(
-  { name, hairpin, isolated }: Pick<NetworkConfig, "name" | "hairpin" | "isolated">,
+  { name, bridge, ...flags }: Pick<NetworkConfig, "name" | "bridge" | "hairpin" | "isolated">,
   host: InterfaceName,
   lease: Lease | undefined,
-  guard = guardOf(lease, host),
+  guard = guardOf(lease, host, bridge),
 ): PortSpec {
+  const { hairpin, isolated } = flags;
   return { host, hairpin, isolated, group: groupOf(name), guard };
 }
 
-/** The guard of a lease; `undefined` if the lease is not guarded. */
-function guardOf(lease: Lease | undefined, host: InterfaceName): GuardSpec | undefined {
+/** The guard of a lease on this bridge, which root may have renamed since the ADD; `undefined` if the lease is not guarded. */
+function guardOf(
+  lease: Lease | undefined,
+  host: InterfaceName,
+  bridge: InterfaceName,
+): GuardSpec | undefined {
   const mac = lease && containerMac(lease);
-  const bridge = lease?.record?.bridge;
-  if (lease?.record?.guarded !== true || mac === undefined || bridge === undefined) {
-    return undefined;
-  }
-  return { bridge: bridge as InterfaceName, host, mac: mac as Mac, ips: lease.ips };
+  if (lease?.record?.guarded !== true || mac === undefined) return undefined;
+  return { bridge, host, mac, ips: lease.ips };
 }

@@ -10,7 +10,7 @@ import {
   type Lease,
   type State,
 } from "../ipam.ts";
-import { guardedIps } from "../netops.ts";
+import { guardedIps, type Link } from "../netops.ts";
 import type { Claim, HostVeth } from "../ownership.ts";
 import type { Effects } from "./effects.ts";
 import type { Failures } from "./failures.ts";
@@ -44,7 +44,9 @@ export async function removeDoomed(
     if (!isAll) effects.warn(doubtOf(lease, candidates, own));
     hosts.push(...own.map(({ link }) => link.ifname));
     const removed = await failures.attempt(() => removeAll(own, effects));
-    if (removed === true && isAll && lease !== undefined) free.push(withBridge(lease, own[0]));
+    if (removed === true && isAll && lease !== undefined) {
+      free.push(...onBridges(lease, own[0]?.link));
+    }
   }
   return { free, hosts };
 }
@@ -72,11 +74,15 @@ async function ownOf(
   return byMac.length === 1 ? byMac : [];
 }
 
-/** The lease with the bridge that has its neighbours, if the record has no bridge. */
-function withBridge(lease: Lease, veth: HostVeth | undefined): Lease {
+/**
+ * The lease with its bridge, and once more with the bridge of its veth if that is another one: root may have renamed the bridge or
+ * moved the port, and each bridge may have its neighbours.
+ */
+export function onBridges(lease: Lease, veth: Pick<Link, "master"> | undefined): Lease[] {
   const { record } = lease;
-  if (record === undefined || record.bridge !== undefined || !veth?.link.master) return lease;
-  return { ...lease, record: { ...record, bridge: veth.link.master } };
+  if (record === undefined || !veth?.master || record.bridge === veth.master) return [lease];
+  const there = { ...lease, record: { ...record, bridge: veth.master } };
+  return record.bridge === undefined ? [there] : [lease, there];
 }
 
 /** Removes these very veths: an ADD may have replaced a veth by a new one of the same name. */
@@ -92,19 +98,32 @@ export async function removeAll(
 }
 
 /**
- * Flushes the neighbour entries of a lease from its bridge. It happens before the addresses are free: the next container of an
- * address may have another MAC, so a stale or permanent entry would break it. A missing bridge is a success.
+ * Flushes the neighbour entries of leases from their bridges. It happens before the addresses are free: the next container of an
+ * address may have another MAC, so a stale or permanent entry would break it. A missing bridge is a success. Passes errors to
+ * `onError`, and returns their leases.
  */
-async function flushNeighbours(
-  lease: Lease,
+export async function flushNeighbours(
+  leases: readonly Lease[],
   configured: string | undefined,
   kernel: Effects["kernel"],
-): Promise<void> {
-  const { ips, record } = lease;
-  const bridge = (record?.bridge ?? configured) as InterfaceName | undefined;
-  if (bridge === undefined || (hasUsualMac(lease) && record?.guarded !== true)) return;
-  const mac = containerMac(lease);
-  await kernel.flushNeighbours(bridge, mac === undefined ? ips : guardedIps(ips, mac));
+  onError: (error: unknown) => void,
+): Promise<Set<Lease>> {
+  const left = new Set<Lease>();
+  const changing = leases.filter((it) => !hasUsualMac(it) || it.record?.guarded === true);
+  for (const [bridge, own] of Map.groupBy(changing, ({ record }) => record?.bridge ?? configured)) {
+    if (bridge === undefined) continue;
+    const ips = own.flatMap((lease) => {
+      const mac = containerMac(lease);
+      return mac === undefined ? lease.ips : guardedIps(lease.ips, mac);
+    });
+    try {
+      await kernel.flushNeighbours(bridge as InterfaceName, ips);
+    } catch (error) {
+      onError(error);
+      own.forEach((lease) => left.add(lease));
+    }
+  }
+  return left;
 }
 
 /**
@@ -120,19 +139,14 @@ export async function reclaim(
   { kernel, warn }: Pick<Effects, "kernel" | "warn">,
   failures?: Failures,
 ): Promise<Lease[]> {
-  const dropped: Lease[] = [];
-  for (const lease of doomed) {
-    if (!isSameLease(findLease(state, lease.owner), lease)) continue;
-    try {
-      await flushNeighbours(lease, bridge, kernel);
-    } catch (error) {
-      failures?.add(error);
-      if (failures !== undefined) continue;
-      warn((error as Error).message);
-    }
-    dropLease(state, lease);
-    dropped.push(lease);
-  }
+  const found = doomed.filter((lease) => isSameLease(findLease(state, lease.owner), lease));
+  const left = await flushNeighbours(found, bridge, kernel, (error) => {
+    if (failures === undefined) warn((error as Error).message);
+    else failures.add(error);
+  });
+  const kept = new Set(failures && [...left].map(({ owner }) => ownerKey(owner)));
+  const dropped = found.filter(({ owner }) => !kept.has(ownerKey(owner)));
+  for (const lease of dropped) dropLease(state, lease);
   return dropped;
 }
 

@@ -15,7 +15,7 @@ import {
 import { type Claim, staleLeases } from "../ownership.ts";
 import type { Effects } from "./effects.ts";
 import { checkConsistent, momentOf } from "./look.ts";
-import { reclaim } from "./release.ts";
+import { flushNeighbours, reclaim } from "./release.ts";
 
 const NEVER = new AbortController().signal;
 
@@ -80,7 +80,17 @@ export class Reservation {
     const key = ownerKey(request.attachment);
     const isOwn = ({ lease }: Claim) => lease !== undefined && ownerKey(lease.owner) === key;
     const own = moment.claims.find(isOwn);
-    if (own !== undefined) await this.#checkAlone(own);
+    if (own?.lease !== undefined) {
+      await this.#checkAlone(own);
+      // The container may now get another address or MAC.
+      const { kernel, warn } = effects;
+      await flushNeighbours(
+        [own.lease],
+        config.bridge,
+        kernel,
+        (error) => warn((error as Error).message),
+      );
+    }
     const lease = this.#tryAllocate(state);
     if (lease !== undefined) return lease;
     const stale = staleLeases(moment.claims.filter((claim) => !isOwn(claim)));

@@ -297,3 +297,37 @@ hostTest(
     }
   },
 );
+
+hostTest("guard: repair and DEL follow a bridge that root renamed", async (host) => {
+  await host.containers("c1", "c2");
+  await host.add({ id: "c2", config: GUARDED });
+  await host.add({ config: REQUESTED });
+  const rename = (from: string, to: string) =>
+    host.sh(`ip link set dev ${from} down; ip link set dev ${from} name ${to} up`);
+  await rename("atomic0", "br9");
+  const config = { ...GUARDED, bridge: "br9", runtimeConfig: REQUESTED.runtimeConfig };
+  await host.sh(`ip addr add ${GUARDED.gateway6}/64 nodad dev br9 2>/dev/null || :`);
+  const { code, json } = await host.program(["repair", "--json"], JSON.stringify(config));
+  assertEquals([code, json.findings.map(({ level }: Json) => level)], [0, ["note", "note"]]);
+  assertEquals(Object.keys(await permanent(host, "", "br9")).length, 6);
+  const again = await host.program(["repair", "--json"], JSON.stringify(config));
+  assertEquals([again.code, again.json.findings], [0, []]);
+  for (const id of ["c1", "c2"]) await host.del({ id, config });
+  assertEquals(await permanent(host, "", "br9"), {});
+});
+
+hostTest("guard: a port that root moved to another bridge is guarded there", async (host) => {
+  await host.containers("c1", "c2");
+  const { interfaces } = await host.add({ config: REQUESTED });
+  const config = { ...REQUESTED, bridge: "br9" };
+  await host.add({ id: "c2", config: { ...GUARDED, bridge: "br9" } });
+  const repair = async () => await host.program(["repair", "--json"], JSON.stringify(config));
+  const { json } = await repair();
+  // To the letter.
+  await host.sh(json.findings[0].remedy.split(",")[0]);
+  assertEquals((await repair()).code, 0);
+  assertEquals((await permanent(host, "", "br9"))["10.88.0.2"], REQUESTED.runtimeConfig.mac);
+  await host.del({ config });
+  assertEquals(Object.values(await permanent(host, "", "br9")).includes(interfaces[2].mac), false);
+  assertEquals(await permanent(host, ""), {});
+});

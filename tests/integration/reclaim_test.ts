@@ -48,6 +48,25 @@ hostTest(
   },
 );
 
+hostTest(
+  "reclaim: a crashed container that is added again leaves no neighbour of its earlier lease",
+  async (host) => {
+    await host.containers("c1", "c2");
+    await host.add({ id: "c2" });
+    const guarded = { ...CONFIG, macspoofchk: true };
+    await host.add({ config: { ...guarded, runtimeConfig: { mac: "02:00:00:00:00:09" } } });
+    await host.end("c1");
+    await host.containers("c1");
+    await host.add({ config: guarded, args: "IP=10.88.0.9" });
+    assertEquals(await permanent(host, ""), { "10.88.0.9": "0a:58:0a:58:00:09" });
+    await host.end("c1");
+    await host.containers("c1");
+    // Without the guard, no entry of the ADD replaces an earlier one.
+    await host.add();
+    assertEquals(await permanent(host, ""), {});
+  },
+);
+
 hostTest("reclaim: the same container gets its address again after a reboot", async (host) => {
   await rebooted(host);
   await host.containers("c3");

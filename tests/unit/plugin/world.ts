@@ -130,7 +130,7 @@ export function effects(world: World = {}): Effects & { steps: string[] } {
     },
     portFaults: unused,
     flushNeighbours: (_bridge, ips) => step(`forget ${ips.join()}`, undefined),
-    detach: (host, mac) => step("detach", links.some((it) => it.ifname === host && it.mac === mac)),
+    detach: (host, mac) => step("detach", links.find((it) => it.ifname === host && it.mac === mac)),
     remove: (link) => step(`remove ${link.ifname}`, undefined),
     link: (ifname) => step("link", links.find((it) => it.ifname === ifname)),
     links: () => step("links", links),
