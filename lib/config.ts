@@ -36,7 +36,7 @@ export type Valid = Readonly<NonNullable<ReturnType<typeof parseValid>>[number]>
 
 const REFUSED = ["InvalidNetworkConfig", "UnsupportedField"] as const;
 
-/** For DEL and GC, which other errors don't stop: a value that an ADD refuses can't have been used by one. */
+/** For DEL and GC, which errors of other keys don't stop. A value that an ADD refuses counts as absent: no ADD has used it. */
 export function parseNetwork(root: Fields) {
   return {
     name: parseName(root),

@@ -89,10 +89,7 @@ export function isHostMac(mac: string): boolean {
   return mac.startsWith(HOST_MAC.toString(16) + ":");
 }
 
-/**
- * The MAC of a container without an address, behind the host veth with that MAC: the host can tell the one from the other,
- * whatever the container says.
- */
+/** The MAC of a container without an address, derived from that of its host veth: so the host knows it without the container. */
 export function macBehind(hostMac: Mac): Mac {
   return `0a:5a${hostMac.slice(5)}` as Mac;
 }

@@ -51,7 +51,7 @@ export async function checkServable(
   return links;
 }
 
-/** How many more descriptors an ADD has open than a STATUS, at the maximum of each: signals, mark, lock and state. */
+/** At its peak, an ADD has this many descriptors more open than a STATUS: signals, mark, lock and state. */
 const FURTHER = 4;
 
 /** Runs `work` with as many descriptors open as an ADD has. Throws IOFailure if the process has too few (`ulimit -n`). */
