@@ -127,6 +127,15 @@ function readList(list: JsonObject, findings: Finding[]): Input {
   findings.push(...entries.flatMap((it, index) => refused(it, `plugins[${index}]`)));
   const plugins = entries.filter(isObject);
   const [own, ...more] = plugins.filter(({ type }) => type === TYPE);
+  const around = plugins.find(({ delegate }) => isObject(delegate) && delegate["type"] === TYPE);
+  if (own === undefined && around !== undefined) {
+    const found = `"${
+      around["type"]
+    }" completes the configuration of its delegate "${TYPE}" itself`;
+    const remedy =
+      "pass that configuration, which flannel keeps as /var/lib/cni/flannel/CONTAINER-ID";
+    return { findings: [...findings, finding("error", "input", found, remedy)] };
+  }
   if (own === undefined) {
     const types = plugins.map(({ type }) => String(type));
     const present = types.map((type) => `"${type}"`).join(", ") || "none";

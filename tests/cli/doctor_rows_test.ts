@@ -358,6 +358,7 @@ hostTest(
     const rows: [string, string][] = [
       [list({ type: "loopback", bridge: "lo" }, plugin), "10.88.0.0/24 on bridge"],
       [list({ type: "bridge" }, { ...plugin, type: "atomcni" }), 'did you mean "atomicni"?'],
+      [list({ type: "flannel", delegate: plugin }), "/var/lib/cni/flannel/CONTAINER-ID"],
       [list(plugin).replace('"plugins"', '"pluginz":1,"plugins"'), 'did you mean "plugins"?'],
       [list(plugin).replace('"plugins"', '"mtu":1400,"plugins"'), "take it out"],
       [JSON.stringify({ ...CONFIG, ipam: { mtu: 1400 } }), "move it to the top level"],
