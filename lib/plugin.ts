@@ -21,7 +21,7 @@ export { bridgeSpec, gatewaysOf, lostGateways } from "./plugin/bridge.ts";
 export { type Effects, effectsOn } from "./plugin/effects.ts";
 export { checkConsistent, examineClaims, type Moment, transactClaims } from "./plugin/look.ts";
 export { reclaim } from "./plugin/release.ts";
-export { portOf, portSpec, UNVERIFIED_MAC } from "./plugin/ports.ts";
+export { portOf, UNVERIFIED_MAC } from "./plugin/ports.ts";
 export { checkNotShared, checkSoleCarrier } from "./plugin/alone.ts";
 export { checkServable } from "./plugin/status.ts";
 

@@ -1,6 +1,6 @@
 import { assertEquals, assertMatch } from "@std/assert";
 import { GUARDED } from "../integration/guarded.ts";
-import { type Host, hostTest, type Json } from "../integration/host.ts";
+import { CONFIG, type Host, hostTest, type Json } from "../integration/host.ts";
 
 async function guardFindings(host: Host, config: object = GUARDED): Promise<string[]> {
   const { json } = await host.program(["doctor", "--json"], JSON.stringify(config));
@@ -40,6 +40,36 @@ hostTest(
       const repaired = await host.program(["repair"], JSON.stringify(GUARDED));
       assertEquals(repaired.code, 0, repaired.stdout);
       assertEquals(await guardFindings(host), [], `after repair of: ${damage}`);
+    }
+  },
+);
+
+hostTest(
+  "doctor: an incomplete guard of a container without addresses is a warning",
+  async (host) => {
+    const config = {
+      ...CONFIG,
+      macspoofchk: true,
+      subnet: undefined,
+      gateway: undefined,
+      ipam: {},
+    };
+    await host.containers("c1");
+    const [, { name: veth }, { mac }] = (await host.add({ config })).interfaces;
+    assertEquals(await guardFindings(host, config), []);
+    for (
+      const [damage, found] of [
+        ["type bridge_slave locked off", /1 port is .*it is not locked/],
+        [
+          `down; ip -B neigh del any lladdr ${mac} dev ${veth}; ip link set dev ${veth} up`,
+          /has no static entry/,
+        ],
+      ] as const
+    ) {
+      await host.sh(`ip link set dev ${veth} ${damage}`);
+      assertMatch((await guardFindings(host, config)).join(), found, damage);
+      await host.program(["repair"], JSON.stringify(config));
+      assertEquals(await guardFindings(host, config), [], damage);
     }
   },
 );

@@ -227,6 +227,22 @@ Deno.test("flushNeighbours() succeeds if the bridge does not exist", async () =>
   assertEquals(calls, []);
 });
 
+Deno.test("flushNeighbours() succeeds if only new entries appear while it flushes", async () => {
+  const ips = [parseIp("10.88.0.2"), parseIp("fd00::2")];
+  const line = "*** Flush not complete bailing out after 10 rounds\n";
+  const flush = (stdout: string, stderr: string) => {
+    const failed = { ...failure(stderr), status: 1, stdout };
+    const run: RunIp = (_, stdin) => Promise.resolve(stdin ? failed : answer([BRIDGE]));
+    return open(run).flushNeighbours(BR0.name, ips);
+  };
+  await flush(line, "Command failed -:1\n");
+  await flush(line.repeat(2), "Command failed -:1\nCommand failed -:2\n");
+  const other = "RTNETLINK answers: Operation not permitted\nCommand failed -:2\n";
+  for (const [stdout, stderr] of [["", other], [line, `Command failed -:1\n${other}`]] as const) {
+    await assertRejects(() => flush(stdout, stderr), CniError, "flush the neighbours");
+  }
+});
+
 Deno.test("forwarding() reads both families, and the default if the bridge is missing", async () => {
   const rows: [unknown, string, unknown][] = [
     [[{ interface: "br0", forwarding: true }], "inet6 all forwarding on x\n", [true, true]],

@@ -1,9 +1,8 @@
 import { ownerKey } from "../../base/attachment.ts";
-import type { InterfaceName } from "../../base/names.ts";
 import { formatSet } from "../../base/range.ts";
 import { listLeases } from "../../ipam.ts";
 import type { Claim } from "../../ownership.ts";
-import { lostGateways, portOf, portSpec, UNVERIFIED_MAC } from "../../plugin.ts";
+import { lostGateways, portOf, UNVERIFIED_MAC } from "../../plugin.ts";
 import type { ShownAttachment } from "../attachments.ts";
 import { withoutBackquotes } from "../codes.ts";
 import { STATE_WORDS } from "../state_words.ts";
@@ -135,10 +134,11 @@ function guardWarning(found: string, remedy: string): Finding {
 /** Ports that differ from their leases: unlocked, without static entry or neighbours, or outside their link group. */
 async function faultyPorts(claims: readonly Claim[], scene: Scene): Promise<Finding[]> {
   const { config, kernel } = scene;
+  const kinds = config.sets.length > 0 ? ["live"] : ["live", "unleased"];
   const ports = claims.flatMap(({ kind, lease, veths }) =>
-    kind !== "live" || veths.some(({ add }) => add === "running") ? [] : veths
+    !kinds.includes(kind) || veths.some(({ add }) => add === "running") ? [] : veths
       .filter(({ link }) => link.master === config.bridge || link.master === "")
-      .map(({ link }) => portSpec(config, link.ifname as InterfaceName, lease))
+      .flatMap(({ link }) => portOf(config, link, lease) ?? [])
   );
   const faults = ports.length === 0 ? [] : await kernel.portFaults(config.bridge, ports);
   if (faults.length === 0) return [];

@@ -24,7 +24,7 @@ const COMMANDS = [
   ].join("\n  "),
 ];
 const FLUSH =
-  "-batch -\n  neigh flush to 10.88.0.2 dev br0 nud all\n  neigh flush to fd00::2 dev br0 nud all\n" +
+  "-force -batch -\n  neigh flush to 10.88.0.2 dev br0 nud all\n  neigh flush to fd00::2 dev br0 nud all\n" +
   "  neigh flush to fe80::858:aff:fe58:2 dev br0 nud all";
 
 Deno.test("guard() moves a learned entry, but refuses a configured one: code 102, and the owner's neighbours stay", async () => {
