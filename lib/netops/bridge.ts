@@ -21,6 +21,8 @@ export interface BridgeSpec {
   readonly gateways: readonly InterfaceAddress[];
   readonly forceAddress: boolean;
   readonly promiscuous: boolean;
+  /** The guard sets IPv6 neighbours on the bridge, although it carries no gateway. */
+  readonly pinsIpv6: boolean;
   /** Set when the bridge is created, so that the bridge does not take the lowest MAC of its ports. */
   readonly mac: Mac;
 }

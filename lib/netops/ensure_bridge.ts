@@ -126,7 +126,7 @@ export async function inspectBridge(
   bridgeChange(spec, bridge);
   checkPorts(spec.name, links);
   checkMtu(spec, links);
-  if (bridge === undefined || !lacksIpv6(spec, bridge)) return;
+  if (bridge === undefined || !(spec.pinsIpv6 || lacksIpv6(spec, bridge))) return;
   // Without a port, the next port may change the MTU.
   const failed = links.some(({ master }) => master === spec.name)
     ? tooSmall(spec, bridge)
@@ -145,9 +145,9 @@ async function cannotHaveIpv6(
   return /IPv6 is disabled|Permission denied/.test(output.stderr) ? output : undefined;
 }
 
-function bridgeFailed({ name, gateways }: BridgeSpec, output: IpOutput): CniError {
+function bridgeFailed({ name, gateways, pinsIpv6 }: BridgeSpec, output: IpOutput): CniError {
   const failed = ipFailed(`make the bridge "${name}"`, output);
-  return gateways.some(({ ip }) => ip.includes(":"))
+  return pinsIpv6 || gateways.some(({ ip }) => ip.includes(":"))
     ? failed.withDetails(
       `if IPv6 is switched off: sysctl -w net/ipv6/conf/${name}/disable_ipv6=0, and net.ipv6.conf.default.disable_ipv6=0`,
     )

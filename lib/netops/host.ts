@@ -1,7 +1,7 @@
 import type { Ip } from "../base/address.ts";
 import type { InterfaceName } from "../base/names.ts";
 import { dump, formatLine, ipFailed, type IpOutput, listIn, runBatch, type RunIp } from "./ip.ts";
-import { type Link, parseLink } from "./links.ts";
+import { type Link, parseLink, parseNeighbour } from "./links.ts";
 
 /** Options that make `ip` show every detail of a link as JSON. */
 export const SHOWN = ["-d", "-j"];
@@ -48,9 +48,27 @@ export async function removeProven(
   throw ipFailed(`remove the host veth "${host}"`, output);
 }
 
-/** Removes the interface if its index and name still match; a replacement of the same name stays. */
-export async function removeLink(run: RunIp, { ifindex, ifname }: Link): Promise<void> {
+/**
+ * Removes the interface if its index and name still match; a replacement of the same name stays. The permanent neighbours of a
+ * guarded port go too: without a lease, only the port's static entries show whose they are.
+ */
+export async function removeLink(run: RunIp, link: Link): Promise<void> {
+  const { ifindex, ifname, master, port } = link;
+  const bridge = master as InterfaceName;
+  const left = port.locked === true && bridge !== "" ? await pinnedFor(run, ifname, bridge) : [];
   await removeIf(run, (link) => link.ifindex === ifindex && link.ifname === ifname);
+  await flushNeighbours(run, bridge, left);
+}
+
+/** The permanent neighbours on the bridge that have a MAC of the port's static entries; none if one of the two is gone. */
+async function pinnedFor(run: RunIp, port: string, bridge: InterfaceName): Promise<Ip[]> {
+  const list = async (dev: string, state: string, ...options: string[]) => {
+    const output = await run([...options, "-j", "neigh", "show", "dev", dev, "nud", state]);
+    return output.success ? listIn("list neighbours", output).map(parseNeighbour) : [];
+  };
+  const macs = (await list(port, "noarp", "-B")).map(({ mac }) => mac);
+  const pinned = await list(bridge, "permanent");
+  return pinned.flatMap(({ ip, mac }) => ip !== undefined && macs.includes(mac) ? ip : []);
 }
 
 /** Removes the interface that `isDoomed` selects, by index, so that a replacement that another run creates concurrently stays. */

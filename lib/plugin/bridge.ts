@@ -1,4 +1,4 @@
-import { formatInterfaceAddress, type InterfaceAddress } from "../base/address.ts";
+import { familyOf, formatInterfaceAddress, type InterfaceAddress } from "../base/address.ts";
 import { macOf, macOfBridge } from "../base/mac.ts";
 import type { InterfaceName } from "../base/names.ts";
 import type { NetworkConfig } from "../config.ts";
@@ -9,8 +9,10 @@ export function bridgeSpec(config: NetworkConfig): BridgeSpec {
   const { bridge, mtu, forceAddress, promiscuous } = config;
   const gateways = config.gatewayOnBridge ? gatewaysOf(config) : [];
   const [first] = gateways;
+  const hasIpv6 = gatewaysOf(config).some(({ ip }) => familyOf(ip) === 6);
   return {
     name: bridge,
+    pinsIpv6: config.guarded && hasIpv6 && gateways.length === 0,
     mtu,
     gateways,
     forceAddress,

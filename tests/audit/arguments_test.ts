@@ -131,7 +131,7 @@ Deno.test("no input reaches ip as an option, as another command or as another li
 });
 
 /** The options of `ip` that the plugin uses. */
-const OPTIONS = ["-B", "-N", "-d", "-j", "-n", "-batch"];
+const OPTIONS = ["-B", "-N", "-d", "-j", "-n", "-batch", "-force"];
 
 /** The command lines and batch lines that `ip` would get; empty if the input is refused. */
 async function commands(

@@ -251,28 +251,48 @@ hostTest(
   },
 );
 
-hostTest("STATUS and doctor report that IPv6 is disabled on the bridge", async (host) => {
-  await host.containers("c1", "c2");
-  await host.add({ config: DUAL });
-  const sysctl = `/proc/sys/net/ipv6/conf/${CONFIG.bridge}/disable_ipv6`;
-  const asked = async () => {
-    const addresses = await ipv6(host, "", CONFIG.bridge);
-    const { code } = await host.program(["doctor"], JSON.stringify(DUAL));
-    const { json } = await host.cni("STATUS", { config: DUAL });
-    assertEquals(await ipv6(host, "", CONFIG.bridge), addresses, "looking changes nothing");
-    return [code, json?.details ?? ""];
-  };
-  assertEquals(await asked(), [1, ""]);
-  await host.sh(`echo 1 >${sysctl}`);
-  const [code, details] = await asked();
-  assertEquals(code, 2);
-  assertStringIncludes(details, "IPv6 is disabled on this device");
-  assertStringIncludes(details, `net/ipv6/conf/${CONFIG.bridge}/disable_ipv6=0`);
-  assertEquals((await host.cni("ADD", { id: "c2", config: DUAL })).json.code, 100);
-  await host.sh(`echo 0 >${sysctl}`);
-  assertEquals(await asked(), [1, ""]);
-  await host.add({ id: "c2", config: DUAL });
-});
+/** The guard sets neighbours of both families on a bridge without addresses. */
+const GUARDED_WITHOUT_GATEWAY = {
+  ...CONFIG,
+  ...{ subnet: undefined, gateway: undefined, macspoofchk: true },
+  ipam: {
+    type: "host-local",
+    ranges: [[{ subnet: "10.88.0.0/24" }], [{ subnet: "fd00:88::/64" }]],
+  },
+};
+
+for (
+  const [what, config] of [
+    ["gateway", DUAL],
+    ["guard without a gateway", GUARDED_WITHOUT_GATEWAY],
+  ] as const
+) {
+  hostTest(
+    `STATUS and doctor report that IPv6 is disabled on the bridge: ${what}`,
+    async (host) => {
+      await host.containers("c1", "c2");
+      await host.add({ config });
+      const sysctl = `/proc/sys/net/ipv6/conf/${CONFIG.bridge}/disable_ipv6`;
+      const asked = async () => {
+        const addresses = await ipv6(host, "", CONFIG.bridge);
+        const { code } = await host.program(["doctor"], JSON.stringify(config));
+        const { json } = await host.cni("STATUS", { config });
+        assertEquals(await ipv6(host, "", CONFIG.bridge), addresses, "looking changes nothing");
+        return [code, json?.details ?? ""];
+      };
+      assertEquals(await asked(), [1, ""]);
+      await host.sh(`echo 1 >${sysctl}`);
+      const [code, details] = await asked();
+      assertEquals(code, 2);
+      assertStringIncludes(details, "IPv6 is disabled on this device");
+      assertStringIncludes(details, `net/ipv6/conf/${CONFIG.bridge}/disable_ipv6=0`);
+      assertEquals((await host.cni("ADD", { id: "c2", config })).json.code, 100);
+      await host.sh(`echo 0 >${sysctl}`);
+      assertEquals(await asked(), [1, ""]);
+      await host.add({ id: "c2", config });
+    },
+  );
+}
 
 hostTest(
   "no ADD fails under a flood of router advertisements, and its route wins",

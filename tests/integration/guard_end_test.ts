@@ -38,6 +38,21 @@ hostTest("guard: GC removes the neighbours of the attachments that it removes", 
   assert(await host.pings("c2", CONFIG.gateway));
 });
 
+for (const command of ["DEL", "GC"]) {
+  hostTest(`guard: ${command} without a state removes the neighbours too`, async (host) => {
+    await host.containers("c1", "c2");
+    await host.add({ id: "c2", config: GUARDED });
+    const before = await permanent(host, "");
+    await host.add({ config: REQUESTED });
+    await host.sh("rm /var/lib/atomicni/podnet.json");
+    const valid = { "cni.dev/valid-attachments": [{ containerID: "c2", ifname: "eth0" }] };
+    const { code, stdout } = await host.cni(command, { config: { ...GUARDED, ...valid } });
+    assertEquals({ code, stdout }, { code: 0, stdout: "" });
+    assertEquals(await permanent(host, ""), before);
+    assert(await host.pings("c2", CONFIG.gateway));
+  });
+}
+
 hostTest("guard: DEL without the bridge", async (host) => {
   await host.containers("c1");
   await host.add({ config: GUARDED });

@@ -12,5 +12,6 @@ export const BR0: BridgeSpec = {
   gateways: [GATEWAY],
   forceAddress: false,
   promiscuous: false,
+  pinsIpv6: false,
   mac: macOf(GATEWAY.ip),
 };
