@@ -50,7 +50,7 @@ export async function removeProven(
 
 /**
  * Removes the interface if its index and name still match; a replacement of the same name stays. The permanent neighbours of a
- * guarded port go too: without a lease, only the port's static entries show whose they are.
+ * guarded port go too: without a lease, only the port's static entries show its container's MAC.
  */
 export async function removeLink(run: RunIp, link: Link): Promise<void> {
   const { ifindex, ifname, master, port } = link;
