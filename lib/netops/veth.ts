@@ -128,9 +128,9 @@ async function whyNot(run: RunIp, spec: VethSpec, output: IpOutput): Promise<Lin
   const existing = links.find(isNamed(host));
   if (existing?.mac === spec.hostMac) throw ipFailed(`read back "${host}"`, output);
   const inside = await linksInside(run, netns);
-  const suspect = inside.every((link) =>
-    links.some((it) => it.ifindex === link.ifindex && it.mac === link.mac)
-  );
+  // If an interface appears between the two lists, the host veth shows later that it is the host's own namespace.
+  const suspect = inside.length === links.length &&
+    inside.every((link) => links.some((it) => it.ifindex === link.ifindex && it.mac === link.mac));
   if (existing === undefined && suspect && await isOwnNamespace(run, spec)) {
     throw ownNamespace(netns);
   }
@@ -146,12 +146,12 @@ async function whyNot(run: RunIp, spec: VethSpec, output: IpOutput): Promise<Lin
   return links.find(isNamed(spec.bridge.name));
 }
 
-/** Creates a veth into the namespace and removes it. It has the name of the host veth, so that a DEL finds it after a crash. */
+/** Creates a veth into the namespace and removes it. DEL and GC find it by its name and its link group after a crash. */
 async function isOwnNamespace(run: RunIp, spec: VethSpec): Promise<boolean> {
-  const { host, hostMac, netns } = spec;
+  const { host, hostMac, netns, group } = spec;
   const peer = ["type", "veth", "peer", "name", `ap${host.slice(2)}`, "netns", netns];
   const output = await runBatch(run, ["-j"], [
-    ["link", "add", "name", host, "address", hostMac, ...peer],
+    ["link", "add", "name", host, "group", String(group), "address", hostMac, ...peer],
     ["link", "show", "dev", host],
   ]);
   if (!output.success) {

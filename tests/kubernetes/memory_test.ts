@@ -79,7 +79,7 @@ hostTest(
     const killed = await group.killed();
     await record(`110 ADDs at once in ${SMALL} MB`, `${failed.length} failed, ${killed} killed`);
     assert(killed > 0 && failed.length >= killed, `${failed.length} failed, ${killed} killed`);
-    // The `ip` of a killed ADD can outlive it, and a GC leaves an ADD in progress alone.
+    // The `ip` of a killed ADD can outlive it, and make its veth after the GC.
     await until(
       "every process of the cgroup ends",
       async () => await Deno.readTextFile(group.processes) === "",
