@@ -16,7 +16,7 @@ export {
   recordedMac,
 } from "./ipam/lease.ts";
 export { holderOfLock } from "./ipam/lock.ts";
-export { AddMarks, type Mark, type Work } from "./ipam/mark.ts";
+export { AddMarks, isRunning, type Mark, type Work } from "./ipam/mark.ts";
 export { type Held, type Networks, readNetworks } from "./ipam/networks.ts";
 export {
   addLease,

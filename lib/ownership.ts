@@ -79,8 +79,8 @@ export function mayHold(
   return veths.some(({ inside, add }) => {
     if (inside === undefined) return kind !== "adding";
     const { addresses } = inside.peer;
-    // A container can remove its address and add it again; an ADD that has not ended may have added none yet.
-    if (kind !== "unowned") return addresses.length > 0 || add === "none";
+    // A container can remove its address and add it again; an ADD with a lease has not added it yet.
+    if (kind !== "unowned") return addresses.length > 0 || add === "none" || add === "leased";
     return addresses.some(({ ip }) =>
       sets === undefined || sets.some((set) => allocatingRange(set, ip) !== undefined)
     );

@@ -2,7 +2,7 @@ import type { Ip } from "../base/address.ts";
 import { ownerKey, podIn } from "../base/attachment.ts";
 import { isLayer2HostMac, macBehind, parseMac } from "../base/mac.ts";
 import type { NetworkName } from "../base/names.ts";
-import { containerMac, type Held, hostsOf, type Lease } from "../ipam.ts";
+import { containerMac, type Held, hostsOf, isRunning, type Lease } from "../ipam.ts";
 import type { Link } from "../netops.ts";
 import type { Claim, HostVeth, Subject } from "../ownership.ts";
 import type { StateWord } from "./state_words.ts";
@@ -75,7 +75,7 @@ function stateOf({ kind, lease, veths: [veth] }: Claim, place: Place): StateWord
   if (links === undefined) return "unknown";
   if (kind === "stale" || kind === "undecided" || kind === "superseded") return kind;
   if (veth === undefined) return "undecided";
-  if (veth.add === "running") return "starting";
+  if (isRunning(veth.add)) return "starting";
   if (lease === undefined && !isLayer2(veth, place)) return "no lease";
   const { master, up, port } = veth.link;
   const isElsewhere = master === "" || (bridge !== undefined && master !== bridge);

@@ -2,7 +2,7 @@ import { compareIps } from "../base/address.ts";
 import { ownerKey } from "../base/attachment.ts";
 import { pause } from "../base/deadline.ts";
 import type { NetworkConfig } from "../config.ts";
-import { addLease, emptyState, type Lease, type State, statePath } from "../ipam.ts";
+import { addLease, emptyState, isRunning, type Lease, type State, statePath } from "../ipam.ts";
 import { type Effects, examineClaims, type Moment, reclaim, transactClaims } from "../plugin.ts";
 import { plainLease } from "./attachments.ts";
 import type { Call, Command, Report } from "./command.ts";
@@ -38,8 +38,8 @@ const MAX_WAIT_MS = 16_000;
  */
 async function rebuild(config: NetworkConfig, effects: Effects, dryRun: boolean): Promise<Report> {
   const { kernel, marks } = effects;
-  const isRunning = () => [...marks.all().values()].includes("running");
-  for (const end = Date.now() + MAX_WAIT_MS; isRunning() && Date.now() < end;) await pause(200);
+  const isBusy = () => [...marks.all().values()].some(isRunning);
+  for (const end = Date.now() + MAX_WAIT_MS; isBusy() && Date.now() < end;) await pause(200);
   const bridgeMac = (await kernel.link(config.bridge))?.mac;
   const look = (moment: Moment) => examine(config, moment, bridgeMac);
   const { result: seen, backup } = dryRun

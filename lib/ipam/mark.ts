@@ -1,18 +1,24 @@
 import { CniError, ifThere, isError, orIoError } from "../base/errors.ts";
 import type { NetworkName } from "../base/names.ts";
 import { isStill } from "./lock.ts";
-import { namesIn, removeQuietly, tryLstat, withFile } from "./files.ts";
+import { namesIn, removeQuietly, tryLstat, withFile, writeBytes } from "./files.ts";
 import { prepareFolder } from "./folder.ts";
 
 /** The mark of an ADD in progress. The ADD removes it when it ends. */
 export interface Mark {
+  /** Records that the ADD has a lease. Called before the lease is written. */
+  lease(): void;
   /** Leaves the mark in place: an abandoned `ip` may still make the veth, and a later DEL waits for it. */
   keep(): void;
   end(): void;
 }
 
-/** The state of a host veth's ADD: without a mark, in progress, or killed. */
-export type Work = "none" | "running" | "died";
+/** The state of a host veth's ADD: without a mark, in progress without or with a lease, or killed. */
+export type Work = "none" | "running" | "leased" | "died";
+
+export function isRunning(work: Work | undefined): boolean {
+  return work === "running" || work === "leased";
+}
 
 /**
  * Marks of ADDs: each ADD in progress has one file and holds a flock on it. The kernel releases the flock when the process
@@ -38,7 +44,10 @@ export class AddMarks {
       const file = orIoError("make", path, () => Deno.openSync(path, options));
       try {
         if (!orIoError("lock", path, () => isLocked(file))) throw inProgress(host);
-        if (isStill(file, path)) return markOf(file, path);
+        if (isStill(file, path)) {
+          if (found !== undefined) file.truncateSync();
+          return markOf(file, path);
+        }
       } catch (error) {
         const isOurs = found === undefined && !isError(error, "TryAgainLater");
         if (isOurs) removeQuietly(path);
@@ -52,7 +61,10 @@ export class AddMarks {
   /** Probes with a shared lock, so that two concurrent probes don't take each other for an ADD. */
   of(host: string): Work {
     const path = this.#path(host);
-    return this.#open(path, (file) => file.tryLockSync(false) ? "died" : "running") ?? "none";
+    return this.#open(path, (file) => {
+      if (file.tryLockSync(false)) return "died";
+      return file.statSync().size > 0 ? "leased" : "running";
+    }) ?? "none";
   }
 
   /** Removes the mark of a killed ADD while holding the mark's flock, so that the mark of a new ADD stays. */
@@ -96,6 +108,7 @@ export class AddMarks {
 function markOf(file: Deno.FsFile, path: string): Mark {
   let isKept = false;
   return {
+    lease: () => orIoError("write", path, () => writeBytes(file, new Uint8Array(1))),
     keep: () => {
       isKept = true;
     },

@@ -77,17 +77,19 @@ export class StoredLeases {
       const { state, provenance } = this.#found(written);
       const decision = await decide(state, provenance);
       if (decision.write === undefined) return { result: decision.result, backup: undefined };
-      if (prepareFolder(this.dataDir)) {
-        written = "";
-        throw this.#tryAgain("its folder was moved away and back");
+      // In its place, addresses may have been allocated. Only a checked state is trusted afterwards.
+      const isMoved = prepareFolder(this.dataDir);
+      if (isMoved) written = "";
+      if (isMoved && decision.write === "verified") {
+        throw this.#tryAgain("its folder was changed, or moved away and back");
       }
       const { identity, backup } = writeState(this.dataDir, this.network, {
         state: decision.state ?? state,
         backUp: provenance instanceof CniError,
         verify: () => this.#checkUnchanged(lock.isHeld()),
       });
-      const isSure = provenance === "written" && decision.write !== "doubted";
-      if (decision.write === "verified" || isSure) written = identity;
+      const isSure = provenance === "written" && decision.write === "unverified";
+      if (decision.write === "verified" || isSure && !isMoved) written = identity;
       return { result: decision.result, backup };
     } finally {
       this.#drop();

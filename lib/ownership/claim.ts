@@ -6,7 +6,7 @@ import {
   isHostVethOf,
 } from "../base/attachment.ts";
 import { groupOf, type NetworkName } from "../base/names.ts";
-import type { Lease } from "../ipam.ts";
+import type { Lease, Work } from "../ipam.ts";
 import type { SeenVeth } from "../netops.ts";
 
 /** The network of a question. */
@@ -18,7 +18,7 @@ export interface Subject {
 
 /** A host veth as `kernel.view()` shows it, and whether an ADD of it is in progress or was killed. */
 export interface HostVeth extends SeenVeth {
-  readonly add: "none" | "running" | "died";
+  readonly add: Work;
 }
 
 /** What the kernel shows at one moment. */
@@ -29,8 +29,8 @@ export type HostView = readonly HostVeth[];
  * - `superseded`: the lease is of an earlier ADD than the attachment's host veth
  * - `stale`: no veth in the kernel can use the lease's addresses; only this kind frees an address
  * - `undecided`: the lease may have any of the veths, or its veth can't be inspected; it counts as held
- * - `unleased`: a host veth of the network without a lease
- * - `adding`: the same while its ADD is in progress
+ * - `unleased`: a host veth of the network without a lease, or with one that the state has lost
+ * - `adding`: a host veth whose ADD is in progress and has no lease yet
  * - `unowned`: a veth that only its bridge or its alias ties to the network
  */
 export type ClaimKind =

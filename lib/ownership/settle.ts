@@ -1,6 +1,6 @@
 import { hostVethName, isHostVethName, ownerKey } from "../base/attachment.ts";
 import { groupOf, type NetworkName } from "../base/names.ts";
-import { isForeign, isImported, type Lease } from "../ipam.ts";
+import { isForeign, isImported, isRunning, type Lease } from "../ipam.ts";
 import type { Claim, ClaimKind, HostVeth, Known } from "./claim.ts";
 
 /** The weight of a matching name or MAC, and the weight of a matching alias. */
@@ -116,7 +116,7 @@ function best({ record }: Lease, won: Case["won"]): HostVeth[] {
 /** The claim's kind, by whether the lease's own ADD made the veth. */
 function kindOf(lease: Lease, { link, inside, add }: HostVeth): ClaimKind {
   const { ips, record } = lease;
-  if (add === "running" || lease.owner.ifname === undefined) return "live";
+  if (isRunning(add) || lease.owner.ifname === undefined) return "live";
   if (!record?.hostMac && !isImported(lease)) return "live";
   if (link.mac === record?.hostMac) return "live";
   if (inside === undefined) return "undecided";

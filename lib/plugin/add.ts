@@ -85,7 +85,7 @@ async function steps(job: Job, effects: Effects, undo: Rollback, mark: Mark): Pr
   checkBridgeMac(config, attached);
   let lease: Lease | undefined;
   if (config.sets.length > 0) {
-    const reservation = new Reservation(leaseRequest(job, attached), host, config, effects);
+    const reservation = new Reservation(leaseRequest(job, attached), host, mark, config, effects);
     // Released after the veth is gone, because until then the veth can use the address. The undo is recorded first, because a
     // write that fails may have had its effect.
     undo.pushLast("release the address", () => reservation.undo());

@@ -1,6 +1,6 @@
 import { hostVethName, isHostVethOf, ownerKey, tryOwner } from "../base/attachment.ts";
 import type { Network, Valid } from "../config.ts";
-import { listLeases } from "../ipam.ts";
+import { isRunning, listLeases } from "../ipam.ts";
 import { type Claim, staleLeases } from "../ownership.ts";
 import type { Effects } from "./effects.ts";
 import { Failures } from "./failures.ts";
@@ -63,7 +63,7 @@ async function releaseUnlisted(
   );
   /** An ADD in progress stays, because the runtime lists its container only later. */
   const isUnlisted = ({ kind, lease, attachment, veths }: Claim) => {
-    if (kind === "adding" || veths.some(({ add }) => add === "running")) return false;
+    if (kind === "adding" || veths.some(({ add }) => isRunning(add))) return false;
     if (lease !== undefined) return !listed.has(ownerKey(lease.owner));
     // A listed container keeps its host veth even if the name or alias was changed.
     const isListed = attachment !== undefined && listed.has(ownerKey(attachment));

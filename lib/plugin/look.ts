@@ -6,6 +6,7 @@ import {
   checkOwners,
   type Decision,
   type Found,
+  isRunning,
   isSameLease,
   type Lease,
   listLeases,
@@ -43,7 +44,7 @@ async function viewFor(
 ): Promise<HostView> {
   const skipped = isWithoutAdds ? marks.all() : new Map<string, Work>();
   const isOpen = needsInspection(subject, leases);
-  const isInspected = (link: Link) => skipped.get(link.ifname) !== "running" && isOpen(link);
+  const isInspected = (link: Link) => !isRunning(skipped.get(link.ifname)) && isOpen(link);
   const seen = await kernel.view(isInspected, netns);
   // The marks are read after the view: an ADD that ended since then has its lease.
   const adds = marks.all();

@@ -9,6 +9,7 @@ import {
   findLease,
   type Lease,
   type LeaseRequest,
+  type Mark,
   type Provenance,
   type State,
 } from "../ipam.ts";
@@ -27,6 +28,7 @@ export class Reservation {
   constructor(
     readonly request: LeaseRequest,
     readonly host: string,
+    readonly mark: Pick<Mark, "lease">,
     readonly config: NetworkConfig,
     readonly effects: Effects,
   ) {}
@@ -35,10 +37,12 @@ export class Reservation {
   async take(): Promise<Lease> {
     const { leases, warn } = this.effects;
     const { result, backup } = await leases.transaction(
-      async (state, provenance): Promise<Decision<Lease>> => ({
-        result: await this.#chosen(state, provenance),
-        write: "verified",
-      }),
+      async (state, provenance): Promise<Decision<Lease>> => {
+        const result = await this.#chosen(state, provenance);
+        // Another ADD may find that root removed the state before this one has set the address.
+        this.mark.lease();
+        return { result, write: "verified" };
+      },
     );
     if (backup !== undefined) {
       warn(

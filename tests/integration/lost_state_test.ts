@@ -1,4 +1,6 @@
 import { assertEquals, assertNotEquals, assertStringIncludes } from "@std/assert";
+import { untilSh } from "../until.ts";
+import { breakIp } from "./broken_ip.ts";
 import { assertAddRefused } from "./refused_add.ts";
 import { CONFIG, hostTest, STATE_FOLDER } from "./host.ts";
 import { unnamedNamespace } from "./unnamed.ts";
@@ -88,3 +90,25 @@ for (const command of ["DEL", "GC"]) {
     await assertAddRefused(host, "c2", "c1/eth0");
   });
 }
+
+hostTest(
+  "a state that is lost while an ADD has a lease and no address yet: its address is not allocated again",
+  async (host) => {
+    await host.containers("c1", "c2");
+    // The `ip` in the namespace waits.
+    await breakIp(
+      host,
+      `case "$in" in *"addr add 10.88.0.2/"*) ${untilSh("[ -e /run/go ]")} ;; esac`,
+    );
+    const adding = host.cni("ADD", { id: "c1" });
+    await host.sh(untilSh(`grep -q c1/eth0 ${STATE}`));
+    await host.sh(`rm ${STATE}`);
+    assertEquals((await host.cni("STATUS")).json?.code, 50);
+    const { json } = await host.cni("ADD", { id: "c2" });
+    await host.sh("touch /run/go");
+    assertEquals((await adding).code, 0);
+    assertEquals(json.code, 104, JSON.stringify(json));
+    assertEquals((await host.program(["repair"], JSON.stringify(CONFIG))).code, 0);
+    assertEquals((await host.add({ id: "c2" })).ips[0].address, "10.88.0.3/24");
+  },
+);

@@ -1,6 +1,6 @@
 import { ownerKey } from "../../base/attachment.ts";
 import { formatSet } from "../../base/range.ts";
-import { listLeases } from "../../ipam.ts";
+import { isRunning, listLeases } from "../../ipam.ts";
 import type { Claim } from "../../ownership.ts";
 import { lostGateways, portOf, UNVERIFIED_MAC } from "../../plugin.ts";
 import type { ShownAttachment } from "../attachments.ts";
@@ -136,7 +136,7 @@ async function faultyPorts(claims: readonly Claim[], scene: Scene): Promise<Find
   const { config, kernel } = scene;
   const kinds = config.sets.length > 0 ? ["live"] : ["live", "unleased"];
   const ports = claims.flatMap(({ kind, lease, veths }) =>
-    !kinds.includes(kind) || veths.some(({ add }) => add === "running") ? [] : veths
+    !kinds.includes(kind) || veths.some(({ add }) => isRunning(add)) ? [] : veths
       .filter(({ link }) => link.master === config.bridge || link.master === "")
       .flatMap(({ link }) => portOf(config, link, lease) ?? [])
   );

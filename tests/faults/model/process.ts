@@ -232,6 +232,7 @@ class ModelMarks extends AddMarks {
     this.#ask({ kind: "mark", what: "begin", host });
     let isKept = false;
     return {
+      lease: () => {},
       keep: () => {
         isKept = true;
       },

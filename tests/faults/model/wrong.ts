@@ -75,15 +75,15 @@ function adding({ leaseFirst, freesFirst, replaces, writesTwice }: Mistake) {
       guarded: config.guarded,
       bridgeMac: "",
     };
-    const reservation = new Reservation(request, host, config, effects);
+    const mark = marks.begin(host);
+    const reservation = new Reservation(request, host, mark, config, effects);
     const reserve = async () => {
       if (writesTwice) {
         const half = { ...request, sets: config.sets.slice(0, 1) };
-        await new Reservation(half, host, config, effects).take();
+        await new Reservation(half, host, mark, config, effects).take();
       }
       return await reservation.take();
     };
-    const mark = marks.begin(host);
     try {
       if (!freesFirst) undo.pushLast("release the address", () => reservation.undo());
       let attached = leaseFirst ? undefined : await attach();

@@ -28,6 +28,8 @@ Deno.test("a mark is private, and exists as long as the ADD is in progress", asy
     assertEquals([marks.of(HOST), marks.of(OTHER), marks.hosts()], ["running", "none", [HOST]]);
     marks.clear(HOST);
     assertEquals(marks.of(HOST), "running");
+    mark.lease();
+    assertEquals(marks.of(HOST), "leased");
     mark.end();
     assertEquals([marks.of(HOST), namesOf(folder)], ["none", []]);
   });
@@ -55,10 +57,15 @@ Deno.test("an unlocked mark means a killed ADD, until it is cleared or the ADD b
     marks.clear(HOST);
     const again = marks.begin(OTHER);
     assertEquals(marks.of(OTHER), "running");
+    again.lease();
     // An abandoned ip may still be in progress, so a DEL has to wait for it.
     again.keep();
     again.end();
     assertEquals(marks.of(OTHER), "died");
+    // The earlier ADD had a lease, and this one has none yet.
+    const last = marks.begin(OTHER);
+    assertEquals(marks.of(OTHER), "running");
+    last.end();
   });
 });
 

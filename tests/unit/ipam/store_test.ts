@@ -28,7 +28,7 @@ function put(state: State, ip: string): State {
 async function update(
   folder: string,
   ip?: string,
-  write: "verified" | "unverified" = "verified",
+  write: Decision<void>["write"] = "verified",
 ): Promise<[string, string[]]> {
   const { result } = await open(folder).transaction(
     (state, provenance): Decision<[string, string[]]> => {
@@ -57,6 +57,8 @@ Deno.test("a transaction distinguishes a state that this program wrote last from
     assertEquals((await update(folder, "10.0.0.5", "unverified"))[0], "changed");
     assertEquals((await update(folder, "10.0.0.6"))[0], "changed");
     assertEquals((await update(folder, "10.0.0.7", "unverified"))[0], "written");
+    assertEquals((await update(folder, "10.0.0.8", "doubted"))[0], "written");
+    assertEquals((await update(folder, "10.0.0.9"))[0], "changed");
     assertEquals((await update(folder))[0], "written");
     Deno.renameSync(`${path}.old`, path);
     assertEquals((await update(folder))[0], "changed");
@@ -83,6 +85,27 @@ Deno.test("a folder that was restored with lock and times has the provenance cha
     await pause(1_100); // Deno reports a ctime in whole seconds
     await copy(backup, at);
     assertEquals(await update(at), ["changed", ["10.0.0.2"]]);
+  });
+});
+
+Deno.test("a folder that is moved away and back during a transaction: nothing is allocated, and the state is doubted", async () => {
+  await inFolder(async (parent) => {
+    const folder = join(parent, "a-folder-as-deep-as-the-state-folder");
+    await update(folder, "10.0.0.2");
+    const during = async (write: "verified" | "unverified", ip: string) => {
+      await pause(1_100); // Deno reports a ctime in whole seconds
+      await open(folder).transaction((state): Decision<void> => {
+        Deno.renameSync(folder, `${folder}.away`);
+        Deno.renameSync(`${folder}.away`, folder);
+        put(state, ip);
+        return { result: undefined, write };
+      });
+    };
+    const allocate = () => during("verified", "10.0.0.3");
+    assertEquals((await assertRejects(allocate, CniError, "moved away and back")).code, 11);
+    assertEquals(await update(folder, "10.0.0.4"), ["changed", ["10.0.0.2"]]);
+    await during("unverified", "10.0.0.5");
+    assertEquals((await update(folder))[0], "changed");
   });
 });
 

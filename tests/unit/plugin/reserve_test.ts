@@ -26,7 +26,7 @@ function reservation(world: World, hostMac: Mac = MAC) {
       ifname: LEASE.owner.ifname ?? SMALL.bridge,
     },
   };
-  return { tools, one: new Reservation(request, HOST, SMALL, tools) };
+  return { tools, one: new Reservation(request, HOST, { lease: () => {} }, SMALL, tools) };
 }
 
 const [TWO, THREE] = [lease("c2/eth0", "10.88.0.2"), lease("c3/eth0", "10.88.0.3")];
