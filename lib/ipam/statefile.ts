@@ -119,21 +119,27 @@ export function writeState(
   }
 }
 
-/** Throws IOFailure if the next ADD could not write its files. Writes an unsynced probe as large as the state, or an empty one. */
+/**
+ * Throws IOFailure if the next ADD could not write its files. Makes as many files as an ADD: an empty one as its mark, with
+ * `writesState` also one as large as the state, unsynced, and another if there is no lock.
+ */
 export function checkWritable(dataDir: string, network: NetworkName, writesState: boolean): void {
   const folder = nearestFolder(dataDir);
   if (folder === undefined) return; // the first ADD makes it
   const size = (tryLstat(statePath(dataDir, network))?.size ?? 0) + 4096;
-  const probe = `${folder}/${temporaryName(network)}`;
+  const sizes = writesState ? [Math.min(size, LARGEST_FILE), 0] : [0];
+  if (writesState && tryLstat(lockPath(dataDir, network)) === undefined) sizes.push(0);
+  const probes = sizes.map((size) => ({ size, path: `${folder}/${temporaryName(network)}` }));
   try {
-    orIoError("write to", `${folder}/`, () =>
-      withFile(createFile(probe), (file) => {
-        if (writesState) writeBytes(file, new Uint8Array(Math.min(size, LARGEST_FILE)));
-      }));
+    orIoError("write to", `${folder}/`, () => {
+      for (const { size, path } of probes) {
+        withFile(createFile(path), (file) => writeBytes(file, new Uint8Array(size)));
+      }
+    });
     // A transaction may have removed it.
-    ifThere("write to", `${folder}/`, () => Deno.removeSync(probe));
+    for (const { path } of probes) ifThere("write to", `${folder}/`, () => Deno.removeSync(path));
   } catch (error) {
-    removeQuietly(probe);
+    probes.forEach(({ path }) => removeQuietly(path));
     throw error;
   }
   if (!writesState) return;

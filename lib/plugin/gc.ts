@@ -39,9 +39,11 @@ async function reclaimStale(network: Network, effects: Effects): Promise<readonl
   return result;
 }
 
-/** Whether the claim is a host veth without lease, and its container lacks the attachment's interface. */
+/** Whether the claim is a host veth without lease that nobody uses: its container lacks the attachment's interface. */
 async function isAbandoned({ kind, veths: [veth], attachment }: Claim): Promise<boolean> {
   if (kind !== "unleased" || attachment === undefined || veth?.inside === undefined) return false;
+  // A container may have renamed the interface and use it.
+  if (veth.inside.peer.up) return false;
   // Only the alias names the interface, and root may have written another alias.
   if (!await isHostVethOf(attachment, veth.link.ifname)) return false;
   return !veth.inside.links.some(({ ifname }) => ifname === attachment.ifname);

@@ -192,8 +192,7 @@ for (const [name, { make, restore, under = [] }] of Object.entries(REAL)) {
     assertEquals(added.code, 1, added.stdout);
     assert([5, 104].includes(added.json?.code), added.stdout);
     const status = await host.cni("STATUS", { under });
-    // A full file system shows only on a write.
-    if (!name.startsWith("ENOSPC")) assertEquals(status.json?.code, 50, status.stdout);
+    assertEquals(status.json?.code, 50, status.stdout);
     const removed = await host.cni("DEL", { id: "c3", under });
     assertEquals(removed.code, 1, removed.stdout);
     assertEquals((await host.hostVeths()).length, 1, "the veth goes whatever the state does");
@@ -210,6 +209,18 @@ for (const [name, { make, restore, under = [] }] of Object.entries(REAL)) {
     });
   });
 }
+
+hostTest("files: STATUS and an ADD agree about each number of free inodes", async (host) => {
+  await host.containers("c1");
+  await host.sh(`mount -t tmpfs -o mode=0700 tmpfs ${STATE_FOLDER}; ${APART}`);
+  for (let free = 0; free <= 3; free++) {
+    await host.sh(`rm -f ${STATE_FOLDER}/podnet.*
+      mount -o remount,nr_inodes=$(($(stat -f -c '%c - %d' ${STATE_FOLDER}) + ${free})) ${STATE_FOLDER}`);
+    const [status, added] = [await host.cni("STATUS"), await host.cni("ADD", { id: "c1" })];
+    // The mark, the lock and the state.
+    assertEquals([status.code, added.code], free < 3 ? [1, 1] : [0, 0], `${free}: ${added.stdout}`);
+  }
+});
 
 test("files: EMFILE, each limit of open files that a run can have", async () => {
   await using host = await Host.create();

@@ -100,6 +100,25 @@ hostTest(
   },
 );
 
+hostTest(
+  "GC without a list keeps a container that renamed its interface and uses it",
+  async (host) => {
+    await host.containers("c1", "c2");
+    const { subnet: _, gateway: _gateway, ...rest } = CONFIG;
+    const layer2 = { ...rest, name: "layer2", bridge: "br2", ipam: {} };
+    await host.add({ id: "c1", config: layer2 });
+    await host.add({ id: "c2" });
+    for (const id of ["c1", "c2"]) {
+      await host.sh(
+        `ip -n ${id} link set dev eth0 down; ip -n ${id} link set dev eth0 name lan0 up`,
+      );
+    }
+    await host.sh(`rm ${STATE_FOLDER}/podnet.json`);
+    for (const config of [layer2, CONFIG]) await host.cni("GC", { config });
+    assertEquals((await host.hostVeths()).length, 2);
+  },
+);
+
 hostTest("GC continues after an error and reports it at the end", async (host) => {
   await crowd(host);
   const veths = await host.ip("", "link", "show", "type", "veth");

@@ -1,4 +1,4 @@
-import { assert, assertEquals, assertMatch } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { breakIp, ipLog } from "./broken_ip.ts";
 import { hostPings, permanent } from "./guarded.ts";
 import { CONFIG, type Host, hostTest, STATE_FOLDER } from "./host.ts";
@@ -140,6 +140,8 @@ hostTest("STATUS and ADD agree about an unowned veth on the bridge", async (host
   await host.sh(`ip link add mine master atomic0 up type veth peer name eth0 netns c3
     ip -n c3 addr add 10.88.0.9/24 dev eth0`);
   assertEquals((await host.cni("STATUS")).stdout, "");
+  const { stdout } = await host.program(["doctor"], JSON.stringify(CONFIG));
+  assertStringIncludes(stdout, 'another program made mine (10.88.0.9) on "atomic0"');
   await host.add({ id: "c2" });
   // An older copy of the state: both ask the kernel which addresses are in use without a lease.
   await host.sh(`cd ${STATE_FOLDER}; cp podnet.json /run/copy; cp /run/copy podnet.json`);

@@ -1,5 +1,5 @@
 import { ownerKey } from "../../base/attachment.ts";
-import { formatSet } from "../../base/range.ts";
+import { allocatingRange, formatSet } from "../../base/range.ts";
 import { isRunning, listLeases } from "../../ipam.ts";
 import type { Claim } from "../../ownership.ts";
 import { lostGateways, portOf, UNVERIFIED_MAC } from "../../plugin.ts";
@@ -49,7 +49,25 @@ export function examineLeases({ config, overview, isServed }: Scene): Finding[] 
       "before it is full: widen the range inside the subnet, or use another network for further containers",
     );
   });
-  return [...pools, ...amiss(rows, bridge)];
+  return [...pools, ...amiss(rows, bridge), ...strangers(seen?.claims ?? [], config)];
+}
+
+/** A warning about veths of other programs on the bridge whose containers have addresses of the pool. */
+function strangers(claims: readonly Claim[], { sets, bridge }: Scene["config"]): Finding[] {
+  const found = claims.flatMap(({ kind, veths: [veth] }) => {
+    if (kind !== "unowned" || veth?.inside === undefined) return [];
+    const all = veth.inside.peer.addresses.map(({ ip }) => ip);
+    const ips = all.filter((ip) => allocatingRange(sets.flat(), ip) !== undefined);
+    return ips.length === 0 ? [] : `${veth.link.ifname} (${ips.join(", ")})`;
+  });
+  if (found.length === 0) return [];
+  return [warning(
+    "veths",
+    `another program made ${
+      firstThree(found)
+    } on "${bridge}", with an address that an ADD may allocate again`,
+    "import its lease (atomicni help import), remove that container, or keep the address out of the range",
+  )];
 }
 
 /** A warning for each state of an attachment that needs a look, and for each other bridge with a host veth. */
