@@ -36,6 +36,8 @@ export interface PortFault {
  */
 const GROUP_FWD_MASK = "65533";
 
+const ACTION = "list the guards of the ports";
+
 /**
  * Commands that set the flags of a port. The guard's flags have a command of their own: an `ip` that is too old for them still
  * sets hairpin mode and isolation.
@@ -59,7 +61,7 @@ export function portFlags(
  * Puts host veths into the bridge, and changes those in it to match their specs. Every port is closed before the first static
  * entry of the forwarding table is written, and every entry is written before the first port is up. So a container that sends
  * frames at the same time moves no entry. A port that can't be closed gets no entry and stays down, and does not stop the
- * others. Returns the remaining differences.
+ * others. So does a port with the MAC of a guarded port that is not in `ports`. Returns the remaining differences.
  */
 export async function reattach(
   run: RunIp,
@@ -76,7 +78,16 @@ export async function reattach(
   });
   const refusals = [await attempt(run, [], faulty.flatMap((port) => closeCommands(bridge, port)))];
   const between = await hostVeths(run);
-  const prepared = ports.filter((port) => isPrepared(bridge, port, between.get(port.host)));
+  const listed = await dump(run, ACTION, ["-B", "-j", "neigh", "show", "nud", "noarp"]);
+  const ofOthers = listed.map(parseNeighbour).filter(({ dev }) => {
+    const { master, port } = between.get(dev) ?? {};
+    return master === bridge && port?.locked === true && !ports.some(({ host }) => host === dev);
+  });
+  // A guarded port of another network got its MAC from an ADD. A lease that was found in a container may have a forged one.
+  const isTaken = ({ guard }: PortSpec) => ofOthers.some(({ mac }) => mac === guard?.mac);
+  const prepared = ports.filter((port) =>
+    isPrepared(bridge, port, between.get(port.host)) && !isTaken(port)
+  );
   const guardSpecs = prepared.flatMap(({ guard }) => guard ?? []);
   refusals.push(
     ...await waitForAll(
@@ -99,15 +110,14 @@ export async function portFaults(
   bridge: InterfaceName,
   ports: readonly PortSpec[],
 ): Promise<PortFault[]> {
-  const action = "list the guards of the ports";
   const [links, listed, pinned] = await waitForAll(
     hostVeths(run),
-    dump(run, action, ["-B", "-j", "neigh", "show", ...FIXED]),
+    dump(run, ACTION, ["-B", "-j", "neigh", "show", ...FIXED]),
     run(["-j", "neigh", "show", "dev", bridge, "nud", "permanent"]),
   );
   const entries = listed.map(parseNeighbour);
   // Without the bridge there is no neighbour.
-  const neighbours = pinned.success ? listIn(action, pinned).map(parseNeighbour) : [];
+  const neighbours = pinned.success ? listIn(ACTION, pinned).map(parseNeighbour) : [];
   return ports.flatMap((port) => {
     const link = links.get(port.host);
     const fault = link && portFault(bridge, port, link, entries, neighbours);

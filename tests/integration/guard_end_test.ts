@@ -313,6 +313,40 @@ hostTest(
   },
 );
 
+const V6 = { ...{ cniVersion, type, bridge }, subnet6: "fd09::/64", gateway6: "fd09::1" };
+const OTHERS: readonly [what: string, config: Json, more: Json, found: RegExp][] = [
+  [
+    "with addresses",
+    { ...V6, macspoofchk: true },
+    {},
+    /unverified: "c2\/eth0" has the MAC .* of "c1/,
+  ],
+  ["of layer 2", LAYER2, {}, /unverified: "c2\/eth0" has the MAC .* of the container behind "av/],
+  // Only the entry of its port shows that MAC.
+  [
+    "of layer 2 with a requested MAC",
+    LAYER2,
+    { args: "MAC=02:00:00:00:00:09" },
+    /wrong: "c2\/eth0" .* no static entry at this port, but at "av/,
+  ],
+];
+for (const [what, other, more, found] of OTHERS) {
+  hostTest(`guard: repair takes no entry from a port of another network: ${what}`, async (host) => {
+    const [one, two] = [{ ...other, name: "other" }, { ...CONFIG, macspoofchk: true }];
+    await host.containers("c1", "c2");
+    const [, { name: veth }, { mac }] = (await host.add({ config: one, ...more })).interfaces;
+    await host.add({ id: "c2", config: two });
+    // The state is lost, and the container claims to have had the neighbour's MAC.
+    await host.sh(`ip -n c2 link set dev eth0 address ${mac}; rm /var/lib/atomicni/podnet.json`);
+    for (let times = 0; times < 2; times++) {
+      const { code, stdout } = await host.program(["repair"], JSON.stringify(two));
+      assertEquals((await readGuard(host, "c1", veth)).entries, [mac], stdout);
+      assertMatch(stdout, found);
+      assert(code !== 0, stdout);
+    }
+  });
+}
+
 hostTest("guard: repair and DEL follow a bridge that root renamed", async (host) => {
   await host.containers("c1", "c2");
   await host.add({ id: "c2", config: GUARDED });

@@ -7,12 +7,20 @@ import {
   podIn,
 } from "../../base/attachment.ts";
 import { defined } from "../../base/fields.ts";
-import { macOfAll } from "../../base/mac.ts";
+import { isLayer2HostMac, macOfAll, macProvenBy } from "../../base/mac.ts";
 import { allocatingRange, isInSubnets } from "../../base/range.ts";
 import type { NetworkConfig } from "../../config.ts";
-import { containerMac, type Lease, type LeaseRecord, now, recordedMac } from "../../ipam.ts";
+import {
+  containerMac,
+  type Lease,
+  type LeaseRecord,
+  listLeases,
+  now,
+  readNetworks,
+  recordedMac,
+} from "../../ipam.ts";
 import type { Link } from "../../netops.ts";
-import type { Claim, HostVeth } from "../../ownership.ts";
+import type { Claim, HostVeth, HostView } from "../../ownership.ts";
 
 /** A finding about an attachment that repair can't verify or that is wrong. */
 export interface RepairFinding {
@@ -46,7 +54,7 @@ export interface Taken {
   readonly config: NetworkConfig;
   /** The owners of leases, by their addresses. */
   readonly holders: ReadonlyMap<Ip, string>;
-  /** The leases and the bridge, by their MACs. */
+  /** The users of MACs on the bridge: the bridge itself, leases, and containers without addresses. */
   readonly macs: ReadonlyMap<string, string>;
   readonly unleased: readonly Unleased[];
 }
@@ -57,11 +65,25 @@ export async function takenBy(
   kept: readonly Lease[],
   without: readonly Claim[],
   bridgeMac: string | undefined,
+  view: HostView,
 ): Promise<Taken> {
   const macs = new Map<string, string>();
   const take = (mac: string | undefined, user: string) => mac && macs.set(mac, user);
   for (const lease of kept) take(containerMac(lease), `"${ownerKey(lease.owner)}"`);
   take(bridgeMac, `the bridge "${config.bridge}"`);
+  // Other networks on the bridge, with and without addresses.
+  for (const { network, state } of readNetworks().held.filter((it) => it.network !== config.name)) {
+    for (
+      const lease of listLeases(state).filter(({ record }) => record?.bridge === config.bridge)
+    ) {
+      take(containerMac(lease), `"${ownerKey(lease.owner)}" of network "${network}"`);
+    }
+  }
+  for (const { link } of view) {
+    if (isLayer2HostMac(link.mac)) {
+      take(macProvenBy(link.mac), `the container behind "${link.ifname}"`);
+    }
+  }
   const holders = new Map<Ip, string>();
   kept.forEach(({ ips, owner }) => ips.forEach((ip) => holders.set(ip, ownerKey(owner))));
   const unleased = without.flatMap((claim) =>

@@ -43,7 +43,7 @@ export interface Examination {
  */
 export async function examine(
   config: NetworkConfig,
-  { state, provenance, claims }: Moment,
+  { state, provenance, claims, view }: Moment,
   bridgeMac: string | undefined,
 ): Promise<Examination> {
   const { name, sets } = config;
@@ -56,7 +56,7 @@ export async function examine(
   const findings = of("undecided").flatMap((it) => undecided(it, isInDoubt));
   const found: (Placed & { readonly lease: Lease })[] = [];
   if (sets.length > 0) {
-    const taken = await takenBy(config, kept, without, bridgeMac);
+    const taken = await takenBy(config, kept, without, bridgeMac, view);
     for (const container of taken.unleased) {
       const result = leaseBehind(container, taken);
       if ("level" in result) findings.push(result);
