@@ -48,35 +48,35 @@ export async function removeProven(
   throw ipFailed(`remove the host veth "${host}"`, output);
 }
 
-/**
- * Removes the interface if its index and name still match; a replacement of the same name stays. The permanent neighbours of a
- * guarded port go too: without a lease, only the port's static entries show its container's MAC.
- */
-export async function removeLink(run: RunIp, link: Link): Promise<void> {
-  const { ifindex, ifname, master, port } = link;
-  const bridge = master as InterfaceName;
-  const left = port.locked === true && bridge !== "" ? await pinnedFor(run, ifname, bridge) : [];
+/** Removes the interface if its index and name still match; a replacement of the same name stays. */
+export async function removeLink(run: RunIp, { ifindex, ifname }: Link): Promise<void> {
   await removeIf(run, (link) => link.ifindex === ifindex && link.ifname === ifname);
-  await flushNeighbours(run, bridge, left);
 }
 
 /** The permanent neighbours on the bridge that have a MAC of the port's static entries; none if one of the two is gone. */
-async function pinnedFor(run: RunIp, port: string, bridge: InterfaceName): Promise<Ip[]> {
+async function pinnedFor(run: RunIp, { ifname, master }: Link): Promise<Ip[]> {
   const list = async (dev: string, state: string, ...options: string[]) => {
     const output = await run([...options, "-j", "neigh", "show", "dev", dev, "nud", state]);
     return output.success ? listIn("list neighbours", output).map(parseNeighbour) : [];
   };
-  const macs = (await list(port, "noarp", "-B")).map(({ mac }) => mac);
-  const pinned = await list(bridge, "permanent");
+  const macs = (await list(ifname, "noarp", "-B")).map(({ mac }) => mac);
+  const pinned = await list(master, "permanent");
   return pinned.flatMap(({ ip, mac }) => ip !== undefined && macs.includes(mac) ? ip : []);
 }
 
-/** Removes the interface that `isDoomed` selects, by index, so that a replacement that another run creates concurrently stays. */
+/**
+ * Removes the interface that `isDoomed` selects, by index, so that a replacement that another run creates concurrently stays. The
+ * permanent neighbours of a guarded port go first: without a lease, only its static entries show its container's MAC, and without
+ * the veth, another ADD may get the addresses.
+ */
 export async function removeIf(run: RunIp, isDoomed: (link: Link) => boolean): Promise<void> {
   const links = await hostLinks(run);
   const doomed = links.find(isDoomed);
   if (doomed === undefined) return;
-  const { ifname, ifindex } = doomed;
+  const { ifname, ifindex, master, port } = doomed;
+  if (port.locked === true && master !== "") {
+    await flushNeighbours(run, master as InterfaceName, await pinnedFor(run, doomed));
+  }
   const index = `if${ifindex}`;
   const output = await run(["link", "del", "dev", links.some(isNamed(index)) ? ifname : index]);
   if (output.success || !(await hostLinks(run)).some((link) => link.ifindex === ifindex)) return;

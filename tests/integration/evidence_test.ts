@@ -11,8 +11,9 @@ const ONE = {
   rangeEnd6: "fd00:88::2",
 };
 
-/** Stops the first run that flushes neighbours until another attachment was added, at most 4 s. */
-const FLUSH_WAITS = `case "$in" in *"neigh flush"*) [ -e /run/flushing ] || { : >/run/flushing
+/** Stops the first run that flushes neighbours after it removed the veth until another attachment was added, at most 4 s. */
+const FLUSH_WAITS = `case "$* $in" in *"link del"*) : >/run/removed ;; esac
+case "$in" in *"neigh flush"*) [ -e /run/flushing ] || [ ! -e /run/removed ] || { : >/run/flushing
   for i in $(seq 80); do [ -e /run/added ] && break; sleep 0.05; done; } ;; esac`;
 
 for (const command of ["DEL", "GC"]) {

@@ -321,7 +321,7 @@ const OTHERS: readonly [what: string, config: Json, more: Json, found: RegExp][]
     {},
     /unverified: "c2\/eth0" has the MAC .* of "c1/,
   ],
-  ["of layer 2", LAYER2, {}, /unverified: "c2\/eth0" has the MAC .* of the container behind "av/],
+  ["of layer 2", LAYER2, {}, /unverified: "c2\/eth0" has the MAC .* of the container of "av/],
   // Only the entry of its port shows that MAC.
   [
     "of layer 2 with a requested MAC",

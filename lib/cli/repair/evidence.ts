@@ -81,7 +81,7 @@ export async function takenBy(
   }
   for (const { link } of view) {
     if (isLayer2HostMac(link.mac)) {
-      take(macProvenBy(link.mac), `the container behind "${link.ifname}"`);
+      take(macProvenBy(link.mac), `the container of "${link.ifname}"`);
     }
   }
   const holders = new Map<Ip, string>();
