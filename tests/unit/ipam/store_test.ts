@@ -109,6 +109,25 @@ Deno.test("a folder that is moved away and back during a transaction: nothing is
   });
 });
 
+Deno.test("on a file system whose folders always look moved, the state is checked each time", async () => {
+  await inFolder(async (parent) => {
+    const folder = join(parent, "a-folder-as-deep-as-the-state-folder");
+    await update(folder, "10.0.0.2");
+    const { lstatSync } = Deno;
+    Deno.lstatSync = (path) => {
+      const found = lstatSync(path);
+      return found.isDirectory ? { ...found, mtime: new Date(0) } : found;
+    };
+    try {
+      for (const ip of ["10.0.0.3", "10.0.0.4"]) {
+        assertEquals((await update(folder, ip))[0], "changed");
+      }
+    } finally {
+      Deno.lstatSync = lstatSync;
+    }
+  });
+});
+
 Deno.test("a lease is added to the right map in any layout of the file", async () => {
   await inFolder(async (folder) => {
     const more = [', "x":{"y":"z"}', ', "leases":{}', ""];
