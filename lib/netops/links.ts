@@ -113,8 +113,8 @@ export function parseRoutes(raw: JsonObject) {
       gw,
       dev: text(hop["dev"]) || text(raw["dev"]),
       table: table === "main" ? MAIN_TABLE : Number(table),
-      /** It comes from a router advertisement. */
-      isDynamic: ROUTER_ADVERTISEMENT.includes(String(protocol)),
+      /** It comes from a router advertisement: directly, or with an address that has a lifetime. */
+      isDynamic: ROUTER_ADVERTISEMENT.includes(String(protocol)) || raw["expires"] !== undefined,
     }];
   });
 }

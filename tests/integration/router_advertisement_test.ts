@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { CONFIG, type Host, hostTest } from "./host.ts";
+import { CONFIG, type Host, hostTest, type Json } from "./host.ts";
 
 /**
  * Sends one router advertisement to all nodes as a raw frame: lifetime 1800 s and the prefix fd77::/64. This is the
@@ -168,5 +168,13 @@ hostTest(
     assert(!symptom.test(await warnings()), "reported although nothing was sent");
     assertEquals(await isTakenBy(host, [""]), [true]);
     assertMatch(await warnings(), symptom);
+    // Its remedy removes all of it.
+    const { json } = await host.program(["doctor", "--json"], JSON.stringify(CONFIG));
+    const { remedy } = json.findings.find((it: Json) => it.about === "router");
+    await host.sh(remedy.replace(/; then load .*/, ""));
+    assert(!symptom.test(await warnings()), remedy);
+    const left = await host.sh("ip -6 addr; ip -6 route show table all");
+    assert(!left.includes("fd77"), left);
+    assert(await host.pings("c1", CONFIG.gateway));
   },
 );

@@ -97,8 +97,10 @@ export function examineAdvertisements(
   return found.length === 0 ? [] : [warning(
     "router",
     `the host took ${found.join(", ")} from "${bridge}": a container sends router advertisements`,
-    `sysctl -w net/ipv6/conf/${bridge}/accept_ra=0, remove them (ip -6 route flush dev ${bridge} proto ra), ` +
-      "and load the rules of: atomicni host-rules < CONFIGURATION",
+    `sysctl -w net/ipv6/conf/${bridge}/accept_ra=0; ip -6 route flush dev ${bridge} proto ra; ` +
+      `ip -6 addr flush dev ${bridge} dynamic; ip -6 route show dev ${bridge} | ` +
+      `sed -n '/ expires /s/ .*//p' | xargs -rn1 ip -6 route del dev ${bridge}; ` +
+      "then load the rules of: atomicni host-rules < CONFIGURATION",
   )];
 }
 
