@@ -254,6 +254,28 @@ async function examined(host: Host, stdin: string): Promise<{ code: number; json
   return report;
 }
 
+hostTest("doctor's remedies for forwarding and the MTU of a bridge help", async (host) => {
+  await host.sh("echo 1 >/proc/sys/net/ipv4/ip_forward");
+  await host.containers("c1", "c2");
+  const off = "echo 0 >/proc/sys/net/ipv4/conf";
+  const rows: [name: string, given: string, about: string, commands: RegExp][] = [
+    ["a new bridge", `${off}/default/forwarding`, "forwarding", /^.*$/],
+    ["an existing bridge", `${off}/atomic0/forwarding`, "forwarding", /^.*$/],
+    ["an MTU set by hand", "ip link set dev atomic0 mtu 1400", "bridge", /[^(]*mtu 1500(?=\)$)/],
+  ];
+  for (const [name, given, about, commands] of rows) {
+    await host.sh(given);
+    const warnings = async () => {
+      const { json } = await examined(host, JSON.stringify(CONFIG));
+      return json.findings.filter((it: Json) => it.level === "warning" && it.about === about);
+    };
+    const [{ remedy }] = await warnings();
+    await host.sh(commands.exec(remedy)?.[0] ?? `: no command in ${remedy}; false`);
+    assertEquals(await warnings(), [], `${name}: ${remedy}`);
+    if (name === "a new bridge") await host.add();
+  }
+});
+
 hostTest("doctor has no warning on a working host", async (host) => {
   await host.sh("echo 1 > /proc/sys/net/ipv4/ip_forward");
   for (const config of [CONFIG, HOST_LOCAL]) {

@@ -38,7 +38,8 @@ export function examineBridge(scene: Scene): Finding[] {
       `"${name}" has MTU ${bridge.mtu}, the configuration ${mtu}: larger packets are lost between ports`,
       `${
         bridge.mtu < LEAST_MTU_IPV6 && hasIpv6Gateway(config) ? "" : `set "mtu": ${bridge.mtu}, or `
-      }give every port the same (ip link set dev PORT mtu ${mtu})`,
+      }give every port the same (ip link set dev PORT mtu ${mtu}), and the bridge, if it does not ` +
+        `follow its ports (ip link set dev ${name} mtu ${mtu})`,
     ));
   }
   if (bridge.bridge.stp) {
@@ -170,26 +171,34 @@ function isUsual(
 }
 
 /** Forwarding as `ip netconf` shows it. `ip` can't show the packet filter. */
-export async function examineForwarding({ config, kernel }: Scene): Promise<Finding[]> {
+export async function examineForwarding({ config, kernel, links }: Scene): Promise<Finding[]> {
   const { bridge, sets, gatewayOnBridge } = config;
   if (sets.length === 0) return [];
   const { ipv4, ipv6 } = await kernel.forwarding(bridge);
   const subnets = subnetsOf(sets);
+  // It may be off for one interface alone; a new bridge takes the setting of `default`.
+  const one = links.some(({ ifname }) => ifname === bridge) ? bridge : "default";
   const reached = gatewayOnBridge ? "each other and the gateway" : "each other";
   const seen = [...new Set(subnets.map(({ base }) => familyOf(base)))].map((family) => {
     const what = `IPv${family}`;
-    const [isOn, sysctl, first] = family === 4 ? [ipv4, "net.ipv4.ip_forward", ""] : [
-      ipv6,
-      "net.ipv6.conf.all.forwarding",
-      ", with accept_ra = 2 on the uplink first, or the host loses its own default route",
-    ];
+    const [isOn, sysctl, more] = family === 4
+      ? [
+        ipv4,
+        "net.ipv4.ip_forward",
+        ` net/ipv4/conf/${one}/forwarding=1`,
+      ]
+      : [
+        ipv6,
+        "net.ipv6.conf.all.forwarding",
+        ", with accept_ra = 2 on the uplink first, or the host loses its own default route",
+      ];
     if (isOn === undefined) {
       return finding("note", "forwarding", `ip does not show it for ${what}`, `sysctl ${sysctl}`);
     }
     const between = "the kernel forwards between the bridge and other interfaces";
     if (isOn) return finding("ok", "forwarding", `${what}: ${between}`);
     const off = `${what}: off for "${bridge}": containers reach only ${reached}`;
-    return warning("forwarding", off, `sysctl -w ${sysctl}=1${first}`);
+    return warning("forwarding", off, `sysctl -w ${sysctl}=1${more}`);
   });
   return [
     ...seen,
