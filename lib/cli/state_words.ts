@@ -10,7 +10,7 @@ const WORDS = {
   "cut off": [
     "the host veth is in no bridge or in another one, or it or the bridge is down",
     "ports",
-    "atomicni repair < CONFIGURATION puts it back; if the bridge is gone, start any container of the network first; if the host veth is in another bridge: ip link set dev VETH nomaster",
+    "atomicni repair < CONFIGURATION puts it back; if the bridge is gone or down, start any container of the network first; if the host veth is in another bridge: ip link set dev VETH nomaster",
   ],
   unguarded: [
     "the lease is guarded (`macspoofchk`), and the port is not locked",

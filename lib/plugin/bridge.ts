@@ -1,4 +1,11 @@
-import { familyOf, formatInterfaceAddress, type InterfaceAddress } from "../base/address.ts";
+import {
+  contains,
+  familyOf,
+  formatInterfaceAddress,
+  type InterfaceAddress,
+  type Ip,
+  networkOf,
+} from "../base/address.ts";
 import { macOf, macOfBridge } from "../base/mac.ts";
 import type { InterfaceName } from "../base/names.ts";
 import type { NetworkConfig } from "../config.ts";
@@ -25,6 +32,26 @@ export function bridgeSpec(config: NetworkConfig): BridgeSpec {
 export function gatewaysOf({ sets }: Pick<NetworkConfig, "sets">): InterfaceAddress[] {
   const all = sets.flat().map(({ gateway, subnet }) => ({ ip: gateway, prefix: subnet.prefix }));
   return [...new Map(all.map((it) => [formatInterfaceAddress(it), it])).values()];
+}
+
+/** Why a bridge cuts off the containers with the addresses `ips`, each with the remedy. The next ADD puts it right too. */
+export function outages(config: NetworkConfig, { up, addresses }: Link, ips: readonly Ip[]) {
+  const { name, gateways } = bridgeSpec(config);
+  const carried = addresses.map(formatInterfaceAddress);
+  const missing = gateways.filter(({ ip, prefix }) =>
+    ips.some((it) => contains(networkOf(ip, prefix), it))
+  ).map(formatInterfaceAddress).filter((it) => !carried.includes(it));
+  const faults = [
+    ...(up ? [] : [["is down", `ip link set dev ${name} up`]]),
+    ...missing.map((it) => {
+      const more = it.includes(":") ? "nodad " : "";
+      return [`lacks ${it}`, `ip addr add ${it} ${more}dev ${name}`];
+    }),
+  ];
+  return faults.map(([fault, command]) => ({
+    found: `"${name}" ${fault}, so it cuts its containers off`,
+    remedy: `${command}; then atomicni repair < CONFIGURATION`,
+  }));
 }
 
 /** The permanent neighbour entries of a guarded container: one for each gateway, and with IPv6 the bridge's link-local address. */

@@ -276,6 +276,45 @@ hostTest("doctor's remedies for forwarding and the MTU of a bridge help", async 
   }
 });
 
+hostTest(
+  "doctor and repair name a bridge that cuts its containers off, and how to fix it",
+  async (host) => {
+    await host.sh(
+      "for it in ipv4/ip_forward ipv6/conf/all/forwarding; do echo 1 >/proc/sys/net/$it; done",
+    );
+    const config = {
+      ...CONFIG,
+      subnet6: "fd00:88::/64",
+      gateway6: "fd00:88::1",
+      macspoofchk: true,
+    };
+    const stdin = JSON.stringify(config);
+    await host.containers("c1");
+    await host.add({ config });
+    for (
+      const [given, found] of [
+        ["ip link set dev atomic0 down", '"atomic0" is down'],
+        ["ip addr del 10.88.0.1/24 dev atomic0", '"atomic0" lacks 10.88.0.1/24'],
+        ["ip addr flush dev atomic0", '"atomic0" lacks 10.88.0.1/24'],
+      ] as const
+    ) {
+      await host.sh(given);
+      const repaired = await host.program(["repair", "--json"], stdin);
+      assertEquals(repaired.code, 1, repaired.stdout);
+      assertStringIncludes(JSON.stringify(repaired.json.findings), found.replaceAll('"', '\\"'));
+      const { json, code } = await examined(host, stdin);
+      assertEquals(code, 1, JSON.stringify(json));
+      const wrong = json.findings.filter((it: Json) => it.about === "bridge" && it.level !== "ok");
+      assertStringIncludes(wrong[0]?.found ?? "", found);
+      for (const { remedy } of wrong) await host.sh(remedy.split(";")[0]);
+      assertEquals((await host.program(["repair"], stdin)).code, 0);
+      assertEquals((await examined(host, stdin)).code, 0, given);
+      assert(await host.pings("c1", "10.88.0.1"), given);
+      assert(await host.pings("c1", "fd00:88::1"), given);
+    }
+  },
+);
+
 hostTest("doctor has no warning on a working host", async (host) => {
   await host.sh("echo 1 > /proc/sys/net/ipv4/ip_forward");
   for (const config of [CONFIG, HOST_LOCAL]) {

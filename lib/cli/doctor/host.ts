@@ -13,11 +13,12 @@ import {
 import { isInSubnets, subnetsOf } from "../../base/range.ts";
 import type { NetworkConfig } from "../../config.ts";
 import { type Link, MOST_PORTS } from "../../netops.ts";
+import { outages } from "../../plugin.ts";
 import { type Finding, finding, type Scene, warning } from "./finding.ts";
 
 /** The present state of the bridge. The checks of ADD report why an ADD could not use it. */
 export function examineBridge(scene: Scene): Finding[] {
-  const { config, links } = scene;
+  const { config, links, overview } = scene;
   const { bridge: name, mtu, sets, gatewayOnBridge } = config;
   const bridge = links.find(({ ifname }) => ifname === name);
   if (links.some(({ altnames }) => altnames.includes(name))) return [];
@@ -32,6 +33,12 @@ export function examineBridge(scene: Scene): Finding[] {
   const sight =
     `"${name}": ${addresses}, ${state}, MTU ${bridge.mtu}, ports: ${ports} of ${MOST_PORTS}`;
   const found = [finding("ok", "bridge", sight)];
+  const rows = overview.networks.find(({ network }) => network === config.name)?.rows ?? [];
+  const placed = rows.filter(({ link }) => link?.master === name);
+  if (placed.length > 0) {
+    const all = outages(config, bridge, placed.flatMap(({ ips }) => ips));
+    found.push(...all.map((it) => warning("bridge", it.found, it.remedy)));
+  }
   if (mtu !== undefined && ports > 0 && bridge.mtu !== mtu) {
     found.push(warning(
       "bridge",

@@ -3,7 +3,7 @@ import type { InterfaceName } from "../../base/names.ts";
 import type { NetworkConfig } from "../../config.ts";
 import type { Lease } from "../../ipam.ts";
 import type { Link, PortSpec } from "../../netops.ts";
-import { type Effects, lostGateways, portOf, UNVERIFIED_MAC } from "../../plugin.ts";
+import { type Effects, lostGateways, outages, portOf, UNVERIFIED_MAC } from "../../plugin.ts";
 import { firstThree } from "../wording.ts";
 import { type RepairFinding, wrong } from "./evidence.ts";
 
@@ -52,8 +52,8 @@ export async function restore(
     }
   }
   if (live.length === 0) return left;
-  const bridgeMac = (await kernel.link(bridge))?.mac;
-  if (bridgeMac === undefined) {
+  const own = await kernel.link(bridge);
+  if (own === undefined) {
     const names = firstThree(live.map(({ link }) => link.ifname));
     const found =
       `"${bridge}" does not exist, and these live host veths are in no bridge: ${names}`;
@@ -61,9 +61,18 @@ export async function restore(
       "start any container of the network, which makes the bridge again, and repair again";
     return [wrong(found, remedy), ...left];
   }
+  const ips = placed.flatMap(({ lease }) => lease?.ips ?? []);
+  left.push(...outages(config, own, ips).map(({ found, remedy }) => wrong(found, remedy)));
   const restored = await restorePorts(bridge, kernel, live, dryRun);
   const guarded = live.filter(({ port }) => port.guard !== undefined);
-  for (const { name, why } of await lostGateways(config, kernel, { guarded, bridgeMac }, dryRun)) {
+  for (
+    const { name, why } of await lostGateways(
+      config,
+      kernel,
+      { guarded, bridgeMac: own.mac },
+      dryRun,
+    )
+  ) {
     const what = `${name}: the guard of its gateways`;
     const is = dryRun ? "is to be" : "is";
     restored.push(
