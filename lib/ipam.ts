@@ -20,7 +20,7 @@ export { AddMarks, isRunning, type Mark, type Work } from "./ipam/mark.ts";
 export { type Held, type Networks, readNetworks } from "./ipam/networks.ts";
 export {
   addLease,
-  dropLease,
+  dropLeases,
   emptyState,
   findLease,
   isSameLease,

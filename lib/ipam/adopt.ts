@@ -2,7 +2,7 @@ import { ownerKey } from "../base/attachment.ts";
 import { CniError } from "../base/errors.ts";
 import { isImported } from "./lease.ts";
 import {
-  dropLease,
+  dropLeases,
   findLease,
   holderOf,
   type Lease,
@@ -26,7 +26,7 @@ export function mayAdopt(state: State, { owner, ips, record }: Adoption): boolea
   if (before !== undefined && before.ips.join() === ips.join()) {
     const isBetter = isImported(before) && record.hostMac !== "" &&
       before.record?.hostMac !== record.hostMac;
-    if (isBetter) dropLease(state, before);
+    if (isBetter) dropLeases(state, [before]);
     return isBetter;
   }
   const [holder = ownerKey(owner)] = holders;

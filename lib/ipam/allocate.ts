@@ -9,7 +9,7 @@ import { checkRequested, choose, countFree, isIn, isPair, refused } from "./choo
 import { containerMac, recordedMac } from "./lease.ts";
 import {
   addLease,
-  dropLease,
+  dropLeases,
   findLease,
   holderOf,
   type Lease,
@@ -53,7 +53,7 @@ export function allocate(state: State, request: LeaseRequest): Lease {
   const own = findLease(state, attachment);
   const ips = chooseIps(state, request, own);
   if (requestedMac !== undefined) checkMac(state, request, requestedMac);
-  if (own !== undefined) dropLease(state, own);
+  if (own !== undefined) dropLeases(state, [own]);
   const { containerId, ifname } = attachment;
   const lease: Lease = { owner: { containerId, ifname }, ips, record: recordOf(request, ips) };
   addLease(state, lease);

@@ -113,15 +113,18 @@ export function addLease(state: State, { owner, ips, record }: Lease): void {
   if (record?.mac !== undefined) state.macs.add(record.mac);
 }
 
-export function dropLease(state: State, { owner, ips }: Lease): void {
-  const key = ownerKey(owner);
+export function dropLeases(state: State, leases: readonly Lease[]): void {
   state.lines = undefined;
-  delete state.containerToIP[key];
-  for (const ip of ips) delete state.ipToContainer[ip];
-  const mac = state.leases[key]?.mac;
-  delete state.leases[key];
-  // Another record may have the same MAC.
-  if (mac !== undefined) {
+  const dropped = leases.map(({ owner, ips }) => {
+    const key = ownerKey(owner);
+    delete state.containerToIP[key];
+    for (const ip of ips) delete state.ipToContainer[ip];
+    const mac = state.leases[key]?.mac;
+    delete state.leases[key];
+    return mac;
+  });
+  // Another record may have the same MAC. One pass for all: it takes as long as there are records.
+  if (dropped.some((mac) => mac !== undefined)) {
     state.macs = new Set(Object.values(state.leases).flatMap((record) => record.mac ?? []));
   }
 }

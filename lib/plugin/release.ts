@@ -2,7 +2,7 @@ import { hostVethName, type Owner, ownerKey } from "../base/attachment.ts";
 import type { InterfaceName, NetworkName } from "../base/names.ts";
 import {
   containerMac,
-  dropLease,
+  dropLeases,
   findLease,
   hasUsualMac,
   isForeign,
@@ -146,7 +146,7 @@ export async function reclaim(
   });
   const kept = new Set(failures && [...left].map(({ owner }) => ownerKey(owner)));
   const dropped = found.filter(({ owner }) => !kept.has(ownerKey(owner)));
-  for (const lease of dropped) dropLease(state, lease);
+  dropLeases(state, dropped);
   return dropped;
 }
 

@@ -5,7 +5,7 @@ import {
   allocate,
   checkFit,
   type Decision,
-  dropLease,
+  dropLeases,
   findLease,
   type Lease,
   type LeaseRequest,
@@ -60,7 +60,7 @@ export class Reservation {
     await this.effects.leases.transaction((state): Decision<void> => {
       const found = findLease(state, lease.owner);
       if (found?.record?.hostMac !== lease.record?.hostMac) return { result: undefined };
-      dropLease(state, lease);
+      dropLeases(state, [lease]);
       if (lease.ips.every((ip) => state.lastReserved.includes(ip))) {
         state.lastReserved.splice(0, Infinity, ...lastReserved);
         state.ranges = ranges;

@@ -1,6 +1,6 @@
 import { asCniError, CniError, ifThere, unlessError } from "../base/errors.ts";
 import { type NetworkConfig, readResolvConf } from "../config.ts";
-import { checkFit, checkFolder, chooseIps, dropLease, listLeases, type State } from "../ipam.ts";
+import { checkFit, checkFolder, chooseIps, dropLeases, listLeases, type State } from "../ipam.ts";
 import { checkIpCanLock, checkLockable, type Link } from "../netops.ts";
 import { staleLeases } from "../ownership.ts";
 import { checkNotShared, checkSoleCarrier } from "./alone.ts";
@@ -88,7 +88,7 @@ async function checkFree(
   const choose = () => chooseIps(state, pool);
   if (unlessError(["PoolExhausted"], choose) !== undefined) return;
   const claims = await claimsOf(pool, listLeases(state), effects);
-  for (const lease of staleLeases(claims)) dropLease(state, lease);
+  dropLeases(state, staleLeases(claims));
   choose();
 }
 

@@ -3,7 +3,7 @@ import { isError } from "../../../lib/base/errors.ts";
 import { freshHostMac, macOfAll } from "../../../lib/base/mac.ts";
 import type { Invocation, Network, NetworkConfig } from "../../../lib/config.ts";
 import {
-  dropLease,
+  dropLeases,
   findLease,
   isSameLease,
   type Lease,
@@ -126,7 +126,7 @@ function heldBy({ containerId, ifname }: Invocation, { leases }: Effects): Lease
 async function release(held: readonly Lease[], { leases }: Effects): Promise<void> {
   await leases.transaction((state) => {
     const same = held.filter((it) => isSameLease(findLease(state, it.owner), it));
-    for (const lease of same) dropLease(state, lease);
+    dropLeases(state, same);
     return { result: undefined, ...(same.length > 0 && { write: "unverified" as const }) };
   });
 }

@@ -5,7 +5,7 @@ import { type Owner, tryOwner } from "../../../lib/base/attachment.ts";
 import { parseState } from "../../../lib/ipam/parse_state.ts";
 import {
   addLease,
-  dropLease,
+  dropLeases,
   emptyState,
   findLease,
   holderOf,
@@ -246,7 +246,7 @@ function change(state: State, random: Random): void {
   const key = owner(`c${random.between(1, 9)}${random.one(["", "/eth0", "/net1", "/\u00e9"])}`);
   const old = findLease(state, key);
   if (old !== undefined) {
-    if (random.chance(0.5)) dropLease(state, old);
+    if (random.chance(0.5)) dropLeases(state, [old]);
     else addLease(state, { ...old, record: { ...RECORD, pod: "again/`" } });
     return;
   }
@@ -307,12 +307,12 @@ Deno.test("leases are found, listed by address, added and dropped with all addre
     "10.88.0.2",
     "10.88.0.3",
   ]);
-  dropLease(state, legacy);
+  dropLeases(state, [legacy]);
   const { schema: _, ...file } = JSON.parse(formatted(state));
   const { schema: __, ...good } = GOOD;
   assertEquals(file, good);
   if (two !== undefined) {
-    dropLease(state, two);
+    dropLeases(state, [two]);
     assertEquals(Object.keys(state.ipToContainer), ["10.88.0.2"]);
     addLease(state, two);
     assertEquals<unknown>(state.containerToIP["c2/eth0"], ["10.88.0.3", "fd00::3"]);
@@ -328,9 +328,9 @@ Deno.test("the MACs of records are known after reading, adding and dropping", ()
   };
   addLease(state, lease("c3/eth0", "10.88.0.4"));
   addLease(state, lease("c4/eth0", "10.88.0.5"));
-  dropLease(state, lease("c3/eth0", "10.88.0.4"));
+  dropLeases(state, [lease("c3/eth0", "10.88.0.4")]);
   assertEquals([...state.macs], ["02:00:00:00:00:01", "02:00:00:00:00:02"]);
-  dropLease(state, lease("c4/eth0", "10.88.0.5"));
+  dropLeases(state, [lease("c4/eth0", "10.88.0.5")]);
   assertEquals([...state.macs], ["02:00:00:00:00:01"]);
 });
 
