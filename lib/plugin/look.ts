@@ -168,7 +168,10 @@ export function checkConsistent(
   if (provenance instanceof CniError) throw provenance;
   const [use, found] = provenance === "missing"
     ? [`start the state of network "${name}" empty`, "its state file is gone"]
-    : [`use the state of network "${name}"`, "an older or emptied state file was put in place"];
+    : [
+      `use the state of network "${name}"`,
+      "an older or emptied state file was put in place, or an import named that veth",
+    ];
   const hosts = claim.veths.map(({ link }) => link.ifname).join(" or ");
   throw new CniError("StateDamaged", `Cannot ${use}: ${describe(claim, lost.length - 1)}`, {
     details:
