@@ -70,6 +70,7 @@ export async function reattach(
 ): Promise<PortFault[]> {
   if (ports.length === 0) return [];
   const before = await hostVeths(run);
+  const others = await macsOfOthers(run, bridge, ports, before);
   const faulty = ports.filter((port) => {
     const link = before.get(port.host);
     // A veth that is in another bridge stays there, because root may have moved it.
@@ -78,15 +79,8 @@ export async function reattach(
   });
   const refusals = [await attempt(run, [], faulty.flatMap((port) => closeCommands(bridge, port)))];
   const between = await hostVeths(run);
-  const listed = await dump(run, ACTION, ["-B", "-j", "neigh", "show", "nud", "noarp"]);
-  const ofOthers = listed.map(parseNeighbour).filter(({ dev }) => {
-    const { master, port } = between.get(dev) ?? {};
-    return master === bridge && port?.locked === true && !ports.some(({ host }) => host === dev);
-  });
-  // A guarded port of another network got its MAC from an ADD. A lease that was found in a container may have a forged one.
-  const isTaken = ({ guard }: PortSpec) => ofOthers.some(({ mac }) => mac === guard?.mac);
   const prepared = ports.filter((port) =>
-    isPrepared(bridge, port, between.get(port.host)) && !isTaken(port)
+    isPrepared(bridge, port, between.get(port.host)) && !others.has(port.guard?.mac)
   );
   const guardSpecs = prepared.flatMap(({ guard }) => guard ?? []);
   refusals.push(
@@ -102,6 +96,26 @@ export async function reattach(
     host,
     found: said === "" ? found : `${found}; ip: ${said}`,
   }));
+}
+
+/**
+ * The MACs of the other guarded ports of the bridge. They come from ADDs. A lease that `repair` found in a container may have a
+ * forged MAC.
+ */
+async function macsOfOthers(
+  run: RunIp,
+  bridge: InterfaceName,
+  ports: readonly PortSpec[],
+  links: ReadonlyMap<string, Link>,
+): Promise<ReadonlySet<string | undefined>> {
+  const own = new Set<string>(ports.map(({ host }) => host));
+  const listed = await dump(run, ACTION, ["-B", "-j", "neigh", "show", "nud", "noarp"]);
+  return new Set(
+    listed.map(parseNeighbour).flatMap(({ dev, mac }) => {
+      const link = links.get(dev);
+      return link?.master === bridge && link.port.locked === true && !own.has(dev) ? mac : [];
+    }),
+  );
 }
 
 /** The current differences of these ports from their specs; a missing port has no difference. */

@@ -77,7 +77,7 @@ export type Lost<T> = T & { readonly why: string | undefined };
  */
 export async function lostGateways<T extends GuardedPort>(
   config: NetworkConfig,
-  kernel: Pick<Kernel, "view" | "pinInside">,
+  kernel: Looking,
   { guarded, bridgeMac, sample = guarded.length }: {
     readonly guarded: readonly T[];
     readonly bridgeMac: string;
@@ -87,33 +87,42 @@ export async function lostGateways<T extends GuardedPort>(
 ): Promise<Lost<T>[]> {
   const wanted = gatewayNeighbours(config, bridgeMac);
   if (wanted.length === 0 || guarded.length === 0) return [];
-  const look = async (ports: readonly T[], dryRun: boolean) => {
-    const names = new Set(ports.map(({ link }) => link.ifname));
-    const seen = await kernel.view(({ ifname }) => names.has(ifname));
-    const insides = new Map(seen.map(({ link, inside }) => [link.ifname, inside]));
-    const lost: Lost<T>[] = [];
-    let unseen = 0;
-    for (const port of ports) {
-      const { link, ifname } = port;
-      const inside = insides.get(link.ifname);
-      // An interface with another name is not the interface of the lease.
-      if (ifname === undefined || inside?.peer.ifname !== ifname) {
-        unseen++;
-        continue;
-      }
-      let why: string | undefined;
-      // A container may have renamed its interface since then, or made it refuse neighbours.
-      const isLost = await kernel.pinInside(inside.netns, ifname, wanted, dryRun).catch((error) => {
-        why = (error as Error).message;
-        return !dryRun;
-      });
-      if (isLost) lost.push({ ...port, why });
-    }
-    return { lost, unseen };
-  };
   if (sample < guarded.length) {
-    const { lost, unseen } = await look(guarded.slice(0, sample), true);
+    const { lost, unseen } = await pinAll(kernel, guarded.slice(0, sample), wanted, true);
     if (lost.length + unseen === 0) return [];
   }
-  return (await look(guarded, dryRun)).lost;
+  return (await pinAll(kernel, guarded, wanted, dryRun)).lost;
+}
+
+type Looking = Pick<Kernel, "view" | "pinInside">;
+
+/** The ports whose containers lack a wanted neighbour, and how many could not be inspected. */
+async function pinAll<T extends GuardedPort>(
+  kernel: Looking,
+  ports: readonly T[],
+  wanted: readonly Pinned[],
+  dryRun: boolean,
+): Promise<{ lost: Lost<T>[]; unseen: number }> {
+  const names = new Set(ports.map(({ link }) => link.ifname));
+  const seen = await kernel.view(({ ifname }) => names.has(ifname));
+  const insides = new Map(seen.map(({ link, inside }) => [link.ifname, inside]));
+  const lost: Lost<T>[] = [];
+  let unseen = 0;
+  for (const port of ports) {
+    const { link, ifname } = port;
+    const inside = insides.get(link.ifname);
+    // An interface with another name is not the interface of the lease.
+    if (ifname === undefined || inside?.peer.ifname !== ifname) {
+      unseen++;
+      continue;
+    }
+    let why: string | undefined;
+    // A container may have renamed its interface since then, or made it refuse neighbours.
+    const isLost = await kernel.pinInside(inside.netns, ifname, wanted, dryRun).catch((error) => {
+      why = (error as Error).message;
+      return !dryRun;
+    });
+    if (isLost) lost.push({ ...port, why });
+  }
+  return { lost, unseen };
 }
