@@ -4,7 +4,7 @@ import type { Mac } from "../base/mac.ts";
 import type { InterfaceName } from "../base/names.ts";
 import { waitForAll } from "../base/wait_for_all.ts";
 import type { Rollback } from "../rollback.ts";
-import { flushNeighbours } from "./host.ts";
+import { flushNeighbours, hostLinks } from "./host.ts";
 import { enter } from "./inside.ts";
 import { dump, outputOf, runBatch, type RunIp } from "./ip.ts";
 import { type Link, type Neighbour, parseNeighbour } from "./links.ts";
@@ -57,7 +57,13 @@ async function enterMac(run: RunIp, spec: GuardSpec, action: string): Promise<vo
   const added = await runBatch(run, ["-B"], [entryCommand("add", spec)]);
   if (added.success) return;
   const entries = await dump(run, action, ["-B", "-j", "neigh", "show", "nud", "all"]);
-  const fixed = entries.map(parseNeighbour).filter((it) => it.dev !== host && it.isFixed);
+  const links = await hostLinks(run);
+  const ports = links.filter(({ master }) => master === bridge).map(({ ifname }) => ifname);
+  // Another bridge may have the same MAC.
+  const here = new Set<string>([bridge, ...ports]);
+  const fixed = entries.map(parseNeighbour).filter((it) =>
+    it.dev !== host && it.isFixed && here.has(it.dev)
+  );
   const taken = fixed.find((it) => it.mac === mac);
   // A learned entry is moved, because it may come from a forged frame.
   if (taken === undefined) {

@@ -29,18 +29,19 @@ const FLUSH =
 
 Deno.test("guard() moves a learned entry, but refuses a configured one: code 102, and the owner's neighbours stay", async () => {
   const { mac, host } = SPEC;
-  const rows: [string, string, boolean][] = [
-    ["br0", "PERMANENT", true],
-    ["av9", "NOARP", true],
-    ["av9", "REACHABLE", false],
-    ["av9", "STALE", false],
-    [host, "NOARP", false],
+  const rows: [dev: string, master: string, state: string, isTaken: boolean][] = [
+    ["br0", "", "PERMANENT", true],
+    ["av9", "br0", "NOARP", true],
+    ["av9", "br9", "NOARP", false],
+    ["av9", "br0", "REACHABLE", false],
+    ["av9", "br0", "STALE", false],
+    [host, "br0", "NOARP", false],
   ];
-  for (const [dev, state, isTaken] of rows) {
+  for (const [dev, master, state, isTaken] of rows) {
     const { calls, run } = recorder((args, stdin) =>
-      stdin?.startsWith("neigh add")
-        ? failure("RTNETLINK answers: File exists")
-        : answer(args.includes("show") ? [{ dev, lladdr: mac, state: [state] }] : "")
+      stdin?.startsWith("neigh add") ? failure("RTNETLINK answers: File exists") : answer(
+        args.includes("show") ? [{ dev, ifname: dev, master, lladdr: mac, state: [state] }] : "",
+      )
     );
     const undo = new Rollback();
     if (!isTaken) {
