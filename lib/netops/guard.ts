@@ -1,4 +1,5 @@
 import { familyOf, type Ip, tryIp } from "../base/address.ts";
+import { isHostVethName } from "../base/attachment.ts";
 import { CniError, isError } from "../base/errors.ts";
 import type { Mac } from "../base/mac.ts";
 import type { InterfaceName } from "../base/names.ts";
@@ -57,15 +58,17 @@ async function enterMac(run: RunIp, spec: GuardSpec, action: string): Promise<vo
   const added = await runBatch(run, ["-B"], [entryCommand("add", spec)]);
   if (added.success) return;
   const entries = await dump(run, action, ["-B", "-j", "neigh", "show", "nud", "all"]);
-  const links = await hostLinks(run);
-  const ports = links.filter(({ master }) => master === bridge).map(({ ifname }) => ifname);
   // Another bridge may have the same MAC.
-  const here = new Set<string>([bridge, ...ports]);
-  const fixed = entries.map(parseNeighbour).filter((it) =>
-    it.dev !== host && it.isFixed && here.has(it.dev)
-  );
+  const links = (await hostLinks(run)).filter(({ master }) => master === bridge);
+  const ports = new Map(links.map((link) => [link.ifname, link]));
+  const fixed = entries.map(parseNeighbour).filter((it) => {
+    const link = ports.get(it.dev);
+    // An unguarded container has no static entry, but it can take one by a forged frame, and keep it when its owner is gone.
+    const isStolen = it.isStatic && isHostVethName(it.dev) && link?.port.locked === false;
+    return it.dev !== host && it.isFixed && (it.dev === bridge || link !== undefined) && !isStolen;
+  });
   const taken = fixed.find((it) => it.mac === mac);
-  // A learned entry is moved, because it may come from a forged frame.
+  // A learned entry is moved too, because it may come from a forged frame.
   if (taken === undefined) {
     await outputOf(action, runBatch(run, ["-B"], [entryCommand("replace", spec)]));
     return;

@@ -313,6 +313,30 @@ hostTest(
   },
 );
 
+hostTest(
+  "guard: an unguarded container does not keep the MAC of one that is gone",
+  async (host) => {
+    await host.containers("c1", "c2");
+    const config = { ...CONFIG, macspoofchk: true };
+    const [, , { mac }] = (await host.add({ config })).interfaces;
+    const [, { name: thief }] = (await host.add({ id: "c2" })).interfaces;
+    // One frame with the MAC moves the static entry.
+    await host.run([
+      "sh",
+      "-c",
+      `ip -n c2 link set dev eth0 address ${mac}
+    ip netns exec c2 busybox ping -c 1 -W 1 ${CONFIG.gateway}
+    ip -n c2 link set dev eth0 address 02:00:00:00:00:09`,
+    ]);
+    await host.del({ config });
+    const [stolen] = await host.ip("", "-B", "neigh", "show", "dev", thief, "nud", "noarp");
+    assertEquals(stolen?.lladdr, mac);
+    const [, { name: veth }] = (await host.add({ config, args: "IP=10.88.0.2" })).interfaces;
+    assertEquals((await readGuard(host, "c1", veth)).entries, [mac]);
+    assert(await host.pings("c1", CONFIG.gateway));
+  },
+);
+
 const V6 = { ...{ cniVersion, type, bridge }, subnet6: "fd09::/64", gateway6: "fd09::1" };
 const OTHERS: readonly [what: string, config: Json, more: Json, found: RegExp][] = [
   [
