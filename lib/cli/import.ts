@@ -16,6 +16,7 @@ import {
   parseLeaseFolder,
   splitImport,
 } from "./import/lease_folder.ts";
+import { counted } from "./wording.ts";
 
 const EXAMPLE =
   "{ cat /etc/cni/net.d/10-podnet.conflist; grep -H '' /var/lib/cni/networks/podnet/*; } | atomicni import";
@@ -42,7 +43,7 @@ async function run({ stdin, kernel }: Call): Promise<Report> {
   const { proved, possible, dead, unexplained } = await importLeases(folder, config, effects);
   return {
     lines: [
-      `${proved.length} leases imported`,
+      `${counted(proved.length, "lease")} imported`,
       ...possible.map(({ owner, ips, record }) =>
         `${ips.join(" and ")} of ${
           quote(ownerKey(owner))
