@@ -54,17 +54,23 @@ export class MacTaken extends CniError {
 
 /** A MAC has one entry on a bridge. An entry that was made for the bridge itself or for another port is never moved. */
 async function enterMac(run: RunIp, spec: GuardSpec, action: string): Promise<void> {
-  const { bridge, host, mac } = spec;
+  const { bridge, host, mac, ips } = spec;
   const added = await runBatch(run, ["-B"], [entryCommand("add", spec)]);
   if (added.success) return;
   const entries = await dump(run, action, ["-B", "-j", "neigh", "show", "nud", "all"]);
+  const list = ["-j", "neigh", "show", "dev", bridge, "nud", "permanent"];
+  const pinned = (await dump(run, action, list)).map(parseNeighbour);
+  // This run may have set its own neighbours already.
+  const own = guardedIps(ips, mac);
+  const hasOwner = pinned.some((it) => it.mac === mac && it.ip && !own.includes(it.ip));
   // Another bridge may have the same MAC.
   const links = (await hostLinks(run)).filter(({ master }) => master === bridge);
   const ports = new Map(links.map((link) => [link.ifname, link]));
   const fixed = entries.map(parseNeighbour).filter((it) => {
     const link = ports.get(it.dev);
     // An unguarded container has no static entry, but it can take one by a forged frame, and keep it when its owner is gone.
-    const isStolen = it.isStatic && isHostVethName(it.dev) && link?.port.locked === false;
+    const isStolen = !hasOwner && it.isStatic && isHostVethName(it.dev) &&
+      link?.port.locked === false;
     return it.dev !== host && it.isFixed && (it.dev === bridge || link !== undefined) && !isStolen;
   });
   const taken = fixed.find((it) => it.mac === mac);

@@ -328,6 +328,13 @@ hostTest(
     ip netns exec c2 busybox ping -c 1 -W 1 ${CONFIG.gateway}
     ip -n c2 link set dev eth0 address 02:00:00:00:00:09`,
     ]);
+    // While its owner lives, nobody else gets the MAC.
+    await host.containers("c3");
+    const refused = await host.cni("ADD", {
+      id: "c3",
+      config: { ...LAYER2, name: "other", runtimeConfig: { mac } },
+    });
+    assertEquals(refused.json.code, 102, refused.stderr);
     await host.del({ config });
     const [stolen] = await host.ip("", "-B", "neigh", "show", "dev", thief, "nud", "noarp");
     assertEquals(stolen?.lladdr, mac);
