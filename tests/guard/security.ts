@@ -60,6 +60,9 @@ function cell(
     if (found === undefined) throw new Error(`No "${name}" was generated for ${where}`);
     return { came: found.came, of: found.sent };
   });
+  if (generated.every(({ of }) => of === 0) && generated.length > 0) {
+    throw new Error(`No frame was generated for ${where}`);
+  }
   const [tried, made] = [sum(composed.map(({ got, of }) => ({ came: got, of }))), sum(generated)];
   return [
     verdict(tried, made, where),
