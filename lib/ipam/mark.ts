@@ -6,6 +6,8 @@ import { prepareFolder } from "./folder.ts";
 
 /** The mark of an ADD in progress. The ADD removes it when it ends. */
 export interface Mark {
+  /** An earlier ADD of the host veth was killed, and its mark was there. */
+  readonly followsKilled: boolean;
   /** Records that the ADD has a lease. Called before the lease is written. */
   lease(): void;
   /** Leaves the mark in place: an abandoned `ip` may still make the veth, and a later DEL waits for it. */
@@ -46,7 +48,7 @@ export class AddMarks {
         if (!orIoError("lock", path, () => isLocked(file))) throw inProgress(host);
         if (isStill(file, path)) {
           if (found !== undefined) file.truncateSync();
-          return markOf(file, path);
+          return markOf(file, path, found !== undefined);
         }
       } catch (error) {
         const isOurs = found === undefined && !isError(error, "TryAgainLater");
@@ -105,9 +107,10 @@ export class AddMarks {
   }
 }
 
-function markOf(file: Deno.FsFile, path: string): Mark {
+function markOf(file: Deno.FsFile, path: string, followsKilled: boolean): Mark {
   let isKept = false;
   return {
+    followsKilled,
     lease: () => orIoError("write", path, () => writeBytes(file, new Uint8Array(1))),
     keep: () => {
       isKept = true;

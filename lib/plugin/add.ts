@@ -77,8 +77,10 @@ async function steps(job: Job, effects: Effects, undo: Rollback, mark: Mark): Pr
   const { config, host } = job;
   const { kernel, stop } = effects;
   const attached = await attachVeth(vethSpec(job), config, effects, undo).catch((error) => {
-    // An abandoned `ip` may still make the veth. A DEL waits for it while the mark exists.
-    if (isError(error, "TryAgainLater")) mark.keep();
+    // An abandoned `ip` may still make the veth. A DEL waits for it while the mark exists. The veth of an ADD that was killed
+    // before may have no lease, and only the mark tells why.
+    const isOlder = mark.followsKilled && isError(error, "InterfaceExists");
+    if (isOlder || isError(error, "TryAgainLater")) mark.keep();
     throw error;
   });
   stop.throwIfAborted();

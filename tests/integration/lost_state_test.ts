@@ -112,3 +112,22 @@ hostTest(
     assertEquals((await host.add({ id: "c2" })).ips[0].address, "10.88.0.3/24");
   },
 );
+
+hostTest(
+  "a second ADD of a killed one leaves its mark, so that the others still work",
+  async (host) => {
+    await host.containers("c1", "c2", "c3");
+    await host.add({ id: "c1" });
+    await host.sh(`touch ${STATE_FOLDER}/podnet.json`);
+    const made = `printf '%s\\n' "$in" | /run/ip.real "$@"`;
+    await breakIp(host, `case "$in" in *"type veth peer"*) ${made}; kill -9 $PPID; exit ;; esac`);
+    assertEquals((await host.cni("ADD", { id: "c2" })).code, 137);
+    await breakIp(host, "");
+    assertEquals((await host.cni("ADD", { id: "c2" })).json.code, 103);
+    assertEquals((await host.cni("STATUS", {})).code, 0);
+    await host.add({ id: "c3" });
+    await host.del({ id: "c2" });
+    await host.add({ id: "c2" });
+    assertEquals(await host.files(), ["./podnet.json", "./podnet.lock"]);
+  },
+);

@@ -229,9 +229,10 @@ class ModelMarks extends AddMarks {
   }
 
   override begin(host: string): Mark {
-    this.#ask({ kind: "mark", what: "begin", host });
+    const followsKilled = this.#ask({ kind: "mark", what: "begin", host }) === "died";
     let isKept = false;
     return {
+      followsKilled,
       lease: () => {},
       keep: () => {
         isKept = true;

@@ -77,7 +77,7 @@ function mark(world: World, name: string, { what, host }: Request & { kind: "mar
         return { error: { kind: "TryAgainLater", message: "another ADD is in progress" } };
       }
       setMark(world, host, name);
-      return {};
+      return { value: holder === "" ? "died" : "none" };
     case "end":
       setMark(world, host, undefined);
       return {};

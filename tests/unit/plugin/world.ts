@@ -183,6 +183,7 @@ export function effects(world: World = {}): Effects & { steps: string[] } {
       note("mark");
       let isKept = false;
       return {
+        followsKilled: mark === "died",
         lease: () => {},
         keep: () => {
           isKept = true;
