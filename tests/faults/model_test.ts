@@ -144,10 +144,12 @@ const LONG: Record<string, Parts> = {
     before: { p: "stale lease", q: "stale lease" },
     runs: [A, B, collecting("G", ["a", "b"])],
   },
-  "two ADDs whose bridge is gone, while a container lives; any fault": {
+  // Any fault, instead of kills, needs more than 4 GB.
+  "two ADDs whose bridge is gone, while a container lives; killed anywhere": {
     before: { p: "live" },
     bridge: false,
     runs: [A, B],
+    killsOnly: true,
   },
   "two ADDs of one attachment whose last container is left over; killed anywhere": {
     before: { a: "old namespace" },
