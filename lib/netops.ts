@@ -11,7 +11,7 @@ import { Processes } from "./netops/processes.ts";
 import { attach } from "./netops/veth.ts";
 import { hostLink, inspect, view } from "./netops/view.ts";
 
-export { type BridgeSpec, MOST_PORTS } from "./netops/bridge.ts";
+export { addAddress, type BridgeSpec, MOST_PORTS } from "./netops/bridge.ts";
 export { type ContainerSpec, metricOf, type RouteSpec } from "./netops/container.ts";
 export {
   checkIpCanLock,

@@ -8,8 +8,8 @@ import { prepareFolder } from "./folder.ts";
 export interface Mark {
   /** An earlier ADD of the host veth was killed, and its mark was there. */
   readonly followsKilled: boolean;
-  /** Records that the ADD has a lease. Called before the lease is written. */
-  lease(): void;
+  /** Records whether the ADD has a lease. Called before the lease is written, and when it was undone. */
+  lease(isHeld: boolean): void;
   /** Leaves the mark in place: an abandoned `ip` may still make the veth, and a later DEL waits for it. */
   keep(): void;
   end(): void;
@@ -111,7 +111,11 @@ function markOf(file: Deno.FsFile, path: string, followsKilled: boolean): Mark {
   let isKept = false;
   return {
     followsKilled,
-    lease: () => orIoError("write", path, () => writeBytes(file, new Uint8Array(1))),
+    lease: (isHeld) =>
+      orIoError("write", path, () => {
+        if (isHeld) writeBytes(file, new Uint8Array(1));
+        else file.truncateSync();
+      }),
     keep: () => {
       isKept = true;
     },

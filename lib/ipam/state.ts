@@ -114,6 +114,7 @@ export function addLease(state: State, { owner, ips, record }: Lease): void {
 }
 
 export function dropLeases(state: State, leases: readonly Lease[]): void {
+  if (leases.length === 0) return;
   state.lines = undefined;
   const dropped = leases.map(({ owner, ips }) => {
     const key = ownerKey(owner);

@@ -120,7 +120,7 @@ export function writeState(
 }
 
 /**
- * Throws IOFailure if the next ADD could not write its files. Makes as many files as an ADD: an empty one as its mark, with
+ * Throws IOFailure if the next ADD could not write its files. Makes as many files as an ADD: a small one as its mark, with
  * `writesState` also one as large as the state, unsynced, and another if there is no lock.
  */
 export function checkWritable(dataDir: string, network: NetworkName, writesState: boolean): void {

@@ -88,8 +88,9 @@ export class StoredLeases {
         backUp: provenance instanceof CniError,
         verify: () => this.#checkUnchanged(lock.isHeld()),
       });
-      const isSure = provenance === "written" && decision.write === "unverified";
-      if (decision.write === "verified" || isSure && !isMoved) written = identity;
+      const isSure = decision.write === "verified" ||
+        (decision.write === "unverified" && provenance === "written" && !isMoved);
+      if (isSure) written = identity;
       return { result: decision.result, backup };
     } finally {
       this.#drop();

@@ -80,9 +80,9 @@ export function isSame(left: InterfaceAddress, right: InterfaceAddress): boolean
   return left.ip === right.ip && left.prefix === right.prefix;
 }
 
-/** Whether the bridge lacks an IPv6 address that it must carry. */
-export function lacksIpv6(spec: BridgeSpec, { addresses }: Link): boolean {
-  return missingOn(spec, addresses).some(({ ip }) => familyOf(ip) === 6);
+/** Whether the guard needs IPv6 on the bridge, or the bridge lacks an IPv6 address that it must carry. */
+export function needsIpv6(spec: BridgeSpec, { addresses }: Link): boolean {
+  return spec.pinsIpv6 || missingOn(spec, addresses).some(({ ip }) => familyOf(ip) === 6);
 }
 
 /** The gateway addresses that the bridge must carry and lacks. */
@@ -186,7 +186,7 @@ export function checkMtu(spec: BridgeSpec, links: readonly Link[]): void {
 /** The error if the bridge has too small an MTU for IPv6; `undefined` if that is not the reason why it lacks an address. */
 export function tooSmall(spec: BridgeSpec, bridge: Link): CniError | undefined {
   const { ifname, mtu } = bridge;
-  if (mtu >= LEAST_MTU_IPV6 || !lacksIpv6(spec, bridge)) return undefined;
+  if (mtu >= LEAST_MTU_IPV6 || !needsIpv6(spec, bridge)) return undefined;
   return unusable(
     `Cannot use "${ifname}" for IPv6: its MTU is ${mtu}, and IPv6 needs ${LEAST_MTU_IPV6}`,
     `root or a port with that MTU made it so: ip link set dev ${ifname} mtu ${spec.mtu ?? 1500}, ` +

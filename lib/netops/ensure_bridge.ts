@@ -13,7 +13,7 @@ import {
   checkPorts,
   deleteAddress,
   isSame,
-  lacksIpv6,
+  needsIpv6,
   tooSmall,
 } from "./bridge.ts";
 import { hostLinks, isNamed } from "./host.ts";
@@ -126,7 +126,7 @@ export async function inspectBridge(
   bridgeChange(spec, bridge);
   checkPorts(spec.name, links);
   checkMtu(spec, links);
-  if (bridge === undefined || !(spec.pinsIpv6 || lacksIpv6(spec, bridge))) return;
+  if (bridge === undefined || !needsIpv6(spec, bridge)) return;
   // Without a port, the next port may change the MTU.
   const failed = links.some(({ master }) => master === spec.name)
     ? tooSmall(spec, bridge)

@@ -113,6 +113,7 @@ export function parseRoutes(raw: JsonObject) {
       gw,
       dev: text(hop["dev"]) || text(raw["dev"]),
       table: table === "main" ? MAIN_TABLE : Number(table),
+      metric: number(raw["metric"]) ?? 0,
       /** It comes from a router advertisement: directly, or with an address that has a lifetime. */
       isDynamic: ROUTER_ADVERTISEMENT.includes(String(protocol)) || raw["expires"] !== undefined,
     }];

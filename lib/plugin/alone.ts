@@ -31,13 +31,13 @@ export async function checkNotShared(
     const subject = { name: network, bridge: undefined };
     const found = await claimsOfOther(subject, dataDir, all, kernel);
     // A lease without a host veth does not use its address.
-    const held = found.filter(({ kind }) => kind !== "stale").flatMap(({ lease }) => lease ?? [])
+    const user = found.filter(({ kind }) => kind !== "stale").flatMap(({ lease }) => lease ?? [])
       .find((lease) => leases.has(lease));
-    if (held === undefined) continue;
+    if (user === undefined) continue;
     const [what, why, remedy] = shared === undefined
       ? [
-        held.ips.join(" and "),
-        `"${network}/${ownerKey(held.owner)}" has it`,
+        user.ips.join(" and "),
+        `"${network}/${ownerKey(user.owner)}" has it`,
         "remove that container first, or leave its address out of the ranges",
       ]
       : [

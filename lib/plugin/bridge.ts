@@ -9,7 +9,14 @@ import {
 import { macOf, macOfBridge } from "../base/mac.ts";
 import type { InterfaceName } from "../base/names.ts";
 import type { NetworkConfig } from "../config.ts";
-import { type BridgeSpec, guardedIps, type Kernel, type Link, type Pinned } from "../netops.ts";
+import {
+  addAddress,
+  type BridgeSpec,
+  guardedIps,
+  type Kernel,
+  type Link,
+  type Pinned,
+} from "../netops.ts";
 
 /** The bridge of the configuration. It has the gateway of every range if `gatewayOnBridge` is set. */
 export function bridgeSpec(config: NetworkConfig): BridgeSpec {
@@ -37,16 +44,16 @@ export function gatewaysOf({ sets }: Pick<NetworkConfig, "sets">): InterfaceAddr
 /** Why a bridge cuts off the containers with the addresses `ips`, each with the remedy. The next ADD puts it right too. */
 export function outages(config: NetworkConfig, { up, addresses }: Link, ips: readonly Ip[]) {
   const { name, gateways } = bridgeSpec(config);
-  const carried = addresses.map(formatInterfaceAddress);
   const missing = gateways.filter(({ ip, prefix }) =>
+    !addresses.some((it) => it.ip === ip) &&
     ips.some((it) => contains(networkOf(ip, prefix), it))
-  ).map(formatInterfaceAddress).filter((it) => !carried.includes(it));
+  );
   const faults = [
     ...(up ? [] : [["is down", `ip link set dev ${name} up`]]),
-    ...missing.map((it) => {
-      const more = it.includes(":") ? "nodad " : "";
-      return [`lacks ${it}`, `ip addr add ${it} ${more}dev ${name}`];
-    }),
+    ...missing.map((it) => [
+      `lacks ${formatInterfaceAddress(it)}`,
+      `ip ${addAddress(it, name).join(" ")}`,
+    ]),
   ];
   return faults.map(([fault, command]) => ({
     found: `"${name}" ${fault}, so it cuts its containers off`,
@@ -120,6 +127,7 @@ async function pinAll<T extends GuardedPort>(
     // A container may have renamed its interface since then, or made it refuse neighbours.
     const isLost = await kernel.pinInside(inside.netns, ifname, wanted, dryRun).catch((error) => {
       why = (error as Error).message;
+      if (dryRun) unseen++;
       return !dryRun;
     });
     if (isLost) lost.push({ ...port, why });

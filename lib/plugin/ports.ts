@@ -1,7 +1,14 @@
 import { macProvenBy } from "../base/mac.ts";
 import { groupOf, type InterfaceName } from "../base/names.ts";
 import type { NetworkConfig } from "../config.ts";
-import { checkFit, containerMac, type Lease, listLeases, readNetworks } from "../ipam.ts";
+import {
+  checkFit,
+  containerMac,
+  isRunning,
+  type Lease,
+  listLeases,
+  readNetworks,
+} from "../ipam.ts";
 import type { GuardSpec, Link, PortSpec, VethSpec } from "../netops.ts";
 import type { Rollback } from "../rollback.ts";
 import { type GuardedPort, lostGateways } from "./bridge.ts";
@@ -77,7 +84,7 @@ async function reattachOthers(
     const claims = await claimsOf(config, leases, effects, { isWithoutAdds: true });
     for (const { kind, lease, veths: [veth, ...more] } of claims) {
       if (kind === "unowned" || kind === "adding" || more.length > 0) continue;
-      if (veth === undefined || veth.link.ifname === own) continue;
+      if (veth === undefined || isRunning(veth.add) || veth.link.ifname === own) continue;
       const { link } = veth;
       if (link.master !== "" && link.master !== bridge) continue;
       const proven = kind === "live" ? lease : undefined;

@@ -40,7 +40,7 @@ export class Reservation {
       async (state, provenance): Promise<Decision<Lease>> => {
         const result = await this.#chosen(state, provenance);
         // Another ADD may find that root removed the state before this one has set the address.
-        this.mark.lease();
+        this.mark.lease(true);
         return { result, write: "verified" };
       },
     );
@@ -57,6 +57,7 @@ export class Reservation {
   async undo(): Promise<void> {
     if (this.#taken === undefined) return;
     const { lease, lastReserved, ranges } = this.#taken;
+    this.mark.lease(false);
     await this.effects.leases.transaction((state): Decision<void> => {
       const found = findLease(state, lease.owner);
       if (found?.record?.hostMac !== lease.record?.hostMac) return { result: undefined };

@@ -150,11 +150,13 @@ ${container("y", "y0", "br0")}`,
     name: "routes that drop packets to a part of a subnet, to a larger network, and to the subnet",
     config: BOTH,
     given: `ip route add blackhole 10.88.0.0/26; ip route add prohibit 10.0.0.0/8
-      ip route add blackhole 10.88.0.0/24 metric 20; ip route add unreachable fd00:88::/80`,
+      ip route add blackhole 10.88.0.0/24 metric 20; ip route add unreachable fd00:88::/80
+      ip route add blackhole fd00:88::/64 metric 20; ip route add blackhole fd00:88::/64 metric 300`,
     about: "subnet",
     expected: [
       "warning: a route that drops packets to 10.88.0.0/26 overlaps with 10.88.0.0/24",
       "warning: a route that drops packets to fd00:88::/80 overlaps with 10.88.0.0/24",
+      "warning: a route that drops packets to fd00:88::/64 overlaps with 10.88.0.0/24",
     ],
   },
   {

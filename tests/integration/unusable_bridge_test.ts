@@ -84,3 +84,17 @@ hostTest(
     await host.add({ id: "c2", config: V6 });
   },
 );
+
+hostTest("a bridge with an MTU without IPv6, which the guard needs", async (host) => {
+  await host.containers("c1", "c2");
+  await host.add({ config: { ...CONFIG, mtu: 1000 } });
+  const ranges = [[{ subnet: "10.99.0.0/24" }], [{ subnet: "fd09::/64" }]];
+  const ipam = { type: "host-local", ranges };
+  const config = { cniVersion, type, bridge, name: "guarded", macspoofchk: true, ipam };
+  const { json } = await host.cni("STATUS", { config });
+  assertEquals(json?.code, 50);
+  assertStringIncludes(json.msg, "for IPv6: its MTU is 1000");
+  assertEquals((await host.cni("ADD", { id: "c2", config })).code, 1);
+  await host.sh("ip link set dev atomic0 mtu 1500");
+  await host.add({ id: "c2", config });
+});

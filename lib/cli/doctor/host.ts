@@ -12,7 +12,7 @@ import {
 } from "../../base/address.ts";
 import { isInSubnets, subnetsOf } from "../../base/range.ts";
 import type { NetworkConfig } from "../../config.ts";
-import { type Link, MOST_PORTS } from "../../netops.ts";
+import { type Link, MOST_PORTS, type RouteFound } from "../../netops.ts";
 import { outages } from "../../plugin.ts";
 import { type Finding, finding, type Scene, warning } from "./finding.ts";
 
@@ -129,13 +129,19 @@ export function examineOverlap({ config, overview, links, routes }: Scene): Find
       `"${link.ifname}" has ${formatInterfaceAddress(it)}, which overlaps with ${ours}`
     )
   );
-  const ways = routes.filter(({ dev, dst }) =>
-    dev !== bridge && !dst.endsWith("/0") && overlaps(parseCidr(dst)) &&
-    !isUsual(dst, dev, links, subnets)
-  ).map(({ dev, dst }) =>
-    dev === ""
-      ? `a route that drops packets to ${dst} overlaps with ${ours}`
-      : `a route to ${dst} on "${dev}" overlaps with ${ours}`
+  const unusual = routes.filter((it) =>
+    it.dev !== bridge && !it.dst.endsWith("/0") && overlaps(parseCidr(it.dst)) &&
+    !isUsual(it, links, subnets)
+  );
+  const ways = unusual.filter(({ dev }) => dev !== "").map(({ dev, dst }) =>
+    `a route to ${dst} on "${dev}" overlaps with ${ours}`
+  );
+  const drops = unusual.filter(({ dev }) => dev === "").map(({ dst }) =>
+    warning(
+      "subnet",
+      `a route that drops packets to ${dst} overlaps with ${ours}`,
+      "remove it (ip route del), or choose another subnet; for the whole subnet, a metric above 256 is enough",
+    )
   );
   const others = overview.networks.flatMap(({ held }) => held).flatMap(
     ({ network, dataDir: it, state }) => {
@@ -153,25 +159,27 @@ export function examineOverlap({ config, overview, links, routes }: Scene): Find
     },
   );
   const found = [...addresses, ...ways, ...others];
-  if (found.length === 0) return [finding("ok", "subnet", `nothing else uses ${ours}`)];
+  if (found.length + drops.length === 0) {
+    return [finding("ok", "subnet", `nothing else uses ${ours}`)];
+  }
   const remedy = "choose a subnet that nothing else on this host uses (ip addr; ip route)";
-  return found.map((it) => warning("subnet", it, remedy));
+  return [...found.map((it) => warning("subnet", it, remedy)), ...drops];
 }
 
 /**
  * Whether the route is that of an address of its interface, which is reported by itself, or leads to a larger network by an
- * interface with addresses. Packets to the containers take the more specific route of the bridge then, which also precedes a
- * route that drops packets to the whole subnet (routing daemons announce a subnet by one).
+ * interface with addresses. Packets to the containers take the more specific route of the bridge then. Routing daemons announce a
+ * subnet by a route that drops its packets; the bridge's route precedes it if its metric (IPv4 0, IPv6 256) is smaller.
  */
 function isUsual(
-  dst: string,
-  dev: string,
+  { dst, dev, metric }: RouteFound,
   links: readonly Link[],
   subnets: readonly Cidr[],
 ): boolean {
   const { base, prefix } = parseCidr(dst);
   const around = subnets.filter((it) => contains(it, base) && it.prefix <= prefix);
-  if (dev === "") return around.every((it) => it.prefix === prefix);
+  const precedes = metric > (familyOf(base) === 4 ? 0 : 256);
+  if (dev === "") return around.every((it) => it.prefix === prefix && precedes);
   const addresses = links.find(({ ifname }) => ifname === dev)?.addresses ?? [];
   if (around.length === 0) return addresses.length > 0;
   return addresses.some((it) => formatCidr(networkOf(it.ip, it.prefix)) === dst);

@@ -1,3 +1,4 @@
+import type { Ip } from "../../base/address.ts";
 import { ownerKey } from "../../base/attachment.ts";
 import { allocatingRange, formatSet } from "../../base/range.ts";
 import { isRunning, listLeases } from "../../ipam.ts";
@@ -49,15 +50,21 @@ export function examineLeases({ config, overview, isServed }: Scene): Finding[] 
       "before it is full: widen the range inside the subnet, or use another network for further containers",
     );
   });
-  return [...pools, ...amiss(rows, bridge), ...strangers(seen?.claims ?? [], config)];
+  return [...pools, ...amiss(rows, bridge), ...strangers(seen?.claims ?? [], held, config)];
 }
 
 /** A warning about veths of other programs on the bridge whose containers have addresses of the pool. */
-function strangers(claims: readonly Claim[], { sets, bridge }: Scene["config"]): Finding[] {
+function strangers(
+  claims: readonly Claim[],
+  held: readonly Ip[],
+  { sets, bridge }: Scene["config"],
+): Finding[] {
   const found = claims.flatMap(({ kind, veths: [veth] }) => {
     if (kind !== "unowned" || veth?.inside === undefined) return [];
     const all = veth.inside.peer.addresses.map(({ ip }) => ip);
-    const ips = all.filter((ip) => allocatingRange(sets.flat(), ip) !== undefined);
+    const ips = all.filter((ip) =>
+      allocatingRange(sets.flat(), ip) !== undefined && !held.includes(ip)
+    );
     return ips.length === 0 ? [] : `${veth.link.ifname} (${ips.join(", ")})`;
   });
   if (found.length === 0) return [];
@@ -114,7 +121,9 @@ export async function examineGuard(scene: Scene): Promise<Finding[]> {
     ...await unreachedGateways(claims, own.mac, scene),
   ];
   const unproven = claims.flatMap(({ kind, veths }) => kind === "unleased" ? veths : [])
-    .filter(({ link }) => link.master === "" && portOf(config, link, undefined) === undefined)
+    .filter(({ link, add }) =>
+      link.master === "" && !isRunning(add) && portOf(config, link, undefined) === undefined
+    )
     .map(({ link }) => link.ifname);
   if (unproven.length > 0) {
     found.push(guardWarning(

@@ -72,10 +72,10 @@ export async function takenBy(
   for (const lease of kept) take(containerMac(lease), `"${ownerKey(lease.owner)}"`);
   take(bridgeMac, `the bridge "${config.bridge}"`);
   // Other networks on the bridge, with and without addresses.
-  for (const { network, state } of readNetworks().held.filter((it) => it.network !== config.name)) {
-    for (
-      const lease of listLeases(state).filter(({ record }) => record?.bridge === config.bridge)
-    ) {
+  for (const { network, dataDir, state } of readNetworks().held) {
+    if (network === config.name && dataDir === config.dataDir) continue;
+    for (const lease of listLeases(state)) {
+      if (lease.record?.bridge !== config.bridge) continue;
       take(containerMac(lease), `"${ownerKey(lease.owner)}" of network "${network}"`);
     }
   }

@@ -28,8 +28,10 @@ Deno.test("a mark is private, and exists as long as the ADD is in progress", asy
     assertEquals([marks.of(HOST), marks.of(OTHER), marks.hosts()], ["running", "none", [HOST]]);
     marks.clear(HOST);
     assertEquals(marks.of(HOST), "running");
-    mark.lease();
+    mark.lease(true);
     assertEquals(marks.of(HOST), "leased");
+    mark.lease(false);
+    assertEquals(marks.of(HOST), "running");
     mark.end();
     assertEquals([marks.of(HOST), namesOf(folder)], ["none", []]);
   });
@@ -57,7 +59,7 @@ Deno.test("an unlocked mark means a killed ADD, until it is cleared or the ADD b
     marks.clear(HOST);
     const again = marks.begin(OTHER);
     assertEquals(marks.of(OTHER), "running");
-    again.lease();
+    again.lease(true);
     // An abandoned ip may still be in progress, so a DEL has to wait for it.
     again.keep();
     again.end();

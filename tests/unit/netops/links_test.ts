@@ -170,7 +170,7 @@ Deno.test("parseLink() returns empty fields if the output lacks them or has anot
 });
 
 Deno.test("parseRoutes() returns each destination with its prefix length and each table as a number", () => {
-  const none = { gw: undefined, dev: "eth0", table: 254, isDynamic: false };
+  const none = { gw: undefined, dev: "eth0", table: 254, metric: 0, isDynamic: false };
   const rows: [Record<string, unknown>, Record<keyof RouteFound, unknown>[]][] = [
     [{ dst: "default", gateway: "10.88.0.1", dev: "eth0" }, [
       { ...none, dst: "0.0.0.0/0", gw: "10.88.0.1" },
@@ -180,7 +180,11 @@ Deno.test("parseRoutes() returns each destination with its prefix length and eac
     ]],
     // Without a gateway only `pref` shows the family.
     [{ dst: "default", dev: "eth0", scope: "link" }, [{ ...none, dst: "0.0.0.0/0" }]],
-    [{ dst: "default", dev: "eth0", metric: 512, pref: "medium" }, [{ ...none, dst: "::/0" }]],
+    [{ dst: "default", dev: "eth0", metric: 512, pref: "medium" }, [{
+      ...none,
+      dst: "::/0",
+      metric: 512,
+    }]],
     [{ type: "unicast", dst: "10.1.2.3", dev: "eth0", table: 100 }, [
       { ...none, dst: "10.1.2.3/32", table: 100 },
     ]],

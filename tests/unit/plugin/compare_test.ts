@@ -71,6 +71,7 @@ const ROUTE: RouteFound = {
   gw: parseIp("10.88.0.1"),
   dev: "eth0",
   table: 254,
+  metric: 0,
   isDynamic: false,
 };
 const SEEN: Seen = {
