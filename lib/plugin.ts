@@ -17,7 +17,7 @@ import { status } from "./plugin/status.ts";
 import type { Result } from "./result.ts";
 
 export { add, check, del, gc, status };
-export { bridgeSpec, gatewaysOf, lostGateways, outages } from "./plugin/bridge.ts";
+export { bridgeSpec, gatewaysOf, hasIpv6Gateway, lostGateways, outages } from "./plugin/bridge.ts";
 export { type Effects, effectsOn } from "./plugin/effects.ts";
 export { checkConsistent, examineClaims, type Moment, transactClaims } from "./plugin/look.ts";
 export { reclaim } from "./plugin/release.ts";

@@ -23,10 +23,9 @@ export function bridgeSpec(config: NetworkConfig): BridgeSpec {
   const { bridge, mtu, forceAddress, promiscuous } = config;
   const gateways = config.gatewayOnBridge ? gatewaysOf(config) : [];
   const [first] = gateways;
-  const hasIpv6 = gatewaysOf(config).some(({ ip }) => familyOf(ip) === 6);
   return {
     name: bridge,
-    pinsIpv6: config.guarded && hasIpv6 && gateways.length === 0,
+    pinsIpv6: config.guarded && hasIpv6Gateway(config) && gateways.length === 0,
     mtu,
     gateways,
     forceAddress,
@@ -39,6 +38,10 @@ export function bridgeSpec(config: NetworkConfig): BridgeSpec {
 export function gatewaysOf({ sets }: Pick<NetworkConfig, "sets">): InterfaceAddress[] {
   const all = sets.flat().map(({ gateway, subnet }) => ({ ip: gateway, prefix: subnet.prefix }));
   return [...new Map(all.map((it) => [formatInterfaceAddress(it), it])).values()];
+}
+
+export function hasIpv6Gateway({ sets }: Pick<NetworkConfig, "sets">): boolean {
+  return sets.flat().some(({ gateway }) => familyOf(gateway) === 6);
 }
 
 /** Why a bridge cuts off the containers with the addresses `ips`, each with the remedy. The next ADD puts it right too. */

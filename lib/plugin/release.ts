@@ -99,14 +99,14 @@ export async function removeAll(
 
 /**
  * Flushes the neighbour entries of leases from their bridges. It happens before the addresses are free: the next container of an
- * address may have another MAC, so a stale or permanent entry would break it. A missing bridge is a success. Passes errors to
- * `onError`, and returns their leases.
+ * address may have another MAC, so a stale or permanent entry would break it. A missing bridge is a success. An error goes to
+ * `failures`; without `failures` it is only a warning, because the run serves another attachment. Returns the leases with errors.
  */
 export async function flushNeighbours(
   leases: readonly Lease[],
   configured: string | undefined,
-  kernel: Effects["kernel"],
-  onError: (error: unknown) => void,
+  { kernel, warn }: Pick<Effects, "kernel" | "warn">,
+  failures?: Failures,
 ): Promise<Set<Lease>> {
   const left = new Set<Lease>();
   const changing = leases.filter((it) => !hasUsualMac(it) || it.record?.guarded === true);
@@ -119,7 +119,8 @@ export async function flushNeighbours(
     try {
       await kernel.flushNeighbours(bridge as InterfaceName, ips);
     } catch (error) {
-      onError(error);
+      if (failures === undefined) warn((error as Error).message);
+      else failures.add(error);
       own.forEach((lease) => left.add(lease));
     }
   }
@@ -128,22 +129,18 @@ export async function flushNeighbours(
 
 /**
  * Drops the leases that the state still has; a lease that changed since it was read is a later lease and stays. The caller holds
- * the lock, so that no ADD gets an address before its neighbours are flushed. If they can't be flushed, the lease stays and
- * `failures` gets the error; without `failures` it is only a warning, because the run serves another attachment. Returns the
- * dropped leases.
+ * the lock, so that no ADD gets an address before its neighbours are flushed. With `failures`, a lease whose neighbours can't be
+ * flushed stays. Returns the dropped leases.
  */
 export async function reclaim(
   state: State,
   doomed: readonly Lease[],
   bridge: string | undefined,
-  { kernel, warn }: Pick<Effects, "kernel" | "warn">,
+  effects: Pick<Effects, "kernel" | "warn">,
   failures?: Failures,
 ): Promise<Lease[]> {
   const found = doomed.filter((lease) => isSameLease(findLease(state, lease.owner), lease));
-  const left = await flushNeighbours(found, bridge, kernel, (error) => {
-    if (failures === undefined) warn((error as Error).message);
-    else failures.add(error);
-  });
+  const left = await flushNeighbours(found, bridge, effects, failures);
   const kept = new Set(failures && [...left].map(({ owner }) => ownerKey(owner)));
   const dropped = found.filter(({ owner }) => !kept.has(ownerKey(owner)));
   dropLeases(state, dropped);

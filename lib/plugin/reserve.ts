@@ -88,13 +88,7 @@ export class Reservation {
     if (own?.lease !== undefined) {
       await this.#checkAlone(own);
       // The container may now get another address or MAC.
-      const { kernel, warn } = effects;
-      await flushNeighbours(
-        [own.lease],
-        config.bridge,
-        kernel,
-        (error) => warn((error as Error).message),
-      );
+      await flushNeighbours([own.lease], config.bridge, effects);
     }
     const lease = this.#tryAllocate(state);
     if (lease !== undefined) return lease;

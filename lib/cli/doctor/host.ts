@@ -11,9 +11,8 @@ import {
   parseCidr,
 } from "../../base/address.ts";
 import { isInSubnets, subnetsOf } from "../../base/range.ts";
-import type { NetworkConfig } from "../../config.ts";
 import { type Link, MOST_PORTS, type RouteFound } from "../../netops.ts";
-import { outages } from "../../plugin.ts";
+import { hasIpv6Gateway, outages } from "../../plugin.ts";
 import { type Finding, finding, type Scene, warning } from "./finding.ts";
 
 /** The present state of the bridge. The checks of ADD report why an ADD could not use it. */
@@ -65,10 +64,6 @@ export function examineBridge(scene: Scene): Finding[] {
     ));
   }
   return found;
-}
-
-export function hasIpv6Gateway({ sets }: NetworkConfig): boolean {
-  return sets.flat().some(({ gateway }) => familyOf(gateway) === 6);
 }
 
 /**

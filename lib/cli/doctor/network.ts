@@ -3,14 +3,13 @@ import { ownerKey } from "../../base/attachment.ts";
 import { allocatingRange, formatSet } from "../../base/range.ts";
 import { isRunning, listLeases } from "../../ipam.ts";
 import type { Claim } from "../../ownership.ts";
-import { lostGateways, portOf, UNVERIFIED_MAC } from "../../plugin.ts";
+import { hasIpv6Gateway, lostGateways, portOf, UNVERIFIED_MAC } from "../../plugin.ts";
 import type { ShownAttachment } from "../attachments.ts";
 import { withoutBackquotes } from "../codes.ts";
 import { STATE_WORDS } from "../state_words.ts";
 import { useOf } from "../status.ts";
 import { counted, firstThree } from "../wording.ts";
 import { type Finding, finding, type Scene, warning } from "./finding.ts";
-import { hasIpv6Gateway } from "./host.ts";
 
 /** doctor warns if a smaller share of the pool is free. */
 const SHORT = 0.1;

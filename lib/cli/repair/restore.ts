@@ -65,14 +65,8 @@ export async function restore(
   left.push(...outages(config, own, ips).map(({ found, remedy }) => wrong(found, remedy)));
   const restored = await restorePorts(bridge, kernel, live, dryRun);
   const guarded = live.filter(({ port }) => port.guard !== undefined);
-  for (
-    const { name, why } of await lostGateways(
-      config,
-      kernel,
-      { guarded, bridgeMac: own.mac },
-      dryRun,
-    )
-  ) {
+  const lost = await lostGateways(config, kernel, { guarded, bridgeMac: own.mac }, dryRun);
+  for (const { name, why } of lost) {
     const what = `${name}: the guard of its gateways`;
     const is = dryRun ? "is to be" : "is";
     restored.push(
