@@ -1,6 +1,6 @@
 import type { Ip } from "../base/address.ts";
 import type { InterfaceName } from "../base/names.ts";
-import { dump, formatLine, ipFailed, type IpOutput, listIn, runBatch, type RunIp } from "./ip.ts";
+import { dump, ipFailed, listIn, runBatch, type RunIp } from "./ip.ts";
 import { type Link, parseLink, parseNeighbour } from "./links.ts";
 
 /** Options that make `ip` show every detail of a link as JSON. */
@@ -23,27 +23,17 @@ export function isNamed(ifname: string): (link: Link) => boolean {
   return (link) => link.ifname === ifname;
 }
 
-/** Removes the host veth of that name if it has that MAC, and returns it as it was. One `ip` looks and removes. */
+/** Removes the host veth of that name if it has that MAC, and returns it as it was. */
 export async function removeProven(
   run: RunIp,
   host: string,
   mac: string,
 ): Promise<Link | undefined> {
-  const remove = ["link", "del", "dev", host];
-  const provenIn = (output: Pick<IpOutput, "argv" | "stdout">) =>
-    listIn(`read "${host}"`, output).map(parseLink).find((link) =>
-      link.ifname === host && link.mac === mac
-    );
-  let proven: Link | undefined;
-  let output = await runBatch(run, SHOWN, [["link", "show", "dev", host]], (stdout) => {
-    proven = provenIn({ argv: ["ip", ...SHOWN], stdout });
-    return proven === undefined ? "" : formatLine(remove);
-  });
-  if (proven === undefined) {
-    proven = output.success ? provenIn(output) : undefined;
-    if (proven === undefined) return undefined;
-    output = await runBatch(run, [], [remove]);
-  }
+  const shown = await runBatch(run, SHOWN, [["link", "show", "dev", host]]);
+  const links = shown.success ? listIn(`read "${host}"`, shown).map(parseLink) : [];
+  const proven = links.find((link) => link.ifname === host && link.mac === mac);
+  if (proven === undefined) return undefined;
+  const output = await runBatch(run, [], [["link", "del", "dev", host]]);
   if (output.success || !(await hostLinks(run)).some(isNamed(host))) return proven;
   throw ipFailed(`remove the host veth "${host}"`, output);
 }

@@ -14,18 +14,8 @@ export interface IpOutput {
   readonly stderr: string;
 }
 
-/** Gets the first line that an `ip` prints; returns further input for the same process. */
-export type Further = (line: string) => string;
-
-/**
- * Runs `ip` with these arguments and `stdin`. `further` is not called if `ip` prints nothing before its input ends. Throws
- * IpFailed if it can't start, TryAgainLater if it takes too long.
- */
-export type RunIp = (
-  args: readonly string[],
-  stdin?: string,
-  further?: Further,
-) => Promise<IpOutput>;
+/** Runs `ip` with these arguments and `stdin`. Throws IpFailed if it can't start, TryAgainLater if it takes too long. */
+export type RunIp = (args: readonly string[], stdin?: string) => Promise<IpOutput>;
 
 /** The arguments of an `ip` that reads its commands from stdin; `options` apply to each command. */
 export function batch(options: readonly string[]): string[] {
@@ -96,13 +86,12 @@ export async function runBatch(
   run: RunIp,
   options: readonly string[],
   lines: readonly (readonly string[])[],
-  further?: Further,
 ): Promise<IpOutput> {
-  return await run(batch(options), lines.map(formatLine).join(""), further);
+  return await run(batch(options), lines.map(formatLine).join(""));
 }
 
 /** A command as a line of a batch. */
-export function formatLine(words: readonly string[]): string {
+function formatLine(words: readonly string[]): string {
   // One test of the joined words is faster than one per word; a blank is allowed in a word.
   if (words.includes("") || !isBatchWord(words.join(" "))) {
     const wrong = words.find((word) => !isBatchWord(word));

@@ -6,9 +6,6 @@ import { batch, INSTALL, type IpOutput, type RunIp } from "./ip.ts";
 /** How long one `ip` may take. */
 const IP_LIMIT_MS = 15_000;
 
-/** How long an `ip` may take for its first line; a program in its place may read all its input before it prints any. */
-const LINE_LIMIT_MS = 500;
-
 /**
  * Runs the `ip` of the permission scope. Batches are started before their commands are known, because starting one takes
  * longer than running its commands. A batch without a command does nothing.
@@ -28,21 +25,15 @@ export class Processes {
   }
 
   /** Runs `ip` with an empty environment and a time limit; uses the process that was started with these arguments, if any. */
-  readonly run: RunIp = async (args, stdin, further) => {
+  readonly run: RunIp = async (args, stdin) => {
     const key = args.join(" ");
     const child = this.#waiting.get(key) ?? spawn(args, stdin !== undefined);
     this.#waiting.delete(key);
     this.#running.add(child);
-    const first = Promise.withResolvers<string>();
-    const more = further && (async () => {
-      const line = await Promise.race([first.promise, expiry(LINE_LIMIT_MS)]);
-      return line === "expired" || line === "" ? "" : further(line);
-    });
     // First, because `ip` waits for its commands.
-    const feeding = stdin === undefined ? Promise.resolve("") : feed(child, stdin, more);
-    const output = further === undefined ? child.output() : outputByLine(child, first.resolve);
+    const feeding = stdin === undefined ? Promise.resolve("") : feed(child, stdin);
     try {
-      return await finish(child, Promise.all([output, feeding]), args, stdin);
+      return await finish(child, Promise.all([child.output(), feeding]), args, stdin);
     } finally {
       this.#running.delete(child);
     }
@@ -131,37 +122,14 @@ function spawn(args: readonly string[], piped: boolean): Deno.ChildProcess {
   });
 }
 
-/** Writes `text`, and then `more`; returns the reason if that fails, or "". */
-async function feed(
-  child: Deno.ChildProcess,
-  text: string,
-  more: (() => Promise<string>) | undefined,
-): Promise<string> {
+/** Writes `text`; returns the reason if that fails, or "". */
+async function feed(child: Deno.ChildProcess, text: string): Promise<string> {
   const writer = child.stdin.getWriter();
-  const write = (text: string) => writer.write(new TextEncoder().encode(text));
   try {
-    await write(text);
-    if (more !== undefined) await write(await more());
+    await writer.write(new TextEncoder().encode(text));
     await writer.close();
     return "";
   } catch (error) {
     return `its stdin can't be written: ${(error as Error).message}`;
   }
-}
-
-/** As `child.output()`; `onLine` gets the first line as soon as it is there, "" if none comes. Later calls repeat it. */
-async function outputByLine(
-  child: Deno.ChildProcess,
-  onLine: (line: string) => void,
-): Promise<Deno.CommandOutput> {
-  const ending = Promise.all([child.status, child.stderr.bytes()]);
-  let stdout = new Uint8Array();
-  for await (const chunk of child.stdout) {
-    stdout = new Uint8Array([...stdout, ...chunk]);
-    const end = stdout.indexOf(10);
-    if (end >= 0) onLine(new TextDecoder().decode(stdout.subarray(0, end)));
-  }
-  onLine("");
-  const [status, stderr] = await ending;
-  return { ...status, stdout, stderr };
 }

@@ -1,4 +1,4 @@
-import { assert, assertEquals, assertMatch } from "@std/assert";
+import { assertEquals, assertMatch } from "@std/assert";
 import { breakIp, ipLog } from "./broken_ip.ts";
 import { CONFIG, type Host, hostTest, STATE_FOLDER } from "./host.ts";
 import { holdLock, WAITING } from "./lock_holder.ts";
@@ -69,21 +69,9 @@ hostTest("no ip is left after a CHECK that can't read the state", async (host) =
   assertEquals(await left(host), "");
 });
 
-hostTest("a DEL of a lease looks at its veth and removes it in one ip", async (host) => {
-  const ids = ["c1", "c2", "c3", "c4"];
-  await host.containers(...ids);
-  for (const id of ids) await host.add({ id });
-  await breakIp(host, "");
-  await host.run(["tee", "/run/ip.fake"], NOTING);
-  const counts: string[] = [];
-  for (const id of ids.slice(1)) {
-    await host.sh("rm -f /run/pids");
-    await host.del({ id });
-    counts.push((await host.sh("wc -l </run/pids")).trim());
-  }
-  // On a busy machine, an ip may answer too late for the dialogue.
-  assert(counts.includes("1"), counts.join(" "));
-  // A program in front of ip that reads all its input before it runs ip: one look, one removal.
+hostTest("a DEL of a lease runs two ip: one looks at its veth, one removes it", async (host) => {
+  await host.containers("c1");
+  await host.add();
   await breakIp(host, "");
   await host.del();
   const batches = (await ipLog(host)).split("\n").filter((line) => line.startsWith("link "));
