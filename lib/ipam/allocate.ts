@@ -1,12 +1,11 @@
 import { familyOf, type Ip } from "../base/address.ts";
 import { type Attachment, ownerKey } from "../base/attachment.ts";
 import { CniError } from "../base/errors.ts";
-import { defined } from "../base/fields.ts";
 import { type Mac, macOf, macOfAll } from "../base/mac.ts";
 import type { InterfaceName } from "../base/names.ts";
 import { formatSet, inRange, type RangeSet, usable } from "../base/range.ts";
-import { checkRequested, choose, countFree, isIn, isPair, refused } from "./choose.ts";
-import { containerMac, recordedMac } from "./lease.ts";
+import { checkRequested, choose, countFree, isIn, isPair, unavailable } from "./choose.ts";
+import { containerMac, recordedMac, recordOf } from "./lease.ts";
 import {
   addLease,
   dropLeases,
@@ -55,32 +54,30 @@ export function allocate(state: State, request: LeaseRequest): Lease {
   if (requestedMac !== undefined) checkMac(state, request, requestedMac);
   if (own !== undefined) dropLeases(state, [own]);
   const { containerId, ifname } = attachment;
-  const lease: Lease = { owner: { containerId, ifname }, ips, record: recordOf(request, ips) };
+  const lease: Lease = {
+    owner: { containerId, ifname },
+    ips,
+    record: requestedRecord(request, ips),
+  };
   addLease(state, lease);
-  state.lastReserved.splice(0, Infinity, ...lastOf(state, request, ips));
+  state.lastReserved.splice(0, Infinity, ...lastReservedOf(state, request, ips));
   state.ranges = configuredSets;
   return lease;
 }
 
-function recordOf(request: LeaseRequest, ips: readonly Ip[]): LeaseRecord {
-  const { since, hostMac, pod, guarded, bridge, sets, configuredSets, requestedMac } = request;
+function requestedRecord(request: LeaseRequest, ips: readonly Ip[]): LeaseRecord {
+  const { sets, configuredSets, requestedMac } = request;
   const usual = macOfAll(ips);
-  const mac = requestedMac === undefined && !isUsual(configuredSets, ips)
+  const mac = requestedMac === undefined && !isUsualPair(configuredSets, ips)
     ? usual
     : recordedMac(ips, requestedMac ?? usual);
   const isOutside = ips.some((ip) => !configuredSets.some((set) => isIn(set, ip)));
-  return {
-    since,
-    hostMac,
-    ...defined({ pod, mac }),
-    ...(guarded && { guarded }),
-    ...((guarded || mac !== undefined) && { bridge }),
-    ...(isOutside && { ranges: sets.map(formatSet).join("; ") }),
-  };
+  const record = recordOf({ ...request, mac });
+  return isOutside ? { ...record, ranges: sets.map(formatSet).join("; ") } : record;
 }
 
 /** Whether these addresses are always allocated together, so that each gets the same MAC again. `hasUsualMac` relies on it. */
-function isUsual(sets: readonly RangeSet[], ips: readonly Ip[]): boolean {
+function isUsualPair(sets: readonly RangeSet[], ips: readonly Ip[]): boolean {
   const [first, ...more] = ips.filter((ip) => familyOf(ip) === 4);
   const sixes = ips.filter((ip) => familyOf(ip) === 6);
   if (first === undefined) return sixes.length <= 1;
@@ -88,7 +85,7 @@ function isUsual(sets: readonly RangeSet[], ips: readonly Ip[]): boolean {
 }
 
 /** The last allocated address of each configured set, or of the request's own sets if the network has none. */
-function lastOf(
+function lastReservedOf(
   { lastReserved }: State,
   { configuredSets }: LeaseRequest,
   ips: readonly Ip[],
@@ -108,7 +105,7 @@ function checkMac(state: State, request: LeaseRequest, mac: Mac): void {
   const found = mac === bridgeMac
     ? `the bridge "${bridge}" has it`
     : holder && `"${ownerKey(holder.owner)}" has it`;
-  if (found !== undefined) throw refused(mac, found, "request another MAC, or none");
+  if (found !== undefined) throw unavailable(mac, found, "request another MAC, or none");
 }
 
 /**
@@ -122,13 +119,14 @@ export function chooseIps(
 ): readonly Ip[] {
   const last = sets.map((set) => state.lastReserved.find((ip) => isIn(set, ip)));
   const wanted = { sets, last, requested: requestedIps, kept: own?.ips ?? [] };
+  const macs = new Set(Object.values(state.leases).map(({ mac }) => mac));
   const gateways = new Set(sets.flat().map(({ gateway }) => gateway));
   // The bridge, or a lease with a requested MAC, may already have the MAC that is derived from the address.
   const isHeld = (ip: Ip) => {
     if (gateways.has(ip)) return true;
     if (holderOf(state, ip) !== undefined) return own === undefined || !own.ips.includes(ip);
     const mac = macOf(ip);
-    return mac === bridgeMac || state.macs.has(mac) || takenMacs?.has(mac) === true;
+    return mac === bridgeMac || macs.has(mac) || takenMacs?.has(mac) === true;
   };
   const held = requestedIps.find(isHeld);
   if (held !== undefined) {
@@ -139,7 +137,7 @@ export function chooseIps(
       : holder === undefined
       ? "another container has its MAC"
       : `"${holder}" holds it`;
-    throw refused(held, found, remedy);
+    throw unavailable(held, found, remedy);
   }
   const chosen = choose(wanted, isHeld);
   if (typeof chosen !== "number") return chosen;

@@ -24,7 +24,7 @@ export function parseState(bytes: Uint8Array<ArrayBuffer>, path: string): State 
   return {
     ...crossCheck(found, path),
     lastReserved: readLast(found["lastReserved"] ?? "", path),
-    ...checkRecords(found, path),
+    leases: checkRecords(found, path),
     ranges: readRanges(found["ranges"], path),
     lines: found === value ? linesIn(text, bytes) : undefined,
   };
@@ -96,13 +96,12 @@ function difference(containerToIP: JsonObject, ipToContainer: JsonObject): strin
   return "containerToIP and ipToContainer differ";
 }
 
-/** Returns the lease records after a check of their owners and fields, and the records' MACs. Throws StateDamaged. */
+/** Returns the lease records after a check of their owners and fields. Throws StateDamaged. */
 function checkRecords(
   { leases: value = {}, containerToIP }: JsonObject,
   path: string,
-): Pick<State, "leases" | "macs"> {
+): State["leases"] {
   const leases = mapIn("leases", value, path);
-  const macs = new Set<string>();
   const owners = containerToIP as State["containerToIP"];
   for (const owner in leases) {
     const own = owners[owner];
@@ -118,10 +117,9 @@ function checkRecords(
       if (key === "guarded" ? typeof value !== "boolean" : typeof value !== "string") {
         throw damaged(path, `leases[${quote(owner)}].${key} is ${quote(value)}`);
       }
-      if (key === "mac") macs.add(value as string);
     }
   }
-  return { leases: leases as State["leases"], macs };
+  return leases as State["leases"];
 }
 
 function readLast(value: unknown, path: string): Ip[] {

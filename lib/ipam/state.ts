@@ -1,7 +1,7 @@
 import { compareIps, formatCidr, type Ip } from "../base/address.ts";
 import { type Owner, ownerKey, tryOwner } from "../base/attachment.ts";
 import type { RangeSet } from "../base/range.ts";
-import { addEntry, formatKeys, type Lines } from "./lines.ts";
+import { addEntry, formatKeys, type MapTexts } from "./lines.ts";
 
 /** The properties of a lease except its owner and its addresses. */
 export interface LeaseRecord {
@@ -33,15 +33,10 @@ export interface State {
   readonly lastReserved: Ip[];
   /** By owner, as `containerToIP`. Leases of the Go original have no record. */
   readonly leases: Record<string, LeaseRecord>;
-  /**
-   * The MACs of the records: no address with such a MAC is chosen. They are collected while the records are checked, because
-   * another pass over 65,000 records takes a twentieth of an ADD.
-   */
-  macs: Set<string>;
   /** The network's ranges. Every lease without ranges of its own is in one of these subnets. */
   ranges: readonly RangeSet[] | undefined;
   /** The text of the maps with the entries added since; `undefined` if the maps have to be formatted. */
-  lines: Lines | undefined;
+  lines: MapTexts | undefined;
 }
 
 /** Addresses and their owner. */
@@ -59,7 +54,6 @@ export function emptyState(): State {
     ipToContainer: {},
     lastReserved: [],
     leases: {},
-    macs: new Set(),
     ranges: undefined,
     lines: undefined,
   };
@@ -110,23 +104,16 @@ export function addLease(state: State, { owner, ips, record }: Lease): void {
   state.containerToIP[key] = value;
   for (const ip of ips) state.ipToContainer[ip] = key;
   if (record !== undefined) state.leases[key] = record;
-  if (record?.mac !== undefined) state.macs.add(record.mac);
 }
 
 export function dropLeases(state: State, leases: readonly Lease[]): void {
   if (leases.length === 0) return;
   state.lines = undefined;
-  const dropped = leases.map(({ owner, ips }) => {
+  for (const { owner, ips } of leases) {
     const key = ownerKey(owner);
     delete state.containerToIP[key];
     for (const ip of ips) delete state.ipToContainer[ip];
-    const mac = state.leases[key]?.mac;
     delete state.leases[key];
-    return mac;
-  });
-  // Another record may have the same MAC. One pass for all: it takes as long as there are records.
-  if (dropped.some((mac) => mac !== undefined)) {
-    state.macs = new Set(Object.values(state.leases).flatMap((record) => record.mac ?? []));
   }
 }
 
@@ -144,10 +131,10 @@ export function formatState(state: State): readonly Uint8Array[] {
     ipToContainer,
     lastReserved: lastReserved.length > 1 ? lastReserved : lastReserved[0] ?? "",
     leases,
-    ranges: ranges?.map((set) => set.map(formatRange)),
+    ranges: ranges?.map((set) => set.map(rangeFields)),
   }, state.lines);
 }
 
-function formatRange({ subnet, start, end, gateway }: RangeSet[number]) {
+function rangeFields({ subnet, start, end, gateway }: RangeSet[number]) {
   return { subnet: formatCidr(subnet), rangeStart: start, rangeEnd: end, gateway };
 }
