@@ -48,7 +48,7 @@ export async function run(inputs: RunInputs): Promise<RunOutcome> {
   try {
     const command = env("CNI_COMMAND") ?? "";
     if (command === "VERSION") {
-      stdout = lineOf({ cniVersion: await askedIn(stdin), supportedVersions: SPEC_VERSIONS });
+      stdout = documentLine({ cniVersion: await askedIn(stdin), supportedVersions: SPEC_VERSIONS });
       return { stdout, stderr: "", exitCode };
     }
     const reading = stdin();
@@ -66,12 +66,12 @@ export async function run(inputs: RunInputs): Promise<RunOutcome> {
     await perform(
       { command, invocation, root, version },
       { kernel, stop, warn },
-      (result) => deliver(lineOf(resultDocument(version, result))),
+      (result) => deliver(documentLine(resultDocument(version, result))),
     );
   } catch (thrown) {
     const error = asCniError(thrown);
     warnings.push(error.sentence);
-    stdout = lineOf(errorDocument(cniVersion, error));
+    stdout = documentLine(errorDocument(cniVersion, error));
     exitCode = 1;
   } finally {
     await kernel?.close();
@@ -87,7 +87,7 @@ function aborted(stop: AbortSignal): Promise<never> {
   return promise;
 }
 
-function lineOf(document: Document): string {
+function documentLine(document: Document): string {
   return `${JSON.stringify(document)}\n`;
 }
 
@@ -117,7 +117,7 @@ function environment(name: string): string | undefined {
 }
 
 /** Prints an outcome and returns the exit status: 1 if stdout is closed. */
-function print({ stdout, stderr, exitCode }: RunOutcome): number {
+function printOutcome({ stdout, stderr, exitCode }: RunOutcome): number {
   try {
     writeAll(Deno.stderr, stderr);
   } catch {
@@ -145,8 +145,8 @@ function deliver(text: string): void {
 
 /** A bug outside of `run` is reported as one document too. */
 function fail(thrown: unknown): never {
-  const stdout = lineOf(errorDocument(NEWEST, asCniError(thrown)));
-  Deno.exit(print({ stdout, stderr: "", exitCode: 1 }));
+  const stdout = documentLine(errorDocument(NEWEST, asCniError(thrown)));
+  Deno.exit(printOutcome({ stdout, stderr: "", exitCode: 1 }));
 }
 
 /** Runs one command of a runtime. */
@@ -164,7 +164,7 @@ async function serveRuntime(command: string): Promise<void> {
   }
   // A VERSION starts no process that could fail unnoticed.
   if (command !== "VERSION") hearBugs();
-  const exitCode = print(await running);
+  const exitCode = printOutcome(await running);
   if (isChanging) end(exitCode);
   else Deno.exit(exitCode);
 }

@@ -72,7 +72,7 @@ async function dispatch(args: readonly string[], terminal: Terminal): Promise<Ex
   if (flags["help"] === true || (command === undefined && !flags["version"])) {
     const about = first === "help" ? positional[1] : first;
     const isOverview = about === undefined || about === "help";
-    return print(isOverview ? overview(COMMANDS) : helpOf(known(about)), flags, terminal);
+    return printReport(isOverview ? overview(COMMANDS) : helpOf(known(about)), flags, terminal);
   }
   const chosen = command ?? version;
   const [, ...own] = positional;
@@ -88,7 +88,7 @@ async function dispatch(args: readonly string[], terminal: Terminal): Promise<Ex
   };
   try {
     for (;;) {
-      const exit = print(await chosen.run(call), flags, terminal);
+      const exit = printReport(await chosen.run(call), flags, terminal);
       if (flags["watch"] !== true) return exit;
       await new Promise((resume) => setTimeout(resume, 1000));
       if (terminal.isTerminal) terminal.print("\x1b[H\x1b[2J");
@@ -119,7 +119,7 @@ class PrintError extends CniError {
 }
 
 /** Prints a report. File contents and `--wide` have no maximum width. */
-function print(report: Report, flags: Readonly<Record<string, unknown>>, terminal: Terminal) {
+function printReport(report: Report, flags: Readonly<Record<string, unknown>>, terminal: Terminal) {
   const { lines, json, isFile, errors, exit } = report;
   const { print, warn, screen } = terminal;
   const isWide = isFile === true || flags["wide"] === true;

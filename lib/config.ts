@@ -1,10 +1,10 @@
 /** Parses text into values: the environment, CNI_ARGS, the two dialects of a configuration, prevResult, resolv.conf. */
-import { familyOf, type Ip } from "./base/address.ts";
+import type { Ip } from "./base/address.ts";
 import { CniError, unlessError } from "./base/errors.ts";
 import { defined, type Fields, parseObject, parseString, parseStrings } from "./base/fields.ts";
 import { parseMac } from "./base/mac.ts";
 import { parseInterfaceName } from "./base/names.ts";
-import type { RangeSet } from "./base/range.ts";
+import { familyOfSet, type RangeSet } from "./base/range.ts";
 import { STATE_FOLDER } from "./base/scope.ts";
 import { shapeOf, type SpecVersion } from "./base/spec.ts";
 import { readAddressing, readPortFlags } from "./config/dialects.ts";
@@ -76,7 +76,7 @@ function checkOldShape(
   prevResult: Result | undefined,
   cniVersion: SpecVersion,
 ): void {
-  const own = sets.map(([range]) => range && familyOf(range.start));
+  const own = sets.map(familyOfSet);
   const earlier = (prevResult?.ips ?? []).map(({ address }) => address.includes(":") ? 6 : 4);
   const both = own.find((family) => family !== undefined && earlier.includes(family));
   const found = own.length === 0

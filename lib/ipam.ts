@@ -14,9 +14,10 @@ export {
   isImported,
   now,
   recordedMac,
+  recordOf,
 } from "./ipam/lease.ts";
 export { holderOfLock } from "./ipam/lock.ts";
-export { AddMarks, isRunning, type Mark, type Work } from "./ipam/mark.ts";
+export { AddMarks, type AddProgress, isRunning, type Mark } from "./ipam/mark.ts";
 export { type Held, type Networks, readNetworks } from "./ipam/networks.ts";
 export {
   addLease,

@@ -6,7 +6,7 @@ import { flushNeighbours, hostLinks, removeLink, removeProven, SHOWN } from "./n
 import { cannotEnterAny, shownInside } from "./netops/inside.ts";
 import type { RunIp } from "./netops/ip.ts";
 import { portFaults, reattach } from "./netops/ports.ts";
-import { cannotMakeVeth, forwarding, hostRoutes, version } from "./netops/probe.ts";
+import { cannotMakeVeth, forwarding, hostRoutes, ipVersion } from "./netops/probe.ts";
 import { Processes } from "./netops/processes.ts";
 import { attach } from "./netops/veth.ts";
 import { hostLink, inspect, view } from "./netops/view.ts";
@@ -53,7 +53,7 @@ const OPERATIONS = {
   view,
   inspect,
   inspectBridge,
-  version,
+  ipVersion,
   cannotEnter: cannotEnterAny,
   cannotMakeVeth,
   routes: hostRoutes,

@@ -64,7 +64,7 @@ function parseOldest(fields: Fields): Omit<Result, "dns"> {
     if (!fields.has(key)) continue;
     const side = fields.object(key);
     const address = side.required("ip", parseAnyCidr);
-    ips.push({ address, ...defined({ gateway: text(side, "gateway") }) });
+    ips.push({ address, ...defined({ gateway: optionalText(side, "gateway") }) });
     routes.push(...side.objects("routes", "an object", parseRoute) ?? []);
   }
   return { interfaces: [], ips, routes };
@@ -75,11 +75,11 @@ function parseInterface(fields: Fields) {
   return {
     name: fields.required("name", parseString),
     ...defined({
-      mac: text(fields, "mac"),
-      mtu: positive(fields, "mtu"),
-      sandbox: text(fields, "sandbox"),
-      socketPath: text(fields, "socketPath"),
-      pciID: text(fields, "pciID"),
+      mac: optionalText(fields, "mac"),
+      mtu: optionalPositive(fields, "mtu"),
+      sandbox: optionalText(fields, "sandbox"),
+      socketPath: optionalText(fields, "socketPath"),
+      pciID: optionalText(fields, "pciID"),
     }),
   };
 }
@@ -88,7 +88,10 @@ function parseInterface(fields: Fields) {
 function parseAddress(fields: Fields) {
   return {
     address: fields.required("address", parseAnyCidr),
-    ...defined({ gateway: text(fields, "gateway"), interface: number(fields, "interface") }),
+    ...defined({
+      gateway: optionalText(fields, "gateway"),
+      interface: optionalNumber(fields, "interface"),
+    }),
   };
 }
 
@@ -96,27 +99,27 @@ function parseRoute(fields: Fields) {
   return {
     dst: fields.required("dst", parseAnyCidr),
     ...defined({
-      gw: text(fields, "gw"),
-      mtu: positive(fields, "mtu"),
-      advmss: positive(fields, "advmss"),
-      priority: positive(fields, "priority"),
-      table: number(fields, "table"),
-      scope: number(fields, "scope"),
+      gw: optionalText(fields, "gw"),
+      mtu: optionalPositive(fields, "mtu"),
+      advmss: optionalPositive(fields, "advmss"),
+      priority: optionalPositive(fields, "priority"),
+      table: optionalNumber(fields, "table"),
+      scope: optionalNumber(fields, "scope"),
     }),
   };
 }
 
-function text(fields: Fields, key: string): string | undefined {
+function optionalText(fields: Fields, key: string): string | undefined {
   return fields.unlessEmpty(key, parseString);
 }
 
-function number(fields: Fields, key: string): number | undefined {
+function optionalNumber(fields: Fields, key: string): number | undefined {
   return fields.optional(key, parseInteger(0, 2 ** 32 - 1));
 }
 
 /** As `number`; 0 counts as absent (rule R7). */
-function positive(fields: Fields, key: string): number | undefined {
-  return number(fields, key) || undefined;
+function optionalPositive(fields: Fields, key: string): number | undefined {
+  return optionalNumber(fields, key) || undefined;
 }
 
 /** An address with prefix length, in the given spelling: a runtime refuses a result with another one (rule R8). */
@@ -150,7 +153,7 @@ export function resultDocument(cniVersion: SpecVersion, result: Result): Documen
     ),
     ...filled(
       "ips",
-      result.ips.map((ip) => versioned ? { version: ipVersion(ip.address), ...ip } : ip),
+      result.ips.map((ip) => versioned ? { version: familyDigit(ip.address), ...ip } : ip),
     ),
     ...filled("routes", result.routes.map((route) => newest ? route : pick(route, ["dst", "gw"]))),
     ...(versioned || Object.keys(result.dns).length > 0 ? { dns: result.dns } : {}),
@@ -160,9 +163,9 @@ export function resultDocument(cniVersion: SpecVersion, result: Result): Documen
 /** 0.1.0 and 0.2.0: the first address of each family, its routes inside, no interfaces (rule R4). */
 function oldest(cniVersion: SpecVersion, result: Result): Document {
   const side = (version: "4" | "6") => {
-    const first = result.ips.find(({ address }) => ipVersion(address) === version);
+    const first = result.ips.find(({ address }) => familyDigit(address) === version);
     if (first === undefined) return undefined;
-    const routes = result.routes.filter(({ dst }) => ipVersion(dst) === version);
+    const routes = result.routes.filter(({ dst }) => familyDigit(dst) === version);
     return {
       ip: first.address,
       ...(first.gateway !== undefined && { gateway: first.gateway }),
@@ -183,7 +186,7 @@ function pick(from: object, keys: readonly string[]): Document {
   return Object.fromEntries(Object.entries(from).filter(([key]) => keys.includes(key)));
 }
 
-function ipVersion(address: string): "4" | "6" {
+function familyDigit(address: string): "4" | "6" {
   return address.includes(":") ? "6" : "4";
 }
 

@@ -80,6 +80,24 @@ Deno.test("each name that a module's public file re-exports is imported outside 
   assertEquals(unused, []);
 });
 
+/** Names that have the same meaning in each file: parts of an operator command, limits, the two commands called status. */
+const REPEATED = ["EXAMPLE", "SAMPLE", "TONES", "TRIES", "report", "reportOf", "status", "tableOf"];
+
+Deno.test("a name that a file of the program declares means one thing", () => {
+  const files = new Map<string, string[]>();
+  for (const [file, text] of SOURCES) {
+    if (file !== "main.ts" && !file.startsWith("lib/")) continue;
+    for (const [, name = ""] of text.matchAll(DECLARATION)) {
+      files.set(name, [...files.get(name) ?? [], file]);
+    }
+  }
+  const several = [...files].filter(([, all]) => all.length > 1);
+  assertEquals(several.map(([name]) => name).sort(), REPEATED, JSON.stringify(several, null, 2));
+});
+
+const DECLARATION =
+  /^(?:export )?(?:async )?(?:function\*?|const|let|class|interface|type) (\w+)/gm;
+
 Deno.test("no file imports itself through others, not even a type", () => {
   const next = (file: string) => IMPORTS.filter(({ from }) => from === file).map((it) => it.file);
   const reached = (file: string, seen = new Set<string>()): ReadonlySet<string> => {

@@ -159,6 +159,11 @@ export function sameNetwork(left: Cidr, right: Cidr): boolean {
   return left.base === right.base && left.prefix === right.prefix;
 }
 
+/** Whether the address is in fe80::/10. */
+export function isLinkLocal(ip: string): boolean {
+  return /^fe[89ab][0-9a-f]:/.test(ip);
+}
+
 /** IPv4 before IPv6, each from low to high. */
 export function compareIps(left: Ip, right: Ip): number {
   return familyOf(left) - familyOf(right) || Number(valueOf(left) - valueOf(right));

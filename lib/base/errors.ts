@@ -93,7 +93,7 @@ export class Malformed extends Error {
   }
 
   /** As a CniError that names the value and its key. */
-  named(kind: ErrorName, name: string, value: unknown, remedy: string): CniError {
+  withName(kind: ErrorName, name: string, value: unknown, remedy: string): CniError {
     return new CniError(
       kind,
       `Cannot use ${name} ${quote(value)} as ${this.wanted}: ${this.found}`,

@@ -90,7 +90,7 @@ export class Fields {
       try {
         return parse(value, at);
       } catch (error) {
-        throw this.#named(error, at, value, "");
+        throw this.#errorAbout(error, at, value, "");
       }
     });
   }
@@ -104,41 +104,41 @@ export class Fields {
   }
 
   reject(key: string, wanted: string, found: string, remedy = ""): never {
-    throw this.#named(new Malformed(wanted, found), `${this.at}${key}`, this.get(key), remedy);
+    throw this.#errorAbout(new Malformed(wanted, found), `${this.at}${key}`, this.get(key), remedy);
   }
 
   #parse<T>(key: string, parse: (value: unknown) => T, remedy: string): T {
     try {
       return parse(this.get(key));
     } catch (error) {
-      throw this.#named(error, `${this.at}${key}`, this.get(key), remedy);
+      throw this.#errorAbout(error, `${this.at}${key}`, this.get(key), remedy);
     }
   }
 
-  #named(error: unknown, at: string, value: unknown, remedy: string): unknown {
+  #errorAbout(error: unknown, at: string, value: unknown, remedy: string): unknown {
     if (!(error instanceof Malformed)) return error;
-    return error.named(this.kind, at, value, remedy || `set ${at} to ${error.wanted}`);
+    return error.withName(this.kind, at, value, remedy || `set ${at} to ${error.wanted}`);
   }
 }
 
 export function parseString(value: unknown): string {
   if (typeof value === "string") return value;
-  throw new Malformed("a string", `got ${kindOf(value)}`);
+  throw new Malformed("a string", `got ${typeName(value)}`);
 }
 
 export function parseBoolean(value: unknown): boolean {
   if (typeof value === "boolean") return value;
-  throw new Malformed("true or false", `got ${kindOf(value)}`);
+  throw new Malformed("true or false", `got ${typeName(value)}`);
 }
 
 export function parseObject(value: unknown): JsonObject {
   if (isObject(value)) return value;
-  throw new Malformed("an object", `got ${kindOf(value)}`);
+  throw new Malformed("an object", `got ${typeName(value)}`);
 }
 
 export function parseList(value: unknown): readonly unknown[] {
   if (Array.isArray(value)) return value;
-  throw new Malformed("a list", `got ${kindOf(value)}`);
+  throw new Malformed("a list", `got ${typeName(value)}`);
 }
 
 export function parseStrings(value: unknown): readonly string[] {
@@ -156,12 +156,12 @@ export function parseInteger(least: number, most: number): (value: unknown) => n
 }
 
 function notInteger(value: unknown, least: number): string {
-  if (typeof value !== "number") return `got ${kindOf(value)}`;
+  if (typeof value !== "number") return `got ${typeName(value)}`;
   if (!Number.isInteger(value)) return "it has a fraction";
   return value < least ? "it is too small" : "it is too large";
 }
 
-function kindOf(value: unknown): string {
+function typeName(value: unknown): string {
   if (value === null) return "null";
   if (typeof value === "object") return Array.isArray(value) ? "a list" : "an object";
   return `a ${typeof value}`;

@@ -25,6 +25,10 @@ export interface AddressRange {
 /** Ranges of one family; an attachment gets one address of each set (rule H1). */
 export type RangeSet = readonly AddressRange[];
 
+export function familyOfSet([range]: RangeSet): Family | undefined {
+  return range && familyOf(range.start);
+}
+
 /** Allowed prefix lengths of a network's subnet. */
 const PREFIXES: Readonly<Record<Family, { least: number; most: number }>> = {
   4: { least: 8, most: 30 },
@@ -34,21 +38,21 @@ const PREFIXES: Readonly<Record<Family, { least: number; most: number }>> = {
 /** Networks whose addresses no container can have, and their purpose. */
 const UNUSABLE: Readonly<Record<Family, readonly (Cidr & { readonly purpose: string })[]>> = {
   4: [
-    unusable("0.0.0.0", 8, "0/8 is for hosts without an address"),
-    unusable("127.0.0.0", 8, "127/8 is for loopback"),
-    unusable("169.254.0.0", 16, "169.254/16 is link-local"),
-    unusable("224.0.0.0", 4, "224/4 is for multicast"),
+    unusableNetwork("0.0.0.0", 8, "0/8 is for hosts without an address"),
+    unusableNetwork("127.0.0.0", 8, "127/8 is for loopback"),
+    unusableNetwork("169.254.0.0", 16, "169.254/16 is link-local"),
+    unusableNetwork("224.0.0.0", 4, "224/4 is for multicast"),
   ],
   6: [
-    unusable("::", 96, "::/96 is for loopback and hosts without an address"),
-    unusable("::ffff:0.0.0.0", 96, "::ffff/96 is for mapped IPv4 addresses"),
-    unusable("fe80::", 10, "fe80::/10 is link-local"),
-    unusable("ff00::", 8, "ff00::/8 is for multicast"),
+    unusableNetwork("::", 96, "::/96 is for loopback and hosts without an address"),
+    unusableNetwork("::ffff:0.0.0.0", 96, "::ffff/96 is for mapped IPv4 addresses"),
+    unusableNetwork("fe80::", 10, "fe80::/10 is link-local"),
+    unusableNetwork("ff00::", 8, "ff00::/8 is for multicast"),
   ],
 };
 
 /** Takes a canonical address without host bits. */
-function unusable(base: string, prefix: number, purpose: string) {
+function unusableNetwork(base: string, prefix: number, purpose: string) {
   return { base: base as Ip, prefix, purpose };
 }
 
@@ -70,14 +74,14 @@ export function parseSubnet(value: unknown, family?: Family): Cidr {
 }
 
 /** The last address of a network; the broadcast address of an IPv4 network. */
-function lastOf(subnet: Cidr): Ip {
+function lastAddress(subnet: Cidr): Ip {
   return ipOf(valueOf(subnet.base) + extentOf(subnet) - 1n, familyOf(subnet.base));
 }
 
 /** The first and last address of a host: without network, broadcast and subnet-router anycast address. */
 export function usable(subnet: Cidr): { readonly start: Ip; readonly end: Ip } {
   const family = familyOf(subnet.base);
-  const end = valueOf(lastOf(subnet)) - (family === 4 ? 1n : 0n);
+  const end = valueOf(lastAddress(subnet)) - (family === 4 ? 1n : 0n);
   return { start: ipOf(valueOf(subnet.base) + 1n, family), end: ipOf(end, family) };
 }
 
@@ -86,7 +90,7 @@ export function reservedAs({ base, prefix }: Cidr, ip: Ip): string | undefined {
   if (ip === base) {
     return familyOf(ip) === 4 ? "the network address" : "the subnet-router anycast address";
   }
-  return familyOf(ip) === 4 && ip === lastOf({ base, prefix })
+  return familyOf(ip) === 4 && ip === lastAddress({ base, prefix })
     ? "the broadcast address"
     : undefined;
 }
@@ -116,7 +120,7 @@ export function overlapping(left: AddressRange, right: AddressRange): boolean {
 /** The number of addresses that the range may allocate. */
 export function sizeOf(range: AddressRange): bigint {
   const { subnet, start, end, gateway } = range;
-  const skipped = [...new Set([gateway, subnet.base, lastOf(subnet)])].filter((ip) =>
+  const skipped = [...new Set([gateway, subnet.base, lastAddress(subnet)])].filter((ip) =>
     inRange(range, ip) && !isAllocatable(range, ip)
   );
   return valueOf(end) - valueOf(start) + 1n - BigInt(skipped.length);

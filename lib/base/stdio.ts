@@ -1,6 +1,6 @@
 /** The process's streams: reads stdin to its end, within a bound, and writes stdout and stderr completely. */
 import { expiry, pause } from "./deadline.ts";
-import { CniError } from "./errors.ts";
+import { CniError, quote } from "./errors.ts";
 
 /** The largest stdin, in bytes. A runtime's configuration has a few kB. */
 const MOST_STDIN = 8 * 1024 * 1024;
@@ -26,12 +26,12 @@ export async function readStdin(limitMs = STDIN_LIMIT_MS): Promise<string> {
         "a configuration has a few kB: see what the runtime sends",
       );
     }
-    if (chunk.length === 0) return decode(chunks);
+    if (chunk.length === 0) return decodeStdin(chunks);
     chunks.push(chunk);
   }
 }
 
-function decode(chunks: readonly Uint8Array[]): string {
+function decodeStdin(chunks: readonly Uint8Array[]): string {
   const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
   try {
     const text = chunks.map((it) => decoder.decode(it, { stream: true })).join("") +
@@ -50,8 +50,10 @@ function decode(chunks: readonly Uint8Array[]): string {
   );
 }
 
-function noConfiguration(found: string, details: string, cause?: unknown): CniError {
-  const message = `Cannot read stdin as a network configuration: ${found}`;
+/** The error if stdin is not a network configuration; `text` is what it has, if it is text. */
+export function noConfiguration(found: string, details: string, cause?: unknown, text?: string) {
+  const stdin = text === undefined ? "stdin" : `stdin ${quote(text.slice(0, 60))}`;
+  const message = `Cannot read ${stdin} as a network configuration: ${found}`;
   return new CniError("DecodingFailure", message, { details, cause });
 }
 

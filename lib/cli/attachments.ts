@@ -76,7 +76,7 @@ function stateOf({ kind, lease, veths: [veth] }: Claim, place: Place): StateWord
   if (kind === "stale" || kind === "undecided" || kind === "superseded") return kind;
   if (veth === undefined) return "undecided";
   if (isRunning(veth.add)) return "starting";
-  if (lease === undefined && !isLayer2(veth, place)) return "no lease";
+  if (lease === undefined && !isLayer2Attachment(veth, place)) return "no lease";
   const { master, up, port } = veth.link;
   const isElsewhere = master === "" || (bridge !== undefined && master !== bridge);
   const isBridgeDown = links.find(({ ifname }) => ifname === master)?.up === false;
@@ -90,7 +90,7 @@ function stateOf({ kind, lease, veths: [veth] }: Claim, place: Place): StateWord
  * inspected. 0.2.0 made no mark; its attachment has a network without a state file, and a MAC that is derived from the
  * host veth's MAC. A container can forge that, so it decides only the state word of a row without a lease.
  */
-function isLayer2({ link, inside }: HostVeth, { hasState }: Place): boolean {
+function isLayer2Attachment({ link, inside }: HostVeth, { hasState }: Place): boolean {
   if (isLayer2HostMac(link.mac)) return true;
   if (hasState || inside === undefined) return false;
   return inside.peer.addresses.length === 0 || inside.peer.mac === macBehind(parseMac(link.mac));

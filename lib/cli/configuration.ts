@@ -124,7 +124,7 @@ function readList(list: JsonObject, findings: Finding[]): Input {
     findings.push(warning("key", `"${key}" is not a key of a list, and is ignored`, remedy));
   }
   const entries: readonly unknown[] = Array.isArray(list["plugins"]) ? list["plugins"] : [];
-  findings.push(...entries.flatMap((it, index) => refused(it, `plugins[${index}]`)));
+  findings.push(...entries.flatMap((it, index) => refusedByLibcni(it, `plugins[${index}]`)));
   const plugins = entries.filter(isObject);
   const [own, ...more] = plugins.filter(({ type }) => type === TYPE);
   const around = plugins.find(({ delegate }) => isObject(delegate) && delegate["type"] === TYPE);
@@ -150,7 +150,7 @@ function readList(list: JsonObject, findings: Finding[]): Input {
 }
 
 /** The finding if libcni refuses the whole list because of this plugin of it. */
-function refused(plugin: unknown, at: string): Finding[] {
+function refusedByLibcni(plugin: unknown, at: string): Finding[] {
   const fields = new Fields(isObject(plugin) ? plugin : {});
   const flags = fields.get("capabilities") ?? {};
   const isTyped = typeof fields.get("type") === "string" && fields.isFilled("type");

@@ -33,7 +33,7 @@ export const doctor: Command = {
     },
   },
   run: async ({ stdin, kernel, value }: Call) => {
-    const all = [...examineDeno(value("open-path")), ...await examine(await stdin(), kernel)];
+    const all = [...examineDeno(value("open-path")), ...await examineAll(await stdin(), kernel)];
     // Several checks may meet the same error.
     return reportOf(
       all.filter((it, index) => all.findIndex(({ found }) => found === it.found) === index),
@@ -52,7 +52,7 @@ function examineDeno(openPath: string | undefined): Finding[] {
 }
 
 /** All findings, in the order in which an ADD would meet them. The checks of ADD itself run; nothing is changed. */
-async function examine(text: string, kernel: Kernel): Promise<Finding[]> {
+async function examineAll(text: string, kernel: Kernel): Promise<Finding[]> {
   const { findings, config: raw } = readInput(text);
   const found = [...findings];
   let read: NetworkConfig | undefined;

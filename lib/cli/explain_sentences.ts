@@ -8,7 +8,7 @@ import { withoutBackquotes } from "./codes.ts";
 import type { NetworkSeen, Overview } from "./overview.ts";
 import { type Sentence, strong } from "./screen.ts";
 import { STATE_WORDS, toneOf } from "./state_words.ts";
-import { type Pool, poolsOf } from "./status.ts";
+import { poolsOf, type ShownPool } from "./status.ts";
 import { ago } from "./wording.ts";
 
 export function about(it: ShownAttachment): Sentence[] {
@@ -62,7 +62,7 @@ export function networkLines(seen: NetworkSeen): Sentence[] {
   ];
 }
 
-function sizes({ range, subnet, held, stale, free }: Pool): string {
+function sizes({ range, subnet, held, stale, free }: ShownPool): string {
   if (held === undefined) return "";
   const from = range === undefined
     ? "The next ADD records its ranges."

@@ -23,10 +23,10 @@ export const hostRulesCommand: Command = {
     "prints nftables rules for nft -f -: masquerading, except towards each SUBNET, and filters for the ports",
   example: EXAMPLE,
   maxArguments: 64,
-  run,
+  run: report,
 };
 
-async function run({ stdin, args }: Call): Promise<Report> {
+async function report({ stdin, args }: Call): Promise<Report> {
   const direct = args.map(subnet);
   const config = readConfiguration(await stdin(), "make rules", EXAMPLE);
   const rules = hostRules(config, direct);
@@ -39,7 +39,7 @@ function subnet(word: string): Cidr {
   } catch (error) {
     if (!(error instanceof Malformed)) throw error;
     const remedy = "name subnets that containers reach under their own address: 10.244.0.0/16";
-    throw error.named("InvalidNetworkConfig", "SUBNET", word, remedy);
+    throw error.withName("InvalidNetworkConfig", "SUBNET", word, remedy);
   }
 }
 

@@ -26,10 +26,10 @@ export const importCommand: Command = {
   takes: "< CONFIGURATION AND LEASES",
   about: "imports the leases of host-local, so that live containers keep their addresses",
   example: EXAMPLE,
-  run,
+  run: report,
 };
 
-async function run({ stdin, kernel }: Call): Promise<Report> {
+async function report({ stdin, kernel }: Call): Promise<Report> {
   const { configuration, listing } = splitImport(await stdin());
   const config = readConfiguration(configuration, "import leases", EXAMPLE);
   const warnings: string[] = [];

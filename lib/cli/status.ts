@@ -50,7 +50,7 @@ function exact(value: bigint | undefined): number | string | undefined {
   return isLarge ? value?.toString() : Number(value);
 }
 
-function tableOf(pools: readonly Pool[], isPartial: boolean): Line[] {
+function tableOf(pools: readonly ShownPool[], isPartial: boolean): Line[] {
   if (pools.length === 0) return isPartial ? [] : ["No networks."];
   return [{
     heading: ["NETWORK", "SUBNET", "RANGE", "SIZE", "HELD", "STALE", "FREE", "STATE"],
@@ -71,7 +71,7 @@ function tableOf(pools: readonly Pool[], isPartial: boolean): Line[] {
 }
 
 /** One range set of a network. It has sizes only if an ADD has recorded the network's ranges. */
-export interface Pool {
+export interface ShownPool {
   readonly network: string;
   readonly dataDir: string;
   /** Number of the set in the configuration, from 0. */
@@ -94,7 +94,7 @@ export interface Pool {
 const OK = "ok";
 
 /** The pools of the network. A network with unknown ranges has one without a size. */
-export function poolsOf({ network, dataDir, held, file, rows }: NetworkSeen): Pool[] {
+export function poolsOf({ network, dataDir, held, file, rows }: NetworkSeen): ShownPool[] {
   if (file === "unreadable") return [];
   const attachments = countWords(rows.map(({ state }) => state));
   const words = (Object.keys(attachments) as StateWord[])
@@ -107,7 +107,7 @@ export function poolsOf({ network, dataDir, held, file, rows }: NetworkSeen): Po
   const stale = attachments.unknown > 0
     ? undefined
     : rows.filter(({ state }) => state === "stale").flatMap(({ ips }) => ips);
-  return held.flatMap(({ dataDir, state }): Pool[] => {
+  return held.flatMap(({ dataDir, state }): ShownPool[] => {
     const ips = listLeases(state).flatMap((lease) => lease.ips);
     const ranges = state.ranges ?? [];
     if (ranges.length === 0) {
@@ -146,7 +146,7 @@ export const METRICS = {
 type Sample = readonly [number | bigint, Readonly<Record<string, string>>];
 
 /** OpenMetrics text that the older text format of Prometheus allows too. */
-function metricsOf(networks: readonly NetworkSeen[], pools: readonly Pool[], seen: Overview) {
+function metricsOf(networks: readonly NetworkSeen[], pools: readonly ShownPool[], seen: Overview) {
   const each = (key: "size" | "held" | "stale" | "free") =>
     pools.flatMap(({ network, dataDir: folder, set, subnet = "", [key]: value }): Sample[] =>
       value === undefined ? [] : [[value, { network, folder, set: String(set), subnet }]]
@@ -173,7 +173,7 @@ function metricsOf(networks: readonly NetworkSeen[], pools: readonly Pool[], see
   const families = Object.entries(METRICS).flatMap(([name, about]) => {
     const own = samples[name as keyof typeof METRICS];
     return own.length === 0 ? [] : [
-      `# HELP ${name} ${escaped(about)}`,
+      `# HELP ${name} ${escapedLabel(about)}`,
       `# TYPE ${name} gauge`,
       ...own.map(([value, labels]) => `${name}{${pairs(labels)}} ${value}`),
     ];
@@ -182,9 +182,9 @@ function metricsOf(networks: readonly NetworkSeen[], pools: readonly Pool[], see
 }
 
 function pairs(labels: Readonly<Record<string, string>>): string {
-  return Object.entries(labels).map(([name, value]) => `${name}="${escaped(value)}"`).join();
+  return Object.entries(labels).map(([name, value]) => `${name}="${escapedLabel(value)}"`).join();
 }
 
-function escaped(text: string): string {
+function escapedLabel(text: string): string {
   return text.replaceAll("\\", "\\\\").replaceAll("\n", "\\n").replaceAll('"', '\\"');
 }

@@ -38,7 +38,7 @@ export function readAddressing(root: Fields): Addressing {
   refuseUnsupported(root, ipam, type);
   const addressing = type === "host-local"
     ? hostLocalDialect(root, ipam)
-    : isLayer2(root, ipam)
+    : isLayer2Network(root, ipam)
     ? referenceBridge(root, ipam, [])
     : ownDialect(root, ipam);
   const { mtu, sets } = addressing;
@@ -51,7 +51,7 @@ export function readAddressing(root: Fields): Addressing {
 }
 
 /** A layer-2 network has an explicit `"ipam": {}` and no subnet. A configuration that lacks both has forgotten its subnet. */
-function isLayer2(root: Fields, ipam: Fields): boolean {
+function isLayer2Network(root: Fields, ipam: Fields): boolean {
   return root.has("ipam") && Object.keys(ipam.raw).length === 0 &&
     !["subnet", "gateway", "subnet6", "gateway6"].some((key) => root.isFilled(key));
 }

@@ -2,6 +2,7 @@ import { CniError, Malformed, quote } from "../base/errors.ts";
 import { Fields, isObject, parseString } from "../base/fields.ts";
 import { type NetworkName, parseNetworkName } from "../base/names.ts";
 import { negotiate, type SpecVersion } from "../base/spec.ts";
+import { noConfiguration } from "../base/stdio.ts";
 import type { CniCommand } from "./environment.ts";
 
 /** The object on stdin, with a valid name (rules S1, S2, E5). Throws DecodingFailure, InvalidNetworkConfig. */
@@ -11,11 +12,11 @@ export function parseDocument(text: string): Fields {
     value = JSON.parse(text);
   } catch (error) {
     const found = text.trim() === "" ? "it is empty" : (error as Error).message;
-    throw noConfiguration(text, found, error);
+    throw noConfiguration(found, ONE_OBJECT, error, text);
   }
   // Go's decoder reads null as an object without keys, and runtimes' test suites rely on it.
   if (value !== null && !isObject(value)) {
-    throw noConfiguration(text, "it is not a JSON object");
+    throw noConfiguration("it is not a JSON object", ONE_OBJECT, undefined, text);
   }
   const root = new Fields(value ?? {});
   const texts = new Fields(root.raw, "", "DecodingFailure");
@@ -26,13 +27,8 @@ export function parseDocument(text: string): Fields {
   return root;
 }
 
-function noConfiguration(text: string, found: string, cause?: unknown): CniError {
-  const start = quote(text.slice(0, 60));
-  const message = `Cannot read stdin ${start} as a network configuration: ${found}`;
-  const details =
-    "one JSON object without comments; atomicni doctor < CONFIGURATION shows the place";
-  return new CniError("DecodingFailure", message, { details, cause });
-}
+const ONE_OBJECT =
+  "one JSON object without comments; atomicni doctor < CONFIGURATION shows the place";
 
 /** The configuration's version, checked for `command`: see `negotiate`. */
 export function parseVersion(root: Fields, command: CniCommand): SpecVersion {

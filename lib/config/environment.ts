@@ -12,8 +12,8 @@ import {
 
 export type Variable = (name: string) => string | undefined;
 
-const COMMANDS = ["ADD", "DEL", "CHECK", "GC", "STATUS"] as const;
-export type CniCommand = (typeof COMMANDS)[number];
+const CNI_COMMANDS = ["ADD", "DEL", "CHECK", "GC", "STATUS"] as const;
+export type CniCommand = (typeof CNI_COMMANDS)[number];
 
 /** The request's variables except the command; empty if the command does not need them (rule E3). */
 export type Invocation = Readonly<ReturnType<typeof parseInvocation>>;
@@ -22,7 +22,7 @@ export type Invocation = Readonly<ReturnType<typeof parseInvocation>>;
 export type CniArgs = Readonly<ReturnType<typeof parseCniArgs>>;
 
 export function isCommand(text: string): text is CniCommand {
-  return COMMANDS.some((command) => command === text);
+  return CNI_COMMANDS.some((command) => command === text);
 }
 
 /** Variable, the commands that need it, parser (SPEC §2). */
@@ -54,7 +54,7 @@ export function parseInvocation(command: CniCommand, env: Variable) {
     } catch (error) {
       if (!(error instanceof Malformed)) throw error;
       const remedy = `the container runtime sets ${name}; by hand, set it to ${error.wanted}`;
-      throw error.named("InvalidEnvironment", name, value, remedy);
+      throw error.withName("InvalidEnvironment", name, value, remedy);
     }
   }
   if (missing.length > 0) {
@@ -96,7 +96,7 @@ function checkNetns(path: string): void {
 const TOLERATED = ["K8S_POD_INFRA_CONTAINER_ID", "K8S_POD_UID", "IgnoreUnknown"];
 /** Keys that request something, of which an attachment gets one. */
 const REQUESTS = ["IP", "MAC"];
-const REMEDY =
+const ARGS_REMEDY =
   "CNI_ARGS is KEY=VALUE;KEY=VALUE, with the keys IP, MAC, IgnoreUnknown and K8S_POD_*; several addresses are requested by args.cni.ips";
 
 /** Rules E14 to E18. Throws InvalidEnvironment for another form, and for unknown keys without IgnoreUnknown. */
@@ -114,7 +114,7 @@ export function parseCniArgs(text: string) {
     }
     pairs.set(key, value);
   }
-  const args = read(pairs, text);
+  const args = takeKnown(pairs, text);
   const ignores = ignoresUnknown(pairs, text);
   const unknown = [...pairs].filter(([key]) => !TOLERATED.includes(key)).map((it) => it.join("="));
   if (unknown.length > 0 && !ignores) {
@@ -124,7 +124,7 @@ export function parseCniArgs(text: string) {
 }
 
 /** Removes the known keys from `pairs` and returns them. */
-function read(pairs: Map<string, string>, text: string) {
+function takeKnown(pairs: Map<string, string>, text: string) {
   const take = <T>(key: string, parse: (value: string) => T): T | undefined => {
     const value = pairs.get(key);
     pairs.delete(key);
@@ -163,5 +163,5 @@ function ignoresUnknown(pairs: ReadonlyMap<string, string>, text: string): boole
 
 function malformed(text: string, wanted: string, found: string): CniError {
   const message = `Cannot use CNI_ARGS ${quote(text)} as ${wanted}: ${found}`;
-  return new CniError("InvalidEnvironment", message, { details: REMEDY });
+  return new CniError("InvalidEnvironment", message, { details: ARGS_REMEDY });
 }

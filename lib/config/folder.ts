@@ -52,7 +52,7 @@ function insideStateFolder(path: string): string | undefined {
 }
 
 /** The largest resolv.conf, in bytes. */
-const LARGEST_FILE = 64 * 1024;
+const LARGEST_RESOLV_CONF = 64 * 1024;
 
 /** The servers and suffixes in a resolv.conf(5) file inside the state folder (rule H8). Throws IOFailure. */
 export function readResolvConf(path: string): Dns {
@@ -60,7 +60,7 @@ export function readResolvConf(path: string): Dns {
     for (let at = path; at.length >= STATE_FOLDER.length; at = dirname(at)) {
       const { isFile, isDirectory, size } = Deno.lstatSync(at);
       // A symbolic link would lead out of the permission scope.
-      if (at === path ? isFile && size <= LARGEST_FILE : isDirectory) continue;
+      if (at === path ? isFile && size <= LARGEST_RESOLV_CONF : isDirectory) continue;
       const found = !isFile || at !== path ? "it is not a regular file" : `it has ${size} bytes`;
       throw new CniError("IOFailure", `Cannot read "${at}" as ipam.resolvConf: ${found}`, {
         details: 'name a regular file below the state folder, or write the servers under "dns"',

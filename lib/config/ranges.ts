@@ -12,6 +12,7 @@ import { CniError } from "../base/errors.ts";
 import { Fields, isObject, parseList } from "../base/fields.ts";
 import {
   type AddressRange,
+  familyOfSet,
   formatRange,
   inRange,
   overlapping,
@@ -140,8 +141,7 @@ export function narrowed(sets: readonly RangeSet[], root: Fields): readonly Rang
     );
   });
   checkOverlaps(asked);
-  const familyIn = ([range]: RangeSet) => range && familyOf(range.start);
-  return sets.map((own) => asked.find((set) => familyIn(set) === familyIn(own)) ?? own);
+  return sets.map((own) => asked.find((set) => familyOfSet(set) === familyOfSet(own)) ?? own);
 }
 
 /** A range inside the network's of that family, whose ends are the defaults. */

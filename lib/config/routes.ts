@@ -5,6 +5,7 @@ import {
   familyOf,
   formatCidr,
   type Ip,
+  isLinkLocal,
   parseCidr,
   parseIp,
 } from "../base/address.ts";
@@ -76,7 +77,6 @@ function readRoute(fields: Fields, sets: readonly RangeSet[]): Route {
 /** The metrics of an IPv6 route without one, and of the kernel's own routes. */
 const IPV6_METRIC = 1024;
 const KERNELS_IPV6_METRIC = 256;
-const LINK_LOCAL = parseCidr("fe80::/10");
 
 /**
  * Code 7 for a route that the kernel refuses, whatever address the container gets (`fib_create_info`, `ip6_route_add`). A
@@ -125,8 +125,8 @@ function isReached(
   earlier: readonly Route[],
 ): boolean {
   if (via === undefined) return true;
+  if (isLinkLocal(via)) return true;
   const isIpv4 = familyOf(dst.base) === 4;
-  if (!isIpv4 && contains(LINK_LOCAL, via)) return true;
   return subnetsOf(sets).some((it) => contains(it, via)) ||
     earlier.some((it) =>
       it.via === undefined && contains(it.dst, via) &&

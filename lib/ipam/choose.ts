@@ -1,16 +1,9 @@
-import {
-  contains,
-  type Family,
-  familyOf,
-  formatCidr,
-  type Ip,
-  ipOf,
-  valueOf,
-} from "../base/address.ts";
+import { contains, familyOf, formatCidr, type Ip, ipOf, valueOf } from "../base/address.ts";
 import { CniError } from "../base/errors.ts";
 import {
   type AddressRange,
   allocatingRange,
+  familyOfSet,
   formatSet,
   inRange,
   isAllocatable,
@@ -42,21 +35,19 @@ export function choose(
 ): Ip[] | number {
   const chosen = new Map<RangeSet, Ip>();
   const isFree = (ip: Ip) => !isHeld(ip);
-  const order = [...sets.entries()].sort(([, a], [, b]) => familyIn(a) - familyIn(b));
+  const order = [...sets.entries()].sort(([, a], [, b]) =>
+    (familyOfSet(a) ?? 4) - (familyOfSet(b) ?? 4)
+  );
   for (const [index, set] of order) {
     const own = [...requested, ...kept].find((ip) => allocatingRange(set, ip) !== undefined);
     const [[from, v4] = []] = [...chosen].filter(([, ip]) => familyOf(ip) === 4);
-    const pair = from && v4 && familyIn(set) === 6 ? atPlaceOf(from, v4, set) : undefined;
+    const pair = from && v4 && familyOfSet(set) === 6 ? atPlaceOf(from, v4, set) : undefined;
     const ip = own ??
       (pair !== undefined && isFree(pair) ? pair : candidates(set, last[index]).find(isFree));
     if (ip === undefined) return index;
     chosen.set(set, ip);
   }
   return sets.flatMap((set) => chosen.get(set) ?? []);
-}
-
-function familyIn(set: RangeSet): Family {
-  return familyOf(set[0]?.start ?? ("0.0.0.0" as Ip));
 }
 
 /** The address of `set` at the place that `ip` has in `from`. */
@@ -120,10 +111,10 @@ export function checkRequested(sets: readonly RangeSet[], requested: readonly Ip
   const asked = new Map<RangeSet, Ip>();
   for (const ip of requested) {
     const set = sets.find((it) => allocatingRange(it, ip) !== undefined);
-    if (set === undefined) throw refused(ip, whyNot(sets, ip), rangesFor(sets, ip));
+    if (set === undefined) throw unavailable(ip, whyUnavailable(sets, ip), rangesFor(sets, ip));
     const other = asked.get(set);
     if (other !== undefined) {
-      throw refused(
+      throw unavailable(
         ip,
         `${other} is requested too, and an attachment gets one address of ${formatSet(set)}`,
         "request one of them",
@@ -133,7 +124,7 @@ export function checkRequested(sets: readonly RangeSet[], requested: readonly Ip
   }
 }
 
-function whyNot(sets: readonly RangeSet[], ip: Ip): string {
+function whyUnavailable(sets: readonly RangeSet[], ip: Ip): string {
   const near = sets.flat().filter(({ subnet }) => contains(subnet, ip));
   const [range] = near;
   if (range === undefined) {
@@ -146,13 +137,13 @@ function whyNot(sets: readonly RangeSet[], ip: Ip): string {
 }
 
 function rangesFor(sets: readonly RangeSet[], ip: Ip): string {
-  const same = sets.filter((set) => familyIn(set) === familyOf(ip));
+  const same = sets.filter((set) => familyOfSet(set) === familyOf(ip));
   return same.length === 0
     ? "request none of that family"
     : `request one from ${same.map(formatSet).join(" or ").replaceAll(" - ", " to ")}`;
 }
 
-export function refused(asked: string, found: string, details: string): CniError {
+export function unavailable(asked: string, found: string, details: string): CniError {
   return new CniError("AddressUnavailable", `Cannot allocate "${asked}" as requested: ${found}`, {
     details,
   });

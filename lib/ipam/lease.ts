@@ -1,8 +1,9 @@
 import { familyOf, type Ip, valueOf } from "../base/address.ts";
 import { hostVethName } from "../base/attachment.ts";
+import { defined } from "../base/fields.ts";
 import { joinBytes, type Mac, macOfAll } from "../base/mac.ts";
 import type { NetworkName } from "../base/names.ts";
-import type { Lease } from "./state.ts";
+import type { Lease, LeaseRecord } from "./state.ts";
 
 /** The names of the lease's possible host veths: one for a lease of this program, several candidates for an imported lease. */
 export async function hostsOf(
@@ -10,6 +11,24 @@ export async function hostsOf(
   network: NetworkName,
 ): Promise<readonly string[]> {
   return record?.hosts?.split(" ") ?? [await hostVethName({ network, ...owner })];
+}
+
+/** The record of a lease. It has the bridge if neighbour or forwarding entries on it are removed with the lease. */
+export function recordOf(
+  { since, hostMac, pod, mac, guarded, bridge }: Pick<LeaseRecord, "since" | "hostMac"> & {
+    readonly pod: string | undefined;
+    readonly mac: string | undefined;
+    readonly guarded: boolean;
+    readonly bridge: string;
+  },
+): LeaseRecord {
+  return {
+    since,
+    hostMac,
+    ...defined({ pod, mac }),
+    ...(guarded && { guarded }),
+    ...((guarded || mac !== undefined) && { bridge }),
+  };
 }
 
 /** Whether the lease was imported from another plugin, which also named its host veth. */

@@ -5,7 +5,7 @@
 import { SCHEMA } from "./damage.ts";
 
 /** The keys of a state file, in its order. */
-interface Keys {
+interface FileKeys {
   readonly containerToIP: object;
   readonly ipToContainer: object;
   readonly lastReserved: string | readonly string[];
@@ -14,20 +14,20 @@ interface Keys {
 }
 
 /** A map's text without its closing brace: the text in the file, and the text added since. */
-interface Line {
+interface MapText {
   readonly held: Uint8Array<ArrayBuffer>;
   added: string;
 }
 
 /** The lines of the three maps. */
-export type Lines = Readonly<Record<"containerToIP" | "ipToContainer" | "leases", Line>>;
+export type MapTexts = Readonly<Record<"containerToIP" | "ipToContainer" | "leases", MapText>>;
 
 /** The bytes of a file with these keys, in pieces. `lines`, if given, is the text of the maps, which are then not formatted. */
-export function formatKeys(keys: Keys, lines: Lines | undefined): readonly Uint8Array[] {
+export function formatKeys(keys: FileKeys, lines: MapTexts | undefined): readonly Uint8Array[] {
   const { containerToIP, ipToContainer, leases } = lines ?? {
-    containerToIP: lineOf(keys.containerToIP),
-    ipToContainer: lineOf(keys.ipToContainer),
-    leases: lineOf(keys.leases),
+    containerToIP: mapText(keys.containerToIP),
+    ipToContainer: mapText(keys.ipToContainer),
+    leases: mapText(keys.leases),
   };
   const last = JSON.stringify(keys.lastReserved);
   const ranges = keys.ranges === undefined ? "" : `,\n"ranges":${JSON.stringify(keys.ranges)}`;
@@ -42,12 +42,12 @@ export function formatKeys(keys: Keys, lines: Lines | undefined): readonly Uint8
   ];
 }
 
-function lineOf(map: object): Line {
+function mapText(map: object): MapText {
   return { held: encode(JSON.stringify(map).slice(0, -1)), added: "" };
 }
 
 /** The lines of a file that `formatKeys` wrote; `undefined` for another layout. A JSON string contains no raw newline. */
-export function linesIn(text: string, bytes: Uint8Array<ArrayBuffer>): Lines | undefined {
+export function linesIn(text: string, bytes: Uint8Array<ArrayBuffer>): MapTexts | undefined {
   // With characters beyond ASCII, offsets in the text and in the bytes differ.
   if (text.length !== bytes.length) return undefined;
   let at = 0;
@@ -68,7 +68,7 @@ export function linesIn(text: string, bytes: Uint8Array<ArrayBuffer>): Lines | u
 }
 
 /** Adds an entry that the map does not have yet. */
-export function addEntry(line: Line, key: string, value: unknown): void {
+export function addEntry(line: MapText, key: string, value: unknown): void {
   const isFirst = line.held.length === 1 && line.added === "";
   line.added += `${isFirst ? "" : ","}${JSON.stringify(key)}:${JSON.stringify(value)}`;
 }

@@ -43,8 +43,8 @@ function replaceLinked(file: Deno.FsFile, path: string): boolean {
 
 /** A writer records its process now, and the identity of the written state file on release. */
 function held(file: Deno.FsFile, path: string, isReader: boolean) {
-  const { written } = read(file);
-  const note = (text: string) => isReader || record(file, text);
+  const { written } = readRecord(file);
+  const note = (text: string) => isReader || writeRecord(file, text);
   note(`process ${Deno.pid} since ${new Date().toISOString()}\n${written}\n`);
   return {
     /** The identity of the state file, as the last holder recorded it. */
@@ -77,14 +77,14 @@ export function hasLockFile(path: string): boolean {
 
 /** Reads the last recorded identity of the state file without the lock; empty if there is no record. Throws IOFailure. */
 export function lastWritten(path: string): string {
-  return readLock(path, (file) => read(file).written) ?? "";
+  return readLock(path, (file) => readRecord(file).written) ?? "";
 }
 
 /** Describes the process that holds the lock now, by its record; `undefined` if the lock is free. Throws IOFailure. */
 export function holderOfLock(path: string): string | undefined {
   return readLock(
     path,
-    (file) => file.tryLockSync() ? undefined : describe(read(file).holder, path),
+    (file) => file.tryLockSync() ? undefined : describeHolder(readRecord(file).holder, path),
   );
 }
 
@@ -109,14 +109,14 @@ async function waitFor(file: Deno.FsFile, path: string, stop: AbortSignal): Prom
   throw new CniError(
     "TryAgainLater",
     `Cannot take the lock "${path}" within ${Date.now() - began} ms: it is held, ${
-      describe(read(file).holder, path)
+      describeHolder(readRecord(file).holder, path)
     }`,
     { details: `try again; if it stays held, see which process has it open (fuser -v ${path})` },
   );
 }
 
 /** The record may be stale: a killed holder did not clear its record, and a reader writes none. */
-function describe(holder: string, path: string): string {
+function describeHolder(holder: string, path: string): string {
   if (/^process \d+ since [0-9TZ:.-]+$/.test(holder)) {
     return `and the last recorded holder is ${holder} (fuser -v ${path} shows the present one)`;
   }
@@ -132,7 +132,7 @@ export function isStill(file: Deno.FsFile, path: string): boolean {
 
 const MAX_RECORD_BYTES = 300;
 
-function read(file: Deno.FsFile): { holder: string; written: string } {
+function readRecord(file: Deno.FsFile): { holder: string; written: string } {
   const bytes = new Uint8Array(MAX_RECORD_BYTES);
   file.seekSync(0, Deno.SeekMode.Start);
   const text = new TextDecoder().decode(bytes.subarray(0, file.readSync(bytes) ?? 0));
@@ -141,7 +141,7 @@ function read(file: Deno.FsFile): { holder: string; written: string } {
 }
 
 /** Writes the record, best effort: on a full disk it may fail. The next run then checks the state against the kernel. */
-function record(file: Deno.FsFile, text: string): void {
+function writeRecord(file: Deno.FsFile, text: string): void {
   try {
     file.seekSync(0, Deno.SeekMode.Start);
     file.writeSync(new TextEncoder().encode(text));

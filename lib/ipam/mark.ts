@@ -16,10 +16,10 @@ export interface Mark {
 }
 
 /** The state of a host veth's ADD: without a mark, in progress without or with a lease, or killed. */
-export type Work = "none" | "running" | "leased" | "died";
+export type AddProgress = "none" | "running" | "leased" | "died";
 
-export function isRunning(work: Work | undefined): boolean {
-  return work === "running" || work === "leased";
+export function isRunning(progress: AddProgress | undefined): boolean {
+  return progress === "running" || progress === "leased";
 }
 
 /**
@@ -61,7 +61,7 @@ export class AddMarks {
   }
 
   /** Probes with a shared lock, so that two concurrent probes don't take each other for an ADD. */
-  of(host: string): Work {
+  of(host: string): AddProgress {
     const path = this.#path(host);
     return this.#open(path, (file) => {
       if (file.tryLockSync(false)) return "died";
@@ -94,7 +94,7 @@ export class AddMarks {
   }
 
   /** The state of each marked ADD, by host veth. */
-  all(): Map<string, Work> {
+  all(): Map<string, AddProgress> {
     return new Map(this.hosts().map((host) => [host, this.of(host)]));
   }
 

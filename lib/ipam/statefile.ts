@@ -6,7 +6,7 @@ import { NotAStateFile } from "./damage.ts";
 import { parseState } from "./parse_state.ts";
 import { emptyState, formatState, type State } from "./state.ts";
 
-const LARGEST_FILE = 128 * 1024 * 1024;
+const LARGEST_STATE = 128 * 1024 * 1024;
 
 /** The identity of a file that another program writes at the same time. It never matches. */
 const IN_CHANGE = "in change";
@@ -31,7 +31,7 @@ export function readState(dataDir: string, network: NetworkName): Snapshot {
   if (found === undefined) {
     return { state: emptyState(), file: undefined, identity: identityOf(undefined) };
   }
-  const tooLarge = found.size > LARGEST_FILE ? `it has ${found.size} bytes` : undefined;
+  const tooLarge = found.size > LARGEST_STATE ? `it has ${found.size} bytes` : undefined;
   const wrong = found.isFile ? notRoots(found) ?? tooLarge : "it is not a regular file";
   if (wrong !== undefined) throw new NotAStateFile(path, wrong);
   const file = ifThere("open", path, () => Deno.openSync(path, { read: true }));
@@ -127,7 +127,7 @@ export function checkWritable(dataDir: string, network: NetworkName, writesState
   const folder = nearestFolder(dataDir);
   if (folder === undefined) return; // the first ADD makes it
   const size = (tryLstat(statePath(dataDir, network))?.size ?? 0) + 4096;
-  const sizes = writesState ? [Math.min(size, LARGEST_FILE), 0] : [0];
+  const sizes = writesState ? [Math.min(size, LARGEST_STATE), 0] : [0];
   if (writesState && tryLstat(lockPath(dataDir, network)) === undefined) sizes.push(0);
   const probes = sizes.map((size) => ({ size, path: `${folder}/${temporaryName(network)}` }));
   try {

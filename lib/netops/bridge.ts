@@ -106,13 +106,13 @@ function conflicts(spec: BridgeSpec, addresses: readonly LinkAddress[]): LinkAdd
   });
 }
 
-function unusable(message: string, details: string): CniError {
+function bridgeUnusable(message: string, details: string): CniError {
   return new CniError("BridgeUnusable", message, { details });
 }
 
 function notABridge({ ifname, kind }: Link): CniError {
   const found = kind === "" ? "it is an interface of another kind" : `it is a ${kind}`;
-  return unusable(
+  return bridgeUnusable(
     `Cannot use "${ifname}" as the bridge: ${found}`,
     `name another bridge under "bridge", or inspect this interface (ip link show dev ${ifname}) and ` +
       `remove it (ip link del dev ${ifname})`,
@@ -120,7 +120,7 @@ function notABridge({ ifname, kind }: Link): CniError {
 }
 
 function dropsUntagged({ ifname }: Link): CniError {
-  return unusable(
+  return bridgeUnusable(
     `Cannot use "${ifname}" as the bridge: it filters VLANs and gives a new port none (vlan_default_pvid 0)`,
     `nothing would reach the container: ip link set dev ${ifname} type bridge ` +
       `vlan_default_pvid 1 gives ports one, or name another bridge under "bridge"`,
@@ -137,7 +137,7 @@ function otherAddress(
   const inSame = others.some((it) =>
     gateways.some((gateway) => contains(networkOf(gateway.ip, gateway.prefix), it.ip))
   );
-  return unusable(
+  return bridgeUnusable(
     `Cannot use "${ifname}" as the bridge of ${wanted}: it has ${found.join(", ")}`,
     inSame
       ? `set gateway and subnet to those of the bridge, or name another bridge under "bridge"`
@@ -150,7 +150,7 @@ function otherAddress(
 export function checkName(name: InterfaceName, links: readonly Link[]): void {
   const other = links.find(({ altnames }) => altnames.includes(name))?.ifname;
   if (other === undefined) return;
-  throw unusable(
+  throw bridgeUnusable(
     `Cannot use "${name}" as the bridge: it is an alternative name of "${other}"`,
     `set "bridge" to "${other}", or remove that name: ip link property del dev ${other} altname ${name}`,
   );
@@ -160,7 +160,7 @@ export function checkName(name: InterfaceName, links: readonly Link[]): void {
 export function checkPorts(name: InterfaceName, links: readonly Link[]): void {
   const ports = links.filter(({ master }) => master === name).length;
   if (ports < MOST_PORTS) return;
-  throw unusable(
+  throw bridgeUnusable(
     `Cannot attach another container to "${name}": it has ${ports} ports, the kernel's limit`,
     "give further containers networks with bridges of their own",
   );
@@ -177,7 +177,7 @@ export function checkMtu(spec: BridgeSpec, links: readonly Link[]): void {
   const bridge = links.find(({ ifname }) => ifname === name);
   const address = bridge?.addresses.find(({ ip }) => familyOf(ip) === 6);
   if (!isTooSmallForIpv6(spec) || address === undefined) return;
-  throw unusable(
+  throw bridgeUnusable(
     `Cannot use "${name}" with MTU ${mtu}: it has ${address.ip}, and IPv6 needs ${LEAST_MTU_IPV6}`,
     `set "mtu" to ${LEAST_MTU_IPV6} or more, or name another bridge under "bridge"`,
   );
@@ -187,7 +187,7 @@ export function checkMtu(spec: BridgeSpec, links: readonly Link[]): void {
 export function tooSmall(spec: BridgeSpec, bridge: Link): CniError | undefined {
   const { ifname, mtu } = bridge;
   if (mtu >= LEAST_MTU_IPV6 || !needsIpv6(spec, bridge)) return undefined;
-  return unusable(
+  return bridgeUnusable(
     `Cannot use "${ifname}" for IPv6: its MTU is ${mtu}, and IPv6 needs ${LEAST_MTU_IPV6}`,
     `root or a port with that MTU made it so: ip link set dev ${ifname} mtu ${spec.mtu ?? 1500}, ` +
       `or name another bridge under "bridge"`,

@@ -48,7 +48,7 @@ export interface ContainerSpec {
 export async function configure(run: RunIp, spec: ContainerSpec): Promise<void> {
   const { ifname, netns, ifindex } = spec;
   const ranks = spec.routes.some(mayOutrank);
-  const commands = [...(ranks ? [IPV6_DEFAULTS] : []), ...containerCommands(spec)];
+  const commands = [...(ranks ? [LIST_IPV6_DEFAULTS] : []), ...containerCommands(spec)];
   // The options of the `ip` that waits for these commands.
   const output = await runBatch(run, shownInside(netns), commands);
   if (output.success) {
@@ -140,7 +140,7 @@ function mayDuplicateKernelRoute(
 const IPV6_DEFAULT_METRIC = 512;
 
 /** Lists the IPv6 default routes of each table. */
-const IPV6_DEFAULTS = ["route", "show", "table", "all", "exact", "::/0"];
+const LIST_IPV6_DEFAULTS = ["route", "show", "table", "all", "exact", "::/0"];
 
 function isIpv6Default({ base, prefix }: Cidr): boolean {
   return familyOf(base) === 6 && prefix === 0;

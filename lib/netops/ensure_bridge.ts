@@ -80,7 +80,10 @@ export async function ensureBridge(
     }
     if (replaced.length > 0) {
       // Pushed before the change, because a failed batch may have made part of it.
-      undo.push(`restore the addresses of "${spec.name}"`, () => restore(run, use, change));
+      undo.push(
+        `restore the addresses of "${spec.name}"`,
+        () => restoreAddresses(run, use, change),
+      );
     }
     output = await runBatch(run, [], commands);
     bridge = (await hostLinks(run)).find(isNamed(spec.name));
@@ -91,7 +94,7 @@ export async function ensureBridge(
  * Restores the addresses that this run removed from the bridge, and removes those that it added, however far the run came.
  * A new address stays while another attachment of the network may use it as its gateway.
  */
-async function restore(
+async function restoreAddresses(
   run: RunIp,
   { bridge: { name }, host, group }: BridgeUse,
   { replaced, added }: ReturnType<typeof bridgeChange>,

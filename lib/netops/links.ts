@@ -6,6 +6,7 @@ import {
   formatInterfaceAddress,
   type InterfaceAddress,
   type Ip,
+  isLinkLocal,
   parseInterfaceAddress,
   tryIp,
 } from "../base/address.ts";
@@ -20,9 +21,6 @@ export interface LinkAddress extends InterfaceAddress {
 
 /** The link group if `ip` shows a name that this machine defines instead of the number. */
 export const UNKNOWN_GROUP = -1;
-
-/** fe80::/10, as the kernel writes it. */
-const LINK_LOCAL = /^fe[89ab][0-9a-f]:/;
 
 /** A network interface as `ip -d -j addr show` or `link show` lists it. Fields that the output lacks are empty. */
 export type Link = Readonly<ReturnType<typeof parseLink>>;
@@ -71,7 +69,7 @@ export function parseLink(raw: JsonObject) {
       /** It filters VLANs and assigns no VLAN to new ports, so it drops their frames. */
       dropsUntagged: Number(data["vlan_filtering"] ?? 0) !== 0 && data["vlan_default_pvid"] === 0,
     },
-    addresses: list(raw["addr_info"]).flatMap(parseAddress),
+    addresses: objects(raw["addr_info"]).flatMap(parseLinkAddress),
   };
 }
 
@@ -80,9 +78,9 @@ function groupIn(shown: string): number {
   return /^\d+$/.test(shown) ? Number(shown) : UNKNOWN_GROUP;
 }
 
-function parseAddress(raw: JsonObject): LinkAddress[] {
+function parseLinkAddress(raw: JsonObject): LinkAddress[] {
   const local = text(raw["local"]);
-  const ip = LINK_LOCAL.test(local) ? undefined : tryIp(local);
+  const ip = isLinkLocal(local) ? undefined : tryIp(local);
   const prefix = number(raw["prefixlen"]);
   if (ip === undefined || prefix === undefined) return [];
   return [{ ip, prefix, isDynamic: raw["dynamic"] === true }];
@@ -103,7 +101,7 @@ export type RouteFound = Readonly<ReturnType<typeof parseRoutes>[number]>;
 export function parseRoutes(raw: JsonObject) {
   const { type, dst, table = MAIN_TABLE, protocol } = raw;
   if (!UNICAST.includes(type as string | undefined)) return [];
-  const hops = list(raw["nexthops"]);
+  const hops = objects(raw["nexthops"]);
   return (hops.length > 0 ? hops : [raw]).flatMap((hop) => {
     const gw = tryIp(text(hop["gateway"]));
     const target = destination(text(dst), gw, raw);
@@ -151,7 +149,7 @@ function object(value: unknown): JsonObject {
   return isObject(value) ? value : {};
 }
 
-function list(value: unknown): JsonObject[] {
+function objects(value: unknown): JsonObject[] {
   return Array.isArray(value) ? value.filter(isObject) : [];
 }
 

@@ -4,7 +4,7 @@ import { dump, outputOf, parseIpJson, type RunIp } from "./ip.ts";
 import { parseRoutes, type RouteFound } from "./links.ts";
 
 /** The output of `ip -V`. */
-export async function version(run: RunIp): Promise<string> {
+export async function ipVersion(run: RunIp): Promise<string> {
   return (await outputOf("read the version of ip", run(["-V"]))).stdout.trim();
 }
 

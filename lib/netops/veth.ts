@@ -57,7 +57,7 @@ export async function attach(run: RunIp, spec: VethSpec, undo: Rollback): Promis
     const isReady = change?.commands.length === 0;
     return { made: outcome, bridge, isReady, failure: undefined };
   }
-  const bridge = await whyNot(run, spec, outcome);
+  const bridge = await findCause(run, spec, outcome);
   const failure = ipFailed(`attach "${spec.host}" to "${spec.bridge.name}"`, outcome);
   return { made: undefined, bridge, isReady: false, failure };
 }
@@ -122,7 +122,7 @@ function attachCommands(spec: VethSpec): string[][] {
 }
 
 /** Finds out why nothing was created. Returns the bridge, which may be the cause; throws every other cause. */
-async function whyNot(run: RunIp, spec: VethSpec, output: IpOutput): Promise<Link | undefined> {
+async function findCause(run: RunIp, spec: VethSpec, output: IpOutput): Promise<Link | undefined> {
   const { netns, ifname, host } = spec;
   const links = await hostLinks(run);
   const existing = links.find(isNamed(host));

@@ -6,7 +6,7 @@ import {
   isHostVethOf,
 } from "../base/attachment.ts";
 import { groupOf, type NetworkName } from "../base/names.ts";
-import type { Lease, Work } from "../ipam.ts";
+import type { AddProgress, Lease } from "../ipam.ts";
 import type { SeenVeth } from "../netops.ts";
 
 /** The network of a question. */
@@ -18,7 +18,7 @@ export interface Subject {
 
 /** A host veth as `kernel.view()` shows it, and whether an ADD of it is in progress or was killed. */
 export interface HostVeth extends SeenVeth {
-  readonly add: Work;
+  readonly add: AddProgress;
 }
 
 /** What the kernel shows at one moment. */

@@ -61,7 +61,7 @@ function listedDifferences(listed: Interface | undefined, { ifname, mac, mtu }: 
 
 function addressDifferences({ ifname, addresses }: Link, wanted: readonly string[]): string[] {
   const there = addresses.map(formatInterfaceAddress);
-  return wanted.filter((it) => !there.includes(canonical(it))).map((it) =>
+  return wanted.filter((it) => !there.includes(respelt(it))).map((it) =>
     `address of ${ifname}: expected ${it}, found ${there.join(", ") || "none"}`
   );
 }
@@ -126,7 +126,7 @@ function insideDifferences(
 }
 
 /** The address in the spelling of this program; a result may use another spelling. */
-function canonical(address: string): string {
+function respelt(address: string): string {
   const [text = "", prefix = ""] = address.split("/");
   return `${tryIp(text) ?? text}/${prefix}`;
 }
@@ -173,7 +173,7 @@ function routeDifferences(
   if (inside === undefined) return [];
   const configured = routesOf(config, lease?.ips ?? []);
   return prevResult.routes.flatMap(({ dst, gw = "" }) => {
-    const target = canonical(dst);
+    const target = respelt(dst);
     const gateway = tryIp(gw);
     const own = configured.filter((it) => formatCidr(it.dst) === target && it.gw === gateway);
     if (own.length > 0) return own.flatMap((route) => configuredRoute(route, ifname, routes));

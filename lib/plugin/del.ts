@@ -49,7 +49,7 @@ export async function del(
 }
 
 /** A DEL in progress. */
-interface Work {
+interface Removal {
   readonly network: Network;
   readonly attachment: Attachment;
   readonly host: InterfaceName;
@@ -62,7 +62,7 @@ interface Work {
 }
 
 /** Removes the host veths of the attachment. Returns the leases that no veth can use any longer. */
-async function removeVeths(work: Work): Promise<Lease[]> {
+async function removeVeths(work: Removal): Promise<Lease[]> {
   const { attachment, host, state, failures, effects: { kernel, stop } } = work;
   const own = state && findLease(state, attachment);
   const isOld = state && findLease(state, { ...attachment, ifname: undefined }) !== undefined;
@@ -79,7 +79,7 @@ async function removeVeths(work: Work): Promise<Lease[]> {
   return await failures.attempt(() => removeByClaims(work)) ?? [];
 }
 
-async function removeByClaims(work: Work): Promise<Lease[]> {
+async function removeByClaims(work: Removal): Promise<Lease[]> {
   const { network, host, netns, state, effects, failures } = work;
   const { kernel, marks, stop } = effects;
   const claims = await claimsOf(network, state ? listLeases(state) : [], effects, { netns });
@@ -96,7 +96,10 @@ async function removeByClaims(work: Work): Promise<Lease[]> {
 }
 
 /** Selects the claims that a DEL of this attachment removes. */
-async function isAbout(work: Work, claims: readonly Claim[]): Promise<(claim: Claim) => boolean> {
+async function isAbout(
+  work: Removal,
+  claims: readonly Claim[],
+): Promise<(claim: Claim) => boolean> {
   const { attachment, host } = work;
   const key = ownerKey(attachment);
   const old = claims.find(({ lease }) =>
@@ -118,7 +121,7 @@ async function isAbout(work: Work, claims: readonly Claim[]): Promise<(claim: Cl
 /** Whether a lease of the Go original belongs to this interface. The Go original recorded only the container ID. */
 async function isOfInterface(
   { veths: [veth] }: Claim,
-  { attachment: { ifname }, netns, effects: { kernel } }: Work,
+  { attachment: { ifname }, netns, effects: { kernel } }: Removal,
 ): Promise<boolean> {
   if (veth?.inside !== undefined) return veth.inside.peer.ifname === ifname;
   if (veth === undefined || netns === undefined) return true;
@@ -138,7 +141,7 @@ async function isOfInterface(
  * it belongs to another attachment, by a lease or because both have the same hash.
  */
 async function leftUnder(
-  { host, attachment, effects: { kernel } }: Work,
+  { host, attachment, effects: { kernel } }: Removal,
   claims: readonly Claim[],
 ): Promise<Link | undefined> {
   const link = await kernel.link(host);
@@ -166,7 +169,7 @@ async function removeLate(host: InterfaceName, kernel: Effects["kernel"]): Promi
 }
 
 /** Whether a DEL without a readable state succeeds: a newer version reclaims the lease, or no veth has an address. */
-async function isAnswered({ network, effects, failures: { errors: [error] } }: Work) {
+async function isAnswered({ network, effects, failures: { errors: [error] } }: Removal) {
   if (error instanceof NewerSchema) {
     effects.warn(
       `the lease is left to the newer version, whose ADD or GC reclaims it: ${error.message}`,

@@ -3,6 +3,7 @@ import { CniError, isError } from "../base/errors.ts";
 import type { RangeSet } from "../base/range.ts";
 import {
   AddMarks,
+  type AddProgress,
   checkOwners,
   type Decision,
   type Found,
@@ -12,7 +13,6 @@ import {
   listLeases,
   NewerSchema,
   NotAStateFile,
-  type Work,
 } from "../ipam.ts";
 import type { Link } from "../netops.ts";
 import {
@@ -42,7 +42,7 @@ async function viewFor(
   { kernel, marks }: Seeing,
   { netns, isWithoutAdds = false }: Inspected = {},
 ): Promise<HostView> {
-  const skipped = isWithoutAdds ? marks.all() : new Map<string, Work>();
+  const skipped = isWithoutAdds ? marks.all() : new Map<string, AddProgress>();
   const isOpen = needsInspection(subject, leases);
   const isInspected = (link: Link) => !isRunning(skipped.get(link.ifname)) && isOpen(link);
   const seen = await kernel.view(isInspected, netns);
@@ -173,7 +173,7 @@ export function checkConsistent(
       "an older or emptied state file was put in place, or an import named that veth",
     ];
   const hosts = claim.veths.map(({ link }) => link.ifname).join(" or ");
-  throw new CniError("StateDamaged", `Cannot ${use}: ${describe(claim, lost.length - 1)}`, {
+  throw new CniError("StateDamaged", `Cannot ${use}: ${describeOwner(claim, lost.length - 1)}`, {
     details:
       `${found}: atomicni repair < CONFIGURATION; if another plugin allocated the address: atomicni import; ` +
       `if nothing uses ${hosts}: remove that container`,
@@ -181,7 +181,7 @@ export function checkConsistent(
 }
 
 /** Describes the possible owner of an address, and why its lease is in doubt. */
-function describe({ kind, lease, attachment, veths }: Claim, others: number): string {
+function describeOwner({ kind, lease, attachment, veths }: Claim, others: number): string {
   const owner = lease?.owner ?? attachment;
   const name = owner === undefined ? veths[0]?.link.ifname ?? "" : ownerKey(owner);
   const who = `"${name}"${others === 0 ? "" : ` and ${others} more`}`;

@@ -102,7 +102,7 @@ export async function removeAll(
  * address may have another MAC, so a stale or permanent entry would break it. A missing bridge is a success. An error goes to
  * `failures`; without `failures` it is only a warning, because the run serves another attachment. Returns the leases with errors.
  */
-export async function flushNeighbours(
+export async function flushLeases(
   leases: readonly Lease[],
   configured: string | undefined,
   { kernel, warn }: Pick<Effects, "kernel" | "warn">,
@@ -140,7 +140,7 @@ export async function reclaim(
   failures?: Failures,
 ): Promise<Lease[]> {
   const found = doomed.filter((lease) => isSameLease(findLease(state, lease.owner), lease));
-  const left = await flushNeighbours(found, bridge, effects, failures);
+  const left = await flushLeases(found, bridge, effects, failures);
   const kept = new Set(failures && [...left].map(({ owner }) => ownerKey(owner)));
   const dropped = found.filter(({ owner }) => !kept.has(ownerKey(owner)));
   dropLeases(state, dropped);

@@ -16,7 +16,7 @@ import {
 import { type Claim, staleLeases } from "../ownership.ts";
 import type { Effects } from "./effects.ts";
 import { checkConsistent, momentOf } from "./look.ts";
-import { flushNeighbours, reclaim } from "./release.ts";
+import { flushLeases, reclaim } from "./release.ts";
 
 const NEVER = new AbortController().signal;
 
@@ -88,7 +88,7 @@ export class Reservation {
     if (own?.lease !== undefined) {
       await this.#checkAlone(own);
       // The container may now get another address or MAC.
-      await flushNeighbours([own.lease], config.bridge, effects);
+      await flushLeases([own.lease], config.bridge, effects);
     }
     const lease = this.#tryAllocate(state);
     if (lease !== undefined) return lease;

@@ -42,7 +42,7 @@ export async function checkServable(
   if (config.guarded) {
     // A port of the bridge shows whether kernel and `ip` can lock it; without a port, only the version of `ip` is known.
     const port = links.find(({ master, kind }) => master === config.bridge && kind === "veth");
-    if (port === undefined) checkIpCanLock(await kernel.version());
+    if (port === undefined) checkIpCanLock(await kernel.ipVersion());
     else checkLockable(port);
   }
   if (state === undefined) return links;

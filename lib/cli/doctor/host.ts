@@ -126,7 +126,7 @@ export function examineOverlap({ config, overview, links, routes }: Scene): Find
   );
   const unusual = routes.filter((it) =>
     it.dev !== bridge && !it.dst.endsWith("/0") && overlaps(parseCidr(it.dst)) &&
-    !isUsual(it, links, subnets)
+    !isUsualRoute(it, links, subnets)
   );
   const ways = unusual.filter(({ dev }) => dev !== "").map(({ dev, dst }) =>
     `a route to ${dst} on "${dev}" overlaps with ${ours}`
@@ -166,7 +166,7 @@ export function examineOverlap({ config, overview, links, routes }: Scene): Find
  * interface with addresses. Packets to the containers take the more specific route of the bridge then. Routing daemons announce a
  * subnet by a route that drops its packets; the bridge's route precedes it if its metric (IPv4 0, IPv6 256) is smaller.
  */
-function isUsual(
+function isUsualRoute(
   { dst, dev, metric }: RouteFound,
   links: readonly Link[],
   subnets: readonly Cidr[],

@@ -3,10 +3,10 @@ import { didYouMean } from "../wording.ts";
 import { type Finding, finding, warning } from "./finding.ts";
 
 /** The keys of each object by its path, in which a list counts as its elements. A key without a path has any value. */
-type Keys = Readonly<Record<string, readonly string[]>>;
+type KnownKeys = Readonly<Record<string, readonly string[]>>;
 
 /** The keys of both dialects. A function, so that only `doctor` builds them and not every start of the plugin. */
-function dialects(): { readonly own: Keys; readonly hostLocal: Keys } {
+function dialects(): { readonly own: KnownKeys; readonly hostLocal: KnownKeys } {
   const range = ["subnet", "rangeStart", "rangeEnd", "gateway"];
   const top = [
     ...["cniVersion", "name", "type", "bridge", "mtu", "ipam", "dns", "hairpinMode"],
@@ -89,7 +89,7 @@ interface Ignored {
   readonly read?: string | undefined;
 }
 
-function ignored(value: unknown, known: Keys, path = "", place = ""): Ignored[] {
+function ignored(value: unknown, known: KnownKeys, path = "", place = ""): Ignored[] {
   if (Array.isArray(value)) {
     return value.flatMap((it, index) =>
       ignored(it, known, `${path.slice(0, -1)}[${index}].`, place)

@@ -85,7 +85,7 @@ function amiss(rows: readonly ShownAttachment[], bridge: string): Finding[] {
   const found = Object.entries(STATE_WORDS).flatMap(([word, [about, subject, remedy]]) => {
     const own = others.filter(({ state }) => state === word);
     if (own.length === 0 || subject === undefined) return [];
-    const found = `${own.length} ${word}: ${named(own)}: ${withoutBackquotes(about)}`;
+    const found = `${own.length} ${word}: ${attachmentNames(own)}: ${withoutBackquotes(about)}`;
     return [warning(subject, found, remedy)];
   });
   const moved = Map.groupBy(rows.filter(isElsewhere), ({ link }) => link?.master ?? "");
@@ -93,14 +93,14 @@ function amiss(rows: readonly ShownAttachment[], bridge: string): Finding[] {
     const commands = firstThree(own.map(({ veth }) => `ip link set dev ${veth} nomaster`));
     found.push(warning(
       "ports",
-      `${own.length} cut off, in "${there}" instead of "${bridge}": ${named(own)}`,
+      `${own.length} cut off, in "${there}" instead of "${bridge}": ${attachmentNames(own)}`,
       `${commands}; then atomicni repair < CONFIGURATION`,
     ));
   }
   return found;
 }
 
-function named(rows: readonly ShownAttachment[]): string {
+function attachmentNames(rows: readonly ShownAttachment[]): string {
   return firstThree(
     rows.map(({ containerId, ifname, ips, veth }) =>
       `"${containerId}${ifname === "" ? "" : `/${ifname}`}" (${[...ips, veth].join(", ")})`

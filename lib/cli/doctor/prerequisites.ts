@@ -51,7 +51,7 @@ export async function examineLock({ dataDir, name }: NetworkConfig): Promise<Fin
 }
 
 export async function examineIp(kernel: Kernel, guarded: boolean): Promise<Finding[]> {
-  const version = examineVersion(await kernel.version(), guarded);
+  const version = examineVersion(await kernel.ipVersion(), guarded);
   const said = await kernel.cannotEnter();
   if (said === undefined) return [version, finding("ok", "namespaces", "ip can enter them")];
   const remedy = "mkdir -p /run/netns, and run with CAP_SYS_ADMIN";

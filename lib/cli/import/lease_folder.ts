@@ -13,7 +13,7 @@ export interface LeaseFolder {
   readonly lastReserved: readonly Ip[];
 }
 
-const REMEDY =
+const LISTING_REMEDY =
   "the text is what `grep -H '' /var/lib/cni/networks/NETWORK/*` prints: FILE:LINE for each line of each file";
 /** A line of a lease in the listing: an optional folder, the file's name, and text without a colon. */
 const LINE = /^(?:[^\0]*\/)?([^/]+):([^:]*)$/;
@@ -45,7 +45,7 @@ export function parseLeaseFolder(listing: string): LeaseFolder {
       last[Number(set)] ??= tryIp(reserved.trim());
       continue;
     }
-    const [, name = "", content = ""] = LINE.exec(line) ?? refuse(line, "it is not FILE:LINE");
+    const [, name = "", content = ""] = LINE.exec(line) ?? refuseLease(line, "it is not FILE:LINE");
     if (name !== "lock") files.set(name, [...files.get(name) ?? [], content.trim()]);
   }
   const leases = new Map<string, FoundLease>();
@@ -60,7 +60,7 @@ export function parseLeaseFolder(listing: string): LeaseFolder {
 
 function parseLease(name: string, lines: readonly string[]): FoundLease {
   const [id = "", ifname = "", ...more] = lines;
-  if (more.length > 0) refuse(name, `it has ${lines.length} lines, a lease has one or two`);
+  if (more.length > 0) refuseLease(name, `it has ${lines.length} lines, a lease has one or two`);
   try {
     const owner = {
       containerId: parseContainerId(id),
@@ -69,7 +69,7 @@ function parseLease(name: string, lines: readonly string[]): FoundLease {
     return { ips: [parseIp(name)], owner };
   } catch (error) {
     if (!(error instanceof Malformed)) throw error;
-    return refuse(name, `${quote(lines.join(" "))}: not ${error.wanted}: ${error.found}`);
+    return refuseLease(name, `${quote(lines.join(" "))}: not ${error.wanted}: ${error.found}`);
   }
 }
 
@@ -80,14 +80,14 @@ function checkOneFormat(leases: readonly FoundLease[]): void {
       leases.find(({ owner }) => owner.containerId === containerId && owner.ifname !== undefined);
     if (!other) continue;
     const found = `the lease of ${other.ips[0]} names its interface, and another lease does not`;
-    refuse(containerId, found);
+    refuseLease(containerId, found);
   }
 }
 
-function refuse(what: string, found: string): never {
+function refuseLease(what: string, found: string): never {
   throw new CniError(
     "InvalidNetworkConfig",
     `Cannot read ${quote(what)} as a lease of host-local: ${found}`,
-    { details: REMEDY },
+    { details: LISTING_REMEDY },
   );
 }

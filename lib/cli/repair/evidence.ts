@@ -6,20 +6,18 @@ import {
   ownerKey,
   podIn,
 } from "../../base/attachment.ts";
-import { defined } from "../../base/fields.ts";
 import { isLayer2HostMac, macOfAll, macProvenBy } from "../../base/mac.ts";
 import { allocatingRange, isInSubnets } from "../../base/range.ts";
 import type { NetworkConfig } from "../../config.ts";
 import {
   containerMac,
   type Lease,
-  type LeaseRecord,
   listLeases,
   now,
   readNetworks,
   recordedMac,
+  recordOf,
 } from "../../ipam.ts";
-import type { Link } from "../../netops.ts";
 import type { Claim, HostVeth, HostView } from "../../ownership.ts";
 
 /** A finding about an attachment that repair can't verify or that is wrong. */
@@ -164,17 +162,8 @@ export function leaseBehind(container: Unleased, taken: Taken): Lease | RepairFi
     const found = `"${name}" has the MAC ${mac} of ${user}: which of the two may use it?`;
     return unverified(found, removing);
   }
-  return { owner: { ...owner }, ips, record: recordOf(config, link, recordedMac(ips, mac)) };
-}
-
-function recordOf({ guarded, bridge }: NetworkConfig, link: Link, mac?: string): LeaseRecord {
-  return {
-    since: now(),
-    hostMac: link.mac,
-    ...defined({ pod: podIn(link.alias), mac }),
-    ...(guarded && { guarded }),
-    ...((guarded || mac !== undefined) && { bridge }),
-  };
+  const evidence = { hostMac: link.mac, pod: podIn(link.alias), mac: recordedMac(ips, mac) };
+  return { owner: { ...owner }, ips, record: recordOf({ ...config, ...evidence, since: now() }) };
 }
 
 function withoutAddress(name: string, held?: Ip, holder?: string): RepairFinding {

@@ -2,11 +2,11 @@ import { asCniError, CniError } from "../../../lib/base/errors.ts";
 import type { NetworkName } from "../../../lib/base/names.ts";
 import {
   AddMarks,
+  type AddProgress,
   emptyState,
   type Leases,
   type Mark,
   type State,
-  type Work,
 } from "../../../lib/ipam.ts";
 import { openKernel } from "../../../lib/netops.ts";
 import type { IpOutput } from "../../../lib/netops/ip.ts";
@@ -243,8 +243,8 @@ class ModelMarks extends AddMarks {
     };
   }
 
-  override of(host: string): Work {
-    return this.#ask({ kind: "mark", what: "look", host }) as Work;
+  override of(host: string): AddProgress {
+    return this.#ask({ kind: "mark", what: "look", host }) as AddProgress;
   }
 
   override clear(host: string): void {
@@ -253,8 +253,8 @@ class ModelMarks extends AddMarks {
 
   override sweep(): void {}
 
-  override all(): Map<string, Work> {
-    return new Map(this.#ask({ kind: "mark", what: "all", host: "" }) as [string, Work][]);
+  override all(): Map<string, AddProgress> {
+    return new Map(this.#ask({ kind: "mark", what: "all", host: "" }) as [string, AddProgress][]);
   }
 
   override hosts(): string[] {

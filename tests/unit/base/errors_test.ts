@@ -65,7 +65,7 @@ Deno.test("an error contains nothing that a terminal would interpret", () => {
 });
 
 Deno.test("Malformed becomes an error that names key and value", () => {
-  const error = new Malformed("a number", "got a string").named(
+  const error = new Malformed("a number", "got a string").withName(
     "DecodingFailure",
     "mtu",
     "x",

@@ -6,12 +6,12 @@ import { type Network, parseInvocation } from "../../../lib/config.ts";
 import {
   addLease,
   type AddMarks,
+  type AddProgress,
   emptyState,
   type Lease,
   type LeaseRecord,
   type Leases,
   type Provenance,
-  type Work,
 } from "../../../lib/ipam.ts";
 import type { Kernel, Link, PortFault } from "../../../lib/netops.ts";
 import { parseLink } from "../../../lib/netops/links.ts";
@@ -59,7 +59,7 @@ export interface World {
   readonly provenance?: Provenance;
   /** Existing host veths. */
   readonly veths?: readonly Partial<Link>[];
-  readonly mark?: Work;
+  readonly mark?: AddProgress;
   readonly madeBridge?: boolean;
   /** Host veths of the network that are in no bridge. */
   readonly lost?: readonly Link[];
@@ -138,7 +138,7 @@ export function effects(world: World = {}): Effects & { steps: string[] } {
     inspect: unused,
     inspectBridge: () => step("inspectBridge", undefined),
     pinInside: unused,
-    version: unused,
+    ipVersion: unused,
     cannotEnter: () => Promise.resolve(undefined),
     cannotMakeVeth: () => Promise.resolve(undefined),
     routes: unused,
