@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import manifest from "../../deno.json" with { type: "json" };
-import { nearest } from "../../lib/cli/wording.ts";
+import { firstThree, nearest } from "../../lib/cli/wording.ts";
 import { CONFIGURATION, withoutBackquotes } from "../../lib/cli/codes.ts";
 import { CONFIG, type Host, hostTest, PROGRAM, run, STATE_FOLDER } from "../integration/host.ts";
 
@@ -241,4 +241,9 @@ Deno.test("the nearest word", () => {
   for (const [typed, expected] of rows) assertEquals(nearest(typed, words), expected, typed);
   assertEquals(nearest("last", ["list", "last", "lost"]), "last");
   assertEquals(nearest("doktor", ["docker", "doctor"]), "doctor");
+});
+
+Deno.test("of a long list, the first three items", () => {
+  assertEquals(firstThree(["a", "b", "c"]), "a, b, c");
+  assertEquals(firstThree(["a", "b", "c", "d"]), "a, b, c, …");
 });

@@ -57,6 +57,7 @@ Deno.test("dns comes from the runtime, else from the configuration", () => {
     [{ dns }, dns],
     [{ dns: { nameservers: ["10.88.0.1"], other: 1 } }, { nameservers: ["10.88.0.1"] }],
     [{ dns, runtimeConfig: { dns: {} } }, dns],
+    [{ dns, runtimeConfig: { dns: { servers: [] } } }, dns],
     [{ dns, runtimeConfig: { dns: { servers: ["10.0.0.1"] } } }, { nameservers: ["10.0.0.1"] }],
     [{ dns, runtimeConfig: { dns: { options: ["o"] } } }, { options: ["o"] }],
     [{ runtimeConfig: { dns: { searches: ["s"], options: ["o"] } } }, {

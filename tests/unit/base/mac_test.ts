@@ -97,5 +97,7 @@ Deno.test("a host veth's MAC shows whether the attachment has addresses", () => 
     const requested = freshHostMac(false, true);
     assertEquals([isLayer2HostMac(requested), macProvenBy(requested)], [true, undefined]);
   }
-  assertEquals(["02:00:00:00:00:01", ""].map(isLayer2HostMac), [false, false]);
+  const foreign = ["02:00:00:00:00:01", ""];
+  assertEquals(foreign.map(isLayer2HostMac), [false, false]);
+  assertEquals(foreign.map(macProvenBy), [undefined, undefined]);
 });

@@ -24,13 +24,16 @@ Deno.test("parsePrevResult() reads each family of versions", () => {
   const newest = {
     interfaces: [
       { name: "eth0", mac: "", mtu: 1500, sandbox: "/run/netns/c1", other: 1 },
-      { name: "eth1", mtu: 0 },
+      { name: "eth1", mtu: 0, socketPath: "/run/vhost", pciID: "0000:00:1f.6" },
     ],
     ips: [{ interface: 0, address: "10.9.0.2/24", version: "4" }],
     routes: [{ dst: "0.0.0.0/0", gw: "", table: 0, priority: 0 }, { dst: "fd00::/8" }],
   };
   const read = {
-    interfaces: [{ name: "eth0", mtu: 1500, sandbox: "/run/netns/c1" }, { name: "eth1" }],
+    interfaces: [
+      { name: "eth0", mtu: 1500, sandbox: "/run/netns/c1" },
+      { name: "eth1", socketPath: "/run/vhost", pciID: "0000:00:1f.6" },
+    ],
     ips: [{ interface: 0, address: "10.9.0.2/24" }],
     routes: [{ dst: "0.0.0.0/0", table: 0 }, { dst: "fd00::/8" }],
     dns: {},

@@ -58,6 +58,10 @@ Deno.test("an invalid route is refused by name", () => {
     [[{ dst: "::/0" }], "the network has no IPv6 subnet"],
     [[{ dst: "10.0.0.0/8", gw: "x" }], "ipam.routes[0].gw"],
     [[{ dst: "10.0.0.0/8", gw: "fd00::1" }], "it is of IPv6"],
+    [
+      [{ dst: "192.0.2.0/24", scope: 253 }, { dst: "10.0.0.0/8", gw: "198.51.100.1" }],
+      "ipam.routes[1].gw",
+    ],
     [[{ dst: "10.0.0.0/8", mtu: 65536 }], "ipam.routes[0].mtu"],
     [[{ dst: "10.0.0.0/8", priority: -1 }], "ipam.routes[0].priority"],
     [[{ dst: "10.0.0.0/8", table: 2 ** 32 }], "ipam.routes[0].table"],
