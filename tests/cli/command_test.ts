@@ -131,6 +131,10 @@ hostTest(
       assertEquals(json.code, 2);
       assertStringIncludes(json.json.error.details, remedy);
     }
+    for (const option of [["-o", "json"], ["-ojson"], ["--output=json"], ["-j"]]) {
+      const { json } = await host.program(["lst", ...option], "");
+      assertStringIncludes(json.error.details, 'did you mean "list"?', option.join(" "));
+    }
   },
 );
 
@@ -146,8 +150,12 @@ hostTest("a network's name instead of its file: the suggested command works", as
   assertEquals(await host.sh(command), conflist, line);
   const path = await host.program(["doctor", "/etc/cni/net.d/10-atomicni.conflist"], "");
   assertStringIncludes(path.stderr, "atomicni doctor < /etc/cni/net.d/10-atomicni.conflist\n");
-  const odd = await host.program(["repair", "$(reboot)/x"], "");
-  assertStringIncludes(odd.stderr, "atomicni repair < FILE\n");
+  const file = await host.program(["doctor", "10-atomicni.conflist"], "");
+  assertStringIncludes(file.stderr, "atomicni doctor < 10-atomicni.conflist\n");
+  for (const odd of ["$(reboot)/x", "$(reboot)"]) {
+    const { stderr } = await host.program(["repair", odd], "");
+    assertStringIncludes(stderr, "atomicni repair < FILE\n");
+  }
 });
 
 /** A copy of the program under test in a folder that every user may read. */
@@ -173,18 +181,22 @@ hostTest("an error says that the user is not root, and suggests no installation"
   await host.containers("c1");
   await host.add();
   const program = await forEveryone(host);
+  const nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"];
+  const asNobody = async (...args: string[]) => {
+    const env = { PATH: Deno.env.get("PATH") ?? "", JSR_URL: Deno.env.get("JSR_URL") ?? "" };
+    return await host.run([...nobody, ...program, ...args], JSON.stringify(CONFIG), env);
+  };
   for (const args of [["list"], ["status"], ["explain", "10.88.0.2"], ["doctor"], ["repair"]]) {
-    const nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"];
-    const { code, stdout, stderr } = await host.run(
-      [...nobody, ...program, ...args],
-      JSON.stringify(CONFIG),
-      { PATH: Deno.env.get("PATH") ?? "", JSR_URL: Deno.env.get("JSR_URL") ?? "" },
-    );
+    const { code, stdout, stderr } = await asNobody(...args);
     const said = stdout + stderr;
     assertEquals(code, 2, said);
     assertStringIncludes(said, "run this as root", args.join(" "));
     assert(!/install|apk/.test(said), said);
   }
+  // A code needs no state.
+  const { code, stdout, stderr } = await asNobody("explain", "101");
+  assertEquals(code, 0, stderr);
+  assertStringIncludes(stdout, "Code 101: ");
 });
 
 hostTest(

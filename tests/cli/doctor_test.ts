@@ -385,15 +385,22 @@ hostTest("doctor reports input that is not a configuration", async (host) => {
   const rows: [string, string][] = [
     ["", "stdin is empty"],
     ["{", "it is not JSON: line 1, column 2"],
+    ['{"name":\n\n', "it is not JSON: line 1, column 9"],
     ["[]", "not a JSON object"],
     ['{\n "macspoofchk": True\n}\n', "it is not JSON: Unexpected token 'T'"],
     ['{\n "a": 1,\n "b" 2\n}\n', "it is not JSON: line 3, column 6"],
     ['{"name":"x","plugins":[{"type":"atomcni"}]}', 'did you mean "atomicni"?'],
     ['{"name":"x","plugins":[]}', "there are none"],
+    ['{"name":"x","plugins":[{"type":"flannel","delegate":{"type":"x"}}]}', 'there are "flannel"'],
+    ['{"name":"x"}', '"type" is required'],
+    ['{"name":"x","type":"atomcni"}', '"type" is "atomcni", not "atomicni"'],
+    ['{"name":"x","type":"atomcni"}', 'did you mean "atomicni"?'],
     ['{"name":"\\u001b[31mx","plugins":[{"type":"atomicni"}]}', "invalid characters"],
     // A runtime refuses the whole list because of one of its plugins.
     [LIST.replace("]", ',{"typ":"portmap"}]'), 'plugins[1] has no "type"'],
     [LIST.replace("]", ',"portmap"]'), 'plugins[1] has no "type"'],
+    [LIST.replace("]", ',{"type":""}]'), 'plugins[1] has no "type"'],
+    [LIST.replace("]", ',{"type":"x","capabilities":[]}]'), "plugins[1].capabilities"],
     [LIST.replace("]", ',{"type":"x","capabilities":{"a":"true"}}]'), "plugins[1].capabilities"],
   ];
   for (const [stdin, found] of rows) {
@@ -406,6 +413,20 @@ hostTest("doctor reports input that is not a configuration", async (host) => {
   const { code, stderr } = await host.program(["doctor"], `\ufeff${LIST}`);
   assertEquals(code, 2);
   assertStringIncludes(stderr, "it begins with a byte order mark");
+  const twice = await host.program(["doctor"], LIST.replace("]", ',{"type":"atomicni"}]'));
+  assertStringIncludes(twice.stdout, 'warning input: "atomicni" is in the list more than once');
+  // The commands that need a configuration read none that a runtime would not read.
+  const rules = await host.program(["host-rules"], `${LIST} // a list`);
+  assertEquals([rules.code, rules.stdout], [2, ""]);
+  assertStringIncludes(rules.stderr, "comments or trailing commas");
+});
+
+hostTest("doctor names a path to Deno that others can change", async (host) => {
+  const args = ["doctor", "--json", "--open-path", " drwxrwxrwt root root tmp"];
+  const { code, json } = await host.program(args, JSON.stringify(CONFIG));
+  const found = json.findings.filter(({ about }: Json) => about === "deno");
+  assertEquals([code, found.length, found[0]?.level], [2, 1, "error"]);
+  assertStringIncludes(found[0].found, 'can change "drwxrwxrwt root root tmp", which leads to');
 });
 
 hostTest(

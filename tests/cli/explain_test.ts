@@ -120,6 +120,8 @@ hostTest(
       assertStringIncludes(stdout, `> ${msg}\n`);
       assertStringIncludes(stdout, `> ${details}\n`);
     }
+    const brief = await host.program(["explain"], '{"code":101,"details":""}');
+    assertEquals(brief.stdout.match(/^ *>/m), null, brief.stdout);
     for (
       const [args, stdin, expected] of [
         [[], "", "Cannot explain nothing"],
@@ -220,11 +222,13 @@ hostTest("explain finds an imported lease by each of its possible host veths", a
 });
 
 hostTest("explain has the cause and the cure of every code", async (host) => {
-  for (const [code, [meaning, , ...cure]] of Object.entries(CODES)) {
+  for (const [code, [meaning, cause, ...cure]] of Object.entries(CODES)) {
     const { code: exit, stdout } = await host.program(["explain", code], "");
     assertEquals(exit, 0);
-    assertStringIncludes(stdout, `Code ${code}: ${meaning.replaceAll("`", "")}\nWhy: `);
-    assert(cure.length > 0);
+    const lines = [`Code ${code}: ${meaning}`, `Why: ${cause}`, "What to do:"];
+    const steps = cure.map((step) => `  - ${step}`);
+    assert(steps.length > 0);
+    assertEquals(stdout, `${[...lines, ...steps].join("\n").replaceAll("`", "")}\n`);
   }
   const unknown = await host.program(["explain", "999"], "");
   assertEquals(unknown.code, 2);

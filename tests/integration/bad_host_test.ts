@@ -30,6 +30,14 @@ badInputTest("folders", [
     restore: `test -z "$(ls -A /run/elsewhere)"; rm ${STATE_FOLDER}/link`,
   },
   {
+    name: "dataDir is a file",
+    prepare: `: >${STATE_FOLDER}/plain`,
+    call: { config: { ...FRESH, ipam: { dataDir: `${STATE_FOLDER}/plain` } } },
+    code: 5,
+    message: /it is not a folder/,
+    restore: `rm ${STATE_FOLDER}/plain`,
+  },
+  {
     name: "a full disk",
     prepare:
       `mkdir -m 700 ${STATE_FOLDER}/full; mount -t tmpfs -o size=16k,mode=0700 tmpfs ${STATE_FOLDER}/full
@@ -41,6 +49,22 @@ badInputTest("folders", [
     restore: `umount ${STATE_FOLDER}/full; rmdir ${STATE_FOLDER}/full`,
   },
 ], MODES);
+
+badInputTest("resolv.conf", [
+  ...([
+    ["a link out of the scope", "ln -s /etc/passwd resolv", /"\S+resolv".*not a regular file/],
+    ["a link above it", "ln -s /etc resolv", /"\S+resolv".*not a regular file/, "/passwd"],
+    ["a folder", "mkdir resolv", /not a regular file/],
+    ["too large", "head -c 65537 /dev/zero >resolv", /it has 65537 bytes/],
+  ] as [string, string, RegExp, string?][]).map(([name, make, message, below = ""]) => ({
+    name,
+    prepare: `cd ${STATE_FOLDER}; ${make}`,
+    call: { config: { ...FRESH, ipam: { resolvConf: `${STATE_FOLDER}/resolv${below}` } } },
+    code: 5,
+    message,
+    restore: `rm -r ${STATE_FOLDER}/resolv`,
+  })),
+]);
 
 badInputTest("namespaces", [
   ...[FRESH, CONFIG].flatMap((config) => [
@@ -139,6 +163,7 @@ badInputTest(
     ["a newer schema", `sed -i 's/"schema":3/"schema":4/' $f`, 104, /schema 4/],
     ["a symlink", "rm $f; ln -s /run/save $f", 104, /not a regular file/],
     ["a folder", "rm $f; mkdir $f", 104, /not a regular file/],
+    ["another user's", "chown 65534 $f", 104, /it belongs to user 65534/],
     [
       "a lock file that is a symlink",
       "rm podnet.lock; ln -s /run/victim podnet.lock",

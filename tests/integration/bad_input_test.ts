@@ -40,6 +40,21 @@ badInputTest("stdin", [
   })),
 ]);
 
+badInputTest("what no runtime sends", [
+  {
+    name: "a variable that is not UTF-8",
+    call: { config: FRESH, under: ["sh", "-c", `CNI_ARGS=$(printf '\\377') exec "$@"`, "sh"] },
+    code: 4,
+    message: /CNI_ARGS as text: it is not UTF-8; set CNI_ARGS to UTF-8/,
+  },
+  {
+    name: "a folder as stdin",
+    call: { under: ["sh", "-c", 'exec "$@" </', "sh"] },
+    code: 5,
+    message: /Cannot read stdin: .*; give the configuration as a file/,
+  },
+]);
+
 badInputTest("missing keys and variables", [
   ...["name", "bridge", "subnet", "gateway"].map((key) => ({
     name: `no ${key}`,

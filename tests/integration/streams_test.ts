@@ -20,3 +20,36 @@ for (const [what, script] of Object.entries(UNREADABLE)) {
     }
   });
 }
+
+/** Python that starts the program with non-blocking pipes as stdin and stdout, and gives and takes their data late. */
+const NOT_BLOCKING = `
+import os, subprocess, sys, time
+given, stdin = os.pipe()
+stdout, taken = os.pipe()
+os.set_blocking(given, False)
+os.set_blocking(taken, False)
+os.write(taken, b" " * 65536)
+process = subprocess.Popen(sys.argv[1:], stdin=given, stdout=taken)
+os.close(given)
+os.close(taken)
+text = sys.stdin.buffer.read()
+time.sleep(0.3)
+os.write(stdin, text)
+os.close(stdin)
+time.sleep(0.5)
+sys.stdout.buffer.write(open(stdout, "rb").read())
+sys.exit(process.wait())
+`;
+
+hostTest("the program waits for non-blocking pipes", async (host) => {
+  await host.containers("c1");
+  const { code, json, stderr } = await host.cni("ADD", { under: ["python3", "-c", NOT_BLOCKING] });
+  assertEquals([code, json?.ips[0].address], [0, "10.88.0.2/24"], stderr);
+});
+
+hostTest("VERSION answers although nobody closes its stdin", async (host) => {
+  const script = 'mkfifo /run/open; exec 9<>/run/open; exec "$@" </run/open';
+  const env = { ...cniEnv("VERSION", {}), PATH: "/usr/bin:/usr/sbin" };
+  const { code, json } = await host.program([], "", env, ["sh", "-c", script, "sh"]);
+  assertEquals([code, json.cniVersion], [0, "1.1.0"]);
+});
