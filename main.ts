@@ -15,7 +15,7 @@ import { perform } from "./lib/plugin.ts";
 import { type Document, errorDocument, resultDocument } from "./lib/result.ts";
 
 /** The outcome of a run. */
-export interface RunOutcome {
+interface RunOutcome {
   /** One JSON document; empty if the specification wants no document, or if it was delivered. */
   readonly stdout: string;
   /** For people. Failed undos are reported here and in the document. */
@@ -24,7 +24,7 @@ export interface RunOutcome {
 }
 
 /** The effects and inputs of a run. */
-export interface RunInputs {
+interface RunInputs {
   readonly env: Variable;
   /** Reads stdin to its end, within that time in ms if one is given. Throws `CniError`. */
   readonly stdin: (limitMs?: number) => Promise<string>;
@@ -57,9 +57,11 @@ export async function run(inputs: RunInputs): Promise<RunOutcome> {
     kernel = openKernel(command, ip);
     const root = parseDocument(await Promise.race([reading, aborted(stop)]));
     if (!isCommand(command) || invocation === undefined) {
-      throw new CniError("InvalidEnvironment", `unknown CNI_COMMAND: ${command}`, {
-        details: "one of ADD, DEL, CHECK, GC, STATUS, VERSION, in capitals",
-      });
+      throw new CniError(
+        "InvalidEnvironment",
+        `unknown CNI_COMMAND: ${command}`,
+        "one of ADD, DEL, CHECK, GC, STATUS, VERSION, in capitals",
+      );
     }
     const version = cniVersion = parseVersion(root, command);
     const warn = (sentence: string) => void warnings.push(sentence);
@@ -109,10 +111,11 @@ function environment(name: string): string | undefined {
     return Deno.env.get(name);
   } catch (error) {
     if (!(error instanceof Deno.errors.InvalidData)) throw error;
-    throw new CniError("InvalidEnvironment", `Cannot use ${name} as text: it is not UTF-8`, {
-      details: `set ${name} to UTF-8 text, or not at all`,
-      cause: error,
-    });
+    throw new CniError(
+      "InvalidEnvironment",
+      `Cannot use ${name} as text: it is not UTF-8`,
+      `set ${name} to UTF-8 text, or not at all`,
+    );
   }
 }
 
@@ -136,10 +139,11 @@ function deliver(text: string): void {
   try {
     writeAll(Deno.stdout, text);
   } catch (error) {
-    throw new CniError("IOFailure", `Cannot print the result: ${(error as Error).message}`, {
-      details: "the ADD was rolled back; find out why the reader of the plugin's stdout closed it",
-      cause: error,
-    });
+    throw new CniError(
+      "IOFailure",
+      `Cannot print the result: ${(error as Error).message}`,
+      "the ADD was rolled back; find out why the reader of the plugin's stdout closed it",
+    );
   }
 }
 
@@ -159,7 +163,7 @@ async function serveRuntime(command: string): Promise<void> {
   for (const signal of isChanging ? ["SIGTERM", "SIGINT"] as const : []) {
     Deno.addSignalListener(signal, () => {
       const details = "if it was an ADD, it was rolled back; try again";
-      stop.abort(new CniError("TryAgainLater", `Cannot finish: ended by ${signal}`, { details }));
+      stop.abort(new CniError("TryAgainLater", `Cannot finish: ended by ${signal}`, details));
     });
   }
   // A VERSION starts no process that could fail unnoticed.

@@ -111,10 +111,11 @@ function known(name: string): Command {
 /** stdout could not be written. `printError` reports this error on stderr, even with `--json`. */
 class PrintError extends CniError {
   constructor(error: Error) {
-    super("IOFailure", `Cannot print: ${error.message}`, {
-      details: "see where the output goes: its disk may be full",
-      cause: error,
-    });
+    super(
+      "IOFailure",
+      `Cannot print: ${error.message}`,
+      "see where the output goes: its disk may be full",
+    );
   }
 }
 

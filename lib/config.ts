@@ -87,9 +87,11 @@ function checkOldShape(
     ? `CNI version ${cniVersion} has room for one IPv${both} address: prevResult has one, and this network gives another`
     : undefined;
   if (found === undefined) return;
-  throw new CniError("InvalidNetworkConfig", found, {
-    details: "set cniVersion to 0.3.1 or newer, whose results can have that",
-  });
+  throw new CniError(
+    "InvalidNetworkConfig",
+    found,
+    "set cniVersion to 0.3.1 or newer, whose results can have that",
+  );
 }
 
 /** The runtime's settings (capability `dns`, with its own key names), else the configuration's (rules B18, C4). */

@@ -23,6 +23,7 @@ export {
   MacTaken,
   type Pinned,
 } from "./netops/guard.ts";
+export { invalidNetns } from "./netops/inside.ts";
 export type { RunIp } from "./netops/ip.ts";
 export {
   type Link,

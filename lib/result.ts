@@ -49,7 +49,7 @@ export function parsePrevResult(raw: JsonObject, configVersion: SpecVersion): Re
       throw new CniError(
         "InvalidNetworkConfig",
         `Cannot use prevResult.ips[${index}].interface ${ip.interface} as an index: there are ${interfaces.length} interfaces`,
-        { details: "an earlier plugin of the chain made it: look at what that one returns" },
+        "an earlier plugin of the chain made it: look at what that one returns",
       );
     }
   });
@@ -192,5 +192,5 @@ function familyDigit(address: string): "4" | "6" {
 
 /** The error document (SPEC §5 "Error", rules X1 to X4). */
 export function errorDocument(cniVersion: string, { code, message, details }: CniError): Document {
-  return { cniVersion, code, msg: message, ...(details !== "" && { details }) };
+  return { cniVersion, code, msg: message, details };
 }

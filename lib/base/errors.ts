@@ -23,41 +23,33 @@ export const ERROR_CODES = {
 export type ErrorName = keyof typeof ERROR_CODES;
 export type ErrorCode = (typeof ERROR_CODES)[ErrorName];
 
-interface ErrorContext {
-  /** The remedy, in one or several sentences. */
-  readonly details?: string;
-  readonly cause?: unknown;
-}
-
 /**
  * The only error that a caller of this program sees. The message names the value, the wanted form and the found one
  * (`Cannot <do> "<value>" as <wanted>: <found>`); `details` has the remedy.
  */
 export class CniError extends Error {
   override readonly name = "CniError";
-  readonly kind: ErrorName;
+  /** The remedy, in one or several sentences. */
   readonly details: string;
 
-  constructor(kind: ErrorName, message: string, context: ErrorContext = {}) {
+  constructor(readonly kind: ErrorName, message: string, details: string) {
     // A terminal shows both, and both may quote text from containers and users.
-    super(printable(message), { cause: context.cause });
-    this.kind = kind;
-    this.details = printable(context.details ?? "");
+    super(printable(message));
+    this.details = printable(details);
   }
 
   get code(): ErrorCode {
     return ERROR_CODES[this.kind];
   }
 
-  /** The message, with the details in parentheses if there are any. */
+  /** The message, with the details in parentheses. */
   get sentence(): string {
-    return this.details === "" ? this.message : `${this.message} (${this.details})`;
+    return `${this.message} (${this.details})`;
   }
 
   /** The same error with a sentence added to its details. */
   withDetails(sentence: string): CniError {
-    const details = this.details === "" ? sentence : `${this.details}; ${sentence}`;
-    return new CniError(this.kind, this.message, { details, cause: this.cause });
+    return new CniError(this.kind, this.message, `${this.details}; ${sentence}`);
   }
 }
 
@@ -85,6 +77,15 @@ export function unlessMalformed<T>(parse: () => T): T | undefined {
   return unless((error) => error instanceof Malformed, parse);
 }
 
+/** The value of `parse`. If it throws `Malformed`, throws the error that `report` makes of that. */
+export function orReport<T>(parse: () => T, report: (error: Malformed) => CniError): T {
+  try {
+    return parse();
+  } catch (error) {
+    throw error instanceof Malformed ? report(error) : error;
+  }
+}
+
 /** A value that does not parse: the wanted form and the found one, without the name of its key. */
 export class Malformed extends Error {
   override readonly name = "Malformed";
@@ -97,7 +98,7 @@ export class Malformed extends Error {
     return new CniError(
       kind,
       `Cannot use ${name} ${quote(value)} as ${this.wanted}: ${this.found}`,
-      { details: remedy, cause: this },
+      remedy,
     );
   }
 }
@@ -129,10 +130,11 @@ export function asCniError(thrown: unknown): CniError {
   if (thrown instanceof CniError) return thrown;
   const error = thrown instanceof Error ? thrown : new Error(String(thrown));
   const frame = error.stack?.split("\n").find((line) => line.trimStart().startsWith("at "));
-  return new CniError("Bug", `Unexpected internal error: ${error.name}: ${error.message}`, {
-    details: `this is a bug in atomicni; it happened ${frame?.trim() ?? "at an unknown place"}`,
-    cause: error,
-  });
+  return new CniError(
+    "Bug",
+    `Unexpected internal error: ${error.name}: ${error.message}`,
+    `this is a bug in atomicni; it happened ${frame?.trim() ?? "at an unknown place"}`,
+  );
 }
 
 /** The value of `work`. An error of the operating system in it becomes an IOFailure about `path`. */
@@ -160,8 +162,5 @@ export function ioError(action: string, path: string, error: unknown): CniError 
     : /os error 2[34]\)/.test(found)
     ? "raise the limit of open files of the runtime (LimitNOFILE in its unit, ulimit -n) or of the host (fs.file-max)"
     : `look at the disk (df, mount) and the folder (ls -ld ${folder}); it must be root's and writable`;
-  return new CniError("IOFailure", `Cannot ${action} "${path}": ${found}`, {
-    details,
-    cause: error,
-  });
+  return new CniError("IOFailure", `Cannot ${action} "${path}": ${found}`, details);
 }

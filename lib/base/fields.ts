@@ -1,4 +1,4 @@
-import { CniError, type ErrorName, Malformed } from "./errors.ts";
+import { CniError, type ErrorName, Malformed, orReport } from "./errors.ts";
 
 export type JsonObject = Readonly<Record<string, unknown>>;
 
@@ -51,16 +51,20 @@ export class Fields {
   /** The value of `key` through `parse`, which throws `Malformed`. Absent (or `null`) is an error. */
   required<T>(key: string, parse: (value: unknown) => T, remedy = ""): T {
     if (!this.has(key)) {
-      throw new CniError(this.kind, `"${this.at}${key}" is required`, {
-        details: remedy || `write "${key}" there`,
-      });
+      throw new CniError(
+        this.kind,
+        `"${this.at}${key}" is required`,
+        remedy || `write "${key}" there`,
+      );
     }
-    return this.#parse(key, parse, remedy);
+    return this.#parse(`${this.at}${key}`, this.get(key), parse, remedy);
   }
 
   /** As `required`; `undefined` if the key is absent or `null`. */
   optional<T>(key: string, parse: (value: unknown) => T, remedy = ""): T | undefined {
-    return this.has(key) ? this.#parse(key, parse, remedy) : undefined;
+    return this.has(key)
+      ? this.#parse(`${this.at}${key}`, this.get(key), parse, remedy)
+      : undefined;
   }
 
   /** Whether there is a value other than the empty string. */
@@ -87,11 +91,7 @@ export class Fields {
   list<T>(key: string, parse: (value: unknown, at: string) => T): T[] | undefined {
     return this.optional(key, parseList)?.map((value, index) => {
       const at = `${this.at}${key}[${index}]`;
-      try {
-        return parse(value, at);
-      } catch (error) {
-        throw this.#errorAbout(error, at, value, "");
-      }
+      return this.#parse(at, value, (it) => parse(it, at), "");
     });
   }
 
@@ -107,39 +107,27 @@ export class Fields {
     throw this.#errorAbout(new Malformed(wanted, found), `${this.at}${key}`, this.get(key), remedy);
   }
 
-  #parse<T>(key: string, parse: (value: unknown) => T, remedy: string): T {
-    try {
-      return parse(this.get(key));
-    } catch (error) {
-      throw this.#errorAbout(error, `${this.at}${key}`, this.get(key), remedy);
-    }
+  #parse<T>(at: string, value: unknown, parse: (value: unknown) => T, remedy: string): T {
+    return orReport(() => parse(value), (error) => this.#errorAbout(error, at, value, remedy));
   }
 
-  #errorAbout(error: unknown, at: string, value: unknown, remedy: string): unknown {
-    if (!(error instanceof Malformed)) return error;
+  #errorAbout(error: Malformed, at: string, value: unknown, remedy: string): CniError {
     return error.withName(this.kind, at, value, remedy || `set ${at} to ${error.wanted}`);
   }
 }
 
-export function parseString(value: unknown): string {
-  if (typeof value === "string") return value;
-  throw new Malformed("a string", `got ${typeName(value)}`);
+/** A parser that returns the values that `isOfType` accepts. */
+function parserOf<T>(wanted: string, isOfType: (value: unknown) => value is T) {
+  return (value: unknown): T => {
+    if (isOfType(value)) return value;
+    throw new Malformed(wanted, `got ${typeName(value)}`);
+  };
 }
 
-export function parseBoolean(value: unknown): boolean {
-  if (typeof value === "boolean") return value;
-  throw new Malformed("true or false", `got ${typeName(value)}`);
-}
-
-export function parseObject(value: unknown): JsonObject {
-  if (isObject(value)) return value;
-  throw new Malformed("an object", `got ${typeName(value)}`);
-}
-
-export function parseList(value: unknown): readonly unknown[] {
-  if (Array.isArray(value)) return value;
-  throw new Malformed("a list", `got ${typeName(value)}`);
-}
+export const parseString = parserOf("a string", (it) => typeof it === "string");
+export const parseBoolean = parserOf("true or false", (it) => typeof it === "boolean");
+export const parseObject = parserOf("an object", isObject);
+export const parseList = parserOf("a list", (it): it is readonly unknown[] => Array.isArray(it));
 
 export function parseStrings(value: unknown): readonly string[] {
   return parseList(value).map(parseString);

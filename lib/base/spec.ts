@@ -49,14 +49,14 @@ export function negotiate(text: string, command: string): SpecVersion {
   const floor = FLOORS[command];
   if (version !== undefined && (floor === undefined || isAtLeast(version, floor))) return version;
   const unsupported = (message: string, details = supports(text)) =>
-    new CniError("IncompatibleVersion", message, { details });
+    new CniError("IncompatibleVersion", message, details);
   if (floor === undefined) throw unsupported("incompatible CNI versions");
   const parts = numbersOf(text);
   if (parts === undefined) {
     throw new CniError(
       "DecodingFailure",
       `Cannot read cniVersion ${JSON.stringify(text)} as a version: it is not of the form 1.1.0`,
-      { details: supports(text) },
+      supports(text),
     );
   }
   if (compare(parts, floor) < 0) {

@@ -16,7 +16,7 @@ export async function readStdin(limitMs = STDIN_LIMIT_MS): Promise<string> {
       throw new CniError(
         "IOFailure",
         `Cannot read stdin: it was not closed within ${limitMs} ms`,
-        { details: "close it after the configuration (atomicni doctor < CONFIGURATION)" },
+        "close it after the configuration (atomicni doctor < CONFIGURATION)",
       );
     }
     length += chunk.length;
@@ -37,12 +37,8 @@ function decodeStdin(chunks: readonly Uint8Array[]): string {
     const text = chunks.map((it) => decoder.decode(it, { stream: true })).join("") +
       decoder.decode();
     if (!text.startsWith("\ufeff")) return text;
-  } catch (error) {
-    throw noConfiguration(
-      "it is not UTF-8",
-      "save the configuration as UTF-8 (iconv -t UTF-8)",
-      error,
-    );
+  } catch {
+    throw noConfiguration("it is not UTF-8", "save the configuration as UTF-8 (iconv -t UTF-8)");
   }
   throw noConfiguration(
     "it begins with a byte order mark, which runtimes do not read",
@@ -51,10 +47,10 @@ function decodeStdin(chunks: readonly Uint8Array[]): string {
 }
 
 /** The error if stdin is not a network configuration; `text` is what it has, if it is text. */
-export function noConfiguration(found: string, details: string, cause?: unknown, text?: string) {
+export function noConfiguration(found: string, details: string, text?: string): CniError {
   const stdin = text === undefined ? "stdin" : `stdin ${quote(text.slice(0, 60))}`;
   const message = `Cannot read ${stdin} as a network configuration: ${found}`;
-  return new CniError("DecodingFailure", message, { details, cause });
+  return new CniError("DecodingFailure", message, details);
 }
 
 /** The next bytes of stdin; none at its end. */
@@ -66,10 +62,11 @@ async function readSome(): Promise<Uint8Array> {
     } catch (error) {
       // A non-blocking pipe has no data yet.
       if (!(error instanceof Deno.errors.WouldBlock)) {
-        throw new CniError("IOFailure", `Cannot read stdin: ${(error as Error).message}`, {
-          details: "give the configuration as a file or by a pipe (< CONFIGURATION)",
-          cause: error,
-        });
+        throw new CniError(
+          "IOFailure",
+          `Cannot read stdin: ${(error as Error).message}`,
+          "give the configuration as a file or by a pipe (< CONFIGURATION)",
+        );
       }
       await pause(2);
     }

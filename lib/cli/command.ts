@@ -69,7 +69,7 @@ export class UsageError extends Error {
 export function problems(errors: readonly CniError[]): Line[] {
   return errors.flatMap(({ code, message, details }): Line[] => [
     [{ text: `error ${code}`, tone: "bad" }, `: ${message}`],
-    ...(details === "" ? [] : [`  ${details}`]),
+    `  ${details}`,
     `  more: atomicni explain ${code}`,
   ]);
 }

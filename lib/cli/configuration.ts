@@ -21,8 +21,8 @@ export function readConfiguration(text: string, action: string, example: string)
   if (config !== undefined && wrong === undefined) return configurationOf(config);
   throw new CniError(
     "DecodingFailure",
-    `Cannot ${action} without the network's configuration: ${wrong?.found ?? "there is none"}`,
-    { details: wrong?.remedy === undefined ? example : `${wrong.remedy}; ${example}` },
+    `Cannot ${action} without the network's configuration: ${wrong?.found}`,
+    `${wrong?.remedy}; ${example}`,
   );
 }
 
@@ -134,13 +134,15 @@ function readList(list: JsonObject, findings: Finding[]): Input {
     }" completes the configuration of its delegate "${TYPE}" itself`;
     const remedy =
       "pass that configuration, which flannel keeps as /var/lib/cni/flannel/CONTAINER-ID";
-    return { findings: [...findings, finding("error", "input", found, remedy)] };
+    findings.push(finding("error", "input", found, remedy));
+    return { findings };
   }
   if (own === undefined) {
     const types = plugins.map(({ type }) => String(type));
     const present = types.map((type) => `"${type}"`).join(", ") || "none";
     const found = `no plugin of the list has "type": "${TYPE}"; there are ${present}`;
-    return { findings: [...findings, wrongType(found, types)] };
+    findings.push(wrongType(found, types));
+    return { findings };
   }
   if (more.length > 0) {
     const found = `"${TYPE}" is in the list more than once: the first entry is used`;

@@ -1,6 +1,6 @@
 import { type Ip, parseInterfaceAddress, tryIp } from "../base/address.ts";
 import { CniError, type ErrorCode, quote, unlessMalformed } from "../base/errors.ts";
-import { isObject } from "../base/fields.ts";
+import { isObject, type JsonObject } from "../base/fields.ts";
 import { plainAttachment, type ShownAttachment } from "./attachments.ts";
 import { CODES, withoutBackquotes } from "./codes.ts";
 import { type Call, type Command, type Report, UsageError } from "./command.ts";
@@ -81,13 +81,12 @@ type FoundCode = readonly [code: string, ...said: string[]];
 function errorIn(text: string): FoundCode | undefined {
   const number = /^(?:(?:error|code)\s*:?\s*){0,2}(\d{1,3})$/i.exec(text)?.[1];
   if (number !== undefined) return [number];
-  let document: unknown;
+  let document: JsonObject;
   try {
     document = JSON.parse(text.slice(text.indexOf("{"), text.lastIndexOf("}") + 1));
   } catch {
     return undefined; // the text is a name
   }
-  if (!isObject(document)) return undefined;
   const { code, msg, details } = isObject(document["error"]) ? document["error"] : document;
   if (typeof code !== "number") return undefined;
   const said = [msg, details].filter((it) => typeof it === "string" && it !== "");

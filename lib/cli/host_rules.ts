@@ -6,7 +6,7 @@ import {
   formatCidr,
   parseCidr,
 } from "../base/address.ts";
-import { CniError, Malformed, quote } from "../base/errors.ts";
+import { CniError, orReport, quote } from "../base/errors.ts";
 import { type RangeSet, subnetsOf } from "../base/range.ts";
 import type { NetworkConfig } from "../config.ts";
 import type { Call, Command, Report } from "./command.ts";
@@ -34,13 +34,11 @@ async function report({ stdin, args }: Call): Promise<Report> {
 }
 
 function subnet(word: string): Cidr {
-  try {
-    return parseCidr(word);
-  } catch (error) {
-    if (!(error instanceof Malformed)) throw error;
-    const remedy = "name subnets that containers reach under their own address: 10.244.0.0/16";
-    throw error.withName("InvalidNetworkConfig", "SUBNET", word, remedy);
-  }
+  const remedy = "name subnets that containers reach under their own address: 10.244.0.0/16";
+  return orReport(
+    () => parseCidr(word),
+    (error) => error.withName("InvalidNetworkConfig", "SUBNET", word, remedy),
+  );
 }
 
 /**
@@ -73,7 +71,7 @@ export function hostRules(config: NetworkConfig, direct: readonly Cidr[] = []): 
     throw new CniError(
       "InvalidNetworkConfig",
       `Cannot use bridge ${quote(bridge)} as a name in nftables: it has a *`,
-      { details: "choose a bridge name of letters, digits, - and _" },
+      "choose a bridge name of letters, digits, - and _",
     );
   }
   /** Created, deleted and created, so that loading the file again replaces the table. */

@@ -36,9 +36,11 @@ async function report({ stdin, kernel }: Call): Promise<Report> {
   const effects = effectsFor(config, kernel, (sentence) => warnings.push(sentence));
   const folder = parseLeaseFolder(listing);
   if (folder.leases.length === 0) {
-    throw new CniError("InvalidNetworkConfig", "Cannot import leases: stdin has none", {
-      details: `see what the folder has (ls /var/lib/cni/networks/${config.name}); ${EXAMPLE}`,
-    });
+    throw new CniError(
+      "InvalidNetworkConfig",
+      "Cannot import leases: stdin has none",
+      `see what the folder has (ls /var/lib/cni/networks/${config.name}); ${EXAMPLE}`,
+    );
   }
   const { proved, possible, dead, unexplained } = await importLeases(folder, config, effects);
   return {
@@ -125,7 +127,7 @@ function checkInside({ sets, name }: NetworkConfig, ip: Ip): void {
   throw new CniError(
     "InvalidNetworkConfig",
     `Cannot import "${ip}" into network "${name}": ${found}`,
-    { details: "pass the configuration that these leases were made with, with its type changed" },
+    "pass the configuration that these leases were made with, with its type changed",
   );
 }
 

@@ -200,6 +200,6 @@ function refuse(fields: Fields, key: string, remedy: string): never {
   throw new CniError(
     "UnsupportedField",
     `Cannot do "${fields.at}${key}": ${quote(fields.get(key))}: not supported by this plugin`,
-    { details: remedy },
+    remedy,
   );
 }

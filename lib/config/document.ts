@@ -1,4 +1,4 @@
-import { CniError, Malformed, quote } from "../base/errors.ts";
+import { CniError, orReport, quote } from "../base/errors.ts";
 import { Fields, isObject, parseString } from "../base/fields.ts";
 import { type NetworkName, parseNetworkName } from "../base/names.ts";
 import { negotiate, type SpecVersion } from "../base/spec.ts";
@@ -12,11 +12,11 @@ export function parseDocument(text: string): Fields {
     value = JSON.parse(text);
   } catch (error) {
     const found = text.trim() === "" ? "it is empty" : (error as Error).message;
-    throw noConfiguration(found, ONE_OBJECT, error, text);
+    throw noConfiguration(found, ONE_OBJECT, text);
   }
   // Go's decoder reads null as an object without keys, and runtimes' test suites rely on it.
   if (value !== null && !isObject(value)) {
-    throw noConfiguration("it is not a JSON object", ONE_OBJECT, undefined, text);
+    throw noConfiguration("it is not a JSON object", ONE_OBJECT, text);
   }
   const root = new Fields(value ?? {});
   const texts = new Fields(root.raw, "", "DecodingFailure");
@@ -36,15 +36,10 @@ export function parseVersion(root: Fields, command: CniCommand): SpecVersion {
 }
 
 export function parseName(root: Fields): NetworkName {
-  try {
-    return parseNetworkName(root.get("name") ?? undefined);
-  } catch (error) {
-    if (!(error instanceof Malformed)) throw error;
-    throw new CniError("InvalidNetworkConfig", error.found, {
-      details: `"name" is ${
-        quote(root.get("name"))
-      }; a letter or digit, then letters, digits, _ . -`,
-      cause: error,
-    });
-  }
+  const name = root.get("name");
+  const remedy = `"name" is ${quote(name)}; a letter or digit, then letters, digits, _ . -`;
+  return orReport(
+    () => parseNetworkName(name ?? undefined),
+    ({ found }) => new CniError("InvalidNetworkConfig", found, remedy),
+  );
 }

@@ -1,5 +1,5 @@
 import { type Ip, parseInterfaceAddress, parseIp } from "../base/address.ts";
-import { CniError, Malformed, quote } from "../base/errors.ts";
+import { CniError, orReport, quote } from "../base/errors.ts";
 import { parseMac } from "../base/mac.ts";
 import {
   type ContainerId,
@@ -9,6 +9,7 @@ import {
   parseInterfaceName,
   podName,
 } from "../base/names.ts";
+import { invalidNetns } from "../netops.ts";
 
 export type Variable = (name: string) => string | undefined;
 
@@ -48,20 +49,19 @@ export function parseInvocation(command: CniCommand, env: Variable) {
   for (const { name, by, check } of TABLE) {
     if (!by.includes(command)) continue;
     const value = env(name) ?? "";
-    try {
-      if (value === "") missing.push(name);
-      else check?.(value);
-    } catch (error) {
-      if (!(error instanceof Malformed)) throw error;
-      const remedy = `the container runtime sets ${name}; by hand, set it to ${error.wanted}`;
-      throw error.withName("InvalidEnvironment", name, value, remedy);
+    if (value === "") missing.push(name);
+    else {
+      orReport(() => check?.(value), (error) => {
+        const remedy = `the container runtime sets ${name}; by hand, set it to ${error.wanted}`;
+        return error.withName("InvalidEnvironment", name, value, remedy);
+      });
     }
   }
   if (missing.length > 0) {
     throw new CniError(
       "InvalidEnvironment",
       `required env variables [${missing.join(",")}] missing`,
-      { details: `${command} needs ${missing.join(", ")}, set by the container runtime` },
+      `${command} needs ${missing.join(", ")}, set by the container runtime`,
     );
   }
   const netns = env("CNI_NETNS") ?? "";
@@ -85,11 +85,7 @@ function checkNetns(path: string): void {
     ? undefined
     : `it has a ${quote(special)}, which ip can't be given`;
   if (found === undefined) return;
-  throw new CniError(
-    "InvalidNetNS",
-    `Cannot use CNI_NETNS ${quote(path)} as a network namespace: ${found}`,
-    { details: "a path such as /run/netns/NAME or /proc/PID/ns/net" },
-  );
+  throw invalidNetns(path, found, "a path such as /run/netns/NAME or /proc/PID/ns/net");
 }
 
 /** Keys that this plugin accepts without reading: two that Kubernetes runtimes send (rule E17), and `IgnoreUnknown` itself. */
@@ -129,12 +125,10 @@ function takeKnown(pairs: Map<string, string>, text: string) {
     const value = pairs.get(key);
     pairs.delete(key);
     if (value === undefined || value === "") return undefined;
-    try {
-      return parse(value);
-    } catch (error) {
-      if (error instanceof Malformed) throw malformed(text, `${key}=${error.wanted}`, error.found);
-      throw error;
-    }
+    return orReport(
+      () => parse(value),
+      ({ wanted, found }) => malformed(text, `${key}=${wanted}`, found),
+    );
   };
   const namespace = take("K8S_POD_NAMESPACE", String);
   const name = take("K8S_POD_NAME", String);
@@ -163,5 +157,5 @@ function ignoresUnknown(pairs: ReadonlyMap<string, string>, text: string): boole
 
 function malformed(text: string, wanted: string, found: string): CniError {
   const message = `Cannot use CNI_ARGS ${quote(text)} as ${wanted}: ${found}`;
-  return new CniError("InvalidEnvironment", message, { details: ARGS_REMEDY });
+  return new CniError("InvalidEnvironment", message, ARGS_REMEDY);
 }

@@ -27,7 +27,7 @@ export function parseDataDir(root: Fields): string {
   throw new CniError(
     isUnsupported ? "UnsupportedField" : "InvalidNetworkConfig",
     `Cannot use ipam.dataDir ${quote(given)} as a state folder: ${found}`,
-    { details },
+    details,
   );
 }
 
@@ -40,7 +40,7 @@ export function parseResolvConfPath(root: Fields): string | undefined {
   throw new CniError(
     "UnsupportedField",
     `Cannot use ipam.resolvConf ${quote(given)} as a file to read: it is outside ${STATE_FOLDER}`,
-    { details: `write the servers under "dns", or put a copy below ${STATE_FOLDER}` },
+    `write the servers under "dns", or put a copy below ${STATE_FOLDER}`,
   );
 }
 
@@ -62,9 +62,11 @@ export function readResolvConf(path: string): Dns {
       // A symbolic link would lead out of the permission scope.
       if (at === path ? isFile && size <= LARGEST_RESOLV_CONF : isDirectory) continue;
       const found = !isFile || at !== path ? "it is not a regular file" : `it has ${size} bytes`;
-      throw new CniError("IOFailure", `Cannot read "${at}" as ipam.resolvConf: ${found}`, {
-        details: 'name a regular file below the state folder, or write the servers under "dns"',
-      });
+      throw new CniError(
+        "IOFailure",
+        `Cannot read "${at}" as ipam.resolvConf: ${found}`,
+        'name a regular file below the state folder, or write the servers under "dns"',
+      );
     }
     return parseResolvConf(Deno.readTextFileSync(path));
   });

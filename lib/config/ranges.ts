@@ -116,7 +116,7 @@ export function checkOverlaps(sets: readonly RangeSet[]): void {
     throw new CniError(
       "InvalidNetworkConfig",
       `Cannot use ${formatRange(left)} and ${formatRange(right)} as two ranges: they overlap`,
-      { details: "give each address to one range; runtimeConfig.ipRanges counts as well" },
+      "give each address to one range; runtimeConfig.ipRanges counts as well",
     );
   }
 }

@@ -36,6 +36,6 @@ export function mayAdopt(state: State, { owner, ips, record }: Adoption): boolea
   throw new CniError(
     "AddressUnavailable",
     `Cannot import "${ips.join(", ")}" for "${ownerKey(owner)}": ${found}`,
-    { details: "nothing was imported; remove one of the two containers and import again" },
+    "nothing was imported; remove one of the two containers and import again",
   );
 }

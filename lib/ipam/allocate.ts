@@ -156,5 +156,5 @@ function poolFull(set: RangeSet): CniError {
     `every address belongs to a live container (see atomicni list): remove some, or ${more}`,
   ];
   const message = `Cannot allocate an address of ${formatSet(set)}: ${found}`;
-  return new CniError("PoolExhausted", message, { details });
+  return new CniError("PoolExhausted", message, details);
 }

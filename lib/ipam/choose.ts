@@ -144,9 +144,11 @@ function rangesFor(sets: readonly RangeSet[], ip: Ip): string {
 }
 
 export function unavailable(asked: string, found: string, details: string): CniError {
-  return new CniError("AddressUnavailable", `Cannot allocate "${asked}" as requested: ${found}`, {
+  return new CniError(
+    "AddressUnavailable",
+    `Cannot allocate "${asked}" as requested: ${found}`,
     details,
-  });
+  );
 }
 
 /** How many addresses of the set are free. The time depends on the number of held addresses, not on the size of the set. */

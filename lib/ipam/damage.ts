@@ -4,11 +4,12 @@ import { isObject, type JsonObject } from "../base/fields.ts";
 /** The format this program writes. */
 export const SCHEMA = 3;
 
-export function damaged(path: string, found: string, cause?: unknown): CniError {
-  return new CniError("StateDamaged", `Cannot read "${path}" as a state file: ${found}`, {
-    details: "no address is allocated until it is repaired: atomicni repair < CONFIGURATION",
-    cause,
-  });
+export function damaged(path: string, found: string): CniError {
+  return new CniError(
+    "StateDamaged",
+    `Cannot read "${path}" as a state file: ${found}`,
+    "no address is allocated until it is repaired: atomicni repair < CONFIGURATION",
+  );
 }
 
 /** The map under that name. Throws StateDamaged for any other value. */
@@ -21,7 +22,7 @@ export function mapIn(name: string, value: unknown, path: string): JsonObject {
 export class NotAStateFile extends CniError {
   constructor(path: string, found: string) {
     const { message, details } = damaged(path, found);
-    super("StateDamaged", message, { details });
+    super("StateDamaged", message, details);
   }
 }
 
@@ -29,9 +30,10 @@ export class NotAStateFile extends CniError {
 export class NewerSchema extends CniError {
   constructor(path: string, schema: number) {
     const found = `it has schema ${schema}`;
-    super("StateDamaged", `Cannot read "${path}" as a state file of schema ${SCHEMA}: ${found}`, {
-      details:
-        "a newer atomicni wrote it: install that version again, or drain the node and remove the file",
-    });
+    super(
+      "StateDamaged",
+      `Cannot read "${path}" as a state file of schema ${SCHEMA}: ${found}`,
+      "a newer atomicni wrote it: install that version again, or drain the node and remove the file",
+    );
   }
 }

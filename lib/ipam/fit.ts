@@ -35,11 +35,8 @@ export function checkFit(
       `Cannot use the state of network "${network}" for ${
         subnets.map(formatCidr).join(", ")
       }: it holds ${outside}`,
-      {
-        details:
-          "atomicni repair < CONFIGURATION drops leases of containers that are gone, and fixes a damaged " +
-          `file; if the subnet was changed under live containers: ${SUBNET_CHANGED}`,
-      },
+      "atomicni repair < CONFIGURATION drops leases of containers that are gone, and fixes a damaged " +
+        `file; if the subnet was changed under live containers: ${SUBNET_CHANGED}`,
     );
   }
   const gateway = sets.flat().map((range) => range.gateway).find((ip) =>
@@ -51,11 +48,8 @@ export function checkFit(
     `Cannot use "${gateway}" as the gateway of network "${network}": "${
       holderOf(state, gateway)
     }" holds it`,
-    {
-      details:
-        "if that container is gone: atomicni repair < CONFIGURATION drops its lease; if it lives: " +
-        "set the old gateway back, or remove it first",
-    },
+    "if that container is gone: atomicni repair < CONFIGURATION drops its lease; if it lives: " +
+      "set the old gateway back, or remove it first",
   );
 }
 
@@ -68,6 +62,6 @@ export function checkOwners(state: State, network: NetworkName): void {
     `Cannot use the state of network "${network}": the key ${
       quote(key)
     } is not a container and interface`,
-    { details: "atomicni repair < CONFIGURATION keeps the leases of containers" },
+    "atomicni repair < CONFIGURATION keeps the leases of containers",
   );
 }

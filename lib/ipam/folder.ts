@@ -1,4 +1,3 @@
-import { ensureDirSync } from "@std/fs/ensure-dir";
 import { CniError, ifThere, orIoError } from "../base/errors.ts";
 import type { NetworkName } from "../base/names.ts";
 import { STATE_FOLDER } from "../base/scope.ts";
@@ -87,7 +86,7 @@ function makeFolders(dataDir: string): void {
       Deno.mkdirSync(folder, { mode: 0o700 });
     } catch (error) {
       // Folders above the state folder belong to the host and get the default mode.
-      if (error instanceof Deno.errors.NotFound) ensureDirSync(folder);
+      if (error instanceof Deno.errors.NotFound) Deno.mkdirSync(folder, { recursive: true });
       else if (!(error instanceof Deno.errors.AlreadyExists)) throw error;
     }
   }
@@ -100,9 +99,11 @@ function checkFolderOwner(folder: string, found: Deno.FileInfo): void {
     ? "it is not a folder"
     : notRoots(found);
   if (wrong === undefined) return;
-  throw new CniError("IOFailure", `Cannot use "${folder}" as the state folder: ${wrong}`, {
-    details: `move it away (mv ${folder} ${folder}.old); the next ADD makes one that root owns`,
-  });
+  throw new CniError(
+    "IOFailure",
+    `Cannot use "${folder}" as the state folder: ${wrong}`,
+    `move it away (mv ${folder} ${folder}.old); the next ADD makes one that root owns`,
+  );
 }
 
 /**

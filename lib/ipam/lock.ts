@@ -70,9 +70,11 @@ export function hasLockFile(path: string): boolean {
     ? "it is not a regular file"
     : notRoots(found);
   if (wrong === undefined) return true;
-  throw new CniError("IOFailure", `Cannot use "${path}" as the lock: ${wrong}`, {
-    details: `remove it (rm -r ${path}); the next ADD makes another one`,
-  });
+  throw new CniError(
+    "IOFailure",
+    `Cannot use "${path}" as the lock: ${wrong}`,
+    `remove it (rm -r ${path}); the next ADD makes another one`,
+  );
 }
 
 /** Reads the last recorded identity of the state file without the lock; empty if there is no record. Throws IOFailure. */
@@ -111,7 +113,7 @@ async function waitFor(file: Deno.FsFile, path: string, stop: AbortSignal): Prom
     `Cannot take the lock "${path}" within ${Date.now() - began} ms: it is held, ${
       describeHolder(readRecord(file).holder, path)
     }`,
-    { details: `try again; if it stays held, see which process has it open (fuser -v ${path})` },
+    `try again; if it stays held, see which process has it open (fuser -v ${path})`,
   );
 }
 
@@ -137,7 +139,7 @@ function readRecord(file: Deno.FsFile): { holder: string; written: string } {
   file.seekSync(0, Deno.SeekMode.Start);
   const text = new TextDecoder().decode(bytes.subarray(0, file.readSync(bytes) ?? 0));
   const [holder = "", written = ""] = text.split("\n");
-  return { holder: holder.trim(), written: written.trim() };
+  return { holder, written };
 }
 
 /** Writes the record, best effort: on a full disk it may fail. The next run then checks the state against the kernel. */

@@ -130,7 +130,7 @@ function inProgress(host: string): CniError {
   return new CniError(
     "TryAgainLater",
     `Cannot make the host veth "${host}": another ADD of it is in progress`,
-    { details: "a runtime may not run two operations on one attachment at once; try again" },
+    "a runtime may not run two operations on one attachment at once; try again",
   );
 }
 

@@ -169,7 +169,7 @@ export class StoredLeases {
     return new CniError(
       "TryAgainLater",
       `Cannot write the state of network "${this.network}": ${found}`,
-      { details: "nothing was written; try again, and leave the files of the folder alone" },
+      "nothing was written; try again, and leave the files of the folder alone",
     );
   }
 }

@@ -107,7 +107,7 @@ function conflicts(spec: BridgeSpec, addresses: readonly LinkAddress[]): LinkAdd
 }
 
 function bridgeUnusable(message: string, details: string): CniError {
-  return new CniError("BridgeUnusable", message, { details });
+  return new CniError("BridgeUnusable", message, details);
 }
 
 function notABridge({ ifname, kind }: Link): CniError {

@@ -96,10 +96,7 @@ function conflictWith(
   return new CniError(
     "IpFailed",
     `Cannot add a route to "${found.dst}" for "${ifname}": one ${leads} is there already`,
-    {
-      details:
-        'for a second network of a container, set "ipam": {"routes": []}, or routes that the container lacks',
-    },
+    'for a second network of a container, set "ipam": {"routes": []}, or routes that the container lacks',
   );
 }
 

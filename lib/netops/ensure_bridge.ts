@@ -1,6 +1,6 @@
 import type { InterfaceAddress } from "../base/address.ts";
 import { attachmentIn, isHostVethName } from "../base/attachment.ts";
-import type { CniError } from "../base/errors.ts";
+import { CniError } from "../base/errors.ts";
 import { isHostMac } from "../base/mac.ts";
 import type { InterfaceName } from "../base/names.ts";
 import type { Rollback } from "../rollback.ts";
@@ -17,7 +17,7 @@ import {
   tooSmall,
 } from "./bridge.ts";
 import { hostLinks, isNamed } from "./host.ts";
-import { ipFailed, type IpOutput, outputOf, runBatch, type RunIp } from "./ip.ts";
+import { dump, ipFailed, type IpOutput, outputOf, runBatch, type RunIp } from "./ip.ts";
 import type { Link } from "./links.ts";
 
 /** A bridge, and the host veth that a run attaches to it. */
@@ -135,24 +135,23 @@ export async function inspectBridge(
     ? tooSmall(spec, bridge)
     : undefined;
   if (failed !== undefined) throw failed;
-  const said = await cannotHaveIpv6(run, spec.name);
-  if (said !== undefined) throw bridgeFailed(spec, said);
+  // An interface that is up and has IPv6 has a route for multicast. Nothing shows whether one that is down will have IPv6.
+  const list = ["-6", "-j", "route", "show", "table", "all", "dev", spec.name];
+  if (!bridge.up || (await dump(run, `list the routes of "${spec.name}"`, list)).length > 0) return;
+  throw new CniError(
+    "IpFailed",
+    `Cannot make the bridge "${spec.name}": IPv6 is disabled on it`,
+    enableIpv6(spec),
+  );
 }
 
-/** The output of `ip` if IPv6 is disabled on the interface. Requests `::`, which no interface accepts, so nothing changes. */
-async function cannotHaveIpv6(
-  run: RunIp,
-  dev: InterfaceName,
-): Promise<IpOutput | undefined> {
-  const output = await run(["addr", "add", "::/128", "dev", dev]);
-  return /IPv6 is disabled|Permission denied/.test(output.stderr) ? output : undefined;
-}
-
-function bridgeFailed({ name, gateways, pinsIpv6 }: BridgeSpec, output: IpOutput): CniError {
-  const failed = ipFailed(`make the bridge "${name}"`, output);
-  return pinsIpv6 || gateways.some(({ ip }) => ip.includes(":"))
-    ? failed.withDetails(
-      `if IPv6 is switched off: sysctl -w net/ipv6/conf/${name}/disable_ipv6=0, and net.ipv6.conf.default.disable_ipv6=0`,
-    )
+function bridgeFailed(spec: BridgeSpec, output: IpOutput): CniError {
+  const failed = ipFailed(`make the bridge "${spec.name}"`, output);
+  return spec.pinsIpv6 || spec.gateways.some(({ ip }) => ip.includes(":"))
+    ? failed.withDetails(`if IPv6 is switched off: ${enableIpv6(spec)}`)
     : failed;
+}
+
+function enableIpv6({ name }: BridgeSpec): string {
+  return `sysctl -w net/ipv6/conf/${name}/disable_ipv6=0, and net.ipv6.conf.default.disable_ipv6=0`;
 }

@@ -47,7 +47,7 @@ export class MacTaken extends CniError {
     super(
       "AddressUnavailable",
       `Cannot bind "${mac}" to the port "${host}": it is the MAC of ${owner}`,
-      { details: "request another MAC or address, or none" },
+      "request another MAC or address, or none",
     );
   }
 }
@@ -173,6 +173,6 @@ function cannotGuard(why: string): CniError {
   return new CniError(
     "UnsupportedField",
     `Cannot do "macspoofchk": true: ${why}`,
-    { details: "it needs Linux 5.18 and iproute2 5.18, or newer: update them, or set it to false" },
+    "it needs Linux 5.18 and iproute2 5.18, or newer: update them, or set it to false",
   );
 }

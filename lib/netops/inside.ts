@@ -54,9 +54,10 @@ export async function failOnFifo(
   );
 }
 
+/** The error for a `CNI_NETNS` that is not a network namespace. */
 export function invalidNetns(netns: string, found: string, details: string): CniError {
   const message = `Cannot use CNI_NETNS ${quote(netns)} as a network namespace: ${found}`;
-  return new CniError("InvalidNetNS", message, { details });
+  return new CniError("InvalidNetNS", message, details);
 }
 
 /** Every interface of the namespace. Throws InvalidNetNS if the namespace can't be entered. */

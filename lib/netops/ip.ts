@@ -30,16 +30,20 @@ export function ipFailed(action: string, output: IpOutput): CniError {
   const { argv, status, signal, stderr } = output;
   const [busybox] = BUSYBOX.exec(stderr) ?? [];
   if (busybox !== undefined) {
-    return new CniError("IpFailed", `Cannot ${action}: the ip of ${busybox} is not iproute2`, {
-      details: `${INSTALL}; ${argv.join(" ")} was run`,
-    });
+    return new CniError(
+      "IpFailed",
+      `Cannot ${action}: the ip of ${busybox} is not iproute2`,
+      `${INSTALL}; ${argv.join(" ")} was run`,
+    );
   }
   const end = signal === null ? `exit status ${status}` : `ended by ${signal}`;
-  return new CniError("IpFailed", `Cannot ${action}: ip failed with ${end}`, {
-    details: `${argv.join(" ")}: ${
+  return new CniError(
+    "IpFailed",
+    `Cannot ${action}: ip failed with ${end}`,
+    `${argv.join(" ")}: ${
       stderr === "" ? "nothing on stderr" : stderr
     }; atomicni doctor < CONFIGURATION looks for the cause`,
-  });
+  );
 }
 
 /** `ip -j` escapes newlines and tabs, and writes other control characters of an alias as they are. */
@@ -67,11 +71,9 @@ export function parseIpJson(output: Pick<IpOutput, "argv" | "stdout">): JsonObje
     throw new CniError(
       "IpFailed",
       `Cannot read ${quote(line)} as the output of ip -j: it is not a list`,
-      {
-        details: `${
-          output.argv.join(" ")
-        }; this needs the ip of iproute2 5.0 or newer, not another program of that name`,
-      },
+      `${
+        output.argv.join(" ")
+      }; this needs the ip of iproute2 5.0 or newer, not another program of that name`,
     );
   });
 }
@@ -111,9 +113,7 @@ export function listIn(action: string, output: Pick<IpOutput, "argv" | "stdout">
   throw new CniError(
     "IpFailed",
     `Cannot ${action}: ip ended with exit status 0 and printed nothing`,
-    {
-      details: `${output.argv.join(" ")}: is it the ip of iproute2? ${INSTALL}`,
-    },
+    `${output.argv.join(" ")}: is it the ip of iproute2? ${INSTALL}`,
   );
 }
 
@@ -130,7 +130,7 @@ export async function dump(
   throw new CniError(
     "TryAgainLater",
     `Cannot ${action}: interfaces came and went during each of ${DUMP_TRIES} tries`,
-    { details: "try again when fewer containers start and stop" },
+    "try again when fewer containers start and stop",
   );
 }
 

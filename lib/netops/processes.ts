@@ -62,11 +62,7 @@ async function finish(
     throw new CniError(
       "TryAgainLater",
       `Cannot wait longer for "ip ${args.join(" ")}": the limit of ${IP_LIMIT_MS} ms has passed`,
-      {
-        details: `try again; if it fails again, the kernel's network lock is held (dmesg)${
-          inputNote(stdin)
-        }`,
-      },
+      `try again; if it fails again, the kernel's network lock is held (dmesg)${inputNote(stdin)}`,
     );
   }
   const [outcome, unfed] = end;
@@ -109,17 +105,15 @@ function spawn(args: readonly string[], piped: boolean): Deno.ChildProcess {
     } catch (error) {
       if (error instanceof Deno.errors.NotFound) continue;
       const found = error instanceof Error ? error.message : String(error);
-      throw new CniError("IpFailed", `Cannot run "${path}" as ip: ${found}`, {
-        details:
-          `the file exists but can't be run: inspect it (ls -lL ${path}; findmnt -T ${path}), reinstall ` +
+      throw new CniError(
+        "IpFailed",
+        `Cannot run "${path}" as ip: ${found}`,
+        `the file exists but can't be run: inspect it (ls -lL ${path}; findmnt -T ${path}), reinstall ` +
           "it (apt install --reinstall iproute2, apk fix iproute2), and check the limits of the runtime's unit",
-        cause: error,
-      });
+      );
     }
   }
-  throw new CniError("IpFailed", `Cannot run "ip": none of ${IP_PATHS.join(", ")} exists`, {
-    details: INSTALL,
-  });
+  throw new CniError("IpFailed", `Cannot run "ip": none of ${IP_PATHS.join(", ")} exists`, INSTALL);
 }
 
 /** Writes `text`; returns the reason if that fails, or "". */

@@ -139,7 +139,7 @@ async function findCause(run: RunIp, spec: VethSpec, output: IpOutput): Promise<
   if (inside.some((it) => [it.ifname, ...it.altnames].includes(ifname))) {
     const message = `Cannot make "${ifname}" in "${netns}": an interface of that name exists there`;
     const details = "an attachment is added once: DEL it first, or choose another CNI_IFNAME";
-    throw new CniError("InterfaceExists", message, { details });
+    throw new CniError("InterfaceExists", message, details);
   }
   checkName(spec.bridge.name, links);
   checkPorts(spec.bridge.name, links);
@@ -189,6 +189,6 @@ function hostVethExists(
   return new CniError(
     "InterfaceExists",
     `Cannot make the host veth "${ifname}": it exists and ${owner}; ${where}`,
-    { details: remedy },
+    remedy,
   );
 }

@@ -115,7 +115,7 @@ function checkBridgeMac({ bridge, requestedMac, sets }: NetworkConfig, attached:
   throw new CniError(
     "AddressUnavailable",
     `Cannot allocate "${requestedMac}" as requested: the bridge "${bridge}" has it`,
-    { details: "request another MAC, or none" },
+    "request another MAC, or none",
   );
 }
 

@@ -50,7 +50,7 @@ export async function checkNotShared(
       `Cannot use ${what} for network "${config.name}" alone: ${why} (${
         statePath(dataDir, network)
       })`,
-      { details: `two containers would get one address: ${remedy}` },
+      `two containers would get one address: ${remedy}`,
     );
   }
   for (const network of networksWithoutLease(config, links, held)) {
@@ -103,10 +103,8 @@ function checkNoneHeld(config: NetworkConfig, network: NetworkName, claims: read
       "InvalidNetworkConfig",
       `Cannot use "${ip}" for network "${config.name}" alone: "${who}" has it, and network ` +
         `"${network}" has no lease of it`,
-      {
-        details: "two containers would get one address: run atomicni repair with the " +
-          `configuration of "${network}", or remove that container (its host veth is ${ifname})`,
-      },
+      "two containers would get one address: run atomicni repair with the " +
+        `configuration of "${network}", or remove that container (its host veth is ${ifname})`,
     );
   }
 }
@@ -131,11 +129,8 @@ export function checkSoleCarrier(config: NetworkConfig, links: readonly Link[]):
       `Cannot use ${subnet} for network "${config.name}" alone: ${
         quote(ifname)
       } carries it too (${address})`,
-      {
-        details:
-          "containers of another plugin may have its addresses: choose another subnet, or move them " +
-          `over and remove that interface (ip link del dev ${ifname})`,
-      },
+      "containers of another plugin may have its addresses: choose another subnet, or move them " +
+        `over and remove that interface (ip link del dev ${ifname})`,
     );
   }
 }

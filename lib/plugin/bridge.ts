@@ -78,7 +78,7 @@ export interface GuardedPort {
 }
 
 /** A port whose container has another MAC for a gateway; `why` is the reason why it could not be put right. */
-export type Lost<T> = T & { readonly why: string | undefined };
+type Lost<T> = T & { readonly why: string | undefined };
 
 /**
  * The ports of the containers that have another MAC than `bridgeMac` for a gateway, and so can't reach it. Unless it is a dry

@@ -14,9 +14,11 @@ export async function check(
 ): Promise<void> {
   const { prevResult, bridge, name, guarded } = config;
   if (prevResult === undefined) {
-    throw new CniError("InvalidNetworkConfig", '"prevResult" is required', {
-      details: "the runtime has to pass the result of the ADD",
-    });
+    throw new CniError(
+      "InvalidNetworkConfig",
+      '"prevResult" is required',
+      "the runtime has to pass the result of the ADD",
+    );
   }
   const owner = { containerId, ifname };
   const { state } = leases.read();
@@ -30,7 +32,7 @@ export async function check(
     throw new CniError(
       "UnknownContainer",
       `Cannot CHECK "${ownerKey(owner)}": network "${name}" knows no such attachment`,
-      { details: "it was never added, or removed already; no DEL is needed" },
+      "it was never added, or removed already; no DEL is needed",
     );
   }
   const found = differences({ config, prevResult, host, ifname, netns, lease }, seen);
@@ -38,6 +40,6 @@ export async function check(
   throw new CniError(
     "AttachmentDiffers",
     `Cannot confirm "${ownerKey(owner)}": ${found.join("; ")}`,
-    { details: "remove the container and start it again, or undo the changes" },
+    "remove the container and start it again, or undo the changes",
   );
 }

@@ -127,8 +127,7 @@ function insideDifferences(
 
 /** The address in the spelling of this program; a result may use another spelling. */
 function respelt(address: string): string {
-  const [text = "", prefix = ""] = address.split("/");
-  return `${tryIp(text) ?? text}/${prefix}`;
+  return formatInterfaceAddress(parseInterfaceAddress(address));
 }
 
 function upOrDown({ up }: Link): string {

@@ -30,7 +30,7 @@ export async function del(
   // The state is read before the veth is removed: a lease that appears later belongs to a new ADD.
   const read = await failures.attempt(() => leases.read());
   const host = await hostVethName(attachment);
-  const path = netns.startsWith("/") && !netns.includes("\0") ? netns : undefined;
+  const path = netns.startsWith("/") ? netns : undefined;
   const work = { network, attachment, host, netns: path, state: read?.state, effects, failures };
   const free = await removeVeths(work);
   const isGone = failures.errors.length === (read === undefined ? 1 : 0);

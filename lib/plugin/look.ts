@@ -173,11 +173,12 @@ export function checkConsistent(
       "an older or emptied state file was put in place, or an import named that veth",
     ];
   const hosts = claim.veths.map(({ link }) => link.ifname).join(" or ");
-  throw new CniError("StateDamaged", `Cannot ${use}: ${describeOwner(claim, lost.length - 1)}`, {
-    details:
-      `${found}: atomicni repair < CONFIGURATION; if another plugin allocated the address: atomicni import; ` +
+  throw new CniError(
+    "StateDamaged",
+    `Cannot ${use}: ${describeOwner(claim, lost.length - 1)}`,
+    `${found}: atomicni repair < CONFIGURATION; if another plugin allocated the address: atomicni import; ` +
       `if nothing uses ${hosts}: remove that container`,
-  });
+  );
 }
 
 /** Describes the possible owner of an address, and why its lease is in doubt. */

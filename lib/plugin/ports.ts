@@ -54,7 +54,7 @@ export async function attachVeth(
       }
       return { host: made.host, bridge: settled };
     }
-    if (tries === TRIES && failure !== undefined) throw failure;
+    if (tries === TRIES) throw failure;
   }
 }
 
@@ -149,7 +149,7 @@ export function portOf(
 }
 
 /** The port's settings from the configuration and its lease. */
-export function portSpec(
+function portSpec(
   { name, bridge, ...flags }: Pick<NetworkConfig, "name" | "bridge" | "hairpin" | "isolated">,
   host: InterfaceName,
   lease: Lease | undefined,

@@ -110,7 +110,7 @@ export class Reservation {
       throw new CniError(
         "InterfaceExists",
         `Cannot add "${key}": it is attached, and "${veth.link.ifname}" is its host veth`,
-        { details: "an attachment is added once: DEL it first" },
+        "an attachment is added once: DEL it first",
       );
     }
     const host = await this.effects.kernel.link(this.host);
@@ -118,7 +118,7 @@ export class Reservation {
     throw new CniError(
       "TryAgainLater",
       `Cannot allocate an address for "${key}": another ADD or DEL of it is in progress`,
-      { details: "a runtime may not run two operations on one attachment at once; try again" },
+      "a runtime may not run two operations on one attachment at once; try again",
     );
   }
 

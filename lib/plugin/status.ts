@@ -17,10 +17,7 @@ export async function status(config: NetworkConfig, effects: Effects): Promise<v
   } catch (error) {
     const { message, details, kind } = asCniError(error);
     if (kind === "Bug") throw error;
-    throw new CniError("PluginNotAvailable", `Cannot serve an ADD: ${message}`, {
-      details,
-      cause: error,
-    });
+    throw new CniError("PluginNotAvailable", `Cannot serve an ADD: ${message}`, details);
   }
 }
 
@@ -96,16 +93,19 @@ async function checkFree(
 async function checkIp(kernel: Effects["kernel"]): Promise<void> {
   const closed = await kernel.cannotEnter();
   if (closed !== undefined) {
-    throw new CniError("InvalidNetNS", `Cannot enter network namespaces: ${closed}`, {
-      details:
-        "make the folder that ip starts from (mkdir -p /run/netns), and run with CAP_SYS_ADMIN",
-    });
+    throw new CniError(
+      "InvalidNetNS",
+      `Cannot enter network namespaces: ${closed}`,
+      "make the folder that ip starts from (mkdir -p /run/netns), and run with CAP_SYS_ADMIN",
+    );
   }
   const none = await kernel.cannotMakeVeth();
   if (none === undefined) return;
-  throw new CniError("IpFailed", `Cannot make a veth: ${none.said}`, {
-    details: none.isForbidden
+  throw new CniError(
+    "IpFailed",
+    `Cannot make a veth: ${none.said}`,
+    none.isForbidden
       ? "run it as root with CAP_NET_ADMIN, in the namespace of the host"
       : "the kernel has no veth: load its module (modprobe veth) or use a kernel that has it",
-  });
+  );
 }

@@ -12,7 +12,7 @@ import {
 import { REMOVE_ALL } from "../integration/shell.ts";
 import { snapshot } from "../integration/snapshot.ts";
 
-/** Variables that the source form needs besides the CNI variables, to find Deno's cache and the five packages. */
+/** Variables that the source form needs besides the CNI variables, to find Deno's cache and the packages of JSR. */
 const PASSED_ON = Object.fromEntries(
   ["HOME", "JSR_URL", "DENO_DIR", "XDG_CACHE_HOME", "PATH"].flatMap((name) => {
     const value = Deno.env.get(name);

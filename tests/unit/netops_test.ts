@@ -71,11 +71,11 @@ Deno.test("attach() that ran out of time removes the veth if this run created it
     const overdue: RunIp = (args, stdin) =>
       stdin === undefined
         ? run(args, stdin)
-        : Promise.reject(new CniError("TryAgainLater", "Cannot wait longer"));
+        : Promise.reject(new CniError("TryAgainLater", "Cannot wait longer", "a remedy"));
     const undo = new Rollback();
     const attach = () => open(overdue).attach(SPEC, undo);
     const error = await undo.run(await assertRejects(attach, CniError, "Cannot wait longer"));
-    assertEquals([error.code, error.details], [11, ""]);
+    assertEquals([error.code, error.details], [11, "a remedy"]);
     assertEquals(calls, undone);
   }
 });

@@ -72,20 +72,12 @@ Deno.test("resultDocument() omits empty values and keeps the entries of an earli
 
 Deno.test("errorDocument() has the keys of the specification", () => {
   assertEquals(
-    errorDocument("1.1.0", new CniError("InvalidNetworkConfig", "Cannot", { details: "do" })),
+    errorDocument("1.1.0", new CniError("InvalidNetworkConfig", "Cannot", "do")),
     {
       cniVersion: "1.1.0",
       code: 7,
       msg: "Cannot",
       details: "do",
     },
-  );
-  assertEquals(
-    Object.keys(errorDocument("1.1.0", new CniError("InvalidNetworkConfig", "Cannot"))),
-    [
-      "cniVersion",
-      "code",
-      "msg",
-    ],
   );
 });

@@ -8,7 +8,7 @@ function rollback(failing: readonly string[]) {
   const undo = new Rollback();
   const step = (name: string) => () => {
     if (failing.includes(name)) {
-      return Promise.reject(new CniError("IpFailed", `${name} failed`, { details: "its stderr" }));
+      return Promise.reject(new CniError("IpFailed", `${name} failed`, "its stderr"));
     }
     return Promise.resolve(void done.push(name));
   };
@@ -28,7 +28,7 @@ Deno.test("Rollback undoes newest first, continues after a failure, and keeps th
   ];
   for (const [failing, expected, details] of rows) {
     const { undo, done } = rollback(failing);
-    const thrown = new CniError("TryAgainLater", "Cannot wait", { details: "try again" });
+    const thrown = new CniError("TryAgainLater", "Cannot wait", "try again");
     const error = await undo.run(thrown);
     assertEquals(done, expected, failing.join());
     assertEquals([error.code, error.message], [11, "Cannot wait"]);
@@ -39,7 +39,7 @@ Deno.test("Rollback undoes newest first, continues after a failure, and keeps th
 
 Deno.test("Rollback without undos returns the error unchanged, once", async () => {
   const undo = new Rollback();
-  const error = new CniError("InvalidNetworkConfig", "Cannot");
+  const error = new CniError("InvalidNetworkConfig", "Cannot", "a remedy");
   assertEquals(await undo.run(error), error);
   assertEquals((await undo.run(new TypeError("a bug"))).code, 199);
   let runs = 0;

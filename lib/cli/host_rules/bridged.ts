@@ -76,5 +76,5 @@ function sources(sets: readonly RangeSet[]): string[] {
 
 /** The address as a number, because nftables before 1.1 can't name the target of a neighbour advertisement. */
 function hex(ip: Ip): string {
-  return `0x${valueOf(ip).toString(16).padStart(32, "0")}`;
+  return `0x${valueOf(ip).toString(16)}`;
 }

@@ -1,6 +1,6 @@
 import { type Ip, parseIp, tryIp } from "../../base/address.ts";
 import { ownerKey } from "../../base/attachment.ts";
-import { CniError, Malformed, quote } from "../../base/errors.ts";
+import { CniError, orReport, quote } from "../../base/errors.ts";
 import { parseAnyInterfaceName, parseContainerId } from "../../base/names.ts";
 import type { Lease } from "../../ipam.ts";
 
@@ -61,16 +61,16 @@ export function parseLeaseFolder(listing: string): LeaseFolder {
 function parseLease(name: string, lines: readonly string[]): FoundLease {
   const [id = "", ifname = "", ...more] = lines;
   if (more.length > 0) refuseLease(name, `it has ${lines.length} lines, a lease has one or two`);
-  try {
-    const owner = {
-      containerId: parseContainerId(id),
-      ifname: ifname === "" ? undefined : parseAnyInterfaceName(ifname),
-    };
-    return { ips: [parseIp(name)], owner };
-  } catch (error) {
-    if (!(error instanceof Malformed)) throw error;
-    return refuseLease(name, `${quote(lines.join(" "))}: not ${error.wanted}: ${error.found}`);
-  }
+  return orReport(
+    () => ({
+      owner: {
+        containerId: parseContainerId(id),
+        ifname: ifname === "" ? undefined : parseAnyInterfaceName(ifname),
+      },
+      ips: [parseIp(name)],
+    }),
+    ({ message }) => refuseLease(name, `${quote(lines.join(" "))}: ${message}`),
+  );
 }
 
 /** Throws if a container has leases with and without an interface: both may be the same attachment. */
@@ -88,6 +88,6 @@ function refuseLease(what: string, found: string): never {
   throw new CniError(
     "InvalidNetworkConfig",
     `Cannot read ${quote(what)} as a lease of host-local: ${found}`,
-    { details: LISTING_REMEDY },
+    LISTING_REMEDY,
   );
 }

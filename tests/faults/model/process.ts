@@ -126,7 +126,9 @@ class Attempt {
       const waiting = this.#waiting.get(next.to);
       if (waiting === undefined) throw new Error(`${this.#program.name} asked no ${next.to}`);
       this.#waiting.delete(next.to);
-      if (next.reply.stop) this.#stop.abort(new CniError("TryAgainLater", "told to stop"));
+      if (next.reply.stop) {
+        this.#stop.abort(new CniError("TryAgainLater", "told to stop", "a remedy"));
+      }
       waiting.resolve(next.reply);
       await quiet();
     }
@@ -163,7 +165,9 @@ class Attempt {
     if (next.to !== this.#asked) throw new Error(`${this.#program.name}: ${next.to} was answered`);
     this.#asked++;
     this.#left.shift();
-    if (next.reply.stop) this.#stop.abort(new CniError("TryAgainLater", "told to stop"));
+    if (next.reply.stop) {
+      this.#stop.abort(new CniError("TryAgainLater", "told to stop", "a remedy"));
+    }
     return opened(next.reply);
   }
 
@@ -263,6 +267,6 @@ class ModelMarks extends AddMarks {
 }
 
 function opened({ value, error }: Reply): unknown {
-  if (error !== undefined) throw new CniError(error.kind, error.message);
+  if (error !== undefined) throw new CniError(error.kind, error.message, "a remedy");
   return structuredClone(value);
 }

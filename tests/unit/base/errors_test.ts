@@ -18,14 +18,14 @@ Deno.test("quote() keeps a value on one line of bounded length", () => {
 });
 
 Deno.test("withDetails() appends a sentence to the details", () => {
-  const error = new CniError("PoolExhausted", "Cannot give an address");
-  assertEquals(error.withDetails("first").details, "first");
-  const both = error.withDetails("first").withDetails("second");
-  assertEquals([both.code, both.message, both.details], [101, error.message, "first; second"]);
+  const error = new CniError("PoolExhausted", "Cannot give an address", "a remedy");
+  const more = error.withDetails("second");
+  assertEquals([more.code, more.message, more.details], [101, error.message, "a remedy; second"]);
+  assertEquals(more.sentence, "Cannot give an address (a remedy; second)");
 });
 
 Deno.test("asCniError() turns any other error into code 199 with its location", () => {
-  const known = new CniError("InvalidNetworkConfig", "Cannot use it");
+  const known = new CniError("InvalidNetworkConfig", "Cannot use it", "a remedy");
   assertEquals(asCniError(known), known);
   const bug = asCniError(new TypeError("x is not a function"));
   assertEquals(bug.code, 199);
@@ -42,8 +42,8 @@ Deno.test("each name has the code of the specification or of the design, and no 
     ...[100, 101, 102, 103, 104, 105, 106, 199],
   ]);
   assertEquals(new Set(codes).size, codes.length);
-  const error = new CniError("StateDamaged", "Cannot read it");
-  assertEquals([error.code, error.details], [104, ""]);
+  const error = new CniError("StateDamaged", "Cannot read it", "a remedy");
+  assertEquals([error.code, error.details], [104, "a remedy"]);
   assertEquals([isError(error, "StateDamaged"), isError(error, "Bug")], [true, false]);
   assertEquals(isError(new Error("Cannot read it"), "StateDamaged"), false);
 });
@@ -59,7 +59,7 @@ Deno.test("an error contains nothing that a terminal would interpret", () => {
   ];
   for (const [text, shown] of rows) {
     assertEquals(printable(text), shown);
-    const { message, details } = new CniError("IpFailed", text, { details: text });
+    const { message, details } = new CniError("IpFailed", text, text);
     assertEquals([message, details], [shown, shown]);
   }
 });

@@ -76,7 +76,7 @@ Deno.test("acquire() ends when its signal aborts", async () => {
     const held = await acquire(path, NEVER);
     const stop = new AbortController();
     const waiting = acquire(path, stop.signal);
-    stop.abort(new CniError("TryAgainLater", "Cannot finish: ended by SIGTERM"));
+    stop.abort(new CniError("TryAgainLater", "Cannot finish: ended by SIGTERM", "a remedy"));
     await assertRejects(() => waiting, CniError, "ended by SIGTERM");
     await assertRejects(() => acquire(path, stop.signal), CniError, "ended by SIGTERM");
     held.release("");

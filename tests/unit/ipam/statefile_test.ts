@@ -204,7 +204,7 @@ Deno.test("writeState() makes one backup of a damaged file, and only if the repl
     assertEquals(put(folder, state(), true).backup, undefined, "there was none");
     Deno.writeTextFileSync(path, "damaged");
     const gone = () => {
-      throw new CniError("TryAgainLater", "the lock is gone");
+      throw new CniError("TryAgainLater", "the lock is gone", "a remedy");
     };
     assertThrows(() => put(folder, state(), true, gone), CniError, "the lock is gone");
     assertEquals([namesOf(folder), Deno.readTextFileSync(path)], [["podnet.json"], "damaged"]);

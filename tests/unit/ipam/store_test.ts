@@ -149,7 +149,7 @@ Deno.test("a transaction that throws, or decides not to write, writes nothing an
     const fails = () =>
       leases.transaction((state) => {
         put(state, "10.0.0.3");
-        throw new CniError("PoolExhausted", "none is left");
+        throw new CniError("PoolExhausted", "none is left", "a remedy");
       });
     await assertRejects(fails, CniError, "none is left");
     assertEquals(Object.keys(leases.read().state.ipToContainer), ["10.0.0.2"]);

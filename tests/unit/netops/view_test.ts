@@ -26,10 +26,10 @@ Deno.test("inspectPeers() leaves out a removed namespace, and reports every othe
   assertEquals((await inspectPeers(ip(() => Promise.resolve(answer(others))), [HOST])).size, 0);
   const gone = await inspectPeers(ip(() => Promise.resolve(failure("no such file"))), [HOST]);
   assertEquals(gone.size, 0);
-  const slow = new CniError("TryAgainLater", "Cannot wait longer");
+  const slow = new CniError("TryAgainLater", "Cannot wait longer", "a remedy");
   const rows: [RunIp, string][] = [
     [() => Promise.reject(slow), "Cannot wait longer"],
-    [() => Promise.reject(new CniError("IpFailed", "Cannot run ip")), "Cannot run ip"],
+    [() => Promise.reject(new CniError("IpFailed", "Cannot run ip", "a remedy")), "Cannot run ip"],
     [() => Promise.resolve(answer("{")), "as the output of ip"],
   ];
   for (const [inside, message] of rows) {

@@ -82,7 +82,7 @@ Deno.test("an ADD that ran out of time keeps its mark; one that can't deliver it
   assertEquals(slow.steps.at(-1), "mark stays");
   const lost = effects();
   const deliver = () => {
-    throw new CniError("IOFailure", "Cannot print the result");
+    throw new CniError("IOFailure", "Cannot print the result", "a remedy");
   };
   await assertRejects(() => add(config(), INVOCATION, lost, deliver), CniError, "Cannot print");
   assertEquals(lost.steps.slice(-3), ["undo attach", RELEASED, "unmark"]);

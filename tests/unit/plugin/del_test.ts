@@ -115,7 +115,7 @@ Deno.test("DEL removes the veth even if the state can't be read", async () => {
   assertStringIncludes(error.details, "is gone");
   assertEquals(tools.steps.slice(0, 2), ["view", `remove ${HOST}`]);
   // Without a host veth, no address of a damaged state is in use.
-  const provenance = new CniError("StateDamaged", "it is empty");
+  const provenance = new CniError("StateDamaged", "it is empty", "a remedy");
   await del(NETWORK, INVOCATION, effects({ provenance }));
   const others = effects({
     provenance,

@@ -8,7 +8,7 @@ Deno.test("Failures continues after a failure, and throws the first error with t
   none.raise("the veth was removed");
   const some = new Failures();
   const fail = (kind: "IpFailed" | "StateDamaged", message: string) => () => {
-    throw new CniError(kind, message, { details: `${message}'s remedy` });
+    throw new CniError(kind, message, `${message}'s remedy`);
   };
   assertEquals(await some.attempt(fail("StateDamaged", "first")), undefined);
   assertEquals(await some.attempt(() => Promise.resolve("on")), "on");

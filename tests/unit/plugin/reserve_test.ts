@@ -69,7 +69,7 @@ Deno.test("an attachment is reserved once, and the lease of a killed run is reus
 Deno.test("a veth that may use an address without a lease prevents allocation, code 104", async () => {
   const other = { ...OWN, ifname: "av0123456789abc", alias: "podnet/c9/eth0" };
   const unowned = { ...OWN, ifname: "veth0", alias: "", group: 0 };
-  const damage = new CniError("StateDamaged", "it is empty");
+  const damage = new CniError("StateDamaged", "it is empty", "a remedy");
   const rows: [World, string][] = [
     [{ provenance: "missing", veths: [other] }, '"c9/eth0" may hold an address'],
     [{ provenance: "missing", veths: [unowned, other] }, '"veth0" and 1 more may hold'],

@@ -12,7 +12,7 @@ const VETH = {
 const SMALL = config({ ipam: { rangeStart: "10.88.0.2", rangeEnd: "10.88.0.2" } });
 
 Deno.test("STATUS is code 50 for every failure of an ADD", async () => {
-  const damage = new CniError("StateDamaged", "it is empty");
+  const damage = new CniError("StateDamaged", "it is empty", "a remedy");
   const full = [lease("c1/eth0", "10.88.0.2")];
   const rows: [World, string | undefined][] = [
     [{ held: [lease("c2/eth0", "10.9.0.2")] }, "it holds 10.9.0.2"],

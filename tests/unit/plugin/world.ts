@@ -75,8 +75,8 @@ export function effects(world: World = {}): Effects & { steps: string[] } {
   const steps: string[] = [];
   const note = (name: string): void => {
     steps.push(name);
-    if (name === failing) throw new CniError("IpFailed", name);
-    if (name === late) throw new CniError("TryAgainLater", name);
+    if (name === failing) throw new CniError("IpFailed", name, "a remedy");
+    if (name === late) throw new CniError("TryAgainLater", name, "a remedy");
   };
   const step = async <T>(name: string, result: T): Promise<T> => {
     await Promise.resolve();
@@ -150,7 +150,7 @@ export function effects(world: World = {}): Effects & { steps: string[] } {
   const provenance = world.provenance ?? "written";
   const leases: Leases = {
     read: () => {
-      if (failing === "read") throw new CniError("StateDamaged", "read");
+      if (failing === "read") throw new CniError("StateDamaged", "read", "a remedy");
       if (provenance instanceof CniError) throw provenance;
       return { state, provenance };
     },
