@@ -20,7 +20,7 @@ export async function cannotMakeVeth(run: RunIp) {
   const veth = ["link", "add", "name", "atomicni-probe", "mtu", "10", "type", "veth"];
   const { stderr } = await run([...veth, "peer", "name", "atomicni-prob1"]);
   const { stdout } = await run(["-j", "link", "show", "type", "veth"]);
-  return /\{\}/.test(stdout) ? { said: stderr, isForbidden: false } : undefined;
+  return /^\[\s*\{\}/.test(stdout) ? { said: stderr, isForbidden: false } : undefined;
 }
 
 /** The numbers of the route types blackhole, unreachable and prohibit, and their names in an `ip` that ignores `-N`. */
