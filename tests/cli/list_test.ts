@@ -155,10 +155,10 @@ hostTest(
     assertStringIncludes(rows[999] ?? "", " 10.88.3.232 ");
     // On a busy machine a start takes longer than its processor time, and a list longer in proportion.
     const busy = Math.max(1, start.ms / start.processorMs);
-    const told =
+    const figures =
       `${listed.ms} ms, a start takes ${start.ms} ms, ${start.processorMs} ms of it processor time`;
-    assert(listed.ms - start.ms < 500 * busy, told);
-    assert(listed.processorMs - start.processorMs < 500, told);
+    assert(listed.ms - start.ms < 500 * busy, figures);
+    assert(listed.processorMs - start.processorMs < 500, figures);
   },
 );
 

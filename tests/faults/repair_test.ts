@@ -136,10 +136,10 @@ hostTest(
     assertEquals((await repair(host)).json.written, false);
     await host.sh(`ip link add str0 master atomic0 type veth peer name eth0 netns c3
     ip -n c3 addr add 10.88.0.9/24 dev eth0; : >${STATE}`);
-    const stranger = await repair(host);
-    assertEquals([stranger.code, stranger.json.written], [2, false]);
+    const unowned = await repair(host);
+    assertEquals([unowned.code, unowned.json.written], [2, false]);
     assertStringIncludes(
-      JSON.stringify(stranger.json.findings),
+      JSON.stringify(unowned.json.findings),
       "10.88.0.9 is behind str0, whose owner is unknown",
     );
   },

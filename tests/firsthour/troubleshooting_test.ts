@@ -13,7 +13,7 @@ interface Row {
   readonly provoke: (node: Node) => Promise<unknown>;
   /** The error code of an ADD of c1, or a check that fails unless the symptom is there. */
   readonly symptom: number | ((node: Node) => Promise<unknown>);
-  readonly mend?: (node: Node) => Promise<unknown>;
+  readonly fix?: (node: Node) => Promise<unknown>;
   /** The commands that attach c1, if they differ from the usual ones. */
   readonly call?: (node: Node) => Promise<CniCall>;
 }
@@ -38,7 +38,7 @@ const ROWS: Readonly<Record<string, Row>> = {
   "No address: the configuration is refused": {
     provoke: (node) => change(node, '.plugins[0].gateway = "10.99.0.1"'),
     symptom: 7,
-    mend: (node) => change(node, '.plugins[0].gateway = "10.88.0.1"'),
+    fix: (node) => change(node, '.plugins[0].gateway = "10.88.0.1"'),
   },
   "Pool full": {
     provoke: async (node) => {
@@ -46,18 +46,18 @@ const ROWS: Readonly<Record<string, Row>> = {
       await attach(node, "c0");
     },
     symptom: 101,
-    mend: (node) => change(node, '.plugins[0].ipam.rangeEnd = "10.88.0.9"'),
+    fix: (node) => change(node, '.plugins[0].ipam.rangeEnd = "10.88.0.9"'),
   },
   "The requested address is held": {
     provoke: (node) => attach(node, "c0"),
     symptom: async (node) =>
       assertEquals(await codeOfAdd(node, "c1", { args: "IP=10.88.0.2" }), 102),
-    mend: async (node) => assertStringIncludes(await atomicni(node, "explain", "10.88.0.2"), "c0"),
+    fix: async (node) => assertStringIncludes(await atomicni(node, "explain", "10.88.0.2"), "c0"),
   },
   "The interface exists already": {
     provoke: async (node) => await node.add(await configOf(node), "c1"),
     symptom: 103,
-    mend: async (node) => await node.del(await configOf(node), "c1"),
+    fix: async (node) => await node.del(await configOf(node), "c1"),
   },
   "State damaged": {
     provoke: async (node) => {
@@ -65,7 +65,7 @@ const ROWS: Readonly<Record<string, Row>> = {
       await node.sh(": >/var/lib/atomicni/podnet.json");
     },
     symptom: 104,
-    mend: async (node) => await assertReaches(node, "c0", await configOf(node)),
+    fix: async (node) => await assertReaches(node, "c0", await configOf(node)),
   },
   "A container can't be inspected": {
     provoke: async (node) => {
@@ -85,7 +85,7 @@ const ROWS: Readonly<Record<string, Row>> = {
       const [command = ""] = /ip netns attach [^;]*/.exec(stdout) ?? [];
       await node.sh(`${command}; ip netns pids ${id} | grep -q .; ip netns del ${id}`);
     },
-    mend: async (node) => {
+    fix: async (node) => {
       assertEquals(Object.keys(await node.leases("podnet")), ["default-web/eth0"]);
       assertEquals(await node.sh("ip netns list | grep reach || :"), "");
       assertStringIncludes(await atomicni(node, "list"), "live");
@@ -115,7 +115,7 @@ const ROWS: Readonly<Record<string, Row>> = {
         "ip link add name atomic0 type bridge; ip addr add 10.99.0.1/24 dev atomic0; ip link set dev atomic0 up",
       ),
     symptom: 105,
-    mend: (node) => node.sh("ip addr del 10.99.0.1/24 dev atomic0"),
+    fix: (node) => node.sh("ip addr del 10.99.0.1/24 dev atomic0"),
   },
   "Bridge gone": {
     provoke: async (node) => {
@@ -123,7 +123,7 @@ const ROWS: Readonly<Record<string, Row>> = {
       await node.sh("ip link del dev atomic0");
     },
     symptom: async (node) => assert(!await node.pings("c0", "10.88.0.1"), "c0 is not cut off"),
-    mend: async (node) => {
+    fix: async (node) => {
       await attach(node, "c2");
       await assertReaches(node, "c0", await configOf(node));
     },
@@ -138,7 +138,7 @@ const ROWS: Readonly<Record<string, Row>> = {
       await node.daemon("other", "flock", "/var/lib/atomicni/podnet.lock", "sleep", "1000");
     },
     symptom: 11,
-    mend: (node) => node.sh("kill $(fuser /var/lib/atomicni/podnet.lock 2>/dev/null)"),
+    fix: (node) => node.sh("kill $(fuser /var/lib/atomicni/podnet.lock 2>/dev/null)"),
   },
   "No way out": {
     provoke: async (node) => {
@@ -155,7 +155,7 @@ nft delete table inet atomicni_podnet`);
       assert(await node.pings("c0", "10.88.0.1"), "not even the gateway");
       assert(!await node.pings("c0", "192.0.2.2"), "it reaches what is beyond");
     },
-    mend: async (node) => assert(await node.pings("c0", "192.0.2.2"), "it does not get out"),
+    fix: async (node) => assert(await node.pings("c0", "192.0.2.2"), "it does not get out"),
   },
   "CHECK fails": {
     provoke: async (node) => {
@@ -169,7 +169,7 @@ nft delete table inet atomicni_podnet`);
       const { stdout } = await node.cni("CHECK", config, "c1");
       assertEquals(JSON.parse(stdout).code, 106, stdout);
     },
-    mend: async (node) => await node.del(await configOf(node), "c1"),
+    fix: async (node) => await node.del(await configOf(node), "c1"),
   },
   "After a reboot": {
     provoke: async (node) => {
@@ -181,7 +181,7 @@ nft delete table inet atomicni_podnet`);
       );
     },
     symptom: async (node) => assertStringIncludes(await atomicni(node, "list"), "stale"),
-    mend: async (node) => assertStringIncludes(await atomicni(node, "list"), "No attachments."),
+    fix: async (node) => assertStringIncludes(await atomicni(node, "list"), "No attachments."),
   },
   "A container can't be removed": {
     provoke: async (node) => {
@@ -191,7 +191,7 @@ nft delete table inet atomicni_podnet`);
     symptom: async (node) => {
       assert((await node.run(["/opt/cni/bin/atomicni"])).code !== 0);
     },
-    mend: async (node) => await node.del(await configOf(node), "c1"),
+    fix: async (node) => await node.del(await configOf(node), "c1"),
   },
 };
 
@@ -205,7 +205,7 @@ Deno.test("each row of the page is provoked here or elsewhere, and none that the
   assertEquals([...Object.keys(ROWS), ...Object.keys(ELSEWHERE)].sort(), headings.sort());
 });
 
-for (const [heading, { provoke, symptom, mend, call }] of Object.entries(ROWS)) {
+for (const [heading, { provoke, symptom, fix, call }] of Object.entries(ROWS)) {
   nodeTest(`${heading}: caused, and fixed by the row's own commands`, async (node) => {
     await install(node);
     await node.containers("c1");
@@ -214,7 +214,7 @@ for (const [heading, { provoke, symptom, mend, call }] of Object.entries(ROWS)) 
     if (typeof symptom === "number") assertEquals(await codeOfAdd(node, "c1", how), symptom);
     else await symptom(node);
     await follow(node, PAGE, heading);
-    await mend?.(node);
+    await fix?.(node);
     await assertWorks(node, "c1", how);
   });
 }

@@ -16,7 +16,7 @@ function hostLocal(ipam: object, more: object = {}): Json {
   };
 }
 
-async function given(host: Host, id: string, config: unknown, more = {}): Promise<string[]> {
+async function allocated(host: Host, id: string, config: unknown, more = {}): Promise<string[]> {
   const { ips } = await host.add({ id, config, ...more });
   return ips.map(({ address }: Json) => address);
 }
@@ -35,8 +35,8 @@ hostTest(
   "an attachment has an address, a route and traffic of both families at once",
   async (host) => {
     await host.containers("c1", "c2");
-    assertEquals(await given(host, "c1", DUAL), ["10.88.0.2/24", "fd00:88::2/64"]);
-    assertEquals(await given(host, "c2", DUAL), ["10.88.0.3/24", "fd00:88::3/64"]);
+    assertEquals(await allocated(host, "c1", DUAL), ["10.88.0.2/24", "fd00:88::2/64"]);
+    assertEquals(await allocated(host, "c2", DUAL), ["10.88.0.3/24", "fd00:88::3/64"]);
     assertEquals(await host.leases(), {
       "c1/eth0": ["10.88.0.2", "fd00:88::2"],
       "c2/eth0": ["10.88.0.3", "fd00:88::3"],
@@ -88,8 +88,8 @@ hostTest(
 
 hostTest("IPv6 alone: an address, a MAC that follows from it, traffic", async (host) => {
   await host.containers("c1", "c2");
-  assertEquals(await given(host, "c1", IPV6), ["fd00:88::2/64"]);
-  assertEquals(await given(host, "c2", IPV6), ["fd00:88::3/64"]);
+  assertEquals(await allocated(host, "c1", IPV6), ["fd00:88::2/64"]);
+  assertEquals(await allocated(host, "c2", IPV6), ["fd00:88::3/64"]);
   const macs = await Promise.all(
     ["c1", "c2"].map(async (id) => (await host.ip(id, "link", "show", "dev", "eth0"))[0].address),
   );
@@ -113,7 +113,7 @@ hostTest(
     await host.add({ id: "c2", config: small });
     assert(await host.pings("c2", "fd00:88::2"));
     await host.del({ id: "c1", config: small });
-    assertEquals(await given(host, "c3", small), ["10.88.0.2/24", "fd00:88::2/64"]);
+    assertEquals(await allocated(host, "c3", small), ["10.88.0.2/24", "fd00:88::2/64"]);
     for (const to of ["10.88.0.2", "fd00:88::2"]) assert(await host.pings("c2", to), to);
   },
 );
@@ -143,10 +143,10 @@ hostTest(
     ];
     const config = hostLocal({ ranges: [first, [{ subnet: "fd00:1::/64" }]] });
     const got = [];
-    for (const id of ["c1", "c2", "c3"]) got.push((await given(host, id, config))[0]);
+    for (const id of ["c1", "c2", "c3"]) got.push((await allocated(host, id, config))[0]);
     assertEquals(got, ["10.1.0.10/24", "10.1.0.11/24", "10.2.0.10/24"]);
     await host.del({ id: "c2", config });
-    assertEquals((await given(host, "c4", config))[0], "10.1.0.11/24");
+    assertEquals((await allocated(host, "c4", config))[0], "10.1.0.11/24");
     // The bridge has the gateway of every range.
     assertEquals((await host.addresses("", CONFIG.bridge)).sort(), ["10.1.0.1/24", "10.2.0.1/24"]);
     assert(await host.pings("c3", "10.2.0.1"));
@@ -157,7 +157,7 @@ hostTest(
 hostTest("requested addresses are allocated, one per set: all of them or none", async (host) => {
   await host.containers("c1", "c2");
   const asked = (...ips: string[]) => ({ ...DUAL, runtimeConfig: { ips } });
-  const both = await given(host, "c1", asked("FD00:88:0::0:77/64", "10.88.0.77"));
+  const both = await allocated(host, "c1", asked("FD00:88:0::0:77/64", "10.88.0.77"));
   assertEquals(both, ["10.88.0.77/24", "fd00:88::77/64"]);
   const before = await host.state();
   const rows: [string[], RegExp][] = [
@@ -367,7 +367,7 @@ hostTest("results of each version have both families in its own shape", async (h
 hostTest("a state with one family gets the second one and keeps its leases", async (host) => {
   await host.containers("c1", "c2");
   await host.add({ id: "c1" });
-  assertEquals(await given(host, "c2", DUAL), ["10.88.0.3/24", "fd00:88::3/64"]);
+  assertEquals(await allocated(host, "c2", DUAL), ["10.88.0.3/24", "fd00:88::3/64"]);
   assertEquals(await host.leases(), {
     "c1/eth0": "10.88.0.2",
     "c2/eth0": ["10.88.0.3", "fd00:88::3"],
@@ -429,7 +429,7 @@ hostTest("import takes over host-local's leases of both families", async (host) 
   const stdin = `${JSON.stringify(DUAL)}\n${listing.map((it) => `/x/${it}`).join("\n")}\n`;
   const { json, stdout } = await host.program(["import", "--json"], stdin);
   assertEquals(json.proved?.map((it: Json) => it.addresses), [["10.88.0.2", "fd00:88::2"]], stdout);
-  assertEquals(await given(host, "c2", DUAL), ["10.88.0.3/24", "fd00:88::3/64"]);
+  assertEquals(await allocated(host, "c2", DUAL), ["10.88.0.3/24", "fd00:88::3/64"]);
   await host.del({ id: "c1", config: DUAL });
   assertEquals(await host.leases(), { "c2/eth0": ["10.88.0.3", "fd00:88::3"] });
   assert(!(await host.links()).includes("vethref"));
@@ -445,7 +445,7 @@ hostTest("repair finds both addresses of a container after the state was lost", 
 
 hostTest("DEL releases a lease of both families after root replaced its MAC", async (host) => {
   await host.containers("c1", "c2");
-  await given(host, "c1", DUAL);
+  await allocated(host, "c1", DUAL);
   await host.sh(`sed -i 's/"hostMac"/"mac":"none","hostMac"/' ${STATE_FOLDER}/podnet.json`);
   await host.del({ id: "c1", config: DUAL });
   assertEquals(await host.leases(), {});

@@ -25,20 +25,20 @@ async function crowd(host: Host): Promise<void> {
   // Its name has the form of this plugin's veths; its alias belongs to another network.
   await host.sh(`ip link add name av0123456789abc master atomic0 type veth peer name p0
     ip link set dev av0123456789abc alias "othernet/x/eth0"
-    ip link add name vethstranger master atomic0 type veth peer name p1`);
+    ip link add name vethunowned master atomic0 type veth peer name p1`);
 }
 
 async function left(host: Host): Promise<Json> {
   const links = await host.links();
   return {
-    strangers: links.filter((it) => ["av0123456789abc", "vethstranger"].includes(it)).length,
+    unowned: links.filter((it) => ["av0123456789abc", "vethunowned"].includes(it)).length,
     own: Object.keys(await host.leases()),
     other: Object.keys(await host.leases("othernet")),
     veths: (await host.hostVeths()).length - 1,
   };
 }
 
-const ALL = { strangers: 2, own: ["c1/eth0", "c2/eth0"], other: ["c3/eth0"], veths: 3 };
+const ALL = { unowned: 2, own: ["c1/eth0", "c2/eth0"], other: ["c3/eth0"], veths: 3 };
 const KEPT = { ...ALL, own: ["c2/eth0"], veths: 2 };
 const NONE = { ...ALL, own: [], veths: 1 };
 const C2 = { containerID: "c2", ifname: "eth0" };

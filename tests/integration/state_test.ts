@@ -9,17 +9,17 @@ const BARE = { ...CONFIG, ipam: { routes: [] } };
 /** A range for three containers. */
 const SMALL = { ...CONFIG, ipam: { rangeStart: "10.88.0.2", rangeEnd: "10.88.0.4" } };
 
-async function given(host: Host, id: string, config: unknown = CONFIG): Promise<string> {
+async function allocated(host: Host, id: string, config: unknown = CONFIG): Promise<string> {
   return (await host.add({ id, config })).ips[0].address.replace(/\/\d+$/, "");
 }
 
 hostTest("addresses are allocated next-fit and wrap inside the range", async (host) => {
   await host.containers("c1", "c2", "c3", "c4", "c5");
-  assertEquals(await given(host, "c1", SMALL), "10.88.0.2");
-  assertEquals(await given(host, "c2", SMALL), "10.88.0.3");
+  assertEquals(await allocated(host, "c1", SMALL), "10.88.0.2");
+  assertEquals(await allocated(host, "c2", SMALL), "10.88.0.3");
   await host.del({ id: "c1", config: SMALL });
-  assertEquals(await given(host, "c3", SMALL), "10.88.0.4");
-  assertEquals(await given(host, "c4", SMALL), "10.88.0.2");
+  assertEquals(await allocated(host, "c3", SMALL), "10.88.0.4");
+  assertEquals(await allocated(host, "c4", SMALL), "10.88.0.2");
   const { code, json } = await host.cni("ADD", { id: "c5", config: SMALL });
   assertEquals([code, json.code], [1, 101]);
   assertMatch(json.msg, /10\.88\.0\.2 - 10\.88\.0\.4: all are held/);
@@ -58,7 +58,7 @@ hostTest("one ADD and DEL among thousands of leases change no other lease", asyn
   await host.containers("c1");
   const config = { ...CONFIG, subnet: "10.88.0.0/16" };
   const before = await crowded(host, config.subnet, "10.88.5.12");
-  assertEquals(await given(host, "c1", config), "10.88.5.12");
+  assertEquals(await allocated(host, "c1", config), "10.88.5.12");
   const after = await host.state();
   assertEquals(after, {
     ...before,
@@ -76,10 +76,10 @@ hostTest(
   "an ADD into a full pool reclaims the leases that are stale in the kernel",
   async (host) => {
     await host.containers("c1", "c2", "c3", "c4");
-    for (const id of ["c1", "c2", "c3"]) await given(host, id, SMALL);
+    for (const id of ["c1", "c2", "c3"]) await allocated(host, id, SMALL);
     const [gone] = await host.hostVeths();
     await host.sh(`ip link del dev ${gone}`);
-    const address = await given(host, "c4", SMALL);
+    const address = await allocated(host, "c4", SMALL);
     const leases = await host.leases();
     assertEquals(Object.keys(leases).length, 3);
     assertEquals(leases["c4/eth0"], address);
@@ -105,7 +105,7 @@ hostTest("an attachment gets the same address again after its container is gone"
   await host.add({ id: "c2" });
   await host.end("c1");
   await host.containers("c1");
-  assertEquals(await given(host, "c1"), "10.88.0.2");
+  assertEquals(await allocated(host, "c1"), "10.88.0.2");
   assertEquals((await host.hostVeths()).length, 2);
   assert(await host.pings("c1", CONFIG.gateway));
 });
@@ -133,11 +133,11 @@ hostTest(
 hostTest("a requested address is allocated, or refused with its holder's name", async (host) => {
   await host.containers("c1", "c2", "c3", "c4");
   const asked = (ips: string[]) => ({ ...CONFIG, runtimeConfig: { ips } });
-  assertEquals(await given(host, "c1", asked(["10.88.0.50"])), "10.88.0.50");
+  assertEquals(await allocated(host, "c1", asked(["10.88.0.50"])), "10.88.0.50");
   const arg = await host.add({ id: "c2", args: "IgnoreUnknown=1;IP=10.88.0.60" });
   assertEquals(arg.ips[0].address, "10.88.0.60/24");
   const conventional = { ...CONFIG, args: { cni: { ips: ["10.88.0.70/24"] } } };
-  assertEquals(await given(host, "c3", conventional), "10.88.0.70");
+  assertEquals(await allocated(host, "c3", conventional), "10.88.0.70");
   const rows: [string, RegExp][] = [
     ["10.88.0.50", /"c1\/eth0" holds it/],
     ["10.88.0.1", /it is the gateway/],
@@ -157,7 +157,7 @@ hostTest("a requested address is allocated, or refused with its holder's name", 
   assertMatch(outside.json.msg, /outside the range/);
   // Its holder is gone without a DEL: the address is free.
   await host.sh(`ip link del dev ${(await linkOf(host, "c1")).ifname}`);
-  assertEquals(await given(host, "c4", asked(["10.88.0.50"])), "10.88.0.50");
+  assertEquals(await allocated(host, "c4", asked(["10.88.0.50"])), "10.88.0.50");
 });
 
 async function linkOf(host: Host, id: string): Promise<Json> {
@@ -181,7 +181,7 @@ hostTest("a state file of the Go original is read, and its container is deleted"
       lastReserved: "10.88.0.1",
     }),
   );
-  assertEquals(await given(host, "c1"), "10.88.0.3");
+  assertEquals(await allocated(host, "c1"), "10.88.0.3");
   assertEquals(await host.leases(), { old: "10.88.0.2", "c1/eth0": "10.88.0.3" });
   assert(await host.pings("c1", "10.88.0.2"));
   await host.del({ id: "old" });
@@ -202,7 +202,7 @@ hostTest(
     assertEquals((await host.hostVeths()).length, 1);
     assert(await host.pings("c1", CONFIG.gateway));
     await host.sh(`cp /run/save ${FILE}`);
-    assertEquals(await given(host, "c2"), "10.88.0.3");
+    assertEquals(await allocated(host, "c2"), "10.88.0.3");
   },
 );
 

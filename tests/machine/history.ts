@@ -29,7 +29,7 @@ export class History {
     if (outcome !== "begun") this.commands++;
     if (command === "DEL") attachment.del = outcome;
     if (command !== "ADD") return true;
-    if (outcome === "done") this.#given(id, address);
+    if (outcome === "done") this.#allocated(id, address);
     attachment.add = outcome;
     attachment.address = address;
     return true;
@@ -53,7 +53,7 @@ export class History {
     }
   }
 
-  #given(id: string, address: string): void {
+  #allocated(id: string, address: string): void {
     if (address === "") this.faults.push(`${id} got no address`);
     for (const [other, { add, del, address: taken }] of this.#attachments) {
       if (add === "done" && del === undefined && taken === address) {

@@ -19,7 +19,7 @@ export interface Row {
   readonly isFirst?: boolean;
   spoil(machine: Machine, disk: Disk): Promise<void>;
   /** Repairs the machine. Without it the test ends after the failed ADD. */
-  mend?(machine: Machine, disk: Disk): Promise<void>;
+  fix?(machine: Machine, disk: Disk): Promise<void>;
   /** Asserted if the ADD succeeds. */
   check?(machine: Machine): Promise<void>;
 }
@@ -56,21 +56,21 @@ export const ROWS: readonly Row[] = [
     name: "the disk answers a flush with EIO",
     refusal: { code: 5, cause: /input\/output|os error 5|read-only/i },
     spoil: (_, disk) => Promise.resolve(void (disk.flushError = EIO)),
-    mend: remount,
+    fix: remount,
   },
   {
     name: "the disk answers a write with EIO",
     onlyFull: true,
     refusal: { code: 5, cause: /input\/output|os error 5|read-only/i },
     spoil: (_, disk) => Promise.resolve(void (disk.writeError = EIO)),
-    mend: remount,
+    fix: remount,
   },
   {
     name: "the state folder was remounted read-only",
     onlyFull: true,
     refusal: { code: 5, cause: /read-only/i },
     spoil: async (machine) => void await machine.must(`mount -o remount,ro ${FOLDER}`),
-    mend: async (machine) => void await machine.must(`mount -o remount,rw ${FOLDER}`),
+    fix: async (machine) => void await machine.must(`mount -o remount,rw ${FOLDER}`),
   },
   {
     name: "the disk of the state folder is full",
@@ -82,7 +82,7 @@ export const ROWS: readonly Row[] = [
       const free = await machine.must(`stat -f -c %a ${FOLDER}`);
       assert(free === "0", `${free} free blocks`);
     },
-    mend: async (machine) => void await machine.must(`rm ${FOLDER}/.filler ${FOLDER}/.filler2`),
+    fix: async (machine) => void await machine.must(`rm ${FOLDER}/.filler ${FOLDER}/.filler2`),
   },
   {
     name: "a kernel without the veth module",
@@ -90,7 +90,7 @@ export const ROWS: readonly Row[] = [
     kernel: ["without=veth"],
     refusal: { code: 100, cause: /unknown device type/i },
     spoil: () => Promise.resolve(),
-    mend: async (machine) => void await machine.must("modprobe -d /run/modules veth"),
+    fix: async (machine) => void await machine.must("modprobe -d /run/modules veth"),
   },
   {
     name: "a bridge with vlan_filtering 1, vlan_default_pvid 0",
@@ -99,7 +99,7 @@ export const ROWS: readonly Row[] = [
     async spoil(machine) {
       await machine.must(bridge("vlan_filtering 1 vlan_default_pvid 0"));
     },
-    mend: async (machine) =>
+    fix: async (machine) =>
       void await machine.must("ip link set dev atomic0 type bridge vlan_default_pvid 1"),
   },
   {

@@ -70,7 +70,7 @@ test("guard: CHECK, doctor and repair see an entry that an unguarded container t
 /** The failed ADD left nothing, and the same ADD succeeds once the machine is repaired. */
 async function nothingStays(machine: Machine, row: Row, before: string[], disk: Disk) {
   assertEquals((await machine.sh("ip netns exec c2 ip link show dev eth0")).code !== 0, true);
-  await row.mend?.(machine, disk);
+  await row.fix?.(machine, disk);
   assertEquals(await picture(machine), before);
   assertServes(await ask(machine, { id: "c2" }));
 }

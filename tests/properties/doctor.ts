@@ -73,9 +73,9 @@ ADD: exit ${added.code}: ${added.stdout}`;
   const shared = gives("10.88.", added) ? around.statusRefuses : undefined;
   if (shared !== undefined || works && SHARED.test(`${status.json?.msg}`)) {
     const words = shared ?? SHARED;
-    const isTold = status.json?.code === 50 && words.test(status.json.msg) &&
+    const isReported = status.json?.code === 50 && words.test(status.json.msg) &&
       words.test(problems(doctor.json));
-    return isTold ? undefined : { kind: "STATUS or doctor omits a report", about };
+    return isReported ? undefined : { kind: "STATUS or doctor omits a report", about };
   }
   if ((status.code === 0) === works) return undefined;
   return { kind: `STATUS says ${status.code}, but ${outcome(works, added)}`, about };

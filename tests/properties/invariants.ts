@@ -14,7 +14,7 @@ export function twice(
   scene: Scene,
   id: string,
   added: Answer,
-): { readonly isTold: boolean; readonly complaint?: Complaint } | undefined {
+): { readonly isReported: boolean; readonly complaint?: Complaint } | undefined {
   const address = ipOf(added.json);
   const network = networkOf(CONTAINERS.indexOf(id as "k0"));
   const other = CONTAINERS.find((it) => {
@@ -23,11 +23,11 @@ export function twice(
       (memory.ipOf(it) === address || !memory.hasLied(it));
   });
   if (other === undefined) return undefined;
-  if (memory.wasTold(other, network)) return { isTold: true };
+  if (memory.wasReported(other, network)) return { isReported: true };
   const about = `${other} is live on ${address}, which ${id} gets; before, ${memory.documents}
 ${answered(added)}`;
   return {
-    isTold: false,
+    isReported: false,
     complaint: { kind: "an address is allocated twice, and no document said so", about },
   };
 }

@@ -140,7 +140,7 @@ export class Memory {
   }
 
   /** Whether a document reported that an ADD fails, or named a container without any evidence as an obstacle. */
-  wasTold(id: string, network: 0 | 1): boolean {
+  wasReported(id: string, network: 0 | 1): boolean {
     return this.#isRefused[network] || this.#reported.has(id) && !this.canTell(id);
   }
 

@@ -114,7 +114,7 @@ export class Stage {
     const rest = { result: added.json, ip: ipOf(added.json), mac, veth, index, guarded };
     this.attached.set(owner, { ...rest, owner });
     if (ifname === "eth0") this.memory.added(id, added.json);
-    if (found?.isTold) this.count("second containers on an address, as told before");
+    if (found?.isReported) this.count("second containers on an address, as reported before");
     return found?.complaint;
   }
 

@@ -49,11 +49,11 @@ export function examineLeases({ config, overview, isServed }: Scene): Finding[] 
       "before it is full: widen the range inside the subnet, or use another network for further containers",
     );
   });
-  return [...pools, ...amiss(rows, bridge), ...strangers(seen?.claims ?? [], held, config)];
+  return [...pools, ...amiss(rows, bridge), ...unownedVeths(seen?.claims ?? [], held, config)];
 }
 
 /** A warning about veths of other programs on the bridge whose containers have addresses of the pool. */
-function strangers(
+function unownedVeths(
   claims: readonly Claim[],
   held: readonly Ip[],
   { sets, bridge }: Scene["config"],

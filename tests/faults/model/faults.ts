@@ -95,7 +95,7 @@ export class Faults {
     }
     if (request.kind === "lock" && request.stoppable) {
       add("SIGTERM", () => ({
-        error: { kind: "TryAgainLater", message: "told to stop" },
+        error: { kind: "TryAgainLater", message: "asked to stop" },
         stop: true,
       }));
     }

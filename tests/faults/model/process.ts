@@ -127,7 +127,7 @@ class Attempt {
       if (waiting === undefined) throw new Error(`${this.#program.name} asked no ${next.to}`);
       this.#waiting.delete(next.to);
       if (next.reply.stop) {
-        this.#stop.abort(new CniError("TryAgainLater", "told to stop", "a remedy"));
+        this.#stop.abort(new CniError("TryAgainLater", "asked to stop", "a remedy"));
       }
       waiting.resolve(next.reply);
       await quiet();
@@ -166,7 +166,7 @@ class Attempt {
     this.#asked++;
     this.#left.shift();
     if (next.reply.stop) {
-      this.#stop.abort(new CniError("TryAgainLater", "told to stop", "a remedy"));
+      this.#stop.abort(new CniError("TryAgainLater", "asked to stop", "a remedy"));
     }
     return opened(next.reply);
   }

@@ -20,7 +20,7 @@ import { range } from "../sets.ts";
 import { DUAL, ETH0, HOST_MAC, RECORD, request, SMALL, state } from "./world.ts";
 
 /** The addresses that a container with this ID gets. */
-function given(
+function allocated(
   held: State,
   id: string,
   sets?: readonly RangeSet[],
@@ -31,8 +31,11 @@ function given(
 
 Deno.test("allocate() chooses an address of each set, and records the last one of each configured set", () => {
   const held = emptyState();
-  assertEquals(given(held, "c1", DUAL), "10.0.0.2,fd00::2");
-  assertEquals(given(held, "c2", [...DUAL].reverse(), { pod: "web/front" }), "fd00::3,10.0.0.3");
+  assertEquals(allocated(held, "c1", DUAL), "10.0.0.2,fd00::2");
+  assertEquals(
+    allocated(held, "c2", [...DUAL].reverse(), { pod: "web/front" }),
+    "fd00::3,10.0.0.3",
+  );
   assertEquals([held.leases["c2/eth0"]?.pod, held.lastReserved.join()], [
     "web/front",
     "fd00::3,10.0.0.3",
@@ -43,10 +46,10 @@ Deno.test("allocate() chooses an address of each set, and records the last one o
 Deno.test("the ranges of one attachment do not change the ranges of the network", () => {
   const held = emptyState();
   const own = [[range("10.9.0.0/29")], ...DUAL];
-  assertEquals(given(held, "c1", DUAL), "10.0.0.2,fd00::2");
-  assertEquals(given(held, "c2", DUAL, { sets: own }), "10.9.0.2,10.0.0.3,fd00::3");
+  assertEquals(allocated(held, "c1", DUAL), "10.0.0.2,fd00::2");
+  assertEquals(allocated(held, "c2", DUAL, { sets: own }), "10.9.0.2,10.0.0.3,fd00::3");
   const narrow = [[range("10.0.0.0/29", { start: "10.0.0.6", end: "10.0.0.6" })]];
-  assertEquals(given(held, "c3", DUAL, { sets: narrow }), "10.0.0.6");
+  assertEquals(allocated(held, "c3", DUAL, { sets: narrow }), "10.0.0.6");
   assertEquals([held.ranges, held.lastReserved.join()], [DUAL, "10.0.0.6,fd00::3"]);
   assertEquals(
     ["c1", "c2", "c3"].map((id) => held.leases[`${id}/eth0`]?.ranges !== undefined),
@@ -109,23 +112,23 @@ Deno.test("the record of a lease has the values that list and DEL need", () => {
 Deno.test("a set that is full leaves the state as it was", () => {
   const sets = [[range("10.0.0.0/29")], [range("10.0.1.0/30")]];
   const held = emptyState();
-  given(held, "c1", sets);
+  allocated(held, "c1", sets);
   const before = structuredClone(held);
   const message = "Cannot allocate an address of 10.0.1.1 - 10.0.1.2: all are held";
-  const error = assertThrows(() => given(held, "c2", sets), CniError, message);
+  const error = assertThrows(() => allocated(held, "c2", sets), CniError, message);
   assertEquals([error.code, held], [101, before]);
   assertStringIncludes(error.details, "the range is the whole subnet");
   const small = state("", "10.0.0.2", "10.0.0.3");
-  const wider = assertThrows(() => given(small, "c2"), CniError, "all are held");
+  const wider = assertThrows(() => allocated(small, "c2"), CniError, "all are held");
   assertStringIncludes(wider.details, "widen the range: the subnet has 10.0.0.1 to 10.0.0.6");
 });
 
 Deno.test("an attachment keeps its addresses", () => {
   const held = emptyState();
-  for (const id of ["c1", "c2"]) given(held, id, DUAL);
-  assertEquals(given(held, "c1", DUAL), "10.0.0.2,fd00::2");
+  for (const id of ["c1", "c2"]) allocated(held, id, DUAL);
+  assertEquals(allocated(held, "c1", DUAL), "10.0.0.2,fd00::2");
   assertEquals(
-    given(held, "c1", DUAL, { requestedIps: [parseIp("10.0.0.2")] }),
+    allocated(held, "c1", DUAL, { requestedIps: [parseIp("10.0.0.2")] }),
     "10.0.0.2,fd00::2",
   );
   assertEquals(Object.keys(held.ipToContainer).sort(), [
@@ -138,10 +141,10 @@ Deno.test("an attachment keeps its addresses", () => {
 
 Deno.test("a requested address is allocated, or refused with the reason", () => {
   const held = emptyState();
-  given(held, "c1");
+  allocated(held, "c1");
   const before = structuredClone(held);
   const requested = (...ips: string[]) =>
-    given(held, "c2", SMALL, { requestedIps: ips.map((it) => parseIp(it)) });
+    allocated(held, "c2", SMALL, { requestedIps: ips.map((it) => parseIp(it)) });
   const rows: [string[], string][] = [
     [["10.0.0.2"], '"c1/eth0" holds it'],
     [["10.0.0.1"], "it is the gateway"],
@@ -161,9 +164,9 @@ Deno.test("a requested address is allocated, or refused with the reason", () => 
 
 Deno.test("each requested address is looked at, whichever is held", () => {
   const held = emptyState();
-  given(held, "c1", DUAL);
+  allocated(held, "c1", DUAL);
   const requested = (...ips: string[]) =>
-    given(held, "c2", DUAL, { requestedIps: ips.map((it) => parseIp(it)) });
+    allocated(held, "c2", DUAL, { requestedIps: ips.map((it) => parseIp(it)) });
   assertThrows(() => requested("10.0.0.3", "fd00::2"), CniError, 'Cannot allocate "fd00::2"');
   assertThrows(() => requested("10.0.0.2", "fd00::3"), CniError, 'Cannot allocate "10.0.0.2"');
   assertEquals(requested("fd00::4", "10.0.0.3"), "10.0.0.3,fd00::4");
@@ -174,22 +177,26 @@ Deno.test("each requested address is looked at, whichever is held", () => {
 Deno.test("a requested MAC is allocated once, and not if another address may get it", () => {
   const held = emptyState();
   const mac = (text: string) => ({ requestedMac: parseMac(text) });
-  given(held, "c1", DUAL, mac("02:00:00:00:00:01"));
-  const twice = () => given(held, "c2", DUAL, mac("02:00:00:00:00:01"));
+  allocated(held, "c1", DUAL, mac("02:00:00:00:00:01"));
+  const twice = () => allocated(held, "c2", DUAL, mac("02:00:00:00:00:01"));
   assertEquals(assertThrows(twice, CniError, '"c1/eth0" has it').code, 102);
-  assertThrows(() => given(held, "c2", DUAL, mac("0a:58:0a:00:00:01")), CniError, 'bridge "br0"');
-  assertEquals(given(held, "c1", DUAL, mac("02:00:00:00:00:01")), "10.0.0.2,fd00::2");
+  assertThrows(
+    () => allocated(held, "c2", DUAL, mac("0a:58:0a:00:00:01")),
+    CniError,
+    'bridge "br0"',
+  );
+  assertEquals(allocated(held, "c1", DUAL, mac("02:00:00:00:00:01")), "10.0.0.2,fd00::2");
   // No other container gets the address of this MAC.
-  given(held, "c2", DUAL, mac("0a:58:0a:00:00:04"));
+  allocated(held, "c2", DUAL, mac("0a:58:0a:00:00:04"));
   assertEquals(findLease(held, request("c2").attachment)?.ips.join(), "10.0.0.3,fd00::3");
-  assertEquals(given(held, "c3", DUAL), "10.0.0.5,fd00::5");
-  const wanted = () => given(held, "c4", DUAL, { requestedIps: [parseIp("10.0.0.4")] });
+  assertEquals(allocated(held, "c3", DUAL), "10.0.0.5,fd00::5");
+  const wanted = () => allocated(held, "c4", DUAL, { requestedIps: [parseIp("10.0.0.4")] });
   assertThrows(wanted, CniError, "another container has its MAC");
 });
 
 Deno.test("a pool is full for STATUS and ADD if a lease requested the MAC of its last free address", () => {
   const held = emptyState();
-  given(held, "c1", SMALL, { requestedMac: parseMac("0a:58:0a:00:00:03") });
+  allocated(held, "c1", SMALL, { requestedMac: parseMac("0a:58:0a:00:00:03") });
   const pool = { sets: SMALL, requestedIps: [], bridgeMac: undefined };
   assertThrows(() => chooseIps(held, pool), CniError, "all are held");
   assertEquals(held.containerToIP, { "c1/eth0": "10.0.0.2" });
@@ -199,7 +206,7 @@ Deno.test("a range that is only the gateway is not called held by containers", (
   const gateway = parseIp("10.0.0.1");
   const alone = [[{ ...range("10.0.0.0/24"), gateway, start: gateway, end: gateway }]];
   const error = assertThrows(
-    () => given(emptyState(), "c1", alone),
+    () => allocated(emptyState(), "c1", alone),
     CniError,
     "the range is only the gateway",
   );
@@ -208,5 +215,5 @@ Deno.test("a range that is only the gateway is not called held by containers", (
 
 Deno.test("an address is left out if another port of the bridge has its MAC", () => {
   const takenMacs = new Set(["0a:58:0a:00:00:02"]);
-  assertEquals(given(emptyState(), "c1", DUAL, { takenMacs }).split(",")[0], "10.0.0.3");
+  assertEquals(allocated(emptyState(), "c1", DUAL, { takenMacs }).split(",")[0], "10.0.0.3");
 });

@@ -11,7 +11,7 @@ const MAC = { runtimeConfig: { mac: "02:00:00:00:00:01" } };
 Deno.test("ADD creates the veth before the lease, configures the container last, and holds a mark throughout", async () => {
   const rows: [object, string[]][] = [
     [{}, ["attach", "reserve c1/eth0", "configure"]],
-    [MAC, ["attach", "reserve c1/eth0", "configure", "forget 10.88.0.2"]],
+    [MAC, ["attach", "reserve c1/eth0", "configure", "flush 10.88.0.2"]],
     [{ macspoofchk: true }, ["attach", "reserve c1/eth0", "configure", "guard"]],
     [{ macspoofchk: true, ...MAC }, ["attach", "reserve c1/eth0", "configure", "guard"]],
     [{ subnet: undefined, gateway: undefined, ipam: {} }, ["attach", "configure"]],

@@ -22,11 +22,11 @@ Deno.test("GC releases unlisted attachments, and without a list only stale lease
     ]],
     [[], { held: [LEASE] }, ["view", RELEASED]],
     [[], { held: [LEASE], veths: [OWN] }, ["view", `remove ${HOST}`, RELEASED]],
-    [[], { held: [BOUND] }, ["view", "forget 10.88.0.2", RELEASED]],
+    [[], { held: [BOUND] }, ["view", "flush 10.88.0.2", RELEASED]],
     // One `ip` for all leases of a bridge.
     [[], { held: [BOUND, { ...lease("c2/eth0", "10.88.0.3"), record: BOUND.record }] }, [
       "view",
-      "forget 10.88.0.2,10.88.0.3",
+      "flush 10.88.0.2,10.88.0.3",
       "unverified release c1/eth0, release c2/eth0",
     ]],
     [keep, { held: [LEASE], veths: [OWN] }, ["view", "sweep"]],

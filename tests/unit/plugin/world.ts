@@ -129,7 +129,7 @@ export function effects(world: World = {}): Effects & { steps: string[] } {
       return step(`reattach ${named.join(", ")}`, [...world.faults ?? []]);
     },
     portFaults: unused,
-    flushNeighbours: (_bridge, ips) => step(`forget ${ips.join()}`, undefined),
+    flushNeighbours: (_bridge, ips) => step(`flush ${ips.join()}`, undefined),
     detach: (host, mac) => step("detach", links.find((it) => it.ifname === host && it.mac === mac)),
     remove: (link) => step(`remove ${link.ifname}`, undefined),
     link: (ifname) => step("link", links.find((it) => it.ifname === ifname)),
