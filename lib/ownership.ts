@@ -15,8 +15,8 @@ export type { Claim, HostVeth, HostView, Subject } from "./ownership/claim.ts";
  * Three facts tie a veth to a lease. Its name is the hash of the owner, or the recorded name of an imported lease. Its MAC is
  * the lease's `hostMac`. Its alias names the owner, and its name, MAC or link group agrees. If the name of a veth fits one lease
  * and its MAC fits another, it belongs to neither lease, unless the alias decides. A container can forge the addresses inside, so
- * they never take a veth from a lease of this program. They distinguish an earlier lease of an owner from a later one, and find
- * or refuse the veth of an imported lease.
+ * they never take a veth from a lease of this program. They only distinguish an earlier lease of an owner from a later one, keep
+ * a lease without a known veth held, and confirm or refute the veth of an imported lease.
  */
 export async function claims(
   { name, bridge }: Subject,
@@ -28,11 +28,11 @@ export async function claims(
   const others = known.filter(({ veth, relation }) => relation !== "none" && !explained.has(veth));
   return [
     ...own,
-    ...others.map(({ veth, relation, said }): Claim => ({
+    ...others.map(({ veth, relation, inAlias }): Claim => ({
       kind: relation === "near" ? "unowned" : veth.add === "running" ? "adding" : "unleased",
       lease: undefined,
       veths: [veth],
-      attachment: said,
+      attachment: inAlias,
     })),
   ];
 }
@@ -56,18 +56,18 @@ export function needsInspection(
   const group = groupOf(name);
   return ({ mac, group: linkGroup, ifname, alias, master, netnsId }) => {
     if (netnsId === undefined) return false;
-    // A recorded name with the MAC of another lease is in doubt.
+    // A veth with the recorded name of one lease and the MAC of another is inspected.
     if (macs.has(mac) && (recorded.get(ifname) ?? mac) === mac) return false;
-    const said = attachmentIn(alias);
-    if (linkGroup === group || said?.network === name || recorded.has(ifname)) return true;
-    const isOfOthers = said !== undefined && isHostVethName(ifname);
+    const inAlias = attachmentIn(alias);
+    if (linkGroup === group || inAlias?.network === name || recorded.has(ifname)) return true;
+    const isOfOthers = inAlias !== undefined && isHostVethName(ifname);
     return !isOfOthers && (bridge === undefined || master === bridge || isHostVethName(ifname));
   };
 }
 
 /**
- * Whether the claim's veths may use an address of the network without a lease for it. If so, no address may be allocated from a
- * state that is in doubt. `sets` are the network's range sets; `undefined` if they are not known.
+ * Whether the claim's veths may use an address of the network without a lease for it. Then no address may be allocated from a
+ * state that this program did not write last. `sets` are the network's range sets; `undefined` if they are not known.
  */
 export function mayHold(
   { kind, lease, veths }: Claim,
@@ -79,7 +79,7 @@ export function mayHold(
   return veths.some(({ inside, add }) => {
     if (inside === undefined) return kind !== "adding";
     const { addresses } = inside.peer;
-    // A container can remove its address and add it again; an ADD with a lease has not added it yet.
+    // Without an address now, the container may add a removed address again, or an ADD with a lease is about to add it.
     if (kind !== "unowned") return addresses.length > 0 || add === "none" || add === "leased";
     return addresses.some(({ ip }) =>
       sets === undefined || sets.some((set) => allocatingRange(set, ip) !== undefined)

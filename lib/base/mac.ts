@@ -80,7 +80,7 @@ export function isLayer2HostMac(mac: string): boolean {
  */
 export function macProvenBy(hostMac: string): Mac | undefined {
   return isHostMac(hostMac) && !/^fe:0[89a-f]/.test(hostMac)
-    ? macBehind(hostMac as Mac)
+    ? layer2Mac(hostMac as Mac)
     : undefined;
 }
 
@@ -90,7 +90,7 @@ export function isHostMac(mac: string): boolean {
 }
 
 /** The MAC of a container without an address, derived from that of its host veth: so the host knows it without the container. */
-export function macBehind(hostMac: Mac): Mac {
+export function layer2Mac(hostMac: Mac): Mac {
   return `0a:5a${hostMac.slice(5)}` as Mac;
 }
 

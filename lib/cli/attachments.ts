@@ -1,6 +1,6 @@
 import type { Ip } from "../base/address.ts";
 import { ownerKey, podIn } from "../base/attachment.ts";
-import { isLayer2HostMac, macBehind, parseMac } from "../base/mac.ts";
+import { isLayer2HostMac, layer2Mac, parseMac } from "../base/mac.ts";
 import type { NetworkName } from "../base/names.ts";
 import { containerMac, type Held, hostsOf, isRunning, type Lease } from "../ipam.ts";
 import type { Link } from "../netops.ts";
@@ -93,7 +93,7 @@ function stateOf({ kind, lease, veths: [veth] }: Claim, place: Place): StateWord
 function isLayer2Attachment({ link, inside }: HostVeth, { hasState }: Place): boolean {
   if (isLayer2HostMac(link.mac)) return true;
   if (hasState || inside === undefined) return false;
-  return inside.peer.addresses.length === 0 || inside.peer.mac === macBehind(parseMac(link.mac));
+  return inside.peer.addresses.length === 0 || inside.peer.mac === layer2Mac(parseMac(link.mac));
 }
 
 export function plainAttachment({ ips, link, ...row }: ShownAttachment) {

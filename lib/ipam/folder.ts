@@ -37,8 +37,8 @@ function upToStateFolder(dataDir: string): string[] {
 }
 
 /**
- * Throws IOFailure if `dataDir` or a folder above it is not a folder that root owns. A symlink would lead out of the permission
- * scope. Returns whether `dataDir` exists.
+ * Throws IOFailure if `dataDir`, or a folder between it and the state folder, is not a folder that root owns. A symlink would
+ * lead out of the permission scope. Returns whether `dataDir` exists.
  */
 export function checkFolder(dataDir: string): boolean {
   return lookAtFolders(dataDir)[0]?.found !== undefined;
@@ -58,7 +58,7 @@ function lookAtFolders(dataDir: string) {
  */
 export function nearestFolder(dataDir: string): string | undefined {
   const folders = lookAtFolders(dataDir);
-  doubtMoved(folders);
+  emptyLocksOfMoved(folders);
   return folders.find(({ found }) => found !== undefined)?.folder;
 }
 
@@ -68,7 +68,7 @@ export function nearestFolder(dataDir: string): string | undefined {
  */
 export function prepareFolder(dataDir: string): boolean {
   const folders = lookAtFolders(dataDir);
-  const isMoved = doubtMoved(folders);
+  const isMoved = emptyLocksOfMoved(folders);
   orIoError("make the state folder", dataDir, () => {
     if (folders[0]?.found === undefined) makeFolders(dataDir);
     for (const { folder, found } of folders) {
@@ -107,41 +107,41 @@ function checkFolderOwner(folder: string, found: Deno.FileInfo): void {
 }
 
 /**
- * Whether the folder was moved away and back. It then has the states of before: the files have their inodes and times, and
- * containers of the states in its place are alive. The record in the lock file does not show it, but the folder does: a file
- * that is made or removed sets both times of its folder; a rename sets the ctime, which Deno reports in seconds.
+ * Whether the folder was moved away and back. Its states then lack the containers added in between, but its files are unchanged,
+ * so the records in the lock files still match. The folder's times show the move: a file that is made or removed in it sets
+ * both, and a rename sets only the ctime, which Deno reports in seconds.
  */
 function wasMoved({ mtime, ctime }: Deno.FileInfo): boolean {
   const seconds = (time: Date | null) => Math.floor((time?.getTime() ?? 0) / 1000);
-  // The mtime is later if the clock was set back.
+  // If the clock was set back, the ctime of the move is earlier than the mtime.
   return seconds(ctime) !== seconds(mtime);
 }
 
 /**
  * Empties the lock files below each moved folder, so that the next transaction of each network compares its state with the
- * kernel. Called before this program makes a file there, which hides the move. Returns whether there is one. Throws IOFailure.
+ * kernel. Called before this program makes a file there, which hides the move. Returns whether a folder moved. Throws IOFailure.
  */
-export function doubtMoved(folders: ReturnType<typeof lookAtFolders>): boolean {
+export function emptyLocksOfMoved(folders: ReturnType<typeof lookAtFolders>): boolean {
   const moved = folders.filter(({ found }) => found !== undefined && wasMoved(found));
-  for (const { folder } of moved) doubt(folder);
-  // On a file system whose folders always look moved, no run may fail because of it.
+  for (const { folder } of moved) emptyLocks(folder);
+  // On some file systems every folder always looks moved: such a folder does not count.
   return moved.some(({ folder }) => {
     const now = tryLstat(folder);
     return now !== undefined && !wasMoved(now);
   });
 }
 
-function doubt(folder: string): void {
+function emptyLocks(folder: string): void {
   for (const name of namesIn(folder)) {
     const path = `${folder}/${name}`;
     const found = tryLstat(path);
-    if (found?.isDirectory && !name.startsWith(".")) doubt(path);
-    // Another process may remove it: then the next lock file is empty.
+    if (found?.isDirectory && !name.startsWith(".")) emptyLocks(path);
+    // If another process removes the lock file, the next one is empty too.
     if (found?.isFile && name.endsWith(".lock")) {
       ifThere("empty", path, () => Deno.truncateSync(path, 0));
     }
   }
-  // Sets both times of the folder, without a system call that the program needs nowhere else. Another run may do it too.
+  // A new file sets both times of the folder; the seccomp profiles forbid utime. Another run may make the same file.
   const path = `${folder}/.moved`;
   removeQuietly(path);
   const options = { write: true, create: true, mode: 0o600 };

@@ -6,9 +6,9 @@ import { prepareFolder } from "./folder.ts";
 
 /** The mark of an ADD in progress. The ADD removes it when it ends. */
 export interface Mark {
-  /** An earlier ADD of the host veth was killed, and its mark was there. */
+  /** The mark of an earlier, killed ADD of the host veth existed. */
   readonly followsKilled: boolean;
-  /** Records whether the ADD has a lease. Called before the lease is written, and when it was undone. */
+  /** Records whether the ADD has a lease. Called before the lease is written, and before it is released. */
   lease(isHeld: boolean): void;
   /** Leaves the mark in place: an abandoned `ip` may still make the veth, and a later DEL waits for it. */
   keep(): void;
@@ -45,7 +45,7 @@ export class AddMarks {
       if (found !== undefined && !found.isFile) removeQuietly(path);
       const file = orIoError("make", path, () => Deno.openSync(path, options));
       try {
-        if (!orIoError("lock", path, () => isLocked(file))) throw inProgress(host);
+        if (!orIoError("lock", path, () => tryFlock(file))) throw inProgress(host);
         if (isStill(file, path)) {
           if (found !== undefined) file.truncateSync();
           return markOf(file, path, found !== undefined);
@@ -60,7 +60,7 @@ export class AddMarks {
     }
   }
 
-  /** Probes with a shared lock, so that two concurrent probes don't take each other for an ADD. */
+  /** The state of the host veth's ADD. Probes with a shared lock, so that a concurrent probe is not mistaken for an ADD. */
   of(host: string): AddProgress {
     const path = this.#path(host);
     return this.#open(path, (file) => {
@@ -136,12 +136,12 @@ function inProgress(host: string): CniError {
 
 const OLD_MS = 60_000;
 
-/** A probe holds the flock for some microseconds. The ADD tries for 50 ms, so that a probe does not make it fail. */
+/** A probe (`of`) holds the flock for some microseconds. An ADD tries for 50 ms, so that a probe does not make it fail. */
 const TRIES = 5;
 const PAUSE_MS = 10;
 
-/** Takes the flock, if no other ADD has it. */
-function isLocked(file: Deno.FsFile): boolean {
+/** Takes the flock; false if another ADD has it. */
+function tryFlock(file: Deno.FsFile): boolean {
   for (let tries = 1; !file.tryLockSync(true); tries++) {
     if (tries > TRIES) return false;
     Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, PAUSE_MS);

@@ -25,8 +25,8 @@ export interface Found {
 export interface Decision<T> {
   readonly result: T;
   /**
-   * Nothing is written if it is missing. `unverified`: the state was not checked against the kernel, so the provenance of the
-   * file is `changed` afterwards, unless it was `written`. `doubted`: it is `changed` afterwards in any case.
+   * Without it, nothing is written. `verified`: the state agrees with the kernel, so its provenance is `written` afterwards.
+   * `unverified`: the provenance stays `written` or becomes `changed`. `doubted`: it becomes `changed`.
    */
   readonly write?: "verified" | "unverified" | "doubted";
   /** A state to write instead of the one that `decide` was called with. */
@@ -52,8 +52,8 @@ export class StoredLeases {
   }
 
   /**
-   * The state, read without the lock. A provenance `changed` may only mean that another run is writing, so only a reader that
-   * holds the lock may report it. The next transaction uses this state if the file is still the same. Throws IOFailure,
+   * The state, read without the lock. The provenance is also `changed` while another run writes, so only a reader with the lock
+   * may report it. The next transaction uses this state if the file is still the same. Throws IOFailure,
    * StateDamaged.
    */
   read(): Found {
@@ -72,12 +72,12 @@ export class StoredLeases {
     const lock = await acquire(this.#lockPath, stop);
     let written = lock.written;
     try {
-      // The runs that made these files have ended, because this run holds the lock.
+      // The files are of runs that have ended, because this run holds the lock.
       temporaries(this.dataDir, this.network).forEach(removeQuietly);
       const { state, provenance } = this.#found(written);
       const decision = await decide(state, provenance);
       if (decision.write === undefined) return { result: decision.result, backup: undefined };
-      // In its place, addresses may have been allocated. Only a checked state is trusted afterwards.
+      // While the folder was away, ADDs may have allocated addresses from a new one. The next run checks this state.
       const isMoved = prepareFolder(this.dataDir);
       if (isMoved) written = "";
       if (isMoved && decision.write === "verified") {
@@ -126,7 +126,7 @@ export class StoredLeases {
   #found(written: string): Found {
     try {
       const found = this.#seen(written);
-      // In a file from another program, a line may hold more than one map.
+      // Lines of another program's file may hold more than one map, so they are not written again.
       if (found.provenance !== "written") found.state.lines = undefined;
       return found;
     } catch (error) {

@@ -10,7 +10,7 @@ import { enter } from "./inside.ts";
 import { dump, outputOf, runBatch, type RunIp } from "./ip.ts";
 import { type Link, type Neighbour, parseNeighbour } from "./links.ts";
 
-/** The MAC and the addresses that a port of the bridge may send from (SECURITY.md). */
+/** A guarded port: the only MAC that it may send from, and the addresses with permanent neighbours (SECURITY.md). */
 export interface GuardSpec {
   readonly bridge: InterfaceName;
   readonly host: InterfaceName;
@@ -32,7 +32,7 @@ export async function guard(run: RunIp, spec: GuardSpec, undo: Rollback): Promis
     // If another port has the MAC, the link-local address derived from it belongs to that port's container.
     () => flushNeighbours(run, bridge, isTaken ? ips : guardedIps(ips, mac)),
   );
-  const entering = enterMac(run, spec, action).catch((error) => {
+  const entering = addStaticEntry(run, spec, action).catch((error) => {
     isTaken = isError(error, "AddressUnavailable");
     throw error;
   });
@@ -41,7 +41,7 @@ export async function guard(run: RunIp, spec: GuardSpec, undo: Rollback): Promis
   await waitForAll(entering, Promise.resolve(pinning));
 }
 
-/** The MAC belongs to another port, or to the bridge. `fixed` has every MAC that was not learned. */
+/** The MAC belongs to another port, or to the bridge. `fixed` has the MACs of all entries that were not learned. */
 export class MacTaken extends CniError {
   constructor({ mac, host }: GuardSpec, owner: string, readonly fixed: ReadonlySet<string>) {
     super(
@@ -52,8 +52,8 @@ export class MacTaken extends CniError {
   }
 }
 
-/** A MAC has one entry on a bridge. An entry that was made for the bridge itself or for another port is never moved. */
-async function enterMac(run: RunIp, spec: GuardSpec, action: string): Promise<void> {
+/** Adds the static entry of the MAC, which has one entry on a bridge. Only an entry that was learned or stolen is moved. */
+async function addStaticEntry(run: RunIp, spec: GuardSpec, action: string): Promise<void> {
   const { bridge, host, mac, ips } = spec;
   const added = await runBatch(run, ["-B"], [entryCommand("add", spec)]);
   if (added.success) return;
@@ -68,7 +68,7 @@ async function enterMac(run: RunIp, spec: GuardSpec, action: string): Promise<vo
   const ports = new Map(links.map((link) => [link.ifname, link]));
   const fixed = entries.map(parseNeighbour).filter((it) => {
     const link = ports.get(it.dev);
-    // An unguarded container has no static entry, but it can take one by a forged frame, and keep it when its owner is gone.
+    // An unguarded container can take a static entry by a forged frame, and keep it after the guarded container is gone.
     const isStolen = !hasOwner && it.isStatic && isHostVethName(it.dev) &&
       link?.port.locked === false;
     return it.dev !== host && it.isFixed && (it.dev === bridge || link !== undefined) && !isStolen;
@@ -83,7 +83,7 @@ async function enterMac(run: RunIp, spec: GuardSpec, action: string): Promise<vo
   throw new MacTaken(spec, owner, new Set(fixed.map((it) => it.mac)));
 }
 
-/** Lets frames from the MAC pass the locked port; `replace` moves an entry from another port. */
+/** The command for the static entry that lets frames from the MAC pass the locked port; `replace` moves it from another port. */
 export function entryCommand(verb: "add" | "replace", { host, mac }: GuardSpec): string[] {
   return ["neigh", verb, "any", "lladdr", mac, "nud", "noarp", "dev", host];
 }
@@ -92,8 +92,8 @@ export function entryCommand(verb: "add" | "replace", { host, mac }: GuardSpec):
 export const FIXED = ["nud", "noarp", "nud", "permanent"];
 
 /**
- * Whether the port has all static entries of the MAC. A port of VLANs has one for each and one for frames without a VLAN, and each
- * of them can move to another port. `ip` shows no VLANs, but the port's own MAC has as many entries.
+ * Whether the port has all static entries of the MAC: one for untagged frames and one for each VLAN of the port, each of which
+ * can move to another port. `ip` does not show an entry's VLAN, but the port's own MAC has as many entries.
  */
 export function hasEntries(
   entries: readonly Neighbour[],

@@ -58,10 +58,10 @@ export function portFlags(
 }
 
 /**
- * Puts host veths into the bridge, and changes those in it to match their specs. Every port is closed before the first static
- * entry of the forwarding table is written, and every entry is written before the first port is up. So a container that sends
- * frames at the same time moves no entry. A port that can't be closed gets no entry and stays down, and does not stop the
- * others. So does a port with the MAC of a guarded port that is not in `ports`. Returns the remaining differences.
+ * Puts host veths into the bridge, and changes those in it to match their specs. All guarded ports are locked before the first
+ * static entry is written, and all entries are written before a changed port is up. So a container that sends frames at the same
+ * time moves no entry. A port that can't be locked gets no entry and stays down, and does not stop the others. The same holds for
+ * a port with the MAC of a guarded port that is not in `ports`. Returns the remaining differences.
  */
 export async function reattach(
   run: RunIp,
@@ -99,8 +99,8 @@ export async function reattach(
 }
 
 /**
- * The MACs of the other guarded ports of the bridge. They come from ADDs. A lease that `repair` found in a container may have a
- * forged MAC.
+ * The MACs of the other guarded ports of the bridge. They outweigh the MAC of a lease, because `repair` may have read that MAC
+ * from a container, which can forge it.
  */
 async function macsOfOthers(
   run: RunIp,
@@ -173,7 +173,7 @@ function ownFault(bridge: InterfaceName, spec: PortSpec, link: Link): string | u
   if (spec.guard !== undefined) {
     if (port.locked !== true) return "it is not locked";
     if (port.learning) return "the bridge learns from it";
-    if (!port.forwardsReserved) return "frames to reserved group addresses pass it";
+    if (!port.forwardsReserved) return "frames to reserved group addresses bypass its lock";
   }
   if (group !== spec.group && group !== UNKNOWN_GROUP) {
     return `its link group is ${group}, not ${spec.group}`;
@@ -181,7 +181,7 @@ function ownFault(bridge: InterfaceName, spec: PortSpec, link: Link): string | u
   return up ? undefined : "it is down";
 }
 
-/** Whether the port is in the bridge and, if it is guarded, locked. Its link group and whether it is up don't count. */
+/** Whether the port is in the bridge, with the guard's flags if it is guarded. It may be down or have another link group. */
 function isPrepared(bridge: InterfaceName, spec: PortSpec, link: Link | undefined): boolean {
   return link !== undefined &&
     ownFault(bridge, { ...spec, group: link.group }, { ...link, up: true }) === undefined;

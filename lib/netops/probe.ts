@@ -10,9 +10,8 @@ export async function ipVersion(run: RunIp): Promise<string> {
 
 /**
  * The complaint of `ip` if this host can't create a veth. `isForbidden`: the process lacks the permission to change interfaces;
- * otherwise the kernel has no veth. Changes nothing: the first request has no setting, and the second an MTU that every kernel
- * rejects, after it has loaded the module. The kernel selects links by a kind that it has; for another kind it lists all links,
- * and `ip` prints an empty object for each.
+ * otherwise the kernel has no veth. Changes nothing: the first request has no setting. The second has an MTU that every kernel
+ * rejects, after it has loaded the module. The third lists all links, each as `{}`, if the kernel does not know the kind veth.
  */
 export async function cannotMakeVeth(run: RunIp) {
   const change = await run(["link", "set", "dev", "lo"]);

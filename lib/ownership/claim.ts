@@ -9,7 +9,7 @@ import { groupOf, type NetworkName } from "../base/names.ts";
 import type { AddProgress, Lease } from "../ipam.ts";
 import type { SeenVeth } from "../netops.ts";
 
-/** The network of a question. */
+/** The network that the claims are about. */
 export interface Subject {
   readonly name: NetworkName;
   /** `undefined` if the configuration names no bridge. A veth on any bridge then counts. */
@@ -56,24 +56,24 @@ export interface Claim {
 export interface Known {
   readonly veth: HostVeth;
   /** The attachment that the alias names. */
-  readonly said: Attachment | undefined;
-  /** Whether the name is the hash of that attachment. */
-  readonly isNamed: boolean;
-  /** `own`: of this network; `near`: of this network or of another program; `none`: of another network, or unrelated. */
+  readonly inAlias: Attachment | undefined;
+  /** Whether the veth's name proves the alias: it is the hash of that attachment. */
+  readonly isProven: boolean;
+  /** `own`: of this network; `near`: only its bridge or its alias ties it to this network; `none`: of another network, or unrelated. */
   readonly relation: "own" | "near" | "none";
 }
 
 /** Reads the name, alias and link group of a veth. An alias alone proves nothing, because root may write any alias. */
 export async function identify({ name, bridge }: Subject, veth: HostVeth): Promise<Known> {
   const { link } = veth;
-  const said = attachmentIn(link.alias);
-  const isNamed = said !== undefined && await isHostVethOf(said, link.ifname);
-  const known = { veth, said, isNamed };
-  if (isNamed) return { ...known, relation: said.network === name ? "own" : "none" };
+  const inAlias = attachmentIn(link.alias);
+  const isProven = inAlias !== undefined && await isHostVethOf(inAlias, link.ifname);
+  const known = { veth, inAlias, isProven };
+  if (isProven) return { ...known, relation: inAlias.network === name ? "own" : "none" };
   const isCut = isCutAlias(name, link.alias);
   const isOwn = link.group === groupOf(name) || (isCut && isHostVethName(link.ifname));
   if (isOwn) return { ...known, relation: "own" };
   const isOnBridge = link.master !== "" && link.master === (bridge ?? link.master);
-  const isNear = link.netnsId !== undefined && (isOnBridge || isCut || said?.network === name);
+  const isNear = link.netnsId !== undefined && (isOnBridge || isCut || inAlias?.network === name);
   return { ...known, relation: isNear ? "near" : "none" };
 }

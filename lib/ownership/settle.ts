@@ -7,11 +7,11 @@ import type { Claim, ClaimKind, HostVeth, Known } from "./claim.ts";
 const STRONG = 2;
 const WEAK = 1;
 
-/** A lease with the veths that match it best, and the veths that match another lease as well. */
+/** A lease with its veths: `won` match it best, and `contested` match another lease at least as well. */
 interface Case {
   readonly lease: Lease;
   readonly won: { readonly veth: HostVeth; readonly score: number }[];
-  readonly doubt: HostVeth[];
+  readonly contested: HostVeth[];
 }
 
 /** Finds the veth of each lease. `explained` are the veths that need no claim of their own. */
@@ -20,15 +20,15 @@ export async function settle(
   leases: readonly Lease[],
   known: readonly Known[],
 ): Promise<{ own: Claim[]; explained: ReadonlySet<HostVeth> }> {
-  const cases = leases.map((lease): Case => ({ lease, won: [], doubt: [] }));
-  const evidence = await evidenceFor(network, cases, known);
+  const cases = leases.map((lease): Case => ({ lease, won: [], contested: [] }));
+  const votesOn = await voting(network, cases, known);
   for (const it of known) {
-    const votes = [...evidence(it)].filter(([{ lease }]) => !isDisproved(lease, it));
+    const votes = [...votesOn(it)].filter(([{ lease }]) => !isDisproved(lease, it));
     const most = Math.max(0, ...votes.map(([, score]) => score));
     const [winner, ...equals] = votes.filter(([, score]) => score === most);
     for (const [one, score] of votes) {
       if (winner?.[0] === one && equals.length === 0) one.won.push({ veth: it.veth, score });
-      else if (score >= STRONG) one.doubt.push(it.veth);
+      else if (score >= STRONG) one.contested.push(it.veth);
     }
   }
   const taken = new Set(cases.flatMap(({ won }) => won.map(({ veth }) => veth)));
@@ -43,16 +43,16 @@ export async function settle(
 
 type Outcome = Pick<Claim, "kind" | "veths">;
 
-function outcomeOf({ lease, won, doubt }: Case, left: readonly Known[]): Outcome {
+function outcomeOf({ lease, won, contested }: Case, left: readonly Known[]): Outcome {
   const top = best(lease, won);
   const [veth, ...more] = top;
   if (veth !== undefined && more.length === 0) return { kind: kindOf(lease, veth), veths: top };
-  const candidates = top.length > 0 ? top : doubt;
+  const candidates = top.length > 0 ? top : contested;
   return candidates.length > 0 ? { kind: "undecided", veths: candidates } : search(lease, left);
 }
 
 /** Returns a function that maps a veth to the matching leases and their scores. */
-async function evidenceFor(
+async function voting(
   network: NetworkName,
   cases: readonly Case[],
   known: readonly Known[],
@@ -62,19 +62,19 @@ async function evidenceFor(
   const byMac = Map.groupBy(cases, ({ lease }) => lease.record?.hostMac ?? "");
   const byKey = new Map(cases.map((one) => [ownerKey(one.lease.owner), one]));
   const group = groupOf(network);
-  return ({ veth: { link }, said, isNamed }) => {
+  return ({ veth: { link }, inAlias, isProven }) => {
     const votes = new Map<Case, number>();
     const vote = (one: Case, score: number) => votes.set(one, (votes.get(one) ?? 0) + score);
     for (const one of byName.get(link.ifname) ?? []) vote(one, STRONG);
     for (const one of (link.mac !== "" && byMac.get(link.mac)) || []) vote(one, STRONG);
-    const one = said?.network === network ? byKey.get(ownerKey(said)) : undefined;
-    if (one !== undefined && (isNamed || link.group === group || votes.has(one))) vote(one, WEAK);
+    const one = inAlias?.network === network ? byKey.get(ownerKey(inAlias)) : undefined;
+    if (one !== undefined && (isProven || link.group === group || votes.has(one))) vote(one, WEAK);
     return votes;
   };
 }
 
 /**
- * The name of each lease's host veth. A name is hashed only if the alias of some veth does not explain its name, or if the lease
+ * The name of each lease's host veth. It is hashed only if some veth has a name that its alias does not explain, or if the lease
  * is of the Go original. The names of an imported lease are recorded.
  */
 async function namesOf(
@@ -82,23 +82,23 @@ async function namesOf(
   cases: readonly Case[],
   known: readonly Known[],
 ): Promise<string[]> {
-  const isOpen = known.some(({ veth: { link }, isNamed }) =>
-    !isNamed && isHostVethName(link.ifname)
+  const isOpen = known.some(({ veth: { link }, isProven }) =>
+    !isProven && isHostVethName(link.ifname)
   );
   const proven = new Map(
-    known.flatMap(({ veth: { link }, said, isNamed }) =>
-      isNamed && said?.network === network ? [[ownerKey(said), link.ifname]] : []
+    known.flatMap(({ veth: { link }, inAlias, isProven }) =>
+      isProven && inAlias?.network === network ? [[ownerKey(inAlias), link.ifname]] : []
     ),
   );
   return await Promise.all(cases.map(async ({ lease: { owner, ...lease } }) => {
-    // Several names with blanks between them are candidates, and no interface has such a name.
+    // Several recorded names are candidates. As one text with blanks, they match no interface and give no vote.
     if (lease.record?.hosts !== undefined) return lease.record.hosts;
     if (isOpen || owner.ifname === undefined) return await hostVethName({ network, ...owner });
     return proven.get(ownerKey(owner)) ?? "";
   }));
 }
 
-/** Whether a veth with a recorded name belongs to another container: its MAC differs, and its peer lacks the lease's addresses. */
+/** Whether a veth is not that of an imported lease: its MAC differs, and its peer has none of the lease's addresses. */
 function isDisproved(lease: Lease, { veth: { link, inside } }: Known): boolean {
   if (!isImported(lease) || link.mac === lease.record?.hostMac) return false;
   return inside !== undefined && !inside.peer.addresses.some(({ ip }) => lease.ips.includes(ip));
@@ -140,11 +140,11 @@ function search(lease: Lease, left: readonly Known[]): Outcome {
 }
 
 /** Whether the veth may belong to the lease although its name, MAC and alias differ. */
-function isCandidate(lease: Lease, { relation, said, isNamed, veth }: Known): boolean {
-  if (isForeign(lease)) return !isNamed && (relation !== "none" || isRecorded(lease, veth));
-  // A veth with a readable alias and the matching name belongs to the attachment of the alias.
-  return relation === "own" && !isNamed && veth.add === "none" &&
-    (said === undefined || veth.inside !== undefined);
+function isCandidate(lease: Lease, { relation, inAlias, isProven, veth }: Known): boolean {
+  if (isForeign(lease)) return !isProven && (relation !== "none" || isRecorded(lease, veth));
+  // If the alias explains the name, it names the owner. Another alias is outweighed only by the lease's address inside.
+  return relation === "own" && !isProven && veth.add === "none" &&
+    (inAlias === undefined || veth.inside !== undefined);
 }
 
 /** Whether a veth that can't be inspected may have the lease's address, so that the lease stays held. */

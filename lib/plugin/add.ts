@@ -1,7 +1,7 @@
 import type { Ip } from "../base/address.ts";
 import { aliasOf, type Attachment, hostVethName } from "../base/attachment.ts";
 import { CniError, isError } from "../base/errors.ts";
-import { freshHostMac, type Mac, macBehind, macOfAll } from "../base/mac.ts";
+import { freshHostMac, layer2Mac, type Mac, macOfAll } from "../base/mac.ts";
 import { groupOf, type InterfaceName } from "../base/names.ts";
 import { waitForAll } from "../base/wait_for_all.ts";
 import { type Invocation, type NetworkConfig, readResolvConf } from "../config.ts";
@@ -29,11 +29,11 @@ interface Job {
   readonly attachment: Attachment;
   readonly host: InterfaceName;
   readonly hostMac: Mac;
-  /** MACs that other ports have, known after a first attempt. */
+  /** MACs of the bridge and its ports that a first attempt found taken. */
   readonly takenMacs: ReadonlySet<string>;
 }
 
-/** With 64 ADDs at once, a look at the marks of all of them takes 4 % of each. */
+/** The most marks that an ADD inspects. With 64 concurrent ADDs, inspecting all marks takes 4 % of each ADD. */
 const MOST_SWEPT = 8;
 
 /** ADD (docs/architecture.md, "An ADD"). If anything throws, `deliver` included, its changes are rolled back. */
@@ -64,7 +64,7 @@ export async function add(
   try {
     effects.marks.sweep(MOST_SWEPT);
     await attempt(new Set()).catch(async (error) => {
-      // Nothing of the attempt is left. A MAC that nobody requested follows from the address, so another address has another.
+      // The attempt was rolled back. Without a request, the MAC is derived from the address: another address has another MAC.
       if (!(error instanceof MacTaken) || config.requestedMac !== undefined) throw error;
       await attempt(error.fixed);
     });
@@ -77,8 +77,8 @@ async function steps(job: Job, effects: Effects, undo: Rollback, mark: Mark): Pr
   const { config, host } = job;
   const { kernel, stop } = effects;
   const attached = await attachVeth(vethSpec(job), config, effects, undo).catch((error) => {
-    // An abandoned `ip` may still make the veth. A DEL waits for it while the mark exists. The veth of an ADD that was killed
-    // before may have no lease, and only the mark tells why.
+    // The mark stays for a later DEL, which waits for the veth that an abandoned `ip` may still make. It also stays if the veth
+    // is from a killed ADD. Without the mark, the missing lease of that veth would look like a damaged state.
     const isOlder = mark.followsKilled && isError(error, "InterfaceExists");
     if (isOlder || isError(error, "TryAgainLater")) mark.keep();
     throw error;
@@ -88,28 +88,28 @@ async function steps(job: Job, effects: Effects, undo: Rollback, mark: Mark): Pr
   let lease: Lease | undefined;
   if (config.sets.length > 0) {
     const reservation = new Reservation(leaseRequest(job, attached), host, mark, config, effects);
-    // Released after the veth is gone, because until then the veth can use the address. The undo is recorded first, because a
-    // write that fails may have had its effect.
+    // The lease is released after the veth is removed, because the container can use the address until then. The undo is
+    // recorded before the write, because a write that fails may have reached the disk.
     undo.pushLast("release the address", () => reservation.undo());
     lease = await reservation.take();
   }
   stop.throwIfAborted();
   const ips = lease?.ips ?? [];
-  const mac = config.requestedMac ?? macOfAll(ips) ?? macBehind(job.hostMac);
+  const mac = config.requestedMac ?? macOfAll(ips) ?? layer2Mac(job.hostMac);
   await waitForAll(
     kernel.configure(containerSpec(job, attached, ips, mac)),
     config.guarded
       ? kernel.guard({ bridge: config.bridge, host, mac, ips }, undo)
       : Promise.resolve(),
   );
-  // An address that can change its MAC leaves an old neighbour entry. The guard replaces it.
+  // If an address does not always have the same MAC, the host may have an old neighbour entry. The guard replaces it.
   const isUsual = lease === undefined ? config.requestedMac === undefined : hasUsualMac(lease);
   if (!isUsual && !config.guarded) await kernel.flushNeighbours(config.bridge, ips);
   stop.throwIfAborted();
   return resultOf(config, job.invocation, attached, ips, mac);
 }
 
-/** Throws AddressUnavailable if a network without addresses is to have the bridge's MAC. `allocate` checks the other networks. */
+/** Throws AddressUnavailable if a container without addresses requests the bridge's MAC. `allocate` checks all others. */
 function checkBridgeMac({ bridge, requestedMac, sets }: NetworkConfig, attached: MadeVeth): void {
   if (sets.length > 0 || requestedMac !== attached.bridge.mac) return;
   throw new CniError(

@@ -44,7 +44,7 @@ export function hasIpv6Gateway({ sets }: Pick<NetworkConfig, "sets">): boolean {
   return sets.flat().some(({ gateway }) => familyOf(gateway) === 6);
 }
 
-/** Why a bridge cuts off the containers with the addresses `ips`, each with the remedy. The next ADD puts it right too. */
+/** The faults of a bridge that cut off the containers with the addresses `ips`, and their remedies. The next ADD corrects them too. */
 export function outages(config: NetworkConfig, { up, addresses }: Link, ips: readonly Ip[]) {
   const { name, gateways } = bridgeSpec(config);
   const missing = gateways.filter(({ ip, prefix }) =>
@@ -77,17 +77,17 @@ export interface GuardedPort {
   readonly ifname: InterfaceName | undefined;
 }
 
-/** A port whose container has another MAC for a gateway; `why` is the reason why it could not be put right. */
+/** A port whose container has a wrong MAC for a gateway; `why` is the reason if its neighbours could not be set. */
 type Lost<T> = T & { readonly why: string | undefined };
 
 /**
- * The ports of the containers that have another MAC than `bridgeMac` for a gateway, and so can't reach it. Unless it is a dry
- * run, their permanent neighbours are put right. A container is left out if its namespace has no name below /run/netns. With
- * `sample`, nothing is done if that many containers all have the right MAC.
+ * The ports of the containers that have another MAC than `bridgeMac` for a gateway, and so can't reach it. Sets their permanent
+ * neighbours, unless it is a dry run. Leaves out a container if its namespace has no name below /run/netns. If the first `sample`
+ * containers all have the right MAC, the others are not inspected.
  */
 export async function lostGateways<T extends GuardedPort>(
   config: NetworkConfig,
-  kernel: Looking,
+  kernel: PinningKernel,
   { guarded, bridgeMac, sample = guarded.length }: {
     readonly guarded: readonly T[];
     readonly bridgeMac: string;
@@ -104,11 +104,11 @@ export async function lostGateways<T extends GuardedPort>(
   return (await pinAll(kernel, guarded, wanted, dryRun)).lost;
 }
 
-type Looking = Pick<Kernel, "view" | "pinInside">;
+type PinningKernel = Pick<Kernel, "view" | "pinInside">;
 
-/** The ports whose containers lack a wanted neighbour, and how many could not be inspected. */
+/** The ports whose containers lack a wanted neighbour. `unseen` counts the containers that could not be inspected. */
 async function pinAll<T extends GuardedPort>(
-  kernel: Looking,
+  kernel: PinningKernel,
   ports: readonly T[],
   wanted: readonly Pinned[],
   dryRun: boolean,

@@ -25,11 +25,11 @@ import {
 } from "../ownership.ts";
 import type { Effects } from "./effects.ts";
 
-type Seeing = Pick<Effects, "kernel" | "marks">;
+type ViewEffects = Pick<Effects, "kernel" | "marks">;
 
 /** Which namespaces are inspected. */
 interface Inspected {
-  /** The path of a namespace besides the namespaces in /run/netns. */
+  /** The path of one more namespace. Those in /run/netns are inspected anyway. */
   readonly netns?: string | undefined;
   /** Leaves out the namespaces of ADDs in progress. */
   readonly isWithoutAdds?: boolean;
@@ -39,29 +39,29 @@ interface Inspected {
 async function viewFor(
   subject: Subject,
   leases: readonly Lease[],
-  { kernel, marks }: Seeing,
+  { kernel, marks }: ViewEffects,
   { netns, isWithoutAdds = false }: Inspected = {},
 ): Promise<HostView> {
   const skipped = isWithoutAdds ? marks.all() : new Map<string, AddProgress>();
-  const isOpen = needsInspection(subject, leases);
-  const isInspected = (link: Link) => !isRunning(skipped.get(link.ifname)) && isOpen(link);
+  const needs = needsInspection(subject, leases);
+  const isInspected = (link: Link) => !isRunning(skipped.get(link.ifname)) && needs(link);
   const seen = await kernel.view(isInspected, netns);
-  // The marks are read after the view: an ADD that ended since then has its lease.
+  // Read after the view: an ADD whose mark is gone by now has ended, and has written its lease.
   const adds = marks.all();
   return seen.map((veth) => ({ ...veth, add: adds.get(veth.link.ifname) ?? "none" }));
 }
 
-/** The present claims of these leases and of the veths without a lease. */
+/** The current claims of these leases and of the veths without a lease. */
 export async function claimsOf(
   subject: Subject,
   leases: readonly Lease[],
-  effects: Seeing,
+  effects: ViewEffects,
   inspected: Inspected = {},
 ): Promise<Claim[]> {
   return await claims(subject, leases, await viewFor(subject, leases, effects, inspected));
 }
 
-/** The present claims of another network, whose state is in `dataDir`. */
+/** The current claims of another network, which has its state in `dataDir`. */
 export async function claimsOfOther(
   subject: Subject,
   dataDir: string,
@@ -71,18 +71,18 @@ export async function claimsOfOther(
   return await claimsOf(subject, leases, { kernel, marks: new AddMarks(dataDir, subject.name) });
 }
 
-/** The state of a network, and the view of the kernel with its claims. */
+/** A network's state, the kernel's view, and the claims that follow from both. */
 export interface Moment extends Found {
   readonly claims: readonly Claim[];
   readonly view: HostView;
 }
 
-/** The claims of a state, for a run that holds the lock. `own` is the run's own host veth, which has no claim. */
+/** The moment of an ADD that holds the lock. Its new host veth `own` is left out, because it has no lease yet. */
 export async function momentOf(
   subject: Subject,
   found: Found,
   own: string,
-  effects: Seeing,
+  effects: ViewEffects,
 ): Promise<Moment> {
   const leases = listLeases(found.state);
   const view = (await viewFor(subject, leases, effects)).filter(({ link }) => link.ifname !== own);
@@ -90,9 +90,9 @@ export async function momentOf(
 }
 
 /**
- * Runs a transaction with the claims. `isThorough` inspects every namespace, including those of veths that have a lease.
- * Namespaces are inspected before the lock is taken. Under the lock, a lease that is newer than the view is undecided instead
- * of stale, and a veth that is gone since then is left out.
+ * Runs a transaction with the claims. `isThorough` also inspects the veths that the MAC of a lease already proves. Namespaces are
+ * inspected before the lock is taken. Under the lock, a lease that is newer than the view is undecided instead of stale, and a
+ * veth that has vanished since the view is left out.
  */
 export async function transactClaims<T>(
   subject: Subject,
@@ -100,9 +100,9 @@ export async function transactClaims<T>(
   decide: (moment: Moment) => Decision<T> | Promise<Decision<T>>,
   { isThorough = false } = {},
 ) {
-  const momentNow = await lookFirst(subject, effects, isThorough);
+  const momentOfFound = await viewBeforeLock(subject, effects, isThorough);
   return await effects.leases.transaction(async (state, provenance) =>
-    await decide(await momentNow({ state, provenance }))
+    await decide(await momentOfFound({ state, provenance }))
   );
 }
 
@@ -112,11 +112,11 @@ export async function examineClaims<T>(
   effects: Effects,
   look: (moment: Moment) => T | Promise<T>,
 ): Promise<T> {
-  const momentNow = await lookFirst(subject, effects, false);
-  return await effects.leases.examine(async (found) => await look(await momentNow(found)));
+  const momentOfFound = await viewBeforeLock(subject, effects, false);
+  return await effects.leases.examine(async (found) => await look(await momentOfFound(found)));
 }
 
-/** The leases, read without the lock; none if the file is damaged, because only a run with the lock may say so. */
+/** The leases, read without the lock; none if the file is damaged, because only a run with the lock may report that. */
 function readLeases({ leases }: Effects): Lease[] {
   try {
     return listLeases(leases.read().state);
@@ -127,7 +127,7 @@ function readLeases({ leases }: Effects): Lease[] {
 }
 
 /** Inspects the namespaces. Returns a function that joins them with the state that is found under the lock. */
-async function lookFirst(subject: Subject, effects: Effects, isThorough: boolean) {
+async function viewBeforeLock(subject: Subject, effects: Effects, isThorough: boolean) {
   const known = readLeases(effects);
   const before = new Map(known.map((lease) => [ownerKey(lease.owner), lease]));
   const earlier = await viewFor(subject, isThorough ? [] : known, effects);
@@ -170,7 +170,7 @@ export function checkConsistent(
     ? [`start the state of network "${name}" empty`, "its state file is gone"]
     : [
       `use the state of network "${name}"`,
-      "an older or emptied state file was put in place, or an import named that veth",
+      "the state file is an older copy or was emptied, or an import named that veth",
     ];
   const hosts = claim.veths.map(({ link }) => link.ifname).join(" or ");
   throw new CniError(

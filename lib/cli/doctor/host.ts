@@ -15,24 +15,24 @@ import { type Link, MOST_PORTS, type RouteFound } from "../../netops.ts";
 import { hasIpv6Gateway, outages } from "../../plugin.ts";
 import { type Finding, finding, type Scene, warning } from "./finding.ts";
 
-/** The present state of the bridge. The checks of ADD report why an ADD could not use it. */
+/** The current state of the bridge. If an ADD can't use it, the checks of ADD report that instead. */
 export function examineBridge(scene: Scene): Finding[] {
   const { config, links, overview } = scene;
   const { bridge: name, mtu, sets, gatewayOnBridge } = config;
   const bridge = links.find(({ ifname }) => ifname === name);
   if (links.some(({ altnames }) => altnames.includes(name))) return [];
   if (bridge === undefined) {
-    const sight = `"${name}" does not exist yet: the first ADD makes it`;
-    return [finding("ok", "bridge", sight), ...examineNewBridge(scene)];
+    const shown = `"${name}" does not exist yet: the first ADD makes it`;
+    return [finding("ok", "bridge", shown), ...examineNewBridge(scene)];
   }
   if (bridge.kind !== "bridge") return [];
   const ports = links.filter(({ master }) => master === name).length;
   const addresses = bridge.addresses.map(formatInterfaceAddress).join(", ") || "no address yet";
   const hidden = hasIpv6Gateway(config) ? "; whether IPv6 is disabled shows only then" : "";
   const state = bridge.up ? "up" : `down (an ADD sets it up${hidden})`;
-  const sight =
+  const shown =
     `"${name}": ${addresses}, ${state}, MTU ${bridge.mtu}, ports: ${ports} of ${MOST_PORTS}`;
-  const found = [finding("ok", "bridge", sight)];
+  const found = [finding("ok", "bridge", shown)];
   const rows = overview.networks.find(({ network }) => network === config.name)?.rows ?? [];
   const placed = rows.filter(({ link }) => link?.master === name);
   if (placed.length > 0) {
@@ -45,7 +45,7 @@ export function examineBridge(scene: Scene): Finding[] {
       `"${name}" has MTU ${bridge.mtu}, the configuration ${mtu}: larger packets are lost between ports`,
       `${
         bridge.mtu < LEAST_MTU_IPV6 && hasIpv6Gateway(config) ? "" : `set "mtu": ${bridge.mtu}, or `
-      }give every port the same (ip link set dev PORT mtu ${mtu}), and the bridge, if it does not ` +
+      }give every port MTU ${mtu} (ip link set dev PORT mtu ${mtu}), and the bridge too if it does not ` +
         `follow its ports (ip link set dev ${name} mtu ${mtu})`,
     ));
   }
@@ -163,9 +163,9 @@ export function examineOverlap({ config, overview, links, routes }: Scene): Find
 }
 
 /**
- * Whether the route is that of an address of its interface, which is reported by itself, or leads to a larger network by an
- * interface with addresses. Packets to the containers take the more specific route of the bridge then. Routing daemons announce a
- * subnet by a route that drops its packets; the bridge's route precedes it if its metric (IPv4 0, IPv6 256) is smaller.
+ * Whether the route needs no warning. The route of an interface's own address is reported with that address. A route to a larger
+ * network, by an interface with addresses, loses against the bridge's more specific route. So does a route that drops packets, as
+ * routing daemons set it to announce a subnet, if its metric is larger than that of the bridge's route (IPv4 0, IPv6 256).
  */
 function isUsualRoute(
   { dst, dev, metric }: RouteFound,
@@ -187,7 +187,7 @@ export async function examineForwarding({ config, kernel, links }: Scene): Promi
   if (sets.length === 0) return [];
   const { ipv4, ipv6 } = await kernel.forwarding(bridge);
   const subnets = subnetsOf(sets);
-  // It may be off for one interface alone; a new bridge takes the setting of `default`.
+  // Forwarding may be off for one interface alone; a new bridge takes the setting of `default`.
   const one = links.some(({ ifname }) => ifname === bridge) ? bridge : "default";
   const reached = gatewayOnBridge ? "each other and the gateway" : "each other";
   const seen = [...new Set(subnets.map(({ base }) => familyOf(base)))].map((family) => {
@@ -218,9 +218,9 @@ export async function examineForwarding({ config, kernel, links }: Scene): Promi
       "masquerade",
       `packets that leave the host with an address of ${
         subnets.map(formatCidr).join(", ")
-      } need it, or routes back, and a FORWARD policy that accepts them (Docker and firewalld set DROP); ` +
+      } need masquerading, or routes back, and a FORWARD policy that accepts them (Docker and firewalld set DROP); ` +
         "ip can't show packet filters",
-      "nft list ruleset | grep -E 'masquerade|hook forward'; rules that do it: atomicni host-rules < CONFIGURATION",
+      "nft list ruleset | grep -E 'masquerade|hook forward'; rules for it: atomicni host-rules < CONFIGURATION",
     ),
   ];
 }

@@ -20,7 +20,7 @@ import {
 } from "../../ipam.ts";
 import type { Claim, HostVeth, HostView } from "../../ownership.ts";
 
-/** A finding about an attachment that repair can't verify or that is wrong. */
+/** A finding about an attachment that repair can't verify, or that is wrong. */
 export interface RepairFinding {
   /** With `unverified` the state is not written, because an address might be allocated twice. */
   readonly level: "unverified" | "wrong" | "note";
@@ -39,7 +39,7 @@ export function wrong(found: string, remedy: string): RepairFinding {
 /** A container without a lease. */
 interface Unleased {
   readonly veth: HostVeth;
-  /** `undefined` if no evidence but the alias names it. */
+  /** `undefined` if its alias does not name it, or the veth's name contradicts the alias. */
   readonly owner: Owner | undefined;
   /** The owner, or without one the host veth. */
   readonly name: string;
@@ -57,11 +57,11 @@ export interface Taken {
   readonly unleased: readonly Unleased[];
 }
 
-/** `without` are claims without a lease, or with the lease of an earlier ADD. */
+/** `unleased` are claims without a lease, or with the lease of an earlier ADD. */
 export async function takenBy(
   config: NetworkConfig,
   kept: readonly Lease[],
-  without: readonly Claim[],
+  unleased: readonly Claim[],
   bridgeMac: string | undefined,
   view: HostView,
 ): Promise<Taken> {
@@ -84,7 +84,7 @@ export async function takenBy(
   }
   const holders = new Map<Ip, string>();
   kept.forEach(({ ips, owner }) => ips.forEach((ip) => holders.set(ip, ownerKey(owner))));
-  const unleased = without.flatMap((claim) =>
+  const containers = unleased.flatMap((claim) =>
     claim.veths.map(async (veth) => {
       const { ifname } = veth.link;
       const owner = claim.lease?.owner ?? await ownerIn(config.name, claim, ifname);
@@ -92,10 +92,10 @@ export async function takenBy(
       return { veth, owner, name, ips: addressesIn(config, veth) };
     })
   );
-  return { config, holders, macs, unleased: await Promise.all(unleased) };
+  return { config, holders, macs, unleased: await Promise.all(containers) };
 }
 
-/** The owner in the veth's alias, if its name or its group confirms the alias and neither contradicts it. */
+/** The owner that the veth's alias names, unless the veth's name is that of another attachment. */
 async function ownerIn(network: string, { attachment }: Claim, ifname: string) {
   if (attachment?.network !== network) return undefined;
   const isOther = isHostVethName(ifname) && !await isHostVethOf(attachment, ifname);
@@ -107,8 +107,8 @@ export function addressesIn({ sets }: NetworkConfig, { inside }: HostVeth): Ip[]
 }
 
 /**
- * The command that names a namespace, because `ip` enters only named ones and `ctr` makes them without a name. Empty if the
- * veth was inspected or its other end is in this namespace.
+ * The command that names a container's namespace: `ip` enters only named namespaces, and `ctr` makes them without a name. Empty
+ * if the veth was inspected, or its other end is in the host's namespace.
  */
 export function namingCommand({ link: { netnsId }, inside }: HostVeth): string {
   if (inside !== undefined || netnsId === undefined) return "";
@@ -117,10 +117,10 @@ export function namingCommand({ link: { netnsId }, inside }: HostVeth): string {
 }
 
 /**
- * Makes the lease of a container without one, from one address of each set. If the container has several addresses of a set,
- * the one that its MAC derives from counts. Returns a finding if no lease can be verified.
+ * Makes a lease for a container without one, with one address of each set. Of several addresses of a set, the address from which
+ * the container's MAC is derived counts. Returns a finding if no lease can be verified.
  */
-export function leaseBehind(container: Unleased, taken: Taken): Lease | RepairFinding {
+export function makeLease(container: Unleased, taken: Taken): Lease | RepairFinding {
   const { config, holders, macs, unleased } = taken;
   const { veth, owner, name, ips: all } = container;
   const { link, inside } = veth;
@@ -128,15 +128,15 @@ export function leaseBehind(container: Unleased, taken: Taken): Lease | RepairFi
     namingCommand(veth)
   }remove that container (its DEL removes ${link.ifname}), and repair again`;
   if (inside === undefined) {
-    const of = owner === undefined ? link.alias : name;
-    return unverified(`the container of "${of}" (${link.ifname}) can't be inspected`, removing);
+    const user = owner === undefined ? link.alias : name;
+    return unverified(`the container of "${user}" (${link.ifname}) can't be inspected`, removing);
   }
   if (owner === undefined) {
     const found = `the alias of ${link.ifname} does not name its container: "${link.alias}"`;
     return unverified(found, removing);
   }
   const free = all.filter((ip) => !holders.has(ip));
-  if (free.length === 0) return withoutAddress(name, all[0], all[0] && holders.get(all[0]));
+  if (free.length === 0) return noFreeAddress(name, all[0], all[0] && holders.get(all[0]));
   const others = unleased.filter((it) => it !== container);
   for (const ip of free) {
     const rival = others.find(({ ips }) => ips.includes(ip))?.name;
@@ -146,9 +146,9 @@ export function leaseBehind(container: Unleased, taken: Taken): Lease | RepairFi
   }
   const { mac } = inside.peer;
   const choices = config.sets.map((set) => free.filter((ip) => allocatingRange(set, ip)))
-    .filter((of) => of.length > 0);
-  const ips = choices.flatMap((of) =>
-    (of.length === 1 ? of[0] : of.find((ip) => macOfAll([ip]) === mac)) ?? []
+    .filter((choice) => choice.length > 0);
+  const ips = choices.flatMap((choice) =>
+    (choice.length === 1 ? choice[0] : choice.find((ip) => macOfAll([ip]) === mac)) ?? []
   );
   if (ips.length === 0 || ips.length < choices.length) {
     return unverified(
@@ -166,7 +166,7 @@ export function leaseBehind(container: Unleased, taken: Taken): Lease | RepairFi
   return { owner: { ...owner }, ips, record: recordOf({ ...config, ...evidence, since: now() }) };
 }
 
-function withoutAddress(name: string, held?: Ip, holder?: string): RepairFinding {
+function noFreeAddress(name: string, held?: Ip, holder?: string): RepairFinding {
   if (held === undefined) {
     return wrong(
       `"${name}" has no address and no lease`,

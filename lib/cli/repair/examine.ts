@@ -9,7 +9,7 @@ import type { Moment } from "../../plugin.ts";
 import { counted, firstThree } from "../wording.ts";
 import {
   addressesIn,
-  leaseBehind,
+  makeLease,
   namingCommand,
   type RepairFinding,
   type Taken,
@@ -52,13 +52,13 @@ export async function examine(
   const vethsOf = (some: readonly Claim[]) => some.flatMap(({ veths }) => veths);
   const isInDoubt = provenance !== "written";
   const [kept, dropped] = [leasesOf("live", "undecided"), leasesOf("stale", "superseded")];
-  const without = of("superseded", "unleased");
+  const unleased = of("superseded", "unleased");
   const findings = of("undecided").flatMap((it) => undecided(it, isInDoubt));
   const found: (Placed & { readonly lease: Lease })[] = [];
   if (sets.length > 0) {
-    const taken = await takenBy(config, kept, without, bridgeMac, view);
+    const taken = await takenBy(config, kept, unleased, bridgeMac, view);
     for (const container of taken.unleased) {
-      const result = leaseBehind(container, taken);
+      const result = makeLease(container, taken);
       if ("level" in result) findings.push(result);
       else found.push({ lease: result, link: container.veth.link });
     }
@@ -81,7 +81,7 @@ export async function examine(
       ...of("live").flatMap(({ lease, veths }) => veths.map(({ link }) => ({ lease, link }))),
       ...(isStuck ? [] : found),
       // The host veths of a network without addresses need no lease.
-      ...(sets.length > 0 ? [] : vethsOf(without)).map(({ link }) => ({ lease: undefined, link })),
+      ...vethsOf(sets.length > 0 ? [] : unleased).map(({ link }) => ({ lease: undefined, link })),
     ],
     findings: [...findings, ...outside],
     isConsistent: damage === undefined && found.length === 0 && dropped.length === 0,

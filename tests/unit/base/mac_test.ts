@@ -5,7 +5,7 @@ import {
   freshHostMac,
   isHostMac,
   isLayer2HostMac,
-  macBehind,
+  layer2Mac,
   macOf,
   macOfAll,
   macOfBridge,
@@ -83,7 +83,7 @@ Deno.test("a host veth's MAC is random, unicast and above any vendor MAC; the pe
   parseMac(fresh);
   assert(isHostMac(fresh));
   assertEquals(["0a:58:00:00:00:01", "fe8:1", ""].map(isHostMac), [false, false, false]);
-  assertEquals<string>(macBehind(parseMac("fe:11:22:33:44:55")), "0a:5a:22:33:44:55");
+  assertEquals<string>(layer2Mac(parseMac("fe:11:22:33:44:55")), "0a:5a:22:33:44:55");
 });
 
 Deno.test("a host veth's MAC shows whether the attachment has addresses", () => {
@@ -92,7 +92,7 @@ Deno.test("a host veth's MAC shows whether the attachment has addresses", () => 
       const mac = freshHostMac(hasAddresses);
       assert(isHostMac(mac), mac);
       assertEquals(isLayer2HostMac(mac), !hasAddresses, mac);
-      if (!hasAddresses) assertEquals(macProvenBy(mac), macBehind(mac), mac);
+      if (!hasAddresses) assertEquals(macProvenBy(mac), layer2Mac(mac), mac);
     }
     const requested = freshHostMac(false, true);
     assertEquals([isLayer2HostMac(requested), macProvenBy(requested)], [true, undefined]);

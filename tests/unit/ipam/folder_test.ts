@@ -3,7 +3,7 @@ import { join } from "@std/path/posix";
 import { CniError } from "../../../lib/base/errors.ts";
 import { parseNetworkName } from "../../../lib/base/names.ts";
 import { namesIn, removeQuietly, tryLstat } from "../../../lib/ipam/files.ts";
-import { doubtMoved, lockPath, statePath } from "../../../lib/ipam/folder.ts";
+import { emptyLocksOfMoved, lockPath, statePath } from "../../../lib/ipam/folder.ts";
 import { inFolder, namesOf } from "../folder.ts";
 
 Deno.test("the state file and the lock file of a network are in one folder", () => {
@@ -34,28 +34,28 @@ Deno.test("tryLstat() does not follow a link; a missing file is undefined, anoth
 
 const FILES = ["podnet.lock", "podnet.json", "site/other.lock", ".deno/cache.lock"];
 
-Deno.test("doubtMoved() empties the lock files below a folder that was moved, once", () => {
+Deno.test("emptyLocksOfMoved() empties the lock files below a folder that was moved, once", () => {
   const folder = Deno.makeTempDirSync();
   for (const name of ["site", ".deno"]) Deno.mkdirSync(`${folder}/${name}`);
   const write = () =>
     FILES.forEach((name) => Deno.writeTextFileSync(`${folder}/${name}`, "record"));
   const sizes = () => FILES.map((name) => Deno.statSync(`${folder}/${name}`).size);
-  const doubt = () => doubtMoved([{ folder, found: Deno.lstatSync(folder) }]);
+  const emptyAll = () => emptyLocksOfMoved([{ folder, found: Deno.lstatSync(folder) }]);
   write();
-  doubt();
+  emptyAll();
   assertEquals(sizes(), [6, 6, 6, 6], "its files were made last");
   // As a rename does, this leaves a ctime that is later than the mtime.
   Deno.utimeSync(folder, 1_000, 1_000);
-  doubt();
+  emptyAll();
   assertEquals(sizes(), [0, 6, 0, 6]);
   write();
   Deno.writeTextFileSync(`${folder}/.podnet.mark`, "");
-  doubt();
+  emptyAll();
   assertEquals(sizes(), [6, 6, 6, 6]);
   Deno.utimeSync(folder, 1_000, 1_000);
   const found = Deno.lstatSync(folder);
   Deno.removeSync(folder, { recursive: true });
-  const error = assertThrows(() => doubtMoved([{ folder, found }]), CniError, folder);
+  const error = assertThrows(() => emptyLocksOfMoved([{ folder, found }]), CniError, folder);
   assertEquals(error.code, 5);
-  doubtMoved([{ folder, found: undefined }]);
+  emptyLocksOfMoved([{ folder, found: undefined }]);
 });
