@@ -48,6 +48,10 @@ hostTest(
     const examples = new Set(commands.map(({ example }) => example));
     assertEquals(examples.size, commands.length, "an example of its own");
     const overview = (await host.program(["help"], "")).stdout;
+    assertStringIncludes(overview, `atomicni ${manifest.version}: a CNI plugin. `);
+    const ofList = (await host.program(["list", "--help"], "")).stdout;
+    assertStringIncludes(ofList, "-w, --watch            refresh");
+    assertStringIncludes(ofList, "-n, --network VALUE    the same");
     for (const { name, takes, example } of commands) {
       const line = `atomicni ${name} ${takes}`.trim();
       assertStringIncludes(overview, `  ${line}\n`);

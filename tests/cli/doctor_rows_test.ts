@@ -112,6 +112,28 @@ ${container("y", "y0", "br0")}`,
     expected: ["ok: nothing else uses 10.88.0.0/24"],
   },
   {
+    name: "a network without addresses overlaps with nothing",
+    config: LAYER2,
+    given: ":",
+    about: "subnet",
+    expected: [],
+  },
+  {
+    name: "a route to a larger network whose first address is that of the subnet",
+    given: `ip link add lan type bridge; ip addr add 192.0.2.1/24 dev lan; ip link set dev lan up
+      ip route add 10.88.0.0/16 dev lan`,
+    about: "subnet",
+    expected: ["ok: nothing else uses 10.88.0.0/24"],
+  },
+  {
+    name: "only an address that an ADD may allocate counts in a container of another program",
+    added: [["c1", CONFIG]],
+    given: `${container("x", "x0", "atomic0", "192.0.2.9/24", "10.88.0.77/24")}
+${container("y", "y0", "atomic0", "192.0.2.10/24", "10.88.0.2/24")}`,
+    about: "veths",
+    expected: ["warning: another program made x0 (10.88.0.77) on"],
+  },
+  {
     name: "the route of an interface's own address is not reported twice",
     given: "ip link add lan type bridge; ip addr add 10.88.0.9/25 dev lan; ip link set dev lan up",
     about: "subnet",

@@ -251,6 +251,7 @@ async function examined(host: Host, stdin: string): Promise<{ code: number; json
     if (level === "warning" || level === "error") assert((remedy ?? "") !== "", found);
   }
   assertStringIncludes(people.stdout, report.json.verdict);
+  assert(!people.stdout.includes("undefined"), people.stdout);
   return report;
 }
 
@@ -389,6 +390,7 @@ hostTest("doctor reports input that is not a configuration", async (host) => {
     ["[]", "not a JSON object"],
     ['{\n "macspoofchk": True\n}\n', "it is not JSON: Unexpected token 'T'"],
     ['{\n "a": 1,\n "b" 2\n}\n', "it is not JSON: line 3, column 6"],
+    ['{\n "a": 1,\n\t"b" 2\n}\n', '\n        \t"b" 2\n        \t    ^\n'],
     ['{"name":"x","plugins":[{"type":"atomcni"}]}', 'did you mean "atomicni"?'],
     ['{"name":"x","plugins":[]}', "there are none"],
     ['{"name":"x","plugins":[{"type":"flannel","delegate":{"type":"x"}}]}', 'there are "flannel"'],

@@ -315,6 +315,59 @@ const ROWS: readonly Row[] = [
     findings: [],
     then: ["ip -n c1 neigh show nud permanent", ""],
   },
+  {
+    name: "a found lease has the pod of the veth's alias, and no bridge",
+    given: `ip link set dev $V1 alias 'web/front podnet/c1/eth0'; : >${STATE}`,
+    exit: 0,
+    found: ["c1/eth0 10.88.0.2", "c2/eth0 10.88.0.3"],
+    findings: [],
+    then: [`grep -oE '"(pod|bridge)":"[^"]*"' ${STATE}`, '"pod":"web/front"\n'],
+  },
+  {
+    name: "a found lease of a guarded network has its bridge, whose neighbours DEL removes",
+    config: { ...CONFIG, macspoofchk: true },
+    given: `${ONLY_C1}`,
+    exit: 0,
+    found: ["c2/eth0 10.88.0.3"],
+    findings: [],
+    then: [`grep -oE '"bridge":"[^"]*"' ${STATE} | wc -l`, "2\n"],
+  },
+  {
+    name: "a renamed veth without a lease",
+    given: `${ONLY_C1}; ip link set dev $V2 down name x2; ip link set dev x2 up`,
+    exit: 0,
+    found: ["c2/eth0 10.88.0.3"],
+    findings: [],
+  },
+  {
+    name: "a container without a lease that has no address of the network",
+    given: `${ONLY_C1}; ${has("c2", "192.0.2.9/24")}`,
+    exit: 1,
+    findings: [["wrong", '"c2/eth0" has no address and no lease']],
+  },
+  {
+    name: "a container without a lease that has another's address",
+    given: `${ONLY_C1}; ${has("c2", "10.88.0.2/24")}`,
+    exit: 1,
+    findings: [[
+      "wrong",
+      '10.88.0.2 is in two containers: "c1/eth0", which keeps the lease, and "c2/eth0"',
+    ]],
+  },
+  {
+    name: "a container without a lease that has another's address too",
+    given: `${ONLY_C1}; ${has("c2", "10.88.0.2/24", "10.88.0.3/24")}`,
+    exit: 0,
+    found: ["c2/eth0 10.88.0.3"],
+    findings: [],
+  },
+  {
+    name: "the bridge is gone",
+    given: `${ONLY_C1}; ip link del dev atomic0`,
+    exit: 1,
+    found: ["c2/eth0 10.88.0.3"],
+    findings: [["wrong", '"atomic0" does not exist, and these live host veths are in no bridge']],
+  },
 ];
 
 for (

@@ -1,4 +1,4 @@
-import { assertEquals } from "@std/assert";
+import { assertEquals, assertStringIncludes } from "@std/assert";
 import { countWords } from "../../lib/cli/state_words.ts";
 import { CONFIG, hostTest, type Json, STATE_FOLDER } from "../integration/host.ts";
 
@@ -97,8 +97,9 @@ hostTest("Prometheus's parsers read status --metrics", async (host) => {
 {"lastReserved":"","containerToIP":{"x":"10.22.0.2"},"ipToContainer":{"10.22.0.2":"x"}}
 E
 printf x > ${STATE_FOLDER}/broken.json`);
-  const { code, stdout } = await host.program(["status", "--metrics"], "");
+  const { code, stdout, stderr } = await host.program(["status", "--metrics"], "");
   assertEquals(code, 2, "a state file can't be read");
+  assertStringIncludes(stderr, "error 104: ");
   const parsed = await host.run(["/usr/bin/python3", "-c", PARSE], stdout);
   assertEquals(parsed.stderr, "");
   const families: [string, string, [string, Record<string, string>, number][]][] = JSON.parse(

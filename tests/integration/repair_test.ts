@@ -45,6 +45,10 @@ hostTest(
       ifalias?.endsWith("podnet/c2/eth0")
     );
     await host.sh(`ip link del dev ${gone.ifname}`);
+    const before = await host.state();
+    const dry = await host.program(["repair", "--dry-run"], JSON.stringify(CONFIG));
+    assertStringIncludes(dry.stdout, "Nothing was written: a dry run.");
+    assertEquals(await host.state(), before);
     const { json, stdout } = await repair(host);
     assertEquals(json.written, true, `the stale lease is not dropped: ${stdout}`);
     assertEquals(await host.leases(), { "c1/eth0": "10.88.0.2" });
