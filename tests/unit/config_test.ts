@@ -84,6 +84,11 @@ Deno.test("parseNetwork() needs only a name", () => {
       dataDir: STATE_FOLDER,
       bridge: "br0",
     }],
+    [{ name: "a", bridge: "br0", ipam: { type: "host-local", dataDir: "/var/lib/cni" } }, {
+      name: "a",
+      dataDir: STATE_FOLDER,
+      bridge: "br0",
+    }],
     [{ name: "a", BRIDGE: "br0", ipam: { dataDir: `${STATE_FOLDER}/b` } }, {
       name: "a",
       dataDir: `${STATE_FOLDER}/b`,

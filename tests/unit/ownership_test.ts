@@ -153,6 +153,15 @@ const ROWS: readonly (readonly [string, readonly Lease[], readonly Veth[], reado
     "stale a",
     "unleased - 0",
   ]],
+  ["the same, and the address is seen", [A], [
+    { name: "x", mac: ELSE, alias: "", ips: [IP["a"] ?? ""] },
+  ], ["undecided a 0"]],
+  ["the same, with b's alias", [A], [
+    { name: "x", mac: ELSE, alias: "podnet/b/eth0", ips: [IP["a"] ?? ""] },
+  ], ["undecided a 0"]],
+  ["b's alias on a veth that can't be inspected", [A], [
+    { name: "x", mac: ELSE, alias: "podnet/b/eth0" },
+  ], ["stale a", "unleased - 0"]],
   ["the veth of another running ADD, not to be inspected", [A], [
     { name: NAME["b"], mac: ELSE, alias: "", add: "running" },
   ], ["stale a", "adding - 0"]],
@@ -201,6 +210,9 @@ const ROWS: readonly (readonly [string, readonly Lease[], readonly Veth[], reado
   ["imported, gone, an unowned veth not to be inspected", [IMPORTED], [
     { name: "x", alias: "", group: 0, mac: ELSE },
   ], ["stale a", "unowned - 0"]],
+  ["imported, gone, and its address behind another bridge", [IMPORTED], [
+    { name: "x", alias: "", group: 0, mac: ELSE, master: "br9", ips: [IP["a"] ?? ""] },
+  ], ["stale a"]],
   ["imported, one of two, not to be inspected", [EITHER], [
     { name: "veth1", alias: "", group: 0 },
     { name: "veth2", alias: "", group: 0 },
@@ -257,6 +269,7 @@ Deno.test("ownership: no settled veth is inspected", () => {
     [{ alias: "", group: 0, name: "veth1" }, false],
     [{ mac: MAC["b"], alias: "", group: 0, name: "veth1" }, true],
     [{ mac: ELSE, alias: "other/a/eth0", group: 0, name: NAME["other"] ?? "" }, false],
+    [{ mac: ELSE, alias: "other/a/eth0", group: 0, name: "veth9" }, true],
   ];
   for (const [of, expected] of rows) {
     assertEquals(inDoubt(veth(of).link), expected, JSON.stringify(of));

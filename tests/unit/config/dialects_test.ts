@@ -159,6 +159,7 @@ Deno.test('"ipam": {} without a subnet is a layer-2 attachment', () => {
   ]);
   const { bridge: ___, ...nameless } = layer2;
   assertEquals<string>(config({ ...nameless, isDefaultGateway: true }).bridge, "cni0");
+  assertEquals(config({ ...layer2, isGateway: true }).gatewayOnBridge, false);
   assertEquals(config({ ...layer2, disableContainerInterface: true }).containerUp, false);
   assertEquals(config({ ...layer2, mtu: 1000, macspoofchk: true }).guarded, true);
   // A missing subnet is an error.
@@ -247,6 +248,7 @@ Deno.test("host-local's subnet and ranges become sets, with the gateways of each
   const outside = local({ subnet: "10.9.0.0/24", gateway: "10.8.0.1" });
   assertEquals<string | undefined>(config(outside).sets[0]?.[0]?.gateway, "10.8.0.1");
   refused({ ...outside, isGateway: true }, 7, "outside the subnet");
+  refused({ ...outside, isDefaultGateway: true }, 7, "outside the subnet");
   refused(
     {
       ...local({ ranges: [[range, { subnet: "10.8.0.0/30", gateway: "10.8.0.3" }]] }),

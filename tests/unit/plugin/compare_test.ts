@@ -178,15 +178,17 @@ Deno.test("differences() has the expected and the found value of each", () => {
     ["its route", {}, {}, { routes: [] }, [
       "route to 0.0.0.0/0: expected via 10.88.0.1 on eth0, found none",
     ]],
-    [
-      "its route of the result",
+    ...[[], [ROUTE], [{ ...ROUTE, dst: "10.9.0.0/16", gw: parseIp("10.88.0.9") }]].map((
+      routes,
+    ): [string, object, object, Partial<Seen>, string[]] => [
+      `its route of the result, with ${routes.length} others`,
       { ipam: { routes: [] } },
       {
         routes: [{ dst: "10.9.0.0/16", gw: "10.88.0.1" }],
       },
-      { routes: [] },
+      { routes },
       ["route to 10.9.0.0/16: expected via 10.88.0.1 on eth0, found none"],
-    ],
+    ]),
     [
       "its route on the link",
       { ipam: { routes: [{ dst: "10.9.0.0/16", scope: 253 }] } },
@@ -203,6 +205,9 @@ Deno.test("differences() has the expected and the found value of each", () => {
     ],
     ["its gateway", {}, {}, { routes: [{ ...ROUTE, gw: parseIp("10.88.0.9") }] }, [
       "route to 0.0.0.0/0: expected via 10.88.0.1 on eth0, found one via 10.88.0.9",
+    ]],
+    ["its missing gateway", {}, {}, { routes: [{ ...ROUTE, gw: undefined }] }, [
+      "route to 0.0.0.0/0: expected via 10.88.0.1 on eth0, found one on the link",
     ]],
     ["its table", {}, {}, { routes: [{ ...ROUTE, table: 100 }] }, [
       "route to 0.0.0.0/0: expected via 10.88.0.1 on eth0, found none",
@@ -371,6 +376,9 @@ Deno.test("differences() compares each part of a guard", () => {
       `guard of ${HOST}: bridges reserved frames: expected true, found false`,
     ]],
     [{ entries: [] }, [`guard of ${HOST}: expected the static entry ${own}, found none`]],
+    [{ inside: undefined, insideNeighbours: [] }, [
+      "interface eth0: expected in /run/netns/c1, found none",
+    ]],
     [{ inside: { ...SEEN6.inside as Link, mac: other } }, [
       `MAC of eth0: expected ${own}, found ${other}`,
       `guard of ${HOST}: MAC of eth0: expected ${own}, found ${other}`,
@@ -409,6 +417,10 @@ Deno.test("differences() compares each part of a guard", () => {
   assertEquals(differences(after, { ...seen, inside }), [
     `guard of ${HOST}: MAC of eth0: expected ${own}, found ${other}`,
   ]);
+  // Without a lease, the container's present MAC counts.
+  const layer2 = { subnet: undefined, gateway: undefined, ipam: {}, macspoofchk: true };
+  const alone = { ...expected(layer2, { ips: [], routes: [] }), lease: undefined };
+  assertEquals(differences(alone, { ...seen, bridgeNeighbours: [], insideNeighbours: [] }), []);
   // The guard is not compared if the network is not guarded.
   assertEquals(differences(expected(DUAL, { ips: BOTH }, "10.88.0.2", "fd00::2"), seen), []);
 });

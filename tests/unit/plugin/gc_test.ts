@@ -60,13 +60,15 @@ Deno.test("GC releases unlisted attachments, and without a list only stale lease
 });
 
 Deno.test("GC without a list removes a veth without lease whose container lacks the interface", async () => {
-  const rows: [readonly string[] | undefined, boolean][] = [
+  const rows: [readonly string[] | undefined, boolean, string?][] = [
     [undefined, false],
     [["lo", "eth0"], false],
     [["lo", "eth9"], true],
+    // Only the alias names the interface, and root may have written another alias.
+    [["lo", "eth9"], false, "renamed0"],
   ];
-  for (const [inside, isRemoved] of rows) {
-    const tools = effects({ veths: [OWN] });
+  for (const [inside, isRemoved, ifname = HOST] of rows) {
+    const tools = effects({ veths: [{ ...OWN, ifname }] });
     const links = (inside ?? []).map((ifname) => parseLink({ ifname }));
     const view = async (): Promise<SeenVeth[]> =>
       (await tools.kernel.links()).map((link) => ({
@@ -74,7 +76,7 @@ Deno.test("GC without a list removes a veth without lease whose container lacks 
         inside: inside && { netns: "/run/netns/c1", links, peer: parseLink({}) },
       }));
     await gc(NETWORK, undefined, { ...tools, kernel: { ...tools.kernel, view } });
-    assertEquals(tools.steps.includes(`remove ${HOST}`), isRemoved, inside?.join());
+    assertEquals(tools.steps.includes(`remove ${ifname}`), isRemoved, inside?.join());
   }
 });
 
