@@ -19,7 +19,7 @@ export async function acquire(path: string, stop: AbortSignal, isReader = false)
     } catch (error) {
       throw error instanceof CniError ? error : ioError("lock", path, error);
     }
-    if (isStill(file, path) && (isReader || !replaceLinked(file, path))) {
+    if (isStillAt(file, path) && (isReader || !replaceLinked(file, path))) {
       return held(file, path, isReader);
     }
     file.close();
@@ -43,17 +43,17 @@ function replaceLinked(file: Deno.FsFile, path: string): boolean {
 
 /** A writer records its process now, and the identity of the written state file on release. */
 function held(file: Deno.FsFile, path: string, isReader: boolean) {
-  const { written } = readRecord(file);
+  const { identity } = readRecord(file);
   const note = (text: string) => isReader || writeRecord(file, text);
-  note(`process ${Deno.pid} since ${new Date().toISOString()}\n${written}\n`);
+  note(`process ${Deno.pid} since ${new Date().toISOString()}\n${identity}\n`);
   return {
     /** The identity of the state file, as the last holder recorded it. */
-    written,
+    identity,
     /** Whether the path still leads to this lock file. If not, another run may hold another lock. Throws IOFailure. */
-    isHeld: () => isStill(file, path),
+    isHeld: () => isStillAt(file, path),
     /** Records the identity of the state file, and unlocks. */
-    release: (written: string) => {
-      note(`\n${written}\n`);
+    release: (identity: string) => {
+      note(`\n${identity}\n`);
       file.close();
     },
   };
@@ -78,8 +78,8 @@ export function hasLockFile(path: string): boolean {
 }
 
 /** Reads the last recorded identity of the state file without the lock; empty if there is no record. Throws IOFailure. */
-export function lastWritten(path: string): string {
-  return readLock(path, (file) => readRecord(file).written) ?? "";
+export function recordedIdentity(path: string): string {
+  return readLock(path, (file) => readRecord(file).identity) ?? "";
 }
 
 /** Describes the process that holds the lock now, by its record; `undefined` if the lock is free. Throws IOFailure. */
@@ -126,7 +126,7 @@ function describeHolder(holder: string, path: string): string {
 }
 
 /** Whether `path` still leads to the open file. If the file was removed during the wait, other runs lock a new file. */
-export function isStill(file: Deno.FsFile, path: string): boolean {
+export function isStillAt(file: Deno.FsFile, path: string): boolean {
   const now = tryLstat(path);
   const ours = orIoError("look at", path, () => file.statSync());
   return now?.ino === ours.ino && now.dev === ours.dev;
@@ -134,12 +134,12 @@ export function isStill(file: Deno.FsFile, path: string): boolean {
 
 const MAX_RECORD_BYTES = 300;
 
-function readRecord(file: Deno.FsFile): { holder: string; written: string } {
+function readRecord(file: Deno.FsFile): { holder: string; identity: string } {
   const bytes = new Uint8Array(MAX_RECORD_BYTES);
   file.seekSync(0, Deno.SeekMode.Start);
   const text = new TextDecoder().decode(bytes.subarray(0, file.readSync(bytes) ?? 0));
-  const [holder = "", written = ""] = text.split("\n");
-  return { holder, written };
+  const [holder = "", identity = ""] = text.split("\n");
+  return { holder, identity };
 }
 
 /** Writes the record, best effort: on a full disk it may fail. The next run then checks the state against the kernel. */

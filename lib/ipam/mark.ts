@@ -1,12 +1,12 @@
 import { CniError, ifThere, isError, orIoError } from "../base/errors.ts";
 import type { NetworkName } from "../base/names.ts";
-import { isStill } from "./lock.ts";
+import { isStillAt } from "./lock.ts";
 import { namesIn, removeQuietly, tryLstat, withFile, writeBytes } from "./files.ts";
 import { prepareFolder } from "./folder.ts";
 
 /** The mark of an ADD in progress. The ADD removes it when it ends. */
 export interface Mark {
-  /** The mark of an earlier, killed ADD of the host veth existed. */
+  /** There was a mark of an earlier ADD of the host veth, which was killed. */
   readonly followsKilled: boolean;
   /** Records whether the ADD has a lease. Called before the lease is written, and before it is released. */
   lease(isHeld: boolean): void;
@@ -46,7 +46,7 @@ export class AddMarks {
       const file = orIoError("make", path, () => Deno.openSync(path, options));
       try {
         if (!orIoError("lock", path, () => tryFlock(file))) throw inProgress(host);
-        if (isStill(file, path)) {
+        if (isStillAt(file, path)) {
           if (found !== undefined) file.truncateSync();
           return markOf(file, path, found !== undefined);
         }
@@ -73,7 +73,7 @@ export class AddMarks {
   clear(host: string): void {
     const path = this.#path(host);
     this.#open(path, (file) => {
-      if (file.tryLockSync(true) && isStill(file, path)) removeQuietly(path);
+      if (file.tryLockSync(true) && isStillAt(file, path)) removeQuietly(path);
     });
   }
 

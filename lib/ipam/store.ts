@@ -3,7 +3,7 @@ import type { NetworkName } from "../base/names.ts";
 import { NewerSchema } from "./damage.ts";
 import { removeQuietly } from "./files.ts";
 import { lockPath, prepareFolder, temporaries } from "./folder.ts";
-import { acquire, hasLockFile, lastWritten } from "./lock.ts";
+import { acquire, hasLockFile, recordedIdentity } from "./lock.ts";
 import { emptyState, type State } from "./state.ts";
 import { checkWritable, isCurrent, readState, type Snapshot, writeState } from "./statefile.ts";
 
@@ -58,7 +58,7 @@ export class StoredLeases {
    */
   read(): Found {
     // If the lock file can't be used, the next transaction reports that.
-    return this.#seen(unlessError(["IOFailure"], () => lastWritten(this.#lockPath)) ?? "");
+    return this.#seen(unlessError(["IOFailure"], () => recordedIdentity(this.#lockPath)) ?? "");
   }
 
   /**
@@ -70,16 +70,16 @@ export class StoredLeases {
   async transaction<T>(decide: Decide<T>, stop = this.stop) {
     prepareFolder(this.dataDir);
     const lock = await acquire(this.#lockPath, stop);
-    let written = lock.written;
+    let recorded = lock.identity;
     try {
       // The files are of runs that have ended, because this run holds the lock.
       temporaries(this.dataDir, this.network).forEach(removeQuietly);
-      const { state, provenance } = this.#found(written);
+      const { state, provenance } = this.#found(recorded);
       const decision = await decide(state, provenance);
       if (decision.write === undefined) return { result: decision.result, backup: undefined };
-      // While the folder was away, ADDs may have allocated addresses from a new one. The next run checks this state.
+      // While the folder was away, ADDs may have allocated addresses in a new folder. The next run checks this state.
       const isMoved = prepareFolder(this.dataDir);
-      if (isMoved) written = "";
+      if (isMoved) recorded = "";
       if (isMoved && decision.write === "verified") {
         throw this.#tryAgain("its folder was changed, or moved away and back");
       }
@@ -90,11 +90,11 @@ export class StoredLeases {
       });
       const isSure = decision.write === "verified" ||
         (decision.write === "unverified" && provenance === "written" && !isMoved);
-      if (isSure) written = identity;
+      if (isSure) recorded = identity;
       return { result: decision.result, backup };
     } finally {
       this.#drop();
-      lock.release(written);
+      lock.release(recorded);
     }
   }
 
@@ -103,10 +103,10 @@ export class StoredLeases {
     if (!hasLockFile(this.#lockPath)) return await look(this.#found(""));
     const lock = await acquire(this.#lockPath, this.stop, true);
     try {
-      return await look(this.#found(lock.written));
+      return await look(this.#found(lock.identity));
     } finally {
       this.#drop();
-      lock.release(lock.written);
+      lock.release(lock.identity);
     }
   }
 
@@ -123,10 +123,10 @@ export class StoredLeases {
   }
 
   /** The current state; an empty state if the file is damaged. Throws StateDamaged for the file of a newer version. */
-  #found(written: string): Found {
+  #found(recorded: string): Found {
     try {
-      const found = this.#seen(written);
-      // Lines of another program's file may hold more than one map, so they are not written again.
+      const found = this.#seen(recorded);
+      // In the file of another program, a line may hold more than one map, so its lines are not reused.
       if (found.provenance !== "written") found.state.lines = undefined;
       return found;
     } catch (error) {
@@ -135,10 +135,10 @@ export class StoredLeases {
     }
   }
 
-  /** The current state; `written` is the recorded identity of its file. */
-  #seen(written: string): Found {
+  /** The current state; `recorded` is the identity of its file in the lock file. */
+  #seen(recorded: string): Found {
     const { state, file, identity } = this.#current();
-    const isOwn = written === identity;
+    const isOwn = recorded === identity;
     return { state, provenance: file === undefined ? "missing" : isOwn ? "written" : "changed" };
   }
 

@@ -46,7 +46,7 @@ async function viewFor(
   const needs = needsInspection(subject, leases);
   const isInspected = (link: Link) => !isRunning(skipped.get(link.ifname)) && needs(link);
   const seen = await kernel.view(isInspected, netns);
-  // Read after the view: an ADD whose mark is gone by now has ended, and has written its lease.
+  // Read after the view: an ADD without a mark by now has ended, and has written its lease.
   const adds = marks.all();
   return seen.map((veth) => ({ ...veth, add: adds.get(veth.link.ifname) ?? "none" }));
 }

@@ -88,8 +88,8 @@ async function reattachOthers(
       const { link } = veth;
       if (link.master !== "" && link.master !== bridge) continue;
       const proven = kind === "live" ? lease : undefined;
-      const isUnproven = proven === undefined && lease?.record?.guarded === true;
-      const port = isUnproven ? undefined : portOf(config, link, proven);
+      const isUnverified = proven === undefined && lease?.record?.guarded === true;
+      const port = isUnverified ? undefined : portOf(config, link, proven);
       if (port !== undefined) ports.push(port);
       if (port?.guard !== undefined) guarded.push({ link, ifname: lease?.owner.ifname });
       if (port === undefined && link.master === "") refuse(link.ifname, UNVERIFIED_MAC);
@@ -99,7 +99,7 @@ async function reattachOthers(
     // Another network's ADD may have made the bridge again, with another MAC: then every guarded container gets that MAC.
     const known = { guarded, bridgeMac, sample: SAMPLE };
     for (const { link, why } of await lostGateways(config, kernel, known, false)) {
-      if (why !== undefined) warn(`could not tell "${link.ifname}" the bridge's MAC: ${why}`);
+      if (why !== undefined) warn(`could not set the bridge's MAC for "${link.ifname}": ${why}`);
     }
   } catch (error) {
     warn(`could not put every port into "${bridge}" again: ${(error as Error).message}`);

@@ -88,7 +88,7 @@ hostTest("an ADD corrects a container although hostile ones can't be corrected",
   await host.containers("new");
   const { code, stderr } = await host.cni("ADD", { id: "new", config: BOTH });
   assertEquals(code, 0, stderr);
-  assertMatch(stderr, /could not tell "av[0-9a-f]{13}" the bridge's MAC: /);
+  assertMatch(stderr, /could not set the bridge's MAC for "av[0-9a-f]{13}": /);
   for (const gateway of [BOTH.gateway, BOTH.gateway6]) assert(await host.pings(good, gateway));
 });
 

@@ -119,14 +119,14 @@ export async function examineGuard(scene: Scene): Promise<Finding[]> {
     ...await faultyPorts(claims, scene),
     ...await unreachedGateways(claims, own.mac, scene),
   ];
-  const unproven = claims.flatMap(({ kind, veths }) => kind === "unleased" ? veths : [])
+  const unverified = claims.flatMap(({ kind, veths }) => kind === "unleased" ? veths : [])
     .filter(({ link, add }) =>
       link.master === "" && !isRunning(add) && portOf(config, link, undefined) === undefined
     )
     .map(({ link }) => link.ifname);
-  if (unproven.length > 0) {
+  if (unverified.length > 0) {
     found.push(guardWarning(
-      `${firstThree(unproven)} is in no bridge, and no ADD puts it there: ${UNVERIFIED_MAC}`,
+      `${firstThree(unverified)} is in no bridge, and no ADD puts it there: ${UNVERIFIED_MAC}`,
       "atomicni repair < CONFIGURATION; if that does not find a lease: start the container again",
     ));
   }

@@ -26,24 +26,24 @@ Deno.test("acquire() makes the file private and records its process", async () =
 Deno.test("the next holder reads the record of the last holder, even of a killed one", async () => {
   await withPath(async (path) => {
     const first = await acquire(path, NEVER);
-    assertEquals(first.written, "");
+    assertEquals(first.identity, "");
     first.release("12 34 56");
     const second = await acquire(path, NEVER);
-    assertEquals(second.written, "12 34 56");
+    assertEquals(second.identity, "12 34 56");
     // The record of a killed holder: its process above the identity from the holder before.
     const left = Deno.readTextFileSync(path);
     second.release("shorter");
     assertEquals(Deno.readTextFileSync(path), "\nshorter\n");
     Deno.writeTextFileSync(path, left);
     const third = await acquire(path, NEVER);
-    assertEquals(third.written, "12 34 56");
+    assertEquals(third.identity, "12 34 56");
     third.release("12 34 56");
   });
   for (const strange of ["\0".repeat(400), "x".repeat(1000), "a\n", "a\nb\nc\n"]) {
     await withPath(async (path) => {
       Deno.writeTextFileSync(path, strange);
       const lock = await acquire(path, NEVER);
-      assertEquals(lock.written, strange.startsWith("a\nb") ? "b" : "");
+      assertEquals(lock.identity, strange.startsWith("a\nb") ? "b" : "");
       lock.release("1 2 3");
       assertEquals(Deno.readTextFileSync(path), "\n1 2 3\n");
     });
