@@ -158,6 +158,12 @@ E`,
     code: 5,
   },
   {
+    name: "a resolv.conf that does not exist",
+    config: { ...CONFIG, ipam: { resolvConf: `${STATE_FOLDER}/resolv.conf` } },
+    expected: ["folder", "error", `Cannot read "${STATE_FOLDER}/resolv.conf"`, "ls -ld"],
+    code: 5,
+  },
+  {
     name: "a lock that is a FIFO",
     given: `mkfifo ${STATE_FOLDER}/podnet.lock`,
     expected: ["lock", "error", "it is not a regular file", "rm "],

@@ -1,4 +1,4 @@
-import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { ago } from "../../lib/cli/wording.ts";
 import { CODES } from "../../lib/cli/codes.ts";
 import { CONFIG, hostTest, type Json, STATE_FOLDER } from "../integration/host.ts";
@@ -188,6 +188,22 @@ hostTest("explain shows a network by name, and other objects with that name", as
   const both = await host.program(["explain", "podnet"], "");
   assertStringIncludes(both.stdout, "podnet is a network");
   assertStringIncludes(both.stdout, "belongs to container podnet, interface eth1");
+  // Its link group ties it to the network, and nothing names its container.
+  const [{ group }] = await host.ip("", "link", "show", "master", "atomic0");
+  await host.sh(`ip link add x0 group ${group} type veth peer name eth9 netns c1
+    ip link add x1 group ${group} type veth peer name x2; ip link add br9 type bridge`);
+  const rows: [string[], RegExp][] = [
+    [["explain", "x0"], /^The host veth x0 in network "podnet" belongs to an unknown container\./],
+    [["explain", "x1"], / Its other end is in the host's own namespace\./],
+    [["explain", "br9"], /\nNo network has an attachment on it\./],
+    [["list", "--wide"], /\npodnet +- +- +- +- +x0 /],
+  ];
+  for (const [args, expected] of rows) {
+    assertMatch((await host.program(args, "")).stdout, expected, args.join(" "));
+  }
+  await host.sh(`rm ${STATE_FOLDER}/podnet.json`);
+  const lost = await host.program(["explain", "podnet"], "");
+  assertStringIncludes(lost.stdout, "Its state file is gone: atomicni repair < CONFIGURATION");
 });
 
 hostTest("explain shows a lease of the Go original", async (host) => {

@@ -48,6 +48,11 @@ const TAKEN: readonly [object[], string, RegExp][] = [
   [[TEN, { ...TEN, priority: 7 }], SHOW_TEN, /88\.0\.1 dev eth0 *\n.*metric 7/],
   [[TEN, { ...TEN, table: 7 }], "-4 route show table 7", /^10\.9\.0\.0\/16 via 10\.88\.0\.1 /],
   [
+    [{ ...TEN, table: 7 }, { ...TEN, table: 7, gw: "10.88.0.9" }],
+    "-4 route show table 7",
+    /via 10\.88\.0\.1 .*\n.*via 10\.88\.0\.9 /,
+  ],
+  [
     [{ dst: "::/0" }, { dst: "::/0", gw: "fd00:88::9", priority: 512 }],
     "-6 route show default",
     /metric 512[^]*via fd00:88::1 [^]*via fd00:88::9 /,
