@@ -146,7 +146,7 @@ function readList(list: JsonObject, findings: Finding[]): Input {
   }
   if (more.length > 0) {
     const found = `"${TYPE}" is in the list more than once: the first entry is used`;
-    findings.push(warning("input", found));
+    findings.push(warning("input", found, "take the others out"));
   }
   return { findings, config: { ...own, name: list["name"], cniVersion: versionOf(list) } };
 }

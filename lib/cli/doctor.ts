@@ -1,4 +1,4 @@
-import { familyOf, formatCidr } from "../base/address.ts";
+import { formatCidr } from "../base/address.ts";
 import { subnetsOf } from "../base/range.ts";
 import { isAtLeast } from "../base/spec.ts";
 import type { NetworkConfig } from "../config.ts";
@@ -15,7 +15,7 @@ import {
 } from "./doctor/host.ts";
 import { unknownKeys } from "./doctor/keys.ts";
 import { examineGuard, examineLeases } from "./doctor/network.ts";
-import { checkAccess, examineFolder, examineIp, examineLock } from "./doctor/prerequisites.ts";
+import { examineFolder, examineIp, examineLock } from "./doctor/prerequisites.ts";
 import { readOverview } from "./overview.ts";
 import type { Line } from "./screen.ts";
 
@@ -62,8 +62,6 @@ async function examineAll(text: string, kernel: Kernel): Promise<Finding[]> {
       ...await findingsOf("configuration", () => [configFinding(read = configurationOf(raw))]),
     );
   }
-  const denied = await findingsOf("access", checkAccess);
-  if (denied.length > 0) return [...found, ...denied];
   const ofIp = await findingsOf("ip", () => examineIp(kernel, read?.guarded === true));
   found.push(...ofIp);
   if (read === undefined) return found;
@@ -103,15 +101,12 @@ async function examineHost(
 function configFinding({ name, cniVersion, bridge, sets }: NetworkConfig): Finding {
   const subnets = subnetsOf(sets);
   const what = subnets.map(formatCidr).join(", ") || "no addresses (layer 2)";
-  const families = new Set(subnets.map(({ base }) => familyOf(base)));
-  const dual = families.size === 2 ? ", dual-stack" : "";
   const lacks = isAtLeast(cniVersion, "1.1.0")
     ? ""
     : isAtLeast(cniVersion, "0.4.0")
     ? ": a version without GC or STATUS"
     : ": a version without CHECK, GC or STATUS";
-  const found =
-    `network "${name}", ${what} on bridge "${bridge}"${dual}, CNI ${cniVersion}${lacks}`;
+  const found = `network "${name}", ${what} on bridge "${bridge}", CNI ${cniVersion}${lacks}`;
   return finding("ok", "configuration", found);
 }
 

@@ -1,20 +1,8 @@
 import { pause } from "../../base/deadline.ts";
-import { ioError } from "../../base/errors.ts";
-import { STATE_FOLDER } from "../../base/scope.ts";
 import type { NetworkConfig } from "../../config.ts";
 import { checkFolder, holderOfLock, lockPath, tryLstat } from "../../ipam.ts";
 import { isTooOldToLock, type Kernel } from "../../netops.ts";
 import { type Finding, finding, warning } from "./finding.ts";
-
-/** Throws IOFailure if the caller may not read the state folder. Every later check would fail because of it. */
-export function checkAccess(): void {
-  try {
-    Deno.readDirSync(STATE_FOLDER)[Symbol.iterator]().next();
-  } catch (error) {
-    if (error instanceof Deno.errors.PermissionDenied) throw ioError("list", STATE_FOLDER, error);
-    // Another error is reported below.
-  }
-}
 
 export function examineFolder({ dataDir }: NetworkConfig): Finding[] {
   try {
