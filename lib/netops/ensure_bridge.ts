@@ -17,7 +17,7 @@ import {
   tooSmall,
 } from "./bridge.ts";
 import { hostLinks, isNamed } from "./host.ts";
-import { dump, ipFailed, type IpOutput, outputOf, runBatch, type RunIp } from "./ip.ts";
+import { ipFailed, type IpOutput, outputOf, runBatch, type RunIp } from "./ip.ts";
 import type { Link } from "./links.ts";
 
 /** A bridge, and the host veth that a run attaches to it. */
@@ -135,9 +135,9 @@ export async function inspectBridge(
     ? tooSmall(spec, bridge)
     : undefined;
   if (failed !== undefined) throw failed;
-  // An interface that is up and has IPv6 has a route for multicast. Nothing shows whether one that is down will have IPv6.
-  const list = ["-6", "-j", "route", "show", "table", "all", "dev", spec.name];
-  if (!bridge.up || (await dump(run, `list the routes of "${spec.name}"`, list)).length > 0) return;
+  // No interface accepts the address `::`, so nothing changes. An interface that is down or has no carrier shows IPv6 in no list.
+  const { stderr } = await run(["addr", "add", "::/128", "dev", spec.name]);
+  if (!/IPv6 is disabled|Permission denied/.test(stderr)) return;
   throw new CniError(
     "IpFailed",
     `Cannot make the bridge "${spec.name}": IPv6 is disabled on it`,

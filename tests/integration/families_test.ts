@@ -294,6 +294,36 @@ for (
 }
 
 hostTest(
+  "STATUS, doctor and ADD agree about IPv6 on a bridge whose containers are gone",
+  async (host) => {
+    await host.containers("c1");
+    const sysctl = `/proc/sys/net/ipv6/conf/${CONFIG.bridge}/disable_ipv6`;
+    const link = `ip link set dev ${CONFIG.bridge}`;
+    const changes = [
+      [`${link} down; ${link} up`, undefined],
+      [`echo 1 >${sysctl}; echo 0 >${sysctl}`, undefined],
+      [`echo 1 >${sysctl}`, 100],
+      [`${link} down; echo 1 >${sysctl}`, 100],
+    ] as const;
+    for (const [change, refused] of changes) {
+      for (const config of [DUAL, GUARDED_WITHOUT_GATEWAY]) {
+        await host.add({ config });
+        await host.del({ config });
+        await host.sh(change);
+        const status = await host.cni("STATUS", { config });
+        assertEquals(status.json?.code, refused && 50, change);
+        const doctor = await host.program(["doctor"], JSON.stringify(config));
+        assertEquals(doctor.code, refused === undefined ? 1 : 2, doctor.stdout);
+        const { json } = await host.cni("ADD", { config });
+        assertEquals(json.code, refused, change);
+        await host.del({ config });
+        await host.sh(`ip link del ${CONFIG.bridge}`);
+      }
+    }
+  },
+);
+
+hostTest(
   "no ADD fails under a flood of router advertisements, and its route wins",
   async (host) => {
     await host.containers("eve", "c1");

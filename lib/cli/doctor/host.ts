@@ -28,8 +28,7 @@ export function examineBridge(scene: Scene): Finding[] {
   if (bridge.kind !== "bridge") return [];
   const ports = links.filter(({ master }) => master === name).length;
   const addresses = bridge.addresses.map(formatInterfaceAddress).join(", ") || "no address yet";
-  const hidden = hasIpv6Gateway(config) ? "; whether IPv6 is disabled shows only then" : "";
-  const state = bridge.up ? "up" : `down (an ADD sets it up${hidden})`;
+  const state = bridge.up ? "up" : "down (an ADD sets it up)";
   const shown =
     `"${name}": ${addresses}, ${state}, MTU ${bridge.mtu}, ports: ${ports} of ${MOST_PORTS}`;
   const found = [finding("ok", "bridge", shown)];
