@@ -23,7 +23,10 @@ export function isNamed(ifname: string): (link: Link) => boolean {
   return (link) => link.ifname === ifname;
 }
 
-/** Removes the host veth of that name if it has that MAC, and returns it as it was. */
+/**
+ * Removes the host veth of that name if it has that MAC, and returns it as it was. A replacement of the same name stays: without
+ * the index, the batch stops at `set`, which changes nothing, and `del` takes the index that the same process has shown.
+ */
 export async function removeProven(
   run: RunIp,
   host: string,
@@ -33,8 +36,10 @@ export async function removeProven(
   const links = shown.success ? listIn(`read "${host}"`, shown).map(parseLink) : [];
   const proven = links.find((link) => link.ifname === host && link.mac === mac);
   if (proven === undefined) return undefined;
-  const output = await runBatch(run, [], [["link", "del", "dev", host]]);
-  if (output.success || !(await hostLinks(run)).some(isNamed(host))) return proven;
+  const { ifindex } = proven;
+  const commands = [["show", "dev", host], ["set", "dev", `if${ifindex}`], ["del", "dev", host]];
+  const output = await runBatch(run, [], commands.map((words) => ["link", ...words]));
+  if (output.success || !(await hostLinks(run)).some((it) => it.ifindex === ifindex)) return proven;
   throw ipFailed(`remove the host veth "${host}"`, output);
 }
 

@@ -68,7 +68,7 @@ hostTest(
   async (host) => {
     await host.containers("c1");
     await host.add();
-    await breakIp(host, 'case "$in" in "link del"*) echo no >&2; exit 2 ;; esac');
+    await breakIp(host, 'case "$in" in *"link del"*) echo no >&2; exit 2 ;; esac');
     const { code, json } = await host.cni("DEL");
     assertEquals([code, json.code], [1, 100]);
     assertMatch(json.msg, /Cannot remove the host veth/);
@@ -119,7 +119,7 @@ hostTest(
     await host.containers("c1");
     await host.add();
     await host.sh(`: >${STATE_FOLDER}/podnet.json`);
-    await breakIp(host, 'case "$*$in" in "link del"*) echo no >&2; exit 2 ;; esac');
+    await breakIp(host, 'case "$*$in" in *"link del"*) echo no >&2; exit 2 ;; esac');
     const { json } = await host.cni("DEL");
     assertEquals(json.code, 104);
     assertMatch(json.details, /then: Cannot remove the host veth/);
@@ -175,6 +175,10 @@ hostTest(
   },
 );
 
+/** Pauses a DEL after it looked at its veth, until `/run/added` exists, at most 8 s. */
+const LOOKED_WAITS = `case "$in" in *"link del"*) [ -e /run/looked ] || {
+  : >/run/looked; for i in $(seq 160); do [ -e /run/added ] && break; sleep 0.05; done; } ;; esac`;
+
 /** Pauses a DEL after its veth was removed, until `/run/added` exists, at most 8 s. */
 const REMOVED_WAITS = `case "$*$in" in *"link del"*) [ -e /run/removed ] || {
   case " $* " in *' -batch '*) printf '%s\\n' "$in" | /run/ip.real "$@" ;; *) /run/ip.real "$@" ;; esac
@@ -193,6 +197,25 @@ hostTest(
     assertEquals((await removing).code, 0);
     assertEquals(Object.keys(await host.leases()), ["c1/eth0"]);
     assert(await host.pings("c1", CONFIG.gateway));
+  },
+);
+
+hostTest(
+  "a DEL leaves the veth of an ADD that came between its look and its removal",
+  async (host) => {
+    await host.containers("c1");
+    await host.add();
+    await breakIp(host, LOOKED_WAITS);
+    const removing = host.cni("DEL");
+    await host.sh("for i in $(seq 400); do [ -e /run/looked ] && exit; sleep 0.02; done; exit 1");
+    await host.del();
+    await host.add();
+    await host.sh(": >/run/added");
+    assertEquals((await removing).code, 0);
+    assertEquals(Object.keys(await host.leases()), ["c1/eth0"]);
+    assert(await host.pings("c1", CONFIG.gateway));
+    await host.del();
+    await host.assertNothingLeft();
   },
 );
 

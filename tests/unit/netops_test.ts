@@ -152,7 +152,7 @@ Deno.test("ensureBridge() accepts a bridge that matches after the fourth try, an
 
 Deno.test("detach() removes the veth with that name and MAC only", async () => {
   const show = `link show dev ${SPEC.host}\n`;
-  const remove = `link del dev ${SPEC.host}\n`;
+  const remove = `${show}link set dev if${VETH.ifindex}\nlink del dev ${SPEC.host}\n`;
   const shower = (shown: unknown[] | undefined, removed = answer()) =>
     recorder((_, stdin) => {
       if (stdin === remove) return removed;
@@ -162,7 +162,7 @@ Deno.test("detach() removes the veth with that name and MAC only", async () => {
   const own = shower([VETH]);
   assertEquals((await detach(own.run))?.ifname, SPEC.host);
   assertEquals(own.calls.length, 2);
-  assertStringIncludes(own.calls[1] ?? "", remove.trim());
+  assertStringIncludes(own.calls[1] ?? "", remove.trim().replaceAll("\n", "\n  "));
   const others = [undefined, [], [{ ...VETH, address: BR0.mac }], [{ ...VETH, ifname: "if7" }]];
   for (const shown of others) {
     const { run, calls } = shower(shown);
