@@ -7,7 +7,7 @@ import { type Effects, examineClaims, type Moment, reclaim, transactClaims } fro
 import { plainLease } from "./attachments.ts";
 import type { Call, Command, Report } from "./command.ts";
 import { effectsFor, readConfiguration } from "./configuration.ts";
-import type { RepairFinding } from "./repair/evidence.ts";
+import type { RepairFinding } from "./repair/make_lease.ts";
 import { type Examination, examine } from "./repair/examine.ts";
 import { restore } from "./repair/restore.ts";
 import type { Line } from "./screen.ts";

@@ -41,10 +41,10 @@ function upToStateFolder(dataDir: string): string[] {
  * lead out of the permission scope. Returns whether `dataDir` exists.
  */
 export function checkFolder(dataDir: string): boolean {
-  return lookAtFolders(dataDir)[0]?.found !== undefined;
+  return checkedFolders(dataDir)[0]?.found !== undefined;
 }
 
-function lookAtFolders(dataDir: string) {
+function checkedFolders(dataDir: string) {
   return upToStateFolder(dataDir).map((folder) => {
     const found = tryLstat(folder);
     if (found !== undefined) checkFolderOwner(folder, found);
@@ -57,7 +57,7 @@ function lookAtFolders(dataDir: string) {
  * folder. Throws IOFailure.
  */
 export function nearestFolder(dataDir: string): string | undefined {
-  const folders = lookAtFolders(dataDir);
+  const folders = checkedFolders(dataDir);
   emptyLocksOfMoved(folders);
   return folders.find(({ found }) => found !== undefined)?.folder;
 }
@@ -67,7 +67,7 @@ export function nearestFolder(dataDir: string): string | undefined {
  * and back. Throws IOFailure.
  */
 export function prepareFolder(dataDir: string): boolean {
-  const folders = lookAtFolders(dataDir);
+  const folders = checkedFolders(dataDir);
   const isMoved = emptyLocksOfMoved(folders);
   orIoError("make the state folder", dataDir, () => {
     if (folders[0]?.found === undefined) makeFolders(dataDir);
@@ -121,7 +121,7 @@ function wasMoved({ mtime, ctime }: Deno.FileInfo): boolean {
  * Empties the lock files below each moved folder, so that the next transaction of each network compares its state with the
  * kernel. Called before this program makes a file there, which hides the move. Returns whether a folder moved. Throws IOFailure.
  */
-export function emptyLocksOfMoved(folders: ReturnType<typeof lookAtFolders>): boolean {
+export function emptyLocksOfMoved(folders: ReturnType<typeof checkedFolders>): boolean {
   const moved = folders.filter(({ found }) => found !== undefined && wasMoved(found));
   for (const { folder } of moved) emptyLocks(folder);
   // On some file systems every folder always looks moved: such a folder does not count.

@@ -9,14 +9,14 @@ import type { Moment } from "../../plugin.ts";
 import { counted, firstThree } from "../wording.ts";
 import {
   addressesIn,
+  collectTaken,
   makeLease,
   namingCommand,
   type RepairFinding,
   type Taken,
-  takenBy,
   unverified,
   wrong,
-} from "./evidence.ts";
+} from "./make_lease.ts";
 import type { Placed } from "./restore.ts";
 
 /** The comparison of the state file with the kernel. */
@@ -56,7 +56,7 @@ export async function examine(
   const findings = of("undecided").flatMap((it) => undecided(it, isInDoubt));
   const found: (Placed & { readonly lease: Lease })[] = [];
   if (sets.length > 0) {
-    const taken = await takenBy(config, kept, unleased, bridgeMac, view);
+    const taken = await collectTaken(config, kept, unleased, bridgeMac, view);
     for (const container of taken.unleased) {
       const result = makeLease(container, taken);
       if ("level" in result) findings.push(result);

@@ -5,7 +5,7 @@ import type { Lease } from "../../ipam.ts";
 import type { Link, PortSpec } from "../../netops.ts";
 import { type Effects, lostGateways, outages, portOf, UNVERIFIED_MAC } from "../../plugin.ts";
 import { firstThree } from "../wording.ts";
-import { type RepairFinding, wrong } from "./evidence.ts";
+import { type RepairFinding, wrong } from "./make_lease.ts";
 
 /** A host veth, and its lease unless the network has no addresses. */
 export interface Placed {

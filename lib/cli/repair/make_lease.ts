@@ -58,7 +58,7 @@ export interface Taken {
 }
 
 /** `unleased` are claims without a lease, or with the lease of an earlier ADD. */
-export async function takenBy(
+export async function collectTaken(
   config: NetworkConfig,
   kept: readonly Lease[],
   unleased: readonly Claim[],
