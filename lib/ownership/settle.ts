@@ -113,7 +113,7 @@ function best({ record }: Lease, won: Case["won"]): HostVeth[] {
   return byMac.length === 1 ? byMac : top;
 }
 
-/** The claim's kind, by whether the lease's own ADD made the veth. */
+/** `live`, unless the lease has a host MAC, the veth has another one, and the addresses inside don't confirm the lease. */
 function kindOf(lease: Lease, { link, inside, add }: HostVeth): ClaimKind {
   const { ips, record } = lease;
   if (isRunning(add) || lease.owner.ifname === undefined) return "live";
@@ -125,7 +125,7 @@ function kindOf(lease: Lease, { link, inside, add }: HostVeth): ClaimKind {
   return ips.every((ip) => seen.includes(ip)) ? "live" : "superseded";
 }
 
-/** Finds the veth of a lease that no name, MAC or alias points to. `left` are the veths without a lease. */
+/** Searches `left`, the veths without a lease, by the addresses inside: no name, MAC or alias points to the lease's veth. */
 function search(lease: Lease, left: readonly Known[]): Outcome {
   const candidates = left.filter((it) => isCandidate(lease, it)).map(({ veth }) => veth);
   const holding = candidates.filter(({ inside }) =>
