@@ -1,4 +1,5 @@
 import { assert, assertEquals, assertNotEquals, assertStringIncludes } from "@std/assert";
+import { breakIp } from "./broken_ip.ts";
 import { CONFIG, type Host, hostTest, STATE_FOLDER } from "./host.ts";
 
 const STATE = `${STATE_FOLDER}/podnet.json`;
@@ -29,6 +30,32 @@ hostTest(
     assertEquals((await host.cni("STATUS")).stdout, "");
   },
 );
+
+const UNABLE: readonly [what: string, under: string[], rule: string, remedy: string][] = [
+  [
+    "may not change interfaces",
+    ["setpriv", "--bounding-set=-net_admin", "--inh-caps=-net_admin"],
+    ":",
+    "run it as root with CAP_NET_ADMIN",
+  ],
+  // `ip` takes an unknown kind for no filter, and prints `{}` for each link.
+  [
+    "has no veth",
+    [],
+    "case \"$*\" in *'show type veth') echo '[{},{}]'; exit ;; esac",
+    "modprobe veth",
+  ],
+];
+
+for (const [what, under, rule, remedy] of UNABLE) {
+  hostTest(`STATUS: a host that ${what} can't serve an ADD`, async (host) => {
+    await breakIp(host, rule);
+    const { json, stdout } = await host.cni("STATUS", { under });
+    assertEquals(json?.code, 50, stdout);
+    assertStringIncludes(json.msg, "Cannot make a veth: ");
+    assertStringIncludes(json.details, remedy);
+  });
+}
 
 const OLDER: readonly [name: string, prepare: (host: Host) => Promise<void>][] = [
   ["an older copy of the state file", async (host) => {

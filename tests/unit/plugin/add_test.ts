@@ -1,8 +1,9 @@
 import { assertEquals, assertRejects } from "@std/assert";
 import { hostVethName } from "../../../lib/base/attachment.ts";
 import { CniError } from "../../../lib/base/errors.ts";
+import type { InterfaceName } from "../../../lib/base/names.ts";
 import type { Link } from "../../../lib/netops.ts";
-import { add } from "../../../lib/plugin.ts";
+import { add, UNVERIFIED_MAC } from "../../../lib/plugin.ts";
 import type { Result } from "../../../lib/result.ts";
 import { config, effects, GUARDED, HOST, INVOCATION, lease, NETWORK, RECORD } from "./world.ts";
 
@@ -99,19 +100,27 @@ Deno.test("an ADD that re-creates the bridge puts the network's veths without a 
     };
   };
   const OTHER = "fe:00:00:00:00:03";
-  const [own, guarded, plain, undecided, unleased] = [
+  const [EIGHT, NINE] = ["fe:00:00:00:00:08", "fe:00:00:00:00:19"];
+  const [own, guarded, plain, undecided, unleased, unproven] = [
     await veth("c1/eth0", { mac: "" }),
     await veth("c2/eth0"),
     await veth("c3/eth0", { mac: OTHER }),
     await veth("c6/eth0", { mac: "fe:00:00:00:00:09" }),
     await veth("c7/eth0", { mac: "fe:00:00:00:00:0a" }),
+    await veth("c8/eth0", { mac: "fe:00:00:00:00:0b" }),
   ];
   const tools = effects({
     madeBridge: true,
+    faults: [{ host: plain.ifname as InterfaceName, found: "it is down" }],
     held: [
       { ...lease("c2/eth0", "10.88.0.3"), record: { ...RECORD, ...GUARDED.record } },
       { ...lease("c3/eth0", "10.88.0.4"), record: { ...RECORD, hostMac: OTHER } },
       { ...lease("c6/eth0", "10.88.0.6"), record: { ...RECORD, hostMac: "fe:00:00:00:00:06" } },
+      {
+        ...lease("c8/eth0", "10.88.0.8"),
+        record: { ...RECORD, ...GUARDED.record, hostMac: EIGHT },
+      },
+      { ...lease("c9/eth0", "10.88.0.9"), record: { ...RECORD, hostMac: NINE } },
     ],
     veths: [
       own,
@@ -119,6 +128,9 @@ Deno.test("an ADD that re-creates the bridge puts the network's veths without a 
       plain,
       undecided,
       unleased,
+      unproven,
+      // Each of the two may be the veth of the lease.
+      ...["x8", "x9"].map((ifname) => ({ ...unleased, ifname, alias: "", mac: NINE })),
       await veth("c4/eth0", { master: "br1", mac: "" }),
       await veth("c5/eth0", { alias: "other/c5/eth0", mac: "" }),
       { ifname: "veth0", alias: "" },
@@ -131,7 +143,10 @@ Deno.test("an ADD that re-creates the bridge puts the network's veths without a 
     "ensureBridge",
     "attach",
     "view",
+    // The lease says that the container is guarded, and not with which MAC.
+    `warn did not put "${unproven.ifname}" into "br0" again: ${UNVERIFIED_MAC}`,
     `reattach ${guarded.ifname} guarded, ${plain.ifname}, ${undecided.ifname}, ${unleased.ifname}`,
+    `warn did not put "${plain.ifname}" into "br0" again: it is down`,
     "view", // for the MAC that the guarded containers know
     "reserve c1/eth0",
     "configure",

@@ -1,4 +1,5 @@
 import { assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
+import { hostVethName } from "../../../lib/base/attachment.ts";
 import { CniError } from "../../../lib/base/errors.ts";
 import { groupOf } from "../../../lib/base/names.ts";
 import { NewerSchema } from "../../../lib/ipam.ts";
@@ -23,6 +24,7 @@ const OWN: Partial<Link> = {
   ...{ ifname: HOST, alias: "podnet/c1/eth0", mac: RECORD.hostMac, group: GROUP, master: "br0" },
 };
 const RELEASED = "unverified release c1/eth0";
+const NINE = await hostVethName({ network: NETWORK.name, ...lease("c9/eth0").owner });
 
 Deno.test("DEL removes the veth before it releases the lease, and continues after a failure", async () => {
   const renamed = { ...OWN, ifname: "renamed0" };
@@ -54,6 +56,14 @@ Deno.test("DEL removes the veth before it releases the lease, and continues afte
       "detach",
       "view",
       "remove renamed0",
+      "link",
+      RELEASED,
+    ]],
+    // Root gave it the name of another lease's veth; the MAC decides.
+    [{ held: [LEASE, nine], veths: [{ ...OWN, ifname: NINE, alias: "" }] }, [
+      "detach",
+      "view",
+      `remove ${NINE}`,
       "link",
       RELEASED,
     ]],
@@ -114,6 +124,17 @@ Deno.test("DEL removes the veth even if the state can't be read", async () => {
   assertEquals(error.code, 104);
   assertStringIncludes(error.details, "is gone");
   assertEquals(tools.steps.slice(0, 2), ["view", `remove ${HOST}`]);
+  // Only a damaged state can be in use by nobody.
+  const closed = effects({ veths: [OWN] });
+  const read = () => {
+    throw new CniError("IOFailure", "no permission", "a remedy");
+  };
+  const refused = await assertRejects(
+    () => del(NETWORK, INVOCATION, { ...closed, leases: { ...closed.leases, read } }),
+    CniError,
+    "no permission",
+  );
+  assertStringIncludes(refused.details, "is gone");
   // Without a host veth, no address of a damaged state is in use.
   const provenance = new CniError("StateDamaged", "it is empty", "a remedy");
   await del(NETWORK, INVOCATION, effects({ provenance }));
