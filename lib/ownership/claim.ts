@@ -27,7 +27,7 @@ export type HostView = readonly HostVeth[];
 /**
  * - `live`: the lease's host veth exists
  * - `superseded`: the lease is of an earlier ADD than the attachment's host veth
- * - `stale`: no veth in the kernel can use the lease's addresses; only this kind frees an address
+ * - `stale`: no veth in the kernel can use the lease's addresses; an ADD and a GC reclaim only this kind
  * - `undecided`: the lease may have any of the veths, or its veth can't be inspected; it counts as held
  * - `unleased`: a host veth of the network without a lease, or with one that the state has lost
  * - `adding`: a host veth whose ADD is in progress and has no lease yet
