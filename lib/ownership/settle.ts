@@ -158,7 +158,7 @@ function isRecorded({ record }: Lease, { link }: HostVeth): boolean {
 
 /**
  * The veths that need no claim of their own: all veths of this program's leases, and the candidates of the undecided leases of
- * other programs if there are no more candidates than such leases.
+ * other programs if each candidate may have such a lease of its own. With more candidates than leases, one of them has none.
  */
 function explainedBy(own: readonly Claim[]): Set<HostVeth> {
   const isOpen = ({ kind, lease }: Claim) => kind === "undecided" && lease && isForeign(lease);
