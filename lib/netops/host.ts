@@ -43,9 +43,9 @@ export async function removeProven(
   throw ipFailed(`remove the host veth "${host}"`, output);
 }
 
-/** Removes the interface if its index and name still match; a replacement of the same name stays. */
-export async function removeLink(run: RunIp, { ifindex, ifname }: Link): Promise<void> {
-  await removeIf(run, (link) => link.ifindex === ifindex && link.ifname === ifname);
+/** Removes the interface with that index, whatever its name is now; a replacement of the same name stays. */
+export async function removeLink(run: RunIp, { ifindex }: Link): Promise<void> {
+  await removeIf(run, (link) => link.ifindex === ifindex);
 }
 
 /** The permanent neighbours on the bridge that have a MAC of the port's static entries; none if one of the two is gone. */

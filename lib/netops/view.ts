@@ -36,8 +36,9 @@ export async function view(
   const chosen = listed.filter(needsInspection);
   if (chosen.length === 0) return listed.map((link) => ({ link, inside: undefined }));
   const insides = await inspectPeers(run, chosen, netns);
-  const now = await hostVeths(run);
-  return listed.filter(({ ifname, ifindex }) => now.get(ifname)?.ifindex === ifindex)
+  // Root may have renamed one, which has its index still.
+  const now = new Set([...(await hostVeths(run)).values()].map(({ ifindex }) => ifindex));
+  return listed.filter(({ ifindex }) => now.has(ifindex))
     .map((link) => ({ link, inside: insides.get(link.ifname) }));
 }
 

@@ -136,8 +136,8 @@ async function viewBeforeLock(subject: Subject, effects: Effects, isThorough: bo
     const then = await claims(subject, leases, earlier);
     const mayBeGone = then.some((claim) => mayHold(claim, undefined));
     const seen = mayBeGone ? await effects.kernel.view(() => false) : earlier;
-    const indices = new Map(seen.map(({ link }) => [link.ifname, link.ifindex]));
-    const view = earlier.filter(({ link }) => indices.get(link.ifname) === link.ifindex);
+    const indices = new Set(seen.map(({ link }) => link.ifindex));
+    const view = earlier.filter(({ link }) => indices.has(link.ifindex));
     const left = view.length === earlier.length ? then : await claims(subject, leases, view);
     const now = left.map((claim): Claim => {
       const { kind, lease } = claim;

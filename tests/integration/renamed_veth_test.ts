@@ -1,5 +1,47 @@
 import { assert, assertEquals } from "@std/assert";
+import { breakIp } from "./broken_ip.ts";
 import { CONFIG, hostTest, type Json } from "./host.ts";
+
+/** Commands that rename a host veth. */
+function renaming(from: string, to: string, ip = "ip"): string {
+  return `${ip} link set dev ${from} down; ${ip} link set dev ${from} name ${to}; ${ip} link set dev ${to} up`;
+}
+
+/** Runs `command` before the call number `at` of `ip` with these arguments. */
+function before(at: number, args: string, command: string): string {
+  return `[ "$*" != "${args}" ] || { echo >>/run/calls; [ $(wc -l </run/calls) != ${at} ] || { ${command}; }; }`;
+}
+
+hostTest(
+  "a GC keeps the lease of a host veth that gets another name between its looks",
+  async (host) => {
+    await host.containers("c1", "x");
+    const veth = (await host.add()).interfaces[1].name;
+    await host.sh(`ip link add vethx master ${CONFIG.bridge} type veth peer name eth0 netns x
+    ip -n x addr add 10.88.0.200/24 dev eth0`);
+    let name = veth;
+    for (const at of [2, 3]) {
+      const rename = renaming(name, `web${at}`, "/run/ip.real");
+      await breakIp(host, before(at, "-d -j link show type veth", rename));
+      await host.sh("rm -f /run/calls");
+      assertEquals((await host.cni("GC")).stdout, "");
+      name = `web${at}`;
+      assert((await host.links()).includes(name), `the GC looks less than ${at} times`);
+      assertEquals(Object.keys(await host.leases()), ["c1/eth0"], `look ${at}`);
+    }
+  },
+);
+
+hostTest("a DEL removes a host veth that gets another name before its removal", async (host) => {
+  await host.containers("c1");
+  const veth = (await host.add()).interfaces[1].name;
+  await host.sh(renaming(veth, "mine0"));
+  await breakIp(host, before(1, "-d -j addr show", renaming("mine0", "mine1", "/run/ip.real")));
+  await host.del();
+  assertEquals(await host.addresses("c1", "eth0"), [], "the address is free and in use");
+  assertEquals(await host.links(), [CONFIG.bridge]);
+  await host.assertNothingLeft();
+});
 
 hostTest(
   "DEL removes a renamed host veth before it frees the address",
