@@ -49,6 +49,11 @@ Deno.test("DEL removes the veth before it releases the lease, and continues afte
     [{ veths: [{ ...OWN, alias: "" }] }, ["view", "link", `remove ${HOST}`, "sweep"]],
     [{ veths: [{ ...OWN, alias: "dc1/rack2/web" }] }, ["view", "link", `remove ${HOST}`, "sweep"]],
     [{ held: [nine], veths: [others] }, ["view", "link", "sweep"]],
+    // Only its name is left, while another attachment lives.
+    [{
+      held: [nine],
+      veths: [{ ...others, ifname: NINE }, { ...OWN, alias: "", group: 0, master: "br9" }],
+    }, ["view", "link", `remove ${HOST}`, "sweep"]],
     [{ veths: [renamed] }, ["view", "remove renamed0", "link", "sweep"]],
     [{ veths: [{ ...renamed, group: 0 }] }, ["view", "link", "sweep"]],
     // With a lease, the veth is found under any name.
