@@ -197,6 +197,27 @@ hostTest("repair waits for an ADD between its lease and its address", async (hos
   assertEquals(await host.leases(), before);
 });
 
+hostTest(
+  "repair finds nothing wrong with a container that was added during the run",
+  async (host) => {
+    await host.containers("c1", "c2");
+    await host.add({ id: "c1" });
+    // After the list of the host's veths.
+    const waiting = `/run/ip.real "$@"; : >/run/reached; ${untilSh("[ -e /run/added ]")}; exit 0`;
+    await breakIp(
+      host,
+      `case "$*" in "-d -j link show type veth") [ -e /run/reached ] || { ${waiting}; } ;; esac`,
+    );
+    const repairing = repair(host);
+    await host.sh(untilSh("[ -e /run/reached ]"));
+    await host.add({ id: "c2" });
+    await host.sh(": >/run/added");
+    const { code, json } = await repairing;
+    assertEquals([code, json.written, json.findings], [0, false, []]);
+    assertEquals(Object.keys(await host.leases()), ["c1/eth0", "c2/eth0"]);
+  },
+);
+
 hostTest("repair succeeds although a veth disappears during the run", async (host) => {
   await host.containers("c1", "c2");
   await host.add({ id: "c1" });

@@ -103,7 +103,8 @@ function damageOf(provenance: Moment["provenance"], check: () => void): string |
 
 /** Reports a lease without one certain host veth. It stays held, so only a state in doubt can't be written. */
 function undecided({ lease, veths }: Claim, isInDoubt: boolean): RepairFinding[] {
-  if (lease === undefined) return [];
+  // Without a veth, it is the lease of an ADD that came while repair looked.
+  if (lease === undefined || veths.length === 0) return [];
   // A host veth with the lease's MAC is not inspected.
   const hidden = veths.find(({ inside, link }) =>
     inside === undefined && link.mac !== lease.record?.hostMac
