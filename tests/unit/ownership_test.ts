@@ -135,6 +135,9 @@ const ROWS: readonly (readonly [string, readonly Lease[], readonly Veth[], reado
   ["the same, in another group", [A, B], [
     { mac: MAC["b"], alias: "podnet/b/eth0", group: 0 },
   ], ["undecided a 0", "live b 0"]],
+  ["b's renamed veth has a's address", [A, B], [
+    { name: "x", mac: MAC["b"], alias: "", ips: [IP["a"] ?? ""] },
+  ], ["stale a", "live b 0"]],
   ["name against MAC, the address is seen", [A, B], [
     { mac: MAC["b"], alias: "", ips: [IP["a"] ?? ""] },
   ], ["undecided a 0", "undecided b 0"]],
@@ -265,6 +268,7 @@ Deno.test("ownership: no settled veth is inspected", () => {
     [{ mac: ELSE }, true],
     [{ mac: ELSE, alias: "", group: 0, name: "veth9" }, true],
     [{ mac: ELSE, alias: "", group: 0, name: "veth9", master: "br9" }, false],
+    [{ mac: ELSE, alias: "", name: "veth9", master: "br9" }, true],
     [{ mac: ELSE, alias: "", group: 0, name: "veth1", master: "br9" }, true],
     [{ alias: "", group: 0, name: "veth1" }, false],
     [{ mac: MAC["b"], alias: "", group: 0, name: "veth1" }, true],

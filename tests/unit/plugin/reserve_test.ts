@@ -26,7 +26,9 @@ function reservation(world: World, hostMac: Mac = MAC) {
       ifname: LEASE.owner.ifname ?? SMALL.bridge,
     },
   };
-  return { tools, one: new Reservation(request, HOST, { lease: () => {} }, SMALL, tools) };
+  const marked: boolean[] = [];
+  const mark = { lease: (isLeased: boolean) => void marked.push(isLeased) };
+  return { tools, marked, one: new Reservation(request, HOST, mark, SMALL, tools) };
 }
 
 const [TWO, THREE] = [lease("c2/eth0", "10.88.0.2"), lease("c3/eth0", "10.88.0.3")];
@@ -91,13 +93,15 @@ Deno.test("a veth that may use an address without a lease prevents allocation, c
 });
 
 Deno.test("an undone reservation restores the state, and keeps the lease of another attachment", async () => {
-  const { one, tools } = reservation({ held: [TWO] });
+  const { one, tools, marked } = reservation({ held: [TWO] });
   const { state } = tools.leases.read();
   const before = structuredClone(state);
   await one.undo();
   await one.take();
   await one.undo();
   assertEquals({ ...state, lines: undefined }, { ...before, lines: undefined });
+  // The mark says whether the lease exists, to runs that find a state without it.
+  assertEquals(marked, [true, false]);
   await one.take();
   state.leases["c1/eth0"] = { ...RECORD, hostMac: "fe:00:00:00:00:99" };
   await one.undo();
