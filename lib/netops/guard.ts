@@ -164,9 +164,11 @@ export function checkIpCanLock(version: string): void {
   if (isTooOldToLock(version)) throw cannotGuard(`${version} can't lock a port`);
 }
 
-/** Throws UnsupportedField if the port can't be locked: the kernel or `ip` is too old and shows no lock. */
-export function checkLockable({ ifname, port }: Link): void {
-  if (port.locked === undefined) throw cannotGuard(`the port "${ifname}" can't be locked`);
+/** Throws UnsupportedField if the port can't be locked: the kernel or `ip` is too old and shows no lock. A veth without a bridge has none. */
+export function checkLockable({ ifname, master, port }: Link): void {
+  if (port.locked === undefined && master !== "") {
+    throw cannotGuard(`the port "${ifname}" can't be locked`);
+  }
 }
 
 function cannotGuard(why: string): CniError {
