@@ -391,6 +391,7 @@ const LIST =
 hostTest("doctor reports input that is not a configuration", async (host) => {
   const rows: [string, string][] = [
     ["", "stdin is empty"],
+    [" \n", "stdin is empty"],
     ["{", "it is not JSON: line 1, column 2"],
     ['{"name":\n\n', "it is not JSON: line 1, column 9"],
     ["[]", "not a JSON object"],

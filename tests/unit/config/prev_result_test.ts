@@ -27,7 +27,7 @@ Deno.test("parsePrevResult() reads each family of versions", () => {
       { name: "eth1", mtu: 0, socketPath: "/run/vhost", pciID: "0000:00:1f.6" },
     ],
     ips: [{ interface: 0, address: "10.9.0.2/24", version: "4" }],
-    routes: [{ dst: "0.0.0.0/0", gw: "", table: 0, priority: 0 }, { dst: "fd00::/8" }],
+    routes: [{ dst: "0.0.0.0/0", gw: "", table: 0, priority: 0 }, { dst: "fd00::/8", priority: 7 }],
   };
   const read = {
     interfaces: [
@@ -35,7 +35,7 @@ Deno.test("parsePrevResult() reads each family of versions", () => {
       { name: "eth1", socketPath: "/run/vhost", pciID: "0000:00:1f.6" },
     ],
     ips: [{ interface: 0, address: "10.9.0.2/24" }],
-    routes: [{ dst: "0.0.0.0/0", table: 0 }, { dst: "fd00::/8" }],
+    routes: [{ dst: "0.0.0.0/0", table: 0 }, { dst: "fd00::/8", priority: 7 }],
     dns: {},
   };
   assertEquals(parsePrevResult(newest, "1.1.0"), read);
