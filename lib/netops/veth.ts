@@ -62,9 +62,9 @@ export async function attach(run: RunIp, spec: VethSpec, undo: Rollback): Promis
   return { made: undefined, bridge, isReady: false, failure };
 }
 
-/** Selects the host veth that this run created: its MAC is unique to the run. */
-function isOwn({ host, hostMac }: VethSpec): (link: Link) => boolean {
-  return ({ ifname, mac }) => ifname === host && mac === hostMac;
+/** Selects the host veth that this run created, whatever its name is now: its MAC is unique to the run. A bridge may take it. */
+function isOwn({ hostMac }: VethSpec): (link: Link) => boolean {
+  return ({ kind, mac }) => kind === "veth" && mac === hostMac;
 }
 
 /** Creates the veth and reads it back, in one batch. Returns the failed output if nothing was created. */
@@ -150,7 +150,7 @@ async function findCause(run: RunIp, spec: VethSpec, output: IpOutput): Promise<
 async function isOwnNamespace(run: RunIp, spec: VethSpec): Promise<boolean> {
   const { host, hostMac, netns, group } = spec;
   const peer = ["type", "veth", "peer", "name", `ap${host.slice(2)}`, "netns", netns];
-  const output = await runBatch(run, ["-j"], [
+  const output = await runBatch(run, SHOWN, [
     ["link", "add", "name", host, "group", String(group), "address", hostMac, ...peer],
     ["link", "show", "dev", host],
   ]);

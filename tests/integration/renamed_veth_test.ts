@@ -43,6 +43,17 @@ hostTest("a DEL removes a host veth that gets another name before its removal", 
   await host.assertNothingLeft();
 });
 
+hostTest("a failed ADD removes its host veth although that got another name", async (host) => {
+  await host.containers("c1");
+  const veth = (await host.add()).interfaces[1].name;
+  await host.del();
+  const rename = renaming(veth, "mine0", "/run/ip.real");
+  await breakIp(host, `case "$in" in *"addr add 10.88.0.3/24"*) ${rename}; exit 2 ;; esac`);
+  assertEquals((await host.cni("ADD")).json.code, 100);
+  assertEquals(await host.links(), [CONFIG.bridge]);
+  await host.assertNothingLeft();
+});
+
 hostTest(
   "DEL removes a renamed host veth before it frees the address",
   async (host) => {

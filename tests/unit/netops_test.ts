@@ -26,6 +26,7 @@ const VETH = {
   address: SPEC.hostMac,
   link_netnsid: 0,
   link_index: 2,
+  linkinfo: { info_kind: "veth" },
   mtu: 1500,
 };
 const BRIDGE = {
@@ -64,9 +65,11 @@ Deno.test("attach() that ran out of time removes the veth if this run created it
     [SPEC.hostMac, ["-d -j addr show", "link del dev if7"]],
     [freshHostMac(true), ["-d -j addr show"]],
   ];
+  // A bridge without a fixed MAC takes that of its only port.
+  const bridge = { ...BRIDGE, address: SPEC.hostMac };
   for (const [mac, undone] of rows) {
     const { calls, run } = recorder((args) =>
-      answer(args.includes("show") ? [{ ...VETH, address: mac }] : "")
+      answer(args.includes("show") ? [bridge, { ...VETH, address: mac }] : "")
     );
     const overdue: RunIp = (args, stdin) =>
       stdin === undefined
