@@ -22,7 +22,7 @@ SUITES := $(patsubst tests/%/run,%,$(wildcard tests/*/run))
 # compiled form too: ADD and DEL on the kernel, the differences between the forms (scope, permissions, `version`), undo,
 # and the operator commands. SOURCE runs on the source. For root, tests without root run on the script form alone. Each
 # test has its own host, so files run in parallel; some wait more than they compute, hence one job more than processors.
-COMPILED := $(patsubst %,tests/integration/%_test.ts,add del scope traffic undo) tests/cli/command_test.ts
+COMPILED := $(patsubst %,tests/integration/%_test.ts,add del scope streams traffic undo) tests/cli/command_test.ts
 SOURCE := $(filter %/add_test.ts %/scope_test.ts %/command_test.ts,$(COMPILED))
 export DENO_JOBS ?= $(shell echo $$(($$(nproc) + 1)))
 
