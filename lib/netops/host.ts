@@ -83,6 +83,7 @@ export async function flushNeighbours(
   run: RunIp,
   bridge: InterfaceName,
   ips: readonly Ip[],
+  isSecond = false,
 ): Promise<void> {
   if (ips.length === 0) return;
   const flush = ips.map((ip) => ["neigh", "flush", "to", ip, "dev", bridge, "nud", "all"]);
@@ -94,5 +95,7 @@ export async function flushNeighbours(
   if (
     output.signal === null && returned > 0 && returned === count(output.stderr, /^Command failed/gm)
   ) return;
+  // Another run may have made the bridge again since then.
+  if (!isSecond) return await flushNeighbours(run, bridge, ips, true);
   throw ipFailed(`flush the neighbours ${ips.join(", ")} of "${bridge}"`, output);
 }

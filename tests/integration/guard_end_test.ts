@@ -38,6 +38,32 @@ hostTest("guard: GC removes the neighbours of the attachments that it removes", 
   assert(await host.pings("c2", CONFIG.gateway));
 });
 
+for (const command of ["DEL", "GC", "a failed ADD"]) {
+  hostTest(
+    `guard: ${command} ends although the bridge is gone and back at that moment`,
+    async (host) => {
+      await host.containers("c1");
+      const config = { ...GUARDED, "cni.dev/valid-attachments": [] };
+      if (command !== "a failed ADD") await host.add({ config });
+      const again = `/run/ip.real link del dev ${CONFIG.bridge}
+      printf '%s\\n' "$in" | /run/ip.real "$@"; code=$?
+      /run/ip.real link add name ${CONFIG.bridge} type bridge; exit $code`;
+      await breakIp(
+        host,
+        `case "$in" in *"addr add 10.88.0.2/24"*) exit 2 ;;
+      *"neigh flush"*) [ -e /run/once ] || { : >/run/once; ${again}; } ;; esac`,
+      );
+      const { json } = await host.cni(command === "a failed ADD" ? "ADD" : command, { config });
+      assertEquals([json?.code, /could not/.test(json?.details)], [
+        command === "a failed ADD" ? 100 : undefined,
+        false,
+      ]);
+      await host.sh("[ -e /run/once ]");
+      await host.assertNothingLeft();
+    },
+  );
+}
+
 for (const command of ["DEL", "GC"]) {
   hostTest(`guard: ${command} without a state removes the neighbours too`, async (host) => {
     await host.containers("c1", "c2");
