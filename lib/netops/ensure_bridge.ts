@@ -153,5 +153,5 @@ function bridgeFailed(spec: BridgeSpec, output: IpOutput): CniError {
 }
 
 function enableIpv6({ name }: BridgeSpec): string {
-  return `sysctl -w net/ipv6/conf/${name}/disable_ipv6=0, and net.ipv6.conf.default.disable_ipv6=0`;
+  return `sysctl -w net/ipv6/conf/${name}/disable_ipv6=0 net.ipv6.conf.default.disable_ipv6=0`;
 }
