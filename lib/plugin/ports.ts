@@ -49,6 +49,8 @@ export async function attachVeth(
     }
     if (made !== undefined && ready !== undefined) {
       const settled = await kernel.settleMac(spec.bridge, made.before, ready);
+      // With another MAC, a bridge loses its permanent neighbours too.
+      hasLostGuards ||= settled.mac !== ready.mac;
       if (hasLostGuards || made.lost.length > 0) {
         await reattachOthers(config, spec.host, settled.mac, hasLostGuards, effects);
       }

@@ -100,3 +100,38 @@ hostTest("an ADD corrects a container although three others can't be inspected",
   await host.add({ id: "new", config: BOTH });
   for (const gateway of [BOTH.gateway, BOTH.gateway6]) assert(await host.pings(good, gateway));
 });
+
+/** Another program makes the bridge again, with its address and without a fixed MAC. */
+const MADE_AGAIN =
+  `ip link del dev atomic0; ip link add atomic0 type bridge; ip addr add ${GUARDED.gateway}/24 dev atomic0; ip link set dev atomic0 up`;
+
+/** Two guarded containers reach their gateway, and each of them still does after the other one is gone. */
+async function reachAfterDel(host: Host): Promise<void> {
+  const reach = async (id: string) => assert(await host.pings(id, GUARDED.gateway), id);
+  for (const id of ["c1", "c2"]) await reach(id);
+  assertEquals(await doctor(host, GUARDED), []);
+  for (const [gone, other] of [["c1", "c2"], ["c2", "c1"]] as const) {
+    await host.cni("DEL", { id: gone, config: GUARDED });
+    await reach(other);
+    await host.add({ id: gone, config: GUARDED });
+    for (const id of ["c1", "c2"]) await reach(id);
+  }
+}
+
+hostTest("repair fixes the MAC of a bridge before its first port", async (host) => {
+  await host.containers("c1", "c2");
+  for (const id of ["c1", "c2"]) await host.add({ id, config: GUARDED });
+  await host.sh(MADE_AGAIN);
+  const { code, stdout } = await host.program(["repair"], JSON.stringify(GUARDED));
+  assertEquals(code, 0, stdout);
+  await reachAfterDel(host);
+});
+
+hostTest("an ADD that fixes the bridge's MAC tells the other containers", async (host) => {
+  await host.containers("c1", "c2", "c3");
+  for (const id of ["c1", "c2"]) await host.add({ id, config: GUARDED });
+  await host.sh(`${MADE_AGAIN}
+    for v in $(ip -o link show type veth | grep -o 'av[0-9a-f]*'); do ip link set dev $v master atomic0; done`);
+  await host.add({ id: "c3", config: GUARDED });
+  await reachAfterDel(host);
+});

@@ -3,7 +3,14 @@ import type { InterfaceName } from "../../base/names.ts";
 import type { NetworkConfig } from "../../config.ts";
 import type { Lease } from "../../ipam.ts";
 import type { Link, PortSpec } from "../../netops.ts";
-import { type Effects, lostGateways, outages, portOf, UNVERIFIED_MAC } from "../../plugin.ts";
+import {
+  bridgeSpec,
+  type Effects,
+  lostGateways,
+  outages,
+  portOf,
+  UNVERIFIED_MAC,
+} from "../../plugin.ts";
 import { firstThree } from "../wording.ts";
 import { type RepairFinding, wrong } from "./make_lease.ts";
 
@@ -63,9 +70,11 @@ export async function restore(
   }
   const ips = placed.flatMap(({ lease }) => lease?.ips ?? []);
   left.push(...outages(config, own, ips).map(({ found, remedy }) => wrong(found, remedy)));
+  // Before its first port, as in an ADD.
+  const { mac: bridgeMac } = dryRun ? own : await kernel.settleMac(bridgeSpec(config), own, own);
   const restored = await restorePorts(bridge, kernel, live, dryRun);
   const guarded = live.filter(({ port }) => port.guard !== undefined);
-  const lost = await lostGateways(config, kernel, { guarded, bridgeMac: own.mac }, dryRun);
+  const lost = await lostGateways(config, kernel, { guarded, bridgeMac }, dryRun);
   for (const { name, why } of lost) {
     const what = `${name}: the guard of its gateways`;
     const is = dryRun ? "is to be" : "is";
