@@ -328,6 +328,14 @@ ${container("x", "x0", "br9")}
     expected: [],
   },
   {
+    name: "a guarded container of an earlier subnet reaches its own gateway",
+    config: { ...GUARDED, subnet: "10.90.0.0/24", gateway: "10.90.0.1" },
+    added: [["c1", GUARDED]],
+    given: "",
+    about: "guard",
+    expected: [],
+  },
+  {
     name: "only the snooping of the network's own bridge matters",
     config: GUARDED,
     given: `ip link add br0 type bridge mcast_snooping 0

@@ -91,7 +91,7 @@ const ROWS: readonly Row[] = [
     name: "a bridge with another MTU",
     given: "ip link add atomic0 type bridge && ip link add port mtu 1400 type veth && " +
       "ip link set port master atomic0",
-    expected: ["bridge", "warning", "has MTU 1400", '"mtu": 1400'],
+    expected: ["bridge", "warning", "has MTU 1400", '"mtu": 1400, or start each container again'],
   },
   {
     name: "an MTU with which a bridge would lose its IPv6 address",

@@ -44,8 +44,8 @@ export function examineBridge(scene: Scene): Finding[] {
       `"${name}" has MTU ${bridge.mtu}, the configuration ${mtu}: larger packets are lost between ports`,
       `${
         bridge.mtu < LEAST_MTU_IPV6 && hasIpv6Gateway(config) ? "" : `set "mtu": ${bridge.mtu}, or `
-      }give every port MTU ${mtu} (ip link set dev PORT mtu ${mtu}), and the bridge too if it does not ` +
-        `follow its ports (ip link set dev ${name} mtu ${mtu})`,
+      }start each container again whose port has another MTU (ip link show master ${name}); if the bridge does ` +
+        `not follow its ports, set its MTU too (ip link set dev ${name} mtu ${mtu})`,
     ));
   }
   if (bridge.bridge.stp) {

@@ -1,6 +1,6 @@
 import type { Ip } from "../../base/address.ts";
 import { ownerKey } from "../../base/attachment.ts";
-import { allocatingRange, formatSet } from "../../base/range.ts";
+import { allocatingRange, formatSet, isInSubnets } from "../../base/range.ts";
 import { isRunning, listLeases } from "../../ipam.ts";
 import type { Claim } from "../../ownership.ts";
 import { hasIpv6Gateway, lostGateways, portOf, UNVERIFIED_MAC } from "../../plugin.ts";
@@ -179,12 +179,15 @@ async function faultyPorts(claims: readonly Claim[], scene: Scene): Promise<Find
 /** How many guarded containers show whether the bridge has the MAC that they know. */
 const SAMPLE = 8;
 
-/** Guarded containers never resolve their gateway again, so a bridge with another MAC cuts them off from it. */
+/**
+ * Guarded containers never resolve their gateway again, so a bridge with another MAC cuts them off from it. Containers of an
+ * earlier subnet have another gateway.
+ */
 async function unreachedGateways(claims: readonly Claim[], bridgeMac: string, scene: Scene) {
   const { config, kernel } = scene;
   const guarded = claims.flatMap(({ kind, lease, veths: [veth] }) =>
     kind === "live" && lease?.record?.guarded === true && veth?.link.master === config.bridge &&
-      veth.add === "none"
+      veth.add === "none" && lease.ips.every((ip) => isInSubnets(config.sets, ip))
       ? [{ link: veth.link, ifname: lease.owner.ifname, name: ownerKey(lease.owner) }]
       : []
   );
