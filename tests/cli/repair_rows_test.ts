@@ -286,6 +286,21 @@ const ROWS: readonly Row[] = [
     then: [MASTERS, "master br9\nmaster atomic0\n"],
   },
   {
+    name: "an interface with the bridge's name gets neither ports nor the gateway",
+    config: { ...BOTH, macspoofchk: true },
+    given: "ip link del dev atomic0; ip link add atomic0 type veth peer name x9",
+    exit: 1,
+    findings: [[
+      "wrong",
+      '"atomic0" is not a bridge, and these live host veths are in no bridge',
+      /^free that name as atomicni doctor /,
+    ]],
+    then: [
+      "ip -n c1 neigh show 10.88.0.1 dev eth0",
+      "10.88.0.1 lladdr 0a:58:0a:58:00:01 PERMANENT \n",
+    ],
+  },
+  {
     name: "of two ports only the second is wrong",
     config: { ...BOTH, macspoofchk: true },
     given: "ip link set dev $V2 type bridge_slave locked off",

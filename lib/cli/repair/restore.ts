@@ -60,12 +60,14 @@ export async function restore(
   }
   if (live.length === 0) return left;
   const own = await kernel.link(bridge);
-  if (own === undefined) {
+  if (own?.kind !== "bridge") {
     const names = firstThree(live.map(({ link }) => link.ifname));
-    const found =
-      `"${bridge}" does not exist, and these live host veths are in no bridge: ${names}`;
+    const [is, first] = own === undefined
+      ? ["does not exist", ""]
+      : ["is not a bridge", "free that name as atomicni doctor < CONFIGURATION says; "];
+    const found = `"${bridge}" ${is}, and these live host veths are in no bridge: ${names}`;
     const remedy =
-      "start any container of the network, which makes the bridge again, and repair again";
+      `${first}start any container of the network, which makes the bridge again, and repair again`;
     return [wrong(found, remedy), ...left];
   }
   const ips = placed.flatMap(({ lease }) => lease?.ips ?? []);
