@@ -112,6 +112,18 @@ ${container("y", "y0", "br0")}`,
     expected: ["ok: nothing else uses 10.88.0.0/24"],
   },
   {
+    name: "two networks have parts of one subnet, as STATUS advises",
+    config: { ...CONFIG, ipam: { rangeStart: "10.88.0.2", rangeEnd: "10.88.0.99" } },
+    added: [["c1", {
+      ...CONFIG,
+      name: "other",
+      ipam: { rangeStart: "10.88.0.100", rangeEnd: "10.88.0.199" },
+    }]],
+    given: "",
+    about: "subnet",
+    expected: ["ok: nothing else uses 10.88.0.2 - 10.88.0.99"],
+  },
+  {
     name: "a network without addresses overlaps with nothing",
     config: LAYER2,
     given: ":",

@@ -10,7 +10,7 @@ import {
   overlap,
   parseCidr,
 } from "../../base/address.ts";
-import { isInSubnets, subnetsOf } from "../../base/range.ts";
+import { type AddressRange, formatSet, inRange, overlapping, subnetsOf } from "../../base/range.ts";
 import { type Link, MOST_PORTS, type RouteFound } from "../../netops.ts";
 import { hasIpv6Gateway, outages } from "../../plugin.ts";
 import { type Finding, finding, type Scene, warning } from "./finding.ts";
@@ -138,15 +138,24 @@ export function examineOverlap({ config, overview, links, routes }: Scene): Find
       "remove it (ip route del), or choose another subnet; for the whole subnet, a metric above 256 is enough",
     )
   );
+  const ranges = config.configuredSets.flat();
+  // STATUS advises parts of one subnet as a remedy.
+  const isPart = (it: AddressRange) =>
+    own.includes(formatCidr(it.subnet)) && !ranges.some((range) => overlapping(range, it));
+  let used = ours;
   const others = overview.networks.flatMap(({ held }) => held).flatMap(
     ({ network, dataDir: it, state }) => {
       if (network === name && it === dataDir) return [];
-      const subnet = subnetsOf(state.ranges ?? []).find(overlaps);
-      if (subnet !== undefined) {
-        return [`network "${network}" has ${formatCidr(subnet)}, which overlaps with ${ours}`];
+      const given = state.ranges?.flat() ?? [];
+      if (given.some(isPart)) used = formatSet(ranges);
+      const range = given.find((it) => overlaps(it.subnet) && !isPart(it));
+      if (range !== undefined) {
+        return [
+          `network "${network}" has ${formatCidr(range.subnet)}, which overlaps with ${ours}`,
+        ];
       }
       const held = (Object.keys(state.ipToContainer) as Ip[]).find((ip) =>
-        isInSubnets(config.sets, ip)
+        ranges.some((range) => inRange(range, ip))
       );
       return held === undefined
         ? []
@@ -155,7 +164,7 @@ export function examineOverlap({ config, overview, links, routes }: Scene): Find
   );
   const found = [...addresses, ...ways, ...others];
   if (found.length + drops.length === 0) {
-    return [finding("ok", "subnet", `nothing else uses ${ours}`)];
+    return [finding("ok", "subnet", `nothing else uses ${used}`)];
   }
   const remedy = "choose a subnet that nothing else on this host uses (ip addr; ip route)";
   return [...found.map((it) => warning("subnet", it, remedy)), ...drops];
