@@ -203,5 +203,5 @@ async function attempt(
 ): Promise<string> {
   if (commands.length === 0) return "";
   const { success, stderr } = await runBatch(run, ["-force", ...options], commands);
-  return success ? "" : stderr.split("\n")[0] ?? "";
+  return success ? "" : stderr.split(/\n|; its input was /)[0] ?? "";
 }

@@ -1,4 +1,5 @@
 import { attachmentIn, ownerKey } from "../../base/attachment.ts";
+import { asCniError } from "../../base/errors.ts";
 import type { InterfaceName } from "../../base/names.ts";
 import type { NetworkConfig } from "../../config.ts";
 import type { Lease } from "../../ipam.ts";
@@ -60,16 +61,15 @@ export async function restore(
   }
   if (live.length === 0) return left;
   const own = await kernel.link(bridge);
-  if (own?.kind !== "bridge") {
+  if (own === undefined) {
     const names = firstThree(live.map(({ link }) => link.ifname));
-    const [is, first] = own === undefined
-      ? ["does not exist", ""]
-      : ["is not a bridge", "free that name as atomicni doctor < CONFIGURATION says; "];
-    const found = `"${bridge}" ${is}, and these live host veths are in no bridge: ${names}`;
+    const found =
+      `"${bridge}" does not exist, and these live host veths are in no bridge: ${names}`;
     const remedy =
-      `${first}start any container of the network, which makes the bridge again, and repair again`;
+      "start any container of the network, which makes the bridge again, and repair again";
     return [wrong(found, remedy), ...left];
   }
+  if (own.kind !== "bridge") return [...await refusal(config, kernel), ...left];
   const ips = placed.flatMap(({ lease }) => lease?.ips ?? []);
   left.push(...outages(config, own, ips).map(({ found, remedy }) => wrong(found, remedy)));
   // Before its first port, as in an ADD.
@@ -86,7 +86,18 @@ export async function restore(
         : wrong(`${what} can't be restored: ${why}`, "start that container again"),
     );
   }
-  return [...restored, ...left];
+  const all = [...restored, ...left];
+  const isWrong = all.some(({ level }) => level === "wrong");
+  return isWrong ? [...await refusal(config, kernel), ...all] : all;
+}
+
+/** Why an ADD can't use the bridge, for example IPv6 that is disabled: the cause of other findings, with its remedy. */
+async function refusal(config: NetworkConfig, kernel: Effects["kernel"]): Promise<RepairFinding[]> {
+  const links = await kernel.links();
+  return await kernel.inspectBridge(bridgeSpec(config), links).then(() => [], (error) => {
+    const { message, details } = asCniError(error);
+    return [wrong(message, details)];
+  });
 }
 
 /** Restores all ports if one is wrong, because its container may have moved the static entry of another port. */
