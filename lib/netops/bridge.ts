@@ -140,7 +140,8 @@ function otherAddress(
   return bridgeUnusable(
     `Cannot use "${ifname}" as the bridge of ${wanted}: it has ${found.join(", ")}`,
     inSame
-      ? `set gateway and subnet to those of the bridge, or name another bridge under "bridge"`
+      ? `set gateway and subnet to those of the bridge; or, if the configuration is right, remove the address ` +
+        `(ip addr del ${found[0]} dev ${ifname}), and the next ADD adds the right one`
       : `name another bridge under "bridge"; or, if no container uses ${found.join(", ")} as its ` +
         `gateway (atomicni list), remove the address: ip addr del ${found[0]} dev ${ifname}`,
   );
