@@ -18,6 +18,8 @@ export async function ask(machine: Machine, call: Call = {}): Promise<Asked> {
   const { id = "c1", network = NETWORK } = call;
   await machine.must(`ip netns add ${id} 2>/dev/null || [ -e /run/netns/${id} ]`);
   const add = await machine.sh(cni("ADD", { ...call, netns: id }));
+  // After an error of the disk, the file system is read-only once its journal could not be written either.
+  await machine.sh("sync");
   const status = await machine.sh(cni("STATUS", call));
   return { add, status, doctor: await doctor(machine, network) };
 }
