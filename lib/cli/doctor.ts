@@ -7,14 +7,10 @@ import { checkNotShared, checkServable, checkSoleCarrier } from "../plugin.ts";
 import type { Call, Command, Report } from "./command.ts";
 import { configurationOf, effectsFor, readInput } from "./configuration.ts";
 import { type Finding, finding, findingsOf, type Level, type Scene } from "./doctor/finding.ts";
-import {
-  examineAdvertisements,
-  examineBridge,
-  examineForwarding,
-  examineOverlap,
-} from "./doctor/host.ts";
+import { examineAdvertisements, examineBridge, examineForwarding } from "./doctor/host.ts";
 import { unknownKeys } from "./doctor/keys.ts";
 import { examineGuard, examineLeases } from "./doctor/network.ts";
+import { examineOverlap } from "./doctor/overlap.ts";
 import { examineFolder, examineIp, examineLock } from "./doctor/prerequisites.ts";
 import { readOverview } from "./overview.ts";
 import type { Line } from "./screen.ts";
