@@ -119,14 +119,13 @@ export function chooseIps(
 ): readonly Ip[] {
   const last = sets.map((set) => state.lastReserved.find((ip) => isIn(set, ip)));
   const wanted = { sets, last, requested: requestedIps, kept: own?.ips ?? [] };
-  const macs = new Set(Object.values(state.leases).map(({ mac }) => mac));
   const gateways = new Set(sets.flat().map(({ gateway }) => gateway));
   // The bridge, or a lease with a requested MAC, may already have the MAC that is derived from the address.
   const isHeld = (ip: Ip) => {
     if (gateways.has(ip)) return true;
     if (holderOf(state, ip) !== undefined) return own === undefined || !own.ips.includes(ip);
     const mac = macOf(ip);
-    return mac === bridgeMac || macs.has(mac) || takenMacs?.has(mac) === true;
+    return mac === bridgeMac || state.macs.has(mac) || takenMacs?.has(mac) === true;
   };
   const held = requestedIps.find(isHeld);
   if (held !== undefined) {

@@ -24,7 +24,7 @@ export function parseState(bytes: Uint8Array<ArrayBuffer>, path: string): State 
   return {
     ...crossCheck(found, path),
     lastReserved: readLast(found["lastReserved"] ?? "", path),
-    leases: checkRecords(found, path),
+    ...checkRecords(found, path),
     ranges: readRanges(found["ranges"], path),
     lines: found === value ? linesIn(text, bytes) : undefined,
   };
@@ -96,12 +96,13 @@ function difference(containerToIP: JsonObject, ipToContainer: JsonObject): strin
   return "containerToIP and ipToContainer differ";
 }
 
-/** Returns the lease records after a check of their owners and fields. Throws StateDamaged. */
+/** Returns the lease records after a check of their owners and fields, and the records' MACs. Throws StateDamaged. */
 function checkRecords(
   { leases: value = {}, containerToIP }: JsonObject,
   path: string,
-): State["leases"] {
+): Pick<State, "leases" | "macs"> {
   const leases = mapIn("leases", value, path);
+  const macs = new Set<string>();
   const owners = containerToIP as State["containerToIP"];
   for (const owner in leases) {
     const own = owners[owner];
@@ -117,9 +118,10 @@ function checkRecords(
       if (key === "guarded" ? typeof value !== "boolean" : typeof value !== "string") {
         throw damaged(path, `leases[${quote(owner)}].${key} is ${quote(value)}`);
       }
+      if (key === "mac") macs.add(value as string);
     }
   }
-  return leases as State["leases"];
+  return { leases: leases as State["leases"], macs };
 }
 
 function readLast(value: unknown, path: string): Ip[] {

@@ -319,6 +319,21 @@ Deno.test("leases are found, listed by address, added and dropped with all addre
   }
 });
 
+Deno.test("the MACs of records are known after reading, adding and dropping", () => {
+  const state = parse(JSON.stringify(GOOD));
+  assertEquals([...state.macs], ["02:00:00:00:00:01"]);
+  const lease = (key: string, ip: string): Lease => {
+    const record = { ...RECORD, mac: "02:00:00:00:00:02" };
+    return { owner: owner(key), ips: [parseIp(ip)], record };
+  };
+  addLease(state, lease("c3/eth0", "10.88.0.4"));
+  addLease(state, lease("c4/eth0", "10.88.0.5"));
+  dropLeases(state, [lease("c3/eth0", "10.88.0.4")]);
+  assertEquals([...state.macs], ["02:00:00:00:00:01", "02:00:00:00:00:02"]);
+  dropLeases(state, [lease("c4/eth0", "10.88.0.5")]);
+  assertEquals([...state.macs], ["02:00:00:00:00:01"]);
+});
+
 Deno.test("isSameLease() distinguishes a lease from a later lease of the same owner", () => {
   const lease: Lease = {
     owner: owner("c1/eth0"),
