@@ -2,6 +2,7 @@ import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { Containerd, PAGE } from "./containerd.ts";
 import { nodeTest } from "./node.ts";
 import { assertNothingLeft, configure, NETWORK } from "./conflist.ts";
+import { latest } from "../until.ts";
 
 nodeTest("ctr run --cni: a page is fetched from a container and from the host", async (node) => {
   await configure(node);
@@ -17,11 +18,8 @@ nodeTest("ctr run --cni: a page is fetched from a container and from the host", 
     "default-client/eth0": "10.88.0.3",
   });
   assertEquals(await node.fetch(`http://${address}/`), PAGE, "from the host");
-  assertEquals(
-    await containerd.exec("client", "wget", "-qO-", `http://${address}/`),
-    PAGE,
-    "from another container",
-  );
+  const page = () => containerd.exec("client", "wget", "-qO-", `http://${address}/`);
+  assertEquals(await latest(page, (it) => it === PAGE, 10), PAGE, "from another container");
   const aliases = (await node.hostVeths()).map(({ ifalias }) => ifalias).sort();
   assertEquals(aliases, ["podnet/default-client/eth0", "podnet/default-web/eth0"]);
 
