@@ -18,7 +18,7 @@ export {
 } from "./ipam/lease.ts";
 export { holderOfLock } from "./ipam/lock.ts";
 export { AddMarks, type AddProgress, isRunning, type Mark } from "./ipam/mark.ts";
-export { type Held, type Networks, readNetworks } from "./ipam/networks.ts";
+export { type Held, type Networks, othersThan, readNetworks } from "./ipam/networks.ts";
 export {
   addLease,
   dropLeases,

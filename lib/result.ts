@@ -117,7 +117,7 @@ function optionalNumber(fields: Fields, key: string): number | undefined {
   return fields.optional(key, parseInteger(0, 2 ** 32 - 1));
 }
 
-/** As `number`; 0 counts as absent (rule R7). */
+/** As `optionalNumber`; 0 counts as absent (rule R7). */
 function optionalPositive(fields: Fields, key: string): number | undefined {
   return optionalNumber(fields, key) || undefined;
 }

@@ -57,14 +57,12 @@ export class Fields {
         remedy || `write "${key}" there`,
       );
     }
-    return this.#parse(`${this.at}${key}`, this.get(key), parse, remedy);
+    return this.#parse(key, parse, remedy);
   }
 
   /** As `required`; `undefined` if the key is absent or `null`. */
   optional<T>(key: string, parse: (value: unknown) => T, remedy = ""): T | undefined {
-    return this.has(key)
-      ? this.#parse(`${this.at}${key}`, this.get(key), parse, remedy)
-      : undefined;
+    return this.has(key) ? this.#parse(key, parse, remedy) : undefined;
   }
 
   /** Whether there is a value other than the empty string. */
@@ -91,7 +89,7 @@ export class Fields {
   list<T>(key: string, parse: (value: unknown, at: string) => T): T[] | undefined {
     return this.optional(key, parseList)?.map((value, index) => {
       const at = `${this.at}${key}[${index}]`;
-      return this.#parse(at, value, (it) => parse(it, at), "");
+      return orReport(() => parse(value, at), (error) => this.#errorAbout(error, at, value, ""));
     });
   }
 
@@ -104,10 +102,14 @@ export class Fields {
   }
 
   reject(key: string, wanted: string, found: string, remedy = ""): never {
-    throw this.#errorAbout(new Malformed(wanted, found), `${this.at}${key}`, this.get(key), remedy);
+    return this.#parse(key, () => {
+      throw new Malformed(wanted, found);
+    }, remedy);
   }
 
-  #parse<T>(at: string, value: unknown, parse: (value: unknown) => T, remedy: string): T {
+  #parse<T>(key: string, parse: (value: unknown) => T, remedy: string): T {
+    const value = this.get(key);
+    const at = `${this.at}${key}`;
     return orReport(() => parse(value), (error) => this.#errorAbout(error, at, value, remedy));
   }
 

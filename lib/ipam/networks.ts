@@ -35,6 +35,14 @@ export function readNetworks(): Networks {
   return { held, unreadable };
 }
 
+/** Those of the networks that are not this one. A network of the same name in another folder is another network. */
+export function othersThan(
+  { name, dataDir }: { readonly name: NetworkName; readonly dataDir: string },
+  held: readonly Held[],
+): Held[] {
+  return held.filter((it) => it.network !== name || it.dataDir !== dataDir);
+}
+
 function stateFiles(folder: string): { network: NetworkName; dataDir: string }[] {
   const entries = ifThere("list", folder, () => [...Deno.readDirSync(folder)]) ?? [];
   return entries.flatMap(({ name, isDirectory }) => {

@@ -83,19 +83,19 @@ export async function flushNeighbours(
   run: RunIp,
   bridge: InterfaceName,
   ips: readonly Ip[],
-  isSecond = false,
 ): Promise<void> {
   if (ips.length === 0) return;
   const flush = ips.map((ip) => ["neigh", "flush", "to", ip, "dev", bridge, "nud", "all"]);
-  const output = await runBatch(run, ["-force"], flush);
-  if (output.success || !(await hostLinks(run)).some(isNamed(bridge))) return;
-  // `ip` gives up if a container's claims to an address make its entry again and again. The old entry is gone.
   const count = (text: string, line: RegExp) => text.match(line)?.length ?? 0;
-  const returned = count(output.stdout, /^\*\*\* Flush not complete/gm);
-  if (
-    output.signal === null && returned > 0 && returned === count(output.stderr, /^Command failed/gm)
-  ) return;
-  // Another run may have made the bridge again since then.
-  if (!isSecond) return await flushNeighbours(run, bridge, ips, true);
-  throw ipFailed(`flush the neighbours ${ips.join(", ")} of "${bridge}"`, output);
+  for (let isFirst = true;; isFirst = false) {
+    const output = await runBatch(run, ["-force"], flush);
+    if (output.success || !(await hostLinks(run)).some(isNamed(bridge))) return;
+    // `ip` gives up if a container's claims to an address make its entry again and again. The old entry is gone.
+    const returned = count(output.stdout, /^\*\*\* Flush not complete/gm);
+    const failed = count(output.stderr, /^Command failed/gm);
+    if (output.signal === null && returned > 0 && returned === failed) return;
+    // Between the two looks, another run may have made the bridge again.
+    if (isFirst) continue;
+    throw ipFailed(`flush the neighbours ${ips.join(", ")} of "${bridge}"`, output);
+  }
 }

@@ -5,7 +5,15 @@ import { CniError, quote } from "../base/errors.ts";
 import type { NetworkName } from "../base/names.ts";
 import { allocatingRange, formatSet, overlapping, subnetsOf } from "../base/range.ts";
 import type { NetworkConfig } from "../config.ts";
-import { findLease, type Held, type Lease, listLeases, readNetworks, statePath } from "../ipam.ts";
+import {
+  findLease,
+  type Held,
+  type Lease,
+  listLeases,
+  othersThan,
+  readNetworks,
+  statePath,
+} from "../ipam.ts";
 import type { Link } from "../netops.ts";
 import type { Claim } from "../ownership.ts";
 import type { Effects } from "./effects.ts";
@@ -19,8 +27,7 @@ export async function checkNotShared(
 ): Promise<void> {
   const { held } = readNetworks();
   const ranges = config.configuredSets.flat();
-  for (const { network, dataDir, state } of held) {
-    if (network === config.name && dataDir === config.dataDir) continue;
+  for (const { network, dataDir, state } of othersThan(config, held)) {
     const given = state.ranges?.flat() ?? [];
     const shared = ranges.find((range) => given.some((it) => overlapping(range, it)));
     const all = listLeases(state);

@@ -7,6 +7,7 @@ import {
   isRunning,
   type Lease,
   listLeases,
+  othersThan,
   readNetworks,
 } from "../ipam.ts";
 import type { GuardSpec, Link, PortSpec, VethSpec } from "../netops.ts";
@@ -113,15 +114,15 @@ async function reattachOthers(
  * does not have, and stay as they are.
  */
 async function guardedOfOthers(
-  { name, dataDir, bridge }: NetworkConfig,
+  config: NetworkConfig,
   { kernel }: Effects,
 ): Promise<PortSpec[]> {
+  const { bridge } = config;
   const ports: PortSpec[] = [];
-  for (const { network, dataDir: folder, state } of readNetworks().held) {
-    if (network === name && folder === dataDir) continue;
+  for (const { network, dataDir, state } of othersThan(config, readNetworks().held)) {
     const leases = listLeases(state);
     if (!leases.some(({ record }) => record?.guarded)) continue;
-    const found = await claimsOfOther({ name: network, bridge }, folder, leases, kernel);
+    const found = await claimsOfOther({ name: network, bridge }, dataDir, leases, kernel);
     for (const { kind, lease, veths: [veth] } of found) {
       if (kind !== "live" || veth?.link.master !== bridge) continue;
       const settings = { name: network, bridge, hairpin: false, isolated: false };

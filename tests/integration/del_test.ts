@@ -184,36 +184,33 @@ const REMOVED_WAITS = `case "$*$in" in *"link del"*) [ -e /run/removed ] || {
   case " $* " in *' -batch '*) printf '%s\\n' "$in" | /run/ip.real "$@" ;; *) /run/ip.real "$@" ;; esac
   : >/run/removed; for i in $(seq 160); do [ -e /run/added ] && break; sleep 0.05; done; exit 0; } ;; esac`;
 
-hostTest(
-  "a DEL leaves the lease of an ADD that came after it removed the veth",
-  async (host) => {
-    await host.containers("c1");
-    await host.add();
-    await breakIp(host, REMOVED_WAITS);
-    const removing = host.cni("DEL");
-    await host.sh("for i in $(seq 400); do [ -e /run/removed ] && exit; sleep 0.02; done; exit 1");
-    await host.add();
-    await host.sh(": >/run/added");
-    assertEquals((await removing).code, 0);
-    assertEquals(Object.keys(await host.leases()), ["c1/eth0"]);
-    assert(await host.pings("c1", CONFIG.gateway));
-  },
-);
+/** Runs `before` and an ADD of c1 while its DEL pauses by `rule`, which makes `paused`. The new attachment has to live. */
+async function addDuringDel(
+  host: Host,
+  [rule, paused]: readonly [rule: string, paused: string],
+  before: () => Promise<unknown> = () => Promise.resolve(),
+): Promise<void> {
+  await host.containers("c1");
+  await host.add();
+  await breakIp(host, rule);
+  const removing = host.cni("DEL");
+  await host.sh(`for i in $(seq 400); do [ -e ${paused} ] && exit; sleep 0.02; done; exit 1`);
+  await before();
+  await host.add();
+  await host.sh(": >/run/added");
+  assertEquals((await removing).code, 0);
+  assertEquals(Object.keys(await host.leases()), ["c1/eth0"]);
+  assert(await host.pings("c1", CONFIG.gateway));
+}
+
+hostTest("a DEL leaves the lease of an ADD that came after it removed the veth", async (host) => {
+  await addDuringDel(host, [REMOVED_WAITS, "/run/removed"]);
+});
 
 hostTest(
   "a DEL leaves the veth of an ADD that came between its look and its removal",
   async (host) => {
-    await host.containers("c1");
-    await host.add();
-    await breakIp(host, LOOKED_WAITS);
-    const removing = host.cni("DEL");
-    await host.sh("for i in $(seq 400); do [ -e /run/looked ] && exit; sleep 0.02; done; exit 1");
-    await host.del();
-    await host.add();
-    await host.sh(": >/run/added");
-    assertEquals((await removing).code, 0);
-    assertEquals(Object.keys(await host.leases()), ["c1/eth0"]);
-    assert(await host.pings("c1", CONFIG.gateway));
+    await addDuringDel(host, [LOOKED_WAITS, "/run/looked"], () => host.del());
     await host.del();
     await host.assertNothingLeft();
   },

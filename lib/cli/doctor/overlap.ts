@@ -10,12 +10,13 @@ import {
   parseCidr,
 } from "../../base/address.ts";
 import { type AddressRange, formatSet, inRange, overlapping, subnetsOf } from "../../base/range.ts";
+import { othersThan } from "../../ipam.ts";
 import type { Link, RouteFound } from "../../netops.ts";
 import { type Finding, finding, type Scene, warning } from "./finding.ts";
 
 /** Interfaces, routes and other networks that overlap with the network's subnets. */
 export function examineOverlap({ config, overview, links, routes }: Scene): Finding[] {
-  const { bridge, name, dataDir, gatewayOnBridge } = config;
+  const { bridge, gatewayOnBridge } = config;
   const subnets = subnetsOf(config.sets);
   if (subnets.length === 0) return [];
   const own = subnets.map(formatCidr);
@@ -48,28 +49,23 @@ export function examineOverlap({ config, overview, links, routes }: Scene): Find
   // STATUS advises parts of one subnet as a remedy.
   const isPart = (it: AddressRange) =>
     own.includes(formatCidr(it.subnet)) && !ranges.some((range) => overlapping(range, it));
-  let used = ours;
-  const others = overview.networks.flatMap(({ held }) => held).flatMap(
-    ({ network, dataDir: it, state }) => {
-      if (network === name && it === dataDir) return [];
-      const given = state.ranges?.flat() ?? [];
-      if (given.some(isPart)) used = formatSet(ranges);
-      const range = given.find((it) => overlaps(it.subnet) && !isPart(it));
-      if (range !== undefined) {
-        return [
-          `network "${network}" has ${formatCidr(range.subnet)}, which overlaps with ${ours}`,
-        ];
-      }
-      const held = (Object.keys(state.ipToContainer) as Ip[]).find((ip) =>
-        ranges.some((range) => inRange(range, ip))
-      );
-      return held === undefined
-        ? []
-        : [`network "${network}" holds ${held}, which is in ${ours} too`];
-    },
-  );
-  const found = [...addresses, ...ways, ...others];
+  const others = othersThan(config, overview.networks.flatMap(({ held }) => held));
+  const conflicts = others.flatMap(({ network, state }) => {
+    const range = state.ranges?.flat().find((it) => overlaps(it.subnet) && !isPart(it));
+    if (range !== undefined) {
+      return [`network "${network}" has ${formatCidr(range.subnet)}, which overlaps with ${ours}`];
+    }
+    const held = (Object.keys(state.ipToContainer) as Ip[]).find((ip) =>
+      ranges.some((range) => inRange(range, ip))
+    );
+    return held === undefined
+      ? []
+      : [`network "${network}" holds ${held}, which is in ${ours} too`];
+  });
+  const found = [...addresses, ...ways, ...conflicts];
   if (found.length + drops.length === 0) {
+    const isShared = others.some(({ state }) => state.ranges?.flat().some(isPart));
+    const used = isShared ? formatSet(ranges) : ours;
     return [finding("ok", "subnet", `nothing else uses ${used}`)];
   }
   const remedy = "choose a subnet that nothing else on this host uses (ip addr; ip route)";

@@ -14,6 +14,7 @@ import {
   type Lease,
   listLeases,
   now,
+  othersThan,
   readNetworks,
   recordedMac,
   recordOf,
@@ -70,8 +71,7 @@ export async function collectTaken(
   for (const lease of kept) take(containerMac(lease), `"${ownerKey(lease.owner)}"`);
   take(bridgeMac, `the bridge "${config.bridge}"`);
   // Other networks on the bridge, with and without addresses.
-  for (const { network, dataDir, state } of readNetworks().held) {
-    if (network === config.name && dataDir === config.dataDir) continue;
+  for (const { network, state } of othersThan(config, readNetworks().held)) {
     for (const lease of listLeases(state)) {
       if (lease.record?.bridge !== config.bridge) continue;
       take(containerMac(lease), `"${ownerKey(lease.owner)}" of network "${network}"`);
