@@ -67,7 +67,6 @@ async function attempted(
   command: string,
   { run = "exec FILE", env = {}, config = CONFIG, stderrIsDenos = false }: Partial<Surroundings>,
 ): Promise<Ended> {
-  const began = performance.now();
   const cni = {
     CNI_COMMAND: command,
     CNI_CONTAINERID: "c1",
@@ -84,7 +83,7 @@ async function attempted(
     ],
     JSON.stringify(config),
   );
-  assert(performance.now() - began < 50_000, "it hung");
+  assert(![124, 137].includes(finished.code), "it hung");
   const { stdout, stderr } = finished;
   // deno-lint-ignore no-control-regex
   const escapes = /[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f\u202e]/;

@@ -56,33 +56,14 @@ hostTest(
 );
 
 hostTest(
-  "on a bridge without ports, an IPv6 address answers as soon as the ADD has ended",
+  "on a bridge without ports, an IPv6 address is not tentative after the ADD",
   async (host) => {
-    await host.containers("c1", "c2");
-    // One try per ping; its time limit is the delay that the plugin promises.
-    const first = ["ip", "netns", "exec", "c1", "busybox", "ping", "-c", "1", "-W", "1"];
-    const took = async (to: string) => {
-      const began = performance.now();
-      const { code } = await host.run([...first, to]);
-      return code === 0 ? performance.now() - began : Infinity;
-    };
-    /** One life of both containers. Returns the targets that answered late. */
-    const late = async () => {
-      const { ips: [, gatewayed] } = await host.add({ id: "c1", config: DUAL });
-      const own = await took("127.0.0.1"); // the start of the programs themselves
-      const found = await took(gatewayed.gateway) < own + 100 ? [] : ["the gateway"];
-      for (const [at, dev] of [["", CONFIG.bridge], ["c1", "eth0"]] as const) {
-        const [address] = await ipv6(host, at, dev);
-        assert(address.tentative === undefined, `${at} ${dev} is tentative`);
-      }
-      const { ips: [, { address }] } = await host.add({ id: "c2", config: DUAL });
-      const isQuick = await took(address.replace(/\/.*/, "")) < own + 100;
-      for (const id of ["c1", "c2"]) await host.del({ id, config: DUAL });
-      return isQuick ? found : [...found, "another container"];
-    };
-    // The kernel sometimes loses a first solicitation and repeats it after a second. A tentative address is late each time.
-    const lives = [await late(), await late(), await late()];
-    assert(lives.some((it) => it.length === 0), JSON.stringify(lives));
+    await host.containers("c1");
+    await host.add({ id: "c1", config: DUAL });
+    for (const [at, dev] of [["", CONFIG.bridge], ["c1", "eth0"]] as const) {
+      const [address] = await ipv6(host, at, dev);
+      assert(address.tentative === undefined, `${at} ${dev} is tentative`);
+    }
   },
 );
 

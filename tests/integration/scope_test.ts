@@ -159,11 +159,12 @@ const TRACED =
 /** The system calls of the program, by strace: of its own process and of all it started. */
 async function traced(host: Host, command: string, id: string): Promise<string[]> {
   const config = command === "CHECK" ? { ...CONFIG, prevResult: {} } : CONFIG;
-  // One file per process: in a common file, an interrupted call is split into two lines.
-  const under = ["strace", "-ff", "-s", "400", "-o", "/run/trace", "-e", `trace=${TRACED}`];
+  // One file per process: in a common file, an interrupted call is split into two lines. Process IDs wrap around, so only
+  // the times show the order of the processes.
+  const under = ["strace", "-ff", "-ttt", "-s", "400", "-o", "/run/trace", "-e", `trace=${TRACED}`];
   await host.sh("rm -f /run/trace.*");
   await host.cni(command, { id, config, under });
-  const lines = (await host.sh("cat $(ls -v /run/trace.*)")).split("\n");
+  const lines = (await host.sh("sort -n /run/trace.*")).split("\n");
   return lines.filter((line) => / = \d/.test(line));
 }
 
@@ -171,7 +172,7 @@ function started(trace: readonly string[]): string[] {
   const all = trace.flatMap((line) => /execve\("([^"]+)"/.exec(line)?.[1] ?? []);
   // The programs that start the plugin: the file, and for a script its shell, env, Deno, and stat for the cache's folder.
   if (BUILT?.endsWith(".js") !== true) return all.slice(1);
-  return all.slice(3).filter((path) => path !== "/usr/bin/stat");
+  return all.filter((path) => path !== "/usr/bin/stat").slice(3);
 }
 
 hostTest(

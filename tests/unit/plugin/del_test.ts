@@ -114,12 +114,8 @@ Deno.test("DEL waits for the late veth of a killed ADD, and for no other", async
   assertEquals([looks, late.steps], [4, ["view", `remove ${HOST}`, "clear mark", "sweep"]]);
   for (const mark of ["none", "running"] as const) {
     const tools = effects({ mark });
-    const began = performance.now();
     await del(NETWORK, INVOCATION, tools);
-    assertEquals([tools.steps, performance.now() - began < 1000], [
-      ["view", "link", "sweep"],
-      true,
-    ]);
+    assertEquals(tools.steps, ["view", "link", "sweep"]);
   }
 });
 
