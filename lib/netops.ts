@@ -3,7 +3,7 @@ import { configure } from "./netops/container.ts";
 import { ensureBridge, inspectBridge, settleMac } from "./netops/ensure_bridge.ts";
 import { guard, pinInside } from "./netops/guard.ts";
 import { flushNeighbours, hostLinks, removeLink, removeProven, SHOWN } from "./netops/host.ts";
-import { cannotEnterAny, shownInside } from "./netops/inside.ts";
+import { cannotEnter, shownInside } from "./netops/inside.ts";
 import type { RunIp } from "./netops/ip.ts";
 import { portFaults, reattach } from "./netops/ports.ts";
 import { cannotMakeVeth, forwarding, hostRoutes, ipVersion } from "./netops/probe.ts";
@@ -55,7 +55,7 @@ const OPERATIONS = {
   inspect,
   inspectBridge,
   ipVersion,
-  cannotEnter: cannotEnterAny,
+  cannotEnter,
   cannotMakeVeth,
   routes: hostRoutes,
   forwarding,

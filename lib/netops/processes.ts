@@ -62,7 +62,9 @@ async function finish(
     throw new CniError(
       "TryAgainLater",
       `Cannot wait longer for "ip ${args.join(" ")}": the limit of ${IP_LIMIT_MS} ms has passed`,
-      `try again; if it fails again, the kernel's network lock is held (dmesg)${inputNote(stdin)}`,
+      `try again; if it fails again, the kernel's network lock is held (dmesg), or CNI_NETNS is a FIFO${
+        inputNote(stdin)
+      }`,
     );
   }
   const [outcome, unfed] = end;

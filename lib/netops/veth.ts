@@ -1,12 +1,12 @@
-import { asCniError, CniError, quote, unlessError } from "../base/errors.ts";
+import { CniError, isError, quote, unlessError } from "../base/errors.ts";
 import type { Mac } from "../base/mac.ts";
 import type { InterfaceName } from "../base/names.ts";
 import type { Rollback } from "../rollback.ts";
 import { bridgeChange, checkMtu, checkName, checkPorts, isTooSmallForIpv6 } from "./bridge.ts";
 import type { BridgeUse } from "./ensure_bridge.ts";
 import { checkLockable } from "./guard.ts";
-import { hostLinks, isNamed, removeIf, removeLink, SHOWN } from "./host.ts";
-import { failOnFifo, invalidNetns, linksInside } from "./inside.ts";
+import { hostLinks, isNamed, removeIf, SHOWN } from "./host.ts";
+import { invalidNetns, linksInside } from "./inside.ts";
 import { ipFailed, type IpOutput, parseIpJson, runBatch, type RunIp } from "./ip.ts";
 import { type Link, parseLink } from "./links.ts";
 import { portFlags } from "./ports.ts";
@@ -72,11 +72,9 @@ async function tryAttach(run: RunIp, spec: VethSpec, undo: Rollback): Promise<Ma
   const { host, hostMac } = spec;
   const willRemove = () =>
     undo.push(`remove the host veth "${host}"`, () => removeIf(run, isOwn(spec)));
-  const attaching = runBatch(run, SHOWN, attachCommands(spec));
-  const output = await failOnFifo(run, spec.netns, attaching).catch((error) => {
-    // After a timeout the veth may exist. Only an `ip` that did not start has certainly created nothing.
-    const { kind } = asCniError(error);
-    if (kind === "TryAgainLater" || kind === "InvalidNetNS") willRemove();
+  const output = await runBatch(run, SHOWN, attachCommands(spec)).catch((error) => {
+    // After a timeout the veth may exist. An `ip` that did not start has created nothing.
+    if (isError(error, "TryAgainLater")) willRemove();
     throw error;
   });
   willRemove();
@@ -128,12 +126,7 @@ async function findCause(run: RunIp, spec: VethSpec, output: IpOutput): Promise<
   const existing = links.find(isNamed(host));
   if (existing?.mac === spec.hostMac) throw ipFailed(`read back "${host}"`, output);
   const inside = await linksInside(run, netns);
-  // If an interface appears between the two lists, the host veth shows later that it is the host's own namespace.
-  const suspect = inside.length === links.length &&
-    inside.every((link) => links.some((it) => it.ifindex === link.ifindex && it.mac === link.mac));
-  if (existing === undefined && suspect && await isOwnNamespace(run, spec)) {
-    throw ownNamespace(netns);
-  }
+  if (existing === undefined && isSameNamespace(links, inside)) throw ownNamespace(netns);
   // An existing host veth is never replaced, because it may belong to a live container.
   if (existing !== undefined) throw hostVethExists(existing, spec);
   if (inside.some((it) => [it.ifname, ...it.altnames].includes(ifname))) {
@@ -146,23 +139,11 @@ async function findCause(run: RunIp, spec: VethSpec, output: IpOutput): Promise<
   return links.find(isNamed(spec.bridge.name));
 }
 
-/** Creates a veth into the namespace and removes it. DEL and GC find it by its name and its link group after a crash. */
-async function isOwnNamespace(run: RunIp, spec: VethSpec): Promise<boolean> {
-  const { host, hostMac, netns, group } = spec;
-  const peer = ["type", "veth", "peer", "name", `ap${host.slice(2)}`, "netns", netns];
-  const output = await runBatch(run, SHOWN, [
-    ["link", "add", "name", host, "group", String(group), "address", hostMac, ...peer],
-    ["link", "show", "dev", host],
-  ]);
-  if (!output.success) {
-    throw ipFailed(`make a veth into "${netns}"`, output).withDetails(
-      "if the kernel has no veth: modprobe veth",
-    );
-  }
-  const [made] = (parseIpJson(output)[0] ?? []).map(parseLink);
-  if (made === undefined || !isOwn(spec)(made)) throw ipFailed(`read back "${host}"`, output);
-  await removeLink(run, made);
-  return made.netnsId === undefined;
+/** Whether both lists have the same interfaces, one of them with a MAC. If not sure, the host veth shows it when it is made. */
+function isSameNamespace(outside: readonly Link[], inside: readonly Link[]): boolean {
+  const key = ({ ifindex, mac }: Link) => `${ifindex} ${mac}`;
+  const hasMac = outside.some(({ mac }) => /[1-9a-f]/.test(mac));
+  return hasMac && outside.map(key).sort().join() === inside.map(key).sort().join();
 }
 
 function ownNamespace(netns: string): CniError {

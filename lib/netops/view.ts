@@ -4,7 +4,7 @@ import type { InterfaceName } from "../base/names.ts";
 import { waitForAll } from "../base/wait_for_all.ts";
 import { FIXED } from "./guard.ts";
 import { hostLinks, hostVeths, isNamed, SHOWN } from "./host.ts";
-import { failOnFifo, type Inside, linksInside, namespaces, shownInside } from "./inside.ts";
+import { type Inside, linksInside, namespaces, shownInside } from "./inside.ts";
 import { parseIpJson, runBatch, type RunIp } from "./ip.ts";
 import { type Link, parseLink, parseNeighbour, parseRoutes } from "./links.ts";
 
@@ -106,16 +106,12 @@ export async function inspect(run: RunIp, spec: AttachmentSpec) {
       ["link", "show", "dev", host],
       ...permanent(bridge),
     ]),
-    failOnFifo(
-      run,
-      netns,
-      runBatch(run, shownInside(netns), [
-        ["addr", "show", "dev", ifname],
-        // With `dev`, iproute2 6.1 hides IPv6 routes that have several next hops.
-        ["route", "show", "table", "all"],
-        ...permanent(ifname),
-      ]),
-    ),
+    runBatch(run, shownInside(netns), [
+      ["addr", "show", "dev", ifname],
+      // With `dev`, iproute2 6.1 hides IPv6 routes that have several next hops.
+      ["route", "show", "table", "all"],
+      ...permanent(ifname),
+    ]),
     guarded
       ? run(["-B", "-j", "neigh", "show", "dev", host, ...FIXED])
       : Promise.resolve(undefined),

@@ -1,4 +1,4 @@
-import { asCniError, CniError, ifThere, unlessError } from "../base/errors.ts";
+import { asCniError, CniError, unlessError } from "../base/errors.ts";
 import { type NetworkConfig, readResolvConf } from "../config.ts";
 import { checkFit, checkFolder, chooseIps, dropLeases, listLeases, type State } from "../ipam.ts";
 import { checkIpCanLock, checkLockable, type Link } from "../netops.ts";
@@ -30,7 +30,7 @@ export async function checkServable(
   checkFolder(config.dataDir);
   leases.checkWritable(config.sets.length > 0);
   if (config.resolvConf !== undefined) readResolvConf(config.resolvConf);
-  const links = await withFilesOfAdd(config.dataDir, () => kernel.links());
+  const links = await kernel.links();
   await checkIp(kernel);
   const state = config.sets.length === 0 ? undefined : await consistentState(config, effects);
   if (state !== undefined) checkFit(state, config, config.name, false);
@@ -46,23 +46,6 @@ export async function checkServable(
   const bridgeMac = links.find(({ ifname }) => ifname === config.bridge)?.mac ?? spec.mac;
   await checkFree(state, { ...config, bridgeMac }, effects);
   return links;
-}
-
-/** At its peak, an ADD has this many descriptors more open than a STATUS: signals, mark, lock and state. */
-const FURTHER = 4;
-
-/** Runs `work` with as many descriptors open as an ADD has. Throws IOFailure if the process has too few (`ulimit -n`). */
-async function withFilesOfAdd<T>(folder: string, work: () => Promise<T>): Promise<T> {
-  const files: Deno.FsFile[] = [];
-  try {
-    // The first ADD makes the folder.
-    ifThere("open files for an ADD in", `${folder}/`, () => {
-      while (files.length < FURTHER) files.push(Deno.openSync(folder, { read: true }));
-    });
-    return await work();
-  } finally {
-    files.forEach((file) => file.close());
-  }
 }
 
 /** A copy of the state. Throws StateDamaged if an ADD could not allocate from it. */

@@ -83,48 +83,6 @@ hostTest(
   },
 );
 
-/** A run that waits in an `ip` takes at least 15 s, the limit of an `ip`. */
-const WAITS_MS = 10_000;
-const TRIES = 3;
-
-for (const bridge of ["made before", "missing"]) {
-  hostTest(
-    `a FIFO as CNI_NETNS is refused soon, and no ip waits there for ever (bridge ${bridge})`,
-    async (host) => {
-      await host.containers("c1");
-      const added = bridge === "missing" ? undefined : await host.add();
-      /** Makes a file of that kind, and returns how long the command takes to refuse it. */
-      const refused = async (command: string, make: string): Promise<number> => {
-        await host.sh(`${make} /run/netns/strange`);
-        const began = performance.now();
-        const { code, json, stdout } = await host.cni(command, {
-          netns: "strange",
-          id: command === "ADD" ? "c2" : "c1",
-          config: { ...CONFIG, ...(command === "CHECK" && { prevResult: added }) },
-        });
-        const took = performance.now() - began;
-        // Nothing that enters every namespace may meet the FIFO, nor may the report of a failed test.
-        await host.sh("rm /run/netns/strange");
-        assertEquals([code, json?.code], [1, 8], `${command}: ${stdout}`);
-        assertStringIncludes(json.msg, "/run/netns/strange");
-        return took;
-      };
-      for (const command of added === undefined ? ["ADD"] : ["ADD", "CHECK"]) {
-        // On a busy machine, a regular file is refused late too.
-        let longer = Infinity;
-        for (let tries = 0; tries < TRIES && longer > WAITS_MS; tries++) {
-          const usual = await refused(command, "touch");
-          longer = Math.min(longer, await refused(command, "mkfifo") - usual);
-        }
-        assert(longer < WAITS_MS, `${command} took ${Math.round(longer)} ms more for a FIFO`);
-      }
-      await host.del({ netns: "strange", id: "c2" });
-      await host.del();
-      await host.assertNothingLeft();
-    },
-  );
-}
-
 hostTest(
   "an ADD that could not get the lock does not blame a dead process",
   async (host) => {

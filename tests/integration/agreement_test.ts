@@ -1,5 +1,5 @@
 import { assertEquals } from "@std/assert";
-import { type CniCall, CONFIG, type Host, hostTest, PROGRAM, STATE_FOLDER } from "./host.ts";
+import { type CniCall, CONFIG, type Host, hostTest, STATE_FOLDER } from "./host.ts";
 
 /** A state of the host in which STATUS, doctor and ADD have to agree. */
 interface Row {
@@ -17,11 +17,6 @@ const FILES = {
   state: `${STATE_FOLDER}/podnet.json`,
   lock: `${STATE_FOLDER}/podnet.lock`,
 };
-const isScript = PROGRAM[0]?.endsWith(".js") === true;
-
-/** A process that starts the tests may leave open descriptors to them, as flock(1) does. */
-const CLOSE_OTHERS =
-  'for it in /proc/self/fd/*; do it=${it##*/}; [ "$it" -le 2 ] || exec {it}>&-; done';
 
 const ROWS: readonly Row[] = [
   ...Object.entries(FILES).flatMap(([what, path]): Row[] =>
@@ -31,28 +26,6 @@ const ROWS: readonly Row[] = [
       works: false,
     }))
   ),
-  // With 30 or 31, an ADD works, but doctor may have too few: it reads several namespaces at once.
-  ...[22, 24, 26, 28, 32].map((count) => ({
-    name: `${count} descriptors`,
-    under: ["bash", "-c", `${CLOSE_OTHERS}; ulimit -n ${count}; exec "$@"`, "bash"],
-    works: count === 32 ? true : undefined,
-  })),
-  // The compiled form does not start without /proc.
-  ...(isScript
-    ? [
-      { name: "no /proc", under: ["sh", "-c", 'umount -l /proc; exec "$@"', "sh"], works: true },
-      {
-        name: "neither /proc nor a namespace with a name",
-        under: [
-          "sh",
-          "-c",
-          'mount --bind /run/netns/c2 /run/c2; umount -l /run/netns/*; umount -l /proc; exec "$@"',
-          "sh",
-        ],
-        works: true,
-      },
-    ]
-    : []),
 ];
 
 async function says(host: Host, { under = [] }: Row): Promise<Record<string, boolean>> {

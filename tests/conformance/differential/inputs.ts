@@ -337,7 +337,10 @@ const SEQUENCES: readonly Input[] = [
   },
   { name: "a namespace that is missing", steps: [add({ netns: "/run/netns/gone" })] },
   { name: "a file as namespace", steps: [add({ netns: "/etc/passwd" })] },
-  { name: "the own namespace, ADD", steps: [add({ netns: "/proc/self/ns/net" })] },
+  {
+    name: "the own namespace, ADD",
+    steps: [add({ netns: "/proc/self/ns/net", script: "ip link add nic0 type bridge" })],
+  },
   { name: "the own namespace, DEL", steps: [del({ netns: "/proc/self/ns/net" })] },
   {
     name: "prevResult on ADD",

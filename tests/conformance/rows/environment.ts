@@ -188,7 +188,9 @@ export const ENVIRONMENT: readonly Row[] = [
   }),
   ...["/proc/self/ns/net", "/proc/1/ns/../ns/net", "/run/netns/self"].map((netns) =>
     row("E11 P18", `ADD with the plugin's own namespace as ${netns}`, async (lab) => {
-      await lab.host.sh("touch /run/netns/self && mount --bind /proc/self/ns/net /run/netns/self");
+      // With its MAC, an interface distinguishes the host's namespace from one that has only lo.
+      await lab.host.sh(`ip link add nic0 type bridge
+        touch /run/netns/self && mount --bind /proc/self/ns/net /run/netns/self`);
       const path = netns.startsWith("/proc/1/") ? `/proc/${await ownPid(lab)}/ns/net` : netns;
       await lab.refuse(
         "ADD",
