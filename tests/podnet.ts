@@ -9,8 +9,8 @@ export const NET = {
   name: "podnet",
   type: "atomicni",
   bridge: "atomic0",
-  subnet: "10.88.0.0/24",
-  gateway: "10.88.0.1",
+  subnet: "10.86.0.0/24",
+  gateway: "10.86.0.1",
 } as const;
 
 /** The result of reading a configuration. */

@@ -1,12 +1,12 @@
 import { familyOf, type Ip, valueOf } from "./address.ts";
 import { Malformed, quote } from "./errors.ts";
 
-/** Six bytes, lower case, colons: `0a:58:0a:58:00:02`. */
+/** Six bytes, lower case, colons: `0a:58:0a:56:00:02`. */
 export type Mac = string & { readonly __mac: true };
 
 /** A unicast MAC address in any letter case. Throws `Malformed`. */
 export function parseMac(text: unknown): Mac {
-  const wanted = "a MAC address (six bytes, 0a:58:0a:58:00:02)";
+  const wanted = "a MAC address (six bytes, 0a:58:0a:56:00:02)";
   if (typeof text !== "string") throw new Malformed(wanted, `got ${quote(text)}`);
   const mac = text.toLowerCase();
   if (!/^[0-9a-f]{2}(:[0-9a-f]{2}){5}$/.test(mac)) {

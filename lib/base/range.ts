@@ -126,7 +126,7 @@ export function sizeOf(range: AddressRange): bigint {
   return valueOf(end) - valueOf(start) + 1n - BigInt(skipped.length);
 }
 
-/** `10.88.0.2 - 10.88.0.9`, as messages have it. */
+/** `10.86.0.2 - 10.86.0.9`, as messages have it. */
 export function formatRange({ start, end }: Pick<AddressRange, "start" | "end">): string {
   return `${start} - ${end}`;
 }

@@ -13,12 +13,12 @@ export const explain: Command = {
   name: "explain",
   takes: "ADDRESS | MAC | NAME | CODE",
   about: "describes an address, a MAC, a network, bridge, host veth, container or pod, or an error",
-  example: "atomicni explain 10.88.0.2",
+  example: "atomicni explain 10.86.0.2",
   maxArguments: 2,
   run: report,
 };
 
-const USAGE = "atomicni explain 10.88.0.2; an error document may come on stdin";
+const USAGE = "atomicni explain 10.86.0.2; an error document may come on stdin";
 
 async function report({ args, kernel, stdin }: Call): Promise<Report> {
   const text = (args.length > 0 ? args.join(" ") : await stdin()).trim();

@@ -82,7 +82,7 @@ function ownRange(root: Fields, ipam: Fields, family: 4 | 6): AddressRange {
   const more = family === 4 ? "" : "6";
   const [subnetKey, gatewayKey] = [`subnet${more}`, `gateway${more}`];
   const [startKey, endKey] = [`rangeStart${more}`, `rangeEnd${more}`];
-  const example = family === 4 ? "10.88.0.0/16" : "fd00:88::/64";
+  const example = family === 4 ? "10.86.0.0/16" : "fd00:88::/64";
   const parse = (value: unknown) => parseIp(value, family);
   const subnet = root.required(
     subnetKey,
@@ -109,7 +109,7 @@ function hostLocalDialect(root: Fields, ipam: Fields): Addressing {
   ];
   const sets = [...readSets(root.object("runtimeConfig"), "ipRanges", read), ...configured];
   if (sets.length === 0) {
-    ipam.required("subnet", parseSubnet, 'give "ipam": {"subnet": "10.88.0.0/16"} or "ranges"');
+    ipam.required("subnet", parseSubnet, 'give "ipam": {"subnet": "10.86.0.0/16"} or "ranges"');
   }
   checkOverlaps(sets);
   return { ...referenceBridge(root, ipam, sets), configuredSets: configured };

@@ -8,10 +8,10 @@ import { CONFIG, hostTest } from "../integration/host.ts";
 hostTest("arm64: ADD, CHECK, list, STATUS, GC and DEL, with traffic", async (host) => {
   await host.containers("c1", "c2");
   const prevResult = await host.add();
-  assertEquals(prevResult.ips[0].address, "10.88.0.2/24");
+  assertEquals(prevResult.ips[0].address, "10.86.0.2/24");
   await host.add({ id: "c2" });
   assert(await host.pings("c1", CONFIG.gateway));
-  assert(await host.pings("c1", "10.88.0.3"));
+  assert(await host.pings("c1", "10.86.0.3"));
 
   const check = await host.cni("CHECK", { config: { ...CONFIG, prevResult } });
   assertEquals([check.code, check.stdout], [0, ""], check.stderr);
@@ -19,11 +19,11 @@ hostTest("arm64: ADD, CHECK, list, STATUS, GC and DEL, with traffic", async (hos
   assertEquals((await host.cni("CHECK", { config: { ...CONFIG, prevResult } })).json?.code, 106);
 
   const list = await host.program(["list"], "");
-  assertMatch(list.stdout, /c2.*10\.88\.0\.3.*live/);
+  assertMatch(list.stdout, /c2.*10\.86\.0\.3.*live/);
   assertEquals((await host.cni("STATUS")).code, 0);
   const kept = { "cni.dev/valid-attachments": [{ containerID: "c2", ifname: "eth0" }] };
   assertEquals((await host.cni("GC", { config: { ...CONFIG, ...kept } })).code, 0);
-  assertEquals(await host.leases(), { "c2/eth0": "10.88.0.3" });
+  assertEquals(await host.leases(), { "c2/eth0": "10.86.0.3" });
   for (let times = 0; times < 2; times++) await host.del({ id: "c2" });
   await host.assertNothingLeft();
 });

@@ -406,7 +406,7 @@ const FOLDER: readonly Surroundings[] = [
     after: async (host, _, attempt) => {
       assert(Number(await host.sh(`ls -A ${STATE_FOLDER} | wc -l`)) >= 7);
       const listed = await attempt("", { run: "exec FILE list" });
-      assertStringIncludes(listed.stdout, "10.88.0.2");
+      assertStringIncludes(listed.stdout, "10.86.0.2");
     },
   },
 ];
@@ -456,7 +456,7 @@ const CONTAINER: readonly Surroundings[] = [
       assertEquals((await set(alias.slice(0, 250))).code, 0);
       const [veth = ""] = await host.hostVeths();
       await host.run(["ip", "link", "set", "dev", veth, "alias", alias.slice(0, 250)]);
-      for (const command of ["list", "explain 10.88.0.2", "status", `explain ${veth}`]) {
+      for (const command of ["list", "explain 10.86.0.2", "status", `explain ${veth}`]) {
         const { stdout } = await attempt("", { run: `exec FILE ${command}` });
         assertStringIncludes(stdout, "podnet", command);
       }
@@ -505,7 +505,7 @@ const CONTAINER: readonly Surroundings[] = [
     end: "works",
     after: async (host) => {
       await host.sh(
-        "ip -n c1 addr add 10.88.0.1/24 dev eth0; ip -n c1 link set dev eth0 address 0a:58:0a:58:00:03",
+        "ip -n c1 addr add 10.86.0.1/24 dev eth0; ip -n c1 link set dev eth0 address 0a:58:0a:56:00:03",
       );
     },
   },
@@ -513,11 +513,11 @@ const CONTAINER: readonly Surroundings[] = [
     name: "the clock was set back, and a lease is from the future",
     happens: "works; explain says so",
     given: `cat > ${STATE_FOLDER}/podnet.json <<'E'
-{"schema":2,"lastReserved":"","containerToIP":{"x/eth0":"10.88.0.9"},"ipToContainer":{"10.88.0.9":"x/eth0"},"leases":{"10.88.0.9":{"since":"2199-01-01T00:00:00Z","veth":"fe:00:00:00:00:01"}}}
+{"schema":2,"lastReserved":"","containerToIP":{"x/eth0":"10.86.0.9"},"ipToContainer":{"10.86.0.9":"x/eth0"},"leases":{"10.86.0.9":{"since":"2199-01-01T00:00:00Z","veth":"fe:00:00:00:00:01"}}}
 E`,
     end: "works",
     after: async (_, __, attempt) => {
-      const explained = await attempt("", { run: "exec FILE explain 10.88.0.9" });
+      const explained = await attempt("", { run: "exec FILE explain 10.86.0.9" });
       assertStringIncludes(explained.stdout, "the clock was set back");
       await attempt("DEL", { env: { CNI_CONTAINERID: "x" } });
     },
@@ -526,7 +526,7 @@ E`,
     name: "a bridge with 1,000 ports",
     happens: "works; at 1,023 it is code 105",
     given:
-      'ip link add atomic0 address 0a:58:0a:58:00:01 type bridge; for i in $(seq 500); do echo "link add name p$i master atomic0 type veth peer name q$i"; echo "link set dev q$i master atomic0"; done | ip -batch -',
+      'ip link add atomic0 address 0a:58:0a:56:00:01 type bridge; for i in $(seq 500); do echo "link add name p$i master atomic0 type veth peer name q$i"; echo "link set dev q$i master atomic0"; done | ip -batch -',
     end: "works",
   },
 ];

@@ -106,11 +106,11 @@ hostTest("the commands that explain CONFIGURATION work", async (host) => {
   );
   assertEquals(await host.sh(find ?? ""), "/run/net.d/10-atomicni.conflist\n");
   await host.containers("c1");
-  await host.add({ config: { ...CONFIG, subnet: "10.88.0.0/16" } });
+  await host.add({ config: { ...CONFIG, subnet: "10.86.0.0/16" } });
   await host.sh(`: >${STATE_FOLDER}/podnet.json`);
   const command = `atomicni() { ${PROGRAM.join(" ")} "$@"; }; ${repair}`;
   assertStringIncludes(await host.sh(command), "Written: 1 lease.");
-  assertEquals(await host.leases(), { "c1/eth0": "10.88.0.2" });
+  assertEquals(await host.leases(), { "c1/eth0": "10.86.0.2" });
 });
 
 hostTest(
@@ -190,7 +190,7 @@ hostTest("an error says that the user is not root, and suggests no installation"
     const env = { PATH: Deno.env.get("PATH") ?? "", JSR_URL: Deno.env.get("JSR_URL") ?? "" };
     return await host.run([...nobody, ...program, ...args], JSON.stringify(CONFIG), env);
   };
-  for (const args of [["list"], ["status"], ["explain", "10.88.0.2"], ["doctor"], ["repair"]]) {
+  for (const args of [["list"], ["status"], ["explain", "10.86.0.2"], ["doctor"], ["repair"]]) {
     const { code, stdout, stderr } = await asNobody(...args);
     const said = stdout + stderr;
     assertEquals(code, 2, said);

@@ -4,9 +4,9 @@ import { CONFIG, hostTest, type Json } from "../integration/host.ts";
 const PAGE = Deno.readTextFileSync(new URL("../../docs/configure.md", import.meta.url));
 const DUAL = {
   ...CONFIG,
-  subnet: "10.88.0.0/16",
-  subnet6: "fd00:10:88::/64",
-  gateway6: "fd00:10:88::1",
+  subnet: "10.86.0.0/16",
+  subnet6: "fd00:10:86::/64",
+  gateway6: "fd00:10:86::1",
 };
 const { cniVersion, name, type, bridge } = CONFIG;
 
@@ -41,10 +41,10 @@ for (const [heading, base] of Object.entries(BASES)) {
       assertEquals(
         [ips.map(({ address }: Json) => address), routes.length],
         {
-          "A part of the subnet": [["10.88.1.1/16", "fd00:10:88::1000/64"], 2],
-          "A second network of the same container": [["10.88.0.2/24"], 0],
-          "From `bridge` + `host-local`": [["10.88.0.2/24", "fd00:10:88::2/64"], 0],
-          "GC and STATUS": [["10.88.0.2/24"], 1],
+          "A part of the subnet": [["10.86.1.1/16", "fd00:10:86::1000/64"], 2],
+          "A second network of the same container": [["10.86.0.2/24"], 0],
+          "From `bridge` + `host-local`": [["10.86.0.2/24", "fd00:10:86::2/64"], 0],
+          "GC and STATUS": [["10.86.0.2/24"], 1],
         }[heading],
       );
     },

@@ -13,13 +13,13 @@ async function guardFindings(host: Host, config: object = GUARDED): Promise<stri
 const DAMAGE: readonly (readonly [damage: string, found: RegExp])[] = [
   ["ip link set dev $h type bridge_slave locked off", /1 port is .*it is not locked/],
   [
-    "ip -B neigh del any lladdr 0a:58:0a:58:00:02 dev $h",
-    /0a:58:0a:58:00:02 has no static entry at this port/,
+    "ip -B neigh del any lladdr 0a:58:0a:56:00:02 dev $h",
+    /0a:58:0a:56:00:02 has no static entry at this port/,
   ],
   ["ip link set dev $h group 0", /its link group is 0, not \d+/],
   ["ip link set dev $h type bridge_slave group_fwd_mask 0", /frames to reserved group addresses/],
   ["ip link set dev $h nomaster", /it is not in "atomic0"/],
-  ["ip neigh del 10.88.0.2 dev atomic0", /has no permanent neighbour 10\.88\.0\.2/],
+  ["ip neigh del 10.86.0.2 dev atomic0", /has no permanent neighbour 10\.86\.0\.2/],
 ];
 
 hostTest(

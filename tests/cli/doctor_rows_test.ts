@@ -9,10 +9,10 @@ const { cniVersion, name: NAME, type, bridge } = CONFIG;
 const LAYER2 = { cniVersion, name: NAME, type, bridge, ipam: {} };
 const NO_GATEWAY = {
   ...{ cniVersion, name: NAME, type, bridge, isGateway: false },
-  ipam: { type: "host-local", subnet: "10.88.0.0/24" },
+  ipam: { type: "host-local", subnet: "10.86.0.0/24" },
 };
 const OTHER = { ...CONFIG, name: "other", bridge: "br9" };
-const SMALL = { ...CONFIG, subnet: "10.88.0.0/30" };
+const SMALL = { ...CONFIG, subnet: "10.86.0.0/30" };
 
 /** A host on which the first candidate, or a thing in another place, is not the one that doctor has to judge. */
 interface Row {
@@ -43,7 +43,7 @@ const ROWS: readonly Row[] = [
 ${container("x", "x0", "br0")}
 ${container("y", "y0", "br0")}`,
     about: "bridge",
-    expected: ['ok: "atomic0": 10.88.0.1/24, up, MTU 1500, ports: 1 of'],
+    expected: ['ok: "atomic0": 10.86.0.1/24, up, MTU 1500, ports: 1 of'],
   },
   {
     name: "an MTU of a bridge without ports is set by the first ADD",
@@ -86,7 +86,7 @@ ${container("y", "y0", "br0")}`,
     added: [["c1", BOTH]],
     given: "ip addr del ::1/128 dev lo",
     about: "bridge",
-    expected: ['ok: "atomic0": 10.88.0.1/24, fd00:88::1/64'],
+    expected: ['ok: "atomic0": 10.86.0.1/24, fd00:88::1/64'],
   },
   {
     name: "a network without addresses lacks no gateway",
@@ -99,29 +99,29 @@ ${container("y", "y0", "br0")}`,
   {
     name: "without a gateway on the bridge, another interface with the subnet is a warning",
     config: NO_GATEWAY,
-    given: "ip link add lan type bridge; ip addr add 10.88.0.9/24 dev lan; ip link set dev lan up",
+    given: "ip link add lan type bridge; ip addr add 10.86.0.9/24 dev lan; ip link set dev lan up",
     about: "subnet",
-    expected: ['warning: "lan" has 10.88.0.9/24, which overlaps with 10.88.0.0/24'],
+    expected: ['warning: "lan" has 10.86.0.9/24, which overlaps with 10.86.0.0/24'],
   },
   {
     name: "routes on the network's own bridge, and a default route elsewhere",
     added: [["c1", CONFIG]],
-    given: `ip route add 10.88.0.128/25 dev atomic0; ip link add lan type bridge
+    given: `ip route add 10.86.0.128/25 dev atomic0; ip link add lan type bridge
       ip link set dev lan up; ip route add default dev lan`,
     about: "subnet",
-    expected: ["ok: nothing else uses 10.88.0.0/24"],
+    expected: ["ok: nothing else uses 10.86.0.0/24"],
   },
   {
     name: "two networks have parts of one subnet, as STATUS advises",
-    config: { ...CONFIG, ipam: { rangeStart: "10.88.0.2", rangeEnd: "10.88.0.99" } },
+    config: { ...CONFIG, ipam: { rangeStart: "10.86.0.2", rangeEnd: "10.86.0.99" } },
     added: [["c1", {
       ...CONFIG,
       name: "other",
-      ipam: { rangeStart: "10.88.0.100", rangeEnd: "10.88.0.199" },
+      ipam: { rangeStart: "10.86.0.100", rangeEnd: "10.86.0.199" },
     }]],
     given: "",
     about: "subnet",
-    expected: ["ok: nothing else uses 10.88.0.2 - 10.88.0.99"],
+    expected: ["ok: nothing else uses 10.86.0.2 - 10.86.0.99"],
   },
   {
     name: "a network without addresses overlaps with nothing",
@@ -133,64 +133,64 @@ ${container("y", "y0", "br0")}`,
   {
     name: "a route to a larger network whose first address is that of the subnet",
     given: `ip link add lan type bridge; ip addr add 192.0.2.1/24 dev lan; ip link set dev lan up
-      ip route add 10.88.0.0/16 dev lan`,
+      ip route add 10.86.0.0/16 dev lan`,
     about: "subnet",
-    expected: ["ok: nothing else uses 10.88.0.0/24"],
+    expected: ["ok: nothing else uses 10.86.0.0/24"],
   },
   {
     name: "only an address that an ADD may allocate counts in a container of another program",
     added: [["c1", CONFIG]],
-    given: `${container("x", "x0", "atomic0", "192.0.2.9/24", "10.88.0.77/24")}
-${container("y", "y0", "atomic0", "192.0.2.10/24", "10.88.0.2/24")}`,
+    given: `${container("x", "x0", "atomic0", "192.0.2.9/24", "10.86.0.77/24")}
+${container("y", "y0", "atomic0", "192.0.2.10/24", "10.86.0.2/24")}`,
     about: "veths",
-    expected: ["warning: another program made x0 (10.88.0.77) on"],
+    expected: ["warning: another program made x0 (10.86.0.77) on"],
   },
   {
     name: "the route of an interface's own address is not reported twice",
-    given: "ip link add lan type bridge; ip addr add 10.88.0.9/25 dev lan; ip link set dev lan up",
+    given: "ip link add lan type bridge; ip addr add 10.86.0.9/25 dev lan; ip link set dev lan up",
     about: "subnet",
-    expected: ['warning: "lan" has 10.88.0.9/25'],
+    expected: ['warning: "lan" has 10.86.0.9/25'],
   },
   {
     name: "without a gateway, addresses and routes on the network's own bridge",
     config: NO_GATEWAY,
     given: `ip link add atomic0 type bridge; ip link set dev atomic0 up
-      ip route add 10.88.0.128/25 dev atomic0; ip addr add 10.88.0.250/32 dev atomic0`,
+      ip route add 10.86.0.128/25 dev atomic0; ip addr add 10.86.0.250/32 dev atomic0`,
     about: "subnet",
-    expected: ["ok: nothing else uses 10.88.0.0/24"],
+    expected: ["ok: nothing else uses 10.86.0.0/24"],
   },
   {
     name: "a route into the subnet by an interface with another address",
     given: `${container("x", "lan", "")} ip addr add 192.0.2.1/24 dev lan
-      ip route add 10.88.0.128/25 via 192.0.2.2 dev lan`,
+      ip route add 10.86.0.128/25 via 192.0.2.2 dev lan`,
     about: "subnet",
-    expected: ['warning: a route to 10.88.0.128/25 on "lan" overlaps'],
+    expected: ['warning: a route to 10.86.0.128/25 on "lan" overlaps'],
   },
   {
     name: "a route to a larger network by an interface with an address",
     given: `${container("x", "lan", "")} ip addr add 192.0.2.1/24 dev lan
       ip route add 10.0.0.0/8 via 192.0.2.2 dev lan`,
     about: "subnet",
-    expected: ["ok: nothing else uses 10.88.0.0/24"],
+    expected: ["ok: nothing else uses 10.86.0.0/24"],
   },
   {
     name: "a route on an interface without addresses, next to one with an address",
     given: `for it in lan vpn; do ip link add $it type bridge; ip link set dev $it up; done
-      ip addr add 192.0.2.1/24 dev lan; ip route add 10.88.0.128/25 dev vpn`,
+      ip addr add 192.0.2.1/24 dev lan; ip route add 10.86.0.128/25 dev vpn`,
     about: "subnet",
-    expected: ['warning: a route to 10.88.0.128/25 on "vpn" overlaps'],
+    expected: ['warning: a route to 10.86.0.128/25 on "vpn" overlaps'],
   },
   {
     name: "routes that drop packets to a part of a subnet, to a larger network, and to the subnet",
     config: BOTH,
-    given: `ip route add blackhole 10.88.0.0/26; ip route add prohibit 10.0.0.0/8
-      ip route add blackhole 10.88.0.0/24 metric 20; ip route add unreachable fd00:88::/80
+    given: `ip route add blackhole 10.86.0.0/26; ip route add prohibit 10.0.0.0/8
+      ip route add blackhole 10.86.0.0/24 metric 20; ip route add unreachable fd00:88::/80
       ip route add blackhole fd00:88::/64 metric 20; ip route add blackhole fd00:88::/64 metric 300`,
     about: "subnet",
     expected: [
-      "warning: a route that drops packets to 10.88.0.0/26 overlaps with 10.88.0.0/24",
-      "warning: a route that drops packets to fd00:88::/80 overlaps with 10.88.0.0/24",
-      "warning: a route that drops packets to fd00:88::/64 overlaps with 10.88.0.0/24",
+      "warning: a route that drops packets to 10.86.0.0/26 overlaps with 10.86.0.0/24",
+      "warning: a route that drops packets to fd00:88::/80 overlaps with 10.86.0.0/24",
+      "warning: a route that drops packets to fd00:88::/64 overlaps with 10.86.0.0/24",
     ],
   },
   {
@@ -203,15 +203,15 @@ ${container("y", "y0", "atomic0", "192.0.2.10/24", "10.88.0.2/24")}`,
   {
     name: "a network of the same name in another folder",
     given: `mkdir -m 700 ${STATE_FOLDER}/sub; cat > ${STATE_FOLDER}/sub/podnet.json <<'E'
-{"lastReserved":"","containerToIP":{"x":"10.88.0.9"},"ipToContainer":{"10.88.0.9":"x"}}
+{"lastReserved":"","containerToIP":{"x":"10.86.0.9"},"ipToContainer":{"10.86.0.9":"x"}}
 E`,
     about: "subnet",
-    expected: ['warning: network "podnet" holds 10.88.0.9'],
+    expected: ['warning: network "podnet" holds 10.86.0.9'],
   },
   {
     name: "another network whose second range overlaps",
     config: BOTH,
-    added: [["c1", { ...BOTH, ...OTHER, subnet: "10.89.0.0/24", gateway: "10.89.0.1" }]],
+    added: [["c1", { ...BOTH, ...OTHER, subnet: "10.87.0.0/24", gateway: "10.87.0.1" }]],
     given: "ip addr flush dev br9",
     about: "subnet",
     expected: ['warning: network "other" has fd00:88::/64', "warning:"],
@@ -241,7 +241,7 @@ E`,
   },
   {
     name: "stale leases of a network that comes first by name",
-    added: [["c1", { ...OTHER, name: "anet", subnet: "10.89.0.0/24", gateway: "10.89.0.1" }]],
+    added: [["c1", { ...OTHER, name: "anet", subnet: "10.87.0.0/24", gateway: "10.87.0.1" }]],
     given: "ip link del dev $V",
     about: "leases",
     expected: [],
@@ -251,10 +251,10 @@ E`,
     config: { ...CONFIG, ipam: { dataDir: `${STATE_FOLDER}/sub` } },
     added: [["c1", { ...CONFIG, ipam: { dataDir: `${STATE_FOLDER}/sub` } }]],
     given: `cat > ${STATE_FOLDER}/podnet.json <<'E'
-{"lastReserved":"","containerToIP":{"x":"10.88.0.9","y":"10.88.0.8"},"ipToContainer":{"10.88.0.9":"x","10.88.0.8":"y"}}
+{"lastReserved":"","containerToIP":{"x":"10.86.0.9","y":"10.86.0.8"},"ipToContainer":{"10.86.0.9":"x","10.86.0.8":"y"}}
 E`,
     about: "pool",
-    expected: ["ok: 10.88.0.1 - 10.88.0.254: 253 addresses, 1 held"],
+    expected: ["ok: 10.86.0.1 - 10.86.0.254: 253 addresses, 1 held"],
   },
   {
     name: "a damaged file of another network",
@@ -277,7 +277,7 @@ E`,
     // The checks of ADD say so first.
     expected: [
       "error: ",
-      "warning: 10.88.0.1 - 10.88.0.2: 1 addresses, 1 held, 0 of them stale, 0 free",
+      "warning: 10.86.0.1 - 10.86.0.2: 1 addresses, 1 held, 0 of them stale, 0 free",
     ],
   },
   {
@@ -286,7 +286,7 @@ E`,
     added: [["c1", SMALL]],
     given: "ip link del dev $V",
     about: "pool",
-    expected: ["ok: 10.88.0.1 - 10.88.0.2: 1 addresses, 1 held, 1 of them stale, 0 free"],
+    expected: ["ok: 10.86.0.1 - 10.86.0.2: 1 addresses, 1 held, 1 of them stale, 0 free"],
   },
   {
     name: "a guarded port in another bridge is out of place, and the guard of this bridge is whole",
@@ -400,7 +400,7 @@ hostTest(
     const { cniVersion: _, name: __, ...plugin } = CONFIG;
     const list = (...plugins: Json[]) => JSON.stringify({ cniVersion, name: NAME, plugins });
     const rows: [string, string][] = [
-      [list({ type: "loopback", bridge: "lo" }, plugin), "10.88.0.0/24 on bridge"],
+      [list({ type: "loopback", bridge: "lo" }, plugin), "10.86.0.0/24 on bridge"],
       [list({ type: "bridge" }, { ...plugin, type: "atomcni" }), 'did you mean "atomicni"?'],
       [list({ type: "flannel", delegate: plugin }), "/var/lib/cni/flannel/CONTAINER-ID"],
       [list(plugin).replace('"plugins"', '"pluginz":1,"plugins"'), 'did you mean "plugins"?'],

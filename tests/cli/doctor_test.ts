@@ -26,20 +26,20 @@ const HOST_LOCAL = {
   cniVersion: "1.1.0",
   name: "podnet",
   type: "atomicni",
-  ipam: { type: "host-local", subnet: "10.88.0.0/24" },
+  ipam: { type: "host-local", subnet: "10.86.0.0/24" },
 };
-const SMALL = { ...CONFIG, subnet: "10.88.0.0/30" };
+const SMALL = { ...CONFIG, subnet: "10.86.0.0/30" };
 
 const ROWS: readonly Row[] = [
   {
     name: "a misspelt key",
-    config: { ...NO_GATEWAY, gatway: "10.88.0.1" },
+    config: { ...NO_GATEWAY, gatway: "10.86.0.1" },
     expected: ["key", "warning", '"gatway" is not known', 'did you mean "gateway"?'],
     code: 7,
   },
   {
     name: "a misspelt key further down",
-    config: { ...CONFIG, ipam: { routes: [{ dst: "0.0.0.0/0", metric: 5, gwy: "10.88.0.1" }] } },
+    config: { ...CONFIG, ipam: { routes: [{ dst: "0.0.0.0/0", metric: 5, gwy: "10.86.0.1" }] } },
     expected: ["key", "warning", '"ipam.routes[0].gwy"', 'did you mean "gw"?'],
   },
   {
@@ -49,7 +49,7 @@ const ROWS: readonly Row[] = [
   },
   {
     name: "a key in the wrong place",
-    config: { ...HOST_LOCAL, subnet: "10.88.0.0/24" },
+    config: { ...HOST_LOCAL, subnet: "10.86.0.0/24" },
     expected: ["key", "warning", '"subnet" has no effect', 'move it into "ipam"'],
   },
   {
@@ -71,8 +71,8 @@ const ROWS: readonly Row[] = [
   },
   {
     name: "host bits in the subnet",
-    config: { ...CONFIG, subnet: "10.88.0.7/24" },
-    expected: ["configuration", "error", "the network is 10.88.0.0/24", "10.88.0.0/24"],
+    config: { ...CONFIG, subnet: "10.86.0.7/24" },
+    expected: ["configuration", "error", "the network is 10.86.0.0/24", "10.86.0.0/24"],
     code: 7,
   },
   {
@@ -83,8 +83,8 @@ const ROWS: readonly Row[] = [
   },
   {
     name: "a bridge with another address",
-    given: "ip link add atomic0 type bridge && ip addr add 110.88.0.1/24 dev atomic0",
-    expected: ["bridge", "error", "it has 110.88.0.1/24", "ip addr del 110.88.0.1/24 dev atomic0"],
+    given: "ip link add atomic0 type bridge && ip addr add 110.86.0.1/24 dev atomic0",
+    expected: ["bridge", "error", "it has 110.86.0.1/24", "ip addr del 110.86.0.1/24 dev atomic0"],
     code: 105,
   },
   {
@@ -107,28 +107,28 @@ const ROWS: readonly Row[] = [
   },
   {
     name: "another interface in the subnet",
-    given: "ip link add lan type bridge && ip addr add 10.88.0.9/25 dev lan",
-    expected: ["subnet", "warning", '"lan" has 10.88.0.9/25', "ip addr"],
+    given: "ip link add lan type bridge && ip addr add 10.86.0.9/25 dev lan",
+    expected: ["subnet", "warning", '"lan" has 10.86.0.9/25', "ip addr"],
   },
   {
     name: "a route into the subnet",
     given:
-      "ip link add vpn type bridge && ip link set vpn up && ip route add 10.88.0.128/25 dev vpn",
-    expected: ["subnet", "warning", "a route to 10.88.0.128/25", "ip route"],
+      "ip link add vpn type bridge && ip link set vpn up && ip route add 10.86.0.128/25 dev vpn",
+    expected: ["subnet", "warning", "a route to 10.86.0.128/25", "ip route"],
   },
   {
     name: "another network in the subnet",
     given: `cat > ${STATE_FOLDER}/other.json <<'E'
-{"lastReserved":"","containerToIP":{"x":"10.88.0.9"},"ipToContainer":{"10.88.0.9":"x"}}
+{"lastReserved":"","containerToIP":{"x":"10.86.0.9"},"ipToContainer":{"10.86.0.9":"x"}}
 E`,
-    expected: ["subnet", "warning", 'network "other" holds 10.88.0.9', "choose a subnet"],
+    expected: ["subnet", "warning", 'network "other" holds 10.86.0.9', "choose a subnet"],
   },
   {
     name: "another network's subnet without leases",
     given: `cat > ${STATE_FOLDER}/other.json <<'E'
-{"schema":2,"lastReserved":"","containerToIP":{},"ipToContainer":{},"leases":{},"pool":{"subnet":"10.88.0.0/16","gateway":"10.88.0.1","rangeStart":"10.88.0.1","rangeEnd":"10.88.255.254"}}
+{"schema":2,"lastReserved":"","containerToIP":{},"ipToContainer":{},"leases":{},"pool":{"subnet":"10.86.0.0/16","gateway":"10.86.0.1","rangeStart":"10.86.0.1","rangeEnd":"10.86.255.254"}}
 E`,
-    expected: ["subnet", "warning", 'network "other" has 10.88.0.0/16', "choose a subnet"],
+    expected: ["subnet", "warning", 'network "other" has 10.86.0.0/16', "choose a subnet"],
   },
   {
     name: "forwarding off",
@@ -198,15 +198,15 @@ E`,
   {
     name: "leases without a veth",
     given: `cat > ${STATE_FOLDER}/podnet.json <<'E'
-{"lastReserved":"","containerToIP":{"x":"10.88.0.9"},"ipToContainer":{"10.88.0.9":"x"}}
+{"lastReserved":"","containerToIP":{"x":"10.86.0.9"},"ipToContainer":{"10.86.0.9":"x"}}
 E`,
-    expected: ["leases", "warning", "10.88.0.9", "atomicni repair"],
+    expected: ["leases", "warning", "10.86.0.9", "atomicni repair"],
   },
   {
     name: "a pool that only stale leases fill",
     config: SMALL,
     given: `cat > ${STATE_FOLDER}/podnet.json <<'E'
-{"lastReserved":"","containerToIP":{"x":"10.88.0.2"},"ipToContainer":{"10.88.0.2":"x"}}
+{"lastReserved":"","containerToIP":{"x":"10.86.0.2"},"ipToContainer":{"10.86.0.2":"x"}}
 E`,
     expected: ["pool", "ok", "1 addresses, 1 held, 1 of them stale, 0 free", ""],
   },
@@ -301,8 +301,8 @@ hostTest(
     for (
       const [given, found] of [
         ["ip link set dev atomic0 down", '"atomic0" is down'],
-        ["ip addr del 10.88.0.1/24 dev atomic0", '"atomic0" lacks 10.88.0.1/24'],
-        ["ip addr flush dev atomic0", '"atomic0" lacks 10.88.0.1/24'],
+        ["ip addr del 10.86.0.1/24 dev atomic0", '"atomic0" lacks 10.86.0.1/24'],
+        ["ip addr flush dev atomic0", '"atomic0" lacks 10.86.0.1/24'],
       ] as const
     ) {
       await host.sh(given);
@@ -316,7 +316,7 @@ hostTest(
       for (const { remedy } of wrong) await host.sh(remedy.split(";")[0]);
       assertEquals((await host.program(["repair"], stdin)).code, 0);
       assertEquals((await examined(host, stdin)).code, 0, given);
-      assert(await host.pings("c1", "10.88.0.1"), given);
+      assert(await host.pings("c1", "10.86.0.1"), given);
       assert(await host.pings("c1", "fd00:88::1"), given);
     }
   },
@@ -343,7 +343,7 @@ hostTest("doctor reads a conflist with comments as a runtime would send it", asy
     `{ // a list
       "cniVersion": "0.4.0", "cniVersions": ["0.4.0", "1.1.0"], "name": "podnet", "plugin": [],
       "plugins": [
-        { "type": "atomicni", "bridge": "atomic0", "subnet": "10.88.0.0/24", "gateway": "10.88.0.1" },
+        { "type": "atomicni", "bridge": "atomic0", "subnet": "10.86.0.0/24", "gateway": "10.86.0.1" },
         { "type": "portmap", "capabilities": { "portMappings": true } },
       ],
     }`,
@@ -352,12 +352,12 @@ hostTest("doctor reads a conflist with comments as a runtime would send it", asy
   const found = json.findings.map((it: Json) => it.found).join("\n");
   assertStringIncludes(found, "comments or trailing commas");
   assertStringIncludes(found, '"plugin" is not a key of a list');
-  assertStringIncludes(found, 'network "podnet", 10.88.0.0/24 on bridge "atomic0", CNI 1.1.0');
+  assertStringIncludes(found, 'network "podnet", 10.86.0.0/24 on bridge "atomic0", CNI 1.1.0');
 });
 
 hostTest("operator commands use the version of a list that a runtime uses", async (host) => {
   const plugin = {
-    ...{ type: "atomicni", bridge: "atomic0", subnet: "10.88.0.0/24", gateway: "10.88.0.1" },
+    ...{ type: "atomicni", bridge: "atomic0", subnet: "10.86.0.0/24", gateway: "10.86.0.1" },
     // A runtime replaces it by the version of the list.
     cniVersion: "1.1.0",
   };
@@ -386,7 +386,7 @@ hostTest("operator commands use the version of a list that a runtime uses", asyn
 });
 
 const LIST =
-  '{"cniVersion":"1.0.0","name":"podnet","plugins":[{"type":"atomicni","bridge":"atomic0","subnet":"10.88.0.0/24","gateway":"10.88.0.1"}]}';
+  '{"cniVersion":"1.0.0","name":"podnet","plugins":[{"type":"atomicni","bridge":"atomic0","subnet":"10.86.0.0/24","gateway":"10.86.0.1"}]}';
 
 hostTest("doctor reports input that is not a configuration", async (host) => {
   const rows: [string, string][] = [
@@ -503,8 +503,8 @@ hostTest(
   async (host) => {
     await host.containers("c1");
     const part = (first: number, last: number) => ({
-      rangeStart: `10.88.0.${first}`,
-      rangeEnd: `10.88.0.${last}`,
+      rangeStart: `10.86.0.${first}`,
+      rangeEnd: `10.86.0.${last}`,
     });
     const rows: readonly [string, [number, number], boolean][] = [
       ["before", [10, 19], false],
@@ -530,16 +530,16 @@ hostTest(
 hostTest("doctor and STATUS refuse a subnet that another plugin's bridge carries", async (host) => {
   await host.sh("echo 1 > /proc/sys/net/ipv4/ip_forward");
   assertEquals((await host.cni("STATUS", {})).code, 0);
-  await host.sh("ip link add cni0 type bridge; ip addr add 10.88.0.1/24 dev cni0");
+  await host.sh("ip link add cni0 type bridge; ip addr add 10.86.0.1/24 dev cni0");
   const { code, json } = await examined(host, JSON.stringify(CONFIG));
   const found = json.findings.filter(({ level }: Json) => level === "error");
   assertEquals([code, found.length, found[0]?.about], [2, 1, "subnet"], JSON.stringify(found));
-  assertStringIncludes(found[0].found, '"cni0" carries it too (10.88.0.1/24)');
+  assertStringIncludes(found[0].found, '"cni0" carries it too (10.86.0.1/24)');
   const status = await host.cni("STATUS", {});
   assertEquals(status.json?.code, 50);
   assertStringIncludes(status.json.msg, '"cni0" carries it too');
   // A bridge without a gateway address may itself be a port of that network.
   const plain = { ...HOST_LOCAL, bridge: "lan0", isGateway: false };
-  await host.sh("ip addr replace 10.88.0.1/24 dev cni0");
+  await host.sh("ip addr replace 10.86.0.1/24 dev cni0");
   assertEquals((await host.cni("STATUS", { config: plain })).code, 0);
 });

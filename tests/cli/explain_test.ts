@@ -12,14 +12,14 @@ hostTest(
     await host.containers("c1");
     const added = await host.add({ id, netns: "c1", args: POD });
     const veth = added.interfaces[1].name;
-    for (const what of ["10.88.0.2", veth, id, id.slice(0, 6), "default/web", "web"]) {
+    for (const what of ["10.86.0.2", veth, id, id.slice(0, 6), "default/web", "web"]) {
       const { code, stdout } = await host.program(["explain", what], "");
       assertEquals(code, 0, what);
       assertStringIncludes(
         stdout,
-        `10.88.0.2 in network "podnet" belongs to container ${id} (pod default/web), interface eth0.`,
+        `10.86.0.2 in network "podnet" belongs to container ${id} (pod default/web), interface eth0.`,
       );
-      assertStringIncludes(stdout, "with MAC 0a:58:0a:58:00:02");
+      assertStringIncludes(stdout, "with MAC 0a:58:0a:56:00:02");
       assertStringIncludes(stdout, "Its state is live: ");
       assertStringIncludes(stdout, `Its host veth ${veth} is a port of atomic0, up`);
     }
@@ -50,7 +50,7 @@ hostTest(
       id: "aa22",
       netns: "c2",
       args: POD.replace("web", "db"),
-      config: { ...second, subnet: "10.89.0.0/24", gateway: "10.89.0.1" },
+      config: { ...second, subnet: "10.87.0.0/24", gateway: "10.87.0.1" },
     });
     const [bridge, veth, inside] = interfaces;
     const rows: readonly [string, readonly string[]][] = [
@@ -61,8 +61,8 @@ hostTest(
       // As errors name an attachment.
       ["aa22/eth0", ["aa22"]],
       ["other/aa22/eth0", ["aa22"]],
-      ["10.89.0.2", ["aa22"]],
-      ["10.89.0.2/24", ["aa22"]],
+      ["10.87.0.2", ["aa22"]],
+      ["10.87.0.2/24", ["aa22"]],
       [veth.name, ["aa22"]],
       [veth.mac, ["aa22"]],
       [inside.mac, ["aa22"]],
@@ -94,7 +94,7 @@ hostTest(
   "explain takes an error as a number, with a word, as a document, and in a log line",
   async (host) => {
     await host.containers("c1");
-    const config = { ...CONFIG, subnet: "10.88.0.0/30" };
+    const config = { ...CONFIG, subnet: "10.86.0.0/30" };
     await host.add({ config });
     const { stdout: document } = await host.cni("ADD", {
       id: "c9",
@@ -145,14 +145,14 @@ hostTest(
 
 hostTest("explain describes an address without a lease", async (host) => {
   await host.containers("c1");
-  const config = { ...CONFIG, ipam: { rangeStart: "10.88.0.10", rangeEnd: "10.88.0.20" } };
+  const config = { ...CONFIG, ipam: { rangeStart: "10.86.0.10", rangeEnd: "10.86.0.20" } };
   await host.add({ config });
   const rows: [string, string][] = [
-    ["10.88.0.1", "the gateway"],
-    ["10.88.0.0", "the network address"],
-    ["10.88.0.255", "the broadcast address"],
-    ["10.88.0.5", "outside the range of its addresses"],
-    ["10.88.0.15", "it is free"],
+    ["10.86.0.1", "the gateway"],
+    ["10.86.0.0", "the network address"],
+    ["10.86.0.255", "the broadcast address"],
+    ["10.86.0.5", "outside the range of its addresses"],
+    ["10.86.0.15", "it is free"],
     ["192.0.2.1", "No network has allocated 192.0.2.1"],
     ["nobody", 'No network has an attachment of "nobody"'],
     ["av0123456789abc", "No interface of that name exists"],
@@ -179,7 +179,7 @@ hostTest("explain shows a network by name, and other objects with that name", as
   assertEquals(code, 1, "one of its leases is stale");
   assertEquals(stdout.split("\n"), [
     "podnet is a network on the bridge atomic0.",
-    "It allocates 10.88.0.1 - 10.88.0.254 of 10.88.0.0/24. Held: 2, of which 1 stale; free: 251. State: 1 stale.",
+    "It allocates 10.86.0.1 - 10.86.0.254 of 10.86.0.0/24. Held: 2, of which 1 stale; free: 251. State: 1 stale.",
     `Its state file is ${STATE_FOLDER}/podnet.json.`,
     "The owners of its addresses: atomicni list podnet; its pools: atomicni status podnet",
     "",

@@ -11,8 +11,8 @@ const POD = "IgnoreUnknown=1;K8S_POD_NAMESPACE=shop;K8S_POD_NAME=web";
 /** A dual-stack configuration. The size of its IPv6 range is too large for a double. */
 const DUAL = {
   ...CONFIG,
-  subnet6: "fd00:10:88::/64",
-  gateway6: "fd00:10:88::1",
+  subnet6: "fd00:10:86::/64",
+  gateway6: "fd00:10:86::1",
   macspoofchk: true,
 };
 
@@ -168,8 +168,8 @@ hostTest("docs/json.md: repair and import print the fields of the page", async (
   await host.sh(`printf x > ${STATE_FOLDER}/podnet.json`);
   const damaged = await report("repair", config);
   const other = { ...CONFIG, name: "other", bridge: "br1" };
-  await host.sh(`ip link add br1 type bridge${container("c4", "v4", "br1", "10.88.0.4/24")}`);
-  const lease = (ip: string, id: string) => `/x/10.88.0.${ip}:${id}\n/x/10.88.0.${ip}:eth0\n`;
+  await host.sh(`ip link add br1 type bridge${container("c4", "v4", "br1", "10.86.0.4/24")}`);
+  const lease = (ip: string, id: string) => `/x/10.86.0.${ip}:${id}\n/x/10.86.0.${ip}:eth0\n`;
   const known = await report(
     "import",
     `${JSON.stringify(other)}\n${lease("4", "c4")}${lease("6", "gone")}`,

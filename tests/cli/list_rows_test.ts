@@ -6,23 +6,23 @@ const FILE = `${STATE_FOLDER}/podnet.json`;
 const BOTH = { ...CONFIG, subnet6: "fd00:88::/64", gateway6: "fd00:88::1" };
 const GUARDED = { ...CONFIG, macspoofchk: true };
 const LAYER2 = { cniVersion, name: "podnet", type, bridge, ipam: {} };
-const SMALL = { ...CONFIG, subnet: "10.88.0.0/30" };
+const SMALL = { ...CONFIG, subnet: "10.86.0.0/30" };
 const NO_GATEWAY = {
   ...{ cniVersion, name: "podnet", type, bridge, isGateway: false },
-  ipam: { type: "host-local", subnet: "10.88.0.0/24" },
+  ipam: { type: "host-local", subnet: "10.86.0.0/24" },
 };
 const SUB = { ...CONFIG, ipam: { dataDir: `${STATE_FOLDER}/sub` } };
 const OTHER = {
   ...CONFIG,
-  ...{ name: "anet", bridge: "br1", subnet: "10.89.0.0/24", gateway: "10.89.0.1" },
+  ...{ name: "anet", bridge: "br1", subnet: "10.87.0.0/24", gateway: "10.87.0.1" },
 };
 const RANGES = {
   ...NO_GATEWAY,
   ipam: {
     type: "host-local",
     ranges: [[
-      { subnet: "10.88.0.0/24", rangeStart: "10.88.0.2", rangeEnd: "10.88.0.9" },
-      { subnet: "10.88.0.0/24", rangeStart: "10.88.0.50", rangeEnd: "10.88.0.59" },
+      { subnet: "10.86.0.0/24", rangeStart: "10.86.0.2", rangeEnd: "10.86.0.9" },
+      { subnet: "10.86.0.0/24", rangeStart: "10.86.0.50", rangeEnd: "10.86.0.59" },
     ]],
   },
 };
@@ -46,14 +46,14 @@ const ROWS: readonly Row[] = [
   {
     name: "lo has the gateway's address too",
     added: [["c1", CONFIG]],
-    given: "ip addr add 10.88.0.1/32 dev lo",
+    given: "ip addr add 10.86.0.1/32 dev lo",
     shows: [["list", 0, / live\n/]],
   },
   {
     name: "the gateway is the second address of the bridge",
     added: [["c1", CONFIG]],
     given: `ip addr flush dev atomic0; ip addr add 192.0.2.1/24 dev atomic0
-      ip addr add 10.88.0.1/24 dev atomic0; ${BR9}; ip link set dev $V master br9`,
+      ip addr add 10.86.0.1/24 dev atomic0; ${BR9}; ip link set dev $V master br9`,
     shows: [["list", 1, / cut off\n/]],
   },
   {
@@ -195,8 +195,8 @@ const ROWS: readonly Row[] = [
     given: ":",
     shows: [
       ["explain fd00:88::55", 1, /In network "podnet" \(fd00:88::\/64\) it is free\./],
-      ["explain 10.88.0.55", 1, /In network "two" \(10.88.0.0\/24\) it is free\./],
-      ["explain 10.88.0.20", 1, /In network "two" .* it is outside the range of its addresses\./],
+      ["explain 10.86.0.55", 1, /In network "two" \(10.86.0.0\/24\) it is free\./],
+      ["explain 10.86.0.20", 1, /In network "two" .* it is outside the range of its addresses\./],
     ],
   },
 ];

@@ -26,13 +26,13 @@ hostTest("list shows the owner of each address and whether its veth exists", asy
   const { leases } = await host.state();
   const [veth] = await host.hostVeths();
   assertEquals(rows.map((row) => row.split(/ +/)), [
-    ["podnet", "default/web", "eth0", "10.88.0.2", "0a:58:0a:58:00:02", first.interfaces[1].name]
+    ["podnet", "default/web", "eth0", "10.86.0.2", "0a:58:0a:56:00:02", first.interfaces[1].name]
       .concat(leases["c1/eth0"].since, "stale"),
-    ["podnet", "c2", "eth0", "10.88.0.3", "0a:58:0a:58:00:03", veth ?? ""]
+    ["podnet", "c2", "eth0", "10.86.0.3", "0a:58:0a:56:00:03", veth ?? ""]
       .concat(leases["c2/eth0"].since, "live"),
   ]);
   const column = heading.indexOf("ADDRESS");
-  for (const row of rows) assertEquals(row.slice(column, column + 8), "10.88.0.", "aligned");
+  for (const row of rows) assertEquals(row.slice(column, column + 8), "10.86.0.", "aligned");
   const { json } = await host.program(["list", "podnet", "--json"], "");
   assertEquals(
     json.attachments.map((it: { containerId: string; live: boolean }) => [it.containerId, it.live]),
@@ -111,7 +111,7 @@ hostTest("list names a damaged file and shows the other networks", async (host) 
   await host.sh(`mkdir ${STATE_FOLDER}/sub && printf '{' > ${STATE_FOLDER}/sub/broken.json`);
   const { code, stdout } = await host.program(["list"], "");
   assertEquals(code, 2);
-  assertStringIncludes(stdout, "10.88.0.2");
+  assertStringIncludes(stdout, "10.86.0.2");
   assertStringIncludes(stdout, `error 104: Cannot read "${STATE_FOLDER}/sub/broken.json"`);
 });
 
@@ -140,7 +140,7 @@ hostTest(
       state.leases,
     ];
     for (let i = 1000; i > 0; i--) {
-      const ip = `10.88.${i >> 8}.${i & 255}`;
+      const ip = `10.86.${i >> 8}.${i & 255}`;
       const owner = `${"f".repeat(60)}${i}/eth0`;
       Object.assign(containers ?? {}, { [owner]: ip });
       Object.assign(addresses ?? {}, { [ip]: owner });
@@ -151,8 +151,8 @@ hostTest(
     const listed = await fastest(host, ["list", "many"]);
     const rows = listed.stdout.trimEnd().split("\n").slice(1);
     assertEquals(rows.length, 1000);
-    assertStringIncludes(rows[0] ?? "", " 10.88.0.1 ");
-    assertStringIncludes(rows[999] ?? "", " 10.88.3.232 ");
+    assertStringIncludes(rows[0] ?? "", " 10.86.0.1 ");
+    assertStringIncludes(rows[999] ?? "", " 10.86.3.232 ");
     // On a busy machine a start takes longer than its processor time, and a list longer in proportion.
     const busy = Math.max(1, start.ms / start.processorMs);
     const figures =
@@ -193,7 +193,7 @@ hostTest("list --watch shows changes until it is interrupted", async (host) => {
   const reader = child.stdout.pipeThrough(new TextDecoderStream()).getReader();
   await until(reader, "No attachments.");
   await host.add();
-  await until(reader, "10.88.0.2");
+  await until(reader, "10.86.0.2");
   await host.del();
   await until(reader, "No attachments.");
   reader.cancel();
@@ -229,7 +229,7 @@ hostTest(
     await host.sh("mount --bind /dev/null /usr/bin/ip");
     const rows: [string[], string][] = [
       [["list"], "unknown"],
-      [["explain", "10.88.0.2"], "ip failed"],
+      [["explain", "10.86.0.2"], "ip failed"],
       [["status"], "253   1     -"],
     ];
     for (const [args, expected] of rows) {
@@ -246,7 +246,7 @@ hostTest(
 
 hostTest("list does not claim to be empty if a state file can't be read", async (host) => {
   await host.sh(`printf x > ${STATE_FOLDER}/podnet.json`);
-  for (const args of [["list"], ["status"], ["explain", "10.88.0.2"]]) {
+  for (const args of [["list"], ["status"], ["explain", "10.86.0.2"]]) {
     const { code, stdout } = await host.program(args, "");
     assertEquals(code, 2);
     assert(!/^No (attachments|networks)|No network has/m.test(stdout), stdout);
@@ -258,9 +258,9 @@ hostTest("list calls a lease live if another plugin created its veth", async (ho
   await host.containers("c1");
   await host.sh(`ip link add br0 type bridge; ip link set dev br0 up
 ip link add vethabc type veth peer name eth0 netns c1; ip link set dev vethabc master br0 up
-ip -n c1 addr add 10.88.0.2/24 dev eth0
+ip -n c1 addr add 10.86.0.2/24 dev eth0
 cat > ${STATE_FOLDER}/podnet.json <<'E'
-{"schema":2,"lastReserved":"","containerToIP":{"c1/eth0":"10.88.0.2","c2/eth0":"10.88.0.3"},"ipToContainer":{"10.88.0.2":"c1/eth0","10.88.0.3":"c2/eth0"},"leases":{"10.88.0.2":{"since":"2026-01-01T00:00:00Z","veth":"","hosts":"vethxyz vethabc"},"10.88.0.3":{"since":"2026-01-01T00:00:00Z","veth":"","hosts":"vethxyz"}}}
+{"schema":2,"lastReserved":"","containerToIP":{"c1/eth0":"10.86.0.2","c2/eth0":"10.86.0.3"},"ipToContainer":{"10.86.0.2":"c1/eth0","10.86.0.3":"c2/eth0"},"leases":{"10.86.0.2":{"since":"2026-01-01T00:00:00Z","veth":"","hosts":"vethxyz vethabc"},"10.86.0.3":{"since":"2026-01-01T00:00:00Z","veth":"","hosts":"vethxyz"}}}
 E`);
   const { code, json, stdout } = await host.program(["list", "--json"], "");
   assertEquals(code, 1, stdout);
@@ -294,7 +294,7 @@ hostTest(
     };
     for (const columns of [60, 80, 100]) {
       for (
-        const args of [["list"], ["status"], ["help"], ["explain", "10.88.0.3"], ["explain", "104"]]
+        const args of [["list"], ["status"], ["help"], ["explain", "10.86.0.3"], ["explain", "104"]]
       ) {
         const lines = await shown(columns, ...args);
         // deno-lint-ignore no-control-regex
@@ -307,13 +307,13 @@ hostTest(
     for (const columns of [60, 80]) {
       const lines = (await shown(columns, "list")).join("\n");
       for (
-        const word of ["10.88.0.2", "fd00:1234:5678:9abc:def0:1234:5678:2", "live", "default"]
+        const word of ["10.86.0.2", "fd00:1234:5678:9abc:def0:1234:5678:2", "live", "default"]
       ) {
         assertStringIncludes(lines, word);
       }
     }
     const wide = (await shown(60, "list", "--wide")).join("\n");
-    assertStringIncludes(wide, "0a:58:0a:58:00:02");
+    assertStringIncludes(wide, "0a:58:0a:56:00:02");
     assertStringIncludes(wide, `default/${pod}`);
     assertEquals((await shown(0, "list")).join("\n"), wide, "a terminal without a size");
   },
@@ -350,8 +350,8 @@ hostTest("list shows host veths without a lease: of layer 2, and of a lost state
   ]]);
   await host.program(["repair"], JSON.stringify(CONFIG));
   assertEquals((await rows("podnet")).map(([, id, , ip, ...more]) => [id, ip, more.at(-1)]), [
-    ["c2", "10.88.0.2", "live"],
-    ["c3", "10.88.0.3", "live"],
+    ["c2", "10.86.0.2", "live"],
+    ["c3", "10.86.0.3", "live"],
   ]);
 });
 

@@ -3,7 +3,7 @@ import { CONFIG, type Host, hostTest, type Json, STATE_FOLDER } from "../integra
 import { container, hide } from "./containers.ts";
 
 const STATE = `${STATE_FOLDER}/podnet.json`;
-const NARROW = { ...CONFIG, ipam: { rangeStart: "10.88.0.2", rangeEnd: "10.88.0.9" } };
+const NARROW = { ...CONFIG, ipam: { rangeStart: "10.86.0.2", rangeEnd: "10.86.0.9" } };
 const BOTH = {
   ...CONFIG,
   subnet6: "fd00:88::/64",
@@ -42,21 +42,21 @@ const ROWS: readonly Row[] = [
   {
     name: "of two addresses the one that fits the MAC counts, also if it is listed last",
     config: NARROW,
-    given: `${has("c1", "10.88.0.8/24", "10.88.0.2/24")}; : >${STATE}`,
+    given: `${has("c1", "10.86.0.8/24", "10.86.0.2/24")}; : >${STATE}`,
     exit: 0,
-    found: ["c1/eth0 10.88.0.2", "c2/eth0 10.88.0.3"],
+    found: ["c1/eth0 10.86.0.2", "c2/eth0 10.86.0.3"],
     findings: [],
   },
   {
     name: "the second address of a container is in another container too",
     config: NARROW,
-    given: `${has("c1", "10.88.0.2/24", "10.88.0.8/24")}; ${
-      has("c2", "10.88.0.3/24", "10.88.0.8/24")
+    given: `${has("c1", "10.86.0.2/24", "10.86.0.8/24")}; ${
+      has("c2", "10.86.0.3/24", "10.86.0.8/24")
     }; : >${STATE}`,
     exit: 2,
     findings: [
-      ["unverified", '10.88.0.8 is in two containers without a lease: "c1/eth0" and "c2/eth0"'],
-      ["unverified", '10.88.0.8 is in two containers without a lease: "c2/eth0" and "c1/eth0"'],
+      ["unverified", '10.86.0.8 is in two containers without a lease: "c1/eth0" and "c2/eth0"'],
+      ["unverified", '10.86.0.8 is in two containers without a lease: "c2/eth0" and "c1/eth0"'],
     ],
   },
   {
@@ -64,35 +64,35 @@ const ROWS: readonly Row[] = [
     config: BOTH,
     given: `ip -n c1 addr add fd00:88::77/64 dev eth0 nodad; : >${STATE}`,
     exit: 2,
-    findings: [["unverified", '"c1/eth0" has 10.88.0.2 and fd00:88::']],
-    found: ["c2/eth0 10.88.0.3 fd00:88::3"],
+    findings: [["unverified", '"c1/eth0" has 10.86.0.2 and fd00:88::']],
+    found: ["c2/eth0 10.86.0.3 fd00:88::3"],
   },
   {
     name: "a container without its address of the second family gets a lease of the first",
     config: BOTH,
-    given: `${has("c1", "10.88.0.2/24")}; : >${STATE}`,
+    given: `${has("c1", "10.86.0.2/24")}; : >${STATE}`,
     exit: 0,
-    found: ["c1/eth0 10.88.0.2", "c2/eth0 10.88.0.3 fd00:88::3"],
+    found: ["c1/eth0 10.86.0.2", "c2/eth0 10.86.0.3 fd00:88::3"],
     findings: [],
   },
   {
     name: "a container with the MAC of another's lease",
-    given: `${ONLY_C1}; ip -n c2 link set dev eth0 address 0a:58:0a:58:00:02`,
+    given: `${ONLY_C1}; ip -n c2 link set dev eth0 address 0a:58:0a:56:00:02`,
     exit: 2,
-    findings: [["unverified", '"c2/eth0" has the MAC 0a:58:0a:58:00:02 of "c1/eth0"']],
+    findings: [["unverified", '"c2/eth0" has the MAC 0a:58:0a:56:00:02 of "c1/eth0"']],
   },
   {
     name: "a container with the MAC of another without a lease",
-    given: `: >${STATE}; ip -n c2 link set dev eth0 address 0a:58:0a:58:00:02`,
+    given: `: >${STATE}; ip -n c2 link set dev eth0 address 0a:58:0a:56:00:02`,
     exit: 2,
-    found: ["c1/eth0 10.88.0.2"],
-    findings: [["unverified", '"c2/eth0" has the MAC 0a:58:0a:58:00:02 of "c1/eth0"']],
+    found: ["c1/eth0 10.86.0.2"],
+    findings: [["unverified", '"c2/eth0" has the MAC 0a:58:0a:56:00:02 of "c1/eth0"']],
   },
   {
     name: "a container with the MAC of the bridge",
-    given: `${ONLY_C1}; ip -n c2 link set dev eth0 address 0a:58:0a:58:00:01`,
+    given: `${ONLY_C1}; ip -n c2 link set dev eth0 address 0a:58:0a:56:00:01`,
     exit: 2,
-    findings: [["unverified", 'has the MAC 0a:58:0a:58:00:01 of the bridge "atomic0"']],
+    findings: [["unverified", 'has the MAC 0a:58:0a:56:00:01 of the bridge "atomic0"']],
   },
   {
     name: "only the second family's subnet was changed",
@@ -100,7 +100,7 @@ const ROWS: readonly Row[] = [
     repaired: { ...BOTH, subnet6: "fd00:99::/64", gateway6: "fd00:99::1", ipam: {} },
     given: "ip link set dev $V1 nomaster",
     exit: 1,
-    findings: [["wrong", "2 leases are outside of 10.88.0.0/24, fd00:99::/64"]],
+    findings: [["wrong", "2 leases are outside of 10.86.0.0/24, fd00:99::/64"]],
     // A port with a lease in another subnet has another gateway.
     then: [MASTERS, "none\nmaster atomic0\n"],
   },
@@ -109,17 +109,17 @@ const ROWS: readonly Row[] = [
     repaired: { ...CONFIG, subnet: "10.99.0.0/24", gateway: "10.99.0.1", bridge: "atomic9" },
     given: "ip link del dev $V2",
     exit: 1,
-    dropped: ["c2/eth0 10.88.0.3"],
+    dropped: ["c2/eth0 10.86.0.3"],
     findings: [["wrong", "1 lease is outside of 10.99.0.0/24"]],
     then: [
       `grep -o '"ranges":..."subnet":"[0-9./]*"' ${STATE}`,
-      '"ranges":[[{"subnet":"10.88.0.0/24"\n',
+      '"ranges":[[{"subnet":"10.86.0.0/24"\n',
     ],
   },
   {
     name: "a lease with a range of its own is not outside",
     repaired: { ...CONFIG, subnet: "10.99.0.0/24", gateway: "10.99.0.1" },
-    given: `sed -i 's|"since"|"ranges":"10.88.0.2 - 10.88.0.9","since"|g' ${STATE}`,
+    given: `sed -i 's|"since"|"ranges":"10.86.0.2 - 10.86.0.9","since"|g' ${STATE}`,
     exit: 0,
     findings: [],
   },
@@ -128,21 +128,21 @@ const ROWS: readonly Row[] = [
     config: BOTH,
     given: `${container("x", "str0", "atomic0", "fd00:88::55/64")} : >${STATE}`,
     exit: 2,
-    found: ["c1/eth0 10.88.0.2 fd00:88::2", "c2/eth0 10.88.0.3 fd00:88::3"],
+    found: ["c1/eth0 10.86.0.2 fd00:88::2", "c2/eth0 10.86.0.3 fd00:88::3"],
     findings: [["unverified", "fd00:88::55 is behind str0, whose owner is unknown"]],
   },
   {
     name: "an unowned veth with an address outside the range",
     config: NARROW,
-    given: `${container("x", "str0", "atomic0", "10.88.0.99/24")} : >${STATE}`,
+    given: `${container("x", "str0", "atomic0", "10.86.0.99/24")} : >${STATE}`,
     exit: 0,
-    found: ["c1/eth0 10.88.0.2", "c2/eth0 10.88.0.3"],
+    found: ["c1/eth0 10.86.0.2", "c2/eth0 10.86.0.3"],
     findings: [],
   },
   {
     name: "an unowned veth with the address of a lease, which outweighs it",
     config: NARROW,
-    given: container("x", "str0", "atomic0", "10.88.0.2/24"),
+    given: container("x", "str0", "atomic0", "10.86.0.2/24"),
     exit: 0,
     findings: [],
   },
@@ -150,7 +150,7 @@ const ROWS: readonly Row[] = [
     name: "an unowned veth that can't be inspected, and a lost state",
     given: `${container("x", "str0", "atomic0")} ${hide("x")}; : >${STATE}`,
     exit: 2,
-    found: ["c1/eth0 10.88.0.2", "c2/eth0 10.88.0.3"],
+    found: ["c1/eth0 10.86.0.2", "c2/eth0 10.86.0.3"],
     findings: [[
       "unverified",
       "str0 on atomic0 has no known owner, and its other end can't be inspected",
@@ -167,14 +167,14 @@ const ROWS: readonly Row[] = [
     name: "an alias that names another attachment than the veth's name",
     given: `ip link set dev $V1 alias podnet/c9/eth0; : >${STATE}`,
     exit: 2,
-    found: ["c2/eth0 10.88.0.3"],
+    found: ["c2/eth0 10.86.0.3"],
     findings: [["unverified", 'does not name its container: "podnet/c9/eth0"']],
   },
   {
     name: "an alias that names another network",
     given: `ip link set dev $V1 name web0 alias other/c1/eth0; : >${STATE}`,
     exit: 2,
-    found: ["c2/eth0 10.88.0.3"],
+    found: ["c2/eth0 10.86.0.3"],
     findings: [["unverified", 'the alias of web0 does not name its container: "other/c1/eth0"']],
   },
   {
@@ -183,7 +183,7 @@ const ROWS: readonly Row[] = [
       `ip netns exec c1 ip link set dev eth0 netns $$ name in0; ip link set dev $V1 master atomic0 up
       : >${STATE}`,
     exit: 2,
-    found: ["c2/eth0 10.88.0.3"],
+    found: ["c2/eth0 10.86.0.3"],
     findings: [["unverified", "can't be inspected", /^remove that container/]],
   },
   {
@@ -209,16 +209,16 @@ const ROWS: readonly Row[] = [
   {
     name: "the only address is outside the range",
     config: NARROW,
-    given: `${has("c1", "10.88.0.99/24")}; : >${STATE}`,
+    given: `${has("c1", "10.86.0.99/24")}; : >${STATE}`,
     exit: 2,
-    found: ["c2/eth0 10.88.0.3"],
-    findings: [["unverified", '"c1/eth0" has 10.88.0.99: which is its lease?']],
+    found: ["c2/eth0 10.86.0.3"],
+    findings: [["unverified", '"c1/eth0" has 10.86.0.99: which is its lease?']],
   },
   {
     name: "a found lease with a MAC of its own records the bridge, whose neighbour DEL flushes",
     given: `ip -n c1 link set dev eth0 address 02:00:00:00:00:07; : >${STATE}`,
     exit: 0,
-    found: ["c1/eth0 10.88.0.2", "c2/eth0 10.88.0.3"],
+    found: ["c1/eth0 10.86.0.2", "c2/eth0 10.86.0.3"],
     findings: [],
     then: [
       `grep -Eo '"mac":"02:00:00:00:00:07"|"bridge":"[a-z0-9]*"' ${STATE} | sort | xargs -n 2`,
@@ -228,41 +228,41 @@ const ROWS: readonly Row[] = [
   {
     name: "found leases go on after the highest address, in whatever order they are found",
     config: NARROW,
-    given: `${has("c1", "10.88.0.6/24")}; ip -n c1 link set dev eth0 address 0a:58:0a:58:00:06
+    given: `${has("c1", "10.86.0.6/24")}; ip -n c1 link set dev eth0 address 0a:58:0a:56:00:06
       : >${STATE}`,
     exit: 0,
-    found: ["c1/eth0 10.88.0.6", "c2/eth0 10.88.0.3"],
+    found: ["c1/eth0 10.86.0.6", "c2/eth0 10.86.0.3"],
     findings: [],
-    then: [`grep -o '"lastReserved":"[0-9.]*"' ${STATE}`, '"lastReserved":"10.88.0.6"\n'],
+    then: [`grep -o '"lastReserved":"[0-9.]*"' ${STATE}`, '"lastReserved":"10.86.0.6"\n'],
   },
   {
     name: "each family goes on after its own highest address",
     config: BOTH,
     given: `: >${STATE}`,
     exit: 0,
-    found: ["c1/eth0 10.88.0.2 fd00:88::2", "c2/eth0 10.88.0.3 fd00:88::3"],
+    found: ["c1/eth0 10.86.0.2 fd00:88::2", "c2/eth0 10.86.0.3 fd00:88::3"],
     findings: [],
     then: [
       `grep -o '"lastReserved":[^]]*]' ${STATE}`,
-      '"lastReserved":["10.88.0.3","fd00:88::3"]\n',
+      '"lastReserved":["10.86.0.3","fd00:88::3"]\n',
     ],
   },
   {
     name: "a dropped lease does not move the next address back",
     given: "ip link del dev $V2",
     exit: 0,
-    dropped: ["c2/eth0 10.88.0.3"],
+    dropped: ["c2/eth0 10.86.0.3"],
     findings: [],
     then: [
       `grep -Eo '"lastReserved":"[0-9.]*"|c2/eth0' ${STATE}`,
-      '"lastReserved":"10.88.0.3"\n',
+      '"lastReserved":"10.86.0.3"\n',
     ],
   },
   {
     name: "a port with a found lease returns to its bridge",
     given: `ip link set dev $V2 nomaster; ${ONLY_C1}`,
     exit: 0,
-    found: ["c2/eth0 10.88.0.3"],
+    found: ["c2/eth0 10.86.0.3"],
     findings: [["note", "put right: it is not in"]],
     then: [MASTERS, "master atomic0\nmaster atomic0\n"],
   },
@@ -270,7 +270,7 @@ const ROWS: readonly Row[] = [
     name: "a port with a found lease stays out, if nothing is written",
     given: `ip link set dev $V1 nomaster; ${hide("c2")}; : >${STATE}`,
     exit: 2,
-    found: ["c1/eth0 10.88.0.2"],
+    found: ["c1/eth0 10.86.0.2"],
     findings: [["unverified", "can't be inspected"]],
     then: [MASTERS, "none\nmaster atomic0\n"],
   },
@@ -296,8 +296,8 @@ const ROWS: readonly Row[] = [
       /ip link del dev atomic0/,
     ]],
     then: [
-      "ip -n c1 neigh show 10.88.0.1 dev eth0",
-      "10.88.0.1 lladdr 0a:58:0a:58:00:01 PERMANENT \n",
+      "ip -n c1 neigh show 10.86.0.1 dev eth0",
+      "10.86.0.1 lladdr 0a:58:0a:56:00:01 PERMANENT \n",
     ],
   },
   {
@@ -323,7 +323,7 @@ const ROWS: readonly Row[] = [
   {
     name: "the gateways are not pinned in an interface of another name",
     config: { ...BOTH, macspoofchk: true },
-    given: `ip -n c1 neigh flush nud permanent dev eth0; ip -n c1 neigh del 10.88.0.1 dev eth0 || :
+    given: `ip -n c1 neigh flush nud permanent dev eth0; ip -n c1 neigh del 10.86.0.1 dev eth0 || :
       ip -n c1 link set dev eth0 down; ip -n c1 link set dev eth0 name web0 up`,
     exit: 0,
     findings: [],
@@ -336,7 +336,7 @@ const ROWS: readonly Row[] = [
       type: "atomicni",
       bridge: "atomic0",
       macspoofchk: true,
-      ipam: { type: "host-local", subnet: "10.88.0.0/24" },
+      ipam: { type: "host-local", subnet: "10.86.0.0/24" },
     },
     given: ":",
     exit: 0,
@@ -347,7 +347,7 @@ const ROWS: readonly Row[] = [
     name: "a found lease has the pod of the veth's alias, and no bridge",
     given: `ip link set dev $V1 alias 'web/front podnet/c1/eth0'; : >${STATE}`,
     exit: 0,
-    found: ["c1/eth0 10.88.0.2", "c2/eth0 10.88.0.3"],
+    found: ["c1/eth0 10.86.0.2", "c2/eth0 10.86.0.3"],
     findings: [],
     then: [`grep -oE '"(pod|bridge)":"[^"]*"' ${STATE}`, '"pod":"web/front"\n'],
   },
@@ -356,7 +356,7 @@ const ROWS: readonly Row[] = [
     config: { ...CONFIG, macspoofchk: true },
     given: `${ONLY_C1}`,
     exit: 0,
-    found: ["c2/eth0 10.88.0.3"],
+    found: ["c2/eth0 10.86.0.3"],
     findings: [],
     then: [`grep -oE '"bridge":"[^"]*"' ${STATE} | wc -l`, "2\n"],
   },
@@ -364,7 +364,7 @@ const ROWS: readonly Row[] = [
     name: "a renamed veth without a lease",
     given: `${ONLY_C1}; ip link set dev $V2 down name x2; ip link set dev x2 up`,
     exit: 0,
-    found: ["c2/eth0 10.88.0.3"],
+    found: ["c2/eth0 10.86.0.3"],
     findings: [],
   },
   {
@@ -375,25 +375,25 @@ const ROWS: readonly Row[] = [
   },
   {
     name: "a container without a lease that has another's address",
-    given: `${ONLY_C1}; ${has("c2", "10.88.0.2/24")}`,
+    given: `${ONLY_C1}; ${has("c2", "10.86.0.2/24")}`,
     exit: 1,
     findings: [[
       "wrong",
-      '10.88.0.2 is in two containers: "c1/eth0", which keeps the lease, and "c2/eth0"',
+      '10.86.0.2 is in two containers: "c1/eth0", which keeps the lease, and "c2/eth0"',
     ]],
   },
   {
     name: "a container without a lease that has another's address too",
-    given: `${ONLY_C1}; ${has("c2", "10.88.0.2/24", "10.88.0.3/24")}`,
+    given: `${ONLY_C1}; ${has("c2", "10.86.0.2/24", "10.86.0.3/24")}`,
     exit: 0,
-    found: ["c2/eth0 10.88.0.3"],
+    found: ["c2/eth0 10.86.0.3"],
     findings: [],
   },
   {
     name: "the bridge is gone",
     given: `${ONLY_C1}; ip link del dev atomic0`,
     exit: 1,
-    found: ["c2/eth0 10.88.0.3"],
+    found: ["c2/eth0 10.86.0.3"],
     findings: [["wrong", '"atomic0" does not exist, and these live host veths are in no bridge']],
   },
 ];
@@ -436,7 +436,7 @@ hostTest(
   async (host) => {
     const config = {
       ...{ cniVersion: "1.0.0", name: "podnet", type: "atomicni", bridge: "atomic0" },
-      ipam: { type: "host-local", subnet: "10.88.0.0/24" },
+      ipam: { type: "host-local", subnet: "10.86.0.0/24" },
     };
     await host.sh("ip link add atomic0 type bridge; ip link set dev atomic0 up");
     for (const id of ["c1", "c2"]) {
@@ -445,11 +445,11 @@ hostTest(
       ip link set dev v${id} up; ${hide(id)}`,
       );
     }
-    const listing = "/x/10.88.0.2:c1\r\n/x/10.88.0.2:eth0\n/x/10.88.0.3:c2\r\n/x/10.88.0.3:eth0\n";
+    const listing = "/x/10.86.0.2:c1\r\n/x/10.86.0.2:eth0\n/x/10.86.0.3:c2\r\n/x/10.86.0.3:eth0\n";
     await host.program(["import"], `${JSON.stringify(config)}\n${listing}`);
     await host.sh(`cp ${STATE} /run/copy; cp /run/copy ${STATE}`);
     const { code, json, stdout } = await repair(host, config);
     assertEquals([code, json.findings.map((it: Json) => it.level)], [0, ["note", "note"]], stdout);
-    assertEquals(json.kept.map(plain), ["c1/eth0 10.88.0.2", "c2/eth0 10.88.0.3"]);
+    assertEquals(json.kept.map(plain), ["c1/eth0 10.86.0.2", "c2/eth0 10.86.0.3"]);
   },
 );

@@ -209,7 +209,7 @@ hostTest(
     // The ADD has not written its lease yet.
     const state = JSON.parse(await host.sh(`cat ${FILE}`));
     delete state.containerToIP["c1/eth0"];
-    delete state.ipToContainer["10.88.0.2"];
+    delete state.ipToContainer["10.86.0.2"];
     delete state.leases["c1/eth0"];
     await host.run(["tee", FILE], JSON.stringify(state));
     const without = await during("list", "--json");
@@ -234,8 +234,8 @@ hostTest("an attachment on another network's bridge is cut off", async (host) =>
     ...CONFIG,
     name: "other",
     bridge: "br1",
-    subnet: "10.89.0.0/24",
-    gateway: "10.89.0.1",
+    subnet: "10.87.0.0/24",
+    gateway: "10.87.0.1",
   };
   await host.add({ id: "c2", config: other });
   const { interfaces: [, { name }] } = await host.add({ id: "c1" });
@@ -247,7 +247,7 @@ hostTest("an attachment on another network's bridge is cut off", async (host) =>
   const { stdout } = await host.program(["explain", "br1"], "");
   assertStringIncludes(
     stdout,
-    "br1 is a bridge, up, MTU 1500, MAC 0a:58:0a:59:00:01, with 2 ports and 10.89.0.1/24.",
+    "br1 is a bridge, up, MTU 1500, MAC 0a:58:0a:57:00:01, with 2 ports and 10.87.0.1/24.",
   );
   assertStringIncludes(stdout, "Networks on it: other, podnet");
 });

@@ -29,8 +29,8 @@ hostTest("status shows the use of each network's pool", async (host) => {
   assertEquals(code, 1, "one lease is stale");
   assertEquals(stdout.trimEnd().split("\n").map((line) => line.split(/  +/)), [
     ["NETWORK", "SUBNET", "RANGE", "SIZE", "HELD", "STALE", "FREE", "STATE"],
-    ["other", "10.88.0.0/24", "10.88.0.1 - 10.88.0.254", "253", "1", "0", "252", "ok"],
-    ["podnet", "10.88.0.0/24", "10.88.0.1 - 10.88.0.254", "253", "2", "1", "251", "1 stale"],
+    ["other", "10.86.0.0/24", "10.86.0.1 - 10.86.0.254", "253", "1", "0", "252", "ok"],
+    ["podnet", "10.86.0.0/24", "10.86.0.1 - 10.86.0.254", "253", "2", "1", "251", "1 stale"],
   ]);
   assertEquals((await host.program(["status", "other"], "")).code, 0);
   const only = await host.program(["status", "podnet", "--json"], "");
@@ -38,8 +38,8 @@ hostTest("status shows the use of each network's pool", async (host) => {
     network: "podnet",
     dataDir: STATE_FOLDER,
     set: 0,
-    subnet: "10.88.0.0/24",
-    range: "10.88.0.1 - 10.88.0.254",
+    subnet: "10.86.0.0/24",
+    range: "10.86.0.1 - 10.86.0.254",
     size: 253,
     held: 2,
     stale: 1,
@@ -51,7 +51,7 @@ hostTest("status shows the use of each network's pool", async (host) => {
 
 hostTest("status ends with status 1 if an ADD would find no address", async (host) => {
   await host.containers("c1");
-  const config = { ...CONFIG, subnet: "10.88.0.0/30" };
+  const config = { ...CONFIG, subnet: "10.86.0.0/30" };
   const added = await host.add({ config });
   const full = await host.program(["status", "--json"], "");
   assertEquals([full.code, full.json.networks[0].state], [1, "full"]);
@@ -131,10 +131,10 @@ hostTest("the ranges in the state file are checked and kept", async (host) => {
   await host.containers("c1", "c2");
   await host.add();
   const range = {
-    subnet: "10.88.0.0/24",
-    gateway: "10.88.0.1",
-    rangeStart: "10.88.0.1",
-    rangeEnd: "10.88.0.254",
+    subnet: "10.86.0.0/24",
+    gateway: "10.86.0.1",
+    rangeStart: "10.86.0.1",
+    rangeEnd: "10.86.0.254",
   };
   const same = async () => assertEquals((await host.state()).ranges, [[range]]);
   await host.add({ id: "c2" });

@@ -66,7 +66,7 @@ export const HOST_LOCAL = {
   type: "atomicni",
   bridge: "cni0",
   isGateway: true,
-  ipam: { type: "host-local", subnet: "10.88.0.0/24" },
+  ipam: { type: "host-local", subnet: "10.86.0.0/24" },
 } as const;
 
 export function hostLocal(change: Json = {}, ipam: Json = {}): Json {

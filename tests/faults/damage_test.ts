@@ -36,12 +36,12 @@ const DAMAGES: Record<string, Damage> = {
   "an empty object": () => "{}",
   "a map is missing": changed((state) => delete state.ipToContainer),
   "a map is a list": changed((state) => state.containerToIP = []),
-  "a map lost an entry": changed((state) => delete state.ipToContainer["10.88.0.2"]),
-  "a map has one more": changed((state) => state.ipToContainer["10.88.0.9"] = "c9/eth0"),
-  "the maps disagree": changed((state) => state.ipToContainer["10.88.0.2"] = "c9/eth0"),
-  "an address twice": changed((state) => state.containerToIP["c9/eth0"] = "10.88.0.2"),
+  "a map lost an entry": changed((state) => delete state.ipToContainer["10.86.0.2"]),
+  "a map has one more": changed((state) => state.ipToContainer["10.86.0.9"] = "c9/eth0"),
+  "the maps disagree": changed((state) => state.ipToContainer["10.86.0.2"] = "c9/eth0"),
+  "an address twice": changed((state) => state.containerToIP["c9/eth0"] = "10.86.0.2"),
   "a key twice": (text) =>
-    text.replace('"c1/eth0":"10.88.0.2"', '"c1/eth0":"10.88.0.2","c1/eth0":"10.88.0.9"'),
+    text.replace('"c1/eth0":"10.86.0.2"', '"c1/eth0":"10.86.0.2","c1/eth0":"10.86.0.9"'),
   "a whole map twice": (text) =>
     text.replace('"lastReserved"', '"ipToContainer":{},"lastReserved"'),
   "an address outside the subnet": changed((state) => {
@@ -49,12 +49,12 @@ const DAMAGES: Record<string, Damage> = {
     state.ipToContainer["10.99.0.2"] = "c9/eth0";
   }),
   "an invalid address": changed((state) => {
-    state.containerToIP["c9/eth0"] = "10.88.0.300";
-    state.ipToContainer["10.88.0.300"] = "c9/eth0";
+    state.containerToIP["c9/eth0"] = "10.86.0.300";
+    state.ipToContainer["10.86.0.300"] = "c9/eth0";
   }),
   "an address with leading zeros": changed((state) => {
-    state.containerToIP["c9/eth0"] = "10.88.0.010";
-    state.ipToContainer["10.88.0.010"] = "c9/eth0";
+    state.containerToIP["c9/eth0"] = "10.86.0.010";
+    state.ipToContainer["10.86.0.010"] = "c9/eth0";
   }),
   "an address that is a number": changed((state) => state.containerToIP["c1/eth0"] = 2),
   "lastReserved is an invalid address": changed((state) => state.lastReserved = "none"),
@@ -63,7 +63,7 @@ const DAMAGES: Record<string, Damage> = {
   ),
   "a record without its host MAC": changed((state) => delete state.leases["c1/eth0"].hostMac),
   "a record with guarded as text": changed((state) => state.leases["c1/eth0"].guarded = "yes"),
-  "ranges without a subnet": changed((state) => state.ranges[0][0].subnet = "10.88.0.0"),
+  "ranges without a subnet": changed((state) => state.ranges[0][0].subnet = "10.86.0.0"),
   "an invalid schema": changed((state) => state.schema = "2"),
   "nested 100,000 deep": () => "[".repeat(100_000) + "]".repeat(100_000),
   "1 GB": { shell: `truncate -s 1G ${FILE}` },
@@ -103,9 +103,9 @@ hostTest("damage: each is refused by name, and repair restores the leases", asyn
     const repaired = await host.program(["repair", "--json"], JSON.stringify(CONFIG));
     assertEquals(repaired.code, 0, `${name}: ${repaired.stdout}${repaired.stderr}`);
     assertEquals(await host.leases(), containerToIP, name);
-    assertEquals((await host.add({ id: "c3" })).ips[0].address, "10.88.0.4/24", name);
+    assertEquals((await host.add({ id: "c3" })).ips[0].address, "10.86.0.4/24", name);
     await host.del({ id: "c3" });
-    assert(await host.pings("c1", "10.88.0.3"), name);
+    assert(await host.pings("c1", "10.86.0.3"), name);
   }
   recordFault({
     fault: "the state file damaged, each in another way",
@@ -124,7 +124,7 @@ hostTest("damage: DEL removes the veth and reports that the lease stays", async 
   assertEquals([code, json.code], [1, 104]);
   assertEquals((await host.hostVeths()).length, 1);
   await host.program(["repair"], JSON.stringify(CONFIG));
-  assertEquals(await host.leases(), { "c2/eth0": "10.88.0.3" });
+  assertEquals(await host.leases(), { "c2/eth0": "10.86.0.3" });
   for (const id of ["c1", "c2"]) await host.del({ id });
   await host.assertNothingLeft();
 });
@@ -137,7 +137,7 @@ hostTest("damage: without a host veth the next ADD starts empty", async (host) =
     await host.run(["tee", FILE], text);
     assertEquals((await host.cni("STATUS")).code, 0, "an ADD could be served");
     const { code, json, stderr } = await host.cni("ADD");
-    assertEquals([code, json.ips[0].address], [0, "10.88.0.2/24"], stderr);
+    assertEquals([code, json.ips[0].address], [0, "10.86.0.2/24"], stderr);
     const kept = /started empty, the old file is kept as (\S+)/.exec(stderr)?.[1] ?? "nowhere";
     assertEquals(await host.sh(`cat ${kept}`), text);
     assertEquals((await host.files()).filter((it) => it.includes(".damaged-")).length, n + 1);

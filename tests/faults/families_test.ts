@@ -16,7 +16,7 @@ const renamed = (address: string) => (state: Json) => {
 const DAMAGES: Record<string, (state: Json) => void> = {
   "another has the address": (state) => state.ipToContainer["fd00:88::2"] = "c9/eth0",
   "nobody has the address": (state) => delete state.ipToContainer["fd00:88::2"],
-  "the list lost the address": (state) => state.containerToIP["c1/eth0"] = "10.88.0.2",
+  "the list lost the address": (state) => state.containerToIP["c1/eth0"] = "10.86.0.2",
   "the list is empty": (state) => state.containerToIP["c1/eth0"] = [],
   "the list has a list": (state) => state.containerToIP["c1/eth0"][1] = ["fd00:88::2"],
   "the list has a number": (state) => state.containerToIP["c1/eth0"][1] = 2,
@@ -24,7 +24,7 @@ const DAMAGES: Record<string, (state: Json) => void> = {
   "two lists have the address": (state) => state.containerToIP["c2/eth0"][1] = "fd00:88::2",
   "the address is written out": renamed("fd00:88:0:0:0:0:0:2"),
   "the address is in capitals": renamed("FD00:88::2"),
-  "the address is a mapped one, outside the subnet": renamed("::ffff:10.88.0.2"),
+  "the address is a mapped one, outside the subnet": renamed("::ffff:10.86.0.2"),
   "the address is outside the subnet": renamed("fd00:99::2"),
   "the last allocated address is invalid": (state) => state.lastReserved[1] = "none",
   "its range matches no subnet": (state) => state.ranges[1][0].subnet = "fd00:88::",
@@ -55,9 +55,9 @@ hostTest("families: damage to the second family alone is refused, and repaired",
     assertEquals(await host.leases(), containerToIP, name);
     const { ips } = await host.add({ id: "c3", config: DUAL });
     const given = ips.map(({ address }: Json) => address);
-    assertEquals(given, ["10.88.0.4/24", "fd00:88::4/64"], name);
+    assertEquals(given, ["10.86.0.4/24", "fd00:88::4/64"], name);
     await host.del({ id: "c3", config: DUAL });
-    for (const to of ["10.88.0.3", "fd00:88::3"]) assert(await host.pings("c1", to), name);
+    for (const to of ["10.86.0.3", "fd00:88::3"]) assert(await host.pings("c1", to), name);
     for (const id of ["c1", "c2"]) assertEquals(await portGuard(host, id), GUARDED, name);
   }
   for (const id of ["c1", "c2"]) await host.del({ id, config: DUAL });
@@ -81,7 +81,7 @@ hostTest("families: a full set of the second family leaves the first as it was",
   assertEquals([code, json.code], [1, 101]);
   assertEquals(await host.sh(`cat ${FILE}`), before);
   assertEquals((await host.hostVeths()).length, 1);
-  assertEquals(await permanent(host, "", DUAL.bridge), ["10.88.0.2", "fd00:88::2"]);
+  assertEquals(await permanent(host, "", DUAL.bridge), ["10.86.0.2", "fd00:88::2"]);
 });
 
 hostTest(
@@ -89,12 +89,12 @@ hostTest(
   async (host) => {
     await host.containers("c1", "c2");
     const ipam = {
-      ...{ rangeStart: "10.88.0.2", rangeEnd: "10.88.0.2" },
+      ...{ rangeStart: "10.86.0.2", rangeEnd: "10.86.0.2" },
       ...{ rangeStart6: "fd00:88::2", rangeEnd6: "fd00:88::2" },
     };
     await host.add({ id: "c1", config: { ...DUAL, ipam } });
     await host.end("c1");
-    assertEquals(await permanent(host, "", DUAL.bridge), ["10.88.0.2", "fd00:88::2"]);
+    assertEquals(await permanent(host, "", DUAL.bridge), ["10.86.0.2", "fd00:88::2"]);
     // The network is not guarded, so nothing would replace or remove these entries.
     await host.add({ id: "c2", config: { ...DUAL, macspoofchk: false, ipam } });
     assertEquals(await permanent(host, "", DUAL.bridge), []);

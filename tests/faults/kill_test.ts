@@ -154,7 +154,7 @@ const REFERENCE_CONFIG = {
   type: "bridge",
   bridge: "ref0",
   isGateway: true,
-  ipam: { type: "host-local", subnet: "10.89.0.0/16", dataDir: "/run/ref" },
+  ipam: { type: "host-local", subnet: "10.87.0.0/16", dataDir: "/run/ref" },
 };
 
 test("kill: bridge + host-local, to compare", async () => {
@@ -213,7 +213,7 @@ test("a full pool and a new start of the node: bridge + host-local, to compare",
   await using host = await Host.create();
   const ids = ["c1", "c2", "c3", "c4", "c5"];
   await host.containers(...ids, "n1");
-  const ipam = { type: "host-local", subnet: "10.89.0.0/29", dataDir: "/run/ref" };
+  const ipam = { type: "host-local", subnet: "10.87.0.0/29", dataDir: "/run/ref" };
   const add = (id: string) =>
     host.run([`${REFERENCE}/bridge`], JSON.stringify({ ...REFERENCE_CONFIG, ipam }), {
       PATH: "/usr/sbin:/usr/bin",

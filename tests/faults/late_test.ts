@@ -41,7 +41,7 @@ hostTest(
 
 hostTest("late: an ip that exits 0 without output is not an empty list", async (host) => {
   await host.containers("c1", "c2", "c3");
-  const config = { ...CONFIG, ipam: { rangeStart: "10.88.0.2", rangeEnd: "10.88.0.3" } };
+  const config = { ...CONFIG, ipam: { rangeStart: "10.86.0.2", rangeEnd: "10.86.0.3" } };
   for (const id of ["c1", "c2"]) await host.add({ id, config });
   const before = await host.state();
   await breakIp(host, 'case " $* " in *" link show type veth "*) exit 0 ;; esac');

@@ -44,7 +44,7 @@ hostTest(
     assertEquals((await host.cni("CHECK", { id: "c2", config })).code, 0);
     assertEquals((await host.cni("STATUS")).code, 0);
     assertEquals(await host.sh(`cat ${FILE}`), older);
-    assertEquals((await host.add({ id: "c3" })).ips[0].address, "10.88.0.4/24");
+    assertEquals((await host.add({ id: "c3" })).ips[0].address, "10.86.0.4/24");
     const after = await host.state();
     assertEquals(after.schema, 3);
     for (const owner of ["c1/eth0", "c2/eth0"]) {
@@ -58,7 +58,7 @@ hostTest(
       id: "c9",
       netns: "c3",
       ifname: "eth1",
-      args: "IP=10.88.0.2",
+      args: "IP=10.86.0.2",
     });
     assertEquals(asked.json.code, 102);
     for (const id of ["c1", "c2", "c3"]) await host.del({ id });
@@ -71,13 +71,13 @@ hostTest("migration: the DEL of a schema-2 lease, and a second family besides it
   for (const id of ["c1", "c2"]) await host.add({ id });
   await putOlder(host);
   await host.del({ id: "c1" });
-  assertEquals(await host.leases(), { "c2/eth0": "10.88.0.3" });
+  assertEquals(await host.leases(), { "c2/eth0": "10.86.0.3" });
   await putOlder(host);
   const { ips } = await host.add({ id: "c3", config: DUAL });
   assertEquals(ips.length, 2);
   const leases = await host.leases();
-  assertEquals(leases["c2/eth0"], "10.88.0.3", "an attachment with one address keeps it");
-  assert(await host.pings("c3", "10.88.0.3"));
+  assertEquals(leases["c2/eth0"], "10.86.0.3", "an attachment with one address keeps it");
+  assert(await host.pings("c3", "10.86.0.3"));
   for (const id of ["c2", "c3"]) await host.del({ id, config: DUAL });
   await host.assertNothingLeft();
 });
@@ -88,9 +88,9 @@ hostTest("migration: back out after the containers are gone", async (host) => {
   await host.del({ id: "c1", config: DUAL });
   // A network that returns to one family allocates its addresses as before.
   const { ips } = await host.add({ id: "c2" });
-  assertEquals(ips.map(({ address }: Json) => address), ["10.88.0.3/24"]);
+  assertEquals(ips.map(({ address }: Json) => address), ["10.86.0.3/24"]);
   const { containerToIP, lastReserved } = await host.state();
-  assertEquals([containerToIP, lastReserved], [{ "c2/eth0": "10.88.0.3" }, "10.88.0.3"]);
+  assertEquals([containerToIP, lastReserved], [{ "c2/eth0": "10.86.0.3" }, "10.86.0.3"]);
   // With live containers of both families, the second family can't be removed: its addresses might be allocated twice.
   await host.add({ id: "c1", config: DUAL });
   const { json } = await host.cni("ADD", { id: "c9", netns: "c1", ifname: "eth1" });

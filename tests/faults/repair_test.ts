@@ -6,7 +6,7 @@ import { unnamedNamespace } from "../integration/unnamed.ts";
 import { untilSh } from "../until.ts";
 
 const STATE = `${STATE_FOLDER}/podnet.json`;
-const NARROW = { ...CONFIG, ipam: { rangeStart: "10.88.0.2", rangeEnd: "10.88.0.9" } };
+const NARROW = { ...CONFIG, ipam: { rangeStart: "10.86.0.2", rangeEnd: "10.86.0.9" } };
 
 async function repair(host: Host, ...options: string[]): Promise<Answer> {
   const args = ["repair", "--json", ...options];
@@ -40,7 +40,7 @@ hostTest("repair rebuilds a damaged state from the kernel, keeping the file", as
   assertMatch(json.backup, /^\/var\/lib\/atomicni\/podnet\.json\.damaged-\d{8}T\d{6}\.\d{3}Z$/);
   assertEquals((await host.sh(`wc -c <${json.backup}`)).trim(), "100");
   const added = await host.add({ id: "c3", config: NARROW });
-  assertEquals(added.ips[0].address, "10.88.0.4/24");
+  assertEquals(added.ips[0].address, "10.86.0.4/24");
   for (const id of ["c1", "c2", "c3"]) await host.del({ id });
   await host.assertNothingLeft();
 });
@@ -62,9 +62,9 @@ hostTest("repair drops stale leases and finds those that are missing", async (ho
   await host.run(["tee", STATE], only);
   await host.end("c1");
   const { json } = await repair(host);
-  assertEquals(json.dropped, [lease("c1/eth0", "10.88.0.2")]);
-  assertEquals(json.found, [lease("c2/eth0", "10.88.0.3")]);
-  assertEquals(await host.leases(), { "c2/eth0": "10.88.0.3" });
+  assertEquals(json.dropped, [lease("c1/eth0", "10.86.0.2")]);
+  assertEquals(json.found, [lease("c2/eth0", "10.86.0.3")]);
+  assertEquals(await host.leases(), { "c2/eth0": "10.86.0.3" });
 });
 
 hostTest("repair: a removed state file is found out by the next ADD", async (host) => {
@@ -75,7 +75,7 @@ hostTest("repair: a removed state file is found out by the next ADD", async (hos
   assertEquals(json.code, 104);
   assertStringIncludes(json.msg, '"c1/eth0" holds an address');
   assertEquals((await repair(host)).json.written, true);
-  assertEquals((await host.add({ id: "c2" })).ips[0].address, "10.88.0.3/24");
+  assertEquals((await host.add({ id: "c2" })).ips[0].address, "10.86.0.3/24");
   recordFault({
     fault: "the state file removed while a container is live",
     tries: 1,
@@ -107,40 +107,40 @@ hostTest(
     await host.containers("c1", "c2", "c3");
     await host.add({ id: "c1" });
     await host.add({ id: "c2" });
-    await host.sh(`ip -n c1 addr add 10.88.0.8/24 dev eth0; : >${STATE}`);
+    await host.sh(`ip -n c1 addr add 10.86.0.8/24 dev eth0; : >${STATE}`);
     const report = await repair(host);
     assertEquals(
       [report.code, report.json.found[0]],
-      [0, lease("c1/eth0", "10.88.0.2")],
+      [0, lease("c1/eth0", "10.86.0.2")],
       "by its MAC",
     );
     await host.sh(`ip -n c1 link set dev eth0 address 02:00:00:00:00:09; : >${STATE}`);
     const two = await repair(host);
     assertEquals([two.code, two.json.written], [2, false]);
-    assertStringIncludes(two.json.findings[0].found, '"c1/eth0" has 10.88.0.2 and 10.88.0.8');
-    await host.sh(`ip -n c1 addr del 10.88.0.8/24 dev eth0
-    ip -n c2 addr del 10.88.0.3/24 dev eth0; ip -n c2 addr add 10.88.0.2/24 dev eth0`);
+    assertStringIncludes(two.json.findings[0].found, '"c1/eth0" has 10.86.0.2 and 10.86.0.8');
+    await host.sh(`ip -n c1 addr del 10.86.0.8/24 dev eth0
+    ip -n c2 addr del 10.86.0.3/24 dev eth0; ip -n c2 addr add 10.86.0.2/24 dev eth0`);
     const twice = await repair(host);
     // The addresses inside the containers prove nothing, so neither gets the lease.
     assertEquals([twice.code, twice.json.written], [2, false]);
-    assertStringIncludes(twice.json.findings[0].found, "10.88.0.2 is in two containers");
+    assertStringIncludes(twice.json.findings[0].found, "10.86.0.2 is in two containers");
     await host.sh(
-      "ip -n c2 addr del 10.88.0.2/24 dev eth0; ip -n c2 addr add 10.88.0.3/24 dev eth0",
+      "ip -n c2 addr del 10.86.0.2/24 dev eth0; ip -n c2 addr add 10.86.0.3/24 dev eth0",
     );
     assertEquals((await repair(host)).json.written, true);
-    assertEquals(Object.values(await host.leases()), ["10.88.0.2", "10.88.0.3"]);
+    assertEquals(Object.values(await host.leases()), ["10.86.0.2", "10.86.0.3"]);
     // A container with a lease keeps it.
     await host.sh(
-      "ip -n c2 addr add 10.88.0.2/24 dev eth0; ip -n c2 addr del 10.88.0.3/24 dev eth0",
+      "ip -n c2 addr add 10.86.0.2/24 dev eth0; ip -n c2 addr del 10.86.0.3/24 dev eth0",
     );
     assertEquals((await repair(host)).json.written, false);
     await host.sh(`ip link add str0 master atomic0 type veth peer name eth0 netns c3
-    ip -n c3 addr add 10.88.0.9/24 dev eth0; : >${STATE}`);
+    ip -n c3 addr add 10.86.0.9/24 dev eth0; : >${STATE}`);
     const unowned = await repair(host);
     assertEquals([unowned.code, unowned.json.written], [2, false]);
     assertStringIncludes(
       JSON.stringify(unowned.json.findings),
-      "10.88.0.9 is behind str0, whose owner is unknown",
+      "10.86.0.9 is behind str0, whose owner is unknown",
     );
   },
 );
@@ -151,7 +151,7 @@ hostTest(
     const names = ["c1", "c2", "c3", "c4"];
     await host.containers(...names, "c5");
     for (const id of names) await host.add({ id });
-    const moved = { ...CONFIG, subnet: "10.89.0.0/24", gateway: "10.89.0.1", bridge: "atomic1" };
+    const moved = { ...CONFIG, subnet: "10.87.0.0/24", gateway: "10.87.0.1", bridge: "atomic1" };
     const call = { id: "c5", config: moved };
     const remedy =
       "set the old subnet back, or put new containers into another network with its own name, bridge and subnet";
@@ -162,8 +162,8 @@ hostTest(
     const { code, json } = await host.program(["repair", "--json"], JSON.stringify(moved));
     assertEquals([code, json.written, json.findings], [1, false, [{
       level: "wrong",
-      found: '4 leases are outside of 10.89.0.0/24: 10.88.0.2 of "c1/eth0", ' +
-        '10.88.0.3 of "c2/eth0", 10.88.0.4 of "c3/eth0", …; ' +
+      found: '4 leases are outside of 10.87.0.0/24: 10.86.0.2 of "c1/eth0", ' +
+        '10.86.0.3 of "c2/eth0", 10.86.0.4 of "c3/eth0", …; ' +
         "repair does not write leases of a changed subnet",
       remedy: `${remedy}; see all: atomicni list podnet`,
     }]]);
@@ -175,7 +175,7 @@ hostTest(
     while ip link show type veth | grep -q podnet/; do :; done`);
     const gone = await host.program(["repair", "--json"], JSON.stringify(moved));
     assertEquals([gone.code, gone.json.written, gone.json.findings], [0, true, []]);
-    assertEquals((await host.add(call)).ips[0].address, "10.89.0.2/24");
+    assertEquals((await host.add(call)).ips[0].address, "10.87.0.2/24");
   },
 );
 
@@ -193,7 +193,7 @@ hostTest("repair waits for an ADD between its lease and its address", async (hos
   const { code, json } = await repair(host);
   assertEquals([code, json.written, json.findings], [0, true, []]);
   await adding;
-  assertEquals(before, { "c1/eth0": "10.88.0.2", "c2/eth0": "10.88.0.3" });
+  assertEquals(before, { "c1/eth0": "10.86.0.2", "c2/eth0": "10.86.0.3" });
   assertEquals(await host.leases(), before);
 });
 
@@ -231,7 +231,7 @@ hostTest("repair succeeds although a veth disappears during the run", async (hos
   await host.sh(`: >${STATE}`);
   const { code, json } = await repair(host);
   assertEquals([code, json.written, json.findings], [0, true, []]);
-  assertEquals(await host.leases(), { "c1/eth0": "10.88.0.2" });
+  assertEquals(await host.leases(), { "c1/eth0": "10.86.0.2" });
   assertEquals((await host.hostVeths()).length, 1);
 });
 
@@ -252,7 +252,7 @@ hostTest("repair while ADDs run: no address twice, and each keeps its lease", as
   const second = names.slice(6).map(add);
   await host.sh(`ip link del dev ${stale}`);
   const cleared = await repair(host);
-  assertEquals(cleared.json.dropped, [lease("c0/eth0", "10.88.0.2")]);
+  assertEquals(cleared.json.dropped, [lease("c0/eth0", "10.86.0.2")]);
   const answers = await Promise.all([...first, ...second]);
   for (const { code, stderr } of [rebuilt, cleared, ...answers]) assertEquals(code, 0, stderr);
   const leases = await host.leases();
@@ -282,11 +282,11 @@ hostTest(
     ]);
     // Another program makes the bridge, and no ADD runs that would put the port back.
     await host.sh(
-      "ip link add name atomic0 up type bridge && ip addr add 10.88.0.1/24 dev atomic0",
+      "ip link add name atomic0 up type bridge && ip addr add 10.86.0.1/24 dev atomic0",
     );
     const back = await repair(host);
     assertEquals([back.code, back.json.restored], [0, 1]);
     await host.add({ id: "c2" });
-    assert(await host.pings("c1", "10.88.0.3"));
+    assert(await host.pings("c1", "10.86.0.3"));
   },
 );

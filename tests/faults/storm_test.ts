@@ -10,7 +10,7 @@ import { until } from "../until.ts";
 const SECONDS = Number(Deno.env.get("FAULTS_STORM") ?? (SIZE === "full" ? 60 : 4));
 const WORKERS = 16;
 /** 10 addresses for 16 workers and for the leases of killed runs. */
-const POOL = { ...CONFIG, ipam: { rangeStart: "10.88.0.2", rangeEnd: "10.88.0.11" } };
+const POOL = { ...CONFIG, ipam: { rangeStart: "10.86.0.2", rangeEnd: "10.86.0.11" } };
 
 /** A worker's record of its container. */
 interface Worker {

@@ -7,7 +7,7 @@ const PAGE = fromFileUrl(new URL("../../docs/internet-access.md", import.meta.ur
 /** Pages of a machine outside, which has no route to containers. */
 const OUTSIDE = ["http://192.0.2.2/", "http://[2001:db8::2]/"];
 /** Pages of the second container. */
-const NEIGHBOUR = ["http://10.88.0.3/", "http://[fd00:10:88::3]/"];
+const NEIGHBOUR = ["http://10.86.0.3/", "http://[fd00:10:86::3]/"];
 const CONFLIST = "/etc/cni/net.d/10-atomicni.conflist";
 
 /** The commands of one section of the page, with comments, as a person would copy them. */
@@ -113,10 +113,10 @@ for (const [firewall, start] of Object.entries(FIREWALLS)) {
 
       await follow(node, firewall);
       await reaches(node, "c1");
-      await node.sh("ip -n outside route add 10.88.0.0/16 via 192.0.2.1");
+      await node.sh("ip -n outside route add 10.86.0.0/16 via 192.0.2.1");
       await serve(node, "c1");
       assertEquals(
-        await reached(node, "outside", ["http://10.88.0.2/"]),
+        await reached(node, "outside", ["http://10.86.0.2/"]),
         [],
         "the page's lines let others in",
       );

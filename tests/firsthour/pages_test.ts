@@ -49,8 +49,8 @@ nodeTest("docs/containerd.md: the page's commands make and run the image", async
   assert(IMAGE === "localhost/busybox:1");
   const page = await node.sh(`
 ctr run --detach --cni ${IMAGE} web httpd -f -h /www
-ctr run --rm --cni ${IMAGE} client wget -qO- http://10.88.0.2/
-ctr run --rm --cni ${IMAGE} client ping -c 5 -W 1 10.88.0.1
+ctr run --rm --cni ${IMAGE} client wget -qO- http://10.86.0.2/
+ctr run --rm --cni ${IMAGE} client ping -c 5 -W 1 10.86.0.1
 ctr task kill --signal SIGKILL web`);
   assertStringIncludes(page, "a page from a container\n");
   // The kernel may set a new port to forwarding up to a second late on a busy machine.

@@ -38,21 +38,21 @@ const ROWS: Readonly<Record<string, Row>> = {
   "No address: the configuration is refused": {
     provoke: (node) => change(node, '.plugins[0].gateway = "10.99.0.1"'),
     symptom: 7,
-    fix: (node) => change(node, '.plugins[0].gateway = "10.88.0.1"'),
+    fix: (node) => change(node, '.plugins[0].gateway = "10.86.0.1"'),
   },
   "Pool full": {
     provoke: async (node) => {
-      await change(node, '.plugins[0].ipam = {rangeStart: "10.88.0.2", rangeEnd: "10.88.0.2"}');
+      await change(node, '.plugins[0].ipam = {rangeStart: "10.86.0.2", rangeEnd: "10.86.0.2"}');
       await attach(node, "c0");
     },
     symptom: 101,
-    fix: (node) => change(node, '.plugins[0].ipam.rangeEnd = "10.88.0.9"'),
+    fix: (node) => change(node, '.plugins[0].ipam.rangeEnd = "10.86.0.9"'),
   },
   "The requested address is held": {
     provoke: (node) => attach(node, "c0"),
     symptom: async (node) =>
-      assertEquals(await codeOfAdd(node, "c1", { args: "IP=10.88.0.2" }), 102),
-    fix: async (node) => assertStringIncludes(await atomicni(node, "explain", "10.88.0.2"), "c0"),
+      assertEquals(await codeOfAdd(node, "c1", { args: "IP=10.86.0.2" }), 102),
+    fix: async (node) => assertStringIncludes(await atomicni(node, "explain", "10.86.0.2"), "c0"),
   },
   "The interface exists already": {
     provoke: async (node) => await node.add(await configOf(node), "c1"),
@@ -122,7 +122,7 @@ const ROWS: Readonly<Record<string, Row>> = {
       await attach(node, "c0");
       await node.sh("ip link del dev atomic0");
     },
-    symptom: async (node) => assert(!await node.pings("c0", "10.88.0.1"), "c0 is not cut off"),
+    symptom: async (node) => assert(!await node.pings("c0", "10.86.0.1"), "c0 is not cut off"),
     fix: async (node) => {
       await attach(node, "c2");
       await assertReaches(node, "c0", await configOf(node));
@@ -152,7 +152,7 @@ nft delete table inet atomicni_podnet`);
       await attach(node, "c0");
     },
     symptom: async (node) => {
-      assert(await node.pings("c0", "10.88.0.1"), "not even the gateway");
+      assert(await node.pings("c0", "10.86.0.1"), "not even the gateway");
       assert(!await node.pings("c0", "192.0.2.2"), "it reaches what is beyond");
     },
     fix: async (node) => assert(await node.pings("c0", "192.0.2.2"), "it does not get out"),
@@ -161,7 +161,7 @@ nft delete table inet atomicni_podnet`);
     provoke: async (node) => {
       const config = await configOf(node);
       await node.write("/run/result", JSON.stringify(await node.add(config, "c1")));
-      await node.sh("ip -n c1 addr del 10.88.0.2/16 dev eth0");
+      await node.sh("ip -n c1 addr del 10.86.0.2/16 dev eth0");
     },
     symptom: async (node) => {
       const prevResult = JSON.parse(await node.read("/run/result"));

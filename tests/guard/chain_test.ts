@@ -58,7 +58,7 @@ async function assertReflected(scene: Scene): Promise<void> {
     from: mac,
     to: BROADCAST,
     source: ip4,
-    destination: "10.88.0.255",
+    destination: "10.86.0.255",
     mark,
   });
   await scene.agent("bob").raw([frame], TRIES, 2);

@@ -29,7 +29,7 @@ for (const state of [{ name: "guard", guard: true }, { name: "rules", rules: tru
           from,
           to: `01:80:c2:00:00:${last.toString(16).padStart(2, "0")}`,
           source,
-          destination: source.includes(":") ? "fd88::1" : "10.88.0.1",
+          destination: source.includes(":") ? "fd88::1" : "10.86.0.1",
           mark: "reserved",
         });
       // The rules alone stop foreign sources, but not the MAC and the address of a neighbour.
@@ -45,7 +45,7 @@ for (const state of [{ name: "guard", guard: true }, { name: "rules", rules: tru
       }
       // Honest frames arrive, which proves that the count above works.
       const before = await taken(host);
-      await scene.agent("eve").talk({ "10.88.0.1": "honest" }, TIMES);
+      await scene.agent("eve").talk({ "10.86.0.1": "honest" }, TIMES);
       await pause(50);
       assertEquals(await taken(host) - before, TIMES);
     },
@@ -64,7 +64,7 @@ hostTest(
         from,
         to: `01:80:c2:00:00:0${last.toString(16)}`,
         source: "192.0.2.77",
-        destination: "10.88.0.1",
+        destination: "10.86.0.1",
         mark: "reserved",
       }));
     const accepted = async () => {

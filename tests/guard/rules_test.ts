@@ -9,7 +9,7 @@ import { recordFinding } from "./finding.ts";
 import { OURS } from "./states.ts";
 import { latest } from "../until.ts";
 
-const V4 = { subnet: "10.88.0.0/24", gateway: "10.88.0.1" };
+const V4 = { subnet: "10.86.0.0/24", gateway: "10.86.0.1" };
 const V6 = { subnet6: "fd88::/64", gateway6: "fd88::1" };
 const BASE = { cniVersion: "1.1.0", type: "atomicni", name: "podnet", bridge: "atomic0" };
 
@@ -80,8 +80,8 @@ hostTest(
     for (const id of ["c1", "c2"]) {
       await host.sh(`ip netns exec ${id} sysctl -qw net.ipv4.conf.all.accept_redirects=0 \\
       net.ipv6.conf.all.accept_redirects=0 net.ipv6.conf.eth0.accept_redirects=0
-    ip -n ${id} route del 10.88.0.0/24; ip -n ${id} -6 route del fd88::/64
-    ip -n ${id} route add 10.88.0.1 dev eth0; ip -n ${id} route replace default via 10.88.0.1
+    ip -n ${id} route del 10.86.0.0/24; ip -n ${id} -6 route del fd88::/64
+    ip -n ${id} route add 10.86.0.1 dev eth0; ip -n ${id} route replace default via 10.86.0.1
     ip -n ${id} -6 route add fd88::1 dev eth0; ip -n ${id} -6 route replace default via fd88::1 metric 1`);
     }
     // The host forwards packets with link-local addresses too, if they leave by the interface by which they came.
@@ -94,7 +94,7 @@ hostTest(
       );
       local.push(ip);
     }
-    const ways = ["10.88.0.3", "fd88::3", `${local[1]}%eth0`];
+    const ways = ["10.86.0.3", "fd88::3", `${local[1]}%eth0`];
     for (const to of ways) {
       // The first packet may be lost during neighbour resolution.
       const answers = [await host.pings("c1", to), await host.pings("c1", to)];
@@ -102,7 +102,7 @@ hostTest(
     }
     await loadRules(host, config);
     for (const to of ways) assert(!await host.pings("c1", to), to);
-    for (const to of ["10.88.0.1", "fd88::1"]) assert(await host.pings("c1", to), to);
+    for (const to of ["10.86.0.1", "fd88::1"]) assert(await host.pings("c1", to), to);
   },
 );
 

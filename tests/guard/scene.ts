@@ -29,8 +29,8 @@ export interface Plug {
 export const NETWORK = {
   name: "podnet",
   bridge: "atomic0",
-  subnet: "10.88.0.0/24",
-  gateway: "10.88.0.1",
+  subnet: "10.86.0.0/24",
+  gateway: "10.86.0.1",
   subnet6: "fd88::/64",
   gateway6: "fd88::1",
 } as const;

@@ -31,7 +31,7 @@ hostTest(
     // Without the cause of the failure, forceAddress works.
     await host.sh("ip -n c1 route del default dev lo");
     await host.add({ config: FORCED });
-    assertEquals(await host.addresses("", "atomic0"), ["10.88.0.1/24"]);
+    assertEquals(await host.addresses("", "atomic0"), ["10.86.0.1/24"]);
   },
 );
 
@@ -42,7 +42,7 @@ hostTest(
     await host.containers("c1");
     await breakIp(
       host,
-      `in=$(printf '%s\\n' "$in" | sed 's|^addr add 10.88.0.1/24.*|link set dev nosuch up|')`,
+      `in=$(printf '%s\\n' "$in" | sed 's|^addr add 10.86.0.1/24.*|link set dev nosuch up|')`,
     );
     const { code, stdout } = await host.cni("ADD", { config: FORCED });
     assertEquals(code, 1, stdout);
@@ -67,8 +67,8 @@ hostTest(
     await host.sh(": >/run/go");
     assertEquals((await failing).code, 1);
     const addresses = await host.addresses("", "atomic0");
-    assertEquals(addresses.sort(), ["10.77.0.1/24", "10.88.0.1/24"]);
-    assert(await host.pings("c2", "10.88.0.1"), "the successful one has lost its gateway");
+    assertEquals(addresses.sort(), ["10.77.0.1/24", "10.86.0.1/24"]);
+    assert(await host.pings("c2", "10.86.0.1"), "the successful one has lost its gateway");
   },
 );
 
@@ -81,8 +81,8 @@ hostTest("a gateway that is a live container's address is refused", async (host)
   const said = `${json.msg} ${json.details}`;
   assertStringIncludes(said, taken);
   assertStringIncludes(said, "c1/eth0");
-  assertEquals(await host.addresses("", "atomic0"), ["10.88.0.1/24"]);
-  assert(await host.pings("c1", "10.88.0.1"), "c1 is cut off from its gateway");
+  assertEquals(await host.addresses("", "atomic0"), ["10.86.0.1/24"]);
+  assert(await host.pings("c1", "10.86.0.1"), "c1 is cut off from its gateway");
 });
 
 hostTest("an existing bridge keeps its MAC while ports come and go", async (host) => {
@@ -167,7 +167,7 @@ hostTest(
     for (const id of ["c1", "c2", "c3"]) {
       assert(await host.pings(id, CONFIG.gateway), `${id} is cut off`);
     }
-    assert(await host.pings("c1", "10.88.0.3"), "c1 to c2");
+    assert(await host.pings("c1", "10.86.0.3"), "c1 to c2");
     for (const name of [theirs, "stranger0", "stranger1"]) {
       assertEquals((await linkOf(host, name)).master, undefined, name);
     }

@@ -13,7 +13,7 @@ for (
       ...CONFIG,
       runtimeConfig: { mac: "02:00:00:00:00:07" },
     }, "02:00:00:00:00:07"],
-    ["the MAC that belongs to another container's address", CONFIG, "0a:58:0a:58:00:02"],
+    ["the MAC that belongs to another container's address", CONFIG, "0a:58:0a:56:00:02"],
   ] as const
 ) {
   hostTest(`${whose} is refused, and nothing is left`, async (host) => {
@@ -34,7 +34,7 @@ for (
 
 hostTest("a range of only the network or the broadcast address is refused", async (host) => {
   await host.containers("c1");
-  for (const only of ["10.88.0.0", "10.88.0.255"]) {
+  for (const only of ["10.86.0.0", "10.86.0.255"]) {
     const range = { rangeStart: only, rangeEnd: only };
     for (
       const config of [{ ...CONFIG, ipam: range }, {

@@ -13,7 +13,7 @@ const LAYER2 = {
 const FORCED = { ...REFERENCE, forceAddress: true };
 const PROMISCUOUS = { ...CONFIG, promiscMode: true };
 
-const OURS = "10.88.0.1/24";
+const OURS = "10.86.0.1/24";
 const BOTH = [OURS, "fd00:88::1/64"];
 /** A bridge that is up, with these addresses. */
 const made = (...addresses: string[]) =>
@@ -118,7 +118,7 @@ for (const row of ROWS) {
     assertEquals(linkinfo.info_data.mcast_snooping, before === undefined ? 0 : 1);
     const added = own.find(({ local }: Json) => local === CONFIG.gateway);
     if (added !== undefined && !before?.includes(OURS)) {
-      assertEquals(added.broadcast, "10.88.0.255");
+      assertEquals(added.broadcast, "10.86.0.255");
     }
     for (const { gateway } of ips) assert(await host.pings("c1", gateway), gateway);
   });

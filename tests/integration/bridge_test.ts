@@ -13,11 +13,11 @@ async function port(host: Host, id: string): Promise<Json> {
 hostTest("an existing bridge is used as it is", async (host) => {
   await host.containers("c1");
   await host.sh(`ip link add atomic0 address 02:00:00:00:00:99 type bridge
-    ip addr add 192.0.2.1/24 dev atomic0; ip addr add 10.88.0.1/24 dev atomic0
+    ip addr add 192.0.2.1/24 dev atomic0; ip addr add 10.86.0.1/24 dev atomic0
     ip link set atomic0 up`);
   const result = await host.add();
   assertEquals(result.interfaces[0].mac, "02:00:00:00:00:99");
-  assertEquals(await host.addresses("", "atomic0"), ["192.0.2.1/24", "10.88.0.1/24"]);
+  assertEquals(await host.addresses("", "atomic0"), ["192.0.2.1/24", "10.86.0.1/24"]);
   assert(await host.pings("c1", CONFIG.gateway));
   await host.del();
   assertEquals((await bridge(host)).address, "02:00:00:00:00:99");
@@ -35,7 +35,7 @@ hostTest("ADD adds the settings that a bridge lacks", async (host) => {
     const result = await host.add({ id });
     const { flags, address } = await bridge(host);
     assert(flags.includes("UP"), damage);
-    assertEquals(await host.addresses("", "atomic0"), ["10.88.0.1/24"], damage);
+    assertEquals(await host.addresses("", "atomic0"), ["10.86.0.1/24"], damage);
     assertEquals(result.interfaces[0].mac, address, damage);
     assert(await host.pings(id, CONFIG.gateway), damage);
   }
@@ -43,14 +43,14 @@ hostTest("ADD adds the settings that a bridge lacks", async (host) => {
 
 hostTest("another address on the bridge is refused, or replaced if requested", async (host) => {
   await host.containers("c1");
-  await host.sh("ip link add atomic0 up type bridge; ip addr add 10.88.0.1/16 dev atomic0");
+  await host.sh("ip link add atomic0 up type bridge; ip addr add 10.86.0.1/16 dev atomic0");
   const refused = await host.cni("ADD");
   assertEquals(refused.json.code, 105);
   assertMatch(
     refused.json.msg,
-    /"atomic0" as the bridge of 10\.88\.0\.1\/24: it has 10\.88\.0\.1\/16/,
+    /"atomic0" as the bridge of 10\.86\.0\.1\/24: it has 10\.86\.0\.1\/16/,
   );
-  assertEquals(await host.addresses("", "atomic0"), ["10.88.0.1/16"]);
+  assertEquals(await host.addresses("", "atomic0"), ["10.86.0.1/16"]);
   await host.assertNothingLeft();
   await host.add({
     config: {
@@ -60,10 +60,10 @@ hostTest("another address on the bridge is refused, or replaced if requested", a
       bridge: "atomic0",
       isGateway: true,
       forceAddress: true,
-      ipam: { type: "host-local", subnet: "10.88.0.0/24" },
+      ipam: { type: "host-local", subnet: "10.86.0.0/24" },
     },
   });
-  assertEquals(await host.addresses("", "atomic0"), ["10.88.0.1/24"]);
+  assertEquals(await host.addresses("", "atomic0"), ["10.86.0.1/24"]);
 });
 
 hostTest("the bridge keeps its MAC as ports come and go", async (host) => {
@@ -83,10 +83,10 @@ hostTest("the bridge keeps its MAC as ports come and go", async (host) => {
   await host.sh("ip link del dev low0");
   await host.add({ id: "c3" });
   await look();
-  assertEquals(seen, Array(3).fill("0a:58:0a:58:00:01"));
+  assertEquals(seen, Array(3).fill("0a:58:0a:56:00:01"));
   assert(await host.pings("c1", CONFIG.gateway));
   for (const id of ["c1", "c3"]) await host.del({ id });
-  assertEquals((await bridge(host)).address, "0a:58:0a:58:00:01");
+  assertEquals((await bridge(host)).address, "0a:58:0a:56:00:01");
 });
 
 hostTest(
@@ -114,8 +114,8 @@ hostTest(
     }
     // Isolated ports reach the gateway and unisolated ports, but not each other.
     assert(await host.pings("c3", CONFIG.gateway));
-    assert(await host.pings("c3", "10.88.0.2"));
-    assertEquals(await host.pings("c3", "10.88.0.5"), false);
+    assert(await host.pings("c3", "10.86.0.2"));
+    assertEquals(await host.pings("c3", "10.86.0.5"), false);
   },
   MODES,
 );

@@ -37,7 +37,7 @@ for (const [name, route] of ROUTES) {
       for it in /usr/share/iproute2 /etc/iproute2; do
         [ ! -d $it ] || mount --bind /run/iproute2 $it; done`);
     await addThenCheck(host, { ...CONFIG, ipam: { routes: [route] } });
-    const ipam = { type: "host-local", subnet: "10.88.0.0/24", routes: [route] };
+    const ipam = { type: "host-local", subnet: "10.86.0.0/24", routes: [route] };
     await addThenCheck(host, { ...REFERENCE, ipam });
   });
 }

@@ -23,14 +23,14 @@ const DAMAGE: readonly [string, string, RegExp][] = [
     /state of atomic0: expected up, found down/,
   ],
   [
-    "ip addr del 10.88.0.1/24 dev atomic0; ip addr add 110.88.0.1/24 dev atomic0",
-    "ip addr flush dev atomic0; ip addr add 10.88.0.1/24 brd + dev atomic0",
-    /address of atomic0: expected 10\.88\.0\.1\/24, found 110\.88\.0\.1\/24/,
+    "ip addr del 10.86.0.1/24 dev atomic0; ip addr add 110.86.0.1/24 dev atomic0",
+    "ip addr flush dev atomic0; ip addr add 10.86.0.1/24 brd + dev atomic0",
+    /address of atomic0: expected 10\.86\.0\.1\/24, found 110\.86\.0\.1\/24/,
   ],
   [
     "ip link set dev atomic0 address 02:00:00:00:00:09",
-    "ip link set dev atomic0 address 0a:58:0a:58:00:01",
-    /MAC of atomic0: expected 0a:58:0a:58:00:01, found 02:00:00:00:00:09/,
+    "ip link set dev atomic0 address 0a:58:0a:56:00:01",
+    /MAC of atomic0: expected 0a:58:0a:56:00:01, found 02:00:00:00:00:09/,
   ],
   [
     "ip link set dev $h nomaster",
@@ -59,44 +59,44 @@ const DAMAGE: readonly [string, string, RegExp][] = [
   ],
   [
     "ip -n c1 link set dev eth0 address 02:00:00:00:00:09",
-    "ip -n c1 link set dev eth0 address 0a:58:0a:58:00:02",
-    /MAC of eth0: expected 0a:58:0a:58:00:02, found 02:00:00:00:00:09/,
+    "ip -n c1 link set dev eth0 address 0a:58:0a:56:00:02",
+    /MAC of eth0: expected 0a:58:0a:56:00:02, found 02:00:00:00:00:09/,
   ],
   [
     "ip -n c1 route del default",
-    "ip -n c1 route add default via 10.88.0.1",
-    /route to 0\.0\.0\.0\/0: expected via 10\.88\.0\.1 on eth0, found none/,
+    "ip -n c1 route add default via 10.86.0.1",
+    /route to 0\.0\.0\.0\/0: expected via 10\.86\.0\.1 on eth0, found none/,
   ],
   [
-    "ip -n c1 route replace default via 10.88.0.9",
-    "ip -n c1 route replace default via 10.88.0.1",
-    /route to 0\.0\.0\.0\/0: expected via 10\.88\.0\.1 on eth0, found one via 10\.88\.0\.9/,
+    "ip -n c1 route replace default via 10.86.0.9",
+    "ip -n c1 route replace default via 10.86.0.1",
+    /route to 0\.0\.0\.0\/0: expected via 10\.86\.0\.1 on eth0, found one via 10\.86\.0\.9/,
   ],
   [
-    "ip -n c1 link add other0 up type veth peer name other1; ip -n c1 link set dev other1 up; ip -n c1 route replace default via 10.88.0.1 dev other0 onlink",
-    "ip -n c1 link del other0; ip -n c1 route add default via 10.88.0.1",
-    /route to 0\.0\.0\.0\/0: expected via 10\.88\.0\.1 on eth0, found none/,
+    "ip -n c1 link add other0 up type veth peer name other1; ip -n c1 link set dev other1 up; ip -n c1 route replace default via 10.86.0.1 dev other0 onlink",
+    "ip -n c1 link del other0; ip -n c1 route add default via 10.86.0.1",
+    /route to 0\.0\.0\.0\/0: expected via 10\.86\.0\.1 on eth0, found none/,
   ],
   [
-    "ip -n c1 addr del 10.88.0.2/24 dev eth0; ip -n c1 addr add 10.88.0.7/24 dev eth0",
-    "ip -n c1 addr flush dev eth0; ip -n c1 addr add 10.88.0.2/24 brd + dev eth0; ip -n c1 route replace default via 10.88.0.1",
-    /address of eth0: expected 10\.88\.0\.2\/24, found 10\.88\.0\.7\/24/,
+    "ip -n c1 addr del 10.86.0.2/24 dev eth0; ip -n c1 addr add 10.86.0.7/24 dev eth0",
+    "ip -n c1 addr flush dev eth0; ip -n c1 addr add 10.86.0.2/24 brd + dev eth0; ip -n c1 route replace default via 10.86.0.1",
+    /address of eth0: expected 10\.86\.0\.2\/24, found 10\.86\.0\.7\/24/,
   ],
   [
     "ip -n c1 link set dev eth0 down",
-    "ip -n c1 link set dev eth0 up; ip -n c1 route add default via 10.88.0.1",
+    "ip -n c1 link set dev eth0 up; ip -n c1 route add default via 10.86.0.1",
     /state of eth0: expected up, found down/,
   ],
   [
     `cp ${STATE_FOLDER}/podnet.json /run/save
      echo '{"containerToIP":{},"ipToContainer":{}}' >${STATE_FOLDER}/podnet.json`,
     `cp /run/save ${STATE_FOLDER}/podnet.json`,
-    /lease in network podnet: expected 10\.88\.0\.2, found none/,
+    /lease in network podnet: expected 10\.86\.0\.2, found none/,
   ],
   [
-    `cp ${STATE_FOLDER}/podnet.json /run/save; sed -i 's/"10.88.0.2"/"10.88.0.77"/g' ${STATE_FOLDER}/podnet.json`,
+    `cp ${STATE_FOLDER}/podnet.json /run/save; sed -i 's/"10.86.0.2"/"10.86.0.77"/g' ${STATE_FOLDER}/podnet.json`,
     `cp /run/save ${STATE_FOLDER}/podnet.json`,
-    /lease in network podnet: expected 10\.88\.0\.2, found 10\.88\.0\.77/,
+    /lease in network podnet: expected 10\.86\.0\.2, found 10\.86\.0\.77/,
   ],
   [
     "ip -n c1 link set dev eth0 name other0",
@@ -156,7 +156,7 @@ hostTest("CHECK accepts what later plugins added", async (host) => {
   await host.containers("c1");
   const result = await host.add();
   await host.sh(
-    `ip -n c1 addr add 10.99.0.2/24 dev eth0; ip -n c1 route add 10.98.0.0/16 via 10.88.0.1
+    `ip -n c1 addr add 10.99.0.2/24 dev eth0; ip -n c1 route add 10.98.0.0/16 via 10.86.0.1
     ip addr add 192.0.2.1/24 dev atomic0`,
   );
   const more = {
@@ -205,8 +205,8 @@ hostTest(
       $n link set old0 up
       $n link add eth0 type veth peer name x0
       $n link set eth0 address ${mac} up; $n link set x0 up
-      $n addr add 10.88.0.2/24 brd + dev eth0
-      $n route add default via 10.88.0.1 dev eth0`);
+      $n addr add 10.86.0.2/24 brd + dev eth0
+      $n route add default via 10.86.0.1 dev eth0`);
     assert(!await host.pings("c1", CONFIG.gateway), "it is cut off");
     const { code, json, stdout } = await host.cni("CHECK", call);
     assertEquals([code, json?.code], [1, 106], `a container that is cut off passes: ${stdout}`);

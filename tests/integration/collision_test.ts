@@ -13,8 +13,8 @@ const HOST_VETH = "ava946a5c5e458a";
 
 async function assertUntouched(host: Host): Promise<void> {
   assertEquals(await host.hostVeths(), [HOST_VETH]);
-  assertEquals(await host.leases(), { [`${FIRST}/eth0`]: "10.88.0.2" });
-  assertEquals(await host.addresses("c1", "eth0"), ["10.88.0.2/24"]);
+  assertEquals(await host.leases(), { [`${FIRST}/eth0`]: "10.86.0.2" });
+  assertEquals(await host.addresses("c1", "eth0"), ["10.86.0.2/24"]);
   assert(await host.pings("c1", CONFIG.gateway), "the first container is cut off");
 }
 

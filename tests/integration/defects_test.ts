@@ -44,9 +44,9 @@ hostTest("defect: placeholders that report success", async (host) => {
   const keep = [{ containerID: "c2", ifname: "eth0" }];
   const gc = await host.cni("GC", { config: { ...CONFIG, "cni.dev/valid-attachments": keep } });
   assertEquals(gc.code, 0, gc.stdout);
-  assertEquals(await host.leases(), { "c2/eth0": "10.88.0.3" });
+  assertEquals(await host.leases(), { "c2/eth0": "10.86.0.3" });
   assertEquals((await host.hostVeths()).length, 1);
-  const full = { ...CONFIG, ipam: { rangeStart: "10.88.0.3", rangeEnd: "10.88.0.3" } };
+  const full = { ...CONFIG, ipam: { rangeStart: "10.86.0.3", rangeEnd: "10.86.0.3" } };
   assertError(await host.cni("STATUS", { config: full }), 50, /all are held/);
   await host.del({ id: "c2" });
   await host.assertNothingLeft();
@@ -103,8 +103,8 @@ hostTest("defect: repeating ADD deletes the live veth and releases its address",
   for (let times = 0; times < 2; times++) {
     assertError(await host.cni("ADD"), 103, /it exists and belongs to "podnet\/c1\/eth0"/);
   }
-  await assertLive(host, "c1", "10.88.0.2/24");
-  assertEquals(await host.leases(), { "c1/eth0": "10.88.0.2" });
+  await assertLive(host, "c1", "10.86.0.2/24");
+  assertEquals(await host.leases(), { "c1/eth0": "10.86.0.2" });
 });
 
 hostTest("defect: a second interface of a container kills the first", async (host) => {
@@ -112,10 +112,10 @@ hostTest("defect: a second interface of a container kills the first", async (hos
   await host.add();
   const second = { ifname: "eth1", config: BARE };
   await host.add(second);
-  await assertLive(host, "c1", "10.88.0.2/24");
-  assertEquals(await host.addresses("c1", "eth1"), ["10.88.0.3/24"]);
+  await assertLive(host, "c1", "10.86.0.2/24");
+  assertEquals(await host.addresses("c1", "eth1"), ["10.86.0.3/24"]);
   await host.del(second);
-  await assertLive(host, "c1", "10.88.0.2/24");
+  await assertLive(host, "c1", "10.86.0.2/24");
 });
 
 hostTest("defect: a second network of a container kills the first", async (host) => {
@@ -124,16 +124,16 @@ hostTest("defect: a second network of a container kills the first", async (host)
   const other = {
     name: "storage",
     bridge: "atomic1",
-    subnet: "10.89.0.0/24",
-    gateway: "10.89.0.1",
+    subnet: "10.87.0.0/24",
+    gateway: "10.87.0.1",
   };
   const second = { ifname: "net1", config: { ...BARE, ...other } };
   await host.add(second);
-  await assertLive(host, "c1", "10.88.0.2/24");
-  assert(await host.pings("c1", "10.89.0.1"));
+  await assertLive(host, "c1", "10.86.0.2/24");
+  assert(await host.pings("c1", "10.87.0.1"));
   await host.del(second);
-  await assertLive(host, "c1", "10.88.0.2/24");
-  assertEquals(await host.leases(), { "c1/eth0": "10.88.0.2" });
+  await assertLive(host, "c1", "10.86.0.2/24");
+  assertEquals(await host.leases(), { "c1/eth0": "10.86.0.2" });
   assertEquals(await host.leases("storage"), {});
 });
 
@@ -153,8 +153,8 @@ hostTest("defect: state and veth names keyed by the container ID alone", async (
   const other = {
     name: "storage",
     bridge: "atomic1",
-    subnet: "10.89.0.0/24",
-    gateway: "10.89.0.1",
+    subnet: "10.87.0.0/24",
+    gateway: "10.87.0.1",
   };
   const names = [
     (await host.add()).interfaces[1].name,
@@ -177,7 +177,7 @@ hostTest(
       104,
       /podnet\.json" as a state file: it is empty/,
     );
-    await assertLive(host, "c1", "10.88.0.2/24");
+    await assertLive(host, "c1", "10.86.0.2/24");
     assertEquals(await host.sh(`stat -c %s ${STATE_FOLDER}/podnet.json`), "0\n");
   },
 );
@@ -186,7 +186,7 @@ hostTest("defect: one fixed name for the temporary file", async (host) => {
   await host.containers("c1");
   await host.sh(`cd ${STATE_FOLDER}; mkdir podnet.json.tmp; ln -s /run/victim .podnet.json.tmp`);
   await host.add();
-  assertEquals(await host.leases(), { "c1/eth0": "10.88.0.2" });
+  assertEquals(await host.leases(), { "c1/eth0": "10.86.0.2" });
   await host.sh("test ! -e /run/victim");
 });
 
@@ -228,8 +228,8 @@ hostTest("defect: an MTU of -5 accepted", async (host) => {
 
 hostTest("defect: host bits of the subnet dropped silently", async (host) => {
   await host.containers("c1");
-  const config = { ...CONFIG, subnet: "10.88.0.1/24" };
-  assertError(await host.cni("ADD", { config }), 7, /the network is 10\.88\.0\.0\/24/);
+  const config = { ...CONFIG, subnet: "10.86.0.1/24" };
+  assertError(await host.cni("ADD", { config }), 7, /the network is 10\.86\.0\.0\/24/);
   assertEquals(await host.links(), []);
 });
 

@@ -16,7 +16,7 @@ const ENOUGH: readonly [string, CniCall][] = [
   ["a path that is not a namespace", { netns: "/etc/passwd" }],
   ["only the name", { config: { cniVersion: "1.1.0", name: "podnet" } }],
   ["invalid arguments", { args: "x;y=" }],
-  ["a bad subnet", { config: { ...CONFIG, subnet: "10.88.0.7/33", gateway: 7, mtu: -1 } }],
+  ["a bad subnet", { config: { ...CONFIG, subnet: "10.86.0.7/33", gateway: 7, mtu: -1 } }],
   ["an unsupported key", { config: { ...CONFIG, ipMasq: true, ipam: { type: "dhcp" } } }],
   ["ipam of the wrong type", { config: { ...CONFIG, ipam: 7, bridge: ["x"] } }],
   ["an invalid prevResult", { config: { ...CONFIG, prevResult: { ips: 7 } } }],
@@ -55,11 +55,11 @@ hostTest(
     await host.add();
     await host.add(second);
     await host.del(second);
-    assertEquals(await host.leases(), { "c1/eth0": "10.88.0.2" });
+    assertEquals(await host.leases(), { "c1/eth0": "10.86.0.2" });
     assert(await host.pings("c1", CONFIG.gateway));
     // The namespace now belongs to another container, with an eth0 that this plugin did not create.
     await host.del({ id: "c9", netns: "c1" });
-    assertEquals(await host.addresses("c1", "eth0"), ["10.88.0.2/24"]);
+    assertEquals(await host.addresses("c1", "eth0"), ["10.86.0.2/24"]);
   },
 );
 
@@ -72,7 +72,7 @@ hostTest(
     const { code, json } = await host.cni("DEL");
     assertEquals([code, json.code], [1, 100]);
     assertMatch(json.msg, /Cannot remove the host veth/);
-    assertEquals(await host.leases(), { "c1/eth0": "10.88.0.2" });
+    assertEquals(await host.leases(), { "c1/eth0": "10.86.0.2" });
     await breakIp(host, "");
     await host.del();
     await host.assertNothingLeft();
@@ -92,7 +92,7 @@ hostTest("DEL with a damaged state removes the veth and names the damaged file",
   assertStringIncludes(json.details, remedy);
   // Both remedies work.
   await host.program(["repair"], JSON.stringify(CONFIG));
-  assertEquals(await host.leases(), { "c2/eth0": "10.88.0.3" });
+  assertEquals(await host.leases(), { "c2/eth0": "10.86.0.3" });
   await host.sh(`cp /run/save ${STATE_FOLDER}/podnet.json`);
   await host.del();
   await host.del({ id: "c2" });
@@ -107,7 +107,7 @@ hostTest(
     await host.sh(`: >${STATE_FOLDER}/podnet.json`);
     await host.del();
     assertEquals(await host.hostVeths(), []);
-    assertEquals((await host.add()).ips[0].address, "10.88.0.2/24");
+    assertEquals((await host.add()).ips[0].address, "10.86.0.2/24");
     await host.del();
     await host.assertNothingLeft();
   },
@@ -133,22 +133,22 @@ const OLD_VETH = "avc00dbbc9dadfb"; // printf old | sha1sum
 async function takenOver(host: Host): Promise<void> {
   await host.containers("old");
   await host.sh(`ip link add atomic0 type bridge; ip link set atomic0 up
-    ip addr add 10.88.0.1/24 dev atomic0
+    ip addr add 10.86.0.1/24 dev atomic0
     ip link add ${OLD_VETH} master atomic0 up type veth peer name eth0 netns old
-    ip -n old addr add 10.88.0.2/24 dev eth0; ip -n old link set eth0 up`);
+    ip -n old addr add 10.86.0.2/24 dev eth0; ip -n old link set eth0 up`);
   await host.run(
     ["tee", `${STATE_FOLDER}/podnet.json`],
     JSON.stringify({
-      containerToIP: { old: "10.88.0.2" },
-      ipToContainer: { "10.88.0.2": "old" },
-      lastReserved: "10.88.0.2",
+      containerToIP: { old: "10.86.0.2" },
+      ipToContainer: { "10.86.0.2": "old" },
+      lastReserved: "10.86.0.2",
     }),
   );
 }
 
 async function assertLives(host: Host): Promise<void> {
   assert((await host.links()).includes(OLD_VETH), "the veth of the container's eth0 is gone");
-  assertEquals(Object.values(await host.leases()), ["10.88.0.2"]);
+  assertEquals(Object.values(await host.leases()), ["10.86.0.2"]);
   assert(await host.pings("old", CONFIG.gateway));
 }
 
@@ -167,7 +167,7 @@ hostTest(
     await assertLives(host);
     const bare = { ...CONFIG, ipam: { routes: [] } };
     const { ips } = await host.add({ id: "old", ifname: "eth1", config: bare });
-    assertNotEquals(ips[0].address, "10.88.0.2/24");
+    assertNotEquals(ips[0].address, "10.86.0.2/24");
     await host.del({ id: "old", ifname: "eth1" });
     await assertLives(host);
     await host.del({ id: "old" });
@@ -225,7 +225,7 @@ hostTest(
     await host.sh(`printf x >${STATE_FOLDER}/podnet.json
       ip link add veth0 master atomic0 up type veth peer name eth0 netns x`);
     assertEquals((await host.cni("DEL")).code, 0);
-    await host.sh("ip -n x addr add 10.88.0.9/24 dev eth0");
+    await host.sh("ip -n x addr add 10.86.0.9/24 dev eth0");
     assertEquals((await host.cni("DEL")).json.code, 104);
   },
 );

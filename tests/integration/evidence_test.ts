@@ -5,8 +5,8 @@ import { FIRST, GUARDED, permanent } from "./guarded.ts";
 import { CONFIG, type Host, hostTest, STATE_FOLDER } from "./host.ts";
 
 const ONE = {
-  rangeStart: "10.88.0.2",
-  rangeEnd: "10.88.0.2",
+  rangeStart: "10.86.0.2",
+  rangeEnd: "10.86.0.2",
   rangeStart6: "fd00:88::2",
   rangeEnd6: "fd00:88::2",
 };
@@ -62,13 +62,13 @@ hostTest(
 async function renamedOld(host: Host): Promise<void> {
   await host.containers("old");
   await host.sh(`ip link add atomic0 type bridge; ip link set atomic0 up
-    ip addr add 10.88.0.1/24 dev atomic0
+    ip addr add 10.86.0.1/24 dev atomic0
     ip link add web1 master atomic0 up type veth peer name eth0 netns old
-    ip -n old addr add 10.88.0.2/24 dev eth0; ip -n old link set eth0 up`);
+    ip -n old addr add 10.86.0.2/24 dev eth0; ip -n old link set eth0 up`);
   const state = {
-    containerToIP: { old: "10.88.0.2" },
-    ipToContainer: { "10.88.0.2": "old" },
-    lastReserved: "10.88.0.1",
+    containerToIP: { old: "10.86.0.2" },
+    ipToContainer: { "10.86.0.2": "old" },
+    lastReserved: "10.86.0.1",
   };
   await host.run(["tee", `${STATE_FOLDER}/podnet.json`], JSON.stringify(state));
 }
@@ -79,7 +79,7 @@ hostTest("GC keeps the lease of a Go-original container with a renamed veth", as
     const config = { ...CONFIG, ...(valid && { "cni.dev/valid-attachments": valid }) };
     const { code, stdout } = await host.cni("GC", { config });
     assertEquals([code, stdout], [0, ""]);
-    assertEquals(await host.leases(), { old: "10.88.0.2" });
+    assertEquals(await host.leases(), { old: "10.86.0.2" });
   }
   assert(await host.pings("old", CONFIG.gateway));
 });

@@ -35,17 +35,17 @@ hostTest(
   "an attachment has an address, a route and traffic of both families at once",
   async (host) => {
     await host.containers("c1", "c2");
-    assertEquals(await allocated(host, "c1", DUAL), ["10.88.0.2/24", "fd00:88::2/64"]);
-    assertEquals(await allocated(host, "c2", DUAL), ["10.88.0.3/24", "fd00:88::3/64"]);
+    assertEquals(await allocated(host, "c1", DUAL), ["10.86.0.2/24", "fd00:88::2/64"]);
+    assertEquals(await allocated(host, "c2", DUAL), ["10.86.0.3/24", "fd00:88::3/64"]);
     assertEquals(await host.leases(), {
-      "c1/eth0": ["10.88.0.2", "fd00:88::2"],
-      "c2/eth0": ["10.88.0.3", "fd00:88::3"],
+      "c1/eth0": ["10.86.0.2", "fd00:88::2"],
+      "c2/eth0": ["10.86.0.3", "fd00:88::3"],
     });
     const [inside] = await host.ip("c1", "link", "show", "dev", "eth0");
-    assertEquals(inside.address, "0a:58:0a:58:00:02");
+    assertEquals(inside.address, "0a:58:0a:56:00:02");
     const [route] = await routes6(host, "c1");
     assertEquals([route.gateway, route.metric], ["fd00:88::1", 512]);
-    for (const to of ["10.88.0.1", "10.88.0.3", "fd00:88::1", "fd00:88::3"]) {
+    for (const to of ["10.86.0.1", "10.86.0.3", "fd00:88::1", "fd00:88::3"]) {
       assert(await host.pings("c1", to), to);
     }
     assertEquals((await ipv6(host, "", CONFIG.bridge)).map((it) => it.local), ["fd00:88::1"]);
@@ -89,13 +89,13 @@ hostTest(
   "a reused pair of addresses keeps its MAC and its neighbours",
   async (host) => {
     await host.containers("c1", "c2", "c3");
-    const small = { ...DUAL, ipam: { rangeStart: "10.88.0.2", rangeEnd: "10.88.0.3" } };
+    const small = { ...DUAL, ipam: { rangeStart: "10.86.0.2", rangeEnd: "10.86.0.3" } };
     await host.add({ id: "c1", config: small });
     await host.add({ id: "c2", config: small });
     assert(await host.pings("c2", "fd00:88::2"));
     await host.del({ id: "c1", config: small });
-    assertEquals(await allocated(host, "c3", small), ["10.88.0.2/24", "fd00:88::2/64"]);
-    for (const to of ["10.88.0.2", "fd00:88::2"]) assert(await host.pings("c2", to), to);
+    assertEquals(await allocated(host, "c3", small), ["10.86.0.2/24", "fd00:88::2/64"]);
+    for (const to of ["10.86.0.2", "fd00:88::2"]) assert(await host.pings("c2", to), to);
   },
 );
 
@@ -138,13 +138,13 @@ hostTest(
 hostTest("requested addresses are allocated, one per set: all of them or none", async (host) => {
   await host.containers("c1", "c2");
   const asked = (...ips: string[]) => ({ ...DUAL, runtimeConfig: { ips } });
-  const both = await allocated(host, "c1", asked("FD00:88:0::0:77/64", "10.88.0.77"));
-  assertEquals(both, ["10.88.0.77/24", "fd00:88::77/64"]);
+  const both = await allocated(host, "c1", asked("FD00:88:0::0:77/64", "10.86.0.77"));
+  assertEquals(both, ["10.86.0.77/24", "fd00:88::77/64"]);
   const before = await host.state();
   const rows: [string[], RegExp][] = [
-    [["10.88.0.78", "fd00:88::77"], /fd00:88::77.*"c1\/eth0" holds it/],
-    [["10.88.0.78", "10.88.0.79"], /an attachment gets one address/],
-    [["10.88.0.78", "fd00:99::1"], /fd00:99::1.*outside/],
+    [["10.86.0.78", "fd00:88::77"], /fd00:88::77.*"c1\/eth0" holds it/],
+    [["10.86.0.78", "10.86.0.79"], /an attachment gets one address/],
+    [["10.86.0.78", "fd00:99::1"], /fd00:99::1.*outside/],
     [["fd00:88::"], /reserved in the subnet/],
     [["fd00:88::1"], /it is the gateway/],
   ];
@@ -155,7 +155,7 @@ hostTest("requested addresses are allocated, one per set: all of them or none", 
     assertEquals(await host.state(), before);
   }
   // The reference deletes the leases of a running attachment in this case.
-  const again = await host.cni("ADD", { id: "c1", config: asked("10.88.0.77") });
+  const again = await host.cni("ADD", { id: "c1", config: asked("10.86.0.77") });
   assertEquals([again.code, again.json.code], [1, 103]);
   assertEquals(await host.state(), before);
   assert(await host.pings("c1", "fd00:88::1"));
@@ -238,7 +238,7 @@ const GUARDED_WITHOUT_GATEWAY = {
   ...{ subnet: undefined, gateway: undefined, macspoofchk: true },
   ipam: {
     type: "host-local",
-    ranges: [[{ subnet: "10.88.0.0/24" }], [{ subnet: "fd00:88::/64" }]],
+    ranges: [[{ subnet: "10.86.0.0/24" }], [{ subnet: "fd00:88::/64" }]],
   },
 };
 
@@ -357,10 +357,10 @@ hostTest("results of each version have both families in its own shape", async (h
     "0.4.0": ({ ips, routes }) => [ips.map((it: Json) => [it.version, it.address]), routes],
     "1.0.0": ({ ips, routes }) => [ips.map((it: Json) => [it.version, it.address]), routes],
   };
-  const routes = [{ dst: "0.0.0.0/0", gw: "10.88.0.1" }, { dst: "::/0", gw: "fd00:88::1" }];
-  const old = ["10.88.0.2/24", [routes[0]], "fd00:88::2/64", [routes[1]]];
-  const versioned = [[["4", "10.88.0.2/24"], ["6", "fd00:88::2/64"]], routes];
-  const newer = [[[undefined, "10.88.0.2/24"], [undefined, "fd00:88::2/64"]], routes];
+  const routes = [{ dst: "0.0.0.0/0", gw: "10.86.0.1" }, { dst: "::/0", gw: "fd00:88::1" }];
+  const old = ["10.86.0.2/24", [routes[0]], "fd00:88::2/64", [routes[1]]];
+  const versioned = [[["4", "10.86.0.2/24"], ["6", "fd00:88::2/64"]], routes];
+  const newer = [[[undefined, "10.86.0.2/24"], [undefined, "fd00:88::2/64"]], routes];
   const expected: Record<string, unknown> = {
     ...{ "0.1.0": old, "0.2.0": old, "0.3.1": versioned, "0.4.0": versioned, "1.0.0": newer },
   };
@@ -368,7 +368,7 @@ hostTest("results of each version have both families in its own shape", async (h
     const config = {
       ...DUAL,
       cniVersion,
-      ipam: { rangeStart: "10.88.0.2", rangeEnd: "10.88.0.2" },
+      ipam: { rangeStart: "10.86.0.2", rangeEnd: "10.86.0.2" },
     };
     assertEquals(shape(await host.add({ config })), expected[cniVersion], cniVersion);
     await host.del({ config });
@@ -378,12 +378,12 @@ hostTest("results of each version have both families in its own shape", async (h
 hostTest("a state with one family gets the second one and keeps its leases", async (host) => {
   await host.containers("c1", "c2");
   await host.add({ id: "c1" });
-  assertEquals(await allocated(host, "c2", DUAL), ["10.88.0.3/24", "fd00:88::3/64"]);
+  assertEquals(await allocated(host, "c2", DUAL), ["10.86.0.3/24", "fd00:88::3/64"]);
   assertEquals(await host.leases(), {
-    "c1/eth0": "10.88.0.2",
-    "c2/eth0": ["10.88.0.3", "fd00:88::3"],
+    "c1/eth0": "10.86.0.2",
+    "c2/eth0": ["10.86.0.3", "fd00:88::3"],
   });
-  assert(await host.pings("c1", "10.88.0.3"));
+  assert(await host.pings("c1", "10.86.0.3"));
   // And the reverse: an address of a subnet that was removed from the configuration is reported.
   const back = await host.cni("ADD", { id: "c3", netns: "c1", ifname: "eth1" });
   assertEquals(back.json.code, 104);
@@ -433,16 +433,16 @@ hostTest("import takes over host-local's leases of both families", async (host) 
   await host.sh(`ip link add ${CONFIG.bridge} type bridge; ip link set ${CONFIG.bridge} up`);
   await host.containers("c1", "c2");
   await host.sh(`ip link add vethref master ${CONFIG.bridge} up type veth peer name eth0 netns c1
-    ip -n c1 link set eth0 up; ip -n c1 addr add 10.88.0.2/24 dev eth0
+    ip -n c1 link set eth0 up; ip -n c1 addr add 10.86.0.2/24 dev eth0
     ip -n c1 addr add fd00:88::2/64 dev eth0 nodad`);
-  const lines = ["10.88.0.2:c1\r", "10.88.0.2:eth0", "fd00:88::2:c1\r", "fd00:88::2:eth0"];
-  const listing = [...lines, "last_reserved_ip.0:10.88.0.2", "last_reserved_ip.1:fd00:88::2"];
+  const lines = ["10.86.0.2:c1\r", "10.86.0.2:eth0", "fd00:88::2:c1\r", "fd00:88::2:eth0"];
+  const listing = [...lines, "last_reserved_ip.0:10.86.0.2", "last_reserved_ip.1:fd00:88::2"];
   const stdin = `${JSON.stringify(DUAL)}\n${listing.map((it) => `/x/${it}`).join("\n")}\n`;
   const { json, stdout } = await host.program(["import", "--json"], stdin);
-  assertEquals(json.proved?.map((it: Json) => it.addresses), [["10.88.0.2", "fd00:88::2"]], stdout);
-  assertEquals(await allocated(host, "c2", DUAL), ["10.88.0.3/24", "fd00:88::3/64"]);
+  assertEquals(json.proved?.map((it: Json) => it.addresses), [["10.86.0.2", "fd00:88::2"]], stdout);
+  assertEquals(await allocated(host, "c2", DUAL), ["10.86.0.3/24", "fd00:88::3/64"]);
   await host.del({ id: "c1", config: DUAL });
-  assertEquals(await host.leases(), { "c2/eth0": ["10.88.0.3", "fd00:88::3"] });
+  assertEquals(await host.leases(), { "c2/eth0": ["10.86.0.3", "fd00:88::3"] });
   assert(!(await host.links()).includes("vethref"));
 });
 
@@ -451,7 +451,7 @@ hostTest("repair finds both addresses of a container after the state was lost", 
   await host.add({ config: DUAL });
   await host.sh(`rm ${STATE_FOLDER}/podnet.json`);
   assertEquals((await host.program(["repair"], JSON.stringify(DUAL))).code, 0);
-  assertEquals(await host.leases(), { "c1/eth0": ["10.88.0.2", "fd00:88::2"] });
+  assertEquals(await host.leases(), { "c1/eth0": ["10.86.0.2", "fd00:88::2"] });
 });
 
 hostTest("DEL releases a lease of both families after root replaced its MAC", async (host) => {

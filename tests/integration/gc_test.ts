@@ -78,7 +78,7 @@ hostTest("GC without a list removes only provable garbage", async (host) => {
     ip -n c2 link set dev eth0 down; ip -n c2 link set dev eth0 name moved`);
   const state = await host.state();
   delete state.containerToIP["c2/eth0"];
-  delete state.ipToContainer["10.88.0.3"];
+  delete state.ipToContainer["10.86.0.3"];
   delete state.leases["c2/eth0"];
   await host.run(["tee", `${STATE_FOLDER}/podnet.json`], JSON.stringify(state));
   await gc(host, {});
@@ -174,7 +174,7 @@ hostTest(
     await host.sh(`cp -p /run/save ${STATE}`);
     assertEquals((await gc("c2")).code, 0);
     assert(!(await host.hostVeths()).includes(host1), "the veth is left");
-    assertEquals(await host.leases(), { "c2/eth0": "10.88.0.2" });
+    assertEquals(await host.leases(), { "c2/eth0": "10.86.0.2" });
     assert(await host.pings("c2", CONFIG.gateway));
   },
 );

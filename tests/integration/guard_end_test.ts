@@ -34,7 +34,7 @@ hostTest("guard: GC removes the neighbours of the attachments that it removes", 
   const valid = { "cni.dev/valid-attachments": [{ containerID: "c2", ifname: "eth0" }] };
   const { code, stdout } = await host.cni("GC", { config: { ...GUARDED, ...valid } });
   assertEquals([code, stdout], [0, ""]);
-  assertEquals(new Set(Object.values(await permanent(host, ""))), new Set(["0a:58:0a:58:00:02"]));
+  assertEquals(new Set(Object.values(await permanent(host, ""))), new Set(["0a:58:0a:56:00:02"]));
   assert(await host.pings("c2", CONFIG.gateway));
 });
 
@@ -50,7 +50,7 @@ for (const command of ["DEL", "GC", "a failed ADD"]) {
       /run/ip.real link add name ${CONFIG.bridge} type bridge; exit $code`;
       await breakIp(
         host,
-        `case "$in" in *"addr add 10.88.0.2/24"*) exit 2 ;;
+        `case "$in" in *"addr add 10.86.0.2/24"*) exit 2 ;;
       *"neigh flush"*) [ -e /run/once ] || { : >/run/once; ${again}; } ;; esac`,
       );
       const { json } = await host.cni(command === "a failed ADD" ? "ADD" : command, { config });
@@ -103,7 +103,7 @@ const KILLS: readonly [what: string, rule: string][] = [
   ],
   [
     "its neighbours are set well after DEL removed the veth",
-    `case "$in" in *"neigh replace 10.88"*"dev atomic0"*) : >/run/reached
+    `case "$in" in *"neigh replace 10.86"*"dev atomic0"*) : >/run/reached
       ${untilSh("[ -e /run/removed ]")}; sleep 0.5 ;;
     *"link del"*) : >/run/removed ;; esac`,
   ],
@@ -144,7 +144,7 @@ const FAILURES: readonly [what: string, rule: string, message: RegExp][] = [
   ["the container can't be configured", failing("route add"), /Cannot configure "eth0"/],
   [
     "the gateway's neighbour is refused in the container",
-    failing("neigh replace 10.88.0.1 .*dev eth0"),
+    failing("neigh replace 10.86.0.1 .*dev eth0"),
     /Cannot configure "eth0"/,
   ],
 ];
@@ -245,7 +245,7 @@ const FORCED = {
   },
 };
 const SWAPPED =
-  `ip addr del ${CONFIG.gateway}/24 dev atomic0; ip addr add 10.88.0.77/24 dev atomic0`;
+  `ip addr del ${CONFIG.gateway}/24 dev atomic0; ip addr add 10.86.0.77/24 dev atomic0`;
 
 for (
   const [what, config, damage] of [
@@ -271,7 +271,7 @@ hostTest(
   async (host) => {
     await host.containers("c1", "c9");
     const part = (start: string, end: string) => ({
-      ...{ rangeStart: `10.88.0.${start}`, rangeEnd: `10.88.0.${end}` },
+      ...{ rangeStart: `10.86.0.${start}`, rangeEnd: `10.86.0.${end}` },
       ...{ rangeStart6: `fd00:88::${start}`, rangeEnd6: `fd00:88::${end}` },
     });
     const other = { ...GUARDED, name: "other", portIsolation: true, ipam: part("100", "120") };
@@ -364,7 +364,7 @@ hostTest(
     await host.del({ config });
     const [stolen] = await host.ip("", "-B", "neigh", "show", "dev", thief, "nud", "noarp");
     assertEquals(stolen?.lladdr, mac);
-    const [, { name: veth }] = (await host.add({ config, args: "IP=10.88.0.2" })).interfaces;
+    const [, { name: veth }] = (await host.add({ config, args: "IP=10.86.0.2" })).interfaces;
     assertEquals((await readGuard(host, "c1", veth)).entries, [mac]);
     assert(await host.pings("c1", CONFIG.gateway));
   },
@@ -432,7 +432,7 @@ hostTest("guard: a port that root moved to another bridge is guarded there", asy
   // To the letter.
   await host.sh(json.findings[0].remedy.split(",")[0]);
   assertEquals((await repair()).code, 0);
-  assertEquals((await permanent(host, "", "br9"))["10.88.0.2"], REQUESTED.runtimeConfig.mac);
+  assertEquals((await permanent(host, "", "br9"))["10.86.0.2"], REQUESTED.runtimeConfig.mac);
   await host.del({ config });
   assertEquals(Object.values(await permanent(host, "", "br9")).includes(interfaces[2].mac), false);
   assertEquals(await permanent(host, ""), {});

@@ -82,7 +82,7 @@ const RETURNS: readonly [what: string, damage: string, cure: "ADD" | "repair"][]
   [
     "ports without lock and entry",
     `n=2; for h in $veths; do ip link set dev $h type bridge_slave locked off
-      ip -B neigh del any lladdr 0a:58:0a:58:00:0$n dev $h; n=$((n+1)); done`,
+      ip -B neigh del any lladdr 0a:58:0a:56:00:0$n dev $h; n=$((n+1)); done`,
     "repair",
   ],
 ];

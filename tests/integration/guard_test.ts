@@ -21,7 +21,7 @@ const REQUESTED = "02:00:00:00:00:07";
 
 /** Configurations, and the addresses with a permanent neighbour: on the bridge and in the container. */
 const NETWORKS: readonly [what: string, config: object, ips: string[], gateways: string[]][] = [
-  ["IPv4", { ...CONFIG, macspoofchk: true }, ["10.88.0.2"], ["10.88.0.1"]],
+  ["IPv4", { ...CONFIG, macspoofchk: true }, ["10.86.0.2"], ["10.86.0.1"]],
   [
     "IPv6",
     { cniVersion, name, type, bridge, subnet6, gateway6, macspoofchk: true },
@@ -47,7 +47,7 @@ const NETWORKS: readonly [what: string, config: object, ips: string[], gateways:
       ...{ cniVersion, name, type, bridge, macspoofchk: true },
       ipam: { type: "host-local", subnet: CONFIG.subnet },
     },
-    ["10.88.0.2"],
+    ["10.86.0.2"],
     [],
   ],
 ];
@@ -148,12 +148,12 @@ hostTest(
 const DAMAGE: readonly [string, RegExp][] = [
   [
     `ip -B neigh del any lladdr ${FIRST.mac} dev $h`,
-    /guard of av[0-9a-f]{13}: expected the static entry 0a:58:0a:58:00:02, found none/,
+    /guard of av[0-9a-f]{13}: expected the static entry 0a:58:0a:56:00:02, found none/,
   ],
   [
     `ip -B neigh del any lladdr ${FIRST.mac} dev $h
     ip -B neigh replace any lladdr 02:00:00:00:00:09 nud noarp dev $h`,
-    /expected the static entry 0a:58:0a:58:00:02, found 02:00:00:00:00:09/,
+    /expected the static entry 0a:58:0a:56:00:02, found 02:00:00:00:00:09/,
   ],
   [
     "ip link set dev $h type bridge_slave locked off",
@@ -261,7 +261,7 @@ hostTest("guard: list, list --json and explain show which containers are guarded
   const { json } = await host.program(["list", "--json"], "");
   const shown = json.attachments.map((it: Json) => [it.containerId, it.guarded]);
   assertEquals(shown, [["c1", true], ["c2", false]]);
-  for (const [ip, is] of [["10.88.0.2", true], ["10.88.0.3", false]] as const) {
+  for (const [ip, is] of [["10.86.0.2", true], ["10.86.0.3", false]] as const) {
     const { stdout } = await host.program(["explain", ip], "");
     assertEquals(/is guarded/.test(stdout), is, stdout);
   }

@@ -7,11 +7,11 @@ export const GUARDED = {
   gateway6: "fd00:88::1",
   macspoofchk: true,
 };
-export const GATEWAYS = ["10.88.0.1", "fd00:88::1"];
-export const BRIDGE_LINK_LOCAL = "fe80::858:aff:fe58:1";
+export const GATEWAYS = ["10.86.0.1", "fd00:88::1"];
+export const BRIDGE_LINK_LOCAL = "fe80::858:aff:fe56:1";
 /** The MAC and addresses of the first container of that network; the last address is derived from its MAC. */
-export const FIRST = { mac: "0a:58:0a:58:00:02", ips: ["10.88.0.2", "fd00:88::2"] };
-export const FIRST_LINK_LOCAL = "fe80::858:aff:fe58:2";
+export const FIRST = { mac: "0a:58:0a:56:00:02", ips: ["10.86.0.2", "fd00:88::2"] };
+export const FIRST_LINK_LOCAL = "fe80::858:aff:fe56:2";
 
 /** The guard of one attachment, as read from the kernel. */
 export interface Guard {

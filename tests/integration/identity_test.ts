@@ -115,16 +115,16 @@ hostTest(
     await host.add({
       id: "c1",
       config: { ...layer2, macspoofchk: true },
-      args: "MAC=0a:58:0a:58:00:02",
+      args: "MAC=0a:58:0a:56:00:02",
     });
     const status = await host.cni("STATUS", { config: { ...GUARDED, cniVersion: "1.1.0" } });
     assertEquals([status.code, status.stdout], [0, ""]);
     const { ips } = await host.add({ id: "c2", config: GUARDED });
-    assertEquals(ips[0].address, "10.88.0.3/24");
+    assertEquals(ips[0].address, "10.86.0.3/24");
     assert(await host.pings("c2", CONFIG.gateway));
-    const asked = { ...GUARDED, runtimeConfig: { ips: ["10.88.0.2/24"] } };
+    const asked = { ...GUARDED, runtimeConfig: { ips: ["10.86.0.2/24"] } };
     await refused(host, 102, "another container has its MAC", { id: "c3", config: asked });
-    assertEquals(await host.leases(), { "c2/eth0": "10.88.0.3" });
+    assertEquals(await host.leases(), { "c2/eth0": "10.86.0.3" });
   },
 );
 
@@ -153,7 +153,7 @@ hostTest("identity: a MAC that only a stale lease has is available", async (host
   await refused(host, 102, '"c1/eth0" has it', { id: "c2", args });
   await host.end("c1");
   await host.add({ id: "c2", args });
-  assertEquals(await host.leases(), { "c2/eth0": "10.88.0.3" });
+  assertEquals(await host.leases(), { "c2/eth0": "10.86.0.3" });
 });
 
 hostTest("identity: a host veth without an alias is recognized by its MAC", async (host) => {

@@ -4,7 +4,7 @@ import { unnamedNamespace } from "./unnamed.ts";
 
 const FOLDER = "/var/lib/cni/networks/podnet";
 const PREPARE = `ip link add atomic0 address 02:00:00:00:00:01 type bridge
-  ip addr add 10.88.0.1/24 dev atomic0; ip link set atomic0 up`;
+  ip addr add 10.86.0.1/24 dev atomic0; ip link set atomic0 up`;
 
 type Entry = readonly [address: string, id: string, ifname?: string];
 
@@ -54,11 +54,11 @@ for (const [name, operate] of [["DEL", DEL], ["GC", GC]] as const) {
     `${name} frees no imported address whose container can't be inspected and still answers`,
     async (host) => {
       await host.sh(PREPARE);
-      const pid = await hidden(host, "10.88.0.2", "vethref");
-      const { json, stdout } = await importLeases(host, ["10.88.0.2", "c1", "eth0"]);
+      const pid = await hidden(host, "10.86.0.2", "vethref");
+      const { json, stdout } = await importLeases(host, ["10.86.0.2", "c1", "eth0"]);
       assertEquals(json.possible?.length, 1, stdout);
       await operate(host);
-      await assertHeldOrGone(host, "c1/eth0", "10.88.0.2", "vethref");
+      await assertHeldOrGone(host, "c1/eth0", "10.86.0.2", "vethref");
       await host.sh(`kill ${pid}`);
     },
   );
@@ -67,12 +67,12 @@ for (const [name, operate] of [["DEL", DEL], ["GC", GC]] as const) {
     `${name} frees no imported address of a live container whose host veth got another MAC`,
     async (host) => {
       await host.sh(PREPARE);
-      await plugged(host, "c1", "10.88.0.2", "vethref");
-      const { json, stdout } = await importLeases(host, ["10.88.0.2", "c1", "eth0"]);
+      await plugged(host, "c1", "10.86.0.2", "vethref");
+      const { json, stdout } = await importLeases(host, ["10.86.0.2", "c1", "eth0"]);
       assertEquals(json.proved?.length, 1, stdout);
       await host.sh("ip link set dev vethref address 02:00:00:00:00:99");
       await operate(host);
-      await assertHeldOrGone(host, "c1/eth0", "10.88.0.2", "vethref");
+      await assertHeldOrGone(host, "c1/eth0", "10.86.0.2", "vethref");
     },
   );
 }
@@ -81,14 +81,14 @@ hostTest(
   "an ADD into a full pool reclaims no imported address on which a hidden container answers",
   async (host) => {
     await host.sh(PREPARE);
-    const pid = await hidden(host, "10.88.0.2", "vethref");
-    await importLeases(host, ["10.88.0.2", "c1", "eth0"]);
+    const pid = await hidden(host, "10.86.0.2", "vethref");
+    await importLeases(host, ["10.86.0.2", "c1", "eth0"]);
     await host.containers("c2", "c3");
-    const config = { ...CONFIG, ipam: { rangeStart: "10.88.0.2", rangeEnd: "10.88.0.3" } };
+    const config = { ...CONFIG, ipam: { rangeStart: "10.86.0.2", rangeEnd: "10.86.0.3" } };
     await host.add({ id: "c2", config });
     const { json, stdout } = await host.cni("ADD", { id: "c3", config });
     assertEquals(json.code, 101, stdout);
-    assertEquals((await host.leases())["c1/eth0"], "10.88.0.2");
+    assertEquals((await host.leases())["c1/eth0"], "10.86.0.2");
     await host.sh(`kill ${pid}`);
   },
 );
@@ -97,10 +97,10 @@ hostTest(
   "import matches the veth on the bridge, not an older one without a bridge",
   async (host) => {
     await host.sh(PREPARE);
-    await plugged(host, "old", "10.88.0.2", "vethaaa");
+    await plugged(host, "old", "10.86.0.2", "vethaaa");
     await host.sh("ip link set vethaaa nomaster");
-    await plugged(host, "c1", "10.88.0.2", "vethnew");
-    const { json, stdout } = await importLeases(host, ["10.88.0.2", "c1", "eth0"]);
+    await plugged(host, "c1", "10.86.0.2", "vethnew");
+    const { json, stdout } = await importLeases(host, ["10.86.0.2", "c1", "eth0"]);
     assertEquals(json.proved?.length, 1, stdout);
     const { json: listed } = await host.program(["list", "--json"], "");
     assertEquals(listed.attachments.map(({ veth }: Json) => veth), ["vethnew"]);
@@ -113,20 +113,20 @@ hostTest(
   "if two veths on the bridge match a lease, import reports both",
   async (host) => {
     await host.sh(PREPARE);
-    await plugged(host, "c1", "10.88.0.2", "vethone");
-    await plugged(host, "c2", "10.88.0.2", "vethtwo");
-    const { code, json, stdout, stderr } = await importLeases(host, ["10.88.0.2", "c1", "eth0"]);
+    await plugged(host, "c1", "10.86.0.2", "vethone");
+    await plugged(host, "c2", "10.86.0.2", "vethtwo");
+    const { code, json, stdout, stderr } = await importLeases(host, ["10.86.0.2", "c1", "eth0"]);
     assertNotEquals(code, 0, `one of the two was chosen: ${stdout}`);
     assertEquals(json.proved ?? [], []);
     for (const veth of ["vethone", "vethtwo"]) assertStringIncludes(stdout + stderr, veth);
     await host.containers("c3");
-    const asked = await host.cni("ADD", { id: "c3", args: "IP=10.88.0.2" });
+    const asked = await host.cni("ADD", { id: "c3", args: "IP=10.86.0.2" });
     assertEquals(asked.code, 1, "a third container gets the address");
     // The result says which of the two a CHECK means, and the namespace which one a DEL removes.
     const prevResult = {
       cniVersion: "1.1.0",
       interfaces: [{ name: "vethtwo" }, { name: "eth0", sandbox: "/run/netns/c2" }],
-      ips: [{ interface: 1, address: "10.88.0.2/24" }],
+      ips: [{ interface: 1, address: "10.86.0.2/24" }],
     };
     const call = { id: "c1", netns: "c2", config: { ...CONFIG, prevResult } };
     const checked = await host.cni("CHECK", call);
@@ -141,12 +141,12 @@ hostTest(
   "import refuses a folder with entries of both formats for one container",
   async (host) => {
     await host.sh(PREPARE);
-    await plugged(host, "c1", "10.88.0.2", "vethref");
-    await host.sh("ip -n c1 addr add 10.88.0.3/24 dev eth0");
+    await plugged(host, "c1", "10.86.0.2", "vethref");
+    await host.sh("ip -n c1 addr add 10.86.0.3/24 dev eth0");
     const { code, json, stdout } = await importLeases(
       host,
-      ["10.88.0.2", "c1"],
-      ["10.88.0.3", "c1", "eth0"],
+      ["10.86.0.2", "c1"],
+      ["10.86.0.3", "c1", "eth0"],
     );
     await host.leases(); // compares the two maps
     assertNotEquals(code, 0, stdout);
@@ -158,9 +158,9 @@ hostTest(
 
 hostTest("a second import takes over a container that has become visible", async (host) => {
   await host.sh(PREPARE);
-  const pid = await hidden(host, "10.88.0.2", "vethref");
-  await plugged(host, "c2", "10.88.0.3", "vethtwo");
-  const entries: Entry[] = [["10.88.0.2", "c1", "eth0"], ["10.88.0.3", "c2", "eth0"]];
+  const pid = await hidden(host, "10.86.0.2", "vethref");
+  await plugged(host, "c2", "10.86.0.3", "vethtwo");
+  const entries: Entry[] = [["10.86.0.2", "c1", "eth0"], ["10.86.0.3", "c2", "eth0"]];
   const first = await importLeases(host, ...entries);
   assertEquals([first.json.proved?.length, first.json.possible?.length], [1, 1], first.stdout);
   const before = await host.leases();
@@ -174,6 +174,6 @@ hostTest("a second import takes over a container that has become visible", async
   assertEquals(await host.leases(), before);
   await host.del({ id: "c1" });
   assert(!(await host.links()).includes("vethref"), "its veth is not known");
-  assertEquals(await host.leases(), { "c2/eth0": "10.88.0.3" });
+  assertEquals(await host.leases(), { "c2/eth0": "10.86.0.3" });
   await host.sh(`kill ${pid}`);
 });

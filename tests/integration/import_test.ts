@@ -9,7 +9,7 @@ const CONFIG = {
   type: "atomicni",
   bridge: "cni0",
   isGateway: true,
-  ipam: { type: "host-local", subnet: "10.88.0.0/29", routes: [{ dst: "0.0.0.0/0" }] },
+  ipam: { type: "host-local", subnet: "10.86.0.0/29", routes: [{ dst: "0.0.0.0/0" }] },
 };
 const REFERENCE = { ...CONFIG, type: "bridge" };
 
@@ -47,7 +47,7 @@ async function importAll(host: Host, config: Json = CONFIG): Promise<Json> {
 }
 
 const leases = async (host: Host) => Object.entries(await host.leases()).sort();
-const ping = async (host: Host) => assert(await host.pings("c1", "10.88.0.1"), "c1 is cut off");
+const ping = async (host: Host) => assert(await host.pings("c1", "10.86.0.1"), "c1 is cut off");
 
 hostTest("an imported lease is held, checked and freed with its veth", async (host) => {
   const { c1 } = await node(host, "c1", "c2");
@@ -60,7 +60,7 @@ hostTest("an imported lease is held, checked and freed with its veth", async (ho
   assertEquals(await host.hostVeths(), []);
 
   assertEquals(await importAll(host), [2, 0, 0]);
-  assertEquals(await leases(host), [["c1/eth0", "10.88.0.2"], ["c2/eth0", "10.88.0.3"]]);
+  assertEquals(await leases(host), [["c1/eth0", "10.86.0.2"], ["c2/eth0", "10.86.0.3"]]);
   const note = (await host.state()).leases["c1/eth0"];
   assertEquals([note.hosts, note.hostMac, note.mac], [
     c1.interfaces[1].name,
@@ -73,15 +73,15 @@ hostTest("an imported lease is held, checked and freed with its veth", async (ho
   const { json } = await host.program(["list", "--json"], "");
   assertEquals(
     json.attachments.map(({ address, veth, live }: Json) => [address, veth, live])[0],
-    ["10.88.0.2", c1.interfaces[1].name, true],
+    ["10.86.0.2", c1.interfaces[1].name, true],
   );
   await host.program(["repair"], JSON.stringify(CONFIG));
   // A second import changes nothing.
   assertEquals(await importAll(host), [2, 0, 0]);
-  assertEquals((await host.state()).lastReserved, "10.88.0.3");
+  assertEquals((await host.state()).lastReserved, "10.86.0.3");
 
   await host.containers("c3");
-  assertEquals((await host.add({ id: "c3", config: CONFIG })).ips[0].address, "10.88.0.4/29");
+  assertEquals((await host.add({ id: "c3", config: CONFIG })).ips[0].address, "10.86.0.4/29");
   await ping(host);
   await host.del({ id: "c1", config: CONFIG });
   const links = await host.links();
@@ -104,7 +104,7 @@ hostTest(
     // The container dies, and no DEL comes.
     await host.sh("ip netns del c2");
     await until("its veth is gone", async () => (await host.links()).length <= 5);
-    assertEquals((await host.add({ id: "c6", config: CONFIG })).ips[0].address, "10.88.0.3/29");
+    assertEquals((await host.add({ id: "c6", config: CONFIG })).ips[0].address, "10.86.0.3/29");
     await ping(host);
   },
 );
@@ -117,7 +117,7 @@ hostTest("GC removes imported leases that are not listed, with their veths", asy
     config: { ...config, "cni.dev/valid-attachments": [{ containerID: "c1", ifname: "eth0" }] },
   });
   assertEquals([code, stdout], [0, ""]);
-  assertEquals(await leases(host), [["c1/eth0", "10.88.0.2"]]);
+  assertEquals(await leases(host), [["c1/eth0", "10.86.0.2"]]);
   assert(!(await host.links()).includes(c2.interfaces[1].name));
   await ping(host);
 });
@@ -138,7 +138,7 @@ hostTest(
       assertEquals(await importAll(host), [0, 2, 0]);
       // Nothing shows which veth belongs to which lease; both leases stay held as long as one of the veths exists.
       await host.program(["repair"], JSON.stringify(CONFIG));
-      assertEquals(Object.values(await host.leases()).sort(), ["10.88.0.2", "10.88.0.3"]);
+      assertEquals(Object.values(await host.leases()).sort(), ["10.86.0.2", "10.86.0.3"]);
       const ids = ["c3", "c4", "c5"];
       await host.containers(...ids, "c6");
       for (const id of ids) await host.add({ id, config: CONFIG });
@@ -152,7 +152,7 @@ hostTest(
       const before = (await host.links()).filter((it) => it.startsWith("veth")).length;
       await host.del({ id: "c1", netns: `/proc/${pid}/ns/net`, config: CONFIG });
       assertEquals((await host.links()).filter((it) => it.startsWith("veth")).length, before - 1);
-      assertEquals(await leases(host), [["c2/eth0", "10.88.0.3"]]);
+      assertEquals(await leases(host), [["c2/eth0", "10.86.0.3"]]);
       const { stdout } = await host.run(["nsenter", "-t", pid, "-n", "ip", "-br", "link"]);
       assert(!stdout.includes("eth0"), stdout);
     } finally {
@@ -163,18 +163,18 @@ hostTest(
 
 hostTest("the old format, a dead lease, and leases that can't be taken over", async (host) => {
   await node(host, "c1", "c2");
-  await host.sh(`printf c1 >${LEASES}/10.88.0.2; printf 'dead\\r\\neth0' >${LEASES}/10.88.0.5`);
+  await host.sh(`printf c1 >${LEASES}/10.86.0.2; printf 'dead\\r\\neth0' >${LEASES}/10.86.0.5`);
   assertEquals(await importAll(host), [2, 0, 1]);
   // The kernel knew the interface.
-  assertEquals(await leases(host), [["c1/eth0", "10.88.0.2"], ["c2/eth0", "10.88.0.3"]]);
+  assertEquals(await leases(host), [["c1/eth0", "10.86.0.2"], ["c2/eth0", "10.86.0.3"]]);
 
   const other = { ...CONFIG, ipam: { type: "host-local", subnet: "10.99.0.0/24" } };
   assertEquals((await importAll(host, other)).code, 7);
-  await host.sh(`printf 'c9\\r\\neth0' >${LEASES}/10.88.0.2`);
+  await host.sh(`printf 'c9\\r\\neth0' >${LEASES}/10.86.0.2`);
   const { code, msg } = await importAll(host);
   assertEquals(code, 102);
   assertStringIncludes(msg, '"c1/eth0" holds it here');
-  assertEquals(await leases(host), [["c1/eth0", "10.88.0.2"], ["c2/eth0", "10.88.0.3"]]);
+  assertEquals(await leases(host), [["c1/eth0", "10.86.0.2"], ["c2/eth0", "10.86.0.3"]]);
 });
 
 hostTest(
@@ -196,7 +196,7 @@ hostTest(
   "an import that lacks a live container's lease leaves the network protected, and names the veth",
   async (host) => {
     const { c3 } = await node(host, "c1", "c2", "c3");
-    await host.sh(`rm ${LEASES}/10.88.0.4`);
+    await host.sh(`rm ${LEASES}/10.86.0.4`);
     const listing = await host.sh(`grep -H '' ${LEASES}/*`);
     const { code, json } = await host.program(
       ["import", "--json"],
@@ -206,9 +206,9 @@ hostTest(
     await host.containers("c9");
     const { json: refused } = await host.cni("ADD", { id: "c9", config: CONFIG });
     assertEquals(refused.code, 104, "no lease holds c3's address");
-    await host.sh(`printf 'c3\\r\\neth0' >${LEASES}/10.88.0.4`);
+    await host.sh(`printf 'c3\\r\\neth0' >${LEASES}/10.86.0.4`);
     assertEquals(await importAll(host), [3, 0, 0]);
-    assertEquals((await host.add({ id: "c9", config: CONFIG })).ips[0].address, "10.88.0.5/29");
+    assertEquals((await host.add({ id: "c9", config: CONFIG })).ips[0].address, "10.86.0.5/29");
   },
 );
 
@@ -220,10 +220,10 @@ hostTest(
     await host.add({ id: "dead", config: CONFIG });
     await host.end("dead");
     const before = [await reference(host, "ADD", "c1"), await reference(host, "ADD", "c2")];
-    assertEquals(before.map(({ ips }) => ips[0].address), ["10.88.0.2/29", "10.88.0.3/29"]);
-    await host.sh(`mv ${LEASES}/10.88.0.3 /run/kept`);
+    assertEquals(before.map(({ ips }) => ips[0].address), ["10.86.0.2/29", "10.86.0.3/29"]);
+    await host.sh(`mv ${LEASES}/10.86.0.3 /run/kept`);
     assertEquals(await importAll(host), [1, 0, 0]);
-    assertEquals(await leases(host), [["c1/eth0", "10.88.0.2"]]);
+    assertEquals(await leases(host), [["c1/eth0", "10.86.0.2"]]);
     // The same if nothing is new.
     assertEquals(await importAll(host), [1, 0, 0]);
     assertEquals(
@@ -231,9 +231,9 @@ hostTest(
       50,
     );
     assertEquals((await host.cni("ADD", { id: "c9", config: CONFIG })).json.code, 104);
-    await host.sh(`mv /run/kept ${LEASES}/10.88.0.3`);
+    await host.sh(`mv /run/kept ${LEASES}/10.86.0.3`);
     assertEquals(await importAll(host), [2, 0, 0]);
-    assertEquals((await host.add({ id: "c9", config: CONFIG })).ips[0].address, "10.88.0.4/29");
+    assertEquals((await host.add({ id: "c9", config: CONFIG })).ips[0].address, "10.86.0.4/29");
   },
 );
 
@@ -241,7 +241,7 @@ hostTest("an import keeps the leases of containers on another bridge held", asyn
   await node(host, "c1", "c2");
   const moved = { ...CONFIG, bridge: "atomic0", isGateway: false };
   assertEquals(await importAll(host, moved), [2, 0, 0]);
-  assertEquals(Object.values(await host.leases()).sort(), ["10.88.0.2", "10.88.0.3"]);
+  assertEquals(Object.values(await host.leases()).sort(), ["10.86.0.2", "10.86.0.3"]);
 });
 
 hostTest("DEL and GC remove the renamed veth of an imported lease", async (host) => {
@@ -265,7 +265,7 @@ hostTest(
     await ping(host);
     const known = async () =>
       (await host.ip("", "neigh", "show", "dev", "cni0")).filter(({ dst, lladdr }: Json) =>
-        dst === "10.88.0.2" && lladdr === c1.interfaces[2].mac
+        dst === "10.86.0.2" && lladdr === c1.interfaces[2].mac
       ).length;
     assertEquals(await known(), 1);
     const { bridge: _, ...config } = CONFIG;

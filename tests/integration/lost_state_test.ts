@@ -16,9 +16,9 @@ hostTest(
     await host.add();
     await host.sh(`rm ${STATE}
       ip link add vethref master atomic0 up type veth peer name eth0 netns ref
-      ip -n ref addr add 10.88.0.9/24 dev eth0; ip -n ref link set eth0 up`);
-    const listing = "/var/lib/cni/networks/podnet/10.88.0.9:ref\r\n" +
-      "/var/lib/cni/networks/podnet/10.88.0.9:eth0\n";
+      ip -n ref addr add 10.86.0.9/24 dev eth0; ip -n ref link set eth0 up`);
+    const listing = "/var/lib/cni/networks/podnet/10.86.0.9:ref\r\n" +
+      "/var/lib/cni/networks/podnet/10.86.0.9:eth0\n";
     const { code, json, stdout } = await host.program(
       ["import", "--json"],
       `${JSON.stringify(CONFIG)}\n${listing}`,
@@ -98,7 +98,7 @@ hostTest(
     // The `ip` in the namespace waits.
     await breakIp(
       host,
-      `case "$in" in *"addr add 10.88.0.2/"*) ${untilSh("[ -e /run/go ]")} ;; esac`,
+      `case "$in" in *"addr add 10.86.0.2/"*) ${untilSh("[ -e /run/go ]")} ;; esac`,
     );
     const adding = host.cni("ADD", { id: "c1" });
     await host.sh(untilSh(`grep -q c1/eth0 ${STATE}`));
@@ -109,7 +109,7 @@ hostTest(
     assertEquals((await adding).code, 0);
     assertEquals(json.code, 104, JSON.stringify(json));
     assertEquals((await host.program(["repair"], JSON.stringify(CONFIG))).code, 0);
-    assertEquals((await host.add({ id: "c2" })).ips[0].address, "10.88.0.3/24");
+    assertEquals((await host.add({ id: "c2" })).ips[0].address, "10.86.0.3/24");
   },
 );
 

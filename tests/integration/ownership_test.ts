@@ -16,7 +16,7 @@ import { holdLock } from "./lock_holder.ts";
 import { untilSh } from "../until.ts";
 
 const STATE = `${STATE_FOLDER}/podnet.json`;
-const TWO = { ...CONFIG, ipam: { rangeStart: "10.88.0.2", rangeEnd: "10.88.0.3" } };
+const TWO = { ...CONFIG, ipam: { rangeStart: "10.86.0.2", rangeEnd: "10.86.0.3" } };
 
 async function repair(host: Host, ...options: string[]): Promise<Answer> {
   return await host.program(["repair", "--json", ...options], JSON.stringify(CONFIG));
@@ -44,7 +44,7 @@ hostTest(
     assertEquals(json.code, 104, "an older folder");
     assertEquals((await host.cni("STATUS")).json?.code, 50);
     assertEquals((await repair(host)).json.found.length, 2);
-    assertEquals((await host.add({ id: "c4" })).ips[0].address, "10.88.0.5/24");
+    assertEquals((await host.add({ id: "c4" })).ips[0].address, "10.86.0.5/24");
   },
 );
 
@@ -174,7 +174,7 @@ hostTest("an ADD or repair that fails on a damaged state leaves no further file"
   await host.sh(
     "for it in $(ip -o link show type veth | sed 's/^[0-9]*: //; s/[@:].*//'); do ip link del dev $it; done",
   );
-  const asked = { id: "c2", config: { ...CONFIG, runtimeConfig: { mac: "0a:58:0a:58:00:01" } } };
+  const asked = { id: "c2", config: { ...CONFIG, runtimeConfig: { mac: "0a:58:0a:56:00:01" } } };
   for (let tries = 0; tries < 3; tries++) {
     const { json, stderr } = await host.cni("ADD", asked);
     assertEquals([json.code, stderr.includes("empty")], [102, false]);
@@ -206,7 +206,7 @@ hostTest(
     const veth = await added(host, "c1");
     await host.sh(`ip link set dev ${veth} name web0; ip link del dev ${CONFIG.bridge}`);
     await host.sh(
-      `ip link add ${CONFIG.bridge} address 0a:58:0a:58:00:01 type bridge; ip link set ${CONFIG.bridge} up; ip addr add 10.88.0.1/24 dev ${CONFIG.bridge}`,
+      `ip link add ${CONFIG.bridge} address 0a:58:0a:56:00:01 type bridge; ip link set ${CONFIG.bridge} up; ip addr add 10.86.0.1/24 dev ${CONFIG.bridge}`,
     );
     const dry = await repair(host, "--dry-run");
     assert(dry.stdout.includes("web0"), dry.stdout);
@@ -224,12 +224,12 @@ hostTest("a key that is not an owner: repair drops it, and the ADD works", async
   await host.containers("c1", "c2");
   await host.add({ id: "c1" });
   await host.sh(
-    `sed -i 's|"containerToIP":{|"containerToIP":{"web server/eth0":"10.88.0.9",|; s|"ipToContainer":{|"ipToContainer":{"10.88.0.9":"web server/eth0",|' ${STATE}`,
+    `sed -i 's|"containerToIP":{|"containerToIP":{"web server/eth0":"10.86.0.9",|; s|"ipToContainer":{|"ipToContainer":{"10.86.0.9":"web server/eth0",|' ${STATE}`,
   );
   assertEquals((await host.cni("ADD", { id: "c2" })).json.code, 104);
   const { code, json } = await repair(host);
   assertEquals([code, json.written], [0, true], JSON.stringify(json));
-  assertEquals((await host.add({ id: "c2" })).ips[0].address, "10.88.0.3/24");
+  assertEquals((await host.add({ id: "c2" })).ips[0].address, "10.86.0.3/24");
 });
 
 hostTest("DEL drains a node whose state a newer version wrote", async (host) => {
@@ -255,7 +255,7 @@ hostTest("a GC spares the veth and the lease of an ADD that is in progress", asy
   const none = { ...CONFIG, "cni.dev/valid-attachments": [] };
   assertEquals((await host.cni("GC", { config: none })).code, 0);
   assertEquals(await host.hostVeths(), [veth]);
-  assertEquals((await host.state()).containerToIP, { "c1/eth0": "10.88.0.2" });
+  assertEquals((await host.state()).containerToIP, { "c1/eth0": "10.86.0.2" });
   // The same before it has a lease.
   await host.sh(`rm ${STATE}`);
   assertEquals((await host.cni("GC", { config: none })).code, 0);
@@ -266,7 +266,7 @@ hostTest("one pod's own range stops no other pod, with or without it", async (ho
   await host.containers("c1", "c2", "c3", "c4");
   const plain = {
     ...{ cniVersion: "1.0.0", name: "podnet", type: "atomicni", bridge: "cni0", isGateway: true },
-    ipam: { type: "host-local", ranges: [[{ subnet: "10.88.0.0/24" }]] },
+    ipam: { type: "host-local", ranges: [[{ subnet: "10.86.0.0/24" }]] },
   };
   const own = {
     ...plain,
@@ -314,7 +314,7 @@ hostTest(
   "the last free address, with a MAC that another container requested: STATUS and ADD agree",
   async (host) => {
     await host.containers("c1", "c2");
-    const config = { ...TWO, runtimeConfig: { mac: "0a:58:0a:58:00:03" } };
+    const config = { ...TWO, runtimeConfig: { mac: "0a:58:0a:56:00:03" } };
     await host.add({ id: "c1", config });
     assertEquals((await host.cni("ADD", { id: "c2", config: TWO })).json.code, 101);
     assertEquals((await host.cni("STATUS", { config: TWO })).json?.code, 50);
@@ -353,7 +353,7 @@ hostTest(
     );
     const { code, stdout } = await repair(host);
     assertEquals(code, 0, stdout);
-    assertEquals(await host.leases(), { "c1/eth0": "10.88.0.2" });
+    assertEquals(await host.leases(), { "c1/eth0": "10.86.0.2" });
   },
 );
 
@@ -384,7 +384,7 @@ hostTest(
   "the last free address, with the MAC of the bridge: STATUS and ADD agree",
   async (host) => {
     await host.containers("c1", "c2");
-    await host.sh("ip link add atomic0 address 0a:58:0a:58:00:03 type bridge");
+    await host.sh("ip link add atomic0 address 0a:58:0a:56:00:03 type bridge");
     await host.add({ id: "c1", config: TWO });
     assertEquals((await host.cni("ADD", { id: "c2", config: TWO })).json.code, 101);
     assertEquals((await host.cni("STATUS", { config: TWO })).json?.code, 50);
@@ -478,7 +478,7 @@ hostTest(
     await host.containers("c1");
     const veth = await added(host, "c1");
     const config = { ...CONFIG, name: "other" };
-    const elsewhere = { ...config, ipam: { rangeStart: "10.88.0.3", rangeEnd: "10.88.0.9" } };
+    const elsewhere = { ...config, ipam: { rangeStart: "10.86.0.3", rangeEnd: "10.86.0.9" } };
     const found = async (config: Json) => {
       const { code, json } = await host.cni("STATUS", { config });
       const { json: { findings } } = await host.program(
@@ -498,7 +498,7 @@ hostTest(
       await host.sh(change);
       assertMatch(
         await found(config),
-        /^50 .*Cannot use "10.88.0.2" for .*"other" alone: "podnet\/c1\/eth0" has it.*"podnet\/c1\/eth0" has it/,
+        /^50 .*Cannot use "10.86.0.2" for .*"other" alone: "podnet\/c1\/eth0" has it.*"podnet\/c1\/eth0" has it/,
         change,
       );
       assertMatch(await found(elsewhere), /^undefined/, change);
@@ -517,11 +517,11 @@ hostTest(
   async (host) => {
     await host.containers("c1", "c2");
     await added(host, "c1");
-    const upper = { ...CONFIG, ipam: { rangeStart: "10.88.0.100", rangeEnd: "10.88.0.200" } };
-    const lower = { ...CONFIG, name: "other", ipam: { ...TWO.ipam, rangeEnd: "10.88.0.99" } };
+    const upper = { ...CONFIG, ipam: { rangeStart: "10.86.0.100", rangeEnd: "10.86.0.200" } };
+    const lower = { ...CONFIG, name: "other", ipam: { ...TWO.ipam, rangeEnd: "10.86.0.99" } };
     await added(host, "c2", upper);
     const { json } = await host.cni("STATUS", { config: lower });
-    assertMatch(`${json?.code} ${json?.msg}`, /^50 .*10.88.0.2 for .*"podnet\/c1\/eth0" has it/);
+    assertMatch(`${json?.code} ${json?.msg}`, /^50 .*10.86.0.2 for .*"podnet\/c1\/eth0" has it/);
     const { stdout } = await host.program(["doctor"], JSON.stringify(lower));
     assertMatch(stdout, /warning subnet: .*"podnet\/c1\/eth0" has it/);
     await host.end("c1");
@@ -535,7 +535,7 @@ hostTest("a renamed network whose state was renamed too is served", async (host)
   await host.sh(`mv ${STATE} ${STATE_FOLDER}/web.json`);
   const config = { ...CONFIG, name: "web" };
   assertEquals((await host.cni("STATUS", { config })).stdout, "");
-  assertEquals((await host.add({ id: "c2", config })).ips[0].address, "10.88.0.3/24");
+  assertEquals((await host.add({ id: "c2", config })).ips[0].address, "10.86.0.3/24");
   const { stdout } = await host.program(["doctor"], JSON.stringify(config));
   assert(!stdout.includes(" alone: "), stdout);
 });

@@ -3,7 +3,7 @@ import { breakIp, ipLog } from "./broken_ip.ts";
 import { hostPings, permanent } from "./guarded.ts";
 import { CONFIG, type Host, hostTest, STATE_FOLDER } from "./host.ts";
 
-const FOUR = { ...CONFIG, ipam: { rangeStart: "10.88.0.2", rangeEnd: "10.88.0.5" } };
+const FOUR = { ...CONFIG, ipam: { rangeStart: "10.86.0.2", rangeEnd: "10.86.0.5" } };
 const IDS = ["c1", "c2", "c3", "c4"];
 
 /** A full pool. The node's reboot removed all its containers. */
@@ -21,30 +21,30 @@ hostTest("reclaim: a pool that a reboot left full serves the next ADD at once", 
   const status = await host.cni("STATUS", { config: FOUR });
   assertEquals([status.code, status.stdout], [0, ""]);
   const { ips } = await host.add({ id: "n1", config: FOUR });
-  assertEquals(ips[0].address, "10.88.0.2/24");
-  assertEquals(await host.leases(), { "n1/eth0": "10.88.0.2" });
+  assertEquals(ips[0].address, "10.86.0.2/24");
+  assertEquals(await host.leases(), { "n1/eth0": "10.86.0.2" });
 });
 
 hostTest("reclaim: a requested address that a reboot left held is allocated", async (host) => {
   await rebooted(host);
   await host.containers("n1");
-  const { ips } = await host.add({ id: "n1", config: FOUR, args: "IP=10.88.0.4" });
-  assertEquals(ips[0].address, "10.88.0.4/24");
+  const { ips } = await host.add({ id: "n1", config: FOUR, args: "IP=10.86.0.4" });
+  assertEquals(ips[0].address, "10.86.0.4/24");
 });
 
 hostTest(
   "reclaim: the permanent neighbour of the earlier container goes with its lease",
   async (host) => {
     await host.containers("c1", "c2", "c3");
-    const two = { ...CONFIG, ipam: { rangeStart: "10.88.0.2", rangeEnd: "10.88.0.3" } };
+    const two = { ...CONFIG, ipam: { rangeStart: "10.86.0.2", rangeEnd: "10.86.0.3" } };
     await host.add({ id: "c1", config: two });
     const guarded = { ...two, macspoofchk: true, runtimeConfig: { mac: "02:00:00:00:00:09" } };
     const { interfaces } = await host.add({ id: "c2", config: guarded });
     await host.sh(`ip link del dev ${interfaces[1].name}`);
-    assertEquals(await permanent(host, ""), { "10.88.0.3": "02:00:00:00:00:09" });
-    assertEquals((await host.add({ id: "c3", config: two })).ips[0].address, "10.88.0.3/24");
+    assertEquals(await permanent(host, ""), { "10.86.0.3": "02:00:00:00:00:09" });
+    assertEquals((await host.add({ id: "c3", config: two })).ips[0].address, "10.86.0.3/24");
     assertEquals(await permanent(host, ""), {});
-    assert(await hostPings(host, "10.88.0.3"));
+    assert(await hostPings(host, "10.86.0.3"));
   },
 );
 
@@ -57,8 +57,8 @@ hostTest(
     await host.add({ config: { ...guarded, runtimeConfig: { mac: "02:00:00:00:00:09" } } });
     await host.end("c1");
     await host.containers("c1");
-    await host.add({ config: guarded, args: "IP=10.88.0.9" });
-    assertEquals(await permanent(host, ""), { "10.88.0.9": "0a:58:0a:58:00:09" });
+    await host.add({ config: guarded, args: "IP=10.86.0.9" });
+    assertEquals(await permanent(host, ""), { "10.86.0.9": "0a:58:0a:56:00:09" });
     await host.end("c1");
     await host.containers("c1");
     // Without the guard, no entry of the ADD replaces an earlier one.
@@ -70,7 +70,7 @@ hostTest(
 hostTest("reclaim: the same container gets its address again after a reboot", async (host) => {
   await rebooted(host);
   await host.containers("c3");
-  assertEquals((await host.add({ id: "c3", config: FOUR })).ips[0].address, "10.88.0.4/24");
+  assertEquals((await host.add({ id: "c3", config: FOUR })).ips[0].address, "10.86.0.4/24");
 });
 
 hostTest("reclaim: a full pool of live containers stays as it is", async (host) => {
@@ -138,10 +138,10 @@ hostTest("STATUS and ADD agree about an unowned veth on the bridge", async (host
   await host.containers("c1", "c2", "c3");
   await host.add({ id: "c1" });
   await host.sh(`ip link add mine master atomic0 up type veth peer name eth0 netns c3
-    ip -n c3 addr add 10.88.0.9/24 dev eth0`);
+    ip -n c3 addr add 10.86.0.9/24 dev eth0`);
   assertEquals((await host.cni("STATUS")).stdout, "");
   const { stdout } = await host.program(["doctor"], JSON.stringify(CONFIG));
-  assertStringIncludes(stdout, 'another program made mine (10.88.0.9) on "atomic0"');
+  assertStringIncludes(stdout, 'another program made mine (10.86.0.9) on "atomic0"');
   await host.add({ id: "c2" });
   // An older copy of the state: both ask the kernel which addresses are in use without a lease.
   await host.sh(`cd ${STATE_FOLDER}; cp podnet.json /run/copy; cp /run/copy podnet.json`);
@@ -167,7 +167,7 @@ for (const always of [false, true]) {
       always ? "each time" : "once"
     } costs no live container its address`,
     async (host) => {
-      const config = { ...CONFIG, ipam: { rangeStart: "10.88.0.2", rangeEnd: "10.88.0.3" } };
+      const config = { ...CONFIG, ipam: { rangeStart: "10.86.0.2", rangeEnd: "10.86.0.3" } };
       await host.containers("c1", "c2", "c3");
       for (const id of ["c1", "c2"]) await host.add({ id, config });
       const before = await host.leases();

@@ -5,5 +5,5 @@ export const REFERENCE = {
   type: "atomicni",
   bridge: "atomic0",
   isGateway: true,
-  ipam: { type: "host-local", subnet: "10.88.0.0/24", routes: [{ dst: "0.0.0.0/0" }] },
+  ipam: { type: "host-local", subnet: "10.86.0.0/24", routes: [{ dst: "0.0.0.0/0" }] },
 };

@@ -56,7 +56,7 @@ async function refuseAll(host: Host, rows: readonly Row[]): Promise<void> {
     assert(await host.pings("n1", CONFIG.gateway), `the neighbour is cut off: ${names}`);
     for (const { restore } of group) if (restore !== undefined) await host.sh(restore);
   }
-  assertEquals(await host.leases(), { "n1/eth0": "10.88.0.2" });
+  assertEquals(await host.leases(), { "n1/eth0": "10.86.0.2" });
   await host.del({ id: "n1" });
   await host.assertNothingLeft();
 }

@@ -18,7 +18,7 @@ hostTest(
     await host.containers("c1", "x");
     const veth = (await host.add()).interfaces[1].name;
     await host.sh(`ip link add vethx master ${CONFIG.bridge} type veth peer name eth0 netns x
-    ip -n x addr add 10.88.0.200/24 dev eth0`);
+    ip -n x addr add 10.86.0.200/24 dev eth0`);
     let name = veth;
     for (const at of [2, 3]) {
       const rename = renaming(name, `web${at}`, "/run/ip.real");
@@ -48,7 +48,7 @@ hostTest("a failed ADD removes its host veth although that got another name", as
   const veth = (await host.add()).interfaces[1].name;
   await host.del();
   const rename = renaming(veth, "mine0", "/run/ip.real");
-  await breakIp(host, `case "$in" in *"addr add 10.88.0.3/24"*) ${rename}; exit 2 ;; esac`);
+  await breakIp(host, `case "$in" in *"addr add 10.86.0.3/24"*) ${rename}; exit 2 ;; esac`);
   assertEquals((await host.cni("ADD")).json.code, 100);
   assertEquals(await host.links(), [CONFIG.bridge]);
   await host.assertNothingLeft();
@@ -75,7 +75,7 @@ hostTest(
 hostTest(
   "a host veth with another name, another alias and no bridge is still recognized by its MAC",
   async (host) => {
-    const config = { ...CONFIG, ipam: { rangeStart: "10.88.0.2", rangeEnd: "10.88.0.3" } };
+    const config = { ...CONFIG, ipam: { rangeStart: "10.86.0.2", rangeEnd: "10.86.0.3" } };
     await host.containers("c1", "c2", "c3");
     const [, { name: veth }] = (await host.add({ id: "c1", config })).interfaces;
     await host.sh(`ip link set dev ${veth} name web0

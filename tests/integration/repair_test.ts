@@ -40,7 +40,7 @@ hostTest(
     await host.containers("c1", "c2");
     for (const id of ["c1", "c2"]) await host.add({ id });
     // As keepalived does.
-    await host.sh("ip -n c1 addr add 10.88.0.100/24 dev eth0");
+    await host.sh("ip -n c1 addr add 10.86.0.100/24 dev eth0");
     const gone = (await host.ip("", "link", "show")).find(({ ifalias }) =>
       ifalias?.endsWith("podnet/c2/eth0")
     );
@@ -51,7 +51,7 @@ hostTest(
     assertEquals(await host.state(), before);
     const { json, stdout } = await repair(host);
     assertEquals(json.written, true, `the stale lease is not dropped: ${stdout}`);
-    assertEquals(await host.leases(), { "c1/eth0": "10.88.0.2" });
+    assertEquals(await host.leases(), { "c1/eth0": "10.86.0.2" });
   },
 );
 
@@ -60,11 +60,11 @@ hostTest("repair refuses the state of a newer schema and leaves it byte for byte
   await host.add();
   const newer = JSON.stringify({
     schema: 99,
-    containerToIP: { "c1/eth0": "10.88.0.2" },
-    ipToContainer: { "10.88.0.2": "c1/eth0" },
-    lastReserved: "10.88.0.2",
+    containerToIP: { "c1/eth0": "10.86.0.2" },
+    ipToContainer: { "10.86.0.2": "c1/eth0" },
+    lastReserved: "10.86.0.2",
     leases: {},
-    quarantine: ["10.88.0.7"],
+    quarantine: ["10.86.0.7"],
   });
   await host.run(["tee", STATE], newer);
   const files = await host.files();

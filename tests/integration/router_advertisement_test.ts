@@ -100,7 +100,7 @@ for (const [name, text] of RULES) {
         assertEquals(await isTakenBy(host, ["", "c2"], words), [false, false]);
         // Loading the rules twice changes nothing, and containers still reach each other and the gateway.
         assertEquals((await host.run(load, rules)).code, 0);
-        assert(await host.pings("c1", "10.88.0.3"));
+        assert(await host.pings("c1", "10.86.0.3"));
         assert(await host.pings("c1", CONFIG.gateway));
         // Proof that the rules stopped it: without them, both accept it.
         await host.sh("nft flush ruleset");

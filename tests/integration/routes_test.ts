@@ -4,7 +4,7 @@ import { CONFIG, type Host, hostTest } from "./host.ts";
 const DUAL = { ...CONFIG, subnet6: "fd00:88::/64", gateway6: "fd00:88::1" };
 const IPAM = {
   type: "host-local",
-  ranges: [[{ subnet: "10.88.0.0/24" }], [{ subnet: "fd00:88::/64" }]],
+  ranges: [[{ subnet: "10.86.0.0/24" }], [{ subnet: "fd00:88::/64" }]],
 };
 const dialects = (routes: object[]) => [
   { ...DUAL, ipam: { routes } },
@@ -17,22 +17,22 @@ const SHOW_TEN = "-4 route show 10.9.0.0/16";
 
 /** Routes that are valid in a configuration, and the last one as `ip` shows it. */
 const TAKEN: readonly [object[], string, RegExp][] = [
-  [[{ dst: "10.88.0.0/24" }], "-4 route show 10.88.0.0/24", /^10\.88\.0\.0\/24 via 10\.88\.0\.1 /],
-  [[{ dst: "10.88.0.0/24", gw: "10.88.0.9" }], "-4 route show 10.88.0.0/24", /via 10\.88\.0\.9 /],
-  [[{ dst: "10.88.0.0/24", scope: 253 }], "-4 route show 10.88.0.0/24", /^\S+ dev eth0 scope link/],
+  [[{ dst: "10.86.0.0/24" }], "-4 route show 10.86.0.0/24", /^10\.86\.0\.0\/24 via 10\.86\.0\.1 /],
+  [[{ dst: "10.86.0.0/24", gw: "10.86.0.9" }], "-4 route show 10.86.0.0/24", /via 10\.86\.0\.9 /],
+  [[{ dst: "10.86.0.0/24", scope: 253 }], "-4 route show 10.86.0.0/24", /^\S+ dev eth0 scope link/],
   [[{ dst: "fd00:88::/64" }], "-6 route show fd00:88::/64", /via fd00:88::1 dev eth0 metric 1024/],
   [
     [{ dst: "fd00:88::/64", priority: 256 }],
     "-6 route show fd00:88::/64",
     /via fd00:88::1 dev eth0 metric 256/,
   ],
-  [[{ dst: "10.88.0.255/32", table: 255 }], "-4 route show table local", /^10\.88\.0\.255 via /m],
+  [[{ dst: "10.86.0.255/32", table: 255 }], "-4 route show table local", /^10\.86\.0\.255 via /m],
   [[THERE, { dst: "10.1.0.0/16", gw: "203.0.113.1" }], "-4 route show 10.1.0.0/16", /via 203/],
-  [[{ dst: "10.1.0.0/16", gw: "10.88.0.0" }], "-4 route show 10.1.0.0/16", /via 10\.88\.0\.0/],
+  [[{ dst: "10.1.0.0/16", gw: "10.86.0.0" }], "-4 route show 10.1.0.0/16", /via 10\.86\.0\.0/],
   [
     [{ ...TEN, mtu: 1400, advmss: 1300, priority: 9, table: 100, scope: 200 }],
     "-4 route show table 100",
-    /^\S+ via 10\.88\.0\.1 dev eth0 scope (200|site) metric 9 mtu 1400 advmss 1300/,
+    /^\S+ via 10\.86\.0\.1 dev eth0 scope (200|site) metric 9 mtu 1400 advmss 1300/,
   ],
   [[{ dst: "10.8.0.0/16", scope: 253 }], "-4 route show 10.8.0.0/16", /^\S+ dev eth0 scope link/],
   [[{ dst: "fd09::/16", scope: 200, gw: "::" }], "-6 route show fd09::/16", /^\S+ dev eth0 metric/],
@@ -40,17 +40,17 @@ const TAKEN: readonly [object[], string, RegExp][] = [
   [[{ dst: "::/0" }], "-6 route show default", /via fd00:88::1 dev eth0 metric 512/],
   [[{ dst: "::/0", priority: 7 }], "-6 route show default", /via fd00:88::1 dev eth0 metric 7/],
   // A part of the subnet; the kernel creates no route to it.
-  [[{ dst: "10.88.0.0/25" }], "-4 route show 10.88.0.0/25", /via 10\.88\.0\.1 /],
+  [[{ dst: "10.86.0.0/25" }], "-4 route show 10.86.0.0/25", /via 10\.86\.0\.1 /],
   [[{ dst: "fe80::/64" }], "-6 route show fe80::/64", /via fd00:88::1 dev eth0/],
   // A second next hop, and the same destination in another table or with another metric.
-  [[TEN, { ...TEN, gw: "10.88.0.9" }], SHOW_TEN, /via 10\.88\.0\.1 .*\n.*via 10\.88\.0\.9 /],
-  [[TEN, { ...TEN, gw: "10.88.0.8", table: 254 }], SHOW_TEN, /88\.0\.1 .*\n.*via 10\.88\.0\.8 /],
-  [[TEN, { ...TEN, priority: 7 }], SHOW_TEN, /88\.0\.1 dev eth0 *\n.*metric 7/],
-  [[TEN, { ...TEN, table: 7 }], "-4 route show table 7", /^10\.9\.0\.0\/16 via 10\.88\.0\.1 /],
+  [[TEN, { ...TEN, gw: "10.86.0.9" }], SHOW_TEN, /via 10\.86\.0\.1 .*\n.*via 10\.86\.0\.9 /],
+  [[TEN, { ...TEN, gw: "10.86.0.8", table: 254 }], SHOW_TEN, /86\.0\.1 .*\n.*via 10\.86\.0\.8 /],
+  [[TEN, { ...TEN, priority: 7 }], SHOW_TEN, /86\.0\.1 dev eth0 *\n.*metric 7/],
+  [[TEN, { ...TEN, table: 7 }], "-4 route show table 7", /^10\.9\.0\.0\/16 via 10\.86\.0\.1 /],
   [
-    [{ ...TEN, table: 7 }, { ...TEN, table: 7, gw: "10.88.0.9" }],
+    [{ ...TEN, table: 7 }, { ...TEN, table: 7, gw: "10.86.0.9" }],
     "-4 route show table 7",
-    /via 10\.88\.0\.1 .*\n.*via 10\.88\.0\.9 /,
+    /via 10\.86\.0\.1 .*\n.*via 10\.86\.0\.9 /,
   ],
   [
     [{ dst: "::/0" }, { dst: "::/0", gw: "fd00:88::9", priority: 512 }],
@@ -61,10 +61,10 @@ const TAKEN: readonly [object[], string, RegExp][] = [
 
 /** Routes that are invalid in a configuration: the last one as arguments of `ip`, whose kernel refuses it. */
 const REFUSED: readonly [object[], string][] = [
-  [[{ dst: "10.1.0.0/16", gw: "10.88.0.255" }], "10.1.0.0/16 via 10.88.0.255"],
+  [[{ dst: "10.1.0.0/16", gw: "10.86.0.255" }], "10.1.0.0/16 via 10.86.0.255"],
   [[{ dst: "10.1.0.0/16", gw: "203.0.113.1" }], "10.1.0.0/16 via 203.0.113.1"],
   [[{ dst: "10.1.0.0/16", scope: 255 }], "10.1.0.0/16 scope 255"],
-  [[{ dst: "10.1.0.0/16", gw: "10.88.0.7", scope: 254 }], "10.1.0.0/16 via 10.88.0.7 scope 254"],
+  [[{ dst: "10.1.0.0/16", gw: "10.86.0.7", scope: 254 }], "10.1.0.0/16 via 10.86.0.7 scope 254"],
   [[{ dst: "fd01::/16", gw: "ff02::1" }], "fd01::/16 via ff02::1"],
   [[{ dst: "fd00:88::/64", gw: "::", priority: 256 }], "fd00:88::/64 metric 256"],
   [

@@ -7,7 +7,7 @@ const FILE = `${STATE_FOLDER}/podnet.json`;
 /** Without routes, for a second interface of a container. */
 const BARE = { ...CONFIG, ipam: { routes: [] } };
 /** A range for three containers. */
-const SMALL = { ...CONFIG, ipam: { rangeStart: "10.88.0.2", rangeEnd: "10.88.0.4" } };
+const SMALL = { ...CONFIG, ipam: { rangeStart: "10.86.0.2", rangeEnd: "10.86.0.4" } };
 
 async function allocated(host: Host, id: string, config: unknown = CONFIG): Promise<string> {
   return (await host.add({ id, config })).ips[0].address.replace(/\/\d+$/, "");
@@ -15,30 +15,30 @@ async function allocated(host: Host, id: string, config: unknown = CONFIG): Prom
 
 hostTest("addresses are allocated next-fit and wrap inside the range", async (host) => {
   await host.containers("c1", "c2", "c3", "c4", "c5");
-  assertEquals(await allocated(host, "c1", SMALL), "10.88.0.2");
-  assertEquals(await allocated(host, "c2", SMALL), "10.88.0.3");
+  assertEquals(await allocated(host, "c1", SMALL), "10.86.0.2");
+  assertEquals(await allocated(host, "c2", SMALL), "10.86.0.3");
   await host.del({ id: "c1", config: SMALL });
-  assertEquals(await allocated(host, "c3", SMALL), "10.88.0.4");
-  assertEquals(await allocated(host, "c4", SMALL), "10.88.0.2");
+  assertEquals(await allocated(host, "c3", SMALL), "10.86.0.4");
+  assertEquals(await allocated(host, "c4", SMALL), "10.86.0.2");
   const { code, json } = await host.cni("ADD", { id: "c5", config: SMALL });
   assertEquals([code, json.code], [1, 101]);
-  assertMatch(json.msg, /10\.88\.0\.2 - 10\.88\.0\.4: all are held/);
+  assertMatch(json.msg, /10\.86\.0\.2 - 10\.86\.0\.4: all are held/);
 });
 
 /** 4000 leases with one free address. Every tenth lease has the form of the Go original. */
 async function crowded(host: Host, subnet: string, free: string): Promise<Json> {
   const gateway = CONFIG.gateway;
-  const range = { subnet, rangeStart: "10.88.0.1", rangeEnd: "10.88.255.254", gateway };
+  const range = { subnet, rangeStart: "10.86.0.1", rangeEnd: "10.86.255.254", gateway };
   const state: Json = {
     schema: 3,
     containerToIP: {},
     ipToContainer: {},
-    lastReserved: "10.88.5.9",
+    lastReserved: "10.86.5.9",
     leases: {},
     ranges: [[range]],
   };
   for (let n = 0; n < 4000; n++) {
-    const ip = `10.88.${2 + (n >> 8)}.${n & 255}`;
+    const ip = `10.86.${2 + (n >> 8)}.${n & 255}`;
     if (ip === free) continue;
     const owner = n % 10 === 0 ? `old${n}` : `p${n}/eth0`;
     state.containerToIP[owner] = ip;
@@ -56,20 +56,20 @@ async function crowded(host: Host, subnet: string, free: string): Promise<Json> 
 
 hostTest("one ADD and DEL among thousands of leases change no other lease", async (host) => {
   await host.containers("c1");
-  const config = { ...CONFIG, subnet: "10.88.0.0/16" };
-  const before = await crowded(host, config.subnet, "10.88.5.12");
-  assertEquals(await allocated(host, "c1", config), "10.88.5.12");
+  const config = { ...CONFIG, subnet: "10.86.0.0/16" };
+  const before = await crowded(host, config.subnet, "10.86.5.12");
+  assertEquals(await allocated(host, "c1", config), "10.86.5.12");
   const after = await host.state();
   assertEquals(after, {
     ...before,
-    lastReserved: "10.88.5.12",
-    containerToIP: { ...before.containerToIP, "c1/eth0": "10.88.5.12" },
-    ipToContainer: { ...before.ipToContainer, "10.88.5.12": "c1/eth0" },
+    lastReserved: "10.86.5.12",
+    containerToIP: { ...before.containerToIP, "c1/eth0": "10.86.5.12" },
+    ipToContainer: { ...before.ipToContainer, "10.86.5.12": "c1/eth0" },
     leases: { ...before.leases, "c1/eth0": after.leases["c1/eth0"] },
   });
   assertEquals(Object.keys(after.leases["c1/eth0"]), ["since", "hostMac"]);
   await host.del({ config });
-  assertEquals(await host.state(), { ...before, lastReserved: "10.88.5.12" });
+  assertEquals(await host.state(), { ...before, lastReserved: "10.86.5.12" });
 });
 
 hostTest(
@@ -105,7 +105,7 @@ hostTest("an attachment gets the same address again after its container is gone"
   await host.add({ id: "c2" });
   await host.end("c1");
   await host.containers("c1");
-  assertEquals(await allocated(host, "c1"), "10.88.0.2");
+  assertEquals(await allocated(host, "c1"), "10.86.0.2");
   assertEquals((await host.hostVeths()).length, 2);
   assert(await host.pings("c1", CONFIG.gateway));
 });
@@ -133,17 +133,17 @@ hostTest(
 hostTest("a requested address is allocated, or refused with its holder's name", async (host) => {
   await host.containers("c1", "c2", "c3", "c4");
   const asked = (ips: string[]) => ({ ...CONFIG, runtimeConfig: { ips } });
-  assertEquals(await allocated(host, "c1", asked(["10.88.0.50"])), "10.88.0.50");
-  const arg = await host.add({ id: "c2", args: "IgnoreUnknown=1;IP=10.88.0.60" });
-  assertEquals(arg.ips[0].address, "10.88.0.60/24");
-  const conventional = { ...CONFIG, args: { cni: { ips: ["10.88.0.70/24"] } } };
-  assertEquals(await allocated(host, "c3", conventional), "10.88.0.70");
+  assertEquals(await allocated(host, "c1", asked(["10.86.0.50"])), "10.86.0.50");
+  const arg = await host.add({ id: "c2", args: "IgnoreUnknown=1;IP=10.86.0.60" });
+  assertEquals(arg.ips[0].address, "10.86.0.60/24");
+  const conventional = { ...CONFIG, args: { cni: { ips: ["10.86.0.70/24"] } } };
+  assertEquals(await allocated(host, "c3", conventional), "10.86.0.70");
   const rows: [string, RegExp][] = [
-    ["10.88.0.50", /"c1\/eth0" holds it/],
-    ["10.88.0.1", /it is the gateway/],
-    ["10.88.0.0", /reserved in the subnet/],
-    ["10.88.0.255", /reserved in the subnet/],
-    ["10.89.0.5", /outside 10\.88\.0\.0\/24/],
+    ["10.86.0.50", /"c1\/eth0" holds it/],
+    ["10.86.0.1", /it is the gateway/],
+    ["10.86.0.0", /reserved in the subnet/],
+    ["10.86.0.255", /reserved in the subnet/],
+    ["10.87.0.5", /outside 10\.86\.0\.0\/24/],
   ];
   for (const [ip, message] of rows) {
     const { code, json } = await host.cni("ADD", { id: "c4", config: asked([ip]) });
@@ -152,12 +152,12 @@ hostTest("a requested address is allocated, or refused with its holder's name", 
   }
   const outside = await host.cni("ADD", {
     id: "c4",
-    config: { ...SMALL, runtimeConfig: { ips: ["10.88.0.9"] } },
+    config: { ...SMALL, runtimeConfig: { ips: ["10.86.0.9"] } },
   });
   assertMatch(outside.json.msg, /outside the range/);
   // Its holder is gone without a DEL: the address is free.
   await host.sh(`ip link del dev ${(await linkOf(host, "c1")).ifname}`);
-  assertEquals(await allocated(host, "c4", asked(["10.88.0.50"])), "10.88.0.50");
+  assertEquals(await allocated(host, "c4", asked(["10.86.0.50"])), "10.86.0.50");
 });
 
 async function linkOf(host: Host, id: string): Promise<Json> {
@@ -170,22 +170,22 @@ hostTest("a state file of the Go original is read, and its container is deleted"
   // printf old | sha1sum
   const veth = "avc00dbbc9dadfb";
   await host.sh(`ip link add atomic0 type bridge; ip link set atomic0 up
-    ip addr add 10.88.0.1/24 dev atomic0
+    ip addr add 10.86.0.1/24 dev atomic0
     ip link add ${veth} master atomic0 up type veth peer name eth0 netns old
-    ip -n old addr add 10.88.0.2/24 dev eth0; ip -n old link set eth0 up`);
+    ip -n old addr add 10.86.0.2/24 dev eth0; ip -n old link set eth0 up`);
   await host.run(
     ["tee", FILE],
     JSON.stringify({
-      containerToIP: { old: "10.88.0.2" },
-      ipToContainer: { "10.88.0.2": "old" },
-      lastReserved: "10.88.0.1",
+      containerToIP: { old: "10.86.0.2" },
+      ipToContainer: { "10.86.0.2": "old" },
+      lastReserved: "10.86.0.1",
     }),
   );
-  assertEquals(await allocated(host, "c1"), "10.88.0.3");
-  assertEquals(await host.leases(), { old: "10.88.0.2", "c1/eth0": "10.88.0.3" });
-  assert(await host.pings("c1", "10.88.0.2"));
+  assertEquals(await allocated(host, "c1"), "10.86.0.3");
+  assertEquals(await host.leases(), { old: "10.86.0.2", "c1/eth0": "10.86.0.3" });
+  assert(await host.pings("c1", "10.86.0.2"));
   await host.del({ id: "old" });
-  assertEquals(await host.leases(), { "c1/eth0": "10.88.0.3" });
+  assertEquals(await host.leases(), { "c1/eth0": "10.86.0.3" });
   assertEquals(await host.ip("", "link", "show", "dev", veth), []);
   assertEquals((await host.state()).schema, 3);
 }, MODES);
@@ -202,7 +202,7 @@ hostTest(
     assertEquals((await host.hostVeths()).length, 1);
     assert(await host.pings("c1", CONFIG.gateway));
     await host.sh(`cp /run/save ${FILE}`);
-    assertEquals(await allocated(host, "c2"), "10.88.0.3");
+    assertEquals(await allocated(host, "c2"), "10.86.0.3");
   },
 );
 
@@ -230,7 +230,7 @@ hostTest("the wait for the lock has a limit", async (host) => {
   );
   await host.sh(`kill ${holder}`);
   assertEquals((await host.hostVeths()).length, 1);
-  assertEquals(await host.leases(), { "c1/eth0": "10.88.0.2" });
+  assertEquals(await host.leases(), { "c1/eth0": "10.86.0.2" });
 });
 
 hostTest(
@@ -263,8 +263,8 @@ hostTest("eight concurrent ADDs get eight addresses and create one bridge", asyn
   const addresses = new Set(results.map(({ ips }) => ips[0].address));
   assertEquals(addresses.size, 8);
   assertEquals(Object.keys(await host.leases()).length, 8);
-  for (const { interfaces } of results) assertEquals(interfaces[0].mac, "0a:58:0a:58:00:01");
-  assertEquals(await host.addresses("", CONFIG.bridge), ["10.88.0.1/24"]);
+  for (const { interfaces } of results) assertEquals(interfaces[0].mac, "0a:58:0a:56:00:01");
+  assertEquals(await host.addresses("", CONFIG.bridge), ["10.86.0.1/24"]);
   assert(await host.pings("c1", CONFIG.gateway));
   await Promise.all(ids.map((id) => host.del({ id })));
   await host.assertNothingLeft();

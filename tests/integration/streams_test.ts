@@ -44,7 +44,7 @@ sys.exit(process.wait())
 hostTest("the program waits for non-blocking pipes", async (host) => {
   await host.containers("c1");
   const { code, json, stderr } = await host.cni("ADD", { under: ["python3", "-c", NOT_BLOCKING] });
-  assertEquals([code, json?.ips[0].address], [0, "10.88.0.2/24"], stderr);
+  assertEquals([code, json?.ips[0].address], [0, "10.86.0.2/24"], stderr);
 });
 
 hostTest("VERSION answers although nobody closes its stdin", async (host) => {

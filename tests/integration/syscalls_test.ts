@@ -36,7 +36,7 @@ hostTest("list --watch opens no network socket", async (host) => {
   // Under strace, next to other tests, the start alone may take seconds.
   const under = ["timeout", "-s", "INT", "12", ...TRACED];
   const { stdout } = await host.program(["list", "--watch"], "", {}, under);
-  assert(stdout.includes("10.88.0.2"), stdout);
+  assert(stdout.includes("10.86.0.2"), stdout);
   await assertNoNetwork(host);
 });
 
@@ -52,8 +52,8 @@ hostTest("the state folder and those below it are created private in one step", 
       name: "podnet",
       type: "atomicni",
       bridge: "atomic0",
-      subnet: "10.88.0.0/24",
-      gateway: "10.88.0.1",
+      subnet: "10.86.0.0/24",
+      gateway: "10.86.0.1",
       ipam: { dataDir },
     },
     under,

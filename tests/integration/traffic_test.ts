@@ -22,7 +22,7 @@ hostTest(
       assertEquals([interfaces[2].mac, inside.address], [mac, mac]);
       assert(await host.pings(id, CONFIG.gateway));
     }
-    assert(await host.pings("c1", "10.88.0.3") && await host.pings("c3", "10.88.0.2"));
+    assert(await host.pings("c1", "10.86.0.3") && await host.pings("c3", "10.86.0.2"));
   },
   MODES,
 );
@@ -31,7 +31,7 @@ hostTest("an address with a changed MAC is reached at once", async (host) => {
   await host.containers("n1", "c1", "c2", "c3");
   // A bridge that loses its last port flushes every neighbour by itself.
   await host.add({ id: "n1" });
-  const ip = "10.88.0.9";
+  const ip = "10.86.0.9";
   const reached = async () =>
     (await host.run(["busybox", "ping", "-c", "1", "-W", "2", ip])).code === 0;
   // Each time, the host has learnt the previous MAC: derived, requested, derived.
@@ -112,5 +112,5 @@ hostTest("after another plugin, the result contains both results", async (host) 
     prevResult.routes[0],
     prevResult.dns,
   ]);
-  assertEquals(ips[1], { address: "10.88.0.2/24", gateway: "10.88.0.1", interface: 3 });
+  assertEquals(ips[1], { address: "10.86.0.2/24", gateway: "10.86.0.1", interface: 3 });
 });

@@ -5,7 +5,7 @@ import { snapshot } from "./snapshot.ts";
 import { holdingLock } from "./lock_holder.ts";
 
 /** Not the neighbour's MAC: the state notes the requested one. */
-const RANGE = { rangeStart: "10.88.0.100", rangeEnd: "10.88.0.200" };
+const RANGE = { rangeStart: "10.86.0.100", rangeEnd: "10.86.0.200" };
 
 interface Row {
   /** Shell that replaces `ip`, see `breakIp`. */
@@ -71,13 +71,13 @@ undoTest("port flags are refused", {
 undoTest("the veth exists, the bridge has another address", {
   call: { config: { ...CONFIG, name: "other", subnet: "10.99.0.0/24", gateway: "10.99.0.1" } },
   code: 105,
-  message: /it has 10\.88\.0\.1\/24/,
+  message: /it has 10\.86\.0\.1\/24/,
 });
 
 undoTest("the veth exists, the bridge can't get its address", {
   prepare:
-    "ip addr flush dev atomic0; ip addr add 10.88.0.1/32 dev lo; ip route add 10.88.0.0/24 dev atomic0",
-  rule: `case "$*$in" in *"addr add 10.88.0.1/24"*) exit 2 ;; esac`,
+    "ip addr flush dev atomic0; ip addr add 10.86.0.1/32 dev lo; ip route add 10.86.0.0/24 dev atomic0",
+  rule: `case "$*$in" in *"addr add 10.86.0.1/24"*) exit 2 ;; esac`,
   code: 100,
   message: /Cannot make the bridge "atomic0"/,
 });
@@ -90,13 +90,13 @@ undoTest("the veth that inspects the namespace can't be removed at once", {
 });
 
 undoTest("no address is free", {
-  call: { config: { ...CONFIG, ipam: { rangeStart: "10.88.0.2", rangeEnd: "10.88.0.2" } } },
+  call: { config: { ...CONFIG, ipam: { rangeStart: "10.86.0.2", rangeEnd: "10.86.0.2" } } },
   code: 101,
   message: /all are held/,
 }, MODES);
 
 undoTest("the requested address is held", {
-  call: { args: "IP=10.88.0.2" },
+  call: { args: "IP=10.86.0.2" },
   code: 102,
   message: /"n1\/eth0" holds it/,
 });
@@ -114,7 +114,7 @@ undoTest("the MAC is refused", {
 });
 
 undoTest("the address is refused", {
-  rule: failing("addr add 10.88.0.3/24"),
+  rule: failing("addr add 10.86.0.3/24"),
   code: 100,
   message: /Cannot configure "eth0"/,
 }, MODES);
@@ -130,7 +130,7 @@ undoTest("the neighbour entry can't be flushed", {
   rule: 'case "$in" in "neigh flush"*) echo no >&2; exit 2 ;; esac',
   call: { config: { ...CONFIG, runtimeConfig: { mac: "02:00:00:00:00:07" } } },
   code: 100,
-  message: /Cannot flush the neighbours 10\.88\.0\.3/,
+  message: /Cannot flush the neighbours 10\.86\.0\.3/,
 });
 
 // The pause lets the signal arrive before `ip` ends.
@@ -165,7 +165,7 @@ hostTest("undo: a failed undo is reported, and the next DEL removes the rest", a
   await host.add({ id: "c2" });
   await breakIp(
     host,
-    `${failing("addr add 10.88.0.3/24")}; case "$*" in "link del"*) echo no >&2; exit 2 ;; esac`,
+    `${failing("addr add 10.86.0.3/24")}; case "$*" in "link del"*) echo no >&2; exit 2 ;; esac`,
   );
   const { code, json } = await host.cni("ADD");
   assertEquals([code, json.code], [1, 100]);
@@ -176,7 +176,7 @@ hostTest("undo: a failed undo is reported, and the next DEL removes the rest", a
   );
   assertEquals((await host.hostVeths()).length, 2);
   // The veth still answers on the address, so no other container may get it.
-  assertEquals(await host.leases(), { "c2/eth0": "10.88.0.2", "c1/eth0": "10.88.0.3" });
+  assertEquals(await host.leases(), { "c2/eth0": "10.86.0.2", "c1/eth0": "10.86.0.3" });
   await breakIp(host, "");
   await host.del();
   await host.del({ id: "c2" });

@@ -99,14 +99,14 @@ hostTest("a bridge with an MTU without IPv6, which the guard needs", async (host
   await host.add({ id: "c2", config });
 });
 
-for (const address of ["10.88.0.1/16", "10.88.0.254/24"]) {
+for (const address of ["10.86.0.1/16", "10.86.0.254/24"]) {
   hostTest(`a bridge of live containers has ${address} instead of its address`, async (host) => {
     const config = { ...CONFIG, macspoofchk: true };
     await host.containers("c1", "c2");
     await host.add({ id: "c1", config });
     await host.sh(`ip addr flush dev atomic0; ip addr add ${address} dev atomic0`);
-    const found = `Cannot use "atomic0" as the bridge of 10.88.0.1/24: it has ${address}`;
+    const found = `Cannot use "atomic0" as the bridge of 10.86.0.1/24: it has ${address}`;
     await cured(host, config, found, /ip addr del [^)]+/);
-    for (const id of ["c1", "c2"]) assertEquals(await host.pings(id, "10.88.0.1"), true, id);
+    for (const id of ["c1", "c2"]) assertEquals(await host.pings(id, "10.86.0.1"), true, id);
   });
 }

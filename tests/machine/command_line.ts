@@ -10,9 +10,9 @@ export const NETWORK = {
   name: NAME,
   type: "atomicni",
   bridge: "atomic0",
-  subnet: "10.88.0.0/29",
-  gateway: "10.88.0.1",
-  ipam: { rangeStart: "10.88.0.2", rangeEnd: "10.88.0.4" },
+  subnet: "10.86.0.0/29",
+  gateway: "10.86.0.1",
+  ipam: { rangeStart: "10.86.0.2", rangeEnd: "10.86.0.4" },
 };
 
 /** The same with addresses of both families. */

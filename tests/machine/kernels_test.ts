@@ -69,7 +69,7 @@ function hasLockedPorts(version: string): boolean {
 async function life(machine: Machine, program: string): Promise<void> {
   const result = await machine.must(cni("ADD", { program, network: DUAL }));
   await machine.must(cni("ADD", { program, network: DUAL, id: "c2", netns: "c2" }));
-  for (const it of ["10.88.0.1", "10.88.0.3", "fd00:88::1", "fd00:88::3"]) await ping(machine, it);
+  for (const it of ["10.86.0.1", "10.86.0.3", "fd00:88::1", "fd00:88::3"]) await ping(machine, it);
   const network = { ...DUAL, prevResult: JSON.parse(result) };
   await machine.must(cni("CHECK", { program, network }));
   await machine.must(cni("STATUS", { program, network: DUAL }));
@@ -92,16 +92,16 @@ async function notGuarded(machine: Machine, program: string): Promise<void> {
 /** A newer kernel: the container's own frames pass, and frames with another MAC do not. */
 async function guarded(machine: Machine, program: string): Promise<void> {
   const result = await machine.must(cni("ADD", { program, network: GUARDED }));
-  for (const it of ["10.88.0.1", "fd00:88::1"]) await ping(machine, it);
+  for (const it of ["10.86.0.1", "fd00:88::1"]) await ping(machine, it);
   const network = { ...GUARDED, prevResult: JSON.parse(result) };
   await machine.must(cni("CHECK", { program, network }));
   const own = await machine.must("ip netns exec c1 cat /sys/class/net/eth0/address");
   const become = (mac: string) => machine.must(`ip -n c1 link set dev eth0 address ${mac}`);
   await become("02:00:00:00:00:01");
-  const forged = await machine.sh("ip netns exec c1 busybox ping -c 1 -W 3 10.88.0.1");
+  const forged = await machine.sh("ip netns exec c1 busybox ping -c 1 -W 3 10.86.0.1");
   assertEquals(forged.code, 1, `a forged MAC is let through: ${forged.stdout}`);
   await become(own);
-  await ping(machine, "10.88.0.1");
+  await ping(machine, "10.86.0.1");
   await machine.must(cni("DEL", { program, network: GUARDED }));
   assertEquals(await machine.must("ip neigh show dev atomic0 nud permanent"), "");
   await nothingStays(machine);
@@ -120,7 +120,7 @@ async function nothingStays(machine: Machine): Promise<void> {
 async function filtered(machine: Machine): Promise<void> {
   await machine.must("ip link add name atomic0 type bridge vlan_filtering 1");
   await machine.must(cni("ADD"));
-  await ping(machine, "10.88.0.1");
+  await ping(machine, "10.86.0.1");
   await machine.must(cni("DEL"));
 }
 

@@ -52,7 +52,7 @@ test("a reboot with a full pool: /run is gone, the state is not", async (t) => {
       await bootFiles(machine);
       assertEquals((await machine.sh(cni("STATUS"))).code, 0, "STATUS before the first ADD");
       await machine.must(inSandbox("ADD"));
-      await machine.must("nsenter -n -t $(cat /run/sandbox) busybox ping -c 1 -W 3 10.88.0.1");
+      await machine.must("nsenter -n -t $(cat /run/sandbox) busybox ping -c 1 -W 3 10.86.0.1");
       recordRow(
         "reboot",
         "systemd-tmpfiles and systemd-sysctl with deploy/",

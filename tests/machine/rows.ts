@@ -32,11 +32,11 @@ async function remount(machine: Machine, disk: Disk): Promise<void> {
 
 /** The gateway answers: the attachment carries traffic. */
 async function ping(machine: Machine): Promise<void> {
-  await machine.must("ip netns exec c2 busybox ping -c 1 -W 3 10.88.0.1");
+  await machine.must("ip netns exec c2 busybox ping -c 1 -W 3 10.86.0.1");
 }
 
 function bridge(options: string): string {
-  return `ip link add name atomic0 address 0a:58:0a:58:00:01 type bridge ${options}`;
+  return `ip link add name atomic0 address 0a:58:0a:56:00:01 type bridge ${options}`;
 }
 
 function clock(date: string): Row {

@@ -47,9 +47,9 @@ test("guard: CHECK, doctor and repair see an entry that an unguarded container t
   await machine.must(cni("ADD", { id: "c2", netns: "c2" }));
   const mac = result.interfaces[2].mac;
   const taken = `ip -n c2 link set dev eth0 address ${mac}
-    ip netns exec c2 busybox ping -c 1 -W 1 10.88.0.1; ip -n c2 link set dev eth0 address 02:00:00:00:00:01`;
+    ip netns exec c2 busybox ping -c 1 -W 1 10.86.0.1; ip -n c2 link set dev eth0 address 02:00:00:00:00:01`;
   const reach = async () =>
-    (await machine.sh("ip netns exec c1 busybox ping -c 1 -W 1 10.88.0.1")).code === 0;
+    (await machine.sh("ip netns exec c1 busybox ping -c 1 -W 1 10.86.0.1")).code === 0;
   const check = () => machine.sh(cni("CHECK", { network: { ...guarded, prevResult: result } }));
   const away = [
     taken,

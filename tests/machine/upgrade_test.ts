@@ -8,7 +8,7 @@ import { cni, NETWORK, PROGRAM, quote } from "./command_line.ts";
 import { boot } from "./usermode.ts";
 import { test } from "../both_errors.ts";
 
-const DEAD = { c1: "10.88.0.2", c2: "10.88.0.3", c3: "10.88.0.4" };
+const DEAD = { c1: "10.86.0.2", c2: "10.86.0.3", c3: "10.86.0.4" };
 const { subnet, gateway, ipam: { rangeStart, rangeEnd } } = NETWORK;
 
 /** As version 0.1.0 wrote it: schema 2, and a full pool. */

@@ -18,9 +18,9 @@ test("install: the program answers, the state folder is root's alone, a containe
   // tmpfiles creates its entries during the installation, not only at boot.
   await debian.sh("test -d /run/netns");
   await debian.container("c1");
-  assertEquals(await debian.add("c1"), "10.88.0.2/24");
+  assertEquals(await debian.add("c1"), "10.86.0.2/24");
   assert(await debian.pings("c1", CONFIG.gateway));
-  assertMatch(await debian.sh("atomicni list"), /c1.*10\.88\.0\.2.*live/);
+  assertMatch(await debian.sh("atomicni list"), /c1.*10\.86\.0\.2.*live/);
   await debian.del("c1");
   await debian.sh(
     "ln -s /bin/true /usr/sbin/nft && systemd-analyze verify --man=no atomicni-rules@podnet.service",
@@ -97,7 +97,7 @@ test("upgrade and downgrade while containers come and go: no start fails, the li
     "2\n",
     "the previous build stays",
   );
-  assertMatch(await debian.sh("atomicni list"), /live.*10\.88\.0\.2/);
+  assertMatch(await debian.sh("atomicni list"), /live.*10\.86\.0\.2/);
   await debian.del("live");
   assertEquals(await debian.sh("ip -o link show type veth"), "");
 });
@@ -137,7 +137,7 @@ test("remove: configuration and state stay, also an edited file; a new installat
   await debian.install("2.0");
   assertMatch(await debian.sh(`cat ${CONFFILE}`), /# mine/);
   await debian.container("c2");
-  assertEquals(await debian.add("c2"), "10.88.0.3/24");
+  assertEquals(await debian.add("c2"), "10.86.0.3/24");
   for (const id of ["c1", "c2"]) await debian.del(id);
 });
 

@@ -3,8 +3,8 @@ import type { Random } from "../random.ts";
 
 /** Subnets of both families that do not overlap. */
 const SUBNETS4 = [
-  "10.88.0.0/24",
-  "10.89.0.0/16",
+  "10.86.0.0/24",
+  "10.87.0.0/16",
   "10.90.0.64/26",
   "172.20.4.0/22",
   "192.168.77.0/29",

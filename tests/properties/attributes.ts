@@ -10,7 +10,7 @@ export interface Attribute {
   readonly random: (random: Random) => string;
 }
 
-const WORDS = ["web", "dc1", "rack2", "k1", "eth0", "podnet", "other", "7", "10.88.0.3", "-x"];
+const WORDS = ["web", "dc1", "rack2", "k1", "eth0", "podnet", "other", "7", "10.86.0.3", "-x"];
 const hex = (random: Random, length: number) =>
   Array.from({ length }, () => random.between(0, 15).toString(16)).join("");
 const mac = (random: Random) => `02:${hex(random, 10).replace(/..(?=.)/g, "$&:")}`;
@@ -91,14 +91,14 @@ export const ATTRIBUTES: Readonly<Record<string, Attribute>> = {
     empty: "",
     random: (random) => {
       const last = random.between(1, 9);
-      return random.one([`10.88.0.${last}/24`, `fd00:88::${last}/64 nodad`, "192.0.2.9/24"]);
+      return random.one([`10.86.0.${last}/24`, `fd00:88::${last}/64 nodad`, "192.0.2.9/24"]);
     },
   },
   routes: {
     read: ({ addr_info = [] }) => addr_info[0]?.local ?? "",
     set: (value) => value,
     empty: "",
-    random: (random) => `10.88.0.${random.between(1, 9)}/32`,
+    random: (random) => `10.86.0.${random.between(1, 9)}/32`,
   },
 };
 

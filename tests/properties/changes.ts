@@ -194,7 +194,7 @@ function runOf(stage: Stage, { does, who }: Step): Promise<Answer> {
     case "add net1":
       return stage.cni("ADD", HOSTILE, {}, { ifname: "net1" });
     case "add of a refused address":
-      return stage.cni("ADD", who, {}, { args: "IP=10.88.0.1" });
+      return stage.cni("ADD", who, {}, { args: "IP=10.86.0.1" });
     case "gc list": {
       const own = { containerID: CONTAINERS[HOSTILE], ifname: "net1" };
       const list = neighbours(who).map((containerID) => ({ containerID, ifname: "eth0" }));

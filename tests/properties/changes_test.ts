@@ -31,8 +31,8 @@ const WRONG: readonly (readonly [what: string, script: string, kind: RegExp, nam
     `[ "$CNI_COMMAND" = ADD ] && out=$("$@") || { [ -z "$out" ] && exec "$@"; printf '%s' "$out"; exit 1; }
     mine=$(ip -n "$CNI_CONTAINERID" -o -4 addr show dev eth0 | sed 's/.* inet //; s/ .*//')
     ip -n "$CNI_CONTAINERID" addr flush dev eth0
-    ip -n "$CNI_CONTAINERID" addr add 10.88.0.2/24 dev eth0
-    printf '%s' "$out" | sed "s|\\"$mine\\"|\\"10.88.0.2/24\\"|"`,
+    ip -n "$CNI_CONTAINERID" addr add 10.86.0.2/24 dev eth0
+    printf '%s' "$out" | sed "s|\\"$mine\\"|\\"10.86.0.2/24\\"|"`,
     /^an address is allocated twice, and no document said so/,
     "a folder that is restored as a whole",
   ],
@@ -108,7 +108,7 @@ const WRONG: readonly (readonly [what: string, script: string, kind: RegExp, nam
   ],
   [
     "a program whose import reports every lease as dead",
-    `case "$*" in *import*) "$@" | sed 's/"proved":\\[.*\\],"possible":\\[\\],"dead":\\[/"proved":[],"possible":[],"dead":[{"owner":"k1","addresses":["10.88.0.3"]}/'
+    `case "$*" in *import*) "$@" | sed 's/"proved":\\[.*\\],"possible":\\[\\],"dead":\\[/"proved":[],"possible":[],"dead":[{"owner":"k1","addresses":["10.86.0.3"]}/'
       exit 0 ;; esac; exec "$@"`,
     /^import says that no container has an address that one has/,
     "an import without one lease",

@@ -191,7 +191,7 @@ function mischief(random: Random, config: Json): Json {
     { bridge: "" },
     { bridge: "a/b" },
     { enabledad: true },
-    { subnet: "10.88.0.7/24" },
+    { subnet: "10.86.0.7/24" },
     { subnet: "224.0.0.0/24" },
     { ipam: { type: "dhcp" } },
     { ipam: { dataDir: "/tmp" } },

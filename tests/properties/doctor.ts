@@ -70,7 +70,7 @@ ADD: exit ${added.code}: ${added.stdout}`;
     return undefined;
   }
   count(doctorAgrees.seen, "checked with STATUS too");
-  const shared = gives("10.88.", added) ? around.statusRefuses : undefined;
+  const shared = gives("10.86.", added) ? around.statusRefuses : undefined;
   if (shared !== undefined || works && SHARED.test(`${status.json?.msg}`)) {
     const words = shared ?? SHARED;
     const isReported = status.json?.code === 50 && words.test(status.json.msg) &&
@@ -107,7 +107,7 @@ function disagreement(
       ? undefined
       : "doctor does not warn that it can't see something";
   }
-  if (doctorRefuses && works && gives("10.88.", added)) {
+  if (doctorRefuses && works && gives("10.86.", added)) {
     return doctor.code === 2 ? undefined : "doctor does not refuse what STATUS refuses";
   }
   if ((doctor.code !== 2) === works) return undefined;

@@ -24,7 +24,7 @@ const hostLocal = (name: string, change: Json, ipam: Json = {}) =>
     subnet: undefined,
     gateway: undefined,
     isGateway: true,
-    ipam: { type: "host-local", subnet: "10.88.0.0/24", ...ipam },
+    ipam: { type: "host-local", subnet: "10.86.0.0/24", ...ipam },
     ...change,
   });
 
@@ -71,9 +71,9 @@ const SUBNETS = [
   "255.255.255.0/24",
   "192.0.2.0/24",
   "100.64.0.0/10",
-  "10.88.0.0/30",
-  "10.88.0.0/31",
-  "10.88.0.7/24",
+  "10.86.0.0/30",
+  "10.86.0.0/31",
+  "10.86.0.7/24",
 ] as const;
 
 const VALUES: readonly ConfigurationFile[] = [
@@ -101,7 +101,7 @@ const VALUES: readonly ConfigurationFile[] = [
   changed("ipMasq", { ipMasq: true }),
   changed("ipMasq false", { ipMasq: false }),
   changed("ipMasq in other letter case", { IPMasq: true }),
-  changed("subnet in other letter case", { subnet: undefined, Subnet: "10.88.0.0/24" }),
+  changed("subnet in other letter case", { subnet: undefined, Subnet: "10.86.0.0/24" }),
   changed("vlan", { vlan: 7 }),
   changed("macspoofchk", { macspoofchk: true }),
   changed("hairpinMode and promiscMode", { hairpinMode: true, promiscMode: true }),
@@ -113,10 +113,10 @@ const VALUES: readonly ConfigurationFile[] = [
     ipam: { dataDir: "/var/lib/atomicni/net.json" },
   }),
   changed("a range of only the network address", {
-    ipam: { rangeStart: "10.88.0.0", rangeEnd: "10.88.0.0" },
+    ipam: { rangeStart: "10.86.0.0", rangeEnd: "10.86.0.0" },
   }),
   changed("a range of only the gateway", {
-    ipam: { rangeStart: "10.88.0.1", rangeEnd: "10.88.0.1" },
+    ipam: { rangeStart: "10.86.0.1", rangeEnd: "10.86.0.1" },
   }),
   changed("a route through a gateway that can't be reached", {
     ipam: { routes: [{ dst: "10.1.0.0/16", gw: "203.0.113.1" }] },
@@ -127,11 +127,11 @@ const VALUES: readonly ConfigurationFile[] = [
     },
   }),
   changed("a route on the link with a gateway", {
-    ipam: { routes: [{ dst: "10.1.0.0/16", gw: "10.88.0.7", scope: 253 }] },
+    ipam: { routes: [{ dst: "10.1.0.0/16", gw: "10.86.0.7", scope: 253 }] },
   }),
   changed("two next hops for one destination", {
     ipam: {
-      routes: [{ dst: "10.1.0.0/16", table: 0 }, { dst: "10.1.0.0/16", gw: "10.88.0.7" }],
+      routes: [{ dst: "10.1.0.0/16", table: 0 }, { dst: "10.1.0.0/16", gw: "10.86.0.7" }],
     },
   }),
   changed("the same route twice", {
@@ -177,22 +177,22 @@ const FAMILIES: readonly ConfigurationFile[] = [
   hostLocal("host-local, IPv6", {}, { subnet: "fd00:88::/64" }),
   hostLocal("host-local, two sets", {}, {
     subnet: undefined,
-    ranges: [[{ subnet: "10.88.0.0/24" }], [{ subnet: "fd00:88::/64" }]],
+    ranges: [[{ subnet: "10.86.0.0/24" }], [{ subnet: "fd00:88::/64" }]],
   }),
   hostLocal("host-local, two subnets in a set", { isDefaultGateway: true }, {
     subnet: undefined,
-    ranges: [[{ subnet: "10.88.0.0/24" }, { subnet: "10.89.0.0/24" }]],
+    ranges: [[{ subnet: "10.86.0.0/24" }, { subnet: "10.87.0.0/24" }]],
   }),
   hostLocal("host-local, a subnet with only its gateway in the range", {}, {
-    rangeStart: "10.88.0.1",
-    rangeEnd: "10.88.0.1",
+    rangeStart: "10.86.0.1",
+    rangeEnd: "10.86.0.1",
   }),
   hostLocal("disableContainerInterface with addresses", { disableContainerInterface: true }),
   hostLocal("disableContainerInterface without", { disableContainerInterface: true, ipam: {} }),
   hostLocal("macspoofchk at layer 2", { macspoofchk: true, ipam: {} }),
   hostLocal("host-local, ranges that overlap", {}, {
     subnet: undefined,
-    ranges: [[{ subnet: "10.88.0.0/24" }, { subnet: "10.88.0.0/16" }]],
+    ranges: [[{ subnet: "10.86.0.0/24" }, { subnet: "10.86.0.0/16" }]],
   }),
   hostLocal("no ipam", { ipam: undefined }),
   hostLocal("an empty ipam", { ipam: {} }),

@@ -77,8 +77,8 @@ export const EDITS: Readonly<Record<string, string>> = {
     `sed -i "s#\\"$id/eth0\\":\\(\\"[^\\"]*\\"\\|{[^}]*}\\),\\?##g; s#\\"$ip\\":\\(\\"[^\\"]*\\"\\|{[^}]*}\\),\\?##g; s#,}#}#g" "$f"`,
   "drop a lease from one map": 'sed -i "s|\\"[0-9.]*\\":\\"$id/eth0\\",\\?||; s|,}|}|g" "$f"',
   "change an address in one map":
-    'sed -i "s|\\"$id/eth0\\":\\"[^\\"]*\\"|\\"$id/eth0\\":\\"10.88.0.5\\"|" "$f"',
-  "move the cursor": replaced('"lastReserved":"[^"]*"', '"lastReserved":"10.88.0.2"'),
+    'sed -i "s|\\"$id/eth0\\":\\"[^\\"]*\\"|\\"$id/eth0\\":\\"10.86.0.5\\"|" "$f"',
+  "move the cursor": replaced('"lastReserved":"[^"]*"', '"lastReserved":"10.86.0.2"'),
   "name no owner": `sed -i "s#\\"$id/eth0\\"#\\"${NO_OWNER}\\"#g" "$f"`,
   "raise the schema": replaced('"schema":3', '"schema":99'),
   "lower the schema": replaced('"schema":99', '"schema":3'),

@@ -30,7 +30,7 @@ const STATE = `${STATE_FOLDER}/${CONFIG.name}.json`;
 const LOCK = `${STATE_FOLDER}/${CONFIG.name}.lock`;
 const BRIDGE = CONFIG.bridge;
 const NO_IPV6 = "for it in all default; do echo 1 >/proc/sys/net/ipv6/conf/$it/disable_ipv6; done";
-const THREE = { ipam: { rangeStart: "10.88.0.2", rangeEnd: "10.88.0.3" } };
+const THREE = { ipam: { rangeStart: "10.86.0.2", rangeEnd: "10.86.0.3" } };
 
 /** An empty folder is mounted above it, so the machine's own files stay untouched. */
 const GONE = `umount ${STATE_FOLDER}; mount -t tmpfs tmpfs /var/lib`;
@@ -51,7 +51,7 @@ const BRIDGES: readonly HostState[] = [
   { name: "the bridge has no address", given: bridgeOf("") },
   {
     name: "the bridge has another address of the subnet",
-    given: bridgeOf(`ip addr add 10.88.0.9/24 dev ${BRIDGE}`),
+    given: bridgeOf(`ip addr add 10.86.0.9/24 dev ${BRIDGE}`),
   },
   {
     name: "the bridge has another address",
@@ -59,7 +59,7 @@ const BRIDGES: readonly HostState[] = [
   },
   {
     name: "the bridge has the address with another prefix length",
-    given: bridgeOf(`ip addr add 10.88.0.1/16 dev ${BRIDGE}`),
+    given: bridgeOf(`ip addr add 10.86.0.1/16 dev ${BRIDGE}`),
   },
   { name: "the bridge is a veth", given: `ip link add name ${BRIDGE} type veth peer name other` },
   {
@@ -79,7 +79,7 @@ const BRIDGES: readonly HostState[] = [
   },
   {
     name: "the gateway's address is on another interface",
-    given: `ip link add name up0 type bridge; ip addr add 10.88.0.1/24 dev up0`,
+    given: `ip link add name up0 type bridge; ip addr add 10.86.0.1/24 dev up0`,
     statusRefuses: /carries it too/,
     doctorRefuses: true,
   },
@@ -160,7 +160,7 @@ const POOLS: readonly HostState[] = [
   {
     name: "the gateway was changed to a live container's address",
     attached: ["c0"],
-    earlier: { gateway: "10.88.0.7", ipam: { rangeStart: "10.88.0.1", rangeEnd: "10.88.0.1" } },
+    earlier: { gateway: "10.86.0.7", ipam: { rangeStart: "10.86.0.1", rangeEnd: "10.86.0.1" } },
     given: `ip addr flush dev ${BRIDGE}`,
   },
   {
@@ -172,7 +172,7 @@ const POOLS: readonly HostState[] = [
   },
   {
     name: "another plugin's bridge carries the subnet",
-    given: "ip link add cni0 type bridge; ip addr add 10.88.0.1/24 dev cni0; ip link set cni0 up",
+    given: "ip link add cni0 type bridge; ip addr add 10.86.0.1/24 dev cni0; ip link set cni0 up",
     statusRefuses: /"cni0" carries it too/,
     doctorRefuses: true,
   },

@@ -7,7 +7,7 @@ const FIRST_OF_SECOND = 4;
 export const HOSTILE = 1;
 
 /** Eight addresses, so that one that is free too early is soon allocated. */
-export const NETWORK = { ...CONFIG, ipam: { rangeStart: "10.88.0.2", rangeEnd: "10.88.0.9" } };
+export const NETWORK = { ...CONFIG, ipam: { rangeStart: "10.86.0.2", rangeEnd: "10.86.0.9" } };
 /** The same with both families and the guard. */
 export const GUARDED = {
   ...NETWORK,
@@ -18,7 +18,7 @@ export const GUARDED = {
 };
 
 /** Small pools, so that an address that is free too early is soon allocated again. */
-const POOLS = { small: "10.88.0.5", medium: "10.88.0.9", large: "10.88.0.60" } as const;
+const POOLS = { small: "10.86.0.5", medium: "10.86.0.9", large: "10.86.0.60" } as const;
 export type Pool = keyof typeof POOLS;
 
 /** Two networks of one host. In `guarded`, the first one has both families and the guard. */
@@ -28,11 +28,11 @@ export type Layout = (typeof LAYOUTS)[number];
 /** Configurations of both networks. */
 export function networks(layout: Layout, pool: Pool): readonly [Json, Json] {
   const rangeEnd = POOLS[pool];
-  const first = { ...CONFIG, ipam: { rangeStart: "10.88.0.2", rangeEnd } };
+  const first = { ...CONFIG, ipam: { rangeStart: "10.86.0.2", rangeEnd } };
   const other = { ...CONFIG, name: "other" };
   switch (layout) {
     case "one bridge":
-      return [first, { ...other, ipam: { rangeStart: "10.88.0.102", rangeEnd: "10.88.0.103" } }];
+      return [first, { ...other, ipam: { rangeStart: "10.86.0.102", rangeEnd: "10.86.0.103" } }];
     case "two bridges":
       return [first, { ...other, bridge: "other0", subnet: "10.99.0.0/24", gateway: "10.99.0.1" }];
     case "guarded":
@@ -45,7 +45,7 @@ export function networks(layout: Layout, pool: Pool): readonly [Json, Json] {
     case "renamed":
       return [first, { ...first, name: "other" }];
     default:
-      return [hostLocal(CONFIG.name, "10.88.0", rangeEnd), hostLocal("other", "10.99.0")];
+      return [hostLocal(CONFIG.name, "10.86.0", rangeEnd), hostLocal("other", "10.99.0")];
   }
 }
 

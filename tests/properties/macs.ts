@@ -145,7 +145,7 @@ class Stage {
     const [neighbour] = this.#attached.values();
     const free = this.#network.subnet === undefined
       ? macOf(parseIp("fd00:88::7"))
-      : "0a:58:0a:58:00:07";
+      : "0a:58:0a:56:00:07";
     const another = "02:00:00:00:00:11";
     switch (wish) {
       case "of the bridge":

@@ -36,7 +36,7 @@ nodeTest(
     assertEquals(await node.fetch("http://127.0.0.1:8080/"), PAGE, "from the host's loopback");
     const fromClient = await containerd.exec("client", "wget", "-qO-", "http://192.0.2.1:8080/");
     assertEquals(fromClient, PAGE, "from another container");
-    assertMatch(await node.sh("iptables-save -t nat"), /to-destination 10\.88\.0\.3:80/);
+    assertMatch(await node.sh("iptables-save -t nat"), /to-destination 10\.86\.0\.3:80/);
 
     await containerd.remove("web");
     const { code } = await node.run([

@@ -7,8 +7,8 @@ export const NETWORK = "podnet";
 export const ATOMICNI = {
   type: "atomicni",
   bridge: "atomic0",
-  subnet: "10.88.0.0/24",
-  gateway: "10.88.0.1",
+  subnet: "10.86.0.0/24",
+  gateway: "10.86.0.1",
 };
 
 /** Writes the network's configuration where runtimes look for it. */
@@ -39,7 +39,7 @@ export async function assertNothingLeft(
   assertEquals(cached, [], "a cached result is left");
   assertEquals((await node.ip("link", "show", "type", "ifb")).length, 0, "an ifb is left");
   const rules = (await node.sh("iptables-save")).split("\n").filter((line) =>
-    /10\.88\.0\.|CNI-DN-|CNI-SN-|dport/.test(line)
+    /10\.86\.0\.|CNI-DN-|CNI-SN-|dport/.test(line)
   );
   assertEquals(rules, [], "a rule is left");
 }

@@ -40,7 +40,7 @@ nodeTest(
     assertMatch(await followLinks(node), /bin_dir = "\/usr\/lib\/cni"/);
     await cri.ready(node);
     const id = await cri.runPod({ name: "web" });
-    assertEquals(await cri.addressOf(id), "10.88.0.2");
+    assertEquals(await cri.addressOf(id), "10.86.0.2");
     for (const { id } of await cri.pods()) await cri.removePod(id);
     await assertNothingLeft(node);
   },

@@ -38,7 +38,7 @@ nodeTest(
     const container = await cri.runContainer(clientId, client, "sleep", "3600");
 
     const address = await cri.addressOf(webId);
-    assertEquals([address, await cri.addressOf(clientId)], ["10.88.0.2", "10.88.0.3"]);
+    assertEquals([address, await cri.addressOf(clientId)], ["10.86.0.2", "10.86.0.3"]);
     assertEquals(await node.fetch(`http://${address}/`), PAGE, "from the host");
     assertEquals(await node.fetch("http://127.0.0.1:8080/"), PAGE, "through the published port");
     assertEquals(
@@ -51,7 +51,7 @@ nodeTest(
     assertEquals(state.leases[`${webId}/eth0`].pod, "shop/web");
     // Kubelet sees an address of each family.
     const both = await cri.addressesOf(webId);
-    assertEquals(both, ["10.88.0.2", "fd00:10:88::2"]);
+    assertEquals(both, ["10.86.0.2", "fd00:10:86::2"]);
     assertEquals(state.containerToIP[`${webId}/eth0`], both);
     assertEquals(
       await cri.exec(container, "wget", "-qO-", `http://[${both[1]}]/`),
@@ -60,7 +60,7 @@ nodeTest(
     );
     assertMatch(
       await node.sh("/opt/cni/bin/atomicni list"),
-      /shop\/web .* 10\.88\.0\.2, fd00:10:88::2 .* live/,
+      /shop\/web .* 10\.86\.0\.2, fd00:10:86::2 .* live/,
     );
     const aliases = (await node.hostVeths()).map(({ ifalias }) => ifalias).sort();
     assertEquals(aliases, [`shop/client podnet/${clientId}/eth0`, `shop/web podnet/${webId}/eth0`]);
@@ -76,7 +76,7 @@ nodeTest(
   "containerd through CRI: 50 pods, 10 at a time, while containerd is killed and the node rebooted",
   async (node) => {
     // 61 addresses: 50 new pods and 50 old leases fit only if ADD reclaims stale leases.
-    await writeConflist(node, { ...ATOMICNI, subnet: "10.88.0.0/26" });
+    await writeConflist(node, { ...ATOMICNI, subnet: "10.86.0.0/26" });
     const containerd = await Containerd.start(node);
     let cri = await Cri.connect(node);
     try {

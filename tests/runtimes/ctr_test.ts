@@ -11,11 +11,11 @@ nodeTest("ctr run --cni: a page is fetched from a container and from the host", 
   await containerd.run("client", "sleep", "3600");
   const address = await containerd.address("web");
 
-  assertEquals(address, "10.88.0.2");
-  assertEquals(await containerd.address("client"), "10.88.0.3");
+  assertEquals(address, "10.86.0.2");
+  assertEquals(await containerd.address("client"), "10.86.0.3");
   assertEquals(await node.leases(NETWORK), {
-    "default-web/eth0": "10.88.0.2",
-    "default-client/eth0": "10.88.0.3",
+    "default-web/eth0": "10.86.0.2",
+    "default-client/eth0": "10.86.0.3",
   });
   assertEquals(await node.fetch(`http://${address}/`), PAGE, "from the host");
   const page = () => containerd.exec("client", "wget", "-qO-", `http://${address}/`);
@@ -24,7 +24,7 @@ nodeTest("ctr run --cni: a page is fetched from a container and from the host", 
   assertEquals(aliases, ["podnet/default-client/eth0", "podnet/default-web/eth0"]);
 
   await containerd.remove("web");
-  assertEquals(await node.leases(NETWORK), { "default-client/eth0": "10.88.0.3" });
+  assertEquals(await node.leases(NETWORK), { "default-client/eth0": "10.86.0.3" });
   await containerd.remove("client");
   await assertNothingLeft(node);
 });
@@ -44,7 +44,7 @@ nodeTest(
     await assertNothingLeft(node);
     await node.sh("ip link del dev atomic0");
     await containerd.run("web2");
-    assertMatch(await containerd.address("web2"), /^10\.88\.0\.\d+$/);
+    assertMatch(await containerd.address("web2"), /^10\.86\.0\.\d+$/);
     await containerd.remove("web2");
     await assertNothingLeft(node);
   },

@@ -6,8 +6,8 @@ const CONFIG = {
   name: "podnet",
   type: "atomicni",
   bridge: "atomic0",
-  subnet: "10.88.0.0/24",
-  gateway: "10.88.0.1",
+  subnet: "10.86.0.0/24",
+  gateway: "10.86.0.1",
 };
 
 async function ruleset(node: Node): Promise<string> {
@@ -30,7 +30,7 @@ table ip seen {
   chain input {
     type filter hook input priority 0;
     ip saddr 192.0.2.1 icmp type echo-request counter name node
-    ip saddr 10.88.0.0/24 icmp type echo-request counter name container
+    ip saddr 10.86.0.0/24 icmp type echo-request counter name container
   }
 }
 END`);
@@ -75,7 +75,7 @@ nodeTest(
     await node.add(CONFIG, "c3");
     for (const id of ["c1", "c2", "c3"]) assert(await node.pings(id, "192.0.2.2"), id);
     assertEquals(await seen(node), { node: 3, container: 1 });
-    assert(await node.pings("c1", "10.88.0.3"), "container to container");
+    assert(await node.pings("c1", "10.86.0.3"), "container to container");
     for (const id of ["c1", "c2", "c3"]) await node.del(CONFIG, id);
     assertEquals(await ruleset(node), before);
     await node.sh("nft -f -", await node.hostRules(CONFIG));
@@ -87,7 +87,7 @@ nodeTest(
   "host-rules: a network named as reached directly sees the container's own address",
   async (node) => {
     await addOutside(node);
-    await node.sh("ip -n outside route add 10.88.0.0/24 via 192.0.2.1");
+    await node.sh("ip -n outside route add 10.86.0.0/24 via 192.0.2.1");
     await node.containers("c1");
     await node.add(CONFIG, "c1");
     await node.sh(
@@ -123,7 +123,7 @@ nodeTest(
         ["192.0.2.0/24"],
         JSON.stringify(CONFIG),
         0,
-        "ip daddr != { 10.88.0.0/24, 192.0.2.0/24, 224.0.0.0/4 } masquerade",
+        "ip daddr != { 10.86.0.0/24, 192.0.2.0/24, 224.0.0.0/4 } masquerade",
       ],
       [
         ["192.0.2.1/24"],
@@ -132,7 +132,7 @@ nodeTest(
         "host bits are set; the network is 192.0.2.0/24",
       ],
       [[], "", 2, "stdin is empty"],
-      [[], JSON.stringify({ ...CONFIG, subnet: "10.88.0.0" }), 2, 'Cannot use subnet "10.88.0.0"'],
+      [[], JSON.stringify({ ...CONFIG, subnet: "10.86.0.0" }), 2, 'Cannot use subnet "10.86.0.0"'],
       [
         [],
         JSON.stringify({ cniVersion: "1.0.0", name: "n", plugins: [] }),

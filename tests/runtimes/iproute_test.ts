@@ -30,7 +30,7 @@ nodeTest(
     await node.sh("umount $(readlink -f /usr/sbin/ip)");
     assertEquals(await node.sh("ip -br link; ls /var/lib/atomicni"), before);
     await node.add(CONFIG, "c1");
-    assert(await node.pings("c1", "10.88.0.1"));
+    assert(await node.pings("c1", "10.86.0.1"));
     await node.del(CONFIG, "c1");
   },
 );

@@ -107,7 +107,7 @@ nodeTest("make install, upgrade, roll back and uninstall with live containers", 
   assertEquals(code, 1);
   assertStringIncludes(stderr, 'failed to find plugin "atomicni"');
   await node.run(["sh", "-c", "ctr task rm --force third; ctr container rm third"]);
-  assertEquals(await node.leases(NETWORK), { "default-web/eth0": "10.88.0.2" }, "the state stays");
+  assertEquals(await node.leases(NETWORK), { "default-web/eth0": "10.86.0.2" }, "the state stays");
 
   await make("install");
   await containerd.remove("web");
@@ -129,7 +129,7 @@ nodeTest(
     });
     const refused = await cri.removePod(id).then(() => "", String);
     assertStringIncludes(refused, "cni plugin not initialized");
-    assertEquals(await node.leases(NETWORK), { [`${id}/eth0`]: "10.88.0.2" });
+    assertEquals(await node.leases(NETWORK), { [`${id}/eth0`]: "10.86.0.2" });
     await configure(node);
     await cri.ready(node);
     await cri.removePod(id);
@@ -143,18 +143,18 @@ async function addAsTheOriginal(node: Node): Promise<void> {
   // av and the first 13 digits of: printf old | sha1sum
   const veth = `av${(await node.sh("printf old | sha1sum")).slice(0, 13)}`;
   await node.sh(`
-ip link add name atomic0 address 0a:58:0a:58:00:01 type bridge
-ip addr add 10.88.0.1/24 dev atomic0
+ip link add name atomic0 address 0a:58:0a:56:00:01 type bridge
+ip addr add 10.86.0.1/24 dev atomic0
 ip link set dev atomic0 up
 ip link add name ${veth} master atomic0 up type veth peer name eth0 netns old
-ip -n old addr add 10.88.0.2/24 dev eth0
+ip -n old addr add 10.86.0.2/24 dev eth0
 ip -n old link set dev eth0 up`);
   await node.write(
     STATE,
     JSON.stringify({
-      containerToIP: { old: "10.88.0.2" },
-      ipToContainer: { "10.88.0.2": "old" },
-      lastReserved: "10.88.0.2",
+      containerToIP: { old: "10.86.0.2" },
+      ipToContainer: { "10.86.0.2": "old" },
+      lastReserved: "10.86.0.2",
     }),
   );
 }
@@ -164,13 +164,13 @@ nodeTest(
   async (node) => {
     await addAsTheOriginal(node);
     await node.containers("new");
-    const narrow = { ...CONFIG, ipam: { rangeStart: "10.88.0.2", rangeEnd: "10.88.0.3" } };
+    const narrow = { ...CONFIG, ipam: { rangeStart: "10.86.0.2", rangeEnd: "10.86.0.3" } };
     const { ips: [{ address }] } = await node.add(narrow, "new");
-    assertEquals(address, "10.88.0.3/24");
-    assert(await node.pings("new", "10.88.0.2"), "the old container");
+    assertEquals(address, "10.86.0.3/24");
+    assert(await node.pings("new", "10.86.0.2"), "the old container");
     const state = JSON.parse(await node.read(STATE));
     assertEquals(state.schema, 3);
-    assertEquals(state.containerToIP, { old: "10.88.0.2", "new/eth0": "10.88.0.3" });
+    assertEquals(state.containerToIP, { old: "10.86.0.2", "new/eth0": "10.86.0.3" });
     await node.containers("third");
     const full = await node.cni("ADD", narrow, "third");
     assertEquals(
@@ -180,7 +180,7 @@ nodeTest(
     );
 
     await node.del(narrow, "old");
-    assertEquals(await node.leases(NETWORK), { "new/eth0": "10.88.0.3" });
+    assertEquals(await node.leases(NETWORK), { "new/eth0": "10.86.0.3" });
     assertEquals(await node.ip("-n", "old", "link", "show", "dev", "eth0"), []);
     await node.del(narrow, "new");
     await assertNothingLeft(node);
@@ -218,7 +218,7 @@ nodeTest(
     assertStringIncludes(gone.stderr, "the lease is left to the newer version");
     assertEquals(await node.read(STATE), newer, "DEL");
     assertEquals((await node.hostVeths()).length, 1, "only the live container's veth");
-    assert(await node.pings("c1", "10.88.0.1"), "the live container");
+    assert(await node.pings("c1", "10.86.0.1"), "the live container");
 
     await node.write(STATE, JSON.stringify(ours));
     await node.add(CONFIG, "c2");

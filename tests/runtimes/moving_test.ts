@@ -87,7 +87,7 @@ nodeTest(
     await node.daemon("outside", ...web);
     await node.write(
       "/etc/cni/net.d/10-podnet.conflist",
-      reference("podnet", "cni0", "10.88.0.0/24", PORTMAP),
+      reference("podnet", "cni0", "10.86.0.0/24", PORTMAP),
     );
     await node.write(
       "/etc/cni/net.d/20-second.conflist",
@@ -138,7 +138,7 @@ nodeTest(
     ]);
     await followRoot(node);
     assertEquals(await node.sh("nft list tables | grep atomicni_podnet || :"), "");
-    assertEquals((await rules(node)).match(/10\.(88|99)\.0\.|CNI-[0-9a-f]{24}|CNI-DN-/g), null);
+    assertEquals((await rules(node)).match(/10\.(86|99)\.0\.|CNI-[0-9a-f]{24}|CNI-DN-/g), null);
   },
 );
 
@@ -146,14 +146,14 @@ const STATE = "/var/lib/atomicni/podnet.json";
 /** The state of the Go program after two ADDs, in its form: indented, without a newline at the end. */
 const ORIGINAL = `{
   "containerToIP": {
-    "c1": "10.88.0.2",
-    "c2": "10.88.0.3"
+    "c1": "10.86.0.2",
+    "c2": "10.86.0.3"
   },
   "ipToContainer": {
-    "10.88.0.2": "c1",
-    "10.88.0.3": "c2"
+    "10.86.0.2": "c1",
+    "10.86.0.3": "c2"
   },
-  "lastReserved": "10.88.0.3"
+  "lastReserved": "10.86.0.3"
 }`;
 
 /** A host as that program leaves it, with c1 alive and c2 ended: the bridge has no fixed MAC, veths have no alias. */
@@ -170,15 +170,15 @@ touch /var/lib/atomicni/podnet.lock
 chmod 755 /var/lib/atomicni; chmod 644 /var/lib/atomicni/*
 mkdir -p /run/netns
 ip link add name atomic0 type bridge
-ip addr add 10.88.0.1/24 dev atomic0
+ip addr add 10.86.0.1/24 dev atomic0
 ip link set dev atomic0 up
 ip link add name av2f22765d04931 type veth peer name cv2f22765d04931
 ip link set dev av2f22765d04931 master atomic0 up
 ip link set dev cv2f22765d04931 netns c1
 ip -n c1 link set dev cv2f22765d04931 name eth0
-ip -n c1 addr add 10.88.0.2/24 dev eth0
+ip -n c1 addr add 10.86.0.2/24 dev eth0
 ip -n c1 link set dev eth0 up
-ip -n c1 route add default via 10.88.0.1`);
+ip -n c1 route add default via 10.86.0.1`);
 }
 
 nodeTest(
@@ -191,20 +191,20 @@ nodeTest(
     );
     assertEquals(back.length, 1, "the section's last block rolls back");
     const printed = await followCommands(node, over);
-    assertMatch(printed, /^ +host veth gone, or of a later ADD: 10\.88\.0\.3 c2$/m);
-    assertMatch(printed, /^podnet +c1 +- +10\.88\.0\.2 +- +av2f22765d04931 +- +live$/m);
+    assertMatch(printed, /^ +host veth gone, or of a later ADD: 10\.86\.0\.3 c2$/m);
+    assertMatch(printed, /^podnet +c1 +- +10\.86\.0\.2 +- +av2f22765d04931 +- +live$/m);
     const config = { cniVersion: "1.1.0", name: "podnet", ...ATOMICNI };
     await node.containers("c3");
     await node.add(config, "c3");
-    assert(await node.pings("c1", "10.88.0.4"));
+    assert(await node.pings("c1", "10.86.0.4"));
 
     await followCommands(node, back.join(""));
     // The file has the original's form again, with the live containers of both programs.
     assertEquals(JSON.parse(await node.read(STATE)), {
-      containerToIP: { c1: "10.88.0.2", c3: "10.88.0.4" },
-      ipToContainer: { "10.88.0.2": "c1", "10.88.0.4": "c3" },
-      lastReserved: "10.88.0.4",
+      containerToIP: { c1: "10.86.0.2", c3: "10.86.0.4" },
+      ipToContainer: { "10.86.0.2": "c1", "10.86.0.4": "c3" },
+      lastReserved: "10.86.0.4",
     });
-    assert(await node.pings("c1", "10.88.0.4"));
+    assert(await node.pings("c1", "10.86.0.4"));
   },
 );

@@ -48,10 +48,10 @@ nodeTest(
     await node.add(STORAGE, "other", NET1);
 
     assertEquals(result.routes ?? [], []);
-    assertEquals(await interfaces(node, "web"), { eth0: "10.88.0.2/24", net1: "10.99.0.2/24" });
-    assertEquals(await defaultRoutes(node, "web"), ["10.88.0.1 eth0"]);
+    assertEquals(await interfaces(node, "web"), { eth0: "10.86.0.2/24", net1: "10.99.0.2/24" });
+    assertEquals(await defaultRoutes(node, "web"), ["10.86.0.1 eth0"]);
     assert(await node.pings("web", "10.99.0.3"), "over the second network");
-    assert(await node.pings("web", "10.88.0.1"), "over the first network");
+    assert(await node.pings("web", "10.86.0.1"), "over the first network");
     const aliases = (await node.hostVeths()).map(({ ifalias }) => ifalias).sort();
     assertEquals(aliases, [
       "shop/web podnet/web/eth0",
@@ -60,9 +60,9 @@ nodeTest(
     ]);
 
     await node.del(STORAGE, "web", NET1);
-    assertEquals(await interfaces(node, "web"), { eth0: "10.88.0.2/24" });
+    assertEquals(await interfaces(node, "web"), { eth0: "10.86.0.2/24" });
     assertEquals(await node.leases("storage"), { "other/net1": "10.99.0.3" });
-    assert(await node.pings("web", "10.88.0.1"), "the first network after the second's DEL");
+    assert(await node.pings("web", "10.86.0.1"), "the first network after the second's DEL");
     await node.add(STORAGE, "web", NET1);
     await node.del(PODNET, "web", ETH0);
     assertEquals(await interfaces(node, "web"), { net1: "10.99.0.4/24" });
@@ -83,18 +83,18 @@ nodeTest(
     await node.add(again, "web", NET1);
     await node.add(PODNET, "other", ETH0);
 
-    assertEquals(await interfaces(node, "web"), { eth0: "10.88.0.2/24", net1: "10.88.0.3/24" });
+    assertEquals(await interfaces(node, "web"), { eth0: "10.86.0.2/24", net1: "10.86.0.3/24" });
     assertEquals(await node.leases(NETWORK), {
-      "web/eth0": "10.88.0.2",
-      "web/net1": "10.88.0.3",
-      "other/eth0": "10.88.0.4",
+      "web/eth0": "10.86.0.2",
+      "web/net1": "10.86.0.3",
+      "other/eth0": "10.86.0.4",
     });
-    assertEquals(await defaultRoutes(node, "web"), ["10.88.0.1 eth0"]);
-    assert(await node.pings("other", "10.88.0.2") && await node.pings("other", "10.88.0.3"));
+    assertEquals(await defaultRoutes(node, "web"), ["10.86.0.1 eth0"]);
+    assert(await node.pings("other", "10.86.0.2") && await node.pings("other", "10.86.0.3"));
 
     await node.del(PODNET, "web", ETH0);
-    assertEquals(await interfaces(node, "web"), { net1: "10.88.0.3/24" });
-    assert(await node.pings("other", "10.88.0.3"), "the second interface after the first's DEL");
+    assertEquals(await interfaces(node, "web"), { net1: "10.86.0.3/24" });
+    assert(await node.pings("other", "10.86.0.3"), "the second interface after the first's DEL");
     await node.del(again, "web", NET1);
     await node.del(PODNET, "other", ETH0);
     assertEquals(await node.leases(NETWORK), {});
@@ -111,12 +111,12 @@ nodeTest(
     assertEquals(code, 1, stdout);
     assertEquals(
       JSON.parse(stdout).msg,
-      'Cannot add a route to "0.0.0.0/0" for "net1": one via 10.88.0.1 dev eth0 is there already',
+      'Cannot add a route to "0.0.0.0/0" for "net1": one via 10.86.0.1 dev eth0 is there already',
     );
-    assertEquals(await interfaces(node, "web"), { eth0: "10.88.0.2/24" });
+    assertEquals(await interfaces(node, "web"), { eth0: "10.86.0.2/24" });
     assertEquals(await node.leases("storage"), {});
     assertEquals((await node.hostVeths()).length, 1);
-    assertEquals(await defaultRoutes(node, "web"), ["10.88.0.1 eth0"]);
+    assertEquals(await defaultRoutes(node, "web"), ["10.86.0.1 eth0"]);
   },
 );
 
@@ -140,14 +140,14 @@ nodeTest(
     const container = await cri.runContainer(client, { name: "client" }, "sleep", "3600");
 
     assertEquals(await node.leases(NETWORK), {
-      [`${web}/eth0`]: "10.88.0.2",
-      [`${client}/eth0`]: "10.88.0.3",
+      [`${web}/eth0`]: "10.86.0.2",
+      [`${client}/eth0`]: "10.86.0.3",
     });
     assertEquals(await node.leases("storage"), {
       [`${web}/eth1`]: "10.99.0.2",
       [`${client}/eth1`]: "10.99.0.3",
     });
-    for (const address of ["10.88.0.2", "10.99.0.2"]) {
+    for (const address of ["10.86.0.2", "10.99.0.2"]) {
       assertEquals(await node.fetch(`http://${address}/`), PAGE);
       assertEquals(await cri.exec(container, "wget", "-qO-", `http://${address}/`), PAGE);
     }
@@ -170,7 +170,7 @@ nodeTest(
     assertEquals(await interfaces(node, "web"), { net1: ips[0] });
     const held = await node.cni("ADD", config, "other", NET1);
     assertEquals(JSON.parse(held.stdout).code, 102);
-    const byArgs = { ...NET1, args: "IgnoreUnknown=1;IP=10.88.0.51" };
-    assertEquals((await node.add(PODNET, "other", byArgs)).ips[0].address, "10.88.0.51/24");
+    const byArgs = { ...NET1, args: "IgnoreUnknown=1;IP=10.86.0.51" };
+    assertEquals((await node.add(PODNET, "other", byArgs)).ips[0].address, "10.86.0.51/24");
   },
 );

@@ -44,7 +44,7 @@ nodeTest(
   async (node) => {
     await node.containers("web", "client");
     for (const id of ["web", "client"]) await node.add(CONFIG, id);
-    await addService(node, "10.88.0.2");
+    await addService(node, "10.86.0.2");
     await node.sh("nft -f -", await node.hostRules(CONFIG));
     assertEquals(await node.fetch(`http://${SERVICE}/`), PAGE, "from the host");
 
@@ -58,7 +58,7 @@ nodeTest(
     for (const id of ["client", "web"]) {
       assertEquals(await node.fetch(`http://${SERVICE}/`, "ip", "netns", "exec", id), PAGE, id);
     }
-    assert(await node.pings("client", "10.88.0.2"), "pod to pod");
+    assert(await node.pings("client", "10.86.0.2"), "pod to pod");
   },
 );
 
@@ -67,7 +67,7 @@ nodeTest(
   async (node) => {
     await node.containers("web");
     await node.add({ ...CONFIG, hairpinMode: false }, "web");
-    await addService(node, "10.88.0.2");
+    await addService(node, "10.86.0.2");
     await node.sh("sysctl -qw net.bridge.bridge-nf-call-iptables=1");
     assertEquals(await node.fetch(`http://${SERVICE}/`), PAGE, "from the host");
     assert(await get(node, "web") !== 0);

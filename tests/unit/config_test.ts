@@ -51,11 +51,11 @@ Deno.test("parseConfig() refuses an address that does not fit next to prevResult
 });
 
 Deno.test("dns comes from the runtime, else from the configuration", () => {
-  const dns = { nameservers: ["10.88.0.1"], domain: "x", search: ["a"], options: ["b"] };
+  const dns = { nameservers: ["10.86.0.1"], domain: "x", search: ["a"], options: ["b"] };
   const rows: [object, object][] = [
     [{}, {}],
     [{ dns }, dns],
-    [{ dns: { nameservers: ["10.88.0.1"], other: 1 } }, { nameservers: ["10.88.0.1"] }],
+    [{ dns: { nameservers: ["10.86.0.1"], other: 1 } }, { nameservers: ["10.86.0.1"] }],
     [{ dns, runtimeConfig: { dns: {} } }, dns],
     [{ dns, runtimeConfig: { dns: { servers: [] } } }, dns],
     [{ dns, runtimeConfig: { dns: { servers: ["10.0.0.1"] } } }, { nameservers: ["10.0.0.1"] }],

@@ -6,8 +6,8 @@ const GOOD = JSON.stringify({
   cniVersion: "1.0.0",
   name: "podnet",
   bridge: "br0",
-  subnet: "10.88.0.0/24",
-  gateway: "10.88.0.1",
+  subnet: "10.86.0.0/24",
+  gateway: "10.86.0.1",
 });
 
 function invoke(env: Record<string, string>, stdin: string | Promise<string>) {

@@ -35,7 +35,7 @@ const BRIDGE = {
   address: BR0.mac,
   flags: ["UP"],
   linkinfo: { info_kind: "bridge" },
-  addr_info: [{ family: "inet", local: "10.88.0.1", prefixlen: 24 }],
+  addr_info: [{ family: "inet", local: "10.86.0.1", prefixlen: 24 }],
 };
 const MADE = [BRIDGE, VETH, BRIDGE].map((it) => `${JSON.stringify([it])}\n`).join("");
 
@@ -202,7 +202,7 @@ Deno.test("an interface is selected by its name, even if the name looks like an 
 });
 
 Deno.test("flushNeighbours() succeeds if the bridge does not exist", async () => {
-  const ips = [parseIp("10.88.0.2"), parseIp("fd00::2")];
+  const ips = [parseIp("10.86.0.2"), parseIp("fd00::2")];
   const failing = (links: unknown[]): RunIp => (_args, stdin) =>
     Promise.resolve(stdin === undefined ? answer(links) : failure());
   await open(failing([])).flushNeighbours(BR0.name, ips);
@@ -214,7 +214,7 @@ Deno.test("flushNeighbours() succeeds if the bridge does not exist", async () =>
 });
 
 Deno.test("flushNeighbours() succeeds if only new entries appear while it flushes", async () => {
-  const ips = [parseIp("10.88.0.2"), parseIp("fd00::2")];
+  const ips = [parseIp("10.86.0.2"), parseIp("fd00::2")];
   const line = "*** Flush not complete bailing out after 10 rounds\n";
   const flush = (stdout: string, stderr: string) => {
     const failed = { ...failure(stderr), status: 1, stdout };

@@ -11,8 +11,8 @@ const NET = parseNetworkName("podnet");
 const OTHER = parseNetworkName("other");
 const GROUP = groupOf(NET);
 const MAC: Record<string, string> = { a: "fe:00:00:00:00:0a", b: "fe:00:00:00:00:0b" };
-const IP: Record<string, string> = { a: "10.88.0.2", b: "10.88.0.3" };
-const SETS = [[range("10.88.0.0/24")]];
+const IP: Record<string, string> = { a: "10.86.0.2", b: "10.86.0.3" };
+const SETS = [[range("10.86.0.0/24")]];
 
 async function nameOf(key: string, network = NET): Promise<string> {
   const owner = tryOwner(key);
@@ -101,14 +101,14 @@ const ROWS: readonly (readonly [string, readonly Lease[], readonly Veth[], reado
   ["the same, in another group", [A], [{ alias: ROOTS, group: 0 }], ["live a 0"]],
   ["only the MAC agrees", [A], [{ name: "x", alias: "", group: 0, master: "" }], ["live a 0"]],
   ["MAC changed, the address is seen", [A], [{ mac: ELSE, ips: [IP["a"] ?? ""] }], ["live a 0"]],
-  ["of a later ADD", [A], [{ mac: ELSE, ips: ["10.88.0.9"] }], ["superseded a 0"]],
+  ["of a later ADD", [A], [{ mac: ELSE, ips: ["10.86.0.9"] }], ["superseded a 0"]],
   ["MAC changed, one of two addresses is seen", [PAIR], [{ mac: ELSE, ips: [IP["a"] ?? ""] }], [
     "superseded a 0",
   ]],
   ["MAC changed, not to be inspected", [A], [{ mac: ELSE }], ["undecided a 0"]],
   ["its ADD is running", [A], [{ mac: ELSE, add: "running" }], ["live a 0"]],
   ["a lease without a MAC", [lease("a", { hostMac: "" })], [{ mac: ELSE }], ["live a 0"]],
-  ["only alias and group agree", [A], [{ name: "x", mac: ELSE, ips: ["10.88.0.9"] }], [
+  ["only alias and group agree", [A], [{ name: "x", mac: ELSE, ips: ["10.86.0.9"] }], [
     "superseded a 0",
   ]],
   ["an alias alone proves nothing", [A], [{ name: "x", mac: ELSE, group: 0 }], [
@@ -205,7 +205,7 @@ const ROWS: readonly (readonly [string, readonly Lease[], readonly Veth[], reado
     { name: "veth1", alias: "", group: 0, mac: ELSE, ips: [IP["a"] ?? ""] },
   ], ["live a 0"]],
   ["imported, another container has the name", [IMPORTED], [
-    { name: "veth1", alias: "", group: 0, mac: ELSE, ips: ["10.88.0.9"] },
+    { name: "veth1", alias: "", group: 0, mac: ELSE, ips: ["10.86.0.9"] },
   ], ["stale a", "unowned - 0"]],
   ["imported, MAC changed, not seen", [IMPORTED], [
     { name: "veth1", alias: "", group: 0, mac: ELSE },
@@ -225,7 +225,7 @@ const ROWS: readonly (readonly [string, readonly Lease[], readonly Veth[], reado
     { name: "veth2", alias: "", group: 0, master: "" },
   ], ["undecided a 0 1", "undecided b 0 1"]],
   ["imported, found inside one of two", [EITHER], [
-    { name: "veth1", alias: "", group: 0, ips: ["10.88.0.9"] },
+    { name: "veth1", alias: "", group: 0, ips: ["10.86.0.9"] },
     { name: "veth2", alias: "", group: 0, ips: [IP["a"] ?? ""] },
   ], ["live a 1", "unowned - 0"]],
   ["a lease of the Go original", [HELD], [{ name: NAME["old"], alias: "", group: 0, mac: ELSE }], [
@@ -238,7 +238,7 @@ const ROWS: readonly (readonly [string, readonly Lease[], readonly Veth[], reado
     { name: "x", alias: "", group: 0, mac: ELSE },
   ], ["undecided old 0"]],
   ["a lease of the Go original, gone", [HELD], [
-    { name: "x", alias: "", group: 0, mac: ELSE, ips: ["10.88.0.9"] },
+    { name: "x", alias: "", group: 0, mac: ELSE, ips: ["10.86.0.9"] },
   ], ["stale old", "unowned - 0"]],
 ];
 
@@ -283,19 +283,19 @@ Deno.test("ownership: no settled veth is inspected", () => {
 Deno.test("ownership: mayHold() prevents allocation from a state in doubt", async () => {
   const rows: readonly (readonly [readonly Lease[], Veth, boolean])[] = [
     [[A], {}, false],
-    [[A], { mac: ELSE, ips: ["10.88.0.9"] }, true],
+    [[A], { mac: ELSE, ips: ["10.86.0.9"] }, true],
     [[A], { mac: ELSE }, true],
     [[EITHER], { name: "veth1", alias: "", group: 0 }, false],
     [[], { ips: [] }, true],
     [[], { ips: [], add: "died" }, false],
-    [[], { ips: ["10.88.0.9"], add: "died" }, true],
+    [[], { ips: ["10.86.0.9"], add: "died" }, true],
     [[], { add: "running" }, false],
     [[], { ips: [], add: "running" }, false],
-    [[], { ips: ["10.88.0.9"], add: "running" }, true],
+    [[], { ips: ["10.86.0.9"], add: "running" }, true],
     [[], { add: "leased" }, true],
     [[], { ips: [], add: "leased" }, true],
     [[], { name: "veth1", alias: "", group: 0 }, true],
-    [[], { name: "veth1", alias: "", group: 0, ips: ["10.88.0.9"] }, true],
+    [[], { name: "veth1", alias: "", group: 0, ips: ["10.86.0.9"] }, true],
     [[], { name: "veth1", alias: "", group: 0, ips: ["10.99.0.9"] }, false],
   ];
   for (const [leases, of, expected] of rows) {

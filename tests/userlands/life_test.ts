@@ -23,15 +23,15 @@ hostTest(
 
     const prevResult = await host.add({ config: DUAL });
     await host.add({ id: "c2", config: DUAL });
-    for (const to of ["10.88.0.1", "10.88.0.3", "fd00:88::1", "fd00:88::3"]) {
+    for (const to of ["10.86.0.1", "10.86.0.3", "fd00:88::1", "fd00:88::3"]) {
       await until(`a ping to ${to}`, () => host.pings("c1", to));
     }
     const [route] = await host.ip("c1", "route", "show", "table", "100");
-    assertEquals([route?.dst, route?.gateway], ["192.0.2.0/24", "10.88.0.1"]);
+    assertEquals([route?.dst, route?.gateway], ["192.0.2.0/24", "10.86.0.1"]);
 
     const config = { ...DUAL, prevResult };
     assertEquals((await host.cni("CHECK", { config })).stdout, "");
-    await host.sh("ip -n c1 addr del 10.88.0.2/24 dev eth0");
+    await host.sh("ip -n c1 addr del 10.86.0.2/24 dev eth0");
     assertMatch((await host.cni("CHECK", { config })).json.msg, /address of eth0/);
 
     for (const id of ["c1", "c2", "c1"]) await host.del({ id, config: DUAL });

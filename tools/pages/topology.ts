@@ -15,15 +15,15 @@ const BOXES: readonly Box[] = [
   { x: 12, y: 12, width: 560, height: 296, kind: "host", lines: ["the host"] },
   {
     ...{ x: 32, y: 48, width: 160, height: 100, kind: "container" },
-    lines: ["container web", "eth0", "10.88.0.2", "fd00:10:88::2"],
+    lines: ["container web", "eth0", "10.86.0.2", "fd00:10:86::2"],
   },
   {
     ...{ x: 212, y: 48, width: 160, height: 100, kind: "container" },
-    lines: ["container db", "eth0", "10.88.0.3", "fd00:10:88::3"],
+    lines: ["container db", "eth0", "10.86.0.3", "fd00:10:86::3"],
   },
   {
     ...{ x: 32, y: 208, width: 340, height: 76, kind: "ours" },
-    lines: ["bridge atomic0", "10.88.0.1 and fd00:10:88::1", "the containers' gateways"],
+    lines: ["bridge atomic0", "10.86.0.1 and fd00:10:86::1", "the containers' gateways"],
   },
   {
     ...{ x: 432, y: 208, width: 120, height: 76, kind: "theirs" },

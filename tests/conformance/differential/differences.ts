@@ -161,7 +161,7 @@ export const DIFFERENCES: readonly Meant[] = [
     "Two addresses for IP are refused; the reference uses the second",
     "code 4",
     "works",
-    /^CNI_ARGS IgnoreUnknown=1;IP=10\.88\.0\.77;IP=10\.88\.0\.78/,
+    /^CNI_ARGS IgnoreUnknown=1;IP=10\.86\.0\.77;IP=10\.86\.0\.78/,
   ),
   ends("E17", "The K8S arguments need no IgnoreUnknown", "works", "code 999", /^CNI_ARGS K8S_/),
   ends(

@@ -1,8 +1,8 @@
 import type { Json } from "../../integration/host.ts";
 import { add, check, config, del, type Input, life, type Step, VERSIONS } from "./inputs.ts";
 
-const V4 = { subnet: "10.88.0.0/24" };
-const OTHER_V4 = { subnet: "10.89.0.0/24" };
+const V4 = { subnet: "10.86.0.0/24" };
+const OTHER_V4 = { subnet: "10.87.0.0/24" };
 const V6 = { subnet: "fd00:88::/64" };
 const OTHER_V6 = { subnet: "fd00:89::/64" };
 const BOTH = [[V4], [V6]];
@@ -35,8 +35,8 @@ const LAYER2_KEYS: readonly (readonly [string, Json])[] = [
   ["mtu 1400", { mtu: 1400 }],
   ["mtu 20", { mtu: 20 }],
   ["dns", { dns: { nameservers: ["10.0.0.1"] } }],
-  ["routes in ipam", { ipam: { routes: [{ dst: "10.9.0.0/16", gw: "10.88.0.1" }] } }],
-  ["a requested address", { runtimeConfig: { ips: ["10.88.0.9"] } }],
+  ["routes in ipam", { ipam: { routes: [{ dst: "10.9.0.0/16", gw: "10.86.0.1" }] } }],
+  ["a requested address", { runtimeConfig: { ips: ["10.86.0.9"] } }],
   ["ipRanges of the runtime", { runtimeConfig: { ipRanges: [[V4]] } }],
   ["disableContainerInterface", { disableContainerInterface: true }],
   ["ipam left out", { ipam: undefined }],
@@ -60,9 +60,9 @@ const SETS: readonly (readonly [string, Json, Json?])[] = [
   ["a set of both families", [[V4, V6]]],
   ["two ranges that are the same", [[V4, V4]]],
   ["two sets that are the same", [[V6], [V6]]],
-  ["two sets that overlap", [[V4], [{ subnet: "10.88.0.0/16" }]]],
+  ["two sets that overlap", [[V4], [{ subnet: "10.86.0.0/16" }]]],
   ["two parts of one subnet", [
-    [{ ...V4, rangeEnd: "10.88.0.99" }, { ...V4, rangeStart: "10.88.0.100" }],
+    [{ ...V4, rangeEnd: "10.86.0.99" }, { ...V4, rangeStart: "10.86.0.100" }],
   ]],
   ["two parts of one IPv6 subnet as sets", [
     [{ ...V6, rangeEnd: "fd00:88::99" }],
@@ -70,7 +70,7 @@ const SETS: readonly (readonly [string, Json, Json?])[] = [
   ], PLAIN],
   ["ranges no list", V4],
   ["a set no list", [V4]],
-  ["a range no object", [["10.88.0.0/24"]]],
+  ["a range no object", [["10.86.0.0/24"]]],
   ["a range without subnet", [[{}]]],
   ["a range with an unknown key", [[{ ...V6, colour: "blue" }]]],
 ];
@@ -87,20 +87,20 @@ const V6_RANGES: readonly (readonly [string, Json, Json?])[] = [
   ["with prefix length 129", { subnet: "fd00:88::/129" }],
   ["that is link-local", { subnet: "fe80::/64" }],
   ["of multicast", { subnet: "ff02::/64" }],
-  ["of mapped IPv4", { subnet: "::ffff:10.88.0.0/120" }],
+  ["of mapped IPv4", { subnet: "::ffff:10.86.0.0/120" }],
   ["with rangeStart", { ...V6, rangeStart: "fd00:88::50" }],
   ["with rangeEnd", { ...V6, rangeEnd: "fd00:88::50" }],
   ["with both ends", { ...V6, rangeStart: "fd00:88::50", rangeEnd: "fd00:88::60" }],
   ["with rangeStart in capitals", { ...V6, rangeStart: "FD00:88::AB" }],
   ["with rangeStart outside", { ...V6, rangeStart: "fd00:89::50" }],
-  ["with rangeStart of IPv4", { ...V6, rangeStart: "10.88.0.5" }],
+  ["with rangeStart of IPv4", { ...V6, rangeStart: "10.86.0.5" }],
   ["the wrong way round", { ...V6, rangeStart: "fd00:88::60", rangeEnd: "fd00:88::50" }],
   ["with a gateway", { ...V6, gateway: "fd00:88::fe" }],
   ["with a gateway in the range", { ...V6, gateway: "fd00:88::2" }],
   ["with the anycast address as gateway", { ...V6, gateway: "fd00:88::" }],
   ["with a gateway outside, isGateway", { ...V6, gateway: "fd00:89::1" }],
   ["with a gateway outside", { ...V6, gateway: "fd00:89::1" }, PLAIN],
-  ["with a gateway of IPv4", { ...V6, gateway: "10.88.0.1" }],
+  ["with a gateway of IPv4", { ...V6, gateway: "10.86.0.1" }],
 ];
 
 /** Keys that are not about one family. */
@@ -123,7 +123,7 @@ const KEYS: readonly (readonly [string, Json, Json?])[] = [
     routes: [{ dst: "::/0" }],
   }],
   ["a default route of IPv4 with gw, isDefaultGateway", { isDefaultGateway: true }, {
-    routes: [{ dst: "0.0.0.0/0", gw: "10.88.0.9" }],
+    routes: [{ dst: "0.0.0.0/0", gw: "10.86.0.9" }],
   }],
   ["two next hops of IPv6", {}, {
     routes: [{ dst: "fd05::/32", gw: "fd00:88::10" }, { dst: "fd05::/32", gw: "fd00:88::11" }],
@@ -131,40 +131,40 @@ const KEYS: readonly (readonly [string, Json, Json?])[] = [
   ["an IPv6 route on an unreachable gateway", {}, {
     routes: [{ dst: "fd05::/32", gw: "fd99::1" }],
   }],
-  ["an IPv6 route through IPv4", {}, { routes: [{ dst: "fd05::/32", gw: "10.88.0.9" }] }],
+  ["an IPv6 route through IPv4", {}, { routes: [{ dst: "fd05::/32", gw: "10.86.0.9" }] }],
   ["an IPv6 route with host bits", {}, { routes: [{ dst: "fd05::1/32", gw: "fd00:88::9" }] }],
   ["an IPv6 route without prefix length", {}, { routes: [{ dst: "fd05::1" }] }],
   ["a route of a family without addresses", {}, { ranges: [[V4]], routes: [{ dst: "::/0" }] }],
   ["ranges in other letter case", {}, { ranges: undefined, RANGES: BOTH }],
   ["keys of a range in other letter case", {}, {
-    ranges: [[{ SUBNET: "10.88.0.0/24", RangeStart: "10.88.0.9" }]],
+    ranges: [[{ SUBNET: "10.86.0.0/24", RangeStart: "10.86.0.9" }]],
   }],
 ];
 
 /** Requested addresses of one container. */
 const ASKED: readonly (readonly [string, Json])[] = [
-  ["of both families", ["10.88.0.77", "fd00:88::77"]],
-  ["in the other order", ["fd00:88::77", "10.88.0.77"]],
-  ["with prefix length", ["10.88.0.77/24", "fd00:88::77/64"]],
-  ["with another prefix length", ["10.88.0.77/16", "fd00:88::77/128"]],
-  ["in another spelling", ["10.88.0.77", "FD00:88:0:0::0077"]],
+  ["of both families", ["10.86.0.77", "fd00:88::77"]],
+  ["in the other order", ["fd00:88::77", "10.86.0.77"]],
+  ["with prefix length", ["10.86.0.77/24", "fd00:88::77/64"]],
+  ["with another prefix length", ["10.86.0.77/16", "fd00:88::77/128"]],
+  ["in another spelling", ["10.86.0.77", "FD00:88:0:0::0077"]],
   ["of IPv6 alone", ["fd00:88::77"]],
-  ["of IPv4 alone", ["10.88.0.77"]],
+  ["of IPv4 alone", ["10.86.0.77"]],
   ["twice the same", ["fd00:88::77", "fd00:88::77"]],
   ["two of one set", ["fd00:88::77", "fd00:88::78"]],
-  ["one outside", ["10.88.0.77", "fd00:99::77"]],
-  ["the gateway of IPv6", ["10.88.0.77", "fd00:88::1"]],
+  ["one outside", ["10.86.0.77", "fd00:99::77"]],
+  ["the gateway of IPv6", ["10.86.0.77", "fd00:88::1"]],
   ["the anycast address", ["fd00:88::"]],
   ["the last address of the subnet", ["fd00:88::ffff:ffff:ffff:ffff"]],
   ["none", []],
-  ["no address", ["10.88.0.77", "x"]],
+  ["no address", ["10.86.0.77", "x"]],
   ["a number", [7]],
 ];
 
 const ASKED_BY_ARGS: readonly string[] = [
   "IgnoreUnknown=1;IP=fd00:88::77",
   "IgnoreUnknown=1;IP=fd00:88::77/64",
-  "IgnoreUnknown=1;IP=10.88.0.77/24",
+  "IgnoreUnknown=1;IP=10.86.0.77/24",
   "IgnoreUnknown=1;IP=fd00:99::77",
 ];
 
@@ -188,7 +188,7 @@ const made = (address: string) =>
   `ip link add cni0 type bridge; ip link set dev cni0 up; ip addr add ${address} dev cni0 nodad`;
 const asking = (...ips: string[]) => ({ ...both, runtimeConfig: { ips } });
 const narrow = of([[V4], [{ ...V6, rangeStart: "fd00:88::5", rangeEnd: "fd00:88::5" }]]);
-const small = of([[{ subnet: "10.88.0.0/30" }, { subnet: "10.89.0.0/30" }]], PLAIN);
+const small = of([[{ subnet: "10.86.0.0/30" }, { subnet: "10.87.0.0/30" }]], PLAIN);
 const layer2 = config({ ipam: {}, isGateway: undefined });
 
 /** Steps under one configuration. */
@@ -199,13 +199,13 @@ const SEQUENCES: readonly Input[] = [
   {
     name: "ADD again with the same requested addresses",
     steps: [
-      add({ config: asking("10.88.0.7", "fd00:88::7") }),
-      add({ config: asking("10.88.0.7", "fd00:88::7") }),
+      add({ config: asking("10.86.0.7", "fd00:88::7") }),
+      add({ config: asking("10.86.0.7", "fd00:88::7") }),
     ],
   },
   {
     name: "ADD again with other requested addresses",
-    steps: [add({ config: both }), add({ config: asking("10.88.0.7", "fd00:88::7") })],
+    steps: [add({ config: both }), add({ config: asking("10.86.0.7", "fd00:88::7") })],
   },
   {
     name: "two interfaces",
@@ -221,7 +221,7 @@ const SEQUENCES: readonly Input[] = [
     name: "an IPv6 address that is held",
     steps: [
       add({ config: asking("fd00:88::7") }),
-      add({ config: asking("10.88.0.8", "fd00:88::7"), id: "c2" }),
+      add({ config: asking("10.86.0.8", "fd00:88::7"), id: "c2" }),
     ],
   },
   {
@@ -291,7 +291,7 @@ const SEQUENCES: readonly Input[] = [
   {
     name: "the gateways on the bridge already",
     steps: [
-      add({ config: both, script: `${made("fd00:88::1/64")}; ip addr add 10.88.0.1/24 dev cni0` }),
+      add({ config: both, script: `${made("fd00:88::1/64")}; ip addr add 10.86.0.1/24 dev cni0` }),
     ],
   },
   {
@@ -381,7 +381,7 @@ export const FAMILY_INPUTS: readonly Input[] = [
   })),
   {
     name: "requested: by args.cni",
-    steps: [add({ config: of(BOTH, { args: { cni: { ips: ["10.88.0.77", "fd00:88::77"] } } }) })],
+    steps: [add({ config: of(BOTH, { args: { cni: { ips: ["10.86.0.77", "fd00:88::77"] } } }) })],
   },
   ...CHECKS.map(([name, step]) => ({
     name: `dual: CHECK: ${name}`,

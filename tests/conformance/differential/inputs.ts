@@ -32,7 +32,7 @@ export function config(change: Json = {}, ipam: Json = {}): Json {
     isGateway: true,
     ...change,
     ...(change.ipam === undefined
-      ? { ipam: { type: "host-local", subnet: "10.88.0.0/24", ...ipam } }
+      ? { ipam: { type: "host-local", subnet: "10.86.0.0/24", ...ipam } }
       : {}),
   };
 }
@@ -74,7 +74,7 @@ const GATEWAYS: readonly (readonly [string, Json, Json])[] = [
   ["isGateway", {}, {}],
   ["isDefaultGateway", { isDefaultGateway: true }, {}],
   ["routes", { isGateway: true }, {
-    routes: [{ dst: "0.0.0.0/0" }, { dst: "10.99.0.0/16", gw: "10.88.0.9" }],
+    routes: [{ dst: "0.0.0.0/0" }, { dst: "10.99.0.0/16", gw: "10.86.0.9" }],
   }],
 ];
 
@@ -98,53 +98,53 @@ const KEYS: readonly (readonly [string, Json, Json])[] = [
   ["dns with an empty list", { dns: { nameservers: [] } }, {}],
   ["an unknown key", { colour: "blue", "cni.dev/x": 1 }, {}],
   ["capabilities", { capabilities: { ips: true } }, {}],
-  ["rangeStart and rangeEnd", {}, { rangeStart: "10.88.0.10", rangeEnd: "10.88.0.12" }],
-  ["rangeStart alone", {}, { rangeStart: "10.88.0.10" }],
-  ["rangeStart outside", {}, { rangeStart: "10.89.0.10" }],
-  ["range the wrong way round", {}, { rangeStart: "10.88.0.12", rangeEnd: "10.88.0.10" }],
-  ["gateway at the end", {}, { gateway: "10.88.0.254" }],
-  ["gateway in the range", {}, { gateway: "10.88.0.2" }],
+  ["rangeStart and rangeEnd", {}, { rangeStart: "10.86.0.10", rangeEnd: "10.86.0.12" }],
+  ["rangeStart alone", {}, { rangeStart: "10.86.0.10" }],
+  ["rangeStart outside", {}, { rangeStart: "10.87.0.10" }],
+  ["range the wrong way round", {}, { rangeStart: "10.86.0.12", rangeEnd: "10.86.0.10" }],
+  ["gateway at the end", {}, { gateway: "10.86.0.254" }],
+  ["gateway in the range", {}, { gateway: "10.86.0.2" }],
   ["gateway outside, isGateway", {}, { gateway: "10.99.0.1" }],
   ["gateway outside, no isGateway", { isGateway: false }, { gateway: "10.99.0.1" }],
-  ["subnet of /29", {}, { subnet: "10.88.0.0/29" }],
-  ["subnet of /30", {}, { subnet: "10.88.0.0/30" }],
-  ["subnet of /31", {}, { subnet: "10.88.0.0/31" }],
-  ["subnet of /16", {}, { subnet: "10.88.0.0/16" }],
-  ["host bits in the subnet", {}, { subnet: "10.88.0.7/24" }],
+  ["subnet of /29", {}, { subnet: "10.86.0.0/29" }],
+  ["subnet of /30", {}, { subnet: "10.86.0.0/30" }],
+  ["subnet of /31", {}, { subnet: "10.86.0.0/31" }],
+  ["subnet of /16", {}, { subnet: "10.86.0.0/16" }],
+  ["host bits in the subnet", {}, { subnet: "10.86.0.7/24" }],
   ["no subnet", {}, { subnet: undefined }],
-  ["an invalid subnet", {}, { subnet: "10.88.0.0" }],
+  ["an invalid subnet", {}, { subnet: "10.86.0.0" }],
   ["ranges", {}, {
     subnet: undefined,
-    ranges: [[{ subnet: "10.88.0.0/24", rangeStart: "10.88.0.50" }]],
+    ranges: [[{ subnet: "10.86.0.0/24", rangeStart: "10.86.0.50" }]],
   }],
   ["ranges of two ranges", {}, {
     subnet: undefined,
-    ranges: [[{ subnet: "10.88.0.0/24" }, { subnet: "10.89.0.0/24" }]],
+    ranges: [[{ subnet: "10.86.0.0/24" }, { subnet: "10.87.0.0/24" }]],
   }],
   ["two range sets", {}, {
     subnet: undefined,
-    ranges: [[{ subnet: "10.88.0.0/24" }], [{ subnet: "10.89.0.0/24" }]],
+    ranges: [[{ subnet: "10.86.0.0/24" }], [{ subnet: "10.87.0.0/24" }]],
   }],
   ["ranges empty", {}, { subnet: undefined, ranges: [] }],
   ["an IPv6 subnet", { isGateway: false }, { subnet: "fd00:1::/64" }],
   ["routes empty", {}, { routes: [] }],
   ["a route on an unreachable gateway", {}, { routes: [{ dst: "10.1.0.0/16", gw: "10.200.0.1" }] }],
-  ["a route without dst", {}, { routes: [{ gw: "10.88.0.1" }] }],
+  ["a route without dst", {}, { routes: [{ gw: "10.86.0.1" }] }],
   ["a default route with gw, isDefaultGateway", { isDefaultGateway: true }, {
-    routes: [{ dst: "0.0.0.0/0", gw: "10.88.0.1" }],
+    routes: [{ dst: "0.0.0.0/0", gw: "10.86.0.1" }],
   }],
   ["a default route without gw, isDefaultGateway", { isDefaultGateway: true }, {
     routes: [{ dst: "0.0.0.0/0" }],
   }],
   ["two next hops", {}, {
-    routes: [{ dst: "10.5.0.0/16", gw: "10.88.0.10" }, { dst: "10.5.0.0/16", gw: "10.88.0.11" }],
+    routes: [{ dst: "10.5.0.0/16", gw: "10.86.0.10" }, { dst: "10.5.0.0/16", gw: "10.86.0.11" }],
   }],
-  ["a route to the own subnet", {}, { routes: [{ dst: "10.88.0.0/24" }] }],
+  ["a route to the own subnet", {}, { routes: [{ dst: "10.86.0.0/24" }] }],
   ["a route to the own subnet with gw", {}, {
-    routes: [{ dst: "10.88.0.0/24", gw: "10.88.0.9" }],
+    routes: [{ dst: "10.86.0.0/24", gw: "10.86.0.9" }],
   }],
   ["a route twice", {}, { routes: [{ dst: "10.5.0.0/16" }, { dst: "10.5.0.0/16" }] }],
-  ["the broadcast address as gw", {}, { routes: [{ dst: "10.5.0.0/16", gw: "10.88.0.255" }] }],
+  ["the broadcast address as gw", {}, { routes: [{ dst: "10.5.0.0/16", gw: "10.86.0.255" }] }],
   ["an empty gw", {}, { routes: [{ dst: "10.5.0.0/16", gw: "" }] }],
   ["empty addresses of a range", {}, { gateway: "", rangeStart: "", rangeEnd: "" }],
   ["an empty subnet", {}, { subnet: "" }],
@@ -155,15 +155,15 @@ const KEYS: readonly (readonly [string, Json, Json])[] = [
   ["a MAC by runtimeConfig", { runtimeConfig: { mac: "0a:00:00:00:00:07" } }, {}],
   ["a MAC by args", { args: { cni: { mac: "0a:00:00:00:00:07" } } }, {}],
   ["an invalid MAC", { runtimeConfig: { mac: "x" } }, {}],
-  ["an address by runtimeConfig", { runtimeConfig: { ips: ["10.88.0.77"] } }, {}],
-  ["an address with prefix by args", { args: { cni: { ips: ["10.88.0.77/24"] } } }, {}],
+  ["an address by runtimeConfig", { runtimeConfig: { ips: ["10.86.0.77"] } }, {}],
+  ["an address with prefix by args", { args: { cni: { ips: ["10.86.0.77/24"] } } }, {}],
   ["an address outside", { runtimeConfig: { ips: ["10.99.0.77"] } }, {}],
-  ["the gateway's address", { runtimeConfig: { ips: ["10.88.0.1"] } }, {}],
-  ["the broadcast address", { runtimeConfig: { ips: ["10.88.0.255"] } }, {}],
+  ["the gateway's address", { runtimeConfig: { ips: ["10.86.0.1"] } }, {}],
+  ["the broadcast address", { runtimeConfig: { ips: ["10.86.0.255"] } }, {}],
   ["an invalid address", { runtimeConfig: { ips: ["x"] } }, {}],
   ["ipRanges of the runtime", {
     runtimeConfig: {
-      ipRanges: [[{ subnet: "10.88.0.0/24", rangeStart: "10.88.0.30", rangeEnd: "10.88.0.33" }]],
+      ipRanges: [[{ subnet: "10.86.0.0/24", rangeStart: "10.86.0.30", rangeEnd: "10.86.0.33" }]],
     },
   }, { subnet: undefined }],
 ];
@@ -180,12 +180,12 @@ const ARGS = [
   "ignoreunknown=1;FOO=1",
   "IgnoreUnknown=1;K8S_POD_NAMESPACE=shop;K8S_POD_NAME=web;K8S_POD_INFRA_CONTAINER_ID=c1",
   "K8S_POD_NAMESPACE=shop",
-  "IP=10.88.0.77",
-  "IgnoreUnknown=1;IP=10.88.0.77",
-  "IgnoreUnknown=1;IP=10.88.0.1",
+  "IP=10.86.0.77",
+  "IgnoreUnknown=1;IP=10.86.0.77",
+  "IgnoreUnknown=1;IP=10.86.0.1",
   "IgnoreUnknown=1;IP=x",
-  "IgnoreUnknown=1;IP=10.88.0.77;IP=10.88.0.78",
-  "IgnoreUnknown=1;IP=10.88.0.77;IP=10.88.0.77",
+  "IgnoreUnknown=1;IP=10.86.0.77;IP=10.86.0.78",
+  "IgnoreUnknown=1;IP=10.86.0.77;IP=10.86.0.77",
   "MAC=0a:00:00:00:00:07",
   "IgnoreUnknown=1;MAC=0a:00:00:00:00:07",
   "IgnoreUnknown=1;MAC=x",
@@ -233,10 +233,10 @@ const CHECKS: readonly (readonly [string, Partial<Step>])[] = [
     previous: (it) => it.interfaces[2].mac = "0a:00:00:00:00:99",
   }],
   ["another sandbox", { previous: (it) => it.interfaces[2].sandbox = "/run/netns/c9" }],
-  ["a foreign address", { previous: (it) => it.ips[0].address = "10.88.0.9/24" }],
+  ["a foreign address", { previous: (it) => it.ips[0].address = "10.86.0.9/24" }],
   ["no ips", { previous: (it) => delete it.ips }],
   ["a further route through us", {
-    previous: (it) => it.routes = [...it.routes ?? [], { dst: "10.77.0.0/16", gw: "10.88.0.1" }],
+    previous: (it) => it.routes = [...it.routes ?? [], { dst: "10.77.0.0/16", gw: "10.86.0.1" }],
   }],
   ["no version", { previous: (it) => delete it.cniVersion }],
   ["the version 0.4.0", { previous: (it) => it.cniVersion = "0.4.0" }],
@@ -252,7 +252,7 @@ const CHECKS: readonly (readonly [string, Partial<Step>])[] = [
 
 const conflict =
   "ip link add cni0 type bridge; ip link set dev cni0 up; ip addr add 10.1.1.1/24 dev cni0";
-const small = config({}, { subnet: "10.88.0.0/29" });
+const small = config({}, { subnet: "10.86.0.0/29" });
 const fill = ["c1", "c2", "c3", "c4", "c5"].map((id) => add({ config: small, id }));
 
 const SEQUENCES: readonly Input[] = [
@@ -267,7 +267,7 @@ const SEQUENCES: readonly Input[] = [
       add(),
       add({
         ifname: "eth1",
-        config: config({ name: "other", bridge: "cni1" }, { subnet: "10.89.0.0/24" }),
+        config: config({ name: "other", bridge: "cni1" }, { subnet: "10.87.0.0/24" }),
       }),
       del(),
     ],
@@ -290,7 +290,7 @@ const SEQUENCES: readonly Input[] = [
   },
   {
     name: "DEL after the range changed",
-    steps: [add(), del({ config: config({}, { rangeStart: "10.88.0.100" }) })],
+    steps: [add(), del({ config: config({}, { rangeStart: "10.86.0.100" }) })],
   },
   {
     name: "a pool filled",
@@ -305,16 +305,16 @@ const SEQUENCES: readonly Input[] = [
   {
     name: "an address that is held",
     steps: [
-      add({ args: "IgnoreUnknown=1;IP=10.88.0.5" }),
-      add({ id: "c2", args: "IgnoreUnknown=1;IP=10.88.0.5" }),
+      add({ args: "IgnoreUnknown=1;IP=10.86.0.5" }),
+      add({ id: "c2", args: "IgnoreUnknown=1;IP=10.86.0.5" }),
     ],
   },
   {
     name: "IP and args",
     steps: [
       add({
-        args: "IgnoreUnknown=1;IP=10.88.0.5",
-        config: config({ args: { cni: { ips: ["10.88.0.6"] } } }),
+        args: "IgnoreUnknown=1;IP=10.86.0.5",
+        config: config({ args: { cni: { ips: ["10.86.0.6"] } } }),
       }),
     ],
   },

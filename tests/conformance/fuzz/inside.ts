@@ -52,7 +52,7 @@ for (let index = 0; index < count; index++) {
   let previous: unknown;
   const ip = new FakeIp(["c1", "c2"]);
   const network = networkOf(seed + index);
-  const held = Object.keys(network.ipam ?? { own: true }).length > 0 ? ["10.88.0.9"] : [];
+  const held = Object.keys(network.ipam ?? { own: true }).length > 0 ? ["10.86.0.9"] : [];
   const around: [string, Json][] = [];
   if (index % 2 === 1) around.push(["c2", { ...network, runtimeConfig: { ips: held } }]);
   if (index % 4 < 2) around.push(["c1", network]);

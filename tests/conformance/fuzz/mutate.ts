@@ -15,12 +15,12 @@ const pick = <T>(random: Random, from: readonly T[]): T =>
 const PREVIOUS = {
   cniVersion: "1.1.0",
   interfaces: [
-    { name: "atomic0", mac: "0a:58:0a:58:00:01", mtu: 1500 },
+    { name: "atomic0", mac: "0a:58:0a:56:00:01", mtu: 1500 },
     { name: "av0123456789abc", mac: "fe:00:00:00:00:01" },
-    { name: "eth0", mac: "0a:58:0a:58:00:02", sandbox: "/run/netns/c1" },
+    { name: "eth0", mac: "0a:58:0a:56:00:02", sandbox: "/run/netns/c1" },
   ],
-  ips: [{ interface: 2, address: "10.88.0.2/24", gateway: "10.88.0.1" }],
-  routes: [{ dst: "0.0.0.0/0", gw: "10.88.0.1" }, { dst: "fd00::/8", gw: "fd00::1" }],
+  ips: [{ interface: 2, address: "10.86.0.2/24", gateway: "10.86.0.1" }],
+  routes: [{ dst: "0.0.0.0/0", gw: "10.86.0.1" }, { dst: "fd00::/8", gw: "fd00::1" }],
   dns: { nameservers: ["10.0.0.1"] },
 };
 /** A valid configuration with every key that a runtime adds. */
@@ -28,8 +28,8 @@ const OWN = {
   ...NET,
   mtu: 1400,
   dns: { nameservers: ["10.0.0.1"], search: ["a.b"] },
-  runtimeConfig: { ips: ["10.88.0.9"], mac: "0a:00:00:00:00:09" },
-  args: { cni: { ips: ["10.88.0.8"], mac: "0a:00:00:00:00:08" } },
+  runtimeConfig: { ips: ["10.86.0.9"], mac: "0a:00:00:00:00:09" },
+  args: { cni: { ips: ["10.86.0.8"], mac: "0a:00:00:00:00:08" } },
   "cni.dev/valid-attachments": [{ containerID: "c1", ifname: "eth0" }],
   prevResult: PREVIOUS,
 };
@@ -47,22 +47,22 @@ const PAIR = {
   ipam: {
     type: "host-local",
     ranges: [[{
-      subnet: "10.88.0.0/24",
-      rangeStart: "10.88.0.5",
-      rangeEnd: "10.88.0.9",
-      gateway: "10.88.0.1",
+      subnet: "10.86.0.0/24",
+      rangeStart: "10.86.0.5",
+      rangeEnd: "10.86.0.9",
+      gateway: "10.86.0.1",
     }]],
-    routes: [{ dst: "10.1.0.0/16", gw: "10.88.0.1", priority: 5, table: 100, scope: 0, mtu: 1300 }],
+    routes: [{ dst: "10.1.0.0/16", gw: "10.86.0.1", priority: 5, table: 100, scope: 0, mtu: 1300 }],
     dataDir: "/var/lib/atomicni/sub",
   },
-  runtimeConfig: { ipRanges: [[{ subnet: "10.88.0.0/24", rangeStart: "10.88.0.6" }]] },
+  runtimeConfig: { ipRanges: [[{ subnet: "10.86.0.0/24", rangeStart: "10.86.0.6" }]] },
 };
 const V6 = { subnet6: "fd00:88::/64", gateway6: "fd00:88::1" };
 /** The result of an ADD with both families. */
 const PREVIOUS_DUAL = {
   ...PREVIOUS,
   ips: [...PREVIOUS.ips, { interface: 2, address: "fd00:88::2/64", gateway: "fd00:88::1" }],
-  routes: [{ dst: "0.0.0.0/0", gw: "10.88.0.1" }, { dst: "::/0", gw: "fd00:88::1" }],
+  routes: [{ dst: "0.0.0.0/0", gw: "10.86.0.1" }, { dst: "::/0", gw: "fd00:88::1" }],
 };
 /** Both families in each dialect, several ranges in a set, and no addresses at all. */
 const DUAL = {
@@ -70,7 +70,7 @@ const DUAL = {
   ...V6,
   macspoofchk: true,
   ipam: { rangeStart6: "fd00:88::5", rangeEnd6: "fd00:88::9", routes: [{ dst: "::/0" }] },
-  runtimeConfig: { ips: ["10.88.0.9", "fd00:88::9"] },
+  runtimeConfig: { ips: ["10.86.0.9", "fd00:88::9"] },
   args: { cni: { ips: ["FD00:88:0::8/64"], mac: "0a:00:00:00:00:08" } },
   prevResult: PREVIOUS_DUAL,
 };
@@ -79,7 +79,7 @@ const SETS = {
   ipam: {
     type: "host-local",
     ranges: [
-      [{ subnet: "10.88.0.0/24", rangeStart: "10.88.0.5" }, { subnet: "10.89.0.0/30" }],
+      [{ subnet: "10.86.0.0/24", rangeStart: "10.86.0.5" }, { subnet: "10.87.0.0/30" }],
       [{ subnet: "fd00:88::/64", rangeStart: "fd00:88::5", gateway: "fd00:88::fe" }],
     ],
     routes: [{ dst: "fd01::/32", gw: "fd00:88::fe", priority: 5, mtu: 1300 }],
@@ -130,23 +130,23 @@ const VALUES: readonly Json[] = [
     "\\",
   ],
   ...[
-    "10.88.0.0/24",
-    "10.88.0.5/24",
-    "10.88.0.0/33",
-    "10.88.0.0/0",
+    "10.86.0.0/24",
+    "10.86.0.5/24",
+    "10.86.0.0/33",
+    "10.86.0.0/0",
     "0.0.0.0/0",
     "255.255.255.255/32",
-    "10.88.0.0/7",
+    "10.86.0.0/7",
   ],
   ...[
-    "10.88.0.1",
-    "010.88.0.1",
-    "10.88.1",
-    "10.88.0.256",
+    "10.86.0.1",
+    "010.86.0.1",
+    "10.86.1",
+    "10.86.0.256",
     "fd00::1",
     "fd00::/64",
     "::",
-    "::ffff:10.88.0.1/120",
+    "::ffff:10.86.0.1/120",
     "fd00:88::/64",
     "fd00:88::/127",
     "FD00:88::7",
@@ -157,7 +157,7 @@ const VALUES: readonly Json[] = [
     "fd00::10.0.0.256",
   ],
   ...[
-    "0a:58:0a:58:00:02",
+    "0a:58:0a:56:00:02",
     "ff:ff:ff:ff:ff:ff",
     "00:00:00:00:00:00",
     "zz",
@@ -209,7 +209,7 @@ const WORDS = [
   "a b",
 ];
 const ARGUMENTS = [
-  "IP=10.88.0.7",
+  "IP=10.86.0.7",
   "IP=fd00:88::7",
   "IP=fd00:88::7/64",
   "MAC=0a:00:00:00:00:07",

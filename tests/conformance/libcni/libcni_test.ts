@@ -14,8 +14,8 @@ const LIST = {
   plugins: [{
     type: "atomicni",
     bridge: "atomic0",
-    subnet: "10.88.0.0/24",
-    gateway: "10.88.0.1",
+    subnet: "10.86.0.0/24",
+    gateway: "10.86.0.1",
     capabilities: { ips: true, mac: true, ipRanges: true },
   }],
 };
@@ -30,7 +30,7 @@ const DUAL = {
     isGateway: true,
     ipam: {
       type: "host-local",
-      ranges: [[{ subnet: "10.89.0.0/24" }], [{ subnet: "fd00:89::/64" }]],
+      ranges: [[{ subnet: "10.87.0.0/24" }], [{ subnet: "fd00:89::/64" }]],
       routes: [{ dst: "::/0" }],
     },
     capabilities: { ips: true },

@@ -92,7 +92,7 @@ func throughLibcni(plugins, configurations, netns, other string) {
 	result, err := cni.AddNetworkList(ctx, list, first)
 	if err == nil {
 		cached, cacheErr := cni.GetNetworkListCachedResult(list, first)
-		err = must(cacheErr == nil && addresses(cached) == addresses(result) && addresses(result) == "10.88.0.2/24",
+		err = must(cacheErr == nil && addresses(cached) == addresses(result) && addresses(result) == "10.86.0.2/24",
 			"result %v, cached %v, %v", result, cached, cacheErr)
 	}
 	check("libcni AddNetworkList, result cached", err)
@@ -103,13 +103,13 @@ func throughLibcni(plugins, configurations, netns, other string) {
 	check("libcni CheckNetworkList", cni.CheckNetworkList(ctx, list, first))
 	ip("-n", filepath.Base(netns), "route", "del", "default")
 	check("libcni CheckNetworkList reports a missing route",
-		fails(cni.CheckNetworkList(ctx, list, first), "route to 0.0.0.0/0: expected via 10.88.0.1 on eth0, found none"))
+		fails(cni.CheckNetworkList(ctx, list, first), "route to 0.0.0.0/0: expected via 10.86.0.1 on eth0, found none"))
 
 	second := attachment("c2", other)
-	second.CapabilityArgs = map[string]any{"ips": []string{"10.88.0.40"}, "mac": "0a:00:00:00:00:40"}
+	second.CapabilityArgs = map[string]any{"ips": []string{"10.86.0.40"}, "mac": "0a:00:00:00:00:40"}
 	result, err = cni.AddNetworkList(ctx, list, second)
 	if err == nil {
-		err = must(addresses(result) == "10.88.0.40/24", "got %v", result)
+		err = must(addresses(result) == "10.86.0.40/24", "got %v", result)
 	}
 	check("libcni with runtimeConfig and CNI_ARGS", err)
 
@@ -118,7 +118,7 @@ func throughLibcni(plugins, configurations, netns, other string) {
 	// GC in libcni: a DEL for each cached attachment that is not valid, then GC with the list.
 	valid := []map[string]string{{"containerID": "c2", "ifname": "eth0"}}
 	config := map[string]any{"cniVersion": "1.1.0", "name": "podnet", "type": "atomicni", "bridge": "atomic0",
-		"subnet": "10.88.0.0/24", "gateway": "10.88.0.1", "cni.dev/valid-attachments": valid, "cni.dev/attachments": valid}
+		"subnet": "10.86.0.0/24", "gateway": "10.86.0.1", "cni.dev/valid-attachments": valid, "cni.dev/attachments": valid}
 	err = errors.Join(cni.DelNetworkList(ctx, list, first), direct(plugins, "GC", config), cni.CheckNetworkList(ctx, list, second))
 	check("GC as libcni sends it", err)
 	delete(config, "cni.dev/valid-attachments")
@@ -136,12 +136,12 @@ func dual(cni *libcni.CNIConfig, configurations, netns string) {
 	list, err := libcni.LoadConfList(configurations, "dual")
 	third := attachment("c2", netns)
 	third.IfName = "eth1"
-	third.CapabilityArgs = map[string]any{"ips": []string{"fd00:89::40/64", "10.89.0.40"}}
+	third.CapabilityArgs = map[string]any{"ips": []string{"fd00:89::40/64", "10.87.0.40"}}
 	if err == nil {
 		var result types.Result
 		result, err = cni.AddNetworkList(ctx, list, third)
 		if err == nil {
-			err = must(addresses(result) == "10.89.0.40/24 fd00:89::40/64", "got %v", result)
+			err = must(addresses(result) == "10.87.0.40/24 fd00:89::40/64", "got %v", result)
 		}
 	}
 	check("libcni with two range sets and a requested address of each", err)

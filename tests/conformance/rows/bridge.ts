@@ -25,12 +25,12 @@ const UNSUPPORTED: readonly (readonly [string, Json, RegExp])[] = [
 const BAD_POOLS: readonly (readonly [string, Json, RegExp])[] = [
   ["H1", { subnet: undefined }, /"ipam\.subnet" is required.*or "ranges"/],
   ["H1", { subnet: undefined, ranges: [] }, /"ipam\.subnet" is required.*or "ranges"/],
-  ["H3", { subnet: "10.88.0.1/24" }, /host bits are set; the network is 10\.88\.0\.0\/24/],
-  ["H3", { subnet: "10.88.0.0/31" }, /too small/],
-  ["H3", { subnet: "10.88.0.0/32" }, /too small/],
-  ["H4", { rangeStart: "10.89.0.5" }, /rangeStart "10\.89\.0\.5".*outside/],
-  ["H4", { rangeEnd: "10.89.0.5" }, /rangeEnd "10\.89\.0\.5".*outside/],
-  ["H4", { rangeStart: "10.88.0.9", rangeEnd: "10.88.0.5" }, /before the start/],
+  ["H3", { subnet: "10.86.0.1/24" }, /host bits are set; the network is 10\.86\.0\.0\/24/],
+  ["H3", { subnet: "10.86.0.0/31" }, /too small/],
+  ["H3", { subnet: "10.86.0.0/32" }, /too small/],
+  ["H4", { rangeStart: "10.87.0.5" }, /rangeStart "10\.87\.0\.5".*outside/],
+  ["H4", { rangeEnd: "10.87.0.5" }, /rangeEnd "10\.87\.0\.5".*outside/],
+  ["H4", { rangeStart: "10.86.0.9", rangeEnd: "10.86.0.5" }, /before the start/],
   ["H5 B2", { gateway: "10.99.0.1" }, /gateway "10\.99\.0\.1".*outside the subnet/],
 ];
 
@@ -102,13 +102,13 @@ const KEYS: readonly Row[] = [
     assertEquals([await lab.host.addresses("", "cni0"), routes, ips[0].gateway], [
       [],
       undefined,
-      "10.88.0.1",
+      "10.86.0.1",
     ]);
-    assertEquals((await lab.routes()).map(({ dst }) => dst), ["10.88.0.0/24"]);
+    assertEquals((await lab.routes()).map(({ dst }) => dst), ["10.86.0.0/24"]);
   }),
   row("B2 B3", "isGateway alone: the address, and no default route", async (lab) => {
     assertEquals((await lab.add({ config: hostLocal() })).routes, undefined);
-    assertEquals(await lab.host.addresses("", "cni0"), ["10.88.0.1/24"]);
+    assertEquals(await lab.host.addresses("", "cni0"), ["10.86.0.1/24"]);
   }),
   row("B3", "isDefaultGateway: address and default route", async (lab) => {
     const { routes } = await lab.add({
@@ -116,9 +116,9 @@ const KEYS: readonly Row[] = [
     });
     assertEquals([routes, await lab.host.addresses("", "cni0")], [[{
       dst: "0.0.0.0/0",
-      gw: "10.88.0.1",
-    }], ["10.88.0.1/24"]]);
-    assertEquals((await lab.routes("c1", "default"))[0].gateway, "10.88.0.1");
+      gw: "10.86.0.1",
+    }], ["10.86.0.1/24"]]);
+    assertEquals((await lab.routes("c1", "default"))[0].gateway, "10.86.0.1");
   }),
   row(
     "B3",
@@ -127,13 +127,13 @@ const KEYS: readonly Row[] = [
       for (
         const [id, route] of [["c1", { dst: "0.0.0.0/0" }], ["c2", {
           dst: "0.0.0.0/0",
-          gw: "10.88.0.9",
+          gw: "10.86.0.9",
         }]] as const
       ) {
         const config = hostLocal({ isDefaultGateway: true }, { routes: [route] });
         assertEquals((await lab.add({ id, config })).routes, [route]);
         assertEquals((await lab.routes(id, "default")).map(({ gateway }) => gateway), [
-          "gw" in route ? "10.88.0.9" : "10.88.0.1",
+          "gw" in route ? "10.86.0.9" : "10.86.0.1",
         ]);
       }
     },
@@ -149,15 +149,15 @@ const KEYS: readonly Row[] = [
         "ADD",
         { config: hostLocal() },
         105,
-        /"cni0".*10\.88\.0\.1\/24: it has 10\.1\.1\.1\/24/,
+        /"cni0".*10\.86\.0\.1\/24: it has 10\.1\.1\.1\/24/,
       );
       await lab.add({ config: hostLocal({ forceAddress: true }) });
-      assertEquals(await lab.host.addresses("", "cni0"), ["10.88.0.1/24"]);
+      assertEquals(await lab.host.addresses("", "cni0"), ["10.86.0.1/24"]);
     },
   ),
-  row("B4", "110.88.0.1/24 is not 10.88.0.1/24", async (lab) => {
-    await lab.host.sh("ip link add cni0 type bridge && ip addr add 110.88.0.1/24 dev cni0");
-    await lab.refuse("ADD", { config: hostLocal() }, 105, /110\.88\.0\.1\/24/);
+  row("B4", "110.86.0.1/24 is not 10.86.0.1/24", async (lab) => {
+    await lab.host.sh("ip link add cni0 type bridge && ip addr add 110.86.0.1/24 dev cni0");
+    await lab.refuse("ADD", { config: hostLocal() }, 105, /110\.86\.0\.1\/24/);
   }),
   row("B7", "mtu: bridge, both ends, result", async (lab) => {
     const config = hostLocal({ mtu: 1400, cniVersion: "1.1.0" });
@@ -233,20 +233,20 @@ const KEYS: readonly Row[] = [
     },
   ),
   row("I3 H6", "two next hops for one destination", async (lab) => {
-    const routes = [{ dst: "10.5.0.0/16", gw: "10.88.0.10" }, {
+    const routes = [{ dst: "10.5.0.0/16", gw: "10.86.0.10" }, {
       dst: "10.5.0.0/16",
-      gw: "10.88.0.11",
+      gw: "10.86.0.11",
     }];
     assertEquals((await lab.add({ config: hostLocal({}, { routes }) })).routes, routes);
     assertEquals((await lab.routes("c1", "10.5.0.0/16")).map(({ gateway }) => gateway).sort(), [
-      "10.88.0.10",
-      "10.88.0.11",
+      "10.86.0.10",
+      "10.86.0.11",
     ]);
   }),
   row("I3 H6", "each key of a route is set", async (lab) => {
     const routes = [{
       dst: "10.5.0.0/16",
-      gw: "10.88.0.10",
+      gw: "10.86.0.10",
       mtu: 1400,
       advmss: 1300,
       priority: 50,
@@ -256,7 +256,7 @@ const KEYS: readonly Row[] = [
     const [set] = await lab.routes("c1", "table", "200");
     assertEquals([set.dst, set.gateway, set.metric, set.metrics], [
       "10.5.0.0/16",
-      "10.88.0.10",
+      "10.86.0.10",
       50,
       [{ mtu: 1400, advmss: 1300 }],
     ]);
@@ -273,39 +273,39 @@ const KEYS: readonly Row[] = [
 const POOL: readonly Row[] = [
   row("H1 H2 H4 H5", "ranges with one set of one range", async (lab) => {
     const ranges = [[{
-      subnet: "10.88.0.0/24",
-      rangeStart: "10.88.0.20",
-      rangeEnd: "10.88.0.21",
-      gateway: "10.88.0.254",
+      subnet: "10.86.0.0/24",
+      rangeStart: "10.86.0.20",
+      rangeEnd: "10.86.0.21",
+      gateway: "10.86.0.254",
     }]];
     const config = hostLocal({}, { subnet: undefined, ranges });
     const { ips } = await lab.add({ config });
-    assertEquals(ips[0], { interface: 2, address: "10.88.0.20/24", gateway: "10.88.0.254" });
-    assertEquals(await lab.host.addresses("", "cni0"), ["10.88.0.254/24"]);
-    assertEquals((await lab.add({ id: "c2", config })).ips[0].address, "10.88.0.21/24");
-    await lab.refuse("ADD", { id: "c3", config }, 101, /10\.88\.0\.20 - 10\.88\.0\.21/);
+    assertEquals(ips[0], { interface: 2, address: "10.86.0.20/24", gateway: "10.86.0.254" });
+    assertEquals(await lab.host.addresses("", "cni0"), ["10.86.0.254/24"]);
+    assertEquals((await lab.add({ id: "c2", config })).ips[0].address, "10.86.0.21/24");
+    await lab.refuse("ADD", { id: "c3", config }, 101, /10\.86\.0\.20 - 10\.86\.0\.21/);
   }),
   row("H2", "rangeStart with ranges and without subnet is ignored", async (lab) => {
     const config = hostLocal({}, {
       subnet: undefined,
       rangeStart: "1.2.3.4",
-      ranges: [[{ subnet: "10.88.0.0/24" }]],
+      ranges: [[{ subnet: "10.86.0.0/24" }]],
     });
-    assertEquals((await lab.add({ config })).ips[0].address, "10.88.0.2/24");
+    assertEquals((await lab.add({ config })).ips[0].address, "10.86.0.2/24");
   }),
   row("H5", "a gateway that no setting uses may be outside the subnet", async (lab) => {
     const config = hostLocal({ isGateway: false }, { gateway: "10.99.0.1" });
     const { ips } = await lab.add({ config });
-    assertEquals(ips[0], { interface: 2, address: "10.88.0.1/24", gateway: "10.99.0.1" });
+    assertEquals(ips[0], { interface: 2, address: "10.86.0.1/24", gateway: "10.99.0.1" });
   }),
   row("H5 H4", "a gateway in the middle of the range is not allocated", async (lab) => {
     const config = hostLocal({}, {
-      rangeStart: "10.88.0.5",
-      rangeEnd: "10.88.0.7",
-      gateway: "10.88.0.6",
+      rangeStart: "10.86.0.5",
+      rangeEnd: "10.86.0.7",
+      gateway: "10.86.0.6",
     });
-    assertEquals((await lab.add({ config })).ips[0].address, "10.88.0.5/24");
-    assertEquals((await lab.add({ id: "c2", config })).ips[0].address, "10.88.0.7/24");
+    assertEquals((await lab.add({ config })).ips[0].address, "10.86.0.5/24");
+    assertEquals((await lab.add({ id: "c2", config })).ips[0].address, "10.86.0.7/24");
   }),
   row("H7 Q2", "dataDir below the state folder", async (lab) => {
     const config = hostLocal({}, { dataDir: `${STATE_FOLDER}/pool/` });
@@ -351,34 +351,34 @@ const POOL: readonly Row[] = [
   ),
   row("H10 Q5", "requested addresses that can't be allocated", async (lab) => {
     await lab.add({ config: hostLocal() });
-    const asks = [["10.88.0.2", /"c1\/eth0" holds it/], ["10.88.0.1", /it is the gateway/], [
+    const asks = [["10.86.0.2", /"c1\/eth0" holds it/], ["10.86.0.1", /it is the gateway/], [
       "10.99.0.5",
-      /outside 10\.88\.0\.0\/24/,
-    ], ["10.88.0.255", /reserved/]] as const;
+      /outside 10\.86\.0\.0\/24/,
+    ], ["10.86.0.255", /reserved/]] as const;
     for (const [ip, says] of asks) {
       await lab.refuse("ADD", { id: "c2", config: hostLocal(), args: `IP=${ip}` }, 102, says);
     }
   }),
   row("H12 P23", "a /29 filled, one address freed, wrap-around", async (lab) => {
-    const config = hostLocal({}, { subnet: "10.88.0.0/29" });
+    const config = hostLocal({}, { subnet: "10.86.0.0/29" });
     const given = [];
     for (const id of ["c1", "c2", "c3", "c4", "c5"]) {
       given.push((await lab.add({ id, config })).ips[0].address);
     }
-    assertEquals(given, [2, 3, 4, 5, 6].map((it) => `10.88.0.${it}/29`));
-    await lab.refuse("ADD", { id: "c6", config }, 101, /10\.88\.0\.1 - 10\.88\.0\.6/);
+    assertEquals(given, [2, 3, 4, 5, 6].map((it) => `10.86.0.${it}/29`));
+    await lab.refuse("ADD", { id: "c6", config }, 101, /10\.86\.0\.1 - 10\.86\.0\.6/);
     await lab.silent("DEL", { id: "c3", config });
-    assertEquals((await lab.add({ id: "c6", config })).ips[0].address, "10.88.0.4/29");
+    assertEquals((await lab.add({ id: "c6", config })).ips[0].address, "10.86.0.4/29");
   }),
   row("H12", "a freed address is not the next one allocated", async (lab) => {
     await lab.add({ config: hostLocal() });
     await lab.silent("DEL", { config: hostLocal() });
-    assertEquals((await lab.add({ config: hostLocal() })).ips[0].address, "10.88.0.3/24");
+    assertEquals((await lab.add({ config: hostLocal() })).ips[0].address, "10.86.0.3/24");
   }),
   row("H14", "DEL after the range was changed", async (lab) => {
     await lab.add({ config: hostLocal() });
     await lab.silent("DEL", {
-      config: hostLocal({}, { rangeStart: "10.88.0.200", rangeEnd: "10.88.0.210" }),
+      config: hostLocal({}, { rangeStart: "10.86.0.200", rangeEnd: "10.86.0.210" }),
     });
     await lab.host.assertNothingLeft();
   }),

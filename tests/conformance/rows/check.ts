@@ -14,7 +14,7 @@ const CHANGES: readonly {
   {
     what: "another MAC of the bridge",
     result: (it) => it.interfaces[0].mac = "0a:00:00:00:00:01",
-    says: /MAC of atomic0: expected 0a:00:00:00:00:01, found 0a:58:0a:58:00:01/,
+    says: /MAC of atomic0: expected 0a:00:00:00:00:01, found 0a:58:0a:56:00:01/,
   },
   {
     what: "another MAC of the host veth",
@@ -24,7 +24,7 @@ const CHANGES: readonly {
   {
     what: "another MAC of the container",
     result: (it) => it.interfaces[2].mac = "0a:00:00:00:00:01",
-    says: /MAC of eth0: expected 0a:00:00:00:00:01, found 0a:58:0a:58:00:02/,
+    says: /MAC of eth0: expected 0a:00:00:00:00:01, found 0a:58:0a:56:00:02/,
   },
   {
     what: "another host veth",
@@ -38,14 +38,14 @@ const CHANGES: readonly {
   },
   {
     what: "a foreign address",
-    result: (it) => it.ips[0].address = "10.88.0.9/24",
+    result: (it) => it.ips[0].address = "10.86.0.9/24",
     says:
-      /address of eth0: expected 10\.88\.0\.9\/24, found 10\.88\.0\.2\/24.*lease in network podnet: expected 10\.88\.0\.9, found 10\.88\.0\.2/,
+      /address of eth0: expected 10\.86\.0\.9\/24, found 10\.86\.0\.2\/24.*lease in network podnet: expected 10\.86\.0\.9, found 10\.86\.0\.2/,
   },
   {
     what: "a missing route through the network's gateway",
-    result: (it) => it.routes.push({ dst: "10.77.0.0/16", gw: "10.88.0.1" }),
-    says: /route to 10\.77\.0\.0\/16: expected via 10\.88\.0\.1 on eth0, found none/,
+    result: (it) => it.routes.push({ dst: "10.77.0.0/16", gw: "10.86.0.1" }),
+    says: /route to 10\.77\.0\.0\/16: expected via 10\.86\.0\.1 on eth0, found none/,
   },
   {
     what: "another MTU listed",
@@ -55,17 +55,17 @@ const CHANGES: readonly {
   {
     what: "the container's MAC set",
     script: "ip -n c1 link set dev eth0 address 0a:00:00:00:00:05",
-    says: /MAC of eth0: expected 0a:58:0a:58:00:02, found 0a:00:00:00:00:05/,
+    says: /MAC of eth0: expected 0a:58:0a:56:00:02, found 0a:00:00:00:00:05/,
   },
   {
     what: "the default route removed",
     script: "ip -n c1 route del default",
-    says: /route to 0\.0\.0\.0\/0: expected via 10\.88\.0\.1 on eth0, found none/,
+    says: /route to 0\.0\.0\.0\/0: expected via 10\.86\.0\.1 on eth0, found none/,
   },
   {
     what: "the default route through another gateway",
-    script: "ip -n c1 route replace default via 10.88.0.9",
-    says: /route to 0\.0\.0\.0\/0: expected via 10\.88\.0\.1 on eth0, found one via 10\.88\.0\.9/,
+    script: "ip -n c1 route replace default via 10.86.0.9",
+    says: /route to 0\.0\.0\.0\/0: expected via 10\.86\.0\.1 on eth0, found one via 10\.86\.0\.9/,
   },
   {
     what: "the interface down",
@@ -74,14 +74,14 @@ const CHANGES: readonly {
   },
   {
     what: "the address removed",
-    script: "ip -n c1 addr del 10.88.0.2/24 dev eth0",
-    says: /address of eth0: expected 10\.88\.0\.2\/24, found none/,
+    script: "ip -n c1 addr del 10.86.0.2/24 dev eth0",
+    says: /address of eth0: expected 10\.86\.0\.2\/24, found none/,
   },
   {
     what: "another prefix length",
     script:
-      "ip -n c1 addr flush dev eth0; ip -n c1 addr add 10.88.0.2/16 dev eth0; ip -n c1 route add default via 10.88.0.1",
-    says: /address of eth0: expected 10\.88\.0\.2\/24, found 10\.88\.0\.2\/16/,
+      "ip -n c1 addr flush dev eth0; ip -n c1 addr add 10.86.0.2/16 dev eth0; ip -n c1 route add default via 10.86.0.1",
+    says: /address of eth0: expected 10\.86\.0\.2\/24, found 10\.86\.0\.2\/16/,
   },
   {
     what: "the interface gone",
@@ -111,7 +111,7 @@ const CHANGES: readonly {
     rules: "K3",
     what: "the gateway's address off the bridge",
     script: "ip addr flush dev atomic0",
-    says: /address of atomic0: expected 10\.88\.0\.1\/24, found none/,
+    says: /address of atomic0: expected 10\.86\.0\.1\/24, found none/,
   },
   {
     rules: "K3",
@@ -128,7 +128,7 @@ const CHANGES: readonly {
   {
     what: "the lease gone",
     script: `rm ${STATE_FOLDER}/podnet.json`,
-    says: /lease in network podnet: expected 10\.88\.0\.2, found none/,
+    says: /lease in network podnet: expected 10\.86\.0\.2, found none/,
   },
 ];
 
@@ -182,7 +182,7 @@ export const CHECK: readonly Row[] = [
   row("K2 R12", "additions of later plugins in a chain are tolerated", async (lab) => {
     const prevResult = await lab.add();
     await lab.host.sh(
-      "ip -n c1 addr add 192.168.9.2/24 dev eth0; ip -n c1 addr add fd07::9/64 dev eth0 nodad; ip -n c1 route add 10.3.0.0/16 via 10.88.0.1; ip -n c1 link add extra0 type bridge",
+      "ip -n c1 addr add 192.168.9.2/24 dev eth0; ip -n c1 addr add fd07::9/64 dev eth0 nodad; ip -n c1 route add 10.3.0.0/16 via 10.86.0.1; ip -n c1 link add extra0 type bridge",
     );
     prevResult.interfaces.push({ name: "extra0", sandbox: "/run/netns/c1" }, { name: "veth9" });
     prevResult.ips.push(
@@ -204,7 +204,7 @@ export const CHECK: readonly Row[] = [
       "CHECK",
       { config: { ...CONFIG, prevResult } },
       106,
-      /address of eth0: expected fd07:0::9\/64, found 10\.88\.0\.2\/24, 192\.168\.9\.2\/24/,
+      /address of eth0: expected fd07:0::9\/64, found 10\.86\.0\.2\/24, 192\.168\.9\.2\/24/,
     );
   }),
   row(
@@ -233,7 +233,7 @@ export const CHECK: readonly Row[] = [
         "CHECK",
         { config: { ...CONFIG, ...dual, prevResult: changed } },
         106,
-        /address of atomic0: expected 10\.88\.0\.1\/24, found none;/,
+        /address of atomic0: expected 10\.86\.0\.1\/24, found none;/,
       );
     },
   ),

@@ -7,8 +7,8 @@ const OTHER = {
   ...CONFIG,
   name: "othernet",
   bridge: "atomic1",
-  subnet: "10.89.0.0/24",
-  gateway: "10.89.0.1",
+  subnet: "10.87.0.0/24",
+  gateway: "10.87.0.1",
 };
 /** A second network of one container, without a second default route. */
 const SECOND = { ...OTHER, ipam: { routes: [] } };
@@ -39,24 +39,24 @@ const ADD: readonly Row[] = [
         }": it exists and belongs to "podnet/c1/eth0".*interface ${ifindex} .*DEL it first`,
       ),
     );
-    assertEquals(await lab.host.leases(), { "c1/eth0": "10.88.0.2" });
-    assert(await lab.host.pings("c1", "10.88.0.1"));
+    assertEquals(await lab.host.leases(), { "c1/eth0": "10.86.0.2" });
+    assert(await lab.host.pings("c1", "10.86.0.1"));
   }),
   row("A2 P15", "two interfaces of one container; DEL of one leaves the other", async (lab) => {
     const config = { ...CONFIG, ipam: { routes: [] } };
     await lab.add({ config });
     await lab.add({ config, ifname: "eth1" });
-    assertEquals(await lab.host.leases(), { "c1/eth0": "10.88.0.2", "c1/eth1": "10.88.0.3" });
+    assertEquals(await lab.host.leases(), { "c1/eth0": "10.86.0.2", "c1/eth1": "10.86.0.3" });
     await lab.silent("DEL", { config });
-    assertEquals(await lab.host.leases(), { "c1/eth1": "10.88.0.3" });
-    assertEquals(await lab.host.addresses("c1", "eth1"), ["10.88.0.3/24"]);
+    assertEquals(await lab.host.leases(), { "c1/eth1": "10.86.0.3" });
+    assertEquals(await lab.host.addresses("c1", "eth1"), ["10.86.0.3/24"]);
   }),
   row("A2", "two networks of one container", async (lab) => {
     await lab.add();
     await lab.add({ config: SECOND, ifname: "eth1" });
     await lab.silent("DEL");
-    assertEquals(await lab.host.leases("othernet"), { "c1/eth1": "10.89.0.2" });
-    assertEquals(await lab.host.addresses("c1", "eth1"), ["10.89.0.2/24"]);
+    assertEquals(await lab.host.leases("othernet"), { "c1/eth1": "10.87.0.2" });
+    assertEquals(await lab.host.addresses("c1", "eth1"), ["10.87.0.2/24"]);
   }),
   row("A3 Q3", "a route that can't be set: veth and address are rolled back", async (lab) => {
     const dual = { ...CONFIG, subnet6: "fd00:88::/64", gateway6: "fd00:88::1" };
@@ -64,11 +64,11 @@ const ADD: readonly Row[] = [
     // The kernel accepts no gateway that is the container's own address.
     const config = { ...dual, ipam: { routes: [{ dst: "fd01::/16", gw: "fd00:88::3" }] } };
     await lab.refuse("ADD", { config }, 100, /ip failed with exit status/);
-    assertEquals(await lab.host.leases(), { "c2/eth0": ["10.88.0.2", "fd00:88::2"] });
-    assertEquals((await lab.add({ config: dual })).ips[0].address, "10.88.0.3/24");
+    assertEquals(await lab.host.leases(), { "c2/eth0": ["10.86.0.2", "fd00:88::2"] });
+    assertEquals((await lab.add({ config: dual })).ips[0].address, "10.86.0.3/24");
   }),
   row("A3", "no free address: no veth is left", async (lab) => {
-    const config = { ...CONFIG, subnet: "10.88.0.0/30" };
+    const config = { ...CONFIG, subnet: "10.86.0.0/30" };
     await lab.add({ id: "c2", config });
     await lab.refuse("ADD", { config }, 101, /all are held/);
   }),
@@ -135,13 +135,13 @@ const ADD: readonly Row[] = [
     await lab.silent("DEL");
     assertEquals([await lab.host.hostVeths(), await lab.host.leases()], [[], {}]);
     await lab.add();
-    assert(await lab.host.pings("c1", "10.88.0.1"));
+    assert(await lab.host.pings("c1", "10.86.0.1"));
   }),
   row("A1 A6", "a host veth whose namespace has no name is not replaced either", async (lab) => {
     const { interfaces } = await lab.add();
     await lab.container("c2");
     await lab.refuse("ADD", { netns: "c2" }, 103, new RegExp(`"${interfaces[1].name}"`));
-    assertEquals(await lab.host.addresses("c1", "eth0"), ["10.88.0.2/24"]);
+    assertEquals(await lab.host.addresses("c1", "eth0"), ["10.86.0.2/24"]);
   }),
 ];
 
@@ -206,8 +206,8 @@ const DEL: readonly Row[] = [
     await lab.add();
     await lab.add({ id: "c2" });
     await lab.silent("DEL", { id: "c1", netns: "c2" });
-    assertEquals(await lab.host.leases(), { "c2/eth0": "10.88.0.3" });
-    assert(await lab.host.pings("c2", "10.88.0.1"));
+    assertEquals(await lab.host.leases(), { "c2/eth0": "10.86.0.3" });
+    assert(await lab.host.pings("c2", "10.86.0.1"));
   }),
   row("D4", "DEL with a configuration that an ADD would refuse", async (lab) => {
     const bad = [
@@ -237,7 +237,7 @@ const DEL: readonly Row[] = [
         new RegExp(`podnet\\.json.*host veth ${interfaces[1].name} is gone`),
       );
       assertEquals(await lab.host.hostVeths(), [others[1].name]);
-      assert(await lab.host.pings("c2", "10.88.0.1"));
+      assert(await lab.host.pings("c2", "10.86.0.1"));
     },
   ),
   row(
@@ -256,7 +256,7 @@ const DEL: readonly Row[] = [
     // The link can't be removed, as after a removal that failed: the address stays held.
     const answer = await lab.withIp("#!/bin/sh\nexit 1\n", "DEL");
     lab.mustBeError(answer, 100, /exit status 1/);
-    assertEquals(await lab.host.leases(), { "c1/eth0": "10.88.0.2" });
+    assertEquals(await lab.host.leases(), { "c1/eth0": "10.86.0.2" });
     await lab.silent("DEL");
     await lab.host.assertNothingLeft();
   }),
@@ -272,8 +272,8 @@ const GC: readonly Row[] = [
     await lab.silent("GC", {
       config: { ...CONFIG, ...valid({ containerID: "c2", ifname: "eth0" }) },
     });
-    assertEquals(await lab.host.leases(), { "c2/eth0": "10.88.0.3" });
-    assertEquals(await lab.host.leases("othernet"), { "c3/eth0": "10.89.0.2" });
+    assertEquals(await lab.host.leases(), { "c2/eth0": "10.86.0.3" });
+    assertEquals(await lab.host.leases("othernet"), { "c3/eth0": "10.87.0.2" });
     assertEquals((await lab.host.hostVeths()).length, 2);
     assertEquals([await lab.inside("c1"), (await lab.inside("c2")).ifname], [undefined, "eth0"]);
   }),
@@ -283,7 +283,7 @@ const GC: readonly Row[] = [
     await lab.silent("GC", {
       config: { ...CONFIG, ...valid({ containerID: "c1", ifname: "eth0" }) },
     });
-    assertEquals(await lab.host.leases(), { "c1/eth0": "10.88.0.2" });
+    assertEquals(await lab.host.leases(), { "c1/eth0": "10.86.0.2" });
   }),
   ...[null, []].map((list) =>
     row("G1 P25", `a list of ${JSON.stringify(list)} keeps nothing`, async (lab) => {
@@ -324,12 +324,12 @@ const GC: readonly Row[] = [
   ),
   row("G3", "any interface of the container keeps a lease that names only its ID", async (lab) => {
     await lab.host.sh(`cat >${STATE_FOLDER}/podnet.json <<'END'
-{"containerToIP":{"c1":"10.88.0.7","c2":"10.88.0.8"},"ipToContainer":{"10.88.0.7":"c1","10.88.0.8":"c2"},"lastReserved":"10.88.0.8"}
+{"containerToIP":{"c1":"10.86.0.7","c2":"10.86.0.8"},"ipToContainer":{"10.86.0.7":"c1","10.86.0.8":"c2"},"lastReserved":"10.86.0.8"}
 END`);
     await lab.silent("GC", {
       config: { ...CONFIG, ...valid({ containerID: "c1", ifname: "eth3" }) },
     });
-    assertEquals(await lab.host.leases(), { c1: "10.88.0.7" });
+    assertEquals(await lab.host.leases(), { c1: "10.86.0.7" });
   }),
   row("G3", "GC waits for the lock, and a concurrent DEL does no harm", async (lab) => {
     await lab.add();
@@ -354,7 +354,7 @@ exec /run/bin/real "$@"
 `;
     const answer = await lab.withIp(script, "GC", { config: { ...CONFIG, ...valid() } });
     lab.mustBeError(answer, 100, new RegExp(interfaces[1].name));
-    assertEquals(await lab.host.leases(), { "c3/eth0": "10.88.0.4" });
+    assertEquals(await lab.host.leases(), { "c3/eth0": "10.86.0.4" });
     assertEquals(await lab.host.hostVeths(), [interfaces[1].name]);
   }),
 ];
@@ -367,12 +367,12 @@ const STATUS: readonly Row[] = [
     await lab.silent("STATUS");
   }),
   row("T1 T2 P23", "a full pool is 50; stale leases count as free, and stay", async (lab) => {
-    const config = { ...CONFIG, subnet: "10.88.0.0/30" };
+    const config = { ...CONFIG, subnet: "10.86.0.0/30" };
     const { interfaces } = await lab.add({ config });
     await lab.refuse("STATUS", { config }, 50, /^Cannot serve an ADD: .*all are held/);
     await lab.host.sh(`ip link del dev ${interfaces[1].name}`);
     await lab.silent("STATUS", { config });
-    assertEquals(await lab.host.leases(), { "c1/eth0": "10.88.0.2" });
+    assertEquals(await lab.host.leases(), { "c1/eth0": "10.86.0.2" });
   }),
   row("T1", "another address on the bridge is 50", async (lab) => {
     await lab.host.sh("ip link add atomic0 type bridge && ip addr add 10.1.1.1/24 dev atomic0");
@@ -395,7 +395,7 @@ const STATUS: readonly Row[] = [
     await lab.refuse("STATUS", {}, 50, /podnet\.json.*repair/);
   }),
   row("T2", "DEL and ADD work after STATUS reported an error", async (lab) => {
-    const config = { ...CONFIG, subnet: "10.88.0.0/30" };
+    const config = { ...CONFIG, subnet: "10.86.0.0/30" };
     await lab.add({ config });
     await lab.refuse("STATUS", { config }, 50, /all are held/);
     await lab.silent("DEL", { config });

@@ -23,7 +23,7 @@ const BAD_ARGS: readonly (readonly [string, string, RegExp])[] = [
   ["E14", "IgnoreUnknown=1;A=b=c", /"A=b=c" is not one/],
   ["E15", "ignoreunknown=1;FOO=1", /unknown args/],
   ["E16", "IgnoreUnknown=0;FOO=1", /unknown args.*FOO=1/],
-  ["E18", "IP=10.88.0.300", /IP=an IPv4 address/],
+  ["E18", "IP=10.86.0.300", /IP=an IPv4 address/],
   ["E18 B19", "MAC=zz:00", /MAC=a MAC address/],
 ];
 const GOOD_ARGS: readonly (readonly [string, string])[] = [
@@ -264,7 +264,7 @@ export const ENVIRONMENT: readonly Row[] = [
     assertEquals((await lab.host.state()).leases["c1/eth0"].pod, "shop/web-1");
   }),
   row("E18", "IP alone, MAC alone", async (lab) => {
-    assertEquals((await lab.add({ args: "IP=10.88.0.77" })).ips[0].address, "10.88.0.77/24");
+    assertEquals((await lab.add({ args: "IP=10.86.0.77" })).ips[0].address, "10.86.0.77/24");
     const { interfaces } = await lab.add({ id: "c2", args: "MAC=0a:00:00:00:00:77" });
     assertEquals(interfaces[2].mac, "0a:00:00:00:00:77");
   }),

@@ -9,7 +9,7 @@ export const DUAL = { ...CONFIG, subnet6: "fd00:88::/64", gateway6: "fd00:88::1"
 
 /** Changes of DUAL; `null` is the same as absent. */
 const BAD_OWN: readonly (readonly [string, Json, RegExp])[] = [
-  ["H3", { subnet6: "10.89.0.0/24" }, /subnet6 "10\.89\.0\.0\/24".*IPv6/],
+  ["H3", { subnet6: "10.87.0.0/24" }, /subnet6 "10\.87\.0\.0\/24".*IPv6/],
   ["H3", { subnet: "fd00:89::/64" }, /subnet "fd00:89::\/64".*IPv4/],
   ["H3", { subnet6: "fd00:88::1/64" }, /host bits.*fd00:88::\/64/],
   ["H3", { subnet6: "fe80::/64", gateway6: "fe80::1" }, /link-local/],
@@ -28,11 +28,11 @@ const BAD_OWN: readonly (readonly [string, Json, RegExp])[] = [
 
 /** The result of an ADD with both families in each version, without MACs and the host veth's name. */
 function expected(cniVersion: string): Json {
-  const [gw, gw6] = ["10.88.0.1", "fd00:88::1"];
+  const [gw, gw6] = ["10.86.0.1", "fd00:88::1"];
   if (cniVersion < "0.3.0") {
     return {
       cniVersion,
-      ip4: { ip: "10.88.0.2/24", gateway: gw, routes: [{ dst: "0.0.0.0/0", gw }] },
+      ip4: { ip: "10.86.0.2/24", gateway: gw, routes: [{ dst: "0.0.0.0/0", gw }] },
       ip6: { ip: "fd00:88::2/64", gateway: gw6, routes: [{ dst: "::/0", gw: gw6 }] },
       dns: {},
     };
@@ -41,7 +41,7 @@ function expected(cniVersion: string): Json {
   return {
     cniVersion,
     ips: [
-      { ...version("4"), interface: 2, address: "10.88.0.2/24", gateway: gw },
+      { ...version("4"), interface: 2, address: "10.86.0.2/24", gateway: gw },
       { ...version("6"), interface: 2, address: "fd00:88::2/64", gateway: gw6 },
     ],
     routes: [{ dst: "0.0.0.0/0", gw }, { dst: "::/0", gw: gw6 }],
@@ -66,7 +66,7 @@ const RESULT: readonly Row[] = [
       const { interfaces, ...result } = await lab.add({ config });
       assertEquals(result, expected(cniVersion));
       assertEquals(interfaces?.length, cniVersion < "0.3.0" ? undefined : 3);
-      assertEquals(await lab.addresses("c1", "eth0"), ["10.88.0.2/24", "fd00:88::2/64"]);
+      assertEquals(await lab.addresses("c1", "eth0"), ["10.86.0.2/24", "fd00:88::2/64"]);
       await lab.silent("DEL", { config });
       await lab.host.assertNothingLeft();
     })
@@ -88,7 +88,7 @@ const RESULT: readonly Row[] = [
   row("R12", "prevResult before both families", async (lab) => {
     const prevResult = { cniVersion: "1.1.0", ips: [{ address: "fd07::2/64" }] };
     const result = await lab.add({ config: { ...DUAL, prevResult } });
-    assertEquals(ips(result), ["fd07::2", "10.88.0.2", "fd00:88::2"]);
+    assertEquals(ips(result), ["fd07::2", "10.86.0.2", "fd00:88::2"]);
   }),
 ];
 
@@ -98,12 +98,12 @@ const KERNEL: readonly Row[] = [
     "usable at once: no address is tentative, the first ping is answered",
     async (lab) => {
       await lab.add({ config: DUAL });
-      for (const gateway of ["fd00:88::1", "10.88.0.1"]) {
+      for (const gateway of ["fd00:88::1", "10.86.0.1"]) {
         assert(
           await lab.host.pings("c1", gateway),
         );
       }
-      assertEquals(await lab.addresses("", "atomic0"), ["10.88.0.1/24", "fd00:88::1/64"]);
+      assertEquals(await lab.addresses("", "atomic0"), ["10.86.0.1/24", "fd00:88::1/64"]);
       for (const [at, dev] of [["", "atomic0"], ["c1", "eth0"]] as const) {
         const { addr_info } = (await lab.host.ip(at, "addr", "show", "dev", dev))[0];
         const [ours] = addr_info.filter(({ local }: Json) => local.startsWith("fd00"));
@@ -117,9 +117,9 @@ const KERNEL: readonly Row[] = [
     async (lab) => {
       await lab.add({ config: DUAL });
       await lab.host.sh("ip link set dev atomic0 down && ip link set dev atomic0 up");
-      assertEquals(await lab.addresses("", "atomic0"), ["10.88.0.1/24"]);
+      assertEquals(await lab.addresses("", "atomic0"), ["10.86.0.1/24"]);
       await lab.add({ id: "c2", config: DUAL });
-      assertEquals(await lab.addresses("", "atomic0"), ["10.88.0.1/24", "fd00:88::1/64"]);
+      assertEquals(await lab.addresses("", "atomic0"), ["10.86.0.1/24", "fd00:88::1/64"]);
     },
   ),
   row(
@@ -133,7 +133,7 @@ const KERNEL: readonly Row[] = [
   ),
   row("B3", "isDefaultGateway: a default route of each family", async (lab) => {
     const { routes } = await lab.add({ config: ranges(BOTH, { isDefaultGateway: true }) });
-    const [v4, v6] = [{ dst: "0.0.0.0/0", gw: "10.88.0.1" }, { dst: "::/0", gw: "fd00:88::1" }];
+    const [v4, v6] = [{ dst: "0.0.0.0/0", gw: "10.86.0.1" }, { dst: "::/0", gw: "fd00:88::1" }];
     assertEquals(routes, [v4, v6]);
     // A route from a router advertisement has metric 1024.
     const defaults = (await lab.routes6()).filter(({ dst }) => dst === "default");
@@ -142,16 +142,16 @@ const KERNEL: readonly Row[] = [
   row("B3", "isDefaultGateway and a default route of one family", async (lab) => {
     const own = { dst: "::/0", gw: "fd00:88::9" };
     const config = ranges(BOTH, { isDefaultGateway: true }, { routes: [own] });
-    assertEquals((await lab.add({ config })).routes, [own, { dst: "0.0.0.0/0", gw: "10.88.0.1" }]);
+    assertEquals((await lab.add({ config })).routes, [own, { dst: "0.0.0.0/0", gw: "10.86.0.1" }]);
   }),
   row(
     "B3 H1",
     "isDefaultGateway with two subnets of a family: the gateway of the first",
     async (lab) => {
-      const config = ranges([[{ subnet: "10.89.0.0/24" }], [{ subnet: "10.88.0.0/24" }]], {
+      const config = ranges([[{ subnet: "10.87.0.0/24" }], [{ subnet: "10.86.0.0/24" }]], {
         isDefaultGateway: true,
       });
-      assertEquals((await lab.add({ config })).routes, [{ dst: "0.0.0.0/0", gw: "10.89.0.1" }]);
+      assertEquals((await lab.add({ config })).routes, [{ dst: "0.0.0.0/0", gw: "10.87.0.1" }]);
     },
   ),
   row("B4", "an IPv6 address of an overlapping subnet on the bridge", async (lab) => {
@@ -160,7 +160,7 @@ const KERNEL: readonly Row[] = [
     await lab.host.sh(made("fd00:88::9/64"));
     await lab.refuse("ADD", { config: ranges(BOTH) }, 105, /"cni0".*it has fd00:88::9\/64/);
     await lab.add({ config: ranges(BOTH, { forceAddress: true }) });
-    assertEquals(await lab.addresses("", "cni0"), ["10.88.0.1/24", "fd00:88::1/64"]);
+    assertEquals(await lab.addresses("", "cni0"), ["10.86.0.1/24", "fd00:88::1/64"]);
   }),
   row("B4", "a disjoint IPv6 address on the bridge is accepted", async (lab) => {
     await lab.host.sh(
@@ -168,7 +168,7 @@ const KERNEL: readonly Row[] = [
     );
     await lab.add({ config: ranges(BOTH) });
     const found = await lab.addresses("", "cni0");
-    assertEquals(found.toSorted(), ["10.88.0.1/24", "fd00:88::1/64", "fd09::1/64"]);
+    assertEquals(found.toSorted(), ["10.86.0.1/24", "fd00:88::1/64", "fd09::1/64"]);
   }),
   row("I3 H6", "IPv6 routes with every key, and two next hops", async (lab) => {
     const routes = [
@@ -233,7 +233,7 @@ const CHANGES: readonly (readonly [string, string, RegExp])[] = [
   [
     "IPv4 default route",
     "ip -n c1 route del default",
-    /route to 0\.0\.0\.0\/0: expected via 10\.88\.0\.1/,
+    /route to 0\.0\.0\.0\/0: expected via 10\.86\.0\.1/,
   ],
   ["gateway of IPv6", "ip addr del fd00:88::1/64 dev atomic0", /atomic0: expected fd00:88::1\/64/],
 ];
@@ -256,7 +256,7 @@ const COMMANDS: readonly Row[] = [
     const prevResult = await lab.add({ config: DUAL });
     const file = `${STATE_FOLDER}/podnet.json`;
     await lab.host.sh(`sed -i 's/fd00:88::2/fd00:88::7/g' ${file}`);
-    const says = /lease in network podnet: expected fd00:88::2, found 10\.88\.0\.2, fd00:88::7/;
+    const says = /lease in network podnet: expected fd00:88::2, found 10\.86\.0\.2, fd00:88::7/;
     await lab.refuse("CHECK", { config: { ...DUAL, prevResult } }, 106, says);
     prevResult.ips.splice(1);
     await lab.silent("CHECK", { config: { ...DUAL, prevResult } });
@@ -266,7 +266,7 @@ const COMMANDS: readonly Row[] = [
     await lab.add({ id: "c2", config: DUAL });
     const list = [{ containerID: "c2", ifname: "eth0" }];
     await lab.silent("GC", { config: { ...DUAL, "cni.dev/valid-attachments": list } });
-    assertEquals(await lab.host.leases(), { "c2/eth0": ["10.88.0.3", "fd00:88::3"] });
+    assertEquals(await lab.host.leases(), { "c2/eth0": ["10.86.0.3", "fd00:88::3"] });
     await lab.host.sh("ip netns del c2");
     await lab.silent("DEL", { id: "c2", netns: "/run/netns/c2", config: DUAL });
     await lab.host.assertNothingLeft();
@@ -291,7 +291,7 @@ const COMMANDS: readonly Row[] = [
         await lab.host.sh(`ip -B neigh show dev ${host.name} nud noarp`),
         new RegExp(inside.mac),
       );
-      for (const gateway of ["10.88.0.1", "fd00:88::1"]) {
+      for (const gateway of ["10.86.0.1", "fd00:88::1"]) {
         assert(
           await lab.host.pings("c1", gateway),
         );

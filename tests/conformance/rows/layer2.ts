@@ -56,9 +56,9 @@ const ATTACH: readonly Row[] = [
     "C3 C4",
     "a requested address on a network without addresses",
     "ADD",
-    { config: { ...LAYER2, runtimeConfig: { ips: ["10.88.0.5"] } } },
+    { config: { ...LAYER2, runtimeConfig: { ips: ["10.86.0.5"] } } },
     102,
-    /"10\.88\.0\.5".*the network allocates no addresses/,
+    /"10\.86\.0\.5".*the network allocates no addresses/,
   ),
   refused(
     "H6",
@@ -101,7 +101,7 @@ const ATTACH: readonly Row[] = [
   ),
   row("B17", "an empty ipam with a subnet is the plugin's own dialect", async (lab) => {
     const { ips } = await lab.add({ config: { ...LAYER2, ...OWN } });
-    assertEquals(ips[0].address, "10.88.0.2/24");
+    assertEquals(ips[0].address, "10.86.0.2/24");
   }),
   row("B15", "disableContainerInterface: down, with any other settings", async (lab) => {
     const config = { ...LAYER2, disableContainerInterface: true };
@@ -174,7 +174,7 @@ const COMMANDS: readonly Row[] = [
   row("B17 D4", "a network that had addresses and has none any longer", async (lab) => {
     await lab.add({ config: { ...CONFIG, bridge: "cni0" } });
     const { ips } = await lab.add({ id: "c2", config: LAYER2 });
-    assertEquals([ips, await lab.host.leases()], [undefined, { "c1/eth0": "10.88.0.2" }]);
+    assertEquals([ips, await lab.host.leases()], [undefined, { "c1/eth0": "10.86.0.2" }]);
     await lab.silent("DEL", { config: LAYER2 });
     await lab.silent("DEL", { id: "c2", config: LAYER2 });
     await lab.host.assertNothingLeft();

@@ -3,18 +3,18 @@ import { CONFIG, type Json } from "../../integration/host.ts";
 import { hostLocal, refused, type Row, row } from "../lab.ts";
 
 const ROUTES = [
-  { dst: "0.0.0.0/0", gw: "10.88.0.1", mtu: 1400, advmss: 1360, priority: 77 },
+  { dst: "0.0.0.0/0", gw: "10.86.0.1", mtu: 1400, advmss: 1360, priority: 77 },
   { dst: "10.99.0.0/16", table: 0, scope: 0 },
 ];
 const DNS = { nameservers: ["10.0.0.10"], search: ["a.local"] };
 
 /** The result of an ADD with the routes above in each version, without MACs and the host veth's name. */
 function expected(version: string): Json {
-  const routes = [{ dst: "0.0.0.0/0", gw: "10.88.0.1" }, { dst: "10.99.0.0/16" }];
+  const routes = [{ dst: "0.0.0.0/0", gw: "10.86.0.1" }, { dst: "10.99.0.0/16" }];
   if (version < "0.3.0") {
     return {
       cniVersion: version,
-      ip4: { ip: "10.88.0.2/24", gateway: "10.88.0.1", routes },
+      ip4: { ip: "10.86.0.2/24", gateway: "10.86.0.1", routes },
       dns: DNS,
     };
   }
@@ -23,15 +23,15 @@ function expected(version: string): Json {
   return {
     cniVersion: version,
     interfaces: [
-      { name: "atomic0", mac: "0a:58:0a:58:00:01", ...mtu },
+      { name: "atomic0", mac: "0a:58:0a:56:00:01", ...mtu },
       { name: "HOST", mac: "MAC", ...mtu },
-      { name: "eth0", mac: "0a:58:0a:58:00:02", ...mtu, sandbox: "/run/netns/c1" },
+      { name: "eth0", mac: "0a:58:0a:56:00:02", ...mtu, sandbox: "/run/netns/c1" },
     ],
     ips: [{
       ...(version < "1.0.0" && { version: "4" }),
       interface: 2,
-      address: "10.88.0.2/24",
-      gateway: "10.88.0.1",
+      address: "10.86.0.2/24",
+      gateway: "10.86.0.1",
     }],
     routes: newest ? ROUTES : routes,
     dns: DNS,
@@ -72,7 +72,7 @@ export const RESULTS: readonly Row[] = [
   row("X9 R3 P12", "ADD without cniVersion, and with an empty one", async (lab) => {
     for (const [id, cniVersion] of [["c1", undefined], ["c2", ""]] as const) {
       const result = await lab.add({ id, config: { ...CONFIG, cniVersion } });
-      assertEquals([result.cniVersion, result.ip4.gateway, result.dns], ["0.1.0", "10.88.0.1", {}]);
+      assertEquals([result.cniVersion, result.ip4.gateway, result.dns], ["0.1.0", "10.86.0.1", {}]);
     }
   }),
   row("R7 R3", "no empty values in the result", async (lab) => {
@@ -95,11 +95,11 @@ export const RESULTS: readonly Row[] = [
     assertEquals(result.ips, [
       { address: "192.168.7.2/24", interface: 1 },
       { address: "fd00::2/64" },
-      { interface: 4, address: "10.88.0.2/24", gateway: "10.88.0.1" },
+      { interface: 4, address: "10.86.0.2/24", gateway: "10.86.0.1" },
     ]);
     assertEquals(result.routes, [{ dst: "192.168.0.0/16", gw: "192.168.7.1" }, {
       dst: "0.0.0.0/0",
-      gw: "10.88.0.1",
+      gw: "10.86.0.1",
     }]);
     assertEquals([result.dns, result.unknown], [{ nameservers: ["192.168.7.1"] }, undefined]);
   }),
@@ -113,7 +113,7 @@ export const RESULTS: readonly Row[] = [
     const prevResult = { cniVersion: "0.2.0", ip6: { ip: "fd09::2/64" } };
     const { subnet6: _, gateway6: __, ...four } = config;
     const { ip4, ip6 } = await lab.add({ config: { ...four, prevResult } });
-    assertEquals([ip4.ip, ip6.ip], ["10.88.0.2/24", "fd09::2/64"]);
+    assertEquals([ip4.ip, ip6.ip], ["10.86.0.2/24", "fd09::2/64"]);
     await lab.refuse("ADD", { id: "c2", config: { ...config, prevResult } }, 7, /one IPv6 address/);
   }),
   row("R12 R6", "prevResult of 0.4.0 in a 0.4.0 configuration", async (lab) => {
@@ -171,11 +171,11 @@ export const RESULTS: readonly Row[] = [
     "a failure is one document on stdout, a line for people on stderr, exit 1",
     async (lab) => {
       const { code, stdout, stderr, json } = await lab.cni("ADD", {
-        config: { ...CONFIG, subnet: "10.88.0.5/24" },
+        config: { ...CONFIG, subnet: "10.86.0.5/24" },
       });
       assertEquals([code, json.code, json.cniVersion], [1, 7, "1.1.0"]);
       assertEquals(stdout, `${JSON.stringify(json)}\n`);
-      assertMatch(json.msg, /subnet "10\.88\.0\.5\/24".*the network is 10\.88\.0\.0\/24/);
+      assertMatch(json.msg, /subnet "10\.86\.0\.5\/24".*the network is 10\.86\.0\.0\/24/);
       assertEquals(stderr.split("\n").length, 2);
     },
   ),

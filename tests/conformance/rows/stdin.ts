@@ -78,8 +78,8 @@ export const STDIN: readonly Row[] = [
       SUBNET,
       Gateway,
       MTU: 1400,
-      IPAM: { ROUTES: [{ DST: "10.9.0.0/16", Gw: "10.88.0.1" }] },
-      RuntimeConfig: { Mac: "0a:00:00:00:00:07", IPS: ["10.88.0.9"] },
+      IPAM: { ROUTES: [{ DST: "10.9.0.0/16", Gw: "10.86.0.1" }] },
+      RuntimeConfig: { Mac: "0a:00:00:00:00:07", IPS: ["10.86.0.9"] },
     };
     const { interfaces, ips, routes } = await lab.add({ config });
     assertEquals([interfaces[0].name, interfaces[2].mac, interfaces[2].mtu], [
@@ -87,9 +87,9 @@ export const STDIN: readonly Row[] = [
       "0a:00:00:00:00:07",
       1400,
     ]);
-    assertEquals([ips[0].address, routes], ["10.88.0.9/24", [{
+    assertEquals([ips[0].address, routes], ["10.86.0.9/24", [{
       dst: "10.9.0.0/16",
-      gw: "10.88.0.1",
+      gw: "10.86.0.1",
     }]]);
     const prevResult = { cniVersion: "1.1.0", interfaces, ips, routes };
     await lab.silent("CHECK", { config: { ...config, PREVRESULT: prevResult } });
@@ -115,7 +115,7 @@ export const STDIN: readonly Row[] = [
     assertEquals((await lab.add({ id: "c2", stdin })).interfaces[0].name, CONFIG.bridge);
     const other = {
       id: "c3",
-      stdin: only.replace("podnet", "othernet").replaceAll("10.88", "10.89"),
+      stdin: only.replace("podnet", "othernet").replaceAll("10.86", "10.87"),
     };
     assertEquals((await lab.add(other)).interfaces[0].name, "br2");
   }),
@@ -163,7 +163,7 @@ export const STDIN: readonly Row[] = [
         }`,
       );
       await lab.silent("GC", { id: "" });
-      assertEquals(await lab.host.leases(), { "c1/eth0": "10.88.0.2" });
+      assertEquals(await lab.host.leases(), { "c1/eth0": "10.86.0.2" });
     },
   ),
   row("C1 C2 B19", "MAC: runtimeConfig before args before CNI_ARGS", async (lab) => {
@@ -180,13 +180,13 @@ export const STDIN: readonly Row[] = [
     assertEquals(await of("c3", { ...CONFIG, args, runtimeConfig }), macs[2].toLowerCase());
   }),
   row("C1 C3", "address: runtimeConfig before args before CNI_ARGS", async (lab) => {
-    const args = { cni: { ips: ["10.88.0.12/24"] } };
-    const runtimeConfig = { ips: ["10.88.0.13"] };
+    const args = { cni: { ips: ["10.86.0.12/24"] } };
+    const runtimeConfig = { ips: ["10.86.0.13"] };
     const of = async (id: string, config: unknown) =>
-      (await lab.add({ id, config, args: "IP=10.88.0.11" })).ips[0].address;
-    assertEquals(await of("c1", CONFIG), "10.88.0.11/24");
-    assertEquals(await of("c2", { ...CONFIG, args }), "10.88.0.12/24");
-    assertEquals(await of("c3", { ...CONFIG, args, runtimeConfig }), "10.88.0.13/24");
+      (await lab.add({ id, config, args: "IP=10.86.0.11" })).ips[0].address;
+    assertEquals(await of("c1", CONFIG), "10.86.0.11/24");
+    assertEquals(await of("c2", { ...CONFIG, args }), "10.86.0.12/24");
+    assertEquals(await of("c3", { ...CONFIG, args, runtimeConfig }), "10.86.0.13/24");
   }),
   refused(
     "B19",
@@ -208,9 +208,9 @@ export const STDIN: readonly Row[] = [
     "C4",
     "two requested addresses of one range set",
     "ADD",
-    { config: { ...CONFIG, runtimeConfig: { ips: ["10.88.0.5", "10.88.0.6"] } } },
+    { config: { ...CONFIG, runtimeConfig: { ips: ["10.86.0.5", "10.86.0.6"] } } },
     102,
-    /"10\.88\.0\.6".*10\.88\.0\.5 is requested too.*one address of 10\.88\.0\.1 - 10\.88\.0\.254/,
+    /"10\.86\.0\.6".*10\.86\.0\.5 is requested too.*one address of 10\.86\.0\.1 - 10\.86\.0\.254/,
   ),
   refused(
     "C4",
@@ -218,7 +218,7 @@ export const STDIN: readonly Row[] = [
     "ADD",
     { config: { ...CONFIG, runtimeConfig: { ips: ["fd00::5/64"] } } },
     102,
-    /"fd00::5".*outside 10\.88\.0\.0\/24.*none of that family/,
+    /"fd00::5".*outside 10\.86\.0\.0\/24.*none of that family/,
   ),
   refused(
     "C4 H9",
@@ -228,24 +228,24 @@ export const STDIN: readonly Row[] = [
       config: { ...CONFIG, runtimeConfig: { ipRanges: [[{ subnet: "10.99.0.0/24" }]] } },
     },
     7,
-    /runtimeConfig\.ipRanges.*10\.88\.0\.0\/24/,
+    /runtimeConfig\.ipRanges.*10\.86\.0\.0\/24/,
   ),
   row("C4", "the result has the DNS servers of the runtime", async (lab) => {
     const runtimeConfig = {
-      dns: { servers: ["10.88.0.53"], searches: ["svc.local"], options: ["ndots:5"] },
+      dns: { servers: ["10.86.0.53"], searches: ["svc.local"], options: ["ndots:5"] },
     };
     const { dns } = await lab.add({
       config: { ...CONFIG, dns: { nameservers: ["9.9.9.9"] }, runtimeConfig },
     });
-    assertEquals(dns, { nameservers: ["10.88.0.53"], search: ["svc.local"], options: ["ndots:5"] });
+    assertEquals(dns, { nameservers: ["10.86.0.53"], search: ["svc.local"], options: ["ndots:5"] });
   }),
   row("H9 C4", "a requested range narrows the pool", async (lab) => {
     const runtimeConfig = {
-      ipRanges: [[{ subnet: "10.88.0.0/24", rangeStart: "10.88.0.100", rangeEnd: "10.88.0.101" }]],
+      ipRanges: [[{ subnet: "10.86.0.0/24", rangeStart: "10.86.0.100", rangeEnd: "10.86.0.101" }]],
     };
     const config = { ...CONFIG, runtimeConfig };
-    assertEquals((await lab.add({ config })).ips[0].address, "10.88.0.100/24");
-    assertEquals((await lab.add({ id: "c2", config })).ips[0].address, "10.88.0.101/24");
-    await lab.refuse("ADD", { id: "c3", config }, 101, /10\.88\.0\.100 - 10\.88\.0\.101/);
+    assertEquals((await lab.add({ config })).ips[0].address, "10.86.0.100/24");
+    assertEquals((await lab.add({ id: "c2", config })).ips[0].address, "10.86.0.101/24");
+    await lab.refuse("ADD", { id: "c3", config }, 101, /10\.86\.0\.100 - 10\.86\.0\.101/);
   }),
 ];

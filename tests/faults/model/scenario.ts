@@ -19,14 +19,14 @@ const NET = {
   name: "podnet",
   type: "atomicni",
   bridge: "atomic0",
-  subnet: "10.88.0.0/29",
-  gateway: "10.88.0.1",
+  subnet: "10.86.0.0/29",
+  gateway: "10.86.0.1",
 };
 
 /** Two addresses: .2 and .3. */
 export const SINGLE: NetworkConfig = config({
   ...NET,
-  ipam: { rangeStart: "10.88.0.2", rangeEnd: "10.88.0.3" },
+  ipam: { rangeStart: "10.86.0.2", rangeEnd: "10.86.0.3" },
 });
 
 /** Two pairs of addresses, and every port guarded. */
@@ -36,7 +36,7 @@ export const DUAL: NetworkConfig = config({
   gateway6: "fd00::1",
   macspoofchk: true,
   ipam: {
-    ...{ rangeStart: "10.88.0.2", rangeEnd: "10.88.0.3" },
+    ...{ rangeStart: "10.86.0.2", rangeEnd: "10.86.0.3" },
     ...{ rangeStart6: "fd00::2", rangeEnd6: "fd00::3" },
   },
 });
@@ -125,7 +125,7 @@ export async function scenario(parts: Parts): Promise<Scenario> {
       `${gateway}/${subnet.prefix}`
     );
     const own = { index: 2, netns: "", name: network.bridge, kind: "bridge" as const };
-    const mac = "0a:58:0a:58:00:01";
+    const mac = "0a:58:0a:56:00:01";
     kernel.links.push({ ...structuredClone(PLAIN), ...own, mac, up: true, addresses: gateways });
   }
   const state = emptyState();

@@ -145,5 +145,5 @@ function* neighbours(network: Network, kernel: Kernel): Iterable<Wrong> {
 
 function isForeign(ip: string, { families }: Network): boolean {
   if (ip.includes(":")) return !/^fe80:/.test(ip) && !(families.includes(6) && /^fd88:/.test(ip));
-  return !(families.includes(4) && ip.startsWith("10.88.0."));
+  return !(families.includes(4) && ip.startsWith("10.86.0."));
 }

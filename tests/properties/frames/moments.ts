@@ -53,7 +53,7 @@ async function impersonate(stage: Stage): Promise<void> {
 async function force(stage: Stage): Promise<void> {
   const swap = `ip addr del ${
     GATEWAY[4]
-  }/24 dev ${BRIDGE}; ip addr add 10.88.0.77/24 dev ${BRIDGE}`;
+  }/24 dev ${BRIDGE}; ip addr add 10.86.0.77/24 dev ${BRIDGE}`;
   const more = forcing(stage.network);
   await stage.host.sh(swap);
   await stage.add("yan", "eth0", FULL, more);

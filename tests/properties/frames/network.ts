@@ -20,7 +20,7 @@ export interface Network {
 
 export const BRIDGE = "atomic0";
 export const NAME = "podnet";
-export const GATEWAY = { 4: "10.88.0.1", 6: "fd88::1" } as const;
+export const GATEWAY = { 4: "10.86.0.1", 6: "fd88::1" } as const;
 /** A machine behind the host's uplink, and the uplink. */
 export const OUTSIDE = { 4: "192.0.2.2", 6: "2001:db8::2" } as const;
 export const UPLINK = { 4: "192.0.2.1", 6: "2001:db8::1" } as const;
@@ -29,9 +29,9 @@ export const FOREIGN = { 4: "203.0.113.9", 6: "2001:db8:bad::9" } as const;
 /** Four addresses of each family: three containers stay, one address is for those that come and go. */
 const POOL = {
   4: {
-    subnet: "10.88.0.0/24",
+    subnet: "10.86.0.0/24",
     gateway: GATEWAY[4],
-    ipam: { rangeStart: "10.88.0.2", rangeEnd: "10.88.0.5" },
+    ipam: { rangeStart: "10.86.0.2", rangeEnd: "10.86.0.5" },
   },
   6: {
     subnet6: "fd88::/64",

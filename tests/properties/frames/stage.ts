@@ -185,7 +185,7 @@ export class Stage {
   /** An address of the network's own, or a similar one if the network lacks the family. */
   #own(address: string): string {
     const has = this.network.families.includes(address.includes(":") ? 6 : 4);
-    return has ? address : address.replace(/^10\.88/, "10.77").replace(/^fd88/, "fd77");
+    return has ? address : address.replace(/^10\.86/, "10.77").replace(/^fd88/, "fd77");
   }
 
   #party(id: string, last: string, { inside }: Kernel): Party {

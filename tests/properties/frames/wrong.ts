@@ -103,7 +103,7 @@ export const PROGRAMS: readonly Wrong[] = [
   },
   {
     name: "pins no gateway in the container",
-    script: ip("/^neigh replace \\(10.88.0.1\\|fd88::1\\) .* dev eth0/d"),
+    script: ip("/^neigh replace \\(10.86.0.1\\|fd88::1\\) .* dev eth0/d"),
     kind: /gateway/,
     focus: { network: GUARDED },
   },
@@ -126,7 +126,7 @@ export const PROGRAMS: readonly Wrong[] = [
     name: "flushes neighbours after its DEL has released the lease",
     script: `"$@"; status=$?
 if [ "$CNI_COMMAND" = DEL ]; then
-  sleep 0.2; for it in 10.88.0.5 fd88::5; do ip neigh flush to $it dev atomic0 nud permanent; done
+  sleep 0.2; for it in 10.86.0.5 fd88::5; do ip neigh flush to $it dev atomic0 nud permanent; done
 fi 2>/dev/null
 exit $status`,
     kind: /permanent neighbour of a container is gone/,

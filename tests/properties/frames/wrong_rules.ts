@@ -66,7 +66,7 @@ const ROWS: readonly Row[] = [
   ],
   [
     "lets containers send IPv4 as the gateway",
-    "/ ip saddr 10.88.0.1 /",
+    "/ ip saddr 10.86.0.1 /",
     /from the gateway's address/,
     DUAL,
     sends("UDPv4", "gateway"),

@@ -23,7 +23,7 @@ import { drawFrom, seed } from "../generated.ts";
 Deno.test("parseIp(, 4) accepts a dotted quad, which is already canonical", () => {
   const rows: [string, bigint][] = [
     ["0.0.0.0", 0n],
-    ["10.88.0.2", 0x0a580002n],
+    ["10.86.0.2", 0x0a560002n],
     ["128.0.0.1", 0x80000001n],
     ["255.255.255.255", 0xffffffffn],
   ];
@@ -91,7 +91,7 @@ Deno.test("parseIp(, 6) accepts every form of RFC 4291 and writes the form of RF
     ["0:0:0:0:0:FFFF:129.144.52.38", "::ffff:129.144.52.38"],
     ["::13.1.68.3", "::d01:4403"],
     ["64:ff9b::192.0.2.33", "64:ff9b::c000:221"],
-    ["fd00::10.88.0.2", "fd00::a58:2"],
+    ["fd00::10.86.0.2", "fd00::a56:2"],
     ["1:2:3:4:5:6:1.2.3.4", "1:2:3:4:5:6:102:304"],
     ["ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff"],
   ];
@@ -245,7 +245,7 @@ Deno.test("parseCidr() shows the right network if host bits are set", () => {
   for (
     const text of [
       "0.0.0.0/0",
-      "10.88.0.0/16",
+      "10.86.0.0/16",
       "255.255.255.252/30",
       "10.0.0.1/32",
       "::/0",
@@ -255,7 +255,7 @@ Deno.test("parseCidr() shows the right network if host bits are set", () => {
     assertEquals(formatCidr(parseCidr(text)), text);
   }
   const rows: [string, string][] = [
-    ["10.88.0.7/16", "the network is 10.88.0.0/16"],
+    ["10.86.0.7/16", "the network is 10.86.0.0/16"],
     ["192.168.1.129/25", "the network is 192.168.1.128/25"],
     ["fd00::1/64", "the network is fd00::/64"],
     ["fd00:0:0:1:8000::/64", "the network is fd00:0:0:1::/64"],

@@ -19,7 +19,7 @@ import {
 import { range } from "../sets.ts";
 
 Deno.test("parseSubnet() accepts the prefix lengths of each family", () => {
-  for (const text of ["10.0.0.0/8", "10.88.0.0/30", "fd00::/8", "fd00:88::/126", "2001:db8::/64"]) {
+  for (const text of ["10.0.0.0/8", "10.86.0.0/30", "fd00::/8", "fd00:88::/126", "2001:db8::/64"]) {
     assertEquals(parseSubnet(text), parseCidr(text));
   }
   const rows: [string, 4 | 6 | undefined, string][] = [
@@ -69,10 +69,10 @@ Deno.test("parseSubnet() refuses networks whose addresses no container can have,
 
 Deno.test("usable() and reservedAs() depend on the family", () => {
   const rows: [string, string, string, [string, string | undefined][]][] = [
-    ["10.88.0.0/24", "10.88.0.1", "10.88.0.254", [
-      ["10.88.0.0", "the network address"],
-      ["10.88.0.255", "the broadcast address"],
-      ["10.88.0.1", undefined],
+    ["10.86.0.0/24", "10.86.0.1", "10.86.0.254", [
+      ["10.86.0.0", "the network address"],
+      ["10.86.0.255", "the broadcast address"],
+      ["10.86.0.1", undefined],
     ]],
     ["10.0.0.0/8", "10.0.0.1", "10.255.255.254", [["10.255.255.255", "the broadcast address"]]],
     ["255.255.255.252/30", "255.255.255.253", "255.255.255.254", [

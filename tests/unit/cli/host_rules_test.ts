@@ -16,10 +16,10 @@ const DUAL = { ...NET, subnet6: "fd00:88::/64", gateway6: "fd00:88::1" };
 
 Deno.test("hostRules() masquerades each family by subnet, except towards networks reached directly", () => {
   const rows: [string[], string, string][] = [
-    [[], "{ 10.88.0.0/24, 224.0.0.0/4 }", "{ fd00:88::/64, ff00::/8 }"],
+    [[], "{ 10.86.0.0/24, 224.0.0.0/4 }", "{ fd00:88::/64, ff00::/8 }"],
     [
       ["10.244.0.0/16"],
-      "{ 10.88.0.0/24, 10.244.0.0/16, 224.0.0.0/4 }",
+      "{ 10.86.0.0/24, 10.244.0.0/16, 224.0.0.0/4 }",
       "{ fd00:88::/64, ff00::/8 }",
     ],
     // No member overlaps with another: an old nft refuses that.
@@ -28,12 +28,12 @@ Deno.test("hostRules() masquerades each family by subnet, except towards network
       "{ 10.0.0.0/8, 224.0.0.0/4 }",
       "{ fd00::/16, ff00::/8 }",
     ],
-    [["::/0"], "{ 10.88.0.0/24, 224.0.0.0/4 }", "::/0"],
+    [["::/0"], "{ 10.86.0.0/24, 224.0.0.0/4 }", "::/0"],
   ];
   for (const [direct, to, to6] of rows) {
     const rules = hostRules(config(DUAL), direct.map((it) => parseCidr(it)));
     assertEquals(linesOf(rules, " masquerade").filter((it) => !it.startsWith("#")), [
-      `ip saddr 10.88.0.0/24 oifname != "atomic0" ip daddr != ${to} masquerade`,
+      `ip saddr 10.86.0.0/24 oifname != "atomic0" ip daddr != ${to} masquerade`,
       `ip6 saddr fd00:88::/64 oifname != "atomic0" ip6 daddr != ${to6} masquerade`,
     ]);
   }
@@ -44,14 +44,14 @@ Deno.test("hostRules() drops sources outside of the network, and the family that
   const link = "ip6 saddr :: meta l4proto != 58 counter drop";
   const rows: [object, string[]][] = [
     [DUAL, [
-      "arp saddr ip != { 10.88.0.0/24, 0.0.0.0 } counter drop",
-      "ip saddr != { 10.88.0.0/24, 0.0.0.0 } counter drop",
+      "arp saddr ip != { 10.86.0.0/24, 0.0.0.0 } counter drop",
+      "ip saddr != { 10.86.0.0/24, 0.0.0.0 } counter drop",
       link,
       "ip6 saddr != { fd00:88::/64, fe80::/10, :: } counter drop",
     ]],
     [NET, [
-      "arp saddr ip != { 10.88.0.0/24, 0.0.0.0 } counter drop",
-      "ip saddr != { 10.88.0.0/24, 0.0.0.0 } counter drop",
+      "arp saddr ip != { 10.86.0.0/24, 0.0.0.0 } counter drop",
+      "ip saddr != { 10.86.0.0/24, 0.0.0.0 } counter drop",
       link,
       "ip6 saddr != { fe80::/10, :: } counter drop",
     ]],
@@ -72,14 +72,14 @@ Deno.test("hostRules() drops sources outside of the network, and the family that
 
 Deno.test("hostRules() lets no port impersonate a gateway on the bridge, or the bridge's link-local address", () => {
   const gateway = (rules: string) =>
-    linesOf(rules, "10.88.0.1 ", "fd00:88::1 ", "fe80::8", "@th,64");
+    linesOf(rules, "10.86.0.1 ", "fd00:88::1 ", "fe80::8", "@th,64");
   assertEquals(gateway(hostRules(config(DUAL))), [
-    "arp saddr ip 10.88.0.1 counter drop",
-    "ip saddr 10.88.0.1 counter drop",
+    "arp saddr ip 10.86.0.1 counter drop",
+    "ip saddr 10.86.0.1 counter drop",
     "ip6 saddr fd00:88::1 counter drop",
     "icmpv6 type 136 @th,64,128 0xfd000088000000000000000000000001 counter drop",
-    "ip6 saddr fe80::858:aff:fe58:1 counter drop",
-    "icmpv6 type 136 @th,64,128 0xfe8000000000000008580afffe580001 counter drop",
+    "ip6 saddr fe80::858:aff:fe56:1 counter drop",
+    "icmpv6 type 136 @th,64,128 0xfe8000000000000008580afffe560001 counter drop",
   ]);
   // Without a gateway on the bridge, the gateway may be behind a port, and the host may have no route.
   const ipam = { type: "host-local", subnet: NET.subnet };
@@ -91,7 +91,7 @@ Deno.test("hostRules() keeps isolated containers from reaching each other throug
   const back = (network: object) => linesOf(hostRules(config(network)), 'oifname "atomic0"');
   assertEquals(back(DUAL), []);
   assertEquals(back({ ...DUAL, portIsolation: true }), [
-    'iifname "atomic0" oifname "atomic0" ip saddr 10.88.0.0/24 ip daddr 10.88.0.0/24 counter drop',
+    'iifname "atomic0" oifname "atomic0" ip saddr 10.86.0.0/24 ip daddr 10.86.0.0/24 counter drop',
     'iifname "atomic0" oifname "atomic0" ip6 saddr { fd00:88::/64, fe80::/10, :: } ip6 daddr { fd00:88::/64, fe80::/10 } counter drop',
   ]);
   assertEquals(

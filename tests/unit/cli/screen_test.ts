@@ -5,7 +5,7 @@ const WIDE = { colour: false, width: undefined };
 const TABLE: Table = {
   heading: ["NETWORK", "OWNER", "ADDRESS", "MAC", "SINCE", "STATE"],
   rows: [
-    ["podnet", "default/web", "10.88.0.2, fd00:88::2", "0a:58:0a:58:00:02", "2026-01-01", "live"],
+    ["podnet", "default/web", "10.86.0.2, fd00:88::2", "0a:58:0a:56:00:02", "2026-01-01", "live"],
   ],
   spare: ["MAC", "SINCE", "NETWORK"],
 };

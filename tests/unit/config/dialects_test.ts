@@ -12,9 +12,9 @@ Deno.test("the plugin's own dialect has its defaults", () => {
   const { routes, sets, configuredSets, ...rest } = config(NET);
   assertEquals(configuredSets, sets);
   assertEquals<unknown>(routes.map(({ dst, via, gw }) => [dst.base, dst.prefix, via, gw]), [
-    ["0.0.0.0", 0, "10.88.0.1", "10.88.0.1"],
+    ["0.0.0.0", 0, "10.86.0.1", "10.86.0.1"],
   ]);
-  assertEquals(formatRanges(sets), "10.88.0.0/24 10.88.0.1 10.88.0.254 10.88.0.1");
+  assertEquals(formatRanges(sets), "10.86.0.0/24 10.86.0.1 10.86.0.254 10.86.0.1");
   assertEquals<unknown>(rest, {
     name: "podnet",
     bridge: "atomic0",
@@ -42,11 +42,11 @@ Deno.test("both families have a set and a default route each, IPv4 first", () =>
   const both = config(SIX);
   assertEquals(
     formatRanges(both.sets),
-    "10.88.0.0/24 10.88.0.1 10.88.0.254 10.88.0.1;" +
+    "10.86.0.0/24 10.86.0.1 10.86.0.254 10.86.0.1;" +
       "fd00:88::/64 fd00:88::1 fd00:88::ffff:ffff:ffff:ffff fd00:88::1",
   );
   assertEquals<unknown>(both.routes.map(({ dst, via }) => [dst.base, via]), [
-    ["0.0.0.0", "10.88.0.1"],
+    ["0.0.0.0", "10.86.0.1"],
     ["::", "fd00:88::1"],
   ]);
   const alone = config({ ...BARE, subnet6: "FD00:88:0::/64", gateway6: "FD00:88::0:1" });
@@ -55,14 +55,14 @@ Deno.test("both families have a set and a default route each, IPv4 first", () =>
   const ranged = config({
     ...SIX,
     ipam: {
-      rangeStart: "10.88.0.9",
-      rangeEnd: "10.88.0.20",
+      rangeStart: "10.86.0.9",
+      rangeEnd: "10.86.0.20",
       rangeStart6: "fd00:88::9",
       rangeEnd6: "fd00:88::20",
     },
   });
   assertEquals(ranged.sets.flat().map(({ start, end }) => `${start} ${end}`), [
-    "10.88.0.9 10.88.0.20",
+    "10.86.0.9 10.86.0.20",
     "fd00:88::9 fd00:88::20",
   ]);
   assertEquals(config({ ...SIX, mtu: 1280 }).mtu, 1280);
@@ -73,8 +73,8 @@ Deno.test("valid values are accepted", () => {
     config({ ...NET, subnet: `10.0.0.0/${prefix}`, gateway: "10.0.0.1" });
   }
   for (const mtu of [68, 9000, 65535]) assertEquals(config({ ...NET, mtu }).mtu, mtu);
-  const ranged = config({ ...NET, ipam: { rangeStart: "10.88.0.9", rangeEnd: "10.88.0.9" } });
-  assertEquals<string | undefined>(ranged.sets[0]?.[0]?.end, "10.88.0.9");
+  const ranged = config({ ...NET, ipam: { rangeStart: "10.86.0.9", rangeEnd: "10.86.0.9" } });
+  assertEquals<string | undefined>(ranged.sets[0]?.[0]?.end, "10.86.0.9");
   const flags = { hairpinMode: true, portIsolation: true, macspoofchk: true };
   const { hairpin, isolated, promiscuous, guarded } = config({ ...NET, ...flags });
   assertEquals([hairpin, isolated, promiscuous, guarded], [true, true, false, true]);
@@ -85,8 +85,8 @@ Deno.test("keys are read in any letter case", () => {
   const { subnet, gateway, bridge, ...rest } = NET;
   const spelt = { ...rest, SUBNET: subnet, Gateway: gateway, BRIDGE: bridge, Mtu: 1400 };
   assertEquals(config(spelt), config({ ...NET, mtu: 1400 }));
-  const nested = { ...NET, IPAM: { RangeStart: "10.88.0.9", RANGEEND: "10.88.0.9" } };
-  assertEquals<string | undefined>(config(nested).sets[0]?.[0]?.start, "10.88.0.9");
+  const nested = { ...NET, IPAM: { RangeStart: "10.86.0.9", RANGEEND: "10.86.0.9" } };
+  assertEquals<string | undefined>(config(nested).sets[0]?.[0]?.start, "10.86.0.9");
   refused({ ...NET, IPMASQ: true }, 2, '"ipMasq"');
   refused({ ...NET, MTU: 7 }, 7, "mtu 7");
 });
@@ -106,36 +106,36 @@ Deno.test("each malformed value of the table is refused by name", () => {
     [{ ...NET, bridge: "1234567890123456" }, "too long"],
     [{ ...NET, bridge: "if2" }, "ip would read it as the index of an interface"],
     [{ ...NET, bridge: 7 }, "bridge 7"],
-    [{ ...NET, subnet: "10.88.0.0/33" }, "prefix length"],
-    [{ ...NET, subnet: "10.88.0.0/31" }, "too small"],
+    [{ ...NET, subnet: "10.86.0.0/33" }, "prefix length"],
+    [{ ...NET, subnet: "10.86.0.0/31" }, "too small"],
     [{ ...NET, subnet: "0.0.0.0/7" }, "too large"],
     [{ ...NET, subnet: "127.0.0.0/8" }, "loopback"],
-    [{ ...NET, subnet: "10.88.0.5/24" }, "the network is 10.88.0.0/24"],
+    [{ ...NET, subnet: "10.86.0.5/24" }, "the network is 10.86.0.0/24"],
     [{ ...NET, subnet: "fd00::/64" }, "it is of IPv6"],
-    [{ ...SIX, subnet6: "10.88.0.0/24" }, "it is of IPv4"],
+    [{ ...SIX, subnet6: "10.86.0.0/24" }, "it is of IPv4"],
     [{ ...SIX, subnet6: "fd00:88::1/64" }, "the network is fd00:88::/64"],
     [{ ...SIX, subnet6: "fe80::/64" }, "link-local"],
     [{ ...SIX, subnet6: "fd00:88::/127" }, "too small"],
     [{ ...SIX, gateway6: "fd00:89::1" }, "outside the subnet"],
     [{ ...SIX, gateway6: "fd00:88::" }, "the subnet-router anycast address"],
-    [{ ...SIX, gateway6: "10.88.0.1" }, "it is of IPv4"],
+    [{ ...SIX, gateway6: "10.86.0.1" }, "it is of IPv4"],
     [{ ...SIX, mtu: 1279 }, "IPv6 needs 1280"],
-    [{ ...NET, gateway: "10.88.0.01" }, "leading zero"],
-    [{ ...NET, gateway: "10.89.0.1" }, "outside the subnet"],
-    [{ ...NET, gateway: "10.88.0.0" }, "the network address"],
-    [{ ...NET, gateway: "10.88.0.255" }, "the broadcast address"],
+    [{ ...NET, gateway: "10.86.0.01" }, "leading zero"],
+    [{ ...NET, gateway: "10.87.0.1" }, "outside the subnet"],
+    [{ ...NET, gateway: "10.86.0.0" }, "the network address"],
+    [{ ...NET, gateway: "10.86.0.255" }, "the broadcast address"],
     [{ ...NET, gateway: "fd00::1" }, "it is of IPv6"],
     ...[-1, 67, 65536, 1500.5, 1e9, "big", true].map((mtu): [object, string] => [
       { ...NET, mtu },
       "a whole number from 68 to 65535",
     ]),
-    [ipam({ rangeStart: "10.88.0.9" }), '"ipam.rangeEnd" is required'],
-    [ipam({ rangeEnd: "10.88.0.9" }), '"ipam.rangeStart" is required'],
+    [ipam({ rangeStart: "10.86.0.9" }), '"ipam.rangeEnd" is required'],
+    [ipam({ rangeEnd: "10.86.0.9" }), '"ipam.rangeStart" is required'],
     [{ ...SIX, ipam: { rangeStart6: "fd00:88::9" } }, '"ipam.rangeEnd6" is required'],
-    [{ ...SIX, ipam: { rangeStart6: "10.88.0.9", rangeEnd6: "fd00:88::9" } }, "it is of IPv4"],
-    [ipam({ rangeStart: "10.88.0.9", rangeEnd: "10.88.0.8" }), "before the start, 10.88.0.9"],
-    [ipam({ rangeStart: "10.87.0.9", rangeEnd: "10.88.0.8" }), "outside the subnet"],
-    [ipam({ rangeStart: "10.88.0.9", rangeEnd: "10.89.0.8" }), "outside the subnet"],
+    [{ ...SIX, ipam: { rangeStart6: "10.86.0.9", rangeEnd6: "fd00:88::9" } }, "it is of IPv4"],
+    [ipam({ rangeStart: "10.86.0.9", rangeEnd: "10.86.0.8" }), "before the start, 10.86.0.9"],
+    [ipam({ rangeStart: "10.85.0.9", rangeEnd: "10.86.0.8" }), "outside the subnet"],
+    [ipam({ rangeStart: "10.86.0.9", rangeEnd: "10.87.0.8" }), "outside the subnet"],
     [{ ...NET, ipam: [] }, "ipam [] as an object"],
     [{ ...NET, hairpinMode: "yes" }, "hairpinMode"],
     [{ ...NET, portIsolation: 1 }, "portIsolation"],

@@ -80,25 +80,25 @@ Deno.test("no address is in two ranges of one set or of two sets", () => {
 
 Deno.test("runtimeConfig.ipRanges narrows the pool of its family in the plugin's own dialect", () => {
   const SIX = { ...NET, subnet6: "fd00:88::/64", gateway6: "fd00:88::1" };
-  const four = { subnet: "10.88.0.0/24", rangeStart: "10.88.0.9", rangeEnd: "10.88.0.20" };
+  const four = { subnet: "10.86.0.0/24", rangeStart: "10.86.0.9", rangeEnd: "10.86.0.20" };
   const six = { subnet: "fd00:88::/64", rangeStart: "fd00:88::9", rangeEnd: "fd00:88::20" };
-  const NINE = { ...NET, ipam: { rangeStart: "10.88.0.9", rangeEnd: "10.88.0.20" } };
-  const TWO = "10.88.0.9 10.88.0.20,10.88.0.30 10.88.0.40";
+  const NINE = { ...NET, ipam: { rangeStart: "10.86.0.9", rangeEnd: "10.86.0.20" } };
+  const TWO = "10.86.0.9 10.86.0.20,10.86.0.30 10.86.0.40";
   const asked = (base: object, ...ipRanges: object[][]) => ({
     ...base,
     runtimeConfig: { ipRanges },
   });
   const taken: [object, string][] = [
-    [asked(NET, [four]), "10.88.0.9 10.88.0.20"],
-    [asked(SIX, [six]), "10.88.0.1 10.88.0.254;fd00:88::9 fd00:88::20"],
-    [asked(SIX, [six], [four]), "10.88.0.9 10.88.0.20;fd00:88::9 fd00:88::20"],
-    [asked(NET), "10.88.0.1 10.88.0.254"],
+    [asked(NET, [four]), "10.86.0.9 10.86.0.20"],
+    [asked(SIX, [six]), "10.86.0.1 10.86.0.254;fd00:88::9 fd00:88::20"],
+    [asked(SIX, [six], [four]), "10.86.0.9 10.86.0.20;fd00:88::9 fd00:88::20"],
+    [asked(NET), "10.86.0.1 10.86.0.254"],
     // The default ends are those of the network; a set may have several ranges.
-    [asked(NINE, [{ subnet: "10.88.0.0/24" }]), "10.88.0.9 10.88.0.20"],
-    [asked(NINE, [{ ...four, rangeStart: "", gateway: "" }]), "10.88.0.9 10.88.0.20"],
-    [asked(NET, [four, { ...four, rangeStart: "10.88.0.30", rangeEnd: "10.88.0.40" }]), TWO],
+    [asked(NINE, [{ subnet: "10.86.0.0/24" }]), "10.86.0.9 10.86.0.20"],
+    [asked(NINE, [{ ...four, rangeStart: "", gateway: "" }]), "10.86.0.9 10.86.0.20"],
+    [asked(NET, [four, { ...four, rangeStart: "10.86.0.30", rangeEnd: "10.86.0.40" }]), TWO],
     // Ends that no host may have are cut off first.
-    [asked(NET, [{ ...four, rangeStart: "10.88.0.0" }]), "10.88.0.1 10.88.0.20"],
+    [asked(NET, [{ ...four, rangeStart: "10.86.0.0" }]), "10.86.0.1 10.86.0.20"],
   ];
   for (const [value, ends] of taken) {
     const { sets, configuredSets } = config(value);
@@ -111,22 +111,22 @@ Deno.test("runtimeConfig.ipRanges narrows the pool of its family in the plugin's
       [],
     );
   }
-  const seventh = { ...NET, gateway: "10.88.0.7" };
-  assertEquals<unknown>(config(asked(seventh, [four])).sets[0]?.[0]?.gateway, "10.88.0.7");
-  refused(asked(NET, [{ subnet: "10.89.0.0/24" }]), 7, "a part of the pool");
-  refused(asked(NET, [{ subnet: "10.88.0.0/16" }]), 7, "the network's subnet is 10.88.0.0/24");
+  const seventh = { ...NET, gateway: "10.86.0.7" };
+  assertEquals<unknown>(config(asked(seventh, [four])).sets[0]?.[0]?.gateway, "10.86.0.7");
+  refused(asked(NET, [{ subnet: "10.87.0.0/24" }]), 7, "a part of the pool");
+  refused(asked(NET, [{ subnet: "10.86.0.0/16" }]), 7, "the network's subnet is 10.86.0.0/24");
   refused(asked(NET, [six]), 7, "the network has no IPv6 subnet");
   refused(asked(NET, [four], [{ subnet: 7 }]), 7, "runtimeConfig.ipRanges[1][0].subnet 7");
   const other = { subnet: "10.99.0.0/24" };
   const rows: [object, string][] = [
     [asked(NET, [four, other]), 'ipRanges[0][1].subnet "10.99.0.0/24"'],
-    [asked(NET, [four, { ...four, rangeStart: "10.88.0.20" }]), "they overlap"],
-    [asked(NET, [four], [{ ...four, rangeStart: "10.88.0.40", rangeEnd: "10.88.0.50" }]), "[1][0]"],
-    [asked(NINE, [{ ...four, rangeStart: "10.88.0.8" }]), 'ipRanges[0][0].rangeStart "10.88.0.8"'],
-    [asked(NINE, [{ ...four, rangeEnd: "10.88.0.21" }]), "has 10.88.0.9 - 10.88.0.20"],
-    [asked(NET, [{ ...four, gateway: "10.88.0.2" }]), 'ipRanges[0][0].gateway "10.88.0.2"'],
+    [asked(NET, [four, { ...four, rangeStart: "10.86.0.20" }]), "they overlap"],
+    [asked(NET, [four], [{ ...four, rangeStart: "10.86.0.40", rangeEnd: "10.86.0.50" }]), "[1][0]"],
+    [asked(NINE, [{ ...four, rangeStart: "10.86.0.8" }]), 'ipRanges[0][0].rangeStart "10.86.0.8"'],
+    [asked(NINE, [{ ...four, rangeEnd: "10.86.0.21" }]), "has 10.86.0.9 - 10.86.0.20"],
+    [asked(NET, [{ ...four, gateway: "10.86.0.2" }]), 'ipRanges[0][0].gateway "10.86.0.2"'],
     [
-      asked(NET, [{ rangeStart: "10.88.0.9" }]),
+      asked(NET, [{ rangeStart: "10.86.0.9" }]),
       '"runtimeConfig.ipRanges[0][0].subnet" is required',
     ],
   ];

@@ -5,19 +5,19 @@ const SIX = { ...NET, subnet6: "fd00:88::/64", gateway6: "fd00:88::1" };
 
 Deno.test("a route goes through its family's gateway by default", () => {
   const rows: [object, object][] = [
-    [{ dst: "10.9.0.0/16" }, { via: "10.88.0.1", gw: undefined }],
-    [{ dst: "10.9.0.0/16", gw: "10.88.0.7" }, { via: "10.88.0.7", gw: "10.88.0.7" }],
-    [{ DST: "10.9.0.0/16", GW: "10.88.0.7" }, { via: "10.88.0.7", gw: "10.88.0.7" }],
+    [{ dst: "10.9.0.0/16" }, { via: "10.86.0.1", gw: undefined }],
+    [{ dst: "10.9.0.0/16", gw: "10.86.0.7" }, { via: "10.86.0.7", gw: "10.86.0.7" }],
+    [{ DST: "10.9.0.0/16", GW: "10.86.0.7" }, { via: "10.86.0.7", gw: "10.86.0.7" }],
     [{ dst: "fd09::/16" }, { via: "fd00:88::1", gw: undefined }],
     [{ dst: "::/0", gw: "FD00:88::0:7" }, { via: "fd00:88::7", gw: "fd00:88::7" }],
     // On the link: by scope, or by a gateway that the kernel reads as none.
     [{ dst: "10.9.0.0/16", scope: 253 }, { via: undefined, gw: undefined, scope: 253 }],
     [{ dst: "10.9.0.0/16", scope: 254 }, { via: undefined, gw: undefined, scope: 254 }],
-    [{ dst: "10.9.0.0/16", scope: 200 }, { via: "10.88.0.1", gw: undefined, scope: 200 }],
+    [{ dst: "10.9.0.0/16", scope: 200 }, { via: "10.86.0.1", gw: undefined, scope: 200 }],
     [{ dst: "10.9.0.0/16", gw: "0.0.0.0" }, { via: undefined, gw: "0.0.0.0" }],
     [{ dst: "fd09::/16", gw: "::" }, { via: undefined, gw: "::" }],
     [{ dst: "10.9.0.0/16", mtu: 1400, advmss: 1300, priority: 9, table: 100 }, {
-      via: "10.88.0.1",
+      via: "10.86.0.1",
       gw: undefined,
       mtu: 1400,
       advmss: 1300,
@@ -26,7 +26,7 @@ Deno.test("a route goes through its family's gateway by default", () => {
     }],
     // 0 is the kernel's default, except for the table.
     [{ dst: "10.9.0.0/16", mtu: 0, advmss: 0, priority: 0, table: 0, scope: 0 }, {
-      via: "10.88.0.1",
+      via: "10.86.0.1",
       gw: undefined,
       table: 0,
       scope: 0,

@@ -6,17 +6,17 @@ import { formatted } from "./world.ts";
 const NOTE = { since: "2026-01-01T00:00:00Z", veth: "fe:00:00:00:00:01" };
 const RECORD = { since: NOTE.since, hostMac: NOTE.veth };
 const POOL = {
-  subnet: "10.88.0.0/24",
-  gateway: "10.88.0.1",
-  rangeStart: "10.88.0.1",
-  rangeEnd: "10.88.0.254",
+  subnet: "10.86.0.0/24",
+  gateway: "10.86.0.1",
+  rangeStart: "10.86.0.1",
+  rangeEnd: "10.86.0.254",
 };
 const SCHEMA_2 = {
   schema: 2,
-  lastReserved: "10.88.0.3",
-  containerToIP: { "c1/eth0": "10.88.0.2", c2: "10.88.0.3" },
-  ipToContainer: { "10.88.0.2": "c1/eth0", "10.88.0.3": "c2" },
-  leases: { "10.88.0.2": { ...NOTE, pod: "web/front" } },
+  lastReserved: "10.86.0.3",
+  containerToIP: { "c1/eth0": "10.86.0.2", c2: "10.86.0.3" },
+  ipToContainer: { "10.86.0.2": "c1/eth0", "10.86.0.3": "c2" },
+  leases: { "10.86.0.2": { ...NOTE, pod: "web/front" } },
   pool: POOL,
   seal: "0123456789abcdef0123456789abcdef",
 };
@@ -50,7 +50,7 @@ Deno.test("a file of an older format is read, and written as schema 3", () => {
     [{ ...poolless, leases: {} }, { ...maps, leases: {} }],
     [{
       ...poolless,
-      leases: { "10.88.0.3": { ...NOTE, hosts: "veth0", mac: "02:00:00:00:00:01" } },
+      leases: { "10.86.0.3": { ...NOTE, hosts: "veth0", mac: "02:00:00:00:00:01" } },
     }, {
       ...maps,
       leases: { c2: { ...RECORD, hosts: "veth0", mac: "02:00:00:00:00:01" } },
@@ -78,15 +78,15 @@ Deno.test("a damaged file of an older format is refused like a damaged file of t
     [{ ...SCHEMA_2, schema: "2" }, 'its schema is "2"'],
     [{ ...SCHEMA_2, containerToIP: [] }, "containerToIP is []"],
     [{ ...SCHEMA_2, leases: [] }, "leases is []"],
-    [{ ...SCHEMA_2, leases: { "10.88.0.9": NOTE } }, "which has no owner"],
-    [{ ...SCHEMA_2, leases: { "10.88.0.2": {} } }, 'leases["c1/eth0"] is'],
-    [{ ...SCHEMA_2, leases: { "10.88.0.2": 7 } }, 'leases["10.88.0.2"] is 7'],
-    [{ ...SCHEMA_2, leases: { "10.88.0.2": { ...NOTE, pod: 7 } } }, "pod is 7"],
+    [{ ...SCHEMA_2, leases: { "10.86.0.9": NOTE } }, "which has no owner"],
+    [{ ...SCHEMA_2, leases: { "10.86.0.2": {} } }, 'leases["c1/eth0"] is'],
+    [{ ...SCHEMA_2, leases: { "10.86.0.2": 7 } }, 'leases["10.86.0.2"] is 7'],
+    [{ ...SCHEMA_2, leases: { "10.86.0.2": { ...NOTE, pod: 7 } } }, "pod is 7"],
     [{ ...SCHEMA_2, pool: "x" }, "ranges is"],
-    [{ ...SCHEMA_2, pool: { subnet: "10.88.0.0/24" } }, "ranges is"],
+    [{ ...SCHEMA_2, pool: { subnet: "10.86.0.0/24" } }, "ranges is"],
     [{ ...SCHEMA_2, pool: null }, "ranges is"],
-    [{ ...SCHEMA_2, lastReserved: "10.88.0" }, "lastReserved is"],
-    [{ ...SCHEMA_2, containerToIP: { "c1/eth0": "10.88.0.2" } }, 'held by "c2", which has nothing'],
+    [{ ...SCHEMA_2, lastReserved: "10.86.0" }, "lastReserved is"],
+    [{ ...SCHEMA_2, containerToIP: { "c1/eth0": "10.86.0.2" } }, 'held by "c2", which has nothing'],
     [{ ...ORIGINAL, containerToIP: { c1: "10.22.0.3" } }, 'held by "c1", which has "10.22.0.3"'],
     [{ ...ORIGINAL, ipToContainer: { "10.22.0.2": "c2" } }, 'held by "c2", which has nothing'],
     [{ ...ORIGINAL, ipToContainer: undefined }, "ipToContainer is undefined"],

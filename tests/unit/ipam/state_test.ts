@@ -22,10 +22,10 @@ import { formatted } from "./world.ts";
 
 const RECORD = { since: "2026-01-01T00:00:00Z", hostMac: "fe:00:00:00:00:01" };
 const RANGE = {
-  subnet: "10.88.0.0/24",
-  rangeStart: "10.88.0.1",
-  rangeEnd: "10.88.0.254",
-  gateway: "10.88.0.1",
+  subnet: "10.86.0.0/24",
+  rangeStart: "10.86.0.1",
+  rangeEnd: "10.86.0.254",
+  gateway: "10.86.0.1",
 };
 const SIX = {
   subnet: "fd00::/64",
@@ -35,9 +35,9 @@ const SIX = {
 };
 const GOOD = {
   schema: 3,
-  containerToIP: { "c1/eth0": "10.88.0.2", "c2/eth0": ["10.88.0.3", "fd00::3"] },
-  ipToContainer: { "10.88.0.2": "c1/eth0", "10.88.0.3": "c2/eth0", "fd00::3": "c2/eth0" },
-  lastReserved: ["10.88.0.3", "fd00::3"],
+  containerToIP: { "c1/eth0": "10.86.0.2", "c2/eth0": ["10.86.0.3", "fd00::3"] },
+  ipToContainer: { "10.86.0.2": "c1/eth0", "10.86.0.3": "c2/eth0", "fd00::3": "c2/eth0" },
+  lastReserved: ["10.86.0.3", "fd00::3"],
   leases: {
     "c1/eth0": { ...RECORD, pod: "web/front", mac: "02:00:00:00:00:01", bridge: "br0" },
     "c2/eth0": { ...RECORD, guarded: true, hosts: "veth0 veth1" },
@@ -64,9 +64,9 @@ function owner(key: string): Owner {
 Deno.test("parseState() reads what formatState() writes, byte by byte", () => {
   const small = {
     schema: 3,
-    containerToIP: { "c1/eth0": "10.88.0.2" },
-    ipToContainer: { "10.88.0.2": "c1/eth0" },
-    lastReserved: "10.88.0.2",
+    containerToIP: { "c1/eth0": "10.86.0.2" },
+    ipToContainer: { "10.86.0.2": "c1/eth0" },
+    lastReserved: "10.86.0.2",
     leases: { "c1/eth0": RECORD },
     ranges: [[RANGE]],
   };
@@ -78,8 +78,8 @@ Deno.test("parseState() reads what formatState() writes, byte by byte", () => {
   }
   assertEquals(parse(JSON.stringify(empty)), emptyState());
   const { ranges, lastReserved } = parse(JSON.stringify(GOOD));
-  assertEquals(ranges, [[range("10.88.0.0/24")], [range("fd00::/64", { end: "fd00::ffff" })]]);
-  assertEquals<string[]>(lastReserved, ["10.88.0.3", "fd00::3"]);
+  assertEquals(ranges, [[range("10.86.0.0/24")], [range("fd00::/64", { end: "fd00::ffff" })]]);
+  assertEquals<string[]>(lastReserved, ["10.86.0.3", "fd00::3"]);
 });
 
 Deno.test("parseState() refuses each kind of damage", () => {
@@ -107,49 +107,49 @@ Deno.test("parseState() refuses each kind of damage", () => {
     [changed({ schema: null }), "its schema is null"],
     [changed({ containerToIP: [] }), "containerToIP is []"],
     [changed({ ipToContainer: "x" }), 'ipToContainer is "x"'],
-    [owners({ "c1/eth0": 7 }), '10.88.0.2 is held by "c1/eth0", which has 7'],
-    [owners({ "c1/eth0": "10.88.0.02" }), 'held by "c1/eth0", which has "10.88.0.02"'],
-    [owners({ "c2/eth0": ["10.88.0.3", "FD00::3"] }), '"c2/eth0" has ["10.88.0.3","FD00::3"], and'],
-    [owners({ "c2/eth0": ["10.88.0.3", "fd00:0::3"] }), "and ipToContainer says otherwise"],
-    [owners({ "c2/eth0": ["10.88.0.3", ["fd00::3"]] }), "and ipToContainer says otherwise"],
-    [owners({ "c2/eth0": ["10.88.0.9", "10.88.0.3"] }), "and ipToContainer says otherwise"],
+    [owners({ "c1/eth0": 7 }), '10.86.0.2 is held by "c1/eth0", which has 7'],
+    [owners({ "c1/eth0": "10.86.0.02" }), 'held by "c1/eth0", which has "10.86.0.02"'],
+    [owners({ "c2/eth0": ["10.86.0.3", "FD00::3"] }), '"c2/eth0" has ["10.86.0.3","FD00::3"], and'],
+    [owners({ "c2/eth0": ["10.86.0.3", "fd00:0::3"] }), "and ipToContainer says otherwise"],
+    [owners({ "c2/eth0": ["10.86.0.3", ["fd00::3"]] }), "and ipToContainer says otherwise"],
+    [owners({ "c2/eth0": ["10.86.0.9", "10.86.0.3"] }), "and ipToContainer says otherwise"],
     [owners({ "c2/eth0": [] }), '"c2/eth0" has [], and ipToContainer says otherwise'],
     [owners({ "c9/eth0": [] }), '"c9/eth0" has [], and ipToContainer says otherwise'],
-    [owners({ "c2/eth0": { 0: "10.88.0.3" } }), 'held by "c2/eth0", which has {'],
-    [owners({ "c2/eth0": "10.88.0.3" }), 'fd00::3 is held by "c2/eth0", which has "10.88.0.3"'],
+    [owners({ "c2/eth0": { 0: "10.86.0.3" } }), 'held by "c2/eth0", which has {'],
+    [owners({ "c2/eth0": "10.86.0.3" }), 'fd00::3 is held by "c2/eth0", which has "10.86.0.3"'],
     [
-      owners({ "c2/eth0": ["10.88.0.3", "10.88.0.3", "fd00::3"] }),
+      owners({ "c2/eth0": ["10.86.0.3", "10.86.0.3", "fd00::3"] }),
       "and ipToContainer says otherwise",
     ],
-    [owners({ "c2/eth0": ["10.88.0.3", "fd00::3", 7] }), "and ipToContainer says otherwise"],
+    [owners({ "c2/eth0": ["10.86.0.3", "fd00::3", 7] }), "and ipToContainer says otherwise"],
     [
-      owners({ "c2/eth0": ["10.88.0.3", "fd00::3", "10.88.0.2"] }),
+      owners({ "c2/eth0": ["10.86.0.3", "fd00::3", "10.86.0.2"] }),
       "and ipToContainer says otherwise",
     ],
-    [owners({ "c2/eth0": ["10.88.0.3", "fd00::4"] }), "and ipToContainer says otherwise"],
-    [owners({ "c1/eth0": "10.88.0.3" }), '10.88.0.2 is held by "c1/eth0", which has "10.88.0.3"'],
-    [owners({ "c9/eth0": "10.88.0.9" }), '"c9/eth0" has "10.88.0.9", and ipToContainer says'],
-    [owners({ "c9/eth0": "10.88.0.2" }), '"c9/eth0" has "10.88.0.2", and ipToContainer says'],
+    [owners({ "c2/eth0": ["10.86.0.3", "fd00::4"] }), "and ipToContainer says otherwise"],
+    [owners({ "c1/eth0": "10.86.0.3" }), '10.86.0.2 is held by "c1/eth0", which has "10.86.0.3"'],
+    [owners({ "c9/eth0": "10.86.0.9" }), '"c9/eth0" has "10.86.0.9", and ipToContainer says'],
+    [owners({ "c9/eth0": "10.86.0.2" }), '"c9/eth0" has "10.86.0.2", and ipToContainer says'],
     [
-      changed({ containerToIP: { "c1/eth0": "10.88.0.2" } }),
-      '10.88.0.3 is held by "c2/eth0", which has nothing',
+      changed({ containerToIP: { "c1/eth0": "10.86.0.2" } }),
+      '10.86.0.3 is held by "c2/eth0", which has nothing',
     ],
-    [changed({ ipToContainer: { "10.88.0.2": "c1/eth0" } }), '"c2/eth0" has ["10.88.0.3"'],
+    [changed({ ipToContainer: { "10.86.0.2": "c1/eth0" } }), '"c2/eth0" has ["10.86.0.3"'],
     [
-      changed({ ipToContainer: { ...GOOD.ipToContainer, "10.88.0.2": "c2/eth0" } }),
-      '"c1/eth0" has "10.88.0.2", and ipToContainer says otherwise',
+      changed({ ipToContainer: { ...GOOD.ipToContainer, "10.86.0.2": "c2/eth0" } }),
+      '"c1/eth0" has "10.86.0.2", and ipToContainer says otherwise',
     ],
     [
-      changed({ ipToContainer: { ...GOOD.ipToContainer, "10.88.0.9": "toString" } }),
-      '10.88.0.9 is held by "toString"',
+      changed({ ipToContainer: { ...GOOD.ipToContainer, "10.86.0.9": "toString" } }),
+      '10.86.0.9 is held by "toString"',
     ],
-    [changed({ ipToContainer: { ...GOOD.ipToContainer, "10.88.0.9": 7 } }), "held by 7, which has"],
+    [changed({ ipToContainer: { ...GOOD.ipToContainer, "10.86.0.9": 7 } }), "held by 7, which has"],
     [
       changed({
-        containerToIP: { "c1/eth0": "10.88.0.02" },
-        ipToContainer: { "10.88.0.02": "c1/eth0" },
+        containerToIP: { "c1/eth0": "10.86.0.02" },
+        ipToContainer: { "10.86.0.02": "c1/eth0" },
       }),
-      'ipToContainer has "10.88.0.02", not an IP address',
+      'ipToContainer has "10.86.0.02", not an IP address',
     ],
     [
       changed({ containerToIP: { "c1/eth0": "FD00::3" }, ipToContainer: { "FD00::3": "c1/eth0" } }),
@@ -157,14 +157,14 @@ Deno.test("parseState() refuses each kind of damage", () => {
     ],
     [
       changed({
-        containerToIP: { "c1/eth0": ["10.88.0.2", "fd00:0::3"] },
-        ipToContainer: { "10.88.0.2": "c1/eth0", "fd00:0::3": "c1/eth0" },
+        containerToIP: { "c1/eth0": ["10.86.0.2", "fd00:0::3"] },
+        ipToContainer: { "10.86.0.2": "c1/eth0", "fd00:0::3": "c1/eth0" },
       }),
       'ipToContainer has "fd00:0::3", not an IP address',
     ],
     [changed({ lastReserved: 7 }), "lastReserved is 7"],
-    [changed({ lastReserved: "10.88.0" }), 'lastReserved is "10.88.0"'],
-    [changed({ lastReserved: ["10.88.0.2", "FD00::1"] }), "lastReserved is"],
+    [changed({ lastReserved: "10.86.0" }), 'lastReserved is "10.86.0"'],
+    [changed({ lastReserved: ["10.86.0.2", "FD00::1"] }), "lastReserved is"],
     [changed({ lastReserved: [7] }), "lastReserved is [7]"],
     [changed({ leases: [] }), "leases is []"],
     [changed({ leases: { "c9/eth0": RECORD } }), 'leases has "c9/eth0", which has no address'],
@@ -186,8 +186,8 @@ Deno.test("parseState() refuses each kind of damage", () => {
     [changed({ ranges: "x" }), 'ranges is "x"'],
     [changed({ ranges: null }), "ranges is null"],
     [changed({ ranges: [RANGE] }), "ranges is ["],
-    [changed({ ranges: [[{ ...RANGE, gateway: "10.88.0.01" }]] }), "ranges is ["],
-    [changed({ ranges: [[{ ...RANGE, subnet: "10.88.0.7/24" }]] }), "ranges is ["],
+    [changed({ ranges: [[{ ...RANGE, gateway: "10.86.0.01" }]] }), "ranges is ["],
+    [changed({ ranges: [[{ ...RANGE, subnet: "10.86.0.7/24" }]] }), "ranges is ["],
     [changed({ ranges: [[{ ...RANGE, rangeStart: undefined }]] }), "ranges is ["],
     [changed({ ranges: [[null]] }), "ranges is ["],
     [changed({ ranges: [null] }), "ranges is ["],
@@ -219,7 +219,7 @@ Deno.test("a lease added to the lines of a file makes the same bytes as formatti
       const isWhole = file.includes('"ranges"') &&
         new TextEncoder().encode(file).length === file.length;
       assertEquals(state.lines !== undefined, isWhole, say(file));
-      state.ranges = [[range("10.88.0.0/24")]];
+      state.ranges = [[range("10.86.0.0/24")]];
       for (let more = random.between(1, 3); more > 0; more--) change(state, random);
       assertEquals(formatted(state), formatted({ ...state, lines: undefined }), say(file));
     }
@@ -228,13 +228,13 @@ Deno.test("a lease added to the lines of a file makes the same bytes as formatti
 
 Deno.test("an added lease is written as if all leases were formatted again", () => {
   let state = emptyState();
-  state.ranges = [[range("10.88.0.0/16")]];
+  state.ranges = [[range("10.86.0.0/16")]];
   for (let count = 0; count < 2000; count++) {
-    const ips = [parseIp(`10.88.${1 + (count >> 8)}.${count & 255}`)];
+    const ips = [parseIp(`10.86.${1 + (count >> 8)}.${count & 255}`)];
     addLease(state, { owner: owner(`c${count}/eth0`), ips, record: RECORD });
   }
   state = parse(formatted(state));
-  addLease(state, { owner: owner("c/eth0"), ips: [parseIp("10.88.99.1")], record: RECORD });
+  addLease(state, { owner: owner("c/eth0"), ips: [parseIp("10.86.99.1")], record: RECORD });
   assert(state.lines !== undefined);
   const text = formatted(state);
   assertEquals(text, formatted({ ...state, lines: undefined }));
@@ -251,7 +251,7 @@ function change(state: State, random: Random): void {
     return;
   }
   const held = Object.keys(state.ipToContainer).length;
-  const ips = [`10.88.1.${held}`, ...(random.chance(0.5) ? [`fd00::${held}:1`] : [])].map((it) =>
+  const ips = [`10.86.1.${held}`, ...(random.chance(0.5) ? [`fd00::${held}:1`] : [])].map((it) =>
     parseIp(it)
   );
   if (ips.some((ip) => holderOf(state, ip) !== undefined)) return;
@@ -264,20 +264,20 @@ Deno.test("the maps may have different orders, and agree by their content only",
   const entries = Object.entries(GOOD.ipToContainer);
   const ipToContainer = Object.fromEntries(entries.toReversed());
   const state = parse(JSON.stringify({ ...GOOD, ipToContainer }));
-  assertEquals(holderOf(state, parseIp("10.88.0.2")), "c1/eth0");
+  assertEquals(holderOf(state, parseIp("10.86.0.2")), "c1/eth0");
   // The two addresses at the first place differ, and the owners agree.
-  const text = JSON.stringify(GOOD).replace('"c1/eth0":"10.88.0.2"', '"c1/eth0":"10.88.0.9"');
+  const text = JSON.stringify(GOOD).replace('"c1/eth0":"10.86.0.2"', '"c1/eth0":"10.86.0.9"');
   assertEquals(assertThrows(() => parse(text), CniError).code, 104);
 });
 
 Deno.test("a repeated key is damage if the maps then disagree", () => {
   const good = JSON.stringify(GOOD);
   const rows = [
-    good.replace('"c1/eth0":', '"c2/eth0":"10.88.0.3","c1/eth0":').replace(
+    good.replace('"c1/eth0":', '"c2/eth0":"10.86.0.3","c1/eth0":').replace(
       '"c2/eth0":["',
       '"c3/eth0":["',
     ),
-    good.replace('"10.88.0.2":"c1/eth0"', '"10.88.0.2":"c1/eth0","10.88.0.2":"c2/eth0"'),
+    good.replace('"10.86.0.2":"c1/eth0"', '"10.86.0.2":"c1/eth0","10.86.0.2":"c2/eth0"'),
   ];
   for (const text of rows) {
     assert(text !== good);
@@ -290,7 +290,7 @@ Deno.test("leases are found, listed by address, added and dropped with all addre
   const two = findLease(state, owner("c2/eth0"));
   assertEquals<unknown>(two, {
     owner: { containerId: "c2", ifname: "eth0" },
-    ips: ["10.88.0.3", "fd00::3"],
+    ips: ["10.86.0.3", "fd00::3"],
     record: GOOD.leases["c2/eth0"],
   });
   assertEquals(holderOf(state, parseIp("fd00::3")), "c2/eth0");
@@ -298,14 +298,14 @@ Deno.test("leases are found, listed by address, added and dropped with all addre
   for (const key of ["c1", "c2/eth1", "constructor", "toString"]) {
     assertEquals(findLease(state, owner(key)), undefined, key);
   }
-  const legacy: Lease = { owner: owner("c0"), ips: [parseIp("10.88.0.1")], record: undefined };
+  const legacy: Lease = { owner: owner("c0"), ips: [parseIp("10.86.0.1")], record: undefined };
   addLease(state, legacy);
   assertEquals(findLease(state, legacy.owner), legacy);
-  assertEquals(state.containerToIP["c0"], "10.88.0.1");
+  assertEquals(state.containerToIP["c0"], "10.86.0.1");
   assertEquals(listLeases(state).map(({ ips }) => ips[0]).map(String), [
-    "10.88.0.1",
-    "10.88.0.2",
-    "10.88.0.3",
+    "10.86.0.1",
+    "10.86.0.2",
+    "10.86.0.3",
   ]);
   dropLeases(state, [legacy]);
   const { schema: _, ...file } = JSON.parse(formatted(state));
@@ -313,9 +313,9 @@ Deno.test("leases are found, listed by address, added and dropped with all addre
   assertEquals(file, good);
   if (two !== undefined) {
     dropLeases(state, [two]);
-    assertEquals(Object.keys(state.ipToContainer), ["10.88.0.2"]);
+    assertEquals(Object.keys(state.ipToContainer), ["10.86.0.2"]);
     addLease(state, two);
-    assertEquals<unknown>(state.containerToIP["c2/eth0"], ["10.88.0.3", "fd00::3"]);
+    assertEquals<unknown>(state.containerToIP["c2/eth0"], ["10.86.0.3", "fd00::3"]);
   }
 });
 
@@ -326,18 +326,18 @@ Deno.test("the MACs of records are known after reading, adding and dropping", ()
     const record = { ...RECORD, mac: "02:00:00:00:00:02" };
     return { owner: owner(key), ips: [parseIp(ip)], record };
   };
-  addLease(state, lease("c3/eth0", "10.88.0.4"));
-  addLease(state, lease("c4/eth0", "10.88.0.5"));
-  dropLeases(state, [lease("c3/eth0", "10.88.0.4")]);
+  addLease(state, lease("c3/eth0", "10.86.0.4"));
+  addLease(state, lease("c4/eth0", "10.86.0.5"));
+  dropLeases(state, [lease("c3/eth0", "10.86.0.4")]);
   assertEquals([...state.macs], ["02:00:00:00:00:01", "02:00:00:00:00:02"]);
-  dropLeases(state, [lease("c4/eth0", "10.88.0.5")]);
+  dropLeases(state, [lease("c4/eth0", "10.86.0.5")]);
   assertEquals([...state.macs], ["02:00:00:00:00:01"]);
 });
 
 Deno.test("isSameLease() distinguishes a lease from a later lease of the same owner", () => {
   const lease: Lease = {
     owner: owner("c1/eth0"),
-    ips: [parseIp("10.88.0.2"), parseIp("fd00::2")],
+    ips: [parseIp("10.86.0.2"), parseIp("fd00::2")],
     record: RECORD,
   };
   const rows: [Lease | undefined, boolean][] = [

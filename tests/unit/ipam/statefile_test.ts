@@ -18,9 +18,9 @@ import { inFolder, namesOf } from "../folder.ts";
 const NET = parseNetworkName("podnet");
 const GOOD = {
   schema: 3,
-  containerToIP: { "c1/eth0": "10.88.0.2" },
-  ipToContainer: { "10.88.0.2": "c1/eth0" },
-  lastReserved: "10.88.0.2",
+  containerToIP: { "c1/eth0": "10.86.0.2" },
+  ipToContainer: { "10.86.0.2": "c1/eth0" },
+  lastReserved: "10.86.0.2",
   leases: { "c1/eth0": { since: "2026-01-01T00:00:00Z", hostMac: "fe:00:00:00:00:01" } },
 };
 

@@ -3,7 +3,7 @@ import { macOf } from "../../../lib/base/mac.ts";
 import { parseInterfaceName } from "../../../lib/base/names.ts";
 import type { BridgeSpec } from "../../../lib/netops.ts";
 
-const GATEWAY = parseInterfaceAddress("10.88.0.1/24");
+const GATEWAY = parseInterfaceAddress("10.86.0.1/24");
 
 /** The spec of a bridge, which tests vary. */
 export const BR0: BridgeSpec = {

@@ -12,7 +12,7 @@ function addresses(...texts: string[]): LinkAddress[] {
 function bridge(changes: Partial<Link> = {}): Link {
   return {
     ...parseLink({ ifname: "br0", flags: ["UP"], linkinfo: { info_kind: "bridge" } }),
-    addresses: addresses("10.88.0.1/24"),
+    addresses: addresses("10.86.0.1/24"),
     ...changes,
   };
 }
@@ -23,13 +23,13 @@ const BOTH = { gateways: [...BR0.gateways, SIX] };
 Deno.test("bridgeChange() returns the addresses that it replaces, and their replacements", () => {
   const forced = { ...BR0, ...BOTH, forceAddress: true };
   const rows: [string[], string[], string[]][] = [
-    [["10.88.0.1/24", "fd00:88::1/64"], [], []],
-    [[], [], ["10.88.0.1/24", "fd00:88::1/64"]],
+    [["10.86.0.1/24", "fd00:88::1/64"], [], []],
+    [[], [], ["10.86.0.1/24", "fd00:88::1/64"]],
     [["10.1.0.1/8", "fd00:88::9/64"], ["10.1.0.1/8", "fd00:88::9/64"], [
-      "10.88.0.1/24",
+      "10.86.0.1/24",
       "fd00:88::1/64",
     ]],
-    [["10.1.0.1/8", "10.88.0.1/24", "fd00:88::1/64"], [], []],
+    [["10.1.0.1/8", "10.86.0.1/24", "fd00:88::1/64"], [], []],
   ];
   for (const [found, replaced, added] of rows) {
     const change = bridgeChange(forced, bridge({ addresses: addresses(...found) }));
@@ -42,7 +42,7 @@ Deno.test("bridgeChange() leaves addresses from router advertisements, and sets 
   const [learnt] = addresses("fd00:88::9/64");
   const found = bridge({
     addresses: [
-      ...addresses("10.88.0.1/24"),
+      ...addresses("10.86.0.1/24"),
       ...(learnt === undefined ? [] : [{ ...learnt, isDynamic: true }]),
     ],
   });
@@ -61,11 +61,11 @@ Deno.test("bridgeChange() refuses an interface that can't become the bridge", ()
     [{ kind: "" }, "an interface of another kind", {}],
     [{ kind: "veth" }, "it is a veth", { gateways: [], forceAddress: true }],
     [{ addresses: addresses("10.1.0.1/24") }, "it has 10.1.0.1/24", {}],
-    [{ addresses: addresses("110.88.0.1/24") }, "it has 110.88.0.1/24", {}],
-    [{ addresses: addresses("10.88.0.1/16") }, "it has 10.88.0.1/16", {}],
+    [{ addresses: addresses("110.86.0.1/24") }, "it has 110.86.0.1/24", {}],
+    [{ addresses: addresses("10.86.0.1/16") }, "it has 10.86.0.1/16", {}],
     [
-      { addresses: addresses("10.1.0.1/24", "10.88.0.9/24") },
-      "it has 10.1.0.1/24, 10.88.0.9/24",
+      { addresses: addresses("10.1.0.1/24", "10.86.0.9/24") },
+      "it has 10.1.0.1/24, 10.86.0.9/24",
       {},
     ],
     [{ addresses: addresses("fd00:88::9/64") }, "it has fd00:88::9/64", BOTH],
@@ -84,15 +84,15 @@ Deno.test("bridgeChange() refuses an interface that can't become the bridge", ()
     assertStringIncludes(error.message, '"br0"');
   }
   const change = () =>
-    bridgeChange({ ...BR0, ...BOTH }, bridge({ addresses: addresses("10.88.0.9/24") }));
+    bridgeChange({ ...BR0, ...BOTH }, bridge({ addresses: addresses("10.86.0.9/24") }));
   const { message, details } = assertThrows(change, CniError);
-  assertStringIncludes(message, "the bridge of 10.88.0.1/24, fd00:88::1/64: it has 10.88.0.9/24");
+  assertStringIncludes(message, "the bridge of 10.86.0.1/24, fd00:88::1/64: it has 10.86.0.9/24");
   assertStringIncludes(details, "set gateway and subnet to those of the bridge");
 });
 
 Deno.test("isSame() compares address and prefix length", () => {
   const rows: [string, string, boolean][] = [
-    ["10.88.0.1/24", "10.88.0.1/24", true],
+    ["10.86.0.1/24", "10.86.0.1/24", true],
     ["FD00::1/64", "fd00::1/64", true],
     ["110.22.0.1/24", "10.22.0.1/24", false],
     ["10.22.0.1/24", "10.22.0.1/16", false],

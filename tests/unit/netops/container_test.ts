@@ -12,9 +12,9 @@ const SPEC: ContainerSpec = {
   netns: "/run/netns/c1",
   ifname: parseInterfaceName("eth0"),
   ifindex: 2,
-  mac: parseMac("0a:58:0a:58:00:02"),
+  mac: parseMac("0a:58:0a:56:00:02"),
   up: true,
-  addresses: ["10.88.0.2/24", "fd00:88::2/64"].map((it) => parseInterfaceAddress(it)),
+  addresses: ["10.86.0.2/24", "fd00:88::2/64"].map((it) => parseInterfaceAddress(it)),
   routes: DUAL.routes,
   guarded: false,
   neighbours: [],
@@ -23,7 +23,7 @@ Deno.test("configure() reports the cause of a failure", async () => {
   const link = {
     ifindex: 2,
     ifname: "eth0",
-    addr_info: [{ local: "10.88.0.2", prefixlen: 24 }, { local: "fd00:88::2", prefixlen: 64 }],
+    addr_info: [{ local: "10.86.0.2", prefixlen: 24 }, { local: "fd00:88::2", prefixlen: 64 }],
   };
   const route = { dst: "default", gateway: "10.1.0.1", dev: "net1", table: "254", type: "1" };
   const rows: [string, object[], object[], string, string][] = [

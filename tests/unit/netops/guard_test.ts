@@ -11,21 +11,21 @@ import { answer, failure, recorder } from "./answers.ts";
 const SPEC = {
   bridge: parseInterfaceName("br0"),
   host: parseInterfaceName("av0123456789abc"),
-  mac: parseMac("0a:58:0a:58:00:02"),
-  ips: ["10.88.0.2", "fd00::2"].map((it) => parseIp(it)),
+  mac: parseMac("0a:58:0a:56:00:02"),
+  ips: ["10.86.0.2", "fd00::2"].map((it) => parseIp(it)),
 };
 const COMMANDS = [
-  "-B -batch -\n  neigh add any lladdr 0a:58:0a:58:00:02 nud noarp dev av0123456789abc",
+  "-B -batch -\n  neigh add any lladdr 0a:58:0a:56:00:02 nud noarp dev av0123456789abc",
   [
     "-batch -",
-    "neigh replace 10.88.0.2 lladdr 0a:58:0a:58:00:02 dev br0 nud permanent",
-    "neigh replace fd00::2 lladdr 0a:58:0a:58:00:02 dev br0 nud permanent",
-    "neigh replace fe80::858:aff:fe58:2 lladdr 0a:58:0a:58:00:02 dev br0 nud permanent",
+    "neigh replace 10.86.0.2 lladdr 0a:58:0a:56:00:02 dev br0 nud permanent",
+    "neigh replace fd00::2 lladdr 0a:58:0a:56:00:02 dev br0 nud permanent",
+    "neigh replace fe80::858:aff:fe56:2 lladdr 0a:58:0a:56:00:02 dev br0 nud permanent",
   ].join("\n  "),
 ];
 const FLUSH =
-  "-force -batch -\n  neigh flush to 10.88.0.2 dev br0 nud all\n  neigh flush to fd00::2 dev br0 nud all\n" +
-  "  neigh flush to fe80::858:aff:fe58:2 dev br0 nud all";
+  "-force -batch -\n  neigh flush to 10.86.0.2 dev br0 nud all\n  neigh flush to fd00::2 dev br0 nud all\n" +
+  "  neigh flush to fe80::858:aff:fe56:2 dev br0 nud all";
 
 Deno.test("guard() moves a learned entry, but refuses a configured one: code 102, and the owner's neighbours stay", async () => {
   const { mac, host } = SPEC;

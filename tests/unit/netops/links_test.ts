@@ -29,12 +29,12 @@ Deno.test("parseLink() reads a bridge port from the output of ip -d -j", () => {
       },
     },
     addr_info: [
-      { family: "inet", local: "10.88.0.1", prefixlen: 24, dynamic: true },
+      { family: "inet", local: "10.86.0.1", prefixlen: 24, dynamic: true },
       { family: "inet6", local: "fd00:0:0:0::1", prefixlen: 64 },
       { family: "inet6", local: "fe80::1", prefixlen: 64 },
       { family: "inet6", local: "febf::1", prefixlen: 64 },
-      { family: "inet", local: "10.88.0.1" },
-      { family: "inet", local: "10.88.0.01", prefixlen: 24 },
+      { family: "inet", local: "10.86.0.1" },
+      { family: "inet", local: "10.86.0.01", prefixlen: 24 },
       7,
     ],
   });
@@ -58,7 +58,7 @@ Deno.test("parseLink() reads a bridge port from the output of ip -d -j", () => {
     group: 0,
     bridge: { followsPorts: false, stp: false, snoops: false, dropsUntagged: false },
     addresses: [
-      { ip: "10.88.0.1", prefix: 24, isDynamic: true },
+      { ip: "10.86.0.1", prefix: 24, isDynamic: true },
       { ip: "fd00::1", prefix: 64, isDynamic: false },
     ],
   });
@@ -111,7 +111,7 @@ Deno.test("parseLink() reads the settings of a bridge", () => {
       snoops: false,
       dropsUntagged: false,
     }],
-    [{ bridge_id: "8000.a:58:a:58:0:1" }, {
+    [{ bridge_id: "8000.a:58:a:56:0:1" }, {
       followsPorts: false,
       stp: false,
       snoops: false,
@@ -172,8 +172,8 @@ Deno.test("parseLink() returns empty fields if the output lacks them or has anot
 Deno.test("parseRoutes() returns each destination with its prefix length and each table as a number", () => {
   const none = { gw: undefined, dev: "eth0", table: 254, metric: 0, isDynamic: false };
   const rows: [Record<string, unknown>, Record<keyof RouteFound, unknown>[]][] = [
-    [{ dst: "default", gateway: "10.88.0.1", dev: "eth0" }, [
-      { ...none, dst: "0.0.0.0/0", gw: "10.88.0.1" },
+    [{ dst: "default", gateway: "10.86.0.1", dev: "eth0" }, [
+      { ...none, dst: "0.0.0.0/0", gw: "10.86.0.1" },
     ]],
     [{ dst: "default", gateway: "fd00::1", dev: "eth0", pref: "medium" }, [
       { ...none, dst: "::/0", gw: "fd00::1" },
@@ -203,12 +203,12 @@ Deno.test("parseRoutes() returns each destination with its prefix length and eac
     [{
       dst: "10.1.0.0/16",
       nexthops: [
-        { gateway: "10.88.0.1", dev: "eth0", weight: 1 },
-        { gateway: "10.88.0.9", dev: "eth1", weight: 1 },
+        { gateway: "10.86.0.1", dev: "eth0", weight: 1 },
+        { gateway: "10.86.0.9", dev: "eth1", weight: 1 },
       ],
     }, [
-      { ...none, dst: "10.1.0.0/16", gw: "10.88.0.1" },
-      { ...none, dst: "10.1.0.0/16", gw: "10.88.0.9", dev: "eth1" },
+      { ...none, dst: "10.1.0.0/16", gw: "10.86.0.1" },
+      { ...none, dst: "10.1.0.0/16", gw: "10.86.0.9", dev: "eth1" },
     ]],
     [{ dst: "default", dev: "eth0", nexthops: [{ gateway: "fd00::1" }, { gateway: "fd00::2" }] }, [
       { ...none, dst: "::/0", gw: "fd00::1" },
@@ -218,9 +218,9 @@ Deno.test("parseRoutes() returns each destination with its prefix length and eac
     [{ dst: "10.1.0.0/16", dev: "eth0", via: { family: "inet6", host: "fe80::1" } }, [
       { ...none, dst: "10.1.0.0/16" },
     ]],
-    [{ type: "local", dst: "10.88.0.2", table: "local" }, []],
-    [{ type: "2", dst: "10.88.0.2", table: "255" }, []],
-    [{ type: "broadcast", dst: "10.88.0.255" }, []],
+    [{ type: "local", dst: "10.86.0.2", table: "local" }, []],
+    [{ type: "2", dst: "10.86.0.2", table: "255" }, []],
+    [{ type: "broadcast", dst: "10.86.0.255" }, []],
     [{ type: "multicast", dst: "ff00::/8", dev: "eth0" }, []],
     [{ type: "5", dst: "ff00::/8", dev: "eth0" }, []],
     [{ type: "unreachable", dst: "10.9.0.0/16" }, []],

@@ -6,7 +6,7 @@ import { answer, recorder } from "./answers.ts";
 import { BR0 } from "./br0.ts";
 
 const HOST = parseInterfaceName("av0123456789abc");
-const MAC = parseMac("0a:58:0a:58:00:02");
+const MAC = parseMac("0a:58:0a:56:00:02");
 const GUARD = { bridge: BR0.name, host: HOST, mac: MAC, ips: [] };
 const SPEC = { host: HOST, hairpin: false, isolated: false, group: 7, guard: GUARD };
 
@@ -32,7 +32,7 @@ async function fault(group: string, entries: readonly Entry[]) {
 
 Deno.test("portFaults() looks for the static entry at the port itself, and knows that a group may have a name", async () => {
   const other = "av00000000000ff";
-  const third = "0a:58:0a:58:00:03";
+  const third = "0a:58:0a:56:00:03";
   const vlans: Entry[] = [[HOST, OWN], [HOST, OWN]];
   const rows: [string, Entry[], string][] = [
     ["7", [[HOST, MAC]], ""],

@@ -12,7 +12,7 @@ const MAC = { runtimeConfig: { mac: "02:00:00:00:00:01" } };
 Deno.test("ADD creates the veth before the lease, configures the container last, and holds a mark throughout", async () => {
   const rows: [object, string[]][] = [
     [{}, ["attach", "reserve c1/eth0", "configure"]],
-    [MAC, ["attach", "reserve c1/eth0", "configure", "flush 10.88.0.2"]],
+    [MAC, ["attach", "reserve c1/eth0", "configure", "flush 10.86.0.2"]],
     [{ macspoofchk: true }, ["attach", "reserve c1/eth0", "configure", "guard"]],
     [{ macspoofchk: true, ...MAC }, ["attach", "reserve c1/eth0", "configure", "guard"]],
     [{ subnet: undefined, gateway: undefined, ipam: {} }, ["attach", "configure"]],
@@ -40,18 +40,18 @@ Deno.test("ADD appends bridge, host veth, container and the addresses of both fa
   assertEquals<unknown>(result, {
     interfaces: [
       ...before.interfaces,
-      { name: "br0", mac: "0a:58:0a:58:00:01", mtu: 1500 },
+      { name: "br0", mac: "0a:58:0a:56:00:01", mtu: 1500 },
       { name: HOST, mac: hostMac, mtu: 1500 },
-      { name: "eth0", mac: "0a:58:0a:58:00:02", mtu: 1500, sandbox: "/run/netns/c1" },
+      { name: "eth0", mac: "0a:58:0a:56:00:02", mtu: 1500, sandbox: "/run/netns/c1" },
     ],
     ips: [
       ...before.ips,
-      { interface: 3, address: "10.88.0.2/24", gateway: "10.88.0.1" },
+      { interface: 3, address: "10.86.0.2/24", gateway: "10.86.0.1" },
       { interface: 3, address: "fd00::2/64", gateway: "fd00::1" },
     ],
     routes: [
       ...before.routes,
-      { dst: "0.0.0.0/0", gw: "10.88.0.1" },
+      { dst: "0.0.0.0/0", gw: "10.86.0.1" },
       { dst: "::/0", gw: "fd00::1" },
     ],
     dns: { domain: "x" },
@@ -113,14 +113,14 @@ Deno.test("an ADD that re-creates the bridge puts the network's veths without a 
     madeBridge: true,
     faults: [{ host: plain.ifname as InterfaceName, found: "it is down" }],
     held: [
-      { ...lease("c2/eth0", "10.88.0.3"), record: { ...RECORD, ...GUARDED.record } },
-      { ...lease("c3/eth0", "10.88.0.4"), record: { ...RECORD, hostMac: OTHER } },
-      { ...lease("c6/eth0", "10.88.0.6"), record: { ...RECORD, hostMac: "fe:00:00:00:00:06" } },
+      { ...lease("c2/eth0", "10.86.0.3"), record: { ...RECORD, ...GUARDED.record } },
+      { ...lease("c3/eth0", "10.86.0.4"), record: { ...RECORD, hostMac: OTHER } },
+      { ...lease("c6/eth0", "10.86.0.6"), record: { ...RECORD, hostMac: "fe:00:00:00:00:06" } },
       {
-        ...lease("c8/eth0", "10.88.0.8"),
+        ...lease("c8/eth0", "10.86.0.8"),
         record: { ...RECORD, ...GUARDED.record, hostMac: EIGHT },
       },
-      { ...lease("c9/eth0", "10.88.0.9"), record: { ...RECORD, hostMac: NINE } },
+      { ...lease("c9/eth0", "10.86.0.9"), record: { ...RECORD, hostMac: NINE } },
     ],
     veths: [
       own,

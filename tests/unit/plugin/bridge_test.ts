@@ -9,17 +9,17 @@ const ETH0 = parseInterfaceName("eth0");
 
 Deno.test("outages() names what a bridge lacks, and nothing if it has the gateway with another prefix length", () => {
   const it = config();
-  const gateway = "10.88.0.1";
+  const gateway = "10.86.0.1";
   const bridge = (up: boolean, ...addresses: string[]) =>
     ({ up, addresses: addresses.map((text) => parseInterfaceAddress(text)) }) as unknown as Link;
   const found = (link: Link, ip: string) =>
     outages(it, link, [parseIp(ip)]).map((one) => one.found);
   const cut = (what: string) => `"${it.bridge}" ${what}, so it cuts its containers off`;
-  assertEquals(found(bridge(true), "10.88.0.2"), [cut(`lacks ${gateway}/24`)]);
-  assertEquals(found(bridge(true, `${gateway}/16`), "10.88.0.2"), []);
+  assertEquals(found(bridge(true), "10.86.0.2"), [cut(`lacks ${gateway}/24`)]);
+  assertEquals(found(bridge(true, `${gateway}/16`), "10.86.0.2"), []);
   assertEquals(found(bridge(true), "10.99.0.2"), []);
-  assertEquals(found(bridge(false, `${gateway}/24`), "10.88.0.2"), [cut("is down")]);
-  const [one] = outages(it, bridge(true), [parseIp("10.88.0.2")]);
+  assertEquals(found(bridge(false, `${gateway}/24`), "10.86.0.2"), [cut("is down")]);
+  const [one] = outages(it, bridge(true), [parseIp("10.86.0.2")]);
   const command = `ip addr add ${gateway}/24 brd + dev ${it.bridge}`;
   assertEquals(one?.remedy, `${command}; then atomicni repair < CONFIGURATION`);
 });

@@ -39,7 +39,7 @@ Deno.test("CHECK inspects the host veth of the lease", async () => {
   assertEquals(await checked({ held: [LEASE] }), { asked: [HOST], error: "AttachmentDiffers" });
   assertEquals(await checked({ isGone: true }), { asked: [HOST], error: "UnknownContainer" });
   // A lease of the Go original has another host veth.
-  const { asked } = await checked({ held: [lease("c1", "10.88.0.3")] });
+  const { asked } = await checked({ held: [lease("c1", "10.86.0.3")] });
   assertEquals([asked.length, asked[0] === HOST], [1, false]);
   // An unreadable state has no host veth to inspect.
   assertEquals(await checked({ failing: "read" }), { asked: [], error: "StateDamaged" });

@@ -29,12 +29,12 @@ const NINE = await hostVethName({ network: NETWORK.name, ...lease("c9/eth0").own
 Deno.test("DEL removes the veth before it releases the lease, and continues after a failure", async () => {
   const renamed = { ...OWN, ifname: "renamed0" };
   const others = { ...OWN, alias: "podnet/c9/eth0", mac: "fe:00:00:00:00:09" };
-  const nine = { ...lease("c9/eth0", "10.88.0.9"), record: { ...RECORD, hostMac: others.mac } };
+  const nine = { ...lease("c9/eth0", "10.86.0.9"), record: { ...RECORD, hostMac: others.mac } };
   const rows: [World, string[]][] = [
     [{}, ["view", "link", "sweep"]],
     [{ held: [LEASE], veths: [OWN] }, ["detach", RELEASED]],
-    [{ held: [BOUND], veths: [OWN] }, ["detach", "flush 10.88.0.2", RELEASED]],
-    [{ held: [GUARDED], veths: [OWN] }, ["detach", "flush 10.88.0.2", RELEASED]],
+    [{ held: [BOUND], veths: [OWN] }, ["detach", "flush 10.86.0.2", RELEASED]],
+    [{ held: [GUARDED], veths: [OWN] }, ["detach", "flush 10.86.0.2", RELEASED]],
     [{ held: [LEASE] }, ["detach", "view", "link", RELEASED]],
     // With another MAC, the veth may belong to another lease, so the claims decide.
     [{ held: [LEASE, nine], veths: [others] }, ["detach", "view", "link", RELEASED]],
@@ -74,16 +74,16 @@ Deno.test("DEL removes the veth before it releases the lease, and continues afte
     ]],
     [{ held: [LEASE], veths: [OWN], mark: "died" }, ["detach", "clear mark", RELEASED]],
     [{ held: [LEASE], veths: [OWN], mark: "running" }, ["detach", RELEASED]],
-    [{ held: [LEASE, lease("c1", "10.88.0.3")], veths: [OWN] }, [
+    [{ held: [LEASE, lease("c1", "10.86.0.3")], veths: [OWN] }, [
       "view",
       `remove ${HOST}`,
-      "flush 10.88.0.3",
+      "flush 10.86.0.3",
       "unverified release c1/eth0, release c1",
     ]],
     [{ failing: RELEASED, held: [LEASE], veths: [OWN] }, ["detach", RELEASED]],
-    [{ failing: "flush 10.88.0.2", held: [BOUND], veths: [OWN] }, [
+    [{ failing: "flush 10.86.0.2", held: [BOUND], veths: [OWN] }, [
       "detach",
-      "flush 10.88.0.2",
+      "flush 10.86.0.2",
       "look",
     ]],
   ];
@@ -100,7 +100,7 @@ Deno.test("DEL flushes the neighbours of an imported lease on the bridge of its 
   const imported = { ...LEASE, record: { ...RECORD, hosts: "veth1", mac: "02:00:00:00:00:01" } };
   const tools = effects({ held: [imported], veths: [{ ...OWN, ifname: "veth1", alias: "" }] });
   await del({ ...NETWORK, bridge: undefined }, INVOCATION, tools);
-  assertEquals(tools.steps, ["view", "remove veth1", "link", "flush 10.88.0.2", RELEASED]);
+  assertEquals(tools.steps, ["view", "remove veth1", "link", "flush 10.86.0.2", RELEASED]);
 });
 
 Deno.test("DEL waits for the late veth of a killed ADD, and for no other", async () => {

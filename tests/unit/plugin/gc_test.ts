@@ -16,17 +16,17 @@ Deno.test("GC releases unlisted attachments, and without a list only stale lease
   const anew = { ...OWN, mac: "fe:00:00:00:00:77" };
   const rows: [Parameters<typeof gc>[1], World, string[]][] = [
     [keep, { held: [LEASE] }, ["view", "sweep"]],
-    [keep, { held: [LEASE, lease("c2/eth0", "10.88.0.3")], veths: [OWN] }, [
+    [keep, { held: [LEASE, lease("c2/eth0", "10.86.0.3")], veths: [OWN] }, [
       "view",
       "unverified release c2/eth0",
     ]],
     [[], { held: [LEASE] }, ["view", RELEASED]],
     [[], { held: [LEASE], veths: [OWN] }, ["view", `remove ${HOST}`, RELEASED]],
-    [[], { held: [BOUND] }, ["view", "flush 10.88.0.2", RELEASED]],
+    [[], { held: [BOUND] }, ["view", "flush 10.86.0.2", RELEASED]],
     // One `ip` for all leases of a bridge.
-    [[], { held: [BOUND, { ...lease("c2/eth0", "10.88.0.3"), record: BOUND.record }] }, [
+    [[], { held: [BOUND, { ...lease("c2/eth0", "10.86.0.3"), record: BOUND.record }] }, [
       "view",
-      "flush 10.88.0.2,10.88.0.3",
+      "flush 10.86.0.2,10.86.0.3",
       "unverified release c1/eth0, release c2/eth0",
     ]],
     [keep, { held: [LEASE], veths: [OWN] }, ["view", "sweep"]],

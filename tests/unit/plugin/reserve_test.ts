@@ -7,7 +7,7 @@ import type { Link } from "../../../lib/netops.ts";
 import { Reservation } from "../../../lib/plugin/reserve.ts";
 import { config, effects, HOST, LEASE, lease, NETWORK, RECORD, type World } from "./world.ts";
 
-const SMALL = config({ ipam: { rangeStart: "10.88.0.2", rangeEnd: "10.88.0.3" } });
+const SMALL = config({ ipam: { rangeStart: "10.86.0.2", rangeEnd: "10.86.0.3" } });
 const MAC = parseMac("fe:00:00:00:00:77");
 const OWN: Partial<Link> = {
   ...{ ifname: HOST, alias: "podnet/c1/eth0", mac: MAC, master: "br0" },
@@ -31,7 +31,7 @@ function reservation(world: World, hostMac: Mac = MAC) {
   return { tools, marked, one: new Reservation(request, HOST, mark, SMALL, tools) };
 }
 
-const [TWO, THREE] = [lease("c2/eth0", "10.88.0.2"), lease("c3/eth0", "10.88.0.3")];
+const [TWO, THREE] = [lease("c2/eth0", "10.86.0.2"), lease("c3/eth0", "10.86.0.3")];
 const RENAMED = { ...OWN, ifname: "renamed0", mac: RECORD.hostMac };
 
 Deno.test("a reservation reads the kernel only if it has to", async () => {
@@ -76,7 +76,7 @@ Deno.test("a veth that may use an address without a lease prevents allocation, c
     [{ provenance: "missing", veths: [other] }, '"c9/eth0" may hold an address'],
     [{ provenance: "missing", veths: [unowned, other] }, '"veth0" and 1 more may hold'],
     [{ provenance: "changed", veths: [{ ...other, alias: "dc1/rack2/web" }] }, "has no lease"],
-    [{ provenance: "changed", held: [lease("c9/eth0", "10.88.0.2")], veths: [RENAMED, other] }, ""],
+    [{ provenance: "changed", held: [lease("c9/eth0", "10.86.0.2")], veths: [RENAMED, other] }, ""],
     [{ provenance: damage, veths: [other] }, "it is empty"],
   ];
   for (const [world, message] of rows) {
@@ -105,5 +105,5 @@ Deno.test("an undone reservation restores the state, and keeps the lease of anot
   await one.take();
   state.leases["c1/eth0"] = { ...RECORD, hostMac: "fe:00:00:00:00:99" };
   await one.undo();
-  assertEquals(state.containerToIP["c1/eth0"], "10.88.0.3");
+  assertEquals(state.containerToIP["c1/eth0"], "10.86.0.3");
 });

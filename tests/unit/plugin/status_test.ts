@@ -9,11 +9,11 @@ const VETH = {
   ...{ ifname: HOST, alias: "podnet/c1/eth0", mac: "fe:00:00:00:00:77", master: "br0" },
   group: groupOf(NETWORK.name),
 };
-const SMALL = config({ ipam: { rangeStart: "10.88.0.2", rangeEnd: "10.88.0.2" } });
+const SMALL = config({ ipam: { rangeStart: "10.86.0.2", rangeEnd: "10.86.0.2" } });
 
 Deno.test("STATUS is code 50 for every failure of an ADD", async () => {
   const damage = new CniError("StateDamaged", "it is empty", "a remedy");
-  const full = [lease("c1/eth0", "10.88.0.2")];
+  const full = [lease("c1/eth0", "10.86.0.2")];
   const rows: [World, string | undefined][] = [
     [{ held: [lease("c2/eth0", "10.9.0.2")] }, "it holds 10.9.0.2"],
     [{ held: full, veths: [{ ...VETH, mac: RECORD.hostMac }] }, "all are held"],

@@ -25,7 +25,7 @@ const ENV: Record<string, string> = {
 };
 export const INVOCATION = parseInvocation("ADD", (name) => ENV[name]);
 export const RECORD: LeaseRecord = { since: "2026-01-01T00:00:00Z", hostMac: "fe:00:00:00:00:01" };
-export const LEASE = lease("c1/eth0", "10.88.0.2");
+export const LEASE = lease("c1/eth0", "10.86.0.2");
 export const BOUND: Lease = { ...LEASE, record: { ...RECORD, mac: "02:00:00:00:00:01" } };
 export const GUARDED: Lease = { ...LEASE, record: { ...RECORD, guarded: true, bridge: "br0" } };
 export const NETWORK: Network = { name: config().name, dataDir: "/s", bridge: config().bridge };
@@ -44,8 +44,8 @@ export function config(changes: object = {}) {
   return parse({
     name: "podnet",
     bridge: "br0",
-    subnet: "10.88.0.0/24",
-    gateway: "10.88.0.1",
+    subnet: "10.86.0.0/24",
+    gateway: "10.86.0.1",
     ...changes,
   });
 }

@@ -4,10 +4,10 @@ import { parseLeaseFolder, splitImport } from "../../../../lib/cli/import/lease_
 
 /** Output of `grep -H ''` for host-local's folder: CR LF inside a file, no new line at its end. */
 const LISTING = [
-  "/var/lib/cni/networks/podnet/10.88.0.2:c1\r",
-  "/var/lib/cni/networks/podnet/10.88.0.2:eth0",
-  "/var/lib/cni/networks/podnet/10.88.0.3:c2",
-  "/var/lib/cni/networks/podnet/last_reserved_ip.0:10.88.0.3",
+  "/var/lib/cni/networks/podnet/10.86.0.2:c1\r",
+  "/var/lib/cni/networks/podnet/10.86.0.2:eth0",
+  "/var/lib/cni/networks/podnet/10.86.0.3:c2",
+  "/var/lib/cni/networks/podnet/last_reserved_ip.0:10.86.0.3",
   "",
 ].join("\n");
 
@@ -17,14 +17,14 @@ Deno.test("parseLeaseFolder reads both formats and the last address", () => {
     leases.map((
       { ips, owner: { containerId, ifname } },
     ) => [ips.join(), String(containerId), ifname]),
-    [["10.88.0.2", "c1", "eth0"], ["10.88.0.3", "c2", undefined]],
+    [["10.86.0.2", "c1", "eth0"], ["10.86.0.3", "c2", undefined]],
   );
-  assertEquals<string[]>([...lastReserved], ["10.88.0.3"]);
+  assertEquals<string[]>([...lastReserved], ["10.86.0.3"]);
 });
 
 Deno.test("parseLeaseFolder reads a listing without folders and an empty one", () => {
-  assertEquals(parseLeaseFolder("10.88.0.2:c1\r\n10.88.0.2:eth0\n").leases.length, 1);
-  assertEquals(parseLeaseFolder("10.88.0.2: c1 \n").leases[0]?.owner.containerId, "c1");
+  assertEquals(parseLeaseFolder("10.86.0.2:c1\r\n10.86.0.2:eth0\n").leases.length, 1);
+  assertEquals(parseLeaseFolder("10.86.0.2: c1 \n").leases[0]?.owner.containerId, "c1");
   assertEquals(parseLeaseFolder("lock:\n"), { leases: [], lastReserved: [] });
   assertEquals(parseLeaseFolder("\n"), { leases: [], lastReserved: [] });
 });
@@ -32,8 +32,8 @@ Deno.test("parseLeaseFolder reads a listing without folders and an empty one", (
 Deno.test("parseLeaseFolder joins the files of one attachment, of both families and several sets", () => {
   const listing = (...lines: string[]) => lines.map((it) => `/n/podnet/${it}\n`).join("");
   const rows: [string, [string, string | undefined, string][]][] = [
-    [listing("10.88.0.2:c1\r", "10.88.0.2:eth0", "fd00::2:c1\r", "fd00::2:eth0"), [
-      ["c1", "eth0", "10.88.0.2,fd00::2"],
+    [listing("10.86.0.2:c1\r", "10.86.0.2:eth0", "fd00::2:c1\r", "fd00::2:eth0"), [
+      ["c1", "eth0", "10.86.0.2,fd00::2"],
     ]],
     [listing("10.1.0.2:c1", "10.1.0.2:eth0", "10.2.0.2:c1", "10.2.0.2:eth0"), [
       ["c1", "eth0", "10.1.0.2,10.2.0.2"],
@@ -60,11 +60,11 @@ Deno.test("parseLeaseFolder joins the files of one attachment, of both families 
 
 Deno.test("parseLeaseFolder reads the last address of each range set, in their order", () => {
   const rows: [string, string[]][] = [
-    ["last_reserved_ip.1:fd00::9\nlast_reserved_ip.0:10.88.0.9\n", ["10.88.0.9", "fd00::9"]],
+    ["last_reserved_ip.1:fd00::9\nlast_reserved_ip.0:10.86.0.9\n", ["10.86.0.9", "fd00::9"]],
     ["last_reserved_ip.1:fd00::9\n", ["fd00::9"]],
     ["last_reserved_ip.0:nonsense\nlast_reserved_ip.1:10.0.0.1\n", ["10.0.0.1"]],
     ["last_reserved_ip.0:\n", []],
-    ["last_reserved_ip.0:10.88.0.9\nlast_reserved_ip.0:\n", ["10.88.0.9"]],
+    ["last_reserved_ip.0:10.86.0.9\nlast_reserved_ip.0:\n", ["10.86.0.9"]],
   ];
   for (const [text, last] of rows) {
     assertEquals<unknown>(parseLeaseFolder(text), { leases: [], lastReserved: last }, text);
@@ -73,17 +73,17 @@ Deno.test("parseLeaseFolder reads the last address of each range set, in their o
 
 Deno.test("parseLeaseFolder refuses anything that is not a lease, by name", () => {
   const rows: [string, string][] = [
-    ["10.88.0.2\n", "it is not FILE:LINE"],
+    ["10.86.0.2\n", "it is not FILE:LINE"],
     ["fd00::2\n", "IPv6 address"],
     ["fd00:::2:c1\n", "an IPv6 address"],
     ["fd00::2/x:c1\n", "IPv4 address"],
-    ["10.88.0.300:c1\n", "IPv4 address"],
+    ["10.86.0.300:c1\n", "IPv4 address"],
     ["notes.txt:c1\n", "IPv4 address"],
-    ["10.88.0.2:-a\n10.88.0.2:eth0\n", "container ID"],
-    ["10.88.0.2:c1\n10.88.0.2:a/b\n", "interface name"],
-    ["10.88.0.2:c1\n10.88.0.2:eth0\n10.88.0.2:x\n", "3 lines"],
-    ["10.88.0.2:c1\n10.88.0.2:eth0\n10.88.0.3:c1\n", "names its interface, and another"],
-    ["10.88.0.3:c1\n10.88.0.2:c1\n10.88.0.2:eth0\n", "names its interface, and another"],
+    ["10.86.0.2:-a\n10.86.0.2:eth0\n", "container ID"],
+    ["10.86.0.2:c1\n10.86.0.2:a/b\n", "interface name"],
+    ["10.86.0.2:c1\n10.86.0.2:eth0\n10.86.0.2:x\n", "3 lines"],
+    ["10.86.0.2:c1\n10.86.0.2:eth0\n10.86.0.3:c1\n", "names its interface, and another"],
+    ["10.86.0.3:c1\n10.86.0.2:c1\n10.86.0.2:eth0\n", "names its interface, and another"],
   ];
   for (const [listing, says] of rows) {
     const { code, message } = assertThrows(() => parseLeaseFolder(listing), CniError, says);
@@ -92,11 +92,11 @@ Deno.test("parseLeaseFolder refuses anything that is not a lease, by name", () =
 });
 
 Deno.test("splitImport finds the end of a configuration", () => {
-  const configuration = '{"name":"podnet",\n "ipam": {"subnet":\n"10.88.0.0/24"}}\n';
+  const configuration = '{"name":"podnet",\n "ipam": {"subnet":\n"10.86.0.0/24"}}\n';
   assertEquals(splitImport(configuration + LISTING), { configuration, listing: LISTING });
-  assertEquals(splitImport(`${configuration}10.88.0.2:c1\n`), {
+  assertEquals(splitImport(`${configuration}10.86.0.2:c1\n`), {
     configuration,
-    listing: "10.88.0.2:c1\n",
+    listing: "10.86.0.2:c1\n",
   });
   for (
     const listing of ["fd00::2:c1\n", "/n/podnet/fd00::2:c1\n", "lock:\n", "last_reserved_ip.0:\n"]
@@ -105,7 +105,7 @@ Deno.test("splitImport finds the end of a configuration", () => {
   }
   // A file without an end of its last line.
   const short = '{"plugins":[{"ipam":{"ranges":[[{"subnet":"fd00::/64"}]]}}]}';
-  for (const listing of [LISTING, "10.88.0.2:c1\n", "fd00::2:c1\n"]) {
+  for (const listing of [LISTING, "10.86.0.2:c1\n", "fd00::2:c1\n"]) {
     assertEquals(splitImport(short + listing), { configuration: short, listing });
   }
   assertEquals(splitImport(short), { configuration: short, listing: "" });
