@@ -18,21 +18,11 @@ export interface Measure {
   readonly value: string;
 }
 
-/** Generated frames of one kind, or rounds of them, and the number of successes of the attacker. */
-export interface Count {
-  readonly line: string;
-  readonly state: string;
-  readonly sent: number;
-  readonly came: number;
-}
-
-export type Finding = Outcome | Measure | Count;
+export type Finding = Outcome | Measure;
 
 /** Records a finding for the pages. Call it only after the assertions. */
 export function recordFinding(seen: Finding): void {
-  const line = "line" in seen
-    ? `${seen.line} | ${seen.state}: ${seen.came} of ${seen.sent}`
-    : "measure" in seen
+  const line = "measure" in seen
     ? `${seen.measure}: ${seen.value}`
     : `${seen.attack} | ${seen.state}: ${seen.got} of ${seen.of}${
       seen.own === undefined ? "" : `, own ${seen.own}`

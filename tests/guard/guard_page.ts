@@ -1,6 +1,6 @@
 import { markdownTable } from "../markdown.ts";
 import { printPage, readOutcomes } from "../outcomes.ts";
-import type { Count, Finding, Outcome } from "./finding.ts";
+import type { Finding, Outcome } from "./finding.ts";
 
 /** Cases that this run does not test, and the reasons. */
 const UNTESTED: Record<string, string> = {
@@ -14,7 +14,6 @@ const UNTESTED: Record<string, string> = {
 const seen = await readOutcomes<Finding>();
 const outcomes = seen.filter((it) => "attack" in it);
 const measures = seen.filter((it) => "measure" in it);
-const counts = seen.filter((it) => "line" in it);
 const states = [...new Set(outcomes.map(({ state }) => state))];
 
 const attacks = Map.groupBy(outcomes, ({ attack }) => attack);
@@ -26,12 +25,6 @@ const cell = (row: readonly Outcome[], state: string): string => {
     own === undefined ? "" : `; ${own}`
   }`;
 };
-const generated = [...new Set(counts.map(({ state }) => state))];
-const counted = (row: readonly Count[], state: string): string => {
-  const found = row.find((it) => it.state === state);
-  return found === undefined ? "–" : `${found.came} of ${found.sent}`;
-};
-
 await printPage([
   "# The guard, by raw frames",
   "",
@@ -51,21 +44,6 @@ await printPage([
   "## Further measurements",
   "",
   ...markdownTable(["what", "found"], measures.map((it) => [it.measure, it.value])),
-  "",
-  "## Generated frames",
-  "",
-  "A generator composes frames while commands run and root removes ports, sets the bridge down or deletes it. A cell " +
-  "has the number of different frames that reached the host, a neighbour or a machine outside, of those sent. In a " +
-  "line about a table of the kernel, it has the number of rounds in which the table changed. Without the guard, the " +
-  "bridge learns in every round.",
-  "",
-  ...markdownTable(
-    ["frames, or the table that they change", ...generated],
-    [...Map.groupBy(counts, ({ line }) => line)].map(([line, row]) => [
-      line,
-      ...generated.map((state) => counted(row, state)),
-    ]),
-  ),
   "",
   "## Untested",
   "",

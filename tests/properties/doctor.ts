@@ -1,84 +1,34 @@
 import { type Answer, CONFIG, type Host, type Json } from "../integration/host.ts";
-import { type ConfigurationFile, FILES, USUAL } from "./files.ts";
-import { limits } from "./limits.ts";
-import { type Complaint, count, kindOf, type Property } from "./property.ts";
-import type { Random } from "../random.ts";
-import { HOST_STATES, type HostState, PLAIN } from "./host_states.ts";
-
-/** One host and one file. */
-export interface Visit {
-  readonly around: HostState;
-  readonly file: ConfigurationFile;
-}
-
-/** Each host state with the usual file, each file on a healthy host; after that, pairs. */
-export const ALONE: readonly Visit[] = [
-  ...HOST_STATES.map((around) => ({ around, file: USUAL })),
-  ...FILES.map((file) => ({ around: PLAIN, file })),
-];
+import type { HostState } from "./host_states.ts";
+import { kindOf } from "./property.ts";
 
 /**
- * Another network that shares the subnet: an ADD can't see it and works; STATUS refuses and `doctor` warns, with
- * these messages.
+ * Exit status 2 of `doctor` means that an ADD fails, any other that it works; STATUS agrees. Returns the complaint
+ * about a host in that state, or `undefined`. The words of `wrong` start the program.
  */
-const SHARED = /allocates it too/;
-
-/** Exit status 2 of `doctor` means that an ADD fails, any other that it works; STATUS agrees. */
-export const doctorAgrees: Property<Visit> = {
-  name: "doctor agrees with ADD",
-  limits: limits({
-    short: { cases: ALONE.length + 12, seconds: 600 },
-    full: { cases: ALONE.length + 400, seconds: 3600 },
-  }),
-  generate: (random: Random, index: number) =>
-    ALONE[index] ?? { around: random.one(HOST_STATES), file: random.one(FILES) },
-  complain,
-  *smaller({ around, file }) {
-    if (around !== PLAIN && file !== USUAL) {
-      yield* [{ around, file: USUAL }, { around: PLAIN, file }];
-    }
-  },
-  seen: new Map(),
-  spoils: ({ around }) => around.given !== undefined,
-};
-
-async function complain(
+export async function disagreement(
   host: Host,
-  { around, file }: Visit,
-  wrong: readonly string[],
-): Promise<Complaint | undefined> {
+  around: HostState,
+  wrong: readonly string[] = [],
+): Promise<string | undefined> {
   await prepareHost(host, around);
   const under = [...(around.under ?? []), ...wrong];
-  const doctor = await host.program(["doctor", "--json"], file.text, {}, under);
-  const call = {
-    ...(file.sent === undefined ? { stdin: file.text } : { config: file.sent }),
-    netns: around.netns ?? "c1",
-    under,
-  };
+  const doctor = await host.program(["doctor", "--json"], JSON.stringify(CONFIG), {}, under);
+  const call = { netns: around.netns ?? "c1", under };
   const status = await host.cni("STATUS", call);
   const added = await host.cni("ADD", call);
-  const works = added.code === 0 && file.isNotForUs !== true;
-  count(doctorAgrees.seen, works ? "work" : "fail");
-  const about = `on ${around.name}, with ${file.name}
-doctor: exit ${doctor.code}: ${problems(doctor.json) || doctor.stdout}${doctor.stderr}
-STATUS: exit ${status.code}: ${status.stdout}
-ADD: exit ${added.code}: ${added.stdout}`;
-  const kind = disagreement(doctor, works, added, around);
-  if (kind !== undefined) return { kind, about };
-  const cant = around.statusCant ?? file.statusCant;
-  if (!answers(file, added) || around.waits || cant || isSuspected(added, around.suspected)) {
-    return undefined;
-  }
-  count(doctorAgrees.seen, "checked with STATUS too");
+  const works = added.code === 0;
+  const kind = betweenDoctorAndAdd(doctor, works, added, around);
+  if (kind !== undefined) return kind;
+  if (around.waits || isSuspected(added, around.suspected)) return undefined;
   const shared = gives("10.86.", added) ? around.statusRefuses : undefined;
-  if (shared !== undefined || works && SHARED.test(`${status.json?.msg}`)) {
-    const words = shared ?? SHARED;
-    const isReported = status.json?.code === 50 && words.test(status.json.msg) &&
-      words.test(problems(doctor.json));
-    return isReported ? undefined : { kind: "STATUS or doctor omits a report", about };
+  if (shared !== undefined) {
+    const isReported = status.json?.code === 50 && shared.test(status.json.msg) &&
+      shared.test(problems(doctor.json));
+    return isReported ? undefined : "STATUS or doctor omits a report";
   }
   if ((status.code === 0) === works) return undefined;
-  return { kind: `STATUS says ${status.code}, but ${outcome(works, added)}`, about };
+  return `STATUS says ${status.code}, but ${outcome(works, added)}`;
 }
 
 async function prepareHost(host: Host, { attached = [], earlier, given }: HostState) {
@@ -87,7 +37,7 @@ async function prepareHost(host: Host, { attached = [], earlier, given }: HostSt
   if (given !== undefined) await host.sh(given);
 }
 
-function disagreement(
+function betweenDoctorAndAdd(
   doctor: Answer,
   works: boolean,
   added: Answer,
@@ -121,14 +71,13 @@ function isSuspected(added: Answer, suspected: HostState["suspected"]): boolean 
 
 /** Whether an address with this prefix was allocated. */
 function gives(start: string, { code, json }: Answer): boolean {
-  const ips: Json[] = json?.ips ?? [json?.ip4 ?? []].flat().map(({ ip }) => ({ address: ip }));
-  return code === 0 && ips.some(({ address }) => address.startsWith(start));
+  return code === 0 && json.ips.some(({ address }: Json) => address.startsWith(start));
 }
 
 function outcome(works: boolean, added: Answer): string {
   if (works) return "the ADD works";
-  const { code, msg = "no runtime would run it" } = added.json ?? {};
-  return added.code === 0 ? msg : `the ADD ends with ${code}: ${kindOf(msg)}`;
+  const { code, msg } = added.json ?? {};
+  return `the ADD ends with ${code}: ${kindOf(msg)}`;
 }
 
 /** The faults that doctor reported. */
@@ -136,11 +85,4 @@ function problems(report: Json): string {
   const found: Json[] = report?.findings ?? [];
   return found.filter(({ level }) => level === "error" || level === "warning")
     .map(({ level, about, found }) => `${level}: ${about}: ${found}`).join("; ");
-}
-
-/** STATUS began with 1.1.0, and no runtime calls it for a file that is not for this plugin. */
-function answers(file: ConfigurationFile, added: Answer): boolean {
-  if (file.isNotForUs) return false;
-  const version: unknown = file.sent?.cniVersion ?? /"cniVersion":"([^"]*)"/.exec(file.text)?.[1];
-  return version === "1.1.0" || added.json?.cniVersion === "1.1.0";
 }

@@ -1,52 +1,45 @@
-import { assert } from "@std/assert";
-import { ALONE, doctorAgrees } from "./doctor.ts";
-import { REPEATS } from "./limits.ts";
-import { finds, verify } from "./search.ts";
+import { assertEquals, assertMatch } from "@std/assert";
+import { Host } from "../integration/host.ts";
 import { test } from "../both_errors.ts";
+import { disagreement } from "./doctor.ts";
+import { HOST_STATES, type HostState, PLAIN } from "./host_states.ts";
 
-test(`property: doctor agrees with ADD, ${ALONE.length} of each alone`, async () => {
-  assert(ALONE.length >= 40);
-  await verify(doctorAgrees);
-  for (const what of ["work", "fail", "checked with STATUS too"]) {
-    const often = doctorAgrees.seen.get(what) ?? 0;
-    assert(REPEATS || often >= 20, `only ${often} ${what}`);
-  }
-});
+for (const state of HOST_STATES) {
+  test(`doctor and STATUS agree with ADD: ${state.name}`, async () => {
+    await using host = await Host.create();
+    assertEquals(await disagreement(host, state), undefined);
+  });
+}
 
-const ignore = REPEATS;
-const REFUSED = ALONE.findIndex(({ around }) => around.name === "the bridge has another address");
+const named = (name: string) => HOST_STATES.find((it) => it.name === name) ?? PLAIN;
+const REFUSED = named("the bridge has another address");
 
-test({
-  name: "doctor agrees with ADD: a program whose doctor never reports a fault is found",
-  ignore,
-  fn: () =>
-    finds(
-      doctorAgrees,
-      `"$@"; e=$?; [ $# -lt 2 ] || exit 0; exit $e`,
-      /^doctor says 0, but the ADD ends/,
-      REFUSED,
-    ),
-});
+/** Programs with one fault each, the host that shows it, and the complaint. */
+const WRONG: readonly (readonly [what: string, script: string, on: HostState, kind: RegExp])[] = [
+  [
+    "a program whose doctor never reports a fault",
+    `"$@"; e=$?; [ $# -lt 2 ] || exit 0; exit $e`,
+    REFUSED,
+    /^doctor says 0, but the ADD ends/,
+  ],
+  [
+    "a program whose doctor reports a warning as an error",
+    `case "$*" in *doctor*) "$@"; e=$?; [ $e = 1 ] && exit 2; exit $e ;; esac; exec "$@"`,
+    named("another network has the same bridge and subnet"),
+    /^doctor says 2, but the ADD works/,
+  ],
+  [
+    "a program whose STATUS never reports a fault",
+    `[ "$CNI_COMMAND" = STATUS ] || exec "$@"`,
+    REFUSED,
+    /^STATUS says 0, but the ADD ends/,
+  ],
+];
 
-test({
-  name: "doctor agrees with ADD: a program whose doctor reports a warning as an error is found",
-  ignore,
-  fn: () =>
-    finds(
-      doctorAgrees,
-      `case "$*" in *doctor*) "$@"; e=$?; [ $e = 1 ] && exit 2; exit $e ;; esac; exec "$@"`,
-      /^doctor says 2, but the ADD works/,
-    ),
-});
-
-test({
-  name: "doctor agrees with ADD: a program whose STATUS never reports a fault is found",
-  ignore,
-  fn: () =>
-    finds(
-      doctorAgrees,
-      `[ "$CNI_COMMAND" = STATUS ] || exec "$@"`,
-      /^STATUS says 0, but the ADD ends/,
-      REFUSED,
-    ),
-});
+for (const [what, script, on, kind] of WRONG) {
+  test(`doctor and STATUS agree with ADD: ${what} is found`, async () => {
+    await using host = await Host.create();
+    const found = await disagreement(host, on, ["sh", "-c", script, "sh"]);
+    assertMatch(found ?? "nothing", kind);
+  });
+}

@@ -1,8 +1,5 @@
 import { type Answer, CONFIG, type Json } from "../integration/host.ts";
-import { answered } from "./invariants.ts";
-import { CONTAINERS, HOSTILE, NETWORK } from "./layouts.ts";
-import { type Complaint, kindOf } from "./property.ts";
-import type { Step } from "./scenario.ts";
+import type { Complaint } from "./property.ts";
 import { addressesOf, leasesOf, type World } from "./world.ts";
 
 export const STATE_FILE = `./${CONFIG.name}.json`;
@@ -27,7 +24,7 @@ export function harmed(
   ended: Answer,
 ): Complaint | undefined {
   const leases = leasesOf(world.states.get(STATE_FILE));
-  const bridge = world.links.find(({ ifname }) => ifname === NETWORK.bridge);
+  const bridge = world.links.find(({ ifname }) => ifname === CONFIG.bridge);
   for (const { owner, mac, veth, index, result, guarded } of others) {
     const given: string[] = result.ips.map(({ address }: Json) => address);
     const ips = given.map((it) => it.split("/")[0]);
@@ -50,43 +47,6 @@ export function harmed(
     if (guarded && !ips.every(isKnown)) return wrong("a guarded neighbour of another is gone");
   }
   return undefined;
-}
-
-/** A failed run for a container that changed nothing, or a report about it that is wrong. */
-export function misled(
-  others: readonly AddedAttachment[],
-  { does, who }: Step,
-  answer: Answer,
-): Complaint | undefined {
-  const about = answered(answer);
-  const { code, msg = "" } = answer.json ?? {};
-  const isFor = who !== HOSTILE && does !== "add net1";
-  const isAttached = others.some(({ owner }) => owner === `${CONTAINERS[who]}/eth0`);
-  if (does === "check" && isAttached && answer.code !== 0) {
-    return { kind: `a CHECK of another fails: ${code} ${kindOf(msg)}`, about };
-  }
-  if (does === "add" && isFor && answer.code !== 0 && code !== 101 && code !== 103) {
-    return { kind: `an ADD of another fails: ${code} ${kindOf(msg)}`, about };
-  }
-  if (/^(del|gc)/.test(does) && answer.code !== 0) {
-    return { kind: `a ${does.toUpperCase()} fails: ${code} ${kindOf(msg)}`, about };
-  }
-  if (does.startsWith("repair") && answer.code === 2) {
-    return { kind: `${does} is refused because of one container`, about };
-  }
-  const dropped: Json[] = does.startsWith("repair") ? answer.json?.dropped ?? [] : [];
-  if (dropped.some((it) => others.some(({ owner }) => owner === it.owner))) {
-    return { kind: `${does} reports another attachment as dead`, about };
-  }
-  const isTrue = ({ owner, ip, veth }: AddedAttachment) => {
-    const rows: Json[] = (answer.json?.attachments ?? []).filter((it: Json) =>
-      `${it.containerId}/${it.ifname}` === owner
-    );
-    const shown = [rows[0]?.addresses ?? rows[0]?.address].flat()[0];
-    return rows.length === 1 && rows[0].live === true && shown === ip && rows[0].veth === veth;
-  };
-  if (does !== "list" || !isFor || others.every(isTrue)) return undefined;
-  return { kind: "list says something else of another attachment", about };
 }
 
 export function said(kind: string, answer: Answer | undefined, world: World): Complaint {

@@ -16,8 +16,6 @@ export interface HostState {
   readonly netns?: string;
   /** An ADD waits for it for an unknown time: `doctor` has to name it, as a warning or an error. */
   readonly waits?: RegExp;
-  /** The reason why STATUS may omit it. */
-  readonly statusCant?: string;
   /** Whether an ADD fails shows only when a bridge is created; its details match this. `doctor` has to warn. */
   readonly suspected?: { readonly details: RegExp; readonly warning: RegExp };
   /** An ADD in the usual subnet can't see it and works; STATUS refuses and `doctor` warns, with these messages. */

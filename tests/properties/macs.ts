@@ -2,12 +2,19 @@ import { parseIp } from "../../lib/base/address.ts";
 import { macOf } from "../../lib/base/mac.ts";
 import { type Answer, CONFIG, type Host, type Json } from "../integration/host.ts";
 import { type AddedAttachment, harmed, said } from "./harm.ts";
-import { GUARDED, NETWORK } from "./layouts.ts";
 import { limits } from "./limits.ts";
 import { type Complaint, count, kindOf, type Property, shorter } from "./property.ts";
 import type { Random } from "../random.ts";
 import { look, type World } from "./world.ts";
 
+/** Eight addresses, so that an address that is free too early is soon allocated. */
+const NETWORK = { ...CONFIG, ipam: { rangeStart: "10.86.0.2", rangeEnd: "10.86.0.9" } };
+const BOTH = {
+  ...NETWORK,
+  subnet6: "fd00:88::/64",
+  gateway6: "fd00:88::1",
+  ipam: { ...NETWORK.ipam, rangeStart6: "fd00:88::2", rangeEnd6: "fd00:88::9" },
+};
 /** One IPv6 address of a wide range. */
 const FAR = {
   ...CONFIG,
@@ -17,7 +24,7 @@ const FAR = {
   gateway6: "fd00:88::1",
   ipam: { rangeStart6: "fd00:88::2", rangeEnd6: "fd00:88::ffff:0:ffff" },
 };
-const NETWORKS = { plain: NETWORK, both: { ...GUARDED, macspoofchk: false }, far: FAR } as const;
+const NETWORKS = { plain: NETWORK, both: BOTH, far: FAR } as const;
 
 /** Addresses of `FAR` with the same groups in another order. */
 const FAR_IPS = ["fd00:88::2", "fd00:88::1:0:3", "fd00:88::1:0:0", "fd00:88::3:0:1"];

@@ -22,8 +22,6 @@ export interface Property<Case> {
   smaller(it: Case): Iterable<Case>;
   /** Counts of events without which a run would prove nothing. */
   readonly seen: Map<string, number>;
-  /** Whether the case changes more of a host than can be reset, so that the next case needs a new host. */
-  readonly spoils?: (it: Case) => boolean;
 }
 
 export function count(seen: Map<string, number>, what: string, more = 1): void {

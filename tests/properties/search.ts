@@ -60,7 +60,7 @@ export async function search<Case>(
       const it = property.generate(new Random(seed, index), index);
       host ??= await prepared(options.wrong);
       const complaint = await tried(property, host, it, options.wrong);
-      if (complaint !== undefined || property.spoils?.(it) || !await reset(host)) {
+      if (complaint !== undefined || !await reset(host)) {
         await host[Symbol.asyncDispose]();
         host = undefined;
       }
