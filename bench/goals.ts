@@ -13,7 +13,7 @@ export interface Goal {
 
 const SCRIPT = "script form";
 
-/** The goals (docs/evidence/performance.md): each compares two programs, or two loads, of the same run. */
+/** The goals (bench/README.md): each compares two programs, or two loads, of the same run. */
 export function goals(results: Results): Goal[] {
   const adds = (peer: string, held = FEWEST) => results.held.get(held)?.get(peer)?.get("ADD") ?? [];
   const own = (held?: number) => adds(SCRIPT, held);

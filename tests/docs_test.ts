@@ -6,7 +6,7 @@ import { topology } from "../tools/pages/topology.ts";
 const ROOT = fromFileUrl(new URL("../", import.meta.url));
 const MOST_WORDS = 900;
 /** Pages that are generated from source or from a run. */
-const GENERATED = ["docs/errors.md", "docs/evidence/"];
+const GENERATED = ["docs/errors.md"];
 
 interface Block {
   readonly page: string;

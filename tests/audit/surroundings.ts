@@ -14,7 +14,7 @@ export interface Ended extends Finished {
 /** One fault in the environment of the plugin. */
 export interface Surroundings {
   readonly name: string;
-  /** The outcome, for the table in docs/evidence/hostile-surroundings.md. */
+  /** The outcome, for the table in build/evidence/hostile-surroundings.md. */
   readonly happens: string;
   /** A shell script that prepares the host. */
   readonly given?: string;

@@ -1,7 +1,6 @@
 import { assert, assertEquals } from "@std/assert";
 import { fromFileUrl } from "@std/path/posix";
-import { CONFIG, type Host, hostTest, type Json, run } from "../integration/host.ts";
-import { surroundingsPage } from "../../tools/pages/surroundings_page.ts";
+import { CONFIG, type Host, hostTest, type Json } from "../integration/host.ts";
 import { type Attempt, type Ended, SURROUNDINGS, type Surroundings } from "./surroundings.ts";
 
 const ROOT = fromFileUrl(new URL("../../", import.meta.url));
@@ -100,16 +99,3 @@ function document(stdout: string): Json {
     return undefined;
   }
 }
-
-Deno.test("docs/evidence/hostile-surroundings.md lists each of them", async () => {
-  const { code, stdout, stderr } = await run(
-    [Deno.execPath(), "fmt", "-q", "--config", `${ROOT}deno.json`, "--ext", "md", "-"],
-    surroundingsPage(),
-  );
-  assertEquals(code, 0, stderr);
-  assertEquals(
-    await Deno.readTextFile(`${ROOT}docs/evidence/hostile-surroundings.md`),
-    stdout,
-    "run tools/pages/docs and commit docs/evidence/hostile-surroundings.md",
-  );
-});

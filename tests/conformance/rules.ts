@@ -2,7 +2,7 @@
  * The rules for a CNI main plugin with its own address management, each in one line. Rules that do not apply to this
  * plugin have a reason. Letters: E environment, S stdin, R result, X errors, A ADD, D DEL, K CHECK, G GC, T STATUS,
  * V VERSION, C conventions, B the bridge's keys, I kernel facts, H host-local's keys, Q choices, L around libcni,
- * P probes. docs/evidence/conformance.md shows which test proves which.
+ * P probes. build/evidence/conformance.md shows which test proves which.
  */
 export interface Rule {
   readonly id: string;

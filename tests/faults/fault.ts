@@ -1,6 +1,6 @@
 import { recordOutcome } from "../outcomes.ts";
 
-/** One line of docs/evidence/faults.md. */
+/** One line of build/evidence/faults.md. */
 export interface Fault {
   readonly fault: string;
   readonly tries: string | number;

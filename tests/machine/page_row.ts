@@ -1,6 +1,6 @@
 import { recordOutcome } from "../outcomes.ts";
 
-/** The tables of docs/evidence/machine.md. */
+/** The tables of build/evidence/machine.md. */
 export type Table = "cuts" | "points" | "programs" | "reboot" | "rows" | "kernels";
 
 export interface TableRow {

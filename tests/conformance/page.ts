@@ -1,13 +1,14 @@
-/** Prints docs/evidence/conformance.md: every rule with its tests and the files that cite it, and every intended difference. */
-import { citations } from "../../tests/conformance/cited.ts";
-import { COVERAGE, type Proof } from "../../tests/conformance/coverage.ts";
-import { DIFFERENCES } from "../../tests/conformance/differential/differences.ts";
-import { FAMILY_DIFFERENCES } from "../../tests/conformance/differential/family_differences.ts";
-import { FAMILY_INPUTS } from "../../tests/conformance/differential/family_inputs.ts";
-import { INPUTS } from "../../tests/conformance/differential/inputs.ts";
-import { AMOUNTS } from "../../tests/conformance/fuzz/amounts.ts";
-import { LIBCNI_CHECKS } from "../../tests/conformance/libcni_checks.ts";
-import { ROWS } from "../../tests/conformance/rows.ts";
+/** Prints build/evidence/conformance.md: every rule with its tests and the files that cite it, and every intended difference. */
+import { citations } from "./cited.ts";
+import { COVERAGE, type Proof } from "./coverage.ts";
+import { DIFFERENCES } from "./differential/differences.ts";
+import { FAMILY_DIFFERENCES } from "./differential/family_differences.ts";
+import { FAMILY_INPUTS } from "./differential/family_inputs.ts";
+import { INPUTS } from "./differential/inputs.ts";
+import { AMOUNTS } from "./fuzz/amounts.ts";
+import { LIBCNI_CHECKS } from "./libcni_checks.ts";
+import { printPage } from "../outcomes.ts";
+import { ROWS } from "./rows.ts";
 
 /** The number of tests that a rule lists; `deno test --filter RULE` finds the rest. */
 const NAMED = 3;
@@ -16,7 +17,7 @@ const HEAD = `<!-- deno-fmt-ignore-file -->
 
 # Conformance to the CNI specification, 0.1.0 to 1.1.0
 
-<!-- Made by tools/pages/docs from tests/conformance/ and from the comments in lib/; CI compares them. -->
+<!-- Made by tests/conformance/run from tests/conformance/ and from the comments in lib/. -->
 
 \`make conformance\` runs every test named here against both build forms, and then prints for each rule whether its
 tests ran and passed. It fails if one did not.
@@ -27,8 +28,8 @@ tests ran and passed. It fails if one did not.
 - From the code to a rule: find its row in the table below. A test fails for a comment that cites a rule without a row.
 `;
 
-/** The content of docs/evidence/conformance.md. */
-export function conformancePage(): string {
+/** The content of build/evidence/conformance.md. */
+function conformancePage(): string {
   return [HEAD, rules(), differences(), libcni(), fuzz()].join("\n");
 }
 
@@ -86,7 +87,7 @@ function fuzz(): string {
   return `## Mutated inputs
 
 Each run of \`make conformance\` gives ${AMOUNTS.full.inTheProgram} mutated inputs to the program on a private host and ${AMOUNTS.full.inProcess} more to
-\`run()\` with a simulated \`ip\`; it prints the seed, and \`SEED=N\` repeats it. Each run of the program has to end within 2 s
+\`run()\` with a simulated \`ip\`; it prints the seed, and \`SEED=N\` repeats it. Each run of the program has to end
 with exit status 0 or 1, one JSON document or none, a known code, and no stack trace. A failed ADD has to leave nothing,
 and after an ADD, a DEL of the same input has to remove everything.
 `;
@@ -101,4 +102,4 @@ function cell(text: string): string {
   return text.replaceAll("|", "\\|").replaceAll("\n", " ").replaceAll("<", "&lt;");
 }
 
-if (import.meta.main) await Deno.stdout.write(new TextEncoder().encode(conformancePage()));
+await printPage([conformancePage()]);
