@@ -8,10 +8,11 @@ import type { RunIp } from "./netops/ip.ts";
 import { portFaults, reattach } from "./netops/ports.ts";
 import { cannotMakeVeth, forwarding, hostRoutes, ipVersion } from "./netops/probe.ts";
 import { Processes } from "./netops/processes.ts";
-import { attach } from "./netops/veth.ts";
+import { attach, type Attempt, type VethSpec } from "./netops/veth.ts";
 import { hostLink, inspect, view } from "./netops/view.ts";
+import type { Rollback } from "./rollback.ts";
 
-export { addAddress, type BridgeSpec, MOST_PORTS } from "./netops/bridge.ts";
+export { addAddress, type BridgeSpec, MOST_PORTS, planBridge } from "./netops/bridge.ts";
 export { type ContainerSpec, metricOf, type RouteSpec } from "./netops/container.ts";
 export {
   checkIpCanLock,
@@ -36,62 +37,51 @@ export type { PortFault, PortSpec } from "./netops/ports.ts";
 export type { VethSpec } from "./netops/veth.ts";
 export type { Seen, SeenVeth } from "./netops/view.ts";
 
-/** The operations on the kernel, described where they are defined; the first parameter of each is the `ip` to run. */
-const OPERATIONS = {
-  attach,
-  ensureBridge,
-  settleMac,
-  configure,
-  guard,
-  pinInside,
-  reattach,
-  portFaults,
-  flushNeighbours,
-  detach: removeProven,
-  remove: removeLink,
-  link: hostLink,
-  links: hostLinks,
-  view,
-  inspect,
-  inspectBridge,
-  ipVersion,
-  cannotEnter,
-  cannotMakeVeth,
-  routes: hostRoutes,
-  forwarding,
-};
-
-type Operations = typeof OPERATIONS;
-type Bound<F> = F extends (run: RunIp, ...rest: infer Rest) => infer Outcome
-  ? (...rest: Rest) => Outcome
-  : never;
-
-/** The operations on the kernel. Each throws IpFailed if `ip` fails and TryAgainLater if `ip` takes too long. */
-export type Kernel = { readonly [Name in keyof Operations]: Bound<Operations[Name]> } & {
-  /** Ends the processes that were started ahead and not used, and those that still run. */
-  readonly close: () => Promise<void>;
-};
+/**
+ * The operations on the kernel, described where they are defined. Each throws IpFailed if `ip` fails and TryAgainLater if `ip`
+ * takes too long. `close` ends the processes that were started ahead and not used, and those that still run.
+ */
+export type Kernel = Readonly<ReturnType<typeof openKernel>>;
 
 /** The kernel of this host. Starts at once the `ip` that `command` needs first; `run` replaces the host's `ip` in tests. */
-export function openKernel(command?: string, run?: RunIp): Kernel {
+export function openKernel(command?: string, run?: RunIp) {
   const processes = new Processes();
   const startAhead = (options: readonly string[]) => {
     if (run === undefined) processes.start(options);
   };
   if (command === "ADD" || command === "CHECK" || command === "DEL") startAhead(SHOWN);
   const ip = run ?? processes.run;
-  const operations = Object.fromEntries(
-    Object.entries(OPERATIONS as Record<string, (ip: RunIp, ...rest: never[]) => unknown>)
-      .map(([name, operation]) => [name, (...rest: never[]) => operation(ip, ...rest)]),
-  ) as unknown as Omit<Kernel, "close">;
+  const on = <Rest extends readonly unknown[], Outcome>(
+    operation: (run: RunIp, ...rest: Rest) => Outcome,
+  ) =>
+  (...rest: Rest): Outcome => operation(ip, ...rest);
   return {
-    ...operations,
-    attach: async (spec, undo) => {
-      const attaching = operations.attach(spec, undo);
+    attach: async (spec: VethSpec, undo: Rollback): Promise<Attempt> => {
+      const attaching = attach(ip, spec, undo);
       // This `ip` starts while the kernel creates the veth.
       startAhead(shownInside(spec.netns));
       return await attaching;
     },
+    ensureBridge: on(ensureBridge),
+    settleMac: on(settleMac),
+    configure: on(configure),
+    guard: on(guard),
+    pinInside: on(pinInside),
+    reattach: on(reattach),
+    portFaults: on(portFaults),
+    flushNeighbours: on(flushNeighbours),
+    detach: on(removeProven),
+    remove: on(removeLink),
+    link: on(hostLink),
+    links: on(hostLinks),
+    view: on(view),
+    inspect: on(inspect),
+    inspectBridge: on(inspectBridge),
+    ipVersion: on(ipVersion),
+    cannotEnter: on(cannotEnter),
+    cannotMakeVeth: on(cannotMakeVeth),
+    routes: on(hostRoutes),
+    forwarding: on(forwarding),
     close: () => processes.end(),
   };
 }

@@ -30,11 +30,29 @@ export interface BridgeSpec {
 /** BR_MAX_PORTS of the kernel. */
 export const MOST_PORTS = 1023;
 
-/**
- * The commands that make `found` match `spec`, or create the bridge; none if it matches. `replaced`: addresses that the bridge
- * loses (`forceAddress`). `added`: addresses that it gets. Throws BridgeUnusable if the change is impossible.
- */
-export function bridgeChange(spec: BridgeSpec, found: Link | undefined) {
+/** The commands that create the bridge, or make it match its spec. */
+export interface BridgeChange {
+  readonly kind: "change";
+  readonly commands: readonly (readonly string[])[];
+  /** The addresses that the bridge loses (`forceAddress`). */
+  readonly replaced: readonly InterfaceAddress[];
+  /** The addresses that it gets. */
+  readonly added: readonly InterfaceAddress[];
+  /**
+   * It is missing or down, or lacks an address, so former ports have left it, or lost their permanent neighbours on it. With
+   * its last IPv4 address an interface loses all neighbours.
+   */
+  readonly hasLostGuards: boolean;
+}
+
+/** The difference of a bridge from its spec; `unusable` if no ADD may remove it. */
+export type BridgePlan =
+  | { readonly kind: "ready"; readonly bridge: Link }
+  | { readonly kind: "unusable"; readonly error: CniError }
+  | BridgeChange;
+
+/** Plans what makes the bridge `found` match `spec`. `undefined`: it does not exist. */
+export function planBridge(spec: BridgeSpec, found: Link | undefined): BridgePlan {
   const { name, mac, mtu, promiscuous, gateways } = spec;
   const setUp = ["link", "set", "dev", name, ...(promiscuous ? ["promisc", "on"] : []), "up"];
   const hasIpv6 = gateways.some(({ ip }) => familyOf(ip) === 6);
@@ -46,24 +64,25 @@ export function bridgeChange(spec: BridgeSpec, found: Link | undefined) {
     // Guarded containers have a permanent neighbour for the link-local address derived from the bridge's MAC.
     const stable = hasIpv6 ? [["link", "set", "dev", name, "addrgenmode", "eui64"]] : [];
     const commands = [make, ...stable, setUp, ...gateways.map((it) => addAddress(it, name))];
-    return { commands, replaced: [], added: gateways };
+    return { kind: "change", commands, replaced: [], added: gateways, hasLostGuards: true };
   }
-  if (found.kind !== "bridge") throw notABridge(found);
-  if (found.bridge.dropsUntagged) throw dropsUntagged(found);
+  if (found.kind !== "bridge") return { kind: "unusable", error: notABridge(found) };
+  if (found.bridge.dropsUntagged) return { kind: "unusable", error: dropsUntagged(found) };
   const replaced = conflicts(spec, found.addresses);
-  if (replaced.length > 0 && !spec.forceAddress) throw otherAddress(found, spec, replaced);
-  const missing = missingOn(spec, found.addresses);
-  const isReady = found.up && (found.promiscuous || !promiscuous);
-  return {
-    commands: [
-      ...replaced.map((it) => deleteAddress(it, name)),
-      ...(isReady ? [] : [setUp]),
-      // After `up`, because a bridge loses its IPv6 addresses when it goes down.
-      ...missing.map((it) => addAddress(it, name)),
-    ],
-    replaced,
-    added: missing,
-  };
+  if (replaced.length > 0 && !spec.forceAddress) {
+    return { kind: "unusable", error: otherAddress(found, spec, replaced) };
+  }
+  const added = missingOn(spec, found.addresses);
+  const isSet = found.up && (found.promiscuous || !promiscuous);
+  const commands = [
+    ...replaced.map((it) => deleteAddress(it, name)),
+    ...(isSet ? [] : [setUp]),
+    // After `up`, because a bridge loses its IPv6 addresses when it goes down.
+    ...added.map((it) => addAddress(it, name)),
+  ];
+  if (commands.length === 0) return { kind: "ready", bridge: found };
+  const hasLostGuards = !found.up || added.length > 0;
+  return { kind: "change", commands, replaced, added, hasLostGuards };
 }
 
 /** Uses `nodad`, because without a running port an IPv6 address of a bridge would stay tentative forever. */

@@ -6,7 +6,8 @@ import type { InterfaceName } from "../base/names.ts";
 import type { Rollback } from "../rollback.ts";
 import {
   addAddress,
-  bridgeChange,
+  type BridgeChange,
+  type BridgePlan,
   type BridgeSpec,
   checkMtu,
   checkName,
@@ -14,6 +15,7 @@ import {
   deleteAddress,
   isSame,
   needsIpv6,
+  planBridge,
   tooSmall,
 } from "./bridge.ts";
 import { hostLinks, isNamed } from "./host.ts";
@@ -54,41 +56,34 @@ export async function settleMac(
   return { ...ready, mac: bridge.mac };
 }
 
-/**
- * Creates the bridge or changes it to match the spec. `hasLostGuards`: it was missing or down, or lacked an address, so former
- * ports have left it, or lost their permanent neighbours on it. With its last IPv4 address an interface loses all neighbours.
- * Throws BridgeUnusable if the change is impossible.
- */
-export async function ensureBridge(
-  run: RunIp,
-  use: BridgeUse,
-  found: Link | undefined,
-  undo: Rollback,
-) {
+/** Carries out the plan, and plans again until the bridge matches its spec. Throws BridgeUnusable, IpFailed. */
+export async function ensureBridge(run: RunIp, use: BridgeUse, first: BridgePlan, undo: Rollback) {
   const spec = use.bridge;
-  let bridge = found;
-  let hasLostGuards = found?.up !== true;
-  let output: IpOutput | undefined;
-  for (let tries = 0;; tries++) {
-    const change = bridgeChange(spec, bridge);
-    const { commands, replaced, added } = change;
-    if (bridge !== undefined && commands.length === 0) return { bridge, hasLostGuards };
-    hasLostGuards ||= added.length > 0;
-    // A concurrent run may make the same changes, so a failed command matters only if the bridge still differs.
-    if (tries === TRIES && output !== undefined) {
-      throw (bridge && tooSmall(spec, bridge)) ?? bridgeFailed(spec, output);
-    }
-    if (replaced.length > 0) {
+  let plan = first;
+  let hasLostGuards = false;
+  for (let tries = 1;; tries++) {
+    if (plan.kind === "ready") return { bridge: plan.bridge, hasLostGuards };
+    if (plan.kind === "unusable") throw plan.error;
+    const change = plan;
+    hasLostGuards ||= change.hasLostGuards;
+    if (change.replaced.length > 0) {
       // Pushed before the change, because a failed batch may have made part of it.
       undo.push(
         `restore the addresses of "${spec.name}"`,
         () => restoreAddresses(run, use, change),
       );
     }
-    output = await runBatch(run, [], commands);
-    bridge = (await hostLinks(run)).find(isNamed(spec.name));
+    const output = await runBatch(run, [], change.commands);
+    const bridge = (await hostLinks(run)).find(isNamed(spec.name));
+    plan = planBridge(spec, bridge);
+    // A concurrent run may make the same changes, so a failed command matters only if the bridge still differs.
+    if (plan.kind === "change" && tries === TRIES) {
+      throw (bridge && tooSmall(spec, bridge)) ?? bridgeFailed(spec, output);
+    }
   }
 }
+
+type Addresses = readonly InterfaceAddress[];
 
 /**
  * Restores the addresses that this run removed from the bridge, and removes those that it added, however far the run came.
@@ -97,11 +92,11 @@ export async function ensureBridge(
 async function restoreAddresses(
   run: RunIp,
   { bridge: { name }, host, group }: BridgeUse,
-  { replaced, added }: ReturnType<typeof bridgeChange>,
+  { replaced, added }: BridgeChange,
 ): Promise<void> {
   const isNeeded = (links: readonly Link[]) =>
     links.some((it) => it.master === name && it.group === group && it.ifname !== host);
-  const change = async (links: readonly Link[], wanted: typeof added, unwanted: typeof added) => {
+  const change = async (links: readonly Link[], wanted: Addresses, unwanted: Addresses) => {
     const found = links.find(isNamed(name))?.addresses;
     const has = (address: InterfaceAddress) => found?.some((it) => isSame(it, address)) === true;
     const commands = [
@@ -126,7 +121,8 @@ export async function inspectBridge(
 ): Promise<void> {
   checkName(spec.name, links);
   const bridge = links.find(isNamed(spec.name));
-  bridgeChange(spec, bridge);
+  const plan = planBridge(spec, bridge);
+  if (plan.kind === "unusable") throw plan.error;
   checkPorts(spec.name, links);
   checkMtu(spec, links);
   if (bridge === undefined || !needsIpv6(spec, bridge)) return;

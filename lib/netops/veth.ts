@@ -1,8 +1,8 @@
-import { CniError, isError, quote, unlessError } from "../base/errors.ts";
+import { CniError, isError, quote } from "../base/errors.ts";
 import type { Mac } from "../base/mac.ts";
 import type { InterfaceName } from "../base/names.ts";
 import type { Rollback } from "../rollback.ts";
-import { bridgeChange, checkMtu, checkName, checkPorts, isTooSmallForIpv6 } from "./bridge.ts";
+import { checkMtu, checkName, checkPorts, isTooSmallForIpv6 } from "./bridge.ts";
 import type { BridgeUse } from "./ensure_bridge.ts";
 import { checkLockable } from "./guard.ts";
 import { hostLinks, isNamed, removeIf, SHOWN } from "./host.ts";
@@ -24,42 +24,39 @@ export interface VethSpec extends BridgeUse {
   readonly guarded: boolean;
 }
 
-/** The outcome of one attempt to attach. */
-export interface Attempt {
-  /** `undefined` if nothing was created, because the bridge is missing or unsuitable. */
-  readonly made: Made | undefined;
-  /** The bridge as it is now; `undefined` if it does not exist. */
-  readonly bridge: Link | undefined;
-  /** The bridge matches its spec. */
-  readonly isReady: boolean;
-  /** The reason why nothing was created. */
-  readonly failure: CniError | undefined;
-}
+/** The outcome of one attempt to attach; both kinds have the bridge as it is after it. */
+export type Attempt = Made | Refused;
 
 export interface Made {
-  /** The bridge before and after it got the port. */
+  readonly kind: "made";
+  /** The bridge before it got the port. */
   readonly before: Link;
-  readonly after: Link;
+  readonly bridge: Link;
   readonly host: Link;
   /** Other host veths of the link group that have no bridge; empty if the kernel or `ip` can't select them. */
   readonly lost: readonly Link[];
+}
+
+/** Nothing was created, because the bridge is missing or unsuitable. */
+interface Refused {
+  readonly kind: "refused";
+  /** `undefined` if it does not exist. */
+  readonly bridge: Link | undefined;
+  readonly why: CniError;
 }
 
 /** Creates the veth, and inspects the host only if that fails. Throws InvalidNetNS, InterfaceExists, BridgeUnusable. */
 export async function attach(run: RunIp, spec: VethSpec, undo: Rollback): Promise<Attempt> {
   if (isTooSmallForIpv6(spec.bridge)) checkMtu(spec.bridge, await hostLinks(run));
   const outcome = await tryAttach(run, spec, undo);
-  if ("host" in outcome) {
+  if ("kind" in outcome) {
     if (outcome.host.netnsId === undefined) throw ownNamespace(spec.netns);
     if (spec.guarded) checkLockable(outcome.host);
-    const bridge = outcome.after;
-    const change = unlessError(["BridgeUnusable"], () => bridgeChange(spec.bridge, bridge));
-    const isReady = change?.commands.length === 0;
-    return { made: outcome, bridge, isReady, failure: undefined };
+    return outcome;
   }
   const bridge = await findCause(run, spec, outcome);
-  const failure = ipFailed(`attach "${spec.host}" to "${spec.bridge.name}"`, outcome);
-  return { made: undefined, bridge, isReady: false, failure };
+  const why = ipFailed(`attach "${spec.host}" to "${spec.bridge.name}"`, outcome);
+  return { kind: "refused", bridge, why };
 }
 
 /** Selects the host veth that this run created, whatever its name is now: its MAC is unique to the run. A bridge may take it. */
@@ -83,7 +80,7 @@ async function tryAttach(run: RunIp, spec: VethSpec, undo: Rollback): Promise<Ma
   if (!output.success && output.signal === null && answers < 2) return output;
   const failed = () => ipFailed(`set up the host veth "${host}"`, output);
   if (output.signal !== null) throw failed();
-  const [[before] = [], [made] = [], [after] = [], others = []] = parseIpJson(output)
+  const [[before] = [], [made] = [], [bridge] = [], others = []] = parseIpJson(output)
     .map((links) => links.map(parseLink));
   // An old `ip` may fail at the last command only, whose answer is optional.
   if (!output.success && answers < 3) {
@@ -91,12 +88,12 @@ async function tryAttach(run: RunIp, spec: VethSpec, undo: Rollback): Promise<Ma
     if (spec.guarded && made?.ifname === host) checkLockable(made);
     throw failed();
   }
-  if (after !== undefined) checkName(spec.bridge.name, [after]);
-  if (made?.mac !== hostMac || before === undefined || after?.ifname !== spec.bridge.name) {
+  if (bridge !== undefined) checkName(spec.bridge.name, [bridge]);
+  if (made?.mac !== hostMac || before === undefined || bridge?.ifname !== spec.bridge.name) {
     throw ipFailed(`read back "${host}"`, output);
   }
   const lost = others.filter((it) => it.group === spec.group && it.ifname !== host);
-  return { before, after, host: made, lost };
+  return { kind: "made", before, bridge, host: made, lost };
 }
 
 function attachCommands(spec: VethSpec): string[][] {

@@ -10,7 +10,7 @@ import {
   othersThan,
   readNetworks,
 } from "../ipam.ts";
-import type { GuardSpec, Link, PortSpec, VethSpec } from "../netops.ts";
+import { type GuardSpec, type Link, planBridge, type PortSpec, type VethSpec } from "../netops.ts";
 import type { Rollback } from "../rollback.ts";
 import { type GuardedPort, lostGateways } from "./bridge.ts";
 import type { Effects } from "./effects.ts";
@@ -35,29 +35,26 @@ export async function attachVeth(
   const { kernel, leases } = effects;
   let hasLostGuards = false;
   for (let tries = 1;; tries++) {
-    const { made, bridge, isReady, failure } = await kernel.attach(spec, undo);
-    let ready = bridge;
-    if (!isReady) {
-      // An error of the state comes before an error of the bridge, because its remedy is harmless.
-      if (config.sets.length > 0) {
-        await leases.examine(({ state, provenance }) =>
-          checkFit(state, config, config.name, provenance === "written")
-        );
-      }
-      const ensured = await kernel.ensureBridge(spec, bridge, undo);
-      ready = ensured.bridge;
-      hasLostGuards ||= ensured.hasLostGuards;
+    const attempt = await kernel.attach(spec, undo);
+    const plan = planBridge(spec.bridge, attempt.bridge);
+    // An error of the state comes before an error of the bridge, because its remedy is harmless.
+    if (plan.kind !== "ready" && config.sets.length > 0) {
+      await leases.examine(({ state, provenance }) =>
+        checkFit(state, config, config.name, provenance === "written")
+      );
     }
-    if (made !== undefined && ready !== undefined) {
-      const settled = await kernel.settleMac(spec.bridge, made.before, ready);
+    const ensured = await kernel.ensureBridge(spec, plan, undo);
+    hasLostGuards ||= ensured.hasLostGuards;
+    if (attempt.kind === "made") {
+      const bridge = await kernel.settleMac(spec.bridge, attempt.before, ensured.bridge);
       // With another MAC, a bridge loses its permanent neighbours too.
-      hasLostGuards ||= settled.mac !== ready.mac;
-      if (hasLostGuards || made.lost.length > 0) {
-        await reattachOthers(config, spec.host, settled.mac, hasLostGuards, effects);
+      hasLostGuards ||= bridge.mac !== ensured.bridge.mac;
+      if (hasLostGuards || attempt.lost.length > 0) {
+        await reattachOthers(config, spec.host, bridge.mac, hasLostGuards, effects);
       }
-      return { host: made.host, bridge: settled };
+      return { host: attempt.host, bridge };
     }
-    if (tries === TRIES) throw failure;
+    if (tries === TRIES) throw attempt.why;
   }
 }
 

@@ -82,13 +82,6 @@ undoTest("the veth exists, the bridge can't get its address", {
   message: /Cannot make the bridge "atomic0"/,
 });
 
-undoTest("the veth that inspects the namespace can't be removed at once", {
-  rule: 'case "$*" in "link del"*) [ -e /run/once ] || { : >/run/once; exit 2; } ;; esac',
-  call: { config: { ...CONFIG, bridge: "fresh0" }, netns: "/proc/self/ns/net" },
-  code: 100,
-  message: /Cannot remove the host veth/,
-});
-
 undoTest("no address is free", {
   call: { config: { ...CONFIG, ipam: { rangeStart: "10.86.0.2", rangeEnd: "10.86.0.2" } } },
   code: 101,

@@ -1,9 +1,9 @@
-import { assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
+import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { CniError } from "../../lib/base/errors.ts";
 import { parseIp } from "../../lib/base/address.ts";
 import { freshHostMac } from "../../lib/base/mac.ts";
 import { parseInterfaceName } from "../../lib/base/names.ts";
-import { openKernel, type RunIp, type VethSpec } from "../../lib/netops.ts";
+import { openKernel, planBridge, type RunIp, type VethSpec } from "../../lib/netops.ts";
 import { Rollback } from "../../lib/rollback.ts";
 import { answer, failure, recorder } from "./netops/answers.ts";
 import { BR0 } from "./netops/br0.ts";
@@ -55,8 +55,9 @@ Deno.test("attach() reports the network's veths without a bridge, if ip can sele
       ? answer(MADE + last)
       : failure('Device "nomaster" does not exist.', MADE);
     const { run } = recorder(() => output);
-    const { made } = await open(run).attach(SPEC, new Rollback());
-    assertEquals(made?.lost.map(({ ifname }) => ifname), lost);
+    const made = await open(run).attach(SPEC, new Rollback());
+    assert(made.kind === "made");
+    assertEquals(made.lost.map(({ ifname }) => ifname), lost);
   }
 });
 
@@ -134,9 +135,10 @@ Deno.test("attach() reports an existing interface in the container, and changes 
     if (args.includes("batch")) return failure("Cannot find device");
     return answer(args.startsWith("-n") ? inside.slice(0, 1) : []);
   });
-  const { made, bridge, isReady, failure: why } = await attach(missing.run);
-  assertEquals([made, bridge, isReady], [undefined, undefined, false]);
-  assertStringIncludes(why?.message ?? "", "Cannot attach");
+  const refused = await attach(missing.run);
+  assert(refused.kind === "refused");
+  assertEquals(refused.bridge, undefined);
+  assertStringIncludes(refused.why.message, "Cannot attach");
   assertEquals(missing.calls.some((call) => call.includes("link add name br0")), false);
 });
 
@@ -147,7 +149,7 @@ Deno.test("ensureBridge() accepts a bridge that matches after the fourth try, an
       if (stdin?.includes("type bridge")) return ++tries < needed ? failure("busy") : answer();
       return answer(args.includes("show") && tries >= needed ? [BRIDGE] : []);
     });
-    const ensuring = open(run).ensureBridge(SPEC, undefined, new Rollback());
+    const ensuring = open(run).ensureBridge(SPEC, planBridge(BR0, undefined), new Rollback());
     if (needed === 4) assertEquals((await ensuring).bridge.ifname, "br0");
     else await assertRejects(() => ensuring, CniError, 'make the bridge "br0"');
   }

@@ -1,7 +1,7 @@
-import { assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
+import { assert, assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
 import { formatInterfaceAddress, parseInterfaceAddress } from "../../../lib/base/address.ts";
 import { CniError } from "../../../lib/base/errors.ts";
-import { bridgeChange, type BridgeSpec, checkPorts, isSame } from "../../../lib/netops/bridge.ts";
+import { type BridgeSpec, checkPorts, isSame, planBridge } from "../../../lib/netops/bridge.ts";
 import { type Link, type LinkAddress, parseLink } from "../../../lib/netops/links.ts";
 import { BR0 } from "./br0.ts";
 
@@ -20,7 +20,14 @@ function bridge(changes: Partial<Link> = {}): Link {
 const SIX = parseInterfaceAddress("fd00:88::1/64");
 const BOTH = { gateways: [...BR0.gateways, SIX] };
 
-Deno.test("bridgeChange() returns the addresses that it replaces, and their replacements", () => {
+/** The change that the plan makes, without any if it is ready. */
+function change(spec: BridgeSpec, found: Link) {
+  const plan = planBridge(spec, found);
+  assert(plan.kind !== "unusable");
+  return plan.kind === "change" ? plan : { commands: [], replaced: [], added: [] };
+}
+
+Deno.test("planBridge() returns the addresses that it replaces, and their replacements", () => {
   const forced = { ...BR0, ...BOTH, forceAddress: true };
   const rows: [string[], string[], string[]][] = [
     [["10.86.0.1/24", "fd00:88::1/64"], [], []],
@@ -32,13 +39,13 @@ Deno.test("bridgeChange() returns the addresses that it replaces, and their repl
     [["10.1.0.1/8", "10.86.0.1/24", "fd00:88::1/64"], [], []],
   ];
   for (const [found, replaced, added] of rows) {
-    const change = bridgeChange(forced, bridge({ addresses: addresses(...found) }));
-    assertEquals(change.replaced.map(formatInterfaceAddress), replaced, found.join());
-    assertEquals(change.added.map(formatInterfaceAddress), added, found.join());
+    const made = change(forced, bridge({ addresses: addresses(...found) }));
+    assertEquals(made.replaced.map(formatInterfaceAddress), replaced, found.join());
+    assertEquals(made.added.map(formatInterfaceAddress), added, found.join());
   }
 });
 
-Deno.test("bridgeChange() leaves addresses from router advertisements, and sets promiscuous mode", () => {
+Deno.test("planBridge() leaves addresses from router advertisements, and sets promiscuous mode", () => {
   const [learnt] = addresses("fd00:88::9/64");
   const found = bridge({
     addresses: [
@@ -46,16 +53,16 @@ Deno.test("bridgeChange() leaves addresses from router advertisements, and sets 
       ...(learnt === undefined ? [] : [{ ...learnt, isDynamic: true }]),
     ],
   });
-  const change = bridgeChange({ ...BR0, ...BOTH, forceAddress: true }, found);
-  assertEquals([change.replaced, change.added], [[], [SIX]]);
+  const { replaced, added } = change({ ...BR0, ...BOTH, forceAddress: true }, found);
+  assertEquals([replaced, added], [[], [SIX]]);
   const spec = { ...BR0, promiscuous: true };
-  assertEquals(bridgeChange(spec, bridge({ promiscuous: true })).commands, []);
-  assertEquals(bridgeChange(spec, bridge()).commands, [
+  assertEquals(planBridge(spec, bridge({ promiscuous: true })).kind, "ready");
+  assertEquals(change(spec, bridge()).commands, [
     ["link", "set", "dev", "br0", "promisc", "on", "up"],
   ]);
 });
 
-Deno.test("bridgeChange() refuses an interface that can't become the bridge", () => {
+Deno.test("planBridge() refuses an interface that can't become the bridge", () => {
   const rows: [Partial<Link>, string, Partial<BridgeSpec>][] = [
     [{ kind: "veth" }, "it is a veth", {}],
     [{ kind: "" }, "an interface of another kind", {}],
@@ -78,14 +85,16 @@ Deno.test("bridgeChange() refuses an interface that can't become the bridge", ()
     ],
   ];
   for (const [changes, message, spec] of rows) {
-    const change = () => bridgeChange({ ...BR0, ...spec }, bridge(changes));
-    const error = assertThrows(change, CniError, message);
+    const plan = planBridge({ ...BR0, ...spec }, bridge(changes));
+    assert(plan.kind === "unusable", message);
+    const { error } = plan;
     assertEquals(error.code, 105);
+    assertStringIncludes(error.message, message);
     assertStringIncludes(error.message, '"br0"');
   }
-  const change = () =>
-    bridgeChange({ ...BR0, ...BOTH }, bridge({ addresses: addresses("10.86.0.9/24") }));
-  const { message, details } = assertThrows(change, CniError);
+  const plan = planBridge({ ...BR0, ...BOTH }, bridge({ addresses: addresses("10.86.0.9/24") }));
+  assert(plan.kind === "unusable");
+  const { message, details } = plan.error;
   assertStringIncludes(message, "the bridge of 10.86.0.1/24, fd00:88::1/64: it has 10.86.0.9/24");
   assertStringIncludes(details, "set gateway and subnet to those of the bridge");
 });

@@ -91,31 +91,30 @@ export function effects(world: World = {}): Effects & { steps: string[] } {
     throw new Error("a step that is not expected");
   };
   const kernel: Kernel = {
-    attach: async ({ host, hostMac, bridge: { name, mac } }, undo) => {
+    attach: async ({ host, hostMac, bridge: { name, mac, gateways } }, undo) => {
       if (world.madeBridge === true && !steps.includes("ensureBridge")) {
-        return { made: undefined, bridge: undefined, isReady: false, failure: undefined };
+        return { kind: "refused", bridge: undefined, why: new CniError("IpFailed", "", "") };
       }
       await step("attach", undefined);
       undo.push("detach", () => step("undo attach", undefined));
-      const bridge = parseLink({ ifname: name, mtu: 1500, address: mac });
+      const bridge = {
+        ...parseLink({ ifname: name, mtu: 1500, address: mac, flags: ["UP", "PROMISC"] }),
+        kind: "bridge",
+        addresses: gateways.map((it) => ({ ...it, isDynamic: false })),
+      };
       const port = {
         ...{ hairpin: false, isolated: false },
         ...{ learning: true, locked: false, forwardsReserved: false },
       };
       const link = parseLink({ ifname: host, address: hostMac, mtu: 1500, link_index: 2 });
-      const made = {
-        before: bridge,
-        after: bridge,
-        host: { ...link, port },
-        lost: world.lost ?? [],
-      };
-      return { made, bridge, isReady: true, failure: undefined };
+      const lost = world.lost ?? [];
+      return { kind: "made", before: bridge, bridge, host: { ...link, port }, lost };
     },
-    ensureBridge: ({ bridge: { name, mac } }) =>
-      step("ensureBridge", {
-        bridge: parseLink({ ifname: name, address: mac }),
-        hasLostGuards: true,
-      }),
+    ensureBridge: async ({ bridge: { name, mac } }, plan) => {
+      if (plan.kind === "ready") return { bridge: plan.bridge, hasLostGuards: false };
+      const bridge = parseLink({ ifname: name, address: mac });
+      return await step("ensureBridge", { bridge, hasLostGuards: true });
+    },
     settleMac: (_spec, _before, ready) => Promise.resolve(ready),
     configure: () => step("configure", undefined),
     guard: async (_spec, undo) => {
