@@ -26,7 +26,7 @@ COMPILED := $(patsubst %,tests/integration/%_test.ts,add del scope streams traff
 SOURCE := $(filter %/add_test.ts %/scope_test.ts %/command_test.ts,$(COMPILED))
 export DENO_JOBS ?= $(shell echo $$(($$(nproc) + 1)))
 
-.PHONY: help demo build script test check lint fmt suite $(SUITES) bench docs release deb image install uninstall clean packages
+.PHONY: help demo build script test check lint fmt suite $(SUITES) bench mutants docs release deb image install uninstall clean packages
 
 help: ## list the targets
 	@sed -n 's/^\([a-z0-9]*\):.*## /\1|/p' $(MAKEFILE_LIST) | while IFS='|' read -r target text; do printf '  make %-10s %s\n' "$$target" "$$text"; done
@@ -66,6 +66,9 @@ bench: $(FORMS) ## compare with bridge + host-local: bench/results.md; BEFORE=CO
 	@sh tools/build/build least
 	@$(if $(BEFORE),before=$$(sh tools/build/before $(BEFORE)) && export BEFORE="$$before" && )$(if $(REFERENCE),root=$$(sh tools/debian/unpacked "$$(dpkg --print-architecture)" $(REFERENCE) containernetworking-plugins) && export REFERENCE="$$root" && )JSR_URL=$$(sh tools/build/jsr_url) unshare -mn --propagation private $(DENO) run -q -A bench/run.ts
 	@$(DENO) fmt -q bench/results.md bench/plot.svg
+
+mutants: ## delete each statement of lib/ in turn; which tests notice? FILES=REGEXP, SAMPLE=N, TESTS=…: less than all, which takes 4 hours
+	@FILES="$(FILES)" SAMPLE="$(SAMPLE)" SEED="$(SEED)" TESTS="$(TESTS)" COMMIT="$(COMMIT)" tools/mutants/mutants
 
 docs: ## the pages in docs/ that are made from source
 	@tools/pages/docs
