@@ -19,7 +19,7 @@ import type { Result } from "./result.ts";
 export { add, check, del, gc, status };
 export { bridgeSpec, gatewaysOf, hasIpv6Gateway, lostGateways, outages } from "./plugin/bridge.ts";
 export { type Effects, effectsOn } from "./plugin/effects.ts";
-export { checkConsistent, examineClaims, type Moment, transactClaims } from "./plugin/look.ts";
+export { checkConsistent, confirm, knownLeases, type Moment, observe } from "./plugin/observe.ts";
 export { reclaim } from "./plugin/release.ts";
 export { portOf, UNVERIFIED_MAC } from "./plugin/ports.ts";
 export { checkNotShared, checkSoleCarrier } from "./plugin/alone.ts";

@@ -6,7 +6,14 @@ import { isInSubnets, subnetsOf } from "../base/range.ts";
 import type { NetworkConfig } from "../config.ts";
 import { addLease, type Adoption, checkFit, listLeases, mayAdopt, now } from "../ipam.ts";
 import { claims, type HostView, mayHold, staleLeases } from "../ownership.ts";
-import { checkConsistent, type Effects, reclaim, transactClaims } from "../plugin.ts";
+import {
+  checkConsistent,
+  confirm,
+  type Effects,
+  knownLeases,
+  observe,
+  reclaim,
+} from "../plugin.ts";
 import { plainLease } from "./attachments.ts";
 import type { Call, Command, Report } from "./command.ts";
 import { effectsFor, readConfiguration } from "./configuration.ts";
@@ -82,13 +89,15 @@ async function report({ stdin, kernel }: Call): Promise<Report> {
 async function importLeases(folder: LeaseFolder, config: NetworkConfig, effects: Effects) {
   folder.leases.forEach(({ ips }) => ips.forEach((ip) => checkInside(config, ip)));
   const everywhere = { name: config.name, bridge: undefined };
-  const { result } = await transactClaims(everywhere, effects, async (moment) => {
-    const { state, provenance, view } = moment;
+  const { leases, kernel } = effects;
+  const before = await observe(everywhere, knownLeases(effects), effects, { isThorough: true });
+  const { result } = await leases.transaction(async (state, provenance) => {
+    const moment = await confirm(before, { state, provenance }, kernel);
     // A host veth of this network without a lease means that the state is damaged, unlike the veths of other plugins.
     const own = moment.claims.filter(({ kind }) => kind !== "unowned");
     checkConsistent({ ...moment, claims: own }, config, config.sets);
     checkFit(state, config, config.name, provenance === "written");
-    const veths = view.filter(({ link }) =>
+    const veths = moment.view.filter(({ link }) =>
       link.netnsId !== undefined && !isHostVethName(link.ifname)
     );
     const found = folder.leases.map((lease) => adoption(lease, config.bridge, veths));
@@ -99,7 +108,7 @@ async function importLeases(folder: LeaseFolder, config: NetworkConfig, effects:
     for (const lease of fresh) addLease(state, lease);
     state.ranges = config.configuredSets;
     if (state.lastReserved.length === 0) state.lastReserved.push(...folder.lastReserved);
-    const left = (await claims(config, listLeases(state), view)).filter((it) =>
+    const left = (await claims(config, listLeases(state), moment.view)).filter((it) =>
       it.kind === "unowned" && mayHold(it, config.sets)
     );
     const result = {
@@ -115,7 +124,7 @@ async function importLeases(folder: LeaseFolder, config: NetworkConfig, effects:
     if (left.length > 0) return { result, write: "doubted" as const };
     const isSame = fresh.length === 0 && dropped.length === 0 && provenance === "written";
     return isSame ? { result } : { result, write: "verified" as const };
-  }, { isThorough: true });
+  });
   return result;
 }
 

@@ -2,8 +2,16 @@ import { compareIps } from "../base/address.ts";
 import { ownerKey } from "../base/attachment.ts";
 import { pause } from "../base/deadline.ts";
 import type { NetworkConfig } from "../config.ts";
-import { addLease, emptyState, isRunning, type Lease, type State, statePath } from "../ipam.ts";
-import { type Effects, examineClaims, type Moment, reclaim, transactClaims } from "../plugin.ts";
+import {
+  addLease,
+  emptyState,
+  type Found,
+  isRunning,
+  type Lease,
+  type State,
+  statePath,
+} from "../ipam.ts";
+import { confirm, type Effects, knownLeases, observe, reclaim } from "../plugin.ts";
 import { plainLease } from "./attachments.ts";
 import type { Call, Command, Report } from "./command.ts";
 import { effectsFor, readConfiguration } from "./configuration.ts";
@@ -37,18 +45,20 @@ const MAX_WAIT_MS = 16_000;
  * version, and does not change that file.
  */
 async function rebuild(config: NetworkConfig, effects: Effects, dryRun: boolean): Promise<Report> {
-  const { kernel, marks } = effects;
+  const { kernel, leases, marks } = effects;
   const isBusy = () => [...marks.all().values()].some(isRunning);
   for (const end = Date.now() + MAX_WAIT_MS; isBusy() && Date.now() < end;) await pause(200);
   const bridgeMac = (await kernel.link(config.bridge))?.mac;
-  const look = (moment: Moment) => examine(config, moment, bridgeMac);
+  const before = await observe(config, knownLeases(effects), effects);
+  const look = async (found: Found) =>
+    await examine(config, await confirm(before, found, kernel), bridgeMac);
   const { result: seen, backup } = dryRun
-    ? { result: await examineClaims(config, effects, look), backup: undefined }
-    : await transactClaims(config, effects, async (moment) => {
-      const result = await look(moment);
+    ? { result: await leases.examine(look), backup: undefined }
+    : await leases.transaction(async (state, provenance) => {
+      const result = await look({ state, provenance });
       if (result.isConsistent || result.isStuck) return { result };
-      await reclaim(moment.state, result.dropped, config.bridge, effects);
-      return { result, state: rebuilt(config, result, moment.state), write: "verified" as const };
+      await reclaim(state, result.dropped, config.bridge, effects);
+      return { result, state: rebuilt(config, result, state), write: "verified" as const };
     });
   if (!dryRun) marks.sweep();
   // A port with a lease in another subnet has another gateway, so no guard can be made from this configuration.

@@ -6,6 +6,7 @@ import type { NetworkName } from "../base/names.ts";
 import { allocatingRange, formatSet, overlapping, subnetsOf } from "../base/range.ts";
 import type { NetworkConfig } from "../config.ts";
 import {
+  AddMarks,
   findLease,
   type Held,
   type Lease,
@@ -17,7 +18,7 @@ import {
 import type { Link } from "../netops.ts";
 import type { Claim } from "../ownership.ts";
 import type { Effects } from "./effects.ts";
-import { claimsOfOther } from "./look.ts";
+import { observe } from "./observe.ts";
 
 /** Throws InvalidNetworkConfig if a live container of another network may have these addresses: an ADD does not see it. */
 export async function checkNotShared(
@@ -36,7 +37,8 @@ export async function checkNotShared(
     const leases = new Set(shared === undefined ? all.filter(isIn) : all);
     if (leases.size === 0) continue;
     const subject = { name: network, bridge: undefined };
-    const found = await claimsOfOther(subject, dataDir, all, kernel);
+    const marks = new AddMarks(dataDir, network);
+    const { claims: found } = await observe(subject, all, { kernel, marks });
     // A lease without a host veth does not use its address.
     const user = found.filter(({ kind }) => kind !== "stale").flatMap(({ lease }) => lease ?? [])
       .find((lease) => leases.has(lease));
@@ -63,7 +65,8 @@ export async function checkNotShared(
   for (const network of networksWithoutLease(config, links, held)) {
     const dataDir = held.find((it) => it.network === network)?.dataDir ?? config.dataDir;
     const subject = { name: network, bridge: config.bridge };
-    const claims = await claimsOfOther(subject, dataDir, [], kernel);
+    const marks = new AddMarks(dataDir, network);
+    const { claims } = await observe(subject, [], { kernel, marks });
     checkNoneHeld(config, network, claims.filter((it) => !isLeased(held, config, it)));
   }
 }

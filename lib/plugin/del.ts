@@ -15,7 +15,7 @@ import type { Link } from "../netops.ts";
 import { type Claim, mayHold } from "../ownership.ts";
 import type { Effects } from "./effects.ts";
 import { Failures } from "./failures.ts";
-import { claimsOf, examineClaims } from "./look.ts";
+import { confirm, knownLeases, observe } from "./observe.ts";
 import { onBridges, release, removeDoomed } from "./release.ts";
 
 /** DEL: removes the veth, then releases the lease. A missing attachment is a success, and DEL can be repeated. */
@@ -82,7 +82,7 @@ async function removeVeths(work: Removal): Promise<Lease[]> {
 async function removeByClaims(work: Removal): Promise<Lease[]> {
   const { network, host, netns, state, effects, failures } = work;
   const { kernel, marks, stop } = effects;
-  const claims = await claimsOf(network, state ? listLeases(state) : [], effects, { netns });
+  const { claims } = await observe(network, state ? listLeases(state) : [], effects, { netns });
   const isDoomed = await isAbout(work, claims);
   const { name } = network;
   const { free, hosts } = await removeDoomed(name, claims, isDoomed, effects, failures, netns);
@@ -177,12 +177,11 @@ async function isAnswered({ network, effects, failures: { errors: [error] } }: R
     return true;
   }
   try {
-    return await examineClaims(
-      network,
-      effects,
-      ({ provenance, claims }) =>
-        typeof provenance === "object" && !claims.some((claim) => mayHold(claim, undefined)),
-    );
+    const before = await observe(network, knownLeases(effects), effects);
+    return await effects.leases.examine(async (found) => {
+      const { provenance, claims } = await confirm(before, found, effects.kernel);
+      return typeof provenance === "object" && !claims.some((claim) => mayHold(claim, undefined));
+    });
   } catch {
     return false; // DEL reports the error of the first read
   }

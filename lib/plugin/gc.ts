@@ -4,7 +4,7 @@ import { isRunning, listLeases } from "../ipam.ts";
 import { type Claim, staleLeases } from "../ownership.ts";
 import type { Effects } from "./effects.ts";
 import { Failures } from "./failures.ts";
-import { claimsOf, transactClaims } from "./look.ts";
+import { confirm, knownLeases, observe } from "./observe.ts";
 import { reclaim, release, removeAll, removeDoomed } from "./release.ts";
 
 /** GC: removes this network's unlisted attachments; without a list, only provable garbage (rules G1 to G3, S6). */
@@ -22,7 +22,7 @@ export async function gc(
 
 async function releaseGarbage(network: Network, effects: Effects, failures: Failures) {
   const claims = await failures.attempt(() => reclaimStale(network, effects)) ??
-    await claimsOf(network, [], effects);
+    (await observe(network, [], effects)).claims;
   for (const claim of claims) {
     if (await isAbandoned(claim)) await failures.attempt(() => removeAll(claim.veths, effects));
   }
@@ -32,7 +32,9 @@ async function releaseGarbage(network: Network, effects: Effects, failures: Fail
 /** Releases the stale leases and returns all claims, as they were before. Throws StateDamaged. */
 async function reclaimStale(network: Network, effects: Effects): Promise<readonly Claim[]> {
   effects.leases.read(); // an unreadable state has no claims
-  const { result } = await transactClaims(network, effects, async ({ state, claims }) => {
+  const before = await observe(network, knownLeases(effects), effects);
+  const { result } = await effects.leases.transaction(async (state, provenance) => {
+    const { claims } = await confirm(before, { state, provenance }, effects.kernel);
     const dropped = await reclaim(state, staleLeases(claims), network.bridge, effects);
     return { result: claims, ...(dropped.length > 0 && { write: "unverified" as const }) };
   });
@@ -72,7 +74,8 @@ async function releaseUnlisted(
     return !isListed && !veths.some(({ link }) => hosts.has(link.ifname));
   };
   const read = await failures.attempt(() => leases.read());
-  const claims = await claimsOf(network, read === undefined ? [] : listLeases(read.state), effects);
+  const leasesRead = read === undefined ? [] : listLeases(read.state);
+  const { claims } = await observe(network, leasesRead, effects);
   const { free } = await removeDoomed(network.name, claims, isUnlisted, effects, failures);
   await failures.attempt(() => release(free, network, effects, failures));
   for (const host of marks.hosts()) if (!hosts.has(host)) marks.clear(host);

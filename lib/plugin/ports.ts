@@ -2,6 +2,7 @@ import { macProvenBy } from "../base/mac.ts";
 import { groupOf, type InterfaceName } from "../base/names.ts";
 import type { NetworkConfig } from "../config.ts";
 import {
+  AddMarks,
   checkFit,
   containerMac,
   isRunning,
@@ -14,7 +15,7 @@ import { type GuardSpec, type Link, planBridge, type PortSpec, type VethSpec } f
 import type { Rollback } from "../rollback.ts";
 import { type GuardedPort, lostGateways } from "./bridge.ts";
 import type { Effects } from "./effects.ts";
-import { claimsOf, claimsOfOther } from "./look.ts";
+import { observe } from "./observe.ts";
 
 /** A host veth and its bridge, as read back from the kernel. */
 export type MadeVeth = Awaited<ReturnType<typeof attachVeth>>;
@@ -81,7 +82,7 @@ async function reattachOthers(
   try {
     const ports: PortSpec[] = [];
     const leases = listLeases(effects.leases.read().state);
-    const claims = await claimsOf(config, leases, effects, { isWithoutAdds: true });
+    const { claims } = await observe(config, leases, effects, { isWithoutAdds: true });
     for (const { kind, lease, veths: [veth, ...more] } of claims) {
       if (kind === "unowned" || kind === "adding" || more.length > 0) continue;
       if (veth === undefined || isRunning(veth.add) || veth.link.ifname === own) continue;
@@ -119,8 +120,9 @@ async function guardedOfOthers(
   for (const { network, dataDir, state } of othersThan(config, readNetworks().held)) {
     const leases = listLeases(state);
     if (!leases.some(({ record }) => record?.guarded)) continue;
-    const found = await claimsOfOther({ name: network, bridge }, dataDir, leases, kernel);
-    for (const { kind, lease, veths: [veth] } of found) {
+    const marks = new AddMarks(dataDir, network);
+    const { claims } = await observe({ name: network, bridge }, leases, { kernel, marks });
+    for (const { kind, lease, veths: [veth] } of claims) {
       if (kind !== "live" || veth?.link.master !== bridge) continue;
       const settings = { name: network, bridge, hairpin: false, isolated: false };
       const port = portSpec(settings, veth.link.ifname as InterfaceName, lease);

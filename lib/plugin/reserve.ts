@@ -9,13 +9,14 @@ import {
   findLease,
   type Lease,
   type LeaseRequest,
+  listLeases,
   type Mark,
   type Provenance,
   type State,
 } from "../ipam.ts";
 import { type Claim, staleLeases } from "../ownership.ts";
 import type { Effects } from "./effects.ts";
-import { checkConsistent, momentOf } from "./look.ts";
+import { checkConsistent, observe } from "./observe.ts";
 import { flushLeases, reclaim } from "./release.ts";
 
 const NEVER = new AbortController().signal;
@@ -79,12 +80,16 @@ export class Reservation {
       if (quick !== undefined) return quick;
     }
     // Under the lock: of many ADDs on a starting node, the first one inspects the namespaces, and the others find its state.
-    const moment = await momentOf(config, { state, provenance }, this.host, effects);
-    checkConsistent(moment, config, [...config.configuredSets, ...config.sets]);
+    const except = this.host;
+    const { claims } = await observe(config, listLeases(state), effects, { except });
+    checkConsistent({ state, provenance, claims }, config, [
+      ...config.configuredSets,
+      ...config.sets,
+    ]);
     checkFit(state, config, config.name, isWritten);
     const key = ownerKey(request.attachment);
     const isOwn = ({ lease }: Claim) => lease !== undefined && ownerKey(lease.owner) === key;
-    const own = moment.claims.find(isOwn);
+    const own = claims.find(isOwn);
     if (own?.lease !== undefined) {
       await this.#checkAlone(own);
       // The container may now get another address or MAC.
@@ -92,7 +97,7 @@ export class Reservation {
     }
     const lease = this.#tryAllocate(state);
     if (lease !== undefined) return lease;
-    const stale = staleLeases(moment.claims.filter((claim) => !isOwn(claim)));
+    const stale = staleLeases(claims.filter((claim) => !isOwn(claim)));
     await reclaim(state, stale, config.bridge, effects);
     return this.#allocate(state);
   }

@@ -6,7 +6,7 @@ import { staleLeases } from "../ownership.ts";
 import { checkNotShared, checkSoleCarrier } from "./alone.ts";
 import { bridgeSpec } from "./bridge.ts";
 import type { Effects } from "./effects.ts";
-import { checkConsistent, claimsOf, examineClaims } from "./look.ts";
+import { checkConsistent, confirm, knownLeases, observe } from "./observe.ts";
 
 /** STATUS: throws PluginNotAvailable if an ADD would fail now (rules T1, T2). */
 export async function status(config: NetworkConfig, effects: Effects): Promise<void> {
@@ -53,7 +53,9 @@ async function consistentState(config: NetworkConfig, effects: Effects): Promise
   // Only a reader with the lock can decide that the state is damaged.
   const found = unlessError(["StateDamaged"], () => effects.leases.read());
   if (found?.provenance === "written") return structuredClone(found.state);
-  return await examineClaims(config, effects, (moment) => {
+  const before = await observe(config, knownLeases(effects), effects);
+  return await effects.leases.examine(async (now) => {
+    const moment = await confirm(before, now, effects.kernel);
     checkConsistent(moment, config, [...config.configuredSets, ...config.sets]);
     return structuredClone(moment.state);
   });
@@ -67,7 +69,7 @@ async function checkFree(
 ): Promise<void> {
   const choose = () => chooseIps(state, pool);
   if (unlessError(["PoolExhausted"], choose) !== undefined) return;
-  const claims = await claimsOf(pool, listLeases(state), effects);
+  const { claims } = await observe(pool, listLeases(state), effects);
   dropLeases(state, staleLeases(claims));
   choose();
 }
