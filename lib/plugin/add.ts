@@ -5,21 +5,14 @@ import { freshHostMac, layer2Mac, type Mac, macOfAll } from "../base/mac.ts";
 import { groupOf, type InterfaceName } from "../base/names.ts";
 import { waitForAll } from "../base/wait_for_all.ts";
 import { type Invocation, type NetworkConfig, readResolvConf } from "../config.ts";
-import {
-  checkRequested,
-  hasUsualMac,
-  type Lease,
-  type LeaseRequest,
-  type Mark,
-  now,
-} from "../ipam.ts";
+import { checkRequested, hasUsualMac, type LeaseRequest, type Mark, now } from "../ipam.ts";
 import { type ContainerSpec, MacTaken, type VethSpec } from "../netops.ts";
 import type { Result } from "../result.ts";
 import { Rollback } from "../rollback.ts";
 import { bridgeSpec, gatewayNeighbours } from "./bridge.ts";
 import type { Effects } from "./effects.ts";
 import { attachVeth, type MadeVeth } from "./ports.ts";
-import { Reservation } from "./reserve.ts";
+import { reserve } from "./reserve.ts";
 import { inRanges, resultOf, routesOf } from "./result_of.ts";
 
 /** The input of an ADD, except its effects. */
@@ -85,14 +78,10 @@ async function steps(job: Job, effects: Effects, undo: Rollback, mark: Mark): Pr
   });
   stop.throwIfAborted();
   checkBridgeMac(config, attached);
-  let lease: Lease | undefined;
-  if (config.sets.length > 0) {
-    const reservation = new Reservation(leaseRequest(job, attached), host, mark, config, effects);
-    // The lease is released after the veth is removed, because the container can use the address until then. The undo is
-    // recorded before the write, because a write that fails may have reached the disk.
-    undo.pushLast("release the address", () => reservation.undo());
-    lease = await reservation.take();
-  }
+  const request = leaseRequest(job, attached);
+  const lease = config.sets.length === 0
+    ? undefined
+    : await reserve({ config, request, host, mark }, effects, undo);
   stop.throwIfAborted();
   const ips = lease?.ips ?? [];
   const mac = config.requestedMac ?? macOfAll(ips) ?? layer2Mac(job.hostMac);

@@ -12,7 +12,7 @@ import {
 } from "../../../lib/ipam.ts";
 import { bridgeSpec, type Effects } from "../../../lib/plugin.ts";
 import { attachVeth } from "../../../lib/plugin/ports.ts";
-import { Reservation } from "../../../lib/plugin/reserve.ts";
+import { reserve } from "../../../lib/plugin/reserve.ts";
 import { Rollback } from "../../../lib/rollback.ts";
 
 /** Copies of the steps of lib/plugin/ with one mistake each, which the model has to find. */
@@ -76,19 +76,20 @@ function adding({ leaseFirst, freesFirst, replaces, writesTwice }: Mistake) {
       bridgeMac: "",
     };
     const mark = marks.begin(host);
-    const reservation = new Reservation(request, host, mark, config, effects);
-    const reserve = async () => {
+    const wanted = { config, request, host, mark };
+    const releasing = freesFirst
+      ? { pushLast: (what: string, run: () => Promise<void>) => undo.push(what, run) }
+      : undo;
+    const reserveAll = async () => {
       if (writesTwice) {
         const half = { ...request, sets: config.sets.slice(0, 1) };
-        await new Reservation(half, host, mark, config, effects).take();
+        await reserve({ ...wanted, request: half }, effects, new Rollback());
       }
-      return await reservation.take();
+      return await reserve(wanted, effects, releasing);
     };
     try {
-      if (!freesFirst) undo.pushLast("release the address", () => reservation.undo());
       let attached = leaseFirst ? undefined : await attach();
-      const { ips } = await reserve();
-      if (freesFirst) undo.push("release the address", () => reservation.undo());
+      const { ips } = await reserveAll();
       attached ??= await attach();
       const mac = macOfAll(ips) ?? hostMac;
       await kernel.configure({

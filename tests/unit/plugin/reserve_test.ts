@@ -4,7 +4,8 @@ import { type Mac, parseMac } from "../../../lib/base/mac.ts";
 import { groupOf } from "../../../lib/base/names.ts";
 import type { LeaseRequest } from "../../../lib/ipam.ts";
 import type { Link } from "../../../lib/netops.ts";
-import { Reservation } from "../../../lib/plugin/reserve.ts";
+import { reserve } from "../../../lib/plugin/reserve.ts";
+import { Rollback } from "../../../lib/rollback.ts";
 import { config, effects, HOST, LEASE, lease, NETWORK, RECORD, type World } from "./world.ts";
 
 const SMALL = config({ ipam: { rangeStart: "10.86.0.2", rangeEnd: "10.86.0.3" } });
@@ -28,7 +29,13 @@ function reservation(world: World, hostMac: Mac = MAC) {
   };
   const marked: boolean[] = [];
   const mark = { lease: (isLeased: boolean) => void marked.push(isLeased) };
-  return { tools, marked, one: new Reservation(request, HOST, mark, SMALL, tools) };
+  const undo = new Rollback();
+  return {
+    tools,
+    marked,
+    take: () => reserve({ config: SMALL, request, host: HOST, mark }, tools, undo),
+    undo: () => undo.run(new CniError("IpFailed", "a later step", "a remedy")),
+  };
 }
 
 const [TWO, THREE] = [lease("c2/eth0", "10.86.0.2"), lease("c3/eth0", "10.86.0.3")];
@@ -49,22 +56,22 @@ Deno.test("a reservation reads the kernel only if it has to", async () => {
   const three = { ...THREE, record: { ...RECORD, hostMac: "fe:00:00:00:00:03" } };
   for (const [world, steps] of rows) {
     const held = world.held?.length === 2 ? { held: [two, three] } : {};
-    const { tools, one } = reservation({ ...world, ...held });
-    await one.take();
+    const { tools, take } = reservation({ ...world, ...held });
+    await take();
     assertEquals(tools.steps, steps, JSON.stringify(world));
   }
 });
 
 Deno.test("an attachment is reserved once, and the lease of a killed run is reused", async () => {
   const again = reservation({ held: [LEASE] });
-  assertEquals((await again.one.take()).ips, LEASE.ips);
+  assertEquals((await again.take()).ips, LEASE.ips);
   const rows: [World, Mac | undefined, number, string][] = [
     [{ held: [LEASE], veths: [RENAMED] }, undefined, 103, '"renamed0" is its host veth'],
     [{ held: [LEASE] }, parseMac("fe:00:00:00:00:99"), 11, "is in progress"],
   ];
   for (const [world, hostMac, code, message] of rows) {
-    const { one } = reservation(world, hostMac);
-    assertEquals((await assertRejects(() => one.take(), CniError, message)).code, code);
+    const { take } = reservation(world, hostMac);
+    assertEquals((await assertRejects(take, CniError, message)).code, code);
   }
 });
 
@@ -80,12 +87,12 @@ Deno.test("a veth that may use an address without a lease prevents allocation, c
     [{ provenance: damage, veths: [other] }, "it is empty"],
   ];
   for (const [world, message] of rows) {
-    const { one, tools } = reservation(world);
-    const error = await assertRejects(() => one.take(), CniError, message);
+    const { take, tools } = reservation(world);
+    const error = await assertRejects(take, CniError, message);
     assertEquals([error.code, tools.steps.some((it) => it.includes("reserve"))], [104, false]);
   }
-  const { one, tools } = reservation({ provenance: damage });
-  await one.take();
+  const { take, tools } = reservation({ provenance: damage });
+  await take();
   assertEquals(
     tools.steps.at(-1)?.startsWith('warn the state of network "podnet" could not be'),
     true,
@@ -93,17 +100,17 @@ Deno.test("a veth that may use an address without a lease prevents allocation, c
 });
 
 Deno.test("an undone reservation restores the state, and keeps the lease of another attachment", async () => {
-  const { one, tools, marked } = reservation({ held: [TWO] });
+  const { take, undo, tools, marked } = reservation({ held: [TWO] });
   const { state } = tools.leases.read();
   const before = structuredClone(state);
-  await one.undo();
-  await one.take();
-  await one.undo();
+  await undo();
+  await take();
+  await undo();
   assertEquals({ ...state, lines: undefined }, { ...before, lines: undefined });
   // The mark says whether the lease exists, to runs that find a state without it.
   assertEquals(marked, [true, false]);
-  await one.take();
+  await take();
   state.leases["c1/eth0"] = { ...RECORD, hostMac: "fe:00:00:00:00:99" };
-  await one.undo();
+  await undo();
   assertEquals(state.containerToIP["c1/eth0"], "10.86.0.3");
 });
