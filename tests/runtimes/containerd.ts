@@ -45,8 +45,10 @@ function withLines(text: string, heading: string, ...lines: readonly string[]): 
   return [before, heading, "\n", ...lines.map((line) => `${line}\n`), after].join("");
 }
 
-/** Creates a file like that of `docker save`, from Debian's static busybox. */
-const BUILD_IMAGE = `
+const ARCHITECTURE = Deno.build.arch === "x86_64" ? "amd64" : "arm64";
+
+/** Shell lines that create /run/image/image.tar, as `docker save` does, from Debian's static busybox. */
+export const BUILD_IMAGE = `
 mkdir -p /run/image/rootfs/bin /run/image/rootfs/www /run/image/rootfs/etc
 cd /run/image
 cp /usr/bin/busybox rootfs/bin/
@@ -55,7 +57,7 @@ echo 'a page from a container' >rootfs/www/index.html
 dd if=/dev/zero of=rootfs/www/block bs=64k count=32 2>/dev/null
 tar -C rootfs -cf layer.tar .
 sum=$(sha256sum layer.tar | cut -d' ' -f1)
-printf '{"architecture":"ARCH","os":"linux","config":{"Cmd":["/bin/sleep","3600"]},"rootfs":{"type":"layers","diff_ids":["sha256:%s"]}}' $sum >config.json
+printf '{"architecture":"${ARCHITECTURE}","os":"linux","config":{"Cmd":["/bin/sleep","3600"]},"rootfs":{"type":"layers","diff_ids":["sha256:%s"]}}' $sum >config.json
 printf '[{"Config":"config.json","RepoTags":["${IMAGE}","${PAUSE}"],"Layers":["layer.tar"]}]' >manifest.json
 tar -cf image.tar manifest.json config.json layer.tar
 rm -r rootfs layer.tar`;
@@ -81,8 +83,7 @@ export class Containerd {
     const containerd = new Containerd(node);
     await node.write("/etc/containerd/config.toml", await config(networks, more));
     await containerd.restart();
-    const architecture = Deno.build.arch === "x86_64" ? "amd64" : "arm64";
-    await node.sh(BUILD_IMAGE.replace("ARCH", architecture));
+    await node.sh(BUILD_IMAGE);
     for (const namespace of ["default", "k8s.io"]) {
       await node.sh(`ctr -n ${namespace} image import /run/image/image.tar`);
     }
