@@ -1,6 +1,5 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
-import { CONFIG, type Finished, type Host, type Json, STATE_FOLDER } from "../integration/host.ts";
-import { untilSh } from "../until.ts";
+import type { Finished, Host, Json } from "../integration/host.ts";
 
 /** The expected outcome of an ADD: a result, an error document with that code, no document at all (with exit
  * status 0 if it is lost), or any of them. */
@@ -31,9 +30,6 @@ export interface Surroundings {
 
 /** Runs the plugin again, with another command or environment. */
 export type Attempt = (command: string, more?: Partial<Surroundings>) => Promise<Ended>;
-
-const SUB = `${STATE_FOLDER}/sub`;
-const IN_SUB = { ...CONFIG, ipam: { dataDir: SUB } };
 
 /** Variables that change a run of Deno or Node, each with a value whose effect would show. */
 const VARIABLES: Readonly<Record<string, string>> = {
@@ -213,18 +209,6 @@ const PROCESS: readonly Surroundings[] = [
     },
   })),
   {
-    name: "48 MB of memory",
-    happens: "works",
-    run: `g=/sys/fs/cgroup; [ ! -d $g/memory ] || g=$g/memory; g=$g/atomicni-test-$$; mkdir $g
-      limit=$g/memory.limit_in_bytes; [ -f $limit ] || limit=$g/memory.max
-      echo 48M > $limit && echo $$ > $g/cgroup.procs && echo $g > /run/cgroup; exec FILE`,
-    end: "works",
-    after: async (host) => {
-      // A process that has ended may still be in its control group for a moment.
-      await host.sh(untilSh("rmdir $(cat /run/cgroup)"));
-    },
-  },
-  {
     name: "stderr closed",
     happens: "works",
     run: "exec FILE 2>&-",
@@ -237,47 +221,10 @@ const PROCESS: readonly Surroundings[] = [
     end: "works",
   },
   {
-    name: "umask 000",
-    happens: "state folder 0700, files 0600",
-    run: "umask 000; exec FILE",
-    end: "works",
-    after: async (host) => {
-      const modes = await host.sh(`stat -c '%a' ${STATE_FOLDER} ${STATE_FOLDER}/podnet.*`);
-      assertEquals(modes, "700\n600\n600\n");
-    },
-  },
-  { name: "umask 777", happens: "works", run: "umask 777; exec FILE", end: "works" },
-  {
-    name: "32 file descriptors",
-    happens: "works",
-    run: "ulimit -n 32; exec FILE",
-    end: "works",
-  },
-  {
-    name: "no process may be started, no descriptor is left",
-    happens: "ends with an error, nothing is left",
-    run: "ulimit -n 12; exec FILE",
-    end: "dies",
-  },
-  {
-    name: "no file may grow",
-    happens: "code 5, nothing is left",
-    given:
-      `printf '{"lastReserved":"","containerToIP":{},"ipToContainer":{}}' > ${STATE_FOLDER}/podnet.json`,
-    run: "trap '' XFSZ; ulimit -f 0; exec FILE",
-    end: 5,
-  },
-  {
     name: "SIGCHLD, SIGPIPE, SIGTERM and SIGHUP are ignored",
     happens: "works",
     run: "trap '' CHLD PIPE TERM HUP; exec FILE",
     end: "works",
-  },
-  {
-    name: "without CAP_NET_ADMIN",
-    happens: "code 100, nothing is left",
-    run: "exec setpriv --bounding-set=-net_admin -- FILE",
-    end: 100,
   },
   {
     name: "no new privileges, lowest priority",
@@ -293,121 +240,10 @@ const PROCESS: readonly Surroundings[] = [
     end: "works",
   },
   {
-    name: "no /proc",
-    happens: "the compiled form does not start, the script form works",
-    run: "umount -l /proc; exec FILE",
-    end: "either",
-    stderrIsDenos: true,
-  },
-  {
     name: "arguments such as --allow-all and --v8-flags",
     happens: "ignored: CNI_COMMAND decides",
     run: "exec FILE --allow-all --v8-flags=--help --reload list",
     end: "works",
-  },
-];
-
-const FOLDER: readonly Surroundings[] = [
-  {
-    name: "the state folder is a symbolic link",
-    happens: "code 5, not followed",
-    given: `mkdir /run/x; ln -s /run/x ${SUB}`,
-    config: IN_SUB,
-    end: 5,
-    after: async (host) => assertEquals(await host.sh("ls -A /run/x"), ""),
-  },
-  {
-    name: "the state folder belongs to another user",
-    happens: "code 5",
-    given: `mkdir ${SUB}; chown 1000 ${SUB}`,
-    config: IN_SUB,
-    end: 5,
-  },
-  {
-    name: "the state folder is a file",
-    happens: "code 5",
-    given: `touch ${SUB}`,
-    config: IN_SUB,
-    end: 5,
-  },
-  {
-    name: "the state folder is world-writable",
-    happens: "works; it is 0700 again",
-    given: `chmod 777 ${STATE_FOLDER}`,
-    end: "works",
-    after: async (host) => assertEquals(await host.sh(`stat -c %a ${STATE_FOLDER}`), "700\n"),
-  },
-  {
-    name: "the state folder is read-only",
-    happens: "code 5, nothing is left",
-    given: `mount -o remount,ro ${STATE_FOLDER}`,
-    end: 5,
-  },
-  {
-    name: "the state file is a symbolic link",
-    happens: "code 104, not followed",
-    given: `echo secret > /run/x; ln -s /run/x ${STATE_FOLDER}/podnet.json`,
-    end: 104,
-    after: async (host) => assertEquals(await host.sh("cat /run/x"), "secret\n"),
-  },
-  {
-    name: "the state file is a FIFO",
-    happens: "code 104, without a wait",
-    given: `mkfifo ${STATE_FOLDER}/podnet.json`,
-    end: 104,
-  },
-  {
-    name: "the state file is a device",
-    happens: "code 104",
-    given: `mknod ${STATE_FOLDER}/podnet.json c 1 5`,
-    end: 104,
-  },
-  {
-    name: "the state file is a hard link of another file",
-    happens: "works; the other file stays as it was",
-    given:
-      `echo '{"lastReserved":"","containerToIP":{},"ipToContainer":{}}' > ${STATE_FOLDER}/x; ln ${STATE_FOLDER}/x ${STATE_FOLDER}/podnet.json`,
-    end: "works",
-    after: async (host) =>
-      assertStringIncludes(await host.sh(`cat ${STATE_FOLDER}/x`), '"containerToIP":{}'),
-  },
-  {
-    name: "the lock is a symbolic link",
-    happens: "code 5, not followed",
-    given: `echo secret > /run/x; ln -s /run/x ${STATE_FOLDER}/podnet.lock`,
-    end: 5,
-    after: async (host) => assertEquals(await host.sh("cat /run/x"), "secret\n"),
-  },
-  {
-    name: "the lock is a FIFO",
-    happens: "code 5, without a wait",
-    given: `mkfifo ${STATE_FOLDER}/podnet.lock`,
-    end: 5,
-  },
-  {
-    name: "the lock is a device",
-    happens: "code 5",
-    given: `mknod ${STATE_FOLDER}/podnet.lock c 1 7`,
-    end: 5,
-  },
-  {
-    name: "the lock is a hard link of another file",
-    happens: "works; the other file stays as it was",
-    given: `echo secret > ${STATE_FOLDER}/x; ln ${STATE_FOLDER}/x ${STATE_FOLDER}/podnet.lock`,
-    end: "works",
-    after: async (host) => assertEquals(await host.sh(`cat ${STATE_FOLDER}/x`), "secret\n"),
-  },
-  {
-    name: "files with strange names in the state folder",
-    happens: "left alone",
-    given:
-      `cd ${STATE_FOLDER}; touch -- '-rf' '--help.json' '$(touch owned).json' '.json' "$(printf 'a\\nb\\033[31m.json')"; mkdir x.json`,
-    end: "works",
-    after: async (host, _, attempt) => {
-      assert(Number(await host.sh(`ls -A ${STATE_FOLDER} | wc -l`)) >= 7);
-      const listed = await attempt("", { run: "exec FILE list" });
-      assertStringIncludes(listed.stdout, "10.86.0.2");
-    },
   },
 ];
 
@@ -462,78 +298,10 @@ const CONTAINER: readonly Surroundings[] = [
       }
     },
   },
-  {
-    name: "a container renames its eth0",
-    happens: "CHECK reports it; DEL removes the attachment",
-    end: "works",
-    after: async (host, { json }, attempt) => {
-      await host.sh("ip -n c1 link set dev eth0 name x0");
-      const checked = await attempt("CHECK", { config: { ...CONFIG, prevResult: json } });
-      assertEquals(checked.json.code, 106);
-    },
-  },
-  {
-    name: "a container moves its eth0 to another namespace",
-    happens: "CHECK reports it; DEL removes the attachment",
-    given: "ip netns add elsewhere",
-    end: "works",
-    after: async (host, { json }, attempt) => {
-      await host.sh("ip -n c1 link set dev eth0 netns elsewhere");
-      const checked = await attempt("CHECK", { config: { ...CONFIG, prevResult: json } });
-      assertEquals(checked.json.code, 106);
-    },
-  },
-  {
-    name: "a container puts its eth0 into a bridge of its own",
-    happens: "CHECK does not report it; DEL removes the attachment",
-    end: "works",
-    after: async (host) => {
-      await host.sh("ip -n c1 link add br9 type bridge && ip -n c1 link set dev eth0 master br9");
-    },
-  },
-  {
-    name: "a container deletes its eth0",
-    happens: "the address is free for other containers; DEL succeeds",
-    end: "works",
-    after: async (host) => {
-      await host.sh("ip -n c1 link del dev eth0");
-    },
-  },
-  {
-    name: "a container sets the gateway's address and another container's MAC",
-    happens: "DEL removes the attachment; SECURITY.md says how to prevent it",
-    end: "works",
-    after: async (host) => {
-      await host.sh(
-        "ip -n c1 addr add 10.86.0.1/24 dev eth0; ip -n c1 link set dev eth0 address 0a:58:0a:56:00:03",
-      );
-    },
-  },
-  {
-    name: "the clock was set back, and a lease is from the future",
-    happens: "works; explain says so",
-    given: `cat > ${STATE_FOLDER}/podnet.json <<'E'
-{"schema":2,"lastReserved":"","containerToIP":{"x/eth0":"10.86.0.9"},"ipToContainer":{"10.86.0.9":"x/eth0"},"leases":{"10.86.0.9":{"since":"2199-01-01T00:00:00Z","veth":"fe:00:00:00:00:01"}}}
-E`,
-    end: "works",
-    after: async (_, __, attempt) => {
-      const explained = await attempt("", { run: "exec FILE explain 10.86.0.9" });
-      assertStringIncludes(explained.stdout, "the clock was set back");
-      await attempt("DEL", { env: { CNI_CONTAINERID: "x" } });
-    },
-  },
-  {
-    name: "a bridge with 1,000 ports",
-    happens: "works; at 1,023 it is code 105",
-    given:
-      'ip link add atomic0 address 0a:58:0a:56:00:01 type bridge; for i in $(seq 500); do echo "link add name p$i master atomic0 type veth peer name q$i"; echo "link set dev q$i master atomic0"; done | ip -batch -',
-    end: "works",
-  },
 ];
 
 export const SURROUNDINGS: readonly Surroundings[] = [
   ...ENVIRONMENT,
   ...PROCESS,
-  ...FOLDER,
   ...CONTAINER,
 ];

@@ -86,8 +86,8 @@ ${table(["rules", "check"], rows)}
 function fuzz(): string {
   return `## Mutated inputs
 
-Each run of \`make conformance\` gives ${AMOUNTS.full.inTheProgram} mutated inputs to the program on a private host and ${AMOUNTS.full.inProcess} more to
-\`run()\` with a simulated \`ip\`; it prints the seed, and \`SEED=N\` repeats it. Each run of the program has to end
+Each run of \`make conformance\` gives ${AMOUNTS.full} mutated inputs to the program on a private host; it prints the
+seed, and \`SEED=N\` repeats it. Each run of the program has to end
 with exit status 0 or 1, one JSON document or none, a known code, and no stack trace. A failed ADD has to leave nothing,
 and after an ADD, a DEL of the same input has to remove everything.
 `;

@@ -13,85 +13,37 @@ export type Entry =
 /** The unit in which a write cache loses data, in bytes: a page is complete or missing. */
 const BLOCK = 4096;
 
-/**
- * A disk with a volatile write cache: reads return every write at once; the medium has a write only after a flush or a
- * forced write. At a cut the medium keeps a random part of the other writes.
- */
+/** A disk in memory that records its writes and flushes: from the record, `lose` makes the disk that a power cut leaves. */
 export class Disk {
   #now: Uint8Array;
-  #medium: Uint8Array;
-  #cache: Write[] = [];
-  #left = Infinity;
-  #isDead = false;
-  #died?: () => void;
   readonly log: Entry[] = [];
-  /** The errno with which writes and flushes fail. */
-  writeError = 0;
+  /** The errno with which flushes fail. */
   flushError = 0;
 
   constructor(image: Uint8Array) {
     this.#now = image;
-    this.#medium = image.slice();
   }
 
   get size(): number {
     return this.#now.length;
   }
 
-  /** Cuts the power at the n-th write or flush from now: neither that one nor any later one is answered. */
-  dieAfter(writes: number): Promise<void> {
-    this.#left = writes;
-    return new Promise((resolve) => this.#died = resolve);
-  }
-
   read(offset: number, length: number): Uint8Array {
     return this.#now.slice(offset, offset + length);
   }
 
-  /** Whether the request is answered. */
-  write(offset: number, bytes: Uint8Array, forced: boolean): boolean {
+  write(offset: number, bytes: Uint8Array, forced: boolean): void {
     const data = bytes.slice();
-    const wasDead = this.#isDead;
-    if (!this.#isAlive()) {
-      // A part of the interrupted write may be on the medium.
-      if (!wasDead) this.#cache.push({ offset, data });
-      return false;
-    }
     this.#now.set(data, offset);
     this.log.push({ what: "write", offset, data, forced });
-    applyWrite(this.#medium, this.#cache, { offset, data }, forced);
-    return true;
   }
 
-  /** Whether the request is answered. */
-  flush(): boolean {
-    if (!this.#isAlive()) return false;
+  flush(): void {
     this.log.push({ what: "flush" });
-    applyFlush(this.#medium, this.#cache);
-    return true;
   }
 
   mark(text: string): void {
     this.log.push({ what: "mark", text });
-  }
-
-  /** Switches the machine off: the disk keeps its medium and a part of its cache. */
-  cut(keep: number, random: () => number): Losses {
-    const losses = lose(this.#medium, this.#cache, keep, random);
-    this.#now = this.#medium.slice();
-    this.#cache = [];
-    this.log.length = 0;
-    this.#left = Infinity;
-    this.#isDead = false;
-    return losses;
-  }
-
-  #isAlive(): boolean {
-    if (!this.#isDead && --this.#left < 0) {
-      this.#isDead = true;
-      this.#died?.();
-    }
-    return !this.#isDead;
   }
 }
 

@@ -46,13 +46,6 @@ export class History {
     return { held, gone };
   }
 
-  /** After a boot the runtime has forgotten its live containers, but not the deleted ones. */
-  reboot(): void {
-    for (const [id, attachment] of this.#attachments) {
-      if (attachment.del !== "done") this.#attachments.delete(id);
-    }
-  }
-
   #allocated(id: string, address: string): void {
     if (address === "") this.faults.push(`${id} got no address`);
     for (const [other, { add, del, address: taken }] of this.#attachments) {

@@ -10,16 +10,10 @@ interface Section {
 
 /** In the order of the page. */
 const SECTIONS: Record<Table, Section> = {
-  cuts: {
-    title: "Power cuts",
-    text:
-      "One disk has one power cut after the other, each at a random write of a storm of ADD, CHECK and DEL. After each cut, the state is readable, a lease of an acknowledged DEL is not back, and a lease of an acknowledged ADD is not missing. No address is allocated twice, and no temporary file outlives the next ADD. A pool full of dead containers' leases serves an ADD at once.",
-    columns: ["file system", "cuts", "commands", "blocks kept of those in the cache"],
-  },
   points: {
     title: "One storm, cut at many points",
     text:
-      "The test records the writes of one storm. For each point of the record, it builds the disk that a power cut at this point leaves, and a kernel mounts it. The same conditions hold as above.",
+      "The test records the writes of one storm. For each point of the record, it builds the disk that a power cut at this point leaves, and a kernel mounts it. After each cut, the state is readable, a lease of an acknowledged DEL is not back, and a lease of an acknowledged ADD is not missing. No address is allocated twice, and no temporary file outlives the next ADD. A pool full of dead containers' leases serves an ADD at once.",
     columns: ["file system", "points", "writes", "flushes", "commands", "blocks kept"],
   },
   programs: {

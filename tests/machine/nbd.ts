@@ -90,11 +90,11 @@ class Session {
     if (command === COMMAND.read) await answer(0, disk.read(offset, length));
     else if (command === COMMAND.write) {
       const data = await this.#take(length);
-      if (disk.writeError !== 0) await answer(disk.writeError);
-      else if (disk.write(offset, data, (flags & 1) !== 0)) await answer(0);
+      disk.write(offset, data, (flags & 1) !== 0);
+      await answer(0);
     } else if (command === COMMAND.flush) {
-      if (disk.flushError !== 0) await answer(disk.flushError);
-      else if (disk.flush()) await answer(0);
+      if (disk.flushError === 0) disk.flush();
+      await answer(disk.flushError);
     } else if (command !== COMMAND.disconnect) await answer(INVALID);
     return command !== COMMAND.disconnect;
   }

@@ -1,7 +1,7 @@
 import { recordOutcome } from "../outcomes.ts";
 
 /** The tables of build/evidence/machine.md. */
-export type Table = "cuts" | "points" | "programs" | "reboot" | "rows" | "kernels";
+export type Table = "points" | "programs" | "reboot" | "rows" | "kernels";
 
 export interface TableRow {
   readonly table: Table;

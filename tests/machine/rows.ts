@@ -1,4 +1,3 @@
-import { assert } from "@std/assert";
 import type { Disk } from "./disk.ts";
 import type { Machine } from "./machine.ts";
 import { EXT4, mountState } from "./filesystem.ts";
@@ -13,7 +12,7 @@ export interface Row {
   readonly kernel?: readonly string[];
   /** The error of an ADD; absent if the ADD succeeds. */
   readonly refusal?: { readonly code: number; readonly cause: RegExp };
-  /** Left out of CI's short form: slow, and similar to another row or to a test of tests/faults/files_test.ts. */
+  /** Left out of CI's short form: slow, and similar to another row. */
   readonly onlyFull?: boolean;
   /** Whether the row starts without a container. */
   readonly isFirst?: boolean;
@@ -25,7 +24,7 @@ export interface Row {
 }
 
 async function remount(machine: Machine, disk: Disk): Promise<void> {
-  disk.writeError = disk.flushError = 0;
+  disk.flushError = 0;
   await machine.must(`umount ${FOLDER}`);
   await mountState(machine, EXT4);
 }
@@ -39,50 +38,12 @@ function bridge(options: string): string {
   return `ip link add name atomic0 address 0a:58:0a:56:00:01 type bridge ${options}`;
 }
 
-function clock(date: string): Row {
-  return {
-    name: `the clock says ${date}`,
-    onlyFull: true,
-    spoil: async (machine) => void await machine.must(`date -s ${date}`),
-    check: async (machine) => {
-      await machine.must(`grep -q '"since": *"${date}' ${FOLDER}/podnet.json`);
-      await ping(machine);
-    },
-  };
-}
-
 export const ROWS: readonly Row[] = [
   {
     name: "the disk answers a flush with EIO",
     refusal: { code: 5, cause: /input\/output|os error 5|read-only/i },
     spoil: (_, disk) => Promise.resolve(void (disk.flushError = EIO)),
     fix: remount,
-  },
-  {
-    name: "the disk answers a write with EIO",
-    onlyFull: true,
-    refusal: { code: 5, cause: /input\/output|os error 5|read-only/i },
-    spoil: (_, disk) => Promise.resolve(void (disk.writeError = EIO)),
-    fix: remount,
-  },
-  {
-    name: "the state folder was remounted read-only",
-    onlyFull: true,
-    refusal: { code: 5, cause: /read-only/i },
-    spoil: async (machine) => void await machine.must(`mount -o remount,ro ${FOLDER}`),
-    fix: async (machine) => void await machine.must(`mount -o remount,rw ${FOLDER}`),
-  },
-  {
-    name: "the disk of the state folder is full",
-    onlyFull: true,
-    refusal: { code: 5, cause: /full|no space/i },
-    async spoil(machine) {
-      await machine.sh(`dd if=/dev/zero of=${FOLDER}/.filler bs=64k; sync
-        while echo x >>${FOLDER}/.filler2; do :; done`);
-      const free = await machine.must(`stat -f -c %a ${FOLDER}`);
-      assert(free === "0", `${free} free blocks`);
-    },
-    fix: async (machine) => void await machine.must(`rm ${FOLDER}/.filler ${FOLDER}/.filler2`),
   },
   {
     name: "a kernel without the veth module",
@@ -120,6 +81,4 @@ export const ROWS: readonly Row[] = [
     },
     check: ping,
   },
-  clock("2001-01-01"),
-  clock("2099-01-01"),
 ];

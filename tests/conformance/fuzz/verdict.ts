@@ -6,17 +6,13 @@ export interface Ended {
   readonly exit: number;
   readonly stdout: string;
   readonly stderr: string;
-  readonly ms: number;
 }
 
 const CODES: readonly unknown[] = Object.values(ERROR_CODES);
 
-export const SLOWEST_MS = 2000;
-
 /** The fault in the outcome of a run; `undefined` if there is none. */
-export function complaint({ env }: Case, { exit, stdout, stderr, ms }: Ended): string | undefined {
+export function complaint({ env }: Case, { exit, stdout, stderr }: Ended): string | undefined {
   if (exit !== 0 && exit !== 1) return `exit status ${exit}`;
-  if (ms > SLOWEST_MS) return `it took ${Math.round(ms)} ms`;
   if (/\n\s+at |\\n\s+at |Stack backtrace|Uncaught/.test(stdout + stderr)) return "a stack trace";
   const silent = exit === 0 && ["DEL", "CHECK", "GC", "STATUS"].includes(env["CNI_COMMAND"] ?? "");
   if (silent) return stdout === "" ? undefined : "success with output";
