@@ -80,7 +80,7 @@ async function examineHost(
   const overview = await readOverview(kernel, config);
   const { links = await kernel.links() } = overview;
   const scene = { config, kernel, isServed, overview, links, routes: await kernel.routes() };
-  const shared = () => checkNotShared(config, links, { kernel });
+  const shared = () => checkNotShared(config, links);
   return [
     ...examineBridge(scene),
     ...await examineGuard(scene),

@@ -12,7 +12,7 @@ import { checkConsistent, confirm, knownLeases, observe } from "./observe.ts";
 export async function status(config: NetworkConfig, effects: Effects): Promise<void> {
   try {
     const links = await checkServable(config, effects);
-    await checkNotShared(config, links, effects);
+    checkNotShared(config, links);
     checkSoleCarrier(config, links);
   } catch (error) {
     const { message, details, kind } = asCniError(error);

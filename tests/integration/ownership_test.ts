@@ -473,46 +473,6 @@ hostTest(
 );
 
 hostTest(
-  "STATUS and doctor name a container of a renamed network that lost its state",
-  async (host) => {
-    await host.containers("c1");
-    const veth = await added(host, "c1");
-    const config = { ...CONFIG, name: "other" };
-    const elsewhere = { ...config, ipam: { rangeStart: "10.86.0.3", rangeEnd: "10.86.0.9" } };
-    const found = async (config: Json) => {
-      const { code, json } = await host.cni("STATUS", { config });
-      const { json: { findings } } = await host.program(
-        ["doctor", "--json"],
-        JSON.stringify(config),
-      );
-      const warnings = findings.filter(({ found, level }: Json) =>
-        found.includes(" alone: ") && level === "warning"
-      );
-      assertEquals(warnings.length, code);
-      return `${json?.code} ${json?.msg} ${warnings[0]?.found}`;
-    };
-    for (const change of [`rm ${STATE}`, `mv ${STATE} /run/`, `echo '{' >${STATE}`]) {
-      await host.sh(
-        `[ ! -e /run/podnet.json ] || mv /run/podnet.json ${STATE}; cp ${STATE} /run/kept`,
-      );
-      await host.sh(change);
-      assertMatch(
-        await found(config),
-        /^50 .*Cannot use "10.86.0.2" for .*"other" alone: "podnet\/c1\/eth0" has it.*"podnet\/c1\/eth0" has it/,
-        change,
-      );
-      assertMatch(await found(elsewhere), /^undefined/, change);
-      await host.sh(`mv /run/kept ${STATE}`);
-    }
-    assertMatch(await found(config), /allocates it too/);
-    // A veth without a bridge has its address again as soon as it is put back.
-    await host.sh(`rm ${STATE}; ip link del dev atomic0`);
-    assertMatch(await found(config), /^50 .*"podnet\/c1\/eth0" has it/);
-    assertEquals((await host.ip("", "link", "show", "dev", veth)).length, 1);
-  },
-);
-
-hostTest(
   "STATUS and doctor name a container that a split left in the range of another network",
   async (host) => {
     await host.containers("c1", "c2");
