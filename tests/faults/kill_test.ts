@@ -1,5 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
-import { type Answer, type CniCall, CONFIG, Host, type Json } from "../integration/host.ts";
+import { type Answer, type CniCall, Host, type Json } from "../integration/host.ts";
 import { addressesOf, allAddresses, DUAL, GUARDED, permanent, portGuard } from "./dual.ts";
 import { recordFault } from "./fault.ts";
 import { SIZE } from "../size.ts";
@@ -7,35 +7,23 @@ import { newRandom } from "../random.ts";
 import { test } from "../both_errors.ts";
 
 const KILLS = Number(Deno.env.get("FAULTS_KILLS") ?? (SIZE === "full" ? 500 : 32));
-/** A DEL waits for the `ip` of a killed ADD. For a guarded attachment it waits longer. */
-const GUARDED_KILLS = SIZE === "full" ? KILLS : Math.ceil(KILLS / 4);
 
 /** The system calls at which runs are killed: those between the steps of a change, and others. */
 const STEPS = ["openat", "rename", "fsync", "fdatasync", "flock", "ftruncate", "write", "clone3"];
 const CALLS = [...STEPS, "pidfd_open", "wait4", "read", "close", "statx", "lseek", "epoll_wait"];
 
-interface Operation {
-  readonly title: string;
-  readonly name: "ADD" | "DEL" | "GC";
-  readonly network: typeof CONFIG | typeof DUAL;
-  readonly call: CniCall;
-}
-
+/** On a guarded network of both families, which has every step of a plain one. */
+const OPERATIONS = ["ADD", "DEL", "GC"] as const;
+type Operation = (typeof OPERATIONS)[number];
 const VALID = { "cni.dev/valid-attachments": [{ containerID: "c2", ifname: "eth0" }] };
-
-const OPERATIONS: readonly Operation[] = [CONFIG, DUAL].flatMap((network) =>
-  (["ADD", "DEL", "GC"] as const).map((name) => ({
-    title: network === DUAL ? `guarded dual-stack ${name}` : name,
-    name,
-    network,
-    call: { config: name === "GC" ? { ...network, ...VALID } : network },
-  }))
-);
+const callOf = (name: Operation): CniCall => ({
+  config: name === "GC" ? { ...DUAL, ...VALID } : DUAL,
+});
 
 /** The points at which a run may be killed: the n-th call of a name, counted from the end back to the end of Deno's start. */
-async function placesOf(host: Host, { name, call }: Operation): Promise<string[]> {
+async function placesOf(host: Host, name: Operation): Promise<string[]> {
   const under = ["strace", "-o", "/run/calls", "-e", `trace=${CALLS.join()}`];
-  const { code, stdout } = await host.cni(name, { ...call, under });
+  const { code, stdout } = await host.cni(name, { ...callOf(name), under });
   assertEquals(code, 0, stdout);
   const lines = (await host.sh("cat /run/calls")).split("\n");
   const counts = new Map<string, number>();
@@ -69,19 +57,14 @@ async function assertLeased(host: Host): Promise<void> {
   }
 }
 
-async function assertOnlyOther(
-  host: Host,
-  before: Json,
-  { network }: Operation,
-): Promise<void> {
+async function assertOnlyOther(host: Host, before: Json): Promise<void> {
   assertEquals((await host.hostVeths()).length, 1, "a veth is left");
   assertEquals(await host.leases(), before, "leases");
   const own = addressesOf(before["c2/eth0"]);
   assertEquals(await allAddresses(host, "c2", "eth0"), own);
   assertEquals((await host.files()).filter((it) => /\.(tmp|add)$/.test(it)), [], "a temporary");
-  const isGuarded = network === DUAL;
-  assertEquals(await permanent(host, "", network.bridge), isGuarded ? own : [], "neighbours");
-  if (isGuarded) assertEquals(await portGuard(host, "c2"), GUARDED);
+  assertEquals(await permanent(host, "", DUAL.bridge), own, "neighbours");
+  assertEquals(await portGuard(host, "c2"), GUARDED);
 }
 
 async function timeOf(run: () => Promise<Answer>): Promise<number> {
@@ -90,59 +73,57 @@ async function timeOf(run: () => Promise<Answer>): Promise<number> {
   return performance.now() - began;
 }
 
-for (const operation of OPERATIONS) {
-  const { title, name, network, call } = operation;
-  const kills = network === DUAL ? GUARDED_KILLS : KILLS;
-  test(`kill: ${title}, ${kills} times, then one DEL`, async () => {
+for (const name of OPERATIONS) {
+  const title = `guarded dual-stack ${name}`;
+  test(`kill: ${title}, ${KILLS} times, then one DEL`, async () => {
     const random = newRandom(`kill ${title}`);
     await using host = await Host.create();
     await host.containers("c1", "c2");
-    await host.add({ id: "c2", config: network });
+    await host.add({ id: "c2", config: DUAL });
     const before = await host.leases();
     const prepare = async () => {
-      if (name !== "ADD") await host.add({ id: "c1", config: network });
+      if (name !== "ADD") await host.add({ id: "c1", config: DUAL });
     };
-    const del = () => host.del({ id: "c1", config: network });
+    const del = () => host.del({ id: "c1", config: DUAL });
     await prepare();
-    const places = await placesOf(host, operation);
+    const places = await placesOf(host, name);
     await del();
     await prepare();
-    const usual = await timeOf(() => host.cni(name, { ...call }));
+    const usual = await timeOf(() => host.cni(name, callOf(name)));
     await del();
     let killed = 0;
-    for (let kill = 0; kill < kills; kill++) {
+    for (let kill = 0; kill < KILLS; kill++) {
       // Two of three runs are killed at a listed point, each point in turn. The third is killed at a random time.
       const place = places[Math.floor(kill * 2 / 3) % places.length] ?? "";
       const under = kill % 3 < 2
         ? ["strace", "-qq", "-o", "/dev/null", "-e", `inject=${place}`]
         : ["timeout", "--foreground", "-s", "KILL", (random() * usual * 1.1 / 1000).toFixed(4)];
       await prepare();
-      const answer = await host.cni(name, { ...call, under });
+      const answer = await host.cni(name, { ...callOf(name), under });
       if (answer.code === 137) killed++;
       try {
         assert([0, 124, 137].includes(answer.code), `exit ${answer.code}`); // 124: killed by the time limit
         await assertLeased(host);
         await del();
-        await assertOnlyOther(host, before, operation);
+        await assertOnlyOther(host, before);
       } catch (error) {
         throw new Error(`${under.join(" ")}: ${error}\n${await host.report()}`, { cause: error });
       }
     }
     // An ip that outlived its run has ended by now.
-    await assertOnlyOther(host, before, operation);
+    await assertOnlyOther(host, before);
     // Both the old attachment and a new attachment have traffic.
-    assert(await host.pings("c2", network.gateway), "c2 is cut off");
-    await host.add({ id: "c1", config: network });
-    assert(await host.pings("c1", network.gateway), "c1 is cut off");
+    assert(await host.pings("c2", DUAL.gateway), "c2 is cut off");
+    await host.add({ id: "c1", config: DUAL });
+    assert(await host.pings("c1", DUAL.gateway), "c1 is cut off");
     assert(await host.pings("c1", addressesOf(before["c2/eth0"])[0] ?? ""), "c2 from c1");
-    assert(killed > kills / 3, `only ${killed} of ${kills} were killed in time`);
+    assert(killed > KILLS / 3, `only ${killed} of ${KILLS} were killed in time`);
     recordFault({
       fault:
         `${title} killed: SIGKILL at ${places.length} places among its system calls, and at any time`,
-      tries: `${kills} (${killed} before it had ended)`,
-      outcome: `one DEL each, nothing left${
-        network === DUAL ? ", no permanent neighbour either" : ""
-      }; the other attachment as it was, and nobody cut off`,
+      tries: `${KILLS} (${killed} before it had ended)`,
+      outcome:
+        `one DEL each, nothing left, no permanent neighbour either; the other attachment as it was, and nobody cut off`,
     });
   });
 }

@@ -3,39 +3,28 @@ import { CONFIG } from "../../integration/host.ts";
 import { type Lab, refused, type Row, row } from "../lab.ts";
 import { unnamedNamespace } from "../../integration/unnamed.ts";
 
-const BAD_IDS = ["-a", "_a", ".a", "a b", "a/b", "aé", "cc\n"];
+const BAD_IDS = ["-a", "a/b", "cc\n"];
 const BAD_IFNAMES: readonly (readonly [string, RegExp])[] = [
   ["sixteen-bytes-xx", /too long/],
-  ["éééééééé", /too long, 16 bytes/],
   [".", /\. or \.\./],
-  ["..", /\. or \.\./],
   ["a:b", /contains \/ or : or whitespace/],
-  ["a/b", /contains \/ or : or whitespace/],
   ["a b", /contains \/ or : or whitespace/],
-  ["a\u00a0b", /contains \/ or : or whitespace/],
-  ["a\u0085b", /contains \/ or : or whitespace/],
 ];
 const BAD_ARGS: readonly (readonly [string, string, RegExp])[] = [
   ["E16 P22", "FOO=1", /unknown args.*FOO=1/],
   ["E15 P22", "IgnoreUnknown=yes", /IgnoreUnknown=1, true, 0 or false/],
   ["E14 P22", "X", /"X" is not one/],
-  ["E14 P22", "IgnoreUnknown=1;", /"" is not one/],
-  ["E14", "IgnoreUnknown=1;A=b=c", /"A=b=c" is not one/],
   ["E15", "ignoreunknown=1;FOO=1", /unknown args/],
-  ["E16", "IgnoreUnknown=0;FOO=1", /unknown args.*FOO=1/],
   ["E18", "IP=10.86.0.300", /IP=an IPv4 address/],
   ["E18 B19", "MAC=zz:00", /MAC=a MAC address/],
 ];
 const GOOD_ARGS: readonly (readonly [string, string])[] = [
   ["E15 P22", "IgnoreUnknown=1;FOO=1"],
   ["E15 P22", "FOO=1;IgnoreUnknown=TRUE"],
-  ["E15", "IgnoreUnknown=true"],
-  ["E15", "IgnoreUnknown=0"],
   [
     "E17",
     "IgnoreUnknown=1;K8S_POD_NAMESPACE=shop;K8S_POD_NAME=web-1;K8S_POD_INFRA_CONTAINER_ID=c1;K8S_POD_UID=7",
   ],
-  ["E17", "K8S_POD_NAMESPACE=shop;K8S_POD_NAME=web-1;K8S_POD_INFRA_CONTAINER_ID=c1"],
 ];
 
 function missing(
@@ -135,7 +124,7 @@ export const ENVIRONMENT: readonly Row[] = [
   ...BAD_IFNAMES.map(([ifname, says]) =>
     refused("E6 P7", `interface name ${JSON.stringify(ifname)}`, "ADD", { ifname }, 4, says)
   ),
-  ...["a'b", 'a"b', "a#b", "a\\b"].map((ifname) =>
+  ...["a'b", "a#b"].map((ifname) =>
     refused(
       "E7",
       `interface name ${ifname}`,
@@ -236,7 +225,7 @@ export const ENVIRONMENT: readonly Row[] = [
     await lab.silent("DEL", { netns: "/run/a b/ns" });
     await lab.host.sh("umount '/run/a b/ns'");
   }),
-  ...["'", '"', "#", "\\", "\n"].map((character) =>
+  ...['"', "\n"].map((character) =>
     row(
       "E13 A4",
       `a namespace with a ${JSON.stringify(character)} in its path, which ip can't read`,

@@ -4,37 +4,25 @@ import { hostLocal, messageOf, refused, type Row, row } from "../lab.ts";
 
 const BAD_TEXTS: readonly (readonly [string, string])[] = [
   ["nothing", ""],
-  ["white space", " \n"],
   ["a list", "[]"],
-  ["a string", '"x"'],
-  ["a number", "5"],
   ["text after the object", `${JSON.stringify(CONFIG)} x`],
-  ["two objects", `${JSON.stringify(CONFIG)}{}`],
-  ["a comment", `/* */ ${JSON.stringify(CONFIG)}`],
   ["half an object", JSON.stringify(CONFIG).slice(0, 40)],
   ["a number as name", '{"name":5}'],
   ["a number as cniVersion", '{"name":"podnet","cniVersion":1}'],
 ];
 const BAD_NAMES: readonly (readonly [string, string, RegExp])[] = [
   ["S1 E5 P9", "null", /^missing network name/],
-  ["E5 P9", '{"cniVersion":"1.1.0"}', /^missing network name/],
   ["E5 P9", '{"cniVersion":"1.1.0","name":""}', /^missing network name/],
   [
     "E5 P9",
     '{"cniVersion":"1.1.0","name":"a/b"}',
     /^invalid characters found in network name.*a\/b/,
   ],
-  ["E5", '{"cniVersion":"1.1.0","name":"../x"}', /^invalid characters found in network name/],
 ];
 const WRONG_TYPES: readonly (readonly [unknown, RegExp])[] = [
   [{ ...CONFIG, mtu: "1500" }, /mtu "1500".*got a string/],
   [{ ...CONFIG, mtu: -5 }, /mtu -5.*68 to 65535/],
-  [{ ...CONFIG, bridge: 5 }, /bridge 5/],
-  [{ ...CONFIG, ipam: [] }, /ipam \[\].*got a list/],
   [{ ...CONFIG, hairpinMode: "true" }, /hairpinMode "true".*got a string/],
-  [{ ...CONFIG, dns: "10.0.0.1" }, /dns "10\.0\.0\.1".*an object/],
-  [{ ...CONFIG, prevResult: "x" }, /prevResult "x".*an object/],
-  [hostLocal({ isGateway: "true" }), /isGateway "true".*got a string/],
   [hostLocal({}, { routes: {} }), /ipam\.routes.*a list/],
   [hostLocal({}, { routes: [{ dst: "10.1.0.0/16", gw: "x" }] }), /ipam\.routes\[0\]\.gw "x"/],
 ];
