@@ -4,12 +4,12 @@ import { ensureBridge, inspectBridge, settleMac } from "./netops/ensure_bridge.t
 import { guard, pinInside } from "./netops/guard.ts";
 import { flushNeighbours, hostLinks, removeLink, removeProven, SHOWN } from "./netops/host.ts";
 import { cannotEnter, shownInside } from "./netops/inside.ts";
-import type { RunIp } from "./netops/ip.ts";
+import type { Batch, RunIp } from "./netops/ip.ts";
 import { portFaults, reattach } from "./netops/ports.ts";
 import { cannotMakeVeth, forwarding, hostRoutes, ipVersion } from "./netops/probe.ts";
 import { Processes } from "./netops/processes.ts";
 import { attach, type Attempt, type VethSpec } from "./netops/veth.ts";
-import { hostLink, inspect, view } from "./netops/view.ts";
+import { type AttachmentSpec, hostLink, inspect, view } from "./netops/view.ts";
 import type { Rollback } from "./rollback.ts";
 
 export { addAddress, type BridgeSpec, MOST_PORTS, planBridge } from "./netops/bridge.ts";
@@ -25,7 +25,7 @@ export {
   type Pinned,
 } from "./netops/guard.ts";
 export { invalidNetns } from "./netops/inside.ts";
-export type { RunIp } from "./netops/ip.ts";
+export type { Batch, RunIp } from "./netops/ip.ts";
 export {
   type Link,
   type LinkAddress,
@@ -46,21 +46,22 @@ export type Kernel = Readonly<ReturnType<typeof openKernel>>;
 /** The kernel of this host. Starts at once the `ip` that `command` needs first; `run` replaces the host's `ip` in tests. */
 export function openKernel(command?: string, run?: RunIp) {
   const processes = new Processes();
-  const startAhead = (options: readonly string[]) => {
-    if (run === undefined) processes.start(options);
-  };
-  if (command === "ADD" || command === "CHECK" || command === "DEL") startAhead(SHOWN);
   const ip = run ?? processes.run;
+  const isAhead = run === undefined && ["ADD", "CHECK", "DEL"].includes(command ?? "");
+  const first = isAhead ? processes.ahead(SHOWN) : undefined;
   const on = <Rest extends readonly unknown[], Outcome>(
     operation: (run: RunIp, ...rest: Rest) => Outcome,
   ) =>
   (...rest: Rest): Outcome => operation(ip, ...rest);
   return {
-    attach: async (spec: VethSpec, undo: Rollback): Promise<Attempt> => {
-      const attaching = attach(ip, spec, undo);
-      // This `ip` starts while the kernel creates the veth.
-      startAhead(shownInside(spec.netns));
-      return await attaching;
+    /** `inside`, for `configure`: an `ip` in the namespace that starts while the kernel creates the veth. */
+    attach: async (
+      spec: VethSpec,
+      undo: Rollback,
+    ): Promise<Attempt & { readonly inside?: Batch | undefined }> => {
+      const attaching = attach(ip, spec, undo, first);
+      const inside = isAhead ? processes.ahead(shownInside(spec.netns)) : undefined;
+      return { ...await attaching, inside };
     },
     ensureBridge: on(ensureBridge),
     settleMac: on(settleMac),
@@ -70,12 +71,12 @@ export function openKernel(command?: string, run?: RunIp) {
     reattach: on(reattach),
     portFaults: on(portFaults),
     flushNeighbours: on(flushNeighbours),
-    detach: on(removeProven),
+    detach: (host: string, mac: string) => removeProven(ip, host, mac, first),
     remove: on(removeLink),
     link: on(hostLink),
     links: on(hostLinks),
     view: on(view),
-    inspect: on(inspect),
+    inspect: (spec: AttachmentSpec) => inspect(ip, spec, first),
     inspectBridge: on(inspectBridge),
     ipVersion: on(ipVersion),
     cannotEnter: on(cannotEnter),

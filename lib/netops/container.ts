@@ -12,8 +12,8 @@ import type { Mac } from "../base/mac.ts";
 import type { InterfaceName } from "../base/names.ts";
 import { addAddress } from "./bridge.ts";
 import { pinCommand, type Pinned } from "./guard.ts";
-import { linksInside, shownInside } from "./inside.ts";
-import { dump, ipFailed, parseIpJson, runBatch, type RunIp } from "./ip.ts";
+import { batchInside, linksInside, shownInside } from "./inside.ts";
+import { type Batch, dump, ipFailed, parseIpJson, type RunIp } from "./ip.ts";
 import { LOCAL_TABLE, MAIN_TABLE, parseRoutes, type RouteFound } from "./links.ts";
 import { isNamed } from "./host.ts";
 
@@ -45,12 +45,15 @@ export interface ContainerSpec {
 }
 
 /** Sets MAC, addresses and routes and sets the interface up, in one batch. Throws InvalidNetNS, IpFailed. */
-export async function configure(run: RunIp, spec: ContainerSpec): Promise<void> {
+export async function configure(
+  run: RunIp,
+  spec: ContainerSpec,
+  batch: Batch = batchInside(run, spec.netns),
+): Promise<void> {
   const { ifname, netns, ifindex } = spec;
   const ranks = spec.routes.some(mayOutrank);
   const commands = [...(ranks ? [LIST_IPV6_DEFAULTS] : []), ...containerCommands(spec)];
-  // The options of the `ip` that waits for these commands.
-  const output = await runBatch(run, shownInside(netns), commands);
+  const output = await batch(commands);
   if (output.success) {
     const others = ranks ? (parseIpJson(output)[0] ?? []).flatMap(parseRoutes) : [];
     const outranked = conflictWith(others.filter(({ isDynamic }) => !isDynamic), spec);

@@ -1,10 +1,15 @@
 import type { Ip } from "../base/address.ts";
 import type { InterfaceName } from "../base/names.ts";
-import { dump, ipFailed, listIn, runBatch, type RunIp } from "./ip.ts";
+import { type Batch, dump, ipFailed, listIn, runBatch, type RunIp } from "./ip.ts";
 import { type Link, parseLink, parseNeighbour } from "./links.ts";
 
 /** Options that make `ip` show every detail of a link as JSON. */
 export const SHOWN = ["-d", "-j"];
+
+/** Runs batches that show links in detail. */
+export function shownBatch(run: RunIp): Batch {
+  return async (commands) => await runBatch(run, SHOWN, commands);
+}
 
 /** Every interface of the host. */
 export async function hostLinks(run: RunIp): Promise<Link[]> {
@@ -31,8 +36,9 @@ export async function removeProven(
   run: RunIp,
   host: string,
   mac: string,
+  batch: Batch = shownBatch(run),
 ): Promise<Link | undefined> {
-  const shown = await runBatch(run, SHOWN, [["link", "show", "dev", host]]);
+  const shown = await batch([["link", "show", "dev", host]]);
   const links = shown.success ? listIn(`read "${host}"`, shown).map(parseLink) : [];
   const proven = links.find((link) => link.ifname === host && link.mac === mac);
   if (proven === undefined) return undefined;

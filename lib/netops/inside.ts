@@ -1,6 +1,15 @@
 import { CniError, quote } from "../base/errors.ts";
 import type { JsonObject } from "../base/fields.ts";
-import { ipFailed, type IpOutput, listIn, outputOf, parseIpJson, type RunIp } from "./ip.ts";
+import {
+  type Batch,
+  ipFailed,
+  type IpOutput,
+  listIn,
+  outputOf,
+  parseIpJson,
+  runBatch,
+  type RunIp,
+} from "./ip.ts";
 import { type Link, parseLink } from "./links.ts";
 
 /** The namespace that holds the other end of a host veth. */
@@ -20,6 +29,11 @@ export function enter(netns: string): readonly string[] {
 /** `-N` shows numbers, because files of the host define the names of tables. */
 export function shownInside(netns: string): readonly string[] {
   return [...enter(netns), "-d", "-N", "-j"];
+}
+
+/** Runs batches in the namespace that show links and routes in detail. */
+export function batchInside(run: RunIp, netns: string): Batch {
+  return async (commands) => await runBatch(run, shownInside(netns), commands);
 }
 
 /** The error for a `CNI_NETNS` that is not a network namespace. */

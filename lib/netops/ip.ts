@@ -17,6 +17,9 @@ export interface IpOutput {
 /** Runs `ip` with these arguments and `stdin`. Throws IpFailed if it can't start, TryAgainLater if it takes too long. */
 export type RunIp = (args: readonly string[], stdin?: string) => Promise<IpOutput>;
 
+/** Runs commands in one process with fixed options, which stops at the first failure. The process may wait for them already. */
+export type Batch = (commands: readonly (readonly string[])[]) => Promise<IpOutput>;
+
 /** The arguments of an `ip` that reads its commands from stdin; `options` apply to each command. */
 export function batch(options: readonly string[]): string[] {
   return [...options, "-batch", "-"];
@@ -89,7 +92,12 @@ export async function runBatch(
   options: readonly string[],
   lines: readonly (readonly string[])[],
 ): Promise<IpOutput> {
-  return await run(batch(options), lines.map(formatLine).join(""));
+  return await run(batch(options), formatLines(lines));
+}
+
+/** The commands as the stdin of a batch. */
+export function formatLines(lines: readonly (readonly string[])[]): string {
+  return lines.map(formatLine).join("");
 }
 
 /** A command as a line of a batch. */

@@ -1,34 +1,45 @@
 import { expiry } from "../base/deadline.ts";
 import { CniError } from "../base/errors.ts";
 import { IP_PATHS } from "../base/scope.ts";
-import { batch, INSTALL, type IpOutput, type RunIp } from "./ip.ts";
+import { type Batch, batch, formatLines, INSTALL, type IpOutput, type RunIp } from "./ip.ts";
 
 /** How long one `ip` may take. */
 const IP_LIMIT_MS = 15_000;
 
-/**
- * Runs the `ip` of the permission scope. Batches are started before their commands are known, because starting one takes
- * longer than running its commands. A batch without a command does nothing.
- */
+/** Runs the `ip` of the permission scope, with an empty environment and a time limit. */
 export class Processes {
-  readonly #waiting = new Map<string, Deno.ChildProcess>();
+  readonly #waiting = new Set<Deno.ChildProcess>();
   readonly #running = new Set<Deno.ChildProcess>();
 
-  /** Starts `ip OPTIONS -batch -`. */
-  start(options: readonly string[]): void {
+  /**
+   * Starts `ip OPTIONS -batch -` now, because starting it takes longer than running its commands. The first batch uses that
+   * process, and each later batch another one. Without a command, the process does nothing.
+   */
+  ahead(options: readonly string[]): Batch {
     const args = batch(options);
+    let child: Deno.ChildProcess | undefined;
     try {
-      this.#waiting.set(args.join(" "), spawn(args, true));
+      child = spawn(args, true);
+      this.#waiting.add(child);
     } catch {
-      // run() tries again and reports the error.
+      // The batch tries again and reports the error.
     }
+    return async (commands) => {
+      const started = child ?? spawn(args, true);
+      child = undefined;
+      this.#waiting.delete(started);
+      return await this.#complete(started, args, formatLines(commands));
+    };
   }
 
-  /** Runs `ip` with an empty environment and a time limit; uses the process that was started with these arguments, if any. */
-  readonly run: RunIp = async (args, stdin) => {
-    const key = args.join(" ");
-    const child = this.#waiting.get(key) ?? spawn(args, stdin !== undefined);
-    this.#waiting.delete(key);
+  readonly run: RunIp = async (args, stdin) =>
+    await this.#complete(spawn(args, stdin !== undefined), args, stdin);
+
+  async #complete(
+    child: Deno.ChildProcess,
+    args: readonly string[],
+    stdin: string | undefined,
+  ): Promise<IpOutput> {
     this.#running.add(child);
     // First, because `ip` waits for its commands.
     const feeding = stdin === undefined ? Promise.resolve("") : feed(child, stdin);
@@ -37,12 +48,12 @@ export class Processes {
     } finally {
       this.#running.delete(child);
     }
-  };
+  }
 
   /** Ends the unused processes, and those that still run: one may block forever while it opens a file. */
   async end(): Promise<void> {
     for (const child of this.#running) kill(child);
-    for (const child of this.#waiting.values()) {
+    for (const child of this.#waiting) {
       child.stdin.close().catch(() => {});
       if (await Promise.race([child.status, expiry(1_000)]) === "expired") kill(child);
     }

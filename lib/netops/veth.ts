@@ -5,9 +5,9 @@ import type { Rollback } from "../rollback.ts";
 import { checkMtu, checkName, checkPorts, isTooSmallForIpv6 } from "./bridge.ts";
 import type { BridgeUse } from "./ensure_bridge.ts";
 import { checkLockable } from "./guard.ts";
-import { hostLinks, isNamed, removeIf, SHOWN } from "./host.ts";
+import { hostLinks, isNamed, removeIf, shownBatch } from "./host.ts";
 import { invalidNetns, linksInside } from "./inside.ts";
-import { ipFailed, type IpOutput, parseIpJson, runBatch, type RunIp } from "./ip.ts";
+import { type Batch, ipFailed, type IpOutput, parseIpJson, type RunIp } from "./ip.ts";
 import { type Link, parseLink } from "./links.ts";
 import { portFlags } from "./ports.ts";
 
@@ -46,9 +46,14 @@ interface Refused {
 }
 
 /** Creates the veth, and inspects the host only if that fails. Throws InvalidNetNS, InterfaceExists, BridgeUnusable. */
-export async function attach(run: RunIp, spec: VethSpec, undo: Rollback): Promise<Attempt> {
+export async function attach(
+  run: RunIp,
+  spec: VethSpec,
+  undo: Rollback,
+  batch: Batch = shownBatch(run),
+): Promise<Attempt> {
   if (isTooSmallForIpv6(spec.bridge)) checkMtu(spec.bridge, await hostLinks(run));
-  const outcome = await tryAttach(run, spec, undo);
+  const outcome = await tryAttach(run, spec, undo, batch);
   if ("kind" in outcome) {
     if (outcome.host.netnsId === undefined) throw ownNamespace(spec.netns);
     if (spec.guarded) checkLockable(outcome.host);
@@ -65,11 +70,16 @@ function isOwn({ hostMac }: VethSpec): (link: Link) => boolean {
 }
 
 /** Creates the veth and reads it back, in one batch. Returns the failed output if nothing was created. */
-async function tryAttach(run: RunIp, spec: VethSpec, undo: Rollback): Promise<Made | IpOutput> {
+async function tryAttach(
+  run: RunIp,
+  spec: VethSpec,
+  undo: Rollback,
+  batch: Batch,
+): Promise<Made | IpOutput> {
   const { host, hostMac } = spec;
   const willRemove = () =>
     undo.push(`remove the host veth "${host}"`, () => removeIf(run, isOwn(spec)));
-  const output = await runBatch(run, SHOWN, attachCommands(spec)).catch((error) => {
+  const output = await batch(attachCommands(spec)).catch((error) => {
     // After a timeout the veth may exist. An `ip` that did not start has created nothing.
     if (isError(error, "TryAgainLater")) willRemove();
     throw error;

@@ -3,9 +3,9 @@ import { isError } from "../base/errors.ts";
 import type { InterfaceName } from "../base/names.ts";
 import { waitForAll } from "../base/wait_for_all.ts";
 import { FIXED } from "./guard.ts";
-import { hostLinks, hostVeths, isNamed, SHOWN } from "./host.ts";
-import { type Inside, linksInside, namespaces, shownInside } from "./inside.ts";
-import { parseIpJson, runBatch, type RunIp } from "./ip.ts";
+import { hostLinks, hostVeths, isNamed, shownBatch } from "./host.ts";
+import { batchInside, type Inside, linksInside, namespaces } from "./inside.ts";
+import { type Batch, parseIpJson, type RunIp } from "./ip.ts";
 import { type Link, parseLink, parseNeighbour, parseRoutes } from "./links.ts";
 
 /** The interface of that name; `undefined` if it does not exist. */
@@ -83,7 +83,7 @@ async function eachOf<T>(items: readonly T[], step: (item: T) => Promise<void>):
 }
 
 /** An attachment to inspect. */
-interface AttachmentSpec {
+export interface AttachmentSpec {
   readonly bridge: InterfaceName;
   readonly host: InterfaceName;
   readonly netns: string;
@@ -96,17 +96,21 @@ interface AttachmentSpec {
 export type Seen = Readonly<Awaited<ReturnType<typeof inspect>>>;
 
 /** Reads all of an attachment from the kernel. Throws InvalidNetNS if the namespace can't be entered. */
-export async function inspect(run: RunIp, spec: AttachmentSpec) {
+export async function inspect(
+  run: RunIp,
+  spec: AttachmentSpec,
+  batch: Batch = shownBatch(run),
+) {
   const { bridge, host, netns, ifname, guarded } = spec;
   const permanent = (dev: string) =>
     guarded ? [["neigh", "show", "dev", dev, "nud", "permanent"]] : [];
   const [outside, within, entries] = await waitForAll(
-    runBatch(run, SHOWN, [
+    batch([
       ["addr", "show", "dev", bridge],
       ["link", "show", "dev", host],
       ...permanent(bridge),
     ]),
-    runBatch(run, shownInside(netns), [
+    batchInside(run, netns)([
       ["addr", "show", "dev", ifname],
       // With `dev`, iproute2 6.1 hides IPv6 routes that have several next hops.
       ["route", "show", "table", "all"],

@@ -86,7 +86,7 @@ async function steps(job: Job, effects: Effects, undo: Rollback, mark: Mark): Pr
   const ips = lease?.ips ?? [];
   const mac = config.requestedMac ?? macOfAll(ips) ?? layer2Mac(job.hostMac);
   await waitForAll(
-    kernel.configure(containerSpec(job, attached, ips, mac)),
+    kernel.configure(containerSpec(job, attached, ips, mac), attached.inside),
     config.guarded
       ? kernel.guard({ bridge: config.bridge, host, mac, ips }, undo)
       : Promise.resolve(),

@@ -11,14 +11,26 @@ import {
   othersThan,
   readNetworks,
 } from "../ipam.ts";
-import { type GuardSpec, type Link, planBridge, type PortSpec, type VethSpec } from "../netops.ts";
+import {
+  type Batch,
+  type GuardSpec,
+  type Link,
+  planBridge,
+  type PortSpec,
+  type VethSpec,
+} from "../netops.ts";
 import type { Rollback } from "../rollback.ts";
 import { type GuardedPort, lostGateways } from "./bridge.ts";
 import type { Effects } from "./effects.ts";
 import { observe } from "./observe.ts";
 
 /** A host veth and its bridge, as read back from the kernel. */
-export type MadeVeth = Awaited<ReturnType<typeof attachVeth>>;
+export interface MadeVeth {
+  readonly host: Link;
+  readonly bridge: Link;
+  /** An `ip` that waits in the container's namespace for `configure`. */
+  readonly inside: Batch | undefined;
+}
 
 /** Another process may change the bridge between two attempts. After this many attempts the ADD fails. */
 const TRIES = 4;
@@ -32,7 +44,7 @@ export async function attachVeth(
   config: NetworkConfig,
   effects: Effects,
   undo: Rollback,
-): Promise<{ readonly host: Link; readonly bridge: Link }> {
+): Promise<MadeVeth> {
   const { kernel, leases } = effects;
   let hasLostGuards = false;
   for (let tries = 1;; tries++) {
@@ -53,7 +65,7 @@ export async function attachVeth(
       if (hasLostGuards || attempt.lost.length > 0) {
         await reattachOthers(config, spec.host, bridge.mac, hasLostGuards, effects);
       }
-      return { host: attempt.host, bridge };
+      return { host: attempt.host, bridge, inside: attempt.inside };
     }
     if (tries === TRIES) throw attempt.why;
   }
