@@ -23,7 +23,7 @@ import { flushLeases, reclaim } from "./release.ts";
 const NEVER = new AbortController().signal;
 
 /** The lease that an ADD asks for, and the host veth that it has made for it. */
-export interface Wanted {
+export interface Reservation {
   readonly config: NetworkConfig;
   readonly request: LeaseRequest;
   readonly host: string;
@@ -31,19 +31,19 @@ export interface Wanted {
 }
 
 /** A lease in the state, and the values of the state before it. */
-type Taken = Pick<State, "lastReserved" | "ranges"> & { readonly lease: Lease };
+type Reserved = Pick<State, "lastReserved" | "ranges"> & { readonly lease: Lease };
 
 /**
  * Chooses the addresses and writes the lease durably. Throws IOFailure, TryAgainLater, PoolExhausted, AddressUnavailable,
  * InterfaceExists, StateDamaged, BridgeUnusable.
  */
 export async function reserve(
-  wanted: Wanted,
+  wanted: Reservation,
   effects: Effects,
   undo: Pick<Rollback, "pushLast">,
 ): Promise<Lease> {
   const { config, mark } = wanted;
-  let taken: Taken | undefined;
+  let taken: Reserved | undefined;
   // The lease is released after the veth is removed, because the container can use the address until then. The undo is
   // recorded before the write, because a write that fails may have reached the disk.
   undo.pushLast("release the address", async () => {
@@ -51,7 +51,7 @@ export async function reserve(
   });
   const { result, backup } = await effects.leases.transaction(
     async (state, provenance): Promise<Decision<Lease>> => {
-      taken = await choose(wanted, effects, state, provenance);
+      taken = await chooseLease(wanted, effects, state, provenance);
       // Another ADD may find that root removed the state before this one has set the address.
       mark.lease(true);
       return { result: taken.lease, write: "verified" };
@@ -68,8 +68,8 @@ export async function reserve(
 
 /** Restores the state before the lease. Waits for the lock even if the run has to stop. */
 async function giveBack(
-  { lease, lastReserved, ranges }: Taken,
-  mark: Wanted["mark"],
+  { lease, lastReserved, ranges }: Reserved,
+  mark: Reservation["mark"],
   { leases }: Effects,
 ): Promise<void> {
   mark.lease(false);
@@ -85,12 +85,12 @@ async function giveBack(
   }, NEVER);
 }
 
-async function choose(
-  wanted: Wanted,
+async function chooseLease(
+  wanted: Reservation,
   effects: Effects,
   state: State,
   provenance: Provenance,
-): Promise<Taken> {
+): Promise<Reserved> {
   const { config, request, host } = wanted;
   const isWritten = provenance === "written";
   if (isWritten && findLease(state, request.attachment) === undefined) {
@@ -123,7 +123,7 @@ async function choose(
 /** Throws InterfaceExists if the attachment has a host veth, TryAgainLater if another run of it is in progress. */
 async function checkAlone(
   { kind, veths: [veth] }: Claim,
-  { request, host }: Wanted,
+  { request, host }: Reservation,
   { kernel }: Effects,
 ): Promise<void> {
   const key = ownerKey(request.attachment);
@@ -144,11 +144,11 @@ async function checkAlone(
 }
 
 /** Adds the lease to the state; `undefined` if an address is not free. */
-function tryTake(state: State, request: LeaseRequest): Taken | undefined {
+function tryTake(state: State, request: LeaseRequest): Reserved | undefined {
   return unlessError(["PoolExhausted", "AddressUnavailable"], () => take(state, request));
 }
 
-function take(state: State, request: LeaseRequest): Taken {
+function take(state: State, request: LeaseRequest): Reserved {
   const { lastReserved, ranges } = state;
   const before = { lastReserved: [...lastReserved], ranges };
   return { ...before, lease: allocate(state, request) };
