@@ -9,8 +9,6 @@ export const LEFT_OUT: readonly string[] = [
   "an ADD starts ip twice",
   // Without vfork, spawning an `ip` that can't be started does not fail: the new process ends instead.
   "STATUS: code 50 with no ip",
-  // It measures time: in an emulator, three DELs take three times its limit.
-  "a DEL does not wait if no ADD was killed before it",
 ];
 
 const INTEGRATION = new URL("../integration/", import.meta.url);
