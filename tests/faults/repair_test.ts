@@ -1,4 +1,4 @@
-import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { breakIp } from "../integration/broken_ip.ts";
 import { type Answer, CONFIG, type Host, hostTest, STATE_FOLDER } from "../integration/host.ts";
 import { recordFault } from "./fault.ts";
@@ -101,84 +101,6 @@ hostTest("repair writes nothing if the owner of an address is unknown", async (h
   await host.sh(`kill ${pid}`);
 });
 
-hostTest(
-  "repair: two addresses, an address twice, and an address of an unowned veth",
-  async (host) => {
-    await host.containers("c1", "c2", "c3");
-    await host.add({ id: "c1" });
-    await host.add({ id: "c2" });
-    await host.sh(`ip -n c1 addr add 10.86.0.8/24 dev eth0; : >${STATE}`);
-    const report = await repair(host);
-    assertEquals(
-      [report.code, report.json.found[0]],
-      [0, lease("c1/eth0", "10.86.0.2")],
-      "by its MAC",
-    );
-    await host.sh(`ip -n c1 link set dev eth0 address 02:00:00:00:00:09; : >${STATE}`);
-    const two = await repair(host);
-    assertEquals([two.code, two.json.written], [2, false]);
-    assertStringIncludes(two.json.findings[0].found, '"c1/eth0" has 10.86.0.2 and 10.86.0.8');
-    await host.sh(`ip -n c1 addr del 10.86.0.8/24 dev eth0
-    ip -n c2 addr del 10.86.0.3/24 dev eth0; ip -n c2 addr add 10.86.0.2/24 dev eth0`);
-    const twice = await repair(host);
-    // The addresses inside the containers prove nothing, so neither gets the lease.
-    assertEquals([twice.code, twice.json.written], [2, false]);
-    assertStringIncludes(twice.json.findings[0].found, "10.86.0.2 is in two containers");
-    await host.sh(
-      "ip -n c2 addr del 10.86.0.2/24 dev eth0; ip -n c2 addr add 10.86.0.3/24 dev eth0",
-    );
-    assertEquals((await repair(host)).json.written, true);
-    assertEquals(Object.values(await host.leases()), ["10.86.0.2", "10.86.0.3"]);
-    // A container with a lease keeps it.
-    await host.sh(
-      "ip -n c2 addr add 10.86.0.2/24 dev eth0; ip -n c2 addr del 10.86.0.3/24 dev eth0",
-    );
-    assertEquals((await repair(host)).json.written, false);
-    await host.sh(`ip link add str0 master atomic0 type veth peer name eth0 netns c3
-    ip -n c3 addr add 10.86.0.9/24 dev eth0; : >${STATE}`);
-    const unowned = await repair(host);
-    assertEquals([unowned.code, unowned.json.written], [2, false]);
-    assertStringIncludes(
-      JSON.stringify(unowned.json.findings),
-      "10.86.0.9 is behind str0, whose owner is unknown",
-    );
-  },
-);
-
-hostTest(
-  "repair of a changed subnet names the leases outside of it",
-  async (host) => {
-    const names = ["c1", "c2", "c3", "c4"];
-    await host.containers(...names, "c5");
-    for (const id of names) await host.add({ id });
-    const moved = { ...CONFIG, subnet: "10.87.0.0/24", gateway: "10.87.0.1", bridge: "atomic1" };
-    const call = { id: "c5", config: moved };
-    const remedy =
-      "set the old subnet back, or put new containers into another network with its own name, bridge and subnet";
-    const refused = await host.cni("ADD", call);
-    assertEquals(refused.json.code, 104);
-    assertStringIncludes(refused.json.details, remedy);
-    const before = await host.state();
-    const { code, json } = await host.program(["repair", "--json"], JSON.stringify(moved));
-    assertEquals([code, json.written, json.findings], [1, false, [{
-      level: "wrong",
-      found: '4 leases are outside of 10.87.0.0/24: 10.86.0.2 of "c1/eth0", ' +
-        '10.86.0.3 of "c2/eth0", 10.86.0.4 of "c3/eth0", …; ' +
-        "repair does not write leases of a changed subnet",
-      remedy: `${remedy}; see all: atomicni list podnet`,
-    }]]);
-    assertEquals(await host.state(), before);
-    const { stdout } = await host.program(["repair"], JSON.stringify(moved));
-    assertMatch(stdout, /^Nothing that repair can fix\.$/m);
-    // Removing the containers also removes the conflicting leases.
-    await host.sh(`for id in ${names.join(" ")}; do ip netns del $id; done
-    while ip link show type veth | grep -q podnet/; do :; done`);
-    const gone = await host.program(["repair", "--json"], JSON.stringify(moved));
-    assertEquals([gone.code, gone.json.written, gone.json.findings], [0, true, []]);
-    assertEquals((await host.add(call)).ips[0].address, "10.87.0.2/24");
-  },
-);
-
 hostTest("repair waits for an ADD between its lease and its address", async (host) => {
   await host.containers("c1", "c2");
   await host.add({ id: "c1" });
@@ -268,25 +190,3 @@ hostTest("repair while ADDs run: no address twice, and each keeps its lease", as
     outcome: "no address twice, each container that has one has its lease",
   });
 });
-
-hostTest(
-  "repair without the bridge names the ports, and puts them back when the bridge exists again",
-  async (host) => {
-    await host.containers("c1", "c2");
-    const { interfaces } = await host.add({ id: "c1" });
-    await host.sh("ip link del dev atomic0");
-    const without = await repair(host);
-    assertEquals([without.code, without.json.written, without.json.restored], [1, false, 0]);
-    assertEquals(without.json.findings.map((it: { found: string }) => it.found), [
-      `"atomic0" does not exist, and these live host veths are in no bridge: ${interfaces[1].name}`,
-    ]);
-    // Another program makes the bridge, and no ADD runs that would put the port back.
-    await host.sh(
-      "ip link add name atomic0 up type bridge && ip addr add 10.86.0.1/24 dev atomic0",
-    );
-    const back = await repair(host);
-    assertEquals([back.code, back.json.restored], [0, 1]);
-    await host.add({ id: "c2" });
-    assert(await host.pings("c1", "10.86.0.3"));
-  },
-);

@@ -49,7 +49,7 @@ export function harmed(
   return undefined;
 }
 
-export function said(kind: string, answer: Answer | undefined, world: World): Complaint {
+function said(kind: string, answer: Answer | undefined, world: World): Complaint {
   const leases = Object.fromEntries(leasesOf(world.states.get(STATE_FILE)));
   const links = world.links.map(({ ifname, ifalias }) => `${ifname} (${ifalias ?? ""})`).join(", ");
   const ended = answer === undefined ? "" : `exit ${answer.code}: ${answer.stdout}${answer.stderr}`;

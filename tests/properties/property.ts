@@ -41,15 +41,6 @@ export function kindOf(message: string): string {
     .slice(0, 160);
 }
 
-/** All shorter lists: halves first, then all but one. */
-export function* shorter<T>(list: readonly T[]): Iterable<T[]> {
-  for (let size = Math.ceil(list.length / 2); size >= 1; size = size === 1 ? 0 : size >> 1) {
-    for (let at = 0; at < list.length; at += size) {
-      yield [...list.slice(0, at), ...list.slice(at + size)];
-    }
-  }
-}
-
 /** `value` without one of its keys or elements, at any depth. */
 export function* pruned(value: unknown): Iterable<unknown> {
   if (Array.isArray(value)) {
