@@ -36,21 +36,6 @@ hostTest(
 );
 
 hostTest(
-  "forceAddress: a change that fails halfway is rolled back",
-  async (host) => {
-    await host.sh(OTHERS);
-    await host.containers("c1");
-    await breakIp(
-      host,
-      `in=$(printf '%s\\n' "$in" | sed 's|^addr add 10.86.0.1/24.*|link set dev nosuch up|')`,
-    );
-    const { code, stdout } = await host.cni("ADD", { config: FORCED });
-    assertEquals(code, 1, stdout);
-    assertEquals(await host.addresses("", "atomic0"), ["10.77.0.1/24"]);
-  },
-);
-
-hostTest(
   "forceAddress: an ADD that fails leaves the gateway of a successful one",
   async (host) => {
     await host.sh(OTHERS);
@@ -173,16 +158,6 @@ hostTest(
     }
   },
 );
-
-hostTest("an ADD that creates the bridge again puts a renamed veth back into it", async (host) => {
-  await host.containers("c1", "c2");
-  const config = { ...CONFIG, macspoofchk: true };
-  const veth = (await host.add({ id: "c1", config })).interfaces[1].name;
-  await host.sh(`ip link set dev ${veth} name web0; ip link del dev ${CONFIG.bridge}`);
-  await host.add({ id: "c2", config });
-  assertEquals((await linkOf(host, "web0")).master, CONFIG.bridge);
-  assert(await host.pings("c1", CONFIG.gateway));
-});
 
 hostTest("an ADD puts a port that has lost the bridge back into it", async (host) => {
   await host.containers("c1", "c2");

@@ -50,22 +50,6 @@ badInputTest("folders", [
   },
 ], MODES);
 
-badInputTest("resolv.conf", [
-  ...([
-    ["a link out of the scope", "ln -s /etc/passwd resolv", /"\S+resolv".*not a regular file/],
-    ["a link above it", "ln -s /etc resolv", /"\S+resolv".*not a regular file/, "/passwd"],
-    ["a folder", "mkdir resolv", /not a regular file/],
-    ["too large", "head -c 65537 /dev/zero >resolv", /it has 65537 bytes/],
-  ] as [string, string, RegExp, string?][]).map(([name, make, message, below = ""]) => ({
-    name,
-    prepare: `cd ${STATE_FOLDER}; ${make}`,
-    call: { config: { ...FRESH, ipam: { resolvConf: `${STATE_FOLDER}/resolv${below}` } } },
-    code: 5,
-    message,
-    restore: `rm -r ${STATE_FOLDER}/resolv`,
-  })),
-]);
-
 badInputTest("namespaces", [
   ...[FRESH, CONFIG].flatMap((config) => [
     { name: "missing", call: { config, netns: "gone" }, code: 8, message: /CNI_NETNS/ },
@@ -99,49 +83,6 @@ badInputTest("namespaces", [
     },
   ]),
 ], MODES);
-
-badInputTest("bridge and container", [
-  {
-    name: "a bridge that is a veth",
-    prepare: "ip link add ve0 type veth peer name ve1",
-    call: { config: { ...CONFIG, bridge: "ve0" } },
-    code: 105,
-    message: /"ve0" as the bridge: it is a veth/,
-  },
-  {
-    name: "a bridge that is lo",
-    call: { config: { ...CONFIG, bridge: "lo" } },
-    code: 105,
-    message: /"lo" as the bridge: it is an interface of another kind/,
-  },
-  {
-    name: "a bridge with another address",
-    call: { config: { ...CONFIG, subnet: "10.99.0.0/24", gateway: "10.99.0.1", name: "other" } },
-    code: 105,
-    message: /it has 10\.86\.0\.1\/24/,
-  },
-  {
-    name: "an existing eth0",
-    prepare: "ip -n c1 link add eth0 type veth peer name eth9",
-    call: { config: FRESH },
-    code: 103,
-    message: /"eth0" in "\/run\/netns\/c1": an interface of that name exists/,
-  },
-  {
-    name: "an existing eth0, and the bridge exists",
-    call: { id: "c1" },
-    code: 103,
-    message: /exists there/,
-  },
-  {
-    name: "an existing default route",
-    prepare: `ip -n c1 link set eth0 name other0; ip -n c1 addr add 10.99.0.2/24 dev other0
-      ip -n c1 link set other0 up; ip -n c1 route add default via 10.99.0.1`,
-    call: {},
-    code: 100,
-    message: /one via 10\.99\.0\.1 dev other0 is there already/,
-  },
-]);
 
 badInputTest(
   "state files",

@@ -112,39 +112,40 @@ badInputTest(
 );
 
 badInputTest("names", [
-  ...["../x", "-h", "x; reboot", "a".repeat(16), "%d", "a b", "a\tb", ""].flatMap((name) => {
-    const long = name.length === 16;
-    return [
-      {
-        name: `bridge "${name}"`,
-        call: { config: { ...CONFIG, bridge: name } },
-        code: 7,
-        message: /bridge/,
-      },
-      ...(name === "" ? [] : [
+  ...["../x", "-h", "x; reboot", "a".repeat(16), "%d", "a b", "a\tb", 'a"b', "a#b", "b\\", ""]
+    .flatMap((name) => {
+      const long = name.length === 16;
+      return [
         {
-          name: `CNI_IFNAME "${name}"`,
-          call: { config: FRESH, ifname: name },
-          code: 4,
-          message: /CNI_IFNAME/,
-        },
-      ]),
-      ...(name === "" || long ? [] : [
-        {
-          name: `name "${name}"`,
-          call: { config: { ...FRESH, name } },
+          name: `bridge "${name}"`,
+          call: { config: { ...CONFIG, bridge: name } },
           code: 7,
-          message: /network name/,
+          message: /bridge/,
         },
-        {
-          name: `CNI_CONTAINERID "${name}"`,
-          call: { config: FRESH, id: name, netns: "c1" },
-          code: 4,
-          message: /containerID/,
-        },
-      ]),
-    ];
-  }),
+        ...(name === "" ? [] : [
+          {
+            name: `CNI_IFNAME "${name}"`,
+            call: { config: FRESH, ifname: name },
+            code: 4,
+            message: /CNI_IFNAME/,
+          },
+        ]),
+        ...(name === "" || long ? [] : [
+          {
+            name: `name "${name}"`,
+            call: { config: { ...FRESH, name } },
+            code: 7,
+            message: /network name/,
+          },
+          {
+            name: `CNI_CONTAINERID "${name}"`,
+            call: { config: FRESH, id: name, netns: "c1" },
+            code: 4,
+            message: /containerID/,
+          },
+        ]),
+      ];
+    }),
   {
     name: "name of 201 bytes",
     call: { config: { ...FRESH, name: "a".repeat(201) } },

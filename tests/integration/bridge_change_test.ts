@@ -64,6 +64,11 @@ const ROWS: readonly Row[] = [
     addresses: [OURS, "fd00::9/64"],
   },
   {
+    name: "it also has an address of another network",
+    before: made("192.0.2.1/24", OURS),
+    addresses: ["192.0.2.1/24", OURS],
+  },
+  {
     name: "it also has an address of another IPv6 network",
     before: made(...BOTH, "fd00:99::1/64"),
     config: DUAL,

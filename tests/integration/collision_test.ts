@@ -48,31 +48,6 @@ hostTest(
 );
 
 hostTest(
-  "a DEL of a container that never existed leaves another one's host veth of the same name",
-  async (host) => {
-    await host.containers("c1", "c2");
-    await host.add({ id: FIRST, netns: "c1" });
-    await host.del({ id: SECOND, netns: "c2" });
-    await assertUntouched(host);
-  },
-);
-
-hostTest(
-  "GC with a list of one container leaves its host veth, even if another one had its name",
-  async (host) => {
-    await host.containers("c1", "c2");
-    await host.add({ id: FIRST, netns: "c1" });
-    await host.cni("ADD", { id: SECOND, netns: "c2" });
-    const list = [{ containerID: FIRST, ifname: "eth0" }];
-    const { code } = await host.cni("GC", {
-      config: { ...CONFIG, "cni.dev/valid-attachments": list },
-    });
-    assertEquals(code, 0);
-    await assertUntouched(host);
-  },
-);
-
-hostTest(
   "an ADD again with another namespace is refused and leaves the first container's eth0",
   async (host) => {
     await host.containers("c1", "c2");

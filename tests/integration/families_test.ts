@@ -1,6 +1,5 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
-import { CONFIG, type Host, hostTest, type Json, MODES, STATE_FOLDER } from "./host.ts";
-import { until, untilSh } from "../until.ts";
+import { CONFIG, type Host, hostTest, type Json, MODES } from "./host.ts";
 
 /** Both families, in this plugin's own dialect. */
 const DUAL = { ...CONFIG, subnet6: "fd00:88::/64", gateway6: "fd00:88::1" };
@@ -48,7 +47,10 @@ hostTest(
     for (const to of ["10.86.0.1", "10.86.0.3", "fd00:88::1", "fd00:88::3"]) {
       assert(await host.pings("c1", to), to);
     }
-    assertEquals((await ipv6(host, "", CONFIG.bridge)).map((it) => it.local), ["fd00:88::1"]);
+    for (const [at, dev, own] of [["", CONFIG.bridge, "1"], ["c1", "eth0", "2"]] as const) {
+      const [address, ...more] = await ipv6(host, at, dev);
+      assertEquals([address.local, address.tentative, more], [`fd00:88::${own}`, undefined, []]);
+    }
     for (const id of ["c1", "c2"]) await host.del({ id, config: DUAL });
     await host.assertNothingLeft();
   },
@@ -196,16 +198,6 @@ hostTest(
   },
 );
 
-hostTest("the next ADD restores the IPv6 gateway of a bridge that was down", async (host) => {
-  await host.containers("c1", "c2");
-  await host.add({ id: "c1", config: DUAL });
-  await host.sh(`ip link set dev ${CONFIG.bridge} down; ip link set dev ${CONFIG.bridge} up`);
-  assertEquals(await ipv6(host, "", CONFIG.bridge), []);
-  await host.add({ id: "c2", config: DUAL });
-  assertEquals((await ipv6(host, "", CONFIG.bridge)).map((it) => it.local), ["fd00:88::1"]);
-  assert(await host.pings("c2", "fd00:88::1"));
-});
-
 hostTest(
   "if IPv6 is disabled, ADD names the sysctl and rolls back",
   async (host) => {
@@ -274,107 +266,6 @@ for (
   );
 }
 
-hostTest(
-  "STATUS, doctor and ADD agree about IPv6 on a bridge whose containers are gone",
-  async (host) => {
-    await host.containers("c1");
-    const sysctl = `/proc/sys/net/ipv6/conf/${CONFIG.bridge}/disable_ipv6`;
-    const link = `ip link set dev ${CONFIG.bridge}`;
-    const changes = [
-      [`${link} down; ${link} up`, undefined],
-      [`echo 1 >${sysctl}; echo 0 >${sysctl}`, undefined],
-      [`echo 1 >${sysctl}`, 100],
-      [`${link} down; echo 1 >${sysctl}`, 100],
-    ] as const;
-    for (const [change, refused] of changes) {
-      for (const config of [DUAL, GUARDED_WITHOUT_GATEWAY]) {
-        await host.add({ config });
-        await host.del({ config });
-        await host.sh(change);
-        const status = await host.cni("STATUS", { config });
-        assertEquals(status.json?.code, refused && 50, change);
-        const doctor = await host.program(["doctor"], JSON.stringify(config));
-        assertEquals(doctor.code, refused === undefined ? 1 : 2, doctor.stdout);
-        const { json } = await host.cni("ADD", { config });
-        assertEquals(json.code, refused, change);
-        await host.del({ config });
-        await host.sh(`ip link del ${CONFIG.bridge}`);
-      }
-    }
-  },
-);
-
-hostTest(
-  "no ADD fails under a flood of router advertisements, and its route wins",
-  async (host) => {
-    await host.containers("eve", "c1");
-    await host.add({ id: "eve", config: DUAL });
-    // Bounded: it ends by itself after two minutes, which is enough even in an emulator.
-    await host.sh(`timeout 120 ip netns exec eve python3 -c '
-import socket, time
-s = socket.socket(socket.AF_INET6, socket.SOCK_RAW, socket.IPPROTO_ICMPV6)
-s.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_HOPS, 255)
-s.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, b"eth0")
-ra = bytes([134, 0, 0, 0, 64, 0]) + (1800).to_bytes(2, "big") + bytes(8)
-told = None
-while True:
-    try:
-        s.sendto(ra, ("ff02::1", 0)); time.sleep(0.0005)
-        if not told: told = open("/run/flooding", "w")
-    except OSError:
-        time.sleep(0.05)  # as long as its own address is not settled
-' >/run/flood 2>&1 & echo $! >/run/flood.pid
-${untilSh("[ -e /run/flooding ]")}`);
-    let learnt = 0;
-    const winner = async () => {
-      const all = await host.ip("c1", "-6", "route", "show", "table", "main");
-      const defaults = all.filter((it) => it.dst === "default");
-      learnt += defaults.filter((it) => it.protocol === "ra").length;
-      const [best] = defaults.sort((a, b) => a.metric - b.metric);
-      return [best.gateway, best.metric];
-    };
-    for (let n = 0; n < 12; n++) {
-      await host.add({ id: "c1", config: DUAL });
-      assertEquals(await winner(), ["fd00:88::1", 512]);
-      // An advertisement may arrive after the ADD has ended.
-      await until("an advertisement is accepted", async () => {
-        assertEquals(await winner(), ["fd00:88::1", 512]);
-        return learnt > 0;
-      });
-      await host.del({ id: "c1", config: DUAL });
-    }
-    await host.sh("kill $(cat /run/flood.pid)");
-    assert(learnt > 0, "no container took an advertisement: the flood proves nothing");
-  },
-);
-
-hostTest("results of each version have both families in its own shape", async (host) => {
-  await host.containers("c1");
-  const shapes: Record<string, (json: Json) => unknown> = {
-    "0.1.0": ({ ip4, ip6 }) => [ip4.ip, ip4.routes, ip6.ip, ip6.routes],
-    "0.2.0": ({ ip4, ip6 }) => [ip4.ip, ip4.routes, ip6.ip, ip6.routes],
-    "0.3.1": ({ ips, routes }) => [ips.map((it: Json) => [it.version, it.address]), routes],
-    "0.4.0": ({ ips, routes }) => [ips.map((it: Json) => [it.version, it.address]), routes],
-    "1.0.0": ({ ips, routes }) => [ips.map((it: Json) => [it.version, it.address]), routes],
-  };
-  const routes = [{ dst: "0.0.0.0/0", gw: "10.86.0.1" }, { dst: "::/0", gw: "fd00:88::1" }];
-  const old = ["10.86.0.2/24", [routes[0]], "fd00:88::2/64", [routes[1]]];
-  const versioned = [[["4", "10.86.0.2/24"], ["6", "fd00:88::2/64"]], routes];
-  const newer = [[[undefined, "10.86.0.2/24"], [undefined, "fd00:88::2/64"]], routes];
-  const expected: Record<string, unknown> = {
-    ...{ "0.1.0": old, "0.2.0": old, "0.3.1": versioned, "0.4.0": versioned, "1.0.0": newer },
-  };
-  for (const [cniVersion, shape] of Object.entries(shapes)) {
-    const config = {
-      ...DUAL,
-      cniVersion,
-      ipam: { rangeStart: "10.86.0.2", rangeEnd: "10.86.0.2" },
-    };
-    assertEquals(shape(await host.add({ config })), expected[cniVersion], cniVersion);
-    await host.del({ config });
-  }
-});
-
 hostTest("a state with one family gets the second one and keeps its leases", async (host) => {
   await host.containers("c1", "c2");
   await host.add({ id: "c1" });
@@ -393,71 +284,4 @@ hostTest("a state with one family gets the second one and keeps its leases", asy
   await host.del({ id: "c2" });
   await host.del({ id: "c1" });
   await host.assertNothingLeft();
-});
-
-hostTest("refused by name, with the remedy, before anything is created", async (host) => {
-  await host.containers("c1");
-  const rows: [object, number, RegExp][] = [
-    [{ ...DUAL, mtu: 1279 }, 7, /mtu 1279.*1280/],
-    [{ ...DUAL, subnet6: "fe80::/64", gateway6: "fe80::1" }, 7, /link-local/],
-    [{ ...DUAL, subnet6: "ff02::/64", gateway6: "ff02::1" }, 7, /multicast/],
-    [{ ...DUAL, subnet6: "::ffff:0:0/112", gateway6: "::ffff:0:1" }, 7, /mapped IPv4/],
-    [{ ...DUAL, subnet6: "fd00::/127", gateway6: "fd00::1" }, 7, /too small/],
-    [{ ...DUAL, gateway6: "fd00:88::" }, 7, /subnet-router anycast/],
-    [{ ...DUAL, gateway6: undefined }, 7, /"gateway6" is required/],
-    [{ ...DUAL, subnet6: "fd00:88::5/64" }, 7, /the network is fd00:88::\/64/],
-    [{ ...DUAL, enabledad: true }, 2, /"enabledad": true/],
-    [{ ...CONFIG, Bridge: undefined, IPMasq: true }, 2, /"ipMasq": true/],
-    [hostLocal({ ranges: [[{ subnet: "10.1.0.0/24" }, { subnet: "fd00::/64" }]] }), 7, /mixes/],
-    [
-      hostLocal({ ranges: [[{ subnet: "10.1.0.0/24" }], [{ subnet: "10.1.0.0/16" }]] }),
-      7,
-      /overlap/,
-    ],
-    [hostLocal({ ranges: [[]] }), 7, /set 0 is empty/],
-    [hostLocal({}), 7, /"ipam.subnet" is required/],
-    [{ ...CONFIG, subnet: "224.0.0.0/24", gateway: "224.0.0.1" }, 7, /multicast/],
-    [{ ...CONFIG, subnet: "0.0.0.0/24", gateway: "0.0.0.1" }, 7, /0\/8/],
-    [{ ...CONFIG, disableContainerInterface: true }, 7, /disableContainerInterface/],
-  ];
-  for (const [config, code, message] of rows) {
-    const answer = await host.cni("ADD", { config });
-    assertEquals([answer.code, answer.json?.code], [1, code], JSON.stringify(config));
-    assertMatch(`${answer.json.msg}; ${answer.json.details}`, message);
-    assertEquals(await host.links(), [], "something was created");
-  }
-  assertEquals(await host.files(), []);
-});
-
-hostTest("import takes over host-local's leases of both families", async (host) => {
-  await host.sh(`ip link add ${CONFIG.bridge} type bridge; ip link set ${CONFIG.bridge} up`);
-  await host.containers("c1", "c2");
-  await host.sh(`ip link add vethref master ${CONFIG.bridge} up type veth peer name eth0 netns c1
-    ip -n c1 link set eth0 up; ip -n c1 addr add 10.86.0.2/24 dev eth0
-    ip -n c1 addr add fd00:88::2/64 dev eth0 nodad`);
-  const lines = ["10.86.0.2:c1\r", "10.86.0.2:eth0", "fd00:88::2:c1\r", "fd00:88::2:eth0"];
-  const listing = [...lines, "last_reserved_ip.0:10.86.0.2", "last_reserved_ip.1:fd00:88::2"];
-  const stdin = `${JSON.stringify(DUAL)}\n${listing.map((it) => `/x/${it}`).join("\n")}\n`;
-  const { json, stdout } = await host.program(["import", "--json"], stdin);
-  assertEquals(json.proved?.map((it: Json) => it.addresses), [["10.86.0.2", "fd00:88::2"]], stdout);
-  assertEquals(await allocated(host, "c2", DUAL), ["10.86.0.3/24", "fd00:88::3/64"]);
-  await host.del({ id: "c1", config: DUAL });
-  assertEquals(await host.leases(), { "c2/eth0": ["10.86.0.3", "fd00:88::3"] });
-  assert(!(await host.links()).includes("vethref"));
-});
-
-hostTest("repair finds both addresses of a container after the state was lost", async (host) => {
-  await host.containers("c1");
-  await host.add({ config: DUAL });
-  await host.sh(`rm ${STATE_FOLDER}/podnet.json`);
-  assertEquals((await host.program(["repair"], JSON.stringify(DUAL))).code, 0);
-  assertEquals(await host.leases(), { "c1/eth0": ["10.86.0.2", "fd00:88::2"] });
-});
-
-hostTest("DEL releases a lease of both families after root replaced its MAC", async (host) => {
-  await host.containers("c1", "c2");
-  await allocated(host, "c1", DUAL);
-  await host.sh(`sed -i 's/"hostMac"/"mac":"none","hostMac"/' ${STATE_FOLDER}/podnet.json`);
-  await host.del({ id: "c1", config: DUAL });
-  assertEquals(await host.leases(), {});
 });
