@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import manifest from "../../deno.json" with { type: "json" };
-import { firstThree, nearest } from "../../lib/cli/wording.ts";
-import { CONFIGURATION, withoutBackquotes } from "../../lib/cli/codes.ts";
+import { nearest } from "../../lib/cli/wording.ts";
+import { CONFIGURATION } from "../../lib/cli/codes.ts";
 import { CONFIG, type Host, hostTest, PROGRAM, run, STATE_FOLDER } from "../integration/host.ts";
 
 const ROOT = new URL("../../", import.meta.url);
@@ -72,25 +72,6 @@ hostTest(
   },
 );
 
-hostTest(
-  "help, README and docs explain CONFIGURATION in the same words",
-  async (host) => {
-    const lines = CONFIGURATION.map(withoutBackquotes).join("\n");
-    for (const args of [["help"], ["repair", "--help"], ["doctor", "--help"]]) {
-      assertStringIncludes((await host.program(args, "")).stdout, lines);
-    }
-    assert(!(await host.program(["list", "--help"], "")).stdout.includes("CONFIGURATION is"));
-    const sentences = CONFIGURATION.map((line) => `${line}.`).join(" ");
-    for (const page of ["README.md", "docs/errors.md"]) {
-      const text = await Deno.readTextFile(new URL(page, ROOT));
-      assert(
-        text.replaceAll(/\s+/g, " ").includes(sentences),
-        `${page} does not say: ${sentences}`,
-      );
-    }
-  },
-);
-
 hostTest("the commands that explain CONFIGURATION work", async (host) => {
   const [repair, find] = CONFIGURATION.map((line) =>
     /.*`(.*)`/.exec(line)?.[1]?.replace("/etc/cni/net.d", "/run/net.d") ?? ""
@@ -141,26 +122,6 @@ hostTest(
     }
   },
 );
-
-hostTest("a network's name instead of its file: the suggested command works", async (host) => {
-  await host.sh("mkdir /run/net.d");
-  const conflist = await Deno.readTextFile(new URL("deploy/10-atomicni.conflist", ROOT));
-  await host.run(["sh", "-c", "cat >/run/net.d/20-mine.conflist"], conflist);
-  await host.run(["sh", "-c", "sed s/podnet/other/ >/run/net.d/10-other.conflist"], conflist);
-  const { code, stderr } = await host.program(["doctor", "podnet"], "");
-  assertEquals(code, 2);
-  const [, line = ""] = /comes on stdin: (atomicni doctor < .*)/.exec(stderr) ?? [];
-  const command = line.replaceAll("/etc/cni/net.d", "/run/net.d").replace("atomicni doctor", "cat");
-  assertEquals(await host.sh(command), conflist, line);
-  const path = await host.program(["doctor", "/etc/cni/net.d/10-atomicni.conflist"], "");
-  assertStringIncludes(path.stderr, "atomicni doctor < /etc/cni/net.d/10-atomicni.conflist\n");
-  const file = await host.program(["doctor", "10-atomicni.conflist"], "");
-  assertStringIncludes(file.stderr, "atomicni doctor < 10-atomicni.conflist\n");
-  for (const odd of ["$(reboot)/x", "$(reboot)"]) {
-    const { stderr } = await host.program(["repair", odd], "");
-    assertStringIncludes(stderr, "atomicni repair < FILE\n");
-  }
-});
 
 /** A copy of the program under test in a folder that every user may read. */
 async function forEveryone(host: Host): Promise<string[]> {
@@ -257,9 +218,4 @@ Deno.test("the nearest word", () => {
   for (const [typed, expected] of rows) assertEquals(nearest(typed, words), expected, typed);
   assertEquals(nearest("last", ["list", "last", "lost"]), "last");
   assertEquals(nearest("doktor", ["docker", "doctor"]), "doctor");
-});
-
-Deno.test("of a long list, the first three items", () => {
-  assertEquals(firstThree(["a", "b", "c"]), "a, b, c");
-  assertEquals(firstThree(["a", "b", "c", "d"]), "a, b, c, …");
 });

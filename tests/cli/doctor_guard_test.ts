@@ -1,6 +1,6 @@
 import { assertEquals, assertMatch } from "@std/assert";
 import { GUARDED } from "../integration/guarded.ts";
-import { CONFIG, type Host, hostTest, type Json } from "../integration/host.ts";
+import { type Host, hostTest, type Json } from "../integration/host.ts";
 
 async function guardFindings(host: Host, config: object = GUARDED): Promise<string[]> {
   const { json } = await host.program(["doctor", "--json"], JSON.stringify(config));
@@ -41,67 +41,6 @@ hostTest(
       assertEquals(repaired.code, 0, repaired.stdout);
       assertEquals(await guardFindings(host), [], `after repair of: ${damage}`);
     }
-  },
-);
-
-hostTest(
-  "doctor: an incomplete guard of a container without addresses is a warning",
-  async (host) => {
-    const config = {
-      ...CONFIG,
-      macspoofchk: true,
-      subnet: undefined,
-      gateway: undefined,
-      ipam: {},
-    };
-    await host.containers("c1");
-    const [, { name: veth }, { mac }] = (await host.add({ config })).interfaces;
-    assertEquals(await guardFindings(host, config), []);
-    for (
-      const [damage, found] of [
-        ["type bridge_slave locked off", /1 port is .*it is not locked/],
-        [
-          `down; ip -B neigh del any lladdr ${mac} dev ${veth}; ip link set dev ${veth} up`,
-          /has no static entry/,
-        ],
-      ] as const
-    ) {
-      await host.sh(`ip link set dev ${veth} ${damage}`);
-      assertMatch((await guardFindings(host, config)).join(), found, damage);
-      await host.program(["repair"], JSON.stringify(config));
-      assertEquals(await guardFindings(host, config), [], damage);
-    }
-  },
-);
-
-hostTest(
-  "doctor: a bridge that was down has lost the neighbours of all its ports",
-  async (host) => {
-    await host.containers("c1", "c2");
-    for (const id of ["c1", "c2"]) await host.add({ id, config: GUARDED });
-    await host.sh("ip link set dev atomic0 down; ip link set dev atomic0 up");
-    const said = await guardFindings(host);
-    assertEquals(said.length, 1);
-    assertMatch(said[0] ?? "", /warning: 2 ports are not .*no permanent neighbour/);
-  },
-);
-
-hostTest("doctor: a port without a lease that no ADD puts back is reported", async (host) => {
-  await host.containers("c1", "c2");
-  const [, { name: veth }] = (await host.add({ config: GUARDED })).interfaces;
-  await host.add({ id: "c2", config: GUARDED });
-  await host.sh(`ip link set dev ${veth} nomaster; rm /var/lib/atomicni/podnet.json`);
-  const said = (await guardFindings(host)).find((it) => it.includes("in no bridge")) ?? "none";
-  assertMatch(said, new RegExp(`${veth} is in no bridge.*no lease says which MAC`));
-});
-
-hostTest(
-  "doctor: a bridge with multicast snooping is reported if the network has IPv6",
-  async (host) => {
-    await host.sh("ip link add atomic0 up type bridge mcast_snooping 1");
-    assertMatch((await guardFindings(host)).join(), /multicast snooping.* mcast_snooping 0/);
-    const { subnet6: _, gateway6: __, ...one } = GUARDED;
-    assertEquals(await guardFindings(host, one), []);
   },
 );
 

@@ -206,37 +206,6 @@ hostTest("explain shows a network by name, and other objects with that name", as
   assertStringIncludes(lost.stdout, "Its state file is gone: atomicni repair < CONFIGURATION");
 });
 
-hostTest("explain shows a lease of the Go original", async (host) => {
-  await host.sh(`cat > ${STATE_FOLDER}/old.json <<'E'
-{"lastReserved":"10.22.0.2","containerToIP":{"abc":"10.22.0.2"},"ipToContainer":{"10.22.0.2":"abc"}}
-E`);
-  const { code, stdout } = await host.program(["explain", "10.22.0.2"], "");
-  assertEquals(code, 1, "it is stale");
-  assertStringIncludes(stdout, "The Go original allocated it, and did not record when.");
-  const network = await host.program(["explain", "old"], "");
-  assertStringIncludes(
-    network.stdout,
-    "The next ADD records its ranges. Held: 1, of which 1 stale",
-  );
-  assertStringIncludes((await host.program(["list"], "")).stdout, "10.22.0.2");
-});
-
-hostTest("explain finds an imported lease by each of its possible host veths", async (host) => {
-  const record = { since: "2026-01-01T00:00:00Z", hostMac: "", hosts: "veth1 veth2" };
-  const state = {
-    schema: 3,
-    containerToIP: { "abc/eth0": "10.22.0.2" },
-    ipToContainer: { "10.22.0.2": "abc/eth0" },
-    lastReserved: "10.22.0.2",
-    leases: { "abc/eth0": record },
-  };
-  await host.sh(`cat > ${STATE_FOLDER}/old.json <<'E'\n${JSON.stringify(state)}\nE`);
-  for (const veth of ["veth1", "veth2"]) {
-    const { json } = await host.program(["explain", veth, "--json"], "");
-    assertEquals(json.attachments.map((it: Json) => it.containerId), ["abc"], veth);
-  }
-});
-
 hostTest("explain has the cause and the cure of every code", async (host) => {
   for (const [code, [meaning, cause, ...cure]] of Object.entries(CODES)) {
     const { code: exit, stdout } = await host.program(["explain", code], "");
@@ -263,13 +232,4 @@ Deno.test("the age of a lease in words", () => {
     ["yesterday", "at a time that can't be read"],
   ];
   for (const [since, expected] of rows) assertEquals(ago(since, now), expected, since);
-});
-
-hostTest("explain takes a number that is not a code as a container ID", async (host) => {
-  await host.containers("c1");
-  await host.add({ id: "123", netns: "c1" });
-  const { code, stdout } = await host.program(["explain", "123"], "");
-  assertEquals(code, 0, stdout);
-  assertStringIncludes(stdout, "belongs to container 123");
-  assertStringIncludes((await host.program(["explain", "124"], "")).stderr, "it is not a code");
 });

@@ -44,46 +44,11 @@ const ROWS: readonly Row[] = [
     shows: [["list", 1, /c1 .* cut off\n.*c2 .* live\n/]],
   },
   {
-    name: "lo has the gateway's address too",
-    added: [["c1", CONFIG]],
-    given: "ip addr add 10.86.0.1/32 dev lo",
-    shows: [["list", 0, / live\n/]],
-  },
-  {
     name: "the gateway is the second address of the bridge",
     added: [["c1", CONFIG]],
     given: `ip addr flush dev atomic0; ip addr add 192.0.2.1/24 dev atomic0
       ip addr add 10.86.0.1/24 dev atomic0; ${BR9}; ip link set dev $V master br9`,
     shows: [["list", 1, / cut off\n/]],
-  },
-  {
-    name: "a lost state, and a renamed host veth that only its link group ties to the network",
-    added: [["c1", CONFIG]],
-    given: `rm ${FILE}; ip link set dev $V name web0`,
-    shows: [["list podnet", 1, /web0 .* no lease\n/]],
-  },
-  {
-    name: "a lost state, and a host veth that only its name ties to the network",
-    added: [["c1", CONFIG]],
-    given: `rm ${FILE}; ip link set dev $V group 0`,
-    shows: [["list podnet", 1, /c1 .* no lease\n/]],
-  },
-  {
-    name: "a folder of its own, and a network that comes first by name",
-    added: [["c1", SUB], ["c2", OTHER]],
-    given: ":",
-    shows: [
-      ["list podnet --json", 0, /"network":"podnet","dataDir":"\/var\/lib\/atomicni\/sub"/],
-      ["list anet --json", 0, /"network":"anet","dataDir":"\/var\/lib\/atomicni"/],
-    ],
-  },
-  {
-    name: "a network with a state file, whose lock is gone, has no layer 2 of 0.2.0",
-    added: [["c1", CONFIG]],
-    given: `rm ${STATE_FOLDER}/podnet.lock; ip -n c1 addr flush dev eth0
-      printf '%s' '{"schema":3,"containerToIP":{},"ipToContainer":{},"lastReserved":"","leases":{}}' >${FILE}
-      ip link set dev $V address fe:12:34:56:78:9a; ip -n c1 link set dev eth0 address 0a:5a:34:56:78:9a`,
-    shows: [["list podnet", 1, /c1 .* no lease\n/]],
   },
   {
     name: "a host veth whose lease may be in the damaged file",
@@ -106,31 +71,10 @@ const ROWS: readonly Row[] = [
     ],
   },
   {
-    name:
-      "attachments without addresses of 0.2.0: with a MAC of the runtime, with an address of the container's own",
-    added: [["c1", LAYER2], ["c2", LAYER2]],
-    given:
-      `ip link set dev $V address fe:12:34:56:78:9a; ip link set dev $W address fe:12:34:56:78:9b
-      ip -n c2 link set dev eth0 address 0a:5a:34:56:78:9b; ip -n c2 addr add 192.0.2.1/24 dev eth0`,
-    shows: [["list", 0, /c1 .* layer 2\n.*c2 .* layer 2\n/]],
-  },
-  {
     name: "a guarded lease without a host veth",
     added: [["c1", GUARDED]],
     given: "ip link del dev $V",
     shows: [["list --json", 1, /"guarded":true,.*"state":"stale"/]],
-  },
-  {
-    name: "a guarded port without a lease",
-    added: [["c1", GUARDED]],
-    given: `rm ${FILE}`,
-    shows: [["explain c1", 1, /It is guarded/]],
-  },
-  {
-    name: "another bridge is down",
-    added: [["c1", CONFIG]],
-    given: "ip link add br9 type bridge",
-    shows: [["list", 0, / live\n/]],
   },
   {
     name: "a port in no bridge has no bridge",
@@ -177,16 +121,6 @@ const ROWS: readonly Row[] = [
       ["explain atomic0", 0, /Networks on it: podnet /],
       ["explain br9", 0, /Networks on it: podnet /],
       ["explain lo", 1, /^No network has an attachment of "lo"\.\nIt is an interface of this host/],
-    ],
-  },
-  {
-    name: "interfaces whose alias reads like an attachment: a veth of another program, and a tap",
-    added: [["c1", CONFIG]],
-    given: `ip netns add x; ip link add str0 type veth peer name eth0 netns x
-      ip tuntap add tap0 mode tap; for it in str0 tap0; do ip link set dev $it alias podnet/c9/eth0; done`,
-    shows: [
-      ["explain str0", 1, /Its alias names container c9, interface eth0, in network "podnet"\.\n$/],
-      ["explain tap0", 1, /It is an interface of this host \(tun\)\.\n$/],
     ],
   },
   {

@@ -46,17 +46,6 @@ for (
   );
 }
 
-hostTest("repair restores one port and says that it leaves another in its bridge", async (host) => {
-  const first = await added(host, CONFIG);
-  await host.containers("c2");
-  const { interfaces } = await host.add({ id: "c2" });
-  await host.sh(`ip link add br9 type bridge; ip link set dev ${first} master br9
-    ip link set dev ${interfaces[1].name} nomaster`);
-  const { code, stdout } = await host.program(["repair"], JSON.stringify(CONFIG));
-  assertEquals(code, 1, stdout);
-  assertStringIncludes(stdout, "restored, except the ones called wrong");
-});
-
 hostTest("repair puts back and locks the port of a network without addresses", async (host) => {
   const config = { ...LAYER2, macspoofchk: true };
   const veth = await added(host, config);

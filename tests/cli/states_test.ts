@@ -24,28 +24,11 @@ const UNNAMED = `${hide("c1")}; ${hide("c2")}`;
 
 const ROWS: readonly Row[] = [
   { name: "as the ADD left it", given: ":", state: "live" },
-  { name: "renamed", given: "ip link set dev $V name other0", state: "live" },
   { name: "guarded", given: ":", config: GUARDED, state: "live" },
   { name: "without addresses", given: ":", config: LAYER2, state: "layer 2", isBoth: true },
   {
     name: "without addresses, in a namespace without a name",
     given: UNNAMED,
-    config: LAYER2,
-    state: "layer 2",
-    isBoth: true,
-  },
-  {
-    name: "without addresses, as 0.2.0 made it",
-    given: `ip link set dev $V address fe:12:34:56:78:9a
-      ip -n c1 link set dev eth0 address 0a:5a:34:56:78:9a`,
-    config: LAYER2,
-    state: "layer 2",
-    isBoth: true,
-  },
-  {
-    name: "without addresses, as 0.2.0 made it, with a MAC that the container chose",
-    given: `ip link set dev $V address fe:12:34:56:78:9a
-      ip -n c1 link set dev eth0 address 02:00:00:00:00:01`,
     config: LAYER2,
     state: "layer 2",
     isBoth: true,
@@ -227,27 +210,3 @@ hostTest(
     ]);
   },
 );
-
-hostTest("an attachment on another network's bridge is cut off", async (host) => {
-  await host.containers("c1", "c2");
-  const other = {
-    ...CONFIG,
-    name: "other",
-    bridge: "br1",
-    subnet: "10.87.0.0/24",
-    gateway: "10.87.0.1",
-  };
-  await host.add({ id: "c2", config: other });
-  const { interfaces: [, { name }] } = await host.add({ id: "c1" });
-  const words = async () =>
-    (await host.program(["list", "--json"], "")).json.attachments.map(wordOf);
-  assertEquals(await words(), [["c2", "live"], ["c1", "live"]]);
-  await host.sh(`ip link set dev ${name} master br1`);
-  assertEquals(await words(), [["c2", "live"], ["c1", "cut off"]]);
-  const { stdout } = await host.program(["explain", "br1"], "");
-  assertStringIncludes(
-    stdout,
-    "br1 is a bridge, up, MTU 1500, MAC 0a:58:0a:57:00:01, with 2 ports and 10.87.0.1/24.",
-  );
-  assertStringIncludes(stdout, "Networks on it: other, podnet");
-});

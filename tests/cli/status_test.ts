@@ -1,6 +1,6 @@
 import { assertEquals, assertStringIncludes } from "@std/assert";
 import { countWords } from "../../lib/cli/state_words.ts";
-import { CONFIG, hostTest, type Json, STATE_FOLDER } from "../integration/host.ts";
+import { CONFIG, hostTest, STATE_FOLDER } from "../integration/host.ts";
 
 /** Reads the metrics with the parsers of Prometheus's own client, for OpenMetrics and for the older text format. */
 const PARSE = `
@@ -49,47 +49,6 @@ hostTest("status shows the use of each network's pool", async (host) => {
   }]);
 });
 
-hostTest("status ends with status 1 if an ADD would find no address", async (host) => {
-  await host.containers("c1");
-  const config = { ...CONFIG, subnet: "10.86.0.0/30" };
-  const added = await host.add({ config });
-  const full = await host.program(["status", "--json"], "");
-  assertEquals([full.code, full.json.networks[0].state], [1, "full"]);
-  await host.sh(`ip link del dev ${added.interfaces[1].name}`);
-  const stale = await host.program(["status", "--json"], "");
-  assertEquals([stale.code, stale.json.networks[0].state], [1, "1 stale"], "an ADD reclaims it");
-});
-
-hostTest(
-  "status lists the folders of one network in their order, whichever was made first",
-  async (host) => {
-    await host.containers("c1");
-    await host.add();
-    const file = `${STATE_FOLDER}/podnet.json`;
-    await host.sh(
-      `for it in b a c; do mkdir -m 700 ${STATE_FOLDER}/$it; cp ${file} ${STATE_FOLDER}/$it/; done`,
-    );
-    const { json } = await host.program(["status", "--json"], "");
-    assertEquals(
-      json.networks.map(({ dataDir }: Json) => dataDir),
-      ["", "/a", "/b", "/c"].map((it) => `${STATE_FOLDER}${it}`),
-    );
-  },
-);
-
-hostTest("status counts held and stale addresses of each family by themselves", async (host) => {
-  await host.containers("c1", "c2");
-  const config = { ...CONFIG, subnet6: "fd00:88::/64", gateway6: "fd00:88::1" };
-  const added = await host.add({ config });
-  await host.add({ id: "c2", config });
-  await host.sh(`ip link del dev ${added.interfaces[1].name}`);
-  const { json } = await host.program(["status", "--json"], "");
-  assertEquals(
-    json.networks.map(({ held, stale }: Json) => [held, stale]),
-    [[2, 1], [2, 1]],
-  );
-});
-
 hostTest("Prometheus's parsers read status --metrics", async (host) => {
   await host.containers("c1");
   await host.add();
@@ -125,22 +84,4 @@ printf x > ${STATE_FOLDER}/broken.json`);
     "atomicni_state_readable podnet": 1,
     "atomicni_build_info": 1,
   });
-});
-
-hostTest("the ranges in the state file are checked and kept", async (host) => {
-  await host.containers("c1", "c2");
-  await host.add();
-  const range = {
-    subnet: "10.86.0.0/24",
-    gateway: "10.86.0.1",
-    rangeStart: "10.86.0.1",
-    rangeEnd: "10.86.0.254",
-  };
-  const same = async () => assertEquals((await host.state()).ranges, [[range]]);
-  await host.add({ id: "c2" });
-  await same();
-  await host.del();
-  await same();
-  await host.sh(`sed -i 's/"rangeStart":"[^"]*",//' ${STATE_FOLDER}/podnet.json`);
-  assertEquals((await host.cni("ADD")).json.code, 104);
 });

@@ -87,28 +87,3 @@ hostTest(
     assert(await host.pings("c2", "10.87.0.1"), "the gateway of its own range");
   },
 );
-
-hostTest(
-  "the configuration's dns comes before resolvConf, and both before an earlier plugin's",
-  async (host) => {
-    await host.containers("c1");
-    const resolvConf = `${STATE_FOLDER}/resolv.conf`;
-    await host.sh(`echo 'nameserver 10.0.0.53' >${resolvConf}`);
-    const [file, own, earlier] = ["10.0.0.53", "10.0.0.54", "10.0.0.55"].map((it) => ({
-      nameservers: [it],
-    }));
-    const prevResult = { cniVersion: "1.1.0", dns: earlier };
-    const rows: [object, unknown][] = [
-      [{ ipam: { resolvConf } }, file],
-      [{ ipam: { resolvConf }, dns: own }, own],
-      [{ ipam: { resolvConf }, prevResult }, file],
-      [{ dns: own, prevResult }, own],
-      [{ prevResult }, earlier],
-    ];
-    for (const [changes, dns] of rows) {
-      const config = { ...CONFIG, ...changes };
-      assertEquals((await host.add({ config })).dns, dns, JSON.stringify(changes));
-      await host.del();
-    }
-  },
-);

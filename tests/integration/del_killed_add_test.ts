@@ -1,6 +1,6 @@
 import { assert, assertEquals } from "@std/assert";
 import { breakIp } from "./broken_ip.ts";
-import { CONFIG, type Host, hostTest, STATE_FOLDER } from "./host.ts";
+import { CONFIG, type Host, hostTest } from "./host.ts";
 import { untilSh } from "../until.ts";
 
 /** Starts a program and writes its process ID to /run/add.pid. */
@@ -76,70 +76,3 @@ hostTest(
     await assertOnlyOther(host);
   },
 );
-
-/** How many ADDs are killed under pressure. */
-const KILLS = 12;
-
-hostTest(
-  `${KILLS} ADDs killed while the kernel's network lock is busy, one DEL each`,
-  async (host) => {
-    await host.containers("c1", "c2");
-    await host.add({ id: "c2" });
-    // Ends by itself, even if this test is interrupted.
-    await host.sh(`for n in 1 2 3; do
-    timeout 60 sh -c "until [ -e /run/enough ]; do
-      ip link add b$n type veth peer name p$n; ip link del b$n; done" >/run/busy$n 2>&1 & done`);
-    const began = performance.now();
-    await host.cni("STATUS");
-    const usual = performance.now() - began;
-    try {
-      for (let kill = 0; kill < KILLS; kill++) {
-        const after = (usual * (0.5 + kill / KILLS) / 1000).toFixed(3);
-        await host.cni("ADD", {
-          id: "c1",
-          under: ["timeout", "--foreground", "-s", "KILL", after],
-        });
-        const { code, stdout } = await host.cni("DEL", { id: "c1" });
-        assertEquals([code, stdout], [0, ""], `the DEL after the kill at ${after} s`);
-        await host.sh("sleep 0.3");
-        const own = (await host.hostVeths()).length;
-        assertEquals(own, 1, `kill at ${after} s: a veth is left`);
-        assertEquals(Object.keys(await host.leases()), ["c2/eth0"]);
-      }
-    } finally {
-      await host.sh(`: >/run/enough; ${untilSh("! ip -o link | grep -q ' [bp][123]@'")}`);
-    }
-  },
-);
-
-const DOCS = new URL("../../docs/", import.meta.url);
-
-async function docsSay(words: RegExp): Promise<boolean> {
-  const pages = [...Deno.readDirSync(DOCS)].filter(({ name }) => name.endsWith(".md"));
-  const texts = await Promise.all(pages.map(({ name }) => Deno.readTextFile(new URL(name, DOCS))));
-  return texts.some((text) => words.test(text));
-}
-
-/** Limits under which the program may be unable to report anything; the page then names the limit. */
-const LIMITS: readonly [limit: string, named: RegExp][] = [
-  ["-f 0", /SIGXFSZ/],
-  ...["3", "6", "9", "12"].map((n): [string, RegExp] => [`-n ${n}`, /NOFILE|ulimit -n/]),
-];
-
-for (const [limit, named] of LIMITS) {
-  hostTest(
-    `under ulimit ${limit} an ADD prints a document, or the docs say that it can't; DEL cleans up`,
-    async (host) => {
-      await host.containers("c1", "c2");
-      await host.add({ id: "c2" });
-      const under = ["sh", "-c", `ulimit ${limit}; exec "$@"`, "sh"];
-      const { code, json, stdout } = await host.cni("ADD", { id: "c1", under });
-      await host.del({ id: "c1" });
-      await assertOnlyOther(host);
-      const left = (await host.files()).filter((it) => !/podnet\.(json|lock)$/.test(it));
-      assertEquals(left, [], `${STATE_FOLDER}: left behind`);
-      if (json !== undefined) return;
-      assert(await docsSay(named), `exit ${code}, "${stdout}", and no page says ${named}`);
-    },
-  );
-}

@@ -1,10 +1,4 @@
-import {
-  assert,
-  assertEquals,
-  assertMatch,
-  assertNotEquals,
-  assertStringIncludes,
-} from "@std/assert";
+import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { breakIp } from "./broken_ip.ts";
 import { type CniCall, CONFIG, type Host, hostTest, MODES, STATE_FOLDER } from "./host.ts";
 
@@ -124,54 +118,6 @@ hostTest(
     assertEquals(json.code, 104);
     assertMatch(json.details, /then: Cannot remove the host veth/);
     assert(!json.details.includes("is gone"), json.details);
-  },
-);
-
-/** The Go original's container `old`: a state file keyed by the container ID alone, and its host veth. */
-const OLD_VETH = "avc00dbbc9dadfb"; // printf old | sha1sum
-
-async function takenOver(host: Host): Promise<void> {
-  await host.containers("old");
-  await host.sh(`ip link add atomic0 type bridge; ip link set atomic0 up
-    ip addr add 10.86.0.1/24 dev atomic0
-    ip link add ${OLD_VETH} master atomic0 up type veth peer name eth0 netns old
-    ip -n old addr add 10.86.0.2/24 dev eth0; ip -n old link set eth0 up`);
-  await host.run(
-    ["tee", `${STATE_FOLDER}/podnet.json`],
-    JSON.stringify({
-      containerToIP: { old: "10.86.0.2" },
-      ipToContainer: { "10.86.0.2": "old" },
-      lastReserved: "10.86.0.2",
-    }),
-  );
-}
-
-async function assertLives(host: Host): Promise<void> {
-  assert((await host.links()).includes(OLD_VETH), "the veth of the container's eth0 is gone");
-  assertEquals(Object.values(await host.leases()), ["10.86.0.2"]);
-  assert(await host.pings("old", CONFIG.gateway));
-}
-
-hostTest(
-  "DEL of a second interface of the Go original's container leaves its eth0 and lease",
-  async (host) => {
-    await takenOver(host);
-    await host.del({ id: "old", ifname: "eth1" });
-    await assertLives(host);
-    // After its failed ADD, a runtime sends a DEL too.
-    await host.sh(`ip -n old route add default via ${CONFIG.gateway}`);
-    const { code } = await host.cni("ADD", { id: "old", ifname: "eth1" });
-    assertEquals(code, 1);
-    await assertLives(host);
-    await host.del({ id: "old", ifname: "eth1" });
-    await assertLives(host);
-    const bare = { ...CONFIG, ipam: { routes: [] } };
-    const { ips } = await host.add({ id: "old", ifname: "eth1", config: bare });
-    assertNotEquals(ips[0].address, "10.86.0.2/24");
-    await host.del({ id: "old", ifname: "eth1" });
-    await assertLives(host);
-    await host.del({ id: "old" });
-    await host.assertNothingLeft();
   },
 );
 

@@ -2,7 +2,7 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { breakIp } from "./broken_ip.ts";
 import { FIRST, GUARDED, permanent } from "./guarded.ts";
-import { CONFIG, type Host, hostTest, STATE_FOLDER } from "./host.ts";
+import { CONFIG, hostTest, STATE_FOLDER } from "./host.ts";
 
 const ONE = {
   rangeStart: "10.86.0.2",
@@ -57,32 +57,6 @@ hostTest(
     assertEquals(Object.keys(await host.leases(config.name)), ["c2/eth0"]);
   },
 );
-
-/** A container of the Go original, under a renamed host veth. */
-async function renamedOld(host: Host): Promise<void> {
-  await host.containers("old");
-  await host.sh(`ip link add atomic0 type bridge; ip link set atomic0 up
-    ip addr add 10.86.0.1/24 dev atomic0
-    ip link add web1 master atomic0 up type veth peer name eth0 netns old
-    ip -n old addr add 10.86.0.2/24 dev eth0; ip -n old link set eth0 up`);
-  const state = {
-    containerToIP: { old: "10.86.0.2" },
-    ipToContainer: { "10.86.0.2": "old" },
-    lastReserved: "10.86.0.1",
-  };
-  await host.run(["tee", `${STATE_FOLDER}/podnet.json`], JSON.stringify(state));
-}
-
-hostTest("GC keeps the lease of a Go-original container with a renamed veth", async (host) => {
-  await renamedOld(host);
-  for (const valid of [undefined, [{ containerID: "old", ifname: "eth0" }]]) {
-    const config = { ...CONFIG, ...(valid && { "cni.dev/valid-attachments": valid }) };
-    const { code, stdout } = await host.cni("GC", { config });
-    assertEquals([code, stdout], [0, ""]);
-    assertEquals(await host.leases(), { old: "10.86.0.2" });
-  }
-  assert(await host.pings("old", CONFIG.gateway));
-});
 
 hostTest("STATUS syncs nothing, and leaves the folder as it was", async (host) => {
   await host.containers("c1");

@@ -38,32 +38,6 @@ hostTest("guard: GC removes the neighbours of the attachments that it removes", 
   assert(await host.pings("c2", CONFIG.gateway));
 });
 
-for (const command of ["DEL", "GC", "a failed ADD"]) {
-  hostTest(
-    `guard: ${command} ends although the bridge is gone and back at that moment`,
-    async (host) => {
-      await host.containers("c1");
-      const config = { ...GUARDED, "cni.dev/valid-attachments": [] };
-      if (command !== "a failed ADD") await host.add({ config });
-      const again = `/run/ip.real link del dev ${CONFIG.bridge}
-      printf '%s\\n' "$in" | /run/ip.real "$@"; code=$?
-      /run/ip.real link add name ${CONFIG.bridge} type bridge; exit $code`;
-      await breakIp(
-        host,
-        `case "$in" in *"addr add 10.86.0.2/24"*) exit 2 ;;
-      *"neigh flush"*) [ -e /run/once ] || { : >/run/once; ${again}; } ;; esac`,
-      );
-      const { json } = await host.cni(command === "a failed ADD" ? "ADD" : command, { config });
-      assertEquals([json?.code, /could not/.test(json?.details)], [
-        command === "a failed ADD" ? 100 : undefined,
-        false,
-      ]);
-      await host.sh("[ -e /run/once ]");
-      await host.assertNothingLeft();
-    },
-  );
-}
-
 for (const command of ["DEL", "GC"]) {
   hostTest(`guard: ${command} without a state removes the neighbours too`, async (host) => {
     await host.containers("c1", "c2");
@@ -164,22 +138,6 @@ for (const [what, rule, message] of FAILURES) {
   });
 }
 
-hostTest(
-  "guard: a repeated ADD is refused and leaves the first attachment unchanged",
-  async (host) => {
-    await host.containers("c1");
-    const { interfaces } = await host.add({ config: GUARDED });
-    const [, { name: veth }] = interfaces;
-    const [before, whole] = [await snapshot(host), await readGuard(host, "c1", veth)];
-    for (const config of [GUARDED, { ...GUARDED, macspoofchk: false }]) {
-      assertEquals((await host.cni("ADD", { config })).json.code, 103);
-      assertEquals(await snapshot(host), before);
-      assertEquals(await readGuard(host, "c1", veth), whole);
-      for (const gateway of GATEWAYS) assert(await host.pings("c1", gateway));
-    }
-  },
-);
-
 /** Deletes the bridge; the ADD of another container creates it again. */
 async function replaceBridge(host: Host, config: object): Promise<void> {
   await host.sh("ip link del dev atomic0");
@@ -265,31 +223,6 @@ for (
     for (const gateway of GATEWAYS) assert(await host.pings("c1", gateway));
   });
 }
-
-hostTest(
-  "guard: an ADD that restores a bridge's address restores the neighbours of other networks too",
-  async (host) => {
-    await host.containers("c1", "c9");
-    const part = (start: string, end: string) => ({
-      ...{ rangeStart: `10.86.0.${start}`, rangeEnd: `10.86.0.${end}` },
-      ...{ rangeStart6: `fd00:88::${start}`, rangeEnd6: `fd00:88::${end}` },
-    });
-    const other = { ...GUARDED, name: "other", portIsolation: true, ipam: part("100", "120") };
-    const [, { name: veth }] = (await host.add({ config: other })).interfaces;
-    const [before, whole] = [await permanent(host, ""), await readGuard(host, "c1", veth)];
-    await host.sh(`ip addr del ${CONFIG.gateway}/24 dev atomic0`);
-    const { stderr } = await host.cni("ADD", {
-      id: "c9",
-      config: { ...GUARDED, ipam: part("10", "20") },
-    });
-    assertEquals(stderr, "");
-    const after = await permanent(host, "");
-    for (const [ip, mac] of Object.entries(before)) assertEquals(after[ip], mac, ip);
-    assertEquals({ ...await readGuard(host, "c1", veth), outside: whole.outside }, whole);
-    const [{ linkinfo }] = await host.ip("", "link", "show", "dev", veth);
-    assertEquals(linkinfo.info_slave_data.isolated, true);
-  },
-);
 
 const { cniVersion, name, type, bridge } = CONFIG;
 const LAYER2 = { cniVersion, name, type, bridge, ipam: {}, macspoofchk: true };
@@ -403,37 +336,3 @@ for (const [what, other, more, found] of OTHERS) {
     }
   });
 }
-
-hostTest("guard: repair and DEL follow a bridge that root renamed", async (host) => {
-  await host.containers("c1", "c2");
-  await host.add({ id: "c2", config: GUARDED });
-  await host.add({ config: REQUESTED });
-  const rename = (from: string, to: string) =>
-    host.sh(`ip link set dev ${from} down; ip link set dev ${from} name ${to} up`);
-  await rename("atomic0", "br9");
-  const config = { ...GUARDED, bridge: "br9", runtimeConfig: REQUESTED.runtimeConfig };
-  await host.sh(`ip addr add ${GUARDED.gateway6}/64 nodad dev br9 2>/dev/null || :`);
-  const { code, json } = await host.program(["repair", "--json"], JSON.stringify(config));
-  assertEquals([code, json.findings.map(({ level }: Json) => level)], [0, ["note", "note"]]);
-  assertEquals(Object.keys(await permanent(host, "", "br9")).length, 6);
-  const again = await host.program(["repair", "--json"], JSON.stringify(config));
-  assertEquals([again.code, again.json.findings], [0, []]);
-  for (const id of ["c1", "c2"]) await host.del({ id, config });
-  assertEquals(await permanent(host, "", "br9"), {});
-});
-
-hostTest("guard: a port that root moved to another bridge is guarded there", async (host) => {
-  await host.containers("c1", "c2");
-  const { interfaces } = await host.add({ config: REQUESTED });
-  const config = { ...REQUESTED, bridge: "br9" };
-  await host.add({ id: "c2", config: { ...GUARDED, bridge: "br9" } });
-  const repair = async () => await host.program(["repair", "--json"], JSON.stringify(config));
-  const { json } = await repair();
-  // To the letter.
-  await host.sh(json.findings[0].remedy.split(",")[0]);
-  assertEquals((await repair()).code, 0);
-  assertEquals((await permanent(host, "", "br9"))["10.86.0.2"], REQUESTED.runtimeConfig.mac);
-  await host.del({ config });
-  assertEquals(Object.values(await permanent(host, "", "br9")).includes(interfaces[2].mac), false);
-  assertEquals(await permanent(host, ""), {});
-});

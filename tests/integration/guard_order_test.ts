@@ -131,20 +131,6 @@ hostTest(
   },
 );
 
-hostTest("guard: a port that vanishes does not keep the other ports out", async (host) => {
-  const veths = (await add(host, ["c1", "c2", "c3", "c4"])).sort();
-  const [first = "", ...others] = veths;
-  await host.sh("ip link del dev atomic0");
-  await breakIp(
-    host,
-    `case "$in" in *"link set dev ${first} "*) /run/ip.real link del dev ${first} 2>/dev/null ;; esac`,
-  );
-  await host.containers("c9");
-  const { stderr } = await host.cni("ADD", { id: "c9", config: GUARDED });
-  for (const veth of others) assertEquals(await masterOf(host, veth), "atomic0", stderr);
-  assertEquals(stderr.includes(first), false, stderr);
-});
-
 hostTest(
   "guard: the error of one port is reported, and the other ports return",
   async (host) => {

@@ -254,47 +254,6 @@ hostTest("guard: repair removes the neighbours of a lease that it drops", async 
   assertEquals(Object.entries(await permanent(host, "")).sort(), left.sort());
 });
 
-hostTest("guard: list, list --json and explain show which containers are guarded", async (host) => {
-  await host.containers("c1", "c2");
-  await host.add({ config: GUARDED });
-  await host.add({ id: "c2", config: UNGUARDED });
-  const { json } = await host.program(["list", "--json"], "");
-  const shown = json.attachments.map((it: Json) => [it.containerId, it.guarded]);
-  assertEquals(shown, [["c1", true], ["c2", false]]);
-  for (const [ip, is] of [["10.86.0.2", true], ["10.86.0.3", false]] as const) {
-    const { stdout } = await host.program(["explain", ip], "");
-    assertEquals(/is guarded/.test(stdout), is, stdout);
-  }
-});
-
-hostTest("guard: doctor reports an unguarded port next to guarded ports", async (host) => {
-  await host.containers("c1", "c2");
-  await host.add({ config: GUARDED });
-  const doctor = async () => (await host.program(["doctor"], JSON.stringify(GUARDED))).stdout;
-  assert(!/not guarded/.test(await doctor()));
-  await host.add({ id: "c2", config: UNGUARDED });
-  assertMatch(await doctor(), /1 port of "atomic0" is not guarded \(av[0-9a-f]{13}\)/);
-});
-
-hostTest(
-  "guard: doctor and list report a lost guard; STATUS answers for the next ADD",
-  async (host) => {
-    await host.containers("c1", "c2", "c3");
-    for (const id of ["c1", "c2"]) await host.add({ id, config: GUARDED });
-    const [first, second] = await host.hostVeths();
-    await host.sh(`ip link set dev ${first} type bridge_slave locked off
-    for mac in $(ip -B neigh show dev ${second} nud noarp | grep -o 'lladdr [^ ]*' | cut -d' ' -f2)
-    do ip -B neigh del any lladdr $mac dev ${second}; done`);
-    assertEquals((await host.cni("STATUS", { config: GUARDED })).stdout, "");
-    const { code, stdout } = await host.program(["doctor"], JSON.stringify(GUARDED));
-    assertEquals(code, 1);
-    assertMatch(stdout, new RegExp(`2 ports are not .*${first}: it is not locked`));
-    assertMatch(stdout, new RegExp(`${second}: .* has no static entry`));
-    assertMatch((await host.program(["list"], "")).stdout, / unguarded/);
-    await host.add({ id: "c3", config: GUARDED });
-  },
-);
-
 /** Runs the real `ip` and removes `"locked"` from its output; `line` may change the batch first. */
 function withoutLocked(version: string, line = ""): string {
   return `[ "$*" != -V ] || { echo "ip utility, iproute2-${version}, libbpf 1.5.0"; exit; }

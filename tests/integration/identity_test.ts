@@ -14,8 +14,6 @@ const V6 = {
   gateway6: "fd09::1",
   macspoofchk: true,
 };
-const TOUCH = `touch ${STATE_FOLDER}/podnet.json`;
-
 /**
  * An ADD that is refused with this code and message, and leaves the container and the bridge's entries as they
  * were.
@@ -128,24 +126,6 @@ hostTest(
   },
 );
 
-hostTest(
-  "identity: an attachment with a renamed host veth still counts as attached",
-  async (host) => {
-    await host.containers("c1", "c2");
-    const { interfaces } = await host.add({ id: "c1" });
-    await host.sh(`ip link set dev ${interfaces[1].name} name other0`);
-    const before = await host.state();
-    for (const alias of ["podnet/c1/eth0", ""]) {
-      await host.sh(`ip link set dev other0 alias "${alias}"`);
-      const { json } = await host.cni("ADD", { id: "c1", netns: "c2" });
-      assertEquals(json?.code, 103);
-      assertStringIncludes(json.msg, '"other0" is its host veth');
-      assertEquals(await host.state(), before);
-    }
-    assert(await host.pings("c1", CONFIG.gateway));
-  },
-);
-
 hostTest("identity: a MAC that only a stale lease has is available", async (host) => {
   await host.containers("c1", "c2", "c3");
   const args = "MAC=02:00:00:00:00:07";
@@ -156,18 +136,6 @@ hostTest("identity: a MAC that only a stale lease has is available", async (host
   assertEquals(await host.leases(), { "c2/eth0": "10.86.0.3" });
 });
 
-hostTest("identity: a host veth without an alias is recognized by its MAC", async (host) => {
-  await host.containers("c1", "c2");
-  const { interfaces } = await host.add({ id: "c1" });
-  await host.sh(`ip link set dev ${interfaces[1].name} alias ''; ${TOUCH}`);
-  await host.add({ id: "c2" });
-  const repaired = await host.program(["repair"], JSON.stringify(CONFIG));
-  assertStringIncludes(repaired.stdout, "Nothing to repair.");
-  const config = { ...CONFIG, "cni.dev/valid-attachments": [] };
-  assertEquals((await host.cni("GC", { config })).stdout, "");
-  await host.assertNothingLeft();
-});
-
 hostTest("identity: an address that is removed for a moment is not free", async (host) => {
   await host.containers("c1", "c2");
   await host.add({ id: "c1" });
@@ -175,36 +143,4 @@ hostTest("identity: an address that is removed for a moment is not free", async 
   const { json } = await host.cni("ADD", { id: "c2" });
   assertEquals(json?.code, 104);
   assertStringIncludes(json.msg, '"c1/eth0" is attached, and has no lease');
-});
-
-hostTest("identity: no set allocates the gateway of another one", async (host) => {
-  await host.containers("c1");
-  const range = (rangeStart: string, rangeEnd: string, more = {}) => [
-    { subnet: "10.7.0.0/24", rangeStart, rangeEnd, ...more },
-  ];
-  const ranges = [
-    range("10.7.0.10", "10.7.0.20", { gateway: "10.7.0.30" }),
-    range("10.7.0.30", "10.7.0.40"),
-  ];
-  const config = {
-    cniVersion,
-    type,
-    name: "two",
-    bridge: "br9",
-    isGateway: true,
-    ipam: { type: "host-local", ranges },
-  };
-  const { ips } = await host.add({ id: "c1", config });
-  assertEquals(ips.map((it: Json) => it.address), ["10.7.0.10/24", "10.7.0.31/24"]);
-});
-
-hostTest("identity: DEL removes a renamed host veth without a lease", async (host) => {
-  await host.containers("c1", "c2");
-  const config = { cniVersion, type, name: "l2", bridge: "br8", ipam: {} };
-  for (const id of ["c1", "c2"]) {
-    const { interfaces } = await host.add({ id, config });
-    await host.sh(`ip link set dev ${interfaces[1].name} name other${id}`);
-  }
-  await host.del({ id: "c1", config });
-  assertEquals(await host.links(), ["br8", "otherc2"]);
 });

@@ -122,45 +122,6 @@ hostTest("GC removes imported leases that are not listed, with their veths", asy
   await ping(host);
 });
 
-hostTest(
-  "leases of containers without a named namespace stay held until their DEL",
-  async (host) => {
-    await node(host, "c1", "c2");
-    // As with Docker: a namespace that lives as long as its processes.
-    await host.sh(
-      "for n in c1 c2; do ip netns exec $n sleep 3600 >/dev/null 2>&1 & echo $! >/run/$n.pid; done",
-    );
-    await host.sh(
-      'for n in c1 c2; do until [ "$(readlink /proc/$(cat /run/$n.pid)/ns/net)" != "$(readlink /proc/self/ns/net)" ]; do :; done; done',
-    );
-    await host.sh("ip netns del c1; ip netns del c2");
-    try {
-      assertEquals(await importAll(host), [0, 2, 0]);
-      // Nothing shows which veth belongs to which lease; both leases stay held as long as one of the veths exists.
-      await host.program(["repair"], JSON.stringify(CONFIG));
-      assertEquals(Object.values(await host.leases()).sort(), ["10.86.0.2", "10.86.0.3"]);
-      const ids = ["c3", "c4", "c5"];
-      await host.containers(...ids, "c6");
-      for (const id of ids) await host.add({ id, config: CONFIG });
-      assertEquals((await host.cni("ADD", { id: "c6", config: CONFIG })).json.code, 101);
-      // GC can't tell which veth belongs to which lease, and so keeps them.
-      const config = { ...CONFIG, cniVersion: "1.1.0", "cni.dev/valid-attachments": [] };
-      await host.cni("GC", { config });
-      assertEquals((await leases(host)).map(([key]) => key), ["c1/eth0", "c2/eth0"]);
-      // DEL inspects the namespace that the runtime names, and removes the interface that has the address.
-      const pid = (await host.sh("cat /run/c1.pid")).trim();
-      const before = (await host.links()).filter((it) => it.startsWith("veth")).length;
-      await host.del({ id: "c1", netns: `/proc/${pid}/ns/net`, config: CONFIG });
-      assertEquals((await host.links()).filter((it) => it.startsWith("veth")).length, before - 1);
-      assertEquals(await leases(host), [["c2/eth0", "10.86.0.3"]]);
-      const { stdout } = await host.run(["nsenter", "-t", pid, "-n", "ip", "-br", "link"]);
-      assert(!stdout.includes("eth0"), stdout);
-    } finally {
-      await host.sh("kill $(cat /run/c1.pid) $(cat /run/c2.pid)");
-    }
-  },
-);
-
 hostTest("the old format, a dead lease, and leases that can't be taken over", async (host) => {
   await node(host, "c1", "c2");
   await host.sh(`printf c1 >${LEASES}/10.86.0.2; printf 'dead\\r\\neth0' >${LEASES}/10.86.0.5`);
@@ -234,43 +195,6 @@ hostTest(
     await host.sh(`mv /run/kept ${LEASES}/10.86.0.3`);
     assertEquals(await importAll(host), [2, 0, 0]);
     assertEquals((await host.add({ id: "c9", config: CONFIG })).ips[0].address, "10.86.0.4/29");
-  },
-);
-
-hostTest("an import keeps the leases of containers on another bridge held", async (host) => {
-  await node(host, "c1", "c2");
-  const moved = { ...CONFIG, bridge: "atomic0", isGateway: false };
-  assertEquals(await importAll(host, moved), [2, 0, 0]);
-  assertEquals(Object.values(await host.leases()).sort(), ["10.86.0.2", "10.86.0.3"]);
-});
-
-hostTest("DEL and GC remove the renamed veth of an imported lease", async (host) => {
-  const { c1, c2 } = await node(host, "c1", "c2");
-  await importAll(host);
-  await host.sh(`ip link set dev ${c1.interfaces[1].name} name web1
-    ip link set dev ${c2.interfaces[1].name} name web2`);
-  await host.del({ id: "c1", netns: "", config: CONFIG });
-  assert(!(await host.links()).includes("web1"), "DEL left it");
-  const config = { ...CONFIG, cniVersion: "1.1.0", "cni.dev/valid-attachments": [] };
-  assertEquals((await host.cni("GC", { config })).code, 0);
-  assert(!(await host.links()).includes("web2"), "GC left it");
-  assertEquals(await leases(host), []);
-});
-
-hostTest(
-  "DEL of an imported lease flushes its neighbour without a configured bridge",
-  async (host) => {
-    const { c1 } = await node(host, "c1");
-    await importAll(host);
-    await ping(host);
-    const known = async () =>
-      (await host.ip("", "neigh", "show", "dev", "cni0")).filter(({ dst, lladdr }: Json) =>
-        dst === "10.86.0.2" && lladdr === c1.interfaces[2].mac
-      ).length;
-    assertEquals(await known(), 1);
-    const { bridge: _, ...config } = CONFIG;
-    await host.del({ config });
-    assertEquals(await known(), 0);
   },
 );
 

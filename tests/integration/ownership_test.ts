@@ -2,17 +2,10 @@
  * Promises of the life cycle that broke when two commands disagreed about the owner of a host veth or of the
  * state.
  */
-import {
-  assert,
-  assertEquals,
-  assertMatch,
-  assertNotEquals,
-  assertStringIncludes,
-} from "@std/assert";
+import { assert, assertEquals, assertMatch } from "@std/assert";
 import { pause } from "../../lib/base/deadline.ts";
 import { type Answer, CONFIG, type Host, hostTest, type Json, STATE_FOLDER } from "./host.ts";
 import { breakIp } from "./broken_ip.ts";
-import { holdLock } from "./lock_holder.ts";
 import { untilSh } from "../until.ts";
 
 const STATE = `${STATE_FOLDER}/podnet.json`;
@@ -25,10 +18,6 @@ async function repair(host: Host, ...options: string[]): Promise<Answer> {
 /** Name of the host veth of an ADD. */
 async function added(host: Host, id: string, config: Json = CONFIG): Promise<string> {
   return (await host.add({ id, config })).interfaces[1].name;
-}
-
-async function aliased(host: Host, veth: string, alias: string): Promise<void> {
-  await host.run(["ip", "link", "set", "dev", veth, "alias", alias]);
 }
 
 hostTest(
@@ -47,39 +36,6 @@ hostTest(
     assertEquals((await host.add({ id: "c4" })).ips[0].address, "10.86.0.5/24");
   },
 );
-
-for (const [what, first] of [["an ADD", "ADD"], ["STATUS", "STATUS"]] as const) {
-  hostTest(
-    `a state folder moved away and back gives no live container's address to another: ${what} sees it`,
-    async (host) => {
-      await host.containers("c1", "c2", "c3");
-      // The folder of a test is a mount, which can't be moved.
-      await host.sh(
-        `umount ${STATE_FOLDER}; mount -t tmpfs tmpfs /var/lib; mkdir -m 700 ${STATE_FOLDER}`,
-      );
-      const below = { ...CONFIG, ipam: { dataDir: `${STATE_FOLDER}/site` } };
-      for (const [config, moved] of [[CONFIG, STATE_FOLDER], [below, STATE_FOLDER]] as const) {
-        await host.add({ id: "c1", config });
-        await pause(1_100); // a ctime is known in whole seconds
-        // As after a run at a time when the clock was ahead.
-        if (config === below) await host.sh(`touch -d '+1 hour' ${moved}`);
-        await host.sh(`mv ${moved} /var/lib/away`);
-        await host.program(["repair"], JSON.stringify(config));
-        const second = await host.add({ id: "c2", config });
-        await pause(1_100);
-        await host.sh(`rm -r ${moved}; mv /var/lib/away ${moved}`);
-        const { json } = await host.cni(first, { id: "c3", config });
-        assertEquals(json?.code, first === "ADD" ? 104 : 50, JSON.stringify(json));
-        // The look of the one run does not hide the move from the next.
-        assertEquals((await host.cni("ADD", { id: "c3", config })).json.code, 104);
-        await host.program(["repair"], JSON.stringify(config));
-        const third = await host.add({ id: "c3", config });
-        assertNotEquals(third.ips[0].address, second.ips[0].address);
-        for (const id of ["c1", "c2", "c3"]) await host.del({ id, config });
-      }
-    },
-  );
-}
 
 hostTest("STATUS and doctor report no fault while ADDs run", async (host) => {
   const ids = Array.from({ length: 6 }, (_, n) => `c${n}`);
@@ -103,42 +59,6 @@ hostTest("STATUS and doctor report no fault while ADDs run", async (host) => {
   await adds;
   assertEquals(wrong, []);
 });
-
-const ROOTS = "dc1/rack2/web";
-
-hostTest(
-  "an alias that root sets takes no veth from its lease or its container",
-  async (host) => {
-    await host.containers("c1", "c2", "c3");
-    const veth = await added(host, "c1", TWO);
-    await host.add({ id: "c2", config: TWO });
-    await host.sh(`cp ${STATE} /run/old`);
-    await aliased(host, veth, ROOTS);
-    // An ADD into a full pool reclaims nothing.
-    assertEquals((await host.cni("ADD", { id: "c3", config: TWO })).json.code, 101);
-    // A lost state is not rebuilt silently without the lease.
-    await host.sh(`rm ${STATE}`);
-    assertEquals((await host.cni("ADD", { id: "c3", config: TWO })).json.code, 104);
-    const repaired = await repair(host);
-    assertNotEquals(repaired.code, 0);
-    assert(repaired.stdout.includes(veth), repaired.stdout);
-    // An older state without the lease is recognized.
-    await host.sh(
-      `echo '{"schema":3,"containerToIP":{},"ipToContainer":{},"lastReserved":"","leases":{}}' >${STATE}`,
-    );
-    assertEquals((await host.cni("ADD", { id: "c3", config: TWO })).json.code, 104);
-    await host.sh(`cp /run/old ${STATE}`);
-    // A GC removes it, and so does a DEL.
-    const keep = { ...TWO, "cni.dev/valid-attachments": [{ containerID: "c2", ifname: "eth0" }] };
-    assertEquals((await host.cni("GC", { config: keep })).code, 0);
-    assert(!(await host.hostVeths()).includes(veth), "GC left it");
-    const again = await added(host, "c1", TWO);
-    await aliased(host, again, ROOTS);
-    await host.sh(`rm ${STATE}`);
-    await host.cni("DEL", { id: "c1" });
-    assert(!(await host.hostVeths()).includes(again), "DEL left it");
-  },
-);
 
 hostTest(
   "a lock file that is removed or moved while an ADD holds it never gives two containers one address",
@@ -196,27 +116,6 @@ hostTest(
     await host.sh("ip netns del c1; ip link del dev old0");
     await host.sh(untilSh("! ip -o link show type veth | grep -q oldnet"));
     assertEquals((await host.cni("STATUS")).code, 0);
-  },
-);
-
-hostTest(
-  "repair puts a renamed veth into a re-created bridge, and a dry run says so",
-  async (host) => {
-    await host.containers("c1", "c2");
-    const veth = await added(host, "c1");
-    await host.sh(`ip link set dev ${veth} name web0; ip link del dev ${CONFIG.bridge}`);
-    await host.sh(
-      `ip link add ${CONFIG.bridge} address 0a:58:0a:56:00:01 type bridge; ip link set ${CONFIG.bridge} up; ip addr add 10.86.0.1/24 dev ${CONFIG.bridge}`,
-    );
-    const dry = await repair(host, "--dry-run");
-    assert(dry.stdout.includes("web0"), dry.stdout);
-    assertEquals(await host.pings("c1", CONFIG.gateway), false);
-    const { code, stdout } = await repair(host);
-    assertEquals(code, 0, stdout);
-    assert(await host.pings("c1", CONFIG.gateway), stdout);
-    await host.del({ id: "c1" });
-    assertEquals(await host.hostVeths(), []);
-    assert(!(await host.links()).includes("web0"));
   },
 );
 
@@ -322,42 +221,6 @@ hostTest(
 );
 
 hostTest(
-  "a copy of the folder by hard links stops nothing, and the mark of a killed ADD goes",
-  async (host) => {
-    await host.containers("c1", "c2");
-    await host.add({ id: "c1" });
-    await host.sh(
-      `mkdir ${STATE_FOLDER}/copy; cp -l ${STATE_FOLDER}/podnet.* ${STATE_FOLDER}/copy/; : >${STATE_FOLDER}/.podnet.av0123456789abc.add; touch -d @1000000000 ${STATE_FOLDER}/.podnet.av0123456789abc.add`,
-    );
-    const copied = await host.sh(`cat ${STATE_FOLDER}/copy/podnet.lock`);
-    await host.add({ id: "c2" });
-    assertEquals(await host.sh(`cat ${STATE_FOLDER}/copy/podnet.lock`), copied);
-    assertEquals(
-      (await host.files()).filter((it) => it.endsWith(".add") && !it.includes("copy")),
-      [],
-    );
-  },
-);
-
-hostTest(
-  "repair leaves an intact state alone although a MAC was changed",
-  async (host) => {
-    await host.containers("c1");
-    const veth = await added(host, "c1");
-    // Without a name below /run/netns, nothing shows the inside of the container.
-    await host.sh(
-      `ip netns exec c1 sleep 30 >/dev/null 2>&1 &
-      ${
-        untilSh('[ -n "$(ip netns pids c1)" ]')
-      }; umount /run/netns/c1; rm /run/netns/c1; ip link set dev ${veth} address fe:00:00:00:00:77`,
-    );
-    const { code, stdout } = await repair(host);
-    assertEquals(code, 0, stdout);
-    assertEquals(await host.leases(), { "c1/eth0": "10.86.0.2" });
-  },
-);
-
-hostTest(
   "two networks on one deleted bridge: each network's next ADD puts its ports back",
   async (host) => {
     await host.containers("a1", "b1", "a2", "b2");
@@ -380,63 +243,6 @@ hostTest(
   },
 );
 
-hostTest(
-  "the last free address, with the MAC of the bridge: STATUS and ADD agree",
-  async (host) => {
-    await host.containers("c1", "c2");
-    await host.sh("ip link add atomic0 address 0a:58:0a:56:00:03 type bridge");
-    await host.add({ id: "c1", config: TWO });
-    assertEquals((await host.cni("ADD", { id: "c2", config: TWO })).json.code, 101);
-    assertEquals((await host.cni("STATUS", { config: TWO })).json?.code, 50);
-  },
-);
-
-hostTest(
-  "a DEL leaves the veth of another container that has its alias, without a state",
-  async (host) => {
-    await host.containers("c1");
-    const veth = await added(host, "c1");
-    await host.sh(`rm ${STATE}`);
-    await aliased(host, veth, "podnet/c9/eth0");
-    await host.del({ id: "c9" });
-    assert((await host.links()).includes(veth));
-    await host.del({ id: "c1" });
-    assert(!(await host.links()).includes(veth));
-  },
-);
-
-hostTest("a DEL removes none of two veths that have its lease's MAC", async (host) => {
-  await host.containers("c1", "c9");
-  const veth = await added(host, "c1");
-  const [{ address }] = await host.ip("", "link", "show", "dev", veth);
-  await host.sh(`ip link set dev ${veth} name x1; ip link set dev x1 alias ''
-    ip link add x9 address ${address} master atomic0 type veth peer name eth0 netns c9`);
-  const { stderr } = await host.cni("DEL", { id: "c1", netns: "" });
-  assertStringIncludes(stderr, 'kept the lease of "c1/eth0": x1 and x9 may be its host veth');
-  const left = (await host.links()).filter((it) => ["x1", "x9"].includes(it));
-  assertEquals(left.sort(), ["x1", "x9"]);
-  assertEquals(Object.keys(await host.leases()), ["c1/eth0"]);
-});
-
-hostTest(
-  "a DEL leaves a veth with its name to the container with an earlier lease",
-  async (host) => {
-    await host.containers("c1", "c2");
-    const veth = await added(host, "c1");
-    const name = await added(host, "c2");
-    await host.del({ id: "c2" });
-    // The veth is of a later ADD of c1 than the lease: another MAC, another address. Root gave it the name of c2's veth.
-    await host.sh(`ip link set dev ${veth} down address fe:00:00:00:00:02 name ${name}
-      ip link set dev ${name} up; ip -n c1 addr flush dev eth0`);
-    const { json } = await host.program(["list", "--json"], "");
-    assertEquals(json.attachments.map((it: Json) => [it.containerId, it.veth, it.state]), [
-      ["c1", name, "superseded"],
-    ]);
-    await host.del({ id: "c2" });
-    assertEquals(await host.hostVeths(), [name]);
-  },
-);
-
 hostTest("a GC keeps the lease of an ADD that came after its look at the kernel", async (host) => {
   await host.containers("c1");
   await host.sh(`ip link del dev ${await added(host, "c1")}`);
@@ -455,24 +261,6 @@ hostTest("a GC keeps the lease of an ADD that came after its look at the kernel"
 });
 
 hostTest(
-  "GC without a list keeps a veth without a lease whose alias names an attachment that the veth's name does not",
-  async (host) => {
-    await host.containers("c1");
-    const veth = await added(host, "c1");
-    await host.sh(`rm ${STATE}`);
-    // The alias reads like an attachment with the interface "rack2", which no container has.
-    await aliased(host, veth, "web/rack2/rack2");
-    assertEquals((await host.cni("GC")).code, 0);
-    assertEquals((await host.ip("", "link", "show", "dev", veth)).length, 1);
-    // Its own alias proves that the container lacks the interface.
-    await aliased(host, veth, "podnet/c1/eth0");
-    await host.sh("ip -n c1 link set dev eth0 down; ip -n c1 link set dev eth0 name moved");
-    assertEquals((await host.cni("GC")).code, 0);
-    assertEquals((await host.ip("", "link", "show", "type", "veth")).length, 0);
-  },
-);
-
-hostTest(
   "STATUS and doctor name a container that a split left in the range of another network",
   async (host) => {
     await host.containers("c1", "c2");
@@ -486,38 +274,5 @@ hostTest(
     assertMatch(stdout, /warning subnet: .*"podnet\/c1\/eth0" has it/);
     await host.end("c1");
     assertEquals((await host.cni("STATUS", { config: lower })).stdout, "");
-  },
-);
-
-hostTest("a renamed network whose state was renamed too is served", async (host) => {
-  await host.containers("c1", "c2");
-  await added(host, "c1");
-  await host.sh(`mv ${STATE} ${STATE_FOLDER}/web.json`);
-  const config = { ...CONFIG, name: "web" };
-  assertEquals((await host.cni("STATUS", { config })).stdout, "");
-  assertEquals((await host.add({ id: "c2", config })).ips[0].address, "10.86.0.3/24");
-  const { stdout } = await host.program(["doctor"], JSON.stringify(config));
-  assert(!stdout.includes(" alone: "), stdout);
-});
-
-hostTest(
-  "a state folder moved away and back while a run waits for the lock: the state is not trusted afterwards",
-  async (host) => {
-    await host.containers("c1", "c2", "c3");
-    await host.sh(
-      `umount ${STATE_FOLDER}; mount -t tmpfs tmpfs /var/lib; mkdir -m 700 ${STATE_FOLDER}`,
-    );
-    await added(host, "c1", TWO);
-    const holder = await holdLock(host, 60);
-    const waiting = host.cni("DEL", { id: "c1", config: TWO });
-    await host.sh(untilSh("! ip link show type veth | grep -q c1"));
-    await pause(1_100); // a ctime has whole seconds
-    await host.sh(`mv ${STATE_FOLDER} /var/lib/away`);
-    const { ips } = await host.add({ id: "c2", config: TWO });
-    await host.sh(`rm -r ${STATE_FOLDER}; mv /var/lib/away ${STATE_FOLDER}`);
-    await host.sh(`kill ${holder}`);
-    assertEquals((await waiting).code, 0);
-    const { json } = await host.cni("ADD", { id: "c3", config: TWO });
-    assertEquals(json.code, 104, `${ips[0].address} ${JSON.stringify(json)}`);
   },
 );

@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
-import { breakIp, ipLog } from "./broken_ip.ts";
+import { breakIp } from "./broken_ip.ts";
 import { hostPings, permanent } from "./guarded.ts";
 import { CONFIG, type Host, hostTest, STATE_FOLDER } from "./host.ts";
 
@@ -67,12 +67,6 @@ hostTest(
   },
 );
 
-hostTest("reclaim: the same container gets its address again after a reboot", async (host) => {
-  await rebooted(host);
-  await host.containers("c3");
-  assertEquals((await host.add({ id: "c3", config: FOUR })).ips[0].address, "10.86.0.4/24");
-});
-
 hostTest("reclaim: a full pool of live containers stays as it is", async (host) => {
   await host.containers(...IDS, "n1");
   for (const id of IDS) await host.add({ id, config: FOUR });
@@ -82,16 +76,6 @@ hostTest("reclaim: a full pool of live containers stays as it is", async (host) 
   const status = await host.cni("STATUS", { config: FOUR });
   assertEquals([status.json.code, status.code], [50, 1]);
   assertEquals(await host.leases(), before);
-});
-
-hostTest("reclaim: no ADD lists the links while an address is free", async (host) => {
-  await host.containers("c1", "c2");
-  await host.add({ id: "c1" });
-  await breakIp(host, "");
-  await host.add({ id: "c2" });
-  const calls = (await ipLog(host)).split("\n").filter((it) => it.startsWith("ip "));
-  assertEquals(calls.length, 2, `the usual ADD runs ip twice: ${calls}`);
-  assert(!calls.some((it) => it.includes("type veth")));
 });
 
 /** A reason why an ADD fails, and the answer of STATUS. */

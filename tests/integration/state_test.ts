@@ -1,7 +1,6 @@
 import { assert, assertEquals, assertMatch, assertNotEquals } from "@std/assert";
 import { CONFIG, type Host, hostTest, type Json, MODES, STATE_FOLDER } from "./host.ts";
 import { holdLock } from "./lock_holder.ts";
-import { settled } from "./settled.ts";
 
 const FILE = `${STATE_FOLDER}/podnet.json`;
 /** Without routes, for a second interface of a container. */
@@ -87,18 +86,6 @@ hostTest(
   MODES,
 );
 
-hostTest("an attachment is added once; a second ADD is refused and harms nothing", async (host) => {
-  await host.containers("c1");
-  await host.add();
-  // The kernel changes the flags of a link-local address once it is no longer tentative.
-  await settled(host, "c1");
-  const before = [await host.leases(), await host.hostVeths(), await host.ip("c1", "addr")];
-  const { code, json } = await host.cni("ADD");
-  assertEquals([code, json.code], [1, 103]);
-  assertEquals([await host.leases(), await host.hostVeths(), await host.ip("c1", "addr")], before);
-  assert(await host.pings("c1", CONFIG.gateway));
-});
-
 hostTest("an attachment gets the same address again after its container is gone", async (host) => {
   await host.containers("c1", "c2");
   await host.add();
@@ -164,31 +151,6 @@ async function linkOf(host: Host, id: string): Promise<Json> {
   const links = await host.ip("", "link", "show", "type", "veth");
   return links.find(({ ifalias }) => ifalias === `podnet/${id}/eth0`);
 }
-
-hostTest("a state file of the Go original is read, and its container is deleted", async (host) => {
-  await host.containers("old", "c1");
-  // printf old | sha1sum
-  const veth = "avc00dbbc9dadfb";
-  await host.sh(`ip link add atomic0 type bridge; ip link set atomic0 up
-    ip addr add 10.86.0.1/24 dev atomic0
-    ip link add ${veth} master atomic0 up type veth peer name eth0 netns old
-    ip -n old addr add 10.86.0.2/24 dev eth0; ip -n old link set eth0 up`);
-  await host.run(
-    ["tee", FILE],
-    JSON.stringify({
-      containerToIP: { old: "10.86.0.2" },
-      ipToContainer: { "10.86.0.2": "old" },
-      lastReserved: "10.86.0.1",
-    }),
-  );
-  assertEquals(await allocated(host, "c1"), "10.86.0.3");
-  assertEquals(await host.leases(), { old: "10.86.0.2", "c1/eth0": "10.86.0.3" });
-  assert(await host.pings("c1", "10.86.0.2"));
-  await host.del({ id: "old" });
-  assertEquals(await host.leases(), { "c1/eth0": "10.86.0.3" });
-  assertEquals(await host.ip("", "link", "show", "dev", veth), []);
-  assertEquals((await host.state()).schema, 3);
-}, MODES);
 
 hostTest(
   "a state file that was removed under live containers is not started from scratch",

@@ -17,20 +17,6 @@ hostTest("STATUS and doctor name another network on the same bridge and subnet",
   assertStringIncludes(doctor.stdout, "podnet");
 });
 
-/** The state before c1's ADD; a copy is restored while c1 lives. */
-hostTest(
-  "STATUS: stale leases of another network share no subnet, whatever veths exist",
-  async (host) => {
-    await host.containers("c1");
-    const second = { ...CONFIG, name: "second", bridge: "br2" };
-    await host.add({ config: second });
-    assertEquals((await host.cni("STATUS")).json?.code, 50);
-    await host.sh(`ip link del dev ${(await host.hostVeths())[0]}; ip link del dev br2
-    ip link add br9 type bridge; ip link add veth0 master br9 type veth peer name eth1 netns c1`);
-    assertEquals((await host.cni("STATUS")).stdout, "");
-  },
-);
-
 const UNABLE: readonly [what: string, under: string[], rule: string, remedy: string][] = [
   [
     "may not change interfaces",

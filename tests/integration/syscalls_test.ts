@@ -30,16 +30,6 @@ hostTest("an ADD that waits seconds for the lock opens no network socket", async
   await assertNoNetwork(host);
 });
 
-hostTest("list --watch opens no network socket", async (host) => {
-  await host.containers("c1");
-  await host.add();
-  // Under strace, next to other tests, the start alone may take seconds.
-  const under = ["timeout", "-s", "INT", "12", ...TRACED];
-  const { stdout } = await host.program(["list", "--watch"], "", {}, under);
-  assert(stdout.includes("10.86.0.2"), stdout);
-  await assertNoNetwork(host);
-});
-
 hostTest("the state folder and those below it are created private in one step", async (host) => {
   await host.containers("c1");
   await host.sh(`umount ${STATE_FOLDER}; mount -t tmpfs tmpfs /var/lib`);

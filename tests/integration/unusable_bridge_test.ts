@@ -37,18 +37,6 @@ hostTest("a bridge whose configured name is only an alternative name", async (ho
   await cured(host, CONFIG, found, /ip link property del .*/);
 });
 
-hostTest(
-  "an alternative name of another kind of interface is not a bridge either",
-  async (host) => {
-    await host.containers("c2");
-    await host.sh(
-      "ip link add v0 type veth peer name v1; ip link property add dev v0 altname atomic0",
-    );
-    const found = 'Cannot use "atomic0" as the bridge: it is an alternative name of "v0"';
-    await cured(host, CONFIG, found, /ip link property del .*/);
-  },
-);
-
 hostTest("an alternative name of an interface in the container is taken", async (host) => {
   await host.containers("c1");
   await host.sh("ip -n c1 link add x0 type bridge; ip -n c1 link property add dev x0 altname eth0");
@@ -63,40 +51,6 @@ hostTest("a bridge whose port has an MTU without IPv6", async (host) => {
   await host.add({ config: { ...CONFIG, mtu: 1000 } });
   const found = 'Cannot use "atomic0" for IPv6: its MTU is 1000, and IPv6 needs 1280';
   await cured(host, V6, found, /ip link set dev atomic0 mtu 1500/);
-});
-
-hostTest("a bridge without a port that root gave an MTU without IPv6", async (host) => {
-  await host.containers("c2");
-  await host.sh("ip link add atomic0 type bridge; ip link set dev atomic0 mtu 1000 up");
-  const found = 'Cannot use "atomic0" for IPv6: its MTU is 1000, and IPv6 needs 1280';
-  await host.sh(await refusal(host, V6, found, /ip link set dev atomic0 mtu 1500/));
-  await host.add({ id: "c2", config: V6 });
-});
-
-hostTest(
-  "a bridge that a network with a small MTU made, and that has lost its ports",
-  async (host) => {
-    await host.containers("c1", "c2");
-    const small = { ...CONFIG, mtu: 1000 };
-    await host.add({ config: small });
-    await host.del({ config: small });
-    assertEquals((await host.cni("STATUS", { config: V6 })).stdout, "");
-    await host.add({ id: "c2", config: V6 });
-  },
-);
-
-hostTest("a bridge with an MTU without IPv6, which the guard needs", async (host) => {
-  await host.containers("c1", "c2");
-  await host.add({ config: { ...CONFIG, mtu: 1000 } });
-  const ranges = [[{ subnet: "10.99.0.0/24" }], [{ subnet: "fd09::/64" }]];
-  const ipam = { type: "host-local", ranges };
-  const config = { cniVersion, type, bridge, name: "guarded", macspoofchk: true, ipam };
-  const { json } = await host.cni("STATUS", { config });
-  assertEquals(json?.code, 50);
-  assertStringIncludes(json.msg, "for IPv6: its MTU is 1000");
-  assertEquals((await host.cni("ADD", { id: "c2", config })).code, 1);
-  await host.sh("ip link set dev atomic0 mtu 1500");
-  await host.add({ id: "c2", config });
 });
 
 for (const address of ["10.86.0.1/16", "10.86.0.254/24"]) {
